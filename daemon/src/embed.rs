@@ -1,0 +1,58 @@
+//! Turns pictures and texts into vectors of one space.
+//!
+//! ONNX Runtime lives in `scened-worker embed`, one process, started when there is something to embed and ended after
+//! `model-idle-seconds`, because only the end of a process gives its memory (and a GPU context) back. This module owns the
+//! daemon's half: the [`Embedder`] seam, the worker's life, the pipe protocol, and what a model folder says about itself.
+
+use crate::domain::{Embedding, Frame, ImageSpec, ModelId};
+
+/// What is known of a model without running it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    pub id: ModelId,
+    /// Short name shown to users: `starter`, `clip-vit-b32`, or the folder's name.
+    pub name: String,
+    /// Length of its vectors; `None` until the worker has loaded it once, where the files do not say.
+    pub dimensions: Option<usize>,
+    pub image: ImageSpec,
+    /// The model that ships with scened and knows little; every answer says so.
+    pub is_starter: bool,
+}
+
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum EmbedError {
+    /// Model folder, ONNX Runtime or its version: the text says what to do.
+    #[error("{reason}")]
+    Unavailable { reason: String, hint: Option<String> },
+    /// The worker died while embedding; it will be started again for the next request.
+    #[error("the embed worker died: {detail}")]
+    WorkerDied { detail: String },
+    #[error("the embed worker broke the protocol: {detail}")]
+    Protocol { detail: String },
+    /// The model gave a vector without a direction (NaN, infinite or zero).
+    #[error("the model gave no usable vector for {what}")]
+    Degenerate { what: String },
+    #[error("embedding took longer than {seconds} s")]
+    TimedOut { seconds: u64 },
+    #[error("shutting down")]
+    ShuttingDown,
+}
+
+/// The seam between pipeline, query and the model: the real worker, or a deterministic fake in tests.
+///
+/// Both calls block; texts go ahead of pictures that wait. **Shape** of each result: `[dimensions]`, unit length, one per input, same order.
+pub trait Embedder: Send + Sync {
+    fn model(&self) -> ModelInfo;
+    fn embed_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError>;
+    /// `frames` all have the size of `model().image`.
+    fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError>;
+    /// Execution provider in use (`cpu`, `cuda`, …) and what fell back; `None` while no worker runs and none has run yet.
+    fn provider(&self) -> Option<ProviderReport>;
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ProviderReport {
+    pub active: String,
+    /// Providers that were asked for and failed, with the reason.
+    pub failed: Vec<(String, String)>,
+}

@@ -1,0 +1,169 @@
+//! Looks into videos: what a film is made of, where its scenes are, and a few frames of each.
+//!
+//! Decoding happens in `scened-worker media`, one process a video, because media is hostile input. This module owns the
+//! daemon's half: the [`FrameSource`] seam, the worker's life, and the pipe protocol. It knows neither store nor models.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Boundary, Frame, ImageSpec, Span};
+
+/// Which rule finds cuts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detector {
+    /// PySceneDetect's ContentDetector: threshold 27 on the mean change of H, S and V.
+    #[default]
+    Content,
+    /// PySceneDetect's AdaptiveDetector: the content score against its neighbours.
+    Adaptive,
+}
+
+/// What the daemon asks of a media worker about one whole video.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnalyseRequest {
+    pub image: ImageSpec,
+    pub detector: Detector,
+    /// A take is divided at the latest after this long. Milliseconds.
+    pub max_scene_ms: u64,
+    /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.
+    pub thumbnail_px: u32,
+    /// Decoder threads; 0 = one for each core allowed.
+    pub threads: u32,
+    /// File name, for messages only; the worker never opens it.
+    pub label: String,
+}
+
+/// A picture asked for by `similar`: a still image or one moment of a video.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PictureRequest {
+    pub image: ImageSpec,
+    /// Moment wanted, milliseconds; `None` takes the first picture of an image, or the middle of a video.
+    pub at_ms: Option<u64>,
+    pub label: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamInfo {
+    /// `video`, `audio`, `subtitle`, `data`, `attachment`.
+    pub kind: String,
+    pub codec: String,
+    /// Only for video: as stored, before rotation.
+    pub width_px: u32,
+    pub height_px: u32,
+    /// Degrees clockwise that a player turns the picture.
+    pub rotation: i32,
+    /// Frames a second; 0 = unknown.
+    pub fps: f64,
+    /// The stream that is analysed.
+    pub chosen: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub container: String,
+    /// 0 when the file does not say; [`Analysis::duration_ms`] knows better after decoding.
+    pub duration_ms: u64,
+    pub streams: Vec<StreamInfo>,
+}
+
+/// One scene, as soon as it is complete.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FoundScene {
+    pub span: Span,
+    pub boundary: Boundary,
+    /// Sampled frames in order of time, at the size asked for; never empty.
+    pub frames: Vec<Frame>,
+    /// JPEG; empty when none was asked for.
+    pub thumbnail: Vec<u8>,
+}
+
+/// What a worker tells while it works. Scenes come in order of time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MediaEvent {
+    Probed(Probe),
+    SceneFound(FoundScene),
+    /// How far decoding has come. Milliseconds.
+    Progressed {
+        position_ms: u64,
+    },
+}
+
+/// Wall time of each stage, for `scened inspect` and benchmarks. Milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StageTimes {
+    pub open_ms: f64,
+    pub decode_ms: f64,
+    pub scale_ms: f64,
+    pub detect_ms: f64,
+    pub sample_ms: f64,
+    pub thumbnail_ms: f64,
+    pub total_ms: f64,
+}
+
+/// The end of a successful analysis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Analysis {
+    /// End of the last frame shown. Milliseconds.
+    pub duration_ms: u64,
+    pub n_frames: u64,
+    pub n_scenes: u64,
+    /// Set when decoding stopped early or skipped damage: what a user should know.
+    pub damage: Option<String>,
+    pub times: StageTimes,
+}
+
+/// Why a file gives nothing. Every variant but `Cancelled` becomes an incident.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum MediaError {
+    /// The file itself: empty, no picture, unknown codec, encrypted… The text is written for the user.
+    #[error("{reason}")]
+    Unusable { reason: String },
+    /// The worker died: signal, exit code, out of memory.
+    #[error("the media worker died: {detail}")]
+    WorkerDied { detail: String },
+    /// No progress within the limit.
+    #[error("no progress for {seconds} s")]
+    TimedOut { seconds: u64 },
+    /// The worker said something the protocol does not allow.
+    #[error("the media worker broke the protocol: {detail}")]
+    Protocol { detail: String },
+    /// The worker could not be started; the file is not to blame.
+    #[error("cannot start the media worker {program}: {source_text}")]
+    Start { program: String, source_text: String },
+    #[error("cancelled")]
+    Cancelled,
+}
+
+/// Set by another thread (pause, shutdown, the file changed); an analysis notices within a tenth of a second.
+#[derive(Debug, Default)]
+pub struct Cancel(AtomicBool);
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The seam between the pipeline and decoding: the real worker, or scripted frames in tests.
+pub trait FrameSource: Send + Sync {
+    /// Analyses one video, calling `sink` for each event in order on the calling thread; blocks until done.
+    /// `ControlFlow::Break` from the sink cancels.
+    fn analyse(
+        &self,
+        film: File,
+        request: &AnalyseRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<Analysis, MediaError>;
+
+    /// Decodes one picture; blocks.
+    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Frame, MediaError>;
+}
