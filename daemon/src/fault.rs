@@ -13,9 +13,32 @@ pub enum Fatal {
     AlreadyRunning(String),
     /// The store cannot go on in this process (disk full, I/O error): a restart is asked for (`EX_TEMPFAIL`).
     #[error("the store stopped: {0}")]
-    Store(#[from] StoreError),
+    Store(String),
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<StoreError> for Fatal {
+    fn from(error: StoreError) -> Self {
+        let text = with_causes(&error);
+        match error {
+            StoreError::NewerVersion { .. } => Self::Setup(text),
+            StoreError::Locked { .. } => Self::AlreadyRunning(text),
+            _ => Self::Store(text),
+        }
+    }
+}
+
+/// An error and its causes in one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 impl Fatal {

@@ -22,6 +22,7 @@ use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
 use crate::media::{Cancel, Detector, FrameSource};
 use crate::pipeline::job::Outcome;
+pub(crate) use crate::pipeline::job::open_film;
 pub use crate::pipeline::progress::{Current, Progress};
 use crate::pipeline::progress::Pace;
 use crate::serving::Serving;
@@ -125,27 +126,14 @@ impl Indexer {
         Ok(indexer)
     }
 
-    /// To be called for every change of the store, after its commit.
-    pub fn on_change(&self, change: &Change) {
-        let record = self.shared.parts.store.video(change.video);
-        let mut state = self.shared.lock();
-        match record {
-            Some(record) if record.state == VideoState::Pending && !record.offline => {
-                if let Some(in_flight) = state.in_flight.get(&record.id) {
-                    if in_flight.fingerprint != record.fingerprint {
-                        in_flight.cancel.cancel();
-                    }
-                } else {
-                    state.enqueue(record.id, crate::clock::now_ms());
-                    self.shared.changed.notify_one();
-                }
+    /// What to register with [`Store::on_change`]. Holds the indexer weakly: the store must not keep alive what keeps the store.
+    pub fn change_hook(&self) -> impl Fn(&Change) + Send + Sync + 'static {
+        let shared = Arc::downgrade(&self.shared);
+        move |change| {
+            if let Some(shared) = shared.upgrade() {
+                shared.on_change(change);
             }
-            Some(record) if change.kind == ChangeKind::Offline && record.offline => state.forget(record.id),
-            None => state.forget(change.video),
-            Some(_) => {}
         }
-        drop(state);
-        self.shared.parts.activity.bump();
     }
 
     /// Indexing stops within a second: running analyses are cancelled and start again on `resume`.
@@ -269,6 +257,28 @@ impl State {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn on_change(&self, change: &Change) {
+        let record = self.parts.store.video(change.video);
+        let mut state = self.lock();
+        match record {
+            Some(record) if record.state == VideoState::Pending && !record.offline => {
+                if let Some(in_flight) = state.in_flight.get(&record.id) {
+                    if in_flight.fingerprint != record.fingerprint {
+                        in_flight.cancel.cancel();
+                    }
+                } else {
+                    state.enqueue(record.id, crate::clock::now_ms());
+                    self.changed.notify_one();
+                }
+            }
+            Some(record) if change.kind == ChangeKind::Offline && record.offline => state.forget(record.id),
+            None => state.forget(change.video),
+            Some(_) => {}
+        }
+        drop(state);
+        self.parts.activity.bump();
     }
 
     fn run(&self) {
@@ -433,7 +443,7 @@ impl Shared {
                 self.finished(video, 0);
                 (self.parts.hook)(PipelineEvent::VideoFailed { path: path.to_owned(), reason: reason.to_owned() });
             }
-            Err(crate::store::StoreError::Gone { .. }) => self.finished(video, 0),
+            Err(crate::store::StoreError::Gone(_)) => self.finished(video, 0),
             Err(error) => self.settle(video, path, Outcome::StoreFailed(error)),
         }
     }

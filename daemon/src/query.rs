@@ -151,7 +151,7 @@ impl Searcher {
         let probe = self.text_probe(&slot, query, &[])?;
         let scenes: Vec<SceneId> = self.scenes_of(&slot, record.id)?;
         let Some(best) = self.rescore(&slot, &probe, scenes)?.into_iter().next() else { return Ok(None) };
-        let everything = Scope::of(&self.store, &slot.info.id, &Filters::default());
+        let everything = Scope::of(&self.store, &Filters::default());
         let ids: Vec<SceneId> = everything.scenes().collect();
         let of_scenes = ids.len() as u64;
         // Exact over the whole library, by the scene vectors that choose the candidates.
@@ -176,7 +176,7 @@ impl Searcher {
 
     /// The vector of a picture, of a moment, or of a whole indexed video.
     fn look(&self, slot: &ModelSlot, likeness: &Likeness, record: Option<&VideoRecord>) -> Result<Embedding, QueryError> {
-        if let Some(record) = record.filter(|record| record.model.as_ref() == Some(&slot.info.id)) {
+        if let Some(record) = record {
             let scenes = self.store.video_vectors(&slot.info.id, record.id)?;
             let frames = || scenes.iter().flat_map(|scene| &scene.frames);
             match likeness.at_ms {
@@ -207,7 +207,7 @@ impl Searcher {
     }
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {
-        let scope = Scope::of(&self.store, &slot.info.id, &wanted.filters);
+        let scope = Scope::of(&self.store, &wanted.filters);
         let hits = match wanted.by {
             GroupBy::Scene => self.by_scene(slot, probe, wanted.n, &scope, admits)?,
             GroupBy::Video => self.by_video(slot, probe, wanted.n, &scope, admits)?,

@@ -2,8 +2,8 @@
 //!
 //! One thread a model slot, the only writer of that slot's index. It sleeps without a timer while there is nothing to apply or save.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -33,7 +33,7 @@ pub struct Follower {
     shared: Arc<Shared>,
     /// Capacity 1: a poke that finds it full is already promised a look at everything.
     poke: Sender<()>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Follower {
@@ -47,7 +47,7 @@ impl Follower {
         let shared = Arc::new(Shared { store, slot, activity, applied: AtomicU64::new(applied), stop: AtomicBool::new(false) });
         let for_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("ann".to_owned()).spawn(move || for_thread.run(&opened, &poked))?;
-        Ok(Self { shared, poke, thread: Some(thread) })
+        Ok(Self { shared, poke, thread: Mutex::new(Some(thread)) })
     }
 
     /// Something was committed. Never blocks.
@@ -65,15 +65,12 @@ impl Follower {
         &self.shared.slot
     }
 
-    /// Applies what is left, saves, and joins the thread.
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
+    /// Applies what is left, saves, and joins the thread. May be called again.
+    pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
         self.poke();
-        if let Some(thread) = self.thread.take()
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
             && thread.join().is_err()
         {
             error!("the thread of the ANN index panicked; the index is rebuilt from the store at the next start");
@@ -83,7 +80,7 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.end();
+        self.stop();
     }
 }
 

@@ -167,7 +167,7 @@ impl Run<'_> {
         let replace = if record.model.as_ref().is_some_and(|model| *model != self.slot.info.id) && same_scenes() { Replace::Model } else { Replace::Everything };
         match self.store.put_indexed(indexed, replace) {
             Ok(()) => Outcome::Indexed { n_scenes, duration_ms: analysis.duration_ms },
-            Err(StoreError::Gone { .. } | StoreError::Superseded { .. }) => Outcome::FileChanged,
+            Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::FileChanged,
             Err(error) => Outcome::StoreFailed(error),
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{ModelId, SceneId, VideoId};
+use crate::domain::{SceneId, VideoId};
 use crate::store::{Store, VideoRecord, VideoState};
 
 /// Limits of a search; the default is everything.
@@ -64,7 +64,7 @@ pub(super) struct Scope {
 
 impl Scope {
     /// A video is searchable with what is stored of it, also while a newer version of it is pending or its drive is away.
-    pub(super) fn of(store: &Store, _model: &ModelId, filters: &Filters) -> Self {
+    pub(super) fn of(store: &Store, filters: &Filters) -> Self {
         let mut scope = Self { videos: HashMap::new(), n_scenes: 0, coverage: Coverage::default() };
         for record in store.videos() {
             if !filters.admits_file(&record) {
