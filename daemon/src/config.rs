@@ -1,8 +1,32 @@
-//! Configuration: raw file → checked [`Config`] with absolute paths. (Fields fixed by the lead; the owner of this room adds the rest.)
+//! Configuration: a TOML file → a checked [`Config`] with absolute paths.
+//!
+//! Owns the keys, their defaults (`config/default.toml`), what each allows, and the file's rewriting by `scenectl add` and
+//! `scenectl remove` ([`edit`]). Knows nothing of what the values are used for: `app` reads a [`Config`] and hands small
+//! structs down. No threads; reads and writes block.
+//!
+//! An unknown key, a wrong type or a value out of range is an error, because a misspelt key that is ignored is a setting
+//! that silently does nothing. A folder that is not there is only a [`Warning`]: its disk may be unplugged.
 
-use std::path::PathBuf;
+pub mod edit;
+mod keys;
+mod paths;
+mod reference;
+mod values;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::media::Detector;
+use values::Values;
+
+pub use paths::default_file;
+pub use reference::reference_page;
+
+/// The documented defaults, as the file a user may start from.
+pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
 
 /// Checked configuration with defaults filled in. Paths are absolute.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,13 +42,14 @@ pub struct Config {
     pub follow_symlinks: bool,
     pub settle_seconds: u64,
     pub rescan_minutes: u64,
+    /// A model's name, or the absolute path of a model's folder.
     pub model: String,
     pub model_idle_seconds: u64,
+    /// Execution providers in order of preference: `auto`, `cpu`, `cuda`, `coreml`. Never empty.
     pub providers: Vec<String>,
     /// 0 = by the machine.
     pub threads: u32,
-    /// `pause` or `run`.
-    pub on_battery: String,
+    pub on_battery: OnBattery,
     /// Filter of tracing-subscriber: `info`, `debug`, `scened=trace,warn`…
     pub log: String,
     pub detector: Detector,
@@ -32,3 +57,127 @@ pub struct Config {
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
 }
+
+/// What indexing does while the machine runs on battery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBattery {
+    #[default]
+    Pause,
+    Run,
+}
+
+/// Something in the file that a user should mend, but that stops nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    pub message: String,
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file.display(), self.line, self.message)
+    }
+}
+
+/// One thing wrong in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// From 1.
+    pub line: usize,
+    pub message: String,
+}
+
+/// Why there is no configuration. Every text names the file, and the line where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read the configuration {}: {source}", .file.display())]
+    Read { file: PathBuf, source: io::Error },
+    #[error("{}: the configuration is not UTF-8 text", .file.display())]
+    NotUtf8 { file: PathBuf },
+    /// Everything that is wrong, in the order of the file; one line each.
+    #[error("{}", list_problems(.file, .problems))]
+    Invalid { file: PathBuf, problems: Vec<Problem> },
+}
+
+fn list_problems(file: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems
+        .iter()
+        .map(|p| format!("{}:{}: {}", file.display(), p.line, p.message))
+        .collect();
+    lines.join("\n")
+}
+
+impl Config {
+    /// Reads `file`; one that does not exist gives the defaults.
+    ///
+    /// **Errors**: [`ConfigError::Read`] when it is there but cannot be read, [`ConfigError::NotUtf8`], and
+    /// [`ConfigError::Invalid`] with everything that is wrong in it.
+    pub fn load(file: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let text = match std::fs::read(file) {
+            Ok(bytes) => String::from_utf8(bytes).map_err(|_| ConfigError::NotUtf8 { file: file.to_owned() })?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(source) => {
+                return Err(ConfigError::Read {
+                    file: file.to_owned(),
+                    source,
+                });
+            }
+        };
+        Self::parse(&text, file)
+    }
+
+    /// Checks `text` as if it were the content of `file`, which is not read.
+    pub fn parse(text: &str, file: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let mut values = Values::read(text);
+        let config = Self::build(&mut values, file);
+        let (mut problems, warnings) = values.into_findings();
+        if problems.is_empty() {
+            let warnings = warnings.into_iter().map(|w| Warning {
+                file: file.to_owned(),
+                line: w.line,
+                message: w.message,
+            });
+            return Ok((config, warnings.collect()));
+        }
+        problems.sort_by_key(|p| p.line);
+        Err(ConfigError::Invalid {
+            file: file.to_owned(),
+            problems,
+        })
+    }
+
+    /// Where a value is wrong, the problem is in `values` and the field holds something arbitrary.
+    fn build(values: &mut Values, file: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            folders: values.folders("folders"),
+            extensions: values.extensions("extensions"),
+            ignore: values.globs("ignore"),
+            hidden: values.switch("hidden"),
+            follow_symlinks: values.switch("follow-symlinks"),
+            settle_seconds: values.whole("settle-seconds"),
+            rescan_minutes: values.whole("rescan-minutes"),
+            model: values.model("model"),
+            model_idle_seconds: values.whole("model-idle-seconds"),
+            providers: values.choices("providers"),
+            threads: values.whole("threads") as u32,
+            on_battery: match values.choice("on-battery").as_str() {
+                "run" => OnBattery::Run,
+                _ => OnBattery::Pause,
+            },
+            log: values.log_filter("log"),
+            detector: match values.choice("detector").as_str() {
+                "adaptive" => Detector::Adaptive,
+                _ => Detector::Content,
+            },
+            max_scene_seconds: values.whole("max-scene-seconds"),
+            onnxruntime: values.optional_path("onnxruntime"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,5 +3,8 @@
 pub mod config;
 pub mod domain;
 pub mod embed;
+pub mod instance;
+pub mod logging;
 pub mod media;
 pub mod store;
+pub mod systemd;

@@ -1,0 +1,158 @@
+//! One daemon for each data folder, and one socket for each daemon.
+//!
+//! Owns the data folder's making and its lock ([`Instance`]), the socket's folder and its life ([`Listening`]), and the check
+//! of who is calling ([`check_peer`]). The order is the point: lock first, for the daemon's whole life, before the store is
+//! opened and before a socket that a crash left behind is removed. Knows nothing of what is said on the socket. No threads.
+//!
+//! The socket is a path in a folder of mode 0700 that belongs to us, never the abstract namespace (which has no permissions).
+
+mod socket;
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use directories::ProjectDirs;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+pub use socket::{Listening, PeerError, check_peer};
+
+/// Name of the lock file in the data folder.
+const LOCK_FILE: &str = "lock";
+
+/// Where the data is when nobody says otherwise (`~/.local/share/scened` on Linux); `None` without a home folder.
+pub fn default_data_dir() -> Option<PathBuf> {
+    ProjectDirs::from("", "", "scened").map(|dirs| dirs.data_dir().to_owned())
+}
+
+/// Why this daemon cannot run here. All are for the user to solve.
+#[derive(Debug, thiserror::Error)]
+pub enum InstanceError {
+    #[error("cannot create the data folder {}: {source}", .path.display())]
+    CreateDataDir { path: PathBuf, source: io::Error },
+    #[error("the data folder {} is not a folder", .path.display())]
+    DataDirNotAFolder { path: PathBuf },
+    #[error("the data folder {} is not writable: {source}", .path.display())]
+    DataDirNotWritable { path: PathBuf, source: io::Error },
+    #[error("cannot lock the data folder {}: {source} (is it on a network drive that has no locks?)", .path.display())]
+    Lock { path: PathBuf, source: io::Error },
+    #[error("another scened{} uses the data folder {}; stop it, or choose another folder with --data-dir", with_pid(*.pid), .path.display())]
+    AlreadyRunning { pid: Option<u32>, path: PathBuf },
+    #[error("the socket path {} has {} bytes, but the system allows {limit}; choose a shorter one with --socket", .path.display(), .path.as_os_str().len())]
+    SocketPathTooLong { path: PathBuf, limit: usize },
+    #[error("the socket path {} is not absolute", .path.display())]
+    SocketPathRelative { path: PathBuf },
+    #[error("cannot use {} as the socket's folder: {why}", .path.display())]
+    SocketDir { path: PathBuf, why: String },
+    #[error("the socket path {} is taken by {what}; move that away, or choose another path with --socket", .path.display())]
+    SocketPathTaken { path: PathBuf, what: &'static str },
+    #[error("cannot listen on {}: {source}", .path.display())]
+    Listen { path: PathBuf, source: io::Error },
+    #[error("cannot use the socket that the service manager handed over: {why}")]
+    Inherited { why: String },
+}
+
+fn with_pid(pid: Option<u32>) -> String {
+    pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+}
+
+/// The right to use a data folder: holds its lock until dropped.
+#[derive(Debug)]
+pub struct Instance {
+    data_dir: PathBuf,
+    /// Closing it releases the lock; the kernel does so too when the process dies, however it dies.
+    _lock: File,
+}
+
+impl Instance {
+    /// Makes `data_dir` where it is missing (mode 0700; an empty one is given it), sees that it can be written to, and locks it.
+    ///
+    /// **Errors**: [`InstanceError`]'s variants on the data folder and [`InstanceError::AlreadyRunning`].
+    pub fn acquire(data_dir: &Path) -> Result<Self, InstanceError> {
+        let path = data_dir.to_owned();
+        match fs::metadata(data_dir) {
+            Ok(found) if !found.is_dir() => return Err(InstanceError::DataDirNotAFolder { path }),
+            Ok(found) => close_to_others(data_dir, &found).map_err(|source| InstanceError::DataDirNotWritable {
+                path: path.clone(),
+                source,
+            })?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let created = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+                created.map_err(|source| InstanceError::CreateDataDir {
+                    path: path.clone(),
+                    source,
+                })?;
+            }
+            Err(source) => return Err(InstanceError::CreateDataDir { path, source }),
+        }
+        // An old lock file may be writable where nothing new can be made, so a new file is tried as well.
+        tempfile::tempfile_in(data_dir).map_err(|source| InstanceError::DataDirNotWritable {
+            path: path.clone(),
+            source,
+        })?;
+        let opened = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
+            .open(data_dir.join(LOCK_FILE));
+        let mut lock = opened.map_err(|source| InstanceError::DataDirNotWritable {
+            path: path.clone(),
+            source,
+        })?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                return Err(InstanceError::AlreadyRunning {
+                    pid: read_pid(&mut lock),
+                    path,
+                });
+            }
+            Err(e) => return Err(InstanceError::Lock { path, source: e.into() }),
+        }
+        write_pid(&mut lock).map_err(|source| InstanceError::DataDirNotWritable {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            data_dir: path,
+            _lock: lock,
+        })
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
+    }
+}
+
+/// Takes other users' permissions off a data folder made by hand (`mkdir`): thumbnails are private, and the socket may be in it.
+/// A folder that holds other things than ours stays as it is.
+fn close_to_others(data_dir: &Path, found: &fs::Metadata) -> io::Result<()> {
+    let is_open = found.mode() & 0o077 != 0 && found.uid() == geteuid().as_raw();
+    if is_open && (data_dir.join(LOCK_FILE).try_exists()? || fs::read_dir(data_dir)?.next().is_none()) {
+        fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
+        tracing::info!(path = %data_dir.display(), "closed the data folder to other users");
+    }
+    Ok(())
+}
+
+/// The pid is for the message of a second daemon; the lock alone decides.
+fn write_pid(lock: &mut File) -> io::Result<()> {
+    lock.set_len(0)?;
+    lock.rewind()?;
+    writeln!(lock, "{}", std::process::id())
+}
+
+fn read_pid(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

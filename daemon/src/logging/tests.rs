@@ -1,0 +1,94 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// Collects what is logged.
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What `f` logs at `info` in `style`.
+fn logged(style: Style, f: impl FnOnce()) -> String {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let subscriber = subscriber(EnvFilter::new("info"), style, move || writer.clone());
+    tracing::subscriber::with_default(subscriber, f);
+    let bytes = sink.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn journal_lines_carry_their_priority_and_neither_time_nor_colour() {
+    let text = logged(Style::Journal, || {
+        let _span = tracing::info_span!("video", name = "a.mp4").entered();
+        tracing::error!("bad");
+        tracing::warn!(n = 3, "odd");
+        tracing::info!("fine");
+        tracing::debug!("not asked for");
+    });
+    let target = "scened::logging::tests";
+    let video = "video{name=\"a.mp4\"}";
+    assert_eq!(
+        text,
+        format!("<3>{target}: {video}: bad\n<4>{target}: {video}: odd n=3\n<6>{target}: {video}: fine\n")
+    );
+}
+
+#[test]
+fn a_name_with_a_line_break_forges_no_entry_in_the_journal() {
+    let text = logged(Style::Journal, || tracing::info!("cannot read {}", "a\n<3>b.mp4"));
+    assert_eq!(text, "<6>scened::logging::tests: cannot read a\\n<3>b.mp4\n");
+}
+
+#[test]
+fn colours_are_for_terminals_only() {
+    for (style, coloured) in [(Style::Terminal, true), (Style::Plain, false)] {
+        let text = logged(style, || tracing::info!("fine"));
+        assert_eq!(text.contains('\u{1b}'), coloured, "{style:?}: {text:?}");
+        assert!(text.contains("fine"), "{text:?}");
+    }
+}
+
+#[test]
+fn style_follows_where_standard_error_goes() {
+    let stderr = Some((7, 42));
+    for (journal, is_terminal, no_color, expected) in [
+        (Some("7:42"), false, None, Style::Journal),
+        (Some("7:42"), true, None, Style::Journal),
+        (Some("7:43"), true, None, Style::Terminal),
+        (Some("7:43"), false, None, Style::Plain),
+        (Some("nonsense"), false, None, Style::Plain),
+        (None, true, None, Style::Terminal),
+        (None, true, Some("1"), Style::Plain),
+        (None, true, Some(""), Style::Terminal),
+        (None, false, None, Style::Plain),
+    ] {
+        let found = choose_style(journal, stderr, is_terminal, no_color.map(OsStr::new));
+        assert_eq!(found, expected, "{journal:?} {is_terminal} {no_color:?}");
+    }
+    assert_eq!(choose_style(Some("7:42"), None, false, None), Style::Plain);
+}
+
+#[test]
+fn the_environment_wins_over_the_configuration() {
+    for (environment, expected, mistaken) in [
+        (None, "info", false),
+        (Some(""), "info", false),
+        (Some("scened=trace"), "scened=trace", false),
+        (Some("scened=loud"), "info", true),
+    ] {
+        let (filter, mistake) = choose_filter(environment.map(OsStr::new), "info").unwrap();
+        assert_eq!(filter.to_string(), expected);
+        assert_eq!(mistake.is_some(), mistaken, "{environment:?}: {mistake:?}");
+    }
+}

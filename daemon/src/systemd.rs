@@ -1,0 +1,70 @@
+//! What the daemon and systemd tell each other: ready, status, watchdog, and the socket handed over.
+//!
+//! Without systemd (no `NOTIFY_SOCKET`, no `LISTEN_FDS`) every function does nothing. No threads: the caller's loop calls
+//! [`watchdog`] at the pace of [`watchdog_interval`], so that a loop that hangs is noticed.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// Says that the socket answers.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Shows `text` in `systemctl --user status scened`.
+pub fn status(text: &str) {
+    // A line break would end the assignment and begin another.
+    tell(&[NotifyState::Status(&text.replace(['\n', '\r'], " "))]);
+}
+
+/// Says that the daemon is shutting down by its own will.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+/// Says that the main loop is alive.
+pub fn watchdog() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How often to call [`watchdog`]: half of what the unit allows, as sd_watchdog_enabled(3) advises. `None` = never.
+pub fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
+        .map(|limit| limit / 2)
+        .filter(|interval| !interval.is_zero())
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(e) = sd_notify::notify(states) {
+        tracing::debug!(error = %e, "the service manager does not listen");
+    }
+}
+
+/// Takes the listening socket that systemd opened for us; `None` when there is none, and on every call but the first.
+///
+/// **Errors**: `InvalidInput` when the environment is malformed or there is more than one socket.
+pub fn inherited_socket() -> io::Result<Option<OwnedFd>> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    let mut descriptors = sd_notify::listen_fds()?;
+    let Some(descriptor) = descriptors.next() else {
+        return Ok(None);
+    };
+    if descriptors.next().is_some() {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the service manager handed over more than one socket",
+        ));
+    }
+    if TAKEN.swap(true, Ordering::Relaxed) {
+        return Ok(None);
+    }
+    // SAFETY: systemd opened this descriptor for this process alone (LISTEN_PID is our pid and listen_fds found it open), nothing
+    // else in the program knows its number, and TAKEN sees to it that it is owned once.
+    #[expect(unsafe_code, reason = "a descriptor inherited by number has no owner yet")]
+    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+    Ok(Some(owned))
+}
