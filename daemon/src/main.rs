@@ -1,1 +1,141 @@
-fn main() {}
+//! `scened`: arguments, logging, signals. Everything else is in the library.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use scened::app::{self, Places, Seams};
+use scened::config::Config;
+use scened::fault::Fatal;
+use scened::media::inspect;
+use tokio::sync::watch;
+
+/// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
+#[derive(Parser)]
+#[command(version, after_help = "Examples:\n  scened                                 serve the folders of config.toml\n  scened --check-config                  say whether config.toml is right\n  scened inspect holiday.mp4 --json      what the media worker sees in one file\n\nAsk it with scenectl: scenectl add ~/Videos; scenectl search \"a dog on the beach\"")]
+struct Arguments {
+    /// Configuration file [default: $XDG_CONFIG_HOME/scened/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of store, index and models [default: $XDG_DATA_HOME/scened]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Socket to listen on [default: $XDG_RUNTIME_DIR/scened/scened.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Read the configuration, say what is wrong with it, and end
+    #[arg(long)]
+    check_config: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the media worker on one file, without a daemon: streams, scenes, sampled frames, times
+    Inspect {
+        file: PathBuf,
+        /// How scenes are looked for
+        #[arg(long, default_value = "exact")]
+        mode: String,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match &arguments.command {
+        Some(Command::Inspect { file, mode, json }) => return run_inspect(file, mode, *json),
+        None if arguments.check_config => return check_config(&arguments),
+        None => serve(&arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            complain(&fatal.to_string());
+            ExitCode::from(fatal.exit_code())
+        }
+    }
+}
+
+fn run_inspect(file: &std::path::Path, mode: &str, json: bool) -> ExitCode {
+    match inspect::run(file, mode, json, &mut std::io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&scened::fault::with_causes(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
+    let file = scened_shared::endpoint::config_file(arguments.config.as_deref()).map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
+    let (config, warnings) = Config::load(&file).map_err(|error| Fatal::Setup(error.to_string()))?;
+    Ok((config, warnings.iter().map(ToString::to_string).collect()))
+}
+
+fn check_config(arguments: &Arguments) -> ExitCode {
+    match load_config(arguments) {
+        Ok((config, warnings)) => {
+            for warning in &warnings {
+                complain(&format!("warning: {warning}"));
+            }
+            let mut out = std::io::stdout().lock();
+            // A closed pipe does not change what was found.
+            let _printed = writeln!(out, "{}: the configuration is right; {} folders", config.file.display(), config.folders.len());
+            ExitCode::SUCCESS
+        }
+        Err(fatal) => {
+            complain(&fatal.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve(arguments: &Arguments) -> Result<(), Fatal> {
+    let (config, warnings) = load_config(arguments)?;
+    scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
+    let data_dir = scened_shared::endpoint::data_dir(arguments.data_dir.as_deref()).map_err(|error| Fatal::Setup(error.to_string()))?;
+    let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir)).map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
+    let places = Places { data_dir, socket: endpoint.path().to_owned(), model_dirs: scened::embed::model::installed_dirs() };
+    let stop = stop_on_signal()?;
+    app::run(&config, warnings, &places, Seams::default(), stop)
+}
+
+/// Becomes true at SIGTERM or SIGINT.
+fn stop_on_signal() -> Result<watch::Receiver<bool>, Fatal> {
+    let (stop, stopping) = watch::channel(false);
+    let failed = |error: std::io::Error| Fatal::Internal(format!("cannot listen for signals: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let thread = move || {
+        runtime.block_on(async {
+            use tokio::signal::unix::{SignalKind, signal};
+            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+                tracing::error!("cannot listen for signals; stop scened with SIGKILL, nothing is lost by it");
+                return std::future::pending().await;
+            };
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.send_replace(true);
+            // A second signal ends a shutdown that hangs.
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("second signal: ending at once");
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap_or_default();
+        });
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(thread).map_err(failed)?;
+    Ok(stopping)
+}
+
+fn complain(text: &str) {
+    // Standard error may be closed; there is nobody else to tell.
+    let _printed = writeln!(std::io::stderr().lock(), "scened: {text}");
+}

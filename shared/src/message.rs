@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire_path::WirePath;
 
+/// Parameters of the methods that take none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoParams {}
+
 /// First request on every connection.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`crate::PROTOCOL`] of the client.
     pub protocol: u32,
@@ -14,7 +18,8 @@ pub struct Hello {
     pub version: String,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Answer of `hello`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelloAnswer {
     pub protocol: u32,
     pub server: String,

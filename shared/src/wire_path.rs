@@ -53,6 +53,7 @@ impl WirePath {
 }
 
 #[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "on Windows paths have no bytes")]
 fn bytes_of(path: &Path) -> Option<&[u8]> {
     use std::os::unix::ffi::OsStrExt as _;
     Some(path.as_os_str().as_bytes())

@@ -1,0 +1,333 @@
+//! Wiring: what is made in which order, what runs, and how it ends.
+//!
+//! Order of making: data folder and its lock, store, models, indexing threads, reconciler, query pool, socket. Shutdown is the
+//! reverse: nobody is accepted any more, watching and indexing end (their workers with them), indexes are saved, the store closes.
+//!
+//! **Threads**: the caller's runs tokio (sockets, timers, signals); all others are made by the rooms that own them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, mpsc, watch};
+use tracing::{error, info, warn};
+
+use crate::activity::Activity;
+use crate::config::{Config, OnBattery};
+use crate::doctor::Facts;
+use crate::embed::Embedder;
+use crate::embed::model::ModelFolder;
+use crate::embed::process::{EmbedConfig, EmbedProcess};
+use crate::embed::runtime::find_onnxruntime;
+use crate::fault::{Fatal, with_causes};
+use crate::folders::Folders;
+use crate::instance::{Instance, InstanceError};
+use crate::ipc::{Context, Event};
+use crate::media::FrameSource;
+use crate::media::process::MediaProcess;
+use crate::models::{MakeEmbedder, Models, ModelsConfig};
+use crate::pipeline::{Indexer, IndexerConfig, Parts, PipelineEvent};
+use crate::query::{Pool, Searcher};
+use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
+use crate::serving::Serving;
+use crate::store::{ChangeKind, OpenReport, Store};
+
+/// Setting: indexing was paused without an end.
+pub const PAUSED_SETTING: &str = "paused";
+
+/// Longer side of a scene's thumbnail. Pixels.
+const THUMBNAIL_PX: u32 = 320;
+/// Events a slow subscriber may fall behind by before it gets a status instead.
+const EVENT_BACKLOG: usize = 256;
+/// Video seconds of one core's decoding are not worth more threads than this.
+const MAX_INDEXERS: usize = 8;
+
+/// Where things are; already resolved from flags, environment and defaults.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub data_dir: PathBuf,
+    pub socket: PathBuf,
+    /// Folders that contain models, besides the data folder's own.
+    pub model_dirs: Vec<PathBuf>,
+}
+
+/// Other ends of the seams, for tests; `None` = the real ones.
+#[derive(Clone, Default)]
+pub struct Seams {
+    pub source: Option<Arc<dyn FrameSource>>,
+    pub make_embedder: Option<MakeEmbedder>,
+}
+
+/// What the parts that come before the socket have in common.
+struct Engine {
+    store: Store,
+    serving: Arc<Serving>,
+    models: Arc<Models>,
+    indexer: Indexer,
+    reconciler: Arc<ReconcilerHandle>,
+    folders: Arc<Folders>,
+    searcher: Arc<Searcher>,
+    activity: Activity,
+    events: broadcast::Sender<Event>,
+    /// The store cannot go on.
+    broken: mpsc::Receiver<String>,
+    facts: Facts,
+}
+
+/// Runs the daemon until `stop` becomes true or something fatal happens.
+pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams: Seams, stop: watch::Receiver<bool>) -> Result<(), Fatal> {
+    let started = Instant::now();
+    let instance = Instance::acquire(&places.data_dir).map_err(instance_fatal)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
+        .map_err(|error| Fatal::Internal(format!("cannot start the async runtime: {error}")))?;
+    // The socket first: a client that comes while the store opens waits in its backlog instead of being refused.
+    let inherited = crate::systemd::inherited_socket().map_err(|error| Fatal::Setup(error.to_string()))?;
+    let entered = runtime.enter();
+    let listening = instance.listen(&places.socket, inherited).map_err(instance_fatal)?;
+    drop(entered);
+    let mut engine = Engine::start(config, config_warnings, places, seams)?;
+    let pool = Pool::start().map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
+    let context = Arc::new(engine.context(pool.clone(), started));
+    info!(socket = %places.socket.display(), data = %places.data_dir.display(), folders = config.folders.len(), version = env!("CARGO_PKG_VERSION"), "scened is ready");
+    crate::systemd::ready();
+    let outcome = runtime.block_on(engine.serve(listening.listener, &context, stop));
+    crate::systemd::stopping();
+    info!("stopping");
+    drop(runtime);
+    engine.stop(&pool);
+    outcome
+}
+
+impl Engine {
+    fn start(config: &Config, config_warnings: Vec<String>, places: &Places, seams: Seams) -> Result<Self, Fatal> {
+        let (store, report) = Store::open(&places.data_dir)?;
+        let mut start_warnings = config_warnings;
+        start_warnings.extend(store_warnings(&report));
+        for warning in &start_warnings {
+            warn!("{warning}");
+        }
+        let activity = Activity::default();
+        let serving = Arc::new(Serving::default());
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let (break_off, broken) = mpsc::channel(1);
+        let worker = crate::worker::version();
+        let source = seams.source.clone().unwrap_or_else(|| Arc::new(MediaProcess::default()));
+        let models = Arc::new(Models::new(
+            ModelsConfig {
+                dirs: std::iter::once(places.data_dir.join("models")).chain(places.model_dirs.iter().cloned()).collect(),
+                ann_dir: places.data_dir.join("index"),
+                config_file: config.file.clone(),
+                make_embedder: seams.make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir)),
+            },
+            config.model.clone(),
+            store.clone(),
+            Arc::clone(&serving),
+            activity.clone(),
+        ));
+        store.on_change(Box::new(models.change_hook()));
+        models.open()?;
+        let hook_events = events.clone();
+        let touched: Arc<std::sync::OnceLock<std::sync::Weak<ReconcilerHandle>>> = Arc::default();
+        let for_hook = Arc::clone(&touched);
+        let hook = Arc::new(move |event: PipelineEvent| match event {
+            PipelineEvent::VideoIndexed { path, n_scenes } => announce(&hook_events, Event::Indexed { path, n_scenes }),
+            PipelineEvent::VideoFailed { path, reason } => announce(&hook_events, Event::Failed { path, reason }),
+            PipelineEvent::FileChanged { path } => {
+                if let Some(reconciler) = for_hook.get().and_then(std::sync::Weak::upgrade) {
+                    reconciler.rescan(Some(path));
+                }
+            }
+            PipelineEvent::StoreFailed { reason } => {
+                // A second failure says nothing new.
+                let _first = break_off.try_send(reason);
+            }
+        });
+        let software = format!("scened {}, {}", env!("CARGO_PKG_VERSION"), worker.as_deref().unwrap_or("no worker"));
+        let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
+        let indexer = Indexer::start(
+            indexer_config(config, software.clone()),
+            Parts { store: store.clone(), source: Arc::clone(&source), serving: Arc::clone(&serving), activity: activity.clone(), hook },
+            paused,
+        )?;
+        store.on_change(Box::new(indexer.change_hook()));
+        store.on_change(Box::new(event_hook(&store, &events)));
+        retry_after_update(&store, &software)?;
+        let for_reconciler = activity.clone();
+        let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move |_| for_reconciler.bump()))
+            .map_err(|error| Fatal::Internal(with_causes(&error)))?;
+        let reconciler = Arc::new(reconciler);
+        // Nothing else sets it: a film that changed before this line is found by the first walk.
+        let _set = touched.set(Arc::downgrade(&reconciler));
+        let folders = Arc::new(Folders::new(config.file.clone(), config.folders.clone(), store.clone(), Arc::clone(&reconciler)));
+        let searcher = Arc::new(Searcher::new(store.clone(), Arc::clone(&serving), source));
+        let facts = Facts {
+            data_dir: places.data_dir.clone(),
+            config_file: config.file.clone(),
+            worker,
+            onnxruntime: find_onnxruntime(config.onnxruntime.as_deref(), &places.data_dir).map_err(|error| error.to_string()),
+            start_warnings,
+        };
+        Ok(Self { store, serving, models, indexer, reconciler, folders, searcher, activity, events, broken, facts })
+    }
+
+    fn context(&self, pool: Pool, started: Instant) -> Context {
+        Context {
+            store: self.store.clone(),
+            serving: Arc::clone(&self.serving),
+            models: Arc::clone(&self.models),
+            folders: Arc::clone(&self.folders),
+            searcher: Arc::clone(&self.searcher),
+            indexer: self.indexer.clone(),
+            reconciler: Arc::clone(&self.reconciler),
+            pool,
+            activity: self.activity.clone(),
+            events: self.events.clone(),
+            started,
+            start_warnings: self.facts.start_warnings.clone(),
+            doctor: self.facts.clone(),
+        }
+    }
+
+    async fn serve(&mut self, listener: interprocess::local_socket::tokio::Listener, context: &Arc<Context>, mut stop: watch::Receiver<bool>) -> Result<(), Fatal> {
+        let (hang_up, hung_up) = watch::channel(false);
+        let serving = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), hung_up));
+        let outcome = tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => Ok(()),
+            reason = self.broken.recv() => Err(Fatal::Store(reason.unwrap_or_else(|| "indexing ended".to_owned()))),
+            () = watchdog() => Ok(()),
+            () = finish_model_change(context) => Ok(()),
+        };
+        hang_up.send_replace(true);
+        if let Err(error) = serving.await {
+            error!(%error, "the socket's task ended badly");
+        }
+        outcome
+    }
+
+    fn stop(self, pool: &Pool) {
+        self.reconciler.stop();
+        self.indexer.stop();
+        self.models.stop();
+        pool.stop();
+    }
+}
+
+/// Tells the service manager that the async thread is alive; sleeps for ever where nobody asks.
+async fn watchdog() {
+    let Some(interval) = crate::systemd::watchdog_interval() else { return std::future::pending().await };
+    loop {
+        crate::systemd::watchdog();
+        tokio::time::sleep(interval).await;
+    }
+}
+
+/// Swaps models when the last video is done for the new one.
+async fn finish_model_change(context: &Arc<Context>) {
+    let mut activity = context.activity.listen();
+    while activity.changed().await.is_ok() {
+        if context.serving.next().is_none() {
+            continue;
+        }
+        let for_pool = Arc::clone(context);
+        // A full pool means that questions go first; the next activity comes soon.
+        let _queued = context.pool.submit(move || for_pool.models.promote_if_complete(for_pool.indexer.n_jobs()));
+    }
+}
+
+fn announce(events: &broadcast::Sender<Event>, event: Event) {
+    // Without subscribers there is nobody to tell.
+    let _n_told = events.send(event);
+}
+
+fn event_hook(store: &Store, events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Change) + Send + Sync + 'static {
+    let events = events.clone();
+    let store = store.downgrade();
+    move |change| match &change.kind {
+        ChangeKind::Removed { path } => announce(&events, Event::Removed { path: path.clone() }),
+        ChangeKind::Moved { from } => {
+            if let Some(record) = store.upgrade().and_then(|store| store.video(change.video)) {
+                announce(&events, Event::Moved { path: record.path.clone(), from: from.clone() });
+            }
+        }
+        _ => {}
+    }
+}
+
+fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
+    let (providers, threads) = (config.providers.clone(), config.threads as usize);
+    let (idle, onnxruntime, data_dir) = (Duration::from_secs(config.model_idle_seconds), config.onnxruntime.clone(), data_dir.to_owned());
+    Arc::new(move |folder: &ModelFolder| {
+        let embedder = EmbedProcess::new(EmbedConfig {
+            model: folder.clone(),
+            providers: providers.clone(),
+            threads,
+            idle,
+            onnxruntime: onnxruntime.clone(),
+            data_dir: data_dir.clone(),
+            worker: None,
+        })?;
+        Ok(Arc::new(embedder) as Arc<dyn Embedder>)
+    })
+}
+
+fn indexer_config(config: &Config, software: String) -> IndexerConfig {
+    let n_cores = match config.threads {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        threads => threads as usize,
+    };
+    IndexerConfig {
+        n_threads: n_cores.clamp(1, MAX_INDEXERS),
+        n_cores,
+        detector: config.detector,
+        max_scene_ms: config.max_scene_seconds * 1000,
+        thumbnail_px: THUMBNAIL_PX,
+        software,
+        pause_on_battery: config.on_battery == OnBattery::Pause,
+    }
+}
+
+fn reconcile_config(config: &Config) -> Result<ReconcileConfig, Fatal> {
+    let rules = Rules::new(&config.extensions, &config.ignore, config.hidden, config.follow_symlinks).map_err(|error| Fatal::Setup(with_causes(&error)))?;
+    Ok(ReconcileConfig {
+        roots: config.folders.clone(),
+        rules,
+        settle: Duration::from_secs(config.settle_seconds),
+        rescan_every: Duration::from_secs(config.rescan_minutes * 60),
+    })
+}
+
+/// A file that failed under other software deserves another try.
+fn retry_after_update(store: &Store, software: &str) -> Result<(), Fatal> {
+    for incident in store.incidents()? {
+        if incident.software != software {
+            info!(path = %incident.path.display(), "failed under {}; trying again", incident.software);
+            store.requeue(incident.video, None, crate::clock::now_ms())?;
+        }
+    }
+    Ok(())
+}
+
+fn store_warnings(report: &OpenReport) -> Vec<String> {
+    let mut warnings: Vec<String> = report
+        .set_aside
+        .iter()
+        .map(|path| format!("the index was damaged; it was set aside as {} and everything is indexed again", path.display()))
+        .collect();
+    if report.lost_changes > 0 {
+        warnings.push(format!("the last {} changes of the store were lost to damage; the walk that runs now finds them again", report.lost_changes));
+    }
+    if report.n_damaged > 0 {
+        warnings.push(format!("{} records of the store were damaged; their videos are indexed again", report.n_damaged));
+    }
+    warnings
+}
+
+fn instance_fatal(error: InstanceError) -> Fatal {
+    match error {
+        InstanceError::AlreadyRunning { .. } => Fatal::AlreadyRunning(error.to_string()),
+        _ => Fatal::Setup(error.to_string()),
+    }
+}

@@ -1,0 +1,203 @@
+//! Checks the installation and the data, each with what to do.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::{Embedding, SceneId};
+use crate::models::Models;
+use crate::serving::{ModelSlot, Serving};
+use crate::store::Store;
+
+/// Frames whose nearest scenes are compared between index and exact search.
+const RECALL_PROBES: usize = 20;
+const RECALL_AT: usize = 10;
+/// Below this the graph is worth rebuilding.
+const RECALL_WANTED: f64 = 0.90;
+/// Under this much free disk space indexing may soon stop. Bytes.
+const LITTLE_SPACE: u64 = 512 << 20;
+
+/// What was found out at start.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub data_dir: PathBuf,
+    pub config_file: PathBuf,
+    /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
+    pub worker: Result<String, String>,
+    /// Path of ONNX Runtime's library, or why there is none.
+    pub onnxruntime: Result<PathBuf, String>,
+    pub start_warnings: Vec<String>,
+}
+
+pub struct Subject<'a> {
+    pub facts: &'a Facts,
+    pub store: &'a Store,
+    pub serving: &'a Serving,
+    pub models: &'a Models,
+    pub watch_warnings: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Health {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub name: &'static str,
+    pub state: Health,
+    pub detail: String,
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self { name, state: Health::Ok, detail: detail.into(), hint: None }
+    }
+
+    fn warn(name: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name, state: Health::Warn, detail: detail.into(), hint: Some(hint.into()) }
+    }
+
+    fn fail(name: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { name, state: Health::Fail, detail: detail.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// Runs every check; blocks for as long as a few dozen searches take.
+pub fn examine(subject: &Subject) -> Vec<Finding> {
+    let facts = subject.facts;
+    let mut findings = vec![
+        match &facts.worker {
+            Ok(version) => Finding::ok("worker", version.clone()),
+            Err(reason) => Finding::fail("worker", reason.clone(), "install scened-worker beside scened (make install), or name it in SCENED_WORKER"),
+        },
+        match &facts.onnxruntime {
+            Ok(path) => Finding::ok("onnxruntime", path.display().to_string()),
+            Err(reason) => Finding::fail("onnxruntime", reason.clone(), "make setup fetches it; or name the library: onnxruntime = \"/path/libonnxruntime.so\" in config.toml"),
+        },
+        disk(facts),
+        store(subject.store),
+    ];
+    findings.extend(model(subject));
+    findings.extend(watching(&subject.watch_warnings));
+    findings.extend(facts.start_warnings.iter().map(|warning| Finding::warn("start", warning.clone(), "see the log of scened")));
+    findings
+}
+
+fn disk(facts: &Facts) -> Finding {
+    match rustix::fs::statvfs(&facts.data_dir) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let detail = format!("{} ({} MiB free)", facts.data_dir.display(), free >> 20);
+            if free < LITTLE_SPACE {
+                Finding::warn("data", detail, "free some space: indexing stops when the disk is full")
+            } else {
+                Finding::ok("data", detail)
+            }
+        }
+        Err(error) => Finding::fail("data", format!("{}: {error}", facts.data_dir.display()), "check the disk"),
+    }
+}
+
+fn store(store: &Store) -> Finding {
+    let counts = store.counts();
+    let damaged = store.damaged();
+    let detail = format!("{} videos indexed, {} pending, {} failed, {} offline, {} scenes", counts.indexed, counts.pending, counts.failed, counts.offline, counts.scenes);
+    if damaged.is_empty() {
+        Finding::ok("store", detail)
+    } else {
+        Finding::warn("store", format!("{detail}; {} damaged records were set aside", damaged.len()), "their videos are indexed again; check the disk")
+    }
+}
+
+fn model(subject: &Subject) -> Vec<Finding> {
+    let slot = match subject.serving.current() {
+        Ok(slot) => slot,
+        Err(problem) => return vec![Finding::fail("model", problem.reason, problem.hint.unwrap_or_else(|| "scenectl model list".to_owned()))],
+    };
+    let named = format!("{} ({}), provider {}", slot.info.name, slot.info.id, subject.models.provider());
+    let model = if slot.info.is_starter {
+        Finding::warn("model", named, "the starter knows drawn things, not real footage: scenectl model list, scenectl model use NAME")
+    } else {
+        Finding::ok("model", named)
+    };
+    let mut findings = vec![model];
+    findings.extend(subject.models.provider_warnings().into_iter().map(|warning| Finding::warn("provider", warning, "set providers = [\"cpu\"] in config.toml to be asked no more")));
+    findings.push(index(subject.store, &slot, subject.models.behind()));
+    findings.extend(recall(subject.store, &slot));
+    findings
+}
+
+fn index(store: &Store, slot: &ModelSlot, behind: u64) -> Finding {
+    let (in_index, stored) = (slot.ann.len() as u64, stored_scenes(store, slot));
+    let detail = format!("{in_index} scenes in the index, {stored} in the store");
+    if in_index == stored {
+        Finding::ok("index", detail)
+    } else if behind > 0 {
+        Finding::warn("index", detail, "it is catching up")
+    } else {
+        Finding::fail("index", detail, "stop scened, delete the folder `index` in the data folder, and start it: it is rebuilt from the store")
+    }
+}
+
+fn stored_scenes(store: &Store, slot: &ModelSlot) -> u64 {
+    let with_vectors = |record: &&Arc<crate::store::VideoRecord>| store.has_vectors(&slot.info.id, record.id).unwrap_or(false);
+    store.videos().iter().filter(with_vectors).map(|record| u64::from(record.n_scenes)).sum()
+}
+
+/// Recall@10 of the graph against exact search, asked with stored frames spread over the library.
+fn recall(store: &Store, slot: &ModelSlot) -> Option<Finding> {
+    let scenes: Vec<SceneId> = store
+        .videos()
+        .iter()
+        .flat_map(|record| (0..record.n_scenes as usize).map(|index| SceneId::new(record.id, index)))
+        .filter(|scene| slot.ann.contains(*scene))
+        .collect();
+    if scenes.len() <= RECALL_AT {
+        return None;
+    }
+    let step = (scenes.len() / RECALL_PROBES).max(1);
+    let probes: Vec<Embedding> = scenes
+        .iter()
+        .step_by(step)
+        .filter_map(|scene| store.vectors(&slot.info.id, *scene).ok().flatten())
+        .filter_map(|vectors| vectors.frames.into_iter().next().map(|(_, vector)| vector))
+        .collect();
+    let (mut found, mut wanted) = (0, 0);
+    for probe in &probes {
+        let near: Vec<SceneId> = slot.ann.search(probe, RECALL_AT).into_iter().map(|(scene, _)| scene).collect();
+        let exact = slot.ann.exact(probe, RECALL_AT, scenes.iter().copied());
+        wanted += exact.len();
+        found += exact.iter().filter(|(scene, _)| near.contains(scene)).count();
+    }
+    if wanted == 0 {
+        return None;
+    }
+    let recall = found as f64 / wanted as f64;
+    let detail = format!("recall@{RECALL_AT} of the index against exact search: {recall:.3} over {} questions", probes.len());
+    Some(if recall >= RECALL_WANTED {
+        Finding::ok("recall", detail)
+    } else {
+        Finding::warn("recall", detail, "stop scened, delete the folder `index` in the data folder, and start it: it is rebuilt from the store")
+    })
+}
+
+fn watching(warnings: &[String]) -> Vec<Finding> {
+    if warnings.is_empty() {
+        return vec![Finding::ok("watching", "every folder is watched")];
+    }
+    let hint = "scenectl folders; for more watches: sysctl fs.inotify.max_user_watches";
+    warnings.iter().map(|warning| Finding::warn("watching", warning.clone(), hint)).collect()
+}

@@ -1,0 +1,102 @@
+//! The watched folders: kept in config.toml, told to the reconciler, and their videos dropped or kept.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::edit::{self, EditError};
+use crate::domain::VideoId;
+use crate::reconcile::ReconcilerHandle;
+use crate::store::{Store, StoreError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    #[error("{path} is not a folder", path = .0.display())]
+    NotAFolder(PathBuf),
+    #[error("{path} cannot be reached", path = .path.display())]
+    Unreachable { path: PathBuf, source: io::Error },
+    #[error("{path} is not a watched folder", path = .0.display())]
+    NotWatched(PathBuf),
+    #[error("the folder cannot be written to the configuration")]
+    Config(#[from] EditError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl FolderError {
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NotAFolder(_) => Some("give the folder that contains the videos"),
+            Self::Unreachable { .. } => Some("check the spelling, and that the drive is connected"),
+            Self::NotWatched(_) => Some("scenectl folders lists the watched ones"),
+            Self::Config(_) => Some("mend the file named above; scened --check-config says what is wrong"),
+            Self::Store(_) => None,
+        }
+    }
+}
+
+pub struct Folders {
+    config_file: PathBuf,
+    store: Store,
+    reconciler: Arc<ReconcilerHandle>,
+    /// The configured folders, as the reconciler has them; held while they change.
+    watched: Mutex<Vec<PathBuf>>,
+}
+
+impl Folders {
+    pub fn new(config_file: PathBuf, watched: Vec<PathBuf>, store: Store, reconciler: Arc<ReconcilerHandle>) -> Self {
+        Self { config_file, store, reconciler, watched: Mutex::new(watched) }
+    }
+
+    /// Watches `folder` from now on. Adding one twice changes nothing.
+    pub fn add(&self, folder: &Path) -> Result<(), FolderError> {
+        let metadata = std::fs::metadata(folder).map_err(|source| FolderError::Unreachable { path: folder.to_owned(), source })?;
+        if !metadata.is_dir() {
+            return Err(FolderError::NotAFolder(folder.to_owned()));
+        }
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        edit::add_folder(&self.config_file, folder)?;
+        if !watched.iter().any(|known| known == folder) {
+            watched.push(folder.to_owned());
+        }
+        self.reconciler.set_roots(watched.clone());
+        Ok(())
+    }
+
+    /// How many videos [`Folders::remove`] would drop.
+    pub fn count_for_removal(&self, folder: &Path) -> Result<u64, FolderError> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = without(&watched, folder)?;
+        Ok(self.only_in(folder, &rest).len() as u64)
+    }
+
+    /// Stops watching `folder`; its videos are dropped, or kept and marked offline. Gives their number.
+    pub fn remove(&self, folder: &Path, keep: bool) -> Result<u64, FolderError> {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = without(&watched, folder)?;
+        edit::remove_folder(&self.config_file, folder)?;
+        self.reconciler.set_roots(rest.clone());
+        // Walks that were under way may still have added some: look after the roots are gone.
+        let ids = self.only_in(folder, &rest);
+        if keep {
+            self.store.set_offline(&ids, true)?;
+        } else {
+            self.store.remove_videos(&ids)?;
+        }
+        *watched = rest;
+        Ok(ids.len() as u64)
+    }
+
+    /// Videos below `folder` that no other watched folder has.
+    fn only_in(&self, folder: &Path, others: &[PathBuf]) -> Vec<VideoId> {
+        let inside = |record: &&Arc<crate::store::VideoRecord>| record.path.starts_with(folder) && !others.iter().any(|other| record.path.starts_with(other));
+        self.store.videos().iter().filter(inside).map(|record| record.id).collect()
+    }
+}
+
+fn without(watched: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    if !watched.iter().any(|known| known == folder) {
+        return Err(FolderError::NotWatched(folder.to_owned()));
+    }
+    Ok(watched.iter().filter(|known| *known != folder).cloned().collect())
+}

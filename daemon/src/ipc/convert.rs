@@ -1,0 +1,131 @@
+//! Between the daemon's values and the wire's: the only place, with the handlers, that knows both.
+
+use std::path::PathBuf;
+
+use scened_shared::frame::RpcError;
+use scened_shared::message as wire;
+use scened_shared::message::ErrorKind;
+use scened_shared::wire_path::WirePath;
+
+use crate::domain::Boundary;
+use crate::embed::EmbedError;
+use crate::folders::FolderError;
+use crate::ipc::context::Event;
+use crate::models::ModelsError;
+use crate::query::{self, QueryError};
+use crate::store::StoreError;
+
+pub(super) fn path(file: &WirePath) -> Result<PathBuf, RpcError> {
+    let path = file.to_path().map_err(|error| RpcError::new(ErrorKind::InvalidParams, error.to_string()))?;
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    Err(RpcError::new(ErrorKind::InvalidParams, format!("{} is not an absolute path", file.path)).hint("the daemon does not know your current folder"))
+}
+
+pub(super) fn filters(filters: &wire::Filters) -> Result<query::Filters, RpcError> {
+    Ok(query::Filters {
+        within: filters.within.iter().map(path).collect::<Result<_, _>>()?,
+        since_ms: filters.since_ms,
+        until_ms: filters.until_ms,
+        min_duration_ms: filters.min_duration_ms,
+        max_duration_ms: filters.max_duration_ms,
+    })
+}
+
+pub(super) fn wanted(n: u32, by: wire::GroupBy, limits: &wire::Filters) -> Result<query::Wanted, RpcError> {
+    let by = match by {
+        wire::GroupBy::Scene => query::GroupBy::Scene,
+        wire::GroupBy::Video => query::GroupBy::Video,
+    };
+    Ok(query::Wanted { n: n as usize, by, filters: filters(limits)? })
+}
+
+pub(super) fn hit(hit: &query::Hit) -> wire::Hit {
+    wire::Hit {
+        file: WirePath::new(&hit.record.path),
+        start_ms: hit.span.start_ms,
+        end_ms: hit.span.end_ms,
+        best_ms: hit.best_ms,
+        score: hit.score,
+        confidence: None,
+        video: hit.record.id.to_string(),
+        scene: hit.scene.to_string(),
+        offline: hit.record.offline,
+        video_score: hit.video_score,
+        duration_ms: hit.record.duration_ms,
+    }
+}
+
+pub(super) fn coverage(coverage: &query::Coverage) -> wire::Coverage {
+    wire::Coverage { indexed: coverage.indexed, pending: coverage.pending, failed: coverage.failed, offline: coverage.offline }
+}
+
+pub(super) fn boundary(boundary: Boundary) -> &'static str {
+    match boundary {
+        Boundary::Start => "start",
+        Boundary::Cut => "cut",
+        Boundary::Gradual => "gradual",
+        Boundary::Part => "part",
+    }
+}
+
+pub(super) fn event(event: &Event) -> wire::Event {
+    match event {
+        Event::Indexed { path, n_scenes } => wire::Event::VideoIndexed { file: WirePath::new(path), n_scenes: *n_scenes as u64 },
+        Event::Failed { path, reason } => wire::Event::VideoFailed { file: WirePath::new(path), reason: reason.clone() },
+        Event::Removed { path } => wire::Event::VideoRemoved { file: WirePath::new(path) },
+        Event::Moved { path, from } => wire::Event::VideoMoved { file: WirePath::new(path), from: WirePath::new(from) },
+    }
+}
+
+pub(super) fn query_error(error: &QueryError) -> RpcError {
+    let (kind, hint) = match error {
+        QueryError::Empty => (ErrorKind::InvalidParams, Some("say what to look for, such as: scenectl search \"a dog on the beach\"".to_owned())),
+        QueryError::TooLong { .. } => (ErrorKind::InvalidParams, Some("models read a sentence or two; shorten the query".to_owned())),
+        QueryError::BadCount(_) => (ErrorKind::InvalidParams, None),
+        QueryError::NoModel(problem) => (ErrorKind::Unavailable, problem.hint.clone()),
+        QueryError::Embed(EmbedError::Unavailable { hint, .. }) => (ErrorKind::Unavailable, hint.clone()),
+        QueryError::Embed(EmbedError::ShuttingDown) => (ErrorKind::ShuttingDown, None),
+        QueryError::Embed(_) => (ErrorKind::Unavailable, Some("try again; `scenectl doctor` checks the installation".to_owned())),
+        QueryError::File { .. } | QueryError::NotIndexed { .. } => (ErrorKind::NotFound, None),
+        QueryError::Media { .. } => (ErrorKind::InvalidParams, Some("give a video or a picture (PNG, JPEG, WebP)".to_owned())),
+        QueryError::Store(_) => (ErrorKind::Internal, None),
+    };
+    let rpc = RpcError::new(kind, error.to_string()).sources_of(error);
+    match hint {
+        Some(hint) => rpc.hint(hint),
+        None => rpc,
+    }
+}
+
+pub(super) fn store_error(error: &StoreError) -> RpcError {
+    RpcError::new(ErrorKind::Internal, error.to_string()).sources_of(error).hint("scenectl doctor")
+}
+
+pub(super) fn folder_error(error: &FolderError) -> RpcError {
+    let kind = match error {
+        FolderError::NotWatched { .. } => ErrorKind::NotFound,
+        FolderError::NotAFolder { .. } | FolderError::Unreachable { .. } => ErrorKind::InvalidParams,
+        FolderError::Config(_) | FolderError::Store(_) => ErrorKind::Internal,
+    };
+    let rpc = RpcError::new(kind, error.to_string()).sources_of(error);
+    match error.hint() {
+        Some(hint) => rpc.hint(hint),
+        None => rpc,
+    }
+}
+
+pub(super) fn models_error(error: &ModelsError) -> RpcError {
+    let kind = match error {
+        ModelsError::Unknown { .. } => ErrorKind::NotFound,
+        ModelsError::Unusable(_) => ErrorKind::Unavailable,
+        ModelsError::InUse { .. } => ErrorKind::InvalidParams,
+        ModelsError::Config(_) | ModelsError::Store(_) | ModelsError::Ann(_) | ModelsError::Thread(_) => ErrorKind::Internal,
+    };
+    let rpc = RpcError::new(kind, error.to_string()).sources_of(error);
+    match error.hint() {
+        Some(hint) => rpc.hint(hint),
+        None => rpc,
+    }
+}

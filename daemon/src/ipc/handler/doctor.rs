@@ -1,0 +1,21 @@
+//! `doctor`: the daemon's part of the checks.
+
+use scened_shared::frame::RpcError;
+use scened_shared::message::{Check, DoctorAnswer, NoParams};
+
+use crate::ipc::context::Context;
+
+pub(super) fn answer(context: &Context, _: NoParams) -> Result<DoctorAnswer, RpcError> {
+    let subject = crate::doctor::Subject {
+        facts: &context.doctor,
+        store: &context.store,
+        serving: &context.serving,
+        models: &context.models,
+        watch_warnings: context.reconciler.warnings(),
+    };
+    let checks = crate::doctor::examine(&subject)
+        .into_iter()
+        .map(|finding| Check { name: finding.name.to_owned(), state: finding.state.as_str().to_owned(), detail: finding.detail, hint: finding.hint })
+        .collect();
+    Ok(DoctorAnswer { checks })
+}

@@ -1,0 +1,88 @@
+//! `why`: why a file is or isn't found.
+
+use std::sync::Arc;
+
+use scened_shared::frame::RpcError;
+use scened_shared::message::{WhyAnswer, WhyRequest};
+
+use crate::ipc::context::Context;
+use crate::ipc::convert;
+use crate::reconcile::Explanation;
+use crate::store::{VideoRecord, VideoState};
+
+pub(super) fn answer(context: &Context, request: WhyRequest) -> Result<WhyAnswer, RpcError> {
+    let path = convert::path(&request.file)?;
+    let record = context.store.video_at(&path);
+    let (state, mut reasons) = match &record {
+        Some(record) => of_record(context, record)?,
+        None => of_file(context, &context.reconciler.explain(&path)),
+    };
+    let mut answer = WhyAnswer { file: request.file, state: state.to_owned(), reasons: Vec::new(), best: None, rank: None, of_scenes: None };
+    if let Some(query) = request.query {
+        match record.filter(|record| record.n_scenes > 0) {
+            Some(record) => {
+                let standing = context.searcher.standing(&record, &query).map_err(|error| convert::query_error(&error))?;
+                if let Some(standing) = standing {
+                    reasons.push(format!("its best scene for {query:?} is number {} of {} scenes", standing.rank, standing.of_scenes));
+                    answer.best = Some(convert::hit(&standing.hit));
+                    answer.rank = Some(standing.rank);
+                    answer.of_scenes = Some(standing.of_scenes);
+                }
+            }
+            None => reasons.push("nothing of it is indexed, so no query finds it".to_owned()),
+        }
+    }
+    answer.reasons = reasons;
+    Ok(answer)
+}
+
+fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static str, Vec<String>), RpcError> {
+    let mut reasons = Vec::new();
+    let state = match (record.offline, record.state) {
+        (true, _) => {
+            reasons.push("its folder cannot be reached at present; what was indexed of it stays searchable".to_owned());
+            "offline"
+        }
+        (false, VideoState::Indexed) => {
+            reasons.push(format!("indexed: {} scenes in {}.{:03} s", record.n_scenes, record.duration_ms / 1000, record.duration_ms % 1000));
+            "indexed"
+        }
+        (false, VideoState::Pending) => {
+            reasons.push(match context.indexer.position(record.id) {
+                Some(0) => "it is being indexed now".to_owned(),
+                Some(place) => format!("it waits for indexing: number {place} in the queue"),
+                None => "it waits for indexing".to_owned(),
+            });
+            reasons.extend(context.indexer.hindrance());
+            if context.indexer.is_paused() {
+                reasons.push("indexing is paused: scenectl resume".to_owned());
+            }
+            if record.n_scenes > 0 {
+                reasons.push("until then an earlier version of it is searched".to_owned());
+            }
+            "pending"
+        }
+        (false, VideoState::Failed) => {
+            let incident = context.store.incident(record.id).map_err(|error| convert::store_error(&error))?;
+            if let Some(incident) = incident {
+                reasons.push(incident.reason);
+                reasons.extend(incident.hint);
+            }
+            reasons.push("it is tried again when it, FFmpeg or scened changes, or by: scenectl retry FILE".to_owned());
+            "failed"
+        }
+    };
+    reasons.extend(record.damage.clone());
+    Ok((state, reasons))
+}
+
+fn of_file(_context: &Context, explanation: &Explanation) -> (&'static str, Vec<String>) {
+    match explanation {
+        Explanation::Excluded { rule } => ("excluded", vec![rule.clone()]),
+        Explanation::Unwatched => ("unwatched", vec!["it is in no watched folder: scenectl add DIR watches one".to_owned()]),
+        Explanation::Missing => ("missing", vec!["there is no such file".to_owned()]),
+        Explanation::Settling => ("pending", vec!["it was just written; it is looked at once it stops growing (settle-seconds)".to_owned()]),
+        Explanation::Unreachable { reason } => ("offline", vec![reason.clone()]),
+        Explanation::Fine => ("unknown", vec!["no rule excludes it, and it was not seen yet: scenectl rescan".to_owned()]),
+    }
+}

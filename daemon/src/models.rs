@@ -1,0 +1,391 @@
+//! Which models there are, which one is in use, and the change from one to another.
+//!
+//! A change keeps the old model answering: the new one becomes [`Serving::next`], every video is queued for it, and when the last
+//! one is done [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use serde_json::Value;
+use tracing::{error, info, warn};
+
+use crate::activity::Activity;
+use crate::ann::{Ann, AnnError};
+use crate::config::edit::{self, EditError};
+use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
+use crate::embed::{EmbedError, Embedder};
+use crate::pipeline::follower::Follower;
+use crate::serving::{ModelSlot, NoModel, Serving};
+use crate::store::{Change, Store, StoreError, VideoState};
+
+/// Setting: the id of the model that answered last.
+const SERVING_SETTING: &str = "serving-model";
+
+pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, EmbedError> + Send + Sync>;
+
+pub struct ModelsConfig {
+    /// Folders that contain model folders.
+    pub dirs: Vec<PathBuf>,
+    /// Where ANN snapshots are.
+    pub ann_dir: PathBuf,
+    pub config_file: PathBuf,
+    pub make_embedder: MakeEmbedder,
+}
+
+/// A model as `model list` shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Listed {
+    pub name: String,
+    pub folder: PathBuf,
+    pub active: bool,
+    /// `usable`, or why it is not.
+    pub state: String,
+    pub layout: String,
+    pub image_px: u32,
+    pub dimensions: Option<u64>,
+    pub size_bytes: u64,
+    pub n_videos: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ModelsError {
+    #[error(transparent)]
+    Unknown(ModelError),
+    #[error("{0}")]
+    Unusable(#[from] NoModel),
+    #[error("{0} is in use")]
+    InUse(String),
+    #[error("the choice cannot be written to the configuration")]
+    Config(#[from] EditError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the ANN index of the model cannot be opened")]
+    Ann(#[from] AnnError),
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+impl ModelsError {
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown(error) => Some(error.hint()),
+            Self::Unusable(problem) => problem.hint.clone(),
+            Self::InUse(_) => Some("choose another one first: scenectl model use NAME".to_owned()),
+            Self::Config(_) => Some("mend the file named above; scened --check-config says what is wrong".to_owned()),
+            Self::Store(_) | Self::Ann(_) | Self::Thread(_) => None,
+        }
+    }
+}
+
+pub struct Models {
+    config: ModelsConfig,
+    store: Store,
+    serving: Arc<Serving>,
+    activity: Activity,
+    /// The model asked for, by name or folder; held while a change of model is being arranged.
+    wanted: Mutex<String>,
+    /// Of the current and the next slot. A lock of its own: the store's change hook takes it while a change holds `wanted`.
+    followers: RwLock<Vec<Arc<Follower>>>,
+}
+
+impl Models {
+    pub fn new(config: ModelsConfig, wanted: String, store: Store, serving: Arc<Serving>, activity: Activity) -> Self {
+        Self { config, store, serving, activity, wanted: Mutex::new(wanted), followers: RwLock::default() }
+    }
+
+    /// Opens the model that is wanted, and the one that answered last if that is another. A model that cannot be opened is a
+    /// warning and leaves the daemon running.
+    pub fn open(&self) -> Result<(), StoreError> {
+        let wanted = self.wanted();
+        if let Err(error) = self.open_wanted(&wanted) {
+            let problem = NoModel { reason: crate::fault::with_causes(&error), hint: error.hint() };
+            warn!(reason = problem.reason, "no model can be used");
+            self.serving.set_problem(problem);
+            return Ok(());
+        }
+        drop(wanted);
+        self.queue_missing()
+    }
+
+    fn open_wanted(&self, wanted: &str) -> Result<(), ModelsError> {
+        let folder = resolve(wanted, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        let served = self.store.setting(SERVING_SETTING)?.and_then(|value| value.as_str().map(str::to_owned));
+        let previous = served.filter(|id| *id != folder.id.0).and_then(|id| self.folder_of(&id));
+        if let Some(previous) = previous
+            && self.store.n_videos_with_vectors(&previous.id)? > 0
+        {
+            match self.open_slot(&previous) {
+                Ok(slot) => {
+                    self.serving.set_current(slot);
+                    self.serving.set_next(Some(self.open_slot(&folder)?));
+                    return Ok(());
+                }
+                Err(error) => warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are indexed again"),
+            }
+        }
+        let slot = self.open_slot(&folder)?;
+        self.serve(slot)
+    }
+
+    fn serve(&self, slot: Arc<ModelSlot>) -> Result<(), ModelsError> {
+        self.store.put_setting(SERVING_SETTING, &Value::String(slot.info.id.0.clone()))?;
+        self.serving.set_current(slot);
+        Ok(())
+    }
+
+    /// Makes embedder, index and follower of a model.
+    fn open_slot(&self, folder: &ModelFolder) -> Result<Arc<ModelSlot>, ModelsError> {
+        let embedder = (self.config.make_embedder)(folder).map_err(|error| unusable(folder, &error))?;
+        let mut info = folder.info();
+        let dimensions = self.dimensions(folder, embedder.as_ref())?;
+        info.dimensions = Some(dimensions);
+        let (ann, opened) = Ann::open(&self.config.ann_dir, &info.id, dimensions)?;
+        let slot = Arc::new(ModelSlot { info, embedder, ann });
+        let follower = Follower::start(self.store.clone(), Arc::clone(&slot), opened, self.activity.clone()).map_err(ModelsError::Thread)?;
+        self.followers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(follower));
+        Ok(slot)
+    }
+
+    /// From the model's files; where these are silent, from an earlier run; else by asking the model once.
+    fn dimensions(&self, folder: &ModelFolder, embedder: &dyn Embedder) -> Result<usize, ModelsError> {
+        if let Some(dimensions) = folder.dimensions {
+            return Ok(dimensions);
+        }
+        let setting = format!("dimensions/{}", folder.id);
+        if let Some(dimensions) = self.store.setting(&setting)?.and_then(|value| value.as_u64()) {
+            return Ok(dimensions as usize);
+        }
+        let vectors = embedder.embed_texts(&["a".to_owned()]).map_err(|error| unusable(folder, &error))?;
+        let dimensions = vectors.first().map_or(0, crate::domain::Embedding::dimensions);
+        self.store.put_setting(&setting, &Value::from(dimensions))?;
+        Ok(dimensions)
+    }
+
+    /// Queues every indexed video that has no vectors of the target model.
+    pub fn queue_missing(&self) -> Result<(), StoreError> {
+        let Some(target) = self.serving.target() else { return Ok(()) };
+        let mut n_queued = 0;
+        for record in self.store.videos() {
+            if record.state != VideoState::Indexed || record.offline || record.model.as_ref() == Some(&target.info.id) {
+                continue;
+            }
+            if !self.store.has_vectors(&target.info.id, record.id)? {
+                self.store.requeue(record.id, None, crate::clock::now_ms())?;
+                n_queued += 1;
+            }
+        }
+        if n_queued > 0 {
+            info!(n_queued, model = %target.info.id, "queued for the new model");
+        }
+        Ok(())
+    }
+
+    /// Chooses a model by name or folder and remembers it in config.toml.
+    pub fn use_model(&self, name: &str) -> Result<(), ModelsError> {
+        let mut wanted = self.wanted();
+        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        let choice = if Path::new(name).is_absolute() { folder.path.display().to_string() } else { folder.name.clone() };
+        let current = self.serving.current().ok();
+        if self.serving.target().is_some_and(|target| target.info.id == folder.id) {
+            edit::set_model(&self.config.config_file, &choice)?;
+            *wanted = choice;
+            return Ok(());
+        }
+        if current.as_ref().is_some_and(|current| current.info.id == folder.id) {
+            // Back to the one that still answers.
+            let abandoned = self.serving.next();
+            self.serving.set_next(None);
+            self.retire(abandoned);
+        } else {
+            let slot = self.open_slot(&folder)?;
+            if current.is_some() && self.store.counts().scenes > 0 {
+                let abandoned = self.serving.next();
+                self.serving.set_next(Some(slot));
+                self.retire(abandoned);
+            } else {
+                self.serve(slot)?;
+                self.retire(current);
+            }
+        }
+        edit::set_model(&self.config.config_file, &choice)?;
+        info!(model = choice, "model chosen");
+        *wanted = choice;
+        drop(wanted);
+        self.queue_missing()?;
+        self.activity.bump();
+        Ok(())
+    }
+
+    /// Lets the next model answer once nothing is left to be indexed for it. `n_jobs` counts jobs waiting or running.
+    pub fn promote_if_complete(&self, n_jobs: u64) {
+        let Some(next) = self.serving.next() else { return };
+        let seen = self.followers().iter().any(|follower| Arc::ptr_eq(follower.slot(), &next) && follower.behind() == 0);
+        if n_jobs > 0 || !seen {
+            return;
+        }
+        let retired = self.serving.promote();
+        info!(model = %next.info.id, "the new model answers from now on");
+        if let Err(error) = self.store.put_setting(SERVING_SETTING, &Value::String(next.info.id.0.clone())) {
+            error!(%error, "the change of model cannot be remembered; it is repeated at the next start");
+        }
+        self.retire(retired);
+        self.activity.bump();
+    }
+
+    fn retire(&self, slot: Option<Arc<ModelSlot>>) {
+        let Some(slot) = slot else { return };
+        let follower = {
+            let mut followers = self.followers.write().unwrap_or_else(PoisonError::into_inner);
+            let position = followers.iter().position(|follower| Arc::ptr_eq(follower.slot(), &slot));
+            position.map(|position| followers.swap_remove(position))
+        };
+        if let Some(follower) = follower {
+            follower.stop();
+        }
+        slot.embedder.stop();
+    }
+
+    /// After the user mended something: try again if no model could be opened.
+    pub fn reopen_if_unusable(&self) {
+        if self.serving.problem().is_some()
+            && self.serving.current().is_err()
+            && let Err(error) = self.open()
+        {
+            error!(%error, "the model cannot be opened");
+        }
+    }
+
+    /// Forgets the vectors of a model that is not in use.
+    pub fn remove(&self, name: &str) -> Result<(), ModelsError> {
+        let _arranging = self.wanted();
+        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        if self.serving.in_use().contains(&folder.id) {
+            return Err(ModelsError::InUse(folder.name));
+        }
+        self.store.drop_model(&folder.id)?;
+        Ann::delete(&self.config.ann_dir, &folder.id)?;
+        Ok(())
+    }
+
+    pub fn list(&self) -> Vec<Listed> {
+        let mut listed: Vec<Listed> = find_models(&self.config.dirs).into_iter().map(|found| match found {
+            Ok(folder) => self.listed(&folder),
+            Err(error) => Listed {
+                name: error.path().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned(),
+                folder: error.path().unwrap_or(Path::new("")).to_owned(),
+                active: false,
+                state: crate::fault::with_causes(&error),
+                layout: String::new(),
+                image_px: 0,
+                dimensions: None,
+                size_bytes: 0,
+                n_videos: 0,
+            },
+        }).collect();
+        let wanted = self.wanted().clone();
+        // A folder used in place is not in any of the usual places.
+        if Path::new(&wanted).is_absolute()
+            && !listed.iter().any(|row| row.folder == Path::new(&wanted))
+            && let Ok(folder) = resolve(&wanted, &self.config.dirs)
+        {
+            listed.push(self.listed(&folder));
+        }
+        listed
+    }
+
+    pub fn info(&self, name: &str) -> Result<Listed, ModelsError> {
+        let name = if name.is_empty() { self.wanted().clone() } else { name.to_owned() };
+        resolve(&name, &self.config.dirs).map(|folder| self.listed(&folder)).map_err(ModelsError::Unknown)
+    }
+
+    fn listed(&self, folder: &ModelFolder) -> Listed {
+        Listed {
+            name: folder.name.clone(),
+            folder: folder.path.clone(),
+            active: self.serving.current().is_ok_and(|slot| slot.info.id == folder.id),
+            state: "usable".to_owned(),
+            layout: folder.layout.as_str().to_owned(),
+            image_px: folder.image.width_px,
+            dimensions: folder.dimensions.map(|dimensions| dimensions as u64),
+            size_bytes: folder.size_bytes,
+            n_videos: self.store.n_videos_with_vectors(&folder.id).unwrap_or_default(),
+        }
+    }
+
+    /// Sentences about the model that every answer carries.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        let current = self.serving.current();
+        if current.as_ref().is_ok_and(|slot| slot.info.is_starter) {
+            notices.push(format!(
+                "the starter model is in use: it knows drawn shapes and things, not real footage; put a CLIP model's folder into {} and run `scenectl model use NAME`",
+                self.config.dirs.first().map_or_else(String::new, |dir| dir.display().to_string())
+            ));
+        }
+        if let (Ok(current), Some(next)) = (current, self.serving.next()) {
+            notices.push(format!("changing to model {}; {} answers until every video is indexed for it", next.info.name, current.info.name));
+        }
+        notices
+    }
+
+    pub fn name_in_use(&self) -> String {
+        self.serving.current().map_or_else(|_| self.wanted().clone(), |slot| slot.info.name.clone())
+    }
+
+    /// The execution provider in use; `none` before the model was needed.
+    pub fn provider(&self) -> String {
+        let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider());
+        report.map_or_else(|| "none".to_owned(), |report| report.active)
+    }
+
+    pub fn provider_warnings(&self) -> Vec<String> {
+        let report = self.serving.target().and_then(|slot| slot.embedder.provider()).unwrap_or_default();
+        report.failed.iter().map(|(name, reason)| format!("execution provider {name} cannot be used: {reason}")).collect()
+    }
+
+    /// Changes of the store that the slowest index has not taken in.
+    pub fn behind(&self) -> u64 {
+        self.followers().iter().map(|follower| follower.behind()).max().unwrap_or_default()
+    }
+
+    /// What to register with [`Store::on_change`]; weak, because the store must not keep alive what keeps the store.
+    pub fn change_hook(self: &Arc<Self>) -> impl Fn(&Change) + Send + Sync + 'static {
+        let models = Arc::downgrade(self);
+        move |_| {
+            if let Some(models) = models.upgrade() {
+                models.followers().iter().for_each(|follower| follower.poke());
+            }
+        }
+    }
+
+    /// Saves the indexes and ends the embed workers.
+    pub fn stop(&self) {
+        for slot in [self.serving.current().ok(), self.serving.next()].into_iter().flatten() {
+            slot.embedder.stop();
+        }
+        let followers = std::mem::take(&mut *self.followers.write().unwrap_or_else(PoisonError::into_inner));
+        for follower in followers {
+            follower.stop();
+        }
+    }
+
+    fn folder_of(&self, id: &str) -> Option<ModelFolder> {
+        find_models(&self.config.dirs).into_iter().flatten().find(|folder| folder.id.0 == id)
+    }
+
+    fn followers(&self) -> Vec<Arc<Follower>> {
+        self.followers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, String> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unusable(folder: &ModelFolder, error: &EmbedError) -> ModelsError {
+    let hint = match error {
+        EmbedError::Unavailable { hint, .. } => hint.clone(),
+        _ => None,
+    };
+    ModelsError::Unusable(NoModel { reason: format!("model {} cannot be used: {error}", folder.name), hint })
+}

@@ -1,0 +1,200 @@
+//! Keeps one ANN index equal to the store: catches up from the change log, or rebuilds, and saves a snapshot when things are quiet.
+//!
+//! One thread a model slot, the only writer of that slot's index. It sleeps without a timer while there is nothing to apply or save.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use tracing::{debug, error, info, warn};
+
+use crate::activity::Activity;
+use crate::ann::Opened;
+use crate::domain::{Embedding, SceneId, VideoId};
+use crate::serving::ModelSlot;
+use crate::store::{ChangeKind, Store, StoreError};
+
+/// A snapshot is written after this long without changes …
+const QUIET_BEFORE_SAVE: Duration = Duration::from_secs(10);
+/// … and at the latest this long after the first unsaved one, so that a crash during a long indexing costs little catching up.
+const LONGEST_UNSAVED: Duration = Duration::from_secs(300);
+
+struct Shared {
+    store: Store,
+    slot: Arc<ModelSlot>,
+    activity: Activity,
+    applied: AtomicU64,
+    stop: AtomicBool,
+}
+
+pub struct Follower {
+    shared: Arc<Shared>,
+    /// Capacity 1: a poke that finds it full is already promised a look at everything.
+    poke: Sender<()>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Follower {
+    /// `opened` is what [`crate::ann::Ann::open`] said about `slot.ann`.
+    pub fn start(store: Store, slot: Arc<ModelSlot>, opened: Opened, activity: Activity) -> std::io::Result<Self> {
+        let (poke, poked) = bounded(1);
+        let applied = match &opened {
+            Opened::Loaded { generation } => *generation,
+            _ => 0,
+        };
+        let shared = Arc::new(Shared { store, slot, activity, applied: AtomicU64::new(applied), stop: AtomicBool::new(false) });
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("ann".to_owned()).spawn(move || for_thread.run(&opened, &poked))?;
+        Ok(Self { shared, poke, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Something was committed. Never blocks.
+    pub fn poke(&self) {
+        // Full means that a look at the whole log is promised already; disconnected means that we are stopping.
+        let _poked = self.poke.try_send(());
+    }
+
+    /// Changes of the store that searches do not see yet.
+    pub fn behind(&self) -> u64 {
+        self.shared.store.generation().saturating_sub(self.shared.applied.load(Ordering::Acquire))
+    }
+
+    pub fn slot(&self) -> &Arc<ModelSlot> {
+        &self.shared.slot
+    }
+
+    /// Applies what is left, saves, and joins the thread. May be called again.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Release);
+        self.poke();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            error!("the thread of the ANN index panicked; the index is rebuilt from the store at the next start");
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn run(&self, opened: &Opened, poked: &Receiver<()>) {
+        let mut unsaved_since: Option<Instant> = None;
+        if !matches!(opened, Opened::Loaded { .. }) {
+            if !matches!(opened, Opened::Missing) {
+                warn!(?opened, model = %self.slot.info.id, "the ANN index cannot be used; it is rebuilt from the store");
+            }
+            self.report(self.rebuild(), &mut unsaved_since);
+        }
+        loop {
+            self.report(self.catch_up(), &mut unsaved_since);
+            self.activity.bump();
+            if self.stop.load(Ordering::Acquire) {
+                break;
+            }
+            let received = match unsaved_since {
+                None => poked.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(since) => poked.recv_timeout(QUIET_BEFORE_SAVE.min(LONGEST_UNSAVED.saturating_sub(since.elapsed()))),
+            };
+            match received {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    self.save();
+                    unsaved_since = None;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if unsaved_since.is_some() {
+            self.save();
+        }
+    }
+
+    fn report(&self, outcome: Result<bool, StoreError>, unsaved_since: &mut Option<Instant>) {
+        match outcome {
+            Ok(true) => *unsaved_since = unsaved_since.or_else(|| Some(Instant::now())),
+            Ok(false) => {}
+            Err(error) => error!(%error, model = %self.slot.info.id, "the ANN index could not follow the store; search may miss the newest videos until the next change"),
+        }
+    }
+
+    /// Applies the change log; true when anything changed.
+    fn catch_up(&self) -> Result<bool, StoreError> {
+        let applied = self.applied.load(Ordering::Acquire);
+        if self.store.generation() == applied {
+            return Ok(false);
+        }
+        let Some(changes) = self.store.changes_since(applied)? else {
+            info!(model = %self.slot.info.id, "the change log does not reach back to the index's snapshot; rebuilding");
+            return self.rebuild();
+        };
+        let mut touched = false;
+        for change in changes {
+            if matches!(change.kind, ChangeKind::Content | ChangeKind::Removed) {
+                for index in 0..change.n_scenes_before as usize {
+                    self.forget(SceneId::new(change.video, index));
+                }
+                self.load(change.video)?;
+                touched = true;
+            }
+            self.applied.store(change.generation, Ordering::Release);
+        }
+        Ok(touched)
+    }
+
+    fn rebuild(&self) -> Result<bool, StoreError> {
+        let generation = self.store.generation();
+        let started = Instant::now();
+        if let Err(error) = self.slot.ann.clear() {
+            error!(%error, "the ANN index could not be emptied");
+        }
+        for video in self.store.videos() {
+            if self.stop.load(Ordering::Acquire) {
+                // Saved as it is, it would pass for complete: generation 0 makes the next start rebuild.
+                return Ok(false);
+            }
+            self.load(video.id)?;
+        }
+        self.applied.store(generation, Ordering::Release);
+        info!(model = %self.slot.info.id, scenes = self.slot.ann.len(), seconds = started.elapsed().as_secs_f32(), "built the ANN index from the store");
+        Ok(true)
+    }
+
+    /// Puts the scene vectors of one video, each the normalised mean of its frames' vectors.
+    fn load(&self, video: VideoId) -> Result<(), StoreError> {
+        for (index, scene) in self.store.video_vectors(&self.slot.info.id, video)?.iter().enumerate() {
+            let id = SceneId::new(video, index);
+            let Some(mean) = Embedding::mean(scene.frames.iter().map(|(_, vector)| vector)) else { continue };
+            if let Err(error) = self.slot.ann.put(id, &mean) {
+                warn!(%error, scene = %id, "a scene cannot be put into the ANN index; it is found by exact search only");
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&self, scene: SceneId) {
+        if let Err(error) = self.slot.ann.remove(scene) {
+            warn!(%error, %scene, "a scene cannot be taken out of the ANN index; it is filtered out of answers");
+        }
+    }
+
+    fn save(&self) {
+        let generation = self.applied.load(Ordering::Acquire);
+        match self.slot.ann.save(generation) {
+            Ok(()) => {
+                debug!(generation, "saved the ANN index");
+                if let Err(error) = self.store.trim_changes(generation) {
+                    warn!(%error, "the change log could not be trimmed");
+                }
+            }
+            Err(error) => warn!(%error, "the ANN index could not be saved; it is rebuilt at the next start"),
+        }
+    }
+}

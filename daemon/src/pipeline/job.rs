@@ -1,0 +1,226 @@
+//! One job: open the film, look into it, embed its frames, commit.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use tracing::debug;
+
+use crate::domain::{Embedding, Frame};
+use crate::embed::EmbedError;
+use crate::media::{AnalyseRequest, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
+use crate::pipeline::IndexerConfig;
+use crate::serving::ModelSlot;
+use crate::store::{FileStamp, IndexedVideo, Replace, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, VideoState};
+
+/// Frames are sent to the embedder in lots of at least this many, across scenes, so that short scenes do not mean small batches.
+const EMBED_LOT: usize = 32;
+
+pub(super) enum Outcome {
+    Indexed { n_scenes: usize, duration_ms: u64 },
+    /// The file is to blame: an incident.
+    Bad { reason: String, hint: Option<String> },
+    /// A worker died or stalled; the file may be to blame.
+    Died { reason: String },
+    /// The file is not to blame: nothing else would fare better now.
+    MachineAtFault { reason: String },
+    /// The file is gone or is another one now.
+    FileChanged,
+    Cancelled,
+    StoreFailed(StoreError),
+}
+
+pub(super) struct Run<'a> {
+    pub(super) config: &'a IndexerConfig,
+    pub(super) store: &'a Store,
+    pub(super) source: &'a dyn FrameSource,
+    pub(super) slot: &'a ModelSlot,
+    pub(super) cancel: &'a Cancel,
+    /// Decoder threads.
+    pub(super) threads: u32,
+    /// Position and duration in milliseconds.
+    pub(super) progress: &'a dyn Fn(u64, u64),
+}
+
+/// What was found so far; scenes are ahead of vectors by less than [`EMBED_LOT`] frames.
+#[derive(Default)]
+struct Found {
+    probe: Option<Probe>,
+    scenes: Vec<SceneRecord>,
+    thumbnails: Vec<Vec<u8>>,
+    vectors: Vec<SceneVectors>,
+    /// Frames not yet embedded, with the index of their scene.
+    waiting: Vec<(usize, Frame)>,
+    failure: Option<EmbedError>,
+}
+
+impl Run<'_> {
+    pub(super) fn index(&self, record: &VideoRecord) -> Outcome {
+        let (film, stamp) = match open_film(&record.path) {
+            Ok(opened) => opened,
+            Err(error) => return unopened(&error),
+        };
+        if stamp.size_bytes != record.stamp.size_bytes || stamp.mtime_ns != record.stamp.mtime_ns {
+            debug!("changed since it was queued");
+            return Outcome::FileChanged;
+        }
+        if stamp.size_bytes == 0 {
+            return Outcome::Bad { reason: "the file is empty (0 bytes)".to_owned(), hint: Some("it is looked at again when it changes".to_owned()) };
+        }
+        let watched = match film.try_clone() {
+            Ok(watched) => watched,
+            Err(error) => return Outcome::MachineAtFault { reason: format!("cannot open another file: {error}") },
+        };
+        let request = AnalyseRequest {
+            image: self.slot.info.image,
+            detector: self.config.detector,
+            max_scene_ms: self.config.max_scene_ms,
+            thumbnail_px: self.config.thumbnail_px,
+            threads: self.threads,
+            label: record.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let mut found = Found::default();
+        let analysed = self.source.analyse(film, &request, self.cancel, &mut |event| self.take(event, &mut found));
+        if let Some(failure) = found.failure {
+            return embed_failed(failure);
+        }
+        let analysis = match analysed {
+            Ok(analysis) => analysis,
+            Err(error) => return media_failed(error),
+        };
+        if let Err(error) = self.embed_waiting(&mut found) {
+            return embed_failed(error);
+        }
+        if self.cancel.is_cancelled() {
+            return Outcome::Cancelled;
+        }
+        // What was decoded is only worth keeping if it is what lies there now.
+        match watched.metadata().map(|metadata| stamp_of(&metadata)) {
+            Ok(now) if now.size_bytes == stamp.size_bytes && now.mtime_ns == stamp.mtime_ns => {}
+            _ => return Outcome::FileChanged,
+        }
+        self.commit(record, found, &analysis)
+    }
+
+    fn take(&self, event: MediaEvent, found: &mut Found) -> ControlFlow<()> {
+        match event {
+            MediaEvent::Probed(probe) => found.probe = Some(probe),
+            MediaEvent::Progressed { position_ms } => {
+                (self.progress)(position_ms, found.probe.as_ref().map_or(0, |probe| probe.duration_ms));
+            }
+            MediaEvent::SceneFound(FoundScene { span, boundary, frames, thumbnail }) => {
+                let scene = found.scenes.len();
+                found.scenes.push(SceneRecord { span, boundary });
+                found.thumbnails.push(thumbnail);
+                found.vectors.push(SceneVectors { frames: Vec::with_capacity(frames.len()) });
+                found.waiting.extend(frames.into_iter().map(|frame| (scene, frame)));
+                if found.waiting.len() >= EMBED_LOT
+                    && let Err(error) = self.embed_waiting(found)
+                {
+                    found.failure = Some(error);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn embed_waiting(&self, found: &mut Found) -> Result<(), EmbedError> {
+        if found.waiting.is_empty() {
+            return Ok(());
+        }
+        let (scenes, frames): (Vec<usize>, Vec<Frame>) = found.waiting.drain(..).unzip();
+        let vectors: Vec<Embedding> = self.slot.embedder.embed_frames(&frames)?;
+        for ((scene, frame), vector) in scenes.into_iter().zip(&frames).zip(vectors) {
+            found.vectors[scene].frames.push((frame.time_ms, vector));
+        }
+        Ok(())
+    }
+
+    fn commit(&self, record: &VideoRecord, found: Found, analysis: &crate::media::Analysis) -> Outcome {
+        let n_scenes = found.scenes.len();
+        if n_scenes == 0 {
+            return Outcome::Bad { reason: "no picture could be decoded".to_owned(), hint: None };
+        }
+        let chosen = found.probe.as_ref().and_then(|probe| probe.streams.iter().find(|stream| stream.chosen));
+        let indexed = IndexedVideo {
+            record: VideoRecord {
+                state: VideoState::Indexed,
+                duration_ms: analysis.duration_ms,
+                n_scenes: n_scenes as u32,
+                width_px: chosen.map_or(0, |stream| stream.width_px),
+                height_px: chosen.map_or(0, |stream| stream.height_px),
+                codec: chosen.map_or_else(String::new, |stream| stream.codec.clone()),
+                damage: analysis.damage.clone(),
+                model: Some(self.slot.info.id.clone()),
+                indexed_at_ms: crate::clock::now_ms(),
+                ..record.clone()
+            },
+            scenes: found.scenes,
+            vectors: found.vectors,
+            thumbnails: found.thumbnails,
+        };
+        // While another model still answers, its vectors of this video stay as long as they describe the same content.
+        let same_scenes = || self.store.scenes(record.id).is_ok_and(|before| before == indexed.scenes);
+        let replace = if record.model.as_ref().is_some_and(|model| *model != self.slot.info.id) && same_scenes() { Replace::Model } else { Replace::Everything };
+        match self.store.put_indexed(indexed, replace) {
+            Ok(()) => Outcome::Indexed { n_scenes, duration_ms: analysis.duration_ms },
+            Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::FileChanged,
+            Err(error) => Outcome::StoreFailed(error),
+        }
+    }
+}
+
+/// Opens for reading without waiting on a pipe; regular files only. Whether links are followed was decided by reconcile.
+pub(crate) fn open_film(path: &Path) -> io::Result<(File, FileStamp)> {
+    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits();
+    let film = File::options().read(true).custom_flags(flags as i32).open(path)?;
+    let metadata = film.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "not a regular file"));
+    }
+    Ok((film, stamp_of(&metadata)))
+}
+
+fn stamp_of(metadata: &std::fs::Metadata) -> FileStamp {
+    FileStamp {
+        size_bytes: metadata.len(),
+        mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+        inode: metadata.ino(),
+    }
+}
+
+fn unopened(error: &io::Error) -> Outcome {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Outcome::FileChanged,
+        io::ErrorKind::PermissionDenied => Outcome::Bad {
+            reason: "cannot be read: permission denied".to_owned(),
+            hint: Some("let your user read it (chmod u+r), then: scenectl retry".to_owned()),
+        },
+        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Outcome::FileChanged,
+        _ if matches!(error.raw_os_error().map(rustix::io::Errno::from_raw_os_error), Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM)) => {
+            Outcome::MachineAtFault { reason: format!("cannot open files: {error}") }
+        }
+        _ => Outcome::Bad { reason: format!("cannot be read: {error}"), hint: Some("check the disk, then: scenectl retry".to_owned()) },
+    }
+}
+
+fn media_failed(error: MediaError) -> Outcome {
+    match error {
+        MediaError::Unusable { reason } => Outcome::Bad { reason, hint: None },
+        MediaError::Cancelled => Outcome::Cancelled,
+        MediaError::Start { .. } => Outcome::MachineAtFault { reason: error.to_string() },
+        MediaError::WorkerDied { .. } | MediaError::TimedOut { .. } | MediaError::Protocol { .. } => Outcome::Died { reason: error.to_string() },
+    }
+}
+
+fn embed_failed(error: EmbedError) -> Outcome {
+    match error {
+        EmbedError::Unavailable { reason, .. } => Outcome::MachineAtFault { reason },
+        EmbedError::Degenerate { .. } => Outcome::Bad { reason: error.to_string(), hint: None },
+        EmbedError::ShuttingDown => Outcome::Cancelled,
+        EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } => Outcome::Died { reason: error.to_string() },
+    }
+}

@@ -1,0 +1,105 @@
+//! How fast indexing goes and how long it will take.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The rate is taken over this much of the past.
+const WINDOW: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Current {
+    pub path: PathBuf,
+    pub position_ms: u64,
+    pub duration_ms: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    pub current: Vec<Current>,
+    /// Seconds of video per second of work; 0 = unknown.
+    pub rate: f64,
+    /// Estimated from the mean length of the videos done in the window.
+    pub left_ms: Option<u64>,
+}
+
+/// What was finished lately.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    since: Option<Instant>,
+    done: VecDeque<(Instant, u64)>,
+}
+
+impl Pace {
+    /// A job began; after a long rest the clock starts anew.
+    pub(super) fn began(&mut self, now: Instant) {
+        self.forget(now);
+        if self.done.is_empty() {
+            self.since = Some(now);
+        }
+    }
+
+    pub(super) fn finished(&mut self, duration_ms: u64, now: Instant) {
+        if duration_ms > 0 {
+            self.done.push_back((now, duration_ms));
+        }
+        self.forget(now);
+    }
+
+    fn forget(&mut self, now: Instant) {
+        while self.done.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > WINDOW) {
+            self.done.pop_front();
+        }
+    }
+
+    pub(super) fn report(&self, current: Vec<Current>, n_waiting: usize, now: Instant) -> Progress {
+        let recent: Vec<u64> = self.done.iter().filter(|(at, _)| now.saturating_duration_since(*at) <= WINDOW).map(|(_, ms)| *ms).collect();
+        let finished_ms: u64 = recent.iter().sum();
+        let partial_ms: u64 = current.iter().map(|job| job.position_ms).sum();
+        let worked = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)).min(WINDOW);
+        let rate = if worked.is_zero() { 0.0 } else { (finished_ms + partial_ms) as f64 / 1000.0 / worked.as_secs_f64() };
+        let left_ms = (rate > 0.0 && !recent.is_empty()).then(|| {
+            let mean_ms = finished_ms as f64 / recent.len() as f64;
+            let current_ms: f64 = current.iter().map(|job| job.duration_ms.saturating_sub(job.position_ms) as f64).sum();
+            ((mean_ms * n_waiting as f64 + current_ms) / rate) as u64
+        });
+        Progress { current, rate, left_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rate_is_video_time_over_wall_time() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.began(start);
+        pace.finished(30_000, start + Duration::from_secs(5));
+        pace.finished(30_000, start + Duration::from_secs(10));
+        let progress = pace.report(Vec::new(), 4, start + Duration::from_secs(10));
+        assert!((progress.rate - 6.0).abs() < 1e-9, "{progress:?}");
+        assert_eq!(progress.left_ms, Some(20_000));
+    }
+
+    #[test]
+    fn nothing_is_promised_before_anything_is_done() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.began(start);
+        assert_eq!(pace.report(Vec::new(), 4, start + Duration::from_secs(1)).left_ms, None);
+    }
+
+    #[test]
+    fn the_past_beyond_the_window_is_forgotten() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.began(start);
+        pace.finished(1_000, start);
+        let later = start + Duration::from_secs(3600);
+        pace.began(later);
+        pace.finished(20_000, later + Duration::from_secs(2));
+        assert!((pace.report(Vec::new(), 0, later + Duration::from_secs(2)).rate - 10.0).abs() < 1e-9);
+    }
+}

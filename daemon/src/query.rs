@@ -1,0 +1,324 @@
+//! Text, picture or moment → vector → candidate scenes → rescored on their frames → ranked hits.
+//!
+//! Knows the store's vectors and the ANN index, nothing of the wire. Everything here blocks and runs on the query pool.
+//! It writes nothing.
+
+mod pool;
+mod rank;
+mod scope;
+mod text;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use crate::query::pool::{Overloaded, Pool};
+use crate::domain::{Embedding, SceneId, Span, VideoId};
+use crate::embed::EmbedError;
+use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
+pub use crate::query::scope::{Coverage, Filters};
+use crate::query::rank::{Scored, pooled};
+use crate::query::scope::Scope;
+use crate::query::text::TextVectors;
+use crate::serving::{ModelSlot, NoModel, Serving};
+use crate::store::{Store, StoreError, VideoRecord};
+
+/// A query longer than this is a mistake (a file on standard input, say). Bytes.
+pub const MAX_QUERY_BYTES: usize = 4_096;
+/// Most hits one answer may have.
+pub const MAX_HITS: usize = 1_000;
+/// Up to so many scenes in scope every one is compared exactly; above, the graph gives the candidates.
+const EXACT_UP_TO: usize = 20_000;
+/// A filter that leaves less than this share of a large library is scanned exactly: a graph search under a predicate degrades there.
+const EXACT_BELOW_SELECTIVITY: f64 = 0.10;
+/// Scenes rescored on their frames, for each hit asked for, and at least.
+const CANDIDATES_PER_HIT: usize = 5;
+const MIN_CANDIDATES: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupBy {
+    Scene,
+    Video,
+}
+
+/// What is asked for besides the query itself.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub n: usize,
+    pub by: GroupBy,
+    pub filters: Filters,
+}
+
+#[derive(Clone, Debug)]
+pub struct Hit {
+    pub record: Arc<VideoRecord>,
+    pub scene: SceneId,
+    pub span: Span,
+    pub best_ms: u64,
+    /// Cosine of the query and the frame at `best_ms`.
+    pub score: f32,
+    /// Mean over the video's scenes of the cosine of query and scene vector; only when grouped by video.
+    pub video_score: Option<f32>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub model: String,
+    pub is_starter: bool,
+    pub hits: Vec<Hit>,
+    pub coverage: Coverage,
+}
+
+/// The best scene of one video for a query, and its place among all scenes.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub hit: Hit,
+    pub rank: u64,
+    pub of_scenes: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    #[error("the query is empty")]
+    Empty,
+    #[error("the query is {bytes} bytes long; at most {MAX_QUERY_BYTES} are allowed")]
+    TooLong { bytes: usize },
+    #[error("{0} is not a number of hits; ask for 1 to {MAX_HITS}")]
+    BadCount(usize),
+    #[error(transparent)]
+    NoModel(#[from] NoModel),
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    #[error("cannot read {path}")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("{path} gives no picture")]
+    Media { path: PathBuf, source: MediaError },
+    #[error("{path} is not indexed")]
+    NotIndexed { path: PathBuf },
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a picture query is about.
+#[derive(Clone, Debug)]
+pub struct Likeness {
+    pub path: PathBuf,
+    pub at_ms: Option<u64>,
+}
+
+pub struct Searcher {
+    store: Store,
+    serving: Arc<Serving>,
+    source: Arc<dyn FrameSource>,
+    texts: TextVectors,
+}
+
+impl Searcher {
+    pub fn new(store: Store, serving: Arc<Serving>, source: Arc<dyn FrameSource>) -> Self {
+        Self { store, serving, source, texts: TextVectors::default() }
+    }
+
+    /// Scenes that match `query` and look less like each of `not`.
+    pub fn search(&self, query: &str, not: &[String], wanted: &Wanted) -> Result<Answer, QueryError> {
+        check_count(wanted.n)?;
+        let slot = self.serving.current()?;
+        let probe = self.text_probe(&slot, query, not)?;
+        self.answer(&slot, &probe, wanted, &|_| true)
+    }
+
+    /// Scenes that look like a moment of a video, or like a picture.
+    pub fn similar(&self, likeness: &Likeness, wanted: &Wanted) -> Result<Answer, QueryError> {
+        check_count(wanted.n)?;
+        let slot = self.serving.current()?;
+        let record = self.store.video_at(&likeness.path);
+        let probe = Probe { wanted: self.look(&slot, likeness, record.as_deref())?, unwanted: Vec::new() };
+        // A video is always most like itself: leave out the moment asked about, or the whole video when it is the question.
+        let asked = match (&record, likeness.at_ms) {
+            (Some(record), Some(at_ms)) => self.scene_at(record.id, at_ms)?.map(|scene| (record.id, Some(scene))),
+            (Some(record), None) => Some((record.id, None)),
+            (None, _) => None,
+        };
+        self.answer(&slot, &probe, wanted, &|scene| match asked {
+            Some((video, Some(index))) => scene.video != video || scene.index != index,
+            Some((video, None)) => scene.video != video,
+            None => true,
+        })
+    }
+
+    /// Where the best scene of the video at `record` stands for `query`.
+    pub fn standing(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
+        let slot = self.serving.current()?;
+        let probe = self.text_probe(&slot, query, &[])?;
+        let scenes: Vec<SceneId> = self.scenes_of(&slot, record.id)?;
+        let Some(best) = self.rescore(&slot, &probe, scenes)?.into_iter().next() else { return Ok(None) };
+        let everything = Scope::of(&self.store, &Filters::default());
+        let ids: Vec<SceneId> = everything.scenes().collect();
+        let of_scenes = ids.len() as u64;
+        // Exact over the whole library, by the scene vectors that choose the candidates.
+        let own = slot.ann.exact(&probe.wanted, 1, std::iter::once(best.scene)).first().map_or(best.score, |(_, score)| *score);
+        let better = slot.ann.exact(&probe.wanted, ids.len(), ids.into_iter()).into_iter().take_while(|(_, score)| *score > own).count();
+        let hit = self.hit(&best, Arc::clone(record), None)?;
+        Ok(hit.map(|hit| Standing { hit, rank: better as u64 + 1, of_scenes }))
+    }
+
+    fn text_probe(&self, slot: &ModelSlot, query: &str, not: &[String]) -> Result<Probe, QueryError> {
+        let mut vectors = std::iter::once(query).chain(not.iter().map(String::as_str)).map(|text| {
+            let text = text.trim();
+            match text.len() {
+                0 => Err(QueryError::Empty),
+                bytes if bytes > MAX_QUERY_BYTES => Err(QueryError::TooLong { bytes }),
+                _ => Ok(self.texts.get(slot, text)?),
+            }
+        });
+        let wanted = vectors.next().unwrap_or(Err(QueryError::Empty))?;
+        Ok(Probe { wanted, unwanted: vectors.collect::<Result<_, _>>()? })
+    }
+
+    /// The vector of a picture, of a moment, or of a whole indexed video.
+    fn look(&self, slot: &ModelSlot, likeness: &Likeness, record: Option<&VideoRecord>) -> Result<Embedding, QueryError> {
+        if let Some(record) = record {
+            let scenes = self.store.video_vectors(&slot.info.id, record.id)?;
+            let frames = || scenes.iter().flat_map(|scene| &scene.frames);
+            match likeness.at_ms {
+                None => {
+                    if let Some(mean) = Embedding::mean(frames().map(|(_, vector)| vector)) {
+                        return Ok(mean);
+                    }
+                }
+                // The film may be on a drive that is away: the nearest sampled frame stands in for the moment.
+                Some(at_ms) if record.offline => {
+                    if let Some((_, vector)) = frames().min_by_key(|(time_ms, _)| time_ms.abs_diff(at_ms)) {
+                        return Ok(vector.clone());
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        let path = &likeness.path;
+        let (film, _stamp) = crate::pipeline::open_film(path).map_err(|source| QueryError::File { path: path.clone(), source })?;
+        let request = PictureRequest {
+            image: slot.info.image,
+            at_ms: likeness.at_ms,
+            label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        let frame = self.source.picture(film, &request, &Cancel::default()).map_err(|source| QueryError::Media { path: path.clone(), source })?;
+        let vectors = slot.embedder.embed_frames(&[frame])?;
+        Ok(vectors.into_iter().next().ok_or(EmbedError::Degenerate { what: path.display().to_string() })?)
+    }
+
+    fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {
+        let scope = Scope::of(&self.store, &wanted.filters);
+        let hits = match wanted.by {
+            GroupBy::Scene => self.by_scene(slot, probe, wanted.n, &scope, admits)?,
+            GroupBy::Video => self.by_video(slot, probe, wanted.n, &scope, admits)?,
+        };
+        Ok(Answer { model: slot.info.name.clone(), is_starter: slot.info.is_starter, hits, coverage: scope.coverage })
+    }
+
+    fn by_scene(&self, slot: &ModelSlot, probe: &Probe, n: usize, scope: &Scope, admits: &dyn Fn(SceneId) -> bool) -> Result<Vec<Hit>, QueryError> {
+        // With unwanted texts candidates may be struck out later: look at more of them.
+        let n_candidates = (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len());
+        let candidates = self.candidates(slot, &probe.wanted, n_candidates, scope, admits);
+        let mut hits = Vec::with_capacity(n);
+        for scored in self.rescore(slot, probe, candidates)? {
+            if hits.len() == n {
+                break;
+            }
+            if let Some(record) = scope.record(scored.scene.video)
+                && let Some(hit) = self.hit(&scored, Arc::clone(record), None)?
+            {
+                hits.push(hit);
+            }
+        }
+        Ok(hits)
+    }
+
+    /// Ranks videos by the mean over *all* their scenes of the cosine between query and scene vector (the article's rule), and names
+    /// the best scene of each. In a library beyond [`EXACT_UP_TO`] scenes only videos with a scene among the candidates are ranked.
+    fn by_video(&self, slot: &ModelSlot, probe: &Probe, n: usize, scope: &Scope, admits: &dyn Fn(SceneId) -> bool) -> Result<Vec<Hit>, QueryError> {
+        let scenes: Vec<SceneId> = if scope.n_scenes() <= EXACT_UP_TO {
+            scope.scenes().filter(|scene| admits(*scene)).collect()
+        } else {
+            let near = self.candidates(slot, &probe.wanted, (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * 4, scope, admits);
+            let mut videos: Vec<VideoId> = near.iter().map(|scene| scene.video).collect();
+            videos.sort_unstable();
+            videos.dedup();
+            videos.iter().flat_map(|video| scope.scenes_of(*video)).filter(|scene| admits(*scene)).collect()
+        };
+        let mut sums: HashMap<VideoId, (f32, u32)> = HashMap::new();
+        for (scene, score) in slot.ann.exact(&probe.wanted, scenes.len(), scenes.iter().copied()) {
+            let (sum, n_scenes) = sums.entry(scene.video).or_default();
+            *sum += score;
+            *n_scenes += 1;
+        }
+        let mut ranked: Vec<(VideoId, f32)> = sums.into_iter().map(|(video, (sum, n_scenes))| (video, sum / n_scenes as f32)).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        let mut hits = Vec::with_capacity(n);
+        for (video, mean) in ranked {
+            if hits.len() == n {
+                break;
+            }
+            let Some(record) = scope.record(video) else { continue };
+            let own: Vec<SceneId> = scope.scenes_of(video).filter(|scene| admits(*scene)).collect();
+            if let Some(best) = self.rescore(slot, probe, own)?.first()
+                && let Some(hit) = self.hit(best, Arc::clone(record), Some(mean))?
+            {
+                hits.push(hit);
+            }
+        }
+        Ok(hits)
+    }
+
+    fn candidates(&self, slot: &ModelSlot, wanted: &Embedding, k: usize, scope: &Scope, admits: &dyn Fn(SceneId) -> bool) -> Vec<SceneId> {
+        let selectivity = scope.n_scenes() as f64 / slot.ann.len().max(1) as f64;
+        let found = if scope.n_scenes() <= EXACT_UP_TO || selectivity < EXACT_BELOW_SELECTIVITY {
+            slot.ann.exact(wanted, k, scope.scenes().filter(|scene| admits(*scene)))
+        } else {
+            slot.ann.search_filtered(wanted, k, &|scene| scope.record(scene.video).is_some() && admits(scene))
+        };
+        found.into_iter().map(|(scene, _)| scene).collect()
+    }
+
+    /// Scores scenes on their frames' vectors, best first; drops those that look more like something unwanted.
+    fn rescore(&self, slot: &ModelSlot, probe: &Probe, scenes: Vec<SceneId>) -> Result<Vec<Scored>, QueryError> {
+        let mut scored = Vec::with_capacity(scenes.len());
+        for scene in scenes {
+            let Some(vectors) = self.store.vectors(&slot.info.id, scene)? else { continue };
+            scored.extend(pooled(probe, scene, &vectors));
+        }
+        scored.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(a.scene.cmp(&b.scene)));
+        Ok(scored)
+    }
+
+    fn hit(&self, scored: &Scored, record: Arc<VideoRecord>, video_score: Option<f32>) -> Result<Option<Hit>, QueryError> {
+        let scenes = self.store.scenes(scored.scene.video)?;
+        Ok(scenes.get(scored.scene.index as usize).map(|scene| Hit {
+            record,
+            scene: scored.scene,
+            span: scene.span,
+            best_ms: scored.best_ms,
+            score: scored.score,
+            video_score,
+        }))
+    }
+
+    fn scenes_of(&self, slot: &ModelSlot, video: VideoId) -> Result<Vec<SceneId>, QueryError> {
+        let n = self.store.video_vectors(&slot.info.id, video)?.len();
+        Ok((0..n).map(|index| SceneId::new(video, index)).collect())
+    }
+
+    fn scene_at(&self, video: VideoId, at_ms: u64) -> Result<Option<u32>, QueryError> {
+        let scenes = self.store.scenes(video)?;
+        Ok(scenes.iter().rposition(|scene| scene.span.start_ms <= at_ms).map(|index| index as u32))
+    }
+}
+
+/// What to look for, and what not to.
+pub(crate) struct Probe {
+    pub(crate) wanted: Embedding,
+    pub(crate) unwanted: Vec<Embedding>,
+}
+
+fn check_count(n: usize) -> Result<(), QueryError> {
+    if (1..=MAX_HITS).contains(&n) { Ok(()) } else { Err(QueryError::BadCount(n)) }
+}

@@ -1,0 +1,83 @@
+//! The score of one scene against a query.
+
+use crate::domain::SceneId;
+use crate::query::Probe;
+use crate::store::SceneVectors;
+
+/// Temperature of the query-scored pooling over a scene's frames: frames that fit weigh more, none is ignored.
+/// **Source**: Bain et al., "A CLIP-Hitchhiker's Guide to Long Video Retrieval", 2022 (softmax over frames, temperature 0.1).
+const POOLING_TEMPERATURE: f32 = 0.1;
+/// How much likeness to an unwanted text costs.
+const UNWANTED_WEIGHT: f32 = 0.5;
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scored {
+    pub(super) scene: SceneId,
+    /// What hits are sorted by; not comparable between queries.
+    pub(super) rank: f32,
+    /// Cosine of the best frame.
+    pub(super) score: f32,
+    pub(super) best_ms: u64,
+}
+
+/// `None` when the scene has no frames, or its best frame looks more like something unwanted than like the query.
+pub(super) fn pooled(probe: &Probe, scene: SceneId, vectors: &SceneVectors) -> Option<Scored> {
+    let cosines: Vec<f32> = vectors.frames.iter().map(|(_, frame)| probe.wanted.cosine(frame)).collect();
+    let (best, score) = cosines.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let (best_ms, best_frame) = &vectors.frames[best];
+    let weights: Vec<f32> = cosines.iter().map(|cosine| ((cosine - score) / POOLING_TEMPERATURE).exp()).collect();
+    let pooled = cosines.iter().zip(&weights).map(|(cosine, weight)| cosine * weight).sum::<f32>() / weights.iter().sum::<f32>();
+    let unwanted = probe.unwanted.iter().map(|text| text.cosine(best_frame)).max_by(f32::total_cmp);
+    if unwanted.is_some_and(|unwanted| unwanted > score) {
+        return None;
+    }
+    let rank = pooled - UNWANTED_WEIGHT * unwanted.unwrap_or(0.0).max(0.0);
+    Some(Scored { scene, rank, score, best_ms: *best_ms })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Embedding, VideoId};
+
+    fn vector(values: &[f32]) -> Embedding {
+        Embedding::normalised(values.to_vec()).unwrap()
+    }
+
+    fn scene(frames: &[(u64, &[f32])]) -> SceneVectors {
+        SceneVectors { frames: frames.iter().map(|(time, values)| (*time, vector(values))).collect() }
+    }
+
+    fn probe(wanted: &[f32], unwanted: &[&[f32]]) -> Probe {
+        Probe { wanted: vector(wanted), unwanted: unwanted.iter().map(|values| vector(values)).collect() }
+    }
+
+    const ID: SceneId = SceneId { video: VideoId(1), index: 0 };
+
+    #[test]
+    fn the_best_frame_gives_moment_and_score() {
+        let found = pooled(&probe(&[1.0, 0.0], &[]), ID, &scene(&[(100, &[0.0, 1.0]), (200, &[1.0, 0.1]), (300, &[1.0, 1.0])])).unwrap();
+        assert_eq!(found.best_ms, 200);
+        assert!(found.score > 0.99);
+        assert!(found.rank < found.score, "the other frames count too");
+    }
+
+    #[test]
+    fn one_fitting_frame_among_many_beats_a_scene_that_is_lukewarm_throughout() {
+        let one = pooled(&probe(&[1.0, 0.0], &[]), ID, &scene(&[(0, &[0.0, 1.0]), (1, &[1.0, 0.0]), (2, &[0.0, 1.0])])).unwrap();
+        let lukewarm = pooled(&probe(&[1.0, 0.0], &[]), ID, &scene(&[(0, &[0.5, 0.87]), (1, &[0.5, 0.87]), (2, &[0.5, 0.87])])).unwrap();
+        assert!(one.rank > lukewarm.rank, "{one:?} {lukewarm:?}");
+    }
+
+    #[test]
+    fn a_scene_nearer_to_the_unwanted_text_is_dropped() {
+        let frames = scene(&[(0, &[0.3, 1.0])]);
+        assert!(pooled(&probe(&[1.0, 0.0], &[&[0.0, 1.0]]), ID, &frames).is_none());
+        assert!(pooled(&probe(&[0.0, 1.0], &[&[1.0, 0.0]]), ID, &frames).is_some());
+    }
+
+    #[test]
+    fn a_scene_without_frames_scores_nothing() {
+        assert_eq!(pooled(&probe(&[1.0, 0.0], &[]), ID, &scene(&[])), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! Which videos a question is about, and how much of them is indexed.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::{SceneId, VideoId};
+use crate::store::{Store, VideoRecord, VideoState};
+
+/// Limits of a search; the default is everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filters {
+    /// Folders or files; empty = everywhere.
+    pub within: Vec<PathBuf>,
+    /// Modification time of the file, Unix milliseconds: `since_ms <= mtime < until_ms`.
+    pub since_ms: Option<i64>,
+    pub until_ms: Option<i64>,
+    /// Length of the video, milliseconds, inclusive.
+    pub min_duration_ms: Option<u64>,
+    pub max_duration_ms: Option<u64>,
+}
+
+impl Filters {
+    /// By what is known before a video is indexed.
+    fn admits_file(&self, record: &VideoRecord) -> bool {
+        let mtime_ms = record.stamp.mtime_ns.div_euclid(1_000_000);
+        (self.within.is_empty() || self.within.iter().any(|folder| record.path.starts_with(folder)))
+            && self.since_ms.is_none_or(|since| mtime_ms >= since)
+            && self.until_ms.is_none_or(|until| mtime_ms < until)
+    }
+
+    fn admits_duration(&self, record: &VideoRecord) -> bool {
+        self.min_duration_ms.is_none_or(|min| record.duration_ms >= min) && self.max_duration_ms.is_none_or(|max| record.duration_ms <= max)
+    }
+}
+
+/// Videos of a scope, each counted once: offline ones under `offline` whatever their state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pub indexed: u64,
+    pub pending: u64,
+    pub failed: u64,
+    pub offline: u64,
+}
+
+impl Coverage {
+    pub fn count(&mut self, record: &VideoRecord) {
+        let counter = match (record.offline, record.state) {
+            (true, _) => &mut self.offline,
+            (false, VideoState::Indexed) => &mut self.indexed,
+            (false, VideoState::Pending) => &mut self.pending,
+            (false, VideoState::Failed) => &mut self.failed,
+        };
+        *counter += 1;
+    }
+}
+
+/// The searchable videos of a scope.
+pub(super) struct Scope {
+    videos: HashMap<VideoId, Arc<VideoRecord>>,
+    n_scenes: usize,
+    pub(super) coverage: Coverage,
+}
+
+impl Scope {
+    /// A video is searchable with what is stored of it, also while a newer version of it is pending or its drive is away.
+    pub(super) fn of(store: &Store, filters: &Filters) -> Self {
+        let mut scope = Self { videos: HashMap::new(), n_scenes: 0, coverage: Coverage::default() };
+        for record in store.videos() {
+            if !filters.admits_file(&record) {
+                continue;
+            }
+            let never_indexed = record.n_scenes == 0;
+            if never_indexed || filters.admits_duration(&record) {
+                scope.coverage.count(&record);
+            }
+            if !never_indexed && filters.admits_duration(&record) {
+                scope.n_scenes += record.n_scenes as usize;
+                scope.videos.insert(record.id, record);
+            }
+        }
+        scope
+    }
+
+    pub(super) fn n_scenes(&self) -> usize {
+        self.n_scenes
+    }
+
+    pub(super) fn record(&self, video: VideoId) -> Option<&Arc<VideoRecord>> {
+        self.videos.get(&video)
+    }
+
+    pub(super) fn scenes(&self) -> impl Iterator<Item = SceneId> + '_ {
+        // Callers sort by score and id; the order here does not reach an answer.
+        #[expect(clippy::iter_over_hash_type, reason = "the order does not reach an answer")]
+        self.videos.values().flat_map(|record| scenes_of(record))
+    }
+
+    pub(super) fn scenes_of(&self, video: VideoId) -> impl Iterator<Item = SceneId> + '_ {
+        self.videos.get(&video).into_iter().flat_map(|record| scenes_of(record))
+    }
+}
+
+fn scenes_of(record: &VideoRecord) -> impl Iterator<Item = SceneId> + use<> {
+    let id = record.id;
+    (0..record.n_scenes as usize).map(move |index| SceneId::new(id, index))
+}

@@ -1,0 +1,614 @@
+//! Lines and JSON-RPC objects as bytes, for both sides: no sockets, no waiting.
+//!
+//! A daemon feeds what it reads into a [`LineSplitter`] and each line into [`parse_request`]; a client reads with [`read_line`]
+//! and looks at each line with [`parse_incoming`]. What the `encode_*` functions return ends with a line feed and is written as it is.
+//! Every size is limited from the first byte: neither reader ever holds more than its limit and one chunk.
+
+use std::io::{self, BufRead};
+
+use serde::de::{DeserializeOwned, Deserializer};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::message::{ErrorData, ErrorKind, Event};
+
+/// Longest line a client may send, in bytes, the line feed not counted.
+pub const MAX_REQUEST_BYTES: usize = 1 << 20;
+
+/// Longest line a daemon may send, in bytes, the line feed not counted.
+pub const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+/// Method of the notifications that follow a `subscribe`.
+pub const EVENT_METHOD: &str = "event";
+
+/// What ties an answer to its request: a number or a string, sent back unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Id {
+    Number(serde_json::Number),
+    Text(String),
+}
+
+impl From<u64> for Id {
+    fn from(number: u64) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+/// A request as it came, its parameters not yet looked at.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub id: Id,
+    pub method: String,
+    /// An object, or `Null` where none was sent.
+    pub params: Value,
+}
+
+impl Request {
+    /// Reads the parameters as the type that the method wants; `Null` counts as `{}`.
+    ///
+    /// **Errors**: [`ErrorKind::InvalidParams`] naming what is missing or of the wrong type.
+    pub fn params<T: DeserializeOwned>(self) -> Result<T, RpcError> {
+        let params = match self.params {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            other => other,
+        };
+        serde_json::from_value(params).map_err(|e| {
+            RpcError::new(
+                ErrorKind::InvalidParams,
+                format!("the parameters of `{}` are not valid", self.method),
+            )
+            .cause(e.to_string())
+        })
+    }
+}
+
+/// The member `error` of an answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct RpcError {
+    pub code: i64,
+    pub message: String,
+    /// Absent where another program than `scened` answers.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient_data")]
+    pub data: Option<ErrorData>,
+}
+
+/// Takes `data` of any shape: an error must stay readable even where its details are not.
+fn lenient_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorData>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+impl RpcError {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let data = ErrorData {
+            kind,
+            causes: Vec::new(),
+            hint: None,
+            protocol: None,
+        };
+        Self {
+            code: kind.code(),
+            message: message.into(),
+            data: Some(data),
+        }
+    }
+
+    /// Adds a cause beneath those already there.
+    #[must_use]
+    pub fn cause(mut self, cause: impl Into<String>) -> Self {
+        self.data_mut().causes.push(cause.into());
+        self
+    }
+
+    /// Adds the causes of an error (its sources, not itself), outermost first.
+    #[must_use]
+    pub fn sources_of(mut self, error: &(dyn std::error::Error + 'static)) -> Self {
+        let mut next = error.source();
+        while let Some(source) = next {
+            self = self.cause(source.to_string());
+            next = source.source();
+        }
+        self
+    }
+
+    /// Says what the user can do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.data_mut().hint = Some(hint.into());
+        self
+    }
+
+    /// Names the protocol of the daemon, with [`ErrorKind::ProtocolMismatch`].
+    #[must_use]
+    pub fn protocol(mut self, protocol: u32) -> Self {
+        self.data_mut().protocol = Some(protocol);
+        self
+    }
+
+    pub fn kind(&self) -> ErrorKind {
+        self.data.as_ref().map_or(ErrorKind::Other, |data| data.kind)
+    }
+
+    fn data_mut(&mut self) -> &mut ErrorData {
+        self.data.get_or_insert(ErrorData {
+            kind: ErrorKind::Other,
+            causes: Vec::new(),
+            hint: None,
+            protocol: None,
+        })
+    }
+}
+
+/// What a client finds on a line.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Incoming {
+    Response {
+        /// `None` where the daemon could not read the request's id.
+        id: Option<Id>,
+        outcome: Result<Value, RpcError>,
+    },
+    Notification {
+        method: String,
+        params: Value,
+    },
+}
+
+/// Reads a line as a request.
+///
+/// **Errors**: what to answer, with the id where one could be read ([`encode_error`] takes both): [`ErrorKind::Parse`] where it isn't
+/// JSON, [`ErrorKind::InvalidRequest`] where it is no JSON-RPC 2.0 request with an id and parameters by name. Batches are refused.
+pub fn parse_request(line: &[u8]) -> Result<Request, (Option<Id>, RpcError)> {
+    let invalid = |id: Option<Id>, text: &str| (id, RpcError::new(ErrorKind::InvalidRequest, text));
+    let value: Value = serde_json::from_slice(line).map_err(|e| {
+        (
+            None,
+            RpcError::new(ErrorKind::Parse, "the request is not JSON").cause(e.to_string()),
+        )
+    })?;
+    let Value::Object(mut object) = value else {
+        return Err(invalid(None, "a request is one JSON object; batches are not taken"));
+    };
+    let id = match object.remove("id") {
+        Some(Value::Number(number)) => Id::Number(number),
+        Some(Value::String(text)) => Id::Text(text),
+        Some(_) => return Err(invalid(None, "the member `id` is neither a number nor a string")),
+        None => {
+            return Err(invalid(
+                None,
+                "the member `id` is missing: every request has one, so that every request is answered",
+            ));
+        }
+    };
+    if object.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        return Err(invalid(Some(id), "the member `jsonrpc` is not \"2.0\""));
+    }
+    let Some(Value::String(method)) = object.remove("method") else {
+        return Err(invalid(Some(id), "the member `method` is missing or no string"));
+    };
+    let params = object.remove("params").unwrap_or_default();
+    if !matches!(params, Value::Null | Value::Object(_)) {
+        return Err(invalid(Some(id), "parameters go by name: `params` is an object"));
+    }
+    Ok(Request { id, method, params })
+}
+
+/// Reads a line as an answer or a notification.
+///
+/// **Errors**: a sentence about what is wrong with it.
+pub fn parse_incoming(line: &[u8]) -> Result<Incoming, String> {
+    let value: Value = serde_json::from_slice(line).map_err(|e| format!("it is not JSON: {e}"))?;
+    let Value::Object(mut object) = value else {
+        return Err("it is no JSON object".to_owned());
+    };
+    if let Some(method) = object.remove("method") {
+        let Value::String(method) = method else {
+            return Err("its member `method` is no string".to_owned());
+        };
+        let params = object.remove("params").unwrap_or_default();
+        return Ok(Incoming::Notification { method, params });
+    }
+    let id = match object.remove("id") {
+        Some(Value::Number(number)) => Some(Id::Number(number)),
+        Some(Value::String(text)) => Some(Id::Text(text)),
+        _ => None,
+    };
+    if let Some(error) = object.remove("error") {
+        let error = serde_json::from_value(error).map_err(|e| format!("its member `error` is not valid: {e}"))?;
+        return Ok(Incoming::Response { id, outcome: Err(error) });
+    }
+    match object.remove("result") {
+        Some(result) => Ok(Incoming::Response { id, outcome: Ok(result) }),
+        None => Err("it has neither `result` nor `error` nor `method`".to_owned()),
+    }
+}
+
+#[derive(Serialize)]
+struct RequestOut<'a, P> {
+    jsonrpc: &'static str,
+    id: &'a Id,
+    method: &'a str,
+    params: &'a P,
+}
+
+#[derive(Serialize)]
+struct ResultOut<'a, R> {
+    jsonrpc: &'static str,
+    id: &'a Id,
+    result: &'a R,
+}
+
+#[derive(Serialize)]
+struct ErrorOut<'a> {
+    jsonrpc: &'static str,
+    id: Option<&'a Id>,
+    error: &'a RpcError,
+}
+
+#[derive(Serialize)]
+struct NotificationOut<'a, P> {
+    jsonrpc: &'static str,
+    method: &'a str,
+    params: &'a P,
+}
+
+/// Writes a request as a line.
+pub fn encode_request<P: Serialize>(id: &Id, method: &str, params: &P) -> Vec<u8> {
+    line(&RequestOut {
+        jsonrpc: "2.0",
+        id,
+        method,
+        params,
+    })
+}
+
+/// Writes an answer as a line; one longer than [`MAX_ANSWER_BYTES`] becomes an error of kind [`ErrorKind::TooLarge`].
+pub fn encode_response<R: Serialize>(id: &Id, outcome: &Result<R, RpcError>) -> Vec<u8> {
+    let result = match outcome {
+        Ok(result) => result,
+        Err(error) => return encode_error(Some(id), error),
+    };
+    let bytes = line(&ResultOut {
+        jsonrpc: "2.0",
+        id,
+        result,
+    });
+    if bytes.len() <= MAX_ANSWER_BYTES {
+        return bytes;
+    }
+    let error =
+        RpcError::new(ErrorKind::TooLarge, format!("the answer has more than {MAX_ANSWER_BYTES} bytes")).hint("ask for less at once");
+    encode_error(Some(id), &error)
+}
+
+/// Writes an error as a line; without an id where the request's could not be read.
+pub fn encode_error(id: Option<&Id>, error: &RpcError) -> Vec<u8> {
+    line(&ErrorOut { jsonrpc: "2.0", id, error })
+}
+
+/// Writes an event as a line.
+pub fn encode_event(event: &Event) -> Vec<u8> {
+    encode_notification(EVENT_METHOD, event)
+}
+
+/// Writes a notification as a line.
+pub fn encode_notification<P: Serialize>(method: &str, params: &P) -> Vec<u8> {
+    line(&NotificationOut {
+        jsonrpc: "2.0",
+        method,
+        params,
+    })
+}
+
+fn line<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(value).expect("wire types have only string keys, so they can be written as JSON");
+    bytes.push(b'\n');
+    bytes
+}
+
+/// The other side sent a longer line than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a line has more than {max} bytes")]
+pub struct LineTooLong {
+    pub max: usize,
+}
+
+impl LineTooLong {
+    /// What a daemon answers before it closes the connection.
+    pub fn to_rpc(self) -> RpcError {
+        RpcError::new(ErrorKind::TooLarge, format!("the request has more than {} bytes", self.max)).hint("the connection is closed now")
+    }
+}
+
+/// Cuts bytes that arrive in any pieces into lines; blank lines are passed over.
+///
+/// **Invariants**: never holds more than `max` bytes of an unfinished line; after the first error it only repeats that error.
+#[derive(Debug)]
+pub struct LineSplitter {
+    max: usize,
+    buffer: Vec<u8>,
+    /// Where the unfinished line begins.
+    start: usize,
+    /// Up to where no line feed was found.
+    searched: usize,
+    failed: bool,
+}
+
+impl LineSplitter {
+    pub fn new(max: usize) -> Self {
+        Self {
+            max,
+            buffer: Vec::new(),
+            start: 0,
+            searched: 0,
+            failed: false,
+        }
+    }
+
+    /// Takes the next piece; call [`Self::next_line`] until it has nothing before pushing again.
+    pub fn push(&mut self, piece: &[u8]) {
+        if !self.failed {
+            self.buffer.drain(..self.start);
+            self.searched -= self.start;
+            self.start = 0;
+            self.buffer.extend_from_slice(piece);
+        }
+    }
+
+    /// Gives the next whole line, without its line feed; `None` where more bytes are needed.
+    pub fn next_line(&mut self) -> Option<Result<Vec<u8>, LineTooLong>> {
+        loop {
+            if self.failed {
+                return Some(Err(LineTooLong { max: self.max }));
+            }
+            let found = self.buffer[self.searched..].iter().position(|&b| b == b'\n');
+            let end = found.map_or(self.buffer.len(), |at| at + self.searched);
+            if end - self.start > self.max {
+                self.failed = true;
+                self.buffer = Vec::new();
+                continue;
+            }
+            if found.is_none() {
+                self.searched = end;
+                return None;
+            }
+            let line = &self.buffer[self.start..end];
+            self.start = end + 1;
+            self.searched = self.start;
+            if !line.trim_ascii().is_empty() {
+                return Some(Ok(line.to_vec()));
+            }
+        }
+    }
+
+    /// Whether the bytes so far end in the middle of a line.
+    pub fn is_mid_line(&self) -> bool {
+        self.buffer.len() > self.start
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReadLineError {
+    #[error(transparent)]
+    TooLong(#[from] LineTooLong),
+    #[error("the connection ended in the middle of a line")]
+    Truncated,
+    #[error("the connection failed")]
+    Io(#[from] io::Error),
+}
+
+/// Reads one line, without its line feed, of at most `max` bytes; `None` at the end of the stream. Blank lines are passed over.
+pub fn read_line<R: BufRead>(reader: &mut R, max: usize) -> Result<Option<Vec<u8>>, ReadLineError> {
+    let mut line = Vec::new();
+    loop {
+        let piece = match reader.fill_buf() {
+            Ok(piece) => piece,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e.into()),
+        };
+        if piece.is_empty() {
+            return if line.is_empty() { Ok(None) } else { Err(ReadLineError::Truncated) };
+        }
+        let end = piece.iter().position(|&b| b == b'\n');
+        let part = &piece[..end.unwrap_or(piece.len())];
+        if line.len() + part.len() > max {
+            return Err(LineTooLong { max }.into());
+        }
+        line.extend_from_slice(part);
+        let used = part.len() + usize::from(end.is_some());
+        reader.consume(used);
+        if end.is_some() {
+            if !line.trim_ascii().is_empty() {
+                return Ok(Some(line));
+            }
+            line.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{SearchRequest, Status};
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn requests_are_read_with_either_kind_of_id() {
+        let check = |line: &str, id: Id, method: &str, params: Value| {
+            let request = parse_request(line.as_bytes()).unwrap();
+            assert_eq!(
+                request,
+                Request {
+                    id,
+                    method: method.to_owned(),
+                    params
+                },
+                "{line}"
+            );
+        };
+        check(r#"{"jsonrpc":"2.0","id":1,"method":"status"}"#, 1.into(), "status", Value::Null);
+        check(
+            r#" {"method":"search","params":{"query":"x"},"id":"a","jsonrpc":"2.0","extra":[1]} "#,
+            Id::Text("a".to_owned()),
+            "search",
+            serde_json::json!({"query": "x"}),
+        );
+    }
+
+    #[test]
+    fn bad_requests_are_answered_with_the_id_where_it_could_be_read() {
+        let check = |line: &[u8], id: Option<Id>, kind: ErrorKind, part: &str| {
+            let (found, error) = parse_request(line).expect_err("refused");
+            assert_eq!((found, error.kind()), (id, kind), "{}", String::from_utf8_lossy(line));
+            assert!(error.message.contains(part), "{}", error.message);
+        };
+        check(b"hello", None, ErrorKind::Parse, "not JSON");
+        check(b"\xff\xfe", None, ErrorKind::Parse, "not JSON");
+        check(b"[]", None, ErrorKind::InvalidRequest, "batches");
+        check(b"{}", None, ErrorKind::InvalidRequest, "`id` is missing");
+        check(
+            br#"{"id":null,"jsonrpc":"2.0","method":"x"}"#,
+            None,
+            ErrorKind::InvalidRequest,
+            "neither a number",
+        );
+        check(br#"{"id":7,"method":"x"}"#, Some(7.into()), ErrorKind::InvalidRequest, "jsonrpc");
+        check(br#"{"id":7,"jsonrpc":"2.0"}"#, Some(7.into()), ErrorKind::InvalidRequest, "method");
+        check(
+            br#"{"id":7,"jsonrpc":"2.0","method":"x","params":[1]}"#,
+            Some(7.into()),
+            ErrorKind::InvalidRequest,
+            "by name",
+        );
+        let deep = "[".repeat(100_000);
+        check(deep.as_bytes(), None, ErrorKind::Parse, "not JSON");
+    }
+
+    #[test]
+    fn parameters_say_what_is_missing() {
+        let request =
+            |params: &str| parse_request(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"search","params":{params}}}"#).as_bytes()).unwrap();
+        assert_eq!(request(r#"{"query":"x"}"#).params::<SearchRequest>().unwrap().n, 10);
+        let error = request("{}").params::<SearchRequest>().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidParams);
+        assert_eq!(error.data.unwrap().causes, ["missing field `query`"]);
+    }
+
+    #[test]
+    fn lines_are_encoded_to_the_letter() {
+        let id = Id::from(3);
+        assert_eq!(
+            text(&encode_request(&id, "search", &serde_json::json!({"query": "a"}))),
+            "{\"jsonrpc\":\"2.0\",\"id\":3,\"method\":\"search\",\"params\":{\"query\":\"a\"}}\n"
+        );
+        assert_eq!(
+            text(&encode_response(&id, &Ok(0.93f32))),
+            "{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":0.93}\n"
+        );
+        let error = RpcError::new(ErrorKind::NotFound, "no such video").cause("why").hint("try");
+        assert_eq!(
+            text(&encode_response::<()>(&id, &Err(error.clone()))),
+            "{\"jsonrpc\":\"2.0\",\"id\":3,\"error\":{\"code\":-32001,\"message\":\"no such video\",\
+             \"data\":{\"kind\":\"not-found\",\"causes\":[\"why\"],\"hint\":\"try\"}}}\n"
+        );
+        assert!(text(&encode_error(None, &error)).contains("\"id\":null"));
+        let event = Event::Status {
+            status: Box::new(Status::default()),
+        };
+        assert!(
+            text(&encode_event(&event))
+                .starts_with("{\"jsonrpc\":\"2.0\",\"method\":\"event\",\"params\":{\"event\":\"status\",\"status\":{")
+        );
+    }
+
+    #[test]
+    fn answers_are_read_back() {
+        let id = Id::from(3);
+        let error = RpcError::new(ErrorKind::Overloaded, "busy").protocol(2);
+        let check = |line: &[u8], expected: Incoming| assert_eq!(parse_incoming(line).unwrap(), expected);
+        check(
+            &encode_response(&id, &Ok(vec![1])),
+            Incoming::Response {
+                id: Some(id.clone()),
+                outcome: Ok(serde_json::json!([1])),
+            },
+        );
+        check(
+            &encode_error(None, &error),
+            Incoming::Response {
+                id: None,
+                outcome: Err(error.clone()),
+            },
+        );
+        check(
+            &encode_notification("event", &1),
+            Incoming::Notification {
+                method: "event".to_owned(),
+                params: 1.into(),
+            },
+        );
+        check(
+            br#"{"id":3,"error":{"code":5,"message":"m","data":"text"}}"#,
+            Incoming::Response {
+                id: Some(id.clone()),
+                outcome: Err(RpcError {
+                    code: 5,
+                    message: "m".to_owned(),
+                    data: None,
+                }),
+            },
+        );
+        for bad in [&b"x"[..], b"[]", b"{}", br#"{"id":1,"error":5}"#, br#"{"method":5}"#] {
+            assert!(parse_incoming(bad).is_err(), "{}", String::from_utf8_lossy(bad));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_too_large_becomes_an_error() {
+        let line = encode_response(&1.into(), &Ok("x".repeat(MAX_ANSWER_BYTES)));
+        assert!(line.len() < 1000);
+        assert!(text(&line).contains("too-large"));
+    }
+
+    #[test]
+    fn the_splitter_cuts_lines_whatever_the_pieces() {
+        let input = b"one\n\n \r\ntwo\r\nthree";
+        for size in 1..=input.len() {
+            let mut splitter = LineSplitter::new(100);
+            let mut lines = Vec::new();
+            for piece in input.chunks(size) {
+                splitter.push(piece);
+                while let Some(line) = splitter.next_line() {
+                    lines.push(String::from_utf8(line.unwrap()).unwrap());
+                }
+            }
+            assert_eq!(lines, ["one", "two\r"], "pieces of {size}");
+            assert!(splitter.is_mid_line());
+        }
+    }
+
+    #[test]
+    fn the_splitter_refuses_a_long_line_before_it_ends() {
+        let mut splitter = LineSplitter::new(4);
+        splitter.push(b"1234\n12345");
+        assert_eq!(splitter.next_line(), Some(Ok(b"1234".to_vec())));
+        assert_eq!(splitter.next_line(), Some(Err(LineTooLong { max: 4 })));
+        splitter.push(b"\n1\n");
+        assert_eq!(splitter.next_line(), Some(Err(LineTooLong { max: 4 })));
+    }
+
+    #[test]
+    fn lines_are_read_with_a_cap() {
+        let mut input = &b"one\n\ntwo\nthr"[..];
+        assert_eq!(read_line(&mut input, 3).unwrap().unwrap(), b"one");
+        assert_eq!(read_line(&mut input, 3).unwrap().unwrap(), b"two");
+        assert!(matches!(read_line(&mut input, 3), Err(ReadLineError::Truncated)));
+        assert!(read_line(&mut &b""[..], 3).unwrap().is_none());
+        let endless = io::BufReader::new(io::repeat(b'x'));
+        assert!(matches!(read_line(&mut { endless }, 1000), Err(ReadLineError::TooLong(_))));
+    }
+}
