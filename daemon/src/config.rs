@@ -22,7 +22,6 @@ use serde::Serialize;
 use crate::media::Detector;
 use values::Values;
 
-pub use paths::default_file;
 pub use reference::reference_page;
 
 /// The documented defaults, as the file a user may start from.

@@ -13,7 +13,6 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use directories::ProjectDirs;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -22,11 +21,6 @@ pub use socket::{Listening, PeerError, check_peer};
 
 /// Name of the lock file in the data folder.
 const LOCK_FILE: &str = "lock";
-
-/// Where the data is when nobody says otherwise (`~/.local/share/scened` on Linux); `None` without a home folder.
-pub fn default_data_dir() -> Option<PathBuf> {
-    ProjectDirs::from("", "", "scened").map(|dirs| dirs.data_dir().to_owned())
-}
 
 /// Why this daemon cannot run here. All are for the user to solve.
 #[derive(Debug, thiserror::Error)]

@@ -68,3 +68,6 @@ pub fn inherited_socket() -> io::Result<Option<OwnedFd>> {
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
     Ok(Some(owned))
 }
+
+#[cfg(test)]
+mod tests;

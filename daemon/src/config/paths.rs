@@ -2,12 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use directories::{BaseDirs, ProjectDirs};
-
-/// Where the configuration is when nobody says otherwise (`~/.config/scened/config.toml` on Linux); `None` without a home folder.
-pub fn default_file() -> Option<PathBuf> {
-    ProjectDirs::from("", "", "scened").map(|dirs| dirs.config_dir().join("config.toml"))
-}
+use directories::BaseDirs;
 
 /// Expands `~/`; what is wrong with `text` completes the sentence "… is PATH, …".
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {

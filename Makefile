@@ -1,0 +1,54 @@
+# `make demo` and `make test` do all their own set-up. `make help` lists the rest.
+
+PREFIX ?= $(HOME)/.local
+export PREFIX DESTDIR
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## system packages and ONNX Runtime's library
+	@scripts/setup.sh
+
+.PHONY: build
+build: setup ## the programs, optimised, in target/release
+	cargo build --locked --release --bins
+
+.PHONY: demo
+demo: ## index the sample library and ask it questions; leaves nothing running
+	@scripts/demo.sh
+
+.PHONY: test
+test: ## everything that CI checks
+	@scripts/test.sh
+
+.PHONY: check-long
+check-long: ## the tests that take long: kill -9 while indexing, soak
+	@SCENED_LONG_TESTS=1 scripts/test.sh
+
+.PHONY: bench
+bench: setup ## benchmarks
+	@if [ -x scripts/bench.sh ]; then scripts/bench.sh; else echo "bench: there is no scripts/bench.sh yet" >&2; exit 1; fi
+
+.PHONY: fmt
+fmt: ## format the code
+	cargo fmt --all
+
+.PHONY: lint
+lint: setup ## clippy, dependency rules, units
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	scripts/check_dependencies.sh
+	scripts/check_units.sh
+
+.PHONY: install
+install: build ## under PREFIX (~/.local); DESTDIR is honoured
+	@scripts/install.sh
+
+.PHONY: uninstall
+uninstall: ## what `make install` put there; configuration and data stay
+	@scripts/uninstall.sh
+
+.PHONY: clean
+clean: ## what was built (not .setup)
+	cargo clean

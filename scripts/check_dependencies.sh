@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# The rules of who may use what (ARCHITECTURE.md): in the packages, in the built programs, and in the daemon's modules.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+broken=0
+complain() {
+  printf 'dependencies: %s\n' "$*" >&2
+  broken=1
+}
+
+# Whatever PACKAGE needs must not have one of these in it.
+forbid() { # PACKAGE CRATE...
+  local package=$1 crates crate
+  shift
+  crates=$(cargo tree --locked --quiet --package "$package" --edges normal,build --prefix none --format '{p}' | cut -d' ' -f1 | sort -u)
+  for crate in "$@"; do
+    if grep -qx "$crate" <<<"$crates"; then complain "$package depends on $crate, and must not"; fi
+  done
+}
+media=(ffmpeg-next ffmpeg-sys-next)
+models=(ort ort-sys tokenizers)
+forbid scened-shared tokio fjall usearch "${media[@]}" "${models[@]}"
+forbid scenectl fjall usearch scened "${media[@]}" "${models[@]}"
+# Linking libav* costs 25 MB in every process; the worker alone does it.
+forbid scened "${media[@]}" "${models[@]}"
+
+# The types of a library stay in the room that owns it.
+confine() { # CRATE FOLDER REGEX-OF-THE-ROOM
+  local file
+  while IFS= read -r file; do
+    [[ $file =~ $3 ]] || complain "$file uses $1, which belongs into $3"
+  done < <(grep -rlE "(^|[^a-z_:])$1::" "$2" --include='*.rs' || true)
+}
+confine ffmpeg_next daemon/worker/src '^daemon/worker/src/media'
+confine ort daemon/worker/src '^daemon/worker/src/embed'
+confine fjall daemon/src '^daemon/src/store'
+confine usearch daemon/src '^daemon/src/ann'
+confine notify daemon/src '^daemon/src/watch'
+
+# What the programs are linked with, where they have been built.
+if [ "$(uname -s)" = Linux ]; then
+  for program in target/debug/scened target/debug/scenectl; do
+    [ -x "$program" ] || continue
+    linked=$(ldd "$program" | grep -oE 'lib(av|sw)[a-z]+|libonnxruntime' | sort -u | tr '\n' ' ' || true)
+    [ -z "$linked" ] || complain "$program is linked with $linked"
+  done
+fi
+
+[ $broken = 0 ] && echo "dependencies: every rule holds"
+exit $broken

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Lets systemd read the user units. The daemon's path must exist for that, so it is put in as `make install` does it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if [ "$(uname -s)" != Linux ]; then
+  echo "units: NOT CHECKED, this is not Linux"
+  exit 0
+fi
+command -v systemd-analyze >/dev/null || {
+  echo "units: systemd-analyze is missing; 'make setup' installs it or says how" >&2
+  exit 1
+}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+# Any program will do in its place: a unit is read, not started.
+sed "s|%h/.local/bin/scened|$(command -v true)|" systemd/scened.service >"$folder/scened.service"
+cp systemd/scened.socket "$folder/"
+# A warning (an unknown key) is as wrong as an error. Manual pages are there after an installation only.
+if ! said=$(XDG_RUNTIME_DIR=$folder systemd-analyze verify --user --man=no --recursive-errors=yes "$folder"/scened.* 2>&1) || [ -n "$said" ]; then
+  printf 'units: systemd-analyze says:\n%s\n' "$said" >&2
+  exit 1
+fi
+echo "units: systemd-analyze verify has nothing to say"

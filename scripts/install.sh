@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Puts what `make build` made under $DESTDIR$PREFIX, and the list of it into share/scened/installed, which uninstall.sh reads.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+prefix=${PREFIX:?is the folder to install under}
+destdir=${DESTDIR:-}
+case $prefix in /*) ;; *) echo "install: PREFIX must be an absolute path, and is $prefix" >&2 && exit 1 ;; esac
+release=${CARGO_TARGET_DIR:-target}/release
+list=$(mktemp)
+work=$(mktemp -d)
+trap 'rm -rf "$list" "$work"' EXIT
+
+# Replaced by renaming: a running daemon keeps the file that it started from.
+put() { # MODE FROM TO (below PREFIX)
+  local target=$destdir$prefix/$3
+  mkdir -p "$(dirname "$target")"
+  cp "$2" "$target.new"
+  chmod "$1" "$target.new"
+  mv -f "$target.new" "$target"
+  printf '%s\n' "$3" >>"$list"
+}
+
+put 755 "$release/scened" bin/scened
+put 755 "$release/scenectl" bin/scenectl
+put 755 "$release/scened-worker" libexec/scened/scened-worker
+
+if [ -n "${SCENED_ONNXRUNTIME:-}" ]; then
+  libraries=("$SCENED_ONNXRUNTIME")
+else
+  libraries=(.setup/onnxruntime/libonnxruntime.*)
+fi
+for library in "${libraries[@]}"; do
+  put 755 "$library" "lib/scened/$(basename "$library")"
+done
+
+# The model itself, not what it was made with.
+while IFS= read -r file; do
+  put 644 "$file" "share/scened/$file"
+done < <(find models/starter -type f \( -name '*.json' -o -name '*.onnx' -o -name '*.onnx_data' -o -name 'README.md' \) | sort)
+
+sed "s|%h/.local/bin/scened|$prefix/bin/scened|" systemd/scened.service >"$work/scened.service"
+put 644 "$work/scened.service" share/systemd/user/scened.service
+put 644 systemd/scened.socket share/systemd/user/scened.socket
+
+"$release/scenectl" completions bash >"$work/bash"
+"$release/scenectl" completions zsh >"$work/zsh"
+"$release/scenectl" completions fish >"$work/fish"
+put 644 "$work/bash" share/bash-completion/completions/scenectl
+put 644 "$work/zsh" share/zsh/site-functions/_scenectl
+put 644 "$work/fish" share/fish/vendor_completions.d/scenectl.fish
+
+mkdir "$work/man"
+"$release/scenectl" man "$work/man" >/dev/null
+for page in "$work"/man/*.1; do
+  put 644 "$page" "share/man/man1/$(basename "$page")"
+done
+
+put 644 docs/config.md share/doc/scened/config.md
+printf 'share/scened/installed\n' >>"$list"
+put 644 "$list" share/scened/installed
+
+cat <<END
+scened is installed under $destdir$prefix. Next:
+
+  systemctl --user daemon-reload
+  systemctl --user enable --now scened.socket scened.service     (without systemd: run scened in a terminal)
+  scenectl add ~/Videos
+  scenectl wait
+  scenectl search "a dog on the beach"
+END
+case :$PATH: in *:"$prefix/bin":*) ;; *) printf '\n%s/bin is not in PATH yet.\n' "$prefix" ;; esac

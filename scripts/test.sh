@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Everything that must hold (`make test`), in the order in which it fails soonest.
+#
+# The dev profile: dependencies are optimised there (decoding and hashing are unusable otherwise), our own code is quick to compile and
+# checks for overflow.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# `make check-long` sets it: the tests marked #[ignore] because they take long run as well.
+long=${SCENED_LONG_TESTS:-}
+
+step() { printf '\n== %s\n' "$*"; }
+
+scripts/setup.sh
+
+# Real films from other projects' test suites; beside the project where it is developed.
+if [ -z "${SCENED_TEST_MEDIA:-}" ] && [ -d ../shared/media ]; then
+  SCENED_TEST_MEDIA=$(cd ../shared/media && pwd)
+  export SCENED_TEST_MEDIA
+fi
+if [ -n "${SCENED_TEST_MEDIA:-}" ]; then
+  echo "test: real films are in $SCENED_TEST_MEDIA"
+else
+  echo "test: NO REAL FILMS: there is no ../shared/media and SCENED_TEST_MEDIA is not set, so tests on them have nothing to look at"
+fi
+
+# For every daemon that the tests start, wherever it is built.
+export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
+
+step "format"
+cargo fmt --all --check
+
+step "units"
+scripts/check_units.sh
+
+step "lints"
+cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+
+step "build"
+cargo build --locked --workspace --bins --all-features
+
+step "dependencies"
+scripts/check_dependencies.sh
+
+step "tests"
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --locked --workspace --all-features ${long:+--run-ignored all}
+else
+  echo "test: cargo-nextest is not there (cargo install cargo-nextest), so cargo test runs the tests"
+  cargo test --locked --workspace --all-features --no-fail-fast ${long:+-- --include-ignored}
+fi

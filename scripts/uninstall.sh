@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Removes the files that install.sh listed, and the folders of our own that are empty then. Configuration and data stay.
+set -euo pipefail
+
+prefix=${PREFIX:?is the folder that scened was installed under}
+root=${DESTDIR:-}$prefix
+list=$root/share/scened/installed
+[ -e "$list" ] || {
+  echo "uninstall: nothing is installed under $root (there is no $list)" >&2
+  exit 1
+}
+while IFS= read -r file; do
+  # Only ever below PREFIX, whatever the list says.
+  case /$file/ in */../*) continue ;; esac
+  rm -f "$root/$file"
+done < <(cat "$list")
+for folder in share/scened share/doc/scened lib/scened libexec/scened; do
+  [ ! -d "$root/$folder" ] || find "$root/$folder" -depth -type d -empty -delete
+done
+echo "scened is gone from $root. Your configuration and data are where they were:"
+echo "  ${XDG_CONFIG_HOME:-$HOME/.config}/scened  ${XDG_DATA_HOME:-$HOME/.local/share}/scened"
+echo "If it still runs: systemctl --user disable --now scened.socket scened.service; systemctl --user daemon-reload"
