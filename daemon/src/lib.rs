@@ -5,3 +5,4 @@ pub mod domain;
 pub mod embed;
 pub mod media;
 pub mod store;
+pub mod worker;
