@@ -5,3 +5,5 @@ pub mod domain;
 pub mod embed;
 pub mod media;
 pub mod store;
+pub mod reconcile;
+pub mod watch;
