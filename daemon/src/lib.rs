@@ -1,5 +1,7 @@
 //! `scened`: keeps a library of videos searchable by what is seen in them.
 
+pub mod ann;
+mod aside;
 pub mod config;
 pub mod domain;
 pub mod embed;

@@ -1,10 +1,130 @@
 //! The truth: fjall keyspaces for videos, scenes, vectors, thumbnails, jobs, incidents and settings.
 //!
-//! (Interface fixed by the lead; bodies and submodules by the owner of this room.)
+//! Owns the folder `store/` inside the data folder, the marker file `format` and the side file `store.generation`. Everything else (ANN
+//! index, caches) can be rebuilt from here. Knows neither the model, nor the file system of the videos, nor the wire.
+//!
+//! **Threads**: every method blocks on the disk: call none on an async thread. Writers wait for each other (one commit lock); readers
+//! wait for nobody. All video records and jobs are mirrored in memory, so that looking up a video or listing jobs does no I/O.
+//!
+//! **Durability**: each call that changes something is one atomic fjall batch, synced to the disk before the call returns, before the
+//! mirror shows it, and before the hooks of [`Store::on_change`] hear of it.
+//!
+//! **Damage** never panics and never gives a wrong answer: a store that does not open is renamed to `store.damaged-<date>` and a fresh one
+//! begun; a record whose checksum is wrong is moved to the keyspace `damaged`, counts as missing, and its video is queued again; a store
+//! that knows less than its side file (a shortened journal) goes on under new generation numbers and ids and says so.
+//!
+//! The key layout is in `store/keys.rs`, the encoding in `store/record.rs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span, VideoId};
+
+mod disk;
+mod error;
+mod keys;
+mod load;
+mod migrations;
+mod mirror;
+mod open;
+mod read;
+mod record;
+mod side;
+mod transaction;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+pub use error::StoreError;
+
+/// The store; a clone is another handle to the same one. The last handle dropped closes it and frees its lock.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<transaction::Inner>,
+}
+
+/// What opening found and did; everything here deserves a line in the log, and all but `fresh` a warning in `status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// Where a store that could not be opened was moved to.
+    pub set_aside: Vec<PathBuf>,
+    /// The format it had before.
+    pub migrated_from: Option<u32>,
+    /// There was no store before, or none that could be opened.
+    pub fresh: bool,
+    /// How many of the last changes are gone: the journal was damaged and shortened. The next walk finds what they were about.
+    pub lost_changes: u64,
+    /// Records found damaged; their videos are queued again.
+    pub n_damaged: usize,
+}
+
+/// A record that was not believed; its bytes are in the keyspace `damaged`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedRecord {
+    pub keyspace: &'static str,
+    /// The video it was about; that video is queued again.
+    pub video: Option<VideoId>,
+    pub reason: String,
+}
+
+/// How many videos are in which state.
+///
+/// `offline` counts offline videos whatever their state; the other three count the rest. `scenes` counts the scenes of all videos.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub indexed: u64,
+    pub pending: u64,
+    pub failed: u64,
+    pub offline: u64,
+    pub scenes: u64,
+}
+
+/// A file that reconciliation found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewVideo {
+    pub path: PathBuf,
+    pub stamp: FileStamp,
+    pub fingerprint: Fingerprint,
+    pub on_root_device: bool,
+}
+
+/// What [`Store::put_indexed`] does with vectors of other models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replace {
+    /// The content changed: vectors of all models are dropped.
+    Everything,
+    /// Only this model's vectors are replaced; those of others stay, as long as the scenes are the same.
+    Model,
+}
+
+/// One committed change of one video.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Grows by one from change to change.
+    pub generation: u64,
+    pub video: VideoId,
+    pub kind: ChangeKind,
+    /// Scenes `0..n` of this video may have been in an index before this change.
+    pub n_scenes_before: u32,
+}
+
+/// What changed. Vectors change with `Content` and `Removed` alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeKind {
+    Added,
+    /// Scenes and vectors are new, or gone.
+    Content,
+    /// State, stamp or fingerprint changed.
+    Record,
+    Removed,
+    Moved {
+        from: PathBuf,
+    },
+    Failed,
+    /// Went offline or came back.
+    Offline,
+}
 
 /// How far a video has come. Serialised in records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -65,6 +185,7 @@ pub struct SceneVectors {
 
 /// Everything that indexing one video yields; written as one batch.
 pub struct IndexedVideo {
+    /// Path, stamp, state and the like are ignored: what the store knows by now holds.
     pub record: VideoRecord,
     /// In order of time; `scenes`, `vectors` and `thumbnails` have the same length (`thumbnails[i]` may be empty).
     pub scenes: Vec<SceneRecord>,
@@ -92,4 +213,15 @@ pub struct IncidentRecord {
     pub last_ms: i64,
     /// scened's and FFmpeg's versions at the time: a change of either queues the file again.
     pub software: String,
+}
+
+impl Store {
+    /// Opens the store in the data folder `dir`, or begins one.
+    ///
+    /// **Errors**: [`StoreError::NewerVersion`], [`StoreError::Locked`], or [`StoreError::Folder`] when the folder or its disk is to blame;
+    /// damaged content is no error but is set aside (see [`OpenReport`]).
+    pub fn open(dir: &Path) -> Result<(Self, OpenReport), StoreError> {
+        let (inner, report) = open::open(dir)?;
+        Ok((Self { inner: Arc::new(inner) }, report))
+    }
 }

@@ -1,0 +1,187 @@
+//! The fjall database and its keyspaces; the only module besides `write` that names fjall types.
+//!
+//! Levelled compaction only, no `clear()`, no weak removes, no blob separation: each has an open bug in fjall 3.1.
+
+use std::path::Path;
+
+use fjall::config::CompressionPolicy;
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
+
+use super::StoreError;
+use super::record::Damage;
+
+/// Block cache shared by all keyspaces: candidates of one query are read a few times at most, the system's page cache does the rest.
+const CACHE_BYTES: u64 = 16 << 20;
+/// Journals are flushed beyond this, which bounds how much the next start replays. fjall's minimum.
+const JOURNAL_BYTES: u64 = 64 << 20;
+/// Flushes and compactions; they are rare and not urgent.
+const WORKER_THREADS: usize = 1;
+/// What a keyspace of small records keeps in memory before it is written out.
+const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
+/// The same for vectors and thumbnails. fjall's default (64 MiB) would make up most of an idle daemon's memory.
+const LARGE_MEMTABLE_BYTES: u64 = 8 << 20;
+
+pub(super) struct Disk {
+    pub(super) database: Database,
+    pub(super) meta: Space,
+    pub(super) videos: Space,
+    pub(super) scenes: Space,
+    pub(super) indexed: Space,
+    pub(super) vectors: Space,
+    pub(super) thumbnails: Space,
+    pub(super) jobs: Space,
+    pub(super) incidents: Space,
+    pub(super) settings: Space,
+    pub(super) changes: Space,
+    pub(super) damaged: Space,
+}
+
+/// One keyspace with its name.
+#[derive(Clone)]
+pub(super) struct Space {
+    pub(super) name: &'static str,
+    pub(super) keyspace: Keyspace,
+}
+
+/// What a key turned out to hold.
+pub(super) enum Found {
+    Nothing,
+    Bytes(fjall::Slice),
+    /// The engine's own checksum failed.
+    Damaged(Damage),
+}
+
+pub(super) type Pair = (fjall::Slice, fjall::Slice);
+
+impl Disk {
+    pub(super) fn open(folder: &Path) -> fjall::Result<Self> {
+        let database = Database::builder(folder)
+            .cache_size(CACHE_BYTES)
+            .max_journaling_size(JOURNAL_BYTES)
+            .journal_compression(CompressionType::None)
+            .worker_threads(WORKER_THREADS)
+            .open()?;
+        let small = |name| -> fjall::Result<Space> {
+            let options = || KeyspaceCreateOptions::default().max_memtable_size(SMALL_MEMTABLE_BYTES);
+            Ok(Space {
+                name,
+                keyspace: database.keyspace(name, options)?,
+            })
+        };
+        // f16 components and JPEG do not compress.
+        let large = |name| -> fjall::Result<Space> {
+            let options = || {
+                KeyspaceCreateOptions::default()
+                    .max_memtable_size(LARGE_MEMTABLE_BYTES)
+                    .data_block_compression_policy(CompressionPolicy::disabled())
+            };
+            Ok(Space {
+                name,
+                keyspace: database.keyspace(name, options)?,
+            })
+        };
+        Ok(Self {
+            meta: small("meta")?,
+            videos: small("videos")?,
+            scenes: small("scenes")?,
+            indexed: small("indexed")?,
+            vectors: large("vectors")?,
+            thumbnails: large("thumbnails")?,
+            jobs: small("jobs")?,
+            incidents: small("incidents")?,
+            settings: small("settings")?,
+            changes: small("changes")?,
+            damaged: small("damaged")?,
+            database,
+        })
+    }
+
+    pub(super) fn spaces(&self) -> [&Space; 11] {
+        [
+            &self.meta,
+            &self.videos,
+            &self.scenes,
+            &self.indexed,
+            &self.vectors,
+            &self.thumbnails,
+            &self.jobs,
+            &self.incidents,
+            &self.settings,
+            &self.changes,
+            &self.damaged,
+        ]
+    }
+
+    pub(super) fn space(&self, name: &str) -> Option<&Space> {
+        self.spaces().into_iter().find(|space| space.name == name)
+    }
+}
+
+impl Space {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Found, StoreError> {
+        match self.keyspace.get(key) {
+            Ok(Some(bytes)) => Ok(Found::Bytes(bytes)),
+            Ok(None) => Ok(Found::Nothing),
+            Err(error) => match as_damage(error) {
+                Ok(damage) => Ok(Found::Damaged(damage)),
+                Err(error) => Err(self.read_error(error)),
+            },
+        }
+    }
+
+    /// Pairs whose key starts with `prefix`, in order of keys. A pair that the engine cannot read is an error.
+    pub(super) fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, StoreError>> + use<'_> {
+        self.keyspace
+            .prefix(prefix)
+            .map(|guard| guard.into_inner().map_err(|error| self.read_error(error)))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = Result<Pair, StoreError>> + use<'_> {
+        self.keyspace
+            .iter()
+            .map(|guard| guard.into_inner().map_err(|error| self.read_error(error)))
+    }
+
+    /// The first key at or behind `from`.
+    pub(super) fn first_key_from(&self, from: &[u8]) -> Result<Option<fjall::Slice>, StoreError> {
+        let first = self.keyspace.range(from..).next();
+        first.map(|guard| guard.key().map_err(|error| self.read_error(error))).transpose()
+    }
+
+    fn read_error(&self, error: fjall::Error) -> StoreError {
+        StoreError::Read {
+            what: self.name,
+            source: Box::new(error),
+        }
+    }
+}
+
+/// Tells damaged content from a system that cannot read just now (which is given back).
+fn as_damage(error: fjall::Error) -> Result<Damage, fjall::Error> {
+    match &error {
+        fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) if is_environment(io) => Err(error),
+        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted | fjall::Error::Locked => Err(error),
+        _ => Ok(Damage::Unreadable(error.to_string())),
+    }
+}
+
+/// Whether the machine rather than the content is to blame: then nothing is set aside, because the content may be whole.
+pub(super) fn is_environment(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    const EIO: i32 = 5;
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(
+        error.kind(),
+        Kind::PermissionDenied
+            | Kind::StorageFull
+            | Kind::QuotaExceeded
+            | Kind::ReadOnlyFilesystem
+            | Kind::OutOfMemory
+            | Kind::TimedOut
+            | Kind::Interrupted
+            | Kind::ResourceBusy
+            | Kind::StaleNetworkFileHandle
+            | Kind::NotADirectory
+    ) || matches!(error.raw_os_error(), Some(EIO | ENFILE | EMFILE))
+}

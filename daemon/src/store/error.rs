@@ -1,0 +1,64 @@
+//! What can go wrong with the store, by what the caller does about it.
+
+use std::path::PathBuf;
+
+use crate::domain::VideoId;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error(
+        "the store at {} has format {found}, made by a newer scened; this one knows formats up to {supported} \
+         (install the newer version again, or choose another data folder)",
+        path.display()
+    )]
+    NewerVersion { found: u32, supported: u32, path: PathBuf },
+    #[error("the store at {} is in use by another process", path.display())]
+    Locked { path: PathBuf },
+    /// The folder or its disk, not the content: permissions, full disk, too many open files, failing disk.
+    #[error("cannot {action} {}", path.display())]
+    Folder {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nothing can be written until the program starts again (fjall is poisoned after a failed write). Nothing acknowledged is lost.
+    #[error("the store cannot {action} any more: the disk may be full or failing; scened must start again")]
+    Fatal {
+        action: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A read failed in the system; the same read may work later.
+    #[error("cannot read {what} from the store")]
+    Read {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The video was removed meanwhile.
+    #[error("video {0} is not in the store any more")]
+    Gone(VideoId),
+    /// The content changed since the job was taken; another job is queued.
+    #[error("video {0} changed while it was being indexed")]
+    Superseded(VideoId),
+    #[error("{} is in the store already, as video {video}", path.display())]
+    PathTaken { path: PathBuf, video: VideoId },
+    /// A value that the store's format cannot hold: a bug of the caller.
+    #[error("cannot store {what}: {reason}")]
+    Invalid { what: &'static str, reason: String },
+}
+
+impl StoreError {
+    /// The daemon should end with its restart code: this process will never write again.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Fatal { .. })
+    }
+
+    pub(super) fn invalid(what: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            what,
+            reason: reason.into(),
+        }
+    }
+}

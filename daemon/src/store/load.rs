@@ -1,0 +1,232 @@
+//! From a freshly opened database to a mirror that keeps its invariants: reads every small record, repairs what does not fit.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, RwLock};
+
+use super::disk::{Disk, Space};
+use super::migrations::FORMAT;
+use super::mirror::{Entry, Mirror};
+use super::record::{self, Damage};
+use super::side::{Progress, SideFile};
+use super::transaction::{Inner, State, Writer, lock, now_ms};
+use super::{DamagedRecord, JobRecord, OpenReport, StoreError, VideoState, keys};
+use crate::domain::{ModelId, VideoId};
+
+/// A longer change log is forgotten at the start: building an index anew is as quick as catching up over it.
+const MAX_CHANGES: u64 = 100_000;
+
+/// What reading the small keyspaces gave.
+#[derive(Default)]
+pub(super) struct Loaded {
+    pub(super) state: Option<State>,
+    mirror: Mirror,
+    damaged: Vec<(&'static str, Vec<u8>, Option<VideoId>, Damage)>,
+    max_id: u64,
+    max_generation: u64,
+}
+
+impl Loaded {
+    /// A store without content that goes on where a lost one ended, so that neither ids nor generations are given twice.
+    pub(super) fn fresh(known: Progress) -> Self {
+        Self {
+            state: Some(State {
+                format: FORMAT,
+                generation: known.generation,
+                next_id: known.next_id.max(1),
+                log_floor: known.generation,
+            }),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.max_id == 0 && self.damaged.is_empty()
+    }
+}
+
+/// Reads state, videos, jobs and markers. **Errors**: whatever fjall says about blocks it cannot read.
+pub(super) fn load(disk: &Disk) -> fjall::Result<Loaded> {
+    let mut loaded = Loaded::default();
+    if let Some(bytes) = disk.meta.keyspace.get(keys::STATE)? {
+        match record::unseal_json(keys::STATE, &bytes) {
+            Ok(state) => loaded.state = Some(state),
+            Err(damage) => loaded.damaged.push((disk.meta.name, keys::STATE.to_vec(), None, damage)),
+        }
+    }
+    each(&disk.videos, |key, bytes| {
+        let Some(id) = keys::parse_video(key) else {
+            return loaded.damaged.push((disk.videos.name, key.to_vec(), None, bad_key()));
+        };
+        loaded.max_id = loaded.max_id.max(id.0);
+        match record::unseal_video(id, key, bytes) {
+            Ok((record, _)) if loaded.mirror.at(&record.path).is_some() => {
+                let damage = Damage::Content("two videos have one path".to_owned());
+                loaded.damaged.push((disk.videos.name, key.to_vec(), Some(id), damage));
+            }
+            Ok((record, indexed_as)) => loaded.mirror.put(Entry {
+                record: Arc::new(record),
+                indexed_as,
+            }),
+            Err(damage) => loaded.damaged.push((disk.videos.name, key.to_vec(), Some(id), damage)),
+        }
+    })?;
+    each(&disk.jobs, |key, bytes| match keys::parse_video(key) {
+        Some(id) => match record::unseal_job(id, key, bytes) {
+            Ok(job) => {
+                loaded.mirror.jobs.insert(id, job);
+            }
+            Err(damage) => loaded.damaged.push((disk.jobs.name, key.to_vec(), Some(id), damage)),
+        },
+        None => loaded.damaged.push((disk.jobs.name, key.to_vec(), None, bad_key())),
+    })?;
+    each(&disk.indexed, |key, bytes| {
+        let parsed = keys::parse_model(key).and_then(|(model, rest)| Some((model, keys::parse_video(rest)?)));
+        match parsed {
+            Some((model, id)) => match record::unseal_json(key, bytes) {
+                Ok(n_scenes) => loaded.mirror.set_indexed(&model, id, Some(n_scenes)),
+                Err(damage) => loaded.damaged.push((disk.indexed.name, key.to_vec(), Some(id), damage)),
+            },
+            None => loaded.damaged.push((disk.indexed.name, key.to_vec(), None, bad_key())),
+        }
+    })?;
+    if let Some(guard) = disk.changes.keyspace.last_key_value() {
+        loaded.max_generation = keys::parse_generation(&guard.key()?).unwrap_or(0);
+    }
+    Ok(loaded)
+}
+
+fn each(space: &Space, mut use_pair: impl FnMut(&[u8], &[u8])) -> fjall::Result<()> {
+    for guard in space.keyspace.iter() {
+        let (key, value) = guard.into_inner()?;
+        use_pair(&key, &value);
+    }
+    Ok(())
+}
+
+fn bad_key() -> Damage {
+    Damage::Content("its key makes no sense".to_owned())
+}
+
+/// Settles generation and ids, builds the store, and repairs in one batch what `load` found.
+pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress, report: &mut OpenReport) -> Result<Inner, StoreError> {
+    let Loaded {
+        state,
+        mirror,
+        damaged,
+        max_id,
+        max_generation,
+    } = loaded;
+    // A lost state record is rebuilt from what it summed up; the change log is not trusted then.
+    let mut settled = state.unwrap_or(State {
+        format: FORMAT,
+        generation: max_generation.max(known.generation),
+        next_id: 1,
+        log_floor: max_generation.max(known.generation),
+    });
+    settled.format = FORMAT;
+    settled.next_id = settled.next_id.max(max_id + 1).max(known.next_id);
+    if known.generation > settled.generation {
+        report.lost_changes = known.generation - settled.generation;
+        tracing::error!(
+            lost = report.lost_changes,
+            "the store knows less than it did: its journal was damaged; a walk over the folders finds what is missing"
+        );
+        settled.generation = known.generation;
+        settled.log_floor = known.generation;
+    }
+    if settled.generation - settled.log_floor.min(settled.generation) > MAX_CHANGES {
+        settled.log_floor = settled.generation;
+    }
+    report.n_damaged = damaged.len();
+
+    let inner = Inner {
+        disk,
+        mirror: RwLock::new(mirror),
+        writer: Mutex::new(Writer {
+            state: state.unwrap_or(State { format: 0, ..settled }),
+            side,
+        }),
+        visible: Mutex::new(settled),
+        hooks: RwLock::default(),
+        damage: Mutex::default(),
+    };
+    for (keyspace, _, video, damage) in &damaged {
+        tracing::error!(keyspace, video = video.map(tracing::field::display), %damage, "record set aside");
+        lock(&inner.damage).found.push(DamagedRecord {
+            keyspace,
+            video: *video,
+            reason: damage.to_string(),
+        });
+    }
+    let is_new = report.fresh;
+    inner.write("repair the store", |transaction| {
+        transaction.state = settled;
+        if is_new {
+            // The state of a fresh store equals its settled one and would not be written.
+            let state = record::seal_json(keys::STATE, &settled)?;
+            transaction.insert(&transaction.inner.disk.meta, keys::STATE, state);
+        }
+        repair(transaction, &damaged)
+    })?;
+    Ok(inner)
+}
+
+fn repair(
+    transaction: &mut super::transaction::Transaction<'_>,
+    damaged: &[(&'static str, Vec<u8>, Option<VideoId>, Damage)],
+) -> Result<(), StoreError> {
+    let inner = transaction.inner;
+    let disk = &inner.disk;
+    for (name, key, video, _) in damaged {
+        let Some(space) = disk.space(name) else { continue };
+        if *name != disk.meta.name {
+            transaction.set_aside(space, key)?;
+        }
+        if *name == disk.videos.name {
+            // Its path is lost: the next walk finds the file as a new one. What else it had is removed below, as an orphan.
+            continue;
+        }
+        if let Some(entry) = video.and_then(|id| transaction.entry(id)) {
+            transaction.queue_again(&entry, now_ms())?;
+        }
+    }
+    let (videos, jobs, markers) = {
+        let mirror = inner.mirror();
+        let videos: Vec<_> = mirror.all();
+        let jobs: BTreeSet<VideoId> = mirror.jobs.keys().copied().collect();
+        let markers: Vec<(ModelId, VideoId, u32)> = mirror
+            .models
+            .iter()
+            .flat_map(|(model, videos)| videos.iter().map(|(id, n)| (model.clone(), *id, *n)))
+            .collect();
+        (videos, jobs, markers)
+    };
+    for video in &videos {
+        let has_job = transaction.job(video.id).is_some();
+        match (video.state, has_job) {
+            (VideoState::Pending, false) => {
+                let job = JobRecord {
+                    video: video.id,
+                    queued_at_ms: now_ms(),
+                    attempts: 0,
+                };
+                transaction.put_job(video.id, Some(job))?;
+            }
+            (VideoState::Indexed | VideoState::Failed, true) if jobs.contains(&video.id) => transaction.put_job(video.id, None)?,
+            _ => {}
+        }
+    }
+    let known: BTreeSet<VideoId> = videos.iter().map(|video| video.id).collect();
+    for id in jobs.difference(&known) {
+        transaction.put_job(*id, None)?;
+    }
+    for (model, id, n_scenes) in markers {
+        if !known.contains(&id) {
+            transaction.delete_vectors(&model, id, 0..n_scenes)?;
+            transaction.put_indexed_marker(&model, id, None)?;
+            transaction.remove(&disk.scenes, &keys::video(id));
+            transaction.remove(&disk.incidents, &keys::video(id));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Brings a store of an earlier format to the present one.
+//!
+//! A new format number is needed when records cannot be read by adding `#[serde(default)]` fields or by their version byte. Each step
+//! goes from one number to the next, in batches that may be repeated after a crash; the number in `meta` is written last.
+
+use super::StoreError;
+use super::disk::Disk;
+
+/// The format this version writes.
+pub(super) const FORMAT: u32 = 1;
+
+/// Runs every step from `found` on; the caller then writes [`FORMAT`] into `meta` and the marker file.
+pub(super) fn migrate(_disk: &Disk, found: u32) -> Result<(), StoreError> {
+    for from in found..FORMAT {
+        match from {
+            // 1 => migrations::to_2(disk)?,
+            unknown => return Err(StoreError::invalid("a store", format!("its format {unknown} was never released"))),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,504 @@
+//! The calls that change the store; each is one transaction.
+
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use super::disk::Found;
+use super::mirror::Entry;
+use super::record;
+use super::transaction::Transaction;
+use super::{
+    Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobRecord, NewVideo, Replace, SceneRecord, Store, StoreError, VideoRecord,
+    VideoState, keys,
+};
+use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
+
+/// Videos in one batch of [`Store::add_videos`], [`Store::set_offline`] and [`Store::remove_videos`]: bounds memory, and 30,000 new
+/// files cost seven syncs.
+const VIDEOS_PER_BATCH: usize = 5_000;
+/// Keys removed in one batch of [`Store::drop_model`].
+const KEYS_PER_BATCH: usize = 10_000;
+
+impl Store {
+    /// Adds a video as pending, with its job. **Errors**: [`StoreError::PathTaken`].
+    pub fn add_video(&self, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {
+        self.inner.write("add a video", |transaction| {
+            if let Some(other) = transaction.at(&video.path) {
+                return Err(StoreError::PathTaken {
+                    path: video.path,
+                    video: other,
+                });
+            }
+            transaction.add(video, now_ms)
+        })
+    }
+
+    /// Adds many videos in few batches (a walk over new files); gives those added. A path that is there already is skipped.
+    pub fn add_videos(&self, videos: Vec<NewVideo>, now_ms: i64) -> Result<Vec<Arc<VideoRecord>>, StoreError> {
+        let mut added = Vec::with_capacity(videos.len());
+        let mut videos = videos.into_iter().peekable();
+        while videos.peek().is_some() {
+            let batch: Vec<NewVideo> = videos.by_ref().take(VIDEOS_PER_BATCH).collect();
+            self.inner.write("add videos", |transaction| {
+                for video in batch {
+                    if transaction.at(&video.path).is_none() {
+                        added.push(transaction.add(video, now_ms)?);
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(added)
+    }
+
+    /// Queues a video: its content changed (`Some`), or it is tried again. What it had stays searchable; its incident stays until success.
+    pub fn requeue(&self, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
+        self.inner.write("queue a video", |transaction| {
+            let entry = transaction.entry(id).ok_or(StoreError::Gone(id))?;
+            let mut record = (*entry.record).clone();
+            record.state = VideoState::Pending;
+            let mut changed = false;
+            if let Some((stamp, fingerprint)) = content {
+                changed = fingerprint != record.fingerprint;
+                record.stamp = stamp;
+                record.fingerprint = fingerprint;
+            }
+            let attempts = if changed {
+                0
+            } else {
+                match transaction.job(id) {
+                    Some(job) => job.attempts,
+                    None => transaction.incident(&record)?.map_or(0, |incident| incident.attempts),
+                }
+            };
+            let n_scenes = record.n_scenes;
+            transaction.put_video(Entry {
+                record: Arc::new(record),
+                indexed_as: entry.indexed_as,
+            })?;
+            let job = JobRecord {
+                video: id,
+                queued_at_ms: now_ms,
+                attempts,
+            };
+            transaction.put_job(id, Some(job))?;
+            transaction.change(id, ChangeKind::Record, n_scenes)
+        })
+    }
+
+    /// Adds a file with the bytes of another: copies scenes, vectors of all models and thumbnails, without a job.
+    ///
+    /// Becomes an ordinary pending video where `from` itself is not indexed with these bytes.
+    /// **Errors**: [`StoreError::Gone`], [`StoreError::PathTaken`].
+    pub fn clone_video(&self, from: VideoId, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {
+        let source_scenes = self.scenes(from)?;
+        self.inner.write("copy a video", |transaction| {
+            if let Some(other) = transaction.at(&video.path) {
+                return Err(StoreError::PathTaken {
+                    path: video.path,
+                    video: other,
+                });
+            }
+            let source = transaction.entry(from).ok_or(StoreError::Gone(from))?;
+            let is_whole = source.record.state == VideoState::Indexed
+                && source.record.fingerprint == video.fingerprint
+                && source.indexed_as == Some(video.fingerprint)
+                && source.record.n_scenes as usize == source_scenes.len();
+            if !is_whole {
+                return transaction.add(video, now_ms);
+            }
+            transaction.copy(&source.record, &source_scenes, video)
+        })
+    }
+
+    /// Gives a video another path. A video that was at the new path is removed: its file was overwritten.
+    pub fn move_video(&self, id: VideoId, new_path: &Path, stamp: FileStamp, on_root_device: bool) -> Result<(), StoreError> {
+        self.inner.write("move a video", |transaction| {
+            let entry = transaction.entry(id).ok_or(StoreError::Gone(id))?;
+            if let Some(occupant) = transaction.at(new_path).filter(|occupant| *occupant != id)
+                && let Some(occupant) = transaction.entry(occupant)
+            {
+                transaction.delete_video(&occupant)?;
+            }
+            let mut record = (*entry.record).clone();
+            let from = std::mem::replace(&mut record.path, new_path.to_owned());
+            record.stamp = stamp;
+            record.on_root_device = on_root_device;
+            record.offline = false;
+            let n_scenes = record.n_scenes;
+            transaction.put_video(Entry {
+                record: Arc::new(record),
+                indexed_as: entry.indexed_as,
+            })?;
+            transaction.change(id, ChangeKind::Moved { from }, n_scenes)
+        })
+    }
+
+    /// Notes that the same content has another modification time or inode.
+    pub fn touch_video(&self, id: VideoId, stamp: FileStamp, on_root_device: bool) -> Result<(), StoreError> {
+        self.inner.write("update a video", |transaction| {
+            let entry = transaction.entry(id).ok_or(StoreError::Gone(id))?;
+            let mut record = (*entry.record).clone();
+            record.stamp = stamp;
+            record.on_root_device = on_root_device;
+            transaction.update(&entry, record, ChangeKind::Record)
+        })
+    }
+
+    /// Marks videos as out of reach, or as back. Ids that are gone are skipped.
+    pub fn set_offline(&self, ids: &[VideoId], offline: bool) -> Result<(), StoreError> {
+        for batch in ids.chunks(VIDEOS_PER_BATCH) {
+            self.inner.write("mark videos offline", |transaction| {
+                for id in batch {
+                    if let Some(entry) = transaction.entry(*id) {
+                        let mut record = (*entry.record).clone();
+                        record.offline = offline;
+                        transaction.update(&entry, record, ChangeKind::Offline)?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Removes videos and all they have. Ids that are gone are skipped.
+    pub fn remove_videos(&self, ids: &[VideoId]) -> Result<(), StoreError> {
+        for batch in ids.chunks(VIDEOS_PER_BATCH) {
+            self.inner.write("remove videos", |transaction| {
+                for id in batch {
+                    if let Some(entry) = transaction.entry(*id) {
+                        transaction.delete_video(&entry)?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Stores what indexing a video gave, as one batch, and removes its job and incident.
+    ///
+    /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when `indexed.record.fingerprint` is not
+    /// the stored one any more, [`StoreError::Invalid`] when lengths do not match or the model is missing.
+    pub fn put_indexed(&self, indexed: IndexedVideo, replace: Replace) -> Result<(), StoreError> {
+        check(&indexed)?;
+        let scenes_before = self.scenes(indexed.record.id)?;
+        self.inner.write("store an indexed video", |transaction| {
+            transaction.put_indexed(indexed, replace, &scenes_before)
+        })
+    }
+
+    /// Notes that a video could not be indexed; gives the number of attempts at this content so far.
+    ///
+    /// What it had stays searchable, unless that belongs to earlier content: then it is dropped.
+    pub fn put_failed(&self, id: VideoId, reason: &str, hint: Option<&str>, software: &str, now_ms: i64) -> Result<u32, StoreError> {
+        self.inner.write("store an incident", |transaction| {
+            transaction.put_failed(id, reason, hint, software, now_ms)
+        })
+    }
+
+    /// [`Store::put_failed`] for the content that a job was about. **Errors**: [`StoreError::Superseded`] when it changed since.
+    pub fn put_failed_for(
+        &self,
+        video: &VideoRecord,
+        reason: &str,
+        hint: Option<&str>,
+        software: &str,
+        now_ms: i64,
+    ) -> Result<u32, StoreError> {
+        self.inner.write("store an incident", |transaction| {
+            let entry = transaction.entry(video.id).ok_or(StoreError::Gone(video.id))?;
+            if entry.record.fingerprint != video.fingerprint {
+                return Err(StoreError::Superseded(video.id));
+            }
+            transaction.put_failed(video.id, reason, hint, software, now_ms)
+        })
+    }
+
+    /// Removes all vectors of a model.
+    pub fn drop_model(&self, model: &ModelId) -> Result<(), StoreError> {
+        let prefix = keys::model(model)?;
+        let videos: Vec<VideoId> = self
+            .inner
+            .mirror()
+            .models
+            .get(model)
+            .map(|videos| videos.keys().copied().collect())
+            .unwrap_or_default();
+        // Markers first: from then on its vectors are not seen, and what a crash leaves of them is removed at the next start.
+        self.inner.write("drop a model", |transaction| {
+            videos
+                .iter()
+                .try_for_each(|video| transaction.put_indexed_marker(model, *video, None))
+        })?;
+        self.remove_prefix(&prefix)
+    }
+
+    /// Removes every key of `vectors` with this prefix, in batches.
+    pub(super) fn remove_prefix(&self, prefix: &[u8]) -> Result<(), StoreError> {
+        loop {
+            let found: Result<Vec<_>, _> = self.inner.disk.vectors.prefix(prefix).take(KEYS_PER_BATCH).collect();
+            let found = found?;
+            if found.is_empty() {
+                return Ok(());
+            }
+            self.inner.write("drop vectors", |transaction| {
+                found
+                    .iter()
+                    .for_each(|(key, _)| transaction.remove(&transaction.inner.disk.vectors, key));
+                Ok(())
+            })?;
+        }
+    }
+
+    pub fn put_setting(&self, name: &str, value: &serde_json::Value) -> Result<(), StoreError> {
+        self.inner.write("store a setting", |transaction| {
+            let value = record::seal_json(name.as_bytes(), value)?;
+            transaction.insert(&transaction.inner.disk.settings, name.as_bytes(), value);
+            Ok(())
+        })
+    }
+
+    /// Forgets the changes up to and including this generation; see [`Store::changes_since`].
+    pub fn trim_changes(&self, up_to: u64) -> Result<(), StoreError> {
+        self.inner.write("trim the change log", |transaction| {
+            let (floor, last) = (transaction.state.log_floor, up_to.min(transaction.state.generation));
+            for generation in floor + 1..=last {
+                transaction.remove(&transaction.inner.disk.changes, &generation.to_be_bytes());
+            }
+            transaction.state.log_floor = floor.max(last);
+            Ok(())
+        })
+    }
+
+    /// Calls `hook` after each commit, in order of generations, on the committing thread while other writers wait.
+    ///
+    /// It must be quick and must not change the store (that would wait for itself for ever); reading is fine.
+    pub fn on_change(&self, hook: Box<dyn Fn(&Change) + Send + Sync>) {
+        self.inner.hooks.write().unwrap_or_else(PoisonError::into_inner).push(hook);
+    }
+}
+
+/// What can be said about an indexing result without the store.
+fn check(indexed: &IndexedVideo) -> Result<(), StoreError> {
+    let n = indexed.scenes.len();
+    let invalid = |reason: String| Err(StoreError::invalid("an indexed video", reason));
+    if indexed.vectors.len() != n || indexed.thumbnails.len() != n {
+        return invalid(format!(
+            "{n} scenes, {} vectors and {} thumbnails",
+            indexed.vectors.len(),
+            indexed.thumbnails.len()
+        ));
+    }
+    if n >= 1 << 24 {
+        return invalid(format!("{n} scenes; 2^24 is the limit"));
+    }
+    if indexed.record.model.is_none() {
+        return invalid("its vectors belong to no model".to_owned());
+    }
+    let mut vectors = indexed
+        .vectors
+        .iter()
+        .flat_map(|scene| &scene.frames)
+        .map(|(_, vector)| vector.dimensions());
+    let first = vectors.next();
+    if vectors.any(|dimensions| Some(dimensions) != first) {
+        return invalid("its vectors differ in length".to_owned());
+    }
+    Ok(())
+}
+
+impl Transaction<'_> {
+    fn add(&mut self, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {
+        let id = self.new_id()?;
+        let record = Arc::new(VideoRecord {
+            id,
+            path: video.path,
+            stamp: video.stamp,
+            fingerprint: video.fingerprint,
+            state: VideoState::Pending,
+            offline: false,
+            on_root_device: video.on_root_device,
+            duration_ms: 0,
+            n_scenes: 0,
+            width_px: 0,
+            height_px: 0,
+            codec: String::new(),
+            damage: None,
+            model: None,
+            indexed_at_ms: 0,
+        });
+        self.put_video(Entry {
+            record: Arc::clone(&record),
+            indexed_as: None,
+        })?;
+        let job = JobRecord {
+            video: id,
+            queued_at_ms: now_ms,
+            attempts: 0,
+        };
+        self.put_job(id, Some(job))?;
+        self.change(id, ChangeKind::Added, 0)?;
+        Ok(record)
+    }
+
+    /// Writes `record` if it differs from what is stored.
+    fn update(&mut self, entry: &Entry, record: VideoRecord, kind: ChangeKind) -> Result<(), StoreError> {
+        if record == *entry.record {
+            return Ok(());
+        }
+        let (id, n_scenes) = (record.id, record.n_scenes);
+        self.put_video(Entry {
+            record: Arc::new(record),
+            indexed_as: entry.indexed_as,
+        })?;
+        self.change(id, kind, n_scenes)
+    }
+
+    fn copy(&mut self, source: &VideoRecord, scenes: &[SceneRecord], video: NewVideo) -> Result<Arc<VideoRecord>, StoreError> {
+        let inner = self.inner;
+        let id = self.new_id()?;
+        let key = keys::video(id);
+        self.insert(&inner.disk.scenes, &key, record::seal_json(&key, &scenes)?);
+        let scene = |video, index| SceneId { video, index };
+        for index in 0..source.n_scenes {
+            let from = keys::scene(scene(source.id, index));
+            if let Found::Bytes(bytes) = inner.disk.thumbnails.get(&from)?
+                && let Ok(jpeg) = record::unseal(&from, &bytes)
+            {
+                let to = keys::scene(scene(id, index));
+                self.insert(&inner.disk.thumbnails, &to, record::seal(&to, jpeg));
+            }
+        }
+        let models = inner.mirror().models_of(source.id);
+        for (model, n_scenes) in models {
+            for index in 0..n_scenes {
+                let from = keys::vectors(&model, scene(source.id, index))?;
+                if let Found::Bytes(bytes) = inner.disk.vectors.get(&from)?
+                    && let Ok(payload) = record::unseal(&from, &bytes)
+                {
+                    let to = keys::vectors(&model, scene(id, index))?;
+                    self.insert(&inner.disk.vectors, &to, record::seal(&to, payload));
+                }
+            }
+            self.put_indexed_marker(&model, id, Some(n_scenes))?;
+        }
+        let record = Arc::new(VideoRecord {
+            id,
+            path: video.path,
+            stamp: video.stamp,
+            on_root_device: video.on_root_device,
+            offline: false,
+            ..source.clone()
+        });
+        self.put_video(Entry {
+            record: Arc::clone(&record),
+            indexed_as: Some(video.fingerprint),
+        })?;
+        self.change(id, ChangeKind::Added, 0)?;
+        self.change(id, ChangeKind::Content, 0)?;
+        Ok(record)
+    }
+
+    fn put_indexed(&mut self, indexed: IndexedVideo, replace: Replace, scenes_before: &[SceneRecord]) -> Result<(), StoreError> {
+        let inner = self.inner;
+        let id = indexed.record.id;
+        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
+        if entry.record.fingerprint != indexed.record.fingerprint {
+            return Err(StoreError::Superseded(id));
+        }
+        let model = indexed
+            .record
+            .model
+            .clone()
+            .ok_or_else(|| StoreError::invalid("an indexed video", "no model"))?;
+        let same_scenes = entry.indexed_as == Some(entry.record.fingerprint) && scenes_before == indexed.scenes;
+        let keep = replace == Replace::Model && same_scenes;
+        if !keep {
+            self.delete_content(&entry)?;
+        }
+        let n_scenes = indexed.scenes.len() as u32;
+        let key = keys::video(id);
+        self.insert(&inner.disk.scenes, &key, record::seal_json(&key, &indexed.scenes)?);
+        for (index, (vectors, thumbnail)) in indexed.vectors.iter().zip(&indexed.thumbnails).enumerate() {
+            let scene = SceneId::new(id, index);
+            let key = keys::vectors(&model, scene)?;
+            self.insert(&inner.disk.vectors, &key, record::seal_vectors(&key, vectors)?);
+            if !thumbnail.is_empty() {
+                let key = keys::scene(scene);
+                self.insert(&inner.disk.thumbnails, &key, record::seal(&key, thumbnail));
+            }
+        }
+        self.put_indexed_marker(&model, id, Some(n_scenes))?;
+        self.put_job(id, None)?;
+        self.remove(&inner.disk.incidents, &keys::video(id));
+        let known = &entry.record;
+        let record = VideoRecord {
+            path: known.path.clone(),
+            stamp: known.stamp,
+            fingerprint: known.fingerprint,
+            offline: known.offline,
+            on_root_device: known.on_root_device,
+            state: VideoState::Indexed,
+            n_scenes,
+            ..indexed.record
+        };
+        self.put_video(Entry {
+            indexed_as: Some(record.fingerprint),
+            record: Arc::new(record),
+        })?;
+        self.change(id, ChangeKind::Content, known.n_scenes)
+    }
+
+    fn put_failed(&mut self, id: VideoId, reason: &str, hint: Option<&str>, software: &str, now_ms: i64) -> Result<u32, StoreError> {
+        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
+        let earlier = self.incident(&entry.record)?;
+        let attempts = match self.job(id) {
+            Some(job) => job.attempts + 1,
+            None => earlier.as_ref().map_or(0, |incident| incident.attempts) + 1,
+        };
+        let first_ms = earlier.filter(|_| attempts > 1).map_or(now_ms, |incident| incident.first_ms);
+        let incident = IncidentRecord {
+            video: id,
+            path: entry.record.path.clone(),
+            reason: reason.to_owned(),
+            hint: hint.map(str::to_owned),
+            attempts,
+            first_ms,
+            last_ms: now_ms,
+            software: software.to_owned(),
+        };
+        let key = keys::video(id);
+        let value = record::seal_incident(&key, &incident)?;
+        self.insert(&self.inner.disk.incidents, &key, value);
+        self.put_job(id, None)?;
+        let mut record = (*entry.record).clone();
+        record.state = VideoState::Failed;
+        let mut indexed_as = entry.indexed_as;
+        if indexed_as.is_some_and(|fingerprint| fingerprint != record.fingerprint) {
+            self.delete_content(&entry)?;
+            self.change(id, ChangeKind::Content, record.n_scenes)?;
+            record.n_scenes = 0;
+            record.duration_ms = 0;
+            record.model = None;
+            indexed_as = None;
+        }
+        let n_scenes = record.n_scenes;
+        self.put_video(Entry {
+            record: Arc::new(record),
+            indexed_as,
+        })?;
+        self.change(id, ChangeKind::Failed, n_scenes)?;
+        Ok(attempts)
+    }
+
+    /// The incident as stored before this transaction; a damaged one counts as none.
+    fn incident(&self, video: &VideoRecord) -> Result<Option<IncidentRecord>, StoreError> {
+        let key = keys::video(video.id);
+        let Found::Bytes(bytes) = self.inner.disk.incidents.get(&key)? else {
+            return Ok(None);
+        };
+        Ok(record::unseal_incident(video.id, video.path.clone(), &key, &bytes).ok())
+    }
+}
