@@ -72,7 +72,38 @@ fn text_of(folder: &Path) -> Result<&str, EditError> {
     folder.to_str().ok_or_else(|| EditError::NotUtf8 { path: folder.to_owned() })
 }
 
+/// Sets the model to use, by name or absolute folder; creates the file when it is missing.
+pub fn set_model(file: &Path, model: &str) -> Result<Edited, EditError> {
+    edit_document(file, |document| {
+        if document.get("model").and_then(Item::as_str) == Some(model) {
+            return false;
+        }
+        match document.get_mut("model").and_then(Item::as_value_mut) {
+            // The comment behind the old value stays.
+            Some(value) => {
+                let decor = value.decor().clone();
+                *value = Value::from(model);
+                *value.decor_mut() = decor;
+            }
+            None => {
+                document.insert("model", Item::Value(Value::from(model)));
+            }
+        }
+        true
+    })
+}
+
 fn edit(file: &Path, change: impl FnOnce(&mut Array) -> bool) -> Result<Edited, EditError> {
+    edit_document(file, |document| {
+        let folders = document.entry(KEY).or_insert_with(|| Item::Value(Value::Array(Array::new())));
+        let folders = folders
+            .as_array_mut()
+            .expect("the configuration was checked: the folders are a list");
+        change(folders)
+    })
+}
+
+fn edit_document(file: &Path, change: impl FnOnce(&mut DocumentMut) -> bool) -> Result<Edited, EditError> {
     let failed = |source| EditError::Write {
         file: file.to_owned(),
         source,
@@ -89,11 +120,7 @@ fn edit(file: &Path, change: impl FnOnce(&mut Array) -> bool) -> Result<Edited, 
     };
     Config::parse(&text, file)?;
     let mut document: DocumentMut = text.parse().expect("a text that was just parsed as TOML is TOML");
-    let folders = document.entry(KEY).or_insert_with(|| Item::Value(Value::Array(Array::new())));
-    let folders = folders
-        .as_array_mut()
-        .expect("the configuration was checked: the folders are a list");
-    if !change(folders) {
+    if !change(&mut document) {
         return Ok(Edited::Unchanged);
     }
     let mut text = document.to_string();
