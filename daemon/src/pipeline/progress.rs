@@ -70,7 +70,8 @@ impl Pace {
         } else {
             (finished_ms + partial_ms) as f64 / 1000.0 / worked.as_secs_f64()
         };
-        let left_ms = (rate > 0.0 && !recent.is_empty()).then(|| {
+        let busy = n_waiting > 0 || !current.is_empty();
+        let left_ms = (busy && rate > 0.0 && !recent.is_empty()).then(|| {
             let mean_ms = finished_ms as f64 / recent.len() as f64;
             let current_ms: f64 = current
                 .iter()
