@@ -24,13 +24,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// The daemon's socket [env: SCENED_SOCKET] [default: scened/scened.sock in $XDG_RUNTIME_DIR, or scened.sock in the data folder]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// The daemon's data folder [env: SCENED_DATA_DIR]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Print JSON: one object an answer, one object a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
 }
 
@@ -94,9 +94,7 @@ pub(crate) enum Verb {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
-    /// One row a video
     Video,
-    /// One row a scene
     Scene,
 }
 

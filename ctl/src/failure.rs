@@ -142,7 +142,7 @@ impl From<ClientError> for Failure {
                 }
             }
             ClientError::Broken { .. } => Self::new(message).hint("is that socket scened's? `scenectl doctor` looks at it"),
-            ClientError::Lost { .. } => Self::new(message)
+            ClientError::Lost { .. } | ClientError::Ended => Self::new(message)
                 .kind(Kind::Unreachable)
                 .hint("see its log: `journalctl --user -u scened`"),
             ClientError::TimedOut { .. } => Self::new(message).hint("see what it does: `scenectl status`, `journalctl --user -u scened`"),

@@ -16,7 +16,7 @@ pub(crate) mod text;
 pub(crate) mod time;
 
 use color::{Color, Painter};
-use table::Table;
+use table::{MIN_PATH_COLUMNS, Table};
 
 /// Both streams of this process, and what is known of who reads them.
 #[derive(Debug)]
@@ -106,6 +106,15 @@ impl Out {
         match path.to_path() {
             Ok(path) => text::path(&path, self.home.as_deref()),
             Err(_) => text::escape(&path.path),
+        }
+    }
+
+    /// A path for people on a line where so many columns are taken already.
+    pub(crate) fn path_beside(&self, path: &WirePath, n_taken: usize) -> String {
+        let path = self.path(path);
+        match self.width {
+            Some(width) => text::shorten(&path, width.saturating_sub(n_taken).max(MIN_PATH_COLUMNS)),
+            None => path,
         }
     }
 

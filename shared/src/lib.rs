@@ -78,37 +78,37 @@
 //!
 //! # Methods
 //!
-//! *(file)* stands for the members `path` and `path_bytes`. Members in brackets may be left out.
+//! *(file)* stands for the members `path` and `path_bytes`. *Optional* members may be left out.
 //!
 //! | method | params | answer |
 //! |---|---|---|
 //! | `hello` | `protocol`, `client`, `version` | `protocol`, `server`, `version`, `capabilities`, `pid` |
-//! | `search` | `query`, [`n` = 10, `not`: texts, `by`: `scene` or `video`, `min_confidence`, *filters*] | `query`, `model`, `hits`, `coverage`, [`notices`] |
-//! | `similar` | *(file)*, [`at_ms`, `n`, `by`, `min_confidence`, *filters*] | as `search` |
+//! | `search` | `query`; optional: `n` = 10, `not`: texts, `by`: `scene` or `video`, `min_confidence`, *filters* | `query`, `model`, `hits`, `coverage`; optional: `notices` |
+//! | `similar` | *(file)*; optional: `at_ms`, `n`, `by`, `min_confidence`, *filters* | as `search` |
 //! | `scenes` | *(file)* | *(file)*, `video`, `duration_ms`, `offline`, `scenes`: `start_ms`, `end_ms`, `boundary`, `scene` |
 //! | `status` | | `videos`, `scenes`, `model`, `provider`, `state`, `warnings`, `notices`, `queue`, `progress`, `folders`, `version`, `pid`, `uptime_ms`, `n_incidents` |
 //! | `subscribe` | | as `status`, then events |
-//! | `folders` | | `folders`: *(file)*, `state`: `watched`, `polled` or `offline`, `videos`, [`detail`] |
+//! | `folders` | | `folders`: *(file)*, `state`: `watched`, `polled` or `offline`, `videos`; optional: `detail` |
 //! | `add` | *(file)* of a folder | as `folders` |
-//! | `remove` | *(file)*, [`keep`, `dry_run`] | `n_videos`, `folders` |
-//! | `wait` | [`timeout_ms`] | `idle`, `queue`, `videos`; answered when nothing is left to do, or when the time is up |
-//! | `rescan` | [`scope`: *(file)*] | `n` folders, `state` |
-//! | `retry` | [`scope`: *(file)*] | `n` files, `state` |
-//! | `incidents` | | `incidents`: *(file)*, `reason`, `attempts`, `first_ms`, `last_ms`, [`hint`] |
-//! | `pause` | [`for_ms`] | `n`, `state` |
+//! | `remove` | *(file)*; optional: `keep`, `dry_run` | `n_videos`, `folders` |
+//! | `wait` | optional: `timeout_ms` | `idle`, `queue`, `videos`; answered when nothing is left to do, or when the time is up |
+//! | `rescan` | optional: `scope`: *(file)* | `n` folders, `state` |
+//! | `retry` | optional: `scope`: *(file)* | `n` files, `state` |
+//! | `incidents` | | `incidents`: *(file)*, `reason`, `attempts`, `first_ms`, `last_ms`; optional: `hint` |
+//! | `pause` | optional: `for_ms` | `n`, `state` |
 //! | `resume` | | `n`, `state` |
-//! | `why` | *(file)*, [`query`] | *(file)*, `state`, `reasons`, [`best`: a hit, `rank`, `of_scenes`] |
-//! | `model_list` | | `models`: `name`, *(file)*, `active`, `state`, `layout`, `image_px`, [`dimensions`], `size_bytes`, `videos` |
+//! | `why` | *(file)*; optional: `query` | *(file)*, `state`, `reasons`; optional: `best`: a hit, `rank`, `of_scenes` |
+//! | `model_list` | | `models`: `name`, *(file)*, `active`, `state`, `layout`, `image_px`; optional: `dimensions`, `size_bytes`, `videos` |
 //! | `model_use` | `model`: a name or an absolute folder | as `model_list` |
 //! | `model_info` | `model` | as `model_list`, one row |
 //! | `model_remove` | `model` | as `model_list` |
-//! | `doctor` | | `checks`: `name`, `state`: `ok`, `warn` or `fail`, `detail`, [`hint`] |
+//! | `doctor` | | `checks`: `name`, `state`: `ok`, `warn` or `fail`, `detail`; optional: `hint` |
 //! | `thumbnail` | `scene` | `jpeg`: base64 |
 //!
 //! *filters*: `in` (a list of *(file)*: a hit lies in one of them), `since_ms` and `until_ms` (the file's modification time; the latter is
 //! exclusive), `min_duration_ms`, `max_duration_ms`.
 //!
-//! A hit: *(file)*, `start_ms`, `end_ms`, `best_ms`, `score`, [`confidence`], `video`, `scene`, `offline`, [`video_score`], `duration_ms`.
+//! A hit: *(file)*, `start_ms`, `end_ms`, `best_ms`, `score`, `video`, `scene`, `offline`, `duration_ms`; optional: `confidence`, `video_score`.
 //!
 //! # Events
 //!

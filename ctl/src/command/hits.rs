@@ -59,7 +59,7 @@ pub(super) fn show(out: &mut Out, answer: &SearchAnswer, selection: &Selection) 
 }
 
 fn table(out: &Out, hits: &[Hit]) -> Table {
-    let mut table = Table::new(&[Column::Right, Column::Right, Column::Path, Column::Left, Column::Left]);
+    let mut table = Table::new(&[Column::Right, Column::Right, Column::Path, Column::Left, Column::Note]);
     for (i, hit) in hits.iter().enumerate() {
         table.row(vec![
             Cell::colored((i + 1).to_string(), Color::Dim),

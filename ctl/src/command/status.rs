@@ -1,6 +1,6 @@
 use scened_shared::client::ClientError;
 use scened_shared::message::{Event, NoParams, Status};
-use scened_shared::method::{self, Method as _};
+use scened_shared::method;
 
 use crate::command::Context;
 use crate::failure::{Failure, Outcome};
@@ -36,16 +36,16 @@ fn watch(context: &mut Context) -> Result<Outcome, Failure> {
     if out.is_interactive() && !out.json {
         progress.status(out, events.status())?;
     }
-    for event in &mut events {
+    let ended = events.try_for_each(|event| -> Result<(), Failure> {
         match event? {
             Event::Status { status } if out.json => out.json(&status)?,
             _ if out.json => {}
             event => progress.event(out, &event)?,
         }
-    }
+        Ok(())
+    });
     progress.clear();
-    let method = method::Subscribe::NAME;
-    Err(ClientError::Lost { method }.into())
+    ended.and(Err(ClientError::Ended.into()))
 }
 
 fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
@@ -72,7 +72,9 @@ fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
     }
     for current in &status.progress.current {
         let place = format!("{} of {}", time::moment(current.position_ms), time::moment(current.duration_ms));
-        row("now", format!("{}  {place}", out.path(&current.file)));
+        // Beside it: the widest label, and two gaps.
+        let path = out.path_beside(&current.file, "daemon".len() + 4 + place.len());
+        row("now", format!("{path}  {place}"));
     }
     if !status.version.is_empty() {
         row(

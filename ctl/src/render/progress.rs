@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use scened_shared::message::{Coverage, Event, Status};
@@ -22,8 +23,15 @@ pub(crate) enum Lines {
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     lines: Lines,
-    last: String,
+    /// What the last line was about, and when it was written.
+    last: Option<(String, Instant)>,
 }
+
+/// The bar, both numbers and the gaps, on a large library.
+const BAR_COLUMNS: usize = 24 + 1 + 15 + 1;
+
+/// How long a line about the same state is held back: the rate and the time left change twice a second.
+const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
     pub(crate) fn new(out: &Out, lines: Lines) -> Self {
@@ -31,8 +39,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg}").expect("the template is a constant");
             ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style.progress_chars("━╸ "))
         });
-        let last = String::new();
-        Self { bar, lines, last }
+        Self { bar, lines, last: None }
     }
 
     pub(crate) fn status(&mut self, out: &Out, status: &Status) -> io::Result<()> {
@@ -40,16 +47,27 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_length(n_done + status.videos.pending);
             bar.set_position(n_done);
-            let now = status.progress.current.first().map(|current| out.path(&current.file));
-            bar.set_message(now.into_iter().fold(activity(status), |text, now| format!("{text} · {now}")));
+            let mut message = activity(status);
+            if let Some(current) = status.progress.current.first() {
+                let n_taken = BAR_COLUMNS + text::width(&message) + 3;
+                message = format!("{message} · {}", out.path_beside(&current.file, n_taken));
+            }
+            bar.set_message(message);
             return Ok(());
         }
-        let line = format!("{}: {}", activity(status), coverage(&status.videos));
-        if line == self.last {
+        let about = match self.lines {
+            Lines::Stdout => format!("{}: {}", status.state, coverage(&status.videos)),
+            Lines::Stderr => status.state.clone(),
+        };
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|(last, when)| *last == about && when.elapsed() < LINE_EVERY)
+        {
             return Ok(());
         }
-        self.print(&line)?;
-        self.last = line;
+        self.print(&format!("{}: {}", activity(status), coverage(&status.videos)))?;
+        self.last = Some((about, Instant::now()));
         Ok(())
     }
 

@@ -3,13 +3,15 @@
 use super::color::{Color, Painter};
 use super::text;
 
-/// How a column behaves.
+/// How a column behaves; a note stands behind the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Left,
     Right,
     /// A path: shortened in its middle where the row would be too wide. One a table.
     Path,
+    /// Left out where the row would be too wide even with the shortest path.
+    Note,
 }
 
 #[derive(Clone, Debug)]
@@ -44,7 +46,7 @@ pub(crate) struct Table {
 const GAP: &str = "  ";
 
 /// A path is never shortened below this, even where the row then is too wide.
-const MIN_PATH_COLUMNS: usize = 10;
+pub(super) const MIN_PATH_COLUMNS: usize = 10;
 
 impl Table {
     pub(crate) fn new(columns: &[Column]) -> Self {
@@ -66,9 +68,13 @@ impl Table {
             .map(|i| self.rows.iter().map(|row| text::width(&row[i].text)).max().unwrap_or(0))
             .collect();
         if let (Some(max), Some(path)) = (max, self.columns.iter().position(|c| *c == Column::Path)) {
-            let all = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
-            let others = all - widths[path];
-            widths[path] = widths[path].min(max.saturating_sub(others).max(MIN_PATH_COLUMNS));
+            let others = |widths: &[usize]| widths.iter().sum::<usize>() + GAP.len() * (widths.len() - 1) - widths[path];
+            let note = self.columns.iter().position(|c| *c == Column::Note);
+            if let Some(note) = note.filter(|_| others(&widths) + widths[path].min(MIN_PATH_COLUMNS) > max) {
+                self.drop_column(note);
+                widths.remove(note);
+            }
+            widths[path] = widths[path].min(max.saturating_sub(others(&widths)).max(MIN_PATH_COLUMNS));
         }
         self.rows.iter().map(|row| self.line(row, &widths, painter)).collect()
     }
@@ -99,11 +105,15 @@ impl Table {
     fn drop_empty_columns(&mut self) {
         for i in (0..self.columns.len()).rev() {
             if self.rows.iter().all(|row| row[i].text.is_empty()) {
-                self.columns.remove(i);
-                for row in &mut self.rows {
-                    row.remove(i);
-                }
+                self.drop_column(i);
             }
+        }
+    }
+
+    fn drop_column(&mut self, i: usize) {
+        self.columns.remove(i);
+        for row in &mut self.rows {
+            row.remove(i);
         }
     }
 }
@@ -113,7 +123,7 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new(&[Column::Right, Column::Right, Column::Path, Column::Left, Column::Left]);
+        let mut table = Table::new(&[Column::Right, Column::Right, Column::Path, Column::Left, Column::Note]);
         for (rank, score, path, note) in [
             ("1", "0.93", "~/Videos/2024/summer in the mountains/holiday.mp4", ""),
             ("10", "0.7", "~/Videos/日本.mp4", "offline"),
@@ -156,11 +166,11 @@ mod tests {
         check(
             Some(40),
             [
-                " 1  0.93  holid….mp4  0:03:12 – 0:03:19",
-                "10   0.7  …/日本.mp4  0:03:12 – 0:03:19  offline",
+                " 1  0.93  holid…y.mp4  0:03:12 – 0:03:19",
+                "10   0.7  ~…/日本.mp4  0:03:12 – 0:03:19",
             ],
         );
-        for max in [48, 60, 80, 100, 120] {
+        for max in [39, 46, 47, 48, 60, 80, 100, 120] {
             for line in table().lines(Some(max), Painter::OFF) {
                 assert!(text::width(&line) <= max, "{max}: {line}");
             }
