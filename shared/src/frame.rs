@@ -592,6 +592,48 @@ mod tests {
     }
 
     #[test]
+    fn splitter_and_reader_agree_on_random_input() {
+        // A small linear congruential generator: the same input every run.
+        let mut seed = 1_u32;
+        let mut random = |n: u32| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 16) % n
+        };
+        for round in 0..500 {
+            let input: Vec<u8> = (0..random(60)).map(|_| b"ab \r\n\n"[random(6) as usize]).collect();
+            let max = 1 + random(8) as usize;
+            let mut reader = &input[..];
+            let mut expected = Vec::new();
+            let too_long = loop {
+                match read_line(&mut reader, max) {
+                    Ok(Some(line)) => expected.push(line),
+                    Err(ReadLineError::TooLong(_)) => break true,
+                    Ok(None) | Err(_) => break false,
+                }
+            };
+            let mut splitter = LineSplitter::new(max);
+            let mut lines = Vec::new();
+            let mut rest = &input[..];
+            let mut failed = false;
+            while !rest.is_empty() && !failed {
+                let (piece, next) = rest.split_at((1 + random(9) as usize).min(rest.len()));
+                rest = next;
+                splitter.push(piece);
+                while let Some(line) = splitter.next_line() {
+                    match line {
+                        Ok(line) => lines.push(line),
+                        Err(_) => {
+                            failed = true;
+                            break;
+                        }
+                    }
+                }
+            }
+            assert_eq!((lines, failed), (expected, too_long), "round {round}: {:?} at {max}", String::from_utf8_lossy(&input));
+        }
+    }
+
+    #[test]
     fn the_splitter_refuses_a_long_line_before_it_ends() {
         let mut splitter = LineSplitter::new(4);
         splitter.push(b"1234\n12345");
