@@ -4,6 +4,11 @@
 //! `model-idle-seconds`, because only the end of a process gives its memory (and a GPU context) back. This module owns the
 //! daemon's half: the [`Embedder`] seam, the worker's life, the pipe protocol, and what a model folder says about itself.
 
+pub mod model;
+pub mod process;
+pub mod protocol;
+pub mod runtime;
+
 use crate::domain::{Embedding, Frame, ImageSpec, ModelId};
 
 /// What is known of a model without running it.

@@ -1,12 +1,27 @@
 //! `scened`: keeps a library of videos searchable by what is seen in them.
 
+pub mod activity;
 pub mod ann;
+pub mod app;
 mod aside;
+pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod domain;
 pub mod embed;
+pub mod fault;
+pub mod folders;
 pub mod instance;
+pub mod ipc;
 pub mod logging;
 pub mod media;
+pub mod models;
+pub mod pipeline;
+pub mod power;
+pub mod query;
+pub mod reconcile;
+pub mod serving;
 pub mod store;
 pub mod systemd;
+pub mod watch;
+pub mod worker;

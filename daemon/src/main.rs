@@ -13,7 +13,10 @@ use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
 #[derive(Parser)]
-#[command(version, after_help = "Examples:\n  scened                                 serve the folders of config.toml\n  scened --check-config                  say whether config.toml is right\n  scened inspect holiday.mp4 --json      what the media worker sees in one file\n\nAsk it with scenectl: scenectl add ~/Videos; scenectl search \"a dog on the beach\"")]
+#[command(
+    version,
+    after_help = "Examples:\n  scened                                 serve the folders of config.toml\n  scened --check-config                  say whether config.toml is right\n  scened inspect holiday.mp4 --json      what the media worker sees in one file\n\nAsk it with scenectl: scenectl add ~/Videos; scenectl search \"a dog on the beach\""
+)]
 struct Arguments {
     /// Configuration file [default: $XDG_CONFIG_HOME/scened/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
@@ -72,7 +75,8 @@ fn run_inspect(file: &std::path::Path, mode: &str, json: bool) -> ExitCode {
 }
 
 fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
-    let file = scened_shared::endpoint::config_file(arguments.config.as_deref()).map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
+    let file = scened_shared::endpoint::config_file(arguments.config.as_deref())
+        .map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
     let (config, warnings) = Config::load(&file).map_err(|error| Fatal::Setup(error.to_string()))?;
     Ok((config, warnings.iter().map(ToString::to_string).collect()))
 }
@@ -85,7 +89,12 @@ fn check_config(arguments: &Arguments) -> ExitCode {
             }
             let mut out = std::io::stdout().lock();
             // A closed pipe does not change what was found.
-            let _printed = writeln!(out, "{}: the configuration is right; {} folders", config.file.display(), config.folders.len());
+            let _printed = writeln!(
+                out,
+                "{}: the configuration is right; {} folders",
+                config.file.display(),
+                config.folders.len()
+            );
             ExitCode::SUCCESS
         }
         Err(fatal) => {
@@ -99,8 +108,13 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     let (config, warnings) = load_config(arguments)?;
     scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let data_dir = scened_shared::endpoint::data_dir(arguments.data_dir.as_deref()).map_err(|error| Fatal::Setup(error.to_string()))?;
-    let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir)).map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
-    let places = Places { data_dir, socket: endpoint.path().to_owned(), model_dirs: scened::embed::model::installed_dirs() };
+    let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
+        .map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
+    let places = Places {
+        data_dir,
+        socket: endpoint.path().to_owned(),
+        model_dirs: scened::embed::model::installed_dirs(),
+    };
     let stop = stop_on_signal()?;
     app::run(&config, warnings, &places, Seams::default(), stop)
 }
@@ -131,7 +145,10 @@ fn stop_on_signal() -> Result<watch::Receiver<bool>, Fatal> {
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap_or_default();
         });
     };
-    std::thread::Builder::new().name("signals".to_owned()).spawn(thread).map_err(failed)?;
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(thread)
+        .map_err(failed)?;
     Ok(stopping)
 }
 

@@ -322,6 +322,11 @@ impl Models {
                 self.config.dirs.first().map_or_else(String::new, |dir| dir.display().to_string())
             ));
         }
+        if let Ok(current) = &current
+            && self.followers().iter().any(|follower| Arc::ptr_eq(follower.slot(), current) && follower.is_rebuilding())
+        {
+            notices.push("the index is being rebuilt from the store: answers may lack scenes for a moment".to_owned());
+        }
         if let (Ok(current), Some(next)) = (current, self.serving.next()) {
             notices.push(format!("changing to model {}; {} answers until every video is indexed for it", next.info.name, current.info.name));
         }

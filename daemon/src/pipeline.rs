@@ -23,8 +23,8 @@ use crate::domain::{Fingerprint, VideoId};
 use crate::media::{Cancel, Detector, FrameSource};
 use crate::pipeline::job::Outcome;
 pub(crate) use crate::pipeline::job::open_film;
-pub use crate::pipeline::progress::{Current, Progress};
 use crate::pipeline::progress::Pace;
+pub use crate::pipeline::progress::{Current, Progress};
 use crate::serving::Serving;
 use crate::store::{Change, ChangeKind, Store, VideoState};
 
@@ -36,12 +36,22 @@ const MACHINE_RETRY: Duration = Duration::from_secs(30);
 /// What the pipeline tells the rest of the daemon. Called on an indexing thread; must be quick.
 #[derive(Clone, Debug)]
 pub enum PipelineEvent {
-    VideoIndexed { path: PathBuf, n_scenes: usize },
-    VideoFailed { path: PathBuf, reason: String },
+    VideoIndexed {
+        path: PathBuf,
+        n_scenes: usize,
+    },
+    VideoFailed {
+        path: PathBuf,
+        reason: String,
+    },
     /// The file is not what the store says: reconcile should look at it.
-    FileChanged { path: PathBuf },
+    FileChanged {
+        path: PathBuf,
+    },
     /// The store cannot go on.
-    StoreFailed { reason: String },
+    StoreFailed {
+        reason: String,
+    },
 }
 
 pub type PipelineHook = Arc<dyn Fn(PipelineEvent) + Send + Sync>;
@@ -108,13 +118,24 @@ pub struct Indexer {
 impl Indexer {
     /// Loads the durable jobs and starts the threads; `paused` as the user left it.
     pub fn start(config: IndexerConfig, parts: Parts, paused: bool) -> Result<Self, crate::fault::Fatal> {
-        let mut state = State { paused, ..State::default() };
+        let mut state = State {
+            paused,
+            ..State::default()
+        };
         for job in parts.store.jobs()? {
             state.enqueue(job.video, job.queued_at_ms);
         }
         let n_threads = config.n_threads;
-        let shared = Arc::new(Shared { config, parts, state: Mutex::new(state), changed: Condvar::new() });
-        let indexer = Self { shared, threads: Arc::default() };
+        let shared = Arc::new(Shared {
+            config,
+            parts,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        });
+        let indexer = Self {
+            shared,
+            threads: Arc::default(),
+        };
         for index in 0..n_threads {
             let shared = Arc::clone(&indexer.shared);
             let thread = std::thread::Builder::new()
@@ -196,7 +217,11 @@ impl Indexer {
         let mut current: Vec<Current> = state
             .in_flight
             .values()
-            .map(|job| Current { path: job.path.clone(), position_ms: job.position_ms, duration_ms: job.duration_ms })
+            .map(|job| Current {
+                path: job.path.clone(),
+                position_ms: job.position_ms,
+                duration_ms: job.duration_ms,
+            })
             .collect();
         current.sort_by(|a, b| a.path.cmp(&b.path));
         state.pace.report(current, state.queue.len(), Instant::now())
@@ -318,7 +343,11 @@ impl Shared {
                 continue;
             }
             if self.parts.serving.target().is_none() {
-                let reason = self.parts.serving.problem().map_or_else(|| "the model is being opened".to_owned(), |problem| problem.reason);
+                let reason = self
+                    .parts
+                    .serving
+                    .problem()
+                    .map_or_else(|| "the model is being opened".to_owned(), |problem| problem.reason);
                 state = self.hindered(state, &reason);
                 continue;
             }
@@ -329,7 +358,13 @@ impl Shared {
                 continue;
             }
             let cancel = Arc::new(Cancel::default());
-            let in_flight = InFlight { cancel, fingerprint: record.fingerprint, path: record.path.clone(), position_ms: 0, duration_ms: record.duration_ms };
+            let in_flight = InFlight {
+                cancel,
+                fingerprint: record.fingerprint,
+                path: record.path.clone(),
+                position_ms: 0,
+                duration_ms: record.duration_ms,
+            };
             state.in_flight.insert(video, in_flight);
             state.pace.began(Instant::now());
             // Many files: one thread each. The last few share the cores that would stand idle.
@@ -375,8 +410,10 @@ impl Shared {
             progress: &|position_ms, duration_ms| self.progressed(video, position_ms, duration_ms),
         };
         // A panic in here is our bug, not a reason to stop indexing everything else.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.index(&record)))
-            .unwrap_or_else(|_| Outcome::Bad { reason: "scened failed on this file (a bug: please report it)".to_owned(), hint: None });
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.index(&record))).unwrap_or_else(|_| Outcome::Bad {
+            reason: "scened failed on this file (a bug: please report it)".to_owned(),
+            hint: None,
+        });
         self.settle(video, &record.path, outcome);
     }
 
@@ -386,7 +423,10 @@ impl Shared {
                 info!(n_scenes, duration_ms, "indexed");
                 self.follow_the_model(video);
                 self.finished(video, duration_ms);
-                (self.parts.hook)(PipelineEvent::VideoIndexed { path: path.to_owned(), n_scenes });
+                (self.parts.hook)(PipelineEvent::VideoIndexed {
+                    path: path.to_owned(),
+                    n_scenes,
+                });
             }
             Outcome::Bad { reason, hint } => self.fail(video, path, &reason, hint),
             Outcome::Died { reason } => {
@@ -438,10 +478,17 @@ impl Shared {
 
     fn fail(&self, video: VideoId, path: &std::path::Path, reason: &str, hint: Option<String>) {
         warn!(reason, "cannot be indexed");
-        match self.parts.store.put_failed(video, reason, hint.as_deref(), &self.config.software, crate::clock::now_ms()) {
+        match self
+            .parts
+            .store
+            .put_failed(video, reason, hint.as_deref(), &self.config.software, crate::clock::now_ms())
+        {
             Ok(_attempts) => {
                 self.finished(video, 0);
-                (self.parts.hook)(PipelineEvent::VideoFailed { path: path.to_owned(), reason: reason.to_owned() });
+                (self.parts.hook)(PipelineEvent::VideoFailed {
+                    path: path.to_owned(),
+                    reason: reason.to_owned(),
+                });
             }
             Err(crate::store::StoreError::Gone(_)) => self.finished(video, 0),
             Err(error) => self.settle(video, path, Outcome::StoreFailed(error)),
@@ -464,7 +511,11 @@ impl Shared {
 
     /// The job is done or no longer ours. A change that arrived while it ran queues it again.
     fn finished(&self, video: VideoId, duration_ms: u64) {
-        let pending = self.parts.store.video(video).is_some_and(|record| record.state == VideoState::Pending && !record.offline);
+        let pending = self
+            .parts
+            .store
+            .video(video)
+            .is_some_and(|record| record.state == VideoState::Pending && !record.offline);
         let mut state = self.lock();
         state.in_flight.remove(&video);
         state.pace.finished(duration_ms, Instant::now());

@@ -12,7 +12,11 @@ fn on_battery_by(supplies: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(supplies) else { return false };
     let mut discharging = false;
     for entry in entries.flatten() {
-        let read = |name: &str| std::fs::read_to_string(entry.path().join(name)).map(|text| text.trim().to_owned()).unwrap_or_default();
+        let read = |name: &str| {
+            std::fs::read_to_string(entry.path().join(name))
+                .map(|text| text.trim().to_owned())
+                .unwrap_or_default()
+        };
         match read("type").as_str() {
             "Mains" | "USB" if read("online") == "1" => return false,
             // A mouse has a battery too; its scope says so.
@@ -44,8 +48,23 @@ mod tests {
         check(&[], false);
         check(&[("BAT0", &[("type", "Battery"), ("status", "Discharging")])], true);
         check(&[("BAT0", &[("type", "Battery"), ("status", "Charging")])], false);
-        check(&[("AC", &[("type", "Mains"), ("online", "1")]), ("BAT0", &[("type", "Battery"), ("status", "Discharging")])], false);
-        check(&[("AC", &[("type", "Mains"), ("online", "0")]), ("BAT0", &[("type", "Battery"), ("status", "Discharging")])], true);
-        check(&[("mouse", &[("type", "Battery"), ("scope", "Device"), ("status", "Discharging")])], false);
+        check(
+            &[
+                ("AC", &[("type", "Mains"), ("online", "1")]),
+                ("BAT0", &[("type", "Battery"), ("status", "Discharging")]),
+            ],
+            false,
+        );
+        check(
+            &[
+                ("AC", &[("type", "Mains"), ("online", "0")]),
+                ("BAT0", &[("type", "Battery"), ("status", "Discharging")]),
+            ],
+            true,
+        );
+        check(
+            &[("mouse", &[("type", "Battery"), ("scope", "Device"), ("status", "Discharging")])],
+            false,
+        );
     }
 }

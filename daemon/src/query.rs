@@ -12,13 +12,14 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::query::pool::{Overloaded, Pool};
+use crate::ann::AnnError;
 use crate::domain::{Embedding, SceneId, Span, VideoId};
 use crate::embed::EmbedError;
 use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
-pub use crate::query::scope::{Coverage, Filters};
+pub use crate::query::pool::{Overloaded, Pool};
 use crate::query::rank::{Scored, pooled};
 use crate::query::scope::Scope;
+pub use crate::query::scope::{Coverage, Filters};
 use crate::query::text::TextVectors;
 use crate::serving::{ModelSlot, NoModel, Serving};
 use crate::store::{Store, StoreError, VideoRecord};
@@ -97,6 +98,8 @@ pub enum QueryError {
     NotIndexed { path: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Index(#[from] AnnError),
 }
 
 /// What a picture query is about.
@@ -115,7 +118,12 @@ pub struct Searcher {
 
 impl Searcher {
     pub fn new(store: Store, serving: Arc<Serving>, source: Arc<dyn FrameSource>) -> Self {
-        Self { store, serving, source, texts: TextVectors::default() }
+        Self {
+            store,
+            serving,
+            source,
+            texts: TextVectors::default(),
+        }
     }
 
     /// Scenes that match `query` and look less like each of `not`.
@@ -131,7 +139,10 @@ impl Searcher {
         check_count(wanted.n)?;
         let slot = self.serving.current()?;
         let record = self.store.video_at(&likeness.path);
-        let probe = Probe { wanted: self.look(&slot, likeness, record.as_deref())?, unwanted: Vec::new() };
+        let probe = Probe {
+            wanted: self.look(&slot, likeness, record.as_deref())?,
+            unwanted: Vec::new(),
+        };
         // A video is always most like itself: leave out the moment asked about, or the whole video when it is the question.
         let asked = match (&record, likeness.at_ms) {
             (Some(record), Some(at_ms)) => self.scene_at(record.id, at_ms)?.map(|scene| (record.id, Some(scene))),
@@ -150,15 +161,30 @@ impl Searcher {
         let slot = self.serving.current()?;
         let probe = self.text_probe(&slot, query, &[])?;
         let scenes: Vec<SceneId> = self.scenes_of(&slot, record.id)?;
-        let Some(best) = self.rescore(&slot, &probe, scenes)?.into_iter().next() else { return Ok(None) };
+        let Some(best) = self.rescore(&slot, &probe, scenes)?.into_iter().next() else {
+            return Ok(None);
+        };
         let everything = Scope::of(&self.store, &Filters::default());
         let ids: Vec<SceneId> = everything.scenes().collect();
         let of_scenes = ids.len() as u64;
         // Exact over the whole library, by the scene vectors that choose the candidates.
-        let own = slot.ann.exact(&probe.wanted, 1, std::iter::once(best.scene)).first().map_or(best.score, |(_, score)| *score);
-        let better = slot.ann.exact(&probe.wanted, ids.len(), ids.into_iter()).into_iter().take_while(|(_, score)| *score > own).count();
+        let own = slot
+            .ann
+            .exact(&probe.wanted, 1, std::iter::once(best.scene))?
+            .first()
+            .map_or(best.score, |(_, score)| *score);
+        let better = slot
+            .ann
+            .exact(&probe.wanted, ids.len(), ids.into_iter())?
+            .into_iter()
+            .take_while(|(_, score)| *score > own)
+            .count();
         let hit = self.hit(&best, Arc::clone(record), None)?;
-        Ok(hit.map(|hit| Standing { hit, rank: better as u64 + 1, of_scenes }))
+        Ok(hit.map(|hit| Standing {
+            hit,
+            rank: better as u64 + 1,
+            of_scenes,
+        }))
     }
 
     fn text_probe(&self, slot: &ModelSlot, query: &str, not: &[String]) -> Result<Probe, QueryError> {
@@ -171,7 +197,10 @@ impl Searcher {
             }
         });
         let wanted = vectors.next().unwrap_or(Err(QueryError::Empty))?;
-        Ok(Probe { wanted, unwanted: vectors.collect::<Result<_, _>>()? })
+        Ok(Probe {
+            wanted,
+            unwanted: vectors.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The vector of a picture, of a moment, or of a whole indexed video.
@@ -195,15 +224,26 @@ impl Searcher {
             }
         }
         let path = &likeness.path;
-        let (film, _stamp) = crate::pipeline::open_film(path).map_err(|source| QueryError::File { path: path.clone(), source })?;
+        let (film, _stamp) = crate::pipeline::open_film(path).map_err(|source| QueryError::File {
+            path: path.clone(),
+            source,
+        })?;
         let request = PictureRequest {
             image: slot.info.image,
             at_ms: likeness.at_ms,
             label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let frame = self.source.picture(film, &request, &Cancel::default()).map_err(|source| QueryError::Media { path: path.clone(), source })?;
+        let frame = self
+            .source
+            .picture(film, &request, &Cancel::default())
+            .map_err(|source| QueryError::Media {
+                path: path.clone(),
+                source,
+            })?;
         let vectors = slot.embedder.embed_frames(&[frame])?;
-        Ok(vectors.into_iter().next().ok_or(EmbedError::Degenerate { what: path.display().to_string() })?)
+        Ok(vectors.into_iter().next().ok_or(EmbedError::Degenerate {
+            what: path.display().to_string(),
+        })?)
     }
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {
@@ -212,13 +252,25 @@ impl Searcher {
             GroupBy::Scene => self.by_scene(slot, probe, wanted.n, &scope, admits)?,
             GroupBy::Video => self.by_video(slot, probe, wanted.n, &scope, admits)?,
         };
-        Ok(Answer { model: slot.info.name.clone(), is_starter: slot.info.is_starter, hits, coverage: scope.coverage })
+        Ok(Answer {
+            model: slot.info.name.clone(),
+            is_starter: slot.info.is_starter,
+            hits,
+            coverage: scope.coverage,
+        })
     }
 
-    fn by_scene(&self, slot: &ModelSlot, probe: &Probe, n: usize, scope: &Scope, admits: &dyn Fn(SceneId) -> bool) -> Result<Vec<Hit>, QueryError> {
+    fn by_scene(
+        &self,
+        slot: &ModelSlot,
+        probe: &Probe,
+        n: usize,
+        scope: &Scope,
+        admits: &dyn Fn(SceneId) -> bool,
+    ) -> Result<Vec<Hit>, QueryError> {
         // With unwanted texts candidates may be struck out later: look at more of them.
         let n_candidates = (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len());
-        let candidates = self.candidates(slot, &probe.wanted, n_candidates, scope, admits);
+        let candidates = self.candidates(slot, &probe.wanted, n_candidates, scope, admits)?;
         let mut hits = Vec::with_capacity(n);
         for scored in self.rescore(slot, probe, candidates)? {
             if hits.len() == n {
@@ -235,23 +287,37 @@ impl Searcher {
 
     /// Ranks videos by the mean over *all* their scenes of the cosine between query and scene vector (the article's rule), and names
     /// the best scene of each. In a library beyond [`EXACT_UP_TO`] scenes only videos with a scene among the candidates are ranked.
-    fn by_video(&self, slot: &ModelSlot, probe: &Probe, n: usize, scope: &Scope, admits: &dyn Fn(SceneId) -> bool) -> Result<Vec<Hit>, QueryError> {
+    fn by_video(
+        &self,
+        slot: &ModelSlot,
+        probe: &Probe,
+        n: usize,
+        scope: &Scope,
+        admits: &dyn Fn(SceneId) -> bool,
+    ) -> Result<Vec<Hit>, QueryError> {
         let scenes: Vec<SceneId> = if scope.n_scenes() <= EXACT_UP_TO {
             scope.scenes().filter(|scene| admits(*scene)).collect()
         } else {
-            let near = self.candidates(slot, &probe.wanted, (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * 4, scope, admits);
+            let near = self.candidates(slot, &probe.wanted, (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * 4, scope, admits)?;
             let mut videos: Vec<VideoId> = near.iter().map(|scene| scene.video).collect();
             videos.sort_unstable();
             videos.dedup();
-            videos.iter().flat_map(|video| scope.scenes_of(*video)).filter(|scene| admits(*scene)).collect()
+            videos
+                .iter()
+                .flat_map(|video| scope.scenes_of(*video))
+                .filter(|scene| admits(*scene))
+                .collect()
         };
         let mut sums: HashMap<VideoId, (f32, u32)> = HashMap::new();
-        for (scene, score) in slot.ann.exact(&probe.wanted, scenes.len(), scenes.iter().copied()) {
+        for (scene, score) in slot.ann.exact(&probe.wanted, scenes.len(), scenes.iter().copied())? {
             let (sum, n_scenes) = sums.entry(scene.video).or_default();
             *sum += score;
             *n_scenes += 1;
         }
-        let mut ranked: Vec<(VideoId, f32)> = sums.into_iter().map(|(video, (sum, n_scenes))| (video, sum / n_scenes as f32)).collect();
+        let mut ranked: Vec<(VideoId, f32)> = sums
+            .into_iter()
+            .map(|(video, (sum, n_scenes))| (video, sum / n_scenes as f32))
+            .collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let mut hits = Vec::with_capacity(n);
         for (video, mean) in ranked {
@@ -269,21 +335,31 @@ impl Searcher {
         Ok(hits)
     }
 
-    fn candidates(&self, slot: &ModelSlot, wanted: &Embedding, k: usize, scope: &Scope, admits: &dyn Fn(SceneId) -> bool) -> Vec<SceneId> {
+    fn candidates(
+        &self,
+        slot: &ModelSlot,
+        wanted: &Embedding,
+        k: usize,
+        scope: &Scope,
+        admits: &dyn Fn(SceneId) -> bool,
+    ) -> Result<Vec<SceneId>, QueryError> {
         let selectivity = scope.n_scenes() as f64 / slot.ann.len().max(1) as f64;
         let found = if scope.n_scenes() <= EXACT_UP_TO || selectivity < EXACT_BELOW_SELECTIVITY {
-            slot.ann.exact(wanted, k, scope.scenes().filter(|scene| admits(*scene)))
+            slot.ann.exact(wanted, k, scope.scenes().filter(|scene| admits(*scene)))?
         } else {
-            slot.ann.search_filtered(wanted, k, &|scene| scope.record(scene.video).is_some() && admits(scene))
+            slot.ann
+                .search_filtered(wanted, k, &|scene| scope.record(scene.video).is_some() && admits(scene))?
         };
-        found.into_iter().map(|(scene, _)| scene).collect()
+        Ok(found.into_iter().map(|(scene, _)| scene).collect())
     }
 
     /// Scores scenes on their frames' vectors, best first; drops those that look more like something unwanted.
     fn rescore(&self, slot: &ModelSlot, probe: &Probe, scenes: Vec<SceneId>) -> Result<Vec<Scored>, QueryError> {
         let mut scored = Vec::with_capacity(scenes.len());
         for scene in scenes {
-            let Some(vectors) = self.store.vectors(&slot.info.id, scene)? else { continue };
+            let Some(vectors) = self.store.vectors(&slot.info.id, scene)? else {
+                continue;
+            };
             scored.extend(pooled(probe, scene, &vectors));
         }
         scored.sort_by(|a, b| b.rank.total_cmp(&a.rank).then(a.scene.cmp(&b.scene)));
@@ -309,7 +385,10 @@ impl Searcher {
 
     fn scene_at(&self, video: VideoId, at_ms: u64) -> Result<Option<u32>, QueryError> {
         let scenes = self.store.scenes(video)?;
-        Ok(scenes.iter().rposition(|scene| scene.span.start_ms <= at_ms).map(|index| index as u32))
+        Ok(scenes
+            .iter()
+            .rposition(|scene| scene.span.start_ms <= at_ms)
+            .map(|index| index as u32))
     }
 }
 
@@ -320,5 +399,9 @@ pub(crate) struct Probe {
 }
 
 fn check_count(n: usize) -> Result<(), QueryError> {
-    if (1..=MAX_HITS).contains(&n) { Ok(()) } else { Err(QueryError::BadCount(n)) }
+    if (1..=MAX_HITS).contains(&n) {
+        Ok(())
+    } else {
+        Err(QueryError::BadCount(n))
+    }
 }

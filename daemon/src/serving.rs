@@ -38,7 +38,10 @@ impl Serving {
     pub fn current(&self) -> Result<Arc<ModelSlot>, NoModel> {
         let slots = self.read();
         slots.current.clone().ok_or_else(|| {
-            slots.problem.clone().unwrap_or(NoModel { reason: "the model is still being opened".to_owned(), hint: Some("try again in a moment".to_owned()) })
+            slots.problem.clone().unwrap_or(NoModel {
+                reason: "the model is still being opened".to_owned(),
+                hint: Some("try again in a moment".to_owned()),
+            })
         })
     }
 

@@ -44,10 +44,22 @@ impl Follower {
             Opened::Loaded { generation } => *generation,
             _ => 0,
         };
-        let shared = Arc::new(Shared { store, slot, activity, applied: AtomicU64::new(applied), stop: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            store,
+            slot,
+            activity,
+            applied: AtomicU64::new(applied),
+            stop: AtomicBool::new(false),
+        });
         let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("ann".to_owned()).spawn(move || for_thread.run(&opened, &poked))?;
-        Ok(Self { shared, poke, thread: Mutex::new(Some(thread)) })
+        let thread = std::thread::Builder::new()
+            .name("ann".to_owned())
+            .spawn(move || for_thread.run(&opened, &poked))?;
+        Ok(Self {
+            shared,
+            poke,
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Something was committed. Never blocks.
@@ -58,7 +70,15 @@ impl Follower {
 
     /// Changes of the store that searches do not see yet.
     pub fn behind(&self) -> u64 {
-        self.shared.store.generation().saturating_sub(self.shared.applied.load(Ordering::Acquire))
+        self.shared
+            .store
+            .generation()
+            .saturating_sub(self.shared.applied.load(Ordering::Acquire))
+    }
+
+    /// The index is being built anew: answers may lack scenes.
+    pub fn is_rebuilding(&self) -> bool {
+        self.shared.applied.load(Ordering::Acquire) == 0 && self.shared.store.generation() > 0
     }
 
     pub fn slot(&self) -> &Arc<ModelSlot> {
@@ -121,7 +141,9 @@ impl Shared {
         match outcome {
             Ok(true) => *unsaved_since = unsaved_since.or_else(|| Some(Instant::now())),
             Ok(false) => {}
-            Err(error) => error!(%error, model = %self.slot.info.id, "the ANN index could not follow the store; search may miss the newest videos until the next change"),
+            Err(error) => {
+                error!(%error, model = %self.slot.info.id, "the ANN index could not follow the store; search may miss the newest videos until the next change")
+            }
         }
     }
 
@@ -146,18 +168,23 @@ impl Shared {
             }
             self.applied.store(change.generation, Ordering::Release);
         }
+        if self.slot.ann.wants_rebuild() {
+            info!(model = %self.slot.info.id, "many scenes were replaced; rebuilding the ANN index");
+            return self.rebuild();
+        }
         Ok(touched)
     }
 
     fn rebuild(&self) -> Result<bool, StoreError> {
         let generation = self.store.generation();
+        // Until the end of this, the index is not one of any generation, and must not be saved as one.
+        self.applied.store(0, Ordering::Release);
         let started = Instant::now();
         if let Err(error) = self.slot.ann.clear() {
             error!(%error, "the ANN index could not be emptied");
         }
         for video in self.store.videos() {
             if self.stop.load(Ordering::Acquire) {
-                // Saved as it is, it would pass for complete: generation 0 makes the next start rebuild.
                 return Ok(false);
             }
             self.load(video.id)?;
@@ -171,7 +198,9 @@ impl Shared {
     fn load(&self, video: VideoId) -> Result<(), StoreError> {
         for (index, scene) in self.store.video_vectors(&self.slot.info.id, video)?.iter().enumerate() {
             let id = SceneId::new(video, index);
-            let Some(mean) = Embedding::mean(scene.frames.iter().map(|(_, vector)| vector)) else { continue };
+            let Some(mean) = Embedding::mean(scene.frames.iter().map(|(_, vector)| vector)) else {
+                continue;
+            };
             if let Err(error) = self.slot.ann.put(id, &mean) {
                 warn!(%error, scene = %id, "a scene cannot be put into the ANN index; it is found by exact search only");
             }
@@ -187,6 +216,9 @@ impl Shared {
 
     fn save(&self) {
         let generation = self.applied.load(Ordering::Acquire);
+        if generation == 0 {
+            return;
+        }
         match self.slot.ann.save(generation) {
             Ok(()) => {
                 debug!(generation, "saved the ANN index");

@@ -19,13 +19,23 @@ use crate::store::{FileStamp, IndexedVideo, Replace, SceneRecord, SceneVectors, 
 const EMBED_LOT: usize = 32;
 
 pub(super) enum Outcome {
-    Indexed { n_scenes: usize, duration_ms: u64 },
+    Indexed {
+        n_scenes: usize,
+        duration_ms: u64,
+    },
     /// The file is to blame: an incident.
-    Bad { reason: String, hint: Option<String> },
+    Bad {
+        reason: String,
+        hint: Option<String>,
+    },
     /// A worker died or stalled; the file may be to blame.
-    Died { reason: String },
+    Died {
+        reason: String,
+    },
     /// The file is not to blame: nothing else would fare better now.
-    MachineAtFault { reason: String },
+    MachineAtFault {
+        reason: String,
+    },
     /// The file is gone or is another one now.
     FileChanged,
     Cancelled,
@@ -67,11 +77,18 @@ impl Run<'_> {
             return Outcome::FileChanged;
         }
         if stamp.size_bytes == 0 {
-            return Outcome::Bad { reason: "the file is empty (0 bytes)".to_owned(), hint: Some("it is looked at again when it changes".to_owned()) };
+            return Outcome::Bad {
+                reason: "the file is empty (0 bytes)".to_owned(),
+                hint: Some("it is looked at again when it changes".to_owned()),
+            };
         }
         let watched = match film.try_clone() {
             Ok(watched) => watched,
-            Err(error) => return Outcome::MachineAtFault { reason: format!("cannot open another file: {error}") },
+            Err(error) => {
+                return Outcome::MachineAtFault {
+                    reason: format!("cannot open another file: {error}"),
+                };
+            }
         };
         let request = AnalyseRequest {
             image: self.slot.info.image,
@@ -82,7 +99,9 @@ impl Run<'_> {
             label: record.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
         let mut found = Found::default();
-        let analysed = self.source.analyse(film, &request, self.cancel, &mut |event| self.take(event, &mut found));
+        let analysed = self
+            .source
+            .analyse(film, &request, self.cancel, &mut |event| self.take(event, &mut found));
         if let Some(failure) = found.failure {
             return embed_failed(failure);
         }
@@ -110,11 +129,18 @@ impl Run<'_> {
             MediaEvent::Progressed { position_ms } => {
                 (self.progress)(position_ms, found.probe.as_ref().map_or(0, |probe| probe.duration_ms));
             }
-            MediaEvent::SceneFound(FoundScene { span, boundary, frames, thumbnail }) => {
+            MediaEvent::SceneFound(FoundScene {
+                span,
+                boundary,
+                frames,
+                thumbnail,
+            }) => {
                 let scene = found.scenes.len();
                 found.scenes.push(SceneRecord { span, boundary });
                 found.thumbnails.push(thumbnail);
-                found.vectors.push(SceneVectors { frames: Vec::with_capacity(frames.len()) });
+                found.vectors.push(SceneVectors {
+                    frames: Vec::with_capacity(frames.len()),
+                });
                 found.waiting.extend(frames.into_iter().map(|frame| (scene, frame)));
                 if found.waiting.len() >= EMBED_LOT
                     && let Err(error) = self.embed_waiting(found)
@@ -142,9 +168,15 @@ impl Run<'_> {
     fn commit(&self, record: &VideoRecord, found: Found, analysis: &crate::media::Analysis) -> Outcome {
         let n_scenes = found.scenes.len();
         if n_scenes == 0 {
-            return Outcome::Bad { reason: "no picture could be decoded".to_owned(), hint: None };
+            return Outcome::Bad {
+                reason: "no picture could be decoded".to_owned(),
+                hint: None,
+            };
         }
-        let chosen = found.probe.as_ref().and_then(|probe| probe.streams.iter().find(|stream| stream.chosen));
+        let chosen = found
+            .probe
+            .as_ref()
+            .and_then(|probe| probe.streams.iter().find(|stream| stream.chosen));
         let indexed = IndexedVideo {
             record: VideoRecord {
                 state: VideoState::Indexed,
@@ -164,9 +196,16 @@ impl Run<'_> {
         };
         // While another model still answers, its vectors of this video stay as long as they describe the same content.
         let same_scenes = || self.store.scenes(record.id).is_ok_and(|before| before == indexed.scenes);
-        let replace = if record.model.as_ref().is_some_and(|model| *model != self.slot.info.id) && same_scenes() { Replace::Model } else { Replace::Everything };
+        let replace = if record.model.as_ref().is_some_and(|model| *model != self.slot.info.id) && same_scenes() {
+            Replace::Model
+        } else {
+            Replace::Everything
+        };
         match self.store.put_indexed(indexed, replace) {
-            Ok(()) => Outcome::Indexed { n_scenes, duration_ms: analysis.duration_ms },
+            Ok(()) => Outcome::Indexed {
+                n_scenes,
+                duration_ms: analysis.duration_ms,
+            },
             Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::FileChanged,
             Err(error) => Outcome::StoreFailed(error),
         }
@@ -200,10 +239,19 @@ fn unopened(error: &io::Error) -> Outcome {
             hint: Some("let your user read it (chmod u+r), then: scenectl retry".to_owned()),
         },
         _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Outcome::FileChanged,
-        _ if matches!(error.raw_os_error().map(rustix::io::Errno::from_raw_os_error), Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM)) => {
-            Outcome::MachineAtFault { reason: format!("cannot open files: {error}") }
+        _ if matches!(
+            error.raw_os_error().map(rustix::io::Errno::from_raw_os_error),
+            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM)
+        ) =>
+        {
+            Outcome::MachineAtFault {
+                reason: format!("cannot open files: {error}"),
+            }
         }
-        _ => Outcome::Bad { reason: format!("cannot be read: {error}"), hint: Some("check the disk, then: scenectl retry".to_owned()) },
+        _ => Outcome::Bad {
+            reason: format!("cannot be read: {error}"),
+            hint: Some("check the disk, then: scenectl retry".to_owned()),
+        },
     }
 }
 
@@ -212,15 +260,22 @@ fn media_failed(error: MediaError) -> Outcome {
         MediaError::Unusable { reason } => Outcome::Bad { reason, hint: None },
         MediaError::Cancelled => Outcome::Cancelled,
         MediaError::Start { .. } => Outcome::MachineAtFault { reason: error.to_string() },
-        MediaError::WorkerDied { .. } | MediaError::TimedOut { .. } | MediaError::Protocol { .. } => Outcome::Died { reason: error.to_string() },
+        MediaError::WorkerDied { .. } | MediaError::TimedOut { .. } | MediaError::Protocol { .. } => {
+            Outcome::Died { reason: error.to_string() }
+        }
     }
 }
 
 fn embed_failed(error: EmbedError) -> Outcome {
     match error {
         EmbedError::Unavailable { reason, .. } => Outcome::MachineAtFault { reason },
-        EmbedError::Degenerate { .. } => Outcome::Bad { reason: error.to_string(), hint: None },
+        EmbedError::Degenerate { .. } => Outcome::Bad {
+            reason: error.to_string(),
+            hint: None,
+        },
         EmbedError::ShuttingDown => Outcome::Cancelled,
-        EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } => Outcome::Died { reason: error.to_string() },
+        EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } => {
+            Outcome::Died { reason: error.to_string() }
+        }
     }
 }

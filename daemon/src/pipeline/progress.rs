@@ -53,14 +53,29 @@ impl Pace {
     }
 
     pub(super) fn report(&self, current: Vec<Current>, n_waiting: usize, now: Instant) -> Progress {
-        let recent: Vec<u64> = self.done.iter().filter(|(at, _)| now.saturating_duration_since(*at) <= WINDOW).map(|(_, ms)| *ms).collect();
+        let recent: Vec<u64> = self
+            .done
+            .iter()
+            .filter(|(at, _)| now.saturating_duration_since(*at) <= WINDOW)
+            .map(|(_, ms)| *ms)
+            .collect();
         let finished_ms: u64 = recent.iter().sum();
         let partial_ms: u64 = current.iter().map(|job| job.position_ms).sum();
-        let worked = self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)).min(WINDOW);
-        let rate = if worked.is_zero() { 0.0 } else { (finished_ms + partial_ms) as f64 / 1000.0 / worked.as_secs_f64() };
+        let worked = self
+            .since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+            .min(WINDOW);
+        let rate = if worked.is_zero() {
+            0.0
+        } else {
+            (finished_ms + partial_ms) as f64 / 1000.0 / worked.as_secs_f64()
+        };
         let left_ms = (rate > 0.0 && !recent.is_empty()).then(|| {
             let mean_ms = finished_ms as f64 / recent.len() as f64;
-            let current_ms: f64 = current.iter().map(|job| job.duration_ms.saturating_sub(job.position_ms) as f64).sum();
+            let current_ms: f64 = current
+                .iter()
+                .map(|job| job.duration_ms.saturating_sub(job.position_ms) as f64)
+                .sum();
             ((mean_ms * n_waiting as f64 + current_ms) / rate) as u64
         });
         Progress { current, rate, left_ms }

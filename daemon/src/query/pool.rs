@@ -39,7 +39,10 @@ impl Pool {
                 })
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { tasks: Arc::new(Mutex::new(Some(tasks))), threads: Arc::new(Mutex::new(threads)) })
+        Ok(Self {
+            tasks: Arc::new(Mutex::new(Some(tasks))),
+            threads: Arc::new(Mutex::new(threads)),
+        })
     }
 
     /// Queues a task; never waits.

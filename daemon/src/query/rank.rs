@@ -25,14 +25,22 @@ pub(super) fn pooled(probe: &Probe, scene: SceneId, vectors: &SceneVectors) -> O
     let cosines: Vec<f32> = vectors.frames.iter().map(|(_, frame)| probe.wanted.cosine(frame)).collect();
     let (best, score) = cosines.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let (best_ms, best_frame) = &vectors.frames[best];
-    let weights: Vec<f32> = cosines.iter().map(|cosine| ((cosine - score) / POOLING_TEMPERATURE).exp()).collect();
+    let weights: Vec<f32> = cosines
+        .iter()
+        .map(|cosine| ((cosine - score) / POOLING_TEMPERATURE).exp())
+        .collect();
     let pooled = cosines.iter().zip(&weights).map(|(cosine, weight)| cosine * weight).sum::<f32>() / weights.iter().sum::<f32>();
     let unwanted = probe.unwanted.iter().map(|text| text.cosine(best_frame)).max_by(f32::total_cmp);
     if unwanted.is_some_and(|unwanted| unwanted > score) {
         return None;
     }
     let rank = pooled - UNWANTED_WEIGHT * unwanted.unwrap_or(0.0).max(0.0);
-    Some(Scored { scene, rank, score, best_ms: *best_ms })
+    Some(Scored {
+        scene,
+        rank,
+        score,
+        best_ms: *best_ms,
+    })
 }
 
 #[cfg(test)]
@@ -45,18 +53,31 @@ mod tests {
     }
 
     fn scene(frames: &[(u64, &[f32])]) -> SceneVectors {
-        SceneVectors { frames: frames.iter().map(|(time, values)| (*time, vector(values))).collect() }
+        SceneVectors {
+            frames: frames.iter().map(|(time, values)| (*time, vector(values))).collect(),
+        }
     }
 
     fn probe(wanted: &[f32], unwanted: &[&[f32]]) -> Probe {
-        Probe { wanted: vector(wanted), unwanted: unwanted.iter().map(|values| vector(values)).collect() }
+        Probe {
+            wanted: vector(wanted),
+            unwanted: unwanted.iter().map(|values| vector(values)).collect(),
+        }
     }
 
-    const ID: SceneId = SceneId { video: VideoId(1), index: 0 };
+    const ID: SceneId = SceneId {
+        video: VideoId(1),
+        index: 0,
+    };
 
     #[test]
     fn the_best_frame_gives_moment_and_score() {
-        let found = pooled(&probe(&[1.0, 0.0], &[]), ID, &scene(&[(100, &[0.0, 1.0]), (200, &[1.0, 0.1]), (300, &[1.0, 1.0])])).unwrap();
+        let found = pooled(
+            &probe(&[1.0, 0.0], &[]),
+            ID,
+            &scene(&[(100, &[0.0, 1.0]), (200, &[1.0, 0.1]), (300, &[1.0, 1.0])]),
+        )
+        .unwrap();
         assert_eq!(found.best_ms, 200);
         assert!(found.score > 0.99);
         assert!(found.rank < found.score, "the other frames count too");
@@ -64,8 +85,18 @@ mod tests {
 
     #[test]
     fn one_fitting_frame_among_many_beats_a_scene_that_is_lukewarm_throughout() {
-        let one = pooled(&probe(&[1.0, 0.0], &[]), ID, &scene(&[(0, &[0.0, 1.0]), (1, &[1.0, 0.0]), (2, &[0.0, 1.0])])).unwrap();
-        let lukewarm = pooled(&probe(&[1.0, 0.0], &[]), ID, &scene(&[(0, &[0.5, 0.87]), (1, &[0.5, 0.87]), (2, &[0.5, 0.87])])).unwrap();
+        let one = pooled(
+            &probe(&[1.0, 0.0], &[]),
+            ID,
+            &scene(&[(0, &[0.0, 1.0]), (1, &[1.0, 0.0]), (2, &[0.0, 1.0])]),
+        )
+        .unwrap();
+        let lukewarm = pooled(
+            &probe(&[1.0, 0.0], &[]),
+            ID,
+            &scene(&[(0, &[0.5, 0.87]), (1, &[0.5, 0.87]), (2, &[0.5, 0.87])]),
+        )
+        .unwrap();
         assert!(one.rank > lukewarm.rank, "{one:?} {lukewarm:?}");
     }
 

@@ -65,7 +65,11 @@ pub(super) struct Scope {
 impl Scope {
     /// A video is searchable with what is stored of it, also while a newer version of it is pending or its drive is away.
     pub(super) fn of(store: &Store, filters: &Filters) -> Self {
-        let mut scope = Self { videos: HashMap::new(), n_scenes: 0, coverage: Coverage::default() };
+        let mut scope = Self {
+            videos: HashMap::new(),
+            n_scenes: 0,
+            coverage: Coverage::default(),
+        };
         for record in store.videos() {
             if !filters.admits_file(&record) {
                 continue;

@@ -20,7 +20,10 @@ impl TextVectors {
             return Ok(vector);
         }
         let vectors = slot.embedder.embed_texts(&[text.to_owned()])?;
-        let vector = vectors.into_iter().next().ok_or_else(|| EmbedError::Degenerate { what: text.to_owned() })?;
+        let vector = vectors
+            .into_iter()
+            .next()
+            .ok_or_else(|| EmbedError::Degenerate { what: text.to_owned() })?;
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CAPACITY {
             cache.pop_front();
@@ -31,7 +34,9 @@ impl TextVectors {
 
     fn recall(&self, model: &ModelId, text: &str) -> Option<Embedding> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = cache.iter().position(|(cached_model, cached_text, _)| cached_model == model && cached_text == text)?;
+        let index = cache
+            .iter()
+            .position(|(cached_model, cached_text, _)| cached_model == model && cached_text == text)?;
         let entry = cache.remove(index)?;
         let vector = entry.2.clone();
         cache.push_back(entry);

@@ -1,1 +1,33 @@
-fn main() {}
+//! `scened-worker`: the process that decodes one video (`media`) or owns the model sessions (`embed`).
+//!
+//! Started by the daemon, which speaks [`scened::worker::pipe`] with it over standard input and output and reads its log from
+//! standard error. It dies with its parent, and a crash here is an incident there, never the daemon's end.
+
+mod embed;
+mod manners;
+mod media;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let role = std::env::args().nth(1).unwrap_or_default();
+    let ended = match role.as_str() {
+        "media" => media::run(),
+        "embed" => embed::run(),
+        _ => Err(anyhow::anyhow!(
+            "scened-worker is started by scened, as `scened-worker media` or `scened-worker embed`"
+        )),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "standard error is where the daemon reads a worker's last words")]
+fn complain(error: &anyhow::Error) {
+    eprintln!("scened-worker: {error:#}");
+}

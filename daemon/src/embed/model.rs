@@ -1,0 +1,284 @@
+//! What a model folder says about itself, checked before anything runs.
+//!
+//! Two public layouts load as they are: Hugging Face / transformers.js and Immich (DESIGN.md section 6). Everything that
+//! decides a vector (size, resize, mean, context length, padding, cleaning of texts) comes from the folder's files, or from
+//! the documented default of the class that the files name; what is missing or not understood is refused by name. Knows
+//! nothing of ONNX: names, types and shapes of inputs and outputs are read from the sessions by the worker.
+
+mod catalog;
+mod document;
+mod hugging_face;
+mod identity;
+mod immich;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use catalog::{find_models, resolve};
+
+use crate::domain::{ImageSpec, ModelId};
+use crate::embed::ModelInfo;
+use document::Document;
+
+/// How the files of a model lie in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Layout {
+    HuggingFace,
+    Immich,
+}
+
+/// Number format of the weights, as the file names of the Hugging Face layout tell it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precision {
+    Fp32,
+    Fp16,
+    Int8,
+}
+
+/// From 8-bit RGB to the numbers the vision tower wants: `(value × rescale − mean) / std`, per channel.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PixelSpec {
+    pub rescale: f32,
+    pub mean: [f32; 3],
+    pub std: [f32; 3],
+}
+
+/// Whether the text tower may see fewer positions than its context has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Padding {
+    /// Padding changes the vector (the tower is not causal): always the whole context.
+    ToContext,
+    /// The tower is causal and pooled at the end token: what follows that token changes nothing, so padding may be cut
+    /// where the session's axes allow it.
+    RealLength,
+}
+
+/// What happens to a text before the tokenizer sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextCleaning {
+    /// The tokenizer's own normaliser does everything.
+    None,
+    /// Runs of white space become one blank.
+    Whitespace,
+    /// `Whitespace`, and lower case.
+    Lower,
+    /// `Lower`, `_` becomes a blank and ASCII punctuation goes (`canonicalize` of open_clip and big_vision).
+    Canonicalise,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextSpec {
+    /// Most tokens a text may have, start and end token included.
+    pub context_length: usize,
+    pub padding: Padding,
+    /// The token that fills up; `None` leaves it to the tokenizer's file.
+    pub pad_token: Option<String>,
+    pub cleaning: TextCleaning,
+}
+
+/// Absolute paths of the files a worker opens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFiles {
+    pub vision: PathBuf,
+    pub text: PathBuf,
+    pub tokenizer: PathBuf,
+}
+
+/// A model that is complete and understood, as far as its small files tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelFolder {
+    pub path: PathBuf,
+    pub layout: Layout,
+    pub name: String,
+    pub id: ModelId,
+    pub precision: Precision,
+    pub image: ImageSpec,
+    pub pixels: PixelSpec,
+    pub text: TextSpec,
+    /// Length of its vectors, where the files say; the worker checks it.
+    pub dimensions: Option<usize>,
+    pub files: ModelFiles,
+    /// All files a worker needs, together.
+    pub size_bytes: u64,
+    pub is_starter: bool,
+    /// The object `scened` of config.json as it stands (only models made for scened have one): name, calibration, ….
+    pub extra: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ModelFolder {
+    /// Reads and checks the folder at `path`.
+    ///
+    /// **Errors**: every variant of [`ModelError`] but `Unknown`.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
+        let path = std::path::absolute(path).map_err(|source| ModelError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        if is_missing(&path.join("config.json"))? {
+            return Err(ModelError::NotAModel { path });
+        }
+        let config = Document::read(&path.join("config.json"))?;
+        let extra = config.object("scened")?.cloned().unwrap_or_default();
+        let name = match extra.get("name") {
+            None => folder_name(&path),
+            Some(serde_json::Value::String(name)) if !name.is_empty() => name.clone(),
+            Some(other) => return Err(config.refuse("scened.name", format!("{other} is not a name"))),
+        };
+        let understood = if is_missing(&path.join("visual"))? {
+            hugging_face::read(&path, &config)?
+        } else {
+            immich::read(&path, &config)?
+        };
+        let (id, size_bytes) = identity::of(&path, &name, &understood.files, &understood.small_files)?;
+        Ok(Self {
+            is_starter: extra.contains_key("name") && name == "starter",
+            layout: understood.layout,
+            name,
+            id,
+            precision: understood.precision,
+            image: understood.image,
+            pixels: understood.pixels,
+            text: understood.text,
+            dimensions: understood.dimensions,
+            files: understood.files,
+            size_bytes,
+            extra,
+            path,
+        })
+    }
+
+    pub fn info(&self) -> ModelInfo {
+        ModelInfo {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            dimensions: self.dimensions,
+            image: self.image,
+            is_starter: self.is_starter,
+        }
+    }
+}
+
+/// What a layout's reader found out.
+struct Understood {
+    layout: Layout,
+    precision: Precision,
+    image: ImageSpec,
+    pixels: PixelSpec,
+    text: TextSpec,
+    dimensions: Option<usize>,
+    files: ModelFiles,
+    /// Files beside the ONNX files whose bytes change vectors.
+    small_files: Vec<PathBuf>,
+}
+
+/// Why a folder cannot be used as a model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{} is not a model folder: it has no config.json", path.display())]
+    NotAModel { path: PathBuf },
+    #[error("model folder {} lacks {file}", path.display())]
+    Missing { path: PathBuf, file: String, action: String },
+    #[error("cannot read {}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{} is damaged: it is not JSON", path.display())]
+    Json { path: PathBuf, source: serde_json::Error },
+    #[error("{}: {key}: {reason}", path.display())]
+    NotUnderstood { path: PathBuf, key: String, reason: String },
+    #[error("no model is named {name:?} (there are: {})", list(known))]
+    Unknown {
+        name: String,
+        known: Vec<String>,
+        looked_in: Vec<PathBuf>,
+    },
+}
+
+impl ModelError {
+    /// The folder or file that is to blame, where there is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::NotAModel { path }
+            | Self::Missing { path, .. }
+            | Self::Read { path, .. }
+            | Self::Json { path, .. }
+            | Self::NotUnderstood { path, .. } => Some(path),
+            Self::Unknown { .. } => None,
+        }
+    }
+
+    /// What the user can do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotAModel { .. } => "give a folder in the Hugging Face layout (config.json, preprocessor_config.json, tokenizer.json, \
+                 onnx/) or the Immich layout (config.json, visual/, textual/)"
+                .to_owned(),
+            Self::Missing { action, .. } => action.clone(),
+            Self::Read { .. } => "check that the file is there and may be read".to_owned(),
+            Self::Json { .. } => "download the model again".to_owned(),
+            Self::NotUnderstood { .. } => "this model needs something that scened does not do; choose another one, or report it".to_owned(),
+            Self::Unknown { looked_in, .. } => {
+                let folders: Vec<_> = looked_in.iter().map(|p| p.display().to_string()).collect();
+                format!("looked in {}; a folder can also be given by its path", list(&folders))
+            }
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Whether nothing is at `path`; any other obstacle is an error of its own.
+fn is_missing(path: &Path) -> Result<bool, ModelError> {
+    match path.try_exists() {
+        Ok(found) => Ok(!found),
+        Err(source) => Err(ModelError::Read {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// `path/file`, which must be there.
+fn required(path: &Path, file: &str, action: &str) -> Result<PathBuf, ModelError> {
+    let wanted = path.join(file);
+    if is_missing(&wanted)? {
+        return Err(ModelError::Missing {
+            path: path.to_owned(),
+            file: file.to_owned(),
+            action: action.to_owned(),
+        });
+    }
+    Ok(wanted)
+}
+
+/// `path/file` where it is there.
+fn optional(path: &Path, file: &str) -> Result<Option<PathBuf>, ModelError> {
+    let wanted = path.join(file);
+    Ok((!is_missing(&wanted)?).then_some(wanted))
+}
+
+fn folder_name(path: &Path) -> String {
+    path.file_name()
+        .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+/// The `pad_token` of a tokenizer_config.json: a string, or an object with `content`.
+fn pad_token(tokenizer_config: &Document) -> Result<Option<String>, ModelError> {
+    use serde_json::Value;
+    match tokenizer_config.value("pad_token") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(token)) => Ok(Some(token.clone())),
+        Some(Value::Object(token)) if token.get("content").is_some_and(Value::is_string) => {
+            Ok(token["content"].as_str().map(str::to_owned))
+        }
+        Some(other) => Err(tokenizer_config.refuse("pad_token", format!("{other} is not a token"))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

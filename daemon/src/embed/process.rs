@@ -1,0 +1,179 @@
+//! The daemon's embedder: one `scened-worker embed` process, started when there is something to embed.
+//!
+//! One thread owns the process ([`owner`]); it sleeps without a timeout while no worker lives, and until the idle time is
+//! over while one does. Callers leave their texts and frames in two bounded lanes ([`queue`]): a full lane makes its callers
+//! wait, never the other lane's. Texts go first, and a batch of frames is kept short enough that a text waits for
+//! [`owner::BATCH_TIME`] or for one frame. A worker that dies is replaced, and what it was doing is tried once more.
+
+mod connection;
+mod owner;
+mod queue;
+
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::model::ModelFolder;
+use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
+use crate::domain::{Embedding, Frame};
+use queue::{Call, Lane, Payload, Queue};
+
+/// What an [`EmbedProcess`] needs to know.
+#[derive(Clone, Debug)]
+pub struct EmbedConfig {
+    pub model: ModelFolder,
+    /// Execution providers in order of preference; `auto` picks what the machine has.
+    pub providers: Vec<String>,
+    /// Threads of the model; 0 = one for each core allowed.
+    pub threads: usize,
+    /// The worker ends after this long without a request.
+    pub idle: Duration,
+    /// ONNX Runtime's library as configured; `None` searches ([`super::runtime::find_onnxruntime`]).
+    pub onnxruntime: Option<PathBuf>,
+    /// The data folder, where a library may be.
+    pub data_dir: PathBuf,
+    /// The worker's program; `None` searches ([`crate::worker::find_worker`]).
+    pub worker: Option<PathBuf>,
+}
+
+/// The real [`Embedder`].
+#[derive(Debug)]
+pub struct EmbedProcess {
+    shared: Arc<Shared>,
+    /// Written to when the owner must stop although it waits for a worker's answer.
+    wake: Mutex<Option<std::io::PipeWriter>>,
+    owner: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What callers and the owner thread have in common.
+#[derive(Debug)]
+struct Shared {
+    queue: Queue,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    info: ModelInfo,
+    provider: Option<ProviderReport>,
+    /// Process id of the worker, while one lives.
+    worker: Option<u32>,
+}
+
+impl Shared {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EmbedProcess {
+    /// Starts the owner thread; no worker yet.
+    ///
+    /// **Errors**: [`EmbedError::Unavailable`] when the system gives no thread or pipe.
+    pub fn new(config: EmbedConfig) -> Result<Self, EmbedError> {
+        let failed = |error: std::io::Error| EmbedError::Unavailable {
+            reason: format!("cannot start the thread that owns the embed worker: {error}"),
+            hint: None,
+        };
+        let (wake_reader, wake) = std::io::pipe().map_err(failed)?;
+        let shared = Arc::new(Shared {
+            queue: Queue::default(),
+            state: Mutex::new(State {
+                info: config.model.info(),
+                provider: None,
+                worker: None,
+            }),
+        });
+        let owner = {
+            let shared = Arc::clone(&shared);
+            let span = tracing::Span::current();
+            std::thread::Builder::new()
+                .name("embed-owner".to_owned())
+                .spawn(move || span.in_scope(|| owner::run(&shared, config, OwnedFd::from(wake_reader))))
+                .map_err(failed)?
+        };
+        Ok(Self {
+            shared,
+            wake: Mutex::new(Some(wake)),
+            owner: Mutex::new(Some(owner)),
+        })
+    }
+
+    /// Ends the worker, fails what waits with [`EmbedError::ShuttingDown`], and returns when all is over. May be called again.
+    pub fn stop(&self) {
+        self.shared.queue.stop();
+        if let Some(mut wake) = self.wake.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Err(error) = wake.write_all(&[1])
+        {
+            tracing::debug!(%error, "the owner of the embed worker has ended already");
+        }
+        if let Some(owner) = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && owner.join().is_err()
+        {
+            tracing::error!("the thread that owns the embed worker panicked");
+        }
+    }
+
+    /// Whether a worker process lives (as far as is known: one that died while idle is noticed at the next request).
+    pub fn is_running(&self) -> bool {
+        self.worker_pid().is_some()
+    }
+
+    /// The worker's process id, for `doctor`, measurements and tests.
+    pub fn worker_pid(&self) -> Option<u32> {
+        self.shared.state().worker
+    }
+
+    /// Has the worker started and the text model loaded, without waiting for it: a query is likely to come.
+    pub fn prewarm(&self) {
+        self.shared.queue.request_prewarm();
+    }
+
+    fn embed(&self, lane: Lane, payloads: Vec<Payload>) -> Result<Vec<Embedding>, EmbedError> {
+        let call = Arc::new(Call::new(payloads.len()));
+        self.shared.queue.put(lane, &call, payloads)?;
+        call.wait()
+    }
+}
+
+impl Drop for EmbedProcess {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Embedder for EmbedProcess {
+    fn model(&self) -> ModelInfo {
+        self.shared.state().info.clone()
+    }
+
+    fn embed_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed(Lane::Texts, texts.iter().map(|text| Payload::text(text)).collect())
+    }
+
+    fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        let image = self.shared.state().info.image;
+        for frame in frames {
+            let (width_px, height_px) = (image.width_px, image.height_px);
+            let n_bytes = width_px as usize * height_px as usize * 3;
+            if (frame.width_px, frame.height_px, frame.rgb.len()) != (width_px, height_px, n_bytes) {
+                return Err(EmbedError::Protocol {
+                    detail: format!(
+                        "a frame of {}×{} px and {} bytes was given to a model that takes {width_px}×{height_px} px",
+                        frame.width_px,
+                        frame.height_px,
+                        frame.rgb.len()
+                    ),
+                });
+            }
+        }
+        self.embed(Lane::Frames, frames.iter().map(Payload::frame).collect())
+    }
+
+    fn provider(&self) -> Option<ProviderReport> {
+        self.shared.state().provider.clone()
+    }
+}

@@ -1,0 +1,84 @@
+//! What daemon and embed worker say to each other, in frames of [`crate::worker::pipe`].
+//!
+//! The daemon sends one [`LoadRequest`] and then one request at a time; the worker answers each with [`KIND_DONE`],
+//! [`KIND_VECTORS`] or [`KIND_FAILED`] before it reads the next. Numbers in bodies are little-endian.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::ProviderReport;
+use super::model::ModelFolder;
+
+/// Role in the hello.
+pub const ROLE: &str = "embed";
+/// Grows with every change of a message here.
+pub const VERSION: u32 = 1;
+
+/// Request with a [`LoadRequest`]; answered by [`KIND_DONE`] with [`Loaded`]. The first one, and never sent again.
+pub const KIND_LOAD: u8 = 1;
+/// Request with a [`TextsRequest`]; its body is the texts' UTF-8 without separators.
+pub const KIND_TEXTS: u8 = 2;
+/// Request with a [`FramesRequest`]; its body is the frames' RGB, `[n_frames, height_px, width_px, 3]` u8.
+pub const KIND_FRAMES: u8 = 3;
+
+/// Answer with [`Loaded`].
+pub const KIND_DONE: u8 = 16;
+/// Answer with [`Vectors`]; its body is `[n, dimensions]` f32.
+pub const KIND_VECTORS: u8 = 17;
+/// Answer with [`Failed`]; the worker goes on.
+pub const KIND_FAILED: u8 = 18;
+
+/// Most texts or frames in one request.
+pub const MAX_BATCH: usize = 16;
+/// Longer texts are cut by the daemon: no context length is near this.
+pub const MAX_TEXT_BYTES: usize = 16 << 10;
+/// Largest answer accepted from a worker: [`MAX_BATCH`] vectors of 2^15 components, and a header.
+pub const MAX_ANSWER_BYTES: usize = (MAX_BATCH * (1 << 15) * 4) + (64 << 10);
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoadRequest {
+    pub model: ModelFolder,
+    /// In order of preference: `auto`, `cuda`, `coreml`, `cpu`, ….
+    pub providers: Vec<String>,
+    /// Threads of one session; 0 = one for each core allowed.
+    pub threads: usize,
+    /// ONNX Runtime's library.
+    pub onnxruntime: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loaded {
+    /// Version and build of ONNX Runtime, as it tells them.
+    pub onnxruntime: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TextsRequest {
+    /// Bytes of each text in the body.
+    pub lengths: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FramesRequest {
+    pub n_frames: u32,
+    pub width_px: u32,
+    pub height_px: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vectors {
+    pub n: u32,
+    pub dimensions: u32,
+    /// Places (from 0) of inputs whose vector had no direction; their rows hold zeros. Ascending.
+    pub degenerate: Vec<u32>,
+    pub provider: ProviderReport,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failed {
+    /// For the user: what is wrong.
+    pub reason: String,
+    /// For the user: what to do about it.
+    pub hint: Option<String>,
+}

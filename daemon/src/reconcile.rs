@@ -1,0 +1,249 @@
+//! The truth-maker: compares the watched folders with the store, and queues, moves, marks and removes videos until they agree.
+//!
+//! A rescan and an event go through the same code: an event only says where to look. One thread (`reconcile`) does all the looking
+//! and is the only one that adds, moves and removes videos. It sleeps until an event, a command, or the next thing that is due.
+//!
+//! **Queues**: events ([`crate::watch::EVENT_CAPACITY`], overflow → rescan) and commands ([`COMMAND_CAPACITY`], the caller waits).
+//!
+//! How a change becomes certain:
+//! - a file that is new or has another stamp is looked at again after `settle`, then its fingerprint is read;
+//! - a known fingerprint under a new path is a move when the known file is certainly not at its own path, else a copy;
+//! - a file that is missing, or whose content was replaced, keeps its video for a grace time in which its content may turn up
+//!   elsewhere; it is removed only under a root that is the one it always was, when its folder could be looked at.
+//!
+//! Knows nothing about the content of videos, models, or clients.
+//!
+//! Known gap: a `stat` on a hung network mount blocks this thread, and so the other roots, until the mount answers.
+
+mod core;
+pub mod fingerprint;
+mod roots;
+pub mod rules;
+mod settle;
+mod shared;
+#[cfg(test)]
+mod tests;
+mod whereabouts;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+
+use fingerprint::Reading;
+pub use roots::{RootState, RootStatus};
+pub use rules::{Exclusion, Rules, RulesError};
+
+use crate::store::Store;
+use crate::watch::{self, Change};
+use shared::{Shared, lock};
+
+/// Commands that may wait for the reconciler; when full, the caller waits.
+pub const COMMAND_CAPACITY: usize = 64;
+
+/// What to watch and how. Paths are absolute.
+#[derive(Clone, Debug)]
+pub struct ReconcileConfig {
+    pub roots: Vec<PathBuf>,
+    pub rules: Arc<Rules>,
+    /// How long a file must rest before it is believed to be complete.
+    pub settle: Duration,
+    /// How often everything is looked through although no event came. A quarter of it for places without (all) events.
+    pub rescan_every: Duration,
+}
+
+/// What the reconciler tells its owner; changes of videos travel through `Store::on_change`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReconcileEvent {
+    /// The store has new jobs.
+    JobsAdded,
+    /// [`ReconcilerHandle::queue`] answers something else now.
+    QueueChanged,
+    /// [`ReconcilerHandle::roots`] or [`ReconcilerHandle::warnings`] answer something else now.
+    RootsChanged,
+}
+
+/// Called on the reconciler's thread; must be quick and must not call the handle's waiting functions.
+pub type OnEvent = Arc<dyn Fn(ReconcileEvent) + Send + Sync>;
+
+/// What is not certain yet. Both zero: the store agrees with everything that happened before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReconcileQueue {
+    /// Folders being or waiting to be walked.
+    pub walks: u64,
+    /// Files that may still grow, videos whose disappearance is not yet certain, and events not yet looked at.
+    pub settling: u64,
+}
+
+impl ReconcileQueue {
+    pub fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Why a path is or isn't in the index, as far as the tree tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Explanation {
+    /// It lies in none of the watched folders.
+    Unwatched,
+    /// Its watched folder cannot be reached; the reason.
+    Offline(String),
+    Excluded(Exclusion),
+    /// There is no such file.
+    Missing,
+    /// It cannot be looked at; the reason.
+    Unreachable(String),
+    /// It is looked at again soon: it was written to a moment ago, or is still growing.
+    Settling,
+    /// It is a file that belongs in the index.
+    Fine,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReconcileError {
+    #[error("the thread of the reconciler cannot be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Starts reconcilers.
+pub struct Reconciler;
+
+impl Reconciler {
+    /// Starts the thread. Everything is looked through at once; [`ReconcilerHandle::queue`] is not empty until that is done.
+    pub fn start(config: ReconcileConfig, store: Store, on_event: OnEvent) -> Result<ReconcilerHandle, ReconcileError> {
+        Self::start_with_limit(config, store, on_event, None)
+    }
+
+    fn start_with_limit(
+        config: ReconcileConfig,
+        store: Store,
+        on_event: OnEvent,
+        watch_limit: Option<usize>,
+    ) -> Result<ReconcilerHandle, ReconcileError> {
+        let (event_sender, events) = watch::event_queue(watch::EVENT_CAPACITY);
+        let (commands, command_receiver) = crossbeam_channel::bounded(COMMAND_CAPACITY);
+        let shared = Arc::new(Shared::new(Arc::clone(&config.rules), config.settle, events.in_flight()));
+        shared.requested.store(1, Ordering::SeqCst);
+        let core = core::Seed {
+            config,
+            store,
+            on_event,
+            shared: Arc::clone(&shared),
+            commands: command_receiver,
+            events,
+            event_sender: event_sender.clone(),
+            watch_limit,
+        };
+        let thread = std::thread::Builder::new()
+            .name("reconcile".into())
+            .spawn(move || core.run())
+            .map_err(ReconcileError::Thread)?;
+        Ok(ReconcilerHandle {
+            commands,
+            events: event_sender,
+            shared,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+}
+
+enum Command {
+    SetRoots(Vec<PathBuf>),
+    Rescan(Option<PathBuf>),
+    /// Answered when every event the kernel had queued before is counted.
+    Barrier(Sender<()>),
+    Stop,
+}
+
+/// The way to a running reconciler. Dropping it stops the thread.
+pub struct ReconcilerHandle {
+    commands: Sender<Command>,
+    events: watch::EventSender,
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ReconcilerHandle {
+    /// Watches these folders from now on. Videos of folders that are no longer among them stay in the store, untouched: whoever
+    /// calls decides with [`is_below`] and the store whether to remove them or to mark them offline.
+    pub fn set_roots(&self, roots: Vec<PathBuf>) {
+        self.request(Command::SetRoots(roots));
+    }
+
+    /// Looks through one folder or file, or through everything. Returns the number of watched folders concerned; 0 means that the
+    /// path lies in none.
+    pub fn rescan(&self, path: Option<PathBuf>) -> u64 {
+        let n_roots = {
+            let roots = lock(&self.shared.roots);
+            let concerned = |root: &&RootStatus| path.as_ref().is_none_or(|path| path.starts_with(&root.path) || root.path.starts_with(path));
+            roots.iter().filter(concerned).count() as u64
+        };
+        self.request(Command::Rescan(path));
+        n_roots
+    }
+
+    /// What is still uncertain. Everything that events were received for is in it; call [`barrier`](Self::barrier) first to have
+    /// everything in it that happened before now.
+    pub fn queue(&self) -> ReconcileQueue {
+        self.shared.queue()
+    }
+
+    /// Waits until every change made before the call is counted in [`queue`](Self::queue) or has reached the store; false after
+    /// `timeout`. Exact on local Linux file systems: the kernel queues an event inside the system call that causes it.
+    pub fn barrier(&self, timeout: Duration) -> bool {
+        let (reply, answered) = crossbeam_channel::bounded(1);
+        self.commands.send_timeout(Command::Barrier(reply), timeout).is_ok() && answered.recv_timeout(timeout).is_ok()
+    }
+
+    pub fn roots(&self) -> Vec<RootStatus> {
+        lock(&self.shared.roots).clone()
+    }
+
+    /// What the user must act on: unreadable folders, watch limits.
+    pub fn warnings(&self) -> Vec<String> {
+        lock(&self.shared.warnings).clone()
+    }
+
+    /// Why `path` is or isn't in the index. Looks at the file system in the caller's thread.
+    pub fn explain(&self, path: &Path) -> Explanation {
+        self.shared.explain(path)
+    }
+
+    /// Gives the reconciler a hint as if the watcher had: for tests, and for programs that know of changes on network folders.
+    pub fn hint(&self, change: Change) {
+        self.events.send(change);
+    }
+
+    /// Ends the thread and waits for it.
+    pub fn stop(&self) {
+        // An error means that the thread has ended already.
+        drop(self.commands.send(Command::Stop));
+        if let Some(thread) = lock(&self.thread).take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the reconciler's thread panicked");
+        }
+    }
+
+    fn request(&self, command: Command) {
+        // Counted before it can be taken, so that `queue` never says "nothing" in between.
+        self.shared.requested.fetch_add(1, Ordering::SeqCst);
+        if self.commands.send(command).is_err() {
+            self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Drop for ReconcilerHandle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Whether `path` lies in `root` but in none of `others`: whose videos go when `root` is removed while `others` stay.
+pub fn is_below(path: &Path, root: &Path, others: &[PathBuf]) -> bool {
+    path.starts_with(root) && !others.iter().any(|other| path.starts_with(other))
+}

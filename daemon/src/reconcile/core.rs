@@ -1,0 +1,438 @@
+//! The reconciler's thread: what it knows, and the loop that takes one bounded step after the other.
+
+mod clear;
+mod home;
+mod look;
+mod place;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::Receiver;
+
+use super::fingerprint::Reading;
+use super::roots::Home;
+use super::rules::FolderRules;
+use super::shared::{Shared, lock};
+use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
+use crate::domain::VideoId;
+use crate::store::{NewVideo, Store, VideoRecord};
+use crate::watch::debounce::Debouncer;
+use crate::watch::mounts::{MountWatch, mount_points};
+use crate::watch::{Change, EventReceiver, EventSender, Watches};
+
+/// Longest time between two looks at events and commands, apart from a single file's or folder's.
+const STEP: Duration = Duration::from_millis(100);
+/// New videos that are stored in one batch.
+const ADD_BATCH: usize = 200;
+
+/// Durations that follow from `settle`; with the default of 5 s: 0.2, 1, 6, 10, 30, 30 s.
+#[derive(Clone, Copy, Debug)]
+struct Timing {
+    settle: Duration,
+    /// Hints are held back until this long nothing came …
+    quiet: Duration,
+    /// … or the first one waits for so long.
+    max_delay: Duration,
+    /// How long a missing video waits for its content to turn up elsewhere.
+    grace: Duration,
+    /// Least time between two rescans because of lost events.
+    overflow_gap: Duration,
+    /// When a great part of a root is missing at once, it is looked through again after so long, before anything is deleted.
+    doubt: Duration,
+    /// How often a root that is offline is looked for.
+    offline_poll: Duration,
+    rescan_every: Duration,
+    /// How often places without (all) events are looked through.
+    poll_every: Duration,
+}
+
+impl Timing {
+    fn new(settle: Duration, rescan_every: Duration) -> Self {
+        let second = Duration::from_secs(1);
+        Self {
+            settle,
+            quiet: (settle / 4).min(second / 5),
+            max_delay: settle.min(second),
+            // Longer than any event is held back, so that both halves of a renaming have been looked at.
+            grace: settle + settle.min(second),
+            overflow_gap: (settle * 2).min(second * 10),
+            doubt: (settle * 6).min(second * 30),
+            offline_poll: (settle * 6).clamp(second / 10, second * 30),
+            rescan_every,
+            poll_every: rescan_every / 4,
+        }
+    }
+}
+
+/// One watched folder.
+struct Root {
+    path: PathBuf,
+    home: Home,
+    state: RootState,
+    detail: Option<String>,
+    device: u64,
+    remote: bool,
+    /// A great part of it went missing at once.
+    doubt: Option<Doubt>,
+}
+
+#[derive(Clone, Copy)]
+struct Doubt {
+    walk_at: Instant,
+    walked: bool,
+}
+
+/// A file whose content is no longer that of the video at its path.
+struct Replaced {
+    reading: Reading,
+    due: Instant,
+}
+
+/// Everything the thread starts with.
+pub(super) struct Seed {
+    pub(super) config: ReconcileConfig,
+    pub(super) store: Store,
+    pub(super) on_event: OnEvent,
+    pub(super) shared: Arc<Shared>,
+    pub(super) commands: Receiver<Command>,
+    pub(super) events: EventReceiver,
+    pub(super) event_sender: EventSender,
+    pub(super) watch_limit: Option<usize>,
+}
+
+impl Seed {
+    pub(super) fn run(self) {
+        let watches = match Watches::start(self.event_sender.clone(), self.watch_limit) {
+            Ok(watches) => watches,
+            Err(error) => {
+                tracing::warn!(%error, "changes of folders raise no events; the folders are polled");
+                Watches::none()
+            }
+        };
+        let mount_watch = MountWatch::start(self.event_sender)
+            .inspect_err(|error| tracing::debug!(%error, "mounts are only polled"))
+            .ok();
+        let timing = Timing::new(self.config.settle, self.config.rescan_every);
+        let now = Instant::now();
+        let core = Core {
+            rules: self.config.rules,
+            store: self.store,
+            on_event: self.on_event,
+            shared: self.shared,
+            commands: self.commands,
+            events: self.events,
+            watches,
+            _mount_watch: mount_watch,
+            timing,
+            roots: Vec::new(),
+            debouncer: Debouncer::new(timing.quiet, timing.max_delay),
+            walks: BTreeMap::new(),
+            unwatched: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            unreadable_files: BTreeMap::new(),
+            suspects: HashSet::new(),
+            suspects_by_due: VecDeque::new(),
+            replaced: BTreeMap::new(),
+            new_videos: Vec::new(),
+            back_online: Vec::new(),
+            mounts: mount_points(),
+            folder_rules: HashMap::new(),
+            videos: None,
+            next_rescan: now + timing.rescan_every,
+            next_poll: now + timing.poll_every,
+            next_offline_poll: now,
+            overflow_rescan: None,
+            last_overflow_rescan: None,
+            jobs_added: false,
+        };
+        core.run(self.config.roots);
+    }
+}
+
+struct Core {
+    rules: Arc<Rules>,
+    store: Store,
+    on_event: OnEvent,
+    shared: Arc<Shared>,
+    commands: Receiver<Command>,
+    events: EventReceiver,
+    watches: Watches,
+    _mount_watch: Option<MountWatch>,
+    timing: Timing,
+
+    /// Sorted by path.
+    roots: Vec<Root>,
+    debouncer: Debouncer,
+    /// Folders to walk, parents first; the value tells to watch them anew.
+    walks: BTreeMap<PathBuf, bool>,
+    /// Folders for which no watch was left.
+    unwatched: BTreeSet<PathBuf>,
+    /// Folders and files that could not be read, and why.
+    unreadable: BTreeMap<PathBuf, String>,
+    unreadable_files: BTreeMap<PathBuf, String>,
+    /// Videos that were missed at their path. The queue may name ones that are no longer suspect.
+    suspects: HashSet<VideoId>,
+    suspects_by_due: VecDeque<(Instant, VideoId)>,
+    /// Videos whose file has another content now.
+    replaced: BTreeMap<PathBuf, Replaced>,
+    new_videos: Vec<NewVideo>,
+    back_online: Vec<VideoId>,
+    mounts: Vec<PathBuf>,
+
+    /// Caches of one step.
+    folder_rules: HashMap<PathBuf, FolderRules>,
+    videos: Option<Vec<Arc<VideoRecord>>>,
+
+    next_rescan: Instant,
+    next_poll: Instant,
+    next_offline_poll: Instant,
+    /// Events were lost: when to look through everything.
+    overflow_rescan: Option<Instant>,
+    last_overflow_rescan: Option<Instant>,
+    jobs_added: bool,
+}
+
+impl Core {
+    fn run(mut self, roots: Vec<PathBuf>) {
+        self.set_roots(roots);
+        self.publish();
+        self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        loop {
+            self.step();
+            self.publish();
+            let now = Instant::now();
+            let pause = if self.walks.is_empty() { self.deadline().saturating_duration_since(now) } else { Duration::ZERO };
+            if !self.receive(pause) {
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next command or event, at most for `pause`, and takes over all events that wait. False: stop.
+    fn receive(&mut self, pause: Duration) -> bool {
+        let (commands, events) = (self.commands.clone(), self.events.receiver.clone());
+        let mut n_taken = 0;
+        let mut command = None;
+        crossbeam_channel::select! {
+            recv(events) -> event => if let Ok(event) = event {
+                self.debouncer.push(event, Instant::now());
+                n_taken += 1;
+            },
+            recv(commands) -> received => match received {
+                Ok(received) => command = Some(received),
+                Err(_) => return false,
+            },
+            default(pause) => {}
+        }
+        self.take_events(n_taken);
+        match command {
+            None => true,
+            Some(command) => self.obey(command),
+        }
+    }
+
+    /// Moves every waiting event to the debouncer; `n_taken` were received by the caller already.
+    fn take_events(&mut self, mut n_taken: u64) {
+        let now = Instant::now();
+        let n_waiting = self.events.receiver.len();
+        for change in self.events.receiver.try_iter().take(n_waiting) {
+            self.debouncer.push(change, now);
+            n_taken += 1;
+        }
+        if self.events.take_lost() {
+            self.debouncer.push(Change::Rescan, now);
+        }
+        self.publish();
+        self.events.taken_over(n_taken);
+    }
+
+    fn obey(&mut self, command: Command) -> bool {
+        match command {
+            Command::Stop => return false,
+            Command::Barrier(reply) => {
+                self.watches.flush();
+                self.take_events(0);
+                // The caller may have given up.
+                drop(reply.try_send(()));
+                return true;
+            }
+            Command::SetRoots(roots) => self.set_roots(roots),
+            Command::Rescan(Some(path)) => self.rescan(&path),
+            Command::Rescan(None) => self.rescan_all(false),
+        }
+        self.publish();
+        self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        true
+    }
+
+    /// Does what is due, for about [`STEP`].
+    fn step(&mut self) {
+        let started = Instant::now();
+        self.folder_rules.clear();
+        self.videos = None;
+        self.run_timers(started);
+        if let Some(batch) = self.debouncer.take(started) {
+            self.look_at_batch(batch, started);
+        }
+        while started.elapsed() < STEP
+            && let Some((folder, rewatch)) = self.walks.pop_first()
+        {
+            self.walk(&folder, rewatch);
+        }
+        while started.elapsed() < STEP * 2
+            && let Some((path, stamp)) = self.due_file()
+        {
+            self.decide(&path, stamp);
+        }
+        self.store_batches();
+        if self.walks.is_empty() {
+            self.clear(Instant::now());
+            self.store_batches();
+        }
+        if std::mem::take(&mut self.jobs_added) {
+            (self.on_event)(ReconcileEvent::JobsAdded);
+        }
+    }
+
+    fn due_file(&self) -> Option<(PathBuf, crate::store::FileStamp)> {
+        lock(&self.shared.settling).due(Instant::now())
+    }
+
+    fn run_timers(&mut self, now: Instant) {
+        if self.next_rescan <= now {
+            self.rescan_all(false);
+        }
+        if self.next_poll <= now {
+            self.next_poll = now + self.timing.poll_every;
+            let unwatched: Vec<PathBuf> = self.unwatched.iter().cloned().collect();
+            unwatched.into_iter().for_each(|folder| self.queue_walk(folder, false));
+            let remote: Vec<PathBuf> = self.roots.iter().filter(|root| root.remote).map(|root| root.path.clone()).collect();
+            remote.iter().for_each(|root| self.rescan(root));
+        }
+        if self.overflow_rescan.is_some_and(|due| due <= now) {
+            self.overflow_rescan = None;
+            self.last_overflow_rescan = Some(now);
+            self.rescan_all(true);
+        }
+        if self.next_offline_poll <= now {
+            self.next_offline_poll = now + self.timing.offline_poll;
+            self.look_for_offline_roots();
+        }
+        for root in &mut self.roots {
+            if let Some(doubt) = &mut root.doubt
+                && !doubt.walked
+                && doubt.walk_at <= now
+            {
+                doubt.walked = true;
+                self.walks.entry(root.path.clone()).or_default();
+            }
+        }
+    }
+
+    /// When the next thing is due, if nothing happens.
+    fn deadline(&self) -> Instant {
+        let has_offline = self.roots.iter().any(|root| root.state == RootState::Offline);
+        let has_polled = !self.unwatched.is_empty() || self.roots.iter().any(|root| root.remote);
+        let settling = lock(&self.shared.settling).deadline();
+        let doubts = self.roots.iter().filter_map(|root| root.doubt).filter(|doubt| !doubt.walked).map(|doubt| doubt.walk_at);
+        let dues = [
+            self.debouncer.deadline(),
+            self.overflow_rescan,
+            settling,
+            self.suspects_by_due.front().map(|(due, _)| *due),
+            self.replaced.values().map(|replaced| replaced.due).min(),
+            has_offline.then_some(self.next_offline_poll),
+            has_polled.then_some(self.next_poll),
+        ];
+        dues.into_iter().flatten().chain(doubts).fold(self.next_rescan, Instant::min)
+    }
+
+    /// Shows counts, states and warnings to the other threads.
+    fn publish(&mut self) {
+        let walks = self.walks.len() + usize::from(self.overflow_rescan.is_some());
+        let uncertain = self.debouncer.len() + lock(&self.shared.settling).len() + self.suspects.len() + self.replaced.len();
+        if self.shared.publish(walks, uncertain) {
+            (self.on_event)(ReconcileEvent::QueueChanged);
+        }
+        let statuses: Vec<RootStatus> = self.roots.iter().map(|root| self.status_of(root)).collect();
+        let warnings = self.warnings();
+        let changed = {
+            let (mut shown_roots, mut shown_warnings) = (lock(&self.shared.roots), lock(&self.shared.warnings));
+            let changed = *shown_roots != statuses || *shown_warnings != warnings;
+            if changed {
+                *shown_roots = statuses;
+                *shown_warnings = warnings;
+            }
+            changed
+        };
+        if changed {
+            (self.on_event)(ReconcileEvent::RootsChanged);
+        }
+    }
+
+    /// Writes what walks and files have gathered.
+    fn store_batches(&mut self) {
+        let back = std::mem::take(&mut self.back_online);
+        if !back.is_empty()
+            && let Err(error) = self.store.set_offline(&back, false)
+        {
+            tracing::error!(%error, "videos that are back cannot be marked so");
+        }
+        let new = std::mem::take(&mut self.new_videos);
+        if new.is_empty() {
+            return;
+        }
+        let paths: Vec<PathBuf> = new.iter().map(|video| video.path.clone()).collect();
+        match self.store.add_videos(new, now_ms()) {
+            Ok(_) => self.jobs_added = true,
+            Err(error) => {
+                tracing::error!(%error, n_videos = paths.len(), "new videos cannot be stored; they are tried again at the next rescan");
+            }
+        }
+    }
+
+    /// Queues a folder to be walked; `rewatch`: watches at and below it are void.
+    fn queue_walk(&mut self, folder: PathBuf, rewatch: bool) {
+        *self.walks.entry(folder).or_default() |= rewatch;
+    }
+
+    /// Puts a video under suspicion: it is looked for after the grace time, and removed if it is certainly gone.
+    fn suspect(&mut self, video: VideoId) {
+        if self.suspects.insert(video) {
+            self.suspects_by_due.push_back((Instant::now() + self.timing.grace, video));
+        }
+    }
+
+    /// All videos of the store, sorted by path; as they were when first asked for in this step.
+    fn videos(&mut self) -> &[Arc<VideoRecord>] {
+        let store = &self.store;
+        self.videos.get_or_insert_with(|| {
+            let mut videos = store.videos();
+            if !videos.is_sorted_by(|a, b| a.path <= b.path) {
+                videos.sort_by(|a, b| a.path.cmp(&b.path));
+            }
+            videos
+        })
+    }
+
+    /// The known videos at `path` or below it that belong to the same root as `path` does (or is).
+    fn videos_below(&mut self, path: &Path) -> Vec<Arc<VideoRecord>> {
+        let nested: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|root| root.starts_with(path) && root != path).collect();
+        let videos = self.videos();
+        let first = videos.partition_point(|video| video.path.as_path() < path);
+        videos[first..]
+            .iter()
+            .take_while(|video| video.path.starts_with(path))
+            .filter(|video| super::is_below(&video.path, path, &nested))
+            .cloned()
+            .collect()
+    }
+}
+
+fn now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+}

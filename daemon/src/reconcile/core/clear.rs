@@ -1,0 +1,250 @@
+//! Clearing: what is certain now — replaced contents are queued, and videos whose files are gone are removed.
+//!
+//! Runs only while no folder waits to be walked. Whatever happened before a video was missed has been looked at by then, because the
+//! grace time is longer than events are held back; and a file of the same size that still settles postpones the decision.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::shared::lock;
+use super::super::whereabouts::{Whereabouts, whereabouts};
+use super::super::{Reading, RootState};
+use super::{Core, Doubt, now_ms};
+use crate::domain::VideoId;
+use crate::store::{NewVideo, StoreError, VideoRecord, VideoState};
+
+/// Fewer missing videos than this are never "a great part".
+const GREAT_PART_AT_LEAST: usize = 20;
+
+/// What the look at a missed video at the end of its grace time says.
+enum Finding {
+    /// There is nothing left to decide.
+    Settled,
+    /// A file of the same size is still settling: it may be this one.
+    Postponed,
+    Unreachable,
+    /// Its file is there, and a rule leaves it out now.
+    Excluded,
+    Gone,
+}
+
+impl Core {
+    pub(super) fn clear(&mut self, now: Instant) {
+        if self.debouncer.oldest().is_some_and(|oldest| self.suspects_by_due.front().is_some_and(|(due, _)| oldest < *due && *due <= now)) {
+            // Something from before the end of the grace time was not looked at yet. It is due within a second.
+            return;
+        }
+        self.clear_replaced(now);
+        self.clear_suspects(now);
+    }
+
+    /// Files whose content changed. First those whose new content is a video that left its place (films swapped or rotated), in any
+    /// order; the others are queued.
+    fn clear_replaced(&mut self, now: Instant) {
+        let is_ready = |core: &Self, path: &PathBuf| {
+            let settling = lock(&core.shared.settling);
+            let had_size = core.store.video_at(path).map(|video| video.stamp.size_bytes);
+            !settling.contains(path) && !had_size.is_some_and(|size| settling.has_size(size))
+        };
+        let due: Vec<PathBuf> = self.replaced.iter().filter(|(_, replaced)| replaced.due <= now).map(|(path, _)| path.clone()).collect();
+        let mut ready = Vec::new();
+        for path in due {
+            if is_ready(self, &path) {
+                ready.push(path);
+            } else if let Some(replaced) = self.replaced.get_mut(&path) {
+                replaced.due = now + self.timing.grace;
+            }
+        }
+        loop {
+            let n_before = ready.len();
+            ready.retain(|path| !self.settle_replaced(path, false));
+            if ready.len() == n_before {
+                break;
+            }
+        }
+        for path in ready {
+            self.settle_replaced(&path, true);
+        }
+    }
+
+    /// True when the file at `path` is no longer in question. `finally`: nothing better is to be expected.
+    fn settle_replaced(&mut self, path: &PathBuf, finally: bool) -> bool {
+        let Some(index) = self.owner(path).filter(|index| self.roots[*index].state != RootState::Offline) else {
+            self.replaced.remove(path);
+            return true;
+        };
+        let Some(replaced) = self.replaced.get(path) else { return true };
+        let reading = replaced.reading;
+        let result = match self.store.video_at(path) {
+            // Its video has moved to another path meanwhile.
+            None => self.place_new(index, path, reading).map(|()| true),
+            Some(video) => self.replace(index, &video, reading, finally),
+        };
+        let is_settled = result.unwrap_or_else(|error| {
+            tracing::error!(path = %path.display(), %error, "a changed file cannot be noted in the store");
+            if let Some(replaced) = self.replaced.get_mut(path) {
+                replaced.due = Instant::now() + self.timing.grace;
+            }
+            false
+        });
+        if is_settled {
+            self.replaced.remove(path);
+        }
+        is_settled
+    }
+
+    fn replace(&mut self, index: usize, video: &Arc<VideoRecord>, reading: Reading, finally: bool) -> Result<bool, StoreError> {
+        let new = NewVideo {
+            path: video.path.clone(),
+            stamp: reading.stamp,
+            fingerprint: reading.fingerprint,
+            on_root_device: reading.device == self.roots[index].device,
+        };
+        let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
+        if let Some(moved) = twins.iter().find(|twin| twin.id != video.id && self.has_left(twin)) {
+            self.displace(video)?;
+            self.move_here(moved, new)?;
+            return Ok(true);
+        }
+        if !finally {
+            return Ok(false);
+        }
+        if let Some(twin) = twins.iter().find(|twin| twin.id != video.id && twin.state == VideoState::Indexed) {
+            self.displace(video)?;
+            let copy = self.store.clone_video(twin.id, new, now_ms())?;
+            self.jobs_added |= copy.state == VideoState::Pending;
+            return Ok(true);
+        }
+        tracing::info!(path = %video.path.display(), "the content changed");
+        self.store.requeue(video.id, Some((reading.stamp, reading.fingerprint)), now_ms())?;
+        if video.offline {
+            self.back_online.push(video.id);
+        }
+        self.jobs_added = true;
+        Ok(true)
+    }
+
+    /// Another video takes this one's path. It waits under a name that no file has, in case its content turns up elsewhere; after the
+    /// grace time (or at the next start) it is missing there like any other.
+    fn displace(&mut self, video: &VideoRecord) -> Result<(), StoreError> {
+        let limbo = video.path.with_file_name(format!(".scened-displaced-{}", video.id));
+        self.store.move_video(video.id, &limbo, video.stamp, video.on_root_device)?;
+        self.suspect(video.id);
+        Ok(())
+    }
+
+    fn clear_suspects(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        while let Some((when, id)) = self.suspects_by_due.front().copied()
+            && when <= now
+        {
+            self.suspects_by_due.pop_front();
+            if self.suspects.contains(&id) {
+                due.push(id);
+            }
+        }
+        if due.is_empty() {
+            return;
+        }
+        // Never trust an older look at the roots when something is about to be deleted.
+        for index in 0..self.roots.len() {
+            if self.roots[index].state != RootState::Offline {
+                self.check_root(index);
+            }
+        }
+        let (mut gone, mut remove, mut unreachable) = (HashMap::<usize, Vec<VideoId>>::new(), Vec::new(), Vec::new());
+        for id in due {
+            let Some(video) = self.store.video(id) else {
+                self.suspects.remove(&id);
+                continue;
+            };
+            let Some(index) = self.owner(&video.path) else {
+                self.suspects.remove(&id);
+                continue;
+            };
+            match self.examine(index, &video) {
+                Finding::Settled => {}
+                Finding::Postponed => {
+                    self.suspects_by_due.push_back((now + self.timing.grace, id));
+                    continue;
+                }
+                Finding::Unreachable => unreachable.push(id),
+                Finding::Excluded => remove.push(id),
+                Finding::Gone => gone.entry(index).or_default().push(id),
+            }
+            self.suspects.remove(&id);
+        }
+        for index in 0..self.roots.len() {
+            let gone = gone.remove(&index).unwrap_or_default();
+            if self.is_doubtful(index, gone.len(), now) {
+                let due = self.roots[index].doubt.map_or(now, |doubt| doubt.walk_at) + self.timing.grace;
+                for id in gone {
+                    self.suspects.insert(id);
+                    self.suspects_by_due.push_back((due, id));
+                }
+            } else {
+                remove.extend(gone);
+            }
+        }
+        self.set_offline(&unreachable);
+        if remove.is_empty() {
+            return;
+        }
+        tracing::info!(n_videos = remove.len(), "removing videos whose files are gone or left out");
+        self.videos = None;
+        if let Err(error) = self.store.remove_videos(&remove) {
+            tracing::error!(%error, "videos whose files are gone cannot be removed; they are missed again at the next rescan");
+        }
+    }
+
+    fn examine(&mut self, index: usize, video: &Arc<VideoRecord>) -> Finding {
+        let root = &self.roots[index];
+        if root.state == RootState::Offline || self.is_of_a_former_volume(index, video) {
+            return Finding::Settled;
+        }
+        match whereabouts(&video.path, &root.path, root.device, video.on_root_device, self.rules.follow_symlinks()) {
+            Whereabouts::Present(_) if self.is_excluded(index, video) => Finding::Excluded,
+            Whereabouts::Present(metadata) => {
+                self.suspects.remove(&video.id);
+                self.saw_file(index, &video.path, &metadata, false);
+                Finding::Settled
+            }
+            Whereabouts::Unreachable(reason) => {
+                tracing::warn!(path = %video.path.display(), reason, "cannot be reached; the video is kept, offline");
+                Finding::Unreachable
+            }
+            Whereabouts::Gone if lock(&self.shared.settling).has_size(video.stamp.size_bytes) => Finding::Postponed,
+            Whereabouts::Gone => Finding::Gone,
+        }
+    }
+
+    /// Whether so much is missing at once that the root is looked through once more, after a while, before anything is deleted.
+    fn is_doubtful(&mut self, index: usize, n_gone: usize, now: Instant) -> bool {
+        if n_gone == 0 {
+            return false;
+        }
+        let path = self.roots[index].path.clone();
+        self.videos = None;
+        let n_online = self.videos_below(&path).iter().filter(|video| !video.offline).count();
+        let is_great_part = n_gone >= GREAT_PART_AT_LEAST && n_gone * 2 > n_online;
+        let root = &mut self.roots[index];
+        match root.doubt {
+            Some(doubt) if doubt.walked => {
+                root.doubt = None;
+                false
+            }
+            Some(_) => true,
+            None if is_great_part => {
+                tracing::warn!(root = %path.display(), n_gone, n_online, "a great part is missing at once; looking again before anything is removed");
+                root.doubt = Some(Doubt {
+                    walk_at: now + self.timing.doubt,
+                    walked: false,
+                });
+                true
+            }
+            None => false,
+        }
+    }
+}

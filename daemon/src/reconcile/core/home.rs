@@ -1,0 +1,314 @@
+//! Roots: starting and ending to watch them, noticing that they vanished or came back.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::super::roots::{self, Home, Identity, InPlace, RootState, RootStatus, StoredRoot, Verdict};
+use super::super::rules::Rules;
+use super::super::shared::lock;
+use super::super::whereabouts::stat;
+use super::{Core, Root};
+use crate::domain::VideoId;
+use crate::watch::mounts::mount_points;
+
+/// Name of the setting with the identities of all roots ever watched.
+const SETTING: &str = "roots";
+/// Files and folders looked at in search of any video under a root with another identity.
+const MAX_LOOKED_AT: usize = 10_000;
+
+impl Core {
+    /// Watches these folders and no others.
+    pub(super) fn set_roots(&mut self, mut paths: Vec<PathBuf>) {
+        paths.sort();
+        paths.dedup();
+        let stored = self.stored_homes();
+        let before = std::mem::take(&mut self.roots);
+        let (kept, dropped): (Vec<Root>, Vec<Root>) = before.into_iter().partition(|root| paths.contains(&root.path));
+        self.roots = kept;
+        for root in dropped {
+            self.forget_work_below(&root.path);
+            // It may lie in another root, or another root in it: these lost their watches just now.
+            let concerned = |other: &&Root| other.path.starts_with(&root.path) || root.path.starts_with(&other.path);
+            let again: Vec<PathBuf> = self.roots.iter().filter(concerned).map(|other| other.path.clone()).collect();
+            again.into_iter().for_each(|path| self.queue_walk(path, true));
+            if self.owner(&root.path).is_some() {
+                self.queue_walk(root.path, true);
+            }
+        }
+        for path in paths {
+            if self.roots.iter().any(|root| root.path == path) {
+                continue;
+            }
+            let home = stored.iter().find(|(known, _)| *known == path).map(|(_, home)| home.clone()).unwrap_or_default();
+            self.queue_walk(path.clone(), true);
+            self.roots.push(Root {
+                path,
+                home,
+                state: RootState::Offline,
+                detail: Some("not looked at yet".to_owned()),
+                device: 0,
+                remote: false,
+                doubt: None,
+            });
+        }
+        self.roots.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
+    fn stored_homes(&self) -> Vec<(PathBuf, Home)> {
+        let stored = match self.store.setting(SETTING) {
+            Ok(Some(stored)) => stored,
+            Ok(None) => return Vec::new(),
+            Err(error) => {
+                tracing::error!(%error, "the identities of the watched folders cannot be read; they are learnt anew");
+                return Vec::new();
+            }
+        };
+        match serde_json::from_value::<Vec<StoredRoot>>(stored) {
+            Ok(stored) => stored.into_iter().map(StoredRoot::into_parts).collect(),
+            Err(error) => {
+                tracing::error!(%error, "the identities of the watched folders cannot be understood; they are learnt anew");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Stores the identities, also those of roots that are no longer watched: they may be added again.
+    fn store_homes(&self) {
+        let mut homes = self.stored_homes();
+        for root in &self.roots {
+            match homes.iter_mut().find(|(path, _)| *path == root.path) {
+                Some((_, home)) => home.clone_from(&root.home),
+                None => homes.push((root.path.clone(), root.home.clone())),
+            }
+        }
+        let stored: Vec<StoredRoot> = homes.into_iter().map(|(path, home)| StoredRoot::new(&path, home)).collect();
+        let result = serde_json::to_value(stored).map(|value| self.store.put_setting(SETTING, &value));
+        if !matches!(result, Ok(Ok(()))) {
+            tracing::error!(?result, "the identities of the watched folders cannot be stored");
+        }
+    }
+
+    /// The innermost root that has `path`: every file belongs to exactly one.
+    pub(super) fn owner(&self, path: &Path) -> Option<usize> {
+        (0..self.roots.len())
+            .filter(|index| path.starts_with(&self.roots[*index].path))
+            .max_by_key(|index| self.roots[*index].path.components().count())
+    }
+
+    /// Looks whether a root is there and is the one it was, and acts on it. True: it can be walked, and what is missing counts.
+    pub(super) fn check_root(&mut self, index: usize) -> bool {
+        let path = self.roots[index].path.clone();
+        // Reading its first entry tells a stale handle and a closed door.
+        let found = Identity::of(&path).and_then(|identity| {
+            std::fs::read_dir(&path)?.next().transpose()?;
+            Ok(identity)
+        });
+        let current = match found {
+            Ok(current) => current,
+            Err(error) => {
+                self.set_root_offline(index, error.to_string());
+                return false;
+            }
+        };
+        let home = self.roots[index].home.clone();
+        let verdict = home.judge(&current, || self.look_around(&path));
+        let changed = home.identity.as_ref() != Some(&current);
+        match verdict {
+            Verdict::Vacant => {
+                self.set_root_offline(index, "an empty folder is in its place; it may not be mounted".to_owned());
+                return false;
+            }
+            Verdict::Another => {
+                tracing::info!(root = %path.display(), "another volume is in place; videos of the former one are kept, offline");
+                self.roots[index].device = current.device();
+                let missing = self.missing_below(&path);
+                self.set_offline(&missing);
+                self.roots[index].home.settle_on(current.clone(), !missing.is_empty());
+            }
+            Verdict::Same | Verdict::Renumbered => self.roots[index].home.settle_on(current.clone(), false),
+        }
+        if changed {
+            self.store_homes();
+        }
+        let root = &mut self.roots[index];
+        root.device = current.device();
+        root.remote = roots::is_remote(&path);
+        root.detail = None;
+        if root.state == RootState::Offline {
+            root.state = RootState::Watched;
+            tracing::info!(root = %path.display(), "watching");
+            self.queue_walk(path, true);
+        }
+        true
+    }
+
+    fn look_around(&mut self, path: &Path) -> InPlace {
+        let known = self.videos_below(path);
+        let n_in_place = known
+            .iter()
+            .filter(|video| {
+                std::fs::symlink_metadata(&video.path).is_ok_and(|metadata| {
+                    let stamp = super::super::fingerprint::stamp_of(&metadata);
+                    stamp.size_bytes == video.stamp.size_bytes && stamp.mtime_ns == video.stamp.mtime_ns
+                })
+            })
+            .count();
+        InPlace {
+            n_known: known.len(),
+            n_in_place,
+            any_video: n_in_place > 0 || has_video(path, &self.rules),
+        }
+    }
+
+    fn missing_below(&mut self, path: &Path) -> Vec<VideoId> {
+        let known = self.videos_below(path);
+        known.iter().filter(|video| std::fs::symlink_metadata(&video.path).is_err()).map(|video| video.id).collect()
+    }
+
+    /// Nothing under this root can be said to be missing: its videos are marked offline, and all work on them is forgotten.
+    fn set_root_offline(&mut self, index: usize, reason: String) {
+        let path = self.roots[index].path.clone();
+        if self.roots[index].state == RootState::Offline && self.roots[index].detail.as_ref() == Some(&reason) {
+            return;
+        }
+        tracing::warn!(root = %path.display(), reason, "the watched folder is offline; its videos are kept");
+        self.forget_work_below(&path);
+        let root = &mut self.roots[index];
+        root.state = RootState::Offline;
+        root.detail = Some(reason);
+        root.doubt = None;
+        self.next_offline_poll = self.next_offline_poll.min(std::time::Instant::now() + self.timing.offline_poll);
+        self.videos = None;
+        let online: Vec<VideoId> = self.videos_below(&path).iter().filter(|video| !video.offline).map(|video| video.id).collect();
+        self.set_offline(&online);
+        // Roots inside it have their own fate, but lost their watches.
+        let inner: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|other| other.starts_with(&path) && *other != path).collect();
+        inner.into_iter().for_each(|path| self.queue_walk(path, true));
+    }
+
+    pub(super) fn set_offline(&mut self, videos: &[VideoId]) {
+        if videos.is_empty() {
+            return;
+        }
+        self.back_online.retain(|video| !videos.contains(video));
+        if let Err(error) = self.store.set_offline(videos, true) {
+            tracing::error!(%error, "videos that cannot be reached cannot be marked so");
+        }
+    }
+
+    fn forget_work_below(&mut self, path: &Path) {
+        self.watches.remove_below(path);
+        lock(&self.shared.settling).remove_below(path);
+        self.walks.retain(|folder, _| !folder.starts_with(path));
+        self.replaced.retain(|file, _| !file.starts_with(path));
+        self.unwatched.retain(|folder| !folder.starts_with(path));
+        self.unreadable.retain(|folder, _| !folder.starts_with(path));
+        self.unreadable_files.retain(|file, _| !file.starts_with(path));
+    }
+
+    pub(super) fn look_for_offline_roots(&mut self) {
+        for index in 0..self.roots.len() {
+            if self.roots[index].state == RootState::Offline {
+                self.check_root(index);
+            }
+        }
+    }
+
+    /// The table of mounts changed: every root may have vanished or come back, and so may what is mounted inside.
+    pub(super) fn look_at_mounts(&mut self) {
+        let now = mount_points();
+        let before = std::mem::replace(&mut self.mounts, now.clone());
+        for index in 0..self.roots.len() {
+            self.check_root(index);
+        }
+        let changed = now.iter().filter(|point| !before.contains(point)).chain(before.iter().filter(|point| !now.contains(point)));
+        for point in changed {
+            if self.owner(point).is_some() {
+                self.queue_walk(point.clone(), true);
+            }
+        }
+    }
+
+    pub(super) fn rescan_all(&mut self, rewatch: bool) {
+        self.next_rescan = std::time::Instant::now() + self.timing.rescan_every;
+        for root in &self.roots {
+            if rewatch {
+                self.watches.remove_below(&root.path);
+            }
+            *self.walks.entry(root.path.clone()).or_default() |= rewatch;
+        }
+    }
+
+    /// Looks through `path` and every root below it.
+    pub(super) fn rescan(&mut self, path: &Path) {
+        let inside: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|root| root.starts_with(path)).collect();
+        inside.into_iter().for_each(|root| self.queue_walk(root, false));
+        if self.owner(path).is_some() {
+            self.queue_walk(path.to_owned(), false);
+        }
+    }
+
+    pub(super) fn status_of(&self, root: &Root) -> RootStatus {
+        let n_unwatched = self.unwatched.iter().filter(|folder| folder.starts_with(&root.path)).count();
+        let (state, detail) = if root.state == RootState::Offline {
+            (RootState::Offline, root.detail.clone())
+        } else if n_unwatched > 0 {
+            (RootState::Polled, Some(format!("no watches left for {n_unwatched} of its folders")))
+        } else if root.remote {
+            (RootState::Polled, Some("a network or user-space file system, which does not report every change".to_owned()))
+        } else {
+            (RootState::Watched, None)
+        };
+        RootStatus { path: root.path.clone(), state, detail }
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if !self.unwatched.is_empty() {
+            let (n_watched, n_unwatched) = (self.watches.len(), self.unwatched.len());
+            warnings.push(format!(
+                "watching {n_watched} of {} folders: the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches); the others are looked through every {} minutes",
+                n_watched + n_unwatched,
+                self.timing.poll_every.as_secs() / 60
+            ));
+        }
+        let unreadable = self.unreadable.iter().map(|(folder, reason)| format!("cannot read {}: {reason}; its videos are kept", folder.display()));
+        warnings.extend(unreadable.take(MAX_WARNINGS));
+        if let Some((file, reason)) = self.unreadable_files.first_key_value() {
+            let n_others = self.unreadable_files.len() - 1;
+            let others = if n_others > 0 { format!(" (and {n_others} more files)") } else { String::new() };
+            warnings.push(format!("cannot read {}: {reason}{others}", file.display()));
+        }
+        warnings
+    }
+}
+
+/// Unreadable folders named one by one.
+const MAX_WARNINGS: usize = 10;
+
+/// Whether any file that looks like a video lies below `path`; gives up after [`MAX_LOOKED_AT`] entries and then says yes, so that
+/// a full folder is never taken for an empty mount point.
+fn has_video(path: &Path, rules: &Rules) -> bool {
+    let mut folders = vec![path.to_owned()];
+    let mut n_left = MAX_LOOKED_AT;
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            n_left -= 1;
+            if n_left == 0 {
+                return true;
+            }
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() && rules.is_video_name(&entry.file_name()) => return true,
+                _ => {}
+            }
+        }
+    }
+    false
+}
+
+/// Device of the file or folder, not following a link in the last component unless `follow`.
+pub(super) fn device_of(path: &Path, follow: bool) -> std::io::Result<u64> {
+    stat(path, follow).map(|metadata| metadata.dev())
+}

@@ -1,0 +1,342 @@
+//! Looking: at what events hinted at, and at whole folders.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime};
+
+use super::super::fingerprint::stamp_of;
+use super::super::rules::{FolderRules, NOMEDIA, SCENEDIGNORE};
+use super::super::shared::lock;
+use super::super::whereabouts::{says_missing, stat};
+use super::super::{Exclusion, RootState};
+use super::Core;
+use crate::domain::VideoId;
+use crate::store::{FileStamp, VideoRecord};
+use crate::watch::WatchOutcome;
+use crate::watch::debounce::{Batch, Hint};
+
+impl Core {
+    pub(super) fn look_at_batch(&mut self, batch: Batch, now: Instant) {
+        if batch.rescan {
+            // The first loss is answered at once, later ones at most once in a while, the last one always.
+            let earliest = self.last_overflow_rescan.map_or(now, |last| last + self.timing.overflow_gap);
+            self.overflow_rescan = Some(self.overflow_rescan.unwrap_or(earliest).min(earliest.max(now)));
+        }
+        if batch.mounts {
+            self.look_at_mounts();
+        }
+        for (path, hint) in batch.paths {
+            self.look_at(&path, hint);
+        }
+        if self.overflow_rescan.is_some_and(|due| due <= now) {
+            self.run_timers(now);
+        }
+    }
+
+    /// Looks at one path, whatever it is now.
+    fn look_at(&mut self, path: &Path, hint: Hint) {
+        let Some(index) = self.owner(path) else { return };
+        if self.roots[index].path == path {
+            // The folder itself was renamed, deleted, made or changed.
+            if self.check_root(index) {
+                self.queue_walk(path.to_owned(), hint.rewatch);
+            }
+            return;
+        }
+        if self.roots[index].state == RootState::Offline {
+            return;
+        }
+        if path.file_name().is_some_and(|name| name == NOMEDIA || name == SCENEDIGNORE)
+            && let Some(folder) = path.parent()
+        {
+            self.folder_rules.clear();
+            self.queue_walk(folder.to_owned(), false);
+            return;
+        }
+        match self.look_at_link(path) {
+            Ok(Some(metadata)) if metadata.is_dir() => self.queue_walk(path.to_owned(), hint.rewatch),
+            Ok(Some(metadata)) if metadata.is_file() => {
+                if hint.rewatch {
+                    self.missed_below(path);
+                }
+                if self.excludes_file(index, path).is_none() {
+                    self.saw_file(index, path, &metadata, hint.written);
+                } else if let Some(video) = self.store.video_at(path) {
+                    self.suspect(video.id);
+                }
+            }
+            Ok(_) => self.missed(path),
+            Err(error) if says_missing(&error) => {
+                if hint.rewatch {
+                    self.watches.remove_below(path);
+                }
+                self.missed(path);
+            }
+            Err(error) => self.cannot_read(path, &error),
+        }
+    }
+
+    /// Why the file at `path` is left out. Its folder's rules are read once a step.
+    pub(super) fn excludes_file(&mut self, index: usize, path: &Path) -> Option<Exclusion> {
+        let root = self.roots[index].path.clone();
+        let parent = path.parent()?;
+        if let Err(exclusion) = self.rules_of(&root, parent) {
+            return Some(exclusion);
+        }
+        let folder_rules = self.rules_of(&root, parent).ok()?;
+        self.rules.excludes_file(&root, path, &folder_rules)
+    }
+
+    /// The rules that hold inside `folder`, or why it is left out as a whole.
+    fn rules_of(&mut self, root: &Path, folder: &Path) -> Result<FolderRules, Exclusion> {
+        if let Some(known) = self.folder_rules.get(folder) {
+            return known.no_media().map_or_else(|| Ok(known.clone()), Err);
+        }
+        let inherited = if folder == root {
+            FolderRules::default()
+        } else {
+            let parent = folder.parent().unwrap_or(root);
+            let inherited = self.rules_of(root, parent)?;
+            if let Some(exclusion) = self.rules.excludes_folder(root, folder, &inherited) {
+                return Err(exclusion);
+            }
+            if !self.rules.follow_symlinks() && folder.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+                return Err(Exclusion::Symlink(folder.to_owned()));
+            }
+            inherited
+        };
+        let rules = inherited.enter(folder);
+        self.folder_rules.insert(folder.to_owned(), rules.clone());
+        rules.no_media().map_or(Ok(rules), Err)
+    }
+
+    /// Everything known at or below `path` was not found there.
+    pub(super) fn missed(&mut self, path: &Path) {
+        self.missed_below(path);
+        self.unreadable.retain(|folder, _| !folder.starts_with(path));
+        self.unreadable_files.remove(path);
+        self.unwatched.retain(|folder| !folder.starts_with(path));
+        let mut settling = lock(&self.shared.settling);
+        if !settling.remove(path) {
+            settling.remove_below(path);
+        }
+        self.replaced.retain(|file, _| !file.starts_with(path));
+        drop(settling);
+        if let Some(video) = self.store.video_at(path) {
+            self.suspect(video.id);
+        }
+    }
+
+    /// Puts what is known *below* `path` (which is no folder any more) under suspicion.
+    fn missed_below(&mut self, path: &Path) {
+        let below: Vec<VideoId> = self.videos_below(path).iter().filter(|video| video.path != path).map(|video| video.id).collect();
+        below.into_iter().for_each(|video| self.suspect(video));
+    }
+
+    /// A folder cannot be read: what is known below it is kept, offline.
+    fn cannot_read(&mut self, folder: &Path, error: &io::Error) {
+        if self.unreadable.insert(folder.to_owned(), error.to_string()).is_none() {
+            tracing::warn!(folder = %folder.display(), %error, "cannot be read; its videos are kept, offline");
+        }
+        let online: Vec<VideoId> = self.videos_below(folder).iter().filter(|video| !video.offline).map(|video| video.id).collect();
+        self.set_offline(&online);
+    }
+
+    /// Walks one folder: watches it, looks at its files, queues its sub-folders, and misses what is known and not there.
+    pub(super) fn walk(&mut self, folder: &Path, rewatch: bool) {
+        let Some(index) = self.owner(folder) else { return };
+        let root = self.roots[index].path.clone();
+        if folder == root {
+            let was_offline = self.roots[index].state == RootState::Offline;
+            // Coming back from offline queues this folder again, with new watches.
+            if !self.check_root(index) || was_offline {
+                return;
+            }
+        } else if self.roots[index].state == RootState::Offline {
+            return;
+        }
+        if rewatch {
+            self.watches.remove_below(folder);
+        }
+        let found = if folder == root { stat(folder, true).map(Some) } else { self.look_at_link(folder) };
+        match found {
+            Ok(Some(metadata)) if metadata.is_dir() => {}
+            Ok(Some(metadata)) if metadata.is_file() => return self.look_at(folder, Hint::default()),
+            Ok(_) => return self.missed(folder),
+            Err(error) if says_missing(&error) => return self.missed(folder),
+            Err(error) => return self.cannot_read(folder, &error),
+        }
+        let folder_rules = match self.rules_of(&root, folder) {
+            Ok(rules) => rules,
+            Err(exclusion) => {
+                // The file `.nomedia` may be deleted one day; that event comes from the folder's own watch.
+                if matches!(&exclusion, Exclusion::NoMedia(file) if file.parent() == Some(folder)) {
+                    self.watch(folder);
+                }
+                return self.missed_below(folder);
+            }
+        };
+        // First the watch, then the look: what comes in between is seen twice and not never.
+        self.watch(folder);
+        let found = match self.list(index, folder, &folder_rules, rewatch) {
+            Ok(found) => found,
+            Err(error) if says_missing(&error) => return self.missed(folder),
+            Err(error) => return self.cannot_read(folder, &error),
+        };
+        self.unreadable.remove(folder);
+        self.miss_all_but(folder, &found);
+    }
+
+    fn watch(&mut self, folder: &Path) {
+        match self.watches.add(folder) {
+            WatchOutcome::Watched => {
+                self.unwatched.remove(folder);
+            }
+            WatchOutcome::LimitReached => {
+                self.unwatched.insert(folder.to_owned());
+            }
+            // The listing that follows says why.
+            WatchOutcome::Failed(error) => tracing::debug!(folder = %folder.display(), %error, "cannot be watched"),
+        }
+    }
+
+    /// Reads one folder. Returns the names that count: sub-folders to be walked, and files that belong in the index.
+    fn list(&mut self, index: usize, folder: &Path, folder_rules: &FolderRules, rewatch: bool) -> io::Result<HashSet<OsString>> {
+        let root = self.roots[index].path.clone();
+        let mut found = HashSet::new();
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            let (name, path) = (entry.file_name(), entry.path());
+            let kind = match entry.file_type() {
+                Ok(kind) => kind,
+                Err(error) if says_missing(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            let metadata = if kind.is_symlink() {
+                match self.follow_link(&path) {
+                    Some(metadata) => Some(metadata),
+                    None => continue,
+                }
+            } else {
+                None
+            };
+            let is_folder = metadata.as_ref().map_or(kind.is_dir(), Metadata::is_dir);
+            if is_folder {
+                if self.roots.iter().any(|other| other.path == path) {
+                    found.insert(name);
+                } else if self.rules.excludes_folder(&root, &path, folder_rules).is_none() {
+                    found.insert(name);
+                    self.queue_walk(path, rewatch);
+                }
+                continue;
+            }
+            if !self.rules.is_video_name(&name) || self.rules.excludes_file(&root, &path, folder_rules).is_some() {
+                continue;
+            }
+            let metadata = match metadata.map_or_else(|| entry.metadata(), Ok) {
+                Ok(metadata) => metadata,
+                Err(error) if says_missing(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            if metadata.is_file() {
+                found.insert(name);
+                self.saw_file(index, &path, &metadata, false);
+            }
+        }
+        Ok(found)
+    }
+
+    /// A stat that goes through a link where links count; `None` = a link that does not.
+    pub(super) fn look_at_link(&self, path: &Path) -> io::Result<Option<Metadata>> {
+        let metadata = stat(path, false)?;
+        Ok(if metadata.is_symlink() { self.follow_link(path) } else { Some(metadata) })
+    }
+
+    /// What a link leads to, if links count and it leads out of all roots (what is inside is found there), and not back to itself.
+    fn follow_link(&self, link: &Path) -> Option<Metadata> {
+        if !self.rules.follow_symlinks() {
+            return None;
+        }
+        let target = std::fs::canonicalize(link).ok()?;
+        let is_inside = self.roots.iter().any(|root| target.starts_with(std::fs::canonicalize(&root.path).unwrap_or_else(|_| root.path.clone())));
+        let is_loop = link.ancestors().skip(1).any(|ancestor| std::fs::canonicalize(ancestor).is_ok_and(|ancestor| ancestor.starts_with(&target)));
+        if is_inside || is_loop { None } else { std::fs::metadata(&target).ok() }
+    }
+
+    /// Puts under suspicion what is known in `folder` or below and not among the names found there.
+    fn miss_all_but(&mut self, folder: &Path, found: &HashSet<OsString>) {
+        let mut missed = Vec::new();
+        let roots: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|root| root.starts_with(folder)).collect();
+        let videos = self.videos();
+        let mut at = videos.partition_point(|video| video.path.as_path() < folder);
+        while let Some(video) = videos.get(at)
+            && let Ok(below) = video.path.strip_prefix(folder)
+        {
+            let Some(name) = below.components().next() else {
+                // A video at the folder's own path: there is a folder now.
+                missed.push(video.id);
+                at += 1;
+                continue;
+            };
+            let child = folder.join(name);
+            let is_missed = !found.contains(name.as_os_str()) && !roots.contains(&child);
+            // Everything below this child at once: sub-folders that were found are walked on their own.
+            let n_below = videos[at..].partition_point(|video| video.path.starts_with(&child));
+            if is_missed {
+                missed.extend(videos[at..at + n_below].iter().map(|video| video.id));
+            }
+            at += n_below.max(1);
+        }
+        missed.into_iter().for_each(|video| self.suspect(video));
+    }
+
+    /// A regular file that counts is at `path`. `written`: an event said that it was written to just now.
+    pub(super) fn saw_file(&mut self, index: usize, path: &Path, metadata: &Metadata, written: bool) {
+        let stamp = stamp_of(metadata);
+        let on_root_device = metadata.dev() == self.roots[index].device;
+        let known = self.store.video_at(path);
+        if let Some(video) = &known {
+            self.suspects.remove(&video.id);
+            if self.is_unchanged(index, video, stamp) {
+                lock(&self.shared.settling).remove(path);
+                self.replaced.remove(path);
+                self.is_in_place(video, stamp, on_root_device);
+                return;
+            }
+        }
+        if self.replaced.get(path).is_some_and(|replaced| replaced.reading.stamp == stamp) {
+            return;
+        }
+        let at_rest = !written && is_older_than(metadata, self.timing.settle);
+        lock(&self.shared.settling).saw(path, stamp, at_rest, Instant::now());
+    }
+
+    /// Inodes of network and user-space file systems may be numbered anew at every mount.
+    pub(super) fn is_unchanged(&self, index: usize, video: &VideoRecord, stamp: FileStamp) -> bool {
+        let known = video.stamp;
+        let same_inode = known.inode == stamp.inode || self.roots[index].remote;
+        known.size_bytes == stamp.size_bytes && known.mtime_ns == stamp.mtime_ns && same_inode
+    }
+
+    /// The video is at its path with the content it had.
+    pub(super) fn is_in_place(&mut self, video: &VideoRecord, stamp: FileStamp, on_root_device: bool) {
+        if video.offline {
+            self.back_online.push(video.id);
+        }
+        if (video.stamp != stamp || video.on_root_device != on_root_device)
+            && let Err(error) = self.store.touch_video(video.id, stamp, on_root_device)
+        {
+            tracing::error!(path = %video.path.display(), %error, "a video's new stamp cannot be stored");
+        }
+    }
+}
+
+fn is_older_than(metadata: &Metadata, age: std::time::Duration) -> bool {
+    metadata
+        .modified()
+        .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|elapsed| elapsed >= age))
+}

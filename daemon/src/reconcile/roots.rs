@@ -1,0 +1,253 @@
+//! The watched folders as things that may vanish and come back: identity, state, and the judgement whether this is still the same one.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// What is at a root's path: which file system, and which folder of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+    /// Name of the volume that outlives a reboot (UUID, or the file system's own id), where there is one.
+    volume: Option<String>,
+}
+
+impl Identity {
+    /// Reads the identity of the folder at `path`.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok(Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            volume: volume_uuid(metadata.dev()).or_else(|| file_system_id(path)),
+        })
+    }
+
+    pub fn device(&self) -> u64 {
+        self.device
+    }
+
+    /// Device numbers are handed out anew at every start and plugging in, and the topmost inode of most file systems is the same
+    /// number: so the volume decides where both have one, and only without it the device.
+    fn is_same_folder(&self, other: &Self) -> bool {
+        let same_volume = match (&self.volume, &other.volume) {
+            (Some(a), Some(b)) => a == b,
+            _ => self.device == other.device,
+        };
+        self.inode == other.inode && same_volume
+    }
+}
+
+/// The name in `/dev/disk/by-uuid` of the block device with this number.
+fn volume_uuid(device: u64) -> Option<String> {
+    let links = std::fs::read_dir("/dev/disk/by-uuid").ok()?;
+    links
+        .flatten()
+        .find(|link| std::fs::metadata(link.path()).is_ok_and(|target| target.rdev() == device))
+        .and_then(|link| link.file_name().into_string().ok())
+}
+
+fn file_system_id(path: &Path) -> Option<String> {
+    let id = rustix::fs::statvfs(path).ok()?.f_fsid;
+    (id != 0).then(|| format!("fsid-{id:x}"))
+}
+
+/// Whether the file system at `path` lies behind a network or in another program, so that not every change raises an event.
+pub fn is_remote(path: &Path) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        // NFS, SMB, CIFS, SMB2, FUSE, 9P, Ceph, AFS, Coda (statfs(2)).
+        const REMOTE: [u32; 9] = [
+            0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f, 0x7375_7245,
+        ];
+        rustix::fs::statfs(path).is_ok_and(|fs| REMOTE.contains(&(fs.f_type as u32)))
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+/// What is remembered about one root, in the store's setting `roots`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Home {
+    pub identity: Option<Identity>,
+    /// Other volumes that were here and whose videos are still kept, offline.
+    #[serde(default)]
+    pub former: Vec<Identity>,
+}
+
+/// How many of a root's known videos are where they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InPlace {
+    pub n_known: usize,
+    pub n_in_place: usize,
+    /// Some video, known or not, lies below.
+    pub any_video: bool,
+}
+
+/// What the folder found at a root's path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The one it always was: what is missing was deleted.
+    Same,
+    /// The one it always was, under a new identity (another device number, a restored backup).
+    Renumbered,
+    /// Another volume: what is missing belongs to the former one and is kept, offline.
+    Another,
+    /// An empty folder where something else was: not mounted. Nothing is touched.
+    Vacant,
+}
+
+impl Home {
+    /// Judges the folder that is there now. `look` counts the known videos; it is only called when the identity differs.
+    pub fn judge(&self, current: &Identity, look: impl FnOnce() -> InPlace) -> Verdict {
+        if self.identity.as_ref().is_some_and(|home| home.is_same_folder(current)) {
+            return Verdict::Same;
+        }
+        let in_place = look();
+        if in_place.n_known == 0 {
+            return if self.identity.is_none() { Verdict::Same } else { Verdict::Another };
+        }
+        if in_place.n_in_place * 2 >= in_place.n_known {
+            Verdict::Renumbered
+        } else if in_place.any_video {
+            Verdict::Another
+        } else {
+            Verdict::Vacant
+        }
+    }
+
+    /// Makes `current` the home. `keep_former`: the videos of the one before are kept, so its identity is remembered.
+    pub fn settle_on(&mut self, current: Identity, keep_former: bool) {
+        self.former.retain(|former| !former.is_same_folder(&current));
+        let before = self.identity.replace(current);
+        if keep_former && let Some(before) = before {
+            self.former.push(before);
+        }
+    }
+
+    /// Videos of another volume are kept offline under this path, so an offline video that is missing is not a deleted one.
+    pub fn keeps_former(&self) -> bool {
+        !self.former.is_empty()
+    }
+}
+
+/// One entry of the setting `roots`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoredRoot {
+    path: StoredPath,
+    #[serde(flatten)]
+    home: Home,
+}
+
+/// Paths that are not UTF-8 are kept as numbers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredPath {
+    Text(String),
+    Bytes(Vec<u8>),
+}
+
+impl StoredRoot {
+    pub fn new(path: &Path, home: Home) -> Self {
+        use std::os::unix::ffi::OsStrExt;
+        let path = path
+            .to_str()
+            .map_or_else(|| StoredPath::Bytes(path.as_os_str().as_bytes().to_vec()), |text| StoredPath::Text(text.to_owned()));
+        Self { path, home }
+    }
+
+    pub fn into_parts(self) -> (PathBuf, Home) {
+        use std::os::unix::ffi::OsStringExt;
+        let path = match self.path {
+            StoredPath::Text(text) => PathBuf::from(text),
+            StoredPath::Bytes(bytes) => PathBuf::from(std::ffi::OsString::from_vec(bytes)),
+        };
+        (path, self.home)
+    }
+}
+
+/// State of a root, for `folders` and `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootState {
+    /// Changes are noticed at once.
+    Watched,
+    /// Some changes raise no event here, so it is looked through regularly as well.
+    Polled,
+    Offline,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootStatus {
+    pub path: PathBuf,
+    pub state: RootState,
+    /// Why it is polled or offline.
+    pub detail: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(device: u64, inode: u64, volume: Option<&str>) -> Identity {
+        Identity { device, inode, volume: volume.map(str::to_owned) }
+    }
+
+    fn judged(home: &Home, current: &Identity, n_known: usize, n_in_place: usize, any_video: bool) -> Verdict {
+        home.judge(current, || InPlace { n_known, n_in_place, any_video })
+    }
+
+    #[test]
+    fn the_volume_decides_before_the_device() {
+        let stick = identity(17, 1, Some("AAAA"));
+        assert!(stick.is_same_folder(&identity(33, 1, Some("AAAA"))), "plugged in elsewhere");
+        assert!(!stick.is_same_folder(&identity(17, 1, Some("BBBB"))), "another stick in the same socket");
+        assert!(!stick.is_same_folder(&identity(17, 2, Some("AAAA"))), "another folder of it");
+        assert!(stick.is_same_folder(&identity(17, 1, None)));
+        assert!(!stick.is_same_folder(&identity(18, 1, None)));
+    }
+
+    #[test]
+    fn judgements() {
+        let home = Home { identity: Some(identity(1, 2, None)), former: vec![] };
+        let other = identity(9, 2, None);
+        assert_eq!(judged(&home, &identity(1, 2, None), 10, 0, false), Verdict::Same, "deletions are real");
+        assert_eq!(judged(&home, &other, 10, 0, false), Verdict::Vacant);
+        assert_eq!(judged(&home, &other, 10, 10, true), Verdict::Renumbered);
+        assert_eq!(judged(&home, &other, 10, 2, true), Verdict::Another);
+        assert_eq!(judged(&home, &other, 10, 0, true), Verdict::Another);
+        assert_eq!(judged(&home, &other, 0, 0, false), Verdict::Another, "nothing to lose");
+        assert_eq!(judged(&Home::default(), &other, 0, 0, false), Verdict::Same, "first time");
+        assert_eq!(judged(&Home::default(), &other, 10, 0, false), Verdict::Vacant, "identity forgotten");
+    }
+
+    #[test]
+    fn a_former_volume_that_returns_is_home_again() {
+        let (a, b) = (identity(1, 2, None), identity(9, 2, None));
+        let mut home = Home { identity: Some(a.clone()), former: vec![] };
+        home.settle_on(b.clone(), true);
+        assert_eq!(home, Home { identity: Some(b.clone()), former: vec![a.clone()] });
+        home.settle_on(a.clone(), true);
+        assert_eq!(home, Home { identity: Some(a), former: vec![b] });
+        assert!(home.keeps_former());
+    }
+
+    #[test]
+    fn roots_survive_the_setting() {
+        use std::os::unix::ffi::OsStrExt;
+        for path in [Path::new("/v/films"), Path::new(std::ffi::OsStr::from_bytes(b"/v/\xff\n"))] {
+            let home = Home { identity: Some(Identity::of(Path::new("/")).unwrap()), former: vec![identity(1, 2, Some("x"))] };
+            let json = serde_json::to_value(StoredRoot::new(path, home.clone())).unwrap();
+            let stored: StoredRoot = serde_json::from_value(json).unwrap();
+            assert_eq!(stored.into_parts(), (path.to_owned(), home));
+        }
+    }
+}

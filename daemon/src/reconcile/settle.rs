@@ -1,0 +1,181 @@
+//! Files that may still grow: two equal looks `settle` apart, with a growing pause for those that never rest. Pure.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::store::FileStamp;
+
+/// A growing file is looked at ever more rarely, up to this many times `settle` (5 s → 60 s).
+const MAX_BACK_OFF: u32 = 12;
+
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    stamp: FileStamp,
+    due: Instant,
+    pause: Duration,
+}
+
+/// The files waited for, each with the stamp it had when last looked at.
+#[derive(Debug)]
+pub struct Settling {
+    settle: Duration,
+    files: HashMap<PathBuf, Waiting>,
+    by_due: BTreeSet<(Instant, PathBuf)>,
+    by_size: HashMap<u64, usize>,
+}
+
+impl Settling {
+    pub fn new(settle: Duration) -> Self {
+        Self {
+            settle,
+            files: HashMap::new(),
+            by_due: BTreeSet::new(),
+            by_size: HashMap::new(),
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    pub fn contains(&self, path: &Path) -> bool {
+        self.files.contains_key(path)
+    }
+
+    /// Whether some file waited for has exactly this size, and so could be a copy of a video that has gone.
+    pub fn has_size(&self, size_bytes: u64) -> bool {
+        self.by_size.contains_key(&size_bytes)
+    }
+
+    /// A file was seen that differs from what the store knows. `at_rest`: it has not changed for longer than `settle` already.
+    pub fn saw(&mut self, path: &Path, stamp: FileStamp, at_rest: bool, now: Instant) {
+        let waiting = match self.files.get(path) {
+            Some(known) if known.stamp == stamp => return,
+            // Seen changing: it must rest from now on, whatever its times say.
+            Some(_) => Waiting {
+                stamp,
+                due: now + self.settle,
+                pause: self.settle,
+            },
+            None => Waiting {
+                stamp,
+                due: if at_rest { now } else { now + self.settle },
+                pause: self.settle,
+            },
+        };
+        self.insert(path, waiting);
+    }
+
+    /// At its due time the file was found changed again.
+    pub fn still_changing(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
+        let pause = self.files.get(path).map_or(self.settle, |known| known.pause);
+        let pause = (pause * 2).min(self.settle * MAX_BACK_OFF);
+        self.insert(path, Waiting { stamp, due: now + pause, pause });
+    }
+
+    fn insert(&mut self, path: &Path, waiting: Waiting) {
+        self.remove(path);
+        self.by_due.insert((waiting.due, path.to_owned()));
+        *self.by_size.entry(waiting.stamp.size_bytes).or_default() += 1;
+        self.files.insert(path.to_owned(), waiting);
+    }
+
+    pub fn remove(&mut self, path: &Path) -> bool {
+        let Some(known) = self.files.remove(path) else { return false };
+        self.by_due.remove(&(known.due, path.to_owned()));
+        if let Some(n) = self.by_size.get_mut(&known.stamp.size_bytes) {
+            *n -= 1;
+            if *n == 0 {
+                self.by_size.remove(&known.stamp.size_bytes);
+            }
+        }
+        true
+    }
+
+    /// Forgets `folder` itself and every file below it, as when a root is no longer watched.
+    pub fn remove_below(&mut self, folder: &Path) {
+        let below: BTreeSet<PathBuf> = self.files.keys().filter(|path| path.starts_with(folder)).cloned().collect();
+        for path in below {
+            self.remove(&path);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Instant> {
+        self.by_due.first().map(|(due, _)| *due)
+    }
+
+    /// The longest-due file with the stamp it must still have; it stays waited for until removed.
+    pub fn due(&self, now: Instant) -> Option<(PathBuf, FileStamp)> {
+        let (due, path) = self.by_due.first()?;
+        (*due <= now).then(|| (path.clone(), self.files[path].stamp))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETTLE: Duration = Duration::from_secs(5);
+
+    fn stamp(size_bytes: u64) -> FileStamp {
+        FileStamp { size_bytes, mtime_ns: 0, inode: 1 }
+    }
+
+    #[test]
+    fn a_fresh_file_waits_and_an_old_one_does_not() {
+        let (mut settling, now) = (Settling::new(SETTLE), Instant::now());
+        settling.saw(Path::new("/fresh"), stamp(1), false, now);
+        settling.saw(Path::new("/old"), stamp(2), true, now);
+        assert_eq!(settling.due(now), Some(("/old".into(), stamp(2))));
+        assert!(settling.remove(Path::new("/old")));
+        assert_eq!(settling.due(now), None);
+        assert_eq!(settling.due(now + SETTLE), Some(("/fresh".into(), stamp(1))));
+    }
+
+    #[test]
+    fn touch_during_settle_delays_the_file() {
+        let (mut settling, now) = (Settling::new(SETTLE), Instant::now());
+        settling.saw(Path::new("/a"), stamp(1), false, now);
+        settling.saw(Path::new("/a"), stamp(2), true, now + SETTLE / 2);
+        assert_eq!(settling.due(now + SETTLE), None);
+        assert_eq!(settling.due(now + SETTLE * 3 / 2), Some(("/a".into(), stamp(2))));
+    }
+
+    #[test]
+    fn an_event_without_a_change_does_not_delay() {
+        let (mut settling, now) = (Settling::new(SETTLE), Instant::now());
+        settling.saw(Path::new("/a"), stamp(1), false, now);
+        settling.saw(Path::new("/a"), stamp(1), false, now + SETTLE / 2);
+        assert_eq!(settling.deadline(), Some(now + SETTLE));
+    }
+
+    #[test]
+    fn a_growing_file_is_looked_at_ever_more_rarely_up_to_a_minute() {
+        let (mut settling, mut now) = (Settling::new(SETTLE), Instant::now());
+        settling.saw(Path::new("/a"), stamp(0), false, now);
+        let mut pauses = vec![];
+        for size in 1..7 {
+            let due = settling.deadline().unwrap();
+            pauses.push((due - now).as_secs());
+            now = due;
+            settling.still_changing(Path::new("/a"), stamp(size), now);
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
+    }
+
+    #[test]
+    fn sizes_are_counted() {
+        let (mut settling, now) = (Settling::new(SETTLE), Instant::now());
+        settling.saw(Path::new("/v/a"), stamp(7), false, now);
+        settling.saw(Path::new("/v/b"), stamp(7), false, now);
+        settling.saw(Path::new("/w/c"), stamp(8), false, now);
+        settling.remove(Path::new("/v/a"));
+        assert!(settling.has_size(7));
+        settling.remove_below(Path::new("/v"));
+        assert!(!settling.has_size(7));
+        assert_eq!(settling.len(), 1);
+        settling.remove(Path::new("/w/c"));
+        assert_eq!(settling.deadline(), None);
+    }
+}

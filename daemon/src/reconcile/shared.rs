@@ -1,0 +1,93 @@
+//! What the reconciler's thread shows to others: counts without a gap, states of the roots, warnings, explanations.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::rules::{self, Rules};
+use super::settle::Settling;
+use super::whereabouts::{says_missing, stat};
+use super::{Exclusion, Explanation, ReconcileQueue, RootState, RootStatus};
+
+pub(super) struct Shared {
+    pub(super) rules: Arc<Rules>,
+    pub(super) settling: Mutex<Settling>,
+    pub(super) roots: Mutex<Vec<RootStatus>>,
+    pub(super) warnings: Mutex<Vec<String>>,
+    /// Commands sent whose work is not yet counted in `counts`.
+    pub(super) requested: AtomicU64,
+    /// Events received that are not yet counted in `counts`.
+    in_flight: Arc<AtomicU64>,
+    /// As of the end of the last step; never lowered before its results are in the store. Both counts in one word (walks in the
+    /// upper half), because work moves from one to the other and must not be missed in between.
+    counts: AtomicU64,
+}
+
+/// A lock whose data stay usable when a thread panicked while holding it: they are counts and lists for display.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(rules: Arc<Rules>, settle: Duration, in_flight: Arc<AtomicU64>) -> Self {
+        Self {
+            rules,
+            settling: Mutex::new(Settling::new(settle)),
+            roots: Mutex::default(),
+            warnings: Mutex::default(),
+            requested: AtomicU64::new(0),
+            in_flight,
+            counts: AtomicU64::new(0),
+        }
+    }
+
+    /// Shows new counts; true if they differ from those before.
+    pub(super) fn publish(&self, walks: usize, uncertain: usize) -> bool {
+        let half = |n: usize| n.min(u32::MAX as usize) as u64;
+        let counts = half(walks) << 32 | half(uncertain);
+        self.counts.swap(counts, Ordering::SeqCst) != counts
+    }
+
+    pub(super) fn queue(&self) -> ReconcileQueue {
+        // Read in the order in which work moves on: it is counted at its next station before it leaves this one.
+        let in_flight = self.in_flight.load(Ordering::SeqCst);
+        let requested = self.requested.load(Ordering::SeqCst);
+        let counts = self.counts.load(Ordering::SeqCst);
+        ReconcileQueue {
+            walks: requested + (counts >> 32),
+            settling: in_flight + (counts & u64::from(u32::MAX)),
+        }
+    }
+
+    pub(super) fn explain(&self, path: &Path) -> Explanation {
+        let root = {
+            let roots = lock(&self.roots);
+            let owner = roots.iter().filter(|root| path.starts_with(&root.path));
+            owner.max_by_key(|root| root.path.as_os_str().len()).cloned()
+        };
+        let Some(root) = root else { return Explanation::Unwatched };
+        if root.state == RootState::Offline {
+            return Explanation::Offline(root.detail.unwrap_or_default());
+        }
+        let follow = self.rules.follow_symlinks();
+        let metadata = match stat(path, follow) {
+            Ok(metadata) => metadata,
+            Err(error) if says_missing(&error) => return Explanation::Missing,
+            Err(error) => return Explanation::Unreachable(error.to_string()),
+        };
+        if metadata.is_symlink() {
+            return Explanation::Excluded(Exclusion::Symlink(path.to_owned()));
+        }
+        if let Some(exclusion) = rules::exclusion(&self.rules, &root.path, path, metadata.is_dir()) {
+            return Explanation::Excluded(exclusion);
+        }
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Explanation::Excluded(Exclusion::NotAFile);
+        }
+        if lock(&self.settling).contains(path) {
+            return Explanation::Settling;
+        }
+        Explanation::Fine
+    }
+}

@@ -1,0 +1,105 @@
+//! Is a missing file deleted, or can its folder not be reached? Only the first may ever lead to a deletion.
+
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What a look at a known video's path found.
+#[derive(Debug)]
+pub enum Whereabouts {
+    /// A regular file is there.
+    Present(Metadata),
+    /// It was deleted, moved or replaced by something else: its folder was looked at and is the right one.
+    Gone,
+    /// Nothing can be said; the reason is for the user.
+    Unreachable(String),
+}
+
+/// Errors that say "there is no such file", as opposed to "this cannot be known now".
+pub fn says_missing(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG];
+    error.raw_os_error().map_or(error.kind() == io::ErrorKind::NotFound, |code| missing.contains(&Errno::from_raw_os_error(code)))
+}
+
+/// A stat that follows the last component's link only if `follow`.
+pub fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
+    if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) }
+}
+
+/// Looks for the file of a video that lay below `root` (whose device is `root_device`).
+///
+/// `on_root_device`: it lay on the root's own file system, not on one mounted below. When it is missing, the nearest folder above
+/// it that is there must be on the same side, or else a mount vanished or now covers it.
+pub fn whereabouts(path: &Path, root: &Path, root_device: u64, on_root_device: bool, follow: bool) -> Whereabouts {
+    match stat(path, follow) {
+        Ok(metadata) if metadata.is_file() => return Whereabouts::Present(metadata),
+        Ok(_) => {}
+        Err(error) if says_missing(&error) => {}
+        Err(error) => return Whereabouts::Unreachable(error.to_string()),
+    }
+    for ancestor in path.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(root)) {
+        let metadata = match std::fs::metadata(ancestor) {
+            Ok(metadata) => metadata,
+            Err(error) if says_missing(&error) => continue,
+            Err(error) => return Whereabouts::Unreachable(format!("{}: {error}", ancestor.display())),
+        };
+        return match (metadata.dev() == root_device, on_root_device) {
+            (true, true) | (false, false) => Whereabouts::Gone,
+            (true, false) => Whereabouts::Unreachable(format!("nothing is mounted at or below {}", ancestor.display())),
+            (false, true) => Whereabouts::Unreachable(format!("{} is covered by another file system", ancestor.display())),
+        };
+    }
+    Whereabouts::Unreachable(format!("{} is not there", root.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_folder_decides_between_gone_and_unreachable() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("a/b")).unwrap();
+        std::fs::write(root.join("a/b/x.mp4"), "x").unwrap();
+        let device = std::fs::metadata(root).unwrap().dev();
+        let look = |path: &str, device, on_root_device| whereabouts(&root.join(path), root, device, on_root_device, false);
+        assert!(matches!(look("a/b/x.mp4", device, true), Whereabouts::Present(_)));
+        assert!(matches!(look("a/b/y.mp4", device, true), Whereabouts::Gone));
+        assert!(matches!(look("a/c/d/y.mp4", device, true), Whereabouts::Gone));
+        assert!(matches!(look("a/b", device, true), Whereabouts::Gone), "a folder took its name");
+        assert!(matches!(look("a/b/x.mp4/y.mp4", device, true), Whereabouts::Gone), "a file took its folder's name");
+        // The video lay on a mount below; now the nearest folder is on the root's own file system.
+        assert!(matches!(look("a/b/y.mp4", device, false), Whereabouts::Unreachable(_)));
+        // The root is on another device than the folder found: something is mounted over it.
+        assert!(matches!(look("a/b/y.mp4", device + 1, true), Whereabouts::Unreachable(_)));
+        assert!(matches!(look("a/b/y.mp4", device + 1, false), Whereabouts::Gone));
+        let missing = root.join("no-such-root");
+        assert!(matches!(whereabouts(&missing.join("x.mp4"), &missing, device, true, false), Whereabouts::Unreachable(_)));
+    }
+
+    #[test]
+    fn errors_of_a_sick_disk_or_a_closed_door_never_mean_missing() {
+        for errno in [libc_errno::EIO, libc_errno::ESTALE, libc_errno::EACCES, libc_errno::ENOTCONN, libc_errno::ETIMEDOUT] {
+            assert!(!says_missing(&io::Error::from_raw_os_error(errno)), "errno {errno}");
+        }
+        for errno in [libc_errno::ENOENT, libc_errno::ENOTDIR, libc_errno::ELOOP] {
+            assert!(says_missing(&io::Error::from_raw_os_error(errno)), "errno {errno}");
+        }
+    }
+
+    /// Numbers of Linux and of rustix, so that the test needs no other crate.
+    mod libc_errno {
+        use rustix::io::Errno;
+        pub(super) const EIO: i32 = Errno::IO.raw_os_error();
+        pub(super) const ESTALE: i32 = Errno::STALE.raw_os_error();
+        pub(super) const EACCES: i32 = Errno::ACCESS.raw_os_error();
+        pub(super) const ENOTCONN: i32 = Errno::NOTCONN.raw_os_error();
+        pub(super) const ETIMEDOUT: i32 = Errno::TIMEDOUT.raw_os_error();
+        pub(super) const ENOENT: i32 = Errno::NOENT.raw_os_error();
+        pub(super) const ENOTDIR: i32 = Errno::NOTDIR.raw_os_error();
+        pub(super) const ELOOP: i32 = Errno::LOOP.raw_os_error();
+    }
+}

@@ -1,0 +1,304 @@
+//! One model: its two towers, each loaded when first needed, on the first provider that really runs it.
+
+use std::path::Path;
+
+use ort::environment::Environment;
+use ort::session::Session;
+use scened::embed::ProviderReport;
+use scened::embed::protocol::{FramesRequest, LoadRequest};
+
+use super::Refusal;
+use super::graph::{self, TextGraph, VisionGraph};
+use super::pixels::Normaliser;
+use super::providers::{Provider, plan};
+use super::session::{self, Numbers, Output};
+use super::tokens::TextTokenizer;
+
+/// Vectors of one request, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// **Shape**: `[n, dimensions]`, rows of unit length, or of zeros where degenerate.
+    pub(super) vectors: Vec<f32>,
+    pub(super) n: usize,
+    pub(super) dimensions: usize,
+    pub(super) degenerate: Vec<u32>,
+    pub(super) provider: ProviderReport,
+}
+
+pub(super) struct Model {
+    environment: Environment,
+    request: LoadRequest,
+    /// Providers still worth trying, best first.
+    providers: Vec<Provider>,
+    report: ProviderReport,
+    vision: Option<Vision>,
+    text: Option<Text>,
+}
+
+struct Vision {
+    session: Session,
+    graph: VisionGraph,
+    normaliser: Normaliser,
+    /// Reused by every batch.
+    tensor: Vec<f32>,
+}
+
+struct Text {
+    session: Session,
+    graph: TextGraph,
+    tokenizer: TextTokenizer,
+}
+
+impl Model {
+    pub(super) fn new(environment: Environment, request: LoadRequest) -> Self {
+        let (providers, report) = plan(&request.providers);
+        Self {
+            environment,
+            request,
+            providers,
+            report,
+            vision: None,
+            text: None,
+        }
+    }
+
+    /// **Shape**: `rgb` is `[n_frames, height_px, width_px, 3]` u8.
+    pub(super) fn frames(&mut self, request: &FramesRequest, rgb: &[u8]) -> Result<Answer, Refusal> {
+        let image = self.request.model.image;
+        if (request.width_px, request.height_px) != (image.width_px, image.height_px) {
+            return Err(Refusal::new(format!(
+                "frames of {}×{} px for {image:?}",
+                request.width_px, request.height_px
+            )));
+        }
+        let mut vision = match self.vision.take() {
+            Some(vision) => vision,
+            None => self.load_vision()?,
+        };
+        let output = vision.run(rgb, request.n_frames as usize, image.width_px as usize, image.height_px as usize);
+        self.vision = Some(vision);
+        let output = output.map_err(|error| self.failed(&self.request.model.files.vision, &error))?;
+        self.answer(output, request.n_frames as usize)
+    }
+
+    pub(super) fn texts(&mut self, texts: &[&str]) -> Result<Answer, Refusal> {
+        let mut text = match self.text.take() {
+            Some(text) => text,
+            None => self.load_text()?,
+        };
+        let output = text.run(texts);
+        self.text = Some(text);
+        let output = output?.map_err(|error| self.failed(&self.request.model.files.text, &error))?;
+        self.answer(output, texts.len())
+    }
+
+    fn failed(&self, file: &Path, error: &ort::Error) -> Refusal {
+        Refusal::new(format!("{} failed on {}: {}", file.display(), self.report.active, error.message()))
+    }
+
+    fn load_vision(&mut self) -> Result<Vision, Refusal> {
+        let file = self.request.model.files.vision.clone();
+        let image = self.request.model.image;
+        let (width, height) = (image.width_px as usize, image.height_px as usize);
+        let normaliser = Normaliser::new(&self.request.model.pixels);
+        let blank = vec![0_u8; width * height * 3];
+        let (session, graph) = self.open_tower(
+            &file,
+            |session| graph::vision(&graph::inputs(session), &graph::outputs(session), image.width_px, image.height_px),
+            |session, graph| {
+                let mut tensor = Vec::new();
+                run_vision(session, graph, &normaliser, &mut tensor, &blank, 1, width, height)
+            },
+        )?;
+        Ok(Vision {
+            session,
+            graph,
+            normaliser,
+            tensor: Vec::new(),
+        })
+    }
+
+    fn load_text(&mut self) -> Result<Text, Refusal> {
+        let files = self.request.model.files.clone();
+        let tokenizer = TextTokenizer::load(&files.tokenizer, &self.request.model.text)?;
+        let (session, graph) = self.open_tower(
+            &files.text,
+            |session| {
+                let (inputs, outputs) = (graph::inputs(session), graph::outputs(session));
+                graph::text(&inputs, &outputs, tokenizer.context_length(), tokenizer.always_full())
+            },
+            |session, graph| {
+                let ids = vec![0; tokenizer.context_length()];
+                run_text(session, graph, 1, tokenizer.context_length(), &ids, &ids)
+            },
+        )?;
+        Ok(Text { session, graph, tokenizer })
+    }
+
+    /// Opens `file` on the first provider that loads it and, where that is not the CPU, runs it once on nothing: a GPU
+    /// provider may register and load and still be unable to run. What failed is remembered in the report.
+    fn open_tower<G>(
+        &mut self,
+        file: &Path,
+        discover: impl Fn(&Session) -> Result<G, String>,
+        probe: impl Fn(&mut Session, &G) -> ort::Result<Output>,
+    ) -> Result<(Session, G), Refusal> {
+        loop {
+            let provider = self.providers.first().copied().unwrap_or(Provider::Cpu);
+            let opened = session::open(&self.environment, file, provider, self.request.threads);
+            let error = match opened {
+                Ok(mut session) => {
+                    let graph = discover(&session).map_err(|why| {
+                        Refusal::new(format!("the model file {} is not understood: {why}", file.display()))
+                            .hint("scened needs the two-file export of a CLIP-family model")
+                    })?;
+                    let probed = if provider == Provider::Cpu {
+                        Ok(())
+                    } else {
+                        probe(&mut session, &graph).map(drop)
+                    };
+                    match probed {
+                        Ok(()) => {
+                            provider.name().clone_into(&mut self.report.active);
+                            return Ok((session, graph));
+                        }
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            if provider == Provider::Cpu {
+                return Err(session::unloadable(file, &error));
+            }
+            tracing::warn!(
+                provider = provider.name(),
+                error = error.message(),
+                "execution provider failed; the next one is tried"
+            );
+            self.report.failed.push((provider.name().to_owned(), error.message().to_owned()));
+            self.providers.retain(|other| *other != provider);
+        }
+    }
+
+    /// Scales the rows to unit length and checks their number of components.
+    fn answer(&self, output: Output, n: usize) -> Result<Answer, Refusal> {
+        let Output { mut values, dimensions } = output;
+        if let Some(expected) = self.request.model.dimensions.filter(|expected| *expected != dimensions) {
+            let path = self.request.model.path.display();
+            return Err(Refusal::new(format!(
+                "the model in {path} gives {dimensions} components, but its config.json says {expected}"
+            ))
+            .hint("the folder mixes files of different models; download the model again"));
+        }
+        let mut degenerate = Vec::new();
+        for (row, vector) in values.chunks_exact_mut(dimensions).enumerate() {
+            let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
+            if norm.is_finite() && norm > 1e-12 {
+                vector.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
+            } else {
+                vector.fill(0.0);
+                degenerate.push(row as u32);
+            }
+        }
+        Ok(Answer {
+            vectors: values,
+            n,
+            dimensions,
+            degenerate,
+            provider: self.report.clone(),
+        })
+    }
+}
+
+impl Vision {
+    fn run(&mut self, rgb: &[u8], n: usize, width: usize, height: usize) -> ort::Result<Output> {
+        let Self {
+            session,
+            graph,
+            normaliser,
+            tensor,
+        } = self;
+        run_vision(session, graph, normaliser, tensor, rgb, n, width, height)
+    }
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the probe has no Vision yet, and both must run the same code"
+)]
+fn run_vision(
+    session: &mut Session,
+    graph: &VisionGraph,
+    normaliser: &Normaliser,
+    tensor: &mut Vec<f32>,
+    rgb: &[u8],
+    n: usize,
+    width: usize,
+    height: usize,
+) -> ort::Result<Output> {
+    let frame_bytes = width * height * 3;
+    in_batches(n, graph.batch, |at, n, batch| {
+        tensor.clear();
+        for frame in rgb[at * frame_bytes..(at + n) * frame_bytes].chunks_exact(frame_bytes) {
+            normaliser.append(frame, tensor);
+        }
+        tensor.resize(batch * frame_bytes, 0.0);
+        session::run(
+            session,
+            batch,
+            &[(&graph.pixels, &[batch, 3, height, width], Numbers::Floats(tensor))],
+            &graph.output,
+        )
+    })
+}
+
+impl Text {
+    fn run(&mut self, texts: &[&str]) -> Result<ort::Result<Output>, Refusal> {
+        let tokens = self.tokenizer.tokenize(texts, self.graph.may_be_short)?;
+        Ok(run_text(
+            &mut self.session,
+            &self.graph,
+            texts.len(),
+            tokens.length,
+            &tokens.ids,
+            &tokens.mask,
+        ))
+    }
+}
+
+fn run_text(session: &mut Session, graph: &TextGraph, n: usize, length: usize, ids: &[u32], mask: &[u32]) -> ort::Result<Output> {
+    in_batches(n, graph.batch, |at, n, batch| {
+        // Rows that only fill a fixed batch repeat the first one: token 0 alone may be no text at all.
+        let rows = |numbers: &[u32]| -> Vec<u32> {
+            let mut rows = numbers[at * length..(at + n) * length].to_vec();
+            for _ in n..batch {
+                rows.extend_from_slice(&numbers[at * length..(at + 1) * length]);
+            }
+            rows
+        };
+        let (ids, mask) = (rows(ids), rows(mask));
+        let shape = [batch, length];
+        let mut inputs = vec![(&graph.ids, &shape[..], Numbers::Integers(&ids))];
+        if let Some(slot) = &graph.mask {
+            inputs.push((slot, &shape[..], Numbers::Integers(&mask)));
+        }
+        session::run(session, batch, &inputs, &graph.output)
+    })
+}
+
+/// Calls `run(first, n, rows)` for `n` things at once, or in pieces where the file fixes the batch; the rows beyond `n` that
+/// fill the last piece are dropped from the output.
+fn in_batches(n: usize, fixed: Option<usize>, mut run: impl FnMut(usize, usize, usize) -> ort::Result<Output>) -> ort::Result<Output> {
+    let size = fixed.unwrap_or(n).max(1);
+    let mut all: Option<Output> = None;
+    for at in (0..n).step_by(size) {
+        let in_this = size.min(n - at);
+        let mut output = run(at, in_this, size)?;
+        output.values.truncate(in_this * output.dimensions);
+        match &mut all {
+            None => all = Some(output),
+            Some(all) => all.values.append(&mut output.values),
+        }
+    }
+    all.ok_or_else(|| ort::Error::new("nothing to embed"))
+}

@@ -1,0 +1,48 @@
+//! Pixels to the vision tower's tensor.
+
+use scened::embed::model::PixelSpec;
+
+/// One lookup table a channel: a byte has 256 values, and the tables are computed once, in f64.
+pub(super) struct Normaliser {
+    tables: [[f32; 256]; 3],
+}
+
+impl Normaliser {
+    pub(super) fn new(spec: &PixelSpec) -> Self {
+        let mut tables = [[0.0; 256]; 3];
+        for (channel, table) in tables.iter_mut().enumerate() {
+            let (rescale, mean, std) = (f64::from(spec.rescale), f64::from(spec.mean[channel]), f64::from(spec.std[channel]));
+            for (value, entry) in table.iter_mut().enumerate() {
+                *entry = ((value as f64 * rescale - mean) / std) as f32;
+            }
+        }
+        Self { tables }
+    }
+
+    /// Appends one picture.
+    ///
+    /// **Shape**: `rgb` is `[height, width, 3]` u8; `[3, height, width]` is appended to `tensor`.
+    pub(super) fn append(&self, rgb: &[u8], tensor: &mut Vec<f32>) {
+        for (channel, table) in self.tables.iter().enumerate() {
+            tensor.extend(rgb.chunks_exact(3).map(|pixel| table[usize::from(pixel[channel])]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_separated_scaled_and_normalised() {
+        let spec = PixelSpec {
+            rescale: 1.0 / 255.0,
+            mean: [0.0, 0.5, 1.0],
+            std: [1.0, 0.5, 2.0],
+        };
+        let mut tensor = Vec::new();
+        Normaliser::new(&spec).append(&[255, 0, 255, 0, 255, 0], &mut tensor);
+        let expected = [1.0, 0.0, -1.0, 1.0, 0.0, -0.5];
+        assert!(tensor.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{tensor:?}");
+    }
+}

@@ -1,0 +1,42 @@
+//! Opens ONNX Runtime's shared library.
+
+use std::path::Path;
+
+use ort::environment::Environment;
+use scened::embed::runtime::HOW_TO_GET_IT;
+
+use super::Refusal;
+
+/// Loads the library at `path`; once per process.
+///
+/// **Errors**: a file that is missing, no library, not ONNX Runtime, or too old for the API this worker was built for.
+pub(super) fn load(path: &Path) -> Result<Environment, Refusal> {
+    let refused = |why: String| Refusal::new(format!("cannot use ONNX Runtime at {}: {why}", path.display())).hint(HOW_TO_GET_IT);
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => {}
+        Ok(_) => return Err(refused("it is not a file".to_owned())),
+        Err(error) => return Err(refused(error.to_string())),
+    }
+    let builder = ort::init_from(path).map_err(|error| refused(why(&error)))?;
+    builder
+        .with_name("scened")
+        .with_telemetry(false)
+        .build()
+        .map_err(|error| refused(error.message().to_owned()))
+}
+
+fn why(error: &ort::LoadDynamicError) -> String {
+    match error {
+        ort::LoadDynamicError::Dlopen { error, .. } => format!("it cannot be loaded ({error})"),
+        ort::LoadDynamicError::MissingApi { .. } => "it is a library, but not ONNX Runtime".to_owned(),
+        ort::LoadDynamicError::InvalidVersionString => "it does not tell its version".to_owned(),
+        ort::LoadDynamicError::BadVersion { version_str, .. } => {
+            format!("it is version {version_str}, and 1.{} or newer is needed", ort::MINOR_VERSION)
+        }
+    }
+}
+
+/// What the loaded library says of itself.
+pub(super) fn version() -> String {
+    ort::info().to_owned()
+}

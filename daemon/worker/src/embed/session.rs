@@ -1,0 +1,110 @@
+//! One ONNX session: how it is built, on which provider, and how numbers go in and come out.
+
+use std::borrow::Cow;
+use std::num::NonZero;
+use std::path::Path;
+
+use half::f16;
+use ort::environment::Environment;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{Session, SessionInputValue};
+use ort::value::{Tensor, TensorElementType, TensorRef};
+
+use super::Refusal;
+use super::graph::Slot;
+use super::providers::Provider;
+
+/// Numbers for one input. **Shape**: as the caller says.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Numbers<'a> {
+    Floats(&'a [f32]),
+    Integers(&'a [u32]),
+}
+
+/// Vectors of one run. **Shape**: `[n, dimensions]`.
+#[derive(Debug, PartialEq)]
+pub(super) struct Output {
+    pub(super) values: Vec<f32>,
+    pub(super) dimensions: usize,
+}
+
+/// Loads `file` for `provider`.
+pub(super) fn open(environment: &Environment, file: &Path, provider: Provider, threads: usize) -> ort::Result<Session> {
+    let threads = if threads > 0 {
+        threads
+    } else {
+        std::thread::available_parallelism().map_or(1, NonZero::get)
+    };
+    let builder = Session::builder(environment)?;
+    configure(builder, provider, threads)
+        .map_err(|error| ort::Error::new(error.message()))?
+        .commit_from_file(file)
+}
+
+fn configure(builder: SessionBuilder, provider: Provider, threads: usize) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
+    builder
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        // Spinning costs whole cores for a second after each run (FACTS: three cores for 1.4 s a query).
+        .with_intra_op_spinning(false)?
+        // Batches and texts vary in length, so that a pattern of one run does not fit the next.
+        .with_memory_pattern(false)?
+        .with_execution_providers([provider.dispatch()])
+}
+
+/// What a user is told when `file` cannot be loaded on the CPU, where every sound model loads.
+pub(super) fn unloadable(file: &Path, error: &ort::Error) -> Refusal {
+    Refusal::new(format!("the model file {} cannot be loaded: {}", file.display(), error.message()))
+        .hint("the file is damaged, incomplete, or needs a newer ONNX Runtime; download the model again")
+}
+
+/// Runs the session once on `n` things.
+pub(super) fn run(session: &mut Session, n: usize, inputs: &[(&Slot, &[usize], Numbers<'_>)], output: &Slot) -> ort::Result<Output> {
+    let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
+    for (slot, shape, numbers) in inputs {
+        values.push((Cow::Borrowed(slot.name.as_str()), value(slot.element, shape, *numbers)?));
+    }
+    let outputs = session.run(values)?;
+    let found = outputs
+        .get(&output.name)
+        .ok_or_else(|| ort::Error::new(format!("the output {} is missing", output.name)))?;
+    let (shape, values) = match output.element {
+        TensorElementType::Float16 => {
+            let (shape, values) = found.try_extract_tensor::<f16>()?;
+            (shape, values.iter().map(|v| v.to_f32()).collect())
+        }
+        _ => {
+            let (shape, values) = found.try_extract_tensor::<f32>()?;
+            (shape, values.to_vec())
+        }
+    };
+    match shape[..] {
+        [rows, dimensions] if rows == n as i64 && dimensions > 0 => Ok(Output {
+            values,
+            dimensions: dimensions as usize,
+        }),
+        _ => Err(ort::Error::new(format!(
+            "{} has the shape {:?} for {n} inputs",
+            output.name,
+            &shape[..]
+        ))),
+    }
+}
+
+fn value<'v>(element: TensorElementType, shape: &[usize], numbers: Numbers<'v>) -> ort::Result<SessionInputValue<'v>> {
+    let shape = shape.to_vec();
+    Ok(match (numbers, element) {
+        (Numbers::Floats(values), TensorElementType::Float32) => TensorRef::from_array_view((shape, values))?.into(),
+        (Numbers::Floats(values), TensorElementType::Float16) => {
+            Tensor::from_array((shape, values.iter().map(|v| f16::from_f32(*v)).collect::<Vec<_>>()))?.into()
+        }
+        (Numbers::Integers(values), TensorElementType::Int32) => {
+            Tensor::from_array((shape, values.iter().map(|v| *v as i32).collect::<Vec<_>>()))?.into()
+        }
+        (Numbers::Integers(values), TensorElementType::Int64) => {
+            Tensor::from_array((shape, values.iter().map(|v| i64::from(*v)).collect::<Vec<_>>()))?.into()
+        }
+        (_, other) => return Err(ort::Error::new(format!("an input of type {other} is not supported"))),
+    })
+}
