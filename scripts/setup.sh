@@ -102,7 +102,9 @@ install_packages() {
     exit 1
   fi
   say "installing ${apt[*]}"
-  { as_root apt-get update -qq && as_root apt-get install -y -qq --no-install-recommends "${apt[@]}"; } >&2 || {
+  mkdir -p .setup
+  { as_root apt-get update -qq && as_root apt-get install -y -qq --no-install-recommends "${apt[@]}"; } >.setup/apt.log 2>&1 || {
+    tail -n 20 .setup/apt.log >&2
     list_packages >&2
     exit 1
   }
