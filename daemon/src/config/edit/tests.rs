@@ -89,7 +89,10 @@ fn the_model_is_set_in_place() {
     assert_eq!(text, "# mine\nmodel = \"/models/clip b32\"  # for now\nhidden = true\n");
     // What could not be read back is not written.
     let message = set_model(&file, "models/mine").unwrap_err().to_string();
-    assert!(message.contains("`model` is \"models/mine\", which is a relative path"), "{message}");
+    assert!(
+        message.contains("`model` is \"models/mine\", which is a relative path"),
+        "{message}"
+    );
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
     let new = folder.path().join("new.toml");
     set_model(&new, "clip-vit-b32").unwrap();
