@@ -118,6 +118,13 @@ impl Ann {
         Ok((Self { inner: Arc::new(inner) }, opened))
     }
 
+    /// Deletes the snapshot of `model`, which no [`Ann`] has open.
+    ///
+    /// **Errors**: [`AnnError::File`] when the folder cannot be made or read.
+    pub fn delete(dir: &Path, model: &ModelId) -> Result<(), AnnError> {
+        snapshot::Files::new(dir, model, 0)?.delete_all()
+    }
+
     pub fn dimensions(&self) -> usize {
         self.inner.dimensions
     }

@@ -114,10 +114,16 @@ impl Engine {
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let (break_off, broken) = mpsc::channel(1);
         let worker = crate::worker::version();
-        let source = seams.source.clone().unwrap_or_else(|| Arc::new(MediaProcess::default()));
+        let source = seams.source.clone().unwrap_or_else(|| {
+            // A worker that is missing is told by every job until it is there: no reason not to start.
+            let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
+            Arc::new(process)
+        });
         let models = Arc::new(Models::new(
             ModelsConfig {
-                dirs: std::iter::once(places.data_dir.join("models")).chain(places.model_dirs.iter().cloned()).collect(),
+                dirs: std::iter::once(places.data_dir.join("models"))
+                    .chain(places.model_dirs.iter().cloned())
+                    .collect(),
                 ann_dir: places.data_dir.join("index"),
                 config_file: config.file.clone(),
                 make_embedder: seams.make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir)),
@@ -149,11 +155,17 @@ impl Engine {
         let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
         let indexer = Indexer::start(
             indexer_config(config, software.clone()),
-            Parts { store: store.clone(), source: Arc::clone(&source), serving: Arc::clone(&serving), activity: activity.clone(), hook },
+            Parts {
+                store: store.clone(),
+                source: Arc::clone(&source),
+                serving: Arc::clone(&serving),
+                activity: activity.clone(),
+                hook,
+            },
             paused,
         )?;
         store.on_change(Box::new(indexer.change_hook()));
-        store.on_change(Box::new(event_hook(&store, &events)));
+        store.on_change(Box::new(event_hook(&events)));
         retry_after_update(&store, &software)?;
         let for_reconciler = activity.clone();
         let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move |_| for_reconciler.bump()))
@@ -161,7 +173,12 @@ impl Engine {
         let reconciler = Arc::new(reconciler);
         // Nothing else sets it: a film that changed before this line is found by the first walk.
         let _set = touched.set(Arc::downgrade(&reconciler));
-        let folders = Arc::new(Folders::new(config.file.clone(), config.folders.clone(), store.clone(), Arc::clone(&reconciler)));
+        let folders = Arc::new(Folders::new(
+            config.file.clone(),
+            config.folders.clone(),
+            store.clone(),
+            Arc::clone(&reconciler),
+        ));
         let searcher = Arc::new(Searcher::new(store.clone(), Arc::clone(&serving), source));
         let facts = Facts {
             data_dir: places.data_dir.clone(),
@@ -170,7 +187,19 @@ impl Engine {
             onnxruntime: find_onnxruntime(config.onnxruntime.as_deref(), &places.data_dir).map_err(|error| error.to_string()),
             start_warnings,
         };
-        Ok(Self { store, serving, models, indexer, reconciler, folders, searcher, activity, events, broken, facts })
+        Ok(Self {
+            store,
+            serving,
+            models,
+            indexer,
+            reconciler,
+            folders,
+            searcher,
+            activity,
+            events,
+            broken,
+            facts,
+        })
     }
 
     fn context(&self, pool: Pool, started: Instant) -> Context {
@@ -191,7 +220,12 @@ impl Engine {
         }
     }
 
-    async fn serve(&mut self, listener: interprocess::local_socket::tokio::Listener, context: &Arc<Context>, mut stop: watch::Receiver<bool>) -> Result<(), Fatal> {
+    async fn serve(
+        &mut self,
+        listener: interprocess::local_socket::tokio::Listener,
+        context: &Arc<Context>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), Fatal> {
         let (hang_up, hung_up) = watch::channel(false);
         let serving = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), hung_up));
         let outcome = tokio::select! {
@@ -217,7 +251,9 @@ impl Engine {
 
 /// Tells the service manager that the async thread is alive; sleeps for ever where nobody asks.
 async fn watchdog() {
-    let Some(interval) = crate::systemd::watchdog_interval() else { return std::future::pending().await };
+    let Some(interval) = crate::systemd::watchdog_interval() else {
+        return std::future::pending().await;
+    };
     loop {
         crate::systemd::watchdog();
         tokio::time::sleep(interval).await;
@@ -233,7 +269,9 @@ async fn finish_model_change(context: &Arc<Context>) {
         }
         let for_pool = Arc::clone(context);
         // A full pool means that questions go first; the next activity comes soon.
-        let _queued = context.pool.submit(move || for_pool.models.promote_if_complete(for_pool.indexer.n_jobs()));
+        let _queued = context
+            .pool
+            .submit(move || for_pool.models.promote_if_complete(for_pool.indexer.n_jobs()));
     }
 }
 
@@ -242,23 +280,28 @@ fn announce(events: &broadcast::Sender<Event>, event: Event) {
     let _n_told = events.send(event);
 }
 
-fn event_hook(store: &Store, events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Change) + Send + Sync + 'static {
+fn event_hook(events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Change) + Send + Sync + 'static {
     let events = events.clone();
-    let store = store.downgrade();
     move |change| match &change.kind {
         ChangeKind::Removed { path } => announce(&events, Event::Removed { path: path.clone() }),
-        ChangeKind::Moved { from } => {
-            if let Some(record) = store.upgrade().and_then(|store| store.video(change.video)) {
-                announce(&events, Event::Moved { path: record.path.clone(), from: from.clone() });
-            }
-        }
+        ChangeKind::Moved { from, to } => announce(
+            &events,
+            Event::Moved {
+                path: to.clone(),
+                from: from.clone(),
+            },
+        ),
         _ => {}
     }
 }
 
 fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
     let (providers, threads) = (config.providers.clone(), config.threads as usize);
-    let (idle, onnxruntime, data_dir) = (Duration::from_secs(config.model_idle_seconds), config.onnxruntime.clone(), data_dir.to_owned());
+    let (idle, onnxruntime, data_dir) = (
+        Duration::from_secs(config.model_idle_seconds),
+        config.onnxruntime.clone(),
+        data_dir.to_owned(),
+    );
     Arc::new(move |folder: &ModelFolder| {
         let embedder = EmbedProcess::new(EmbedConfig {
             model: folder.clone(),
@@ -290,10 +333,11 @@ fn indexer_config(config: &Config, software: String) -> IndexerConfig {
 }
 
 fn reconcile_config(config: &Config) -> Result<ReconcileConfig, Fatal> {
-    let rules = Rules::new(&config.extensions, &config.ignore, config.hidden, config.follow_symlinks).map_err(|error| Fatal::Setup(with_causes(&error)))?;
+    let rules = Rules::new(config.extensions.clone(), &config.ignore, config.hidden, config.follow_symlinks)
+        .map_err(|error| Fatal::Setup(with_causes(&error)))?;
     Ok(ReconcileConfig {
         roots: config.folders.clone(),
-        rules,
+        rules: Arc::new(rules),
         settle: Duration::from_secs(config.settle_seconds),
         rescan_every: Duration::from_secs(config.rescan_minutes * 60),
     })
@@ -314,15 +358,37 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
     let mut warnings: Vec<String> = report
         .set_aside
         .iter()
-        .map(|path| format!("the index was damaged; it was set aside as {} and everything is indexed again", path.display()))
+        .map(|path| {
+            format!(
+                "the index was damaged; it was set aside as {} and everything is indexed again",
+                path.display()
+            )
+        })
         .collect();
     if report.lost_changes > 0 {
-        warnings.push(format!("the last {} changes of the store were lost to damage; the walk that runs now finds them again", report.lost_changes));
+        warnings.push(format!(
+            "the last {} changes of the store were lost to damage; the walk that runs now finds them again",
+            report.lost_changes
+        ));
     }
     if report.n_damaged > 0 {
-        warnings.push(format!("{} records of the store were damaged; their videos are indexed again", report.n_damaged));
+        warnings.push(format!(
+            "{} records of the store were damaged; their videos are indexed again",
+            report.n_damaged
+        ));
     }
     warnings
+}
+
+/// Where models lie that came with scened: `SCENED_MODELS`, beside the installed program, or in the source tree it was built in.
+pub fn model_dirs() -> Vec<PathBuf> {
+    if let Some(named) = std::env::var_os("SCENED_MODELS").filter(|value| !value.is_empty()) {
+        return std::env::split_paths(&named).collect();
+    }
+    let Ok(program) = std::env::current_exe() else { return Vec::new() };
+    let installed = program.ancestors().nth(2).map(|prefix| prefix.join("share/scened/models"));
+    let built = program.ancestors().nth(3).map(|repository| repository.join("models"));
+    installed.into_iter().chain(built).filter(|dir| dir.is_dir()).collect()
 }
 
 fn instance_fatal(error: InstanceError) -> Fatal {

@@ -63,15 +63,30 @@ pub struct Finding {
 
 impl Finding {
     fn ok(name: &'static str, detail: impl Into<String>) -> Self {
-        Self { name, state: Health::Ok, detail: detail.into(), hint: None }
+        Self {
+            name,
+            state: Health::Ok,
+            detail: detail.into(),
+            hint: None,
+        }
     }
 
     fn warn(name: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, state: Health::Warn, detail: detail.into(), hint: Some(hint.into()) }
+        Self {
+            name,
+            state: Health::Warn,
+            detail: detail.into(),
+            hint: Some(hint.into()),
+        }
     }
 
     fn fail(name: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { name, state: Health::Fail, detail: detail.into(), hint: Some(hint.into()) }
+        Self {
+            name,
+            state: Health::Fail,
+            detail: detail.into(),
+            hint: Some(hint.into()),
+        }
     }
 }
 
@@ -81,18 +96,31 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
     let mut findings = vec![
         match &facts.worker {
             Ok(version) => Finding::ok("worker", version.clone()),
-            Err(reason) => Finding::fail("worker", reason.clone(), "install scened-worker beside scened (make install), or name it in SCENED_WORKER"),
+            Err(reason) => Finding::fail(
+                "worker",
+                reason.clone(),
+                "install scened-worker beside scened (make install), or name it in SCENED_WORKER",
+            ),
         },
         match &facts.onnxruntime {
             Ok(path) => Finding::ok("onnxruntime", path.display().to_string()),
-            Err(reason) => Finding::fail("onnxruntime", reason.clone(), "make setup fetches it; or name the library: onnxruntime = \"/path/libonnxruntime.so\" in config.toml"),
+            Err(reason) => Finding::fail(
+                "onnxruntime",
+                reason.clone(),
+                "make setup fetches it; or name the library: onnxruntime = \"/path/libonnxruntime.so\" in config.toml",
+            ),
         },
         disk(facts),
         store(subject.store),
     ];
     findings.extend(model(subject));
     findings.extend(watching(&subject.watch_warnings));
-    findings.extend(facts.start_warnings.iter().map(|warning| Finding::warn("start", warning.clone(), "see the log of scened")));
+    findings.extend(
+        facts
+            .start_warnings
+            .iter()
+            .map(|warning| Finding::warn("start", warning.clone(), "see the log of scened")),
+    );
     findings
 }
 
@@ -114,27 +142,50 @@ fn disk(facts: &Facts) -> Finding {
 fn store(store: &Store) -> Finding {
     let counts = store.counts();
     let damaged = store.damaged();
-    let detail = format!("{} videos indexed, {} pending, {} failed, {} offline, {} scenes", counts.indexed, counts.pending, counts.failed, counts.offline, counts.scenes);
+    let detail = format!(
+        "{} videos indexed, {} pending, {} failed, {} offline, {} scenes",
+        counts.indexed, counts.pending, counts.failed, counts.offline, counts.scenes
+    );
     if damaged.is_empty() {
         Finding::ok("store", detail)
     } else {
-        Finding::warn("store", format!("{detail}; {} damaged records were set aside", damaged.len()), "their videos are indexed again; check the disk")
+        Finding::warn(
+            "store",
+            format!("{detail}; {} damaged records were set aside", damaged.len()),
+            "their videos are indexed again; check the disk",
+        )
     }
 }
 
 fn model(subject: &Subject) -> Vec<Finding> {
     let slot = match subject.serving.current() {
         Ok(slot) => slot,
-        Err(problem) => return vec![Finding::fail("model", problem.reason, problem.hint.unwrap_or_else(|| "scenectl model list".to_owned()))],
+        Err(problem) => {
+            return vec![Finding::fail(
+                "model",
+                problem.reason,
+                problem.hint.unwrap_or_else(|| "scenectl model list".to_owned()),
+            )];
+        }
     };
     let named = format!("{} ({}), provider {}", slot.info.name, slot.info.id, subject.models.provider());
     let model = if slot.info.is_starter {
-        Finding::warn("model", named, "the starter knows drawn things, not real footage: scenectl model list, scenectl model use NAME")
+        Finding::warn(
+            "model",
+            named,
+            "the starter knows drawn things, not real footage: scenectl model list, scenectl model use NAME",
+        )
     } else {
         Finding::ok("model", named)
     };
     let mut findings = vec![model];
-    findings.extend(subject.models.provider_warnings().into_iter().map(|warning| Finding::warn("provider", warning, "set providers = [\"cpu\"] in config.toml to be asked no more")));
+    findings.extend(
+        subject
+            .models
+            .provider_warnings()
+            .into_iter()
+            .map(|warning| Finding::warn("provider", warning, "set providers = [\"cpu\"] in config.toml to be asked no more")),
+    );
     findings.push(index(subject.store, &slot, subject.models.behind()));
     findings.extend(recall(subject.store, &slot));
     findings
@@ -148,13 +199,22 @@ fn index(store: &Store, slot: &ModelSlot, behind: u64) -> Finding {
     } else if behind > 0 {
         Finding::warn("index", detail, "it is catching up")
     } else {
-        Finding::fail("index", detail, "stop scened, delete the folder `index` in the data folder, and start it: it is rebuilt from the store")
+        Finding::fail(
+            "index",
+            detail,
+            "stop scened, delete the folder `index` in the data folder, and start it: it is rebuilt from the store",
+        )
     }
 }
 
 fn stored_scenes(store: &Store, slot: &ModelSlot) -> u64 {
     let with_vectors = |record: &&Arc<crate::store::VideoRecord>| store.has_vectors(&slot.info.id, record.id).unwrap_or(false);
-    store.videos().iter().filter(with_vectors).map(|record| u64::from(record.n_scenes)).sum()
+    store
+        .videos()
+        .iter()
+        .filter(with_vectors)
+        .map(|record| u64::from(record.n_scenes))
+        .sum()
 }
 
 /// Recall@10 of the graph against exact search, asked with stored frames spread over the library.
@@ -177,8 +237,14 @@ fn recall(store: &Store, slot: &ModelSlot) -> Option<Finding> {
         .collect();
     let (mut found, mut wanted) = (0, 0);
     for probe in &probes {
-        let near: Vec<SceneId> = slot.ann.search(probe, RECALL_AT).into_iter().map(|(scene, _)| scene).collect();
-        let exact = slot.ann.exact(probe, RECALL_AT, scenes.iter().copied());
+        let near: Vec<SceneId> = slot
+            .ann
+            .search(probe, RECALL_AT)
+            .ok()?
+            .into_iter()
+            .map(|(scene, _)| scene)
+            .collect();
+        let exact = slot.ann.exact(probe, RECALL_AT, scenes.iter().copied()).ok()?;
         wanted += exact.len();
         found += exact.iter().filter(|(scene, _)| near.contains(scene)).count();
     }
@@ -186,11 +252,18 @@ fn recall(store: &Store, slot: &ModelSlot) -> Option<Finding> {
         return None;
     }
     let recall = found as f64 / wanted as f64;
-    let detail = format!("recall@{RECALL_AT} of the index against exact search: {recall:.3} over {} questions", probes.len());
+    let detail = format!(
+        "recall@{RECALL_AT} of the index against exact search: {recall:.3} over {} questions",
+        probes.len()
+    );
     Some(if recall >= RECALL_WANTED {
         Finding::ok("recall", detail)
     } else {
-        Finding::warn("recall", detail, "stop scened, delete the folder `index` in the data folder, and start it: it is rebuilt from the store")
+        Finding::warn(
+            "recall",
+            detail,
+            "stop scened, delete the folder `index` in the data folder, and start it: it is rebuilt from the store",
+        )
     })
 }
 
@@ -199,5 +272,8 @@ fn watching(warnings: &[String]) -> Vec<Finding> {
         return vec![Finding::ok("watching", "every folder is watched")];
     }
     let hint = "scenectl folders; for more watches: sysctl fs.inotify.max_user_watches";
-    warnings.iter().map(|warning| Finding::warn("watching", warning.clone(), hint)).collect()
+    warnings
+        .iter()
+        .map(|warning| Finding::warn("watching", warning.clone(), hint))
+        .collect()
 }

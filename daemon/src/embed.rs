@@ -53,6 +53,8 @@ pub trait Embedder: Send + Sync {
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError>;
     /// Execution provider in use (`cpu`, `cuda`, …) and what fell back; `None` while no worker runs and none has run yet.
     fn provider(&self) -> Option<ProviderReport>;
+    /// Ends what runs for it; later calls fail with [`EmbedError::ShuttingDown`].
+    fn stop(&self) {}
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

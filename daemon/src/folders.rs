@@ -45,12 +45,20 @@ pub struct Folders {
 
 impl Folders {
     pub fn new(config_file: PathBuf, watched: Vec<PathBuf>, store: Store, reconciler: Arc<ReconcilerHandle>) -> Self {
-        Self { config_file, store, reconciler, watched: Mutex::new(watched) }
+        Self {
+            config_file,
+            store,
+            reconciler,
+            watched: Mutex::new(watched),
+        }
     }
 
     /// Watches `folder` from now on. Adding one twice changes nothing.
     pub fn add(&self, folder: &Path) -> Result<(), FolderError> {
-        let metadata = std::fs::metadata(folder).map_err(|source| FolderError::Unreachable { path: folder.to_owned(), source })?;
+        let metadata = std::fs::metadata(folder).map_err(|source| FolderError::Unreachable {
+            path: folder.to_owned(),
+            source,
+        })?;
         if !metadata.is_dir() {
             return Err(FolderError::NotAFolder(folder.to_owned()));
         }
@@ -89,7 +97,9 @@ impl Folders {
 
     /// Videos below `folder` that no other watched folder has.
     fn only_in(&self, folder: &Path, others: &[PathBuf]) -> Vec<VideoId> {
-        let inside = |record: &&Arc<crate::store::VideoRecord>| record.path.starts_with(folder) && !others.iter().any(|other| record.path.starts_with(other));
+        let inside = |record: &&Arc<crate::store::VideoRecord>| {
+            record.path.starts_with(folder) && !others.iter().any(|other| record.path.starts_with(other))
+        };
         self.store.videos().iter().filter(inside).map(|record| record.id).collect()
     }
 }

@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use scened::app::{self, Places, Seams};
 use scened::config::Config;
 use scened::fault::Fatal;
-use scened::media::inspect;
+use scened::media::Detector;
+use scened::media::inspect::{self, InspectOptions, Mode};
 use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
@@ -39,9 +40,15 @@ enum Command {
     /// Run the media worker on one file, without a daemon: streams, scenes, sampled frames, times
     Inspect {
         file: PathBuf,
-        /// How scenes are looked for
+        /// How carefully scenes are looked for: exact (fast is not built yet)
         #[arg(long, default_value = "exact")]
-        mode: String,
+        mode: Mode,
+        /// Which rule finds cuts: content or adaptive
+        #[arg(long, default_value = "content", value_parser = parse_detector)]
+        detector: Detector,
+        /// Decoder threads; 0 = one for each core allowed
+        #[arg(long, default_value_t = 0)]
+        threads: u32,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -51,7 +58,22 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
-        Some(Command::Inspect { file, mode, json }) => return run_inspect(file, mode, *json),
+        Some(Command::Inspect {
+            file,
+            mode,
+            detector,
+            threads,
+            json,
+        }) => {
+            let options = InspectOptions {
+                mode: *mode,
+                detector: *detector,
+                threads: *threads,
+                json: *json,
+                ..InspectOptions::default()
+            };
+            return run_inspect(file, &options);
+        }
         None if arguments.check_config => return check_config(&arguments),
         None => serve(&arguments),
     };
@@ -64,11 +86,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run_inspect(file: &std::path::Path, mode: &str, json: bool) -> ExitCode {
-    match inspect::run(file, mode, json, &mut std::io::stdout().lock()) {
+fn parse_detector(text: &str) -> Result<Detector, String> {
+    match text {
+        "content" => Ok(Detector::Content),
+        "adaptive" => Ok(Detector::Adaptive),
+        _ => Err(format!("{text:?} is no detector (content, adaptive)")),
+    }
+}
+
+fn run_inspect(file: &std::path::Path, options: &InspectOptions) -> ExitCode {
+    match inspect::run(file, options, &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&scened::fault::with_causes(&error));
+            complain(&error.to_string());
             ExitCode::from(2)
         }
     }
@@ -113,7 +143,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     let places = Places {
         data_dir,
         socket: endpoint.path().to_owned(),
-        model_dirs: scened::embed::model::installed_dirs(),
+        model_dirs: app::model_dirs(),
     };
     let stop = stop_on_signal()?;
     app::run(&config, warnings, &places, Seams::default(), stop)

@@ -90,7 +90,14 @@ pub struct Models {
 
 impl Models {
     pub fn new(config: ModelsConfig, wanted: String, store: Store, serving: Arc<Serving>, activity: Activity) -> Self {
-        Self { config, store, serving, activity, wanted: Mutex::new(wanted), followers: RwLock::default() }
+        Self {
+            config,
+            store,
+            serving,
+            activity,
+            wanted: Mutex::new(wanted),
+            followers: RwLock::default(),
+        }
     }
 
     /// Opens the model that is wanted, and the one that answered last if that is another. A model that cannot be opened is a
@@ -98,7 +105,10 @@ impl Models {
     pub fn open(&self) -> Result<(), StoreError> {
         let wanted = self.wanted();
         if let Err(error) = self.open_wanted(&wanted) {
-            let problem = NoModel { reason: crate::fault::with_causes(&error), hint: error.hint() };
+            let problem = NoModel {
+                reason: crate::fault::with_causes(&error),
+                hint: error.hint(),
+            };
             warn!(reason = problem.reason, "no model can be used");
             self.serving.set_problem(problem);
             return Ok(());
@@ -109,7 +119,10 @@ impl Models {
 
     fn open_wanted(&self, wanted: &str) -> Result<(), ModelsError> {
         let folder = resolve(wanted, &self.config.dirs).map_err(ModelsError::Unknown)?;
-        let served = self.store.setting(SERVING_SETTING)?.and_then(|value| value.as_str().map(str::to_owned));
+        let served = self
+            .store
+            .setting(SERVING_SETTING)?
+            .and_then(|value| value.as_str().map(str::to_owned));
         let previous = served.filter(|id| *id != folder.id.0).and_then(|id| self.folder_of(&id));
         if let Some(previous) = previous
             && self.store.n_videos_with_vectors(&previous.id)? > 0
@@ -120,7 +133,9 @@ impl Models {
                     self.serving.set_next(Some(self.open_slot(&folder)?));
                     return Ok(());
                 }
-                Err(error) => warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are indexed again"),
+                Err(error) => {
+                    warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are indexed again")
+                }
             }
         }
         let slot = self.open_slot(&folder)?;
@@ -141,8 +156,12 @@ impl Models {
         info.dimensions = Some(dimensions);
         let (ann, opened) = Ann::open(&self.config.ann_dir, &info.id, dimensions)?;
         let slot = Arc::new(ModelSlot { info, embedder, ann });
-        let follower = Follower::start(self.store.clone(), Arc::clone(&slot), opened, self.activity.clone()).map_err(ModelsError::Thread)?;
-        self.followers.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(follower));
+        let follower =
+            Follower::start(self.store.clone(), Arc::clone(&slot), opened, self.activity.clone()).map_err(ModelsError::Thread)?;
+        self.followers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Arc::new(follower));
         Ok(slot)
     }
 
@@ -184,7 +203,11 @@ impl Models {
     pub fn use_model(&self, name: &str) -> Result<(), ModelsError> {
         let mut wanted = self.wanted();
         let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
-        let choice = if Path::new(name).is_absolute() { folder.path.display().to_string() } else { folder.name.clone() };
+        let choice = if Path::new(name).is_absolute() {
+            folder.path.display().to_string()
+        } else {
+            folder.name.clone()
+        };
         let current = self.serving.current().ok();
         if self.serving.target().is_some_and(|target| target.info.id == folder.id) {
             edit::set_model(&self.config.config_file, &choice)?;
@@ -219,7 +242,10 @@ impl Models {
     /// Lets the next model answer once nothing is left to be indexed for it. `n_jobs` counts jobs waiting or running.
     pub fn promote_if_complete(&self, n_jobs: u64) {
         let Some(next) = self.serving.next() else { return };
-        let seen = self.followers().iter().any(|follower| Arc::ptr_eq(follower.slot(), &next) && follower.behind() == 0);
+        let seen = self
+            .followers()
+            .iter()
+            .any(|follower| Arc::ptr_eq(follower.slot(), &next) && follower.behind() == 0);
         if n_jobs > 0 || !seen {
             return;
         }
@@ -268,20 +294,28 @@ impl Models {
     }
 
     pub fn list(&self) -> Vec<Listed> {
-        let mut listed: Vec<Listed> = find_models(&self.config.dirs).into_iter().map(|found| match found {
-            Ok(folder) => self.listed(&folder),
-            Err(error) => Listed {
-                name: error.path().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned(),
-                folder: error.path().unwrap_or(Path::new("")).to_owned(),
-                active: false,
-                state: crate::fault::with_causes(&error),
-                layout: String::new(),
-                image_px: 0,
-                dimensions: None,
-                size_bytes: 0,
-                n_videos: 0,
-            },
-        }).collect();
+        let mut listed: Vec<Listed> = find_models(&self.config.dirs)
+            .into_iter()
+            .map(|found| match found {
+                Ok(folder) => self.listed(&folder),
+                Err(error) => Listed {
+                    name: error
+                        .path()
+                        .and_then(Path::file_name)
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
+                    folder: error.path().unwrap_or(Path::new("")).to_owned(),
+                    active: false,
+                    state: crate::fault::with_causes(&error),
+                    layout: String::new(),
+                    image_px: 0,
+                    dimensions: None,
+                    size_bytes: 0,
+                    n_videos: 0,
+                },
+            })
+            .collect();
         let wanted = self.wanted().clone();
         // A folder used in place is not in any of the usual places.
         if Path::new(&wanted).is_absolute()
@@ -295,7 +329,9 @@ impl Models {
 
     pub fn info(&self, name: &str) -> Result<Listed, ModelsError> {
         let name = if name.is_empty() { self.wanted().clone() } else { name.to_owned() };
-        resolve(&name, &self.config.dirs).map(|folder| self.listed(&folder)).map_err(ModelsError::Unknown)
+        resolve(&name, &self.config.dirs)
+            .map(|folder| self.listed(&folder))
+            .map_err(ModelsError::Unknown)
     }
 
     fn listed(&self, folder: &ModelFolder) -> Listed {
@@ -323,18 +359,26 @@ impl Models {
             ));
         }
         if let Ok(current) = &current
-            && self.followers().iter().any(|follower| Arc::ptr_eq(follower.slot(), current) && follower.is_rebuilding())
+            && self
+                .followers()
+                .iter()
+                .any(|follower| Arc::ptr_eq(follower.slot(), current) && follower.is_rebuilding())
         {
             notices.push("the index is being rebuilt from the store: answers may lack scenes for a moment".to_owned());
         }
         if let (Ok(current), Some(next)) = (current, self.serving.next()) {
-            notices.push(format!("changing to model {}; {} answers until every video is indexed for it", next.info.name, current.info.name));
+            notices.push(format!(
+                "changing to model {}; {} answers until every video is indexed for it",
+                next.info.name, current.info.name
+            ));
         }
         notices
     }
 
     pub fn name_in_use(&self) -> String {
-        self.serving.current().map_or_else(|_| self.wanted().clone(), |slot| slot.info.name.clone())
+        self.serving
+            .current()
+            .map_or_else(|_| self.wanted().clone(), |slot| slot.info.name.clone())
     }
 
     /// The execution provider in use; `none` before the model was needed.
@@ -345,7 +389,11 @@ impl Models {
 
     pub fn provider_warnings(&self) -> Vec<String> {
         let report = self.serving.target().and_then(|slot| slot.embedder.provider()).unwrap_or_default();
-        report.failed.iter().map(|(name, reason)| format!("execution provider {name} cannot be used: {reason}")).collect()
+        report
+            .failed
+            .iter()
+            .map(|(name, reason)| format!("execution provider {name} cannot be used: {reason}"))
+            .collect()
     }
 
     /// Changes of the store that the slowest index has not taken in.
@@ -375,7 +423,10 @@ impl Models {
     }
 
     fn folder_of(&self, id: &str) -> Option<ModelFolder> {
-        find_models(&self.config.dirs).into_iter().flatten().find(|folder| folder.id.0 == id)
+        find_models(&self.config.dirs)
+            .into_iter()
+            .flatten()
+            .find(|folder| folder.id.0 == id)
     }
 
     fn followers(&self) -> Vec<Arc<Follower>> {
@@ -392,5 +443,8 @@ fn unusable(folder: &ModelFolder, error: &EmbedError) -> ModelsError {
         EmbedError::Unavailable { hint, .. } => hint.clone(),
         _ => None,
     };
-    ModelsError::Unusable(NoModel { reason: format!("model {} cannot be used: {error}", folder.name), hint })
+    ModelsError::Unusable(NoModel {
+        reason: format!("model {} cannot be used: {error}", folder.name),
+        hint,
+    })
 }

@@ -117,9 +117,12 @@ pub enum ChangeKind {
     Content,
     /// State, stamp or fingerprint changed.
     Record,
-    Removed,
+    Removed {
+        path: PathBuf,
+    },
     Moved {
         from: PathBuf,
+        to: PathBuf,
     },
     Failed,
     /// Went offline or came back.

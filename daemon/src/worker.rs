@@ -54,6 +54,21 @@ pub fn find_worker() -> Result<PathBuf, WorkerNotFound> {
     )
 }
 
+/// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
+pub fn version() -> Result<String, String> {
+    let program = find_worker().map_err(|error| error.to_string())?;
+    let output = std::process::Command::new(&program)
+        .arg("--version")
+        .stdin(std::process::Stdio::null())
+        .output()
+        .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{} {}: {}", program.display(), describe_exit(output.status), said.trim()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
 fn find_worker_from(named: Option<&OsStr>, executable: Option<&Path>, path: Option<&OsStr>) -> Result<PathBuf, WorkerNotFound> {
     let mut candidates = Vec::new();
     if let Some(named) = named {

@@ -29,6 +29,15 @@ pub enum Layout {
     Immich,
 }
 
+impl Layout {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::HuggingFace => "hugging-face",
+            Self::Immich => "immich",
+        }
+    }
+}
+
 /// Number format of the weights, as the file names of the Hugging Face layout tell it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

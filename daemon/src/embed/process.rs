@@ -176,4 +176,7 @@ impl Embedder for EmbedProcess {
     fn provider(&self) -> Option<ProviderReport> {
         self.shared.state().provider.clone()
     }
+    fn stop(&self) {
+        Self::stop(self);
+    }
 }

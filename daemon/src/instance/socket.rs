@@ -139,9 +139,11 @@ fn prepare_folder(folder: &Path) -> Result<(), String> {
         return Err(format!("it belongs to another user (uid {})", found.uid()));
     }
     let mode = found.mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    // A folder that we make is 0700. One that a user chose may be read by others: the socket itself is 0600 and every peer's uid is
+    // checked. What others may write to, they may also put their own socket into.
+    if mode & 0o022 != 0 {
         return Err(format!(
-            "it is open to other users (mode {mode:04o}); give the socket a folder of its own, or: chmod 700 {}",
+            "other users may write to it (mode {mode:04o}); give the socket a folder of its own, or: chmod 700 {}",
             folder.display()
         ));
     }

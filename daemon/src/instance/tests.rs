@@ -220,17 +220,17 @@ fn whatever_else_is_at_the_path_is_left_alone() {
 }
 
 #[test]
-fn a_folder_that_others_can_reach_is_refused() {
+fn a_folder_that_others_can_write_to_is_refused() {
     let (folder, instance) = instance();
     let open = folder.path().join("open");
     fs::create_dir(&open).unwrap();
-    fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&open, fs::Permissions::from_mode(0o775)).unwrap();
     let link = folder.path().join("link");
     symlink(folder.path(), &link).unwrap();
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
     let open_text = format!(
-        "it is open to other users (mode 0755); give the socket a folder of its own, or: chmod 700 {}",
+        "other users may write to it (mode 0775); give the socket a folder of its own, or: chmod 700 {}",
         open.display()
     );
     for (dir, why) in [

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use interprocess::local_socket::tokio::{RecvHalf, SendHalf, Stream};
-use interprocess::local_socket::traits::tokio::Stream as _;
-use scened_shared::frame::{Id, LineSplitter, MAX_REQUEST_BYTES, Request, RpcError, encode_error, encode_event, encode_response, parse_request};
+use interprocess::local_socket::tokio::Stream;
+use scened_shared::frame::{
+    Id, LineSplitter, MAX_REQUEST_BYTES, Request, RpcError, encode_error, encode_event, encode_response, parse_request,
+};
 use scened_shared::hello;
 use scened_shared::message::{self, ErrorKind};
 use scened_shared::method::{self, Method as _};
@@ -36,7 +37,9 @@ pub(super) async fn refuse(stream: Stream) {
 /// Answers requests until the client leaves.
 pub(super) async fn converse(stream: Stream, context: &Arc<Context>) -> io::Result<()> {
     let mut wire = Wire::new(stream);
-    let Ok(greeted) = timeout(HELLO_LIMIT, greet(&mut wire)).await else { return Ok(()) };
+    let Ok(greeted) = timeout(HELLO_LIMIT, greet(&mut wire)).await else {
+        return Ok(());
+    };
     if !greeted? {
         return Ok(());
     }
@@ -47,7 +50,9 @@ pub(super) async fn converse(stream: Stream, context: &Arc<Context>) -> io::Resu
         }
         let outcome = if request.method == method::Wait::NAME {
             // The only request that may take for ever: notice when the client has gone.
-            let Some(outcome) = wire.unless_gone(handler::wait::answer(context, request)).await? else { return Ok(()) };
+            let Some(outcome) = wire.unless_gone(handler::wait::answer(context, request)).await? else {
+                return Ok(());
+            };
             outcome
         } else {
             handler::dispatch(context, request).await
@@ -66,9 +71,12 @@ async fn greet(wire: &mut Wire) -> io::Result<bool> {
             wire.send(&encode_response::<Value>(&id, &Err(hello::hello_required()))).await?;
             continue;
         }
-        let outcome = request.params::<message::Hello>().and_then(|greeting| hello::check_client(&greeting));
+        let outcome = request
+            .params::<message::Hello>()
+            .and_then(|greeting| hello::check_client(&greeting));
         let refused = outcome.is_err();
-        wire.send(&encode_response(&id, &outcome.map(|()| hello::welcome(env!("CARGO_PKG_VERSION"))))).await?;
+        wire.send(&encode_response(&id, &outcome.map(|()| hello::welcome(env!("CARGO_PKG_VERSION")))))
+            .await?;
         if !refused {
             return Ok(true);
         }
@@ -116,23 +124,26 @@ async fn stream_events(wire: &mut Wire, context: &Arc<Context>, id: &Id) -> io::
 
 /// Lines in, lines out.
 struct Wire {
-    reader: RecvHalf,
-    writer: SendHalf,
+    stream: Stream,
     lines: LineSplitter,
 }
 
 impl Wire {
     fn new(stream: Stream) -> Self {
-        let (reader, writer) = stream.split();
-        Self { reader, writer, lines: LineSplitter::new(MAX_REQUEST_BYTES) }
+        Self {
+            stream,
+            lines: LineSplitter::new(MAX_REQUEST_BYTES),
+        }
     }
 
     async fn send(&mut self, line: &[u8]) -> io::Result<()> {
         let written = timeout(WRITE_LIMIT, async {
-            self.writer.write_all(line).await?;
-            self.writer.flush().await
+            self.stream.write_all(line).await?;
+            self.stream.flush().await
         });
-        written.await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answers")))
+        written
+            .await
+            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answers")))
     }
 
     /// The next well-formed request; what is malformed is answered here. `None` when the client has left or must be left.
@@ -159,7 +170,7 @@ impl Wire {
     /// Reads once; false at the end of the stream.
     async fn fill(&mut self) -> io::Result<bool> {
         let mut piece = [0_u8; 8192];
-        let n = self.reader.read(&mut piece).await?;
+        let n = self.stream.read(&mut piece).await?;
         self.lines.push(&piece[..n]);
         Ok(n > 0)
     }

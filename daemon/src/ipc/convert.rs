@@ -16,11 +16,16 @@ use crate::query::{self, QueryError};
 use crate::store::StoreError;
 
 pub(super) fn path(file: &WirePath) -> Result<PathBuf, RpcError> {
-    let path = file.to_path().map_err(|error| RpcError::new(ErrorKind::InvalidParams, error.to_string()))?;
+    let path = file
+        .to_path()
+        .map_err(|error| RpcError::new(ErrorKind::InvalidParams, error.to_string()))?;
     if path.is_absolute() {
         return Ok(path);
     }
-    Err(RpcError::new(ErrorKind::InvalidParams, format!("{} is not an absolute path", file.path)).hint("the daemon does not know your current folder"))
+    Err(
+        RpcError::new(ErrorKind::InvalidParams, format!("{} is not an absolute path", file.path))
+            .hint("the daemon does not know your current folder"),
+    )
 }
 
 pub(super) fn filters(filters: &wire::Filters) -> Result<query::Filters, RpcError> {
@@ -38,7 +43,11 @@ pub(super) fn wanted(n: u32, by: wire::GroupBy, limits: &wire::Filters) -> Resul
         wire::GroupBy::Scene => query::GroupBy::Scene,
         wire::GroupBy::Video => query::GroupBy::Video,
     };
-    Ok(query::Wanted { n: n as usize, by, filters: filters(limits)? })
+    Ok(query::Wanted {
+        n: n as usize,
+        by,
+        filters: filters(limits)?,
+    })
 }
 
 pub(super) fn hit(hit: &query::Hit) -> wire::Hit {
@@ -58,7 +67,12 @@ pub(super) fn hit(hit: &query::Hit) -> wire::Hit {
 }
 
 pub(super) fn coverage(coverage: &query::Coverage) -> wire::Coverage {
-    wire::Coverage { indexed: coverage.indexed, pending: coverage.pending, failed: coverage.failed, offline: coverage.offline }
+    wire::Coverage {
+        indexed: coverage.indexed,
+        pending: coverage.pending,
+        failed: coverage.failed,
+        offline: coverage.offline,
+    }
 }
 
 pub(super) fn boundary(boundary: Boundary) -> &'static str {
@@ -72,25 +86,46 @@ pub(super) fn boundary(boundary: Boundary) -> &'static str {
 
 pub(super) fn event(event: &Event) -> wire::Event {
     match event {
-        Event::Indexed { path, n_scenes } => wire::Event::VideoIndexed { file: WirePath::new(path), n_scenes: *n_scenes as u64 },
-        Event::Failed { path, reason } => wire::Event::VideoFailed { file: WirePath::new(path), reason: reason.clone() },
+        Event::Indexed { path, n_scenes } => wire::Event::VideoIndexed {
+            file: WirePath::new(path),
+            n_scenes: *n_scenes as u64,
+        },
+        Event::Failed { path, reason } => wire::Event::VideoFailed {
+            file: WirePath::new(path),
+            reason: reason.clone(),
+        },
         Event::Removed { path } => wire::Event::VideoRemoved { file: WirePath::new(path) },
-        Event::Moved { path, from } => wire::Event::VideoMoved { file: WirePath::new(path), from: WirePath::new(from) },
+        Event::Moved { path, from } => wire::Event::VideoMoved {
+            file: WirePath::new(path),
+            from: WirePath::new(from),
+        },
     }
 }
 
 pub(super) fn query_error(error: &QueryError) -> RpcError {
     let (kind, hint) = match error {
-        QueryError::Empty => (ErrorKind::InvalidParams, Some("say what to look for, such as: scenectl search \"a dog on the beach\"".to_owned())),
-        QueryError::TooLong { .. } => (ErrorKind::InvalidParams, Some("models read a sentence or two; shorten the query".to_owned())),
+        QueryError::Empty => (
+            ErrorKind::InvalidParams,
+            Some("say what to look for, such as: scenectl search \"a dog on the beach\"".to_owned()),
+        ),
+        QueryError::TooLong { .. } => (
+            ErrorKind::InvalidParams,
+            Some("models read a sentence or two; shorten the query".to_owned()),
+        ),
         QueryError::BadCount(_) => (ErrorKind::InvalidParams, None),
         QueryError::NoModel(problem) => (ErrorKind::Unavailable, problem.hint.clone()),
         QueryError::Embed(EmbedError::Unavailable { hint, .. }) => (ErrorKind::Unavailable, hint.clone()),
         QueryError::Embed(EmbedError::ShuttingDown) => (ErrorKind::ShuttingDown, None),
-        QueryError::Embed(_) => (ErrorKind::Unavailable, Some("try again; `scenectl doctor` checks the installation".to_owned())),
+        QueryError::Embed(_) => (
+            ErrorKind::Unavailable,
+            Some("try again; `scenectl doctor` checks the installation".to_owned()),
+        ),
         QueryError::File { .. } | QueryError::NotIndexed { .. } => (ErrorKind::NotFound, None),
-        QueryError::Media { .. } => (ErrorKind::InvalidParams, Some("give a video or a picture (PNG, JPEG, WebP)".to_owned())),
-        QueryError::Store(_) => (ErrorKind::Internal, None),
+        QueryError::Media { .. } => (
+            ErrorKind::InvalidParams,
+            Some("give a video or a picture (PNG, JPEG, WebP)".to_owned()),
+        ),
+        QueryError::Store(_) | QueryError::Index(_) => (ErrorKind::Internal, None),
     };
     let rpc = RpcError::new(kind, error.to_string()).sources_of(error);
     match hint {
@@ -100,7 +135,9 @@ pub(super) fn query_error(error: &QueryError) -> RpcError {
 }
 
 pub(super) fn store_error(error: &StoreError) -> RpcError {
-    RpcError::new(ErrorKind::Internal, error.to_string()).sources_of(error).hint("scenectl doctor")
+    RpcError::new(ErrorKind::Internal, error.to_string())
+        .sources_of(error)
+        .hint("scenectl doctor")
 }
 
 pub(super) fn folder_error(error: &FolderError) -> RpcError {

@@ -51,9 +51,15 @@ pub(super) async fn dispatch(context: &Arc<Context>, request: Request) -> Result
 }
 
 /// Runs a blocking handler on the query pool; a full pool is an answer.
-async fn on_pool<M: Method>(context: &Arc<Context>, request: Request, handler: fn(&Context, M::Params) -> Result<M::Answer, RpcError>) -> Result<Value, RpcError>
+async fn on_pool<M>(
+    context: &Arc<Context>,
+    request: Request,
+    handler: fn(&Context, M::Params) -> Result<M::Answer, RpcError>,
+) -> Result<Value, RpcError>
 where
+    M: Method + 'static,
     M::Params: Send + 'static,
+    M::Answer: 'static,
 {
     let params = request.params::<M::Params>()?;
     let for_pool = Arc::clone(context);
@@ -64,7 +70,10 @@ where
     .await
 }
 
-pub(super) async fn in_pool<T: Send + 'static>(context: &Context, work: impl FnOnce() -> Result<T, RpcError> + Send + 'static) -> Result<T, RpcError> {
+pub(super) async fn in_pool<T: Send + 'static>(
+    context: &Context,
+    work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
+) -> Result<T, RpcError> {
     let (done, answer) = oneshot::channel();
     let task = move || {
         // The client may have left; then nobody wants the answer.
@@ -73,5 +82,10 @@ pub(super) async fn in_pool<T: Send + 'static>(context: &Context, work: impl FnO
     if context.pool.submit(task).is_err() {
         return Err(RpcError::new(ErrorKind::Overloaded, "too many questions at once").hint("try again in a moment"));
     }
-    answer.await.unwrap_or_else(|_| Err(RpcError::new(ErrorKind::Internal, "scened failed on this request (a bug: please report it)")))
+    answer.await.unwrap_or_else(|_| {
+        Err(RpcError::new(
+            ErrorKind::Internal,
+            "scened failed on this request (a bug: please report it)",
+        ))
+    })
 }

@@ -159,7 +159,7 @@ impl Shared {
         };
         let mut touched = false;
         for change in changes {
-            if matches!(change.kind, ChangeKind::Content | ChangeKind::Removed) {
+            if matches!(change.kind, ChangeKind::Content | ChangeKind::Removed { .. }) {
                 for index in 0..change.n_scenes_before as usize {
                     self.forget(SceneId::new(change.video, index));
                 }

@@ -64,7 +64,15 @@ pub fn is_remote(path: &Path) -> bool {
     {
         // NFS, SMB, CIFS, SMB2, FUSE, 9P, Ceph, AFS, Coda (statfs(2)).
         const REMOTE: [u32; 9] = [
-            0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f, 0x7375_7245,
+            0x6969,
+            0x517b,
+            0xff53_4d42,
+            0xfe53_4d42,
+            0x6573_5546,
+            0x0102_1997,
+            0x00c3_6400,
+            0x5346_414f,
+            0x7375_7245,
         ];
         rustix::fs::statfs(path).is_ok_and(|fs| REMOTE.contains(&(fs.f_type as u32)))
     }
@@ -159,9 +167,10 @@ enum StoredPath {
 impl StoredRoot {
     pub fn new(path: &Path, home: Home) -> Self {
         use std::os::unix::ffi::OsStrExt;
-        let path = path
-            .to_str()
-            .map_or_else(|| StoredPath::Bytes(path.as_os_str().as_bytes().to_vec()), |text| StoredPath::Text(text.to_owned()));
+        let path = path.to_str().map_or_else(
+            || StoredPath::Bytes(path.as_os_str().as_bytes().to_vec()),
+            |text| StoredPath::Text(text.to_owned()),
+        );
         Self { path, home }
     }
 
@@ -198,18 +207,29 @@ mod tests {
     use super::*;
 
     fn identity(device: u64, inode: u64, volume: Option<&str>) -> Identity {
-        Identity { device, inode, volume: volume.map(str::to_owned) }
+        Identity {
+            device,
+            inode,
+            volume: volume.map(str::to_owned),
+        }
     }
 
     fn judged(home: &Home, current: &Identity, n_known: usize, n_in_place: usize, any_video: bool) -> Verdict {
-        home.judge(current, || InPlace { n_known, n_in_place, any_video })
+        home.judge(current, || InPlace {
+            n_known,
+            n_in_place,
+            any_video,
+        })
     }
 
     #[test]
     fn the_volume_decides_before_the_device() {
         let stick = identity(17, 1, Some("AAAA"));
         assert!(stick.is_same_folder(&identity(33, 1, Some("AAAA"))), "plugged in elsewhere");
-        assert!(!stick.is_same_folder(&identity(17, 1, Some("BBBB"))), "another stick in the same socket");
+        assert!(
+            !stick.is_same_folder(&identity(17, 1, Some("BBBB"))),
+            "another stick in the same socket"
+        );
         assert!(!stick.is_same_folder(&identity(17, 2, Some("AAAA"))), "another folder of it");
         assert!(stick.is_same_folder(&identity(17, 1, None)));
         assert!(!stick.is_same_folder(&identity(18, 1, None)));
@@ -217,26 +237,52 @@ mod tests {
 
     #[test]
     fn judgements() {
-        let home = Home { identity: Some(identity(1, 2, None)), former: vec![] };
+        let home = Home {
+            identity: Some(identity(1, 2, None)),
+            former: vec![],
+        };
         let other = identity(9, 2, None);
-        assert_eq!(judged(&home, &identity(1, 2, None), 10, 0, false), Verdict::Same, "deletions are real");
+        assert_eq!(
+            judged(&home, &identity(1, 2, None), 10, 0, false),
+            Verdict::Same,
+            "deletions are real"
+        );
         assert_eq!(judged(&home, &other, 10, 0, false), Verdict::Vacant);
         assert_eq!(judged(&home, &other, 10, 10, true), Verdict::Renumbered);
         assert_eq!(judged(&home, &other, 10, 2, true), Verdict::Another);
         assert_eq!(judged(&home, &other, 10, 0, true), Verdict::Another);
         assert_eq!(judged(&home, &other, 0, 0, false), Verdict::Another, "nothing to lose");
         assert_eq!(judged(&Home::default(), &other, 0, 0, false), Verdict::Same, "first time");
-        assert_eq!(judged(&Home::default(), &other, 10, 0, false), Verdict::Vacant, "identity forgotten");
+        assert_eq!(
+            judged(&Home::default(), &other, 10, 0, false),
+            Verdict::Vacant,
+            "identity forgotten"
+        );
     }
 
     #[test]
     fn a_former_volume_that_returns_is_home_again() {
         let (a, b) = (identity(1, 2, None), identity(9, 2, None));
-        let mut home = Home { identity: Some(a.clone()), former: vec![] };
+        let mut home = Home {
+            identity: Some(a.clone()),
+            former: vec![],
+        };
         home.settle_on(b.clone(), true);
-        assert_eq!(home, Home { identity: Some(b.clone()), former: vec![a.clone()] });
+        assert_eq!(
+            home,
+            Home {
+                identity: Some(b.clone()),
+                former: vec![a.clone()]
+            }
+        );
         home.settle_on(a.clone(), true);
-        assert_eq!(home, Home { identity: Some(a), former: vec![b] });
+        assert_eq!(
+            home,
+            Home {
+                identity: Some(a),
+                former: vec![b]
+            }
+        );
         assert!(home.keeps_former());
     }
 
@@ -244,7 +290,10 @@ mod tests {
     fn roots_survive_the_setting() {
         use std::os::unix::ffi::OsStrExt;
         for path in [Path::new("/v/films"), Path::new(std::ffi::OsStr::from_bytes(b"/v/\xff\n"))] {
-            let home = Home { identity: Some(Identity::of(Path::new("/")).unwrap()), former: vec![identity(1, 2, Some("x"))] };
+            let home = Home {
+                identity: Some(Identity::of(Path::new("/")).unwrap()),
+                former: vec![identity(1, 2, Some("x"))],
+            };
             let json = serde_json::to_value(StoredRoot::new(path, home.clone())).unwrap();
             let stored: StoredRoot = serde_json::from_value(json).unwrap();
             assert_eq!(stored.into_parts(), (path.to_owned(), home));

@@ -71,7 +71,14 @@ impl Settling {
     pub fn still_changing(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
         let pause = self.files.get(path).map_or(self.settle, |known| known.pause);
         let pause = (pause * 2).min(self.settle * MAX_BACK_OFF);
-        self.insert(path, Waiting { stamp, due: now + pause, pause });
+        self.insert(
+            path,
+            Waiting {
+                stamp,
+                due: now + pause,
+                pause,
+            },
+        );
     }
 
     fn insert(&mut self, path: &Path, waiting: Waiting) {
@@ -119,7 +126,11 @@ mod tests {
     const SETTLE: Duration = Duration::from_secs(5);
 
     fn stamp(size_bytes: u64) -> FileStamp {
-        FileStamp { size_bytes, mtime_ns: 0, inode: 1 }
+        FileStamp {
+            size_bytes,
+            mtime_ns: 0,
+            inode: 1,
+        }
     }
 
     #[test]

@@ -272,6 +272,9 @@ struct StoredChange {
     video: u64,
     kind: StoredKind,
     n_scenes_before: u32,
+    /// Of a removed video its path, of a moved one its new path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<StoredPath>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -291,14 +294,19 @@ pub(super) fn seal_change(key: &[u8], change: &Change) -> Result<Vec<u8>, StoreE
         ChangeKind::Added => StoredKind::Added,
         ChangeKind::Content => StoredKind::Content,
         ChangeKind::Record => StoredKind::Record,
-        ChangeKind::Removed => StoredKind::Removed,
-        ChangeKind::Moved { from } => StoredKind::Moved {
+        ChangeKind::Removed { .. } => StoredKind::Removed,
+        ChangeKind::Moved { from, .. } => StoredKind::Moved {
             from: StoredPath::new(from),
         },
         ChangeKind::Failed => StoredKind::Failed,
         ChangeKind::Offline => StoredKind::Offline,
     };
+    let path = match &change.kind {
+        ChangeKind::Removed { path } | ChangeKind::Moved { to: path, .. } => Some(StoredPath::new(path)),
+        _ => None,
+    };
     let stored = StoredChange {
+        path,
         video: change.video.0,
         kind,
         n_scenes_before: change.n_scenes_before,
@@ -308,12 +316,16 @@ pub(super) fn seal_change(key: &[u8], change: &Change) -> Result<Vec<u8>, StoreE
 
 pub(super) fn unseal_change(generation: u64, key: &[u8], bytes: &[u8]) -> Result<Change, Damage> {
     let stored: StoredChange = unseal_json(key, bytes)?;
+    let path = stored.path.map(StoredPath::into_path).transpose()?.unwrap_or_default();
     let kind = match stored.kind {
         StoredKind::Added => ChangeKind::Added,
         StoredKind::Content => ChangeKind::Content,
         StoredKind::Record => ChangeKind::Record,
-        StoredKind::Removed => ChangeKind::Removed,
-        StoredKind::Moved { from } => ChangeKind::Moved { from: from.into_path()? },
+        StoredKind::Removed => ChangeKind::Removed { path },
+        StoredKind::Moved { from } => ChangeKind::Moved {
+            from: from.into_path()?,
+            to: path,
+        },
         StoredKind::Failed => ChangeKind::Failed,
         StoredKind::Offline => ChangeKind::Offline,
     };

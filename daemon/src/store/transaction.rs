@@ -240,7 +240,13 @@ impl<'a> Transaction<'a> {
             self.paths.insert(entry.record.path.clone(), None);
         }
         self.videos.insert(id, None);
-        self.change(id, ChangeKind::Removed, entry.record.n_scenes)
+        self.change(
+            id,
+            ChangeKind::Removed {
+                path: entry.record.path.clone(),
+            },
+            entry.record.n_scenes,
+        )
     }
 
     /// Removes scenes, thumbnails and the vectors of all models.

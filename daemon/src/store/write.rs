@@ -130,7 +130,14 @@ impl Store {
                 record: Arc::new(record),
                 indexed_as: entry.indexed_as,
             })?;
-            transaction.change(id, ChangeKind::Moved { from }, n_scenes)
+            transaction.change(
+                id,
+                ChangeKind::Moved {
+                    from,
+                    to: new_path.to_owned(),
+                },
+                n_scenes,
+            )
         })
     }
 

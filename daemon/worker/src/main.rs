@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let ended = match role.as_str() {
         "media" => media::run(),
         "embed" => embed::run(),
+        "--version" => print_version(),
         _ => Err(anyhow::anyhow!(
             "scened-worker is started by scened, as `scened-worker media` or `scened-worker embed`"
         )),
@@ -30,4 +31,11 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "standard error is where the daemon reads a worker's last words")]
 fn complain(error: &anyhow::Error) {
     eprintln!("scened-worker: {error:#}");
+}
+
+/// One line that changes when anything that decodes changes: incidents are tried again then.
+#[expect(clippy::print_stdout, reason = "the answer to --version")]
+fn print_version() -> anyhow::Result<()> {
+    println!("scened-worker {}, {}", env!("CARGO_PKG_VERSION"), media::ffmpeg_version());
+    Ok(())
 }

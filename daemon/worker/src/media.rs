@@ -84,3 +84,22 @@ fn take_film() -> std::io::Result<File> {
         }
     }
 }
+
+/// FFmpeg's release and the version of its codec library, like `FFmpeg 5.1.9-0+deb12u1, libavcodec 59.37.100`.
+pub(crate) fn ffmpeg_version() -> String {
+    let codec = ffmpeg_next::codec::version();
+    let release = ffmpeg_release();
+    format!(
+        "FFmpeg {release}, libavcodec {}.{}.{}",
+        codec >> 16,
+        (codec >> 8) & 0xff,
+        codec & 0xff
+    )
+}
+
+#[expect(unsafe_code, reason = "ffmpeg-next has no function for it")]
+fn ffmpeg_release() -> String {
+    // SAFETY: av_version_info returns a NUL-terminated string that lives as long as the program.
+    let text = unsafe { std::ffi::CStr::from_ptr(ffmpeg_next::ffi::av_version_info()) };
+    text.to_string_lossy().into_owned()
+}

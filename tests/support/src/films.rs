@@ -7,7 +7,9 @@ use std::process::Command;
 /// Runs ffmpeg quietly, overwriting its output.
 pub fn ffmpeg<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) {
     let mut command = Command::new("ffmpeg");
-    command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]).args(arguments);
+    command
+        .args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"])
+        .args(arguments);
     let output = command.output().expect("the ffmpeg command is installed (make setup)");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -16,11 +18,23 @@ pub fn ffmpeg<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) {
 pub fn colours(path: &Path, parts: &[(&str, f64)]) {
     let mut command: Vec<String> = Vec::new();
     for (colour, seconds) in parts {
-        command.extend(["-f".into(), "lavfi".into(), "-i".into(), format!("color=c={colour}:s=160x120:r=25:d={seconds}")]);
+        command.extend([
+            "-f".into(),
+            "lavfi".into(),
+            "-i".into(),
+            format!("color=c={colour}:s=160x120:r=25:d={seconds}"),
+        ]);
     }
     let inputs: String = (0..parts.len()).map(|index| format!("[{index}:v]")).collect();
     command.extend(["-filter_complex".into(), format!("{inputs}concat=n={}:v=1:a=0", parts.len())]);
-    command.extend(["-c:v".into(), "libx264".into(), "-preset".into(), "ultrafast".into(), "-pix_fmt".into(), "yuv420p".into()]);
+    command.extend([
+        "-c:v".into(),
+        "libx264".into(),
+        "-preset".into(),
+        "ultrafast".into(),
+        "-pix_fmt".into(),
+        "yuv420p".into(),
+    ]);
     let mut arguments: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
     arguments.push(path.as_os_str());
     ffmpeg(arguments);

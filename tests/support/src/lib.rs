@@ -33,21 +33,33 @@ pub fn pause(duration: Duration) {
 
 /// The repository's root.
 pub fn repository() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository is there")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the repository is there")
 }
 
 /// A program of this build: `scened`, `scened-worker` or `scenectl`.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its executable");
-    let profile = test.parent().and_then(|deps| deps.parent()).expect("tests lie in target/PROFILE/deps");
+    let profile = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .expect("tests lie in target/PROFILE/deps");
     let path = profile.join(name);
-    assert!(path.is_file(), "{} is missing: build the workspace first (make test does; or cargo build --workspace)", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: build the workspace first (make test does; or cargo build --workspace)",
+        path.display()
+    );
     path
 }
 
 /// The folder of real clips, when `make test` found it; says aloud when not.
 pub fn real_clips() -> Option<PathBuf> {
-    let folder = std::env::var_os("SCENED_TEST_MEDIA").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let folder = std::env::var_os("SCENED_TEST_MEDIA")
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from);
     if folder.is_none() {
         eprintln!("NOT RUN: SCENED_TEST_MEDIA is not set, so the real clips were not tried");
     }

@@ -22,7 +22,10 @@ pub struct Sandbox {
 impl Sandbox {
     /// An empty films folder, watched, with a settle time of one second.
     pub fn new() -> Self {
-        let home = tempfile::Builder::new().prefix("scened-test-").tempdir().expect("a temporary folder");
+        let home = tempfile::Builder::new()
+            .prefix("scened-test-")
+            .tempdir()
+            .expect("a temporary folder");
         let sandbox = Self { home };
         fs::create_dir(sandbox.films()).expect("a films folder");
         sandbox.configure("");
@@ -56,9 +59,21 @@ impl Sandbox {
 
     /// Writes config.toml: the films folder, quick settling, and `more` lines that come before them.
     pub fn configure(&self, more: &str) {
-        let settle = if more.contains("settle-seconds") { "" } else { "settle-seconds = 1\n" };
-        let on_battery = if more.contains("on-battery") { "" } else { "on-battery = \"run\"\n" };
-        let folders = if more.contains("folders") { String::new() } else { format!("folders = [{:?}]\n", self.films()) };
+        let settle = if more.contains("settle-seconds") {
+            ""
+        } else {
+            "settle-seconds = 1\n"
+        };
+        let on_battery = if more.contains("on-battery") {
+            ""
+        } else {
+            "on-battery = \"run\"\n"
+        };
+        let folders = if more.contains("folders") {
+            String::new()
+        } else {
+            format!("folders = [{:?}]\n", self.films())
+        };
         fs::write(self.config(), format!("{more}\n{settle}{on_battery}{folders}")).expect("the config is written");
     }
 
@@ -88,28 +103,55 @@ impl Sandbox {
     /// Starts the real daemon without waiting. Logs are appended to [`Sandbox::log`].
     pub fn launch(&self) -> Daemon<'_> {
         let log = File::options().create(true).append(true).open(self.log()).expect("the log opens");
-        let child = self.command("scened").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("scened starts");
+        let child = self
+            .command("scened")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("scened starts");
         Daemon { sandbox: self, child }
     }
 
     /// Runs `scenectl` with these arguments.
     pub fn ctl<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Output {
-        self.command("scenectl").args(arguments).stdin(Stdio::null()).output().expect("scenectl runs")
+        self.command("scenectl")
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("scenectl runs")
     }
 
     /// Runs `scenectl … --json`, and reads its one object; panics on an exit status other than 0 and 1.
     pub fn ctl_json<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Value {
         let mut command = self.command("scenectl");
-        let output = command.args(arguments).arg("--json").stdin(Stdio::null()).output().expect("scenectl runs");
-        let told = format!("{:?}: {}\n{}", command.get_args().collect::<Vec<_>>(), output.status, String::from_utf8_lossy(&output.stderr));
+        let output = command
+            .args(arguments)
+            .arg("--json")
+            .stdin(Stdio::null())
+            .output()
+            .expect("scenectl runs");
+        let told = format!(
+            "{:?}: {}\n{}",
+            command.get_args().collect::<Vec<_>>(),
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(matches!(output.status.code(), Some(0 | 1)), "{told}\n{}", self.log_tail());
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("not JSON ({error}): {}\n{told}", String::from_utf8_lossy(&output.stdout)))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("not JSON ({error}): {}\n{told}", String::from_utf8_lossy(&output.stdout)))
     }
 
     /// Waits until the daemon has nothing left to do.
     pub fn settle(&self) {
         let output = self.ctl(["wait", "--timeout", "300", "--json"]);
-        assert!(output.status.success(), "wait: {}\n{}\n{}", output.status, String::from_utf8_lossy(&output.stdout), self.log_tail());
+        assert!(
+            output.status.success(),
+            "wait: {}\n{}\n{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            self.log_tail()
+        );
     }
 
     /// The last lines of the daemon's log, for a failing test's message.
@@ -117,7 +159,10 @@ impl Sandbox {
         let log = fs::read(self.log()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log).into_owned();
         let lines: Vec<&str> = log.lines().collect();
-        format!("--- the daemon's log ends with:\n{}", lines[lines.len().saturating_sub(40)..].join("\n"))
+        format!(
+            "--- the daemon's log ends with:\n{}",
+            lines[lines.len().saturating_sub(40)..].join("\n")
+        )
     }
 }
 
@@ -141,7 +186,11 @@ impl Daemon<'_> {
     pub fn wait_until_ready(&self) {
         wait_until("the daemon to answer", START_LIMIT, || {
             let output = self.sandbox.ctl(["status", "--json"]);
-            if output.status.success() { Ok(()) } else { Err(format!("{}\n{}", String::from_utf8_lossy(&output.stderr), self.sandbox.log_tail())) }
+            if output.status.success() {
+                Ok(())
+            } else {
+                Err(format!("{}\n{}", String::from_utf8_lossy(&output.stderr), self.sandbox.log_tail()))
+            }
         });
     }
 
@@ -163,14 +212,20 @@ impl Daemon<'_> {
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([format!("-{name}"), self.pid().to_string()]).status().expect("kill runs");
+        let status = Command::new("kill")
+            .args([format!("-{name}"), self.pid().to_string()])
+            .status()
+            .expect("kill runs");
         assert!(status.success(), "kill -{name}: {status}");
     }
 
     /// Waits until it has ended by itself.
     pub fn wait_for_end(&mut self) -> ExitStatus {
         wait_until("the daemon to end", STOP_LIMIT, || {
-            self.child.try_wait().expect("the child can be asked").ok_or_else(|| format!("it still runs\n{}", self.sandbox.log_tail()))
+            self.child
+                .try_wait()
+                .expect("the child can be asked")
+                .ok_or_else(|| format!("it still runs\n{}", self.sandbox.log_tail()))
         })
     }
 }

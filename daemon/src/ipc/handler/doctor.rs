@@ -15,7 +15,12 @@ pub(super) fn answer(context: &Context, _: NoParams) -> Result<DoctorAnswer, Rpc
     };
     let checks = crate::doctor::examine(&subject)
         .into_iter()
-        .map(|finding| Check { name: finding.name.to_owned(), state: finding.state.as_str().to_owned(), detail: finding.detail, hint: finding.hint })
+        .map(|finding| Check {
+            name: finding.name.to_owned(),
+            state: finding.state.as_str().to_owned(),
+            detail: finding.detail,
+            hint: finding.hint,
+        })
         .collect();
     Ok(DoctorAnswer { checks })
 }

@@ -25,7 +25,12 @@ pub(super) fn list(context: &Context) -> FoldersAnswer {
                 RootState::Polled => "polled",
                 RootState::Offline => "offline",
             };
-            Folder { file: WirePath::new(&root.path), state: state.to_owned(), videos: convert::coverage(&coverage), detail: root.detail }
+            Folder {
+                file: WirePath::new(&root.path),
+                state: state.to_owned(),
+                videos: convert::coverage(&coverage),
+                detail: root.detail,
+            }
         })
         .collect();
     FoldersAnswer { folders }
@@ -45,5 +50,8 @@ pub(super) fn remove(context: &Context, request: RemoveRequest) -> Result<Remove
         context.folders.remove(&path, request.keep)
     };
     let n_videos = n_videos.map_err(|error| convert::folder_error(&error))?;
-    Ok(RemoveAnswer { n_videos, folders: list(context).folders })
+    Ok(RemoveAnswer {
+        n_videos,
+        folders: list(context).folders,
+    })
 }

@@ -18,5 +18,7 @@ pub(super) fn answer(context: &Context, _: NoParams) -> Result<IncidentsAnswer, 
         last_ms: incident.last_ms,
         hint: incident.hint,
     };
-    Ok(IncidentsAnswer { incidents: incidents.into_iter().map(to_wire).collect() })
+    Ok(IncidentsAnswer {
+        incidents: incidents.into_iter().map(to_wire).collect(),
+    })
 }

@@ -9,11 +9,16 @@ use crate::ipc::convert;
 use crate::models::Listed;
 
 pub(super) fn list(context: &Context) -> ModelsAnswer {
-    ModelsAnswer { models: context.models.list().into_iter().map(row).collect() }
+    ModelsAnswer {
+        models: context.models.list().into_iter().map(row).collect(),
+    }
 }
 
 pub(super) fn use_model(context: &Context, request: ModelRequest) -> Result<ModelsAnswer, RpcError> {
-    context.models.use_model(&request.model).map_err(|error| convert::models_error(&error))?;
+    context
+        .models
+        .use_model(&request.model)
+        .map_err(|error| convert::models_error(&error))?;
     context.indexer.nudge();
     Ok(list(context))
 }
@@ -24,7 +29,10 @@ pub(super) fn info(context: &Context, request: ModelRequest) -> Result<ModelsAns
 }
 
 pub(super) fn remove(context: &Context, request: ModelRequest) -> Result<ModelsAnswer, RpcError> {
-    context.models.remove(&request.model).map_err(|error| convert::models_error(&error))?;
+    context
+        .models
+        .remove(&request.model)
+        .map_err(|error| convert::models_error(&error))?;
     Ok(list(context))
 }
 

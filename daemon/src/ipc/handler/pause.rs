@@ -15,20 +15,30 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 pub(super) fn pause(context: &Context, request: PauseRequest) -> Result<DoneAnswer, RpcError> {
     let duration = request.for_ms.map(Duration::from_millis);
     if duration.is_some_and(|duration| duration > LONGEST || duration.is_zero()) {
-        return Err(RpcError::new(ErrorKind::InvalidParams, "a pause lasts from a moment to a year").hint("scenectl pause, without --for, lasts until scenectl resume"));
+        return Err(RpcError::new(ErrorKind::InvalidParams, "a pause lasts from a moment to a year")
+            .hint("scenectl pause, without --for, lasts until scenectl resume"));
     }
     context.indexer.pause(duration);
     // A pause without an end outlives a restart: the user said so. One with an end does not, because its clock stops.
     remember(context, duration.is_none())?;
-    Ok(DoneAnswer { n: context.indexer.n_jobs(), state: status::state(context).to_owned() })
+    Ok(DoneAnswer {
+        n: context.indexer.n_jobs(),
+        state: status::state(context).to_owned(),
+    })
 }
 
 pub(super) fn resume(context: &Context, _: NoParams) -> Result<DoneAnswer, RpcError> {
     remember(context, false)?;
     context.indexer.resume();
-    Ok(DoneAnswer { n: context.indexer.n_jobs(), state: status::state(context).to_owned() })
+    Ok(DoneAnswer {
+        n: context.indexer.n_jobs(),
+        state: status::state(context).to_owned(),
+    })
 }
 
 fn remember(context: &Context, paused: bool) -> Result<(), RpcError> {
-    context.store.put_setting(crate::app::PAUSED_SETTING, &serde_json::Value::Bool(paused)).map_err(|error| convert::store_error(&error))
+    context
+        .store
+        .put_setting(crate::app::PAUSED_SETTING, &serde_json::Value::Bool(paused))
+        .map_err(|error| convert::store_error(&error))
 }

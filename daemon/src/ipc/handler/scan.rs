@@ -11,29 +11,51 @@ use crate::store::VideoState;
 pub(super) fn rescan(context: &Context, request: ScopeRequest) -> Result<DoneAnswer, RpcError> {
     let scope = request.scope.as_ref().map(convert::path).transpose()?;
     if let Some(scope) = &scope
-        && !context.reconciler.roots().iter().any(|root| scope.starts_with(&root.path) || root.path.starts_with(scope))
+        && !context
+            .reconciler
+            .roots()
+            .iter()
+            .any(|root| scope.starts_with(&root.path) || root.path.starts_with(scope))
     {
-        return Err(RpcError::new(ErrorKind::NotFound, format!("{} is not in a watched folder", scope.display())).hint("scenectl add DIR watches a folder; scenectl folders lists them"));
+        return Err(
+            RpcError::new(ErrorKind::NotFound, format!("{} is not in a watched folder", scope.display()))
+                .hint("scenectl add DIR watches a folder; scenectl folders lists them"),
+        );
     }
     let n = context.reconciler.rescan(scope);
-    Ok(DoneAnswer { n, state: status::state(context).to_owned() })
+    Ok(DoneAnswer {
+        n,
+        state: status::state(context).to_owned(),
+    })
 }
 
 pub(super) fn retry(context: &Context, request: ScopeRequest) -> Result<DoneAnswer, RpcError> {
     let scope = request.scope.as_ref().map(convert::path).transpose()?;
-    let failed = context.store.videos().into_iter().filter(|record| record.state == VideoState::Failed);
+    let failed = context
+        .store
+        .videos()
+        .into_iter()
+        .filter(|record| record.state == VideoState::Failed);
     let mut n = 0;
     for record in failed.filter(|record| scope.as_ref().is_none_or(|scope| record.path.starts_with(scope))) {
         context.indexer.forgive(record.id);
-        context.store.requeue(record.id, None, crate::clock::now_ms()).map_err(|error| convert::store_error(&error))?;
+        context
+            .store
+            .requeue(record.id, None, crate::clock::now_ms())
+            .map_err(|error| convert::store_error(&error))?;
         n += 1;
     }
     if n == 0
         && let Some(scope) = &scope
     {
-        return Err(RpcError::new(ErrorKind::NotFound, format!("no failed file at {}", scope.display())).hint("scenectl incidents lists them"));
+        return Err(
+            RpcError::new(ErrorKind::NotFound, format!("no failed file at {}", scope.display())).hint("scenectl incidents lists them")
+        );
     }
     context.models.reopen_if_unusable();
     context.indexer.nudge();
-    Ok(DoneAnswer { n, state: status::state(context).to_owned() })
+    Ok(DoneAnswer {
+        n,
+        state: status::state(context).to_owned(),
+    })
 }

@@ -42,5 +42,7 @@ pub(super) fn answer(context: &Context, request: FileRequest) -> Result<ScenesAn
 }
 
 pub(super) fn known_video(context: &Context, path: &Path) -> Result<Arc<VideoRecord>, RpcError> {
-    context.store.video_at(path).ok_or_else(|| RpcError::new(ErrorKind::NotFound, format!("{} is not in the index", path.display())).hint("scenectl why FILE says why"))
+    context.store.video_at(path).ok_or_else(|| {
+        RpcError::new(ErrorKind::NotFound, format!("{} is not in the index", path.display())).hint("scenectl why FILE says why")
+    })
 }

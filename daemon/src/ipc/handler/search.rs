@@ -9,14 +9,23 @@ use crate::query::{Answer, Likeness};
 
 pub(super) fn search(context: &Context, request: SearchRequest) -> Result<SearchAnswer, RpcError> {
     let wanted = convert::wanted(request.n, request.by, &request.filters)?;
-    let answer = context.searcher.search(&request.query, &request.not, &wanted).map_err(|error| convert::query_error(&error))?;
+    let answer = context
+        .searcher
+        .search(&request.query, &request.not, &wanted)
+        .map_err(|error| convert::query_error(&error))?;
     Ok(to_wire(context, request.query, request.min_confidence, &answer))
 }
 
 pub(super) fn similar(context: &Context, request: SimilarRequest) -> Result<SearchAnswer, RpcError> {
     let wanted = convert::wanted(request.n, request.by, &request.filters)?;
-    let likeness = Likeness { path: convert::path(&request.file)?, at_ms: request.at_ms };
-    let answer = context.searcher.similar(&likeness, &wanted).map_err(|error| convert::query_error(&error))?;
+    let likeness = Likeness {
+        path: convert::path(&request.file)?,
+        at_ms: request.at_ms,
+    };
+    let answer = context
+        .searcher
+        .similar(&likeness, &wanted)
+        .map_err(|error| convert::query_error(&error))?;
     Ok(to_wire(context, request.file.path, request.min_confidence, &answer))
 }
 

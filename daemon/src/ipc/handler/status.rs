@@ -38,7 +38,11 @@ pub(super) fn assemble(context: &Context) -> Status {
             current: progress
                 .current
                 .iter()
-                .map(|job| CurrentVideo { file: WirePath::new(&job.path), position_ms: job.position_ms, duration_ms: job.duration_ms })
+                .map(|job| CurrentVideo {
+                    file: WirePath::new(&job.path),
+                    position_ms: job.position_ms,
+                    duration_ms: job.duration_ms,
+                })
                 .collect(),
             rate: progress.rate,
             left_ms: progress.left_ms,
@@ -53,7 +57,12 @@ pub(super) fn assemble(context: &Context) -> Status {
 
 pub(super) fn videos(context: &Context) -> Coverage {
     let counts = context.store.counts();
-    Coverage { indexed: counts.indexed, pending: counts.pending, failed: counts.failed, offline: counts.offline }
+    Coverage {
+        indexed: counts.indexed,
+        pending: counts.pending,
+        failed: counts.failed,
+        offline: counts.offline,
+    }
 }
 
 /// All zero exactly when nothing is left to do and searches see everything.
@@ -62,7 +71,11 @@ pub(super) fn queue(context: &Context) -> Queue {
     let jobs = context.indexer.n_jobs();
     // A committed video that the ANN index has not taken in yet is not done.
     let unseen = u64::from(jobs == 0 && context.models.behind() > 0);
-    Queue { walks: files.walks, settling: files.settling, jobs: jobs + unseen }
+    Queue {
+        walks: files.walks,
+        settling: files.settling,
+        jobs: jobs + unseen,
+    }
 }
 
 pub(super) fn state(context: &Context) -> &'static str {

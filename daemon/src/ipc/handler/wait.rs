@@ -30,7 +30,11 @@ pub(in crate::ipc) async fn answer(context: &Arc<Context>, request: Request) -> 
         let queue = status::queue(context);
         let idle = queue == Queue::default();
         if idle || Instant::now() >= deadline {
-            let answer = WaitAnswer { idle, queue, videos: status::videos(context) };
+            let answer = WaitAnswer {
+                idle,
+                queue,
+                videos: status::videos(context),
+            };
             return Ok(serde_json::to_value(answer).unwrap_or_default());
         }
         tokio::select! {

@@ -15,15 +15,28 @@ pub(super) fn answer(context: &Context, request: WhyRequest) -> Result<WhyAnswer
     let record = context.store.video_at(&path);
     let (state, mut reasons) = match &record {
         Some(record) => of_record(context, record)?,
-        None => of_file(context, &context.reconciler.explain(&path)),
+        None => of_file(&context.reconciler.explain(&path)),
     };
-    let mut answer = WhyAnswer { file: request.file, state: state.to_owned(), reasons: Vec::new(), best: None, rank: None, of_scenes: None };
+    let mut answer = WhyAnswer {
+        file: request.file,
+        state: state.to_owned(),
+        reasons: Vec::new(),
+        best: None,
+        rank: None,
+        of_scenes: None,
+    };
     if let Some(query) = request.query {
         match record.filter(|record| record.n_scenes > 0) {
             Some(record) => {
-                let standing = context.searcher.standing(&record, &query).map_err(|error| convert::query_error(&error))?;
+                let standing = context
+                    .searcher
+                    .standing(&record, &query)
+                    .map_err(|error| convert::query_error(&error))?;
                 if let Some(standing) = standing {
-                    reasons.push(format!("its best scene for {query:?} is number {} of {} scenes", standing.rank, standing.of_scenes));
+                    reasons.push(format!(
+                        "its best scene for {query:?} is number {} of {} scenes",
+                        standing.rank, standing.of_scenes
+                    ));
                     answer.best = Some(convert::hit(&standing.hit));
                     answer.rank = Some(standing.rank);
                     answer.of_scenes = Some(standing.of_scenes);
@@ -44,7 +57,12 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
             "offline"
         }
         (false, VideoState::Indexed) => {
-            reasons.push(format!("indexed: {} scenes in {}.{:03} s", record.n_scenes, record.duration_ms / 1000, record.duration_ms % 1000));
+            reasons.push(format!(
+                "indexed: {} scenes in {}.{:03} s",
+                record.n_scenes,
+                record.duration_ms / 1000,
+                record.duration_ms % 1000
+            ));
             "indexed"
         }
         (false, VideoState::Pending) => {
@@ -76,13 +94,22 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
     Ok((state, reasons))
 }
 
-fn of_file(_context: &Context, explanation: &Explanation) -> (&'static str, Vec<String>) {
+fn of_file(explanation: &Explanation) -> (&'static str, Vec<String>) {
     match explanation {
-        Explanation::Excluded { rule } => ("excluded", vec![rule.clone()]),
-        Explanation::Unwatched => ("unwatched", vec!["it is in no watched folder: scenectl add DIR watches one".to_owned()]),
+        Explanation::Excluded(rule) => ("excluded", vec![rule.to_string()]),
+        Explanation::Unwatched => (
+            "unwatched",
+            vec!["it is in no watched folder: scenectl add DIR watches one".to_owned()],
+        ),
         Explanation::Missing => ("missing", vec!["there is no such file".to_owned()]),
-        Explanation::Settling => ("pending", vec!["it was just written; it is looked at once it stops growing (settle-seconds)".to_owned()]),
-        Explanation::Unreachable { reason } => ("offline", vec![reason.clone()]),
-        Explanation::Fine => ("unknown", vec!["no rule excludes it, and it was not seen yet: scenectl rescan".to_owned()]),
+        Explanation::Settling => (
+            "pending",
+            vec!["it was just written; it is looked at once it stops growing (settle-seconds)".to_owned()],
+        ),
+        Explanation::Offline(reason) | Explanation::Unreachable(reason) => ("offline", vec![reason.clone()]),
+        Explanation::Fine => (
+            "unknown",
+            vec!["no rule excludes it, and it was not seen yet: scenectl rescan".to_owned()],
+        ),
     }
 }
