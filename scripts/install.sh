@@ -36,7 +36,7 @@ done
 # The model itself, not what it was made with.
 while IFS= read -r file; do
   put 644 "$file" "share/scened/$file"
-done < <(find models/starter -type f \( -name '*.json' -o -name '*.onnx' -o -name '*.onnx_data' -o -name 'README.md' \) | sort)
+done < <(find models/starter -type f \( -path '*/onnx/*' -o -name '*config.json' -o -name tokenizer.json -o -name README.md \) | sort)
 
 # In quotes for spaces; a percent sign is doubled for systemd, and what sed would take for its own is escaped.
 escaped=$(printf '%s' "$prefix" | sed 's/%/%%/g; s/[\\&|]/\\&/g')
