@@ -51,15 +51,15 @@ impl Connection {
         })?;
         let frame = connection.exchange(wake, |pipe| {
             pipe::write_hello(pipe, protocol::ROLE, protocol::VERSION)?;
-            pipe::write_frame(pipe, protocol::KIND_LOAD, request, &[])?;
             pipe::read_hello(pipe, protocol::ROLE, protocol::VERSION)?;
+            pipe::write_frame(pipe, protocol::KIND_LOAD, request, &[])?;
             pipe::read_frame(pipe, protocol::MAX_ANSWER_BYTES)
         })?;
-        match frame.kind {
-            protocol::KIND_DONE => Ok((frame.header().map_err(|e| broken(&e))?, connection)),
-            kind => Err(unexpected(kind)),
+        if frame.kind != protocol::KIND_DONE {
+            return Err(unexpected(frame.kind));
         }
-        .map(|(loaded, connection)| (connection, loaded))
+        let loaded = frame.header().map_err(|error| broken(&error))?;
+        Ok((connection, loaded))
     }
 
     fn spawn(program: &Path) -> io::Result<Self> {
