@@ -3,6 +3,10 @@
 //! Decoding happens in `scened-worker media`, one process a video, because media is hostile input. This module owns the
 //! daemon's half: the [`FrameSource`] seam, the worker's life, and the pipe protocol. It knows neither store nor models.
 
+pub mod inspect;
+pub mod process;
+pub mod wire;
+
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Boundary, Frame, ImageSpec, Span};
+
+pub use process::MediaProcess;
 
 /// Which rule finds cuts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,11 +13,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rustix::event::Timespec;
 
 /// Environment variable that names the worker's program.
 pub const WORKER_VARIABLE: &str = "SCENED_WORKER";
 /// File name of the worker's program.
 const PROGRAM: &str = if cfg!(windows) { "scened-worker.exe" } else { "scened-worker" };
+
+/// How often a wait for a worker's end looks.
+const END_TICK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
 
 /// Bounds of what is kept of a worker's standard error, for the text of an incident.
 const TAIL_LINES: usize = 20;
@@ -98,6 +107,20 @@ impl OwnedChild {
 
     pub fn id(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Waits for the child to end by itself; `None` when it has not by then.
+    pub fn wait_until(&mut self, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {
+        loop {
+            if let Some(status) = self.0.try_wait()? {
+                return Ok(Some(status));
+            }
+            if Instant::now() >= deadline {
+                return Ok(None);
+            }
+            // Nothing tells of a child's end on every system: this looks again after a moment, and only while a worker ends.
+            rustix::event::poll(&mut [], Some(&END_TICK))?;
+        }
     }
 
     /// Ends the child at once and reaps it; its status is known afterwards.

@@ -4,12 +4,15 @@
 //! standard error. It dies with its parent, and a crash here is an incident there, never the daemon's end.
 
 mod embed;
+mod manners;
+mod media;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let role = std::env::args().nth(1).unwrap_or_default();
     let ended = match role.as_str() {
+        "media" => media::run(),
         "embed" => embed::run(),
         _ => Err(anyhow::anyhow!(
             "scened-worker is started by scened, as `scened-worker media` or `scened-worker embed`"

@@ -1,0 +1,240 @@
+//! `scened inspect FILE`: runs the media worker on one file without a daemon and shows what it found.
+//!
+//! Writes to whatever it is given; the caller owns standard output.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, Probe};
+use crate::domain::{Boundary, ImageSpec, Resample, ResizeMode};
+
+/// How carefully to look for cuts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Exact,
+    /// Not built yet.
+    Fast,
+}
+
+impl std::str::FromStr for Mode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "exact" => Ok(Self::Exact),
+            "fast" => Ok(Self::Fast),
+            _ => Err(format!("{text:?} is no mode (exact, fast)")),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct InspectOptions {
+    pub mode: Mode,
+    pub detector: Detector,
+    pub json: bool,
+    /// As the configuration's `max-scene-seconds`. Milliseconds.
+    pub max_scene_ms: u64,
+    /// Decoder threads; 0 = one for each core allowed.
+    pub threads: u32,
+}
+
+impl Default for InspectOptions {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Exact,
+            detector: Detector::Content,
+            json: false,
+            max_scene_ms: 15_000,
+            threads: 0,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    #[error("cannot open {path}: {source}")]
+    Open { path: String, source: io::Error },
+    #[error("{path} is not a file")]
+    NotAFile { path: String },
+    #[error("the mode `fast` is not built yet; use `--mode exact`")]
+    NoFastMode,
+    #[error("{path}: {source}")]
+    Media { path: String, source: MediaError },
+    #[error("cannot write: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// Runs the media worker on one file and writes what it found to `to`.
+pub fn run(file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result<(), InspectError> {
+    let source = MediaProcess::find().map_err(|source| InspectError::Media {
+        path: file.display().to_string(),
+        source,
+    })?;
+    run_with(&source, file, options, to)
+}
+
+/// As [`run`], with any source of frames.
+pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result<(), InspectError> {
+    let path = file.display().to_string();
+    if options.mode == Mode::Fast {
+        return Err(InspectError::NoFastMode);
+    }
+    let cannot_open = |source| InspectError::Open {
+        path: path.clone(),
+        source,
+    };
+    // A named pipe would block in `open`; a folder opens and then fails to be read.
+    if !file.metadata().map_err(cannot_open)?.is_file() {
+        return Err(InspectError::NotAFile { path });
+    }
+    let film = File::open(file).map_err(cannot_open)?;
+    let request = AnalyseRequest {
+        image: ImageSpec {
+            width_px: 224,
+            height_px: 224,
+            shortest_side_px: 224,
+            resize: ResizeMode::ShortestSideCrop,
+            resample: Resample::Bicubic,
+        },
+        detector: options.detector,
+        max_scene_ms: options.max_scene_ms,
+        thumbnail_px: 320,
+        threads: options.threads,
+        label: path.clone(),
+    };
+    let mut found = Found::default();
+    let analysis = source
+        .analyse(film, &request, &Cancel::default(), &mut |event| {
+            found.take(event);
+            ControlFlow::Continue(())
+        })
+        .map_err(|source| InspectError::Media {
+            path: path.clone(),
+            source,
+        })?;
+    if options.json {
+        found.write_json(&path, &analysis, to)?;
+    } else {
+        found.write_table(&path, &analysis, to)?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    probe: Option<Probe>,
+    /// Without their pictures.
+    scenes: Vec<FoundScene>,
+}
+
+impl Found {
+    fn take(&mut self, event: MediaEvent) {
+        match event {
+            MediaEvent::Probed(probe) => self.probe = Some(probe),
+            MediaEvent::SceneFound(mut scene) => {
+                for frame in &mut scene.frames {
+                    frame.rgb = Vec::new();
+                }
+                self.scenes.push(scene);
+            }
+            MediaEvent::Progressed { .. } => {}
+        }
+    }
+
+    fn write_json(&self, path: &str, analysis: &Analysis, to: &mut impl Write) -> io::Result<()> {
+        let scenes: Vec<_> = self
+            .scenes
+            .iter()
+            .map(|scene| {
+                json!({
+                    "start_ms": scene.span.start_ms,
+                    "end_ms": scene.span.end_ms,
+                    "boundary": scene.boundary,
+                    "frames": scene.frames.iter().map(|frame| frame.time_ms).collect::<Vec<_>>(),
+                    "thumbnail_bytes": scene.thumbnail.len(),
+                })
+            })
+            .collect();
+        let answer = json!({
+            "path": path,
+            "duration_ms": analysis.duration_ms,
+            "probe": self.probe,
+            "scenes": scenes,
+            "n_frames": analysis.n_frames,
+            "times": analysis.times,
+            "damage": analysis.damage,
+        });
+        writeln!(to, "{answer}")
+    }
+
+    fn write_table(&self, path: &str, analysis: &Analysis, to: &mut impl Write) -> io::Result<()> {
+        writeln!(to, "{}", printable(path))?;
+        if let Some(probe) = &self.probe {
+            let claimed = if probe.duration_ms > 0 {
+                clock(probe.duration_ms)
+            } else {
+                "unknown".to_owned()
+            };
+            writeln!(to, "container  {}, claimed duration {claimed}", probe.container)?;
+            for (index, stream) in probe.streams.iter().enumerate() {
+                write!(to, "stream {index:<3} {} {}", stream.kind, stream.codec)?;
+                if stream.kind == "video" {
+                    write!(to, " {}×{} {:.3} fps", stream.width_px, stream.height_px, stream.fps)?;
+                    if stream.rotation != 0 {
+                        write!(to, ", turned {}°", stream.rotation)?;
+                    }
+                }
+                writeln!(to, "{}", if stream.chosen { "  ← analysed" } else { "" })?;
+            }
+        }
+        writeln!(to, "decoded    {} in {} frames", clock(analysis.duration_ms), analysis.n_frames)?;
+        if let Some(damage) = &analysis.damage {
+            writeln!(to, "damage     {damage}")?;
+        }
+        writeln!(to, "\nscene  start         end           begins with  frames")?;
+        for (index, scene) in self.scenes.iter().enumerate() {
+            let frames: Vec<_> = scene.frames.iter().map(|frame| clock(frame.time_ms)).collect();
+            writeln!(
+                to,
+                "{index:>5}  {:<12}  {:<12}  {:<11}  {}",
+                clock(scene.span.start_ms),
+                clock(scene.span.end_ms),
+                boundary_word(scene.boundary),
+                frames.join(" ")
+            )?;
+        }
+        let times = &analysis.times;
+        let rate = analysis.duration_ms as f64 / times.total_ms.max(0.001);
+        writeln!(
+            to,
+            "\ntimes      open {:.0} ms, decode {:.0} ms, scale {:.0} ms, detect {:.0} ms, sample {:.0} ms, thumbnails {:.0} ms; \
+             all {:.0} ms = {rate:.1} × real time",
+            times.open_ms, times.decode_ms, times.scale_ms, times.detect_ms, times.sample_ms, times.thumbnail_ms, times.total_ms
+        )
+    }
+}
+
+fn boundary_word(boundary: Boundary) -> &'static str {
+    match boundary {
+        Boundary::Start => "start",
+        Boundary::Cut => "cut",
+        Boundary::Gradual => "gradual",
+        Boundary::Part => "part",
+    }
+}
+
+/// A name as a terminal may show it.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn clock(ms: u64) -> String {
+    let seconds = ms / 1000;
+    format!("{}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, ms % 1000)
+}

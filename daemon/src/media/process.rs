@@ -1,0 +1,254 @@
+//! The real [`FrameSource`]: one `scened-worker media` process a call.
+//!
+//! The calling thread starts the process, reads its pipe, and ends it; a second thread collects its standard error. A worker is
+//! never believed: whatever it says is checked against the request, and a breach is [`MediaError::Protocol`]. The process is
+//! killed and reaped on every way out.
+
+mod check;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
+
+use self::check::Checker;
+use super::{AnalyseRequest, Analysis, Cancel, FrameSource, MediaError, MediaEvent, PictureRequest, wire};
+use crate::domain::Frame;
+use crate::worker::pipe::{self, PipeError, RawFrame};
+use crate::worker::{self, OwnedChild, StderrTail};
+
+/// How often a wait looks whether it was cancelled.
+const CANCEL_TICK: Duration = Duration::from_millis(50);
+/// How long a worker that has said its last word may take to end.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Decodes in worker processes, as many at once as there are callers.
+#[derive(Clone, Debug)]
+pub struct MediaProcess {
+    program: PathBuf,
+    silence: Duration,
+}
+
+impl MediaProcess {
+    /// A worker that says nothing for this long is taken for hung.
+    pub const DEFAULT_SILENCE: Duration = Duration::from_secs(60);
+
+    /// Uses the worker found by [`worker::find_worker`].
+    pub fn find() -> Result<Self, MediaError> {
+        let program = worker::find_worker().map_err(|error| MediaError::Start {
+            program: "scened-worker".to_owned(),
+            source_text: error.to_string(),
+        })?;
+        Ok(Self::new(program))
+    }
+
+    pub fn new(program: PathBuf) -> Self {
+        Self {
+            program,
+            silence: Self::DEFAULT_SILENCE,
+        }
+    }
+
+    /// Sets how long a worker may say nothing before it is killed.
+    #[must_use]
+    pub fn with_silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
+    }
+
+    fn start(&self, film: File, kind: u8, request: &impl Serialize) -> Result<Worker, MediaError> {
+        let cannot_start = |error: &dyn std::fmt::Display| MediaError::Start {
+            program: self.program.display().to_string(),
+            source_text: error.to_string(),
+        };
+        let mut command = Command::new(&self.program);
+        command
+            .arg(wire::ROLE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mapping = FdMapping {
+            parent_fd: OwnedFd::from(film),
+            child_fd: wire::FILM_FD,
+        };
+        command.fd_mappings(vec![mapping]).map_err(|error| cannot_start(&error))?;
+        let mut child = OwnedChild::new(command.spawn().map_err(|error| cannot_start(&error))?);
+        // The film stays open in `command` otherwise.
+        drop(command);
+        let inner = child.child();
+        let (Some(mut requests), Some(answers), Some(stderr)) = (inner.stdin.take(), inner.stdout.take(), inner.stderr.take()) else {
+            return Err(cannot_start(&"its pipes are missing"));
+        };
+        let stderr = StderrTail::collect(stderr, wire::ROLE).map_err(|error| cannot_start(&error))?;
+        // A request is far smaller than a pipe's buffer, so this cannot block. If the worker is already dead, its end says more
+        // than the broken pipe.
+        let asked =
+            pipe::write_hello(&mut requests, wire::ROLE, wire::VERSION).and_then(|()| pipe::write_frame(&mut requests, kind, request, &[]));
+        if let Err(error) = asked {
+            tracing::debug!(%error, "cannot ask a media worker");
+        }
+        drop(requests);
+        Ok(Worker {
+            child,
+            answers,
+            stderr: Some(stderr),
+            silence: self.silence,
+        })
+    }
+}
+
+impl FrameSource for MediaProcess {
+    fn analyse(
+        &self,
+        film: File,
+        request: &AnalyseRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<Analysis, MediaError> {
+        wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
+        let mut checker = Checker::new(request);
+        let mut worker = self.start(film, wire::KIND_ANALYSE, request)?;
+        worker.read_hello(cancel)?;
+        loop {
+            let frame = worker.read(cancel)?;
+            if frame.kind == wire::KIND_FINISHED {
+                let analysis = checker.finished(&frame)?;
+                worker.say_goodbye(cancel)?;
+                return Ok(analysis);
+            }
+            if sink(checker.event(frame)?).is_break() {
+                return Err(MediaError::Cancelled);
+            }
+        }
+    }
+
+    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Frame, MediaError> {
+        wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
+        let mut worker = self.start(film, wire::KIND_PICTURE, request)?;
+        worker.read_hello(cancel)?;
+        let frame = worker.read(cancel)?;
+        check::picture(frame, &request.image)
+    }
+}
+
+/// One running worker; killed and reaped when dropped.
+struct Worker {
+    child: OwnedChild,
+    answers: ChildStdout,
+    stderr: Option<StderrTail>,
+    silence: Duration,
+}
+
+impl Worker {
+    fn read_hello(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
+        let mut answers = Patient::new(&self.answers, self.silence, cancel);
+        match pipe::read_hello(&mut answers, wire::ROLE, wire::VERSION) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.why(error)),
+        }
+    }
+
+    /// Reads the next frame; fails when the worker is silent for too long, or on cancel.
+    fn read(&mut self, cancel: &Cancel) -> Result<RawFrame, MediaError> {
+        let mut answers = Patient::new(&self.answers, self.silence, cancel);
+        match pipe::read_frame(&mut answers, pipe::MAX_FRAME_BYTES) {
+            Ok(Some(frame)) => Ok(frame),
+            Ok(None) => Err(self.why(PipeError::Truncated)),
+            Err(error) => Err(self.why(error)),
+        }
+    }
+
+    /// Waits for a worker that is done. Its answer is complete: how it ends matters to nobody but the log.
+    fn say_goodbye(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
+        let mut answers = Patient::new(&self.answers, GOODBYE, cancel);
+        match answers.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(MediaError::Protocol {
+                detail: "it went on after its last word".to_owned(),
+            }),
+            Err(error) => {
+                tracing::debug!(%error, "a media worker is slow to end");
+                Ok(())
+            }
+        }
+    }
+
+    /// Turns a failure of the pipe into what happened to the worker.
+    fn why(&mut self, error: PipeError) -> MediaError {
+        match error {
+            PipeError::Io(error) => match error.kind() {
+                io::ErrorKind::TimedOut => MediaError::TimedOut {
+                    seconds: self.silence.as_secs(),
+                },
+                io::ErrorKind::ConnectionAborted => MediaError::Cancelled,
+                _ => MediaError::WorkerDied {
+                    detail: format!("its pipe failed: {error}"),
+                },
+            },
+            PipeError::Truncated | PipeError::NoHello => self.how_it_died(),
+            error => MediaError::Protocol { detail: error.to_string() },
+        }
+    }
+
+    fn how_it_died(&mut self) -> MediaError {
+        // It closed its pipe, so it is ending by itself: let it, to learn how.
+        let deadline = Instant::now() + GOODBYE;
+        let status = match self.child.wait_until(deadline) {
+            Ok(Some(status)) => worker::describe_exit(status),
+            Ok(None) => "it closed its pipe and went on".to_owned(),
+            Err(error) => format!("its end is unknown: {error}"),
+        };
+        if let Err(error) = self.child.kill() {
+            tracing::debug!(%error, "cannot end a media worker");
+        }
+        let said = self.stderr.take().map(StderrTail::finish).unwrap_or_default();
+        let detail = if said.is_empty() {
+            status
+        } else {
+            format!("{status}; it said: {said}")
+        };
+        MediaError::WorkerDied { detail }
+    }
+}
+
+/// Reads a pipe with a deadline, looking at the cancel flag while it waits.
+struct Patient<'a> {
+    answers: &'a ChildStdout,
+    deadline: Instant,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Patient<'a> {
+    fn new(answers: &'a ChildStdout, silence: Duration, cancel: &'a Cancel) -> Self {
+        Self {
+            answers,
+            deadline: Instant::now() + silence,
+            cancel,
+        }
+    }
+}
+
+impl Read for Patient<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let tick = Timespec::try_from(CANCEL_TICK).map_err(io::Error::other)?;
+        loop {
+            if self.cancel.is_cancelled() {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            let mut waited = [PollFd::from_borrowed_fd(self.answers.as_fd(), PollFlags::IN)];
+            match poll(&mut waited, Some(&tick)) {
+                Ok(0) if Instant::now() >= self.deadline => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(rustix::io::read(self.answers, buffer)?),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}

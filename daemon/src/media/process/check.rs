@@ -1,0 +1,387 @@
+//! Checks everything a media worker says against what it was asked. Pure.
+
+use super::super::{AnalyseRequest, Analysis, FoundScene, MediaError, MediaEvent, Probe, wire};
+use crate::domain::{Boundary, Frame, ImageSpec};
+use crate::worker::pipe::RawFrame;
+
+/// Most events of one video that are not scenes. A worker tells its progress a few times a second.
+const MAX_PROGRESS: u64 = 50_000_000;
+
+/// Follows one analysis.
+#[derive(Debug)]
+pub(super) struct Checker {
+    image: ImageSpec,
+    thumbnails: bool,
+    probed: bool,
+    n_scenes: u64,
+    n_progress: u64,
+    /// Where the next scene must start. Milliseconds.
+    end_ms: u64,
+    position_ms: u64,
+}
+
+fn breach(detail: impl Into<String>) -> MediaError {
+    MediaError::Protocol { detail: detail.into() }
+}
+
+fn header<T: serde::de::DeserializeOwned>(frame: &RawFrame) -> Result<T, MediaError> {
+    frame.header().map_err(|error| breach(error.to_string()))
+}
+
+/// Cuts a text from a worker to its longest allowed length, and takes control characters out: it goes to a terminal.
+fn clean(text: &str) -> String {
+    let mut cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    cleaned.truncate(cleaned.floor_char_boundary(wire::MAX_TEXT_BYTES));
+    cleaned
+}
+
+impl Checker {
+    pub(super) fn new(request: &AnalyseRequest) -> Self {
+        Self {
+            image: request.image,
+            thumbnails: request.thumbnail_px > 0,
+            probed: false,
+            n_scenes: 0,
+            n_progress: 0,
+            end_ms: 0,
+            position_ms: 0,
+        }
+    }
+
+    /// Takes any event but the last.
+    pub(super) fn event(&mut self, frame: RawFrame) -> Result<MediaEvent, MediaError> {
+        match frame.kind {
+            wire::KIND_FAILED => Err(failed(&frame)),
+            wire::KIND_PROBED if !self.probed => self.probed(&frame),
+            wire::KIND_SCENE if self.probed => self.scene(frame),
+            wire::KIND_PROGRESSED if self.probed => self.progressed(&frame),
+            kind => Err(breach(format!("an event of kind {kind} came when it was not expected"))),
+        }
+    }
+
+    pub(super) fn finished(&self, frame: &RawFrame) -> Result<Analysis, MediaError> {
+        let mut analysis: Analysis = header(frame)?;
+        if !frame.body.is_empty() || self.n_scenes == 0 {
+            return Err(breach("it finished without a scene"));
+        }
+        if analysis.n_scenes != self.n_scenes || analysis.duration_ms != self.end_ms {
+            return Err(breach(format!(
+                "it finished with {} scenes in {} ms, but told of {} in {} ms",
+                analysis.n_scenes, analysis.duration_ms, self.n_scenes, self.end_ms
+            )));
+        }
+        if analysis.n_frames == 0 {
+            return Err(breach("it finished without a frame"));
+        }
+        let times = &mut analysis.times;
+        for time in [
+            &mut times.open_ms,
+            &mut times.decode_ms,
+            &mut times.scale_ms,
+            &mut times.detect_ms,
+            &mut times.sample_ms,
+            &mut times.thumbnail_ms,
+            &mut times.total_ms,
+        ] {
+            if !time.is_finite() || *time < 0.0 {
+                *time = 0.0;
+            }
+        }
+        analysis.damage = analysis.damage.as_deref().map(clean).filter(|text| !text.is_empty());
+        Ok(analysis)
+    }
+
+    fn probed(&mut self, frame: &RawFrame) -> Result<MediaEvent, MediaError> {
+        let mut probe: Probe = header(frame)?;
+        if !frame.body.is_empty() || probe.streams.len() > wire::MAX_STREAMS {
+            return Err(breach("a probe with too much in it"));
+        }
+        probe.container = clean(&probe.container);
+        probe.duration_ms = probe.duration_ms.min(wire::MAX_TIME_MS);
+        for stream in &mut probe.streams {
+            stream.kind = clean(&stream.kind);
+            stream.codec = clean(&stream.codec);
+            if !stream.fps.is_finite() || stream.fps < 0.0 {
+                stream.fps = 0.0;
+            }
+        }
+        self.probed = true;
+        Ok(MediaEvent::Probed(probe))
+    }
+
+    fn progressed(&mut self, frame: &RawFrame) -> Result<MediaEvent, MediaError> {
+        let wire::Progress { position_ms } = header(frame)?;
+        self.n_progress += 1;
+        if !frame.body.is_empty() || position_ms < self.position_ms || position_ms > wire::MAX_TIME_MS {
+            return Err(breach(format!("progress from {} to {position_ms} ms", self.position_ms)));
+        }
+        if self.n_progress > MAX_PROGRESS {
+            return Err(breach("it tells of progress without end"));
+        }
+        self.position_ms = position_ms;
+        Ok(MediaEvent::Progressed { position_ms })
+    }
+
+    fn scene(&mut self, frame: RawFrame) -> Result<MediaEvent, MediaError> {
+        let scene: wire::SceneHeader = header(&frame)?;
+        let span = scene.span;
+        if span.start_ms != self.end_ms || span.end_ms <= span.start_ms || span.end_ms > wire::MAX_TIME_MS {
+            return Err(breach(format!(
+                "a scene from {} to {} ms after one that ended at {} ms",
+                span.start_ms, span.end_ms, self.end_ms
+            )));
+        }
+        if (self.n_scenes == 0) != (scene.boundary == Boundary::Start) || self.n_scenes + 1 >= wire::MAX_SCENES {
+            return Err(breach(format!("scene {} that begins with {:?}", self.n_scenes, scene.boundary)));
+        }
+        let times = &scene.frames_ms;
+        let inside = times.iter().all(|time| (span.start_ms..span.end_ms).contains(time));
+        if times.is_empty() || times.len() > wire::MAX_SCENE_FRAMES || !times.is_sorted() || !inside {
+            return Err(breach(format!(
+                "a scene from {} to {} ms with frames at {times:?} ms",
+                span.start_ms, span.end_ms
+            )));
+        }
+        let frame_bytes = wire::frame_bytes(&self.image);
+        let thumbnail_bytes = usize::try_from(scene.thumbnail_bytes).unwrap_or(usize::MAX);
+        let allowed = if self.thumbnails { wire::MAX_THUMBNAIL_BYTES } else { 0 };
+        let frames_bytes = frame_bytes * times.len();
+        if thumbnail_bytes > allowed || frame.body.len() != frames_bytes + thumbnail_bytes {
+            return Err(breach(format!(
+                "a scene of {} frames and a thumbnail of {thumbnail_bytes} bytes in {} bytes",
+                times.len(),
+                frame.body.len()
+            )));
+        }
+        let thumbnail = frame.body[frames_bytes..].to_vec();
+        // JPEG begins so; anything else would be handed to other programs as one.
+        if !thumbnail.is_empty() && !thumbnail.starts_with(&[0xff, 0xd8, 0xff]) {
+            return Err(breach("a thumbnail that is not a JPEG"));
+        }
+        let frames = times
+            .iter()
+            .zip(frame.body.chunks_exact(frame_bytes))
+            .map(|(time_ms, rgb)| Frame {
+                time_ms: *time_ms,
+                width_px: self.image.width_px,
+                height_px: self.image.height_px,
+                rgb: rgb.to_vec(),
+            })
+            .collect();
+        self.n_scenes += 1;
+        self.end_ms = span.end_ms;
+        Ok(MediaEvent::SceneFound(FoundScene {
+            span,
+            boundary: scene.boundary,
+            frames,
+            thumbnail,
+        }))
+    }
+}
+
+fn failed(frame: &RawFrame) -> MediaError {
+    match header::<wire::Failure>(frame) {
+        Ok(failure) => {
+            let reason = clean(&failure.reason);
+            MediaError::Unusable {
+                reason: if reason.is_empty() {
+                    "no reason was given".to_owned()
+                } else {
+                    reason
+                },
+            }
+        }
+        Err(error) => error,
+    }
+}
+
+/// Takes the answer to a request for one picture.
+pub(super) fn picture(frame: RawFrame, image: &ImageSpec) -> Result<Frame, MediaError> {
+    match frame.kind {
+        wire::KIND_FAILED => Err(failed(&frame)),
+        wire::KIND_PICTURE_FOUND => {
+            let wire::PictureHeader { time_ms } = header(&frame)?;
+            if frame.body.len() != wire::frame_bytes(image) || time_ms > wire::MAX_TIME_MS {
+                return Err(breach(format!("a picture of {} bytes at {time_ms} ms", frame.body.len())));
+            }
+            Ok(Frame {
+                time_ms,
+                width_px: image.width_px,
+                height_px: image.height_px,
+                rgb: frame.body,
+            })
+        }
+        kind => Err(breach(format!("an event of kind {kind} came when a picture was expected"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::{Resample, ResizeMode};
+    use crate::media::Detector;
+
+    const SIDE: usize = 4;
+    const FRAME_BYTES: usize = SIDE * SIDE * 3;
+
+    fn checker() -> Checker {
+        Checker::new(&AnalyseRequest {
+            image: ImageSpec {
+                width_px: SIDE as u32,
+                height_px: SIDE as u32,
+                shortest_side_px: SIDE as u32,
+                resize: ResizeMode::Squash,
+                resample: Resample::Bilinear,
+            },
+            detector: Detector::Content,
+            max_scene_ms: 15_000,
+            thumbnail_px: 320,
+            threads: 0,
+            label: String::new(),
+        })
+    }
+
+    fn raw(kind: u8, header: &serde_json::Value, body: Vec<u8>) -> RawFrame {
+        RawFrame {
+            kind,
+            header: header.to_string().into_bytes(),
+            body,
+        }
+    }
+
+    fn probe() -> RawFrame {
+        raw(
+            wire::KIND_PROBED,
+            &json!({"container": "mov", "duration_ms": 0, "streams": []}),
+            vec![],
+        )
+    }
+
+    fn scene(start_ms: u64, end_ms: u64, boundary: &str, frames_ms: &[u64], thumbnail: &[u8]) -> RawFrame {
+        let mut body = vec![7; FRAME_BYTES * frames_ms.len()];
+        body.extend_from_slice(thumbnail);
+        let span = json!({"start_ms": start_ms, "end_ms": end_ms});
+        raw(
+            wire::KIND_SCENE,
+            &json!({"span": span, "boundary": boundary, "frames_ms": frames_ms, "thumbnail_bytes": thumbnail.len()}),
+            body,
+        )
+    }
+
+    fn refused(frames: Vec<RawFrame>) {
+        let mut checker = checker();
+        let last = frames.len() - 1;
+        for (n, frame) in frames.into_iter().enumerate() {
+            let shown = format!("{} {}", frame.kind, String::from_utf8_lossy(&frame.header));
+            match checker.event(frame) {
+                Ok(_) => assert!(n < last, "{shown} was believed"),
+                Err(error) => {
+                    assert!(matches!(error, MediaError::Protocol { .. }), "{shown} gave {error}");
+                    assert_eq!(n, last, "{shown} gave {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_honest_worker_is_believed() {
+        let mut checker = checker();
+        checker.event(probe()).unwrap();
+        checker.event(scene(0, 100, "start", &[0, 50], &[0xff, 0xd8, 0xff, 1])).unwrap();
+        checker
+            .event(raw(wire::KIND_PROGRESSED, &json!({"position_ms": 150}), vec![]))
+            .unwrap();
+        let MediaEvent::SceneFound(found) = checker.event(scene(100, 200, "cut", &[150], &[])).unwrap() else {
+            panic!("not a scene");
+        };
+        assert_eq!(found.frames[0].rgb, vec![7; FRAME_BYTES]);
+        let times = json!({"open_ms": 1, "decode_ms": 1, "scale_ms": 1, "detect_ms": 1, "sample_ms": 1, "thumbnail_ms": 1, "total_ms": -1});
+        let mut end = json!({"duration_ms": 200, "n_frames": 9, "n_scenes": 2, "damage": "a\u{1b}[2Jb", "times": times});
+        let analysis = checker.finished(&raw(wire::KIND_FINISHED, &end, vec![])).unwrap();
+        assert_eq!(analysis.damage.as_deref(), Some("a [2Jb"));
+        assert!(analysis.times.total_ms.abs() < f64::EPSILON);
+        end["n_scenes"] = json!(3);
+        assert!(checker.finished(&raw(wire::KIND_FINISHED, &end, vec![])).is_err());
+    }
+
+    #[test]
+    fn scenes_that_overlap_or_leave_gaps_are_refused() {
+        let first = || scene(0, 100, "start", &[0], &[]);
+        refused(vec![probe(), scene(1, 100, "start", &[1], &[])]);
+        refused(vec![probe(), first(), scene(99, 200, "cut", &[150], &[])]);
+        refused(vec![probe(), first(), scene(101, 200, "cut", &[150], &[])]);
+        refused(vec![probe(), first(), scene(100, 100, "cut", &[100], &[])]);
+        refused(vec![probe(), first(), scene(100, u64::MAX, "cut", &[100], &[])]);
+    }
+
+    #[test]
+    fn boundaries_out_of_place_are_refused() {
+        refused(vec![probe(), scene(0, 100, "cut", &[0], &[])]);
+        refused(vec![
+            probe(),
+            scene(0, 100, "start", &[0], &[]),
+            scene(100, 200, "start", &[100], &[]),
+        ]);
+        refused(vec![probe(), scene(0, 100, "sideways", &[0], &[])]);
+    }
+
+    #[test]
+    fn frames_outside_their_scene_or_out_of_order_are_refused() {
+        refused(vec![probe(), scene(0, 100, "start", &[], &[])]);
+        refused(vec![probe(), scene(0, 100, "start", &[100], &[])]);
+        refused(vec![probe(), scene(0, 100, "start", &[50, 40], &[])]);
+        refused(vec![probe(), scene(0, 100, "start", &[1; wire::MAX_SCENE_FRAMES + 1], &[])]);
+    }
+
+    #[test]
+    fn bodies_of_another_size_are_refused() {
+        let mut short = scene(0, 100, "start", &[0, 50], &[]);
+        short.body.pop();
+        refused(vec![probe(), short]);
+        let mut long = scene(0, 100, "start", &[0], &[]);
+        long.body.push(0);
+        refused(vec![probe(), long]);
+        refused(vec![probe(), scene(0, 100, "start", &[0], b"GIF89a")]);
+        refused(vec![
+            probe(),
+            scene(0, 100, "start", &[0], &vec![0xff; wire::MAX_THUMBNAIL_BYTES + 1]),
+        ]);
+        let mut lying = scene(0, 100, "start", &[0], &[]);
+        lying.header = lying.header.iter().copied().collect::<Vec<u8>>();
+        lying.header = String::from_utf8(lying.header)
+            .unwrap()
+            .replace("\"thumbnail_bytes\":0", "\"thumbnail_bytes\":18446744073709551615")
+            .into_bytes();
+        refused(vec![probe(), lying]);
+    }
+
+    #[test]
+    fn events_out_of_order_are_refused() {
+        refused(vec![scene(0, 100, "start", &[0], &[])]);
+        refused(vec![probe(), probe()]);
+        refused(vec![probe(), raw(99, &json!({}), vec![])]);
+        let progress = |position_ms: u64| raw(wire::KIND_PROGRESSED, &json!({"position_ms": position_ms}), vec![]);
+        refused(vec![probe(), progress(5), progress(4)]);
+        refused(vec![probe(), raw(wire::KIND_PROGRESSED, &json!("half"), vec![])]);
+    }
+
+    #[test]
+    fn a_reason_is_handed_on_without_control_characters() {
+        let error = checker()
+            .event(raw(wire::KIND_FAILED, &json!({"reason": "no\npicture"}), vec![]))
+            .unwrap_err();
+        assert_eq!(
+            error,
+            MediaError::Unusable {
+                reason: "no picture".to_owned()
+            }
+        );
+        let endless = "ä".repeat(wire::MAX_TEXT_BYTES);
+        let error = checker()
+            .event(raw(wire::KIND_FAILED, &json!({"reason": endless}), vec![]))
+            .unwrap_err();
+        assert!(error.to_string().len() <= wire::MAX_TEXT_BYTES);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the daemon and `scened-worker media` say to each other, in frames of [`crate::worker::pipe`].
+//!
+//! One request on standard input, the film as descriptor [`FILM_FD`]; then events on standard output until one of
+//! [`KIND_FINISHED`], [`KIND_PICTURE_FOUND`] or [`KIND_FAILED`]. Headers are JSON; pictures are raw bytes in the body.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Boundary, ImageSpec, Span};
+
+/// The role in the hello, and the worker's first argument.
+pub const ROLE: &str = "media";
+/// Version of everything in this module.
+pub const VERSION: u32 = 1;
+/// The film's descriptor in the worker.
+pub const FILM_FD: i32 = 3;
+
+/// Request: [`crate::media::AnalyseRequest`].
+pub const KIND_ANALYSE: u8 = 1;
+/// Request: [`crate::media::PictureRequest`].
+pub const KIND_PICTURE: u8 = 2;
+/// Event: [`crate::media::Probe`].
+pub const KIND_PROBED: u8 = 16;
+/// Event: [`SceneHeader`]; the body is the frames one after the other, then the thumbnail.
+pub const KIND_SCENE: u8 = 17;
+/// Event: [`Progress`].
+pub const KIND_PROGRESSED: u8 = 18;
+/// Last event: [`crate::media::Analysis`].
+pub const KIND_FINISHED: u8 = 19;
+/// Last event: [`PictureHeader`]; the body is the frame.
+pub const KIND_PICTURE_FOUND: u8 = 20;
+/// Last event: [`Failure`].
+pub const KIND_FAILED: u8 = 21;
+
+/// Longest side of a picture that may be asked for. Pixels.
+pub const MAX_IMAGE_PX: u32 = 1024;
+/// Longest side of a thumbnail that may be asked for. Pixels.
+pub const MAX_THUMBNAIL_PX: u32 = 1024;
+/// Most frames of one scene.
+pub const MAX_SCENE_FRAMES: usize = 16;
+pub const MAX_THUMBNAIL_BYTES: usize = 1 << 20;
+/// Most scenes of one video: what fits the 24 bits of a [`crate::domain::SceneId`].
+pub const MAX_SCENES: u64 = 1 << 24;
+/// Most streams told of; the rest is left out.
+pub const MAX_STREAMS: usize = 64;
+/// Longest text of an answer: a codec's name, a reason. Bytes.
+pub const MAX_TEXT_BYTES: usize = 2048;
+/// Longest time any video may claim: a year. Milliseconds.
+pub const MAX_TIME_MS: u64 = 366 * 24 * 3600 * 1000;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SceneHeader {
+    pub span: Span,
+    pub boundary: Boundary,
+    /// Time of each frame in the body. Milliseconds.
+    pub frames_ms: Vec<u64>,
+    pub thumbnail_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub position_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureHeader {
+    pub time_ms: u64,
+}
+
+/// The file gives nothing; the reason is written for the user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub reason: String,
+}
+
+/// Bytes of one RGB frame of this size.
+pub fn frame_bytes(image: &ImageSpec) -> usize {
+    image.width_px as usize * image.height_px as usize * 3
+}
+
+/// Says what is wrong with the picture asked for, if anything: both sides check it.
+pub fn check_image(image: &ImageSpec) -> Result<(), String> {
+    for (name, px) in [
+        ("width", image.width_px),
+        ("height", image.height_px),
+        ("shortest side", image.shortest_side_px),
+    ] {
+        if px == 0 || px > MAX_IMAGE_PX {
+            return Err(format!(
+                "a picture of {name} {px} px was asked for (1 to {MAX_IMAGE_PX} are possible)"
+            ));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! PySceneDetect's detectors, bit for bit: no FFmpeg types, no clock, no I/O.
+//!
+//! A frame is a small BGR picture, as OpenCV would have scaled it ([`shrink`]); its content score is the mean change of H, S and
+//! V against the frame before ([`hsv`]); a rule ([`flash`], [`adaptive`]) turns scores into cuts. A cut may be told some frames
+//! late, so a detector also says which past is settled.
+//!
+//! **Source**: PySceneDetect 0.7.2, `scenedetect/detectors/{content,adaptive}_detector.py`, `detector.py`, `scene_manager.py`.
+
+pub(crate) mod adaptive;
+pub(crate) mod flash;
+pub(crate) mod hsv;
+pub(crate) mod shrink;
+
+use scened::media::Detector;
+
+use adaptive::AdaptiveRule;
+use flash::FlashFilter;
+use hsv::HsvScorer;
+
+/// ContentDetector's threshold on the content score.
+const CONTENT_THRESHOLD: f64 = 27.0;
+/// Shortest scene both detectors allow (the command line's default). Microseconds.
+const MIN_SCENE_US: i64 = 600_000;
+
+/// Finds cuts in a sequence of frames.
+#[derive(Debug)]
+pub(crate) struct CutDetector {
+    scorer: HsvScorer,
+    rule: Rule,
+}
+
+#[derive(Debug)]
+enum Rule {
+    Content(FlashFilter),
+    Adaptive(AdaptiveRule),
+}
+
+impl CutDetector {
+    pub(crate) fn new(kind: Detector) -> Self {
+        let rule = match kind {
+            Detector::Content => Rule::Content(FlashFilter::new(MIN_SCENE_US)),
+            Detector::Adaptive => Rule::Adaptive(AdaptiveRule::new(MIN_SCENE_US)),
+        };
+        Self {
+            scorer: HsvScorer::default(),
+            rule,
+        }
+    }
+
+    /// Takes the next frame: BGR, the same size every time. Returns the time of a cut when one is certain now: the first frame
+    /// of the new shot, not necessarily this one. **Units**: microseconds, not decreasing.
+    pub(crate) fn push(&mut self, time_us: i64, bgr: &[u8]) -> Option<i64> {
+        let score = self.scorer.score(bgr);
+        match &mut self.rule {
+            Rule::Content(filter) => filter.push(time_us, score >= CONTENT_THRESHOLD),
+            Rule::Adaptive(rule) => rule.push(time_us, score),
+        }
+    }
+
+    /// Whether a frame of the past may still turn out to be a cut, long after it was seen.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        match &self.rule {
+            Rule::Content(filter) => filter.doubtful_us().is_some(),
+            Rule::Adaptive(_) => false,
+        }
+    }
+
+    /// No cut will be told any more for a frame before this time. Microseconds.
+    pub(crate) fn settled_us(&self) -> i64 {
+        match &self.rule {
+            Rule::Content(filter) => filter.settled_us(),
+            Rule::Adaptive(rule) => rule.settled_us(),
+        }
+    }
+}

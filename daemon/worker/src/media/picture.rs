@@ -1,0 +1,69 @@
+//! One picture: a still image, or one moment of a film.
+
+use std::io::Write;
+
+use ffmpeg_next::frame::Video;
+use scened::media::PictureRequest;
+use scened::media::wire::{self, PictureHeader};
+use scened::worker::pipe;
+
+use super::Ended;
+use super::analyse::us_to_ms;
+use super::film::{Film, Shown, Step, Unusable};
+use super::sampler::Sampler;
+
+/// Tells the one picture asked for.
+pub(super) fn picture(file: std::fs::File, request: &PictureRequest, answers: &mut impl Write) -> Result<(), Ended> {
+    wire::check_image(&request.image).map_err(Unusable)?;
+    // A single frame gains nothing from more threads, and starting them costs time.
+    let mut film = Film::open(file, 1)?;
+    let wanted_us = match request.at_ms {
+        Some(at_ms) => i64::try_from(at_ms.min(wire::MAX_TIME_MS) * 1000).unwrap_or(i64::MAX / 8),
+        None => film.claimed_us().unwrap_or(0) / 2,
+    };
+    let mut frame = Video::empty();
+    if wanted_us > 0 {
+        film.seek(wanted_us);
+    }
+    let mut found = last_up_to(&mut film, wanted_us, &mut frame);
+    if found.is_none() && wanted_us > 0 {
+        // Some files cannot be sought in, or only near to their end: then everything is decoded.
+        film.rewind();
+        found = last_up_to(&mut film, wanted_us, &mut frame);
+    }
+    let Some(shown) = found else {
+        let reason = if film.losses.encrypted {
+            "the film is encrypted".to_owned()
+        } else {
+            format!("no frame of its picture ({}) can be decoded", film.codec())
+        };
+        return Err(Unusable(reason).into());
+    };
+    let mut sampler = Sampler::new(request.image, 0);
+    let pictures = sampler.take(&film, &frame).map_err(|error| Unusable(error.to_string()))?;
+    let header = PictureHeader {
+        time_ms: us_to_ms(shown.start_us),
+    };
+    pipe::write_frame(answers, wire::KIND_PICTURE_FOUND, &header, &pictures.model)?;
+    Ok(())
+}
+
+/// Decodes on to the frame that is shown at `wanted_us`, or the last one before the end.
+fn last_up_to(film: &mut Film, wanted_us: i64, found: &mut Video) -> Option<Shown> {
+    let mut frame = Video::empty();
+    let mut last = None;
+    loop {
+        match film.step(&mut frame) {
+            Step::End => return last,
+            Step::Packet => {}
+            Step::Frame(shown) if shown.start_us > wanted_us && last.is_some() => return last,
+            Step::Frame(shown) => {
+                std::mem::swap(found, &mut frame);
+                last = Some(shown);
+                if shown.start_us >= wanted_us {
+                    return last;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! libswscale behind a safe face: a decoded frame in, packed 8-bit RGB or BGR out.
+
+#![expect(
+    unsafe_code,
+    reason = "ffmpeg-next's scaler cannot be told the colour matrix, range and filter parameters"
+)]
+
+use std::ptr;
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::Pixel;
+use ffmpeg_next::frame::Video;
+use scened::domain::Resample;
+
+/// No shortcuts in rounding or with colour differences.
+const EXACT: i32 = ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_FULL_CHR_H_INP;
+
+/// Which colours the result has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Colours {
+    /// What a player shows: matrix and range as the frame says, guessed from its size where it says nothing.
+    Shown,
+    /// What OpenCV decodes: always BT.601, the range from the pixel format alone.
+    OpenCv,
+}
+
+/// What comes out of a [`Scaler`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) size: (u32, u32),
+    pub(crate) bgr: bool,
+    pub(crate) colours: Colours,
+    pub(crate) resample: Resample,
+}
+
+/// Why a frame cannot be scaled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ScaleError {
+    #[error("pictures of {width} × {height} px in the pixel format {format} cannot be converted")]
+    Unsupported { width: u32, height: u32, format: String },
+    #[error("converting a picture failed (FFmpeg error {code})")]
+    Failed { code: i32 },
+}
+
+/// What the context was made for; a film may change any of it at any frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Source {
+    format: i32,
+    size: (u32, u32),
+    matrix: i32,
+    full_range: bool,
+}
+
+/// Converts frames of a film to one kind of picture; keeps its context and its buffer from frame to frame.
+pub(crate) struct Scaler {
+    wanted: Wanted,
+    source: Option<Source>,
+    context: *mut ffi::SwsContext,
+    output: Video,
+}
+
+impl Scaler {
+    pub(crate) fn new(wanted: Wanted) -> Self {
+        let format = if wanted.bgr { Pixel::BGR24 } else { Pixel::RGB24 };
+        Self {
+            wanted,
+            source: None,
+            context: ptr::null_mut(),
+            output: Video::new(format, wanted.size.0, wanted.size.1),
+        }
+    }
+
+    pub(crate) fn size(&self) -> (u32, u32) {
+        self.wanted.size
+    }
+
+    /// Converts one frame; the rows and the bytes from row to row. The rows may be followed by padding.
+    pub(crate) fn scale(&mut self, frame: &Video) -> Result<(&[u8], usize), ScaleError> {
+        let source = self.describe(frame);
+        if self.source != Some(source) {
+            self.prepare(source, frame)?;
+        }
+        // SAFETY: `context` was made for the format and size of `frame`, whose planes FFmpeg allocated with its padding;
+        // `output` was allocated by FFmpeg for the target's format and size.
+        let rows = unsafe {
+            let (from, to) = (frame.as_ptr(), self.output.as_mut_ptr());
+            ffi::sws_scale(
+                self.context,
+                (*from).data.as_ptr().cast(),
+                (*from).linesize.as_ptr(),
+                0,
+                source.size.1 as i32,
+                (*to).data.as_ptr(),
+                (*to).linesize.as_ptr(),
+            )
+        };
+        if rows < 0 {
+            return Err(ScaleError::Failed { code: rows });
+        }
+        Ok((self.output.data(0), self.output.stride(0)))
+    }
+
+    /// Converts one frame to rows without padding.
+    pub(crate) fn scale_packed(&mut self, frame: &Video) -> Result<Vec<u8>, ScaleError> {
+        let (width, height) = self.wanted.size;
+        let (rows, stride) = self.scale(frame)?;
+        let row_bytes = width as usize * 3;
+        let mut packed = Vec::with_capacity(row_bytes * height as usize);
+        for row in rows.chunks(stride).take(height as usize) {
+            packed.extend_from_slice(&row[..row_bytes]);
+        }
+        Ok(packed)
+    }
+
+    fn describe(&self, frame: &Video) -> Source {
+        // SAFETY: `frame` is a live AVFrame; these fields are plain numbers.
+        let (format, space, range) = unsafe {
+            let frame = frame.as_ptr();
+            ((*frame).format, (*frame).colorspace as i32, (*frame).color_range as i32)
+        };
+        let size = (frame.width(), frame.height());
+        let always_full = is_full_range_format(frame.format());
+        let (matrix, full_range) = match self.wanted.colours {
+            Colours::OpenCv => (ffi::SWS_CS_DEFAULT, always_full),
+            Colours::Shown => (
+                matrix_of(space, size),
+                always_full || range == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32,
+            ),
+        };
+        Source {
+            format,
+            size,
+            matrix,
+            full_range,
+        }
+    }
+
+    fn prepare(&mut self, source: Source, frame: &Video) -> Result<(), ScaleError> {
+        let unsupported = || ScaleError::Unsupported {
+            width: source.size.0,
+            height: source.size.1,
+            format: frame
+                .format()
+                .descriptor()
+                .map_or_else(|| "unknown".to_owned(), |format| format.name().to_owned()),
+        };
+        self.source = None;
+        self.release();
+        let format = if self.wanted.bgr { Pixel::BGR24 } else { Pixel::RGB24 };
+        let default = f64::from(ffi::SWS_PARAM_DEFAULT);
+        let (flags, parameters) = match (self.wanted.colours, self.wanted.resample) {
+            (Colours::OpenCv, _) => (ffi::SWS_BICUBIC, [default; 2]),
+            (Colours::Shown, Resample::Bilinear) => (ffi::SWS_BILINEAR | EXACT, [default; 2]),
+            // B = 0, C = 0.5 is Catmull-Rom, the bicubic filter of Pillow; FFmpeg's own default is sharper.
+            (Colours::Shown, Resample::Bicubic) => (ffi::SWS_BICUBIC | EXACT, [0.0, 0.5]),
+        };
+        let (width, height) = self.wanted.size;
+        // SAFETY: sizes are positive and fit `c_int` (FFmpeg's own decoders gave them); `parameters` lives through the call.
+        self.context = unsafe {
+            ffi::sws_getContext(
+                source.size.0 as i32,
+                source.size.1 as i32,
+                frame.format().into(),
+                width as i32,
+                height as i32,
+                format.into(),
+                flags,
+                ptr::null_mut(),
+                ptr::null_mut(),
+                parameters.as_ptr(),
+            )
+        };
+        if self.context.is_null() {
+            return Err(unsupported());
+        }
+        if self.wanted.colours == Colours::Shown {
+            // SAFETY: `context` is live; `sws_getCoefficients` returns static tables. A refusal (RGB input) changes nothing.
+            unsafe {
+                let neutral = 1 << 16;
+                ffi::sws_setColorspaceDetails(
+                    self.context,
+                    ffi::sws_getCoefficients(source.matrix),
+                    i32::from(source.full_range),
+                    ffi::sws_getCoefficients(ffi::SWS_CS_DEFAULT),
+                    1,
+                    0,
+                    neutral,
+                    neutral,
+                );
+            }
+        }
+        self.source = Some(source);
+        Ok(())
+    }
+
+    fn release(&mut self) {
+        // SAFETY: `context` is null or was made by `sws_getContext` and is not used again.
+        unsafe { ffi::sws_freeContext(self.context) };
+        self.context = ptr::null_mut();
+    }
+}
+
+impl Drop for Scaler {
+    fn drop(&mut self) {
+        self.release();
+    }
+}
+
+fn is_full_range_format(format: Pixel) -> bool {
+    matches!(
+        format,
+        Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P
+    )
+}
+
+/// The matrix a player uses. Where the film says nothing, players take BT.709 for HD and BT.601 for smaller pictures.
+///
+/// **Source**: mpv `mp_image_params_guess_csp` (width ≥ 1280 or height > 576).
+fn matrix_of(space: i32, (width, height): (u32, u32)) -> i32 {
+    use ffi::AVColorSpace as Space;
+    const BT709: i32 = Space::AVCOL_SPC_BT709 as i32;
+    const FCC: i32 = Space::AVCOL_SPC_FCC as i32;
+    const BT470BG: i32 = Space::AVCOL_SPC_BT470BG as i32;
+    const SMPTE170M: i32 = Space::AVCOL_SPC_SMPTE170M as i32;
+    const SMPTE240M: i32 = Space::AVCOL_SPC_SMPTE240M as i32;
+    const BT2020_NCL: i32 = Space::AVCOL_SPC_BT2020_NCL as i32;
+    const BT2020_CL: i32 = Space::AVCOL_SPC_BT2020_CL as i32;
+    match space {
+        BT709 => ffi::SWS_CS_ITU709,
+        FCC => ffi::SWS_CS_FCC,
+        BT470BG | SMPTE170M => ffi::SWS_CS_ITU601,
+        SMPTE240M => ffi::SWS_CS_SMPTE240M,
+        BT2020_NCL | BT2020_CL => ffi::SWS_CS_BT2020,
+        _ if width >= 1280 || height > 576 => ffi::SWS_CS_ITU709,
+        _ => ffi::SWS_CS_ITU601,
+    }
+}
