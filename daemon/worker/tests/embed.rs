@@ -1,5 +1,10 @@
 //! The daemon's embedder against the real worker and the real ONNX Runtime, on the tiny models of tests/data/models.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions with #[test] for tests, not what they share"
+)]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -30,7 +35,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         model,
         providers: vec!["cpu".to_owned()],
         threads: 1,
-        idle: Duration::from_secs(60),
+        idle: Duration::from_mins(1),
         onnxruntime: Some(onnxruntime),
         data_dir: nowhere.to_owned(),
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
@@ -149,7 +154,7 @@ fn an_idle_worker_ends_and_the_next_request_starts_another() {
     let pid = embedder.worker_pid().unwrap();
     wait_until("the end of the idle worker", || !embedder.is_running());
     assert!(
-        answered.elapsed() >= idle - Duration::from_millis(50),
+        answered.elapsed() + Duration::from_millis(50) >= idle,
         "it ended after {:?}",
         answered.elapsed()
     );
@@ -207,7 +212,12 @@ fn a_program_that_is_no_worker_or_dies_at_once_is_told_so() {
         matches!(&error, EmbedError::WorkerDied { detail } if detail.starts_with("ended with exit status 1")),
         "{error}"
     );
-    let error = ask("/bin/cat");
+    // It gives back the hello, and then the request.
+    let folder = tempfile::tempdir().unwrap();
+    let parrot = folder.path().join("parrot");
+    std::fs::write(&parrot, "#!/bin/sh\nexec cat\n").unwrap();
+    std::fs::set_permissions(&parrot, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let error = ask(parrot.to_str().unwrap());
     assert!(
         matches!(&error, EmbedError::Protocol { detail } if detail == "an answer of kind 1 was not expected here"),
         "{error}"
