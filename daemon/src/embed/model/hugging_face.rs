@@ -22,8 +22,8 @@ const PRECISIONS: [(&str, Precision); 4] = [
     ("_quantized", Precision::Int8),
 ];
 
-const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_74];
+const CLIP_STD: [f32; 3] = [0.268_629_55, 0.261_302_6, 0.275_777_1];
 
 /// Model families whose text tower and processor are known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,8 +113,10 @@ fn image_spec(processor: &Document) -> Result<ImageSpec, ModelError> {
             crop @ Size::Exact { .. } if crop == size => (ResizeMode::Squash, width, height, width.min(height)),
             _ => return Err(processor.refuse("crop_size", "a crop after a resize to another exact size is not supported")),
         },
-        (Size::ShortestSide(side), true) => match Size::read(processor, "crop_size", false)? {
-            Size::Exact { width, height } if width <= side && height <= side => (ResizeMode::ShortestSideCrop, width, height, side),
+        (Size::ShortestSide(shortest), true) => match Size::read(processor, "crop_size", false)? {
+            Size::Exact { width, height } if width <= shortest && height <= shortest => {
+                (ResizeMode::ShortestSideCrop, width, height, shortest)
+            }
             _ => return Err(processor.refuse("crop_size", "must be a width and a height not above the size")),
         },
         (Size::ShortestSide(_), false) => {

@@ -194,7 +194,9 @@ impl Model {
         for (row, vector) in values.chunks_exact_mut(dimensions).enumerate() {
             let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
             if norm.is_finite() && norm > 1e-12 {
-                vector.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
+                for value in vector {
+                    *value = (f64::from(*value) / norm) as f32;
+                }
             } else {
                 vector.fill(0.0);
                 degenerate.push(row as u32);

@@ -41,6 +41,10 @@ pub(super) fn open(environment: &Environment, file: &Path, provider: Provider, t
         .commit_from_file(file)
 }
 
+#[expect(
+    clippy::result_large_err,
+    reason = "the type is ort's, and a session is opened twice in a process's life"
+)]
 fn configure(builder: SessionBuilder, provider: Provider, threads: usize) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
     builder
         .with_optimization_level(GraphOptimizationLevel::All)?
@@ -69,15 +73,12 @@ pub(super) fn run(session: &mut Session, n: usize, inputs: &[(&Slot, &[usize], N
     let found = outputs
         .get(&output.name)
         .ok_or_else(|| ort::Error::new(format!("the output {} is missing", output.name)))?;
-    let (shape, values) = match output.element {
-        TensorElementType::Float16 => {
-            let (shape, values) = found.try_extract_tensor::<f16>()?;
-            (shape, values.iter().map(|v| v.to_f32()).collect())
-        }
-        _ => {
-            let (shape, values) = found.try_extract_tensor::<f32>()?;
-            (shape, values.to_vec())
-        }
+    let (shape, values) = if output.element == TensorElementType::Float16 {
+        let (shape, values) = found.try_extract_tensor::<f16>()?;
+        (shape, values.iter().map(|v| v.to_f32()).collect())
+    } else {
+        let (shape, values) = found.try_extract_tensor::<f32>()?;
+        (shape, values.to_vec())
     };
     match shape[..] {
         [rows, dimensions] if rows == n as i64 && dimensions > 0 => Ok(Output {
