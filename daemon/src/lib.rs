@@ -6,6 +6,6 @@ pub mod config;
 pub mod domain;
 pub mod embed;
 pub mod media;
-pub mod store;
 pub mod reconcile;
+pub mod store;
 pub mod watch;

@@ -178,7 +178,10 @@ impl ReconcilerHandle {
     pub fn rescan(&self, path: Option<PathBuf>) -> u64 {
         let n_roots = {
             let roots = lock(&self.shared.roots);
-            let concerned = |root: &&RootStatus| path.as_ref().is_none_or(|path| path.starts_with(&root.path) || root.path.starts_with(path));
+            let concerned = |root: &&RootStatus| {
+                path.as_ref()
+                    .is_none_or(|path| path.starts_with(&root.path) || root.path.starts_with(path))
+            };
             roots.iter().filter(concerned).count() as u64
         };
         self.request(Command::Rescan(path));

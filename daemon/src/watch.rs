@@ -149,7 +149,10 @@ mod tests {
             (EventKind::Create(CreateKind::File), Some(Change::Touched(p()))),
             (EventKind::Create(CreateKind::Folder), Some(Change::Tree(p()))),
             (EventKind::Modify(ModifyKind::Data(DataChange::Any)), Some(Change::Touched(p()))),
-            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), Some(Change::Touched(p()))),
+            (
+                EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
+                Some(Change::Touched(p())),
+            ),
             (EventKind::Modify(ModifyKind::Name(RenameMode::From)), Some(Change::Gone(p()))),
             (EventKind::Modify(ModifyKind::Name(RenameMode::To)), Some(Change::Arrived(p()))),
             (EventKind::Modify(ModifyKind::Name(RenameMode::Both)), None),

@@ -205,7 +205,11 @@ impl Core {
             self.step();
             self.publish();
             let now = Instant::now();
-            let pause = if self.walks.is_empty() { self.deadline().saturating_duration_since(now) } else { Duration::ZERO };
+            let pause = if self.walks.is_empty() {
+                self.deadline().saturating_duration_since(now)
+            } else {
+                Duration::ZERO
+            };
             if !self.receive(pause) {
                 return;
             }
@@ -256,8 +260,9 @@ impl Core {
             Command::Barrier(reply) => {
                 self.watches.flush();
                 self.take_events(0);
-                // The caller may have given up.
-                drop(reply.try_send(()));
+                if reply.try_send(()).is_err() {
+                    tracing::debug!("whoever waited for the events has given up");
+                }
                 return true;
             }
             Command::SetRoots(roots) => self.set_roots(roots),
@@ -338,7 +343,12 @@ impl Core {
         let has_offline = self.roots.iter().any(|root| root.state == RootState::Offline);
         let has_polled = !self.unwatched.is_empty() || self.roots.iter().any(|root| root.remote);
         let settling = lock(&self.shared.settling).deadline();
-        let doubts = self.roots.iter().filter_map(|root| root.doubt).filter(|doubt| !doubt.walked).map(|doubt| doubt.walk_at);
+        let doubts = self
+            .roots
+            .iter()
+            .filter_map(|root| root.doubt)
+            .filter(|doubt| !doubt.walked)
+            .map(|doubt| doubt.walk_at);
         let dues = [
             self.debouncer.deadline(),
             self.overflow_rescan,
@@ -421,7 +431,12 @@ impl Core {
 
     /// The known videos at `path` or below it that belong to the same root as `path` does (or is).
     fn videos_below(&mut self, path: &Path) -> Vec<Arc<VideoRecord>> {
-        let nested: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|root| root.starts_with(path) && root != path).collect();
+        let nested: Vec<PathBuf> = self
+            .roots
+            .iter()
+            .map(|root| root.path.clone())
+            .filter(|root| root.starts_with(path) && root != path)
+            .collect();
         let videos = self.videos();
         let first = videos.partition_point(|video| video.path.as_path() < path);
         videos[first..]
@@ -434,5 +449,7 @@ impl Core {
 }
 
 fn now_ms() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64)
 }

@@ -161,7 +161,12 @@ mod tests {
         let path = folder.path().join("a");
         std::fs::write(&path, "x").unwrap();
         let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
-        File::options().write(true).open(&path).unwrap().set_times(std::fs::FileTimes::new().set_accessed(old)).unwrap();
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_times(std::fs::FileTimes::new().set_accessed(old))
+            .unwrap();
         read_file(&path, false).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().accessed().unwrap(), old);
     }

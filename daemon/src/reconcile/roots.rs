@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is at a root's path: which file system, and which folder of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     /// Name of the volume that outlives a reboot (UUID, or the file system's own id), where there is one.
@@ -17,7 +17,7 @@ pub struct Identity {
 
 impl Identity {
     /// Reads the identity of the folder at `path`.
-    pub fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         if !metadata.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -29,7 +29,7 @@ impl Identity {
         })
     }
 
-    pub fn device(&self) -> u64 {
+    pub(super) fn device(&self) -> u64 {
         self.device
     }
 
@@ -59,12 +59,20 @@ fn file_system_id(path: &Path) -> Option<String> {
 }
 
 /// Whether the file system at `path` lies behind a network or in another program, so that not every change raises an event.
-pub fn is_remote(path: &Path) -> bool {
+pub(super) fn is_remote(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
     {
         // NFS, SMB, CIFS, SMB2, FUSE, 9P, Ceph, AFS, Coda (statfs(2)).
         const REMOTE: [u32; 9] = [
-            0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f, 0x7375_7245,
+            0x6969,
+            0x517b,
+            0xff53_4d42,
+            0xfe53_4d42,
+            0x6573_5546,
+            0x0102_1997,
+            0x00c3_6400,
+            0x5346_414f,
+            0x7375_7245,
         ];
         rustix::fs::statfs(path).is_ok_and(|fs| REMOTE.contains(&(fs.f_type as u32)))
     }
@@ -77,25 +85,25 @@ pub fn is_remote(path: &Path) -> bool {
 
 /// What is remembered about one root, in the store's setting `roots`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Home {
-    pub identity: Option<Identity>,
+pub(super) struct Home {
+    pub(super) identity: Option<Identity>,
     /// Other volumes that were here and whose videos are still kept, offline.
     #[serde(default)]
-    pub former: Vec<Identity>,
+    pub(super) former: Vec<Identity>,
 }
 
 /// How many of a root's known videos are where they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InPlace {
-    pub n_known: usize,
-    pub n_in_place: usize,
+pub(super) struct InPlace {
+    pub(super) n_known: usize,
+    pub(super) n_in_place: usize,
     /// Some video, known or not, lies below.
-    pub any_video: bool,
+    pub(super) any_video: bool,
 }
 
 /// What the folder found at a root's path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// The one it always was: what is missing was deleted.
     Same,
     /// The one it always was, under a new identity (another device number, a restored backup).
@@ -108,9 +116,12 @@ pub enum Verdict {
 
 impl Home {
     /// Judges the folder that is there now. `look` counts the known videos; it is only called when the identity differs.
-    pub fn judge(&self, current: &Identity, look: impl FnOnce() -> InPlace) -> Verdict {
+    pub(super) fn judge(&self, current: &Identity, look: impl FnOnce() -> InPlace) -> Verdict {
         if self.identity.as_ref().is_some_and(|home| home.is_same_folder(current)) {
             return Verdict::Same;
+        }
+        if self.former.iter().any(|former| former.is_same_folder(current)) {
+            return Verdict::Another;
         }
         let in_place = look();
         if in_place.n_known == 0 {
@@ -126,7 +137,7 @@ impl Home {
     }
 
     /// Makes `current` the home. `keep_former`: the videos of the one before are kept, so its identity is remembered.
-    pub fn settle_on(&mut self, current: Identity, keep_former: bool) {
+    pub(super) fn settle_on(&mut self, current: Identity, keep_former: bool) {
         self.former.retain(|former| !former.is_same_folder(&current));
         let before = self.identity.replace(current);
         if keep_former && let Some(before) = before {
@@ -135,14 +146,14 @@ impl Home {
     }
 
     /// Videos of another volume are kept offline under this path, so an offline video that is missing is not a deleted one.
-    pub fn keeps_former(&self) -> bool {
+    pub(super) fn keeps_former(&self) -> bool {
         !self.former.is_empty()
     }
 }
 
 /// One entry of the setting `roots`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct StoredRoot {
+pub(super) struct StoredRoot {
     path: StoredPath,
     #[serde(flatten)]
     home: Home,
@@ -157,15 +168,16 @@ enum StoredPath {
 }
 
 impl StoredRoot {
-    pub fn new(path: &Path, home: Home) -> Self {
+    pub(super) fn new(path: &Path, home: Home) -> Self {
         use std::os::unix::ffi::OsStrExt;
-        let path = path
-            .to_str()
-            .map_or_else(|| StoredPath::Bytes(path.as_os_str().as_bytes().to_vec()), |text| StoredPath::Text(text.to_owned()));
+        let path = path.to_str().map_or_else(
+            || StoredPath::Bytes(path.as_os_str().as_bytes().to_vec()),
+            |text| StoredPath::Text(text.to_owned()),
+        );
         Self { path, home }
     }
 
-    pub fn into_parts(self) -> (PathBuf, Home) {
+    pub(super) fn into_parts(self) -> (PathBuf, Home) {
         use std::os::unix::ffi::OsStringExt;
         let path = match self.path {
             StoredPath::Text(text) => PathBuf::from(text),
@@ -198,18 +210,29 @@ mod tests {
     use super::*;
 
     fn identity(device: u64, inode: u64, volume: Option<&str>) -> Identity {
-        Identity { device, inode, volume: volume.map(str::to_owned) }
+        Identity {
+            device,
+            inode,
+            volume: volume.map(str::to_owned),
+        }
     }
 
     fn judged(home: &Home, current: &Identity, n_known: usize, n_in_place: usize, any_video: bool) -> Verdict {
-        home.judge(current, || InPlace { n_known, n_in_place, any_video })
+        home.judge(current, || InPlace {
+            n_known,
+            n_in_place,
+            any_video,
+        })
     }
 
     #[test]
     fn the_volume_decides_before_the_device() {
         let stick = identity(17, 1, Some("AAAA"));
         assert!(stick.is_same_folder(&identity(33, 1, Some("AAAA"))), "plugged in elsewhere");
-        assert!(!stick.is_same_folder(&identity(17, 1, Some("BBBB"))), "another stick in the same socket");
+        assert!(
+            !stick.is_same_folder(&identity(17, 1, Some("BBBB"))),
+            "another stick in the same socket"
+        );
         assert!(!stick.is_same_folder(&identity(17, 2, Some("AAAA"))), "another folder of it");
         assert!(stick.is_same_folder(&identity(17, 1, None)));
         assert!(!stick.is_same_folder(&identity(18, 1, None)));
@@ -217,26 +240,57 @@ mod tests {
 
     #[test]
     fn judgements() {
-        let home = Home { identity: Some(identity(1, 2, None)), former: vec![] };
+        let home = Home {
+            identity: Some(identity(1, 2, None)),
+            former: vec![],
+        };
         let other = identity(9, 2, None);
-        assert_eq!(judged(&home, &identity(1, 2, None), 10, 0, false), Verdict::Same, "deletions are real");
+        assert_eq!(
+            judged(&home, &identity(1, 2, None), 10, 0, false),
+            Verdict::Same,
+            "deletions are real"
+        );
         assert_eq!(judged(&home, &other, 10, 0, false), Verdict::Vacant);
         assert_eq!(judged(&home, &other, 10, 10, true), Verdict::Renumbered);
         assert_eq!(judged(&home, &other, 10, 2, true), Verdict::Another);
         assert_eq!(judged(&home, &other, 10, 0, true), Verdict::Another);
         assert_eq!(judged(&home, &other, 0, 0, false), Verdict::Another, "nothing to lose");
+        let swapped = Home {
+            identity: Some(identity(1, 2, None)),
+            former: vec![other.clone()],
+        };
+        assert_eq!(judged(&swapped, &other, 10, 9, true), Verdict::Another, "the former one is back");
         assert_eq!(judged(&Home::default(), &other, 0, 0, false), Verdict::Same, "first time");
-        assert_eq!(judged(&Home::default(), &other, 10, 0, false), Verdict::Vacant, "identity forgotten");
+        assert_eq!(
+            judged(&Home::default(), &other, 10, 0, false),
+            Verdict::Vacant,
+            "identity forgotten"
+        );
     }
 
     #[test]
     fn a_former_volume_that_returns_is_home_again() {
         let (a, b) = (identity(1, 2, None), identity(9, 2, None));
-        let mut home = Home { identity: Some(a.clone()), former: vec![] };
+        let mut home = Home {
+            identity: Some(a.clone()),
+            former: vec![],
+        };
         home.settle_on(b.clone(), true);
-        assert_eq!(home, Home { identity: Some(b.clone()), former: vec![a.clone()] });
+        assert_eq!(
+            home,
+            Home {
+                identity: Some(b.clone()),
+                former: vec![a.clone()]
+            }
+        );
         home.settle_on(a.clone(), true);
-        assert_eq!(home, Home { identity: Some(a), former: vec![b] });
+        assert_eq!(
+            home,
+            Home {
+                identity: Some(a),
+                former: vec![b]
+            }
+        );
         assert!(home.keeps_former());
     }
 
@@ -244,7 +298,10 @@ mod tests {
     fn roots_survive_the_setting() {
         use std::os::unix::ffi::OsStrExt;
         for path in [Path::new("/v/films"), Path::new(std::ffi::OsStr::from_bytes(b"/v/\xff\n"))] {
-            let home = Home { identity: Some(Identity::of(Path::new("/")).unwrap()), former: vec![identity(1, 2, Some("x"))] };
+            let home = Home {
+                identity: Some(Identity::of(Path::new("/")).unwrap()),
+                former: vec![identity(1, 2, Some("x"))],
+            };
             let json = serde_json::to_value(StoredRoot::new(path, home.clone())).unwrap();
             let stored: StoredRoot = serde_json::from_value(json).unwrap();
             assert_eq!(stored.into_parts(), (path.to_owned(), home));

@@ -17,8 +17,22 @@ const MAX_SCENEDIGNORE_BYTES: u64 = 1 << 20;
 
 /// Endings of names that programs give to files they have not finished; the finished file is renamed.
 const PARTIAL_SUFFIXES: [&str; 16] = [
-    ".part", ".partial", ".crdownload", ".download", ".opdownload", ".tmp", ".temp", "~", ".!qb", ".!ut", ".!bt", ".bc!", ".aria2",
-    ".ytdl", ".filepart", ".unfinished",
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".download",
+    ".opdownload",
+    ".tmp",
+    ".temp",
+    "~",
+    ".!qb",
+    ".!ut",
+    ".!bt",
+    ".bc!",
+    ".aria2",
+    ".ytdl",
+    ".filepart",
+    ".unfinished",
 ];
 
 /// The checked rules of the configuration. Cheap to share; knows no folder of its own.
@@ -49,10 +63,16 @@ pub enum Exclusion {
     /// The name of this file or folder begins with a dot.
     Hidden(PathBuf),
     /// A pattern of `ignore` matches this file or folder.
-    Ignored { pattern: String, at: PathBuf },
+    Ignored {
+        pattern: String,
+        at: PathBuf,
+    },
     NoMedia(PathBuf),
     /// A pattern in this `.scenedignore` matches.
-    ScenedIgnore { file: PathBuf, pattern: String },
+    ScenedIgnore {
+        file: PathBuf,
+        pattern: String,
+    },
     Symlink(PathBuf),
     /// Neither a file nor a folder, such as a pipe.
     NotAFile,
@@ -78,11 +98,22 @@ impl Rules {
     pub fn new(extensions: Vec<String>, ignore: &[String], hidden: bool, follow_symlinks: bool) -> Result<Self, RulesError> {
         let mut globs = GlobSetBuilder::new();
         for glob in ignore {
-            let error = |source| RulesError { glob: glob.clone(), source };
+            let error = |source| RulesError {
+                glob: glob.clone(),
+                source,
+            };
             // `*` stays inside one folder's names, `**` crosses them; names are matched alone as well, so `*.trailer.*` works anywhere.
-            globs.add(GlobBuilder::new(glob.trim_end_matches('/')).literal_separator(true).build().map_err(error)?);
+            globs.add(
+                GlobBuilder::new(glob.trim_end_matches('/'))
+                    .literal_separator(true)
+                    .build()
+                    .map_err(error)?,
+            );
         }
-        let set = globs.build().map_err(|source| RulesError { glob: ignore.join(", "), source })?;
+        let set = globs.build().map_err(|source| RulesError {
+            glob: ignore.join(", "),
+            source,
+        })?;
         Ok(Self {
             extensions,
             ignore: set,
@@ -132,7 +163,12 @@ impl Rules {
             return Some(Exclusion::Hidden(path.to_owned()));
         }
         let below = path.strip_prefix(root).unwrap_or(path);
-        let matched = self.ignore.matches(below).into_iter().chain(self.ignore.matches(Path::new(name))).next();
+        let matched = self
+            .ignore
+            .matches(below)
+            .into_iter()
+            .chain(self.ignore.matches(Path::new(name)))
+            .next();
         if let Some(index) = matched {
             return Some(Exclusion::Ignored {
                 pattern: self.ignore_texts[index].clone(),
@@ -174,7 +210,9 @@ impl FolderRules {
 
     /// The rules of `folder`, read from `root` downwards.
     pub fn of(root: &Path, folder: &Path) -> Self {
-        folders_between(root, folder).iter().fold(Self::default(), |rules, folder| rules.enter(folder))
+        folders_between(root, folder)
+            .iter()
+            .fold(Self::default(), |rules, folder| rules.enter(folder))
     }
 
     pub fn no_media(&self) -> Option<Exclusion> {
@@ -283,7 +321,15 @@ mod tests {
         check(&rules, "/v/mp4", Some("extension"));
         check(&rules, "/v/.a.mp4", Some("hidden"));
         check(&rules, "/v/.b/a.mp4", Some("/v/.b is hidden"));
-        for name in ["a.mp4.part", "a.mp4.crdownload", "a.mp4.!qB", "a.mp4~", "a.mp4.aria2", "a.TMP", "a.mp4.opdownload"] {
+        for name in [
+            "a.mp4.part",
+            "a.mp4.crdownload",
+            "a.mp4.!qB",
+            "a.mp4~",
+            "a.mp4.aria2",
+            "a.TMP",
+            "a.mp4.opdownload",
+        ] {
             check(&rules, &format!("/v/{name}"), Some("unfinished"));
         }
     }
@@ -304,7 +350,12 @@ mod tests {
         check(&rules, "/v/old/x/a.mkv", None);
         check(&rules, "/v/deep/1/2/raw/a.mkv", Some("deep/**/raw"));
         check(&rules, "/v/a.mkv", None);
-        assert!(Rules::new(vec![], &["a{".into()], false, false).unwrap_err().to_string().contains("a{"));
+        assert!(
+            Rules::new(vec![], &["a{".into()], false, false)
+                .unwrap_err()
+                .to_string()
+                .contains("a{")
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What a look at a known video's path found.
 #[derive(Debug)]
-pub enum Whereabouts {
+pub(super) enum Whereabouts {
     /// A regular file is there.
     Present(Metadata),
     /// It was deleted, moved or replaced by something else: its folder was looked at and is the right one.
@@ -17,22 +17,28 @@ pub enum Whereabouts {
 }
 
 /// Errors that say "there is no such file", as opposed to "this cannot be known now".
-pub fn says_missing(error: &io::Error) -> bool {
+pub(super) fn says_missing(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG];
-    error.raw_os_error().map_or(error.kind() == io::ErrorKind::NotFound, |code| missing.contains(&Errno::from_raw_os_error(code)))
+    error.raw_os_error().map_or(error.kind() == io::ErrorKind::NotFound, |code| {
+        missing.contains(&Errno::from_raw_os_error(code))
+    })
 }
 
 /// A stat that follows the last component's link only if `follow`.
-pub fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
-    if follow { std::fs::metadata(path) } else { std::fs::symlink_metadata(path) }
+pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
+    if follow {
+        std::fs::metadata(path)
+    } else {
+        std::fs::symlink_metadata(path)
+    }
 }
 
 /// Looks for the file of a video that lay below `root` (whose device is `root_device`).
 ///
 /// `on_root_device`: it lay on the root's own file system, not on one mounted below. When it is missing, the nearest folder above
 /// it that is there must be on the same side, or else a mount vanished or now covers it.
-pub fn whereabouts(path: &Path, root: &Path, root_device: u64, on_root_device: bool, follow: bool) -> Whereabouts {
+pub(super) fn whereabouts(path: &Path, root: &Path, root_device: u64, on_root_device: bool, follow: bool) -> Whereabouts {
     match stat(path, follow) {
         Ok(metadata) if metadata.is_file() => return Whereabouts::Present(metadata),
         Ok(_) => {}
@@ -70,19 +76,31 @@ mod tests {
         assert!(matches!(look("a/b/y.mp4", device, true), Whereabouts::Gone));
         assert!(matches!(look("a/c/d/y.mp4", device, true), Whereabouts::Gone));
         assert!(matches!(look("a/b", device, true), Whereabouts::Gone), "a folder took its name");
-        assert!(matches!(look("a/b/x.mp4/y.mp4", device, true), Whereabouts::Gone), "a file took its folder's name");
+        assert!(
+            matches!(look("a/b/x.mp4/y.mp4", device, true), Whereabouts::Gone),
+            "a file took its folder's name"
+        );
         // The video lay on a mount below; now the nearest folder is on the root's own file system.
         assert!(matches!(look("a/b/y.mp4", device, false), Whereabouts::Unreachable(_)));
         // The root is on another device than the folder found: something is mounted over it.
         assert!(matches!(look("a/b/y.mp4", device + 1, true), Whereabouts::Unreachable(_)));
         assert!(matches!(look("a/b/y.mp4", device + 1, false), Whereabouts::Gone));
         let missing = root.join("no-such-root");
-        assert!(matches!(whereabouts(&missing.join("x.mp4"), &missing, device, true, false), Whereabouts::Unreachable(_)));
+        assert!(matches!(
+            whereabouts(&missing.join("x.mp4"), &missing, device, true, false),
+            Whereabouts::Unreachable(_)
+        ));
     }
 
     #[test]
     fn errors_of_a_sick_disk_or_a_closed_door_never_mean_missing() {
-        for errno in [libc_errno::EIO, libc_errno::ESTALE, libc_errno::EACCES, libc_errno::ENOTCONN, libc_errno::ETIMEDOUT] {
+        for errno in [
+            libc_errno::EIO,
+            libc_errno::ESTALE,
+            libc_errno::EACCES,
+            libc_errno::ENOTCONN,
+            libc_errno::ETIMEDOUT,
+        ] {
             assert!(!says_missing(&io::Error::from_raw_os_error(errno)), "errno {errno}");
         }
         for errno in [libc_errno::ENOENT, libc_errno::ENOTDIR, libc_errno::ELOOP] {

@@ -56,8 +56,20 @@ impl Debouncer {
         let first = self.window.map_or(now, |(first, _)| first);
         self.window = Some((first, now));
         let (path, hint) = match change {
-            Change::Touched(path) => (path, Hint { written: true, rewatch: false }),
-            Change::Arrived(path) | Change::Gone(path) | Change::Tree(path) => (path, Hint { written: false, rewatch: true }),
+            Change::Touched(path) => (
+                path,
+                Hint {
+                    written: true,
+                    rewatch: false,
+                },
+            ),
+            Change::Arrived(path) | Change::Gone(path) | Change::Tree(path) => (
+                path,
+                Hint {
+                    written: false,
+                    rewatch: true,
+                },
+            ),
             Change::Mounts => {
                 self.held.mounts = true;
                 return;
@@ -152,7 +164,10 @@ mod tests {
         debouncer.push(Change::Rescan, start);
         assert_eq!(debouncer.len(), 3);
         let batch = debouncer.take(start + QUIET).unwrap();
-        let both = Hint { written: true, rewatch: true };
+        let both = Hint {
+            written: true,
+            rewatch: true,
+        };
         assert_eq!(batch.paths[&PathBuf::from("/a")], both);
         assert!(!batch.paths[&PathBuf::from("/b")].written);
         assert!(batch.rescan);

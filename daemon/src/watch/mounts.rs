@@ -91,7 +91,11 @@ fn unescape(field: &[u8]) -> Vec<u8> {
             && let Some(digits) = tail.get(..3)
             && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
         {
-            plain.push(digits.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
+            plain.push(
+                digits
+                    .iter()
+                    .fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')),
+            );
             rest = &tail[3..];
         } else {
             plain.push(byte);
@@ -107,7 +111,8 @@ mod tests {
 
     #[test]
     fn mount_points_are_read_with_their_escapes() {
-        let table = b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 8:17 / /media/My\\040Disk\\134x rw,relatime shared:1 - vfat /dev/sdb1 rw\n";
+        let table =
+            b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 8:17 / /media/My\\040Disk\\134x rw,relatime shared:1 - vfat /dev/sdb1 rw\n";
         assert_eq!(parse_mount_points(table), [PathBuf::from("/"), PathBuf::from("/media/My Disk\\x")]);
     }
 

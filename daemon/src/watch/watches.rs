@@ -177,7 +177,12 @@ mod tests {
         watches.add(&a);
         std::fs::write(a.join("x.mp4"), "x").unwrap();
         watches.flush();
-        assert!(receiver.receiver.try_iter().any(|change| change == Change::Touched(a.join("x.mp4"))));
+        assert!(
+            receiver
+                .receiver
+                .try_iter()
+                .any(|change| change == Change::Touched(a.join("x.mp4")))
+        );
     }
 
     #[test]

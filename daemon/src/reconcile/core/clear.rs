@@ -32,7 +32,11 @@ enum Finding {
 
 impl Core {
     pub(super) fn clear(&mut self, now: Instant) {
-        if self.debouncer.oldest().is_some_and(|oldest| self.suspects_by_due.front().is_some_and(|(due, _)| oldest < *due && *due <= now)) {
+        if self
+            .debouncer
+            .oldest()
+            .is_some_and(|oldest| self.suspects_by_due.front().is_some_and(|(due, _)| oldest < *due && *due <= now))
+        {
             // Something from before the end of the grace time was not looked at yet. It is due within a second.
             return;
         }
@@ -48,7 +52,12 @@ impl Core {
             let had_size = core.store.video_at(path).map(|video| video.stamp.size_bytes);
             !settling.contains(path) && !had_size.is_some_and(|size| settling.has_size(size))
         };
-        let due: Vec<PathBuf> = self.replaced.iter().filter(|(_, replaced)| replaced.due <= now).map(|(path, _)| path.clone()).collect();
+        let due: Vec<PathBuf> = self
+            .replaced
+            .iter()
+            .filter(|(_, replaced)| replaced.due <= now)
+            .map(|(path, _)| path.clone())
+            .collect();
         let mut ready = Vec::new();
         for path in due {
             if is_ready(self, &path) {
@@ -204,7 +213,13 @@ impl Core {
         if root.state == RootState::Offline || self.is_of_a_former_volume(index, video) {
             return Finding::Settled;
         }
-        match whereabouts(&video.path, &root.path, root.device, video.on_root_device, self.rules.follow_symlinks()) {
+        match whereabouts(
+            &video.path,
+            &root.path,
+            root.device,
+            video.on_root_device,
+            self.rules.follow_symlinks(),
+        ) {
             Whereabouts::Present(_) if self.is_excluded(index, video) => Finding::Excluded,
             Whereabouts::Present(metadata) => {
                 self.suspects.remove(&video.id);

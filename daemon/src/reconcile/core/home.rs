@@ -39,7 +39,11 @@ impl Core {
             if self.roots.iter().any(|root| root.path == path) {
                 continue;
             }
-            let home = stored.iter().find(|(known, _)| *known == path).map(|(_, home)| home.clone()).unwrap_or_default();
+            let home = stored
+                .iter()
+                .find(|(known, _)| *known == path)
+                .map(|(_, home)| home.clone())
+                .unwrap_or_default();
             self.queue_walk(path.clone(), true);
             self.roots.push(Root {
                 path,
@@ -162,7 +166,11 @@ impl Core {
 
     fn missing_below(&mut self, path: &Path) -> Vec<VideoId> {
         let known = self.videos_below(path);
-        known.iter().filter(|video| std::fs::symlink_metadata(&video.path).is_err()).map(|video| video.id).collect()
+        known
+            .iter()
+            .filter(|video| std::fs::symlink_metadata(&video.path).is_err())
+            .map(|video| video.id)
+            .collect()
     }
 
     /// Nothing under this root can be said to be missing: its videos are marked offline, and all work on them is forgotten.
@@ -179,10 +187,20 @@ impl Core {
         root.doubt = None;
         self.next_offline_poll = self.next_offline_poll.min(std::time::Instant::now() + self.timing.offline_poll);
         self.videos = None;
-        let online: Vec<VideoId> = self.videos_below(&path).iter().filter(|video| !video.offline).map(|video| video.id).collect();
+        let online: Vec<VideoId> = self
+            .videos_below(&path)
+            .iter()
+            .filter(|video| !video.offline)
+            .map(|video| video.id)
+            .collect();
         self.set_offline(&online);
         // Roots inside it have their own fate, but lost their watches.
-        let inner: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|other| other.starts_with(&path) && *other != path).collect();
+        let inner: Vec<PathBuf> = self
+            .roots
+            .iter()
+            .map(|root| root.path.clone())
+            .filter(|other| other.starts_with(&path) && *other != path)
+            .collect();
         inner.into_iter().for_each(|path| self.queue_walk(path, true));
     }
 
@@ -221,7 +239,10 @@ impl Core {
         for index in 0..self.roots.len() {
             self.check_root(index);
         }
-        let changed = now.iter().filter(|point| !before.contains(point)).chain(before.iter().filter(|point| !now.contains(point)));
+        let changed = now
+            .iter()
+            .filter(|point| !before.contains(point))
+            .chain(before.iter().filter(|point| !now.contains(point)));
         for point in changed {
             if self.owner(point).is_some() {
                 self.queue_walk(point.clone(), true);
@@ -241,7 +262,12 @@ impl Core {
 
     /// Looks through `path` and every root below it.
     pub(super) fn rescan(&mut self, path: &Path) {
-        let inside: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|root| root.starts_with(path)).collect();
+        let inside: Vec<PathBuf> = self
+            .roots
+            .iter()
+            .map(|root| root.path.clone())
+            .filter(|root| root.starts_with(path))
+            .collect();
         inside.into_iter().for_each(|root| self.queue_walk(root, false));
         if self.owner(path).is_some() {
             self.queue_walk(path.to_owned(), false);
@@ -255,11 +281,18 @@ impl Core {
         } else if n_unwatched > 0 {
             (RootState::Polled, Some(format!("no watches left for {n_unwatched} of its folders")))
         } else if root.remote {
-            (RootState::Polled, Some("a network or user-space file system, which does not report every change".to_owned()))
+            (
+                RootState::Polled,
+                Some("a network or user-space file system, which does not report every change".to_owned()),
+            )
         } else {
             (RootState::Watched, None)
         };
-        RootStatus { path: root.path.clone(), state, detail }
+        RootStatus {
+            path: root.path.clone(),
+            state,
+            detail,
+        }
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
@@ -272,11 +305,18 @@ impl Core {
                 self.timing.poll_every.as_secs() / 60
             ));
         }
-        let unreadable = self.unreadable.iter().map(|(folder, reason)| format!("cannot read {}: {reason}; its videos are kept", folder.display()));
+        let unreadable = self
+            .unreadable
+            .iter()
+            .map(|(folder, reason)| format!("cannot read {}: {reason}; its videos are kept", folder.display()));
         warnings.extend(unreadable.take(MAX_WARNINGS));
         if let Some((file, reason)) = self.unreadable_files.first_key_value() {
             let n_others = self.unreadable_files.len() - 1;
-            let others = if n_others > 0 { format!(" (and {n_others} more files)") } else { String::new() };
+            let others = if n_others > 0 {
+                format!(" (and {n_others} more files)")
+            } else {
+                String::new()
+            };
             warnings.push(format!("cannot read {}: {reason}{others}", file.display()));
         }
         warnings

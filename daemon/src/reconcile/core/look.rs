@@ -133,7 +133,12 @@ impl Core {
 
     /// Puts what is known *below* `path` (which is no folder any more) under suspicion.
     fn missed_below(&mut self, path: &Path) {
-        let below: Vec<VideoId> = self.videos_below(path).iter().filter(|video| video.path != path).map(|video| video.id).collect();
+        let below: Vec<VideoId> = self
+            .videos_below(path)
+            .iter()
+            .filter(|video| video.path != path)
+            .map(|video| video.id)
+            .collect();
         below.into_iter().for_each(|video| self.suspect(video));
     }
 
@@ -142,7 +147,12 @@ impl Core {
         if self.unreadable.insert(folder.to_owned(), error.to_string()).is_none() {
             tracing::warn!(folder = %folder.display(), %error, "cannot be read; its videos are kept, offline");
         }
-        let online: Vec<VideoId> = self.videos_below(folder).iter().filter(|video| !video.offline).map(|video| video.id).collect();
+        let online: Vec<VideoId> = self
+            .videos_below(folder)
+            .iter()
+            .filter(|video| !video.offline)
+            .map(|video| video.id)
+            .collect();
         self.set_offline(&online);
     }
 
@@ -162,7 +172,11 @@ impl Core {
         if rewatch {
             self.watches.remove_below(folder);
         }
-        let found = if folder == root { stat(folder, true).map(Some) } else { self.look_at_link(folder) };
+        let found = if folder == root {
+            stat(folder, true).map(Some)
+        } else {
+            self.look_at_link(folder)
+        };
         match found {
             Ok(Some(metadata)) if metadata.is_dir() => {}
             Ok(Some(metadata)) if metadata.is_file() => return self.look_at(folder, Hint::default()),
@@ -253,7 +267,11 @@ impl Core {
     /// A stat that goes through a link where links count; `None` = a link that does not.
     pub(super) fn look_at_link(&self, path: &Path) -> io::Result<Option<Metadata>> {
         let metadata = stat(path, false)?;
-        Ok(if metadata.is_symlink() { self.follow_link(path) } else { Some(metadata) })
+        Ok(if metadata.is_symlink() {
+            self.follow_link(path)
+        } else {
+            Some(metadata)
+        })
     }
 
     /// What a link leads to, if links count and it leads out of all roots (what is inside is found there), and not back to itself.
@@ -262,15 +280,30 @@ impl Core {
             return None;
         }
         let target = std::fs::canonicalize(link).ok()?;
-        let is_inside = self.roots.iter().any(|root| target.starts_with(std::fs::canonicalize(&root.path).unwrap_or_else(|_| root.path.clone())));
-        let is_loop = link.ancestors().skip(1).any(|ancestor| std::fs::canonicalize(ancestor).is_ok_and(|ancestor| ancestor.starts_with(&target)));
-        if is_inside || is_loop { None } else { std::fs::metadata(&target).ok() }
+        let is_inside = self
+            .roots
+            .iter()
+            .any(|root| target.starts_with(std::fs::canonicalize(&root.path).unwrap_or_else(|_| root.path.clone())));
+        let is_loop = link
+            .ancestors()
+            .skip(1)
+            .any(|ancestor| std::fs::canonicalize(ancestor).is_ok_and(|ancestor| ancestor.starts_with(&target)));
+        if is_inside || is_loop {
+            None
+        } else {
+            std::fs::metadata(&target).ok()
+        }
     }
 
     /// Puts under suspicion what is known in `folder` or below and not among the names found there.
     fn miss_all_but(&mut self, folder: &Path, found: &HashSet<OsString>) {
         let mut missed = Vec::new();
-        let roots: Vec<PathBuf> = self.roots.iter().map(|root| root.path.clone()).filter(|root| root.starts_with(folder)).collect();
+        let roots: Vec<PathBuf> = self
+            .roots
+            .iter()
+            .map(|root| root.path.clone())
+            .filter(|root| root.starts_with(folder))
+            .collect();
         let videos = self.videos();
         let mut at = videos.partition_point(|video| video.path.as_path() < folder);
         while let Some(video) = videos.get(at)
