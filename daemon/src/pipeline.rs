@@ -9,6 +9,8 @@
 pub mod follower;
 mod job;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;

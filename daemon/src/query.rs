@@ -6,6 +6,8 @@
 mod pool;
 mod rank;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::HashMap;
