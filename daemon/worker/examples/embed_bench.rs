@@ -65,7 +65,7 @@ fn main() -> anyhow::Result<()> {
     println!(
         "{}",
         serde_json::json!({
-            "model": model.id.0, "provider": embedder.provider().map(|p| p.active), "model_bytes": model.size_bytes,
+            "model": model.id.0, "provider": embedder.provider(), "model_bytes": model.size_bytes,
             "cold_text_ms": cold_ms, "text_p50_ms": warm_ms[100], "text_p99_ms": warm_ms[198], "vision_load_ms": vision_load_ms,
             "frames_per_second": frames_per_second, "n_frames": n_frames,
             "worker_rss_kb_text": memory_text_kb, "worker_rss_kb_all": memory_kb(embedder.worker_pid()),

@@ -479,3 +479,63 @@ fn the_starter_knows_a_red_circle_from_a_blue_square() {
         "a red circle is {circle} near to its name and {square} to a blue square"
     );
 }
+
+#[test]
+fn a_picture_without_a_vector_fails_alone() {
+    // Without normalisation black is all zeros, and the tiny tower has no bias.
+    let folder = copied("tiny-hf");
+    let path = folder.path().join("preprocessor_config.json");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, before.replace("\"do_normalize\": true", "\"do_normalize\": false")).unwrap();
+    let opened = ModelFolder::open(folder.path()).unwrap();
+    let embedder = EmbedProcess::new(config(opened.clone())).unwrap();
+    let good = frame(&opened, 0);
+    let mut black = good.clone();
+    black.rgb.fill(0);
+    assert_eq!(
+        embedder.embed_frames(&[good.clone(), black]),
+        Err(EmbedError::Degenerate {
+            what: "frame 2".to_owned()
+        })
+    );
+    assert_eq!(embedder.embed_frames(&[good]).unwrap().len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_that_waits_is_not_woken() {
+    let folder = model("tiny-hf");
+    let embedder = EmbedProcess::new(EmbedConfig {
+        threads: 2,
+        ..config(folder.clone())
+    })
+    .unwrap();
+    embedder.embed_frames(&vec![frame(&folder, 0); 64]).unwrap();
+    embedder.embed_texts(&["text".to_owned()]).unwrap();
+    let pid = embedder.worker_pid().unwrap();
+    let switches = || -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks
+            .map(|task| {
+                let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+                let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+                lines
+                    .map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap())
+                    .sum::<u64>()
+            })
+            .sum()
+    };
+    let mut before = switches();
+    // Its threads are quiet within ten seconds, for one whole second.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
+    loop {
+        assert!(never.recv_timeout(Duration::from_secs(1)).is_err());
+        let now = switches();
+        if now == before {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{} wake-ups in a second without work", now - before);
+        before = now;
+    }
+}

@@ -78,9 +78,11 @@ fn onnx_files(path: &Path) -> Result<(PathBuf, PathBuf, Precision), ModelError> 
         Some(_) => "the folder has both towers in one file (onnx/model.onnx); scened needs the export with two files",
         None => "the folder needs vision_model.onnx and text_model.onnx in the same precision; download the model again",
     };
-    required(path, half.as_deref().unwrap_or("onnx/vision_model.onnx"), action)
-        .and_then(|_| required(path, "onnx/text_model.onnx", action))?;
-    unreachable!("a pair that is complete was returned above")
+    Err(ModelError::Missing {
+        path: path.to_owned(),
+        file: half.unwrap_or_else(|| "onnx/vision_model.onnx and onnx/text_model.onnx".to_owned()),
+        action: action.to_owned(),
+    })
 }
 
 /// Which defaults a processor's class brings; `None` for classes that are not known.

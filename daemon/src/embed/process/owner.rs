@@ -17,6 +17,9 @@ use crate::worker::pipe::RawFrame;
 /// takes longer). On a CPU small batches are as fast as large ones.
 pub(super) const BATCH_TIME: Duration = Duration::from_millis(250);
 
+/// Frames of the first batch: of a large model on a slow machine, 16 may take many seconds.
+const FIRST_BATCH: usize = 2;
+
 /// A worker's vectors are of unit length to within this, or it is broken.
 const NORM_TOLERANCE: f64 = 1e-3;
 
@@ -35,7 +38,7 @@ pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
         config,
         wake,
         connection: None,
-        frames_at_once: MAX_BATCH,
+        frames_at_once: FIRST_BATCH,
     };
     loop {
         let deadline = owner.connection.as_ref().map(|_| Instant::now() + owner.config.idle);
@@ -55,7 +58,7 @@ pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
 impl Owner<'_> {
     fn embed(&mut self, lane: Lane, items: Vec<Item>) {
         let started = Instant::now();
-        let was_running = self.connection.is_some();
+        let n = items.len();
         let payloads: Vec<&[u8]> = items.iter().map(|item| item.payload.0.as_slice()).collect();
         let answer = self.vectors(lane, &payloads);
         match answer {
@@ -80,8 +83,8 @@ impl Owner<'_> {
                 return;
             }
         }
-        if lane == Lane::Frames && was_running {
-            self.frames_at_once = adapted(self.frames_at_once, started.elapsed());
+        if lane == Lane::Frames {
+            self.frames_at_once = adapted(self.frames_at_once, n, started.elapsed());
         }
     }
 
@@ -210,15 +213,11 @@ impl Owner<'_> {
     }
 }
 
-/// The size of the next batch: half when the last took too long, double when twice as many would have fitted.
-fn adapted(frames_at_once: usize, elapsed: Duration) -> usize {
-    if elapsed > BATCH_TIME {
-        (frames_at_once / 2).max(1)
-    } else if elapsed * 2 < BATCH_TIME {
-        (frames_at_once * 2).min(MAX_BATCH)
-    } else {
-        frames_at_once
-    }
+/// The size of the next batch after `n` frames took `elapsed`: as many as fit into [`BATCH_TIME`], growing at most twofold,
+/// because the first runs of a session are slower and a few frames say little about many.
+fn adapted(frames_at_once: usize, n: usize, elapsed: Duration) -> usize {
+    let fitting = BATCH_TIME.as_secs_f64() * n as f64 / elapsed.as_secs_f64();
+    (fitting as usize).clamp(1, (frames_at_once * 2).min(MAX_BATCH))
 }
 
 fn check_vectors(header: &Vectors, body: &[u8], n: usize, dimensions: Option<usize>) -> Result<Vec<Option<Embedding>>, String> {
@@ -268,12 +267,16 @@ mod tests {
 
     #[test]
     fn batches_shrink_until_a_text_waits_no_longer_than_it_should() {
-        for (n, milliseconds, expected) in [(16, 10, 16), (16, 260, 8), (1, 9000, 1), (4, 200, 4), (4, 100, 8)] {
-            assert_eq!(
-                adapted(n, Duration::from_millis(milliseconds)),
-                expected,
-                "{n} frames in {milliseconds} ms"
-            );
+        for (before, n, milliseconds, expected) in [
+            (2, 2, 10, 4),
+            (16, 16, 10, 16),
+            (16, 16, 500, 8),
+            (16, 2, 9000, 1),
+            (4, 1, 100, 2),
+            (1, 1, 0, 2),
+        ] {
+            let next = adapted(before, n, Duration::from_millis(milliseconds));
+            assert_eq!(next, expected, "{n} frames in {milliseconds} ms, {before} at once before");
         }
     }
 

@@ -93,7 +93,12 @@ impl Model {
     }
 
     fn failed(&self, file: &Path, error: &ort::Error) -> Refusal {
-        Refusal::new(format!("{} failed on {}: {}", file.display(), self.report.active, error.message()))
+        Refusal::new(format!(
+            "{} failed on {}: {}",
+            file.display(),
+            self.report.active,
+            session::told(error.message())
+        ))
     }
 
     fn load_vision(&mut self) -> Result<Vision, Refusal> {
@@ -170,12 +175,9 @@ impl Model {
             if provider == Provider::Cpu {
                 return Err(session::unloadable(file, &error));
             }
-            tracing::warn!(
-                provider = provider.name(),
-                error = error.message(),
-                "execution provider failed; the next one is tried"
-            );
-            self.report.failed.push((provider.name().to_owned(), error.message().to_owned()));
+            let why = session::told(error.message());
+            tracing::warn!(provider = provider.name(), why, "execution provider failed; the next one is tried");
+            self.report.failed.push((provider.name().to_owned(), why));
             self.providers.retain(|other| *other != provider);
         }
     }

@@ -14,6 +14,9 @@ use super::Refusal;
 use super::graph::Slot;
 use super::providers::Provider;
 
+/// A longer message of ONNX Runtime is cut here: it goes into `status`.
+const MAX_TOLD_CHARS: usize = 400;
+
 /// Numbers for one input. **Shape**: as the caller says.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Numbers<'a> {
@@ -59,8 +62,29 @@ fn configure(builder: SessionBuilder, provider: Provider, threads: usize) -> Res
 
 /// What a user is told when `file` cannot be loaded on the CPU, where every sound model loads.
 pub(super) fn unloadable(file: &Path, error: &ort::Error) -> Refusal {
-    Refusal::new(format!("the model file {} cannot be loaded: {}", file.display(), error.message()))
-        .hint("the file is damaged, incomplete, or needs a newer ONNX Runtime; download the model again")
+    Refusal::new(format!(
+        "the model file {} cannot be loaded: {}",
+        file.display(),
+        told(error.message())
+    ))
+    .hint("the file is damaged, incomplete, or needs a newer ONNX Runtime; download the model again")
+}
+
+/// ONNX Runtime's message for people: one line, without the place in its source and the code's number.
+pub(super) fn told(message: &str) -> String {
+    let (_, rest) = message.rsplit_once("[ONNXRuntimeError] : ").unwrap_or(("", message));
+    let mut parts = rest.splitn(3, " : ");
+    let words = match (parts.next(), parts.next(), parts.next()) {
+        (Some(code), Some(_), Some(words)) if code.parse::<u32>().is_ok() => words,
+        _ => rest,
+    };
+    words
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(MAX_TOLD_CHARS)
+        .collect()
 }
 
 /// Runs the session once on `n` things.
@@ -108,4 +132,24 @@ fn value<'v>(element: TensorElementType, shape: &[usize], numbers: Numbers<'v>) 
         }
         (_, other) => return Err(ort::Error::new(format!("an input of type {other} is not supported"))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_lose_what_only_developers_of_onnx_runtime_want() {
+        for (message, expected) in [
+            (
+                "/src/provider_bridge_ort.cc:2043 Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library cuda.so with error: gone\n",
+                "Failed to load library cuda.so with error: gone",
+            ),
+            ("File at `/a : b` does not exist", "File at `/a : b` does not exist"),
+            ("Protobuf parsing failed.", "Protobuf parsing failed."),
+        ] {
+            assert_eq!(told(message), expected);
+        }
+        assert_eq!(told(&"x".repeat(10_000)).len(), MAX_TOLD_CHARS);
+    }
 }
