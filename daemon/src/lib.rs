@@ -5,4 +5,6 @@ pub mod domain;
 pub mod embed;
 pub mod media;
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod worker;

@@ -1,0 +1,3 @@
+//! Fakes for tests, behind the feature `testing`. Each is stricter than the real thing.
+
+pub mod frames;
