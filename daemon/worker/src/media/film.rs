@@ -29,6 +29,8 @@ const FORMATS: &str = "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,rm,wtv
                        png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,pgm_pipe,ppm_pipe,pbm_pipe,qoi_pipe";
 /// Packets in a row that cannot be read, before the rest of the file is given up.
 const MAX_READ_ERRORS: u32 = 1000;
+/// A file with fewer bytes for each second it claims to last does not last so long.
+const MIN_BYTES_PER_SECOND: i64 = 50;
 /// Frame rate assumed where a file has neither times nor a rate.
 const ASSUMED_FPS: f64 = 25.0;
 /// A step in time longer than this is a broken clock, not a still picture. Microseconds.
@@ -53,7 +55,8 @@ pub(crate) struct Losses {
     pub(crate) corrupt_frames: u64,
     /// Reading ended with an error before the end of the file.
     pub(crate) broke_off: bool,
-    pub(crate) encrypted: bool,
+    /// Packets that need a key.
+    pub(crate) n_encrypted: u64,
 }
 
 /// What reading on gave.
@@ -81,6 +84,10 @@ pub(crate) struct Film {
     probe: Probe,
     stream_duration_us: Option<i64>,
     packet: Packet,
+    n_packets: u64,
+    /// The container says that the stream is encrypted.
+    marked_encrypted: bool,
+    file_bytes: i64,
     draining: bool,
     read_errors: u32,
     last: Option<Shown>,
@@ -110,6 +117,8 @@ impl Film {
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
         let pixel_aspect = stream_aspect(&chosen);
+        let marked_encrypted = is_marked_encrypted(&chosen);
+        let file_bytes = input.io_size().unwrap_or(i64::MAX);
         let probe = probe(&input, stream);
         if decoder::find(id).is_none() {
             return Err(Unusable(format!("this FFmpeg has no decoder for the codec {}", id.name())));
@@ -128,6 +137,9 @@ impl Film {
             probe,
             stream_duration_us,
             packet: Packet::empty(),
+            n_packets: 0,
+            marked_encrypted,
+            file_bytes,
             draining: false,
             read_errors: 0,
             last: None,
@@ -139,14 +151,25 @@ impl Film {
         &self.probe
     }
 
-    pub(crate) fn codec(&self) -> &'static str {
-        self.decoder.id().name()
+    /// How long the file says its picture is, unless it cannot be true. Microseconds.
+    pub(crate) fn claimed_us(&self) -> Option<i64> {
+        let claimed = self
+            .stream_duration_us
+            .or((self.probe.duration_ms > 0).then_some(self.probe.duration_ms as i64 * 1000))?;
+        let possible = self.file_bytes / MIN_BYTES_PER_SECOND;
+        (claimed / 1_000_000 <= possible.max(60)).then_some(claimed)
     }
 
-    /// How long the file says its picture is. Microseconds.
-    pub(crate) fn claimed_us(&self) -> Option<i64> {
-        self.stream_duration_us
-            .or((self.probe.duration_ms > 0).then_some(self.probe.duration_ms as i64 * 1000))
+    /// Why decoding it all gave no frame.
+    pub(crate) fn why_nothing(&self) -> String {
+        let codec = self.decoder.id().name();
+        if self.losses.n_encrypted > 0 || self.marked_encrypted {
+            "the film is encrypted".to_owned()
+        } else if self.n_packets == 0 {
+            format!("it announces a picture ({codec}) but holds no frame of it")
+        } else {
+            format!("no frame of its picture ({codec}) can be decoded")
+        }
     }
 
     /// How this frame is to be turned.
@@ -206,6 +229,7 @@ impl Film {
             Ok(()) => {
                 self.read_errors = 0;
                 if self.packet.stream() == self.stream {
+                    self.n_packets += 1;
                     self.decode_packet();
                 }
             }
@@ -225,7 +249,7 @@ impl Film {
 
     fn decode_packet(&mut self) {
         if self.packet.side_data().any(|data| data.kind() == PacketSideData::EncryptionInfo) {
-            self.losses.encrypted = true;
+            self.losses.n_encrypted += 1;
             return;
         }
         if self.decoder.send_packet(&self.packet).is_err() {
@@ -411,6 +435,15 @@ fn stream_aspect(stream: &Stream<'_>) -> (i32, i32) {
     // SAFETY: as in `stream_size`.
     let aspect = unsafe { (*stream.as_ptr()).sample_aspect_ratio };
     (aspect.num, aspect.den)
+}
+
+/// Whether the container marks a stream as encrypted: MP4 by its sample entry or key ids, Matroska by a key id.
+fn is_marked_encrypted(stream: &Stream<'_>) -> bool {
+    // SAFETY: as in `stream_size`.
+    let tag = unsafe { (*stream.parameters().as_ptr()).codec_tag };
+    tag == u32::from_le_bytes(*b"encv")
+        || stream.side_data().any(|data| data.kind() == PacketSideData::EncryptionInitInfo)
+        || stream.metadata().get("enc_key_id").is_some()
 }
 
 fn stream_orientation(stream: &Stream<'_>) -> Orientation {

@@ -13,10 +13,10 @@ use super::film::{Film, Shown, Step, Unusable};
 use super::sampler::Sampler;
 
 /// Tells the one picture asked for.
-pub(super) fn picture(file: std::fs::File, request: &PictureRequest, answers: &mut impl Write) -> Result<(), Ended> {
+pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     // A single frame gains nothing from more threads, and starting them costs time.
-    let mut film = Film::open(file, 1)?;
+    let mut film = Film::open(opened, 1)?;
     let wanted_us = match request.at_ms {
         Some(at_ms) => i64::try_from(at_ms.min(wire::MAX_TIME_MS) * 1000).unwrap_or(i64::MAX / 8),
         None => film.claimed_us().unwrap_or(0) / 2,
@@ -32,12 +32,7 @@ pub(super) fn picture(file: std::fs::File, request: &PictureRequest, answers: &m
         found = last_up_to(&mut film, wanted_us, &mut frame);
     }
     let Some(shown) = found else {
-        let reason = if film.losses.encrypted {
-            "the film is encrypted".to_owned()
-        } else {
-            format!("no frame of its picture ({}) can be decoded", film.codec())
-        };
-        return Err(Unusable(reason).into());
+        return Err(Unusable(film.why_nothing()).into());
     };
     let mut sampler = Sampler::new(request.image, 0);
     let pictures = sampler.take(&film, &frame).map_err(|error| Unusable(error.to_string()))?;
