@@ -106,7 +106,11 @@ fn random_operations_match_a_plain_map() {
                     best.sort_by(by_score);
                     let found = ann.search(&query, 10).unwrap();
                     assert_eq!(found.len(), model.len().min(10), "seed {seed}, step {step}");
-                    let hits = best.iter().take(10).filter(|(id, _)| found.iter().any(|(other, _)| other == id)).count();
+                    let hits = best
+                        .iter()
+                        .take(10)
+                        .filter(|(id, _)| found.iter().any(|(other, _)| other == id))
+                        .count();
                     assert!(hits + 2 >= found.len(), "seed {seed}, step {step}: only {hits} of the best ten");
                 }
             }
@@ -269,7 +273,10 @@ fn a_snapshot_survives_a_crash_between_its_steps() {
     let (ann, opened) = open(folder.path(), 8);
     assert_eq!(opened, Opened::Loaded { generation: 3 });
     ann.save(9).unwrap();
-    let mut names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
     names.sort();
     assert_eq!(names, ["starter-3f9c2b71.9.usearch", "starter-3f9c2b71.json"]);
 }

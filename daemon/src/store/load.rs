@@ -34,6 +34,7 @@ impl Loaded {
                 generation: known.generation,
                 next_id: known.next_id.max(1),
                 log_floor: known.generation,
+                n_videos: 0,
             }),
             ..Self::default()
         }
@@ -122,11 +123,13 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         generation: max_generation.max(known.generation),
         next_id: 1,
         log_floor: max_generation.max(known.generation),
+        n_videos: 0,
     });
     settled.format = FORMAT;
     settled.next_id = settled.next_id.max(max_id + 1).max(known.next_id);
-    if known.generation > settled.generation {
-        report.lost_changes = known.generation - settled.generation;
+    let stored = state.map_or(max_generation, |state| state.generation);
+    if known.generation > stored {
+        report.lost_changes = known.generation - stored;
         tracing::error!(
             lost = report.lost_changes,
             "the store knows less than it did: its journal was damaged; a walk over the folders finds what is missing"
@@ -134,6 +137,18 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         settled.generation = known.generation;
         settled.log_floor = known.generation;
     }
+    let n_damaged_videos = damaged.iter().filter(|(keyspace, ..)| *keyspace == disk.videos.name).count() as u64;
+    let n_lost = settled.n_videos.saturating_sub(mirror.n_videos() + n_damaged_videos);
+    if n_lost > 0 {
+        report.lost_changes += n_lost;
+        tracing::error!(n_lost, "videos are missing from the store; a walk over the folders finds them");
+    }
+    if n_lost + n_damaged_videos > 0 {
+        // Whatever was derived from the store may hold scenes of videos that nothing else tells of.
+        settled.generation += 1;
+        settled.log_floor = settled.generation;
+    }
+    settled.n_videos = mirror.n_videos();
     if settled.generation - settled.log_floor.min(settled.generation) > MAX_CHANGES {
         settled.log_floor = settled.generation;
     }
