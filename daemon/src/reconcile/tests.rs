@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::domain::{Boundary, Embedding, ModelId, Span};
+use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span};
 use crate::store::{IndexedVideo, Replace, SceneRecord, SceneVectors, VideoRecord, VideoState};
 
 const SETTLE: Duration = Duration::from_millis(50);
@@ -26,8 +26,8 @@ struct World {
     roots: Vec<PathBuf>,
     watch_limit: Option<usize>,
     follow_symlinks: bool,
-    /// Contents decoded since the start, by path at the time.
-    decoded: Vec<PathBuf>,
+    /// What was decoded since the start, with the path at the time.
+    decoded: Vec<(Fingerprint, PathBuf)>,
 }
 
 impl World {
@@ -120,18 +120,22 @@ impl World {
         }
     }
 
-    /// Plays the pipeline: each queued video gets one scene.
+    /// Plays the pipeline: each queued video gets one scene. Like the real one it takes what is known of the same content.
     fn decode(&mut self) -> Vec<PathBuf> {
         let model = ModelId("test".into());
         let mut decoded = vec![];
         for job in self.store.jobs().unwrap() {
             let Some(record) = self.store.video(job.video) else { continue };
+            let twins = self.store.videos_with_fingerprint(&record.fingerprint);
+            if !twins.iter().any(|twin| twin.state == VideoState::Indexed) {
+                decoded.push(record.path.clone());
+                self.decoded.push((record.fingerprint, record.path.clone()));
+            }
             let record = VideoRecord {
                 model: Some(model.clone()),
                 n_scenes: 1,
                 ..(*record).clone()
             };
-            decoded.push(record.path.clone());
             let scene = SceneRecord {
                 span: Span { start_ms: 0, end_ms: 1000 },
                 boundary: Boundary::Start,
@@ -148,7 +152,6 @@ impl World {
                 Err(error) => panic!("{error}"),
             }
         }
-        self.decoded.extend(decoded.iter().cloned());
         decoded
     }
 

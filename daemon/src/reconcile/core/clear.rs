@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::fingerprint::stamp_of;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, whereabouts};
 use super::super::{Reading, RootState};
 use super::{Core, Doubt, now_ms};
 use crate::domain::VideoId;
 use crate::store::{NewVideo, StoreError, VideoRecord, VideoState};
+use crate::watch::debounce::Hint;
 
 /// Fewer missing videos than this are never "a great part".
 const GREAT_PART_AT_LEAST: usize = 20;
@@ -86,6 +88,17 @@ impl Core {
         };
         let Some(replaced) = self.replaced.get(path) else { return true };
         let reading = replaced.reading;
+        // It may have changed once more without an event, through another of its names.
+        if self
+            .look_at_link(path)
+            .ok()
+            .flatten()
+            .is_none_or(|metadata| stamp_of(&metadata) != reading.stamp)
+        {
+            self.replaced.remove(path);
+            self.look_at(path, Hint::default());
+            return true;
+        }
         let result = match self.store.video_at(path) {
             // Its video has moved to another path meanwhile.
             None => self.place_new(index, path, reading).map(|()| true),

@@ -38,7 +38,7 @@ impl Core {
     }
 
     /// Looks at one path, whatever it is now.
-    fn look_at(&mut self, path: &Path, hint: Hint) {
+    pub(super) fn look_at(&mut self, path: &Path, hint: Hint) {
         let Some(index) = self.owner(path) else { return };
         if self.roots[index].path == path {
             // The folder itself was renamed, deleted, made or changed.
@@ -341,11 +341,30 @@ impl Core {
                 return;
             }
         }
+        if metadata.nlink() > 1 {
+            self.look_at_other_names(path, stamp);
+        }
         if self.replaced.get(path).is_some_and(|replaced| replaced.reading.stamp == stamp) {
             return;
         }
         let at_rest = !written && is_older_than(metadata, self.timing.settle);
         lock(&self.shared.settling).saw(path, stamp, at_rest, Instant::now());
+    }
+
+    /// A file with several names was written to under one of them: inotify tells only that name, but all have the new content.
+    fn look_at_other_names(&mut self, path: &Path, stamp: FileStamp) {
+        let others: Vec<PathBuf> = self
+            .videos()
+            .iter()
+            .filter(|video| video.stamp.inode == stamp.inode && video.stamp != stamp && video.path != path)
+            .map(|video| video.path.clone())
+            .collect();
+        for other in others {
+            let found = self.look_at_link(&other).ok().flatten().map(|metadata| stamp_of(&metadata));
+            if found == Some(stamp) {
+                lock(&self.shared.settling).saw(&other, stamp, false, Instant::now());
+            }
+        }
     }
 
     /// Inodes of network and user-space file systems may be numbered anew at every mount.

@@ -141,7 +141,7 @@ fn most_films_gone_at_once_are_looked_for_twice() {
     world.rename("elsewhere", "a/b");
     world.quiet();
     assert_eq!(world.listing().len(), 30);
-    assert_eq!(world.decoded, [] as [PathBuf; 0]);
+    assert_eq!(world.decoded, []);
 }
 
 /// Folders that the reconciler may not read. As root nothing is unreadable, so its threads get another user's rights.
