@@ -314,9 +314,13 @@ impl Core {
         if self.next_poll <= now {
             self.next_poll = now + self.timing.poll_every;
             let unwatched: Vec<PathBuf> = self.unwatched.iter().cloned().collect();
-            unwatched.into_iter().for_each(|folder| self.queue_walk(folder, false));
+            for folder in unwatched {
+                self.queue_walk(folder, false);
+            }
             let remote: Vec<PathBuf> = self.roots.iter().filter(|root| root.remote).map(|root| root.path.clone()).collect();
-            remote.iter().for_each(|root| self.rescan(root));
+            for root in &remote {
+                self.rescan(root);
+            }
         }
         if self.overflow_rescan.is_some_and(|due| due <= now) {
             self.overflow_rescan = None;
@@ -349,12 +353,15 @@ impl Core {
             .filter_map(|root| root.doubt)
             .filter(|doubt| !doubt.walked)
             .map(|doubt| doubt.walk_at);
+        // Nothing is cleared before the hints held back are looked at.
+        let held_until = self.debouncer.deadline();
+        let clear = |due: Instant| held_until.map_or(due, |held_until| due.max(held_until));
         let dues = [
-            self.debouncer.deadline(),
+            held_until,
             self.overflow_rescan,
             settling,
-            self.suspects_by_due.front().map(|(due, _)| *due),
-            self.replaced.values().map(|replaced| replaced.due).min(),
+            self.suspects_by_due.front().map(|(due, _)| clear(*due)),
+            self.replaced.values().map(|replaced| clear(replaced.due)).min(),
             has_offline.then_some(self.next_offline_poll),
             has_polled.then_some(self.next_poll),
         ];

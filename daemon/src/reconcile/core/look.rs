@@ -139,7 +139,9 @@ impl Core {
             .filter(|video| video.path != path)
             .map(|video| video.id)
             .collect();
-        below.into_iter().for_each(|video| self.suspect(video));
+        for video in below {
+            self.suspect(video);
+        }
     }
 
     /// A folder cannot be read: what is known below it is kept, offline.
@@ -324,7 +326,9 @@ impl Core {
             }
             at += n_below.max(1);
         }
-        missed.into_iter().for_each(|video| self.suspect(video));
+        for video in missed {
+            self.suspect(video);
+        }
     }
 
     /// A regular file that counts is at `path`. `written`: an event said that it was written to just now.
