@@ -7,8 +7,8 @@
 Without --venv it makes one in target/venv-pyscenedetect with the versions pinned below (pip, once). A cut agrees when both
 place it on the same frame: within half a frame of each other. Parts of long takes do not count: only scenes that begin
 with `cut`. PySceneDetect runs with the defaults of its command line (threshold 27 or 3.0, shortest scene 0.6 s) on its
-default backend, OpenCV, which counts time from the start of the video stream; `ffprobe` gives the difference. A file with
-several video streams may be read differently by the two; it is compared all the same and marked.
+default backend, OpenCV, which counts time from the start of the video stream; `ffprobe` gives the difference. Of a file with
+several video streams OpenCV is given a copy of the one that scened chose.
 
 Exit status: 0 when the agreement over all clips is at least --floor, 1 when below, 2 when nothing could be compared.
 """
@@ -18,6 +18,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import venv
 
 PINNED = ["scenedetect==0.7.2", "opencv-python-headless==5.0.0.93", "numpy==2.4.6"]
@@ -60,17 +61,24 @@ def answer(command: list[str], timeout_s: int) -> tuple[dict | None, str]:
     return json.loads(done.stdout), ""
 
 
-def stream_offset_s(clip: pathlib.Path) -> tuple[float, int]:
-    """How far the first video stream starts after the container, and how many video streams there are."""
-    fields = "format=start_time:stream=codec_type,start_time:stream_disposition=attached_pic"
+def stream_start(clip: pathlib.Path, chosen: int | None) -> tuple[float, int]:
+    """How far the chosen video stream starts after the container, and how many video streams there are."""
+    fields = "format=start_time:stream=index,codec_type,start_time:stream_disposition=attached_pic"
     probed, _ = answer(["ffprobe", "-v", "quiet", "-of", "json", "-show_entries", fields, str(clip)], 60)
     if not probed:
         return 0.0, 1
     streams = [s for s in probed.get("streams", []) if s.get("codec_type") == "video" and not s["disposition"]["attached_pic"]]
-    starts = [s.get("start_time") for s in streams] + [None]
+    starts = [s.get("start_time") for s in streams if chosen in (None, s["index"])] + [None]
     container = probed.get("format", {}).get("start_time")
     known = starts[0] not in (None, "N/A") and container not in (None, "N/A")
     return (float(starts[0]) - float(container) if known else 0.0), len(streams)
+
+
+def only_stream(clip: pathlib.Path, chosen: int, folder: str) -> pathlib.Path:
+    """A copy of a clip with nothing but one stream: OpenCV cannot be told which to read."""
+    copy = pathlib.Path(folder) / ("one" + clip.suffix)
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-map", f"0:{chosen}", "-c", "copy", copy], check=True)
+    return copy
 
 
 def match(ours: list[float], theirs: list[float], tolerance_s: float) -> tuple[int, list[float], list[float]]:
@@ -101,13 +109,18 @@ def main() -> int:
     for clip in clips:
         command = [arguments.scened, "inspect", "--json", "--detector", arguments.detector, str(clip)]
         ours, our_error = answer(command, 600)
-        theirs, their_error = answer([python, "-c", REFERENCE, str(clip), arguments.detector], 600)
+        chosen = next((n for n, stream in enumerate(ours["probe"]["streams"]) if stream["chosen"]), None) if ours else None
+        offset_s, n_streams = stream_start(clip, chosen)
+        with tempfile.TemporaryDirectory() as folder:
+            read = only_stream(clip, chosen, folder) if n_streams > 1 and chosen is not None else clip
+            theirs, their_error = answer([python, "-c", REFERENCE, str(read), arguments.detector], 600)
+        if theirs and not theirs["n_frames"]:
+            their_error = "decodes no frame"
         name = clip.relative_to(arguments.clips) if clip.is_relative_to(arguments.clips) else clip
         if not ours or not theirs or not theirs["n_frames"]:
             totals["neither opens" if not ours and not (theirs and theirs["n_frames"]) else "only one opens"] += 1
             print(f"       --  {name}: scened: {our_error or 'opens'}; PySceneDetect: {their_error or 'opens'}")
             continue
-        offset_s, n_streams = stream_offset_s(clip)
         cuts = [scene["start_ms"] / 1000 for scene in ours["scenes"] if scene["boundary"] == "cut"]
         expected = [cut + offset_s for cut in theirs["cuts"]]
         # Half a frame, and half a millisecond for our rounding.

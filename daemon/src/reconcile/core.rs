@@ -20,7 +20,7 @@ use super::shared::{Shared, lock};
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::VideoId;
 use crate::store::{NewVideo, Store, VideoRecord};
-use crate::watch::debounce::Debouncer;
+use crate::watch::debounce::{Debouncer, Hint};
 use crate::watch::mounts::{MountWatch, mount_points};
 use crate::watch::{Change, EventReceiver, EventSender, Watches};
 
@@ -142,6 +142,8 @@ impl Seed {
             mounts: mount_points(),
             folder_rules: HashMap::new(),
             videos: None,
+            linked: None,
+            other_names: Vec::new(),
             next_rescan: now + timing.rescan_every,
             next_poll: now + timing.poll_every,
             next_offline_poll: now,
@@ -186,6 +188,10 @@ struct Core {
     /// Caches of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,
     videos: Option<Vec<Arc<VideoRecord>>>,
+    /// Paths of videos that share an inode: names of one file.
+    linked: Option<HashMap<u64, Vec<PathBuf>>>,
+    /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
+    other_names: Vec<PathBuf>,
 
     next_rescan: Instant,
     next_poll: Instant,
@@ -279,6 +285,7 @@ impl Core {
         let started = Instant::now();
         self.folder_rules.clear();
         self.videos = None;
+        self.linked = None;
         self.run_timers(started);
         if let Some(batch) = self.debouncer.take(started) {
             self.look_at_batch(batch, started);
@@ -293,9 +300,11 @@ impl Core {
         {
             self.decide(&path, stamp);
         }
+        self.look_at_other_names();
         self.store_batches();
         if self.walks.is_empty() {
             self.clear(Instant::now());
+            self.look_at_other_names();
             self.store_batches();
         }
         if std::mem::take(&mut self.jobs_added) {
@@ -314,9 +323,13 @@ impl Core {
         if self.next_poll <= now {
             self.next_poll = now + self.timing.poll_every;
             let unwatched: Vec<PathBuf> = self.unwatched.iter().cloned().collect();
-            unwatched.into_iter().for_each(|folder| self.queue_walk(folder, false));
+            for folder in unwatched {
+                self.queue_walk(folder, false);
+            }
             let remote: Vec<PathBuf> = self.roots.iter().filter(|root| root.remote).map(|root| root.path.clone()).collect();
-            remote.iter().for_each(|root| self.rescan(root));
+            for root in &remote {
+                self.rescan(root);
+            }
         }
         if self.overflow_rescan.is_some_and(|due| due <= now) {
             self.overflow_rescan = None;
@@ -349,12 +362,15 @@ impl Core {
             .filter_map(|root| root.doubt)
             .filter(|doubt| !doubt.walked)
             .map(|doubt| doubt.walk_at);
+        // Nothing is cleared before the hints held back are looked at.
+        let held_until = self.debouncer.deadline();
+        let clear = |due: Instant| held_until.map_or(due, |held_until| due.max(held_until));
         let dues = [
-            self.debouncer.deadline(),
+            held_until,
             self.overflow_rescan,
             settling,
-            self.suspects_by_due.front().map(|(due, _)| *due),
-            self.replaced.values().map(|replaced| replaced.due).min(),
+            self.suspects_by_due.front().map(|(due, _)| clear(*due)),
+            self.replaced.values().map(|replaced| clear(replaced.due)).min(),
             has_offline.then_some(self.next_offline_poll),
             has_polled.then_some(self.next_poll),
         ];
@@ -414,6 +430,33 @@ impl Core {
     fn suspect(&mut self, video: VideoId) {
         if self.suspects.insert(video) {
             self.suspects_by_due.push_back((Instant::now() + self.timing.grace, video));
+            if let Some(video) = self.store.video(video) {
+                self.note_other_names(video.stamp.inode, &video.path);
+            }
+        }
+    }
+
+    /// A file may have changed under one of its names: the others are looked at, too.
+    fn note_other_names(&mut self, inode: u64, path: &Path) {
+        if self.linked.is_none() {
+            let mut linked = HashMap::<u64, Vec<PathBuf>>::new();
+            for video in self.videos() {
+                linked.entry(video.stamp.inode).or_default().push(video.path.clone());
+            }
+            linked.retain(|_, names| names.len() > 1);
+            self.linked = Some(linked);
+        }
+        let names = self.linked.as_ref().and_then(|linked| linked.get(&inode));
+        let others = names.into_iter().flatten().filter(|name| *name != path);
+        self.other_names.extend(others.cloned());
+    }
+
+    fn look_at_other_names(&mut self) {
+        let mut seen = HashSet::new();
+        while let Some(name) = self.other_names.pop() {
+            if seen.insert(name.clone()) {
+                self.look_at(&name, Hint::default());
+            }
         }
     }
 

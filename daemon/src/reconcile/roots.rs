@@ -96,7 +96,7 @@ pub(super) struct Home {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InPlace {
     pub(super) n_known: usize,
-    pub(super) n_in_place: usize,
+    pub(super) n_found: usize,
     /// Some video, known or not, lies below.
     pub(super) any_video: bool,
 }
@@ -127,7 +127,7 @@ impl Home {
         if in_place.n_known == 0 {
             return if self.identity.is_none() { Verdict::Same } else { Verdict::Another };
         }
-        if in_place.n_in_place * 2 >= in_place.n_known {
+        if in_place.n_found * 2 >= in_place.n_known {
             Verdict::Renumbered
         } else if in_place.any_video {
             Verdict::Another
@@ -217,10 +217,10 @@ mod tests {
         }
     }
 
-    fn judged(home: &Home, current: &Identity, n_known: usize, n_in_place: usize, any_video: bool) -> Verdict {
+    fn judged(home: &Home, current: &Identity, n_known: usize, n_found: usize, any_video: bool) -> Verdict {
         home.judge(current, || InPlace {
             n_known,
-            n_in_place,
+            n_found,
             any_video,
         })
     }

@@ -66,7 +66,7 @@ impl World {
             roots: self.roots.clone(),
             rules: Arc::new(rules),
             settle: SETTLE,
-            rescan_every: Duration::from_secs(3600),
+            rescan_every: Duration::from_hours(1),
         };
         let handle = Reconciler::start_with_limit(config, self.store.clone(), Arc::new(|_| ()), self.watch_limit).unwrap();
         self.handle = Some(handle);

@@ -139,7 +139,9 @@ impl Core {
             .filter(|video| video.path != path)
             .map(|video| video.id)
             .collect();
-        below.into_iter().for_each(|video| self.suspect(video));
+        for video in below {
+            self.suspect(video);
+        }
     }
 
     /// A folder cannot be read: what is known below it is kept, offline.
@@ -324,7 +326,9 @@ impl Core {
             }
             at += n_below.max(1);
         }
-        missed.into_iter().for_each(|video| self.suspect(video));
+        for video in missed {
+            self.suspect(video);
+        }
     }
 
     /// A regular file that counts is at `path`. `written`: an event said that it was written to just now.
@@ -342,29 +346,13 @@ impl Core {
             }
         }
         if metadata.nlink() > 1 {
-            self.look_at_other_names(path, stamp);
+            self.note_other_names(stamp.inode, path);
         }
         if self.replaced.get(path).is_some_and(|replaced| replaced.reading.stamp == stamp) {
             return;
         }
         let at_rest = !written && is_older_than(metadata, self.timing.settle);
         lock(&self.shared.settling).saw(path, stamp, at_rest, Instant::now());
-    }
-
-    /// A file with several names was written to under one of them: inotify tells only that name, but all have the new content.
-    fn look_at_other_names(&mut self, path: &Path, stamp: FileStamp) {
-        let others: Vec<PathBuf> = self
-            .videos()
-            .iter()
-            .filter(|video| video.stamp.inode == stamp.inode && video.stamp != stamp && video.path != path)
-            .map(|video| video.path.clone())
-            .collect();
-        for other in others {
-            let found = self.look_at_link(&other).ok().flatten().map(|metadata| stamp_of(&metadata));
-            if found == Some(stamp) {
-                lock(&self.shared.settling).saw(&other, stamp, false, Instant::now());
-            }
-        }
     }
 
     /// Inodes of network and user-space file systems may be numbered anew at every mount.

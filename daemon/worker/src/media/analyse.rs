@@ -239,6 +239,7 @@ fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, claimed_us: Opt
         None => {}
     }
     for (n, one, many) in [
+        (losses.damaged_packets, "1 packet is damaged", "packets are damaged"),
         (losses.bad_packets, "1 packet could not be decoded", "packets could not be decoded"),
         (losses.corrupt_frames, "1 frame is damaged", "frames are damaged"),
         (losses.n_encrypted, "1 packet is encrypted", "packets are encrypted"),

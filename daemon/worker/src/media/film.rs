@@ -51,6 +51,8 @@ pub(crate) struct Shown {
 /// What was lost on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
+    /// The demuxer found them damaged; they are decoded all the same.
+    pub(crate) damaged_packets: u64,
     pub(crate) bad_packets: u64,
     pub(crate) corrupt_frames: u64,
     /// Reading ended with an error before the end of the file.
@@ -189,6 +191,13 @@ impl Film {
         fit::square_pixels(frame.width(), frame.height(), aspect)
     }
 
+    /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
+    pub(crate) fn can_seek(&self) -> bool {
+        // SAFETY: `input` is open, and its format is a static description.
+        let flags = unsafe { (*(*self.input.as_ptr()).iformat).flags };
+        flags & ffi::AVFMT_NOTIMESTAMPS == 0
+    }
+
     /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the film stays where it was.
     pub(crate) fn seek(&mut self, time_us: i64) {
         let target = time_us.saturating_add(self.origin_us);
@@ -201,7 +210,8 @@ impl Film {
 
     /// Goes back to the beginning, after [`Step::End`] too.
     pub(crate) fn rewind(&mut self) {
-        self.seek(0);
+        // Where streams count in decoding time, the first keyframe lies before the player's zero; aiming at zero would miss it.
+        self.seek(-10_000_000);
     }
 
     /// Reads on by one packet or one frame.
@@ -251,6 +261,9 @@ impl Film {
         if self.packet.side_data().any(|data| data.kind() == PacketSideData::EncryptionInfo) {
             self.losses.n_encrypted += 1;
             return;
+        }
+        if self.packet.is_corrupt() {
+            self.losses.damaged_packets += 1;
         }
         if self.decoder.send_packet(&self.packet).is_err() {
             self.losses.bad_packets += 1;

@@ -16,7 +16,7 @@ fn clips() -> Vec<PathBuf> {
     let mut folders = vec![PathBuf::from(folder)];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
-            let path = entry.unwrap().path();
+            let path = entry.expect("the folder of clips is readable").path();
             let suffix = path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase());
             if path.is_dir() {
                 folders.push(path);

@@ -91,14 +91,14 @@ fn a_picture_that_begins_after_the_sound_keeps_the_players_clock() {
     let path = film(
         folder.path(),
         "a.mkv",
-        "-f lavfi -i sine=d=5 -itsoffset 1 -f lavfi -i color=red:s=64x64:r=25:d=2 -itsoffset 1 -f lavfi -i color=blue:s=64x64:r=25:d=2 \
+        "-f lavfi -i sine=d=5 -f lavfi -i color=red:s=64x64:r=25:d=2 -f lavfi -i color=blue:s=64x64:r=25:d=2 \
          -filter_complex [1][2]concat=n=2,setpts=PTS+1/TB[v] -map 0 -map [v] -pix_fmt yuv420p -c:a aac",
     );
     let told = analyse(&path).unwrap();
     assert_eq!(told.scenes[0].span.start_ms, 0, "scenes tile the video from its beginning");
     assert_eq!(told.cuts_ms().len(), 1);
     let cut = told.cuts_ms()[0];
-    assert!((2990..=4050).contains(&cut), "the cut is at {cut} ms on the player's clock");
+    assert!((2990..=3050).contains(&cut), "the cut is at {cut} ms on the player's clock");
     assert!(told.scenes[0].frames[0].time_ms >= 990, "{}", told.scenes[0].frames[0].time_ms);
 }
 
@@ -123,7 +123,8 @@ const HALVES: &str = "-f lavfi -i color=blue:s=320x240:r=25:d=1 -vf drawbox=0:0:
 fn turned_pictures_are_turned_back() {
     let folder = tempfile::tempdir().unwrap();
     let upright = film(folder.path(), "0.mp4", HALVES);
-    // Fields that must be red, and fields that must be blue.
+    // Fields that must be red, and fields that must be blue. ffmpeg 5.1 writes a matrix that turns the other way round than
+    // its `rotate` says.
     for (degrees, size, red, blue) in [
         (0, (96, 72), (1, 0), (1, 3)),
         (90, (72, 96), (3, 1), (0, 1)),
@@ -133,7 +134,7 @@ fn turned_pictures_are_turned_back() {
         let turned = film(
             folder.path(),
             &format!("turned{degrees}.mp4"),
-            &format!("-i {} -c copy -metadata:s:v:0 rotate={degrees}", upright.display()),
+            &format!("-i {} -c copy -metadata:s:v:0 rotate={}", upright.display(), (360 - degrees) % 360),
         );
         let told = analyse(&turned).unwrap();
         assert_eq!(told.probe.streams[0].rotation, degrees);
@@ -206,39 +207,39 @@ fn colours_follow_matrix_range_and_depth() {
 }
 
 #[test]
-fn of_several_pictures_the_largest_is_taken_and_never_the_cover() {
+fn of_several_pictures_the_default_or_the_largest_is_taken_and_never_the_cover() {
     let folder = tempfile::tempdir().unwrap();
-    let cover = film(folder.path(), "cover.png", "-f lavfi -i color=red:s=1000x1000 -frames:v 1");
-    let path = film(
-        folder.path(),
-        "a.mp4",
-        &format!(
-            "-i {} -f lavfi -i color=green:s=64x64:r=25:d=1 -f lavfi -i color=blue:s=128x128:r=25:d=1 -map 0 -map 1 -map 2 \
-             -c:v:0 copy -disposition:v:0 attached_pic -c:v:1 libx264 -c:v:2 libx264 -pix_fmt:v:1 yuv420p -pix_fmt:v:2 yuv420p",
-            cover.display()
-        ),
+    let check = |path: &Path, size: u32, expected| {
+        let told = analyse(path).unwrap();
+        let chosen: Vec<_> = told.probe.streams.iter().filter(|s| s.chosen).map(|s| s.width_px).collect();
+        assert_eq!(chosen, [size], "{}", path.display());
+        assert_colour(&told.scenes[0].frames[0], (1, 1), expected);
+    };
+    let two = "-f lavfi -i color=red:s=64x64:r=25:d=1 -f lavfi -i color=blue:s=128x128:r=25:d=1";
+    let plain = film(folder.path(), "a.ts", &format!("{two} -map 0 -map 1 -c:v libx264 -pix_fmt yuv420p"));
+    check(&plain, 128, BLUE);
+
+    let cover = film(folder.path(), "cover.png", "-f lavfi -i color=green:s=1000x1000 -frames:v 1");
+    let marked = format!(
+        "{two} -i {} -map 2 -map 0 -map 1 -c:v libx264 -pix_fmt yuv420p -c:v:0 copy -disposition:v:0 attached_pic \
+         -disposition:v:1 default -disposition:v:2 0",
+        cover.display()
     );
-    let told = analyse(&path).unwrap();
-    let chosen: Vec<_> = told
-        .probe
-        .streams
-        .iter()
-        .filter(|stream| stream.chosen)
-        .map(|stream| stream.width_px)
-        .collect();
-    assert_eq!(chosen, [128]);
-    assert_colour(&told.scenes[0].frames[0], (1, 1), BLUE);
+    check(&film(folder.path(), "a.mp4", &marked), 64, RED);
 }
 
 #[test]
 fn tiny_pictures_work() {
     let folder = tempfile::tempdir().unwrap();
     for size in ["1x1", "2x2", "3x1", "1x7", "16x2"] {
-        let path = film(
-            folder.path(),
-            &format!("{size}.mkv"),
-            &format!("-f lavfi -i color=red:s={size}:r=25:d=1 -c:v ffv1 -pix_fmt yuv444p"),
+        let n_pixels: usize = size.split('x').map(|side| side.parse::<usize>().unwrap()).product();
+        let raw = folder.path().join("raw");
+        std::fs::write(&raw, RED.repeat(n_pixels * 25)).unwrap();
+        let arguments = format!(
+            "-f rawvideo -pix_fmt rgb24 -s {size} -r 25 -i {} -c:v ffv1 -pix_fmt yuv444p",
+            raw.display()
         );
+        let path = film(folder.path(), &format!("{size}.mkv"), &arguments);
         let told = analyse(&path).unwrap_or_else(|error| panic!("{size}: {error}"));
         assert_eq!((told.analysis.n_frames, told.analysis.n_scenes), (25, 1), "{size}");
         assert_colour(&told.scenes[0].frames[0], (1, 1), [254, 0, 0]);

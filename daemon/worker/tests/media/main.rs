@@ -1,5 +1,7 @@
 //! The media worker as the daemon runs it: the real process, on films made by the ffmpeg command here and now.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 mod bad_films;
 mod clips;
 mod films;
