@@ -320,15 +320,17 @@ fn changes_are_told_in_order_and_kept_until_trimmed() {
     store.remove_videos(&[record.id, VideoId(77)]).unwrap();
     let heard = heard.lock().unwrap().clone();
     let kinds: Vec<_> = heard.iter().map(|change| change.kind.clone()).collect();
-    let from = PathBuf::from("/a");
     assert_eq!(
         kinds,
         [
             ChangeKind::Added,
             ChangeKind::Content,
             ChangeKind::Offline,
-            ChangeKind::Moved { from },
-            ChangeKind::Removed
+            ChangeKind::Moved {
+                from: "/a".into(),
+                to: "/b".into()
+            },
+            ChangeKind::Removed { path: "/b".into() }
         ]
     );
     assert_eq!(store.changes_since(0).unwrap().unwrap(), heard);
