@@ -39,8 +39,9 @@ fn a_missing_worker_is_no_fault_of_the_film() {
 fn garbage_and_other_versions_break_the_protocol() {
     use scened::media::wire;
     use scened::worker::pipe::{write_frame, write_hello};
+    type Speech<'a> = &'a dyn Fn(&mut Vec<u8>);
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&str, &dyn Fn(&mut Vec<u8>)); 5] = [
+    let cases: [(&str, Speech<'_>); 5] = [
         ("did not begin with a hello", &|to| to.extend(b"Illegal instruction\n")),
         ("version 99", &|to| write_hello(to, wire::ROLE, 99).unwrap()),
         ("the limit is", &|to| {
