@@ -123,7 +123,7 @@ impl Files {
         let name = format!("{}.{generation}.usearch", self.stem);
         let path = self.dir.join(&name);
         let temporary = self.dir.join(format!("{name}.new"));
-        self.write_graph(graph, &temporary)?;
+        Self::write_graph(graph, &temporary)?;
         let (n_bytes, hash) = hash_of(&temporary).map_err(file_error("read", &temporary))?;
         std::fs::rename(&temporary, &path).map_err(file_error("rename", &temporary))?;
         let header = Header {
@@ -148,7 +148,7 @@ impl Files {
         Ok(())
     }
 
-    fn write_graph(&self, graph: &Index, temporary: &Path) -> Result<(), AnnError> {
+    fn write_graph(graph: &Index, temporary: &Path) -> Result<(), AnnError> {
         if let Some(text) = temporary.to_str() {
             graph.save(text).map_err(engine("write its snapshot"))?;
         } else {

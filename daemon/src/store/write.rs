@@ -251,9 +251,9 @@ impl Store {
                 return Ok(());
             }
             self.inner.write("drop vectors", |transaction| {
-                found
-                    .iter()
-                    .for_each(|(key, _)| transaction.remove(&transaction.inner.disk.vectors, key));
+                for (key, _) in &found {
+                    transaction.remove(&transaction.inner.disk.vectors, key);
+                }
                 Ok(())
             })?;
         }

@@ -14,7 +14,7 @@ use crate::ipc::handler::{in_pool, status};
 /// Time for file events that are on their way to arrive before the queue is looked at.
 const BARRIER: Duration = Duration::from_millis(500);
 /// A limit longer than this is the same as none: `Instant` arithmetic must not overflow.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 pub(in crate::ipc) async fn answer(context: &Arc<Context>, request: Request) -> Result<Box<RawValue>, RpcError> {
     let request: WaitRequest = request.params()?;
