@@ -234,7 +234,8 @@ fn damaged_snapshots_are_never_loaded() {
     };
     let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 3);
     let empty = |bytes: &mut Vec<u8>| bytes.clear();
-    let damages: [(&str, &dyn Fn(&mut Vec<u8>)); 4] = [("flipped", &flip), ("zeroed", &zero), ("cut", &cut), ("emptied", &empty)];
+    type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+    let damages: [Damage<'_>; 4] = [("flipped", &flip), ("zeroed", &zero), ("cut", &cut), ("emptied", &empty)];
     for victim in ["starter-3f9c2b71.7.usearch", "starter-3f9c2b71.json"] {
         for (name, damage) in damages {
             let folder = tempfile::tempdir().unwrap();
