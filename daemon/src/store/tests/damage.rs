@@ -58,7 +58,7 @@ fn check_damaged(dir: &Path, what: &str) {
         } else {
             let scenes = store.scenes(record.id).unwrap();
             if scenes.len() == 3 && store.video_vectors(&model("m"), record.id).unwrap().len() == 3 {
-                check_content(&store, &record, "m", 3);
+                check_vectors(&store, &record, "m", 3);
                 whole += 1;
             }
         }
