@@ -221,6 +221,8 @@ fn searches_go_on_while_the_index_grows() {
     assert!(ann.len() > 3_000);
 }
 
+type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+
 /// Every way of damaging a snapshot gives an empty index and leaves the damaged files under another name.
 #[test]
 fn damaged_snapshots_are_never_loaded() {
@@ -234,8 +236,7 @@ fn damaged_snapshots_are_never_loaded() {
     };
     let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 3);
     let empty = |bytes: &mut Vec<u8>| bytes.clear();
-    type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
-    let damages: [Damage; 4] = [("flipped", &flip), ("zeroed", &zero), ("cut", &cut), ("emptied", &empty)];
+    let damages: [Damage<'_>; 4] = [("flipped", &flip), ("zeroed", &zero), ("cut", &cut), ("emptied", &empty)];
     for victim in ["starter-3f9c2b71.7.usearch", "starter-3f9c2b71.json"] {
         for (name, damage) in damages {
             let folder = tempfile::tempdir().unwrap();

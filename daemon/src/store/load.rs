@@ -174,7 +174,7 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         });
     }
     let is_new = report.fresh;
-    inner.write("repair the store", |transaction| {
+    report.n_damaged += inner.write("repair the store", |transaction| {
         transaction.state = settled;
         if is_new {
             // The state of a fresh store equals its settled one and would not be written.
@@ -189,8 +189,9 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
 fn repair(
     transaction: &mut super::transaction::Transaction<'_>,
     damaged: &[(&'static str, Vec<u8>, Option<VideoId>, Damage)],
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let inner = transaction.inner;
+    let mut n_without_vectors = 0;
     let disk = &inner.disk;
     for (name, key, video, _) in damaged {
         let Some(space) = disk.space(name) else { continue };
@@ -231,6 +232,29 @@ fn repair(
             _ => {}
         }
     }
+    for video in videos
+        .iter()
+        .filter(|video| video.state == VideoState::Indexed && video.n_scenes > 0)
+    {
+        let has_vectors = |model| {
+            inner
+                .mirror()
+                .models
+                .get(model)
+                .is_some_and(|videos| videos.contains_key(&video.id))
+        };
+        if video.model.as_ref().is_some_and(|model| !has_vectors(model))
+            && let Some(entry) = transaction
+                .entry(video.id)
+                .filter(|entry| entry.record.state == VideoState::Indexed)
+        {
+            transaction.queue_again(&entry, now_ms())?;
+            n_without_vectors += 1;
+        }
+    }
+    if n_without_vectors > 0 {
+        tracing::error!(n_without_vectors, "indexed videos have no vectors; they are queued again");
+    }
     let known: BTreeSet<VideoId> = videos.iter().map(|video| video.id).collect();
     for id in jobs.difference(&known) {
         transaction.put_job(*id, None)?;
@@ -243,5 +267,5 @@ fn repair(
             transaction.remove(&disk.incidents, &keys::video(id));
         }
     }
-    Ok(())
+    Ok(n_without_vectors)
 }

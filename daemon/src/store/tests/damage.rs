@@ -48,12 +48,17 @@ fn check_damaged(dir: &Path, what: &str) {
     };
     let mut whole = 0;
     for number in 0..10_u8 {
-        if let Some(record) = store.video_at(Path::new(&format!("/films/{number}")))
-            && record.state == VideoState::Indexed
-        {
+        let Some(record) = store.video_at(Path::new(&format!("/films/{number}"))) else {
+            continue;
+        };
+        if record.state == VideoState::Pending {
+            // One flipped bit in a batch's sequence number (fjall's checksum leaves it out) brings an older record back: queued, so safe.
+            assert!(store.job(record.id).is_some(), "{what}");
+            whole += 1;
+        } else {
             let scenes = store.scenes(record.id).unwrap();
             if scenes.len() == 3 && store.video_vectors(&model("m"), record.id).unwrap().len() == 3 {
-                check_content(&store, &record, "m", 3);
+                check_vectors(&store, &record, "m", 3);
                 whole += 1;
             }
         }
@@ -74,7 +79,7 @@ fn damaged_journals_never_lie() {
     let bytes = std::fs::read(journal(original.path())).unwrap();
     let used = used(&bytes);
     let mut random = Random(17);
-    for round in 0..60 {
+    for round in 0..18 {
         let folder = tempfile::tempdir().unwrap();
         copy(original.path(), folder.path());
         let at = random.below(used as u64) as usize;
@@ -103,17 +108,24 @@ fn damaged_journals_never_lie() {
 fn every_other_file_may_be_damaged_too() {
     let original = tempfile::tempdir().unwrap();
     prepare(original.path());
-    for path in files(original.path()) {
+    for (number, path) in files(original.path()).into_iter().enumerate() {
         let relative = path.strip_prefix(original.path()).unwrap();
         if path.extension().is_some_and(|extension| extension == "jnl") {
             continue;
         }
-        for what in ["emptied", "flipped", "removed"] {
+        // All three for the files that matter most; one each of the many small ones, because every opening syncs a dozen times.
+        let all = ["emptied", "flipped", "removed"];
+        let chosen = if path.ends_with("current") || path.parent() == Some(original.path()) {
+            &all[..]
+        } else {
+            &all[number % 3..=number % 3]
+        };
+        for what in chosen {
             let folder = tempfile::tempdir().unwrap();
             copy(original.path(), folder.path());
             let victim = folder.path().join(relative);
             let mut bytes = std::fs::read(&victim).unwrap();
-            match what {
+            match *what {
                 "emptied" => std::fs::write(&victim, b"").unwrap(),
                 "removed" => std::fs::remove_file(&victim).unwrap(),
                 _ if bytes.is_empty() => continue,
@@ -123,7 +135,7 @@ fn every_other_file_may_be_damaged_too() {
                     std::fs::write(&victim, bytes).unwrap();
                 }
             }
-            if relative == Path::new("format") && what == "flipped" {
+            if relative == Path::new("format") && *what == "flipped" {
                 // May read as another number: refused or repaired, both are fine.
                 drop(Store::open(folder.path()));
                 continue;
