@@ -2,16 +2,19 @@
 
 mod clear;
 mod home;
+mod known;
 mod look;
 mod place;
+mod timing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
+use timing::Timing;
 
 use super::fingerprint::Reading;
 use super::roots::Home;
@@ -20,7 +23,7 @@ use super::shared::{Shared, lock};
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::VideoId;
 use crate::store::{NewVideo, Store, VideoRecord};
-use crate::watch::debounce::{Debouncer, Hint};
+use crate::watch::debounce::Debouncer;
 use crate::watch::mounts::{MountWatch, mount_points};
 use crate::watch::{Change, EventReceiver, EventSender, Watches};
 
@@ -28,45 +31,6 @@ use crate::watch::{Change, EventReceiver, EventSender, Watches};
 const STEP: Duration = Duration::from_millis(100);
 /// New videos that are stored in one batch.
 const ADD_BATCH: usize = 200;
-
-/// Durations that follow from `settle`; with the default of 5 s: 0.2, 1, 6, 10, 30, 30 s.
-#[derive(Clone, Copy, Debug)]
-struct Timing {
-    settle: Duration,
-    /// Hints are held back until this long nothing came …
-    quiet: Duration,
-    /// … or the first one waits for so long.
-    max_delay: Duration,
-    /// How long a missing video waits for its content to turn up elsewhere.
-    grace: Duration,
-    /// Least time between two rescans because of lost events.
-    overflow_gap: Duration,
-    /// When a great part of a root is missing at once, it is looked through again after so long, before anything is deleted.
-    doubt: Duration,
-    /// How often a root that is offline is looked for.
-    offline_poll: Duration,
-    rescan_every: Duration,
-    /// How often places without (all) events are looked through.
-    poll_every: Duration,
-}
-
-impl Timing {
-    fn new(settle: Duration, rescan_every: Duration) -> Self {
-        let second = Duration::from_secs(1);
-        Self {
-            settle,
-            quiet: (settle / 4).min(second / 5),
-            max_delay: settle.min(second),
-            // Longer than any event is held back, so that both halves of a renaming have been looked at.
-            grace: settle + settle.min(second),
-            overflow_gap: (settle * 2).min(second * 10),
-            doubt: (settle * 6).min(second * 30),
-            offline_poll: (settle * 6).clamp(second / 10, second * 30),
-            rescan_every,
-            poll_every: rescan_every / 4,
-        }
-    }
-}
 
 /// One watched folder.
 struct Root {
@@ -434,60 +398,6 @@ impl Core {
                 self.note_other_names(video.stamp.inode, &video.path);
             }
         }
-    }
-
-    /// A file may have changed under one of its names: the others are looked at, too.
-    fn note_other_names(&mut self, inode: u64, path: &Path) {
-        if self.linked.is_none() {
-            let mut linked = HashMap::<u64, Vec<PathBuf>>::new();
-            for video in self.videos() {
-                linked.entry(video.stamp.inode).or_default().push(video.path.clone());
-            }
-            linked.retain(|_, names| names.len() > 1);
-            self.linked = Some(linked);
-        }
-        let names = self.linked.as_ref().and_then(|linked| linked.get(&inode));
-        let others = names.into_iter().flatten().filter(|name| *name != path);
-        self.other_names.extend(others.cloned());
-    }
-
-    fn look_at_other_names(&mut self) {
-        let mut seen = HashSet::new();
-        while let Some(name) = self.other_names.pop() {
-            if seen.insert(name.clone()) {
-                self.look_at(&name, Hint::default());
-            }
-        }
-    }
-
-    /// All videos of the store, sorted by path; as they were when first asked for in this step.
-    fn videos(&mut self) -> &[Arc<VideoRecord>] {
-        let store = &self.store;
-        self.videos.get_or_insert_with(|| {
-            let mut videos = store.videos();
-            if !videos.is_sorted_by(|a, b| a.path <= b.path) {
-                videos.sort_by(|a, b| a.path.cmp(&b.path));
-            }
-            videos
-        })
-    }
-
-    /// The known videos at `path` or below it that belong to the same root as `path` does (or is).
-    fn videos_below(&mut self, path: &Path) -> Vec<Arc<VideoRecord>> {
-        let nested: Vec<PathBuf> = self
-            .roots
-            .iter()
-            .map(|root| root.path.clone())
-            .filter(|root| root.starts_with(path) && root != path)
-            .collect();
-        let videos = self.videos();
-        let first = videos.partition_point(|video| video.path.as_path() < path);
-        videos[first..]
-            .iter()
-            .take_while(|video| video.path.starts_with(path))
-            .filter(|video| super::is_below(&video.path, path, &nested))
-            .cloned()
-            .collect()
     }
 }
 
