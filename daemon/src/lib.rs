@@ -5,6 +5,6 @@ pub mod domain;
 pub mod embed;
 pub mod media;
 pub mod store;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod worker;

@@ -244,7 +244,7 @@ fn clock(ms: u64) -> String {
     format!("{}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, ms % 1000)
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
