@@ -171,6 +171,7 @@ impl Core {
         self.set_roots(roots);
         self.publish();
         self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        (self.on_event)(ReconcileEvent::QueueChanged);
         loop {
             self.step();
             self.publish();
@@ -225,22 +226,30 @@ impl Core {
     }
 
     fn obey(&mut self, command: Command) -> bool {
+        let mut reply_to = None;
         match command {
             Command::Stop => return false,
             Command::Barrier(reply) => {
                 self.watches.flush();
                 self.take_events(0);
-                if reply.try_send(()).is_err() {
-                    tracing::debug!("whoever waited for the events has given up");
-                }
-                return true;
+                reply_to = Some(reply);
             }
-            Command::SetRoots(roots) => self.set_roots(roots),
+            Command::SetRoots(roots, reply) => {
+                self.set_roots(roots);
+                reply_to = Some(reply);
+            }
             Command::Rescan(Some(path)) => self.rescan(&path),
             Command::Rescan(None) => self.rescan_all(false),
         }
         self.publish();
         self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        // The command itself was counted until now.
+        (self.on_event)(ReconcileEvent::QueueChanged);
+        if let Some(reply) = reply_to
+            && reply.try_send(()).is_err()
+        {
+            tracing::debug!("nobody waits for the reconciler's answer any more");
+        }
         true
     }
 

@@ -333,6 +333,25 @@ fn folders_are_added_and_removed_while_running() {
 }
 
 #[test]
+fn a_removed_folder_is_left_alone_at_once() {
+    let mut world = World::idle(&["a", "b"]);
+    for i in 0..2_000 {
+        std::fs::write(world.path(format!("a/{i}.mp4")), format!("film {i}")).unwrap();
+    }
+    world.start();
+    world.wait_until("the walk to be under way", |world| world.handle().queue().settling > 100);
+    assert!(world.handle().set_roots(vec![world.path("b")]));
+    let n_before = world.store.videos().len();
+    world.quiet();
+    std::thread::park_timeout(SETTLE * 3);
+    assert_eq!(
+        world.store.videos().len(),
+        n_before,
+        "videos were added after the folder was removed"
+    );
+}
+
+#[test]
 fn overlapping_folders_index_every_file_once() {
     let mut world = World::idle(&["a", "a/b"]);
     world.write("a/x.mp4", "one");
