@@ -106,7 +106,7 @@ impl Seed {
             mounts: mount_points(),
             folder_rules: HashMap::new(),
             videos: None,
-            linked: None,
+            by_inode: None,
             other_names: Vec::new(),
             next_rescan: now + timing.rescan_every,
             next_poll: now + timing.poll_every,
@@ -152,8 +152,8 @@ struct Core {
     /// Caches of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,
     videos: Option<Vec<Arc<VideoRecord>>>,
-    /// Paths of videos that share an inode: names of one file.
-    linked: Option<HashMap<u64, Vec<PathBuf>>>,
+    /// All videos, sorted by the inode of their file: several names of one file stand together.
+    by_inode: Option<Vec<(u64, VideoId)>>,
     /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
     other_names: Vec<PathBuf>,
 
@@ -258,7 +258,7 @@ impl Core {
         let started = Instant::now();
         self.folder_rules.clear();
         self.videos = None;
-        self.linked = None;
+        self.by_inode = None;
         self.run_timers(started);
         if let Some(batch) = self.debouncer.take(started) {
             self.look_at_batch(batch, started);
