@@ -58,6 +58,9 @@ pub enum ClientError {
     /// The daemon went away before it had answered.
     #[error("the connection to the daemon ended before it answered `{method}`")]
     Lost { method: &'static str },
+    /// The daemon closed a connection that was open for events: it ended, or we read too slowly.
+    #[error("the daemon closed the connection")]
+    Ended,
     #[error("the daemon did not answer `{method}` within {} s", limit.as_secs_f32())]
     TimedOut { method: &'static str, limit: Duration },
     #[error("the request has {length} bytes, and {MAX_REQUEST_BYTES} are the limit")]

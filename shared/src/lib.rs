@@ -1,4 +1,187 @@
-//! The protocol of `scened` (to be written as prose by the owner of this crate) and a blocking client.
+//! The protocol of `scened`, and a blocking client for it.
+//!
+//! This page is the specification: a program in any language that does what it says can talk to the daemon.
+//! The structs in [`message`] are the same thing for Rust, [`method`] pairs them, [`frame`] turns them into lines and back,
+//! and [`client::Client`] does it all.
+//!
+//! # The connection
+//!
+//! The daemon listens at a socket of the file system (a named pipe on Windows), never at a network port and never in Linux's
+//! abstract namespace, which has no permissions. The first of these that is set names the socket, for daemon and client alike:
+//!
+//! 1. the flag `--socket PATH`;
+//! 2. the variable `SCENED_SOCKET`;
+//! 3. `$XDG_RUNTIME_DIR/scened/scened.sock`;
+//! 4. `scened.sock` inside the data folder (`--data-dir`, `SCENED_DATA_DIR`, or the platform's folder for user data).
+//!
+//! The socket's folder belongs to the user and is closed to everybody else (0700). The daemon refuses a peer of another user;
+//! a client refuses a socket whose folder, whose file or whose listener belongs to another user, because that user would read every
+//! question. A path longer than the kernel takes (107 bytes on Linux) is an error that says so.
+//!
+//! # Lines
+//!
+//! Both directions carry **one JSON object a line**, UTF-8, ended by a line feed. Inside a line is a JSON-RPC 2.0 message. Blank
+//! lines mean nothing.
+//!
+//! Sizes are limited from the first byte, not once a line has been read: a request has at most 1 MiB
+//! ([`frame::MAX_REQUEST_BYTES`]), an answer or event at most 64 MiB ([`frame::MAX_ANSWER_BYTES`]). Whoever sends more has its connection closed; the
+//! daemon says why first (`too-large`, with `"id": null`).
+//!
+//! A request:
+//!
+//! ```json
+//! {"jsonrpc":"2.0","id":2,"method":"search","params":{"query":"a dog","n":3}}
+//! ```
+//!
+//! - `id` is a number or a string, and comes back unchanged. It is never left out: *every line that a client sends is answered*, a
+//!   line that isn't JSON as well (then with `"id": null`). There are no notifications from client to daemon and no batches.
+//! - `params` is an object, by name. It may be left out where every member has a default.
+//! - Answers of one connection may come in another order than their requests; the `id` tells.
+//!
+//! An answer has either `result` or `error`:
+//!
+//! ```json
+//! {"jsonrpc":"2.0","id":2,"result":{"query":"a dog","model":"starter","hits":[],"coverage":{"indexed":8,"pending":0,"failed":0,"offline":0}}}
+//! {"jsonrpc":"2.0","id":3,"error":{"code":-32001,"message":"no such video","data":{"kind":"not-found","hint":"`scenectl folders` lists what is watched"}}}
+//! ```
+//!
+//! # Hello
+//!
+//! The first request of a connection is `hello`; any other gets the error `hello-required`.
+//!
+//! ```json
+//! {"jsonrpc":"2.0","id":1,"method":"hello","params":{"protocol":1,"client":"scenectl","version":"0.1.0"}}
+//! {"jsonrpc":"2.0","id":1,"result":{"protocol":1,"server":"scened","version":"0.1.0","capabilities":["search","similar"],"pid":4242}}
+//! ```
+//!
+//! `protocol` is [`PROTOCOL`]. Where the two differ, the daemon answers the error `protocol-mismatch`, whose data names its own, and closes the
+//! connection. `version` is for people. `capabilities` are names ([`hello::CAPABILITIES`]): a client that wants something which was added later
+//! asks for its name, and never compares versions.
+//!
+//! # What may change
+//!
+//! Inside one protocol number, things are only added: methods, capabilities, members of objects, values of `kind`, events. Therefore
+//! **both sides ignore members they don't know**, a client passes over events it doesn't know, and takes an unknown `kind` for a failure
+//! like any other. Whatever else changes raises the number.
+//!
+//! # Values
+//!
+//! - Times end in `_ms`. Inside a video they are milliseconds from its start as a player shows it; a range holds its start and not
+//!   its end. Dates are Unix milliseconds.
+//! - A path is absolute and goes as `path`. Where the file's name isn't UTF-8, `path` is only for people (the bad bytes replaced), and
+//!   `path_bytes`, beside it, is the base64 of the true bytes. Whoever gets `path_bytes` uses those ([`wire_path::WirePath`]).
+//! - `video` and `scene` are ids: opaque strings that last as long as the video stays in the index.
+//! - `score` is the model's own similarity, the cosine between the query and the frame at `best_ms`; `confidence`, where a
+//!   model has been calibrated, is a probability.
+//! - `coverage` says how complete an answer is: the videos of the asked scope that are indexed, pending, failed, offline. Offline videos
+//!   are counted as nothing else.
+//!
+//! # Methods
+//!
+//! *(file)* stands for the members `path` and `path_bytes`. *Optional* members may be left out.
+//!
+//! | method | params | answer |
+//! |---|---|---|
+//! | `hello` | `protocol`, `client`, `version` | `protocol`, `server`, `version`, `capabilities`, `pid` |
+//! | `search` | `query`; optional: `n` = 10, `not`: texts, `by`: `scene` or `video`, `min_confidence`, *filters* | `query`, `model`, `hits`, `coverage`; optional: `notices` |
+//! | `similar` | *(file)*; optional: `at_ms`, `n`, `by`, `min_confidence`, *filters* | as `search` |
+//! | `scenes` | *(file)* | *(file)*, `video`, `duration_ms`, `offline`, `scenes`: `start_ms`, `end_ms`, `boundary`, `scene` |
+//! | `status` | | `videos`, `scenes`, `model`, `provider`, `state`, `warnings`, `notices`, `queue`, `progress`, `folders`, `version`, `pid`, `uptime_ms`, `n_incidents` |
+//! | `subscribe` | | as `status`, then events |
+//! | `folders` | | `folders`: *(file)*, `state`: `watched`, `polled` or `offline`, `videos`; optional: `detail` |
+//! | `add` | *(file)* of a folder | as `folders` |
+//! | `remove` | *(file)*; optional: `keep`, `dry_run` | `n_videos`, `folders` |
+//! | `wait` | optional: `timeout_ms` | `idle`, `queue`, `videos`; answered when nothing is left to do, or when the time is up |
+//! | `rescan` | optional: `scope`: *(file)* | `n` folders, `state` |
+//! | `retry` | optional: `scope`: *(file)* | `n` files, `state` |
+//! | `incidents` | | `incidents`: *(file)*, `reason`, `attempts`, `first_ms`, `last_ms`; optional: `hint` |
+//! | `pause` | optional: `for_ms` | `n`, `state` |
+//! | `resume` | | `n`, `state` |
+//! | `why` | *(file)*; optional: `query` | *(file)*, `state`, `reasons`; optional: `best`: a hit, `rank`, `of_scenes` |
+//! | `model_list` | | `models`: `name`, *(file)*, `active`, `state`, `layout`, `image_px`, `size_bytes`, `videos`; optional: `dimensions` |
+//! | `model_use` | `model`: a name or an absolute folder | as `model_list` |
+//! | `model_info` | `model` | as `model_list`, one row |
+//! | `model_remove` | `model` | as `model_list` |
+//! | `doctor` | | `checks`: `name`, `state`: `ok`, `warn` or `fail`, `detail`; optional: `hint` |
+//! | `thumbnail` | `scene` | `jpeg`: base64 |
+//!
+//! *filters*: `in` (a list of *(file)*: a hit lies in one of them), `since_ms` and `until_ms` (the file's modification time; the latter is
+//! exclusive), `min_duration_ms`, `max_duration_ms`.
+//!
+//! A hit: *(file)*, `start_ms`, `end_ms`, `best_ms`, `score`, `video`, `scene`, `offline`, `duration_ms`; optional: `confidence`, `video_score`.
+//!
+//! # Events
+//!
+//! `subscribe` is answered with the status of that moment, and whatever changes after it comes as notifications, so that nothing falls
+//! between:
+//!
+//! ```json
+//! {"jsonrpc":"2.0","method":"event","params":{"event":"video_indexed","path":"/films/a.mp4","n_scenes":12}}
+//! ```
+//!
+//! | `event` | members |
+//! |---|---|
+//! | `status` | `status`; when something changed, at most twice a second |
+//! | `video_indexed` | *(file)*, `n_scenes` |
+//! | `video_failed` | *(file)*, `reason` |
+//! | `video_removed` | *(file)* |
+//! | `video_moved` | *(file)*, `from`: *(file)* |
+//!
+//! The daemon keeps a small number of unsent events for each client. **A slow reader is cut off**: it connects again, and the
+//! replayed status tells it where things are. It never slows anybody else.
+//!
+//! # Errors
+//!
+//! `message` is a sentence for people, `data.causes` what lies beneath it, `data.hint` what they can do. Programs look at `data.kind`
+//! ([`message::ErrorKind`]) or at `code`:
+//!
+//! | `kind` | `code` | when |
+//! |---|---|---|
+//! | `parse` | -32700 | the line isn't JSON |
+//! | `invalid-request` | -32600 | it is JSON, but no request |
+//! | `unknown-method` | -32601 | a method of another version |
+//! | `invalid-params` | -32602 | a member is missing, of the wrong type, or out of range; an empty or endless query |
+//! | `internal` | -32603 | a bug, or the disk |
+//! | `overloaded` | -32000 | too many requests at once: try again |
+//! | `not-found` | -32001 | no such video, scene, folder or model |
+//! | `unavailable` | -32002 | something outside is missing, such as ONNX Runtime or the model |
+//! | `protocol-mismatch` | -32010 | `data.protocol` is the daemon's |
+//! | `hello-required` | -32011 | the first request was not `hello` |
+//! | `too-large` | -32012 | a line over its limit; the connection is closed |
+//! | `shutting-down` | -32013 | the daemon is about to end |
+//!
+//! # A session with `socat`
+//!
+//! ```text
+//! $ socat - UNIX-CONNECT:$XDG_RUNTIME_DIR/scened/scened.sock
+//! > {"jsonrpc":"2.0","id":1,"method":"hello","params":{"protocol":1,"client":"me","version":"0"}}
+//! < {"jsonrpc":"2.0","id":1,"result":{"protocol":1,"server":"scened","version":"0.1.0","capabilities":["search",…],"pid":4242}}
+//! > {"jsonrpc":"2.0","id":2,"method":"search","params":{"query":"a red car","n":1}}
+//! < {"jsonrpc":"2.0","id":2,"result":{"query":"a red car","model":"starter","hits":[{"path":"/films/a.mp4","start_ms":1200,
+//!    "end_ms":4900,"best_ms":2500,"score":0.27,"video":"v1","scene":"v1/2","offline":false,"duration_ms":61000}],
+//!    "coverage":{"indexed":97,"pending":2,"failed":1,"offline":0}}}
+//! > {"jsonrpc":"2.0","id":3,"method":"dance"}
+//! < {"jsonrpc":"2.0","id":3,"error":{"code":-32601,"message":"there is no method `dance`","data":{"kind":"unknown-method"}}}
+//! > {"jsonrpc":"2.0","id":"s","method":"subscribe"}
+//! < {"jsonrpc":"2.0","id":"s","result":{"videos":{"indexed":97,"pending":2,"failed":1,"offline":0},"scenes":1234,"state":"indexing",…}}
+//! < {"jsonrpc":"2.0","method":"event","params":{"event":"video_indexed","path":"/films/b.mp4","n_scenes":7}}
+//! ```
+//!
+//! (`>` and `<` are not part of the lines; a long one is broken here to fit the page.)
+//!
+//! # In Rust
+//!
+//! ```no_run
+//! use scened_shared::{client::Client, endpoint::Endpoint, message::SearchRequest, method};
+//!
+//! let mut client = Client::connect(&Endpoint::resolve(None, None)?)?;
+//! let request: SearchRequest = serde_json::from_str(r#"{"query": "a red car"}"#)?;
+//! for hit in client.call::<method::Search>(&request)?.hits {
+//!     let path = hit.file.to_path()?;
+//!     assert!(path.is_absolute() && hit.start_ms <= hit.best_ms);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod client;
 pub mod endpoint;

@@ -1,0 +1,326 @@
+//! What can be typed: flags and arguments as text and plain values, nothing opened or looked up.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::input::{date, span};
+
+mod examples;
+
+use examples as ex;
+
+/// Asks a folder of videos questions: the client of scened.
+#[derive(Debug, Parser)]
+#[command(name = "scenectl", version, after_help = ex::TOP, disable_help_subcommand = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The daemon's socket [env: SCENED_SOCKET] [default: scened/scened.sock in $XDG_RUNTIME_DIR, or scened.sock in the data folder]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// The daemon's data folder [env: SCENED_DATA_DIR]
+    #[arg(long, global = true, help_heading = "Everywhere", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Print JSON: one object an answer, one object a line
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Find scenes that match words
+    #[command(after_help = ex::SEARCH)]
+    Search(Search),
+    /// Find scenes that look like a moment of a video, or like a picture
+    #[command(after_help = ex::SIMILAR)]
+    Similar(Similar),
+    /// List the scenes of one video
+    #[command(after_help = ex::SCENES)]
+    Scenes(OneFile),
+    /// Show what is indexed, pending, failed and offline
+    #[command(after_help = ex::STATUS)]
+    Status(Status),
+    /// Watch a folder from now on
+    #[command(after_help = ex::ADD)]
+    Add(OneFolder),
+    /// Stop watching a folder and drop its videos from the index (the files stay)
+    #[command(after_help = ex::REMOVE)]
+    Remove(Remove),
+    /// List the watched folders
+    #[command(after_help = ex::FOLDERS)]
+    Folders,
+    /// Return when nothing is left to index; exit status 1 where the time ran out first
+    #[command(after_help = ex::WAIT)]
+    Wait(Wait),
+    /// Look at the watched folders again
+    #[command(after_help = ex::RESCAN)]
+    Rescan(Scope),
+    /// Try failed files again
+    #[command(after_help = ex::RETRY)]
+    Retry(Scope),
+    /// List the files that could not be indexed, with reasons
+    #[command(after_help = ex::INCIDENTS)]
+    Incidents,
+    /// Stop indexing; search goes on
+    #[command(after_help = ex::PAUSE)]
+    Pause(Pause),
+    /// Index again after `pause`
+    #[command(after_help = ex::RESUME)]
+    Resume,
+    /// Say why a file is or isn't found
+    #[command(after_help = ex::WHY)]
+    Why(Why),
+    /// List, choose and remove models
+    #[command(subcommand, after_help = ex::MODEL, disable_help_subcommand = true)]
+    Model(Model),
+    /// Check the installation and the data
+    #[command(after_help = ex::DOCTOR)]
+    Doctor,
+    /// Print a completion script for a shell
+    #[command(after_help = ex::COMPLETIONS)]
+    Completions(Completions),
+    /// Print the manual page, or write one page a verb into a folder
+    #[command(after_help = ex::MAN)]
+    Man(Man),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    Video,
+    Scene,
+}
+
+/// What `search` and `similar` share: which hits, and how they are shown.
+#[derive(Debug, Args)]
+pub(crate) struct Selection {
+    /// Number of hits, 1 to 1,000
+    #[arg(short = 'n', value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) n: u32,
+    /// Only in this folder or file (repeatable)
+    #[arg(long = "in", value_name = "DIR")]
+    pub(crate) within: Vec<PathBuf>,
+    /// Only files changed since: 2024, 2024-05, 2024-05-01, an RFC 3339 time, `3 days ago`, `7d`
+    #[arg(long, value_name = "DATE", value_parser = date::parse)]
+    pub(crate) since: Option<date::Period>,
+    /// Only files changed until the end of: the same forms
+    #[arg(long, value_name = "DATE", value_parser = date::parse)]
+    pub(crate) until: Option<date::Period>,
+    /// Only videos at least this long: 90s, 2m, 1h30m, 1:30
+    #[arg(long, value_name = "D", value_parser = span::parse)]
+    pub(crate) min_duration: Option<span::Span>,
+    /// Only videos at most this long
+    #[arg(long, value_name = "D", value_parser = span::parse)]
+    pub(crate) max_duration: Option<span::Span>,
+    /// One row a scene, or one row a video
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = By::Scene)]
+    pub(crate) by: By,
+    /// Only hits at least this certain, 0 to 1
+    #[arg(long, value_name = "X", value_parser = fraction)]
+    pub(crate) min_confidence: Option<f32>,
+    /// Print only the paths, each once, one a line
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) paths: bool,
+    /// Like --paths, with a NUL after each (for `xargs -0`)
+    #[arg(short = '0', long = "null", conflicts_with = "json")]
+    pub(crate) null: bool,
+}
+
+fn fraction(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+        _ => Err("give a number from 0 to 1".to_owned()),
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Search {
+    /// What is to be seen, in words
+    #[arg(required = true, value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+    /// What a hit should not look like (repeatable)
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) not: Vec<String>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Similar {
+    /// A video or picture, indexed or not; TIME is 90, 90.5, 1:30, 0:01:30.5 or 1h2m3s
+    #[arg(value_name = "FILE[@TIME]")]
+    pub(crate) target: OsString,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneFile {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OneFolder {
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// Stay and show what changes
+    #[arg(long, short = 'w')]
+    pub(crate) watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
+    /// Keep the folder's videos in the index, marked offline
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Don't ask
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// Give up after so long: seconds, or 90s, 2m, 1h30m
+    #[arg(long, value_name = "S", value_parser = span::parse)]
+    pub(crate) timeout: Option<span::Span>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scope {
+    /// Only this folder or file
+    #[arg(value_name = "PATH")]
+    pub(crate) scope: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pause {
+    /// Resume after so long: 90s, 2m, 1h30m
+    #[arg(long = "for", value_name = "D", value_parser = span::parse)]
+    pub(crate) duration: Option<span::Span>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Why {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Where the file's best scene stands for these words
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Model {
+    /// List the models there are
+    #[command(after_help = ex::MODEL_LIST)]
+    List,
+    /// Download a model (not in this version: place a folder by hand)
+    #[command(after_help = ex::MODEL_INSTALL)]
+    Install {
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+    /// Index with another model; the old one answers until that is done
+    #[command(after_help = ex::MODEL_USE)]
+    Use {
+        /// A name from `model list`, or a folder in a public layout
+        #[arg(value_name = "NAME|DIR")]
+        model: OsString,
+    },
+    /// Show one model, or the one in use
+    #[command(after_help = ex::MODEL_INFO)]
+    Info {
+        #[arg(value_name = "NAME|DIR")]
+        model: Option<OsString>,
+    },
+    /// Drop a model's vectors from the index
+    #[command(after_help = ex::MODEL_REMOVE)]
+    Remove {
+        #[arg(value_name = "NAME")]
+        model: OsString,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completions {
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Folder for one page a verb; without it the page of scenectl is printed
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+    use clap::error::ErrorKind;
+
+    fn parse(words: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_a_help_with_examples() {
+        fn check(command: &clap::Command) {
+            for verb in command.get_subcommands() {
+                let help = verb.clone().render_long_help().to_string();
+                assert!(help.contains("scenectl "), "{}", verb.get_name());
+                assert!(help.contains("Examples:"), "{}: {help}", verb.get_name());
+                check(verb);
+            }
+        }
+        let mut command = Cli::command();
+        command.build();
+        check(&command);
+    }
+
+    #[test]
+    fn flags_may_stand_before_among_and_after_the_words() {
+        let cli = parse("scenectl --json search -n 3 a dog --not cat --in /a --in /b on grass --by video").unwrap();
+        assert!(cli.global.json);
+        let Verb::Search(search) = cli.verb else { panic!("{:?}", cli.verb) };
+        assert_eq!(search.query, ["a", "dog", "on", "grass"]);
+        assert_eq!(search.not, ["cat"]);
+        assert_eq!(search.selection.within, [PathBuf::from("/a"), PathBuf::from("/b")]);
+        assert_eq!((search.selection.n, search.selection.by), (3, By::Video));
+    }
+
+    #[test]
+    fn wrong_words_are_usage_errors() {
+        let check = |words: &str, kind: ErrorKind| assert_eq!(parse(words).expect_err(words).kind(), kind, "{words}");
+        check("scenectl", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+        check("scenectl search", ErrorKind::MissingRequiredArgument);
+        check("scenectl search x -n 0", ErrorKind::ValueValidation);
+        check("scenectl search x -n 1001", ErrorKind::ValueValidation);
+        check("scenectl search x --since soon", ErrorKind::ValueValidation);
+        check("scenectl search x --min-duration long", ErrorKind::ValueValidation);
+        check("scenectl search x --min-confidence 2", ErrorKind::ValueValidation);
+        check("scenectl search x --json --paths", ErrorKind::ArgumentConflict);
+        check("scenectl search x --by frame", ErrorKind::InvalidValue);
+        check("scenectl pause --for tomorrow", ErrorKind::ValueValidation);
+        check("scenectl dance", ErrorKind::InvalidSubcommand);
+    }
+}

@@ -1,0 +1,142 @@
+//! The examples beneath each `--help`.
+
+pub(super) const TOP: &str = "\
+Examples:
+  scenectl add ~/Videos                          watch a folder
+  scenectl search \"a dog digging in the garden\"  find scenes
+  scenectl status --watch                        see how far indexing is
+
+Exit status: 0 found or done, 1 nothing found, 2 error or usage, 3 daemon unreachable, 4 protocol mismatch.
+Colours are used only on a terminal; NO_COLOR=1 turns them off, CLICOLOR_FORCE=1 on.";
+
+pub(super) const SEARCH: &str = "\
+Examples:
+  scenectl search a red car at night
+  scenectl search \"birthday cake\" --in ~/Videos/2023 --not balloons -n 20
+  scenectl search sunset --since 2024-05 --until 2024-08 --by video
+  scenectl search \"a dog\" --paths | head -1
+  scenectl search \"a dog\" -0 | xargs -0 mpv
+  scenectl search --json beach | jq -r '.hits[] | \"\\(.path) \\(.best_ms)\"'
+
+--since and --until include what they name: --since 2024 --until 2024 is all of 2024. A date is the file's, not the recording's.
+Notices and how complete the answer is go to standard error. Exit status 1: nothing found.";
+
+pub(super) const SIMILAR: &str = "\
+Examples:
+  scenectl similar ~/Videos/holiday.mp4@3:15
+  scenectl similar picture.jpg -n 5
+  scenectl similar clip.mkv@1h2m3s --in ~/Videos
+
+A file whose own name contains `@` is taken whole where it exists.";
+
+pub(super) const SCENES: &str = "\
+Examples:
+  scenectl scenes ~/Videos/holiday.mp4
+  scenectl scenes --json holiday.mp4 | jq '.scenes | length'";
+
+pub(super) const STATUS: &str = "\
+Examples:
+  scenectl status
+  scenectl status --watch
+  scenectl status --json | jq .videos.pending
+  scenectl status --watch --json     one object a line, of the same form";
+
+pub(super) const ADD: &str = "\
+Examples:
+  scenectl add ~/Videos
+  scenectl add /media/usb/films && scenectl wait";
+
+pub(super) const REMOVE: &str = "\
+Examples:
+  scenectl remove ~/Videos/tmp
+  scenectl remove /media/usb --keep     its videos stay searchable, marked offline
+  scenectl remove ~/Videos --yes        for scripts
+
+Exit status 1: you answered no.";
+
+pub(super) const FOLDERS: &str = "\
+Examples:
+  scenectl folders
+  scenectl folders --json | jq -r '.folders[].path'";
+
+pub(super) const WAIT: &str = "\
+Examples:
+  scenectl wait
+  scenectl wait --timeout 600 || echo still busy";
+
+pub(super) const RESCAN: &str = "\
+Examples:
+  scenectl rescan
+  scenectl rescan /mnt/nas/films";
+
+pub(super) const RETRY: &str = "\
+Examples:
+  scenectl retry
+  scenectl retry ~/Videos/broken.mp4";
+
+pub(super) const INCIDENTS: &str = "\
+Examples:
+  scenectl incidents
+  scenectl incidents --json | jq -r '.incidents[] | \"\\(.path): \\(.reason)\"'";
+
+pub(super) const PAUSE: &str = "\
+Examples:
+  scenectl pause
+  scenectl pause --for 2h";
+
+pub(super) const RESUME: &str = "\
+Examples:
+  scenectl resume";
+
+pub(super) const WHY: &str = "\
+Examples:
+  scenectl why ~/Videos/holiday.mp4
+  scenectl why ~/Videos/holiday.mp4 a dog on the beach";
+
+pub(super) const MODEL: &str = "\
+Examples:
+  scenectl model list
+  scenectl model use ~/models/clip-vit-base-patch32";
+
+pub(super) const MODEL_LIST: &str = "\
+Examples:
+  scenectl model list
+  scenectl model list --json | jq -r '.models[] | select(.active) | .name'";
+
+pub(super) const MODEL_INSTALL: &str = "\
+Examples:
+  scenectl model install clip-vit-b32";
+
+pub(super) const MODEL_USE: &str = "\
+Examples:
+  scenectl model use starter
+  scenectl model use ./clip-vit-base-patch32     a folder: write ./ before its name
+
+Public layouts: Hugging Face (config.json, preprocessor_config.json, tokenizer.json, onnx/) and Immich (config.json, visual/, textual/).";
+
+pub(super) const MODEL_INFO: &str = "\
+Examples:
+  scenectl model info
+  scenectl model info starter";
+
+pub(super) const MODEL_REMOVE: &str = "\
+Examples:
+  scenectl model remove clip-vit-b32";
+
+pub(super) const DOCTOR: &str = "\
+Examples:
+  scenectl doctor
+  scenectl doctor --json | jq '.checks[] | select(.state != \"ok\")'
+
+Works with the daemon off as well. Exit status 2: a check failed.";
+
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  scenectl completions bash > ~/.local/share/bash-completion/completions/scenectl
+  scenectl completions zsh > ~/.zfunc/_scenectl
+  scenectl completions fish > ~/.config/fish/completions/scenectl.fish";
+
+pub(super) const MAN: &str = "\
+Examples:
+  scenectl man | man -l -
+  scenectl man ~/.local/share/man/man1";

@@ -1,0 +1,95 @@
+//! The verbs, one file each: what was typed → request → answer → lines.
+
+use std::path::{Path, PathBuf};
+
+use scened_shared::client::{Client, ClientError, ClientOptions};
+use scened_shared::endpoint::Endpoint;
+use scened_shared::method::Method;
+use scened_shared::wire_path::WirePath;
+
+use crate::cli::{Global, Verb};
+use crate::failure::{Failure, Outcome};
+use crate::input::place;
+use crate::render::Out;
+
+mod doctor;
+mod folders;
+mod generate;
+mod hits;
+mod incidents;
+mod model;
+mod pause;
+mod scenes;
+mod scope;
+mod search;
+mod similar;
+mod status;
+mod wait;
+mod why;
+
+/// What every verb needs: where the daemon is, and where answers go.
+#[derive(Debug)]
+pub(crate) struct Context {
+    socket: Option<PathBuf>,
+    data_dir: Option<PathBuf>,
+    pub(crate) out: Out,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        Self {
+            socket: global.socket,
+            data_dir: global.data_dir,
+            out: Out::new(global.json),
+        }
+    }
+
+    fn endpoint(&self) -> Result<Endpoint, Failure> {
+        Ok(Endpoint::resolve(self.socket.as_deref(), self.data_dir.as_deref())?)
+    }
+
+    fn connect(&self) -> Result<Client, Failure> {
+        Ok(open(&self.endpoint()?)?)
+    }
+
+    /// Connects and asks one thing.
+    fn ask<M: Method>(&self, params: &M::Params) -> Result<M::Answer, Failure> {
+        Ok(self.connect()?.call::<M>(params)?)
+    }
+}
+
+fn open(endpoint: &Endpoint) -> Result<Client, ClientError> {
+    let options = ClientOptions {
+        client: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..ClientOptions::default()
+    };
+    Client::connect_with(endpoint, &options)
+}
+
+fn wire(path: &Path) -> Result<WirePath, Failure> {
+    place::wire(path).map_err(|e| Failure::new(format!("{} cannot be made absolute", path.display())).cause(e.to_string()))
+}
+
+pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure> {
+    match verb {
+        Verb::Search(args) => search::run(context, args),
+        Verb::Similar(args) => similar::run(context, &args),
+        Verb::Scenes(args) => scenes::run(context, &args.file),
+        Verb::Status(args) => status::run(context, args.watch),
+        Verb::Add(args) => folders::add(context, &args.folder),
+        Verb::Remove(args) => folders::remove(context, &args),
+        Verb::Folders => folders::list(context),
+        Verb::Wait(args) => wait::run(context, args.timeout),
+        Verb::Rescan(args) => scope::rescan(context, args.scope.as_deref()),
+        Verb::Retry(args) => scope::retry(context, args.scope.as_deref()),
+        Verb::Incidents => incidents::run(context),
+        Verb::Pause(args) => pause::pause(context, args.duration),
+        Verb::Resume => pause::resume(context),
+        Verb::Why(args) => why::run(context, &args),
+        Verb::Model(args) => model::run(context, args),
+        Verb::Doctor => doctor::run(context),
+        Verb::Completions(args) => generate::completions(context, args.shell),
+        Verb::Man(args) => generate::man(context, args.folder.as_deref()),
+    }
+}

@@ -1,0 +1,100 @@
+use std::io::{self, IsTerminal as _};
+use std::path::Path;
+
+use scened_shared::message::{AddRequest, Folder, NoParams, RemoveAnswer, RemoveRequest};
+use scened_shared::method;
+
+use crate::cli::Remove;
+use crate::command::{Context, wire};
+use crate::failure::{Failure, Outcome};
+use crate::render::color::Color;
+use crate::render::table::{Cell, Column, Table};
+use crate::render::{Out, progress, text};
+
+pub(super) fn list(context: &mut Context) -> Result<Outcome, Failure> {
+    let answer = context.ask::<method::Folders>(&NoParams {})?;
+    let out = &mut context.out;
+    if out.json {
+        out.json(&answer)?;
+    } else if answer.folders.is_empty() {
+        out.note("no folder is watched: add one with `scenectl add DIR`")?;
+    } else {
+        show(out, &answer.folders)?;
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn add(context: &mut Context, folder: &Path) -> Result<Outcome, Failure> {
+    let request = AddRequest { file: wire(folder)? };
+    let answer = context.ask::<method::Add>(&request)?;
+    let out = &mut context.out;
+    if out.json {
+        out.json(&answer)?;
+    } else {
+        let line = format!("watching {}", out.path(&request.file));
+        out.line(&line)?;
+    }
+    Ok(Outcome::Done)
+}
+
+pub(super) fn remove(context: &mut Context, args: &Remove) -> Result<Outcome, Failure> {
+    let file = wire(&args.folder)?;
+    let request = |dry_run| RemoveRequest {
+        file: file.clone(),
+        keep: args.keep,
+        dry_run,
+    };
+    let mut client = context.connect()?;
+    if !args.yes && !args.keep {
+        let would = client.call::<method::Remove>(&request(true))?;
+        if !confirmed(&mut context.out, &request(true), &would)? {
+            context.out.note("nothing was removed")?;
+            return Ok(Outcome::Nothing);
+        }
+    }
+    let answer = client.call::<method::Remove>(&request(false))?;
+    let out = &mut context.out;
+    if out.json {
+        out.json(&answer)?;
+        return Ok(Outcome::Done);
+    }
+    let videos = text::count(answer.n_videos, "video");
+    let fate = if args.keep {
+        format!("{videos} kept, offline")
+    } else {
+        format!("{videos} dropped from the index")
+    };
+    let line = format!("no longer watching {}: {fate}", out.path(&file));
+    out.line(&line)?;
+    Ok(Outcome::Done)
+}
+
+fn confirmed(out: &mut Out, request: &RemoveRequest, would: &RemoveAnswer) -> Result<bool, Failure> {
+    if would.n_videos == 0 {
+        return Ok(true);
+    }
+    let folder = out.path(&request.file);
+    let videos = text::count(would.n_videos, "video");
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(Failure::new(format!(
+            "{folder}: {videos} would be dropped from the index, and there is no terminal to ask on"
+        ))
+        .hint("say --yes to drop them, or --keep to keep them"));
+    }
+    let question = format!("Stop watching {folder} and drop {videos} from the index? The files stay.");
+    Ok(out.confirm(&question)?)
+}
+
+pub(super) fn show(out: &mut Out, folders: &[Folder]) -> io::Result<()> {
+    let mut table = Table::new(&[Column::Path, Column::Left, Column::Left, Column::Left]);
+    for folder in folders {
+        let color = if folder.state == "watched" { Color::Green } else { Color::Yellow };
+        table.row(vec![
+            Cell::new(out.path(&folder.file)),
+            Cell::colored(text::escape(&folder.state), color),
+            Cell::new(progress::coverage(&folder.videos)),
+            Cell::colored(text::escape(folder.detail.as_deref().unwrap_or_default()), Color::Dim),
+        ]);
+    }
+    out.table(table)
+}

@@ -1,0 +1,124 @@
+//! What `search` and `similar` share: filters, and hits as lines.
+
+use std::collections::BTreeSet;
+
+use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
+
+use crate::cli::{By, Selection};
+use crate::command::wire;
+use crate::failure::{Failure, Outcome};
+use crate::render::color::Color;
+use crate::render::table::{Cell, Column, Table};
+use crate::render::{Out, text, time};
+
+pub(super) fn filters(selection: &Selection) -> Result<Filters, Failure> {
+    Ok(Filters {
+        within: selection.within.iter().map(|path| wire(path)).collect::<Result<_, _>>()?,
+        since_ms: selection.since.map(|period| period.start_ms),
+        until_ms: selection.until.map(|period| period.end_ms),
+        min_duration_ms: selection.min_duration.map(|span| span.ms),
+        max_duration_ms: selection.max_duration.map(|span| span.ms),
+    })
+}
+
+pub(super) fn group_by(selection: &Selection) -> GroupBy {
+    match selection.by {
+        By::Video => GroupBy::Video,
+        By::Scene => GroupBy::Scene,
+    }
+}
+
+pub(super) fn show(out: &mut Out, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
+    let outcome = Outcome::found(!answer.hits.is_empty());
+    if out.json {
+        out.json(answer)?;
+        return Ok(outcome);
+    }
+    if selection.paths || selection.null {
+        let mut seen = BTreeSet::new();
+        for hit in &answer.hits {
+            let path = hit
+                .file
+                .to_path()
+                .map_err(|e| Failure::new("the daemon sent a path that is none").cause(e.to_string()))?;
+            if seen.insert(path.clone()) {
+                out.bare_path(&path, if selection.null { 0 } else { b'\n' })?;
+            }
+        }
+    } else {
+        let table = table(out, &answer.hits);
+        out.table(table)?;
+    }
+    if let Some(note) = completeness(&answer.coverage, answer.hits.is_empty()) {
+        out.note(&note)?;
+    }
+    for notice in &answer.notices {
+        out.note(&format!("note: {notice}"))?;
+    }
+    Ok(outcome)
+}
+
+fn table(out: &Out, hits: &[Hit]) -> Table {
+    let mut table = Table::new(&[Column::Right, Column::Right, Column::Path, Column::Left, Column::Note]);
+    for (i, hit) in hits.iter().enumerate() {
+        table.row(vec![
+            Cell::colored((i + 1).to_string(), Color::Dim),
+            Cell::new(format!("{:.2}", shown_score(hit))),
+            Cell::colored(out.path(&hit.file), Color::Bold),
+            Cell::new(time::range(hit.start_ms, hit.end_ms)),
+            Cell::colored(if hit.offline { "offline" } else { "" }, Color::Yellow),
+        ]);
+    }
+    table
+}
+
+/// The calibrated certainty where there is one, else what ranks the rows.
+fn shown_score(hit: &Hit) -> f32 {
+    hit.confidence.or(hit.video_score).unwrap_or(hit.score)
+}
+
+/// What a user should know about an answer that is empty or incomplete.
+fn completeness(coverage: &Coverage, is_empty: bool) -> Option<String> {
+    let mut parts = Vec::new();
+    if is_empty {
+        parts.push(format!("nothing found in {}", text::count(coverage.indexed, "indexed video")));
+    }
+    let missing = [
+        (coverage.pending, "pending"),
+        (coverage.failed, "failed"),
+        (coverage.offline, "offline"),
+    ];
+    for (n, what) in missing.into_iter().filter(|(n, _)| *n > 0) {
+        let first = parts.len() == usize::from(is_empty);
+        parts.push(if first {
+            format!("{} {what}", text::count(n, "video"))
+        } else {
+            format!("{} {what}", text::number(n))
+        });
+    }
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_incomplete_answer_says_so() {
+        let check = |numbers: [u64; 4], is_empty: bool, expected: Option<&str>| {
+            let [indexed, pending, failed, offline] = numbers;
+            let coverage = Coverage {
+                indexed,
+                pending,
+                failed,
+                offline,
+            };
+            assert_eq!(completeness(&coverage, is_empty).as_deref(), expected);
+        };
+        check([97, 0, 0, 0], false, None);
+        check([97, 2, 0, 1], false, Some("2 videos pending, 1 offline"));
+        check([97, 0, 1, 0], false, Some("1 video failed"));
+        check([97, 0, 0, 0], true, Some("nothing found in 97 indexed videos"));
+        check([1, 2, 0, 0], true, Some("nothing found in 1 indexed video, 2 videos pending"));
+    }
+}

@@ -1,0 +1,37 @@
+//! `rescan` and `retry`: the daemon looks again, everywhere or in one place.
+
+use std::path::Path;
+
+use scened_shared::message::{DoneAnswer, ScopeRequest};
+use scened_shared::method;
+
+use crate::command::{Context, wire};
+use crate::failure::{Failure, Outcome};
+use crate::render::text;
+
+pub(super) fn rescan(context: &mut Context, scope: Option<&Path>) -> Result<Outcome, Failure> {
+    let scope = scope.map(wire).transpose()?;
+    let answer = context.ask::<method::Rescan>(&ScopeRequest { scope })?;
+    let line = format!("looking again at {}", text::count(answer.n, "folder"));
+    show(context, &answer, &line)
+}
+
+pub(super) fn retry(context: &mut Context, scope: Option<&Path>) -> Result<Outcome, Failure> {
+    let scope = scope.map(wire).transpose()?;
+    let answer = context.ask::<method::Retry>(&ScopeRequest { scope })?;
+    let line = if answer.n == 0 {
+        "no file had failed".to_owned()
+    } else {
+        format!("trying {} again", text::count(answer.n, "file"))
+    };
+    show(context, &answer, &line)
+}
+
+fn show(context: &mut Context, answer: &DoneAnswer, line: &str) -> Result<Outcome, Failure> {
+    if context.out.json {
+        context.out.json(answer)?;
+    } else {
+        context.out.line(line)?;
+    }
+    Ok(Outcome::Done)
+}

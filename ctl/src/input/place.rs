@@ -1,0 +1,82 @@
+//! Paths as the daemon wants them: absolute, links resolved where that is possible.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use scened_shared::wire_path::WirePath;
+
+/// Makes a path absolute and resolves links in the part of it that exists, so that a file which is gone can be named as well.
+pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let mut existing = std::path::absolute(path)?;
+    let mut missing: Vec<Component<'_>> = Vec::new();
+    let whole = existing.clone();
+    let mut components = whole.components();
+    loop {
+        if let Ok(resolved) = existing.canonicalize() {
+            existing = resolved;
+            break;
+        }
+        let Some(last) = components.next_back() else { break };
+        missing.push(last);
+        existing = components.as_path().to_path_buf();
+    }
+    for component in missing.into_iter().rev() {
+        match component {
+            Component::ParentDir => {
+                existing.pop();
+            }
+            Component::CurDir => {}
+            other => existing.push(other),
+        }
+    }
+    Ok(existing)
+}
+
+/// [`absolute`], for the wire.
+pub(crate) fn wire(path: &Path) -> io::Result<WirePath> {
+    Ok(WirePath::new(&absolute(path)?))
+}
+
+/// A model is a folder where the word looks like a path, and a name otherwise.
+pub(crate) fn model(word: &OsStr) -> Result<String, String> {
+    let path = Path::new(word);
+    let is_path = word.to_string_lossy().contains(std::path::is_separator) || matches!(word.to_str(), Some("." | ".."));
+    let word = if is_path {
+        absolute(path).map_err(|e| e.to_string())?.into_os_string()
+    } else {
+        word.to_os_string()
+    };
+    word.into_string()
+        .map_err(|_| "the name of a model's folder has to be UTF-8".to_owned())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_resolved_as_far_as_the_path_exists() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join("real/sub")).unwrap();
+        std::os::unix::fs::symlink(root.join("real"), root.join("link")).unwrap();
+        let check = |path: &str, expected: &str| assert_eq!(absolute(&root.join(path)).unwrap(), root.join(expected), "{path}");
+        check("real/sub", "real/sub");
+        check("link/sub", "real/sub");
+        check("link/sub/../sub", "real/sub");
+        check("link/gone/film.mp4", "real/gone/film.mp4");
+        check("gone/x/../film.mp4", "gone/film.mp4");
+        check("real/sub/", "real/sub");
+    }
+
+    #[test]
+    fn a_model_is_a_name_unless_it_looks_like_a_path() {
+        let check = |word: &str, expected: &str| assert_eq!(model(OsStr::new(word)).unwrap(), expected, "{word}");
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        check("starter", "starter");
+        check("/gone/model", "/gone/model");
+        check("./starter", here.join("starter").to_str().unwrap());
+        check(".", here.to_str().unwrap());
+    }
+}

@@ -1,0 +1,186 @@
+//! The only place that prints: answers on standard output, everything about them on standard error.
+
+use std::fmt::Write as _;
+use std::io::{self, BufRead as _, BufWriter, IsTerminal as _, Stdout, Write as _};
+use std::path::{Path, PathBuf};
+
+use scened_shared::wire_path::WirePath;
+use serde::Serialize;
+
+use crate::failure::{Failure, Kind};
+
+pub(crate) mod color;
+pub(crate) mod progress;
+pub(crate) mod table;
+pub(crate) mod text;
+pub(crate) mod time;
+
+use color::{Color, Painter};
+use table::{MIN_PATH_COLUMNS, Table};
+
+/// Both streams of this process, and what is known of who reads them.
+#[derive(Debug)]
+pub(crate) struct Out {
+    stdout: BufWriter<Stdout>,
+    painter: Painter,
+    error_painter: Painter,
+    /// Columns of the terminal that standard output is.
+    width: Option<usize>,
+    home: Option<PathBuf>,
+    stdout_is_terminal: bool,
+    stderr_is_terminal: bool,
+    /// Whether answers are printed as JSON.
+    pub(crate) json: bool,
+}
+
+impl Out {
+    pub(crate) fn new(json: bool) -> Self {
+        let stdout_is_terminal = io::stdout().is_terminal();
+        let stderr_is_terminal = io::stderr().is_terminal();
+        Self {
+            stdout: BufWriter::new(io::stdout()),
+            painter: Painter::of_stream(stdout_is_terminal),
+            error_painter: Painter::of_stream(stderr_is_terminal),
+            width: stdout_is_terminal
+                .then(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)))
+                .flatten(),
+            home: std::env::home_dir().filter(|home| home.is_absolute() && home.parent().is_some()),
+            stdout_is_terminal,
+            stderr_is_terminal,
+            json,
+        }
+    }
+
+    /// Whether somebody looks at both streams: then progress is a bar and questions can be asked.
+    pub(crate) fn is_interactive(&self) -> bool {
+        self.stdout_is_terminal && self.stderr_is_terminal
+    }
+
+    /// Prints one object on one line, at once.
+    ///
+    /// Control characters that JSON lets through are written as `\uXXXX`: the line is the same JSON, and no terminal obeys it.
+    pub(crate) fn json<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
+        let json = serde_json::to_string(value)?;
+        let mut safe = String::with_capacity(json.len());
+        for c in json.chars() {
+            match c {
+                '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    write!(safe, "\\u{:04x}", u32::from(c)).expect("a string takes any text");
+                }
+                c => safe.push(c),
+            }
+        }
+        writeln!(self.stdout, "{safe}")?;
+        self.stdout.flush()
+    }
+
+    /// Prints a line of our own words; what others wrote in it is escaped by the caller.
+    pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.stdout, "{line}")
+    }
+
+    pub(crate) fn table(&mut self, table: Table) -> io::Result<()> {
+        for line in table.lines(self.width, self.painter) {
+            writeln!(self.stdout, "{line}")?;
+        }
+        Ok(())
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stdout.write_all(bytes)
+    }
+
+    /// Prints a path for a program to read: its own bytes, and escaped where the reader is a terminal.
+    pub(crate) fn bare_path(&mut self, path: &Path, end: u8) -> io::Result<()> {
+        if self.stdout_is_terminal {
+            self.stdout.write_all(text::path(path, None).as_bytes())?;
+        } else {
+            self.stdout.write_all(path.as_os_str().as_encoded_bytes())?;
+        }
+        self.stdout.write_all(&[end])
+    }
+
+    /// A path for people; a table shortens it where it has to.
+    pub(crate) fn path(&self, path: &WirePath) -> String {
+        match path.to_path() {
+            Ok(path) => text::path(&path, self.home.as_deref()),
+            Err(_) => text::escape(&path.path),
+        }
+    }
+
+    /// A path for people on a line where so many columns are taken already.
+    pub(crate) fn path_beside(&self, path: &WirePath, n_taken: usize) -> String {
+        let path = self.path(path);
+        match self.width {
+            Some(width) => text::shorten(&path, width.saturating_sub(n_taken).max(MIN_PATH_COLUMNS)),
+            None => path,
+        }
+    }
+
+    pub(crate) fn paint(&self, color: Color, text: &str) -> String {
+        self.painter.paint(color, text)
+    }
+
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+
+    /// Says something about the answer, on standard error, after what was printed so far.
+    pub(crate) fn note(&mut self, note: &str) -> io::Result<()> {
+        self.stdout.flush()?;
+        let note = self.error_painter.paint(Color::Dim, &text::escape(note));
+        to_stderr(&format!("{note}\n"));
+        Ok(())
+    }
+
+    /// Asks on the terminal; anything but yes is no.
+    pub(crate) fn confirm(&mut self, question: &str) -> io::Result<bool> {
+        self.stdout.flush()?;
+        to_stderr(&format!("{question} [y/N] "));
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer)?;
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Says why nothing came of it.
+    pub(crate) fn failure(&mut self, failure: &Failure) {
+        if failure.kind == Kind::ReaderLeft {
+            return;
+        }
+        // What was printed before stays printed; that it could not be is no news any more.
+        self.stdout.flush().unwrap_or_default();
+        to_stderr(&failure_text(failure, self.error_painter));
+    }
+}
+
+/// Nobody can be told that standard error is closed.
+fn to_stderr(text: &str) {
+    io::stderr().write_all(text.as_bytes()).unwrap_or_default();
+}
+
+fn failure_text(failure: &Failure, painter: Painter) -> String {
+    let mut text = format!("{} {}\n", painter.paint(Color::Red, "error:"), text::escape(&failure.message));
+    for cause in &failure.causes {
+        writeln!(text, "  because: {}", text::escape(cause)).expect("a string takes any text");
+    }
+    for hint in &failure.hints {
+        writeln!(text, "{} {}", painter.paint(Color::Green, "hint:"), text::escape(hint)).expect("a string takes any text");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_message_causes_hints() {
+        let failure = Failure::new("no such video: a\u{1b}[2J.mp4")
+            .cause("it was never seen")
+            .cause("no folder holds it")
+            .hint("add one");
+        let expected = "error: no such video: a\\e[2J.mp4\n  because: it was never seen\n  because: no folder holds it\nhint: add one\n";
+        assert_eq!(failure_text(&failure, Painter::OFF), expected);
+    }
+}

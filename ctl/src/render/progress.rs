@@ -1,0 +1,155 @@
+//! How far indexing is: a bar on a terminal, lines otherwise.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use scened_shared::message::{Coverage, Event, Status};
+
+use super::{Out, text, time};
+
+/// Where progress goes where it is no bar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lines {
+    /// It is what was asked for (`status --watch`).
+    Stdout,
+    /// It goes beside what was asked for (`wait`).
+    Stderr,
+}
+
+/// Shows events as they come.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+    lines: Lines,
+    /// What the last line was about, and when it was written.
+    last: Option<(String, Instant)>,
+}
+
+/// The bar, both numbers and the gaps, on a large library.
+const BAR_COLUMNS: usize = 24 + 1 + 15 + 1;
+
+/// How long a line about the same state is held back: the rate and the time left change twice a second.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+impl Progress {
+    pub(crate) fn new(out: &Out, lines: Lines) -> Self {
+        let bar = out.is_interactive().then(|| {
+            let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg}").expect("the template is a constant");
+            ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style.progress_chars("━╸ "))
+        });
+        Self { bar, lines, last: None }
+    }
+
+    pub(crate) fn status(&mut self, out: &Out, status: &Status) -> io::Result<()> {
+        let n_done = status.videos.indexed + status.videos.failed;
+        if let Some(bar) = &self.bar {
+            bar.set_length(n_done + status.videos.pending);
+            bar.set_position(n_done);
+            let mut message = activity(status);
+            if let Some(current) = status.progress.current.first() {
+                let n_taken = BAR_COLUMNS + text::width(&message) + 3;
+                message = format!("{message} · {}", out.path_beside(&current.file, n_taken));
+            }
+            bar.set_message(message);
+            return Ok(());
+        }
+        let about = match self.lines {
+            Lines::Stdout => format!("{}: {}", status.state, coverage(&status.videos)),
+            Lines::Stderr => status.state.clone(),
+        };
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|(last, when)| *last == about && when.elapsed() < LINE_EVERY)
+        {
+            return Ok(());
+        }
+        self.print(&format!("{}: {}", activity(status), coverage(&status.videos)))?;
+        self.last = Some((about, Instant::now()));
+        Ok(())
+    }
+
+    pub(crate) fn event(&mut self, out: &Out, event: &Event) -> io::Result<()> {
+        let line = match event {
+            Event::Status { status } => return self.status(out, status),
+            Event::VideoIndexed { file, n_scenes } => format!("indexed {} ({})", out.path(file), text::count(*n_scenes, "scene")),
+            Event::VideoFailed { file, reason } => format!("failed {}: {}", out.path(file), text::escape(reason)),
+            Event::VideoRemoved { file } => format!("removed {}", out.path(file)),
+            Event::VideoMoved { file, from } => format!("moved {} to {}", out.path(from), out.path(file)),
+        };
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => self.print(&line)?,
+        }
+        Ok(())
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn print(&self, line: &str) -> io::Result<()> {
+        match self.lines {
+            Lines::Stdout => writeln!(io::stdout(), "{line}"),
+            Lines::Stderr => writeln!(io::stderr(), "{line}"),
+        }
+    }
+}
+
+/// `indexing, 12.3× real time, about 4 min left`.
+pub(crate) fn activity(status: &Status) -> String {
+    let mut text = text::escape(&status.state);
+    if status.state == "indexing" {
+        if status.progress.rate > 0.0 {
+            write!(text, ", {:.1}× real time", status.progress.rate).expect("a string takes any text");
+        }
+        if let Some(left_ms) = status.progress.left_ms {
+            write!(text, ", about {} left", time::rough(left_ms)).expect("a string takes any text");
+        }
+    }
+    text
+}
+
+/// `97 indexed, 2 pending`; what is zero is left out, `indexed` never.
+pub(crate) fn coverage(videos: &Coverage) -> String {
+    let mut text = format!("{} indexed", text::number(videos.indexed));
+    for (n, what) in [(videos.pending, "pending"), (videos.failed, "failed"), (videos.offline, "offline")] {
+        if n > 0 {
+            write!(text, ", {} {what}", text::number(n)).expect("a string takes any text");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activity_says_what_is_known() {
+        let mut status = Status {
+            state: "indexing".to_owned(),
+            ..Status::default()
+        };
+        assert_eq!(activity(&status), "indexing");
+        status.progress.rate = 12.34;
+        status.progress.left_ms = Some(700_000);
+        assert_eq!(activity(&status), "indexing, 12.3× real time, about 12 min left");
+        status.state = "paused".to_owned();
+        assert_eq!(activity(&status), "paused");
+    }
+
+    #[test]
+    fn coverage_leaves_out_what_is_zero() {
+        let mut videos = Coverage::default();
+        assert_eq!(coverage(&videos), "0 indexed");
+        videos.indexed = 1097;
+        videos.offline = 1;
+        assert_eq!(coverage(&videos), "1,097 indexed, 1 offline");
+    }
+}
