@@ -3,14 +3,12 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-if [ "$(uname -s)" != Linux ]; then
-  echo "units: NOT CHECKED, this is not Linux"
-  exit 0
+if ! command -v systemd-analyze >/dev/null; then
+  echo "units: NOT CHECKED, because systemd-analyze is not there (Debian's package systemd)" >&2
+  # CI must not leave it out.
+  [ "${CI:-}" != true ]
+  exit
 fi
-command -v systemd-analyze >/dev/null || {
-  echo "units: systemd-analyze is missing; 'make setup' installs it or says how" >&2
-  exit 1
-}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 # Any program will do in its place: a unit is read, not started.

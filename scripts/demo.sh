@@ -15,7 +15,8 @@ programs=${CARGO_TARGET_DIR:-$PWD/target}/debug
 
 unset SCENED_CONFIG RUST_LOG
 export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
-export SCENED_WORKER=$programs/scened-worker
+# Said outright, so that it does not matter where the programs were built (CARGO_TARGET_DIR).
+export SCENED_WORKER=$programs/scened-worker SCENED_MODELS=$PWD/models
 
 # A short path whatever TMPDIR is: a socket's may have 107 bytes.
 home=$(mktemp -d /tmp/scened-demo.XXXXXX)
@@ -61,7 +62,11 @@ for _ in $(seq 300); do
   }
   sleep 0.1
 done
-"$programs/scenectl" wait --timeout 600
+"$programs/scenectl" wait --timeout 300 || {
+  "$programs/scenectl" status || true
+  echo "demo: the sample library was not indexed" >&2
+  exit 1
+}
 "$programs/scenectl" status
 
 python3 scripts/demo.py "$programs/scenectl" "$home/Videos" tests/data/library/truth.json

@@ -6,7 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 prefix=${PREFIX:?is the folder to install under}
 destdir=${DESTDIR:-}
 case $prefix in /*) ;; *) echo "install: PREFIX must be an absolute path, and is $prefix" >&2 && exit 1 ;; esac
-release=${CARGO_TARGET_DIR:-target}/release
+# Another folder only in scripts/check_install.sh.
+release=${SCENED_BUILT:-${CARGO_TARGET_DIR:-target}/release}
 list=$(mktemp)
 work=$(mktemp -d)
 trap 'rm -rf "$list" "$work"' EXIT
@@ -25,11 +26,9 @@ put 755 "$release/scened" bin/scened
 put 755 "$release/scenectl" bin/scenectl
 put 755 "$release/scened-worker" libexec/scened/scened-worker
 
-if [ -n "${SCENED_ONNXRUNTIME:-}" ]; then
-  libraries=("$SCENED_ONNXRUNTIME")
-else
-  libraries=(.setup/onnxruntime/libonnxruntime.*)
-fi
+# The library itself, or a folder that holds it.
+libraries=("${SCENED_ONNXRUNTIME:-.setup/onnxruntime}")
+[ ! -d "${libraries[0]}" ] || libraries=("${libraries[0]}"/libonnxruntime.*)
 for library in "${libraries[@]}"; do
   put 755 "$library" "lib/scened/$(basename "$library")"
 done
@@ -37,9 +36,11 @@ done
 # The model itself, not what it was made with.
 while IFS= read -r file; do
   put 644 "$file" "share/scened/$file"
-done < <(find models/starter -type f \( -name '*.json' -o -name '*.onnx' -o -name '*.onnx_data' -o -name 'README.md' \) | sort)
+done < <(find models/starter -type f \( -path '*/onnx/*' -o -name '*config.json' -o -name tokenizer.json -o -name README.md \) | sort)
 
-sed "s|%h/.local/bin/scened|$prefix/bin/scened|" systemd/scened.service >"$work/scened.service"
+# In quotes for spaces; a percent sign is doubled for systemd, and what sed would take for its own is escaped.
+escaped=$(printf '%s' "$prefix" | sed 's/%/%%/g; s/[\\&|]/\\&/g')
+sed "s|%h/.local/bin/scened|\"$escaped/bin/scened\"|" systemd/scened.service >"$work/scened.service"
 put 644 "$work/scened.service" share/systemd/user/scened.service
 put 644 systemd/scened.socket share/systemd/user/scened.socket
 

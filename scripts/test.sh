@@ -24,9 +24,6 @@ else
   echo "test: NO REAL FILMS: there is no ../shared/media and SCENED_TEST_MEDIA is not set, so tests on them have nothing to look at"
 fi
 
-# For every daemon that the tests start, wherever it is built.
-export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
-
 step "format"
 cargo fmt --all --check
 
@@ -42,7 +39,12 @@ cargo build --locked --workspace --bins --all-features
 step "dependencies"
 scripts/check_dependencies.sh
 
+step "installation"
+scripts/check_install.sh
+
 step "tests"
+# For every daemon that the tests start, wherever it was built.
+export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace --all-features ${long:+--run-ignored all}
 else

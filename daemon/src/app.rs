@@ -77,7 +77,7 @@ struct Engine {
 /// Runs the daemon until `stop` becomes true or something fatal happens.
 pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams: Seams, stop: watch::Receiver<bool>) -> Result<(), Fatal> {
     let started = Instant::now();
-    let instance = Instance::acquire(&places.data_dir).map_err(instance_fatal)?;
+    let instance = Instance::acquire(&places.data_dir).map_err(|error| instance_fatal(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -86,7 +86,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     // The socket first: a client that comes while the store opens waits in its backlog instead of being refused.
     let inherited = crate::systemd::inherited_socket().map_err(|error| Fatal::Setup(error.to_string()))?;
     let entered = runtime.enter();
-    let listening = instance.listen(&places.socket, inherited).map_err(instance_fatal)?;
+    let listening = instance.listen(&places.socket, inherited).map_err(|error| instance_fatal(&error))?;
     drop(entered);
     let mut engine = Engine::start(config, config_warnings, places, seams)?;
     let pool = Pool::start().map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
@@ -227,7 +227,7 @@ impl Engine {
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), Fatal> {
         let (hang_up, hung_up) = watch::channel(false);
-        let serving = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), hung_up));
+        let socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), hung_up));
         let outcome = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Ok(()),
             reason = self.broken.recv() => Err(Fatal::Store(reason.unwrap_or_else(|| "indexing ended".to_owned()))),
@@ -235,7 +235,7 @@ impl Engine {
             () = finish_model_change(context) => Ok(()),
         };
         hang_up.send_replace(true);
-        if let Err(error) = serving.await {
+        if let Err(error) = socket_task.await {
             error!(%error, "the socket's task ended badly");
         }
         outcome
@@ -391,7 +391,7 @@ pub fn model_dirs() -> Vec<PathBuf> {
     installed.into_iter().chain(built).filter(|dir| dir.is_dir()).collect()
 }
 
-fn instance_fatal(error: InstanceError) -> Fatal {
+fn instance_fatal(error: &InstanceError) -> Fatal {
     match error {
         InstanceError::AlreadyRunning { .. } => Fatal::AlreadyRunning(error.to_string()),
         _ => Fatal::Setup(error.to_string()),

@@ -23,5 +23,7 @@ pub mod reconcile;
 pub mod serving;
 pub mod store;
 pub mod systemd;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod watch;
 pub mod worker;

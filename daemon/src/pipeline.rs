@@ -9,6 +9,8 @@
 pub mod follower;
 mod job;
 mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -162,9 +164,7 @@ impl Indexer {
         let mut state = self.shared.lock();
         state.paused = true;
         state.paused_until = duration.map(|duration| Instant::now() + duration);
-        for in_flight in state.in_flight.values() {
-            in_flight.cancel.cancel();
-        }
+        state.cancel_all();
         drop(state);
         self.shared.changed.notify_all();
         self.shared.parts.activity.bump();
@@ -236,9 +236,7 @@ impl Indexer {
     pub fn stop(&self) {
         let mut state = self.shared.lock();
         state.stopping = true;
-        for in_flight in state.in_flight.values() {
-            in_flight.cancel.cancel();
-        }
+        state.cancel_all();
         drop(state);
         self.shared.changed.notify_all();
         for thread in self.threads().drain(..) {
@@ -270,6 +268,13 @@ impl State {
             in_flight.cancel.cancel();
         }
         self.deaths.remove(&video);
+    }
+
+    #[expect(clippy::iter_over_hash_type, reason = "all are cancelled, in whatever order")]
+    fn cancel_all(&self) {
+        for in_flight in self.in_flight.values() {
+            in_flight.cancel.cancel();
+        }
     }
 
     fn take(&mut self) -> Option<VideoId> {
@@ -428,7 +433,7 @@ impl Shared {
                     n_scenes,
                 });
             }
-            Outcome::Bad { reason, hint } => self.fail(video, path, &reason, hint),
+            Outcome::Bad { reason, hint } => self.fail(video, path, &reason, hint.as_deref()),
             Outcome::Died { reason } => {
                 let deaths = {
                     let mut state = self.lock();
@@ -476,12 +481,12 @@ impl Shared {
         }
     }
 
-    fn fail(&self, video: VideoId, path: &std::path::Path, reason: &str, hint: Option<String>) {
+    fn fail(&self, video: VideoId, path: &std::path::Path, reason: &str, hint: Option<&str>) {
         warn!(reason, "cannot be indexed");
         match self
             .parts
             .store
-            .put_failed(video, reason, hint.as_deref(), &self.config.software, crate::clock::now_ms())
+            .put_failed(video, reason, hint, &self.config.software, crate::clock::now_ms())
         {
             Ok(_attempts) => {
                 self.finished(video, 0);

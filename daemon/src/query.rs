@@ -6,6 +6,8 @@
 mod pool;
 mod rank;
 mod scope;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::collections::HashMap;
@@ -270,7 +272,7 @@ impl Searcher {
     ) -> Result<Vec<Hit>, QueryError> {
         // With unwanted texts candidates may be struck out later: look at more of them.
         let n_candidates = (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len());
-        let candidates = self.candidates(slot, &probe.wanted, n_candidates, scope, admits)?;
+        let candidates = Self::candidates(slot, &probe.wanted, n_candidates, scope, admits)?;
         let mut hits = Vec::with_capacity(n);
         for scored in self.rescore(slot, probe, candidates)? {
             if hits.len() == n {
@@ -298,7 +300,7 @@ impl Searcher {
         let scenes: Vec<SceneId> = if scope.n_scenes() <= EXACT_UP_TO {
             scope.scenes().filter(|scene| admits(*scene)).collect()
         } else {
-            let near = self.candidates(slot, &probe.wanted, (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * 4, scope, admits)?;
+            let near = Self::candidates(slot, &probe.wanted, (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * 4, scope, admits)?;
             let mut videos: Vec<VideoId> = near.iter().map(|scene| scene.video).collect();
             videos.sort_unstable();
             videos.dedup();
@@ -336,7 +338,6 @@ impl Searcher {
     }
 
     fn candidates(
-        &self,
         slot: &ModelSlot,
         wanted: &Embedding,
         k: usize,

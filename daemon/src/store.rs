@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span, VideoId};
 
+mod content;
 mod disk;
 mod error;
 mod keys;

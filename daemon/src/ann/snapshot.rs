@@ -123,7 +123,7 @@ impl Files {
         let name = format!("{}.{generation}.usearch", self.stem);
         let path = self.dir.join(&name);
         let temporary = self.dir.join(format!("{name}.new"));
-        self.write_graph(graph, &temporary)?;
+        write_graph(graph, &temporary)?;
         let (n_bytes, hash) = hash_of(&temporary).map_err(file_error("read", &temporary))?;
         std::fs::rename(&temporary, &path).map_err(file_error("rename", &temporary))?;
         let header = Header {
@@ -146,19 +146,6 @@ impl Files {
             }
         }
         Ok(())
-    }
-
-    fn write_graph(&self, graph: &Index, temporary: &Path) -> Result<(), AnnError> {
-        if let Some(text) = temporary.to_str() {
-            graph.save(text).map_err(engine("write its snapshot"))?;
-        } else {
-            // usearch takes names in UTF-8 only.
-            let mut bytes = vec![0; graph.serialized_length()];
-            graph.save_to_buffer(&mut bytes).map_err(engine("write its snapshot"))?;
-            std::fs::write(temporary, &bytes).map_err(file_error("write", temporary))?;
-        }
-        let synced = File::open(temporary).and_then(|file| file.sync_all());
-        synced.map_err(file_error("sync", temporary))
     }
 
     fn write_header(&self, header: &Header) -> Result<(), AnnError> {
@@ -202,16 +189,6 @@ impl Files {
         !rest.contains('/') && (first == "json" || is_graph)
     }
 
-    /// Deletes every file of this model's snapshots.
-    pub(super) fn delete_all(&self) -> Result<(), AnnError> {
-        for name in self.names()? {
-            if self.owns(&name) {
-                self.delete(&name);
-            }
-        }
-        Ok(())
-    }
-
     fn delete(&self, name: &str) {
         let path = self.dir.join(name);
         if let Err(error) = std::fs::remove_file(&path) {
@@ -228,6 +205,19 @@ fn file_stem(model: &ModelId) -> String {
     }
     let plain: String = model.0.chars().take(60).map(|c| if is_plain(c) { c } else { '_' }).collect();
     format!("{plain}-{:016x}", xxhash_rust::xxh3::xxh3_64(model.0.as_bytes()))
+}
+
+fn write_graph(graph: &Index, temporary: &Path) -> Result<(), AnnError> {
+    if let Some(text) = temporary.to_str() {
+        graph.save(text).map_err(engine("write its snapshot"))?;
+    } else {
+        // usearch takes names in UTF-8 only.
+        let mut bytes = vec![0; graph.serialized_length()];
+        graph.save_to_buffer(&mut bytes).map_err(engine("write its snapshot"))?;
+        std::fs::write(temporary, &bytes).map_err(file_error("write", temporary))?;
+    }
+    let synced = File::open(temporary).and_then(|file| file.sync_all());
+    synced.map_err(file_error("sync", temporary))
 }
 
 /// Length and XXH3 of a file.

@@ -1,4 +1,4 @@
-//! Changes the list of folders in the file and leaves everything else as its owner wrote it.
+//! Changes the list of folders or the model in the file and leaves everything else as its owner wrote it.
 //!
 //! The file is replaced whole (temporary file, fsync, rename), so that a reader sees the old or the new one. Where it is a
 //! symbolic link, the link stays and its target is replaced. A file that is not a valid configuration is never written.
@@ -12,8 +12,6 @@ use tempfile::NamedTempFile;
 use toml_edit::{Array, DocumentMut, Item, Value};
 
 use super::{Config, ConfigError, paths};
-
-const KEY: &str = "folders";
 
 /// What a new file begins with.
 const HEADER: &str = "# Configuration of scened. Every key, its default and its range: docs/config.md, or `scened --help`.\n\n";
@@ -43,7 +41,7 @@ pub enum Edited {
 pub fn add_folder(file: &Path, folder: &Path) -> Result<Edited, EditError> {
     let text = text_of(folder)?;
     let wanted = paths::absolute(text).map_err(|why| EditError::Path(format!("cannot watch {text:?}, {why}")))?;
-    edit(file, |folders| {
+    edit_folders(file, |folders| {
         if position(folders, &wanted).is_some() {
             return false;
         }
@@ -58,7 +56,7 @@ pub fn remove_folder(file: &Path, folder: &Path) -> Result<Edited, EditError> {
     let Ok(unwanted) = paths::absolute(text) else {
         return Ok(Edited::Unchanged);
     };
-    edit(file, |folders| {
+    edit_folders(file, |folders| {
         let mut removed = false;
         while let Some(index) = position(folders, &unwanted) {
             remove(folders, index);
@@ -68,42 +66,37 @@ pub fn remove_folder(file: &Path, folder: &Path) -> Result<Edited, EditError> {
     })
 }
 
-fn text_of(folder: &Path) -> Result<&str, EditError> {
-    folder.to_str().ok_or_else(|| EditError::NotUtf8 { path: folder.to_owned() })
-}
-
-/// Sets the model to use, by name or absolute folder; creates the file when it is missing.
+/// Sets the model: a name, or the absolute path of a model's folder. The comment behind the old one stays.
 pub fn set_model(file: &Path, model: &str) -> Result<Edited, EditError> {
-    edit_document(file, |document| {
-        if document.get("model").and_then(Item::as_str) == Some(model) {
+    edit(file, |document| {
+        let chosen = document.entry("model").or_insert_with(|| Item::Value(Value::from("")));
+        let chosen = chosen.as_value_mut().expect("the configuration was checked: the model is a text");
+        if chosen.as_str() == Some(model) {
             return false;
         }
-        match document.get_mut("model").and_then(Item::as_value_mut) {
-            // The comment behind the old value stays.
-            Some(value) => {
-                let decor = value.decor().clone();
-                *value = Value::from(model);
-                *value.decor_mut() = decor;
-            }
-            None => {
-                document.insert("model", Item::Value(Value::from(model)));
-            }
-        }
+        let decor = chosen.decor().clone();
+        *chosen = Value::from(model);
+        *chosen.decor_mut() = decor;
         true
     })
 }
 
-fn edit(file: &Path, change: impl FnOnce(&mut Array) -> bool) -> Result<Edited, EditError> {
-    edit_document(file, |document| {
-        let folders = document.entry(KEY).or_insert_with(|| Item::Value(Value::Array(Array::new())));
-        let folders = folders
-            .as_array_mut()
-            .expect("the configuration was checked: the folders are a list");
-        change(folders)
+fn edit_folders(file: &Path, change: impl FnOnce(&mut Array) -> bool) -> Result<Edited, EditError> {
+    edit(file, |document| {
+        let folders = document.entry("folders").or_insert_with(|| Item::Value(Value::Array(Array::new())));
+        change(
+            folders
+                .as_array_mut()
+                .expect("the configuration was checked: the folders are a list"),
+        )
     })
 }
 
-fn edit_document(file: &Path, change: impl FnOnce(&mut DocumentMut) -> bool) -> Result<Edited, EditError> {
+fn text_of(folder: &Path) -> Result<&str, EditError> {
+    folder.to_str().ok_or_else(|| EditError::NotUtf8 { path: folder.to_owned() })
+}
+
+fn edit(file: &Path, change: impl FnOnce(&mut DocumentMut) -> bool) -> Result<Edited, EditError> {
     let failed = |source| EditError::Write {
         file: file.to_owned(),
         source,

@@ -240,7 +240,8 @@ impl Values {
         let Some((text, line)) = self.text(key) else {
             return String::new();
         };
-        let is_name = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c)) && !text.starts_with('.');
+        // A folder's name is a model's name, so nearly everything may be one.
+        let is_name = !text.is_empty() && !text.starts_with(['.', '~']) && !text.contains(|c: char| c == '/' || c.is_control());
         if is_name {
             return text;
         }

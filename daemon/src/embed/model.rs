@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use catalog::{find_models, resolve};
+pub use catalog::{MODELS_VARIABLE, find_models, model_dirs, resolve};
 
 use crate::domain::{ImageSpec, ModelId};
 use crate::embed::ModelInfo;
@@ -128,6 +128,11 @@ impl ModelFolder {
             path: path.to_owned(),
             source,
         })?;
+        if path.to_str().is_none() {
+            // The worker is told paths in JSON.
+            let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "its path is not UTF-8; rename the folder");
+            return Err(ModelError::Read { path, source });
+        }
         if is_missing(&path.join("config.json"))? {
             return Err(ModelError::NotAModel { path });
         }

@@ -11,7 +11,6 @@ use scened_shared::frame::{
 use scened_shared::hello;
 use scened_shared::message::{self, ErrorKind};
 use scened_shared::method::{self, Method as _};
-use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, timeout};
@@ -68,7 +67,7 @@ async fn greet(wire: &mut Wire) -> io::Result<bool> {
         let Some(request) = wire.request().await? else { return Ok(false) };
         let id = request.id.clone();
         if request.method != method::Hello::NAME {
-            wire.send(&encode_response::<Value>(&id, &Err(hello::hello_required()))).await?;
+            wire.send(&encode_error(Some(&id), &hello::hello_required())).await?;
             continue;
         }
         let outcome = request

@@ -93,7 +93,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     if !file.metadata().map_err(cannot_open)?.is_file() {
         return Err(InspectError::NotAFile { path });
     }
-    let film = File::open(file).map_err(cannot_open)?;
+    let opened = File::open(file).map_err(cannot_open)?;
     let request = AnalyseRequest {
         image: ImageSpec {
             width_px: 224,
@@ -110,7 +110,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     };
     let mut found = Found::default();
     let analysis = source
-        .analyse(film, &request, &Cancel::default(), &mut |event| {
+        .analyse(opened, &request, &Cancel::default(), &mut |event| {
             found.take(event);
             ControlFlow::Continue(())
         })

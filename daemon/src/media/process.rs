@@ -38,7 +38,7 @@ pub struct MediaProcess {
 
 impl MediaProcess {
     /// A worker that says nothing for this long is taken for hung.
-    pub const DEFAULT_SILENCE: Duration = Duration::from_secs(60);
+    pub const DEFAULT_SILENCE: Duration = Duration::from_mins(1);
 
     /// Uses the worker found by [`worker::find_worker`].
     pub fn find() -> Result<Self, MediaError> {
@@ -123,7 +123,7 @@ impl FrameSource for MediaProcess {
                 worker.say_goodbye(cancel)?;
                 return Ok(analysis);
             }
-            if sink(checker.event(frame)?).is_break() {
+            if sink(checker.event(&frame)?).is_break() {
                 return Err(MediaError::Cancelled);
             }
         }

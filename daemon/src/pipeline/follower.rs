@@ -19,7 +19,7 @@ use crate::store::{ChangeKind, Store, StoreError};
 /// A snapshot is written after this long without changes …
 const QUIET_BEFORE_SAVE: Duration = Duration::from_secs(10);
 /// … and at the latest this long after the first unsaved one, so that a crash during a long indexing costs little catching up.
-const LONGEST_UNSAVED: Duration = Duration::from_secs(300);
+const LONGEST_UNSAVED: Duration = Duration::from_mins(5);
 
 struct Shared {
     store: Store,

@@ -5,10 +5,11 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use tracing::debug;
 
-use crate::domain::{Embedding, Frame};
+use crate::domain::{Embedding, Frame, SceneId};
 use crate::embed::EmbedError;
 use crate::media::{AnalyseRequest, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
 use crate::pipeline::IndexerConfig;
@@ -82,6 +83,11 @@ impl Run<'_> {
                 hint: Some("it is looked at again when it changes".to_owned()),
             };
         }
+        match self.copy_of_twin(record) {
+            Ok(None) => {}
+            Ok(Some(outcome)) => return outcome,
+            Err(error) => return Outcome::StoreFailed(error),
+        }
         let watched = match film.try_clone() {
             Ok(watched) => watched,
             Err(error) => {
@@ -121,6 +127,45 @@ impl Run<'_> {
             _ => return Outcome::FileChanged,
         }
         self.commit(record, found, &analysis)
+    }
+
+    /// The same bytes may have been indexed under another name since this job was queued (two copies that arrived together):
+    /// then nothing is decoded.
+    fn copy_of_twin(&self, record: &VideoRecord) -> Result<Option<Outcome>, StoreError> {
+        let model = &self.slot.info.id;
+        let twins = self.store.videos_with_fingerprint(&record.fingerprint);
+        let is_done =
+            |twin: &Arc<VideoRecord>| twin.id != record.id && twin.state == VideoState::Indexed && twin.model.as_ref() == Some(model);
+        let Some(twin) = twins.into_iter().find(is_done) else {
+            return Ok(None);
+        };
+        let (scenes, vectors) = (self.store.scenes(twin.id)?, self.store.video_vectors(model, twin.id)?);
+        if scenes.is_empty() || scenes.len() != vectors.len() {
+            return Ok(None);
+        }
+        let thumbnails = (0..scenes.len())
+            .map(|index| self.store.thumbnail(SceneId::new(twin.id, index)).map(Option::unwrap_or_default))
+            .collect::<Result<_, _>>()?;
+        debug!(twin = %twin.path.display(), "the same bytes are indexed already");
+        let copied = VideoRecord {
+            id: record.id,
+            path: record.path.clone(),
+            stamp: record.stamp,
+            offline: record.offline,
+            on_root_device: record.on_root_device,
+            ..(*twin).clone()
+        };
+        let duration_ms = twin.duration_ms;
+        Ok(Some(self.put(
+            record,
+            IndexedVideo {
+                record: copied,
+                scenes,
+                vectors,
+                thumbnails,
+            },
+            duration_ms,
+        )))
     }
 
     fn take(&self, event: MediaEvent, found: &mut Found) -> ControlFlow<()> {
@@ -194,18 +239,21 @@ impl Run<'_> {
             vectors: found.vectors,
             thumbnails: found.thumbnails,
         };
+        self.put(record, indexed, analysis.duration_ms)
+    }
+
+    fn put(&self, before: &VideoRecord, indexed: IndexedVideo, duration_ms: u64) -> Outcome {
+        let n_scenes = indexed.scenes.len();
         // While another model still answers, its vectors of this video stay as long as they describe the same content.
-        let same_scenes = || self.store.scenes(record.id).is_ok_and(|before| before == indexed.scenes);
-        let replace = if record.model.as_ref().is_some_and(|model| *model != self.slot.info.id) && same_scenes() {
+        let other_model = before.model.as_ref().is_some_and(|model| *model != self.slot.info.id);
+        let same_scenes = || self.store.scenes(before.id).is_ok_and(|scenes| scenes == indexed.scenes);
+        let replace = if other_model && same_scenes() {
             Replace::Model
         } else {
             Replace::Everything
         };
         match self.store.put_indexed(indexed, replace) {
-            Ok(()) => Outcome::Indexed {
-                n_scenes,
-                duration_ms: analysis.duration_ms,
-            },
+            Ok(()) => Outcome::Indexed { n_scenes, duration_ms },
             Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::FileChanged,
             Err(error) => Outcome::StoreFailed(error),
         }

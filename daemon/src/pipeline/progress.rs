@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The rate is taken over this much of the past.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Current {
@@ -70,7 +70,8 @@ impl Pace {
         } else {
             (finished_ms + partial_ms) as f64 / 1000.0 / worked.as_secs_f64()
         };
-        let left_ms = (rate > 0.0 && !recent.is_empty()).then(|| {
+        let busy = n_waiting > 0 || !current.is_empty();
+        let left_ms = (busy && rate > 0.0 && !recent.is_empty()).then(|| {
             let mean_ms = finished_ms as f64 / recent.len() as f64;
             let current_ms: f64 = current
                 .iter()
@@ -112,7 +113,7 @@ mod tests {
         let mut pace = Pace::default();
         pace.began(start);
         pace.finished(1_000, start);
-        let later = start + Duration::from_secs(3600);
+        let later = start + Duration::from_hours(1);
         pace.began(later);
         pace.finished(20_000, later + Duration::from_secs(2));
         assert!((pace.report(Vec::new(), 0, later + Duration::from_secs(2)).rate - 10.0).abs() < 1e-9);

@@ -77,7 +77,9 @@ mod tests {
         while pool
             .submit({
                 let gate = gate.clone();
-                move || drop(gate.recv())
+                move || {
+                    let _released = gate.recv();
+                }
             })
             .is_ok()
         {

@@ -96,7 +96,6 @@ impl Scope {
 
     pub(super) fn scenes(&self) -> impl Iterator<Item = SceneId> + '_ {
         // Callers sort by score and id; the order here does not reach an answer.
-        #[expect(clippy::iter_over_hash_type, reason = "the order does not reach an answer")]
         self.videos.values().flat_map(|record| scenes_of(record))
     }
 

@@ -2,16 +2,19 @@
 
 mod clear;
 mod home;
+mod known;
 mod look;
 mod place;
+mod timing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::Receiver;
+use timing::Timing;
 
 use super::fingerprint::Reading;
 use super::roots::Home;
@@ -28,45 +31,6 @@ use crate::watch::{Change, EventReceiver, EventSender, Watches};
 const STEP: Duration = Duration::from_millis(100);
 /// New videos that are stored in one batch.
 const ADD_BATCH: usize = 200;
-
-/// Durations that follow from `settle`; with the default of 5 s: 0.2, 1, 6, 10, 30, 30 s.
-#[derive(Clone, Copy, Debug)]
-struct Timing {
-    settle: Duration,
-    /// Hints are held back until this long nothing came …
-    quiet: Duration,
-    /// … or the first one waits for so long.
-    max_delay: Duration,
-    /// How long a missing video waits for its content to turn up elsewhere.
-    grace: Duration,
-    /// Least time between two rescans because of lost events.
-    overflow_gap: Duration,
-    /// When a great part of a root is missing at once, it is looked through again after so long, before anything is deleted.
-    doubt: Duration,
-    /// How often a root that is offline is looked for.
-    offline_poll: Duration,
-    rescan_every: Duration,
-    /// How often places without (all) events are looked through.
-    poll_every: Duration,
-}
-
-impl Timing {
-    fn new(settle: Duration, rescan_every: Duration) -> Self {
-        let second = Duration::from_secs(1);
-        Self {
-            settle,
-            quiet: (settle / 4).min(second / 5),
-            max_delay: settle.min(second),
-            // Longer than any event is held back, so that both halves of a renaming have been looked at.
-            grace: settle + settle.min(second),
-            overflow_gap: (settle * 2).min(second * 10),
-            doubt: (settle * 6).min(second * 30),
-            offline_poll: (settle * 6).clamp(second / 10, second * 30),
-            rescan_every,
-            poll_every: rescan_every / 4,
-        }
-    }
-}
 
 /// One watched folder.
 struct Root {
@@ -142,6 +106,8 @@ impl Seed {
             mounts: mount_points(),
             folder_rules: HashMap::new(),
             videos: None,
+            linked: None,
+            other_names: Vec::new(),
             next_rescan: now + timing.rescan_every,
             next_poll: now + timing.poll_every,
             next_offline_poll: now,
@@ -186,6 +152,10 @@ struct Core {
     /// Caches of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,
     videos: Option<Vec<Arc<VideoRecord>>>,
+    /// Paths of videos that share an inode: names of one file.
+    linked: Option<HashMap<u64, Vec<PathBuf>>>,
+    /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
+    other_names: Vec<PathBuf>,
 
     next_rescan: Instant,
     next_poll: Instant,
@@ -260,8 +230,9 @@ impl Core {
             Command::Barrier(reply) => {
                 self.watches.flush();
                 self.take_events(0);
-                // The caller may have given up.
-                drop(reply.try_send(()));
+                if reply.try_send(()).is_err() {
+                    tracing::debug!("whoever waited for the events has given up");
+                }
                 return true;
             }
             Command::SetRoots(roots) => self.set_roots(roots),
@@ -278,6 +249,7 @@ impl Core {
         let started = Instant::now();
         self.folder_rules.clear();
         self.videos = None;
+        self.linked = None;
         self.run_timers(started);
         if let Some(batch) = self.debouncer.take(started) {
             self.look_at_batch(batch, started);
@@ -292,9 +264,11 @@ impl Core {
         {
             self.decide(&path, stamp);
         }
+        self.look_at_other_names();
         self.store_batches();
         if self.walks.is_empty() {
             self.clear(Instant::now());
+            self.look_at_other_names();
             self.store_batches();
         }
         if std::mem::take(&mut self.jobs_added) {
@@ -313,9 +287,13 @@ impl Core {
         if self.next_poll <= now {
             self.next_poll = now + self.timing.poll_every;
             let unwatched: Vec<PathBuf> = self.unwatched.iter().cloned().collect();
-            unwatched.into_iter().for_each(|folder| self.queue_walk(folder, false));
+            for folder in unwatched {
+                self.queue_walk(folder, false);
+            }
             let remote: Vec<PathBuf> = self.roots.iter().filter(|root| root.remote).map(|root| root.path.clone()).collect();
-            remote.iter().for_each(|root| self.rescan(root));
+            for root in &remote {
+                self.rescan(root);
+            }
         }
         if self.overflow_rescan.is_some_and(|due| due <= now) {
             self.overflow_rescan = None;
@@ -348,12 +326,15 @@ impl Core {
             .filter_map(|root| root.doubt)
             .filter(|doubt| !doubt.walked)
             .map(|doubt| doubt.walk_at);
+        // Nothing is cleared before the hints held back are looked at.
+        let held_until = self.debouncer.deadline();
+        let clear = |due: Instant| held_until.map_or(due, |held_until| due.max(held_until));
         let dues = [
-            self.debouncer.deadline(),
+            held_until,
             self.overflow_rescan,
             settling,
-            self.suspects_by_due.front().map(|(due, _)| *due),
-            self.replaced.values().map(|replaced| replaced.due).min(),
+            self.suspects_by_due.front().map(|(due, _)| clear(*due)),
+            self.replaced.values().map(|replaced| clear(replaced.due)).min(),
             has_offline.then_some(self.next_offline_poll),
             has_polled.then_some(self.next_poll),
         ];
@@ -413,37 +394,10 @@ impl Core {
     fn suspect(&mut self, video: VideoId) {
         if self.suspects.insert(video) {
             self.suspects_by_due.push_back((Instant::now() + self.timing.grace, video));
-        }
-    }
-
-    /// All videos of the store, sorted by path; as they were when first asked for in this step.
-    fn videos(&mut self) -> &[Arc<VideoRecord>] {
-        let store = &self.store;
-        self.videos.get_or_insert_with(|| {
-            let mut videos = store.videos();
-            if !videos.is_sorted_by(|a, b| a.path <= b.path) {
-                videos.sort_by(|a, b| a.path.cmp(&b.path));
+            if let Some(video) = self.store.video(video) {
+                self.note_other_names(video.stamp.inode, &video.path);
             }
-            videos
-        })
-    }
-
-    /// The known videos at `path` or below it that belong to the same root as `path` does (or is).
-    fn videos_below(&mut self, path: &Path) -> Vec<Arc<VideoRecord>> {
-        let nested: Vec<PathBuf> = self
-            .roots
-            .iter()
-            .map(|root| root.path.clone())
-            .filter(|root| root.starts_with(path) && root != path)
-            .collect();
-        let videos = self.videos();
-        let first = videos.partition_point(|video| video.path.as_path() < path);
-        videos[first..]
-            .iter()
-            .take_while(|video| video.path.starts_with(path))
-            .filter(|video| super::is_below(&video.path, path, &nested))
-            .cloned()
-            .collect()
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is at a root's path: which file system, and which folder of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
+pub(super) struct Identity {
     device: u64,
     inode: u64,
     /// Name of the volume that outlives a reboot (UUID, or the file system's own id), where there is one.
@@ -17,7 +17,7 @@ pub struct Identity {
 
 impl Identity {
     /// Reads the identity of the folder at `path`.
-    pub fn of(path: &Path) -> io::Result<Self> {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
         let metadata = std::fs::metadata(path)?;
         if !metadata.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
@@ -29,7 +29,7 @@ impl Identity {
         })
     }
 
-    pub fn device(&self) -> u64 {
+    pub(super) fn device(&self) -> u64 {
         self.device
     }
 
@@ -59,7 +59,7 @@ fn file_system_id(path: &Path) -> Option<String> {
 }
 
 /// Whether the file system at `path` lies behind a network or in another program, so that not every change raises an event.
-pub fn is_remote(path: &Path) -> bool {
+pub(super) fn is_remote(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
     {
         // NFS, SMB, CIFS, SMB2, FUSE, 9P, Ceph, AFS, Coda (statfs(2)).
@@ -85,25 +85,25 @@ pub fn is_remote(path: &Path) -> bool {
 
 /// What is remembered about one root, in the store's setting `roots`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Home {
-    pub identity: Option<Identity>,
+pub(super) struct Home {
+    pub(super) identity: Option<Identity>,
     /// Other volumes that were here and whose videos are still kept, offline.
     #[serde(default)]
-    pub former: Vec<Identity>,
+    pub(super) former: Vec<Identity>,
 }
 
 /// How many of a root's known videos are where they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InPlace {
-    pub n_known: usize,
-    pub n_in_place: usize,
+pub(super) struct InPlace {
+    pub(super) n_known: usize,
+    pub(super) n_found: usize,
     /// Some video, known or not, lies below.
-    pub any_video: bool,
+    pub(super) any_video: bool,
 }
 
 /// What the folder found at a root's path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// The one it always was: what is missing was deleted.
     Same,
     /// The one it always was, under a new identity (another device number, a restored backup).
@@ -116,15 +116,18 @@ pub enum Verdict {
 
 impl Home {
     /// Judges the folder that is there now. `look` counts the known videos; it is only called when the identity differs.
-    pub fn judge(&self, current: &Identity, look: impl FnOnce() -> InPlace) -> Verdict {
+    pub(super) fn judge(&self, current: &Identity, look: impl FnOnce() -> InPlace) -> Verdict {
         if self.identity.as_ref().is_some_and(|home| home.is_same_folder(current)) {
             return Verdict::Same;
+        }
+        if self.former.iter().any(|former| former.is_same_folder(current)) {
+            return Verdict::Another;
         }
         let in_place = look();
         if in_place.n_known == 0 {
             return if self.identity.is_none() { Verdict::Same } else { Verdict::Another };
         }
-        if in_place.n_in_place * 2 >= in_place.n_known {
+        if in_place.n_found * 2 >= in_place.n_known {
             Verdict::Renumbered
         } else if in_place.any_video {
             Verdict::Another
@@ -134,7 +137,7 @@ impl Home {
     }
 
     /// Makes `current` the home. `keep_former`: the videos of the one before are kept, so its identity is remembered.
-    pub fn settle_on(&mut self, current: Identity, keep_former: bool) {
+    pub(super) fn settle_on(&mut self, current: Identity, keep_former: bool) {
         self.former.retain(|former| !former.is_same_folder(&current));
         let before = self.identity.replace(current);
         if keep_former && let Some(before) = before {
@@ -143,14 +146,14 @@ impl Home {
     }
 
     /// Videos of another volume are kept offline under this path, so an offline video that is missing is not a deleted one.
-    pub fn keeps_former(&self) -> bool {
+    pub(super) fn keeps_former(&self) -> bool {
         !self.former.is_empty()
     }
 }
 
 /// One entry of the setting `roots`.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct StoredRoot {
+pub(super) struct StoredRoot {
     path: StoredPath,
     #[serde(flatten)]
     home: Home,
@@ -165,7 +168,7 @@ enum StoredPath {
 }
 
 impl StoredRoot {
-    pub fn new(path: &Path, home: Home) -> Self {
+    pub(super) fn new(path: &Path, home: Home) -> Self {
         use std::os::unix::ffi::OsStrExt;
         let path = path.to_str().map_or_else(
             || StoredPath::Bytes(path.as_os_str().as_bytes().to_vec()),
@@ -174,7 +177,7 @@ impl StoredRoot {
         Self { path, home }
     }
 
-    pub fn into_parts(self) -> (PathBuf, Home) {
+    pub(super) fn into_parts(self) -> (PathBuf, Home) {
         use std::os::unix::ffi::OsStringExt;
         let path = match self.path {
             StoredPath::Text(text) => PathBuf::from(text),
@@ -214,10 +217,10 @@ mod tests {
         }
     }
 
-    fn judged(home: &Home, current: &Identity, n_known: usize, n_in_place: usize, any_video: bool) -> Verdict {
+    fn judged(home: &Home, current: &Identity, n_known: usize, n_found: usize, any_video: bool) -> Verdict {
         home.judge(current, || InPlace {
             n_known,
-            n_in_place,
+            n_found,
             any_video,
         })
     }
@@ -252,6 +255,11 @@ mod tests {
         assert_eq!(judged(&home, &other, 10, 2, true), Verdict::Another);
         assert_eq!(judged(&home, &other, 10, 0, true), Verdict::Another);
         assert_eq!(judged(&home, &other, 0, 0, false), Verdict::Another, "nothing to lose");
+        let swapped = Home {
+            identity: Some(identity(1, 2, None)),
+            former: vec![other.clone()],
+        };
+        assert_eq!(judged(&swapped, &other, 10, 9, true), Verdict::Another, "the former one is back");
         assert_eq!(judged(&Home::default(), &other, 0, 0, false), Verdict::Same, "first time");
         assert_eq!(
             judged(&Home::default(), &other, 10, 0, false),

@@ -196,6 +196,7 @@ pub struct FolderRules {
 
 impl FolderRules {
     /// Reads the two files of `folder` on top of what its parent says.
+    #[must_use]
     pub fn enter(&self, folder: &Path) -> Self {
         let mut rules = self.clone();
         let no_media = folder.join(NOMEDIA);

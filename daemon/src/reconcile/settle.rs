@@ -18,7 +18,7 @@ struct Waiting {
 
 /// The files waited for, each with the stamp it had when last looked at.
 #[derive(Debug)]
-pub struct Settling {
+pub(super) struct Settling {
     settle: Duration,
     files: HashMap<PathBuf, Waiting>,
     by_due: BTreeSet<(Instant, PathBuf)>,
@@ -26,7 +26,7 @@ pub struct Settling {
 }
 
 impl Settling {
-    pub fn new(settle: Duration) -> Self {
+    pub(super) fn new(settle: Duration) -> Self {
         Self {
             settle,
             files: HashMap::new(),
@@ -35,21 +35,21 @@ impl Settling {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.files.len()
     }
 
-    pub fn contains(&self, path: &Path) -> bool {
+    pub(super) fn contains(&self, path: &Path) -> bool {
         self.files.contains_key(path)
     }
 
     /// Whether some file waited for has exactly this size, and so could be a copy of a video that has gone.
-    pub fn has_size(&self, size_bytes: u64) -> bool {
+    pub(super) fn has_size(&self, size_bytes: u64) -> bool {
         self.by_size.contains_key(&size_bytes)
     }
 
     /// A file was seen that differs from what the store knows. `at_rest`: it has not changed for longer than `settle` already.
-    pub fn saw(&mut self, path: &Path, stamp: FileStamp, at_rest: bool, now: Instant) {
+    pub(super) fn saw(&mut self, path: &Path, stamp: FileStamp, at_rest: bool, now: Instant) {
         let waiting = match self.files.get(path) {
             Some(known) if known.stamp == stamp => return,
             // Seen changing: it must rest from now on, whatever its times say.
@@ -68,7 +68,7 @@ impl Settling {
     }
 
     /// At its due time the file was found changed again.
-    pub fn still_changing(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
+    pub(super) fn still_changing(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
         let pause = self.files.get(path).map_or(self.settle, |known| known.pause);
         let pause = (pause * 2).min(self.settle * MAX_BACK_OFF);
         self.insert(
@@ -88,7 +88,7 @@ impl Settling {
         self.files.insert(path.to_owned(), waiting);
     }
 
-    pub fn remove(&mut self, path: &Path) -> bool {
+    pub(super) fn remove(&mut self, path: &Path) -> bool {
         let Some(known) = self.files.remove(path) else { return false };
         self.by_due.remove(&(known.due, path.to_owned()));
         if let Some(n) = self.by_size.get_mut(&known.stamp.size_bytes) {
@@ -101,19 +101,19 @@ impl Settling {
     }
 
     /// Forgets `folder` itself and every file below it, as when a root is no longer watched.
-    pub fn remove_below(&mut self, folder: &Path) {
+    pub(super) fn remove_below(&mut self, folder: &Path) {
         let below: BTreeSet<PathBuf> = self.files.keys().filter(|path| path.starts_with(folder)).cloned().collect();
         for path in below {
             self.remove(&path);
         }
     }
 
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         self.by_due.first().map(|(due, _)| *due)
     }
 
     /// The longest-due file with the stamp it must still have; it stays waited for until removed.
-    pub fn due(&self, now: Instant) -> Option<(PathBuf, FileStamp)> {
+    pub(super) fn due(&self, now: Instant) -> Option<(PathBuf, FileStamp)> {
         let (due, path) = self.by_due.first()?;
         (*due <= now).then(|| (path.clone(), self.files[path].stamp))
     }

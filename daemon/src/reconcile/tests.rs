@@ -1,1 +1,238 @@
+//! The reconciler with the real watcher, the real store and a real tree. Only decoding is played: [`World::decode`] does what the
+//! pipeline does with a job and counts it.
 
+mod basics;
+mod moves;
+mod offline;
+mod property;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span};
+use crate::store::{IndexedVideo, Replace, SceneRecord, SceneVectors, VideoRecord, VideoState};
+
+const SETTLE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct World {
+    folder: tempfile::TempDir,
+    store: Store,
+    handle: Option<ReconcilerHandle>,
+    roots: Vec<PathBuf>,
+    watch_limit: Option<usize>,
+    follow_symlinks: bool,
+    /// What was decoded since the start, with the path at the time.
+    decoded: Vec<(Fingerprint, PathBuf)>,
+}
+
+impl World {
+    /// A tree with one root `a`, watched.
+    fn new() -> Self {
+        Self::with_roots(&["a"])
+    }
+
+    fn with_roots(roots: &[&str]) -> Self {
+        let mut world = Self::idle(roots);
+        world.start();
+        world
+    }
+
+    /// Not watched yet.
+    fn idle(roots: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for root in roots {
+            std::fs::create_dir_all(folder.path().join("tree").join(root)).unwrap();
+        }
+        let (store, _) = Store::open(&folder.path().join("store")).unwrap();
+        Self {
+            roots: roots.iter().map(|root| folder.path().join("tree").join(root)).collect(),
+            folder,
+            store,
+            handle: None,
+            watch_limit: None,
+            follow_symlinks: false,
+            decoded: vec![],
+        }
+    }
+
+    fn start(&mut self) {
+        let rules = Rules::new(vec!["mp4".into(), "mkv".into()], &[], false, self.follow_symlinks).unwrap();
+        let config = ReconcileConfig {
+            roots: self.roots.clone(),
+            rules: Arc::new(rules),
+            settle: SETTLE,
+            rescan_every: Duration::from_hours(1),
+        };
+        let handle = Reconciler::start_with_limit(config, self.store.clone(), Arc::new(|_| ()), self.watch_limit).unwrap();
+        self.handle = Some(handle);
+    }
+
+    fn stop(&mut self) {
+        self.handle = None;
+    }
+
+    fn handle(&self) -> &ReconcilerHandle {
+        self.handle.as_ref().unwrap()
+    }
+
+    fn path(&self, path: impl AsRef<OsStr>) -> PathBuf {
+        self.folder.path().join("tree").join(path.as_ref())
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    fn rename(&self, from: &str, to: &str) {
+        std::fs::rename(self.path(from), self.path(to)).unwrap();
+    }
+
+    fn remove(&self, path: &str) {
+        std::fs::remove_file(self.path(path)).unwrap();
+    }
+
+    /// Waits until everything that happened so far is certain, decodes what is queued, and gives the paths decoded just now.
+    fn quiet(&mut self) -> Vec<PathBuf> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut decoded = vec![];
+        loop {
+            assert!(self.handle().barrier(PATIENCE), "the reconciler does not answer");
+            let queue = self.handle().queue();
+            if queue.is_empty() && self.store.n_jobs() == 0 {
+                return decoded;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "still not quiet: {queue:?}, {} jobs",
+                self.store.n_jobs()
+            );
+            if self.store.n_jobs() > 0 {
+                decoded.extend(self.decode());
+            }
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    /// Plays the pipeline: each queued video gets one scene. Like the real one it takes what is known of the same content.
+    fn decode(&mut self) -> Vec<PathBuf> {
+        let model = ModelId("test".into());
+        let mut decoded = vec![];
+        for job in self.store.jobs().unwrap() {
+            let Some(record) = self.store.video(job.video) else { continue };
+            let twins = self.store.videos_with_fingerprint(&record.fingerprint);
+            if !twins.iter().any(|twin| twin.state == VideoState::Indexed) {
+                decoded.push(record.path.clone());
+                self.decoded.push((record.fingerprint, record.path.clone()));
+            }
+            let record = VideoRecord {
+                model: Some(model.clone()),
+                n_scenes: 1,
+                ..(*record).clone()
+            };
+            let scene = SceneRecord {
+                span: Span { start_ms: 0, end_ms: 1000 },
+                boundary: Boundary::Start,
+            };
+            let vector = Embedding::normalised(vec![1.0, 2.0]).unwrap();
+            let indexed = IndexedVideo {
+                record,
+                scenes: vec![scene],
+                vectors: vec![SceneVectors { frames: vec![(0, vector)] }],
+                thumbnails: vec![vec![]],
+            };
+            match self.store.put_indexed(indexed, Replace::Everything) {
+                Ok(()) | Err(crate::store::StoreError::Gone(_) | crate::store::StoreError::Superseded(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        decoded
+    }
+
+    /// Waits for a named condition, without asking for quiet.
+    fn wait_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !condition(self) {
+            assert!(
+                Instant::now() < deadline,
+                "waited for {what}; there are {:?}, queue {:?}, roots {:?}",
+                self.listing(),
+                self.handle().queue(),
+                self.handle().roots()
+            );
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+
+    /// Paths below the tree, with the mark of what is offline or not indexed.
+    fn listing(&self) -> Vec<String> {
+        let tree = self.path("");
+        let mark = |video: &VideoRecord| match (video.offline, video.state) {
+            (true, _) => " offline",
+            (false, VideoState::Indexed) => "",
+            (false, _) => " pending",
+        };
+        let videos = self.store.videos();
+        videos
+            .iter()
+            .map(|video| format!("{}{}", video.path.strip_prefix(&tree).unwrap().display(), mark(video)))
+            .collect()
+    }
+
+    #[track_caller]
+    fn check(&self, expected: &[&str]) {
+        assert_eq!(self.listing(), expected);
+    }
+
+    fn id(&self, path: &str) -> crate::domain::VideoId {
+        self.store
+            .video_at(&self.path(path))
+            .unwrap_or_else(|| panic!("no video at {path}: {:?}", self.listing()))
+            .id
+    }
+
+    /// Every file of the tree that counts by its name, with its content.
+    fn tree(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        fn visit(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                let (path, kind) = (entry.path(), entry.file_type().unwrap());
+                if kind.is_dir() {
+                    visit(&path, found);
+                } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "mp4" || extension == "mkv") {
+                    let content = std::fs::read(&path).unwrap();
+                    found.insert(path, content);
+                }
+            }
+        }
+        let mut found = BTreeMap::new();
+        for root in &self.roots {
+            visit(root, &mut found);
+        }
+        found
+    }
+
+    /// The store says what the tree says: the same paths, each with the fingerprint of its content.
+    #[track_caller]
+    fn check_store_equals_tree(&self) {
+        let tree = self.tree();
+        let known: BTreeMap<PathBuf, _> = self.store.videos().into_iter().map(|video| (video.path.clone(), video)).collect();
+        assert_eq!(
+            known.keys().collect::<Vec<_>>(),
+            tree.keys().collect::<Vec<_>>(),
+            "paths in the store and in the tree"
+        );
+        for (path, video) in known {
+            let reading = fingerprint::read_file(&path, false).unwrap().unwrap();
+            assert_eq!(video.fingerprint, reading.fingerprint, "{}", path.display());
+            assert_eq!(video.stamp, reading.stamp, "{}", path.display());
+            assert!(!video.offline, "{} is offline", path.display());
+        }
+    }
+}

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// What a look at a known video's path found.
 #[derive(Debug)]
-pub enum Whereabouts {
+pub(super) enum Whereabouts {
     /// A regular file is there.
     Present(Metadata),
     /// It was deleted, moved or replaced by something else: its folder was looked at and is the right one.
@@ -17,7 +17,7 @@ pub enum Whereabouts {
 }
 
 /// Errors that say "there is no such file", as opposed to "this cannot be known now".
-pub fn says_missing(error: &io::Error) -> bool {
+pub(super) fn says_missing(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG];
     error.raw_os_error().map_or(error.kind() == io::ErrorKind::NotFound, |code| {
@@ -26,7 +26,7 @@ pub fn says_missing(error: &io::Error) -> bool {
 }
 
 /// A stat that follows the last component's link only if `follow`.
-pub fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
+pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
     if follow {
         std::fs::metadata(path)
     } else {
@@ -38,7 +38,7 @@ pub fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
 ///
 /// `on_root_device`: it lay on the root's own file system, not on one mounted below. When it is missing, the nearest folder above
 /// it that is there must be on the same side, or else a mount vanished or now covers it.
-pub fn whereabouts(path: &Path, root: &Path, root_device: u64, on_root_device: bool, follow: bool) -> Whereabouts {
+pub(super) fn whereabouts(path: &Path, root: &Path, root_device: u64, on_root_device: bool, follow: bool) -> Whereabouts {
     match stat(path, follow) {
         Ok(metadata) if metadata.is_file() => return Whereabouts::Present(metadata),
         Ok(_) => {}

@@ -142,12 +142,6 @@ impl Space {
             .map(|guard| guard.into_inner().map_err(|error| self.read_error(error)))
     }
 
-    /// The first key at or behind `from`.
-    pub(super) fn first_key_from(&self, from: &[u8]) -> Result<Option<fjall::Slice>, StoreError> {
-        let first = self.keyspace.range(from..).next();
-        first.map(|guard| guard.key().map_err(|error| self.read_error(error))).transpose()
-    }
-
     fn read_error(&self, error: fjall::Error) -> StoreError {
         StoreError::Read {
             what: self.name,

@@ -71,13 +71,6 @@ pub(super) fn parse_model(key: &[u8]) -> Option<(ModelId, &[u8])> {
     Some((ModelId(std::str::from_utf8(name).ok()?.to_owned()), rest))
 }
 
-/// The first key behind all keys of a model.
-pub(super) fn after_model(model_id: &ModelId) -> Result<Vec<u8>, StoreError> {
-    let mut key = model(model_id)?;
-    key.extend_from_slice(&[0xff; 13]);
-    Ok(key)
-}
-
 pub(super) fn damaged(keyspace: &str, key: &[u8]) -> Vec<u8> {
     let mut full = Vec::with_capacity(keyspace.len() + 1 + key.len());
     full.extend_from_slice(keyspace.as_bytes());

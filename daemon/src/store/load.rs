@@ -34,6 +34,7 @@ impl Loaded {
                 generation: known.generation,
                 next_id: known.next_id.max(1),
                 log_floor: known.generation,
+                n_videos: 0,
             }),
             ..Self::default()
         }
@@ -122,11 +123,13 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         generation: max_generation.max(known.generation),
         next_id: 1,
         log_floor: max_generation.max(known.generation),
+        n_videos: 0,
     });
     settled.format = FORMAT;
     settled.next_id = settled.next_id.max(max_id + 1).max(known.next_id);
-    if known.generation > settled.generation {
-        report.lost_changes = known.generation - settled.generation;
+    let stored = state.map_or(max_generation, |state| state.generation);
+    if known.generation > stored {
+        report.lost_changes = known.generation - stored;
         tracing::error!(
             lost = report.lost_changes,
             "the store knows less than it did: its journal was damaged; a walk over the folders finds what is missing"
@@ -134,6 +137,18 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         settled.generation = known.generation;
         settled.log_floor = known.generation;
     }
+    let n_damaged_videos = damaged.iter().filter(|(keyspace, ..)| *keyspace == disk.videos.name).count() as u64;
+    let n_lost = settled.n_videos.saturating_sub(mirror.n_videos() + n_damaged_videos);
+    if n_lost > 0 {
+        report.lost_changes += n_lost;
+        tracing::error!(n_lost, "videos are missing from the store; a walk over the folders finds them");
+    }
+    if n_lost + n_damaged_videos > 0 {
+        // Whatever was derived from the store may hold scenes of videos that nothing else tells of.
+        settled.generation += 1;
+        settled.log_floor = settled.generation;
+    }
+    settled.n_videos = mirror.n_videos();
     if settled.generation - settled.log_floor.min(settled.generation) > MAX_CHANGES {
         settled.log_floor = settled.generation;
     }
@@ -159,7 +174,7 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         });
     }
     let is_new = report.fresh;
-    inner.write("repair the store", |transaction| {
+    report.n_damaged += inner.write("repair the store", |transaction| {
         transaction.state = settled;
         if is_new {
             // The state of a fresh store equals its settled one and would not be written.
@@ -174,8 +189,9 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
 fn repair(
     transaction: &mut super::transaction::Transaction<'_>,
     damaged: &[(&'static str, Vec<u8>, Option<VideoId>, Damage)],
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let inner = transaction.inner;
+    let mut n_without_vectors = 0;
     let disk = &inner.disk;
     for (name, key, video, _) in damaged {
         let Some(space) = disk.space(name) else { continue };
@@ -216,6 +232,29 @@ fn repair(
             _ => {}
         }
     }
+    for video in videos
+        .iter()
+        .filter(|video| video.state == VideoState::Indexed && video.n_scenes > 0)
+    {
+        let has_vectors = |model| {
+            inner
+                .mirror()
+                .models
+                .get(model)
+                .is_some_and(|videos| videos.contains_key(&video.id))
+        };
+        if video.model.as_ref().is_some_and(|model| !has_vectors(model))
+            && let Some(entry) = transaction
+                .entry(video.id)
+                .filter(|entry| entry.record.state == VideoState::Indexed)
+        {
+            transaction.queue_again(&entry, now_ms())?;
+            n_without_vectors += 1;
+        }
+    }
+    if n_without_vectors > 0 {
+        tracing::error!(n_without_vectors, "indexed videos have no vectors; they are queued again");
+    }
     let known: BTreeSet<VideoId> = videos.iter().map(|video| video.id).collect();
     for id in jobs.difference(&known) {
         transaction.put_job(*id, None)?;
@@ -228,5 +267,5 @@ fn repair(
             transaction.remove(&disk.incidents, &keys::video(id));
         }
     }
-    Ok(())
+    Ok(n_without_vectors)
 }

@@ -11,11 +11,9 @@ pub(super) const FORMAT: u32 = 1;
 
 /// Runs every step from `found` on; the caller then writes [`FORMAT`] into `meta` and the marker file.
 pub(super) fn migrate(_disk: &Disk, found: u32) -> Result<(), StoreError> {
-    for from in found..FORMAT {
-        match from {
-            // 1 => migrations::to_2(disk)?,
-            unknown => return Err(StoreError::invalid("a store", format!("its format {unknown} was never released"))),
-        }
+    // The first step will be `1 => to_2(disk)`, in a loop up to FORMAT.
+    match found {
+        FORMAT => Ok(()),
+        unknown => Err(StoreError::invalid("a store", format!("its format {unknown} was never released"))),
     }
-    Ok(())
 }

@@ -52,6 +52,10 @@ impl Mirror {
             .collect()
     }
 
+    pub(super) fn n_videos(&self) -> u64 {
+        self.videos.len() as u64
+    }
+
     pub(super) fn counts(&self) -> Counts {
         self.counts
     }

@@ -51,6 +51,9 @@ impl Store {
     pub fn scenes(&self, id: VideoId) -> Result<Vec<SceneRecord>, StoreError> {
         let key = keys::video(id);
         let scenes = self.read(&self.inner.disk.scenes, &key, Some(id), |bytes| record::unseal_json(&key, bytes))?;
+        if scenes.is_none() && self.video(id).is_some_and(|video| video.n_scenes > 0) {
+            self.inner.note_damage(&self.inner.disk.scenes, &key, Some(id), Damage::Missing);
+        }
         Ok(scenes.unwrap_or_default())
     }
 
@@ -59,9 +62,14 @@ impl Store {
             return Ok(None);
         }
         let key = keys::vectors(model, id)?;
-        self.read(&self.inner.disk.vectors, &key, Some(id.video), |bytes| {
+        let vectors = self.read(&self.inner.disk.vectors, &key, Some(id.video), |bytes| {
             record::unseal_vectors(&key, bytes)
-        })
+        })?;
+        if vectors.is_none() {
+            self.inner
+                .note_damage(&self.inner.disk.vectors, &key, Some(id.video), Damage::Missing);
+        }
+        Ok(vectors)
     }
 
     /// The vectors of all scenes of a video, in order of time; empty when it has none of this model or a record of it is damaged.
@@ -188,7 +196,7 @@ impl Store {
             },
             Found::Damaged(damage) => damage,
         };
-        self.inner.note_damage(space, key, video, &damage);
+        self.inner.note_damage(space, key, video, damage);
         Ok(None)
     }
 }

@@ -30,6 +30,8 @@ pub(super) enum Damage {
     Checksum,
     #[error("its content makes no sense: {0}")]
     Content(String),
+    #[error("it is missing")]
+    Missing,
     #[error("the storage engine cannot read it: {0}")]
     Unreadable(String),
 }

@@ -41,12 +41,21 @@ pub(super) struct State {
     pub(super) next_id: u64,
     /// The change log holds every change after this generation.
     pub(super) log_floor: u64,
+    /// Fewer videos than this were found: a whole keyspace was lost.
+    pub(super) n_videos: u64,
+}
+
+struct Waiting {
+    space: Space,
+    key: Vec<u8>,
+    video: Option<VideoId>,
+    damage: Damage,
 }
 
 #[derive(Default)]
 pub(super) struct DamageLog {
     pub(super) found: Vec<DamagedRecord>,
-    waiting: Vec<(Space, Vec<u8>, Option<VideoId>)>,
+    waiting: Vec<Waiting>,
 }
 
 /// Found records beyond this are counted in the log only.
@@ -89,20 +98,13 @@ impl Inner {
     }
 
     /// Notes a damaged record and repairs it now, or after the commit that is under way.
-    pub(super) fn note_damage(&self, space: &Space, key: &[u8], video: Option<VideoId>, damage: &Damage) {
-        let record = DamagedRecord {
-            keyspace: space.name,
+    pub(super) fn note_damage(&self, space: &Space, key: &[u8], video: Option<VideoId>, damage: Damage) {
+        lock(&self.damage).waiting.push(Waiting {
+            space: space.clone(),
+            key: key.to_vec(),
             video,
-            reason: damage.to_string(),
-        };
-        tracing::error!(keyspace = space.name, key = %hex(key), video = video.map(tracing::field::display), %damage, "record set aside");
-        {
-            let mut log = lock(&self.damage);
-            if log.found.len() < MAX_DAMAGE_LISTED {
-                log.found.push(record);
-            }
-            log.waiting.push((space.clone(), key.to_vec(), video));
-        }
+            damage,
+        });
         match self.writer.try_lock() {
             Ok(mut writer) => self.repair(&mut writer),
             Err(TryLockError::Poisoned(poisoned)) => self.repair(&mut poisoned.into_inner()),
@@ -113,14 +115,27 @@ impl Inner {
     /// Moves damaged records to `damaged` and queues their videos again.
     pub(super) fn repair(&self, writer: &mut Writer) {
         loop {
-            let waiting = std::mem::take(&mut lock(&self.damage).waiting);
+            let mut waiting = std::mem::take(&mut lock(&self.damage).waiting);
+            // A reader between a commit and its mirror may have missed a record that was removed.
+            waiting.retain(|item| item.damage != Damage::Missing || self.is_missing(item));
             if waiting.is_empty() {
                 return;
             }
+            for Waiting { space, key, video, damage } in &waiting {
+                tracing::error!(keyspace = space.name, key = %hex(key), video = video.map(tracing::field::display), %damage, "record set aside");
+                let mut log = lock(&self.damage);
+                if log.found.len() < MAX_DAMAGE_LISTED {
+                    log.found.push(DamagedRecord {
+                        keyspace: space.name,
+                        video: *video,
+                        reason: damage.to_string(),
+                    });
+                }
+            }
             let repaired = self.write_locked(writer, "set damaged records aside", |transaction| {
-                for (space, key, video) in &waiting {
-                    transaction.set_aside(space, key)?;
-                    if let Some(entry) = video.and_then(|id| transaction.entry(id)) {
+                for item in &waiting {
+                    transaction.set_aside(&item.space, &item.key)?;
+                    if let Some(entry) = item.video.and_then(|id| transaction.entry(id)) {
                         transaction.queue_again(&entry, now_ms())?;
                     }
                 }
@@ -131,6 +146,27 @@ impl Inner {
                 return;
             }
         }
+    }
+
+    /// Whether the mirror says that this record exists and the disk says that it doesn't; only with the commit lock held.
+    fn is_missing(&self, item: &Waiting) -> bool {
+        let mirror = self.mirror();
+        let is_expected = if item.space.name == self.disk.scenes.name {
+            item.video
+                .and_then(|id| mirror.get(id))
+                .is_some_and(|entry| entry.record.n_scenes > 0)
+        } else {
+            let index = |rest: &[u8]| Some(u32::from_be_bytes(rest.get(8..12)?.try_into().ok()?));
+            let parsed = keys::parse_model(&item.key).and_then(|(model, rest)| Some((model, index(rest)?)));
+            parsed.zip(item.video).is_some_and(|((model, index), id)| {
+                mirror
+                    .models
+                    .get(&model)
+                    .and_then(|videos| videos.get(&id))
+                    .is_some_and(|n_scenes| index < *n_scenes)
+            })
+        };
+        is_expected && matches!(item.space.get(&item.key), Ok(Found::Nothing))
     }
 }
 
@@ -341,6 +377,13 @@ impl<'a> Transaction<'a> {
     }
 
     fn commit(mut self, writer: &mut Writer, action: &'static str) -> Result<(), StoreError> {
+        {
+            let mirror = self.inner.mirror();
+            for (id, entry) in &self.videos {
+                let (before, after) = (u64::from(mirror.get(*id).is_some()), u64::from(entry.is_some()));
+                self.state.n_videos = self.state.n_videos + after - before;
+            }
+        }
         let state_changed = self.state != writer.state;
         if self.items.is_empty() && !state_changed {
             return Ok(());

@@ -3,15 +3,10 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use super::disk::Found;
 use super::mirror::Entry;
 use super::record;
-use super::transaction::Transaction;
-use super::{
-    Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobRecord, NewVideo, Replace, SceneRecord, Store, StoreError, VideoRecord,
-    VideoState, keys,
-};
-use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
+use super::{Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, Replace, Store, StoreError, VideoRecord, VideoState, keys};
+use crate::domain::{Fingerprint, ModelId, VideoId};
 
 /// Videos in one batch of [`Store::add_videos`], [`Store::set_offline`] and [`Store::remove_videos`]: bounds memory, and 30,000 new
 /// files cost seven syncs.
@@ -251,9 +246,9 @@ impl Store {
                 return Ok(());
             }
             self.inner.write("drop vectors", |transaction| {
-                found
-                    .iter()
-                    .for_each(|(key, _)| transaction.remove(&transaction.inner.disk.vectors, key));
+                for (key, _) in &found {
+                    transaction.remove(&transaction.inner.disk.vectors, key);
+                }
                 Ok(())
             })?;
         }
@@ -314,198 +309,4 @@ fn check(indexed: &IndexedVideo) -> Result<(), StoreError> {
         return invalid("its vectors differ in length".to_owned());
     }
     Ok(())
-}
-
-impl Transaction<'_> {
-    fn add(&mut self, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {
-        let id = self.new_id()?;
-        let record = Arc::new(VideoRecord {
-            id,
-            path: video.path,
-            stamp: video.stamp,
-            fingerprint: video.fingerprint,
-            state: VideoState::Pending,
-            offline: false,
-            on_root_device: video.on_root_device,
-            duration_ms: 0,
-            n_scenes: 0,
-            width_px: 0,
-            height_px: 0,
-            codec: String::new(),
-            damage: None,
-            model: None,
-            indexed_at_ms: 0,
-        });
-        self.put_video(Entry {
-            record: Arc::clone(&record),
-            indexed_as: None,
-        })?;
-        let job = JobRecord {
-            video: id,
-            queued_at_ms: now_ms,
-            attempts: 0,
-        };
-        self.put_job(id, Some(job))?;
-        self.change(id, ChangeKind::Added, 0)?;
-        Ok(record)
-    }
-
-    /// Writes `record` if it differs from what is stored.
-    fn update(&mut self, entry: &Entry, record: VideoRecord, kind: ChangeKind) -> Result<(), StoreError> {
-        if record == *entry.record {
-            return Ok(());
-        }
-        let (id, n_scenes) = (record.id, record.n_scenes);
-        self.put_video(Entry {
-            record: Arc::new(record),
-            indexed_as: entry.indexed_as,
-        })?;
-        self.change(id, kind, n_scenes)
-    }
-
-    fn copy(&mut self, source: &VideoRecord, scenes: &[SceneRecord], video: NewVideo) -> Result<Arc<VideoRecord>, StoreError> {
-        let inner = self.inner;
-        let id = self.new_id()?;
-        let key = keys::video(id);
-        self.insert(&inner.disk.scenes, &key, record::seal_json(&key, &scenes)?);
-        let scene = |video, index| SceneId { video, index };
-        for index in 0..source.n_scenes {
-            let from = keys::scene(scene(source.id, index));
-            if let Found::Bytes(bytes) = inner.disk.thumbnails.get(&from)?
-                && let Ok(jpeg) = record::unseal(&from, &bytes)
-            {
-                let to = keys::scene(scene(id, index));
-                self.insert(&inner.disk.thumbnails, &to, record::seal(&to, jpeg));
-            }
-        }
-        let models = inner.mirror().models_of(source.id);
-        for (model, n_scenes) in models {
-            for index in 0..n_scenes {
-                let from = keys::vectors(&model, scene(source.id, index))?;
-                if let Found::Bytes(bytes) = inner.disk.vectors.get(&from)?
-                    && let Ok(payload) = record::unseal(&from, &bytes)
-                {
-                    let to = keys::vectors(&model, scene(id, index))?;
-                    self.insert(&inner.disk.vectors, &to, record::seal(&to, payload));
-                }
-            }
-            self.put_indexed_marker(&model, id, Some(n_scenes))?;
-        }
-        let record = Arc::new(VideoRecord {
-            id,
-            path: video.path,
-            stamp: video.stamp,
-            on_root_device: video.on_root_device,
-            offline: false,
-            ..source.clone()
-        });
-        self.put_video(Entry {
-            record: Arc::clone(&record),
-            indexed_as: Some(video.fingerprint),
-        })?;
-        self.change(id, ChangeKind::Added, 0)?;
-        self.change(id, ChangeKind::Content, 0)?;
-        Ok(record)
-    }
-
-    fn put_indexed(&mut self, indexed: IndexedVideo, replace: Replace, scenes_before: &[SceneRecord]) -> Result<(), StoreError> {
-        let inner = self.inner;
-        let id = indexed.record.id;
-        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
-        if entry.record.fingerprint != indexed.record.fingerprint {
-            return Err(StoreError::Superseded(id));
-        }
-        let model = indexed
-            .record
-            .model
-            .clone()
-            .ok_or_else(|| StoreError::invalid("an indexed video", "no model"))?;
-        let same_scenes = entry.indexed_as == Some(entry.record.fingerprint) && scenes_before == indexed.scenes;
-        let keep = replace == Replace::Model && same_scenes;
-        if !keep {
-            self.delete_content(&entry)?;
-        }
-        let n_scenes = indexed.scenes.len() as u32;
-        let key = keys::video(id);
-        self.insert(&inner.disk.scenes, &key, record::seal_json(&key, &indexed.scenes)?);
-        for (index, (vectors, thumbnail)) in indexed.vectors.iter().zip(&indexed.thumbnails).enumerate() {
-            let scene = SceneId::new(id, index);
-            let key = keys::vectors(&model, scene)?;
-            self.insert(&inner.disk.vectors, &key, record::seal_vectors(&key, vectors)?);
-            if !thumbnail.is_empty() {
-                let key = keys::scene(scene);
-                self.insert(&inner.disk.thumbnails, &key, record::seal(&key, thumbnail));
-            }
-        }
-        self.put_indexed_marker(&model, id, Some(n_scenes))?;
-        self.put_job(id, None)?;
-        self.remove(&inner.disk.incidents, &keys::video(id));
-        let known = &entry.record;
-        let record = VideoRecord {
-            path: known.path.clone(),
-            stamp: known.stamp,
-            fingerprint: known.fingerprint,
-            offline: known.offline,
-            on_root_device: known.on_root_device,
-            state: VideoState::Indexed,
-            n_scenes,
-            ..indexed.record
-        };
-        self.put_video(Entry {
-            indexed_as: Some(record.fingerprint),
-            record: Arc::new(record),
-        })?;
-        self.change(id, ChangeKind::Content, known.n_scenes)
-    }
-
-    fn put_failed(&mut self, id: VideoId, reason: &str, hint: Option<&str>, software: &str, now_ms: i64) -> Result<u32, StoreError> {
-        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
-        let earlier = self.incident(&entry.record)?;
-        let attempts = match self.job(id) {
-            Some(job) => job.attempts + 1,
-            None => earlier.as_ref().map_or(0, |incident| incident.attempts) + 1,
-        };
-        let first_ms = earlier.filter(|_| attempts > 1).map_or(now_ms, |incident| incident.first_ms);
-        let incident = IncidentRecord {
-            video: id,
-            path: entry.record.path.clone(),
-            reason: reason.to_owned(),
-            hint: hint.map(str::to_owned),
-            attempts,
-            first_ms,
-            last_ms: now_ms,
-            software: software.to_owned(),
-        };
-        let key = keys::video(id);
-        let value = record::seal_incident(&key, &incident)?;
-        self.insert(&self.inner.disk.incidents, &key, value);
-        self.put_job(id, None)?;
-        let mut record = (*entry.record).clone();
-        record.state = VideoState::Failed;
-        let mut indexed_as = entry.indexed_as;
-        if indexed_as.is_some_and(|fingerprint| fingerprint != record.fingerprint) {
-            self.delete_content(&entry)?;
-            self.change(id, ChangeKind::Content, record.n_scenes)?;
-            record.n_scenes = 0;
-            record.duration_ms = 0;
-            record.model = None;
-            indexed_as = None;
-        }
-        let n_scenes = record.n_scenes;
-        self.put_video(Entry {
-            record: Arc::new(record),
-            indexed_as,
-        })?;
-        self.change(id, ChangeKind::Failed, n_scenes)?;
-        Ok(attempts)
-    }
-
-    /// The incident as stored before this transaction; a damaged one counts as none.
-    fn incident(&self, video: &VideoRecord) -> Result<Option<IncidentRecord>, StoreError> {
-        let key = keys::video(video.id);
-        let Found::Bytes(bytes) = self.inner.disk.incidents.get(&key)? else {
-            return Ok(None);
-        };
-        Ok(record::unseal_incident(video.id, video.path.clone(), &key, &bytes).ok())
-    }
 }

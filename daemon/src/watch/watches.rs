@@ -48,7 +48,7 @@ impl Watches {
     }
 
     /// Number of watched folders.
-    pub fn len(&self) -> usize {
+    pub fn n_watched(&self) -> usize {
         self.watched.len()
     }
 
@@ -192,7 +192,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("a")).unwrap();
         assert!(matches!(watches.add(folder.path()), WatchOutcome::Watched));
         assert!(matches!(watches.add(&folder.path().join("a")), WatchOutcome::LimitReached));
-        assert_eq!(watches.len(), 1);
+        assert_eq!(watches.n_watched(), 1);
         watches.remove_below(folder.path());
         assert!(matches!(watches.add(&folder.path().join("a")), WatchOutcome::Watched));
     }

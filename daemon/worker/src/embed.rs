@@ -50,6 +50,8 @@ impl Refusal {
 ///
 /// **Errors**: a broken pipe or a request that the protocol does not allow; the daemon starts another worker.
 pub(crate) fn run() -> anyhow::Result<()> {
+    crate::manners::follow_parent();
+    log_to_standard_error();
     let mut input = io::stdin().lock();
     let mut output = BufWriter::new(io::stdout().lock());
     write_hello(&mut output, ROLE, VERSION)?;
@@ -74,6 +76,16 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Warnings of this process and of ONNX Runtime (through ort) become lines that the daemon logs.
+fn log_to_standard_error() {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_max_level(tracing::Level::WARN)
+        .with_ansi(false)
+        .without_time()
+        .init();
 }
 
 fn load(request: LoadRequest) -> Result<(Model, Loaded), Refusal> {

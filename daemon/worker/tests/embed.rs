@@ -1,7 +1,15 @@
 //! The daemon's embedder against the real worker and the real ONNX Runtime, on the tiny models of tests/data/models.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions with #[test] for tests, not what they share"
+)]
+
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use scened::domain::{Embedding, Frame};
@@ -27,7 +35,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         model,
         providers: vec!["cpu".to_owned()],
         threads: 1,
-        idle: Duration::from_secs(60),
+        idle: Duration::from_mins(1),
         onnxruntime: Some(onnxruntime),
         data_dir: nowhere.to_owned(),
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
@@ -102,5 +110,432 @@ fn every_layout_gives_the_vectors_of_its_reference() {
         assert_same(name, "picture", &embedder.embed_frames(&frames).unwrap(), &golden.picture_vectors);
         assert_eq!(embedder.provider().unwrap().active, "cpu");
         assert_eq!(embedder.model().dimensions, Some(32));
+    }
+}
+
+#[test]
+fn a_text_does_not_wait_for_the_frames_that_came_before_it() {
+    const N_FRAMES: u64 = 8000;
+    let folder = model("tiny-hf");
+    let embedder = Arc::new(process("tiny-hf"));
+    embedder.embed_texts(&["warm".to_owned()]).unwrap();
+    embedder.embed_frames(&[frame(&folder, 0)]).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let frames = {
+        let (embedder, done) = (Arc::clone(&embedder), Arc::clone(&done));
+        let frames = vec![frame(&folder, 1); N_FRAMES as usize];
+        std::thread::spawn(move || {
+            let vectors = embedder.embed_frames(&frames);
+            done.store(true, Ordering::SeqCst);
+            vectors
+        })
+    };
+    let mut n_ahead = 0;
+    for i in 0..5 {
+        embedder.embed_texts(&[format!("text {i}")]).unwrap();
+        n_ahead += u32::from(!done.load(Ordering::SeqCst));
+    }
+    assert_eq!(n_ahead, 5, "a text waited for {N_FRAMES} frames");
+    assert_eq!(frames.join().unwrap().unwrap().len() as u64, N_FRAMES);
+}
+
+#[test]
+fn an_idle_worker_ends_and_the_next_request_starts_another() {
+    let idle = Duration::from_secs(1);
+    let embedder = EmbedProcess::new(EmbedConfig {
+        idle,
+        ..config(model("tiny-hf"))
+    })
+    .unwrap();
+    assert!(!embedder.is_running(), "a worker was started before anything was asked");
+    assert_eq!(embedder.provider(), None);
+    embedder.embed_texts(&["one".to_owned()]).unwrap();
+    let answered = Instant::now();
+    let pid = embedder.worker_pid().unwrap();
+    wait_until("the end of the idle worker", || !embedder.is_running());
+    assert!(
+        answered.elapsed() + Duration::from_millis(50) >= idle,
+        "it ended after {:?}",
+        answered.elapsed()
+    );
+    wait_until("its process being reaped", || !is_alive(pid));
+    embedder.embed_texts(&["two".to_owned()]).unwrap();
+    assert_ne!(embedder.worker_pid().unwrap(), pid);
+}
+
+#[test]
+fn prewarming_starts_the_worker_without_a_caller_waiting() {
+    let embedder = process("tiny-hf");
+    embedder.prewarm();
+    wait_until("a worker and its text model", || embedder.provider().is_some());
+    assert!(embedder.is_running());
+}
+
+#[test]
+fn a_killed_worker_is_replaced_and_no_caller_notices() {
+    let folder = model("tiny-hf");
+    let embedder = Arc::new(process("tiny-hf"));
+    let expected = embedder.embed_frames(&[frame(&folder, 0)]).unwrap();
+    let kill = |pid: u32| {
+        let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    };
+    // While it is idle.
+    let first = embedder.worker_pid().unwrap();
+    kill(first);
+    assert_eq!(embedder.embed_frames(&[frame(&folder, 0)]).unwrap(), expected);
+    // While it works.
+    let second = embedder.worker_pid().unwrap();
+    assert_ne!(first, second);
+    let busy = {
+        let (embedder, frames) = (Arc::clone(&embedder), vec![frame(&folder, 0); 4000]);
+        std::thread::spawn(move || embedder.embed_frames(&frames))
+    };
+    embedder.embed_texts(&["in between".to_owned()]).unwrap();
+    kill(second);
+    let vectors = busy.join().unwrap().unwrap();
+    assert!(vectors.iter().all(|vector| *vector == expected[0]));
+    assert_ne!(embedder.worker_pid(), Some(second));
+}
+
+#[test]
+fn a_program_that_is_no_worker_or_dies_at_once_is_told_so() {
+    let ask = |program: &str| {
+        let config = EmbedConfig {
+            worker: Some(program.into()),
+            ..config(model("tiny-hf"))
+        };
+        EmbedProcess::new(config).unwrap().embed_texts(&["text".to_owned()]).unwrap_err()
+    };
+    let error = ask("/bin/false");
+    assert!(
+        matches!(&error, EmbedError::WorkerDied { detail } if detail.starts_with("ended with exit status 1")),
+        "{error}"
+    );
+    // It gives back the hello, and then the request.
+    let folder = tempfile::tempdir().unwrap();
+    let parrot = folder.path().join("parrot");
+    std::fs::write(&parrot, "#!/bin/sh\nexec cat\n").unwrap();
+    std::fs::set_permissions(&parrot, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let error = ask(parrot.to_str().unwrap());
+    assert!(
+        matches!(&error, EmbedError::Protocol { detail } if detail == "an answer of kind 1 was not expected here"),
+        "{error}"
+    );
+    let error = ask("/nonexistent/worker");
+    assert!(
+        matches!(&error, EmbedError::Unavailable { reason, .. } if reason.starts_with("cannot start /nonexistent/worker")),
+        "{error}"
+    );
+}
+
+#[test]
+fn stopping_does_not_wait_for_what_is_queued() {
+    let folder = model("tiny-hf");
+    let embedder = Arc::new(process("tiny-hf"));
+    embedder.embed_frames(&[frame(&folder, 0)]).unwrap();
+    let pid = embedder.worker_pid().unwrap();
+    let busy = {
+        let (embedder, frames) = (Arc::clone(&embedder), vec![frame(&folder, 0); 50_000]);
+        std::thread::spawn(move || embedder.embed_frames(&frames))
+    };
+    embedder.embed_texts(&["in between".to_owned()]).unwrap();
+    let started = Instant::now();
+    embedder.stop();
+    assert!(started.elapsed() < Duration::from_secs(3), "stopping took {:?}", started.elapsed());
+    assert_eq!(busy.join().unwrap(), Err(EmbedError::ShuttingDown));
+    assert_eq!(embedder.embed_texts(&["late".to_owned()]), Err(EmbedError::ShuttingDown));
+    assert!(!is_alive(pid));
+}
+
+#[test]
+fn providers_that_cannot_be_used_are_named_with_the_reason() {
+    let providers = ["tensorrt", "nonsense", "cpu"].map(str::to_owned).to_vec();
+    let embedder = EmbedProcess::new(EmbedConfig {
+        providers,
+        ..config(model("tiny-hf"))
+    })
+    .unwrap();
+    embedder.embed_texts(&["text".to_owned()]).unwrap();
+    let report = embedder.provider().unwrap();
+    assert_eq!(report.active, "cpu");
+    let failed: Vec<_> = report.failed.iter().map(|(name, why)| (name.as_str(), why.as_str())).collect();
+    assert_eq!(
+        failed,
+        [
+            ("tensorrt", "this build of scened has no code for it"),
+            ("nonsense", "no execution provider has this name")
+        ]
+    );
+}
+
+#[test]
+fn a_frame_of_another_size_is_refused_before_the_worker_sees_it() {
+    let embedder = process("tiny-hf");
+    let mut wrong = frame(&model("tiny-hf"), 0);
+    wrong.width_px += 1;
+    assert!(matches!(embedder.embed_frames(&[wrong]), Err(EmbedError::Protocol { .. })));
+    assert!(!embedder.is_running());
+}
+
+/// A copy of a tiny model that a test may damage.
+fn copied(name: &str) -> tempfile::TempDir {
+    fn copy(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let target = to.join(entry.file_name());
+            if entry.file_type().unwrap().is_dir() {
+                copy(&entry.path(), &target);
+            } else {
+                std::fs::copy(entry.path(), &target).unwrap();
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    copy(&models().join(name), folder.path());
+    folder
+}
+
+/// What a request for one text and one frame is answered with, each by a message.
+fn ask_both(config: EmbedConfig) -> [Result<(), (String, Option<String>)>; 2] {
+    let folder = config.model.clone();
+    let embedder = EmbedProcess::new(config).unwrap();
+    let told = |error| match error {
+        EmbedError::Unavailable { reason, hint } => (reason, hint),
+        other => panic!("unavailable was expected, got {other:?}"),
+    };
+    [
+        embedder.embed_texts(&["text".to_owned()]).map(drop).map_err(told),
+        embedder.embed_frames(&[frame(&folder, 0)]).map(drop).map_err(told),
+    ]
+}
+
+#[test]
+fn damaged_model_files_are_named_and_the_other_tower_goes_on() {
+    let whole = std::fs::read(models().join("tiny-hf/onnx/vision_model.onnx")).unwrap();
+    for damage in [&b"not a model"[..], b"", &whole[..whole.len() / 2]] {
+        let folder = copied("tiny-hf");
+        let file = folder.path().join("onnx/vision_model.onnx");
+        std::fs::write(&file, damage).unwrap();
+        let [text, picture] = ask_both(config(ModelFolder::open(folder.path()).unwrap()));
+        assert_eq!(text, Ok(()));
+        let (reason, hint) = picture.unwrap_err();
+        assert!(
+            reason.starts_with(&format!("the model file {} cannot be loaded: ", file.display())),
+            "{reason}"
+        );
+        assert!(hint.unwrap().contains("download the model again"));
+    }
+    let folder = copied("tiny-hf");
+    let opened = ModelFolder::open(folder.path()).unwrap();
+    std::fs::remove_file(folder.path().join("onnx/text_model.onnx")).unwrap();
+    let [text, picture] = ask_both(config(opened));
+    assert!(text.unwrap_err().0.contains("onnx/text_model.onnx cannot be loaded"));
+    assert_eq!(picture, Ok(()));
+}
+
+#[test]
+fn files_that_contradict_the_configuration_are_refused() {
+    for (file, from, to, told) in [
+        (
+            "config.json",
+            "\"projection_dim\": 32",
+            "\"projection_dim\": 64",
+            "gives 32 components, but its config.json says 64",
+        ),
+        (
+            "tokenizer_config.json",
+            "<|endoftext|>",
+            "<nothing>",
+            "its vocabulary lacks the padding token \"<nothing>\"",
+        ),
+        (
+            "tokenizer.json",
+            "\"type\":\"BPE\"",
+            "\"type\":\"XYZ\"",
+            "tokenizer.json cannot be used",
+        ),
+    ] {
+        let folder = copied("tiny-hf");
+        let path = folder.path().join(file);
+        let before = std::fs::read_to_string(&path).unwrap();
+        let after = before.replacen(from, to, 1);
+        assert_ne!(before, after, "{file} has no {from}");
+        std::fs::write(&path, after).unwrap();
+        let [text, _] = ask_both(config(ModelFolder::open(folder.path()).unwrap()));
+        let (reason, _) = text.unwrap_err();
+        assert!(reason.contains(told), "{reason}");
+    }
+    let folder = copied("tiny-siglip");
+    let path = folder.path().join("preprocessor_config.json");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, before.replace("24", "16")).unwrap();
+    let [text, picture] = ask_both(config(ModelFolder::open(folder.path()).unwrap()));
+    assert_eq!(text, Ok(()));
+    let (reason, _) = picture.unwrap_err();
+    assert!(
+        reason.contains("pictures of 3 × 16 × 16 are configured, but the file wants pixel_values (f32 [?, 3, 24, 24])"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn an_onnx_runtime_that_cannot_be_used_says_why_and_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let garbage = folder.path().join("libonnxruntime.so");
+    std::fs::write(&garbage, b"this is no library").unwrap();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let libc = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5))
+        .find(|path| path.contains("libc.so"))
+        .unwrap();
+    for (library, told) in [
+        (folder.path().join("gone.so"), "no ONNX Runtime library at".to_owned()),
+        (
+            garbage.clone(),
+            format!("cannot use ONNX Runtime at {}: it cannot be loaded", garbage.display()),
+        ),
+        (
+            PathBuf::from(libc),
+            format!("cannot use ONNX Runtime at {libc}: it is a library, but not ONNX Runtime"),
+        ),
+    ] {
+        let config = EmbedConfig {
+            onnxruntime: Some(library),
+            ..config(model("tiny-hf"))
+        };
+        for answer in ask_both(config) {
+            let (reason, hint) = answer.unwrap_err();
+            assert!(reason.starts_with(&told), "{reason}");
+            assert!(hint.unwrap().contains("make setup"));
+        }
+    }
+}
+
+#[test]
+fn a_worker_ends_with_its_standard_input_and_refuses_nonsense() {
+    use scened::embed::protocol::{ROLE, VERSION};
+    use scened::worker::pipe::{write_frame, write_hello};
+    let start = |input: &[u8]| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_scened-worker"))
+            .arg(ROLE)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let mut hello = Vec::new();
+    write_hello(&mut hello, ROLE, VERSION).unwrap();
+    assert!(start(&hello).status.success());
+    let mut other_version = Vec::new();
+    write_hello(&mut other_version, ROLE, VERSION + 1).unwrap();
+    let mut unknown = hello.clone();
+    write_frame(&mut unknown, 99, &(), &[]).unwrap();
+    for (input, told) in [
+        (b"GET / HTTP/1.1\r\n\r\n".to_vec(), "did not begin with a hello"),
+        (other_version, "wanted embed version"),
+        (unknown, "the first request was of kind 99"),
+    ] {
+        let output = start(&input);
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(told), "{said}");
+    }
+}
+
+#[test]
+fn the_starter_knows_a_red_circle_from_a_blue_square() {
+    let folder = ModelFolder::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/starter")).unwrap();
+    assert!(folder.is_starter && folder.name == "starter");
+    let (width, height) = (folder.image.width_px, folder.image.height_px);
+    let mut rgb = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            let (dx, dy) = (x as f32 - width as f32 / 2.0, y as f32 - height as f32 / 2.0);
+            let inside = dx.hypot(dy) < width as f32 * 0.3;
+            rgb.extend(if inside { [220, 30, 30] } else { [235, 235, 230] });
+        }
+    }
+    let embedder = EmbedProcess::new(config(folder)).unwrap();
+    let picture = embedder
+        .embed_frames(&[Frame {
+            time_ms: 0,
+            width_px: width,
+            height_px: height,
+            rgb,
+        }])
+        .unwrap();
+    let texts = embedder
+        .embed_texts(&["a red circle".to_owned(), "a blue square".to_owned()])
+        .unwrap();
+    let (circle, square) = (picture[0].cosine(&texts[0]), picture[0].cosine(&texts[1]));
+    assert!(
+        circle > square + 0.1,
+        "a red circle is {circle} near to its name and {square} to a blue square"
+    );
+}
+
+#[test]
+fn a_picture_without_a_vector_fails_alone() {
+    // Without normalisation black is all zeros, and the tiny tower has no bias.
+    let folder = copied("tiny-hf");
+    let path = folder.path().join("preprocessor_config.json");
+    let before = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, before.replace("\"do_normalize\": true", "\"do_normalize\": false")).unwrap();
+    let opened = ModelFolder::open(folder.path()).unwrap();
+    let embedder = EmbedProcess::new(config(opened.clone())).unwrap();
+    let good = frame(&opened, 0);
+    let mut black = good.clone();
+    black.rgb.fill(0);
+    assert_eq!(
+        embedder.embed_frames(&[good.clone(), black]),
+        Err(EmbedError::Degenerate {
+            what: "frame 2".to_owned()
+        })
+    );
+    assert_eq!(embedder.embed_frames(&[good]).unwrap().len(), 1);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_that_waits_is_not_woken() {
+    let folder = model("tiny-hf");
+    let embedder = EmbedProcess::new(EmbedConfig {
+        threads: 2,
+        ..config(folder.clone())
+    })
+    .unwrap();
+    embedder.embed_frames(&vec![frame(&folder, 0); 64]).unwrap();
+    embedder.embed_texts(&["text".to_owned()]).unwrap();
+    let pid = embedder.worker_pid().unwrap();
+    let switches = || -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        tasks
+            .map(|task| {
+                let status = std::fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+                let lines = status.lines().filter(|line| line.contains("ctxt_switches"));
+                lines
+                    .map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap())
+                    .sum::<u64>()
+            })
+            .sum()
+    };
+    let mut before = switches();
+    // Its threads are quiet within ten seconds, for one whole second.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
+    loop {
+        assert!(never.recv_timeout(Duration::from_secs(1)).is_err());
+        let now = switches();
+        if now == before {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{} wake-ups in a second without work", now - before);
+        before = now;
     }
 }

@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers, Regex
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, Regex
 
 HERE = Path(__file__).parent
 DIMENSIONS = 32
@@ -31,7 +31,7 @@ TEXTS = [
     "it's a well-known, snow_covered mountain!",
 ]
 START, END = "<|startoftext|>", "<|endoftext|>"
-CORPUS = ["a red circle on a blue ground", "the dog digs in the garden", "snow covered mountain and a house"] * 4
+CORPUS = "a red circle on blue ground the dog digs in garden snow covered mountain and house photo of"
 
 
 def picture(k, width, height):
@@ -53,14 +53,18 @@ def tokenizer(pad=None):
         ]
     )
     made.decoder = decoders.ByteLevel()
+    # Every byte, alone and as the end of a word; and the words of CORPUS, joined from the left. (The library's trainer
+    # breaks ties differently in every run.)
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    trainer = trainers.BpeTrainer(vocab_size=640, end_of_word_suffix="</w>", initial_alphabet=alphabet)
-    made.train_from_iterator(CORPUS, trainer)
-    vocabulary = json.loads(made.to_str())["model"]["vocab"]
-    merges = [tuple(m) for m in json.loads(made.to_str())["model"]["merges"]]
-    # Every byte also as the end of a word, or bytes that the corpus lacks would become the unknown token.
-    for letter in alphabet:
-        vocabulary.setdefault(letter + "</w>", len(vocabulary))
+    vocabulary = {piece: i for i, piece in enumerate([*alphabet, *(letter + "</w>" for letter in alphabet)])}
+    merges = []
+    for word in sorted(set(CORPUS.split())):
+        joined, *rest = [*word[:-1], word[-1] + "</w>"]
+        for letter in rest:
+            if joined + letter not in vocabulary:
+                merges.append((joined, letter))
+                vocabulary[joined + letter] = len(vocabulary)
+            joined += letter
     if pad:
         vocabulary.setdefault(pad, len(vocabulary))
     made.model = models.BPE(vocabulary, merges, end_of_word_suffix="</w>", unk_token=END)
@@ -105,7 +109,8 @@ def vision(path, rng, size, *, name, outputs, batch="n", fixed=True, half=False)
 
 
 def text(path, rng, vocabulary, context, *, name, output, kind=TensorProto.INT64, mask=False, batch="n", length="t", causal=True, half=False):
-    """Causal: a running sum of embeddings, read at the first end token. Else: the mean over all positions, padding too."""
+    """Causal: a running sum of embeddings, read at the first end token. Else: the mean over all positions, padding too
+    (with a mask, padding counts nothing, as in the starter)."""
     float_kind = TensorProto.FLOAT16 if half else TensorProto.FLOAT
     weights = {
         "table": rng.normal(0, 1, (vocabulary, WIDTH)).astype(np.float32),
@@ -188,7 +193,7 @@ def hugging_face_clip(name, seed, *, ending, mask, half):
     put(folder / "tokenizer_config.json", {"pad_token": END, "model_max_length": context})
     made.save(str(folder / "tokenizer.json"), pretty=False)
     vision(folder / f"onnx/vision_model{ending}.onnx", rng, size, name="pixel_values", outputs=["image_embeds", "last_hidden_state"], fixed=False, half=half)
-    text(folder / f"onnx/text_model{ending}.onnx", rng, made.get_vocab_size(), context, name="input_ids", output="text_embeds", mask=mask, half=half)
+    text(folder / f"onnx/text_model{ending}.onnx", rng, made.get_vocab_size(), context, name="input_ids", output="text_embeds", mask=mask, causal=not mask, half=half)
     golden(folder, f"onnx/vision_model{ending}.onnx", f"onnx/text_model{ending}.onnx", made, size=size, mean=CLIP_MEAN, std=CLIP_STD, context=context, pad=END)
 
 

@@ -79,6 +79,27 @@ fn lists_keep_the_form_they_had() {
 }
 
 #[test]
+fn the_model_is_set_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config.toml");
+    fs::write(&file, "# mine\nmodel = \"starter\"  # for now\nhidden = true\n").unwrap();
+    assert_eq!(set_model(&file, "starter").unwrap(), Edited::Unchanged);
+    assert_eq!(set_model(&file, "/models/clip b32").unwrap(), Edited::Changed);
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(text, "# mine\nmodel = \"/models/clip b32\"  # for now\nhidden = true\n");
+    // What could not be read back is not written.
+    let message = set_model(&file, "models/mine").unwrap_err().to_string();
+    assert!(
+        message.contains("`model` is \"models/mine\", which is a relative path"),
+        "{message}"
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+    let new = folder.path().join("new.toml");
+    set_model(&new, "clip-vit-b32").unwrap();
+    assert!(fs::read_to_string(&new).unwrap().ends_with("\nmodel = \"clip-vit-b32\"\n"));
+}
+
+#[test]
 fn a_new_file_explains_itself() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("deep/er/config.toml");

@@ -1,9 +1,39 @@
 //! Which models are there, and which one a name means.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{ModelError, ModelFolder, is_missing};
+
+/// Environment variable with folders of models, separated like `PATH`; they are looked into first.
+pub const MODELS_VARIABLE: &str = "SCENED_MODELS";
+
+/// Where models are: what the environment names, `<data_dir>/models` (the user's own), `../share/scened/models` beside the
+/// executable (installed), and `models` of the source checkout that the executable was built in.
+pub fn model_dirs(data_dir: &Path) -> Vec<PathBuf> {
+    model_dirs_from(
+        std::env::var_os(MODELS_VARIABLE).as_deref(),
+        data_dir,
+        std::env::current_exe().ok().as_deref(),
+    )
+}
+
+fn model_dirs_from(named: Option<&OsStr>, data_dir: &Path, executable: Option<&Path>) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = named
+        .into_iter()
+        .flat_map(std::env::split_paths)
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    dirs.push(data_dir.join("models"));
+    if let Some(folder) = executable.and_then(Path::parent) {
+        dirs.extend(folder.parent().map(|prefix| prefix.join("share/scened/models")));
+        // target/debug/deps/test and target/release/scened, but not /usr/bin/scened: only a checkout has the starter's script.
+        let is_checkout = |above: &&Path| above.join("models/starter").is_dir() && above.join("Cargo.toml").is_file();
+        dirs.extend(folder.ancestors().take(5).find(is_checkout).map(|checkout| checkout.join("models")));
+    }
+    dirs
+}
 
 /// Every sub-folder of `dirs` that looks like a model (it has a config.json), in the order of `dirs` and then by name.
 ///
@@ -62,4 +92,28 @@ pub fn resolve(wanted: &str, dirs: &[PathBuf]) -> Result<ModelFolder, ModelError
         known,
         looked_in: dirs.to_vec(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_models_come_before_installed_ones_and_a_checkout_is_recognised() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |path: &str| folder.path().join(path);
+        let named = std::env::join_paths([at("first"), at("second")]).unwrap();
+        let data = at("data");
+        let dirs = model_dirs_from(Some(&named), &data, Some(&at("prefix/bin/scened")));
+        assert_eq!(
+            dirs,
+            [at("first"), at("second"), at("data/models"), at("prefix/share/scened/models")]
+        );
+
+        fs::create_dir_all(at("checkout/models/starter")).unwrap();
+        let executable = at("checkout/target/debug/deps/test");
+        assert!(!model_dirs_from(None, &data, Some(&executable)).contains(&at("checkout/models")));
+        fs::write(at("checkout/Cargo.toml"), "").unwrap();
+        assert_eq!(model_dirs_from(None, &data, Some(&executable)).last(), Some(&at("checkout/models")));
+    }
 }

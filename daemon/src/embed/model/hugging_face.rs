@@ -22,8 +22,8 @@ const PRECISIONS: [(&str, Precision); 4] = [
     ("_quantized", Precision::Int8),
 ];
 
-const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const CLIP_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_74];
+const CLIP_STD: [f32; 3] = [0.268_629_55, 0.261_302_6, 0.275_777_1];
 
 /// Model families whose text tower and processor are known.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,9 +78,11 @@ fn onnx_files(path: &Path) -> Result<(PathBuf, PathBuf, Precision), ModelError> 
         Some(_) => "the folder has both towers in one file (onnx/model.onnx); scened needs the export with two files",
         None => "the folder needs vision_model.onnx and text_model.onnx in the same precision; download the model again",
     };
-    required(path, half.as_deref().unwrap_or("onnx/vision_model.onnx"), action)
-        .and_then(|_| required(path, "onnx/text_model.onnx", action))?;
-    unreachable!("a pair that is complete was returned above")
+    Err(ModelError::Missing {
+        path: path.to_owned(),
+        file: half.unwrap_or_else(|| "onnx/vision_model.onnx and onnx/text_model.onnx".to_owned()),
+        action: action.to_owned(),
+    })
 }
 
 /// Which defaults a processor's class brings; `None` for classes that are not known.
@@ -113,8 +115,10 @@ fn image_spec(processor: &Document) -> Result<ImageSpec, ModelError> {
             crop @ Size::Exact { .. } if crop == size => (ResizeMode::Squash, width, height, width.min(height)),
             _ => return Err(processor.refuse("crop_size", "a crop after a resize to another exact size is not supported")),
         },
-        (Size::ShortestSide(side), true) => match Size::read(processor, "crop_size", false)? {
-            Size::Exact { width, height } if width <= side && height <= side => (ResizeMode::ShortestSideCrop, width, height, side),
+        (Size::ShortestSide(shortest), true) => match Size::read(processor, "crop_size", false)? {
+            Size::Exact { width, height } if width <= shortest && height <= shortest => {
+                (ResizeMode::ShortestSideCrop, width, height, shortest)
+            }
             _ => return Err(processor.refuse("crop_size", "must be a width and a height not above the size")),
         },
         (Size::ShortestSide(_), false) => {

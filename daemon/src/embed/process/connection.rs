@@ -16,7 +16,7 @@ use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{OwnedChild, StderrTail, describe_exit};
 
 /// A big model on a slow disk takes a while; nothing should take this long.
-const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+const ANSWER_LIMIT: Duration = Duration::from_mins(2);
 /// How long a worker that was asked to end may take.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
@@ -51,15 +51,15 @@ impl Connection {
         })?;
         let frame = connection.exchange(wake, |pipe| {
             pipe::write_hello(pipe, protocol::ROLE, protocol::VERSION)?;
-            pipe::write_frame(pipe, protocol::KIND_LOAD, request, &[])?;
             pipe::read_hello(pipe, protocol::ROLE, protocol::VERSION)?;
+            pipe::write_frame(pipe, protocol::KIND_LOAD, request, &[])?;
             pipe::read_frame(pipe, protocol::MAX_ANSWER_BYTES)
         })?;
-        match frame.kind {
-            protocol::KIND_DONE => Ok((frame.header().map_err(|e| broken(&e))?, connection)),
-            kind => Err(unexpected(kind)),
+        if frame.kind != protocol::KIND_DONE {
+            return Err(unexpected(frame.kind));
         }
-        .map(|(loaded, connection)| (connection, loaded))
+        let loaded = frame.header().map_err(|error| broken(&error))?;
+        Ok((connection, loaded))
     }
 
     fn spawn(program: &Path) -> io::Result<Self> {
@@ -129,7 +129,9 @@ impl Connection {
                 io::ErrorKind::TimedOut => RequestError::Broken(EmbedError::TimedOut {
                     seconds: ANSWER_LIMIT.as_secs(),
                 }),
-                io::ErrorKind::Other if error.get_ref().is_some_and(|e| e.is::<Woken>()) => RequestError::Broken(EmbedError::ShuttingDown),
+                io::ErrorKind::Other if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Woken>) => {
+                    RequestError::Broken(EmbedError::ShuttingDown)
+                }
                 _ => self.died(),
             }),
             Err(error) => Err(broken(&error)),
@@ -155,8 +157,8 @@ impl Connection {
         RequestError::Died { detail }
     }
 
-    /// Waits until the worker has closed its standard output (which it does by ending), at most [`END_LIMIT`]; then it is
-    /// killed if it is still there.
+    /// Waits until the worker has closed its standard output (which it does by ending) and has ended, at most
+    /// [`END_LIMIT`]; then it is killed if it is still there.
     fn wait_for_end(&mut self) -> Option<std::process::ExitStatus> {
         let deadline = Instant::now() + END_LIMIT;
         let mut left = [0_u8; 4096];
@@ -174,16 +176,30 @@ impl Connection {
                 Err(_) => break,
             }
         }
+        self.wait_for_exit(deadline);
         self.child.kill().ok()
     }
+
+    /// Its pipes close a little before a process ends; killing it in between would be told as the reason for its end.
+    #[cfg(target_os = "linux")]
+    fn wait_for_exit(&self, deadline: Instant) {
+        use rustix::process::{Pid, PidfdFlags, pidfd_open};
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        // Without a descriptor for the process (an old kernel) the reason told may be ours; nothing else changes.
+        if let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+            let ended = wait(&mut [PollFd::new(&process, PollFlags::IN)], deadline);
+            tracing::trace!(?ended, "waited for the end of the embed worker");
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn wait_for_exit(&self, _deadline: Instant) {}
 
     /// Asks the worker to end by closing its standard input, and sees to it that it does.
     pub(super) fn close(mut self) {
         self.stdin = None;
-        match self.wait_for_end() {
-            Some(status) => tracing::debug!(%status, "the embed worker ended"),
-            None => tracing::warn!("cannot tell how the embed worker ended"),
-        }
+        let status = self.wait_for_end();
+        tracing::debug!(?status, "the embed worker ended");
         if let Some(stderr) = self.stderr.take() {
             stderr.finish();
         }

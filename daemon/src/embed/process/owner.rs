@@ -17,6 +17,9 @@ use crate::worker::pipe::RawFrame;
 /// takes longer). On a CPU small batches are as fast as large ones.
 pub(super) const BATCH_TIME: Duration = Duration::from_millis(250);
 
+/// Frames of the first batch: of a large model on a slow machine, 16 may take many seconds.
+const FIRST_BATCH: usize = 2;
+
 /// A worker's vectors are of unit length to within this, or it is broken.
 const NORM_TOLERANCE: f64 = 1e-3;
 
@@ -35,7 +38,7 @@ pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
         config,
         wake,
         connection: None,
-        frames_at_once: MAX_BATCH,
+        frames_at_once: FIRST_BATCH,
     };
     loop {
         let deadline = owner.connection.as_ref().map(|_| Instant::now() + owner.config.idle);
@@ -55,14 +58,9 @@ pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
 impl Owner<'_> {
     fn embed(&mut self, lane: Lane, items: Vec<Item>) {
         let started = Instant::now();
-        let was_running = self.connection.is_some();
-        let answer = self
-            .request(lane, items.iter().map(|item| item.payload.0.as_slice()))
-            .and_then(|frame| {
-                self.check(&frame, items.len())
-                    .map_err(|detail| EmbedError::Protocol { detail })
-                    .inspect_err(|_| self.end_worker())
-            });
+        let n = items.len();
+        let payloads: Vec<&[u8]> = items.iter().map(|item| item.payload.0.as_slice()).collect();
+        let answer = self.vectors(lane, &payloads);
         match answer {
             Ok(vectors) => {
                 for (item, vector) in items.into_iter().zip(vectors) {
@@ -85,62 +83,43 @@ impl Owner<'_> {
                 return;
             }
         }
-        if lane == Lane::Frames && was_running {
-            self.adapt(n_taken(started.elapsed(), self.frames_at_once));
+        if lane == Lane::Frames {
+            self.frames_at_once = adapted(self.frames_at_once, n, started.elapsed());
         }
-    }
-
-    /// Halves the batch when it took too long, doubles it when twice as many would have fitted.
-    fn adapt(&mut self, verdict: std::cmp::Ordering) {
-        self.frames_at_once = match verdict {
-            std::cmp::Ordering::Greater => (self.frames_at_once / 2).max(1),
-            std::cmp::Ordering::Less => (self.frames_at_once * 2).min(MAX_BATCH),
-            std::cmp::Ordering::Equal => self.frames_at_once,
-        };
     }
 
     /// Starts the worker and loads the text model by embedding a word; a failure is met again, and told, by the next request.
     fn prewarm(&mut self) {
-        if let Err(error) = self.request(Lane::Texts, [b"a".as_slice()].into_iter()) {
+        let word = b"a".as_slice();
+        if let Err(error) = self.vectors(Lane::Texts, &[word]) {
             tracing::debug!(%error, "cannot warm up the embed worker");
         }
     }
 
+    /// The checked vectors of one batch; `None` stands for one without direction.
+    fn vectors(&mut self, lane: Lane, payloads: &[&[u8]]) -> Result<Vec<Option<Embedding>>, EmbedError> {
+        let frame = self.request(lane, payloads)?;
+        let checked = self.check(&frame, payloads.len());
+        checked.map_err(|detail| {
+            self.end_worker();
+            EmbedError::Protocol { detail }
+        })
+    }
+
     /// Sends one batch; starts a worker if there is none, and tries once more on a new one if it died.
-    fn request<'b>(&mut self, lane: Lane, payloads: impl Iterator<Item = &'b [u8]> + Clone) -> Result<RawFrame, EmbedError> {
-        let body = payloads.clone().flatten().copied().collect::<Vec<u8>>();
-        let lengths: Vec<u32> = payloads.map(|payload| payload.len() as u32).collect();
+    fn request(&mut self, lane: Lane, payloads: &[&[u8]]) -> Result<RawFrame, EmbedError> {
+        let body = payloads.concat();
         let mut already_died = false;
         loop {
-            self.ensure_worker()?;
-            let Some(connection) = &mut self.connection else { continue };
-            let wake = self.wake.as_fd();
-            let answer = match lane {
-                Lane::Texts => connection.request(protocol::KIND_TEXTS, &TextsRequest { lengths: lengths.clone() }, &body, wake),
-                Lane::Frames => {
-                    let image = self.config.model.image;
-                    let (width_px, height_px) = (image.width_px, image.height_px);
-                    let request = FramesRequest {
-                        n_frames: lengths.len() as u32,
-                        width_px,
-                        height_px,
-                    };
-                    connection.request(protocol::KIND_FRAMES, &request, &body, wake)
-                }
-            };
-            let error = match answer {
-                Ok(frame) if frame.kind == protocol::KIND_VECTORS => return Ok(frame),
-                Ok(frame) => unexpected(frame.kind),
-                Err(error) => error,
-            };
-            match error {
-                RequestError::Refused(failed) => {
+            match self.try_request(lane, payloads, &body) {
+                Ok(frame) => return Ok(frame),
+                Err(RequestError::Refused(failed)) => {
                     return Err(EmbedError::Unavailable {
                         reason: failed.reason,
                         hint: failed.hint,
                     });
                 }
-                RequestError::Died { detail } => {
+                Err(RequestError::Died { detail }) => {
                     self.end_worker();
                     tracing::warn!(%detail, again = !already_died, "the embed worker died");
                     if already_died {
@@ -148,7 +127,7 @@ impl Owner<'_> {
                     }
                     already_died = true;
                 }
-                RequestError::Broken(error) => {
+                Err(RequestError::Broken(error)) => {
                     self.end_worker();
                     return Err(error);
                 }
@@ -156,22 +135,47 @@ impl Owner<'_> {
         }
     }
 
-    fn ensure_worker(&mut self) -> Result<(), EmbedError> {
-        if self.connection.is_some() {
-            return Ok(());
+    fn try_request(&mut self, lane: Lane, payloads: &[&[u8]], body: &[u8]) -> Result<RawFrame, RequestError> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.start_worker()?,
+        };
+        let wake = self.wake.as_fd();
+        let answer = match lane {
+            Lane::Texts => {
+                let lengths = payloads.iter().map(|payload| payload.len() as u32).collect();
+                connection.request(protocol::KIND_TEXTS, &TextsRequest { lengths }, body, wake)
+            }
+            Lane::Frames => {
+                let image = self.config.model.image;
+                let request = FramesRequest {
+                    n_frames: payloads.len() as u32,
+                    width_px: image.width_px,
+                    height_px: image.height_px,
+                };
+                connection.request(protocol::KIND_FRAMES, &request, body, wake)
+            }
+        };
+        self.connection = Some(connection);
+        match answer? {
+            frame if frame.kind == protocol::KIND_VECTORS => Ok(frame),
+            frame => Err(unexpected(frame.kind)),
         }
+    }
+
+    fn start_worker(&self) -> Result<Connection, RequestError> {
+        let unavailable = |reason: String, hint: Option<&str>| {
+            RequestError::Broken(EmbedError::Unavailable {
+                reason,
+                hint: hint.map(str::to_owned),
+            })
+        };
         let program = match &self.config.worker {
             Some(program) => program.clone(),
-            None => find_worker().map_err(|error| EmbedError::Unavailable {
-                reason: error.to_string(),
-                hint: None,
-            })?,
+            None => find_worker().map_err(|error| unavailable(error.to_string(), None))?,
         };
-        let onnxruntime =
-            find_onnxruntime(self.config.onnxruntime.as_deref(), &self.config.data_dir).map_err(|error| EmbedError::Unavailable {
-                reason: error.to_string(),
-                hint: Some(HOW_TO_GET_IT.to_owned()),
-            })?;
+        let onnxruntime = find_onnxruntime(self.config.onnxruntime.as_deref(), &self.config.data_dir)
+            .map_err(|error| unavailable(error.to_string(), Some(HOW_TO_GET_IT)))?;
         let request = LoadRequest {
             model: self.config.model.clone(),
             providers: self.config.providers.clone(),
@@ -179,15 +183,7 @@ impl Owner<'_> {
             onnxruntime,
         };
         let started = Instant::now();
-        let opened = Connection::open(&program, &request, self.wake.as_fd());
-        let (connection, loaded) = opened.map_err(|error| match error {
-            RequestError::Died { detail } => EmbedError::WorkerDied { detail },
-            RequestError::Refused(failed) => EmbedError::Unavailable {
-                reason: failed.reason,
-                hint: failed.hint,
-            },
-            RequestError::Broken(error) => error,
-        })?;
+        let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd())?;
         tracing::info!(
             pid = connection.pid(),
             model = %self.config.model.id,
@@ -196,8 +192,7 @@ impl Owner<'_> {
             "embed worker started"
         );
         self.shared.state().worker = Some(connection.pid());
-        self.connection = Some(connection);
-        Ok(())
+        Ok(connection)
     }
 
     fn end_worker(&mut self) {
@@ -218,15 +213,11 @@ impl Owner<'_> {
     }
 }
 
-/// Whether a batch of `n` that took `elapsed` was too large (`Greater`) or could be doubled (`Less`).
-fn n_taken(elapsed: Duration, _n: usize) -> std::cmp::Ordering {
-    if elapsed > BATCH_TIME {
-        std::cmp::Ordering::Greater
-    } else if elapsed * 2 < BATCH_TIME {
-        std::cmp::Ordering::Less
-    } else {
-        std::cmp::Ordering::Equal
-    }
+/// The size of the next batch after `n` frames took `elapsed`: as many as fit into [`BATCH_TIME`], growing at most twofold,
+/// because the first runs of a session are slower and a few frames say little about many.
+fn adapted(frames_at_once: usize, n: usize, elapsed: Duration) -> usize {
+    let fitting = BATCH_TIME.as_secs_f64() * n as f64 / elapsed.as_secs_f64();
+    (fitting as usize).clamp(1, (frames_at_once * 2).min(MAX_BATCH))
 }
 
 fn check_vectors(header: &Vectors, body: &[u8], n: usize, dimensions: Option<usize>) -> Result<Vec<Option<Embedding>>, String> {
@@ -271,6 +262,21 @@ mod tests {
             dimensions,
             degenerate,
             provider: ProviderReport::default(),
+        }
+    }
+
+    #[test]
+    fn batches_shrink_until_a_text_waits_no_longer_than_it_should() {
+        for (before, n, milliseconds, expected) in [
+            (2, 2, 10, 4),
+            (16, 16, 10, 16),
+            (16, 16, 500, 8),
+            (16, 2, 9000, 1),
+            (4, 1, 100, 2),
+            (1, 1, 0, 2),
+        ] {
+            let next = adapted(before, n, Duration::from_millis(milliseconds));
+            assert_eq!(next, expected, "{n} frames in {milliseconds} ms, {before} at once before");
         }
     }
 

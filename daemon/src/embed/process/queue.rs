@@ -28,7 +28,7 @@ pub(super) struct Payload(pub(super) Vec<u8>);
 impl Payload {
     /// Cut at [`MAX_TEXT_BYTES`], far beyond every context length.
     pub(super) fn text(text: &str) -> Self {
-        Self(text[..text.floor_char_boundary(MAX_TEXT_BYTES)].as_bytes().to_vec())
+        Self(text.as_bytes()[..text.floor_char_boundary(MAX_TEXT_BYTES)].to_vec())
     }
 
     pub(super) fn frame(frame: &Frame) -> Self {
@@ -337,7 +337,9 @@ mod tests {
             };
             assert!(queue.lanes().frames.len() <= MAX_WAITING_FRAMES);
             taken += items.len();
-            items.into_iter().for_each(|item| item.finish(Ok(vector())));
+            for item in items {
+                item.finish(Ok(vector()));
+            }
         }
         assert_eq!(caller.join().unwrap(), n);
     }

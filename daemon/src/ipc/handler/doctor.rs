@@ -1,11 +1,10 @@
 //! `doctor`: the daemon's part of the checks.
 
-use scened_shared::frame::RpcError;
-use scened_shared::message::{Check, DoctorAnswer, NoParams};
+use scened_shared::message::{Check, DoctorAnswer};
 
 use crate::ipc::context::Context;
 
-pub(super) fn answer(context: &Context, _: NoParams) -> Result<DoctorAnswer, RpcError> {
+pub(super) fn answer(context: &Context) -> DoctorAnswer {
     let subject = crate::doctor::Subject {
         facts: &context.doctor,
         store: &context.store,
@@ -22,5 +21,5 @@ pub(super) fn answer(context: &Context, _: NoParams) -> Result<DoctorAnswer, Rpc
             hint: finding.hint,
         })
         .collect();
-    Ok(DoctorAnswer { checks })
+    DoctorAnswer { checks }
 }

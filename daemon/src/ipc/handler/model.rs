@@ -14,7 +14,7 @@ pub(super) fn list(context: &Context) -> ModelsAnswer {
     }
 }
 
-pub(super) fn use_model(context: &Context, request: ModelRequest) -> Result<ModelsAnswer, RpcError> {
+pub(super) fn use_model(context: &Context, request: &ModelRequest) -> Result<ModelsAnswer, RpcError> {
     context
         .models
         .use_model(&request.model)
@@ -23,12 +23,12 @@ pub(super) fn use_model(context: &Context, request: ModelRequest) -> Result<Mode
     Ok(list(context))
 }
 
-pub(super) fn info(context: &Context, request: ModelRequest) -> Result<ModelsAnswer, RpcError> {
+pub(super) fn info(context: &Context, request: &ModelRequest) -> Result<ModelsAnswer, RpcError> {
     let listed = context.models.info(&request.model).map_err(|error| convert::models_error(&error))?;
     Ok(ModelsAnswer { models: vec![row(listed)] })
 }
 
-pub(super) fn remove(context: &Context, request: ModelRequest) -> Result<ModelsAnswer, RpcError> {
+pub(super) fn remove(context: &Context, request: &ModelRequest) -> Result<ModelsAnswer, RpcError> {
     context
         .models
         .remove(&request.model)

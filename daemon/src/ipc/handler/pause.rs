@@ -10,9 +10,9 @@ use crate::ipc::convert;
 use crate::ipc::handler::status;
 
 /// A longer pause is better said without a time.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(366 * 24);
 
-pub(super) fn pause(context: &Context, request: PauseRequest) -> Result<DoneAnswer, RpcError> {
+pub(super) fn pause(context: &Context, request: &PauseRequest) -> Result<DoneAnswer, RpcError> {
     let duration = request.for_ms.map(Duration::from_millis);
     if duration.is_some_and(|duration| duration > LONGEST || duration.is_zero()) {
         return Err(RpcError::new(ErrorKind::InvalidParams, "a pause lasts from a moment to a year")
@@ -27,7 +27,7 @@ pub(super) fn pause(context: &Context, request: PauseRequest) -> Result<DoneAnsw
     })
 }
 
-pub(super) fn resume(context: &Context, _: NoParams) -> Result<DoneAnswer, RpcError> {
+pub(super) fn resume(context: &Context, _: &NoParams) -> Result<DoneAnswer, RpcError> {
     remember(context, false)?;
     context.indexer.resume();
     Ok(DoneAnswer {

@@ -8,7 +8,7 @@ use crate::ipc::convert;
 use crate::ipc::handler::status;
 use crate::store::VideoState;
 
-pub(super) fn rescan(context: &Context, request: ScopeRequest) -> Result<DoneAnswer, RpcError> {
+pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAnswer, RpcError> {
     let scope = request.scope.as_ref().map(convert::path).transpose()?;
     if let Some(scope) = &scope
         && !context
@@ -29,7 +29,7 @@ pub(super) fn rescan(context: &Context, request: ScopeRequest) -> Result<DoneAns
     })
 }
 
-pub(super) fn retry(context: &Context, request: ScopeRequest) -> Result<DoneAnswer, RpcError> {
+pub(super) fn retry(context: &Context, request: &ScopeRequest) -> Result<DoneAnswer, RpcError> {
     let scope = request.scope.as_ref().map(convert::path).transpose()?;
     let failed = context
         .store

@@ -12,7 +12,7 @@ use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::store::{VideoRecord, VideoState};
 
-pub(super) fn answer(context: &Context, request: FileRequest) -> Result<ScenesAnswer, RpcError> {
+pub(super) fn answer(context: &Context, request: &FileRequest) -> Result<ScenesAnswer, RpcError> {
     let path = convert::path(&request.file)?;
     let record = known_video(context, &path)?;
     if record.n_scenes == 0 {

@@ -7,16 +7,16 @@ use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::query::{Answer, Likeness};
 
-pub(super) fn search(context: &Context, request: SearchRequest) -> Result<SearchAnswer, RpcError> {
+pub(super) fn search(context: &Context, request: &SearchRequest) -> Result<SearchAnswer, RpcError> {
     let wanted = convert::wanted(request.n, request.by, &request.filters)?;
     let answer = context
         .searcher
         .search(&request.query, &request.not, &wanted)
         .map_err(|error| convert::query_error(&error))?;
-    Ok(to_wire(context, request.query, request.min_confidence, &answer))
+    Ok(to_wire(context, request.query.clone(), request.min_confidence, &answer))
 }
 
-pub(super) fn similar(context: &Context, request: SimilarRequest) -> Result<SearchAnswer, RpcError> {
+pub(super) fn similar(context: &Context, request: &SimilarRequest) -> Result<SearchAnswer, RpcError> {
     let wanted = convert::wanted(request.n, request.by, &request.filters)?;
     let likeness = Likeness {
         path: convert::path(&request.file)?,
@@ -26,7 +26,7 @@ pub(super) fn similar(context: &Context, request: SimilarRequest) -> Result<Sear
         .searcher
         .similar(&likeness, &wanted)
         .map_err(|error| convert::query_error(&error))?;
-    Ok(to_wire(context, request.file.path, request.min_confidence, &answer))
+    Ok(to_wire(context, request.file.path.clone(), request.min_confidence, &answer))
 }
 
 fn to_wire(context: &Context, query: String, min_confidence: Option<f32>, answer: &Answer) -> SearchAnswer {

@@ -9,7 +9,7 @@ use crate::domain::SceneId;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 
-pub(super) fn answer(context: &Context, request: ThumbnailRequest) -> Result<ThumbnailAnswer, RpcError> {
+pub(super) fn answer(context: &Context, request: &ThumbnailRequest) -> Result<ThumbnailAnswer, RpcError> {
     let scene: SceneId = request
         .scene
         .parse()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scened_shared::frame::{Request, RpcError};
-use scened_shared::message::{Queue, WaitAnswer, WaitRequest};
-use serde_json::Value;
+use scened_shared::message::{ErrorKind, Queue, WaitAnswer, WaitRequest};
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{Instant, sleep_until};
 
 use crate::ipc::context::Context;
@@ -14,9 +14,9 @@ use crate::ipc::handler::{in_pool, status};
 /// Time for file events that are on their way to arrive before the queue is looked at.
 const BARRIER: Duration = Duration::from_millis(500);
 /// A limit longer than this is the same as none: `Instant` arithmetic must not overflow.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
-pub(in crate::ipc) async fn answer(context: &Arc<Context>, request: Request) -> Result<Value, RpcError> {
+pub(in crate::ipc) async fn answer(context: &Arc<Context>, request: Request) -> Result<Box<RawValue>, RpcError> {
     let request: WaitRequest = request.params()?;
     let deadline = Instant::now() + request.timeout_ms.map_or(LONGEST, Duration::from_millis).min(LONGEST);
     let mut activity = context.activity.listen();
@@ -35,7 +35,7 @@ pub(in crate::ipc) async fn answer(context: &Arc<Context>, request: Request) -> 
                 queue,
                 videos: status::videos(context),
             };
-            return Ok(serde_json::to_value(answer).unwrap_or_default());
+            return to_raw_value(&answer).map_err(|error| RpcError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}")));
         }
         tokio::select! {
             _ = activity.changed() => {}

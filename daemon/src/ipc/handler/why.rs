@@ -10,7 +10,7 @@ use crate::ipc::convert;
 use crate::reconcile::Explanation;
 use crate::store::{VideoRecord, VideoState};
 
-pub(super) fn answer(context: &Context, request: WhyRequest) -> Result<WhyAnswer, RpcError> {
+pub(super) fn answer(context: &Context, request: &WhyRequest) -> Result<WhyAnswer, RpcError> {
     let path = convert::path(&request.file)?;
     let record = context.store.video_at(&path);
     let (state, mut reasons) = match &record {
@@ -18,19 +18,19 @@ pub(super) fn answer(context: &Context, request: WhyRequest) -> Result<WhyAnswer
         None => of_file(&context.reconciler.explain(&path)),
     };
     let mut answer = WhyAnswer {
-        file: request.file,
+        file: request.file.clone(),
         state: state.to_owned(),
         reasons: Vec::new(),
         best: None,
         rank: None,
         of_scenes: None,
     };
-    if let Some(query) = request.query {
+    if let Some(query) = &request.query {
         match record.filter(|record| record.n_scenes > 0) {
             Some(record) => {
                 let standing = context
                     .searcher
-                    .standing(&record, &query)
+                    .standing(&record, query)
                     .map_err(|error| convert::query_error(&error))?;
                 if let Some(standing) = standing {
                     reasons.push(format!(

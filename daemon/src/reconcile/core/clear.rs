@@ -8,12 +8,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::fingerprint::stamp_of;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, whereabouts};
 use super::super::{Reading, RootState};
 use super::{Core, Doubt, now_ms};
 use crate::domain::VideoId;
 use crate::store::{NewVideo, StoreError, VideoRecord, VideoState};
+use crate::watch::debounce::Hint;
 
 /// Fewer missing videos than this are never "a great part".
 const GREAT_PART_AT_LEAST: usize = 20;
@@ -32,21 +34,27 @@ enum Finding {
 
 impl Core {
     pub(super) fn clear(&mut self, now: Instant) {
-        if self
-            .debouncer
-            .oldest()
-            .is_some_and(|oldest| self.suspects_by_due.front().is_some_and(|(due, _)| oldest < *due && *due <= now))
-        {
-            // Something from before the end of the grace time was not looked at yet. It is due within a second.
+        // Events from before the end of a grace time may say where the content is. They are looked at within a second.
+        let certain_until = self.debouncer.oldest().map_or(now, |oldest| oldest.min(now));
+        let is_due = self.suspects_by_due.front().is_some_and(|(due, _)| *due <= certain_until)
+            || self.replaced.values().any(|replaced| replaced.due <= certain_until);
+        if !is_due {
             return;
         }
-        self.clear_replaced(now);
-        self.clear_suspects(now);
+        // Never trust an older look at the roots when something is about to be deleted: one may have vanished, another may be back and
+        // have what is missed.
+        for index in 0..self.roots.len() {
+            self.check_root(index);
+        }
+        if self.walks.is_empty() {
+            self.clear_replaced(certain_until, now);
+            self.clear_suspects(certain_until, now);
+        }
     }
 
     /// Files whose content changed. First those whose new content is a video that left its place (films swapped or rotated), in any
     /// order; the others are queued.
-    fn clear_replaced(&mut self, now: Instant) {
+    fn clear_replaced(&mut self, certain_until: Instant, now: Instant) {
         let is_ready = |core: &Self, path: &PathBuf| {
             let settling = lock(&core.shared.settling);
             let had_size = core.store.video_at(path).map(|video| video.stamp.size_bytes);
@@ -55,7 +63,7 @@ impl Core {
         let due: Vec<PathBuf> = self
             .replaced
             .iter()
-            .filter(|(_, replaced)| replaced.due <= now)
+            .filter(|(_, replaced)| replaced.due <= certain_until)
             .map(|(path, _)| path.clone())
             .collect();
         let mut ready = Vec::new();
@@ -86,6 +94,17 @@ impl Core {
         };
         let Some(replaced) = self.replaced.get(path) else { return true };
         let reading = replaced.reading;
+        // It may have changed once more without an event, through another of its names.
+        if self
+            .look_at_link(path)
+            .ok()
+            .flatten()
+            .is_none_or(|metadata| stamp_of(&metadata) != reading.stamp)
+        {
+            self.replaced.remove(path);
+            self.look_at(path, Hint::default());
+            return true;
+        }
         let result = match self.store.video_at(path) {
             // Its video has moved to another path meanwhile.
             None => self.place_new(index, path, reading).map(|()| true),
@@ -114,7 +133,7 @@ impl Core {
         let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
         if let Some(moved) = twins.iter().find(|twin| twin.id != video.id && self.has_left(twin)) {
             self.displace(video)?;
-            self.move_here(moved, new)?;
+            self.move_here(moved, &new)?;
             return Ok(true);
         }
         if !finally {
@@ -144,10 +163,10 @@ impl Core {
         Ok(())
     }
 
-    fn clear_suspects(&mut self, now: Instant) {
+    fn clear_suspects(&mut self, certain_until: Instant, now: Instant) {
         let mut due = Vec::new();
         while let Some((when, id)) = self.suspects_by_due.front().copied()
-            && when <= now
+            && when <= certain_until
         {
             self.suspects_by_due.pop_front();
             if self.suspects.contains(&id) {
@@ -156,12 +175,6 @@ impl Core {
         }
         if due.is_empty() {
             return;
-        }
-        // Never trust an older look at the roots when something is about to be deleted.
-        for index in 0..self.roots.len() {
-            if self.roots[index].state != RootState::Offline {
-                self.check_root(index);
-            }
         }
         let (mut gone, mut remove, mut unreachable) = (HashMap::<usize, Vec<VideoId>>::new(), Vec::new(), Vec::new());
         for id in due {
@@ -230,9 +243,18 @@ impl Core {
                 tracing::warn!(path = %video.path.display(), reason, "cannot be reached; the video is kept, offline");
                 Finding::Unreachable
             }
-            Whereabouts::Gone if lock(&self.shared.settling).has_size(video.stamp.size_bytes) => Finding::Postponed,
+            Whereabouts::Gone if self.may_turn_up(video) => Finding::Postponed,
             Whereabouts::Gone => Finding::Gone,
         }
+    }
+
+    /// Whether some file that is not placed yet may have (or certainly has) the content of this video.
+    fn may_turn_up(&self, video: &VideoRecord) -> bool {
+        lock(&self.shared.settling).has_size(video.stamp.size_bytes)
+            || self
+                .replaced
+                .values()
+                .any(|replaced| replaced.reading.fingerprint == video.fingerprint)
     }
 
     /// Whether so much is missing at once that the root is looked through once more, after a while, before anything is deleted.

@@ -30,7 +30,9 @@ impl Core {
             // It may lie in another root, or another root in it: these lost their watches just now.
             let concerned = |other: &&Root| other.path.starts_with(&root.path) || root.path.starts_with(&other.path);
             let again: Vec<PathBuf> = self.roots.iter().filter(concerned).map(|other| other.path.clone()).collect();
-            again.into_iter().for_each(|path| self.queue_walk(path, true));
+            for path in again {
+                self.queue_walk(path, true);
+            }
             if self.owner(&root.path).is_some() {
                 self.queue_walk(root.path, true);
             }
@@ -148,7 +150,7 @@ impl Core {
 
     fn look_around(&mut self, path: &Path) -> InPlace {
         let known = self.videos_below(path);
-        let n_in_place = known
+        let n_found = known
             .iter()
             .filter(|video| {
                 std::fs::symlink_metadata(&video.path).is_ok_and(|metadata| {
@@ -159,8 +161,8 @@ impl Core {
             .count();
         InPlace {
             n_known: known.len(),
-            n_in_place,
-            any_video: n_in_place > 0 || has_video(path, &self.rules),
+            n_found,
+            any_video: n_found > 0 || has_video(path, &self.rules),
         }
     }
 
@@ -201,7 +203,9 @@ impl Core {
             .map(|root| root.path.clone())
             .filter(|other| other.starts_with(&path) && *other != path)
             .collect();
-        inner.into_iter().for_each(|path| self.queue_walk(path, true));
+        for path in inner {
+            self.queue_walk(path, true);
+        }
     }
 
     pub(super) fn set_offline(&mut self, videos: &[VideoId]) {
@@ -268,7 +272,9 @@ impl Core {
             .map(|root| root.path.clone())
             .filter(|root| root.starts_with(path))
             .collect();
-        inside.into_iter().for_each(|root| self.queue_walk(root, false));
+        for root in inside {
+            self.queue_walk(root, false);
+        }
         if self.owner(path).is_some() {
             self.queue_walk(path.to_owned(), false);
         }
@@ -298,7 +304,7 @@ impl Core {
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if !self.unwatched.is_empty() {
-            let (n_watched, n_unwatched) = (self.watches.len(), self.unwatched.len());
+            let (n_watched, n_unwatched) = (self.watches.n_watched(), self.unwatched.len());
             warnings.push(format!(
                 "watching {n_watched} of {} folders: the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches); the others are looked through every {} minutes",
                 n_watched + n_unwatched,

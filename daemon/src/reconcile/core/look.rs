@@ -38,7 +38,7 @@ impl Core {
     }
 
     /// Looks at one path, whatever it is now.
-    fn look_at(&mut self, path: &Path, hint: Hint) {
+    pub(super) fn look_at(&mut self, path: &Path, hint: Hint) {
         let Some(index) = self.owner(path) else { return };
         if self.roots[index].path == path {
             // The folder itself was renamed, deleted, made or changed.
@@ -139,7 +139,9 @@ impl Core {
             .filter(|video| video.path != path)
             .map(|video| video.id)
             .collect();
-        below.into_iter().for_each(|video| self.suspect(video));
+        for video in below {
+            self.suspect(video);
+        }
     }
 
     /// A folder cannot be read: what is known below it is kept, offline.
@@ -324,7 +326,9 @@ impl Core {
             }
             at += n_below.max(1);
         }
-        missed.into_iter().for_each(|video| self.suspect(video));
+        for video in missed {
+            self.suspect(video);
+        }
     }
 
     /// A regular file that counts is at `path`. `written`: an event said that it was written to just now.
@@ -340,6 +344,9 @@ impl Core {
                 self.is_in_place(video, stamp, on_root_device);
                 return;
             }
+        }
+        if metadata.nlink() > 1 {
+            self.note_other_names(stamp.inode, path);
         }
         if self.replaced.get(path).is_some_and(|replaced| replaced.reading.stamp == stamp) {
             return;

@@ -97,7 +97,7 @@ impl Core {
         };
         let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
         if let Some(moved) = twins.iter().find(|twin| self.has_left(twin)) {
-            return self.move_here(moved, new);
+            return self.move_here(moved, &new);
         }
         if let Some(twin) = twins.iter().find(|twin| twin.state == VideoState::Indexed) {
             tracing::info!(path = %path.display(), same_as = %twin.path.display(), "a copy of a known video");
@@ -115,7 +115,7 @@ impl Core {
     }
 
     /// The video's file is now at `new.path`: nothing is decoded. A video that was there is gone, unless its content turns up again.
-    pub(super) fn move_here(&mut self, video: &VideoRecord, new: NewVideo) -> Result<(), StoreError> {
+    pub(super) fn move_here(&mut self, video: &VideoRecord, new: &NewVideo) -> Result<(), StoreError> {
         tracing::info!(from = %video.path.display(), to = %new.path.display(), "a video was moved");
         self.store.move_video(video.id, &new.path, new.stamp, new.on_root_device)?;
         self.suspects.remove(&video.id);

@@ -166,9 +166,9 @@ pub(super) fn text(inputs: &[Port], outputs: &[Port], context_length: usize, alw
 
 fn output(outputs: &[Port], names: &[&str]) -> Result<Slot, String> {
     let is_vectors = |port: &&Port| port.is_float() && port.shape.len() == 2;
-    let named = names.iter().find_map(|name| outputs.iter().find(|port| port.name == *name));
-    let mut unnamed = outputs.iter().filter(is_vectors);
-    let found = match (named, unnamed.next(), unnamed.next()) {
+    let by_name = names.iter().find_map(|name| outputs.iter().find(|port| port.name == *name));
+    let mut candidates = outputs.iter().filter(is_vectors);
+    let found = match (by_name, candidates.next(), candidates.next()) {
         (Some(port), ..) => port,
         (None, Some(only), None) => only,
         _ => return Err(format!("one output with vectors was expected, found {}", list(outputs))),

@@ -93,7 +93,12 @@ impl Model {
     }
 
     fn failed(&self, file: &Path, error: &ort::Error) -> Refusal {
-        Refusal::new(format!("{} failed on {}: {}", file.display(), self.report.active, error.message()))
+        Refusal::new(format!(
+            "{} failed on {}: {}",
+            file.display(),
+            self.report.active,
+            session::told(error.message())
+        ))
     }
 
     fn load_vision(&mut self) -> Result<Vision, Refusal> {
@@ -170,12 +175,9 @@ impl Model {
             if provider == Provider::Cpu {
                 return Err(session::unloadable(file, &error));
             }
-            tracing::warn!(
-                provider = provider.name(),
-                error = error.message(),
-                "execution provider failed; the next one is tried"
-            );
-            self.report.failed.push((provider.name().to_owned(), error.message().to_owned()));
+            let why = session::told(error.message());
+            tracing::warn!(provider = provider.name(), why, "execution provider failed; the next one is tried");
+            self.report.failed.push((provider.name().to_owned(), why));
             self.providers.retain(|other| *other != provider);
         }
     }
@@ -194,7 +196,9 @@ impl Model {
         for (row, vector) in values.chunks_exact_mut(dimensions).enumerate() {
             let norm = vector.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>().sqrt();
             if norm.is_finite() && norm > 1e-12 {
-                vector.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
+                for value in vector {
+                    *value = (f64::from(*value) / norm) as f32;
+                }
             } else {
                 vector.fill(0.0);
                 degenerate.push(row as u32);

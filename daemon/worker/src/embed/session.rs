@@ -14,6 +14,9 @@ use super::Refusal;
 use super::graph::Slot;
 use super::providers::Provider;
 
+/// A longer message of ONNX Runtime is cut here: it goes into `status`.
+const MAX_TOLD_CHARS: usize = 400;
+
 /// Numbers for one input. **Shape**: as the caller says.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Numbers<'a> {
@@ -41,6 +44,10 @@ pub(super) fn open(environment: &Environment, file: &Path, provider: Provider, t
         .commit_from_file(file)
 }
 
+#[expect(
+    clippy::result_large_err,
+    reason = "the type is ort's, and a session is opened twice in a process's life"
+)]
 fn configure(builder: SessionBuilder, provider: Provider, threads: usize) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
     builder
         .with_optimization_level(GraphOptimizationLevel::All)?
@@ -55,8 +62,29 @@ fn configure(builder: SessionBuilder, provider: Provider, threads: usize) -> Res
 
 /// What a user is told when `file` cannot be loaded on the CPU, where every sound model loads.
 pub(super) fn unloadable(file: &Path, error: &ort::Error) -> Refusal {
-    Refusal::new(format!("the model file {} cannot be loaded: {}", file.display(), error.message()))
-        .hint("the file is damaged, incomplete, or needs a newer ONNX Runtime; download the model again")
+    Refusal::new(format!(
+        "the model file {} cannot be loaded: {}",
+        file.display(),
+        told(error.message())
+    ))
+    .hint("the file is damaged, incomplete, or needs a newer ONNX Runtime; download the model again")
+}
+
+/// ONNX Runtime's message for people: one line, without the place in its source and the code's number.
+pub(super) fn told(message: &str) -> String {
+    let (_, rest) = message.rsplit_once("[ONNXRuntimeError] : ").unwrap_or(("", message));
+    let mut parts = rest.splitn(3, " : ");
+    let words = match (parts.next(), parts.next(), parts.next()) {
+        (Some(code), Some(_), Some(words)) if code.parse::<u32>().is_ok() => words,
+        _ => rest,
+    };
+    words
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .chars()
+        .take(MAX_TOLD_CHARS)
+        .collect()
 }
 
 /// Runs the session once on `n` things.
@@ -69,15 +97,12 @@ pub(super) fn run(session: &mut Session, n: usize, inputs: &[(&Slot, &[usize], N
     let found = outputs
         .get(&output.name)
         .ok_or_else(|| ort::Error::new(format!("the output {} is missing", output.name)))?;
-    let (shape, values) = match output.element {
-        TensorElementType::Float16 => {
-            let (shape, values) = found.try_extract_tensor::<f16>()?;
-            (shape, values.iter().map(|v| v.to_f32()).collect())
-        }
-        _ => {
-            let (shape, values) = found.try_extract_tensor::<f32>()?;
-            (shape, values.to_vec())
-        }
+    let (shape, values) = if output.element == TensorElementType::Float16 {
+        let (shape, values) = found.try_extract_tensor::<f16>()?;
+        (shape, values.iter().map(|v| v.to_f32()).collect())
+    } else {
+        let (shape, values) = found.try_extract_tensor::<f32>()?;
+        (shape, values.to_vec())
     };
     match shape[..] {
         [rows, dimensions] if rows == n as i64 && dimensions > 0 => Ok(Output {
@@ -107,4 +132,24 @@ fn value<'v>(element: TensorElementType, shape: &[usize], numbers: Numbers<'v>) 
         }
         (_, other) => return Err(ort::Error::new(format!("an input of type {other} is not supported"))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_lose_what_only_developers_of_onnx_runtime_want() {
+        for (message, expected) in [
+            (
+                "/src/provider_bridge_ort.cc:2043 Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library cuda.so with error: gone\n",
+                "Failed to load library cuda.so with error: gone",
+            ),
+            ("File at `/a : b` does not exist", "File at `/a : b` does not exist"),
+            ("Protobuf parsing failed.", "Protobuf parsing failed."),
+        ] {
+            assert_eq!(told(message), expected);
+        }
+        assert_eq!(told(&"x".repeat(10_000)).len(), MAX_TOLD_CHARS);
+    }
 }

@@ -26,10 +26,10 @@ const SHORT_FRACTION: f64 = 0.05;
 const SHORT_US: i64 = 2_000_000;
 
 /// Tells everything about a film.
-pub(super) fn analyse(file: std::fs::File, request: &AnalyseRequest, answers: &mut impl Write) -> Result<(), Ended> {
+pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let started = Instant::now();
-    let mut film = Film::open(file, request.threads)?;
+    let mut film = Film::open(opened, request.threads)?;
     let mut times = StageTimes {
         open_ms: ms(started.elapsed()),
         ..StageTimes::default()
@@ -64,7 +64,8 @@ pub(super) fn analyse(file: std::fs::File, request: &AnalyseRequest, answers: &m
         }
     }
     if work.n_frames == 0 {
-        return Err(Unusable(why_nothing(&film, work.last_error.as_ref())).into());
+        let reason = work.last_error.map_or_else(|| film.why_nothing(), |error| error.to_string());
+        return Err(Unusable(reason).into());
     }
     work.takes.end(work.end_us);
     work.tell_scenes(answers, &mut times)?;
@@ -226,17 +227,6 @@ impl Eye {
     }
 }
 
-/// Why a film that could be opened gave no frame.
-fn why_nothing(film: &Film, error: Option<&ScaleError>) -> String {
-    if film.losses.encrypted {
-        return "the film is encrypted".to_owned();
-    }
-    match error {
-        Some(error) => error.to_string(),
-        None => format!("no frame of its picture ({}) can be decoded", film.codec()),
-    }
-}
-
 fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, claimed_us: Option<i64>) -> Option<String> {
     let mut words = Vec::new();
     let short = claimed_us.filter(|claimed| {
@@ -249,8 +239,10 @@ fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, claimed_us: Opt
         None => {}
     }
     for (n, one, many) in [
+        (losses.damaged_packets, "1 packet is damaged", "packets are damaged"),
         (losses.bad_packets, "1 packet could not be decoded", "packets could not be decoded"),
         (losses.corrupt_frames, "1 frame is damaged", "frames are damaged"),
+        (losses.n_encrypted, "1 packet is encrypted", "packets are encrypted"),
         (n_unscaled, "1 frame could not be converted", "frames could not be converted"),
     ] {
         match n {
@@ -258,9 +250,6 @@ fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, claimed_us: Opt
             1 => words.push(one.to_owned()),
             n => words.push(format!("{n} {many}")),
         }
-    }
-    if losses.encrypted {
-        words.push("parts are encrypted".to_owned());
     }
     (!words.is_empty()).then(|| words.join("; "))
 }

@@ -58,14 +58,14 @@ pub(crate) fn to_model((width, height): (u32, u32), image: &ImageSpec) -> Fit {
 /// Fits a frame of the displayed size into a square of `longer_px`; it is never enlarged.
 pub(crate) fn to_thumbnail((width, height): (u32, u32), longer_px: u32) -> Fit {
     let longer = width.max(height).max(1);
-    let side = |px: u32| {
+    let scaled = |px: u32| {
         if longer <= longer_px {
             px
         } else {
             ((u64::from(px) * u64::from(longer_px) + u64::from(longer) / 2) / u64::from(longer)) as u32
         }
     };
-    let size = (side(width).max(1), side(height).max(1));
+    let size = (scaled(width).max(1), scaled(height).max(1));
     Fit {
         scaled: size,
         offset: (0, 0),

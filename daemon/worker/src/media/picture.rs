@@ -12,32 +12,40 @@ use super::analyse::us_to_ms;
 use super::film::{Film, Shown, Step, Unusable};
 use super::sampler::Sampler;
 
+/// How far before the moment to look for a keyframe, one try after the other; then everything is decoded. Microseconds.
+const STEPS_BACK_US: [i64; 3] = [0, 2_000_000, 15_000_000];
+
 /// Tells the one picture asked for.
-pub(super) fn picture(file: std::fs::File, request: &PictureRequest, answers: &mut impl Write) -> Result<(), Ended> {
+pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     // A single frame gains nothing from more threads, and starting them costs time.
-    let mut film = Film::open(file, 1)?;
+    let mut film = Film::open(opened, 1)?;
     let wanted_us = match request.at_ms {
         Some(at_ms) => i64::try_from(at_ms.min(wire::MAX_TIME_MS) * 1000).unwrap_or(i64::MAX / 8),
         None => film.claimed_us().unwrap_or(0) / 2,
     };
     let mut frame = Video::empty();
-    if wanted_us > 0 {
-        film.seek(wanted_us);
-    }
-    let mut found = last_up_to(&mut film, wanted_us, &mut frame);
-    if found.is_none() && wanted_us > 0 {
-        // Some files cannot be sought in, or only near to their end: then everything is decoded.
-        film.rewind();
+    let mut found = None;
+    let seeks = wanted_us > 0 && film.can_seek();
+    for back_us in STEPS_BACK_US
+        .into_iter()
+        .filter(|back_us| *back_us == 0 || seeks && *back_us < wanted_us)
+    {
+        if seeks {
+            film.seek(wanted_us - back_us);
+        }
         found = last_up_to(&mut film, wanted_us, &mut frame);
+        // Some demuxers land behind the moment, or at the end of the film.
+        if found.is_some_and(|shown| shown.start_us <= wanted_us) {
+            break;
+        }
+    }
+    if seeks && found.is_none_or(|shown| shown.start_us > wanted_us) {
+        film.rewind();
+        found = last_up_to(&mut film, wanted_us, &mut frame).or(found);
     }
     let Some(shown) = found else {
-        let reason = if film.losses.encrypted {
-            "the film is encrypted".to_owned()
-        } else {
-            format!("no frame of its picture ({}) can be decoded", film.codec())
-        };
-        return Err(Unusable(reason).into());
+        return Err(Unusable(film.why_nothing()).into());
     };
     let mut sampler = Sampler::new(request.image, 0);
     let pictures = sampler.take(&film, &frame).map_err(|error| Unusable(error.to_string()))?;

@@ -1,0 +1,199 @@
+use super::*;
+
+#[test]
+fn a_vanished_root_loses_nothing_and_comes_back_without_decoding() {
+    let mut world = World::with_roots(&["a", "b"]);
+    world.write("a/x.mp4", "one");
+    world.write("a/c/y.mp4", "two");
+    world.write("b/z.mp4", "three");
+    world.quiet();
+    world.rename("a", "unplugged");
+    world.wait_until("offline", |world| {
+        world.listing() == ["a/c/y.mp4 offline", "a/x.mp4 offline", "b/z.mp4"]
+    });
+    world.quiet();
+    assert_eq!(world.handle().roots()[0].state, RootState::Offline);
+    assert!(matches!(world.handle().explain(&world.path("a/x.mp4")), Explanation::Offline(_)));
+    world.rename("unplugged", "a");
+    world.wait_until("back", |world| world.listing() == ["a/c/y.mp4", "a/x.mp4", "b/z.mp4"]);
+    assert_eq!(world.quiet().len(), 0);
+    world.write("a/c/new.mp4", "four");
+    assert_eq!(world.quiet().len(), 1);
+    world.check_store_equals_tree();
+}
+
+#[test]
+fn an_empty_folder_in_place_of_a_root_is_not_a_deletion() {
+    let mut world = World::new();
+    world.write("a/x.mp4", "one");
+    world.quiet();
+    world.rename("a", "unplugged");
+    std::fs::create_dir(world.path("a")).unwrap();
+    world.wait_until("offline", |world| world.listing() == ["a/x.mp4 offline"]);
+    world.handle().rescan(None);
+    world.quiet();
+    world.check(&["a/x.mp4 offline"]);
+    let detail = world.handle().roots()[0].detail.clone().unwrap();
+    assert!(detail.contains("mounted"), "{detail}");
+    std::fs::remove_dir(world.path("a")).unwrap();
+    world.rename("unplugged", "a");
+    world.wait_until("back", |world| world.listing() == ["a/x.mp4"]);
+    assert_eq!(world.quiet().len(), 0);
+}
+
+#[test]
+fn a_root_that_vanished_while_stopped_is_offline_at_the_start() {
+    let mut world = World::new();
+    world.write("a/x.mp4", "one");
+    world.quiet();
+    world.stop();
+    world.rename("a", "unplugged");
+    std::fs::create_dir(world.path("a")).unwrap();
+    world.start();
+    world.quiet();
+    world.check(&["a/x.mp4 offline"]);
+    std::fs::remove_dir(world.path("a")).unwrap();
+    world.rename("unplugged", "a");
+    world.remove("a/x.mp4");
+    world.wait_until("the deletion, now that the root is the old one", |world| world.listing().is_empty());
+}
+
+#[test]
+fn another_volume_in_place_keeps_the_films_of_the_former() {
+    let mut world = World::new();
+    world.write("a/x.mp4", "one");
+    world.write("a/y.mp4", "two");
+    world.quiet();
+    world.write("other/z.mp4", "three");
+    world.rename("a", "unplugged");
+    world.rename("other", "a");
+    world.wait_until("the other volume", |world| world.store.n_jobs() == 1);
+    world.quiet();
+    world.check(&["a/x.mp4 offline", "a/y.mp4 offline", "a/z.mp4"]);
+    world.handle().rescan(None);
+    world.quiet();
+    world.stop();
+    world.start();
+    world.quiet();
+    world.check(&["a/x.mp4 offline", "a/y.mp4 offline", "a/z.mp4"]);
+    world.rename("a", "other");
+    world.rename("unplugged", "a");
+    world.wait_until("the former volume", |world| {
+        world.listing() == ["a/x.mp4", "a/y.mp4", "a/z.mp4 offline"]
+    });
+    assert_eq!(world.quiet().len(), 0);
+}
+
+#[test]
+fn a_restored_copy_of_a_root_is_adopted() {
+    let mut world = World::new();
+    for i in 0..3 {
+        world.write(&format!("a/{i}.mp4"), &format!("film {i}"));
+    }
+    world.quiet();
+    world.stop();
+    let status = std::process::Command::new("cp")
+        .arg("-a")
+        .args([world.path("a"), world.path("copy")])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    world.rename("a", "old");
+    world.rename("copy", "a");
+    world.remove("a/1.mp4");
+    world.start();
+    assert_eq!(world.quiet().len(), 0);
+    world.check(&["a/0.mp4", "a/2.mp4"]);
+}
+
+#[test]
+fn a_configured_folder_that_is_missing_is_offline_until_it_appears() {
+    let mut world = World::idle(&["a"]);
+    world.roots = vec![world.path("later")];
+    world.start();
+    world.quiet();
+    assert_eq!(world.handle().roots()[0].state, RootState::Offline);
+    world.write("later/x.mp4", "one");
+    world.wait_until("the job", |world| world.store.n_jobs() == 1);
+    world.quiet();
+    world.check(&["later/x.mp4"]);
+    assert_eq!(world.handle().roots()[0].state, RootState::Watched);
+}
+
+#[test]
+fn most_films_gone_at_once_are_looked_for_twice() {
+    let mut world = World::new();
+    for i in 0..30 {
+        world.write(&format!("a/b/{i}.mp4"), &format!("film number {i}"));
+    }
+    world.quiet();
+    world.rename("a/b", "elsewhere");
+    let since = Instant::now();
+    world.wait_until("the deletion", |world| world.listing().is_empty());
+    assert!(since.elapsed() >= SETTLE * 6, "deleted after {:?}", since.elapsed());
+    // And if they come back before the second look, nothing is lost.
+    world.rename("elsewhere", "a/b");
+    world.quiet();
+    world.decoded.clear();
+    world.rename("a/b", "elsewhere");
+    world.handle().barrier(PATIENCE);
+    std::thread::park_timeout(SETTLE * 4);
+    world.rename("elsewhere", "a/b");
+    world.quiet();
+    assert_eq!(world.listing().len(), 30);
+    assert_eq!(world.decoded, []);
+}
+
+/// Folders that the reconciler may not read. As root nothing is unreadable, so its threads get another user's rights.
+#[test]
+fn an_unreadable_folder_stops_nothing_else_and_keeps_its_films() {
+    use std::os::unix::fs::PermissionsExt;
+    let set_mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    let mut world = World::idle(&["a"]);
+    world.write("a/a/x.mp4", "one");
+    world.write("a/b/y.mp4", "two");
+    world.write("a/c/z.mp4", "three");
+    set_mode(world.folder.path(), 0o755);
+    let is_root = rustix::process::geteuid().is_root();
+    std::thread::scope(|scope| {
+        let started = scope.spawn(|| {
+            if is_root {
+                let nobody = rustix::thread::Uid::from_raw(65534);
+                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            }
+            world.start();
+        });
+        started.join().unwrap();
+    });
+    assert_eq!(world.quiet().len(), 3);
+    set_mode(&world.path("a/b"), 0o000);
+    world.wait_until("offline", |world| {
+        world.listing() == ["a/a/x.mp4", "a/b/y.mp4 offline", "a/c/z.mp4"]
+    });
+    world.write("a/c/w.mp4", "four");
+    world.handle().rescan(None);
+    world.quiet();
+    world.check(&["a/a/x.mp4", "a/b/y.mp4 offline", "a/c/w.mp4", "a/c/z.mp4"]);
+    let warnings = world.handle().warnings();
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.contains("cannot read") && warning.contains("a/b")),
+        "{warnings:?}"
+    );
+    set_mode(&world.path("a/b"), 0o755);
+    world.wait_until("back", |world| {
+        world.listing() == ["a/a/x.mp4", "a/b/y.mp4", "a/c/w.mp4", "a/c/z.mp4"]
+    });
+    assert_eq!(world.quiet().len(), 0);
+    assert_eq!(world.handle().warnings(), [] as [String; 0]);
+    set_mode(&world.path("a"), 0o000);
+    world.wait_until("the root offline", |world| {
+        world.listing().iter().all(|line| line.ends_with("offline"))
+    });
+    set_mode(&world.path("a"), 0o755);
+    world.wait_until("the root back", |world| {
+        !world.listing().iter().any(|line| line.ends_with("offline"))
+    });
+    assert_eq!(world.quiet().len(), 0);
+}

@@ -1,0 +1,69 @@
+//! Stores written by every released version must open, for ever.
+//!
+//! They lie in `tests/data/stores/v<format>`. When a format is about to be released, write its store once with
+//! `cargo test -p scened --lib store::tests::released::write -- --ignored` and commit it; never change one that is committed.
+
+use super::*;
+
+fn folder(format: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/data/stores/v{format}"))
+}
+
+#[test]
+#[ignore = "writes into the source tree; run by hand when a format is released"]
+fn write() {
+    let target = folder(migrations::FORMAT);
+    assert!(!target.is_dir(), "{} is there already", target.display());
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let films: Vec<_> = (0..4)
+        .map(|n| store.add_video(new_video(&format!("/films/{n}.mp4"), n), 1_000).unwrap())
+        .collect();
+    store.put_indexed(indexed(&films[0], "starter-0", 5), Replace::Everything).unwrap();
+    // The bigger part in tables, the rest in the journal.
+    for space in store.inner.disk.spaces() {
+        space.keyspace.rotate_memtable_and_wait().unwrap();
+    }
+    store.put_indexed(indexed(&films[1], "starter-0", 2), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&films[1], "clip-1", 2), Replace::Model).unwrap();
+    store
+        .put_failed(films[2].id, "no picture", Some("a hint"), "scened 0.1.0", 2_000)
+        .unwrap();
+    store.set_offline(&[films[1].id], true).unwrap();
+    store.put_setting("model", &serde_json::json!({"active": "starter-0"})).unwrap();
+    drop(store);
+    damage::copy(dir.path(), &target);
+}
+
+#[test]
+fn version_1_opens() {
+    let dir = tempfile::tempdir().unwrap();
+    damage::copy(&folder(1), dir.path());
+    let (store, report) = Store::open(dir.path()).unwrap();
+    let migrated_from = (migrations::FORMAT > 1).then_some(1);
+    assert_eq!(
+        report,
+        OpenReport {
+            migrated_from,
+            ..OpenReport::default()
+        }
+    );
+    let counts = Counts {
+        indexed: 1,
+        pending: 1,
+        failed: 1,
+        offline: 1,
+        scenes: 7,
+    };
+    assert_eq!(store.counts(), counts);
+    let film = |n: u32| store.video_at(Path::new(&format!("/films/{n}.mp4"))).unwrap();
+    check_content(&store, &film(0), "starter-0", 5);
+    check_content(&store, &film(1), "starter-0", 2);
+    check_content(&store, &film(1), "clip-1", 2);
+    let incident = store.incident(film(2).id).unwrap().unwrap();
+    assert_eq!((incident.reason.as_str(), incident.hint.as_deref()), ("no picture", Some("a hint")));
+    assert_eq!(store.jobs().unwrap().len(), 1);
+    assert_eq!(store.setting("model").unwrap(), Some(serde_json::json!({"active": "starter-0"})));
+    assert_eq!(store.changes_since(0).unwrap().unwrap().len() as u64, store.generation());
+    assert!(store.damaged().is_empty());
+}

@@ -1,0 +1,315 @@
+//! [`ScriptedFrames`]: a source of frames that plays scripts instead of decoding.
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::ControlFlow;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::domain::{Boundary, Frame, ImageSpec, Span};
+use crate::media::{
+    AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, PictureRequest, Probe, StageTimes, StreamInfo, wire,
+};
+
+/// How often a blocked analysis looks whether it was cancelled, as the real one does.
+const CANCEL_TICK: Duration = Duration::from_millis(20);
+
+/// One scene of a script.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScriptedScene {
+    pub duration_ms: u64,
+    pub boundary: Boundary,
+    /// The colour that fills the scene's frames, one for each frame.
+    pub colours: Vec<[u8; 3]>,
+}
+
+impl ScriptedScene {
+    /// A scene of one colour with three frames.
+    pub fn plain(duration_ms: u64, boundary: Boundary, colour: [u8; 3]) -> Self {
+        Self {
+            duration_ms,
+            boundary,
+            colours: vec![colour; 3],
+        }
+    }
+}
+
+/// What happens to one film.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Script {
+    Scenes(Vec<ScriptedScene>),
+    /// As `Scenes`, and the analysis says that the film is damaged.
+    Damaged(Vec<ScriptedScene>, String),
+    /// The scenes come, and then this happens.
+    FailsAfter(Vec<ScriptedScene>, MediaError),
+    /// Waits until it is cancelled or [`ScriptedFrames::release`] is called, then plays the scenes.
+    Blocks(Vec<ScriptedScene>),
+}
+
+/// Plays scripts, chosen by the first line of the film's bytes: a test's "video" is a small text file.
+///
+/// Stricter than the real worker: it panics on a request that the real one would refuse or silently mend, on a film that is not
+/// at its beginning, and when it is used again after its caller broke off.
+#[derive(Debug, Default)]
+pub struct ScriptedFrames {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    scripts: HashMap<String, VecDeque<Script>>,
+    released: bool,
+    calls: Vec<String>,
+    running: usize,
+    most_running: usize,
+}
+
+impl ScriptedFrames {
+    /// Sets what happens to films whose first line is `key`: the scripts one after the other, the last one for ever.
+    #[must_use]
+    pub fn with(self, key: &str, scripts: impl IntoIterator<Item = Script>) -> Self {
+        let scripts: VecDeque<_> = scripts.into_iter().collect();
+        assert!(!scripts.is_empty(), "a film needs a script");
+        for script in &scripts {
+            check_script(script);
+        }
+        self.lock().scripts.insert(key.to_owned(), scripts);
+        self
+    }
+
+    /// Lets every blocked analysis go on, now and later.
+    pub fn release(&self) {
+        self.lock().released = true;
+        self.released.notify_all();
+    }
+
+    /// The first line of each film analysed, in order of the calls: how often a film was decoded.
+    pub fn calls(&self) -> Vec<String> {
+        self.lock().calls.clone()
+    }
+
+    /// How many analyses ran at once at most.
+    pub fn most_running(&self) -> usize {
+        self.lock().most_running
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn script(&self, film: &mut File) -> Result<Script, MediaError> {
+        assert_eq!(
+            film.stream_position().expect("a film can be sought in"),
+            0,
+            "the film must be at its beginning"
+        );
+        let mut text = Vec::new();
+        film.seek(SeekFrom::Start(0)).expect("a film can be sought in");
+        film.read_to_end(&mut text).expect("a film can be read");
+        let text = String::from_utf8_lossy(&text);
+        let key = text.lines().next().unwrap_or_default().to_owned();
+        let mut state = self.lock();
+        state.calls.push(key.clone());
+        let Some(scripts) = state.scripts.get_mut(&key) else {
+            return Err(MediaError::Unusable {
+                reason: format!("not a media file (no script for {key:?})"),
+            });
+        };
+        let next = if scripts.len() > 1 {
+            scripts.pop_front()
+        } else {
+            scripts.front().cloned()
+        };
+        Ok(next.expect("a film's scripts never run out"))
+    }
+
+    fn wait_for_release(&self, cancel: &Cancel) -> Result<(), MediaError> {
+        let mut state = self.lock();
+        while !state.released {
+            if cancel.is_cancelled() {
+                return Err(MediaError::Cancelled);
+            }
+            state = self
+                .released
+                .wait_timeout(state, CANCEL_TICK)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        Ok(())
+    }
+
+    fn play(
+        &self,
+        mut film: File,
+        request: &AnalyseRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<Analysis, MediaError> {
+        let (scenes, damage, failure) = match self.script(&mut film)? {
+            Script::Scenes(scenes) => (scenes, None, None),
+            Script::Damaged(scenes, damage) => (scenes, Some(damage), None),
+            Script::FailsAfter(scenes, failure) => (scenes, None, Some(failure)),
+            Script::Blocks(scenes) => {
+                self.wait_for_release(cancel)?;
+                (scenes, None, None)
+            }
+        };
+        let mut tell = |event| {
+            if cancel.is_cancelled() || sink(event).is_break() {
+                Err(MediaError::Cancelled)
+            } else {
+                Ok(())
+            }
+        };
+        let duration_ms = scenes.iter().map(|scene| scene.duration_ms).sum();
+        tell(MediaEvent::Probed(probe(duration_ms)))?;
+        let mut start_ms = 0;
+        for scene in &scenes {
+            let span = Span {
+                start_ms,
+                end_ms: start_ms + scene.duration_ms,
+            };
+            tell(MediaEvent::SceneFound(found(scene, span, request)))?;
+            start_ms = span.end_ms;
+            tell(MediaEvent::Progressed { position_ms: start_ms })?;
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => Ok(Analysis {
+                duration_ms,
+                n_frames: scenes.iter().map(|scene| scene.colours.len() as u64).sum(),
+                n_scenes: scenes.len() as u64,
+                damage,
+                times: StageTimes::default(),
+            }),
+        }
+    }
+}
+
+impl FrameSource for ScriptedFrames {
+    fn analyse(
+        &self,
+        film: File,
+        request: &AnalyseRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<Analysis, MediaError> {
+        check_image(&request.image);
+        assert!(request.max_scene_ms > 0, "a take of no length");
+        assert!(
+            request.thumbnail_px <= wire::MAX_THUMBNAIL_PX,
+            "a thumbnail of {} px",
+            request.thumbnail_px
+        );
+        {
+            let mut state = self.lock();
+            state.running += 1;
+            state.most_running = state.most_running.max(state.running);
+        }
+        let mut broken_off = false;
+        let ended = self.play(film, request, cancel, &mut |event| {
+            assert!(!broken_off, "the sink was called again after it broke off");
+            let flow = sink(event);
+            broken_off = flow.is_break();
+            flow
+        });
+        self.lock().running -= 1;
+        ended
+    }
+
+    fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Frame, MediaError> {
+        check_image(&request.image);
+        let scenes = match self.script(&mut film)? {
+            Script::Scenes(scenes) | Script::Damaged(scenes, _) => scenes,
+            Script::FailsAfter(_, failure) => return Err(failure),
+            Script::Blocks(scenes) => {
+                self.wait_for_release(cancel)?;
+                scenes
+            }
+        };
+        let duration_ms: u64 = scenes.iter().map(|scene| scene.duration_ms).sum();
+        let time_ms = request.at_ms.unwrap_or(duration_ms / 2).min(duration_ms - 1);
+        let mut start_ms = 0;
+        for scene in &scenes {
+            let end_ms = start_ms + scene.duration_ms;
+            if time_ms < end_ms {
+                let position = (time_ms - start_ms) * scene.colours.len() as u64 / scene.duration_ms;
+                return Ok(frame(time_ms, scene.colours[position as usize], &request.image));
+            }
+            start_ms = end_ms;
+        }
+        unreachable!("the moment lies before the end")
+    }
+}
+
+fn check_image(image: &ImageSpec) {
+    if let Err(reason) = wire::check_image(image) {
+        panic!("{reason}");
+    }
+}
+
+fn check_script(script: &Script) {
+    let (Script::Scenes(scenes) | Script::Damaged(scenes, _) | Script::FailsAfter(scenes, _) | Script::Blocks(scenes)) = script;
+    let may_be_empty = matches!(script, Script::FailsAfter(..));
+    assert!(may_be_empty || !scenes.is_empty(), "a film that can be decoded has a scene");
+    for (index, scene) in scenes.iter().enumerate() {
+        assert_eq!(
+            index == 0,
+            scene.boundary == Boundary::Start,
+            "scene {index} begins with {:?}",
+            scene.boundary
+        );
+        let n_frames = scene.colours.len();
+        assert!(
+            (1..=wire::MAX_SCENE_FRAMES).contains(&n_frames),
+            "scene {index} has {n_frames} frames"
+        );
+        assert!(scene.duration_ms >= n_frames as u64, "scene {index} is too short for its frames");
+    }
+}
+
+fn probe(duration_ms: u64) -> Probe {
+    Probe {
+        container: "script".to_owned(),
+        duration_ms,
+        streams: vec![StreamInfo {
+            kind: "video".to_owned(),
+            codec: "script".to_owned(),
+            width_px: 640,
+            height_px: 360,
+            rotation: 0,
+            fps: 25.0,
+            chosen: true,
+        }],
+    }
+}
+
+fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundScene {
+    let n = scene.colours.len() as u64;
+    let frames = scene.colours.iter().zip(0..).map(|(colour, position)| {
+        let time_ms = span.start_ms + span.duration_ms() * (2 * position + 1) / (2 * n);
+        frame(time_ms.min(span.end_ms - 1), *colour, &request.image)
+    });
+    FoundScene {
+        span,
+        boundary: scene.boundary,
+        frames: frames.collect(),
+        // The first bytes of a JPEG, enough for whatever only looks at them.
+        thumbnail: if request.thumbnail_px > 0 {
+            vec![0xff, 0xd8, 0xff, 0xd9]
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+fn frame(time_ms: u64, colour: [u8; 3], image: &ImageSpec) -> Frame {
+    Frame {
+        time_ms,
+        width_px: image.width_px,
+        height_px: image.height_px,
+        rgb: colour.repeat(image.width_px as usize * image.height_px as usize),
+    }
+}

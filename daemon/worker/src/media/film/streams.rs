@@ -1,0 +1,225 @@
+//! Opening a film: the words for what cannot be opened, the choice of the stream, and what its container says.
+
+#![expect(
+    unsafe_code,
+    reason = "ffmpeg-next shows neither dispositions to set, nor sizes, tags and start times of streams"
+)]
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+
+use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::frame::{self, Video};
+use ffmpeg_next::{Error, Stream, codec, decoder, ffi, media};
+use scened::media::wire::MAX_STREAMS;
+use scened::media::{Probe, StreamInfo};
+
+use super::super::orientation::Orientation;
+use super::Unusable;
+
+/// The first bytes of the file, for the words of an error; the file is rewound.
+pub(super) fn read_head(file: &mut File) -> Result<Vec<u8>, Unusable> {
+    let cannot_read = |error| Unusable(format!("cannot read the file: {error}"));
+    let mut head = Vec::new();
+    file.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
+    Read::by_ref(file).take(64).read_to_end(&mut head).map_err(cannot_read)?;
+    file.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
+    if head.is_empty() {
+        return Err(Unusable("the file is empty (0 bytes)".to_owned()));
+    }
+    Ok(head)
+}
+
+pub(super) fn cannot_open(error: Error, head: &[u8]) -> Unusable {
+    let is_mp4 = head
+        .get(4..8)
+        .is_some_and(|kind| [&b"ftyp"[..], b"mdat", b"wide", b"skip", b"free"].contains(&kind));
+    Unusable(match error {
+        Error::InvalidData if is_mp4 => {
+            "the file is truncated or was never finished: the index of its frames (moov) is missing or damaged".to_owned()
+        }
+        Error::InvalidData => "not a media file, or damaged at its beginning".to_owned(),
+        // FFmpeg answers so when the format is known but not in FORMATS.
+        Error::Other {
+            errno: ffmpeg_next::util::error::EINVAL,
+        } => "its format is not one that scened reads (a playlist is not a film)".to_owned(),
+        Error::Eof => "the file ends before its first frame".to_owned(),
+        error => format!("cannot be opened: {error}"),
+    })
+}
+
+/// Chooses the video stream to look at: with a decoder before without, then as the ffmpeg command does, by size with a bonus
+/// for the default stream. Cover pictures and thumbnails are no film.
+pub(super) fn choose_stream(input: &Input) -> Result<usize, Unusable> {
+    let (mut n_audio, mut n_pictures) = (0, 0);
+    let mut best: Option<((bool, u64), usize)> = None;
+    for stream in input.streams() {
+        match stream.parameters().medium() {
+            media::Type::Audio => n_audio += 1,
+            media::Type::Video if is_cover(&stream) => n_pictures += 1,
+            media::Type::Video => {
+                let (width, height) = stream_size(&stream);
+                let bonus = if stream.disposition().contains(Disposition::DEFAULT) {
+                    5_000_000
+                } else {
+                    0
+                };
+                let score = (
+                    decoder::find(stream.parameters().id()).is_some(),
+                    u64::from(width) * u64::from(height) + bonus,
+                );
+                if best.is_none_or(|(best, _)| score > best) {
+                    best = Some((score, stream.index()));
+                }
+            }
+            _ => {}
+        }
+    }
+    match (best, n_pictures > 0, n_audio > 0) {
+        (Some((_, index)), ..) => Ok(index),
+        (None, true, true) => Err(Unusable("has sound and a cover picture, but no film".to_owned())),
+        (None, true, false) => Err(Unusable("has a cover picture, but no film".to_owned())),
+        (None, false, true) => Err(Unusable("has sound but no picture".to_owned())),
+        (None, false, false) => Err(Unusable("has neither picture nor sound".to_owned())),
+    }
+}
+
+/// Whether a stream is a cover picture or a track of thumbnails.
+fn is_cover(stream: &Stream<'_>) -> bool {
+    // SAFETY: as in `stream_size`.
+    let disposition = unsafe { (*stream.as_ptr()).disposition };
+    disposition & (ffi::AV_DISPOSITION_ATTACHED_PIC | ffi::AV_DISPOSITION_TIMED_THUMBNAILS) != 0
+}
+
+/// Spares the demuxer the packets of other streams.
+pub(super) fn discard_others(input: &mut Input, chosen: usize) {
+    // SAFETY: `input` is open; `streams` has `nb_streams` valid entries, and `discard` is meant to be set by its user.
+    unsafe {
+        let context = input.as_mut_ptr();
+        for index in 0..(*context).nb_streams as usize {
+            if index != chosen {
+                (*(*(*context).streams.add(index))).discard = ffi::AVDiscard::AVDISCARD_ALL;
+            }
+        }
+    }
+}
+
+pub(super) fn open_decoder(parameters: codec::Parameters, threads: u32, time_base: ffmpeg_next::Rational) -> Result<decoder::Video, Error> {
+    let mut context = codec::Context::from_parameters(parameters)?;
+    // SAFETY: the context is ours and not open yet; 0 lets FFmpeg count the cores allowed.
+    unsafe { (*context.as_mut_ptr()).thread_count = threads.min(64) as i32 };
+    let mut decoder = context.decoder();
+    decoder.set_packet_time_base(time_base);
+    decoder.video()
+}
+
+/// What a player calls zero: where the container starts, sound included.
+pub(super) fn origin_us(input: &Input, stream: &Stream<'_>) -> i64 {
+    // SAFETY: `input` is open; `start_time` is a plain number in microseconds (AV_TIME_BASE).
+    let container = unsafe { (*input.as_ptr()).start_time };
+    if container != ffi::AV_NOPTS_VALUE {
+        return container;
+    }
+    match stream.start_time() {
+        ffi::AV_NOPTS_VALUE => 0,
+        start => to_us(start, (i64::from(stream.time_base().0), i64::from(stream.time_base().1))),
+    }
+}
+
+pub(super) fn to_us(stamp: i64, (numerator, denominator): (i64, i64)) -> i64 {
+    if denominator <= 0 {
+        return 0;
+    }
+    let scaled = i128::from(stamp) * i128::from(numerator) * 1_000_000;
+    let half = i128::from(denominator) / 2;
+    // Stays far from the ends of i64, so that sums of times cannot overflow.
+    (scaled + half)
+        .div_euclid(i128::from(denominator))
+        .clamp(i128::from(i64::MIN / 8), i128::from(i64::MAX / 8)) as i64
+}
+
+pub(super) fn frame_rate(stream: &Stream<'_>) -> Option<f64> {
+    [stream.avg_frame_rate(), stream.rate()]
+        .into_iter()
+        .filter(|rate| rate.0 > 0 && rate.1 > 0)
+        .map(f64::from)
+        .find(|rate| (0.01..=1000.0).contains(rate))
+}
+
+fn stream_size(stream: &Stream<'_>) -> (u32, u32) {
+    // SAFETY: the parameters are valid while the stream is; both fields are plain numbers.
+    let (width, height) = unsafe {
+        let parameters = stream.parameters();
+        ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height)
+    };
+    (width.max(0) as u32, height.max(0) as u32)
+}
+
+pub(super) fn stream_aspect(stream: &Stream<'_>) -> (i32, i32) {
+    // SAFETY: as in `stream_size`.
+    let aspect = unsafe { (*stream.as_ptr()).sample_aspect_ratio };
+    (aspect.num, aspect.den)
+}
+
+/// Whether the container marks a stream as encrypted: MP4 by its sample entry or key ids, Matroska by a key id.
+pub(super) fn is_marked_encrypted(stream: &Stream<'_>) -> bool {
+    // SAFETY: as in `stream_size`.
+    let tag = unsafe { (*stream.parameters().as_ptr()).codec_tag };
+    tag == u32::from_le_bytes(*b"encv")
+        || stream.side_data().any(|data| data.kind() == PacketSideData::EncryptionInitInfo)
+        || stream.metadata().get("enc_key_id").is_some()
+}
+
+pub(super) fn stream_orientation(stream: &Stream<'_>) -> Orientation {
+    let matrix = stream.side_data().find(|data| data.kind() == PacketSideData::DisplayMatrix);
+    matrix.and_then(|data| read_matrix(data.data())).unwrap_or_default()
+}
+
+pub(super) fn frame_orientation(frame: &Video) -> Option<Orientation> {
+    if let Some(data) = frame.side_data(frame::side_data::Type::DisplayMatrix) {
+        return read_matrix(data.data());
+    }
+    // JPEG decoders of FFmpeg hand EXIF on as text.
+    frame
+        .metadata()
+        .get("Orientation")
+        .and_then(|text| text.trim().parse().ok())
+        .and_then(Orientation::from_exif)
+}
+
+fn read_matrix(bytes: &[u8]) -> Option<Orientation> {
+    let (numbers, _) = bytes.as_chunks::<4>();
+    let matrix: Vec<i32> = numbers.iter().map(|number| i32::from_ne_bytes(*number)).collect();
+    Some(Orientation::from_display_matrix(matrix.first_chunk::<9>()?))
+}
+
+pub(super) fn probe(input: &Input, chosen: usize) -> Probe {
+    let streams = input.streams().take(MAX_STREAMS).map(|stream| {
+        let parameters = stream.parameters();
+        let is_video = parameters.medium() == media::Type::Video;
+        let (width_px, height_px) = if is_video { stream_size(&stream) } else { (0, 0) };
+        StreamInfo {
+            kind: match parameters.medium() {
+                media::Type::Video => "video",
+                media::Type::Audio => "audio",
+                media::Type::Subtitle => "subtitle",
+                media::Type::Attachment => "attachment",
+                _ => "data",
+            }
+            .to_owned(),
+            codec: parameters.id().name().to_owned(),
+            width_px,
+            height_px,
+            rotation: if is_video { stream_orientation(&stream).degrees() } else { 0 },
+            fps: if is_video { frame_rate(&stream).unwrap_or(0.0) } else { 0.0 },
+            chosen: stream.index() == chosen,
+        }
+    });
+    Probe {
+        container: input.format().name().to_owned(),
+        duration_ms: u64::try_from(input.duration() / 1000).unwrap_or(0),
+        streams: streams.collect(),
+    }
+}

@@ -1,0 +1,153 @@
+//! The media worker as the daemon runs it: the real process, on films made by the ffmpeg command here and now.
+
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
+mod bad_films;
+mod clips;
+mod films;
+mod workers;
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
+use scened::media::{
+    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, PictureRequest, Probe,
+};
+
+/// Everything one analysis told.
+#[derive(Debug)]
+struct Told {
+    probe: Probe,
+    scenes: Vec<FoundScene>,
+    analysis: Analysis,
+}
+
+impl Told {
+    /// Start and boundary of each scene.
+    fn starts(&self) -> Vec<(u64, Boundary)> {
+        self.scenes.iter().map(|scene| (scene.span.start_ms, scene.boundary)).collect()
+    }
+
+    fn cuts_ms(&self) -> Vec<u64> {
+        let cuts = self.scenes.iter().filter(|scene| scene.boundary == Boundary::Cut);
+        cuts.map(|scene| scene.span.start_ms).collect()
+    }
+}
+
+fn worker() -> MediaProcess {
+    MediaProcess::new(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker")))
+}
+
+fn square(side_px: u32) -> ImageSpec {
+    ImageSpec {
+        width_px: side_px,
+        height_px: side_px,
+        shortest_side_px: side_px,
+        resize: ResizeMode::Squash,
+        resample: Resample::Bicubic,
+    }
+}
+
+fn request() -> AnalyseRequest {
+    AnalyseRequest {
+        image: square(64),
+        detector: Detector::Content,
+        max_scene_ms: 15_000,
+        thumbnail_px: 96,
+        threads: 1,
+        label: "test".to_owned(),
+    }
+}
+
+fn analyse_with(source: &MediaProcess, path: &Path, request: &AnalyseRequest) -> Result<Told, MediaError> {
+    let film = File::open(path).unwrap();
+    let (mut probe, mut scenes) = (None, Vec::new());
+    let analysis = source.analyse(film, request, &Cancel::default(), &mut |event| {
+        match event {
+            MediaEvent::Probed(probed) => probe = Some(probed),
+            MediaEvent::SceneFound(scene) => scenes.push(scene),
+            MediaEvent::Progressed { .. } => {}
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(Told {
+        probe: probe.expect("the worker probes first"),
+        scenes,
+        analysis,
+    })
+}
+
+fn analyse(path: &Path) -> Result<Told, MediaError> {
+    analyse_with(&worker(), path, &request())
+}
+
+fn picture(path: &Path, at_ms: Option<u64>) -> Result<Frame, MediaError> {
+    let request = PictureRequest {
+        image: square(64),
+        at_ms,
+        label: "test".to_owned(),
+    };
+    worker().picture(File::open(path).unwrap(), &request, &Cancel::default())
+}
+
+/// The reason a film gives nothing.
+fn unusable(path: &Path) -> String {
+    match analyse(path) {
+        Err(MediaError::Unusable { reason }) => reason,
+        other => panic!("{} gave {other:?}", path.display()),
+    }
+}
+
+/// Makes a film with the ffmpeg command in a folder. `arguments` is split at blanks.
+fn film(folder: &Path, name: &str, arguments: &str) -> PathBuf {
+    let path = folder.join(name);
+    let done = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y"])
+        .args(arguments.split_whitespace())
+        .arg(&path)
+        .output()
+        .expect("the ffmpeg command is needed for these tests (apt install ffmpeg)");
+    assert!(
+        done.status.success(),
+        "ffmpeg {arguments}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    path
+}
+
+/// Two seconds of red, then two of blue, 25 frames a second: one cut at 2,000 ms.
+const RED_BLUE: &str = "-f lavfi -i color=red:s=320x240:r=25:d=2 -f lavfi -i color=blue:s=320x240:r=25:d=2 \
+                        -filter_complex [0][1]concat=n=2 -pix_fmt yuv420p";
+
+/// The colour in the middle of one of 4 × 4 fields of a picture.
+fn colour(frame: &Frame, field_x: u32, field_y: u32) -> [u8; 3] {
+    let (x, y) = ((field_x * 2 + 1) * frame.width_px / 8, (field_y * 2 + 1) * frame.height_px / 8);
+    let at = (y * frame.width_px + x) as usize * 3;
+    [frame.rgb[at], frame.rgb[at + 1], frame.rgb[at + 2]]
+}
+
+fn assert_colour(frame: &Frame, (x, y): (u32, u32), expected: [u8; 3]) {
+    let found = colour(frame, x, y);
+    let near = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 12);
+    assert!(near, "field {x},{y} at {} ms is {found:?}, not {expected:?}", frame.time_ms);
+}
+
+const RED: [u8; 3] = [255, 0, 0];
+const BLUE: [u8; 3] = [0, 0, 255];
+
+/// Width and height of a JPEG, from its frame header.
+fn jpeg_size(jpeg: &[u8]) -> (u32, u32) {
+    let mut at = 2;
+    while at + 9 < jpeg.len() {
+        let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        if matches!(jpeg[at + 1], 0xc0..=0xc2) {
+            let side = |i: usize| u32::from(u16::from_be_bytes([jpeg[at + i], jpeg[at + i + 1]]));
+            return (side(7), side(5));
+        }
+        at += 2 + length;
+    }
+    panic!("not a JPEG");
+}

@@ -1,0 +1,141 @@
+//! Workers that lie, hang, die or are missing; and cancelling good ones.
+
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// A worker that is a shell script.
+fn script(folder: &Path, text: &str) -> MediaProcess {
+    let path = folder.join("worker.sh");
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    MediaProcess::new(path)
+}
+
+fn error_of(source: &MediaProcess, folder: &Path) -> MediaError {
+    let path = folder.join("film");
+    std::fs::write(&path, "a film").unwrap();
+    analyse_with(source, &path, &request()).expect_err("this worker is no good")
+}
+
+/// The frames of a worker as a file, for `cat`.
+fn spoken(folder: &Path, write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut bytes = Vec::new();
+    write(&mut bytes);
+    let path = folder.join("spoken");
+    std::fs::write(&path, bytes).unwrap();
+    format!("cat {}", path.display())
+}
+
+#[test]
+fn a_missing_worker_is_no_fault_of_the_film() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = error_of(&MediaProcess::new(folder.path().join("nothing")), folder.path());
+    assert!(matches!(error, MediaError::Start { .. }), "{error}");
+}
+
+#[test]
+fn garbage_and_other_versions_break_the_protocol() {
+    use scened::media::wire;
+    use scened::worker::pipe::{write_frame, write_hello};
+    type Speech<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let folder = tempfile::tempdir().unwrap();
+    let cases: [(&str, Speech<'_>); 5] = [
+        ("did not begin with a hello", &|to| to.extend(b"Illegal instruction\n")),
+        ("version 99", &|to| write_hello(to, wire::ROLE, 99).unwrap()),
+        ("the limit is", &|to| {
+            write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+            to.extend([0xff; 64]);
+        }),
+        ("kind 77", &|to| {
+            write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+            write_frame(to, 77, &(), &[]).unwrap();
+        }),
+        ("finished without a scene", &|to| {
+            write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+            let end = serde_json::json!({"duration_ms": 0, "n_frames": 0, "n_scenes": 0, "damage": null, "times": {
+                "open_ms": 0, "decode_ms": 0, "scale_ms": 0, "detect_ms": 0, "sample_ms": 0, "thumbnail_ms": 0, "total_ms": 0}});
+            write_frame(to, wire::KIND_FINISHED, &end, &[]).unwrap();
+        }),
+    ];
+    for (expected, write) in cases {
+        let command = spoken(folder.path(), write);
+        let error = error_of(&script(folder.path(), &command), folder.path());
+        assert!(matches!(error, MediaError::Protocol { .. }), "{expected}: {error}");
+        assert!(error.to_string().contains(expected), "{error} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn a_worker_that_dies_leaves_its_last_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = error_of(&script(folder.path(), "echo 'something broke' >&2; exit 7"), folder.path());
+    let text = error.to_string();
+    assert!(text.contains("exit status 7") && text.contains("something broke"), "{text}");
+    let error = error_of(&script(folder.path(), "kill -SEGV $$"), folder.path());
+    assert!(error.to_string().contains("SIGSEGV"), "{error}");
+}
+
+#[test]
+fn a_silent_worker_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = script(folder.path(), "echo $$ > pid; exec sleep 600").with_silence(Duration::from_millis(300));
+    let started = Instant::now();
+    let error = error_of(&source, folder.path());
+    assert!(matches!(error, MediaError::TimedOut { .. }), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[test]
+fn an_analysis_is_cancelled_at_once_and_leaves_no_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(
+        folder.path(),
+        "long.mp4",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=60 -pix_fmt yuv420p -c:v libx264 -preset ultrafast",
+    );
+    let cancel = Cancel::default();
+    let mut cancelled_at = None;
+    let ended = worker().analyse(File::open(&path).unwrap(), &request(), &cancel, &mut |event| {
+        if matches!(event, MediaEvent::Progressed { .. }) && cancelled_at.is_none() {
+            cancel.cancel();
+            cancelled_at = Some(Instant::now());
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(ended, Err(MediaError::Cancelled));
+    let took = cancelled_at.expect("a minute of film has progress").elapsed();
+    // A tenth of a second is the promise; a loaded test machine gets a second.
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(children_with_film(&path), 0);
+
+    let mut n_events = 0;
+    let ended = worker().analyse(File::open(&path).unwrap(), &request(), &Cancel::default(), &mut |_| {
+        n_events += 1;
+        ControlFlow::Break(())
+    });
+    assert_eq!((ended, n_events), (Err(MediaError::Cancelled), 1));
+    assert_eq!(children_with_film(&path), 0);
+}
+
+/// How many processes hold this film open as their descriptor 3.
+fn children_with_film(path: &Path) -> usize {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|process| std::fs::read_link(process.path().join("fd/3")).is_ok_and(|film| film == path))
+        .count()
+}
+
+#[test]
+fn requests_out_of_bounds_are_refused_before_a_process_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film");
+    std::fs::write(&path, "").unwrap();
+    let huge = AnalyseRequest {
+        image: square(100_000),
+        ..request()
+    };
+    let error = analyse_with(&MediaProcess::new(folder.path().join("nothing")), &path, &huge).unwrap_err();
+    assert!(error.to_string().contains("100000 px"), "{error}");
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Installs what was built for the tests into a temporary folder, tries it there, and uninstalls it: nothing may be left.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+complain() {
+  printf 'install: %s\n' "$*" >&2
+  exit 1
+}
+
+# A space, because people have them; DESTDIR, because packagers do.
+export PREFIX="/opt/my scened" DESTDIR=$folder/stage SCENED_BUILT=${CARGO_TARGET_DIR:-target}/debug
+root=$DESTDIR$PREFIX
+scripts/install.sh >/dev/null
+
+for file in bin/scened bin/scenectl libexec/scened/scened-worker share/scened/models/starter/config.json share/systemd/user/scened.service \
+  share/systemd/user/scened.socket share/bash-completion/completions/scenectl share/zsh/site-functions/_scenectl \
+  share/fish/vendor_completions.d/scenectl.fish share/man/man1/scenectl.1; do
+  [ -s "$root/$file" ] || complain "$file was not installed"
+done
+if [ -z "${SCENED_ONNXRUNTIME:-}" ]; then
+  ls "$root"/lib/scened/libonnxruntime.* >/dev/null || complain "ONNX Runtime's library was not installed"
+fi
+grep -qx 'ExecStart="/opt/my scened/bin/scened"' "$root/share/systemd/user/scened.service" || complain "the unit does not start what was installed"
+"$root/bin/scened" --version >/dev/null
+"$root/bin/scenectl" --version >/dev/null
+
+# What a user keeps beside it stays.
+touch "$root/share/scened/mine"
+scripts/uninstall.sh >/dev/null
+left=$(cd "$root" && find . -type f)
+[ "$left" = ./share/scened/mine ] || complain "after uninstalling, this is left: $left"
+echo "install: what is installed runs, and uninstalling removes it and nothing else"
