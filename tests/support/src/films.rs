@@ -14,6 +14,11 @@ pub fn ffmpeg<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// `ffmpeg` with a line of words and an output file.
+pub fn ffmpeg_line(words: &str, output: &Path) {
+    ffmpeg(words.split_ascii_whitespace().map(OsStr::new).chain([output.as_os_str()]));
+}
+
 /// A film of plain colours with hard cuts: each part is a colour name of ffmpeg and a length in seconds. 160×120, 25 frames a second, H.264.
 pub fn colours(path: &Path, parts: &[(&str, f64)]) {
     let mut command: Vec<String> = Vec::new();
@@ -32,10 +37,19 @@ pub fn colours(path: &Path, parts: &[(&str, f64)]) {
         "libx264".into(),
         "-preset".into(),
         "ultrafast".into(),
+        "-threads".into(),
+        "1".into(),
         "-pix_fmt".into(),
         "yuv420p".into(),
+        "-f".into(),
+        "mp4".into(),
     ]);
     let mut arguments: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
     arguments.push(path.as_os_str());
     ffmpeg(arguments);
+}
+
+/// A picture of one colour; the format is the extension's.
+pub fn picture(path: &Path, colour: &str) {
+    ffmpeg_line(&format!("-f lavfi -i color=c={colour}:s=160x120:d=1 -frames:v 1"), path);
 }

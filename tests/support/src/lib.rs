@@ -3,12 +3,15 @@
 //! Nothing here is installed. Panics are the way a fixture fails a test, so every function may panic with a text that says what went wrong.
 
 pub mod films;
+pub mod processes;
 mod sandbox;
+mod wire;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use sandbox::{Daemon, Sandbox};
+pub use sandbox::{Daemon, Ran, Sandbox};
+pub use wire::Wire;
 
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(50);
@@ -53,6 +56,37 @@ pub fn program(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The sample library, and its truth file's videos.
+pub fn library() -> (PathBuf, Vec<serde_json::Value>) {
+    let folder = repository().join("tests/data/library");
+    let truth = std::fs::read(folder.join("truth.json")).expect("the sample library is in tests/data/library");
+    let mut truth: serde_json::Value = serde_json::from_slice(&truth).expect("truth.json is JSON");
+    let serde_json::Value::Array(videos) = truth["videos"].take() else {
+        panic!("truth.json has no list of videos");
+    };
+    (folder, videos)
+}
+
+/// Copies a folder's files and sub-folders; `keep` chooses files.
+pub fn copy_tree(from: &std::path::Path, to: &std::path::Path, keep: &dyn Fn(&std::path::Path) -> bool) -> usize {
+    std::fs::create_dir_all(to).expect("a folder can be made");
+    let mut n_files = 0;
+    let mut entries: Vec<_> = std::fs::read_dir(from).expect("the folder can be read").flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        if source.is_dir() {
+            n_files += copy_tree(&source, &target, keep);
+        } else if keep(&source) {
+            // Not fs::copy: it copies permissions as well, and the sources may be read-only.
+            let bytes = std::fs::read(&source).expect("the file can be read");
+            std::fs::write(&target, bytes).expect("the file can be written");
+            n_files += 1;
+        }
+    }
+    n_files
 }
 
 /// The folder of real clips, when `make test` found it; says aloud when not.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{program, repository, wait_until};
+use crate::{films, program, repository, wait_until};
 
 /// A daemon that opens a store and its socket takes far less, also on a busy machine.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -102,9 +102,13 @@ impl Sandbox {
 
     /// Starts the real daemon without waiting. Logs are appended to [`Sandbox::log`].
     pub fn launch(&self) -> Daemon<'_> {
+        self.launch_as(self.command("scened"))
+    }
+
+    /// Starts a command that is or becomes the daemon.
+    pub fn launch_as(&self, mut command: Command) -> Daemon<'_> {
         let log = File::options().create(true).append(true).open(self.log()).expect("the log opens");
-        let child = self
-            .command("scened")
+        let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -120,6 +124,86 @@ impl Sandbox {
             .stdin(Stdio::null())
             .output()
             .expect("scenectl runs")
+    }
+
+    /// Runs `scenectl` with words that contain no spaces, and gives what it said.
+    pub fn say(&self, words: &str) -> Ran {
+        self.run(words.split_ascii_whitespace())
+    }
+
+    /// Runs `scenectl`, and gives what it said.
+    pub fn run<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Ran {
+        Ran::from(&self.ctl(arguments))
+    }
+
+    /// Runs `scened` to its end, which it must come to by itself.
+    pub fn run_daemon<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Ran {
+        let mut command = self.command("scened");
+        command.args(arguments);
+        let mut daemon = self.launch_as(command);
+        let status = daemon.wait_for_end();
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        Ran {
+            status: status.code().unwrap_or(-1),
+            stdout: String::new(),
+            stderr: log,
+        }
+    }
+
+    /// Makes a film of plain colours at a path below [`Sandbox::films`], at once and as if it had lain there for an hour.
+    pub fn film(&self, relative: impl AsRef<Path>, parts: &[(&str, f64)]) -> PathBuf {
+        let path = self.films().join(relative);
+        self.film_at(&path, parts);
+        path
+    }
+
+    /// The same, anywhere in the sandbox.
+    pub fn film_at(&self, path: &Path, parts: &[(&str, f64)]) {
+        let made = self.path().join("film in the making");
+        films::colours(&made, parts);
+        self.put(&made, path);
+    }
+
+    /// Moves a finished file of the sandbox to its place, as if it had lain there for an hour: it need not settle.
+    pub fn put(&self, from: &Path, to: &Path) {
+        fs::create_dir_all(to.parent().expect("a file has a folder")).expect("a folder can be made");
+        age(from);
+        fs::rename(from, to).expect("the file can be moved");
+    }
+
+    /// The hits of `scenectl search --json`.
+    pub fn search(&self, query: &str) -> Vec<Value> {
+        let mut answer = self.ctl_json(["search", query, "-n", "1000"]);
+        let Value::Array(hits) = answer["hits"].take() else {
+            panic!("no hits: {answer}");
+        };
+        hits
+    }
+
+    /// The numbers of `scenectl status`: indexed, pending, failed, offline.
+    pub fn counts(&self) -> [u64; 4] {
+        let status = self.ctl_json(["status"]);
+        ["indexed", "pending", "failed", "offline"].map(|name| status["videos"][name].as_u64().expect("a count"))
+    }
+
+    /// How many videos were decoded and stored since the sandbox was made, by the log.
+    pub fn n_decoded(&self) -> usize {
+        let log = fs::read(self.log()).unwrap_or_default();
+        String::from_utf8_lossy(&log)
+            .lines()
+            .filter(|line| line.contains(": indexed n_scenes="))
+            .count()
+    }
+
+    /// Seconds of video decoded and stored since the sandbox was made, by the log.
+    pub fn video_seconds(&self) -> f64 {
+        let log = fs::read(self.log()).unwrap_or_default();
+        String::from_utf8_lossy(&log)
+            .lines()
+            .filter(|line| line.contains(": indexed n_scenes="))
+            .filter_map(|line| line.rsplit_once("duration_ms=")?.1.trim().parse::<f64>().ok())
+            .sum::<f64>()
+            / 1000.0
     }
 
     /// Runs `scenectl … --json`, and reads its one object; panics on an exit status other than 0 and 1.
@@ -163,6 +247,54 @@ impl Sandbox {
             "--- the daemon's log ends with:\n{}",
             lines[lines.len().saturating_sub(40)..].join("\n")
         )
+    }
+}
+
+/// Makes a file an hour old.
+fn age(path: &Path) {
+    let file = File::options().write(true).open(path).expect("the file opens");
+    let then = std::time::SystemTime::now() - Duration::from_secs(3600);
+    file.set_modified(then).expect("its time can be set");
+}
+
+/// What a program said, and how it ended.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<&Output> for Ran {
+    fn from(output: &Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ran {
+    /// Panics unless it ended with this status.
+    #[track_caller]
+    pub fn expect(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "{self:#?}");
+        self
+    }
+
+    /// Panics unless this was said on standard output.
+    #[track_caller]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "{text:?} is not in its output: {self:#?}");
+        self
+    }
+
+    /// Panics unless this was said on standard error.
+    #[track_caller]
+    pub fn complains(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "{text:?} is not among its complaints: {self:#?}");
+        self
     }
 }
 
@@ -212,11 +344,7 @@ impl Daemon<'_> {
     }
 
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.pid().to_string()])
-            .status()
-            .expect("kill runs");
-        assert!(status.success(), "kill -{name}: {status}");
+        assert!(crate::processes::signal(self.pid(), name), "kill -{name} {} failed", self.pid());
     }
 
     /// Waits until it has ended by itself.

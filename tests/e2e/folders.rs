@@ -1,0 +1,86 @@
+//! Watched folders, added and removed while the daemon runs.
+
+use std::fs;
+use std::path::Path;
+
+use testkit::{Sandbox, films, wait_until};
+
+use crate::{SOON, names};
+
+const COMMENT: &str = "# My films; the second disk is in the attic.";
+
+#[test]
+fn folders_come_and_go_and_the_comments_in_the_configuration_stay() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(COMMENT);
+    sandbox.film("a.mp4", &[("red", 1.0)]);
+    let second = sandbox.path().join("second");
+    sandbox.film_at(&second.join("b.mp4"), &[("green", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
+
+    sandbox.run([Path::new("add"), &second]).expect(0);
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [2, 0, 0, 0]);
+    let config = fs::read_to_string(sandbox.config()).unwrap();
+    assert!(config.contains(COMMENT) && config.contains(second.to_str().unwrap()), "{config}");
+    sandbox.say("folders").expect(0).says("~/second");
+    let listed = sandbox.ctl_json(["folders"]);
+    assert_eq!(listed["folders"].as_array().unwrap().len(), 2, "{listed}");
+    assert_eq!(listed["folders"][1]["state"], "watched");
+    assert_eq!(listed["folders"][1]["videos"]["indexed"], 1);
+
+    // It is watched, not only read.
+    films::colours(&second.join("c.mp4"), &[("blue", 1.0)]);
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [3, 0, 0, 0]);
+
+    // Without a terminal nobody can be asked.
+    sandbox.run([Path::new("remove"), &second]).expect(2).complains("--yes");
+    sandbox.run([Path::new("remove"), &second, Path::new("--yes")]).expect(0);
+    sandbox.settle();
+    assert_eq!(names(&sandbox.search("green")), ["a.mp4"]);
+    let config = fs::read_to_string(sandbox.config()).unwrap();
+    assert!(config.contains(COMMENT) && !config.contains(second.to_str().unwrap()), "{config}");
+    assert!(second.join("b.mp4").is_file(), "the file itself stays");
+    let why = sandbox.ctl_json([Path::new("why"), &second.join("b.mp4")]);
+    assert_eq!(why["state"], "unwatched");
+}
+
+#[test]
+fn a_folder_removed_with_keep_stays_searchable_and_comes_back_without_decoding() {
+    let sandbox = Sandbox::new();
+    sandbox.film("a.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    sandbox.run([Path::new("remove"), &sandbox.films(), Path::new("--keep")]).expect(0);
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [0, 0, 0, 1]);
+    assert_eq!(sandbox.search("a red background")[0]["offline"], true);
+    sandbox.run([Path::new("add"), &sandbox.films()]).expect(0);
+    sandbox.settle();
+    wait_until("it to be back", SOON, || {
+        let counts = sandbox.counts();
+        if counts == [1, 0, 0, 0] { Ok(()) } else { Err(format!("{counts:?}\n{}", sandbox.log_tail())) }
+    });
+    assert_eq!(sandbox.n_decoded(), 1);
+}
+
+#[test]
+fn folders_that_cannot_be_watched_are_refused_with_a_reason() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.film("a.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    let before = fs::read(sandbox.config()).unwrap();
+    sandbox.run([Path::new("add"), &sandbox.path().join("nowhere")]).expect(2).complains("nowhere");
+    sandbox.run([Path::new("add"), &file]).expect(2).complains("not a folder");
+    sandbox
+        .run([Path::new("remove"), sandbox.path(), Path::new("--yes")])
+        .expect(2)
+        .complains("not a watched folder");
+    assert_eq!(fs::read(sandbox.config()).unwrap(), before);
+    // Twice is once.
+    sandbox.run([Path::new("add"), &sandbox.films()]).expect(0);
+    assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 1);
+}

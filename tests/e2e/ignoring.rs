@@ -1,0 +1,85 @@
+//! What the configuration and marker files keep out.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use testkit::Sandbox;
+
+fn excluded_because(sandbox: &Sandbox, file: &Path, reason: &str) {
+    let answer = sandbox.ctl_json([Path::new("why"), file]);
+    assert_eq!(answer["state"], "excluded", "{answer}");
+    let first = answer["reasons"][0].as_str().unwrap_or_default();
+    assert!(first.contains(reason), "{reason:?} is not in {first:?}");
+}
+
+#[test]
+fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("ignore = [\"**/raw/**\", \"*.draft.mp4\"]");
+    let source = sandbox.film("kept.mp4", &[("red", 1.0)]);
+    let place = |relative: &str| {
+        let path = sandbox.films().join(relative);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(&source, &path).unwrap();
+        path
+    };
+    let raw = place("2024/raw/a.mp4");
+    let draft = place("b.draft.mp4");
+    let nomedia = place("quiet/sub/c.mp4");
+    fs::write(sandbox.films().join("quiet/.nomedia"), "").unwrap();
+    let hidden = place(".hidden.mp4");
+    let in_hidden = place(".cache/d.mp4");
+    let ruled = place("work/tmp-1.mp4");
+    place("work/final.mp4");
+    fs::write(sandbox.films().join("work/.scenedignore"), "tmp-*\n").unwrap();
+    let text = sandbox.films().join("notes.txt");
+    fs::write(&text, "no film").unwrap();
+    let link = sandbox.films().join("link.mp4");
+    symlink(&source, &link).unwrap();
+
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [2, 0, 0, 0], "{}", sandbox.log_tail());
+    excluded_because(&sandbox, &raw, "**/raw/**");
+    excluded_because(&sandbox, &draft, "*.draft.mp4");
+    excluded_because(&sandbox, &nomedia, ".nomedia");
+    excluded_because(&sandbox, &hidden, "hidden");
+    excluded_because(&sandbox, &in_hidden, "hidden");
+    excluded_because(&sandbox, &ruled, ".scenedignore");
+    excluded_because(&sandbox, &text, "extension");
+    excluded_because(&sandbox, &link, "symbolic link");
+}
+
+#[test]
+fn a_marker_that_comes_later_drops_what_it_covers_and_gives_it_back() {
+    let sandbox = Sandbox::new();
+    sandbox.film("private/a.mp4", &[("red", 1.0)]);
+    sandbox.film("b.mp4", &[("green", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [2, 0, 0, 0]);
+    let marker = sandbox.films().join("private/.nomedia");
+    fs::write(&marker, "").unwrap();
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
+    fs::remove_file(&marker).unwrap();
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [2, 0, 0, 0], "{}", sandbox.log_tail());
+}
+
+#[test]
+fn hidden_files_and_links_are_taken_where_the_configuration_says_so() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("hidden = true\nfollow-symlinks = true\nextensions = [\"mp4\", \"film\"]");
+    let outside = sandbox.path().join("elsewhere");
+    sandbox.film_at(&outside.join("linked.mp4"), &[("red", 1.0)]);
+    symlink(&outside, sandbox.films().join("link")).unwrap();
+    // A loop must end.
+    symlink(sandbox.films(), sandbox.films().join("loop")).unwrap();
+    sandbox.film(".hidden.mp4", &[("green", 1.0)]);
+    sandbox.film("odd.FILM", &[("blue", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [3, 0, 0, 0], "{}", sandbox.log_tail());
+}

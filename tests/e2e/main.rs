@@ -1,0 +1,36 @@
+//! The real `scenectl` against a real daemon with real workers: what a user meets, one module a subject.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
+
+mod bad_videos;
+mod clients;
+mod folders;
+mod ignoring;
+mod main_job;
+mod models;
+mod names;
+mod pausing;
+mod real_clips;
+mod search;
+mod similar;
+mod verbs;
+mod watching;
+mod why;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// For conditions that come about by themselves, on a machine that has other things to do.
+const SOON: Duration = Duration::from_secs(90);
+
+/// The file name of a hit.
+fn name(hit: &Value) -> &str {
+    let path = hit["path"].as_str().expect("a hit has a path");
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The file names of hits, in order.
+fn names(hits: &[Value]) -> Vec<&str> {
+    hits.iter().map(name).collect()
+}

@@ -1,0 +1,95 @@
+//! What the kernel says of a daemon and its workers (/proc).
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A living process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u32,
+    pub arguments: Vec<String>,
+}
+
+impl Process {
+    /// `embed` or `media` for a worker.
+    pub fn role(&self) -> &str {
+        self.arguments.get(1).map_or("", String::as_str)
+    }
+}
+
+/// Living children of `parent` (zombies left out).
+pub fn children(parent: u32) -> Vec<Process> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc is there").flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // A process may end while it is looked at.
+        let Some((state, ppid)) = state_and_parent(pid) else { continue };
+        if ppid == parent && state != "Z" {
+            found.push(Process {
+                pid,
+                arguments: arguments(pid),
+            });
+        }
+    }
+    found
+}
+
+/// Living workers of a daemon with this role (`embed`, `media`).
+pub fn workers(daemon: u32, role: &str) -> Vec<Process> {
+    let mut found = children(daemon);
+    found.retain(|process| process.role() == role);
+    found
+}
+
+/// Whether `pid` lives (a zombie does not).
+pub fn is_alive(pid: u32) -> bool {
+    state_and_parent(pid).is_some_and(|(state, _)| state != "Z")
+}
+
+/// State letter and parent, from `/proc/PID/stat`: the name in parentheses may contain anything, so from behind it.
+fn state_and_parent(pid: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let mut rest = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    Some((rest.next()?.to_owned(), rest.next()?.parse().ok()?))
+}
+
+fn arguments(pid: u32) -> Vec<String> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    bytes
+        .split(|byte| *byte == 0)
+        .filter(|word| !word.is_empty())
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .collect()
+}
+
+/// Resident memory of a process. Kibibytes.
+pub fn resident_kib(pid: u32) -> u64 {
+    status_number(&PathBuf::from(format!("/proc/{pid}/status")), "VmRSS:").expect("the process lives")
+}
+
+/// How often the threads of a process went to sleep by themselves since they began: each is a wake-up.
+pub fn wake_ups(pid: u32) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives");
+    tasks
+        .flatten()
+        .filter_map(|task| status_number(&task.path().join("status"), "voluntary_ctxt_switches:"))
+        .sum()
+}
+
+fn status_number(file: &std::path::Path, key: &str) -> Option<u64> {
+    let status = fs::read_to_string(file).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(key))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// Sends a signal by name, such as `KILL`; false when there is no such process any more.
+pub fn signal(pid: u32, name: &str) -> bool {
+    let output = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .output()
+        .expect("kill runs");
+    output.status.success()
+}
