@@ -19,17 +19,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
+use tracing::error;
 
 use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
 use crate::media::{Cancel, Detector, FrameSource};
-use crate::pipeline::job::Outcome;
 pub(crate) use crate::pipeline::job::open_film;
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{Current, Progress};
 use crate::serving::Serving;
-use crate::store::{Change, ChangeKind, Store, VideoRecord, VideoState};
+use crate::store::{Change, Store};
 
 /// What the pipeline tells the rest of the daemon. Called on an indexing thread; must be quick.
 #[derive(Clone, Debug)]
