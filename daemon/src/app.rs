@@ -226,15 +226,15 @@ impl Engine {
         context: &Arc<Context>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), Fatal> {
-        let (hang_up, hung_up) = watch::channel(false);
-        let socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), hung_up));
+        let (close, closing) = watch::channel(false);
+        let socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), closing));
         let outcome = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Ok(()),
             reason = self.broken.recv() => Err(Fatal::Store(reason.unwrap_or_else(|| "indexing ended".to_owned()))),
             () = watchdog() => Ok(()),
             () = finish_model_change(context) => Ok(()),
         };
-        hang_up.send_replace(true);
+        close.send_replace(true);
         if let Err(error) = socket_task.await {
             error!(%error, "the socket's task ended badly");
         }

@@ -136,7 +136,7 @@ impl Models {
                     return Ok(());
                 }
                 Err(error) => {
-                    warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are indexed again")
+                    warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are indexed again");
                 }
             }
         }

@@ -44,6 +44,9 @@ use shared::{Shared, lock};
 /// Commands that may wait for the reconciler; when full, the caller waits.
 pub const COMMAND_CAPACITY: usize = 64;
 
+/// How long [`ReconcilerHandle::set_roots`] waits for a reconciler that is busy (or stuck in a hung mount).
+pub const SET_ROOTS_PATIENCE: Duration = Duration::from_secs(10);
+
 /// What to watch and how. Paths are absolute.
 #[derive(Clone, Debug)]
 pub struct ReconcileConfig {
@@ -151,7 +154,8 @@ impl Reconciler {
 }
 
 enum Command {
-    SetRoots(Vec<PathBuf>),
+    /// Answered when nothing of the dropped roots will be touched any more.
+    SetRoots(Vec<PathBuf>, Sender<()>),
     Rescan(Option<PathBuf>),
     /// Answered when every event the kernel had queued before is counted.
     Barrier(Sender<()>),
@@ -169,8 +173,12 @@ pub struct ReconcilerHandle {
 impl ReconcilerHandle {
     /// Watches these folders from now on. Videos of folders that are no longer among them stay in the store, untouched: whoever
     /// calls decides with [`is_below`] and the store whether to remove them or to mark them offline.
-    pub fn set_roots(&self, roots: Vec<PathBuf>) {
-        self.request(Command::SetRoots(roots));
+    ///
+    /// Returns when the reconciler will not touch videos of the dropped folders any more (true), or after [`SET_ROOTS_PATIENCE`].
+    pub fn set_roots(&self, roots: Vec<PathBuf>) -> bool {
+        let (reply, answered) = crossbeam_channel::bounded(1);
+        self.request(Command::SetRoots(roots, reply));
+        answered.recv_timeout(SET_ROOTS_PATIENCE).is_ok()
     }
 
     /// Looks through one folder or file, or through everything. Returns the number of watched folders concerned; 0 means that the
@@ -195,10 +203,15 @@ impl ReconcilerHandle {
     }
 
     /// Waits until every change made before the call is counted in [`queue`](Self::queue) or has reached the store; false after
-    /// `timeout`. Exact on local Linux file systems: the kernel queues an event inside the system call that causes it.
+    /// `timeout`, and then the queue is not empty until that is so. Exact on local Linux file systems: the kernel queues an event inside the system call that causes it.
     pub fn barrier(&self, timeout: Duration) -> bool {
         let (reply, answered) = crossbeam_channel::bounded(1);
-        self.commands.send_timeout(Command::Barrier(reply), timeout).is_ok() && answered.recv_timeout(timeout).is_ok()
+        self.shared.requested.fetch_add(1, Ordering::SeqCst);
+        if self.commands.send_timeout(Command::Barrier(reply), timeout).is_err() {
+            self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+            return false;
+        }
+        answered.recv_timeout(timeout).is_ok()
     }
 
     pub fn roots(&self) -> Vec<RootStatus> {

@@ -189,6 +189,14 @@ impl Files {
         !rest.contains('/') && (first == "json" || is_graph)
     }
 
+    /// Deletes every file of this model's snapshots.
+    pub(super) fn delete_all(&self) -> Result<(), AnnError> {
+        for name in self.names()? {
+            self.delete(&name);
+        }
+        Ok(())
+    }
+
     fn delete(&self, name: &str) {
         let path = self.dir.join(name);
         if let Err(error) = std::fs::remove_file(&path) {

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::{AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, Probe};
@@ -119,7 +121,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
             source,
         })?;
     if options.json {
-        found.write_json(&path, &analysis, to)?;
+        found.write_json(file, &analysis, to)?;
     } else {
         found.write_table(&path, &analysis, to)?;
     }
@@ -147,7 +149,7 @@ impl Found {
         }
     }
 
-    fn write_json(&self, path: &str, analysis: &Analysis, to: &mut impl Write) -> io::Result<()> {
+    fn write_json(&self, file: &Path, analysis: &Analysis, to: &mut impl Write) -> io::Result<()> {
         let scenes: Vec<_> = self
             .scenes
             .iter()
@@ -161,8 +163,8 @@ impl Found {
                 })
             })
             .collect();
-        let answer = json!({
-            "path": path,
+        let mut answer = json!({
+            "path": file.to_string_lossy(),
             "duration_ms": analysis.duration_ms,
             "probe": self.probe,
             "scenes": scenes,
@@ -170,6 +172,9 @@ impl Found {
             "times": analysis.times,
             "damage": analysis.damage,
         });
+        if file.to_str().is_none() {
+            answer["path_bytes"] = json!(STANDARD.encode(file.as_os_str().as_encoded_bytes()));
+        }
         writeln!(to, "{answer}")
     }
 
@@ -237,4 +242,58 @@ fn printable(text: &str) -> String {
 fn clock(ms: u64) -> String {
     let seconds = ms / 1000;
     format!("{}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, ms % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
+
+    fn inspect(options: &InspectOptions) -> Result<String, InspectError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film.mp4");
+        std::fs::write(&path, "two scenes").unwrap();
+        let scenes = vec![
+            ScriptedScene::plain(1500, Boundary::Start, [255, 0, 0]),
+            ScriptedScene::plain(2500, Boundary::Cut, [0, 0, 255]),
+        ];
+        let source = ScriptedFrames::default().with("two scenes", [Script::Scenes(scenes)]);
+        let mut text = Vec::new();
+        run_with(&source, &path, options, &mut text)?;
+        Ok(String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn json_is_one_object_with_the_scenes() {
+        let json = InspectOptions {
+            json: true,
+            ..InspectOptions::default()
+        };
+        let answer: serde_json::Value = serde_json::from_str(&inspect(&json).unwrap()).unwrap();
+        assert_eq!(answer["duration_ms"], 4000);
+        assert_eq!(answer["scenes"][1]["start_ms"], 1500);
+        assert_eq!(answer["scenes"][1]["boundary"], "cut");
+        assert_eq!(answer["scenes"][1]["frames"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_table_names_every_scene() {
+        let text = inspect(&InspectOptions::default()).unwrap();
+        assert!(text.contains("0:00:01.500   0:00:04.000   cut"), "{text}");
+        assert!(text.contains("← analysed"), "{text}");
+    }
+
+    #[test]
+    fn fast_mode_and_what_is_no_file_are_clear_errors() {
+        let fast = InspectOptions {
+            mode: Mode::Fast,
+            ..InspectOptions::default()
+        };
+        assert!(inspect(&fast).unwrap_err().to_string().contains("not built yet"));
+        let source = ScriptedFrames::default();
+        let error = run_with(&source, Path::new("/"), &InspectOptions::default(), &mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "/ is not a file");
+        let error = run_with(&source, Path::new("/no/such"), &InspectOptions::default(), &mut Vec::new()).unwrap_err();
+        assert!(error.to_string().starts_with("cannot open /no/such"), "{error}");
+    }
 }

@@ -142,7 +142,7 @@ impl Shared {
             Ok(true) => *unsaved_since = unsaved_since.or_else(|| Some(Instant::now())),
             Ok(false) => {}
             Err(error) => {
-                error!(%error, model = %self.slot.info.id, "the ANN index could not follow the store; search may miss the newest videos until the next change")
+                error!(%error, model = %self.slot.info.id, "the ANN index could not follow the store; search may miss the newest videos until the next change");
             }
         }
     }

@@ -16,7 +16,13 @@ use crate::store::{FileStamp, NewVideo};
 use crate::testing::embedder::FakeEmbedder;
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const IMAGE: ImageSpec = ImageSpec { width_px: 4, height_px: 4, shortest_side_px: 4, resize: ResizeMode::Squash, resample: Resample::Bicubic };
+const IMAGE: ImageSpec = ImageSpec {
+    width_px: 4,
+    height_px: 4,
+    shortest_side_px: 4,
+    resize: ResizeMode::Squash,
+    resample: Resample::Bicubic,
+};
 
 /// What a file's first word makes the fake worker do.
 struct Script {
@@ -26,14 +32,28 @@ struct Script {
 }
 
 impl FrameSource for Script {
-    fn analyse(&self, mut film: File, request: &AnalyseRequest, cancel: &Cancel, sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>) -> Result<Analysis, MediaError> {
+    fn analyse(
+        &self,
+        mut film: File,
+        request: &AnalyseRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<Analysis, MediaError> {
         self.n_analyses.fetch_add(1, Ordering::SeqCst);
         assert_eq!(request.image, IMAGE);
         let mut content = String::new();
         film.read_to_string(&mut content).expect("the test's films are text");
         match content.split_whitespace().next().unwrap_or_default() {
-            "bad" => return Err(MediaError::Unusable { reason: "no picture".to_owned() }),
-            "crash" => return Err(MediaError::WorkerDied { detail: "killed by signal 11 (SIGSEGV)".to_owned() }),
+            "bad" => {
+                return Err(MediaError::Unusable {
+                    reason: "no picture".to_owned(),
+                });
+            }
+            "crash" => {
+                return Err(MediaError::WorkerDied {
+                    detail: "killed by signal 11 (SIGSEGV)".to_owned(),
+                });
+            }
             "slow" => {
                 while self.holding.load(Ordering::SeqCst) {
                     if cancel.is_cancelled() {
@@ -44,18 +64,51 @@ impl FrameSource for Script {
             }
             _ => {}
         }
-        let stream = StreamInfo { kind: "video".into(), codec: "h264".into(), width_px: 8, height_px: 6, rotation: 0, fps: 25.0, chosen: true };
-        let _go_on = sink(MediaEvent::Probed(Probe { container: "mp4".into(), duration_ms: 2000, streams: vec![stream] }));
+        let stream = StreamInfo {
+            kind: "video".into(),
+            codec: "h264".into(),
+            width_px: 8,
+            height_px: 6,
+            rotation: 0,
+            fps: 25.0,
+            chosen: true,
+        };
+        let _go_on = sink(MediaEvent::Probed(Probe {
+            container: "mp4".into(),
+            duration_ms: 2000,
+            streams: vec![stream],
+        }));
         for (index, colour) in [[255, 0, 0], [0, 0, 255]].into_iter().enumerate() {
             let start_ms = index as u64 * 1000;
-            let frames = (0..3).map(|at| Frame { time_ms: start_ms + at * 300, width_px: 4, height_px: 4, rgb: colour.repeat(16) }).collect();
+            let frames = (0..3)
+                .map(|at| Frame {
+                    time_ms: start_ms + at * 300,
+                    width_px: 4,
+                    height_px: 4,
+                    rgb: colour.repeat(16),
+                })
+                .collect();
             let boundary = if index == 0 { Boundary::Start } else { Boundary::Cut };
-            let scene = FoundScene { span: Span { start_ms, end_ms: start_ms + 1000 }, boundary, frames, thumbnail: vec![1, 2, 3] };
+            let scene = FoundScene {
+                span: Span {
+                    start_ms,
+                    end_ms: start_ms + 1000,
+                },
+                boundary,
+                frames,
+                thumbnail: vec![1, 2, 3],
+            };
             if sink(MediaEvent::SceneFound(scene)).is_break() {
                 return Err(MediaError::Cancelled);
             }
         }
-        Ok(Analysis { duration_ms: 2000, n_frames: 50, n_scenes: 2, damage: None, times: StageTimes::default() })
+        Ok(Analysis {
+            duration_ms: 2000,
+            n_frames: 50,
+            n_scenes: 2,
+            damage: None,
+            times: StageTimes::default(),
+        })
     }
 
     fn picture(&self, _: File, _: &PictureRequest, _: &Cancel) -> Result<Frame, MediaError> {
@@ -83,11 +136,20 @@ impl World {
         let (store, _) = Store::open(&folder.path().join("data")).unwrap();
         let embedder = Arc::new(FakeEmbedder::with_image("fake", IMAGE));
         let serving = Arc::new(Serving::default());
-        let script = Arc::new(Script { n_analyses: AtomicUsize::new(0), holding: AtomicBool::new(false) });
+        let script = Arc::new(Script {
+            n_analyses: AtomicUsize::new(0),
+            holding: AtomicBool::new(false),
+        });
         let (told, events) = crossbeam_channel::bounded(1000);
         let hook: PipelineHook = Arc::new(move |event| told.send(event).expect("the test listens"));
         let source: Arc<dyn FrameSource> = script.clone();
-        let parts = Parts { store: store.clone(), source, serving: Arc::clone(&serving), activity: Activity::default(), hook };
+        let parts = Parts {
+            store: store.clone(),
+            source,
+            serving: Arc::clone(&serving),
+            activity: Activity::default(),
+            hook,
+        };
         let config = IndexerConfig {
             n_threads: 2,
             n_cores: 2,
@@ -99,7 +161,15 @@ impl World {
         };
         let indexer = Indexer::start(config, parts, false).unwrap();
         store.on_change(Box::new(indexer.change_hook()));
-        let world = Self { folder, store, script, embedder, serving, indexer, events };
+        let world = Self {
+            folder,
+            store,
+            script,
+            embedder,
+            serving,
+            indexer,
+            events,
+        };
         if has_model {
             world.bring_model();
         }
@@ -127,7 +197,12 @@ impl World {
         let mut fingerprint = [0; 16];
         let n = content.len().min(16);
         fingerprint[..n].copy_from_slice(&content.as_bytes()[..n]);
-        let new = NewVideo { path: path.to_owned(), stamp, fingerprint: Fingerprint(fingerprint), on_root_device: true };
+        let new = NewVideo {
+            path: path.to_owned(),
+            stamp,
+            fingerprint: Fingerprint(fingerprint),
+            on_root_device: true,
+        };
         self.store.add_video(new, 1).unwrap().id
     }
 
@@ -153,7 +228,10 @@ fn a_film_becomes_scenes_vectors_and_thumbnails_in_one_batch() {
     let id = world.film("a.mp4", "good a");
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { n_scenes: 2, .. }));
     let record = world.store.video(id).unwrap();
-    assert_eq!((record.state, record.n_scenes, record.duration_ms, record.codec.as_str()), (VideoState::Indexed, 2, 2000, "h264"));
+    assert_eq!(
+        (record.state, record.n_scenes, record.duration_ms, record.codec.as_str()),
+        (VideoState::Indexed, 2, 2000, "h264")
+    );
     let vectors = world.store.video_vectors(&world.embedder.model().id, id).unwrap();
     assert_eq!(vectors.iter().map(|scene| scene.frames.len()).collect::<Vec<_>>(), [3, 3]);
     assert_eq!(vectors[1].frames[2].0, 1600);
@@ -184,7 +262,9 @@ fn an_empty_file_is_named_as_such_without_a_worker() {
 fn a_dying_worker_is_tried_three_times_then_an_incident() {
     let world = World::new();
     world.film("crash.mp4", "crash");
-    assert!(matches!(world.next(), PipelineEvent::VideoFailed { reason, .. } if reason.contains("SIGSEGV") && reason.contains("3 attempts")));
+    assert!(
+        matches!(world.next(), PipelineEvent::VideoFailed { reason, .. } if reason.contains("SIGSEGV") && reason.contains("3 attempts"))
+    );
     assert_eq!(world.n_analyses(), 3);
 }
 
@@ -197,7 +277,10 @@ fn a_twin_is_copied_not_decoded() {
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { n_scenes: 2, .. }));
     assert_eq!(world.n_analyses(), 1);
     let model = world.embedder.model().id;
-    assert_eq!(world.store.video_vectors(&model, first).unwrap(), world.store.video_vectors(&model, second).unwrap());
+    assert_eq!(
+        world.store.video_vectors(&model, first).unwrap(),
+        world.store.video_vectors(&model, second).unwrap()
+    );
     assert_eq!(world.store.video(second).unwrap().path, world.folder.path().join("b.mp4"));
 }
 
@@ -206,7 +289,15 @@ fn a_file_that_is_not_what_was_queued_goes_back_to_reconcile() {
     let world = World::new();
     let path = world.folder.path().join("a.mp4");
     std::fs::write(&path, "good longer than it was").unwrap();
-    world.queue(&path, FileStamp { size_bytes: 4, mtime_ns: 5, inode: 6 }, "good");
+    world.queue(
+        &path,
+        FileStamp {
+            size_bytes: 4,
+            mtime_ns: 5,
+            inode: 6,
+        },
+        "good",
+    );
     assert!(matches!(world.next(), PipelineEvent::FileChanged { .. }));
     assert_eq!(world.n_analyses(), 0);
 }
@@ -236,7 +327,10 @@ fn pause_cancels_what_runs_and_resume_does_it_after_all() {
 #[test]
 fn without_a_model_jobs_wait_and_say_why() {
     let world = World::with_model(false);
-    world.serving.set_problem(crate::serving::NoModel { reason: "model folder x lacks y".to_owned(), hint: None });
+    world.serving.set_problem(crate::serving::NoModel {
+        reason: "model folder x lacks y".to_owned(),
+        hint: None,
+    });
     world.film("a.mp4", "good");
     let deadline = Instant::now() + PATIENCE;
     while world.indexer.hindrance().as_deref() != Some("model folder x lacks y") {
@@ -251,7 +345,10 @@ fn without_a_model_jobs_wait_and_say_why() {
 #[test]
 fn a_model_that_fails_is_not_the_films_fault() {
     let world = World::new();
-    world.embedder.fail_with(Some(EmbedError::Unavailable { reason: "no ONNX Runtime".to_owned(), hint: None }));
+    world.embedder.fail_with(Some(EmbedError::Unavailable {
+        reason: "no ONNX Runtime".to_owned(),
+        hint: None,
+    }));
     let id = world.film("a.mp4", "good");
     let deadline = Instant::now() + PATIENCE;
     while world.indexer.hindrance().is_none() {

@@ -15,7 +15,13 @@ use crate::testing::embedder::FakeEmbedder;
 struct Green;
 
 impl FrameSource for Green {
-    fn analyse(&self, _: File, _: &AnalyseRequest, _: &Cancel, _: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>) -> Result<Analysis, MediaError> {
+    fn analyse(
+        &self,
+        _: File,
+        _: &AnalyseRequest,
+        _: &Cancel,
+        _: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<Analysis, MediaError> {
         unreachable!("searches analyse nothing")
     }
 
@@ -25,7 +31,12 @@ impl FrameSource for Green {
 }
 
 fn picture(time_ms: u64, colour: [u8; 3]) -> Frame {
-    Frame { time_ms, width_px: 16, height_px: 16, rgb: colour.repeat(256) }
+    Frame {
+        time_ms,
+        width_px: 16,
+        height_px: 16,
+        rgb: colour.repeat(256),
+    }
 }
 
 const RED: [u8; 3] = [255, 0, 0];
@@ -48,26 +59,54 @@ impl World {
         let embedder = Arc::new(FakeEmbedder::default());
         let info = embedder.model();
         let (ann, _) = Ann::open(&folder.path().join("index"), &info.id, info.dimensions.unwrap()).unwrap();
-        let slot = Arc::new(ModelSlot { info, embedder: embedder.clone(), ann });
+        let slot = Arc::new(ModelSlot {
+            info,
+            embedder: embedder.clone(),
+            ann,
+        });
         let serving = Arc::new(Serving::default());
         serving.set_current(Arc::clone(&slot));
         let searcher = Searcher::new(store.clone(), serving, Arc::new(Green));
-        Self { folder, store, embedder, slot, searcher }
+        Self {
+            folder,
+            store,
+            embedder,
+            slot,
+            searcher,
+        }
     }
 
     /// A video of one-second scenes, each of three frames with these colours, last changed `day` days after 1970.
     fn video(&self, path: &str, day: i64, scenes: &[[[u8; 3]; 3]]) -> VideoId {
-        let stamp = FileStamp { size_bytes: 1, mtime_ns: day * 86_400_000_000_000, inode: 1 };
-        let new = NewVideo { path: path.into(), stamp, fingerprint: Fingerprint([day as u8; 16]), on_root_device: true };
+        let stamp = FileStamp {
+            size_bytes: 1,
+            mtime_ns: day * 86_400_000_000_000,
+            inode: 1,
+        };
+        let new = NewVideo {
+            path: path.into(),
+            stamp,
+            fingerprint: Fingerprint([day as u8; 16]),
+            on_root_device: true,
+        };
         let record = self.store.add_video(new, 0).unwrap();
-        let span = |index: usize| Span { start_ms: index as u64 * 1000, end_ms: index as u64 * 1000 + 1000 };
+        let span = |index: usize| Span {
+            start_ms: index as u64 * 1000,
+            end_ms: index as u64 * 1000 + 1000,
+        };
         let vectors: Vec<SceneVectors> = scenes
             .iter()
             .enumerate()
             .map(|(index, colours)| {
-                let frames: Vec<Frame> = colours.iter().enumerate().map(|(at, colour)| picture(index as u64 * 1000 + at as u64 * 300, *colour)).collect();
+                let frames: Vec<Frame> = colours
+                    .iter()
+                    .enumerate()
+                    .map(|(at, colour)| picture(index as u64 * 1000 + at as u64 * 300, *colour))
+                    .collect();
                 let vectors = self.embedder.embed_frames(&frames).unwrap();
-                SceneVectors { frames: frames.iter().map(|frame| frame.time_ms).zip(vectors).collect() }
+                SceneVectors {
+                    frames: frames.iter().map(|frame| frame.time_ms).zip(vectors).collect(),
+                }
             })
             .collect();
         for (index, scene) in vectors.iter().enumerate() {
@@ -82,7 +121,12 @@ impl World {
                 model: Some(self.slot.info.id.clone()),
                 ..(*record).clone()
             },
-            scenes: (0..scenes.len()).map(|index| SceneRecord { span: span(index), boundary: Boundary::Cut }).collect(),
+            scenes: (0..scenes.len())
+                .map(|index| SceneRecord {
+                    span: span(index),
+                    boundary: Boundary::Cut,
+                })
+                .collect(),
             thumbnails: vec![Vec::new(); scenes.len()],
             vectors,
         };
@@ -96,15 +140,29 @@ impl World {
 }
 
 fn everything(n: usize, by: GroupBy) -> Wanted {
-    Wanted { n, by, filters: Filters::default() }
+    Wanted {
+        n,
+        by,
+        filters: Filters::default(),
+    }
 }
 
 fn within(folder: &str) -> Wanted {
-    Wanted { filters: Filters { within: vec![folder.into()], ..Filters::default() }, ..everything(10, GroupBy::Scene) }
+    Wanted {
+        filters: Filters {
+            within: vec![folder.into()],
+            ..Filters::default()
+        },
+        ..everything(10, GroupBy::Scene)
+    }
 }
 
 fn paths(answer: &Answer) -> Vec<String> {
-    answer.hits.iter().map(|hit| format!("{}#{}", hit.record.path.display(), hit.scene.index)).collect()
+    answer
+        .hits
+        .iter()
+        .map(|hit| format!("{}#{}", hit.record.path.display(), hit.scene.index))
+        .collect()
 }
 
 #[test]
@@ -117,7 +175,13 @@ fn the_best_scene_comes_first_with_its_moment() {
     let second = &answer.hits[1];
     assert_eq!((second.span.start_ms, second.span.end_ms, second.best_ms), (1000, 2000, 1300));
     assert!(answer.hits[0].score >= second.score);
-    assert_eq!(answer.coverage, Coverage { indexed: 2, ..Coverage::default() });
+    assert_eq!(
+        answer.coverage,
+        Coverage {
+            indexed: 2,
+            ..Coverage::default()
+        }
+    );
 }
 
 #[test]
@@ -132,7 +196,10 @@ fn grouping_by_video_ranks_by_the_mean_and_names_the_best_scene() {
     assert_eq!(paths(&answer)[1], "/v/once.mp4#2");
     let query = world.embedder.embed_texts(&["red".to_owned()]).unwrap().remove(0);
     let id = answer.hits[0].record.id;
-    let mean = (0..2).map(|index| world.slot.ann.get(SceneId::new(id, index)).unwrap().cosine(&query)).sum::<f32>() / 2.0;
+    let mean = (0..2)
+        .map(|index| world.slot.ann.get(SceneId::new(id, index)).unwrap().cosine(&query))
+        .sum::<f32>()
+        / 2.0;
     assert!((answer.hits[0].video_score.unwrap() - mean).abs() < 1e-3);
 }
 
@@ -144,27 +211,77 @@ fn filters_hide_nothing_that_matches() {
     }
     world.video("/v/few/only.mp4", 3, &[[RED, BLACK, BLACK], [GREEN; 3]]);
     world.video("/v/few-not.mp4", 4, &[[RED; 3]]);
-    assert_eq!(paths(&world.search("red", &within("/v/few"))), ["/v/few/only.mp4#0", "/v/few/only.mp4#1"]);
+    assert_eq!(
+        paths(&world.search("red", &within("/v/few"))),
+        ["/v/few/only.mp4#0", "/v/few/only.mp4#1"]
+    );
     let check = |filters: Filters, expected: usize| {
-        let answer = world.search("red", &Wanted { n: 100, by: GroupBy::Video, filters: filters.clone() });
+        let answer = world.search(
+            "red",
+            &Wanted {
+                n: 100,
+                by: GroupBy::Video,
+                filters: filters.clone(),
+            },
+        );
         assert_eq!(answer.hits.len(), expected, "{filters:?}");
         assert_eq!(answer.coverage.indexed, expected as u64, "{filters:?}");
     };
     let day = |day: i64| Some(day * 86_400_000);
     check(Filters::default(), 32);
-    check(Filters { since_ms: day(4), ..Filters::default() }, 31);
-    check(Filters { until_ms: day(4), ..Filters::default() }, 1);
-    check(Filters { since_ms: day(3), until_ms: day(5), ..Filters::default() }, 2);
-    check(Filters { min_duration_ms: Some(2000), ..Filters::default() }, 1);
-    check(Filters { max_duration_ms: Some(1000), ..Filters::default() }, 31);
-    check(Filters { within: vec!["/elsewhere".into()], ..Filters::default() }, 0);
+    check(
+        Filters {
+            since_ms: day(4),
+            ..Filters::default()
+        },
+        31,
+    );
+    check(
+        Filters {
+            until_ms: day(4),
+            ..Filters::default()
+        },
+        1,
+    );
+    check(
+        Filters {
+            since_ms: day(3),
+            until_ms: day(5),
+            ..Filters::default()
+        },
+        2,
+    );
+    check(
+        Filters {
+            min_duration_ms: Some(2000),
+            ..Filters::default()
+        },
+        1,
+    );
+    check(
+        Filters {
+            max_duration_ms: Some(1000),
+            ..Filters::default()
+        },
+        31,
+    );
+    check(
+        Filters {
+            within: vec!["/elsewhere".into()],
+            ..Filters::default()
+        },
+        0,
+    );
 }
 
 #[test]
 fn what_is_not_wanted_is_left_out() {
     let world = World::new();
     world.video("/v/a.mp4", 1, &[[BLUE; 3], [RED; 3]]);
-    let answer = world.searcher.search("red", &["blue".to_owned()], &everything(10, GroupBy::Scene)).unwrap();
+    let answer = world
+        .searcher
+        .search("red", &["blue".to_owned()], &everything(10, GroupBy::Scene))
+        .unwrap();
     assert_eq!(paths(&answer), ["/v/a.mp4#1"]);
 }
 
@@ -174,14 +291,38 @@ fn pending_failed_and_offline_videos_are_counted() {
     let away = world.video("/v/away.mp4", 1, &[[RED; 3]]);
     world.store.set_offline(&[away], true).unwrap();
     let add = |path: &str| {
-        let stamp = FileStamp { size_bytes: 1, mtime_ns: 0, inode: 1 };
-        world.store.add_video(NewVideo { path: path.into(), stamp, fingerprint: Fingerprint([9; 16]), on_root_device: true }, 0).unwrap().id
+        let stamp = FileStamp {
+            size_bytes: 1,
+            mtime_ns: 0,
+            inode: 1,
+        };
+        world
+            .store
+            .add_video(
+                NewVideo {
+                    path: path.into(),
+                    stamp,
+                    fingerprint: Fingerprint([9; 16]),
+                    on_root_device: true,
+                },
+                0,
+            )
+            .unwrap()
+            .id
     };
     add("/v/new.mp4");
     let failed = add("/v/failed.mp4");
     world.store.put_failed(failed, "broken", None, "test", 0).unwrap();
     let answer = world.search("red", &everything(10, GroupBy::Scene));
-    assert_eq!(answer.coverage, Coverage { indexed: 0, pending: 1, failed: 1, offline: 1 });
+    assert_eq!(
+        answer.coverage,
+        Coverage {
+            indexed: 0,
+            pending: 1,
+            failed: 1,
+            offline: 1
+        }
+    );
     assert!(answer.hits[0].record.offline, "an offline video stays searchable");
 }
 
@@ -190,7 +331,14 @@ fn similar_leaves_out_what_was_asked_about() {
     let world = World::new();
     world.video("/v/a.mp4", 1, &[[RED; 3], [RED, RED, BLACK]]);
     world.video("/v/b.mp4", 2, &[[RED; 3], [BLUE; 3]]);
-    let similar = |path: &str, at_ms| paths(&world.searcher.similar(&Likeness { path: path.into(), at_ms }, &everything(1, GroupBy::Scene)).unwrap());
+    let similar = |path: &str, at_ms| {
+        paths(
+            &world
+                .searcher
+                .similar(&Likeness { path: path.into(), at_ms }, &everything(1, GroupBy::Scene))
+                .unwrap(),
+        )
+    };
     assert_eq!(similar("/v/a.mp4", None), ["/v/b.mp4#0"]);
     let away = world.store.video_at("/v/a.mp4".as_ref()).unwrap().id;
     world.store.set_offline(&[away], true).unwrap();
@@ -203,10 +351,19 @@ fn similar_to_a_picture_that_is_not_indexed_decodes_it() {
     world.video("/v/a.mp4", 1, &[[RED; 3], [GREEN; 3]]);
     let file = world.folder.path().join("picture.png");
     std::fs::write(&file, "a picture").unwrap();
-    let answer = world.searcher.similar(&Likeness { path: file, at_ms: None }, &everything(1, GroupBy::Scene)).unwrap();
+    let answer = world
+        .searcher
+        .similar(&Likeness { path: file, at_ms: None }, &everything(1, GroupBy::Scene))
+        .unwrap();
     assert_eq!(paths(&answer), ["/v/a.mp4#1"]);
-    let missing = Likeness { path: "/nonexistent.png".into(), at_ms: None };
-    assert!(matches!(world.searcher.similar(&missing, &everything(1, GroupBy::Scene)), Err(QueryError::File { .. })));
+    let missing = Likeness {
+        path: "/nonexistent.png".into(),
+        at_ms: None,
+    };
+    assert!(matches!(
+        world.searcher.similar(&missing, &everything(1, GroupBy::Scene)),
+        Err(QueryError::File { .. })
+    ));
 }
 
 #[test]

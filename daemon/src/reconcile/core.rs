@@ -106,7 +106,7 @@ impl Seed {
             mounts: mount_points(),
             folder_rules: HashMap::new(),
             videos: None,
-            linked: None,
+            by_inode: None,
             other_names: Vec::new(),
             next_rescan: now + timing.rescan_every,
             next_poll: now + timing.poll_every,
@@ -152,8 +152,8 @@ struct Core {
     /// Caches of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,
     videos: Option<Vec<Arc<VideoRecord>>>,
-    /// Paths of videos that share an inode: names of one file.
-    linked: Option<HashMap<u64, Vec<PathBuf>>>,
+    /// All videos, sorted by the inode of their file: several names of one file stand together.
+    by_inode: Option<Vec<(u64, VideoId)>>,
     /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
     other_names: Vec<PathBuf>,
 
@@ -171,6 +171,7 @@ impl Core {
         self.set_roots(roots);
         self.publish();
         self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        (self.on_event)(ReconcileEvent::QueueChanged);
         loop {
             self.step();
             self.publish();
@@ -225,22 +226,30 @@ impl Core {
     }
 
     fn obey(&mut self, command: Command) -> bool {
+        let mut reply_to = None;
         match command {
             Command::Stop => return false,
             Command::Barrier(reply) => {
                 self.watches.flush();
                 self.take_events(0);
-                if reply.try_send(()).is_err() {
-                    tracing::debug!("whoever waited for the events has given up");
-                }
-                return true;
+                reply_to = Some(reply);
             }
-            Command::SetRoots(roots) => self.set_roots(roots),
+            Command::SetRoots(roots, reply) => {
+                self.set_roots(roots);
+                reply_to = Some(reply);
+            }
             Command::Rescan(Some(path)) => self.rescan(&path),
             Command::Rescan(None) => self.rescan_all(false),
         }
         self.publish();
         self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        // The command itself was counted until now.
+        (self.on_event)(ReconcileEvent::QueueChanged);
+        if let Some(reply) = reply_to
+            && reply.try_send(()).is_err()
+        {
+            tracing::debug!("nobody waits for the reconciler's answer any more");
+        }
         true
     }
 
@@ -249,7 +258,7 @@ impl Core {
         let started = Instant::now();
         self.folder_rules.clear();
         self.videos = None;
-        self.linked = None;
+        self.by_inode = None;
         self.run_timers(started);
         if let Some(batch) = self.debouncer.take(started) {
             self.look_at_batch(batch, started);

@@ -25,6 +25,7 @@ struct World {
     handle: Option<ReconcilerHandle>,
     roots: Vec<PathBuf>,
     watch_limit: Option<usize>,
+    settle: Duration,
     follow_symlinks: bool,
     /// What was decoded since the start, with the path at the time.
     decoded: Vec<(Fingerprint, PathBuf)>,
@@ -55,6 +56,7 @@ impl World {
             store,
             handle: None,
             watch_limit: None,
+            settle: SETTLE,
             follow_symlinks: false,
             decoded: vec![],
         }
@@ -65,7 +67,7 @@ impl World {
         let config = ReconcileConfig {
             roots: self.roots.clone(),
             rules: Arc::new(rules),
-            settle: SETTLE,
+            settle: self.settle,
             rescan_every: Duration::from_hours(1),
         };
         let handle = Reconciler::start_with_limit(config, self.store.clone(), Arc::new(|_| ()), self.watch_limit).unwrap();

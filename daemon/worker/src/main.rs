@@ -14,7 +14,10 @@ fn main() -> ExitCode {
     let ended = match role.as_str() {
         "media" => media::run(),
         "embed" => embed::run(),
-        "--version" => print_version(),
+        "--version" => {
+            print_version();
+            Ok(())
+        }
         _ => Err(anyhow::anyhow!(
             "scened-worker is started by scened, as `scened-worker media` or `scened-worker embed`"
         )),
@@ -35,7 +38,6 @@ fn complain(error: &anyhow::Error) {
 
 /// One line that changes when anything that decodes changes: incidents are tried again then.
 #[expect(clippy::print_stdout, reason = "the answer to --version")]
-fn print_version() -> anyhow::Result<()> {
+fn print_version() {
     println!("scened-worker {}, {}", env!("CARGO_PKG_VERSION"), media::ffmpeg_version());
-    Ok(())
 }

@@ -30,7 +30,7 @@ pub fn colours(path: &Path, parts: &[(&str, f64)]) {
             format!("color=c={colour}:s=160x120:r=25:d={seconds}"),
         ]);
     }
-    let inputs: String = (0..parts.len()).map(|index| format!("[{index}:v]")).collect();
+    let inputs = (0..parts.len()).map(|index| format!("[{index}:v]")).collect::<Vec<_>>().concat();
     command.extend(["-filter_complex".into(), format!("{inputs}concat=n={}:v=1:a=0", parts.len())]);
     command.extend([
         "-c:v".into(),

@@ -90,6 +90,7 @@ pub fn copy_tree(from: &std::path::Path, to: &std::path::Path, keep: &dyn Fn(&st
 }
 
 /// The folder of real clips, when `make test` found it; says aloud when not.
+#[expect(clippy::print_stderr, reason = "what was not run is said aloud")]
 pub fn real_clips() -> Option<PathBuf> {
     let folder = std::env::var_os("SCENED_TEST_MEDIA")
         .filter(|value| !value.is_empty())

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{films, program, repository, wait_until};
 
 /// A daemon that opens a store and its socket takes far less, also on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 pub struct Sandbox {
@@ -72,7 +72,7 @@ impl Sandbox {
         let folders = if more.contains("folders") {
             String::new()
         } else {
-            format!("folders = [{:?}]\n", self.films())
+            format!("folders = [\"{}\"]\n", self.films().display())
         };
         fs::write(self.config(), format!("{more}\n{settle}{on_battery}{folders}")).expect("the config is written");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use scened_shared::frame::RpcError;
-use scened_shared::message::{DoneAnswer, ErrorKind, NoParams, PauseRequest};
+use scened_shared::message::{DoneAnswer, ErrorKind, PauseRequest};
 
 use crate::ipc::context::Context;
 use crate::ipc::convert;
@@ -27,7 +27,7 @@ pub(super) fn pause(context: &Context, request: &PauseRequest) -> Result<DoneAns
     })
 }
 
-pub(super) fn resume(context: &Context, _: &NoParams) -> Result<DoneAnswer, RpcError> {
+pub(super) fn resume(context: &Context) -> Result<DoneAnswer, RpcError> {
     remember(context, false)?;
     context.indexer.resume();
     Ok(DoneAnswer {

@@ -35,7 +35,8 @@ pub(in crate::ipc) async fn answer(context: &Arc<Context>, request: Request) -> 
                 queue,
                 videos: status::videos(context),
             };
-            return to_raw_value(&answer).map_err(|error| RpcError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}")));
+            return to_raw_value(&answer)
+                .map_err(|error| RpcError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}")));
         }
         tokio::select! {
             _ = activity.changed() => {}

@@ -1,28 +1,28 @@
 //! What the store knows, as one step sees it: videos below a folder, and videos that are names of one file.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::super::is_below;
 use super::Core;
+use crate::domain::VideoId;
 use crate::store::VideoRecord;
 use crate::watch::debounce::Hint;
 
 impl Core {
     /// A file may have changed under one of its names: the others are looked at, too.
     pub(super) fn note_other_names(&mut self, inode: u64, path: &Path) {
-        if self.linked.is_none() {
-            let mut linked = HashMap::<u64, Vec<PathBuf>>::new();
-            for video in self.videos() {
-                linked.entry(video.stamp.inode).or_default().push(video.path.clone());
-            }
-            linked.retain(|_, names| names.len() > 1);
-            self.linked = Some(linked);
+        if self.by_inode.is_none() {
+            let mut by_inode: Vec<(u64, VideoId)> = self.videos().iter().map(|video| (video.stamp.inode, video.id)).collect();
+            by_inode.sort_unstable();
+            self.by_inode = Some(by_inode);
         }
-        let names = self.linked.as_ref().and_then(|linked| linked.get(&inode));
-        let others = names.into_iter().flatten().filter(|name| *name != path);
-        self.other_names.extend(others.cloned());
+        let by_inode = self.by_inode.as_deref().unwrap_or_default();
+        let first = by_inode.partition_point(|(other, _)| *other < inode);
+        let names = by_inode[first..].iter().take_while(|(other, _)| *other == inode);
+        let others = names.filter_map(|(_, id)| self.store.video(*id)).map(|video| video.path.clone());
+        self.other_names.extend(others.filter(|name| name != path));
     }
 
     pub(super) fn look_at_other_names(&mut self) {

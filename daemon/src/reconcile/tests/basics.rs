@@ -29,7 +29,10 @@ fn a_new_file_is_found_and_a_deleted_one_removed() {
 #[test]
 fn touch_during_settle_delays_the_job() {
     use std::io::Write as _;
-    let mut world = World::new();
+    let mut world = World::idle(&["a"]);
+    // Longer than a loaded machine stalls between two writes.
+    world.settle = SETTLE * 20;
+    world.start();
     world.quiet();
     let mut file = std::fs::File::create(world.path("a/x.mp4")).unwrap();
     let mut last_write = Instant::now();
@@ -42,7 +45,7 @@ fn touch_during_settle_delays_the_job() {
     }
     drop(file);
     world.wait_until("the job", |world| world.store.n_jobs() == 1);
-    assert!(last_write.elapsed() >= SETTLE);
+    assert!(last_write.elapsed() >= world.settle);
     assert_eq!(world.quiet().len(), 1);
     world.check_store_equals_tree();
 }
@@ -330,6 +333,25 @@ fn folders_are_added_and_removed_while_running() {
     world.quiet();
     // What becomes of a removed folder's videos is the caller's business.
     world.check(&["a/x.mp4", "b/y.mp4", "b/z.mp4"]);
+}
+
+#[test]
+fn a_removed_folder_is_left_alone_at_once() {
+    let mut world = World::idle(&["a", "b"]);
+    for i in 0..2_000 {
+        std::fs::write(world.path(format!("a/{i}.mp4")), format!("film {i}")).unwrap();
+    }
+    world.start();
+    world.wait_until("the walk to be under way", |world| world.handle().queue().settling > 100);
+    assert!(world.handle().set_roots(vec![world.path("b")]));
+    let n_before = world.store.videos().len();
+    world.quiet();
+    std::thread::park_timeout(SETTLE * 3);
+    assert_eq!(
+        world.store.videos().len(),
+        n_before,
+        "videos were added after the folder was removed"
+    );
 }
 
 #[test]

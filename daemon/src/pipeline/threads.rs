@@ -1,0 +1,274 @@
+//! What one indexing thread does: wait for a job that may run, do it, and settle how it ended.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::{error, info, warn};
+
+use super::job::{self, Outcome};
+use super::{InFlight, PipelineEvent, Shared, State};
+use crate::domain::VideoId;
+use crate::media::Cancel;
+use crate::store::{Change, ChangeKind, StoreError, VideoRecord, VideoState};
+
+/// A worker that dies, or stalls, is tried this often on one file before the file gets an incident.
+const MAX_ATTEMPTS: u32 = 3;
+/// How long to wait before trying again when not the file but the machine is at fault (no model, no worker, on battery).
+const MACHINE_RETRY: Duration = Duration::from_secs(30);
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn on_change(&self, change: &Change) {
+        let record = self.parts.store.video(change.video);
+        let mut state = self.lock();
+        match record {
+            Some(record) if record.state == VideoState::Pending && !record.offline => {
+                if let Some(in_flight) = state.in_flight.get(&record.id) {
+                    if in_flight.fingerprint != record.fingerprint {
+                        in_flight.cancel.cancel();
+                    }
+                } else {
+                    state.enqueue(record.id, crate::clock::now_ms());
+                    self.changed.notify_one();
+                }
+            }
+            Some(record) if change.kind == ChangeKind::Offline && record.offline => state.forget(record.id),
+            None => state.forget(change.video),
+            Some(_) => {}
+        }
+        drop(state);
+        self.parts.activity.bump();
+    }
+
+    pub(super) fn run(&self) {
+        while let Some((video, threads)) = self.next_job() {
+            self.work(video, threads);
+            self.parts.activity.bump();
+        }
+    }
+
+    /// Waits for a job that may run; `None` when stopping. The second value is the number of decoder threads it should use.
+    fn next_job(&self) -> Option<(VideoId, u32)> {
+        let mut state = self.lock();
+        loop {
+            if state.stopping {
+                return None;
+            }
+            if state.paused {
+                state = match state.paused_until {
+                    Some(until) if until <= Instant::now() => {
+                        state.paused = false;
+                        state.paused_until = None;
+                        info!("the pause is over");
+                        self.parts.activity.bump();
+                        state
+                    }
+                    Some(until) => self.wait_for(state, until.saturating_duration_since(Instant::now())),
+                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                };
+                continue;
+            }
+            if state.queue.is_empty() {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            if self.config.pause_on_battery && crate::power::on_battery() {
+                state = self.hindered(state, "on battery: indexing waits for mains power (on-battery = \"pause\")");
+                continue;
+            }
+            if self.parts.serving.target().is_none() {
+                let reason = self
+                    .parts
+                    .serving
+                    .problem()
+                    .map_or_else(|| "the model is being opened".to_owned(), |problem| problem.reason);
+                state = self.hindered(state, &reason);
+                continue;
+            }
+            state.hindrance = None;
+            let video = state.take()?;
+            let Some(record) = self.parts.store.video(video) else { continue };
+            if record.state != VideoState::Pending || record.offline {
+                continue;
+            }
+            let cancel = Arc::new(Cancel::default());
+            let in_flight = InFlight {
+                cancel,
+                fingerprint: record.fingerprint,
+                path: record.path.clone(),
+                position_ms: 0,
+                duration_ms: record.duration_ms,
+            };
+            state.in_flight.insert(video, in_flight);
+            state.pace.began(Instant::now());
+            // Many files: one thread each. The last few share the cores that would stand idle.
+            let n_side_by_side = (state.queue.len() + state.in_flight.len()).clamp(1, self.config.n_threads);
+            let threads = (self.config.n_cores / n_side_by_side).max(1) as u32;
+            return Some((video, threads));
+        }
+    }
+
+    /// Notes why nothing runs, and waits for a nudge or [`MACHINE_RETRY`].
+    fn hindered<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str) -> MutexGuard<'a, State> {
+        if state.hindrance.as_deref() != Some(reason) {
+            warn!(reason, "indexing waits");
+            state.hindrance = Some(reason.to_owned());
+            self.parts.activity.bump();
+        }
+        self.wait_for(state, MACHINE_RETRY)
+    }
+
+    fn wait_for<'a>(&'a self, state: MutexGuard<'a, State>, duration: Duration) -> MutexGuard<'a, State> {
+        let (state, _timed_out) = self.changed.wait_timeout(state, duration).unwrap_or_else(PoisonError::into_inner);
+        state
+    }
+
+    fn work(&self, video: VideoId, threads: u32) {
+        let Some(record) = self.parts.store.video(video) else {
+            self.finished(video, 0);
+            return;
+        };
+        let (Some(slot), Some(cancel)) = (self.parts.serving.target(), self.cancel_of(video)) else {
+            self.again(video);
+            return;
+        };
+        let span = tracing::info_span!("video", path = %record.path.display());
+        let _entered = span.enter();
+        let run = job::Run {
+            config: &self.config,
+            store: &self.parts.store,
+            source: self.parts.source.as_ref(),
+            slot: &slot,
+            cancel: &cancel,
+            threads,
+            progress: &|position_ms, duration_ms| self.progressed(video, position_ms, duration_ms),
+        };
+        // A panic in here is our bug, not a reason to stop indexing everything else.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.index(&record))).unwrap_or_else(|_| Outcome::Bad {
+            reason: "scened failed on this file (a bug: please report it)".to_owned(),
+            hint: None,
+        });
+        self.settle(&record, outcome);
+    }
+
+    fn settle(&self, record: &VideoRecord, outcome: Outcome) {
+        let (video, path) = (record.id, &record.path);
+        match outcome {
+            Outcome::Indexed { n_scenes, duration_ms } => {
+                info!(n_scenes, duration_ms, "indexed");
+                self.follow_the_model(video);
+                self.finished(video, duration_ms);
+                (self.parts.hook)(PipelineEvent::VideoIndexed {
+                    path: path.clone(),
+                    n_scenes,
+                });
+            }
+            Outcome::Bad { reason, hint } => self.fail(record, &reason, hint.as_deref()),
+            Outcome::Died { reason } => {
+                let deaths = {
+                    let mut state = self.lock();
+                    let deaths = state.deaths.entry(video).or_default();
+                    *deaths += 1;
+                    *deaths
+                };
+                if deaths >= MAX_ATTEMPTS {
+                    self.fail(record, &format!("{reason} ({deaths} attempts)"), None);
+                } else {
+                    warn!(reason, attempt = deaths, "trying again");
+                    self.again(video);
+                }
+            }
+            Outcome::MachineAtFault { reason } => {
+                self.again(video);
+                drop(self.hindered(self.lock(), &reason));
+            }
+            Outcome::FileChanged => {
+                self.finished(video, 0);
+                (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
+            }
+            Outcome::Cancelled => self.again(video),
+            Outcome::StoreFailed(error) => {
+                self.again(video);
+                let reason = error.to_string();
+                error!(reason, "the store refused a batch");
+                if error.is_fatal() {
+                    (self.parts.hook)(PipelineEvent::StoreFailed { reason });
+                } else {
+                    drop(self.hindered(self.lock(), &format!("the store refused a batch: {reason}")));
+                }
+            }
+        }
+    }
+
+    /// A video that was being indexed for the old model while the user chose another one goes again.
+    fn follow_the_model(&self, video: VideoId) {
+        let Some(target) = self.parts.serving.target() else { return };
+        let Some(record) = self.parts.store.video(video) else { return };
+        if record.model.as_ref().is_some_and(|model| *model != target.info.id)
+            && let Err(error) = self.parts.store.requeue(video, None, crate::clock::now_ms())
+        {
+            error!(%error, "cannot be queued for the new model");
+        }
+    }
+
+    fn fail(&self, record: &VideoRecord, reason: &str, hint: Option<&str>) {
+        warn!(reason, "cannot be indexed");
+        match self
+            .parts
+            .store
+            .put_failed_for(record, reason, hint, &self.config.software, crate::clock::now_ms())
+        {
+            Ok(_attempts) => {
+                self.finished(record.id, 0);
+                (self.parts.hook)(PipelineEvent::VideoFailed {
+                    path: record.path.clone(),
+                    reason: reason.to_owned(),
+                });
+            }
+            Err(StoreError::Gone(_) | StoreError::Superseded(_)) => self.finished(record.id, 0),
+            Err(error) => self.settle(record, Outcome::StoreFailed(error)),
+        }
+    }
+
+    fn cancel_of(&self, video: VideoId) -> Option<Arc<Cancel>> {
+        self.lock().in_flight.get(&video).map(|job| Arc::clone(&job.cancel))
+    }
+
+    fn progressed(&self, video: VideoId, position_ms: u64, duration_ms: u64) {
+        let mut state = self.lock();
+        if let Some(job) = state.in_flight.get_mut(&video) {
+            job.position_ms = position_ms;
+            job.duration_ms = duration_ms;
+        }
+        drop(state);
+        self.parts.activity.bump();
+    }
+
+    /// The job is done or no longer ours. A change that arrived while it ran queues it again.
+    fn finished(&self, video: VideoId, duration_ms: u64) {
+        let pending = self
+            .parts
+            .store
+            .video(video)
+            .is_some_and(|record| record.state == VideoState::Pending && !record.offline);
+        let mut state = self.lock();
+        state.in_flight.remove(&video);
+        state.pace.finished(duration_ms, Instant::now());
+        if duration_ms > 0 {
+            state.deaths.remove(&video);
+        }
+        if pending {
+            state.enqueue(video, crate::clock::now_ms());
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Back into the queue, behind the others.
+    fn again(&self, video: VideoId) {
+        self.finished(video, 0);
+    }
+}
