@@ -271,7 +271,7 @@ async fn finish_model_change(context: &Arc<Context>) {
         // A full pool means that questions go first; the next activity comes soon.
         let _queued = context
             .pool
-            .submit(move || for_pool.models.promote_if_complete(for_pool.indexer.n_jobs()));
+            .submit(move || for_pool.models.promote_if_complete(|| for_pool.indexer.n_jobs()));
     }
 }
 

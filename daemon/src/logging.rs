@@ -4,6 +4,7 @@
 //! priority from a prefix (`<4>` is a warning, sd-daemon(3)), so that `journalctl -p warning` works. Colours appear only on a
 //! terminal, and not with `NO_COLOR`. Owns the process's one subscriber; no threads.
 
+mod clean;
 mod journal;
 
 use std::ffi::OsStr;
@@ -57,6 +58,10 @@ fn subscriber<W>(filter: EnvFilter, style: Style, writer: W) -> Box<dyn Subscrib
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
+    let writer = clean::Clean {
+        writer,
+        with_colours: style == Style::Terminal,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match style {
         Style::Journal => Box::new(builder.with_ansi(false).event_format(JournalFormat).finish()),

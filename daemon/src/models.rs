@@ -113,8 +113,10 @@ impl Models {
             self.serving.set_problem(problem);
             return Ok(());
         }
+        // Still held: see `promote_if_complete`.
+        let queued = self.queue_missing();
         drop(wanted);
-        self.queue_missing()
+        queued
     }
 
     fn open_wanted(&self, wanted: &str) -> Result<(), ModelsError> {
@@ -233,14 +235,17 @@ impl Models {
         edit::set_model(&self.config.config_file, &choice)?;
         info!(model = choice, "model chosen");
         *wanted = choice;
-        drop(wanted);
         self.queue_missing()?;
+        drop(wanted);
         self.activity.bump();
         Ok(())
     }
 
     /// Lets the next model answer once nothing is left to be indexed for it. `n_jobs` counts jobs waiting or running.
-    pub fn promote_if_complete(&self, n_jobs: u64) {
+    pub fn promote_if_complete(&self, n_jobs: impl FnOnce() -> u64) {
+        // While a change is being arranged its videos are not queued yet, and no jobs would look like no work.
+        let _arranged = self.wanted();
+        let n_jobs = n_jobs();
         let Some(next) = self.serving.next() else { return };
         let seen = self
             .followers()

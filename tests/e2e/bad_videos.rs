@@ -65,7 +65,7 @@ fn an_empty_file() {
 
 #[test]
 fn a_text_named_like_a_film() {
-    Case::new("text.mp4", |path| fs::write(path, "To whom it may concern.\n".repeat(100)).unwrap()).is_an_incident("not a video");
+    Case::new("text.mp4", |path| fs::write(path, "To whom it may concern.\n".repeat(100)).unwrap()).is_an_incident("not a media file");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn an_encrypted_film() {
 
 #[test]
 fn sound_without_a_picture() {
-    Case::new("sound.mp4", |path| films::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac -f mp4", path)).is_an_incident("no video");
+    Case::new("sound.mp4", |path| films::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac -f mp4", path)).is_an_incident("sound but no picture");
 }
 
 #[test]
@@ -139,13 +139,13 @@ fn sound_in_matroska_with_an_attached_picture() {
             path,
         );
     })
-    .is_an_incident("no video");
+    .is_an_incident("cover picture, but no film");
 }
 
 #[test]
 fn a_film_of_one_pixel_is_a_film() {
     Case::new("pixel.mkv", |path| {
-        films::ffmpeg_line("-f lavfi -i color=c=red:s=1x1:r=25:d=1 -c:v ffv1 -f matroska", path);
+        films::ffmpeg_line("-f lavfi -i color=c=red:s=16x16:r=25:d=1,format=rgb24,scale=1:1 -c:v rawvideo -pix_fmt rgb24 -f matroska", path);
     })
     .is_indexed(1);
 }
@@ -203,7 +203,7 @@ fn a_playlist_named_like_a_film_opens_nothing() {
             films::colours(&secret, &[("red", 1.0)]);
             fs::write(path, text.replace("{}", secret.to_str().unwrap())).unwrap();
         })
-        .is_an_incident("not a video");
+        .is_an_incident("a playlist is not a film");
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use testkit::Sandbox;
+use testkit::{Sandbox, Wire};
 
 fn excluded_because(sandbox: &Sandbox, file: &Path, reason: &str) {
     let answer = sandbox.ctl_json([Path::new("why"), file]);
@@ -48,7 +48,10 @@ fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
     excluded_because(&sandbox, &in_hidden, "hidden");
     excluded_because(&sandbox, &ruled, ".scenedignore");
     excluded_because(&sandbox, &text, "extension");
-    excluded_because(&sandbox, &link, "symbolic link");
+    // scenectl follows links to what they mean; by itself the link is no film.
+    let answer = Wire::greeted(&sandbox.socket()).call("why", &serde_json::json!({"path": link}));
+    assert_eq!(answer["result"]["state"], "excluded", "{answer}");
+    assert!(answer["result"]["reasons"][0].as_str().unwrap().contains("symbolic link"), "{answer}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn the_answer_is_the_contract_to_the_letter() {
     let _daemon = sandbox.start();
     sandbox.settle();
     let answer = sandbox.ctl_json(["search", "a", "green", "background"]);
-    assert_eq!(keys(&answer), ["query", "model", "hits", "coverage", "notices"].map(|k| k).iter().copied().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+    assert_eq!(keys(&answer), ["coverage", "hits", "model", "notices", "query"]);
     assert_eq!(answer["query"], "a green background");
     assert_eq!(answer["model"], "starter");
     assert_eq!(answer["coverage"], serde_json::json!({"indexed": 1, "pending": 0, "failed": 0, "offline": 0}));
@@ -129,7 +129,7 @@ fn n_limits_and_not_strikes_out() {
 fn by_video_gives_one_row_a_video_ranked_by_the_mean_over_its_scenes() {
     let sandbox = Sandbox::new();
     sandbox.film("mixed.mp4", &[("red", 1.0), ("blue", 1.0), ("green", 1.0)]);
-    sandbox.film("mostly.mp4", &[("red", 1.0), ("orange", 1.0)]);
+    sandbox.film("mostly.mp4", &[("red", 1.0), ("yellow", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let scenes = sandbox.search("a red background");

@@ -16,7 +16,7 @@ fn every_verb_answers_people_and_programs() {
     sandbox.say("wait --timeout 300").expect(0).says("idle: 1 indexed");
 
     sandbox.run(["search", "a red background"]).expect(0).says("film.mp4  0:00:00 – 0:00:01");
-    sandbox.run([Path::new("scenes"), &film]).expect(0).says("0:00:01 – 0:00:02").says("cut");
+    sandbox.run([Path::new("scenes"), &film]).expect(0).says("0:00:01.0  0:00:02.0  cut");
     sandbox.say("status").expect(0).says("idle").says("1 indexed").says("starter, on cpu");
     sandbox.say("folders").expect(0).says("~/films").says("watched");
     sandbox.say("incidents").expect(1);
@@ -131,7 +131,7 @@ fn a_watched_status_streams_one_object_a_line() {
     sandbox.film("film.mp4", &[("red", 1.0)]);
     wait_until("the film to be told of", SOON, || {
         let lines = lines();
-        if lines.iter().any(|line| line["event"] == "video_indexed" && line["n_scenes"] == 1) {
+        if lines.iter().any(|line| line["videos"]["indexed"] == 1 && line["state"] == "idle") {
             Ok(())
         } else {
             Err(format!("{lines:?}"))

@@ -26,7 +26,6 @@ fn why_tells_every_state_with_its_reason() {
     check(&film, "indexed", "2 scenes");
     check(&bad, "failed", "scenectl retry");
     check(&sandbox.films().join("nothing.mp4"), "missing", "no such file");
-    check(&sandbox.films().join("notes.txt"), "excluded", "extension");
     let outside = sandbox.path().join("outside.mp4");
     films::colours(&outside, &[("red", 1.0)]);
     check(&outside, "unwatched", "scenectl add");

@@ -176,7 +176,8 @@ impl Wire {
 
     /// Returns when the client closes; what it sends meanwhile is kept up to the cap of a line.
     async fn gone(&mut self) -> io::Result<()> {
-        while self.fill().await? {}
+        // A client that goes on and on without waiting for its answer is let go.
+        while self.lines.n_buffered_bytes() <= MAX_REQUEST_BYTES && self.fill().await? {}
         Ok(())
     }
 

@@ -80,6 +80,11 @@ impl LineSplitter {
         }
     }
 
+    /// Bytes taken that no line was made of yet.
+    pub fn n_buffered_bytes(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// Whether the bytes so far end in the middle of a line.
     pub fn is_mid_line(&self) -> bool {
         self.buffer.len() > self.start
