@@ -16,9 +16,11 @@ fn waits_and_says(configuration: &str, prepare: impl FnOnce(&Sandbox), reason: &
     wait_until("a warning", SOON, || {
         let status = sandbox.ctl_json(["status"]);
         let warned = status["warnings"].to_string().contains(reason);
-        if warned { Ok(()) } else { Err(status.to_string()) }
+        if warned && status["videos"]["pending"] == 1 { Ok(()) } else { Err(status.to_string()) }
     });
     assert_eq!(sandbox.counts(), [0, 1, 0, 0], "the film waits: {}", sandbox.say("incidents").stdout);
+    let log = fs::read_to_string(sandbox.log()).unwrap();
+    assert!(log.matches("indexing waits").count() < 4, "it tries without a pause: {log}");
     let search = sandbox.run(["search", "red"]).expect(2);
     assert!(search.stderr.contains(reason) && search.stderr.contains("hint"), "{search:#?}");
     let doctor = sandbox.say("doctor");
@@ -79,7 +81,9 @@ fn a_model_whose_weights_are_damaged_is_told_by_its_name() {
     let outside = tempfile::tempdir().unwrap();
     let folder = outside.path().join("damaged");
     copy_tree(&repository().join("tests/data/models/tiny-hf"), &folder, &|_| true);
-    fs::write(folder.join("onnx/vision_model.onnx"), "no weights").unwrap();
+    for file in ["onnx/vision_model.onnx", "onnx/text_model.onnx"] {
+        fs::write(folder.join(file), "no weights").unwrap();
+    }
     waits_and_says(&format!("model = {folder:?}"), |_| {}, "damaged");
 }
 
@@ -93,10 +97,12 @@ fn a_worker_program_that_is_missing_is_told() {
     daemon.wait_until_ready();
     wait_until("a warning", SOON, || {
         let status = sandbox.ctl_json(["status"]);
-        if status["warnings"].to_string().contains("scened-worker") { Ok(()) } else { Err(status.to_string()) }
+        if status["warnings"].to_string().contains("scened-worker") && status["videos"]["pending"] == 1 { Ok(()) } else { Err(status.to_string()) }
     });
     assert_eq!(sandbox.counts(), [0, 1, 0, 0]);
     sandbox.run(["search", "red"]).expect(2).complains("scened-worker");
+    let log = fs::read_to_string(sandbox.log()).unwrap();
+    assert!(log.matches("indexing waits").count() < 4, "it tries without a pause: {log}");
     assert!(daemon.stop().success());
     let _daemon = sandbox.start();
     sandbox.settle();
