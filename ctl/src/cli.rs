@@ -323,4 +323,43 @@ mod tests {
         check("scenectl pause --for tomorrow", ErrorKind::ValueValidation);
         check("scenectl dance", ErrorKind::InvalidSubcommand);
     }
+
+    /// Words of a shell line: quotes group, nothing else is special here.
+    fn words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for character in line.chars() {
+            match character {
+                '"' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                _ => words.last_mut().expect("there is always a last word").push(character),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
+    }
+
+    #[test]
+    fn what_the_readme_tells_people_to_type_can_be_typed() {
+        let readme = include_str!("../../README.md");
+        let mut n_commands = 0;
+        for block in readme.split("```sh\n").skip(1) {
+            let (block, _) = block.split_once("```").expect("every block ends");
+            for line in block.lines().filter(|line| line.starts_with("scenectl ")) {
+                let command = line.split(" | ").next().unwrap_or(line);
+                Cli::try_parse_from(words(command)).unwrap_or_else(|error| panic!("{line}\n{error}"));
+                n_commands += 1;
+            }
+        }
+        assert!(n_commands >= 5, "only {n_commands} commands were found");
+        let verbs: Vec<String> = Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+        for verb in verbs {
+            assert!(
+                readme.contains(&format!("`{verb}"))
+                    || readme.contains(&format!("scenectl {verb}"))
+                    || readme.contains(&format!("{verb} ")),
+                "{verb}"
+            );
+        }
+    }
 }

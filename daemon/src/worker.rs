@@ -54,6 +54,20 @@ pub fn find_worker() -> Result<PathBuf, WorkerNotFound> {
     )
 }
 
+/// Processor time that a process and all its threads have used; `None` where the system does not tell (only Linux does here).
+pub(crate) fn processor_time(pid: u32) -> Option<std::time::Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    processor_time_of(&stat)
+}
+
+/// **Source**: proc_pid_stat(5): fields 14 and 15, in clock ticks of 10 ms; the name before them may hold spaces and brackets.
+fn processor_time_of(stat: &str) -> Option<std::time::Duration> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    let user: u64 = fields.nth(11)?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(std::time::Duration::from_millis((user + system) * 10))
+}
+
 /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
 pub fn version() -> Result<String, String> {
     let program = find_worker().map_err(|error| error.to_string())?;
@@ -284,6 +298,13 @@ fn describe_signal(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processor_time_is_read_behind_any_name() {
+        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 900 0 0 0 250 50 0 0 20 0 1 0 100 1000 100 18446744073709551615";
+        assert_eq!(processor_time_of(stat), Some(std::time::Duration::from_secs(3)));
+        assert_eq!(processor_time_of("nonsense"), None);
+    }
 
     #[test]
     fn the_worker_is_found_beside_the_program_above_deps_and_on_path() {

@@ -122,7 +122,9 @@ fn a_song_with_its_cover() {
         films::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac", &sound);
         films::ffmpeg(
             ["-i", sound.to_str().unwrap(), "-i", cover.to_str().unwrap()].into_iter().chain(
-                "-map 0 -map 1 -c copy -disposition:v:0 attached_pic -f mp4".split(' ').chain([path.to_str().unwrap()]),
+                "-map 0 -map 1 -c copy -disposition:v:0 attached_pic -f mp4"
+                    .split(' ')
+                    .chain([path.to_str().unwrap()]),
             ),
         );
     })
@@ -135,7 +137,10 @@ fn sound_in_matroska_with_an_attached_picture() {
         let cover = path.parent().unwrap().parent().unwrap().join("cover.jpg");
         films::picture(&cover, "red");
         films::ffmpeg_line(
-            &format!("-f lavfi -i sine=d=1 -c:a aac -attach {} -metadata:s:t mimetype=image/jpeg -f matroska", cover.display()),
+            &format!(
+                "-f lavfi -i sine=d=1 -c:a aac -attach {} -metadata:s:t mimetype=image/jpeg -f matroska",
+                cover.display()
+            ),
             path,
         );
     })
@@ -145,7 +150,10 @@ fn sound_in_matroska_with_an_attached_picture() {
 #[test]
 fn a_film_of_one_pixel_is_a_film() {
     Case::new("pixel.mkv", |path| {
-        films::ffmpeg_line("-f lavfi -i color=c=red:s=16x16:r=25:d=1,format=rgb24,scale=1:1 -c:v png -f matroska", path);
+        films::ffmpeg_line(
+            "-f lavfi -i color=c=red:s=16x16:r=25:d=1,format=rgb24,scale=1:1 -c:v png -f matroska",
+            path,
+        );
     })
     .is_indexed(1);
 }
@@ -194,7 +202,10 @@ fn a_film_whose_frames_are_all_garbage() {
 #[test]
 fn a_playlist_named_like_a_film_opens_nothing() {
     for (name, text) in [
-        ("playlist.mp4", "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{}\n#EXT-X-ENDLIST\n"),
+        (
+            "playlist.mp4",
+            "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{}\n#EXT-X-ENDLIST\n",
+        ),
         ("concat.mp4", "ffconcat version 1.0\nfile '{}'\n"),
         ("concat.mkv", "ffconcat version 1.0\nfile 'secret.mp4'\n"),
     ] {

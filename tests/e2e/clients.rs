@@ -8,7 +8,9 @@ use testkit::{Sandbox, Wire, processes, wait_until};
 use crate::SOON;
 
 fn kind(answer: &Value) -> &str {
-    answer["error"]["data"]["kind"].as_str().unwrap_or_else(|| panic!("no error: {answer}"))
+    answer["error"]["data"]["kind"]
+        .as_str()
+        .unwrap_or_else(|| panic!("no error: {answer}"))
 }
 
 fn still_answers(sandbox: &Sandbox) {
@@ -27,9 +29,18 @@ fn garbage_is_answered_and_the_connection_goes_on() {
         (b"{\n", "parse"),
         (b"[]\n", "invalid-request"),
         (b"{}\n", "invalid-request"),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"search\",\"params\":[1]}\n", "invalid-request"),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"search\",\"params\":{}}\n", "invalid-params"),
-        (b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"search\",\"params\":{\"query\":5}}\n", "invalid-params"),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"search\",\"params\":[1]}\n",
+            "invalid-request",
+        ),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"search\",\"params\":{}}\n",
+            "invalid-params",
+        ),
+        (
+            b"{\"jsonrpc\":\"2.0\",\"id\":7,\"method\":\"search\",\"params\":{\"query\":5}}\n",
+            "invalid-params",
+        ),
     ] {
         wire.send(line).unwrap();
         let answer = wire.line().expect("an answer");
@@ -104,7 +115,10 @@ fn hello_comes_first_and_speaks_this_protocol() {
     let mut wire = Wire::connect(&sandbox.socket());
     assert_eq!(kind(&wire.call("status", &json!({}))), "hello-required");
     let refused = wire.call("hello", &json!({"protocol": 99, "client": "future", "version": "9"}));
-    assert_eq!((kind(&refused), &refused["error"]["data"]["protocol"]), ("protocol-mismatch", &1.into()));
+    assert_eq!(
+        (kind(&refused), &refused["error"]["data"]["protocol"]),
+        ("protocol-mismatch", &1.into())
+    );
     still_answers(&sandbox);
 }
 
@@ -166,7 +180,8 @@ fn more_clients_than_there_is_room_for_are_told_so() {
         assert!(held.len() < 1000, "there is no limit");
         let mut wire = Wire::connect(&sandbox.socket());
         // The daemon may have closed it already.
-        let _sent = wire.send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\",\"params\":{\"protocol\":1,\"client\":\"x\",\"version\":\"0\"}}\n");
+        let _sent = wire
+            .send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\",\"params\":{\"protocol\":1,\"client\":\"x\",\"version\":\"0\"}}\n");
         let answer = wire.line().expect("an answer, even that there is no room");
         if answer["error"].is_object() {
             break answer;
@@ -291,7 +306,10 @@ fn subscribers_hear_state_first_and_then_what_happens() {
     let moved = sandbox.films().join("moved.mp4");
     std::fs::rename(&path, &moved).unwrap();
     let event = wait_for("video_moved");
-    assert_eq!((&event["params"]["path"], &event["params"]["from"]["path"]), (&moved.to_str().unwrap().into(), &path.to_str().unwrap().into()));
+    assert_eq!(
+        (&event["params"]["path"], &event["params"]["from"]["path"]),
+        (&moved.to_str().unwrap().into(), &path.to_str().unwrap().into())
+    );
     std::fs::remove_file(&moved).unwrap();
     wait_for("video_removed");
     std::fs::write(sandbox.films().join("bad.mp4"), "no film").unwrap();

@@ -62,7 +62,11 @@ fn a_folder_removed_with_keep_stays_searchable_and_comes_back_without_decoding()
     sandbox.settle();
     wait_until("it to be back", SOON, || {
         let counts = sandbox.counts();
-        if counts == [1, 0, 0, 0] { Ok(()) } else { Err(format!("{counts:?}\n{}", sandbox.log_tail())) }
+        if counts == [1, 0, 0, 0] {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}\n{}", sandbox.log_tail()))
+        }
     });
     assert_eq!(sandbox.n_decoded(), 1);
 }
@@ -73,7 +77,10 @@ fn folders_that_cannot_be_watched_are_refused_with_a_reason() {
     let file = sandbox.film("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     let before = fs::read(sandbox.config()).unwrap();
-    sandbox.run([Path::new("add"), &sandbox.path().join("nowhere")]).expect(2).complains("nowhere");
+    sandbox
+        .run([Path::new("add"), &sandbox.path().join("nowhere")])
+        .expect(2)
+        .complains("nowhere");
     sandbox.run([Path::new("add"), &file]).expect(2).complains("not a folder");
     sandbox
         .run([Path::new("remove"), sandbox.path(), Path::new("--yes")])
@@ -100,7 +107,9 @@ fn a_folder_configured_by_a_link_is_asked_about_by_either_name() {
         sandbox.run([Path::new("scenes"), &folder.join("sub/a.mp4")]).expect(0);
         sandbox.run([Path::new("why"), &folder.join("sub/a.mp4")]).expect(0).says("indexed");
         for below in [folder.clone(), folder.join("sub")] {
-            sandbox.run([Path::new("search"), Path::new("red"), Path::new("--in"), &below]).expect(0);
+            sandbox
+                .run([Path::new("search"), Path::new("red"), Path::new("--in"), &below])
+                .expect(0);
         }
         sandbox.run([Path::new("add"), folder]).expect(0);
         assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 1);

@@ -51,7 +51,10 @@ fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
     // scenectl follows links to what they mean; by itself the link is no film.
     let answer = Wire::greeted(&sandbox.socket()).call("why", &serde_json::json!({"path": link}));
     assert_eq!(answer["result"]["state"], "excluded", "{answer}");
-    assert!(answer["result"]["reasons"][0].as_str().unwrap().contains("symbolic link"), "{answer}");
+    assert!(
+        answer["result"]["reasons"][0].as_str().unwrap().contains("symbolic link"),
+        "{answer}"
+    );
 }
 
 #[test]

@@ -11,10 +11,17 @@ const WANTED: f64 = 0.9;
 fn the_sample_library_answers_its_own_captions() {
     let (folder, videos) = library();
     let sandbox = Sandbox::new();
-    copy_tree(&folder, &sandbox.films(), &|path| path.extension().is_some_and(|e| e != "py" && e != "json" && e != "md"));
+    copy_tree(&folder, &sandbox.films(), &|path| {
+        path.extension().is_some_and(|e| e != "py" && e != "json" && e != "md")
+    });
     let _daemon = sandbox.start();
     sandbox.settle();
-    assert_eq!(sandbox.counts(), [videos.len() as u64, 0, 0, 0], "{}", sandbox.say("incidents").stdout);
+    assert_eq!(
+        sandbox.counts(),
+        [videos.len() as u64, 0, 0, 0],
+        "{}",
+        sandbox.say("incidents").stdout
+    );
 
     let (mut n, mut n_first, mut n_overlapping, mut wrong) = (0, 0, 0, Vec::new());
     for video in &videos {
@@ -41,7 +48,11 @@ fn the_sample_library_answers_its_own_captions() {
         }
     }
     eprintln!("sample library: right scene first for {n_first} of {n} captions, with at least half of its time range {n_overlapping}");
-    assert!(f64::from(n_overlapping) >= WANTED * f64::from(n), "{n_overlapping} of {n}:\n{}", wrong.join("\n"));
+    assert!(
+        f64::from(n_overlapping) >= WANTED * f64::from(n),
+        "{n_overlapping} of {n}:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]

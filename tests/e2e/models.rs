@@ -35,11 +35,22 @@ fn another_model_takes_over_when_every_film_is_indexed_for_it() {
     // Held back, so that there is time to look at what happens meanwhile.
     sandbox.say("pause").expect(0);
     let listed = sandbox.ctl_json([Path::new("model"), Path::new("use"), &other]);
-    assert!(listed["models"].as_array().unwrap().iter().any(|row| row["name"] == "starter" && row["active"] == true), "{listed}");
+    assert!(
+        listed["models"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["name"] == "starter" && row["active"] == true),
+        "{listed}"
+    );
     let config = fs::read_to_string(sandbox.config()).unwrap();
     assert!(config.contains(other.to_str().unwrap()), "{config}");
     let answer = sandbox.ctl_json(["search", "a red background"]);
-    assert_eq!((&answer["model"], name(&answer["hits"][0])), (&"starter".into(), "red.mp4"), "the old one answers");
+    assert_eq!(
+        (&answer["model"], name(&answer["hits"][0])),
+        (&"starter".into(), "red.mp4"),
+        "the old one answers"
+    );
     assert_eq!(answer["hits"].as_array().unwrap().len(), 2, "with all it has");
     assert!(answer["notices"].to_string().contains("changing to model"), "{answer}");
 
@@ -47,13 +58,21 @@ fn another_model_takes_over_when_every_film_is_indexed_for_it() {
     sandbox.settle();
     wait_until("the new model to answer", SOON, || {
         let answer = sandbox.ctl_json(["search", "a red background"]);
-        if answer["model"] == "starter" { Err(answer.to_string()) } else { Ok(()) }
+        if answer["model"] == "starter" {
+            Err(answer.to_string())
+        } else {
+            Ok(())
+        }
     });
     let answer = sandbox.ctl_json(["search", "a red background"]);
     assert_eq!((name(&answer["hits"][0]), answer["hits"].as_array().unwrap().len()), ("red.mp4", 2));
     assert_eq!((sandbox.n_decoded(), sandbox.counts()), (4, [2, 0, 0, 0]));
     let info = sandbox.ctl_json(["model", "info"]);
-    assert_eq!((&info["models"][0]["active"], &info["models"][0]["videos"]), (&true.into(), &2.into()), "{info}");
+    assert_eq!(
+        (&info["models"][0]["active"], &info["models"][0]["videos"]),
+        (&true.into(), &2.into()),
+        "{info}"
+    );
 
     // It is remembered, and going back needs no work.
     assert!(daemon.stop().success());
@@ -64,7 +83,11 @@ fn another_model_takes_over_when_every_film_is_indexed_for_it() {
     sandbox.settle();
     wait_until("the starter to answer again", SOON, || {
         let answer = sandbox.ctl_json(["search", "red"]);
-        if answer["model"] == "starter" && answer["hits"].as_array().unwrap().len() == 2 { Ok(()) } else { Err(answer.to_string()) }
+        if answer["model"] == "starter" && answer["hits"].as_array().unwrap().len() == 2 {
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
     });
     assert_eq!(sandbox.n_decoded(), 4, "{}", sandbox.log_tail());
     sandbox.say("model remove starter").expect(2).complains("in use");
@@ -83,14 +106,25 @@ fn both_public_layouts_are_used_in_place() {
         sandbox.settle();
         wait_until("the model to answer", SOON, || {
             let answer = sandbox.ctl_json(["search", "red"]);
-            if answer["model"] == folder && answer["hits"].as_array().unwrap().len() == 1 { Ok(()) } else { Err(answer.to_string()) }
+            if answer["model"] == folder && answer["hits"].as_array().unwrap().len() == 1 {
+                Ok(())
+            } else {
+                Err(answer.to_string())
+            }
         });
         let info = sandbox.ctl_json([Path::new("model"), Path::new("info"), &path]);
         let row = &info["models"][0];
-        assert_eq!((&row["layout"], &row["state"], &row["active"]), (&layout.into(), &"usable".into(), &true.into()), "{info}");
+        assert_eq!(
+            (&row["layout"], &row["state"], &row["active"]),
+            (&layout.into(), &"usable".into(), &true.into()),
+            "{info}"
+        );
     }
     let answer = sandbox.ctl_json(["search", "red"]);
-    assert!(answer["notices"].as_array().is_none_or(Vec::is_empty), "only the starter needs a notice: {answer}");
+    assert!(
+        answer["notices"].as_array().is_none_or(Vec::is_empty),
+        "only the starter needs a notice: {answer}"
+    );
 }
 
 #[test]
@@ -106,9 +140,15 @@ fn models_are_listed_with_what_is_wrong_with_them() {
     let listed = sandbox.ctl_json(["model", "list"]);
     let row = |wanted: &str| {
         let rows = listed["models"].as_array().unwrap();
-        rows.iter().find(|row| row["name"] == wanted).unwrap_or_else(|| panic!("{wanted} is not in {listed}")).clone()
+        rows.iter()
+            .find(|row| row["name"] == wanted)
+            .unwrap_or_else(|| panic!("{wanted} is not in {listed}"))
+            .clone()
     };
-    assert_eq!((&row("starter")["active"], &row("starter")["state"]), (&true.into(), &"usable".into()));
+    assert_eq!(
+        (&row("starter")["active"], &row("starter")["state"]),
+        (&true.into(), &"usable".into())
+    );
     assert_eq!((&row("mine")["active"], &row("mine")["state"]), (&false.into(), &"usable".into()));
     assert!(row("half")["state"].as_str().unwrap().contains("text_model"), "{listed}");
     sandbox.say("model list").expect(0).says("mine").says("half");

@@ -39,7 +39,12 @@ fn odd_names_are_indexed_found_and_never_reach_a_terminal_raw() {
         .collect();
     let _daemon = sandbox.start();
     sandbox.settle();
-    assert_eq!(sandbox.counts(), [NAMES.len() as u64, 0, 0, 0], "{}", sandbox.say("incidents").stdout);
+    assert_eq!(
+        sandbox.counts(),
+        [NAMES.len() as u64, 0, 0, 0],
+        "{}",
+        sandbox.say("incidents").stdout
+    );
 
     let mut found: Vec<PathBuf> = sandbox.search("a red background").iter().map(path_of).collect();
     let mut expected = paths.clone();
@@ -51,7 +56,12 @@ fn odd_names_are_indexed_found_and_never_reach_a_terminal_raw() {
         assert_eq!(path_of(&scenes), *path);
         assert_eq!(scenes["path_bytes"].is_string(), path.to_str().is_none(), "{scenes}");
         assert_eq!(sandbox.ctl_json([Path::new("why"), path])["state"], "indexed");
-        assert_eq!(sandbox.ctl(["similar".as_ref(), path.as_os_str()]).status.code(), Some(0), "{}", path.display());
+        assert_eq!(
+            sandbox.ctl(["similar".as_ref(), path.as_os_str()]).status.code(),
+            Some(0),
+            "{}",
+            path.display()
+        );
     }
 
     // As text: one line a hit, whatever is in the name.
@@ -90,7 +100,12 @@ fn names_relative_to_the_folder_one_stands_in_are_understood() {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     };
     here(&["scenes", "--", "-dash.mp4"]);
     here(&["scenes", "./-dash.mp4"]);

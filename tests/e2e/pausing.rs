@@ -60,7 +60,11 @@ fn a_pause_ends_by_itself_or_outlives_the_daemon() {
     let _daemon = sandbox.start();
     wait_until("the new film to be queued", SOON, || {
         let counts = sandbox.counts();
-        if counts == [1, 1, 0, 0] { Ok(()) } else { Err(format!("{counts:?}")) }
+        if counts == [1, 1, 0, 0] {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}"))
+        }
     });
     assert_eq!(sandbox.ctl_json(["status"])["state"], "paused");
     sandbox.say("resume").expect(0);

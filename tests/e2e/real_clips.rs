@@ -36,7 +36,12 @@ fn index(what: &str, keep: &dyn Fn(&Path) -> bool) {
         eprintln!("  {}: {reason}", incident["path"].as_str().unwrap().rsplit('/').next().unwrap());
         assert!(!reason.contains("worker died") && !reason.contains("no progress"), "{incident}");
     }
-    assert_eq!((indexed + failed, pending, offline), (n_files, 0, 0), "unaccounted for\n{}", sandbox.log_tail());
+    assert_eq!(
+        (indexed + failed, pending, offline),
+        (n_files, 0, 0),
+        "unaccounted for\n{}",
+        sandbox.log_tail()
+    );
     assert!(daemon.is_alive());
 }
 

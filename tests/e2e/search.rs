@@ -10,7 +10,13 @@ use testkit::Sandbox;
 use crate::{name, names};
 
 fn keys(object: &Value) -> Vec<&str> {
-    object.as_object().map(Map::keys).into_iter().flatten().map(String::as_str).collect()
+    object
+        .as_object()
+        .map(Map::keys)
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
+        .collect()
 }
 
 #[test]
@@ -23,7 +29,10 @@ fn the_answer_is_the_contract_to_the_letter() {
     assert_eq!(keys(&answer), ["coverage", "hits", "model", "notices", "query"]);
     assert_eq!(answer["query"], "a green background");
     assert_eq!(answer["model"], "starter");
-    assert_eq!(answer["coverage"], serde_json::json!({"indexed": 1, "pending": 0, "failed": 0, "offline": 0}));
+    assert_eq!(
+        answer["coverage"],
+        serde_json::json!({"indexed": 1, "pending": 0, "failed": 0, "offline": 0})
+    );
     assert!(answer["notices"][0].as_str().unwrap().contains("model use"), "{answer}");
     let hits = answer["hits"].as_array().unwrap();
     assert_eq!(hits.len(), 2);
@@ -31,12 +40,29 @@ fn the_answer_is_the_contract_to_the_letter() {
         // Of the contract's members only `confidence` is not there yet.
         assert_eq!(
             keys(hit),
-            ["best_ms", "duration_ms", "end_ms", "offline", "path", "scene", "score", "start_ms", "video"]
+            [
+                "best_ms",
+                "duration_ms",
+                "end_ms",
+                "offline",
+                "path",
+                "scene",
+                "score",
+                "start_ms",
+                "video"
+            ]
         );
-        let (start, best, end) = (hit["start_ms"].as_u64().unwrap(), hit["best_ms"].as_u64().unwrap(), hit["end_ms"].as_u64().unwrap());
+        let (start, best, end) = (
+            hit["start_ms"].as_u64().unwrap(),
+            hit["best_ms"].as_u64().unwrap(),
+            hit["end_ms"].as_u64().unwrap(),
+        );
         assert!(start <= best && best < end, "{hit}");
         assert!((-1.0..=1.0).contains(&hit["score"].as_f64().unwrap()), "{hit}");
-        assert!(hit["video"].is_string() && hit["scene"].is_string() && hit["offline"] == false, "{hit}");
+        assert!(
+            hit["video"].is_string() && hit["scene"].is_string() && hit["offline"] == false,
+            "{hit}"
+        );
         assert!(Path::new(hit["path"].as_str().unwrap()).is_absolute());
         assert_eq!(hit["duration_ms"], 2400);
     }
@@ -54,14 +80,28 @@ fn status_scenes_and_incidents_keep_the_contract() {
     let _daemon = sandbox.start();
     sandbox.settle();
     let status = sandbox.ctl_json(["status"]);
-    assert_eq!(status["videos"], serde_json::json!({"indexed": 1, "pending": 0, "failed": 1, "offline": 0}));
-    assert_eq!((&status["scenes"], &status["model"], &status["state"]), (&2.into(), &"starter".into(), &"idle".into()));
+    assert_eq!(
+        status["videos"],
+        serde_json::json!({"indexed": 1, "pending": 0, "failed": 1, "offline": 0})
+    );
+    assert_eq!(
+        (&status["scenes"], &status["model"], &status["state"]),
+        (&2.into(), &"starter".into(), &"idle".into())
+    );
     assert_eq!(status["provider"], "cpu");
     assert!(status["warnings"].is_array());
 
     let scenes = sandbox.ctl_json([Path::new("scenes"), &film]);
-    assert_eq!((&scenes["path"], &scenes["duration_ms"]), (&film.to_str().unwrap().into(), &2400.into()));
-    let rows: Vec<_> = scenes["scenes"].as_array().unwrap().iter().map(|s| (s["start_ms"].as_u64(), s["end_ms"].as_u64(), s["boundary"].as_str())).collect();
+    assert_eq!(
+        (&scenes["path"], &scenes["duration_ms"]),
+        (&film.to_str().unwrap().into(), &2400.into())
+    );
+    let rows: Vec<_> = scenes["scenes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| (s["start_ms"].as_u64(), s["end_ms"].as_u64(), s["boundary"].as_str()))
+        .collect();
     assert_eq!(rows, [(Some(0), Some(1000), Some("start")), (Some(1000), Some(2400), Some("cut"))]);
 
     let incidents = sandbox.ctl_json(["incidents"]);
@@ -85,10 +125,15 @@ fn filters_narrow_the_answer_and_its_coverage() {
         let mut words = vec!["search", "a red background"];
         words.extend(arguments);
         let answer = sandbox.ctl_json(&words);
-        let mut found: Vec<String> = answer["hits"].as_array().unwrap().iter().map(|hit| {
-            let path = Path::new(hit["path"].as_str().unwrap());
-            path.strip_prefix(&films).unwrap().to_str().unwrap().to_owned()
-        }).collect();
+        let mut found: Vec<String> = answer["hits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hit| {
+                let path = Path::new(hit["path"].as_str().unwrap());
+                path.strip_prefix(&films).unwrap().to_str().unwrap().to_owned()
+            })
+            .collect();
         found.sort();
         assert_eq!(found, expected, "{arguments:?}");
         assert_eq!(answer["coverage"]["indexed"], expected.len() as u64, "{arguments:?}: {answer}");
@@ -96,7 +141,15 @@ fn filters_narrow_the_answer_and_its_coverage() {
     let all = ["new/red.mp4", "new/sub/green.mp4", "old/red.mp4"];
     check(&[], &all);
     check(&["--in", films.join("new").to_str().unwrap()], &all[..2]);
-    check(&["--in", films.join("new/sub").to_str().unwrap(), "--in", films.join("old").to_str().unwrap()], &all[1..]);
+    check(
+        &[
+            "--in",
+            films.join("new/sub").to_str().unwrap(),
+            "--in",
+            films.join("old").to_str().unwrap(),
+        ],
+        &all[1..],
+    );
     check(&["--in", old.to_str().unwrap()], &all[2..]);
     check(&["--since", "2024-06"], &all[..2]);
     check(&["--until", "2024"], &all[2..]);
@@ -106,7 +159,9 @@ fn filters_narrow_the_answer_and_its_coverage() {
     check(&["--max-duration", "2s"], &all[1..]);
     check(&["--min-duration", "1.5s", "--max-duration", "2.5s"], &all[1..2]);
     // A folder without videos is an answer, with status 1.
-    let nothing = sandbox.run(["search", "red", "--in", sandbox.path().join("elsewhere").to_str().unwrap()]).expect(1);
+    let nothing = sandbox
+        .run(["search", "red", "--in", sandbox.path().join("elsewhere").to_str().unwrap()])
+        .expect(1);
     assert_eq!(nothing.stdout, "");
     nothing.complains("nothing found in 0 indexed videos");
 }
@@ -121,7 +176,14 @@ fn n_limits_and_not_strikes_out() {
     sandbox.settle();
     let answer = sandbox.ctl_json(["search", "a red background", "-n", "2"]);
     assert_eq!(answer["hits"].as_array().unwrap().len(), 2);
-    let answer = sandbox.ctl_json(["search", "a plain background", "--not", "a red background", "--not", "a blue background"]);
+    let answer = sandbox.ctl_json([
+        "search",
+        "a plain background",
+        "--not",
+        "a red background",
+        "--not",
+        "a blue background",
+    ]);
     assert_eq!(names(answer["hits"].as_array().unwrap()), ["green.mp4"], "{answer}");
 }
 
@@ -172,10 +234,17 @@ fn coverage_says_what_is_missing_from_an_answer() {
     sandbox.film("later.mp4", &[("green", 1.0)]);
     testkit::wait_until("the new film to be queued", crate::SOON, || {
         let counts = sandbox.counts();
-        if counts == [1, 1, 1, 0] { Ok(()) } else { Err(format!("{counts:?}")) }
+        if counts == [1, 1, 1, 0] {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}"))
+        }
     });
     let answer = sandbox.ctl_json(["search", "red"]);
-    assert_eq!(answer["coverage"], serde_json::json!({"indexed": 1, "pending": 1, "failed": 1, "offline": 0}));
+    assert_eq!(
+        answer["coverage"],
+        serde_json::json!({"indexed": 1, "pending": 1, "failed": 1, "offline": 0})
+    );
     sandbox.say("search red").expect(0).complains("1 video pending, 1 failed");
 }
 

@@ -39,7 +39,14 @@ fn scenes_are_found_by_a_video_a_moment_and_a_picture() {
     films::colours(&outside, &[("green", 1.0), ("blue", 1.0)]);
     assert_eq!(similar(&sandbox, &outside, "@1.5")[0], "blue.mp4");
 
-    let answer = sandbox.ctl_json([Path::new("similar"), &red, Path::new("--by"), Path::new("video"), Path::new("-n"), Path::new("1")]);
+    let answer = sandbox.ctl_json([
+        Path::new("similar"),
+        &red,
+        Path::new("--by"),
+        Path::new("video"),
+        Path::new("-n"),
+        Path::new("1"),
+    ]);
     assert_eq!(answer["hits"].as_array().unwrap().len(), 1);
     assert!(answer["hits"][0]["video_score"].is_number());
 }

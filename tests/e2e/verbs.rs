@@ -15,9 +15,20 @@ fn every_verb_answers_people_and_programs() {
     let _daemon = sandbox.start();
     sandbox.say("wait --timeout 300").expect(0).says("idle: 1 indexed");
 
-    sandbox.run(["search", "a red background"]).expect(0).says("film.mp4  0:00:00 – 0:00:01");
-    sandbox.run([Path::new("scenes"), &film]).expect(0).says("0:00:01.0  0:00:02.0  cut");
-    sandbox.say("status").expect(0).says("idle").says("1 indexed").says("starter, on cpu");
+    sandbox
+        .run(["search", "a red background"])
+        .expect(0)
+        .says("film.mp4  0:00:00 – 0:00:01");
+    sandbox
+        .run([Path::new("scenes"), &film])
+        .expect(0)
+        .says("0:00:01.0  0:00:02.0  cut");
+    sandbox
+        .say("status")
+        .expect(0)
+        .says("idle")
+        .says("1 indexed")
+        .says("starter, on cpu");
     sandbox.say("folders").expect(0).says("~/films").says("watched");
     sandbox.say("incidents").expect(0).complains("no file has failed");
     sandbox.say("rescan").expect(0);
@@ -127,7 +138,9 @@ fn a_watched_status_streams_one_object_a_line() {
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
             .collect()
     };
-    wait_until("the state to be replayed", SOON, || if lines().is_empty() { Err("nothing".to_owned()) } else { Ok(()) });
+    wait_until("the state to be replayed", SOON, || {
+        if lines().is_empty() { Err("nothing".to_owned()) } else { Ok(()) }
+    });
     sandbox.film("film.mp4", &[("red", 1.0)]);
     wait_until("the film to be told of", SOON, || {
         let lines = lines();
@@ -139,7 +152,9 @@ fn a_watched_status_streams_one_object_a_line() {
     });
     assert!(daemon.stop().success());
     // The daemon's end is the stream's end.
-    wait_until("the watcher to end", SOON, || watcher.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned()));
+    wait_until("the watcher to end", SOON, || {
+        watcher.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
+    });
 }
 
 #[test]

@@ -18,7 +18,11 @@ fn video_id(sandbox: &Sandbox, file: &Path) -> String {
 fn wait_for_state(sandbox: &Sandbox, file: &Path, wanted: &str) {
     wait_until(&format!("{} to be {wanted}", file.display()), SOON, || {
         let answer = sandbox.ctl_json([Path::new("why"), file]);
-        if answer["state"] == wanted { Ok(()) } else { Err(answer.to_string()) }
+        if answer["state"] == wanted {
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
     });
 }
 
@@ -75,7 +79,10 @@ fn replaced_content_is_indexed_again_and_the_old_scenes_are_gone() {
     assert_eq!(sandbox.n_decoded(), 3);
     assert_eq!(sandbox.ctl_json(["status"])["scenes"], 2);
     let scenes = sandbox.ctl_json([Path::new("scenes"), &path]);
-    assert_eq!((&scenes["duration_ms"], scenes["scenes"].as_array().unwrap().len()), (&1400.into(), 1));
+    assert_eq!(
+        (&scenes["duration_ms"], scenes["scenes"].as_array().unwrap().len()),
+        (&1400.into(), 1)
+    );
     let after = sandbox.search("a red background");
     assert_eq!(after.len(), 2);
     let best = |hits: &[Value]| hits.iter().map(|hit| hit["score"].as_f64().unwrap()).fold(0.0, f64::max);
@@ -232,11 +239,19 @@ fn a_folder_that_goes_away_is_offline_but_searchable_and_comes_back_without_deco
     wait_for_state(&sandbox, &path, "offline");
     wait_until("both to be offline", SOON, || {
         let counts = sandbox.counts();
-        if counts == [0, 0, 0, 2] { Ok(()) } else { Err(format!("{counts:?}")) }
+        if counts == [0, 0, 0, 2] {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}"))
+        }
     });
     let hits = sandbox.search("a red background");
     assert_eq!((hits.len(), name(&hits[0]), &hits[0]["offline"]), (2, "film.mp4", &true.into()));
-    sandbox.run(["search", "red"]).expect(0).says("offline").complains("2 videos offline");
+    sandbox
+        .run(["search", "red"])
+        .expect(0)
+        .says("offline")
+        .complains("2 videos offline");
     let folders = sandbox.ctl_json(["folders"]);
     assert_eq!(folders["folders"][0]["state"], "offline", "{folders}");
 

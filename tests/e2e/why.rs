@@ -34,16 +34,27 @@ fn why_tells_every_state_with_its_reason() {
     let queued = sandbox.film("queued.mp4", &[("blue", 1.0)]);
     wait_until("it to be queued", SOON, || {
         let answer = sandbox.ctl_json([Path::new("why"), &queued]);
-        if answer["state"] == "pending" { Ok(()) } else { Err(answer.to_string()) }
+        if answer["state"] == "pending" {
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
     });
     check(&queued, "pending", "number 1 in the queue");
     check(&queued, "pending", "indexing is paused");
 
     let answer = sandbox.ctl_json([Path::new("why"), &film, Path::new("a red background")]);
-    assert_eq!((&answer["rank"], &answer["of_scenes"], &answer["best"]["start_ms"]), (&1.into(), &3.into(), &0.into()), "{answer}");
+    assert_eq!(
+        (&answer["rank"], &answer["of_scenes"], &answer["best"]["start_ms"]),
+        (&1.into(), &3.into(), &0.into()),
+        "{answer}"
+    );
     let answer = sandbox.ctl_json([Path::new("why"), &film, Path::new("a green background")]);
     assert_eq!(answer["best"]["start_ms"], 1000, "{answer}");
     assert!(answer["rank"].as_u64().unwrap() <= 2, "{answer}");
     let answer = sandbox.ctl_json([Path::new("why"), &bad, Path::new("red")]);
-    assert!(answer["best"].is_null() && answer["reasons"].to_string().contains("no query finds it"), "{answer}");
+    assert!(
+        answer["best"].is_null() && answer["reasons"].to_string().contains("no query finds it"),
+        "{answer}"
+    );
 }

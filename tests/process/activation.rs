@@ -41,7 +41,9 @@ fn a_listening_descriptor_is_taken_over_and_its_path_left_alone() {
     let mut command = environment(&sandbox, Command::new("python3"));
     command.args(["-c", HAND_OVER]).arg(sandbox.socket()).arg(program("scened"));
     let daemon = sandbox.launch_as(command);
-    wait_until("the socket", SOON, || fs::metadata(sandbox.socket()).map_err(|error| error.to_string()));
+    wait_until("the socket", SOON, || {
+        fs::metadata(sandbox.socket()).map_err(|error| error.to_string())
+    });
     let inode = fs::metadata(sandbox.socket()).unwrap().ino();
     daemon.wait_until_ready();
     assert_eq!(sandbox.ctl_json(["status"])["pid"], daemon.pid());
@@ -66,7 +68,9 @@ fn the_first_client_starts_the_daemon() {
     // It hands on none of its environment but what it is told to.
     for (key, value) in sandbox.command("scened").get_envs() {
         if let Some(value) = value {
-            command.arg("-E").arg(format!("{}={}", key.to_str().unwrap(), value.to_str().unwrap()));
+            command
+                .arg("-E")
+                .arg(format!("{}={}", key.to_str().unwrap(), value.to_str().unwrap()));
         }
     }
     if let Some(library) = std::env::var_os("SCENED_ONNXRUNTIME") {
@@ -74,7 +78,9 @@ fn the_first_client_starts_the_daemon() {
     }
     command.arg(program("scened"));
     let daemon = sandbox.launch_as(command);
-    wait_until("the socket", SOON, || fs::metadata(sandbox.socket()).map_err(|error| error.to_string()));
+    wait_until("the socket", SOON, || {
+        fs::metadata(sandbox.socket()).map_err(|error| error.to_string())
+    });
     // Its question waits in the socket until the daemon that it started is ready.
     let status = sandbox.ctl_json(["status"]);
     assert_eq!(status["pid"], daemon.pid());

@@ -62,7 +62,11 @@ fn an_index_that_is_deleted_or_damaged_is_rebuilt_from_the_store() {
         }
         let daemon = sandbox.start();
         sandbox.settle();
-        assert_same_answers(&answer(&sandbox, "a red background"), &expected, &format!("{what}\n{}", sandbox.log_tail()));
+        assert_same_answers(
+            &answer(&sandbox, "a red background"),
+            &expected,
+            &format!("{what}\n{}", sandbox.log_tail()),
+        );
         assert_eq!(sandbox.n_decoded(), 2, "{what}: nothing is decoded again");
         assert!(daemon.stop().success());
     }

@@ -26,7 +26,11 @@ fn an_idle_daemon_holds_no_model_and_does_not_wake_up() {
         let now = processes::wake_ups(daemon.pid());
         let n = now - last;
         last = now;
-        if n < 10 { Ok(()) } else { Err(format!("{n} wake-ups in {WATCHED:?}")) }
+        if n < 10 {
+            Ok(())
+        } else {
+            Err(format!("{n} wake-ups in {WATCHED:?}"))
+        }
     });
     assert!(processes::children(daemon.pid()).is_empty());
     eprintln!("idle daemon: {} KiB resident", processes::resident_kib(daemon.pid()));

@@ -62,7 +62,13 @@ fn kill_at_random_moments(n_kills: u64) {
             let daemon = sandbox.start();
             sandbox.settle();
             let n_films = std::fs::read_dir(sandbox.films()).unwrap().count() as u64;
-            assert_eq!(sandbox.counts(), [n_films, 0, 0, 0], "after {} kills\n{}", n_killed + 1, sandbox.log_tail());
+            assert_eq!(
+                sandbox.counts(),
+                [n_films, 0, 0, 0],
+                "after {} kills\n{}",
+                n_killed + 1,
+                sandbox.log_tail()
+            );
             daemon.kill();
         }
     }
@@ -83,7 +89,10 @@ fn kill_at_random_moments(n_kills: u64) {
     for check in doctor["checks"].as_array().unwrap() {
         assert_ne!(check["state"], "fail", "{check}");
     }
-    eprintln!("kill -9 at {n_kills} random moments: {} films, {n_scenes} scenes, the same answers", FILMS.len());
+    eprintln!(
+        "kill -9 at {n_kills} random moments: {} films, {n_scenes} scenes, the same answers",
+        FILMS.len()
+    );
 }
 
 #[test]
@@ -105,11 +114,21 @@ fn a_worker_that_is_killed_is_replaced_and_its_film_indexed() {
         let mut daemon = sandbox.start();
         sandbox.film("long.mp4", LONG);
         let media = worker(daemon.pid(), "media", &sandbox);
-        let victim = if role == "media" { media } else { worker(daemon.pid(), "embed", &sandbox) };
+        let victim = if role == "media" {
+            media
+        } else {
+            worker(daemon.pid(), "embed", &sandbox)
+        };
         assert!(processes::signal(victim, "KILL"), "{role} had ended already: the film is too short");
         sandbox.settle();
         assert!(daemon.is_alive());
-        assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{role}: {}\n{}", sandbox.say("incidents").stdout, sandbox.log_tail());
+        assert_eq!(
+            sandbox.counts(),
+            [1, 0, 0, 0],
+            "{role}: {}\n{}",
+            sandbox.say("incidents").stdout,
+            sandbox.log_tail()
+        );
         sandbox.run(["search", "red"]).expect(0).says("long.mp4");
     }
 }
@@ -122,7 +141,10 @@ fn a_film_that_kills_its_worker_every_time_becomes_an_incident() {
     let real = testkit::program("scened-worker");
     std::fs::write(
         &worker,
-        format!("#!/bin/sh\ncase \"$1\" in media) kill -SEGV $$ ;; *) exec '{}' \"$@\" ;; esac\n", real.display()),
+        format!(
+            "#!/bin/sh\ncase \"$1\" in media) kill -SEGV $$ ;; *) exec '{}' \"$@\" ;; esac\n",
+            real.display()
+        ),
     )
     .unwrap();
     std::fs::set_permissions(&worker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

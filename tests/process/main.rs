@@ -24,7 +24,10 @@ const LONG: &[(&str, f64)] = &[("red", 200.0), ("green", 200.0), ("blue", 200.0)
 /// Waits for a worker of this role, and gives its process.
 fn worker(daemon: u32, role: &str, sandbox: &Sandbox) -> u32 {
     wait_until(&format!("the {role} worker"), SOON, || {
-        processes::workers(daemon, role).first().map(|worker| worker.pid).ok_or_else(|| sandbox.log_tail())
+        processes::workers(daemon, role)
+            .first()
+            .map(|worker| worker.pid)
+            .ok_or_else(|| sandbox.log_tail())
     })
 }
 
@@ -36,7 +39,13 @@ fn answer(sandbox: &Sandbox, query: &str) -> Vec<(String, u64, u64, u64, f64)> {
         .iter()
         .map(|hit| {
             let path = hit["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
-            (path, number(hit, "start_ms"), number(hit, "end_ms"), number(hit, "best_ms"), hit["score"].as_f64().unwrap())
+            (
+                path,
+                number(hit, "start_ms"),
+                number(hit, "end_ms"),
+                number(hit, "best_ms"),
+                hit["score"].as_f64().unwrap(),
+            )
         })
         .collect();
     hits.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));

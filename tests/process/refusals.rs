@@ -27,7 +27,10 @@ fn mistakes_in_the_configuration_are_named_with_key_and_line() {
         for word in words {
             assert!(ran.stderr.contains(word), "{text:?}: {word:?} is not in {}", ran.stderr);
         }
-        assert!(fs::symlink_metadata(sandbox.data()).is_err(), "nothing is made before the configuration is read");
+        assert!(
+            fs::symlink_metadata(sandbox.data()).is_err(),
+            "nothing is made before the configuration is read"
+        );
         let checked = sandbox.run_daemon(["--check-config"]);
         assert_ne!(checked.status, 0, "{text:?}");
     }
@@ -74,7 +77,10 @@ fn a_data_folder_that_is_none_is_refused() {
 fn a_data_folder_that_cannot_be_written_is_refused() {
     let sandbox = Sandbox::new();
     // Also for root: nothing can be made below /proc.
-    sandbox.run_daemon(["--data-dir", "/proc/scened"]).expect(SETUP).complains("data folder /proc/scened");
+    sandbox
+        .run_daemon(["--data-dir", "/proc/scened"])
+        .expect(SETUP)
+        .complains("data folder /proc/scened");
     fs::create_dir(sandbox.data()).unwrap();
     fs::set_permissions(sandbox.data(), fs::Permissions::from_mode(0o500)).unwrap();
     if fs::write(sandbox.data().join("probe"), "").is_ok() {
@@ -99,7 +105,10 @@ fn a_store_of_a_newer_version_is_left_as_it_is() {
 fn a_socket_path_that_is_too_long_or_taken_is_refused() {
     let sandbox = Sandbox::new();
     let long = sandbox.path().join("s".repeat(200));
-    sandbox.run_daemon(["--socket", long.to_str().unwrap()]).expect(SETUP).complains("--socket");
+    sandbox
+        .run_daemon(["--socket", long.to_str().unwrap()])
+        .expect(SETUP)
+        .complains("--socket");
     fs::create_dir(sandbox.socket().parent().unwrap()).unwrap();
     fs::write(sandbox.socket(), "mine").unwrap();
     sandbox.run_daemon::<&str>([]).expect(SETUP).complains("taken by a file");

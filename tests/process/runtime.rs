@@ -16,9 +16,18 @@ fn waits_and_says(configuration: &str, prepare: impl FnOnce(&Sandbox), reason: &
     wait_until("a warning", SOON, || {
         let status = sandbox.ctl_json(["status"]);
         let warned = status["warnings"].to_string().contains(reason);
-        if warned && status["videos"]["pending"] == 1 { Ok(()) } else { Err(status.to_string()) }
+        if warned && status["videos"]["pending"] == 1 {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     });
-    assert_eq!(sandbox.counts(), [0, 1, 0, 0], "the film waits: {}", sandbox.say("incidents").stdout);
+    assert_eq!(
+        sandbox.counts(),
+        [0, 1, 0, 0],
+        "the film waits: {}",
+        sandbox.say("incidents").stdout
+    );
     let log = fs::read_to_string(sandbox.log()).unwrap();
     assert!(log.matches("indexing waits").count() < 4, "it tries without a pause: {log}");
     let search = sandbox.run(["search", "red"]).expect(2);
@@ -53,10 +62,13 @@ fn a_file_that_is_no_library_is_named() {
 #[test]
 fn a_library_that_is_another_one_is_named() {
     // Any shared library that is there on every machine.
-    let Some(library) = ["/lib/x86_64-linux-gnu/libm.so.6", "/lib64/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6"]
-        .into_iter()
-        .find(|path| fs::metadata(path).is_ok())
-    else {
+    let Some(library) = [
+        "/lib/x86_64-linux-gnu/libm.so.6",
+        "/lib64/libm.so.6",
+        "/lib/aarch64-linux-gnu/libm.so.6",
+    ]
+    .into_iter()
+    .find(|path| fs::metadata(path).is_ok()) else {
         eprintln!("NOT RUN: no libm.so.6 in the usual places");
         return;
     };
@@ -72,7 +84,9 @@ fn a_model_that_is_missing_is_named() {
 fn a_model_folder_that_is_incomplete_is_named_with_what_it_lacks() {
     let sandbox_model = tempfile::tempdir().unwrap();
     let folder = sandbox_model.path().join("half");
-    copy_tree(&repository().join("tests/data/models/tiny-hf"), &folder, &|file| !file.ends_with("vision_model.onnx"));
+    copy_tree(&repository().join("tests/data/models/tiny-hf"), &folder, &|file| {
+        !file.ends_with("vision_model.onnx")
+    });
     waits_and_says(&format!("model = {folder:?}"), |_| {}, "vision_model");
 }
 
@@ -97,7 +111,11 @@ fn a_worker_program_that_is_missing_is_told() {
     daemon.wait_until_ready();
     wait_until("a warning", SOON, || {
         let status = sandbox.ctl_json(["status"]);
-        if status["warnings"].to_string().contains("scened-worker") && status["videos"]["pending"] == 1 { Ok(()) } else { Err(status.to_string()) }
+        if status["warnings"].to_string().contains("scened-worker") && status["videos"]["pending"] == 1 {
+            Ok(())
+        } else {
+            Err(status.to_string())
+        }
     });
     assert_eq!(sandbox.counts(), [0, 1, 0, 0]);
     sandbox.run(["search", "red"]).expect(2).complains("scened-worker");

@@ -68,5 +68,9 @@ fn below_link(path: &Path, root: &Path) -> Option<PathBuf> {
     let resolved = std::fs::canonicalize(root).ok()?;
     let below = path.strip_prefix(&resolved).ok()?;
     // Joining an empty path would leave a slash behind.
-    Some(if below.as_os_str().is_empty() { root.to_owned() } else { root.join(below) })
+    Some(if below.as_os_str().is_empty() {
+        root.to_owned()
+    } else {
+        root.join(below)
+    })
 }

@@ -148,7 +148,7 @@ struct Worker {
 
 impl Worker {
     fn read_hello(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
-        let mut answers = Patient::new(&self.answers, self.silence, cancel);
+        let mut answers = Patient::new(&self.answers, self.child.id(), self.silence, cancel);
         match pipe::read_hello(&mut answers, wire::ROLE, wire::VERSION) {
             Ok(_) => Ok(()),
             Err(error) => Err(self.why(error)),
@@ -157,7 +157,7 @@ impl Worker {
 
     /// Reads the next frame; fails when the worker is silent for too long, or on cancel.
     fn read(&mut self, cancel: &Cancel) -> Result<RawFrame, MediaError> {
-        let mut answers = Patient::new(&self.answers, self.silence, cancel);
+        let mut answers = Patient::new(&self.answers, self.child.id(), self.silence, cancel);
         match pipe::read_frame(&mut answers, pipe::MAX_FRAME_BYTES) {
             Ok(Some(frame)) => Ok(frame),
             Ok(None) => Err(self.why(PipeError::Truncated)),
@@ -167,7 +167,7 @@ impl Worker {
 
     /// Waits for a worker that is done. Its answer is complete: how it ends matters to nobody but the log.
     fn say_goodbye(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
-        let mut answers = Patient::new(&self.answers, GOODBYE, cancel);
+        let mut answers = Patient::new(&self.answers, self.child.id(), GOODBYE, cancel);
         match answers.read(&mut [0]) {
             Ok(0) => Ok(()),
             Ok(_) => Err(MediaError::Protocol {
@@ -218,20 +218,53 @@ impl Worker {
     }
 }
 
-/// Reads a pipe with a deadline, looking at the cancel flag while it waits.
+/// Reads a pipe with a limit on silence, looking at the cancel flag while it waits.
+///
+/// Media workers run at idle priority: on a busy machine one may get next to no processor for minutes, and its film is not to blame.
+/// So the limit is counted in two halves. After the first the worker's processor time is noted; after the second it is hung if it
+/// used none of it (it waits for something that does not come) or most of it (it works and gets nowhere), else it was starved and
+/// gets another half, up to [`MAX_HALVES`].
 struct Patient<'a> {
     answers: &'a ChildStdout,
+    worker: u32,
+    half: Duration,
     deadline: Instant,
+    n_halves: u32,
+    processor_time: Option<Duration>,
     cancel: &'a Cancel,
 }
 
+/// Half an hour with the default silence.
+const MAX_HALVES: u32 = 60;
+
 impl<'a> Patient<'a> {
-    fn new(answers: &'a ChildStdout, silence: Duration, cancel: &'a Cancel) -> Self {
+    fn new(answers: &'a ChildStdout, worker: u32, silence: Duration, cancel: &'a Cancel) -> Self {
+        let half = silence / 2;
         Self {
             answers,
-            deadline: Instant::now() + silence,
+            worker,
+            half,
+            deadline: Instant::now() + half,
+            n_halves: 1,
+            processor_time: None,
             cancel,
         }
+    }
+
+    /// The deadline has passed: whether the worker gets more time.
+    fn deserves_more(&mut self) -> bool {
+        let now = worker::processor_time(self.worker);
+        let starved = match (self.processor_time, now) {
+            (Some(before), Some(now)) => {
+                let used = now.saturating_sub(before);
+                !used.is_zero() && used < self.half / 2
+            }
+            (None, _) | (_, None) => self.n_halves == 1,
+        };
+        self.processor_time = now;
+        self.n_halves += 1;
+        self.deadline = Instant::now() + self.half;
+        starved && self.n_halves <= MAX_HALVES
     }
 }
 
@@ -244,7 +277,7 @@ impl Read for Patient<'_> {
             }
             let mut waited = [PollFd::from_borrowed_fd(self.answers.as_fd(), PollFlags::IN)];
             match poll(&mut waited, Some(&tick)) {
-                Ok(0) if Instant::now() >= self.deadline => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(0) if Instant::now() >= self.deadline && !self.deserves_more() => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Ok(_) => return Ok(rustix::io::read(self.answers, buffer)?),
                 Err(error) => return Err(error.into()),

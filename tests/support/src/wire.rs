@@ -72,8 +72,6 @@ impl Wire {
 
     /// No more will be sent; answers can still be read.
     pub fn close_sending(&self) {
-        self.stream
-            .shutdown(std::net::Shutdown::Write)
-            .expect("the connection was open");
+        self.stream.shutdown(std::net::Shutdown::Write).expect("the connection was open");
     }
 }

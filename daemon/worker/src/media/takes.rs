@@ -18,8 +18,7 @@ const PART_INTERVAL_US: i64 = 250_000;
 /// No part of a take is shorter. Microseconds.
 const MIN_PART_US: i64 = 3_000_000;
 /// Mean change of the signature, in steps of 8-bit colour, at which a take no longer shows what it began with.
-///
-/// **Source**: on the clips of `shared/media`, fixed cameras with people coming and going stay under 12, pans exceed 30.
+/// A choice, not a measurement.
 const DRIFTED: f64 = 24.0;
 /// A scene longer than this gives five samples instead of three. Microseconds.
 const LONG_SCENE_US: i64 = 8_000_000;
