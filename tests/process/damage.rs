@@ -38,7 +38,8 @@ fn an_index_that_is_deleted_or_damaged_is_rebuilt_from_the_store() {
     let sandbox = Sandbox::new();
     let expected = indexed(&sandbox);
     let index = sandbox.data().join("index");
-    let damages: [(&str, &dyn Fn(&Path)); 4] = [
+    type Damage<'a> = &'a dyn Fn(&Path);
+    let damages: [(&str, Damage); 4] = [
         ("deleted", &|_| fs::remove_dir_all(&index).unwrap()),
         ("one byte flipped", &|file| {
             let mut bytes = fs::read(file).unwrap();
@@ -58,7 +59,9 @@ fn an_index_that_is_deleted_or_damaged_is_rebuilt_from_the_store() {
         if what == "deleted" {
             damage(&index);
         } else {
-            files.iter().for_each(|file| damage(file));
+            for file in &files {
+                damage(file);
+            }
         }
         let daemon = sandbox.start();
         sandbox.settle();

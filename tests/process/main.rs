@@ -1,6 +1,7 @@
 //! The real `scened` process: how it starts, ends, dies and comes back, and what it says when it cannot.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
+#![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
 
 mod activation;
 mod damage;

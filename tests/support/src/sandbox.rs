@@ -253,7 +253,7 @@ impl Sandbox {
 /// Makes a file an hour old.
 fn age(path: &Path) {
     let file = File::options().write(true).open(path).expect("the file opens");
-    let then = std::time::SystemTime::now() - Duration::from_secs(3600);
+    let then = std::time::SystemTime::now() - Duration::from_hours(1);
     file.set_modified(then).expect("its time can be set");
 }
 
@@ -275,6 +275,7 @@ impl From<&Output> for Ran {
     }
 }
 
+#[expect(clippy::return_self_not_must_use, reason = "each is an assertion; what follows is another one, or nothing")]
 impl Ran {
     /// Panics unless it ended with this status.
     #[track_caller]
