@@ -12,7 +12,7 @@ use crate::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode, SceneId, S
 use crate::embed::{EmbedError, Embedder};
 use crate::media::{AnalyseRequest, Analysis, FoundScene, MediaError, MediaEvent, PictureRequest, Probe, StageTimes, StreamInfo};
 use crate::serving::ModelSlot;
-use crate::store::{FileStamp, NewVideo};
+use crate::store::{FileStamp, NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 
 const PATIENCE: Duration = Duration::from_secs(20);
