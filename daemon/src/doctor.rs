@@ -34,6 +34,8 @@ pub struct Subject<'a> {
     pub serving: &'a Serving,
     pub models: &'a Models,
     pub watch_warnings: Vec<String>,
+    /// Why nothing is indexed although there is work.
+    pub hindrance: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,6 +117,12 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
     ];
     findings.extend(model(subject));
     findings.extend(watching(&subject.watch_warnings));
+    findings.extend(
+        subject
+            .hindrance
+            .iter()
+            .map(|reason| Finding::fail("indexing", reason.clone(), "films wait until this is mended; then: scenectl retry")),
+    );
     findings.extend(
         facts
             .start_warnings

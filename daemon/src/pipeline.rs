@@ -93,6 +93,8 @@ struct State {
     stopping: bool,
     /// Why nothing is indexed although there are jobs, in words for `status`.
     hindrance: Option<String>,
+    /// No job is taken before this moment: the machine was at fault.
+    held_until: Option<Instant>,
     /// Counts reasons to try again after a hindrance, so that none is missed.
     nudges: u64,
     pace: Pace,
@@ -178,6 +180,7 @@ impl Indexer {
         let mut state = self.shared.lock();
         state.nudges += 1;
         state.hindrance = None;
+        state.held_until = None;
         drop(state);
         self.shared.changed.notify_all();
         self.shared.parts.activity.bump();

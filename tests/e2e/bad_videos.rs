@@ -151,7 +151,7 @@ fn sound_in_matroska_with_an_attached_picture() {
 fn a_film_of_one_pixel_is_a_film() {
     Case::new("pixel.mkv", |path| {
         films::ffmpeg_line(
-            "-f lavfi -i color=c=red:s=16x16:r=25:d=1,format=rgb24,scale=1:1 -c:v rawvideo -pix_fmt rgb24 -f matroska",
+            "-f lavfi -i color=c=red:s=16x16:r=25:d=1,format=rgb24,scale=1:1 -c:v png -f matroska",
             path,
         );
     })

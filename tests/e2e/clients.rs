@@ -15,7 +15,7 @@ fn kind(answer: &Value) -> &str {
 
 fn still_answers(sandbox: &Sandbox) {
     let answer = Wire::greeted(&sandbox.socket()).call("status", &json!({}));
-    assert_eq!(answer["result"]["state"], "idle", "{answer}");
+    assert!(answer["result"]["state"].is_string(), "{answer}");
 }
 
 #[test]

@@ -91,3 +91,29 @@ fn folders_that_cannot_be_watched_are_refused_with_a_reason() {
     sandbox.run([Path::new("add"), &sandbox.films()]).expect(0);
     assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 1);
 }
+
+#[test]
+fn a_folder_configured_by_a_link_is_asked_about_by_either_name() {
+    let sandbox = Sandbox::new();
+    let disk = sandbox.path().join("disk");
+    sandbox.film_at(&disk.join("sub/a.mp4"), &[("red", 1.0)]);
+    let link = sandbox.path().join("Videos");
+    std::os::unix::fs::symlink(&disk, &link).unwrap();
+    sandbox.configure(&format!("folders = [{link:?}]"));
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
+    for folder in [&link, &disk] {
+        sandbox.run([Path::new("scenes"), &folder.join("sub/a.mp4")]).expect(0);
+        sandbox.run([Path::new("why"), &folder.join("sub/a.mp4")]).expect(0).says("indexed");
+        for below in [folder.clone(), folder.join("sub")] {
+            sandbox
+                .run([Path::new("search"), Path::new("red"), Path::new("--in"), &below])
+                .expect(0);
+        }
+        sandbox.run([Path::new("add"), folder]).expect(0);
+        assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 1);
+    }
+    sandbox.run([Path::new("remove"), &disk, Path::new("--yes")]).expect(0);
+    assert_eq!(sandbox.counts(), [0, 0, 0, 0]);
+}

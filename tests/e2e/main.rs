@@ -1,6 +1,7 @@
 //! The real `scenectl` against a real daemon with real workers: what a user meets, one module a subject.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
+#![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
 
 mod bad_videos;
 mod clients;

@@ -191,7 +191,7 @@ fn n_limits_and_not_strikes_out() {
 fn by_video_gives_one_row_a_video_ranked_by_the_mean_over_its_scenes() {
     let sandbox = Sandbox::new();
     sandbox.film("mixed.mp4", &[("red", 1.0), ("blue", 1.0), ("green", 1.0)]);
-    sandbox.film("mostly.mp4", &[("red", 1.0), ("yellow", 1.0)]);
+    sandbox.film("mostly.mp4", &[("red", 1.0), ("white", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let scenes = sandbox.search("a red background");

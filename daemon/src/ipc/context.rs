@@ -1,13 +1,16 @@
 //! What the handlers may use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use scened_shared::frame::RpcError;
+use scened_shared::wire_path::WirePath;
 use tokio::sync::broadcast;
 
 use crate::activity::Activity;
 use crate::folders::Folders;
+use crate::ipc::convert;
 use crate::models::Models;
 use crate::pipeline::Indexer;
 use crate::query::{Pool, Searcher};
@@ -39,4 +42,35 @@ pub struct Context {
     /// Warnings found at start that stay true: config, store, data folder.
     pub start_warnings: Vec<String>,
     pub doctor: crate::doctor::Facts,
+}
+
+impl Context {
+    /// A path that a client gave, as the watched folders name it.
+    ///
+    /// Clients resolve links, but a folder in the configuration may be a link, or lie below one (`~/Videos` on another disk); its
+    /// videos are known by the configured name.
+    pub(super) fn path(&self, file: &WirePath) -> Result<PathBuf, RpcError> {
+        let path = convert::path(file)?;
+        let roots = self.reconciler.roots();
+        if roots.iter().any(|root| path.starts_with(&root.path)) {
+            return Ok(path);
+        }
+        Ok(roots.iter().find_map(|root| below_link(&path, &root.path)).unwrap_or(path))
+    }
+
+    pub(super) fn paths(&self, files: &[WirePath]) -> Result<Vec<PathBuf>, RpcError> {
+        files.iter().map(|file| self.path(file)).collect()
+    }
+}
+
+/// `path` below `root`, when it lies below what `root` resolves to.
+fn below_link(path: &Path, root: &Path) -> Option<PathBuf> {
+    let resolved = std::fs::canonicalize(root).ok()?;
+    let below = path.strip_prefix(&resolved).ok()?;
+    // Joining an empty path would leave a slash behind.
+    Some(if below.as_os_str().is_empty() {
+        root.to_owned()
+    } else {
+        root.join(below)
+    })
 }

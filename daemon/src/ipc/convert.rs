@@ -28,26 +28,23 @@ pub(super) fn path(file: &WirePath) -> Result<PathBuf, RpcError> {
     )
 }
 
-pub(super) fn filters(filters: &wire::Filters) -> Result<query::Filters, RpcError> {
-    Ok(query::Filters {
-        within: filters.within.iter().map(path).collect::<Result<_, _>>()?,
-        since_ms: filters.since_ms,
-        until_ms: filters.until_ms,
-        min_duration_ms: filters.min_duration_ms,
-        max_duration_ms: filters.max_duration_ms,
-    })
-}
-
-pub(super) fn wanted(n: u32, by: wire::GroupBy, limits: &wire::Filters) -> Result<query::Wanted, RpcError> {
+/// `within`: the paths of `limits`, as the watched folders name them.
+pub(super) fn wanted(n: u32, by: wire::GroupBy, limits: &wire::Filters, within: Vec<PathBuf>) -> query::Wanted {
     let by = match by {
         wire::GroupBy::Scene => query::GroupBy::Scene,
         wire::GroupBy::Video => query::GroupBy::Video,
     };
-    Ok(query::Wanted {
+    query::Wanted {
         n: n as usize,
         by,
-        filters: filters(limits)?,
-    })
+        filters: query::Filters {
+            within,
+            since_ms: limits.since_ms,
+            until_ms: limits.until_ms,
+            min_duration_ms: limits.min_duration_ms,
+            max_duration_ms: limits.max_duration_ms,
+        },
+    }
 }
 
 pub(super) fn hit(hit: &query::Hit) -> wire::Hit {

@@ -75,6 +75,14 @@ impl Shared {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
+            if let Some(until) = state.held_until {
+                let now = Instant::now();
+                if now < until {
+                    state = self.wait_for(state, until - now);
+                    continue;
+                }
+                state.held_until = None;
+            }
             if self.config.pause_on_battery && crate::power::on_battery() {
                 state = self.hindered(state, "on battery: indexing waits for mains power (on-battery = \"pause\")");
                 continue;
@@ -119,6 +127,18 @@ impl Shared {
             self.parts.activity.bump();
         }
         self.wait_for(state, MACHINE_RETRY)
+    }
+
+    /// Lets no thread take a job before a nudge or [`MACHINE_RETRY`]; whatever is tried meanwhile would fail in the same way.
+    fn hold_off(&self, reason: &str) {
+        let mut state = self.lock();
+        if state.hindrance.as_deref() != Some(reason) {
+            warn!(reason, "indexing waits");
+            state.hindrance = Some(reason.to_owned());
+        }
+        state.held_until = Some(Instant::now() + MACHINE_RETRY);
+        drop(state);
+        self.parts.activity.bump();
     }
 
     fn wait_for<'a>(&'a self, state: MutexGuard<'a, State>, duration: Duration) -> MutexGuard<'a, State> {
@@ -182,8 +202,8 @@ impl Shared {
                 }
             }
             Outcome::MachineAtFault { reason } => {
+                self.hold_off(&reason);
                 self.again(video);
-                drop(self.hindered(self.lock(), &reason));
             }
             Outcome::FileChanged => {
                 self.finished(video, 0);
@@ -191,13 +211,12 @@ impl Shared {
             }
             Outcome::Cancelled => self.again(video),
             Outcome::StoreFailed(error) => {
-                self.again(video);
                 let reason = error.to_string();
                 error!(reason, "the store refused a batch");
+                self.hold_off(&format!("the store refused a batch: {reason}"));
+                self.again(video);
                 if error.is_fatal() {
                     (self.parts.hook)(PipelineEvent::StoreFailed { reason });
-                } else {
-                    drop(self.hindered(self.lock(), &format!("the store refused a batch: {reason}")));
                 }
             }
         }

@@ -26,10 +26,8 @@ pub fn children(parent: u32) -> Vec<Process> {
             continue;
         };
         // A process may end while it is looked at.
-        let Some((state, parent_pid)) = state_and_parent(pid) else {
-            continue;
-        };
-        if parent_pid == parent && state != "Z" {
+        let Some((state, its_parent)) = state_and_parent(pid) else { continue };
+        if its_parent == parent && state != "Z" {
             found.push(Process {
                 pid,
                 arguments: arguments(pid),

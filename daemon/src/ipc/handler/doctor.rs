@@ -11,6 +11,7 @@ pub(super) fn answer(context: &Context) -> DoctorAnswer {
         serving: &context.serving,
         models: &context.models,
         watch_warnings: context.reconciler.warnings(),
+        hindrance: context.indexer.hindrance(),
     };
     let checks = crate::doctor::examine(&subject)
         .into_iter()

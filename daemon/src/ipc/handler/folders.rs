@@ -37,13 +37,13 @@ pub(super) fn list(context: &Context) -> FoldersAnswer {
 }
 
 pub(super) fn add(context: &Context, request: &AddRequest) -> Result<FoldersAnswer, RpcError> {
-    let path = convert::path(&request.file)?;
+    let path = context.path(&request.file)?;
     context.folders.add(&path).map_err(|error| convert::folder_error(&error))?;
     Ok(list(context))
 }
 
 pub(super) fn remove(context: &Context, request: &RemoveRequest) -> Result<RemoveAnswer, RpcError> {
-    let path = convert::path(&request.file)?;
+    let path = context.path(&request.file)?;
     let n_videos = if request.dry_run {
         context.folders.count_for_removal(&path)
     } else {

@@ -9,7 +9,7 @@ use crate::ipc::handler::status;
 use crate::store::VideoState;
 
 pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAnswer, RpcError> {
-    let scope = request.scope.as_ref().map(convert::path).transpose()?;
+    let scope = request.scope.as_ref().map(|scope| context.path(scope)).transpose()?;
     if let Some(scope) = &scope
         && !context
             .reconciler
@@ -30,7 +30,7 @@ pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAn
 }
 
 pub(super) fn retry(context: &Context, request: &ScopeRequest) -> Result<DoneAnswer, RpcError> {
-    let scope = request.scope.as_ref().map(convert::path).transpose()?;
+    let scope = request.scope.as_ref().map(|scope| context.path(scope)).transpose()?;
     let failed = context
         .store
         .videos()

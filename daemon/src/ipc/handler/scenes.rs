@@ -13,7 +13,7 @@ use crate::ipc::convert;
 use crate::store::{VideoRecord, VideoState};
 
 pub(super) fn answer(context: &Context, request: &FileRequest) -> Result<ScenesAnswer, RpcError> {
-    let path = convert::path(&request.file)?;
+    let path = context.path(&request.file)?;
     let record = known_video(context, &path)?;
     if record.n_scenes == 0 {
         let state = match record.state {

@@ -8,7 +8,8 @@ use crate::ipc::convert;
 use crate::query::{Answer, Likeness};
 
 pub(super) fn search(context: &Context, request: &SearchRequest) -> Result<SearchAnswer, RpcError> {
-    let wanted = convert::wanted(request.n, request.by, &request.filters)?;
+    let within = context.paths(&request.filters.within)?;
+    let wanted = convert::wanted(request.n, request.by, &request.filters, within);
     let answer = context
         .searcher
         .search(&request.query, &request.not, &wanted)
@@ -17,9 +18,10 @@ pub(super) fn search(context: &Context, request: &SearchRequest) -> Result<Searc
 }
 
 pub(super) fn similar(context: &Context, request: &SimilarRequest) -> Result<SearchAnswer, RpcError> {
-    let wanted = convert::wanted(request.n, request.by, &request.filters)?;
+    let within = context.paths(&request.filters.within)?;
+    let wanted = convert::wanted(request.n, request.by, &request.filters, within);
     let likeness = Likeness {
-        path: convert::path(&request.file)?,
+        path: context.path(&request.file)?,
         at_ms: request.at_ms,
     };
     let answer = context

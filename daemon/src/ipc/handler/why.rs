@@ -11,7 +11,7 @@ use crate::reconcile::Explanation;
 use crate::store::{VideoRecord, VideoState};
 
 pub(super) fn answer(context: &Context, request: &WhyRequest) -> Result<WhyAnswer, RpcError> {
-    let path = convert::path(&request.file)?;
+    let path = context.path(&request.file)?;
     let record = context.store.video_at(&path);
     let (state, mut reasons) = match &record {
         Some(record) => of_record(context, record)?,
