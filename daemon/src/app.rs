@@ -47,7 +47,7 @@ const MAX_INDEXERS: usize = 8;
 pub struct Places {
     pub data_dir: PathBuf,
     pub socket: PathBuf,
-    /// Folders that contain models, besides the data folder's own.
+    /// Folders that contain models.
     pub model_dirs: Vec<PathBuf>,
 }
 
@@ -121,9 +121,8 @@ impl Engine {
         });
         let models = Arc::new(Models::new(
             ModelsConfig {
-                dirs: std::iter::once(places.data_dir.join("models"))
-                    .chain(places.model_dirs.iter().cloned())
-                    .collect(),
+                dirs: places.model_dirs.clone(),
+                user_dir: places.data_dir.join("models"),
                 ann_dir: places.data_dir.join("index"),
                 config_file: config.file.clone(),
                 make_embedder: seams.make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir)),
@@ -378,17 +377,6 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
         ));
     }
     warnings
-}
-
-/// Where models lie that came with scened: `SCENED_MODELS`, beside the installed program, or in the source tree it was built in.
-pub fn model_dirs() -> Vec<PathBuf> {
-    if let Some(named) = std::env::var_os("SCENED_MODELS").filter(|value| !value.is_empty()) {
-        return std::env::split_paths(&named).collect();
-    }
-    let Ok(program) = std::env::current_exe() else { return Vec::new() };
-    let installed = program.ancestors().nth(2).map(|prefix| prefix.join("share/scened/models"));
-    let built = program.ancestors().nth(3).map(|repository| repository.join("models"));
-    installed.into_iter().chain(built).filter(|dir| dir.is_dir()).collect()
 }
 
 fn instance_fatal(error: &InstanceError) -> Fatal {

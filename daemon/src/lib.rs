@@ -1,5 +1,8 @@
 //! `scened`: keeps a library of videos searchable by what is seen in them.
 
+/// The source checkout that this was built from; only programs that lie in a `target` folder look there.
+pub(crate) const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
 pub mod activity;
 pub mod ann;
 pub mod app;

@@ -141,9 +141,9 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
         .map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
     let places = Places {
+        model_dirs: scened::embed::model::model_dirs(&data_dir),
         data_dir,
         socket: endpoint.path().to_owned(),
-        model_dirs: app::model_dirs(),
     };
     let stop = stop_on_signal()?;
     app::run(&config, warnings, &places, Seams::default(), stop)

@@ -26,6 +26,8 @@ pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, Em
 pub struct ModelsConfig {
     /// Folders that contain model folders.
     pub dirs: Vec<PathBuf>,
+    /// The one of them that is the user's own.
+    pub user_dir: PathBuf,
     /// Where ANN snapshots are.
     pub ann_dir: PathBuf,
     pub config_file: PathBuf,
@@ -360,7 +362,7 @@ impl Models {
         if current.as_ref().is_ok_and(|slot| slot.info.is_starter) {
             notices.push(format!(
                 "the starter model is in use: it knows drawn shapes and things, not real footage; put a CLIP model's folder into {} and run `scenectl model use NAME`",
-                self.config.dirs.first().map_or_else(String::new, |dir| dir.display().to_string())
+                self.config.user_dir.display()
             ));
         }
         if let Ok(current) = &current

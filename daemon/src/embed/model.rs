@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use catalog::is_target;
 pub use catalog::{MODELS_VARIABLE, find_models, model_dirs, resolve};
 
 use crate::domain::{ImageSpec, ModelId};

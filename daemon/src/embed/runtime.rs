@@ -52,6 +52,9 @@ fn find_from(named: Option<(&str, PathBuf)>, data_dir: &Path, executable: Option
     if let Some(folder) = executable.and_then(Path::parent) {
         looked_in.push(folder.join("../lib/scened"));
         looked_in.extend(folder.ancestors().take(5).map(|above| above.join(".setup/onnxruntime")));
+        if super::model::is_target(folder) {
+            looked_in.push(Path::new(crate::CHECKOUT).join(".setup/onnxruntime"));
+        }
     }
     let system: &[&str] = if cfg!(target_os = "macos") {
         &["/opt/homebrew/lib", "/usr/local/lib"]

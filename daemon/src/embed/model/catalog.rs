@@ -30,9 +30,21 @@ fn model_dirs_from(named: Option<&OsStr>, data_dir: &Path, executable: Option<&P
         dirs.extend(folder.parent().map(|prefix| prefix.join("share/scened/models")));
         // target/debug/deps/test and target/release/scened, but not /usr/bin/scened: only a checkout has the starter's script.
         let is_checkout = |above: &&Path| above.join("models/starter").is_dir() && above.join("Cargo.toml").is_file();
-        dirs.extend(folder.ancestors().take(5).find(is_checkout).map(|checkout| checkout.join("models")));
+        let built_in = [Path::new(crate::CHECKOUT)];
+        let above = folder.ancestors().take(5).find(is_checkout);
+        // A build outside the checkout (CARGO_TARGET_DIR) knows where its source was; an installed program has its own by then.
+        let checkout = above.or_else(|| built_in.into_iter().find(|path| is_target(folder) && is_checkout(path)));
+        dirs.extend(checkout.map(|checkout| checkout.join("models")));
     }
     dirs
+}
+
+/// Whether a program in `folder` was put there by cargo and not by an installation.
+pub(crate) fn is_target(folder: &Path) -> bool {
+    folder
+        .ancestors()
+        .take(3)
+        .any(|above| above.join(".cargo-lock").is_file() || above.join("CACHEDIR.TAG").is_file())
 }
 
 /// Every sub-folder of `dirs` that looks like a model (it has a config.json), in the order of `dirs` and then by name.
