@@ -33,12 +33,14 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// Does something to the file of a snapshot.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn an_index_that_is_deleted_or_damaged_is_rebuilt_from_the_store() {
     let sandbox = Sandbox::new();
     let expected = indexed(&sandbox);
     let index = sandbox.data().join("index");
-    type Damage<'a> = &'a dyn Fn(&Path);
     let damages: [(&str, Damage); 4] = [
         ("deleted", &|_| fs::remove_dir_all(&index).unwrap()),
         ("one byte flipped", &|file| {

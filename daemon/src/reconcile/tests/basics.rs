@@ -342,7 +342,10 @@ fn a_removed_folder_is_left_alone_at_once() {
         std::fs::write(world.path(format!("a/{i}.mp4")), format!("film {i}")).unwrap();
     }
     world.start();
-    world.wait_until("the walk to be under way", |world| world.handle().queue().settling > 100);
+    world.wait_until("the walk to be under way", |world| {
+        // How far it gets before it is seen is up to the machine; all that matters is that it has begun.
+        world.handle().queue().settling > 0 || !world.store.videos().is_empty()
+    });
     assert!(world.handle().set_roots(vec![world.path("b")]));
     let n_before = world.store.videos().len();
     world.quiet();
