@@ -13,7 +13,7 @@ mod progress;
 mod tests;
 mod threads;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -86,6 +86,8 @@ struct State {
     queue: BTreeSet<(i64, VideoId)>,
     queued_at: HashMap<VideoId, i64>,
     in_flight: HashMap<VideoId, InFlight>,
+    /// Jobs whose file is not what the store says, each with the moment when it is tried again.
+    changed_files: BTreeMap<VideoId, Instant>,
     /// Deaths of workers on a file, since the daemon started.
     deaths: HashMap<VideoId, u32>,
     paused: bool,
@@ -193,7 +195,7 @@ impl Indexer {
     /// Jobs waiting or running.
     pub fn n_jobs(&self) -> u64 {
         let state = self.shared.lock();
-        (state.queue.len() + state.in_flight.len()) as u64
+        (state.queue.len() + state.in_flight.len() + state.changed_files.len()) as u64
     }
 
     pub fn hindrance(&self) -> Option<String> {
@@ -254,11 +256,13 @@ impl State {
         if self.in_flight.contains_key(&video) || self.queued_at.contains_key(&video) {
             return;
         }
+        self.changed_files.remove(&video);
         self.queue.insert((at_ms, video));
         self.queued_at.insert(video, at_ms);
     }
 
     fn forget(&mut self, video: VideoId) {
+        self.changed_files.remove(&video);
         if let Some(at) = self.queued_at.remove(&video) {
             self.queue.remove(&(at, video));
         }
@@ -273,6 +277,21 @@ impl State {
         for in_flight in self.in_flight.values() {
             in_flight.cancel.cancel();
         }
+    }
+
+    /// Queues the jobs whose file may have settled by now; gives the moment when the next one is due.
+    fn take_back_changed(&mut self, now: Instant) -> Option<Instant> {
+        let is_due = |at: &Instant| *at <= now;
+        let due: Vec<VideoId> = self
+            .changed_files
+            .iter()
+            .filter(|(_, at)| is_due(at))
+            .map(|(video, _)| *video)
+            .collect();
+        for video in due {
+            self.enqueue(video, crate::clock::now_ms());
+        }
+        self.changed_files.values().min().copied()
     }
 
     fn take(&mut self) -> Option<VideoId> {

@@ -1,5 +1,6 @@
 //! `pause`, `resume`, and what waits meanwhile.
 
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use testkit::{Sandbox, processes, wait_until};
@@ -70,4 +71,40 @@ fn a_pause_ends_by_itself_or_outlives_the_daemon() {
     sandbox.say("resume").expect(0);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [2, 0, 0, 0]);
+}
+
+#[test]
+fn a_queued_film_that_grows_or_goes_away_is_not_tried_over_and_over() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("log = \"info,scened::pipeline=debug\"\nsettle-seconds = 2");
+    let daemon = sandbox.start();
+    sandbox.say("pause").expect(0);
+    let growing = sandbox.film("growing.mp4", &[("red", 1.0)]);
+    let gone = sandbox.film("gone.mp4", &[("green", 1.0)]);
+    wait_until("both to be queued", SOON, || {
+        let counts = sandbox.counts();
+        if counts == [0, 2, 0, 0] {
+            Ok(())
+        } else {
+            Err(format!("{counts:?}"))
+        }
+    });
+    let mut film = std::fs::File::options().append(true).open(&growing).unwrap();
+    film.write_all(b"more").unwrap();
+    std::fs::remove_file(&gone).unwrap();
+    sandbox.say("resume").expect(0);
+    // As long as it grows it is looked at now and then, no more.
+    let (before, started) = (processes::wake_ups(daemon.pid()), Instant::now());
+    while started.elapsed() < Duration::from_secs(4) {
+        film.write_all(b"more").unwrap();
+        testkit::pause(Duration::from_millis(250));
+    }
+    let n = processes::wake_ups(daemon.pid()) - before;
+    assert!(n < 2_000, "{n} wake-ups in four seconds\n{}", sandbox.log_tail());
+    let log = std::fs::read_to_string(sandbox.log()).unwrap();
+    assert!(log.matches("changed since it was queued").count() < 10, "{}", sandbox.log_tail());
+    drop(film);
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
+    assert!(daemon.stop().success());
 }

@@ -94,7 +94,9 @@ fn failed_files_are_listed_and_tried_again_when_asked_or_when_they_change() {
     sandbox.say("incidents").expect(0).says("bad.mp4").says("worse.mp4");
     let attempts = || {
         let incidents = sandbox.ctl_json(["incidents"]);
-        let rows = incidents["incidents"].as_array().unwrap().clone();
+        // The latest comes first; here the order of their names is wanted.
+        let mut rows = incidents["incidents"].as_array().unwrap().clone();
+        rows.sort_by_key(|row| row["path"].as_str().unwrap().to_owned());
         rows.iter().map(|row| row["attempts"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(attempts(), [1, 1]);

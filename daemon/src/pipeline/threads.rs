@@ -16,6 +16,10 @@ const MAX_ATTEMPTS: u32 = 3;
 /// How long to wait before trying again when not the file but the machine is at fault (no model, no worker, on battery).
 const MACHINE_RETRY: Duration = Duration::from_secs(30);
 
+/// A file that is not what the store says is tried again after this, unless reconcile has settled it before. Seconds enough that a
+/// growing file costs nothing.
+const CHANGED_RETRY: Duration = Duration::from_secs(5);
+
 impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -71,8 +75,13 @@ impl Shared {
                 };
                 continue;
             }
+            let now = Instant::now();
+            let next_due = state.take_back_changed(now);
             if state.queue.is_empty() {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = match next_due {
+                    Some(due) => self.wait_for(state, due - now),
+                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                };
                 continue;
             }
             if let Some(until) = state.held_until {
@@ -206,7 +215,7 @@ impl Shared {
                 self.again(video);
             }
             Outcome::FileChanged => {
-                self.finished(video, 0);
+                self.changed_under_us(record);
                 (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
             }
             Outcome::Cancelled => self.again(video),
@@ -282,6 +291,21 @@ impl Shared {
         if pending {
             state.enqueue(video, crate::clock::now_ms());
         }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// The file is not what `record` says. Reconcile looks at it, and its change of the record queues the job again; until then trying
+    /// would find the same. A record that has changed already goes into the queue at once.
+    fn changed_under_us(&self, record: &VideoRecord) {
+        let now = self.parts.store.video(record.id);
+        if now.is_none_or(|now| now.stamp != record.stamp || now.state != VideoState::Pending) {
+            return self.finished(record.id, 0);
+        }
+        let mut state = self.lock();
+        state.in_flight.remove(&record.id);
+        state.pace.finished(0, Instant::now());
+        state.changed_files.insert(record.id, Instant::now() + CHANGED_RETRY);
         drop(state);
         self.changed.notify_one();
     }

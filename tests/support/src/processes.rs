@@ -26,7 +26,9 @@ pub fn children(parent: u32) -> Vec<Process> {
             continue;
         };
         // A process may end while it is looked at.
-        let Some((state, its_parent)) = state_and_parent(pid) else { continue };
+        let Some((state, its_parent)) = state_and_parent(pid) else {
+            continue;
+        };
         if its_parent == parent && state != "Z" {
             found.push(Process {
                 pid,

@@ -275,7 +275,10 @@ impl From<&Output> for Ran {
     }
 }
 
-#[expect(clippy::return_self_not_must_use, reason = "each is an assertion; what follows is another one, or nothing")]
+#[expect(
+    clippy::return_self_not_must_use,
+    reason = "each is an assertion; what follows is another one, or nothing"
+)]
 impl Ran {
     /// Panics unless it ended with this status.
     #[track_caller]
