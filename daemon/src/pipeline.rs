@@ -97,8 +97,6 @@ struct State {
     hindrance: Option<String>,
     /// No job is taken before this moment: the machine was at fault.
     held_until: Option<Instant>,
-    /// Counts reasons to try again after a hindrance, so that none is missed.
-    nudges: u64,
     pace: Pace,
 }
 
@@ -180,7 +178,6 @@ impl Indexer {
     /// Something that stood in the way may be gone (a model was installed, the user asks): try now.
     pub fn nudge(&self) {
         let mut state = self.shared.lock();
-        state.nudges += 1;
         state.hindrance = None;
         state.held_until = None;
         drop(state);
