@@ -122,7 +122,6 @@ impl Engine {
         let models = Arc::new(Models::new(
             ModelsConfig {
                 dirs: places.model_dirs.clone(),
-                user_dir: places.data_dir.join("models"),
                 ann_dir: places.data_dir.join("index"),
                 config_file: config.file.clone(),
                 make_embedder: seams.make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir)),

@@ -26,8 +26,6 @@ pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, Em
 pub struct ModelsConfig {
     /// Folders that contain model folders.
     pub dirs: Vec<PathBuf>,
-    /// The one of them that is the user's own.
-    pub user_dir: PathBuf,
     /// Where ANN snapshots are.
     pub ann_dir: PathBuf,
     pub config_file: PathBuf,
@@ -360,10 +358,10 @@ impl Models {
         let mut notices = Vec::new();
         let current = self.serving.current();
         if current.as_ref().is_ok_and(|slot| slot.info.is_starter) {
-            notices.push(format!(
-                "the starter model is in use: it knows drawn shapes and things, not real footage; put a CLIP model's folder into {} and run `scenectl model use NAME`",
-                self.config.user_dir.display()
-            ));
+            notices.push(
+                "the starter model is in use; it knows drawn things, not real footage: `scenectl model use DIR` brings in a CLIP model"
+                    .to_owned(),
+            );
         }
         if let Ok(current) = &current
             && self
