@@ -1,19 +1,16 @@
 //! The pipeline with a real store, a scripted film source and a fake model.
 
-use std::fs::File;
-use std::io::Read as _;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode, SceneId, Span};
+use crate::domain::{Boundary, ImageSpec, Resample, ResizeMode, SceneId};
 use crate::embed::{EmbedError, Embedder};
-use crate::media::{AnalyseRequest, Analysis, FoundScene, MediaError, MediaEvent, PictureRequest, Probe, StageTimes, StreamInfo};
+use crate::media::MediaError;
 use crate::serving::ModelSlot;
 use crate::store::{FileStamp, NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
+use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const IMAGE: ImageSpec = ImageSpec {
@@ -24,102 +21,33 @@ const IMAGE: ImageSpec = ImageSpec {
     resample: Resample::Bicubic,
 };
 
-/// What a file's first word makes the fake worker do.
-struct Script {
-    n_analyses: AtomicUsize,
-    /// While true, `slow` films make no progress and wait to be cancelled.
-    holding: AtomicBool,
+/// Two scenes of a second, red and blue, with three frames each.
+fn red_and_blue() -> Vec<ScriptedScene> {
+    vec![
+        ScriptedScene::plain(1000, Boundary::Start, [255, 0, 0]),
+        ScriptedScene::plain(1000, Boundary::Cut, [0, 0, 255]),
+    ]
 }
 
-impl FrameSource for Script {
-    fn analyse(
-        &self,
-        mut film: File,
-        request: &AnalyseRequest,
-        cancel: &Cancel,
-        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
-    ) -> Result<Analysis, MediaError> {
-        self.n_analyses.fetch_add(1, Ordering::SeqCst);
-        assert_eq!(request.image, IMAGE);
-        let mut content = String::new();
-        film.read_to_string(&mut content).expect("the test's films are text");
-        match content.split_whitespace().next().unwrap_or_default() {
-            "bad" => {
-                return Err(MediaError::Unusable {
-                    reason: "no picture".to_owned(),
-                });
-            }
-            "crash" => {
-                return Err(MediaError::WorkerDied {
-                    detail: "killed by signal 11 (SIGSEGV)".to_owned(),
-                });
-            }
-            "slow" => {
-                while self.holding.load(Ordering::SeqCst) {
-                    if cancel.is_cancelled() {
-                        return Err(MediaError::Cancelled);
-                    }
-                    std::thread::yield_now();
-                }
-            }
-            _ => {}
-        }
-        let stream = StreamInfo {
-            kind: "video".into(),
-            codec: "h264".into(),
-            width_px: 8,
-            height_px: 6,
-            rotation: 0,
-            fps: 25.0,
-            chosen: true,
-        };
-        let _go_on = sink(MediaEvent::Probed(Probe {
-            container: "mp4".into(),
-            duration_ms: 2000,
-            streams: vec![stream],
-        }));
-        for (index, colour) in [[255, 0, 0], [0, 0, 255]].into_iter().enumerate() {
-            let start_ms = index as u64 * 1000;
-            let frames = (0..3)
-                .map(|at| Frame {
-                    time_ms: start_ms + at * 300,
-                    width_px: 4,
-                    height_px: 4,
-                    rgb: colour.repeat(16),
-                })
-                .collect();
-            let boundary = if index == 0 { Boundary::Start } else { Boundary::Cut };
-            let scene = FoundScene {
-                span: Span {
-                    start_ms,
-                    end_ms: start_ms + 1000,
-                },
-                boundary,
-                frames,
-                thumbnail: vec![1, 2, 3],
-            };
-            if sink(MediaEvent::SceneFound(scene)).is_break() {
-                return Err(MediaError::Cancelled);
-            }
-        }
-        Ok(Analysis {
-            duration_ms: 2000,
-            n_frames: 50,
-            n_scenes: 2,
-            damage: None,
-            times: StageTimes::default(),
-        })
-    }
-
-    fn picture(&self, _: File, _: &PictureRequest, _: &Cancel) -> Result<Frame, MediaError> {
-        unreachable!("the pipeline asks for no pictures")
-    }
+/// What the first line of a film makes the worker do.
+fn scripts() -> ScriptedFrames {
+    let unusable = MediaError::Unusable {
+        reason: "no picture".to_owned(),
+    };
+    let died = MediaError::WorkerDied {
+        detail: "killed by signal 11 (SIGSEGV)".to_owned(),
+    };
+    ScriptedFrames::default()
+        .with("good", [Script::Scenes(red_and_blue())])
+        .with("bad", [Script::FailsAfter(Vec::new(), unusable)])
+        .with("crash", [Script::FailsAfter(red_and_blue(), died)])
+        .with("slow", [Script::Blocks(red_and_blue())])
 }
 
 struct World {
     folder: tempfile::TempDir,
     store: Store,
-    script: Arc<Script>,
+    source: Arc<ScriptedFrames>,
     embedder: Arc<FakeEmbedder>,
     serving: Arc<Serving>,
     indexer: Indexer,
@@ -136,13 +64,10 @@ impl World {
         let (store, _) = Store::open(&folder.path().join("data")).unwrap();
         let embedder = Arc::new(FakeEmbedder::with_image("fake", IMAGE));
         let serving = Arc::new(Serving::default());
-        let script = Arc::new(Script {
-            n_analyses: AtomicUsize::new(0),
-            holding: AtomicBool::new(false),
-        });
+        let frames = Arc::new(scripts());
         let (told, events) = crossbeam_channel::bounded(1000);
         let hook: PipelineHook = Arc::new(move |event| told.send(event).expect("the test listens"));
-        let source: Arc<dyn FrameSource> = script.clone();
+        let source: Arc<dyn FrameSource> = frames.clone();
         let parts = Parts {
             store: store.clone(),
             source,
@@ -164,7 +89,7 @@ impl World {
         let world = Self {
             folder,
             store,
-            script,
+            source: frames,
             embedder,
             serving,
             indexer,
@@ -211,13 +136,13 @@ impl World {
     }
 
     fn n_analyses(&self) -> usize {
-        self.script.n_analyses.load(Ordering::SeqCst)
+        self.source.calls().len()
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.script.holding.store(false, Ordering::SeqCst);
+        self.source.release();
         self.indexer.stop();
     }
 }
@@ -225,17 +150,17 @@ impl Drop for World {
 #[test]
 fn a_film_becomes_scenes_vectors_and_thumbnails_in_one_batch() {
     let world = World::new();
-    let id = world.film("a.mp4", "good a");
+    let id = world.film("a.mp4", "good\na");
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { n_scenes: 2, .. }));
     let record = world.store.video(id).unwrap();
     assert_eq!(
         (record.state, record.n_scenes, record.duration_ms, record.codec.as_str()),
-        (VideoState::Indexed, 2, 2000, "h264")
+        (VideoState::Indexed, 2, 2000, "script")
     );
     let vectors = world.store.video_vectors(&world.embedder.model().id, id).unwrap();
     assert_eq!(vectors.iter().map(|scene| scene.frames.len()).collect::<Vec<_>>(), [3, 3]);
-    assert_eq!(vectors[1].frames[2].0, 1600);
-    assert_eq!(world.store.thumbnail(SceneId::new(id, 1)).unwrap(), Some(vec![1, 2, 3]));
+    assert_eq!(vectors[1].frames[2].0, 1833);
+    assert_eq!(world.store.thumbnail(SceneId::new(id, 1)).unwrap(), Some(vec![0xff, 0xd8, 0xff, 0xd9]));
     assert_eq!(world.store.n_jobs(), 0);
 }
 
@@ -271,9 +196,9 @@ fn a_dying_worker_is_tried_three_times_then_an_incident() {
 #[test]
 fn a_twin_is_copied_not_decoded() {
     let world = World::new();
-    let first = world.film("a.mp4", "good same");
+    let first = world.film("a.mp4", "good\nsame");
     world.next();
-    let second = world.film("b.mp4", "good same");
+    let second = world.film("b.mp4", "good\nsame");
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { n_scenes: 2, .. }));
     assert_eq!(world.n_analyses(), 1);
     let model = world.embedder.model().id;
@@ -288,7 +213,7 @@ fn a_twin_is_copied_not_decoded() {
 fn a_file_that_is_not_what_was_queued_goes_back_to_reconcile() {
     let world = World::new();
     let path = world.folder.path().join("a.mp4");
-    std::fs::write(&path, "good longer than it was").unwrap();
+    std::fs::write(&path, "good\nlonger than it was").unwrap();
     world.queue(
         &path,
         FileStamp {
@@ -305,7 +230,6 @@ fn a_file_that_is_not_what_was_queued_goes_back_to_reconcile() {
 #[test]
 fn pause_cancels_what_runs_and_resume_does_it_after_all() {
     let world = World::new();
-    world.script.holding.store(true, Ordering::SeqCst);
     let id = world.film("slow.mp4", "slow");
     let deadline = Instant::now() + PATIENCE;
     while world.n_analyses() == 0 {
@@ -319,7 +243,7 @@ fn pause_cancels_what_runs_and_resume_does_it_after_all() {
     }
     assert!(world.indexer.is_paused());
     assert_eq!(world.indexer.n_jobs(), 1);
-    world.script.holding.store(false, Ordering::SeqCst);
+    world.source.release();
     world.indexer.resume();
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { .. }));
 }
