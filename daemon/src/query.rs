@@ -250,9 +250,16 @@ impl Searcher {
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {
         let scope = Scope::of(&self.store, &wanted.filters);
+        let question = Question {
+            slot,
+            probe,
+            n: wanted.n,
+            scope: &scope,
+            admits,
+        };
         let hits = match wanted.by {
-            GroupBy::Scene => self.by_scene(slot, probe, wanted.n, &scope, admits)?,
-            GroupBy::Video => self.by_video(slot, probe, wanted.n, &scope, admits)?,
+            GroupBy::Scene => self.by_scene(&question)?,
+            GroupBy::Video => self.by_video(&question)?,
         };
         Ok(Answer {
             model: slot.info.name.clone(),
@@ -262,17 +269,11 @@ impl Searcher {
         })
     }
 
-    fn by_scene(
-        &self,
-        slot: &ModelSlot,
-        probe: &Probe,
-        n: usize,
-        scope: &Scope,
-        admits: &dyn Fn(SceneId) -> bool,
-    ) -> Result<Vec<Hit>, QueryError> {
+    fn by_scene(&self, question: &Question) -> Result<Vec<Hit>, QueryError> {
+        let Question { slot, probe, n, scope, .. } = *question;
         // With unwanted texts candidates may be struck out later: look at more of them.
         let n_candidates = (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len());
-        let candidates = Self::candidates(slot, &probe.wanted, n_candidates, scope, admits)?;
+        let candidates = question.candidates(n_candidates)?;
         let mut hits = Vec::with_capacity(n);
         for scored in self.rescore(slot, probe, candidates)? {
             if hits.len() == n {
@@ -289,18 +290,18 @@ impl Searcher {
 
     /// Ranks videos by the mean over *all* their scenes of the cosine between query and scene vector (the article's rule), and names
     /// the best scene of each. In a library beyond [`EXACT_UP_TO`] scenes only videos with a scene among the candidates are ranked.
-    fn by_video(
-        &self,
-        slot: &ModelSlot,
-        probe: &Probe,
-        n: usize,
-        scope: &Scope,
-        admits: &dyn Fn(SceneId) -> bool,
-    ) -> Result<Vec<Hit>, QueryError> {
+    fn by_video(&self, question: &Question) -> Result<Vec<Hit>, QueryError> {
+        let Question {
+            slot,
+            probe,
+            n,
+            scope,
+            admits,
+        } = *question;
         let scenes: Vec<SceneId> = if scope.n_scenes() <= EXACT_UP_TO {
             scope.scenes().filter(|scene| admits(*scene)).collect()
         } else {
-            let near = Self::candidates(slot, &probe.wanted, (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * 4, scope, admits)?;
+            let near = question.candidates((n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * 4)?;
             let mut videos: Vec<VideoId> = near.iter().map(|scene| scene.video).collect();
             videos.sort_unstable();
             videos.dedup();
@@ -335,23 +336,6 @@ impl Searcher {
             }
         }
         Ok(hits)
-    }
-
-    fn candidates(
-        slot: &ModelSlot,
-        wanted: &Embedding,
-        k: usize,
-        scope: &Scope,
-        admits: &dyn Fn(SceneId) -> bool,
-    ) -> Result<Vec<SceneId>, QueryError> {
-        let selectivity = scope.n_scenes() as f64 / slot.ann.len().max(1) as f64;
-        let found = if scope.n_scenes() <= EXACT_UP_TO || selectivity < EXACT_BELOW_SELECTIVITY {
-            slot.ann.exact(wanted, k, scope.scenes().filter(|scene| admits(*scene)))?
-        } else {
-            slot.ann
-                .search_filtered(wanted, k, &|scene| scope.record(scene.video).is_some() && admits(scene))?
-        };
-        Ok(found.into_iter().map(|(scene, _)| scene).collect())
     }
 
     /// Scores scenes on their frames' vectors, best first; drops those that look more like something unwanted.
@@ -397,6 +381,33 @@ impl Searcher {
 pub(crate) struct Probe {
     pub(crate) wanted: Embedding,
     pub(crate) unwanted: Vec<Embedding>,
+}
+
+/// One search, once it is known what is asked of which videos.
+struct Question<'a> {
+    slot: &'a ModelSlot,
+    probe: &'a Probe,
+    /// Hits wanted.
+    n: usize,
+    scope: &'a Scope,
+    /// Leaves out scenes within the scope.
+    admits: &'a dyn Fn(SceneId) -> bool,
+}
+
+impl Question<'_> {
+    /// The `k` scenes whose vectors are nearest to what is wanted: exactly, or by the graph in a large scope.
+    fn candidates(&self, k: usize) -> Result<Vec<SceneId>, AnnError> {
+        let Self { slot, scope, admits, .. } = *self;
+        let wanted = &self.probe.wanted;
+        let selectivity = scope.n_scenes() as f64 / slot.ann.len().max(1) as f64;
+        let found = if scope.n_scenes() <= EXACT_UP_TO || selectivity < EXACT_BELOW_SELECTIVITY {
+            slot.ann.exact(wanted, k, scope.scenes().filter(|scene| admits(*scene)))?
+        } else {
+            slot.ann
+                .search_filtered(wanted, k, &|scene| scope.record(scene.video).is_some() && admits(scene))?
+        };
+        Ok(found.into_iter().map(|(scene, _)| scene).collect())
+    }
 }
 
 fn check_count(n: usize) -> Result<(), QueryError> {

@@ -160,7 +160,10 @@ fn a_film_becomes_scenes_vectors_and_thumbnails_in_one_batch() {
     let vectors = world.store.video_vectors(&world.embedder.model().id, id).unwrap();
     assert_eq!(vectors.iter().map(|scene| scene.frames.len()).collect::<Vec<_>>(), [3, 3]);
     assert_eq!(vectors[1].frames[2].0, 1833);
-    assert_eq!(world.store.thumbnail(SceneId::new(id, 1)).unwrap(), Some(vec![0xff, 0xd8, 0xff, 0xd9]));
+    assert_eq!(
+        world.store.thumbnail(SceneId::new(id, 1)).unwrap(),
+        Some(vec![0xff, 0xd8, 0xff, 0xd9])
+    );
     assert_eq!(world.store.n_jobs(), 0);
 }
 
