@@ -145,17 +145,10 @@ impl Searcher {
             wanted: self.look(&slot, likeness, record.as_deref())?,
             unwanted: Vec::new(),
         };
-        // A video is always most like itself: leave out the moment asked about, or the whole video when it is the question.
-        let asked = match (&record, likeness.at_ms) {
-            (Some(record), Some(at_ms)) => self.scene_at(record.id, at_ms)?.map(|scene| (record.id, Some(scene))),
-            (Some(record), None) => Some((record.id, None)),
-            (None, _) => None,
-        };
-        self.answer(&slot, &probe, wanted, &|scene| match asked {
-            Some((video, Some(index))) => scene.video != video || scene.index != index,
-            Some((video, None)) => scene.video != video,
-            None => true,
-        })
+        // A video is always most like itself: when the whole of it is the question, leave it out. A moment finds its own scene first,
+        // which shows what was asked about.
+        let asked = record.filter(|_| likeness.at_ms.is_none()).map(|record| record.id);
+        self.answer(&slot, &probe, wanted, &|scene| asked != Some(scene.video))
     }
 
     /// Where the best scene of the video at `record` stands for `query`.
@@ -366,14 +359,6 @@ impl Searcher {
     fn scenes_of(&self, slot: &ModelSlot, video: VideoId) -> Result<Vec<SceneId>, QueryError> {
         let n = self.store.video_vectors(&slot.info.id, video)?.len();
         Ok((0..n).map(|index| SceneId::new(video, index)).collect())
-    }
-
-    fn scene_at(&self, video: VideoId, at_ms: u64) -> Result<Option<u32>, QueryError> {
-        let scenes = self.store.scenes(video)?;
-        Ok(scenes
-            .iter()
-            .rposition(|scene| scene.span.start_ms <= at_ms)
-            .map(|index| index as u32))
     }
 }
 

@@ -327,7 +327,7 @@ fn pending_failed_and_offline_videos_are_counted() {
 }
 
 #[test]
-fn similar_leaves_out_what_was_asked_about() {
+fn similar_leaves_out_the_video_that_is_the_question_and_begins_with_the_moment_that_is() {
     let world = World::new();
     world.video("/v/a.mp4", 1, &[[RED; 3], [RED, RED, BLACK]]);
     world.video("/v/b.mp4", 2, &[[RED; 3], [BLUE; 3]]);
@@ -342,7 +342,9 @@ fn similar_leaves_out_what_was_asked_about() {
     assert_eq!(similar("/v/a.mp4", None), ["/v/b.mp4#0"]);
     let away = world.store.video_at("/v/a.mp4".as_ref()).unwrap().id;
     world.store.set_offline(&[away], true).unwrap();
-    assert_eq!(similar("/v/a.mp4", Some(100)), ["/v/b.mp4#0"]);
+    // The drive is away, so the nearest sampled frame stands in for the moment.
+    assert_eq!(similar("/v/a.mp4", Some(100)), ["/v/a.mp4#0"]);
+    assert_eq!(similar("/v/a.mp4", Some(1600)), ["/v/a.mp4#1"]);
 }
 
 #[test]
