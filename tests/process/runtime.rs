@@ -1,6 +1,7 @@
 //! What runs models is missing or wrong: the daemon runs, says so, and loses nothing.
 
 use std::fs;
+use std::process::Command;
 
 use testkit::{Sandbox, copy_tree, repository, wait_until};
 
@@ -73,6 +74,30 @@ fn a_library_that_is_another_one_is_named() {
         return;
     };
     waits_and_says(&format!("onnxruntime = {library:?}"), |_| {}, library);
+}
+
+/// As much of ONNX Runtime as tells a version: the two functions that its first call gives.
+const OLD_RUNTIME: &str = r#"
+struct api_base { const void *(*get_api)(unsigned); const char *(*version)(void); };
+static const void *get_api(unsigned version) { (void)version; return 0; }
+static const char *version(void) { return "1.9.0"; }
+static const struct api_base base = { get_api, version };
+const struct api_base *OrtGetApiBase(void) { return &base; }
+"#;
+
+#[test]
+fn a_library_that_is_too_old_is_named_with_its_version() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("old.c"), folder.path().join("libonnxruntime.so.1.9.0"));
+    fs::write(&source, OLD_RUNTIME).unwrap();
+    let compiled = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .arg(&library)
+        .arg(&source)
+        .status();
+    assert!(compiled.expect("a C compiler, which the build needs too").success());
+    let configuration = format!("onnxruntime = {library:?}");
+    waits_and_says(&configuration, |_| {}, "it is version 1.9.0, and 1.22 or newer is needed");
 }
 
 #[test]
