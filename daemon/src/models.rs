@@ -216,23 +216,26 @@ impl Models {
             *wanted = choice;
             return Ok(());
         }
-        if current.as_ref().is_some_and(|current| current.info.id == folder.id) {
-            // Back to the one that still answers.
-            let abandoned = self.serving.next();
-            self.serving.set_next(None);
-            self.retire(abandoned);
-        } else {
-            let slot = self.open_slot(&folder)?;
-            if current.is_some() && self.store.counts().scenes > 0 {
-                let abandoned = self.serving.next();
-                self.serving.set_next(Some(slot));
-                self.retire(abandoned);
-            } else {
-                self.serve(slot)?;
-                self.retire(current);
-            }
+        // All that can be refused comes before the first thing that is changed: a half-made change would be completed with no videos.
+        let goes_back = current.as_ref().is_some_and(|current| current.info.id == folder.id);
+        let opened = if goes_back { None } else { Some(self.open_slot(&folder)?) };
+        if let Err(error) = edit::set_model(&self.config.config_file, &choice) {
+            self.retire(opened);
+            return Err(error.into());
         }
-        edit::set_model(&self.config.config_file, &choice)?;
+        let abandoned = match opened {
+            Some(slot) if current.is_none() || self.store.counts().scenes == 0 => {
+                self.serve(slot)?;
+                current
+            }
+            // The current one goes on answering, now and, when it is the one gone back to, for good.
+            next => {
+                let abandoned = self.serving.next();
+                self.serving.set_next(next);
+                abandoned
+            }
+        };
+        self.retire(abandoned);
         info!(model = choice, "model chosen");
         *wanted = choice;
         self.queue_missing()?;

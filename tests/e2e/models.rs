@@ -158,3 +158,24 @@ fn models_are_listed_with_what_is_wrong_with_them() {
     assert_eq!(sandbox.ctl_json(["status"])["model"], "mine");
     sandbox.say("model install clip-vit-b32").expect(2);
 }
+
+#[test]
+fn a_choice_that_cannot_be_remembered_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let other = other_starter(&sandbox, "other");
+    fs::write(sandbox.config(), "colour = \"mauve\"\n").unwrap();
+    sandbox
+        .run([Path::new("model"), Path::new("use"), &other])
+        .expect(2)
+        .complains("colour");
+    sandbox.settle();
+    let answer = sandbox.ctl_json(["search", "red"]);
+    assert_eq!(answer["model"], "starter");
+    assert_eq!(answer["hits"].as_array().unwrap().len(), 1);
+    assert_eq!(sandbox.counts(), [1, 0, 0, 0], "nothing was queued for the other model");
+    let notices = sandbox.ctl_json(["status"])["notices"].to_string();
+    assert!(!notices.contains("changing to model"), "{notices}");
+}
