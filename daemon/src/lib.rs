@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod domain;
 pub mod embed;
 pub mod fault;
+pub mod film;
 pub mod folders;
 pub mod instance;
 pub mod ipc;

@@ -19,12 +19,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
 use crate::media::{Cancel, Detector, FrameSource};
-pub(crate) use crate::pipeline::job::open_film;
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{Current, Progress};
 use crate::serving::Serving;
@@ -289,6 +288,16 @@ impl State {
             self.enqueue(video, crate::clock::now_ms());
         }
         self.changed_files.values().min().copied()
+    }
+
+    /// Keeps the reason for `status`, and logs it once; true when it is news.
+    fn note_hindrance(&mut self, reason: &str) -> bool {
+        let is_news = self.hindrance.as_deref() != Some(reason);
+        if is_news {
+            warn!(reason, "indexing waits");
+            self.hindrance = Some(reason.to_owned());
+        }
+        is_news
     }
 
     fn take(&mut self) -> Option<VideoId> {

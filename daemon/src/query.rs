@@ -20,8 +20,8 @@ use crate::embed::EmbedError;
 use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
 pub use crate::query::pool::{Overloaded, Pool};
 use crate::query::rank::{Scored, pooled};
-use crate::query::scope::Scope;
 pub use crate::query::scope::{Coverage, Filters};
+use crate::query::scope::{Scope, scenes_of};
 use crate::query::text::TextVectors;
 use crate::serving::{ModelSlot, NoModel, Serving};
 use crate::store::{Store, StoreError, VideoRecord};
@@ -67,7 +67,6 @@ pub struct Hit {
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub model: String,
-    pub is_starter: bool,
     pub hits: Vec<Hit>,
     pub coverage: Coverage,
 }
@@ -96,8 +95,6 @@ pub enum QueryError {
     File { path: PathBuf, source: std::io::Error },
     #[error("{path} gives no picture")]
     Media { path: PathBuf, source: MediaError },
-    #[error("{path} is not indexed")]
-    NotIndexed { path: PathBuf },
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -155,7 +152,7 @@ impl Searcher {
     pub fn standing(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
         let slot = self.serving.current()?;
         let probe = self.text_probe(&slot, query, &[])?;
-        let scenes: Vec<SceneId> = self.scenes_of(&slot, record.id)?;
+        let scenes = scenes_of(record).collect();
         let Some(best) = self.rescore(&slot, &probe, scenes)?.into_iter().next() else {
             return Ok(None);
         };
@@ -219,7 +216,7 @@ impl Searcher {
             }
         }
         let path = &likeness.path;
-        let (film, _stamp) = crate::pipeline::open_film(path).map_err(|source| QueryError::File {
+        let (film, _stamp) = crate::film::open_stamped(path).map_err(|source| QueryError::File {
             path: path.clone(),
             source,
         })?;
@@ -256,7 +253,6 @@ impl Searcher {
         };
         Ok(Answer {
             model: slot.info.name.clone(),
-            is_starter: slot.info.is_starter,
             hits,
             coverage: scope.coverage,
         })
@@ -354,11 +350,6 @@ impl Searcher {
             score: scored.score,
             video_score,
         }))
-    }
-
-    fn scenes_of(&self, slot: &ModelSlot, video: VideoId) -> Result<Vec<SceneId>, QueryError> {
-        let n = self.store.video_vectors(&slot.info.id, video)?.len();
-        Ok((0..n).map(|index| SceneId::new(video, index)).collect())
     }
 }
 

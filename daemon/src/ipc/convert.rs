@@ -117,7 +117,7 @@ pub(super) fn query_error(error: &QueryError) -> RpcError {
             ErrorKind::Unavailable,
             Some("try again; `scenectl doctor` checks the installation".to_owned()),
         ),
-        QueryError::File { .. } | QueryError::NotIndexed { .. } => (ErrorKind::NotFound, None),
+        QueryError::File { .. } => (ErrorKind::NotFound, None),
         QueryError::Media { .. } => (
             ErrorKind::InvalidParams,
             Some("give a video or a picture (PNG, JPEG, WebP)".to_owned()),

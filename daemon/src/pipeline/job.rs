@@ -1,20 +1,18 @@
 //! One job: open the film, look into it, embed its frames, commit.
 
-use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use tracing::debug;
 
 use crate::domain::{Embedding, Frame, SceneId};
 use crate::embed::EmbedError;
+use crate::film::{open_stamped, stamp_of};
 use crate::media::{AnalyseRequest, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
 use crate::pipeline::IndexerConfig;
 use crate::serving::ModelSlot;
-use crate::store::{FileStamp, IndexedVideo, Replace, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, VideoState};
+use crate::store::{IndexedVideo, Replace, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, VideoState};
 
 /// Frames are sent to the embedder in lots of at least this many, across scenes, so that short scenes do not mean small batches.
 const EMBED_LOT: usize = 32;
@@ -69,7 +67,7 @@ struct Found {
 
 impl Run<'_> {
     pub(super) fn index(&self, record: &VideoRecord) -> Outcome {
-        let (film, stamp) = match open_film(&record.path) {
+        let (film, stamp) = match open_stamped(&record.path) {
             Ok(opened) => opened,
             Err(error) => return unopened(&error),
         };
@@ -260,28 +258,10 @@ impl Run<'_> {
     }
 }
 
-/// Opens for reading without waiting on a pipe; regular files only. Whether links are followed was decided by reconcile.
-pub(crate) fn open_film(path: &Path) -> io::Result<(File, FileStamp)> {
-    let flags = (rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::CLOEXEC).bits();
-    let film = File::options().read(true).custom_flags(flags as i32).open(path)?;
-    let metadata = film.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "not a regular file"));
-    }
-    Ok((film, stamp_of(&metadata)))
-}
-
-fn stamp_of(metadata: &std::fs::Metadata) -> FileStamp {
-    FileStamp {
-        size_bytes: metadata.len(),
-        mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
-        inode: metadata.ino(),
-    }
-}
-
 fn unopened(error: &io::Error) -> Outcome {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Outcome::FileChanged,
+        // Not there, or not a regular file any more.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => Outcome::FileChanged,
         io::ErrorKind::PermissionDenied => Outcome::Bad {
             reason: "cannot be read: permission denied".to_owned(),
             hint: Some("let your user read it (chmod u+r), then: scenectl retry".to_owned()),

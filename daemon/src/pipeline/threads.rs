@@ -130,9 +130,7 @@ impl Shared {
 
     /// Notes why nothing runs, and waits for a nudge or [`MACHINE_RETRY`].
     fn hindered<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str) -> MutexGuard<'a, State> {
-        if state.hindrance.as_deref() != Some(reason) {
-            warn!(reason, "indexing waits");
-            state.hindrance = Some(reason.to_owned());
+        if state.note_hindrance(reason) {
             self.parts.activity.bump();
         }
         self.wait_for(state, MACHINE_RETRY)
@@ -141,10 +139,7 @@ impl Shared {
     /// Lets no thread take a job before a nudge or [`MACHINE_RETRY`]; whatever is tried meanwhile would fail in the same way.
     fn hold_off(&self, reason: &str) {
         let mut state = self.lock();
-        if state.hindrance.as_deref() != Some(reason) {
-            warn!(reason, "indexing waits");
-            state.hindrance = Some(reason.to_owned());
-        }
+        state.note_hindrance(reason);
         state.held_until = Some(Instant::now() + MACHINE_RETRY);
         drop(state);
         self.parts.activity.bump();

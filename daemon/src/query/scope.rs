@@ -104,7 +104,8 @@ impl Scope {
     }
 }
 
-fn scenes_of(record: &VideoRecord) -> impl Iterator<Item = SceneId> + use<> {
+/// Every scene of one video.
+pub(super) fn scenes_of(record: &VideoRecord) -> impl Iterator<Item = SceneId> + use<> {
     let id = record.id;
     (0..record.n_scenes as usize).map(move |index| SceneId::new(id, index))
 }

@@ -1,14 +1,14 @@
-//! Opening a video without trusting its name, its stamp, and its fingerprint.
+//! What recognises the same content under another name.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::domain::Fingerprint;
+pub use crate::film::{open_video, stamp_of};
 use crate::store::FileStamp;
 
 /// First and last bytes that are always hashed: containers keep their headers and tables of contents there.
@@ -18,36 +18,6 @@ const N_MIDDLE_BLOCKS: u64 = 8;
 const MIDDLE_BYTES: u64 = 16 << 10;
 /// Up to this size the whole file is hashed.
 const WHOLE_BYTES: u64 = 2 * EDGE_BYTES + N_MIDDLE_BLOCKS * MIDDLE_BYTES;
-
-pub fn stamp_of(metadata: &Metadata) -> FileStamp {
-    FileStamp {
-        size_bytes: metadata.len(),
-        mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
-        inode: metadata.ino(),
-    }
-}
-
-/// Opens a regular file for reading: no link in its last component (unless `follow`), no waiting on a pipe, and its access time is
-/// left alone where the system allows it.
-pub fn open_video(path: &Path, follow: bool) -> io::Result<File> {
-    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    if !follow {
-        flags |= OFlags::NOFOLLOW;
-    }
-    #[cfg(target_os = "linux")]
-    let file = match rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {
-        // Only the owner may keep the access time.
-        Err(rustix::io::Errno::PERM) => rustix::fs::open(path, flags, Mode::empty())?,
-        other => other?,
-    };
-    #[cfg(not(target_os = "linux"))]
-    let file = rustix::fs::open(path, flags, Mode::empty())?;
-    let file = File::from(file);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok(file)
-}
 
 /// XXH3-128 over the size, both edges and some blocks between; the whole content of small files.
 ///
@@ -150,7 +120,14 @@ mod tests {
         assert!(read_file(&link, false).is_err());
         assert!(read_file(&link, true).is_ok());
         let pipe = folder.path().join("c");
-        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
         assert!(read_file(&pipe, false).is_err());
         assert!(read_file(folder.path(), false).is_err());
     }

@@ -6,9 +6,7 @@ use super::disk::Found;
 use super::mirror::Entry;
 use super::record;
 use super::transaction::Transaction;
-use super::{
-    ChangeKind, IncidentRecord, IndexedVideo, JobRecord, NewVideo, Replace, SceneRecord, StoreError, VideoRecord, VideoState, keys,
-};
+use super::{ChangeKind, IncidentRecord, IndexedVideo, NewVideo, Replace, SceneRecord, StoreError, VideoRecord, VideoState, keys};
 use crate::domain::{SceneId, VideoId};
 
 impl Transaction<'_> {
@@ -35,12 +33,7 @@ impl Transaction<'_> {
             record: Arc::clone(&record),
             indexed_as: None,
         })?;
-        let job = JobRecord {
-            video: id,
-            queued_at_ms: now_ms,
-            attempts: 0,
-        };
-        self.put_job(id, Some(job))?;
+        self.put_new_job(id, now_ms)?;
         self.change(id, ChangeKind::Added, 0)?;
         Ok(record)
     }

@@ -321,6 +321,16 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
+    /// Queues a video that no attempt was made at.
+    pub(super) fn put_new_job(&mut self, video: VideoId, now_ms: i64) -> Result<(), StoreError> {
+        let job = JobRecord {
+            video,
+            queued_at_ms: now_ms,
+            attempts: 0,
+        };
+        self.put_job(video, Some(job))
+    }
+
     pub(super) fn put_job(&mut self, video: VideoId, job: Option<JobRecord>) -> Result<(), StoreError> {
         let key = keys::video(video);
         match &job {
@@ -344,12 +354,7 @@ impl<'a> Transaction<'a> {
             record: record.into(),
             indexed_as: entry.indexed_as,
         })?;
-        let job = JobRecord {
-            video: id,
-            queued_at_ms: now_ms,
-            attempts: 0,
-        };
-        self.put_job(id, Some(job))?;
+        self.put_new_job(id, now_ms)?;
         self.change(id, ChangeKind::Record, n_scenes)
     }
 

@@ -1,0 +1,48 @@
+//! Opening a film without trusting its name or changing anything about it. Knows the store's stamp and nothing else.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use crate::store::FileStamp;
+
+/// What a stat says of a file.
+pub fn stamp_of(metadata: &Metadata) -> FileStamp {
+    FileStamp {
+        size_bytes: metadata.len(),
+        mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+        inode: metadata.ino(),
+    }
+}
+
+/// Opens a regular file for reading: no link in its last component (unless `follow`), no waiting on a pipe, and its access time is
+/// left alone where the system allows it.
+pub fn open_video(path: &Path, follow: bool) -> io::Result<File> {
+    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    #[cfg(target_os = "linux")]
+    let file = match rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {
+        // Only the owner may keep the access time.
+        Err(rustix::io::Errno::PERM) => rustix::fs::open(path, flags, Mode::empty())?,
+        other => other?,
+    };
+    #[cfg(not(target_os = "linux"))]
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let file = File::from(file);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
+}
+
+/// [`open_video`] with the stamp of what was opened. Whether links are followed was decided when the path was chosen.
+pub fn open_stamped(path: &Path) -> io::Result<(File, FileStamp)> {
+    let film = open_video(path, true)?;
+    let stamp = stamp_of(&film.metadata()?);
+    Ok((film, stamp))
+}
