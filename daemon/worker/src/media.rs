@@ -7,12 +7,12 @@ mod analyse;
 mod detect;
 mod film;
 mod fit;
-#[expect(dead_code, reason = "the shot detector that uses it comes with the next commits")]
 mod glimpse;
 mod orientation;
 mod picture;
 mod sampler;
 mod scale;
+mod shots;
 mod takes;
 mod thumbnail;
 
