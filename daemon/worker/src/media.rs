@@ -12,7 +12,6 @@ mod orientation;
 mod picture;
 mod sampler;
 mod scale;
-mod shots;
 mod takes;
 mod thumbnail;
 
@@ -24,6 +23,7 @@ use anyhow::Context;
 use scened::media::wire;
 use scened::media::{AnalyseRequest, PictureRequest};
 use scened::worker::pipe;
+use scened_shots as shots;
 
 use crate::manners;
 

@@ -1,38 +1,10 @@
 //! The small picture of a frame that the detector and the sampler look at: every frame of a film is seen only this way.
-//!
-//! A glimpse is the whole stored picture squashed to one fixed size: neither turned nor stretched to its shown aspect, since only
-//! changes from frame to frame matter. Its size is a constant so that everything behind it needs no allocation.
 
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
+pub(crate) use scened_shots::{CHROMA, Glimpse, LUMA};
 
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
-
-/// Columns and rows of the brightness of a glimpse.
-pub(crate) const LUMA: (usize, usize) = (64, 48);
-/// Columns and rows of each colour difference of a glimpse.
-pub(crate) const CHROMA: (usize, usize) = (32, 24);
-
-/// A frame in small. Full range: black is 0, white 255, no colour 128.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Glimpse {
-    /// **Shape**: `[48, 64]`.
-    pub(crate) luma: [u8; LUMA.0 * LUMA.1],
-    /// Cb. **Shape**: `[24, 32]`.
-    pub(crate) blue: [u8; CHROMA.0 * CHROMA.1],
-    /// Cr. **Shape**: `[24, 32]`.
-    pub(crate) red: [u8; CHROMA.0 * CHROMA.1],
-}
-
-impl Default for Glimpse {
-    fn default() -> Self {
-        Self {
-            luma: [0; LUMA.0 * LUMA.1],
-            blue: [128; CHROMA.0 * CHROMA.1],
-            red: [128; CHROMA.0 * CHROMA.1],
-        }
-    }
-}
 
 /// Makes glimpses of decoded frames.
 pub(crate) struct Glimpser {
