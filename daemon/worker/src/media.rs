@@ -7,10 +7,14 @@ mod analyse;
 mod detect;
 mod film;
 mod fit;
-#[expect(dead_code, reason = "the shot detector that uses it comes with the next commits")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the shot detector that uses it comes with the next commits")
+)]
 mod glimpse;
 mod orientation;
 mod picture;
+mod planes;
 mod sampler;
 mod scale;
 mod takes;
