@@ -10,6 +10,7 @@ mod fit;
 mod glimpse;
 mod orientation;
 mod picture;
+mod planes;
 mod sampler;
 mod scale;
 mod takes;
