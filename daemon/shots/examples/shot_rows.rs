@@ -32,7 +32,7 @@ fn sequence(n_frames: u32, input: &mut impl Read, output: &mut impl Write) -> io
         input.read_exact(&mut glimpse.luma)?;
         input.read_exact(&mut glimpse.blue)?;
         input.read_exact(&mut glimpse.red)?;
-        frames.next().redraw(&glimpse);
+        frames.blank().redraw(&glimpse);
         let sketch = frames.push(time_us, &mut row);
         write_row(output, &row)?;
         if steps.wants(time_us) {

@@ -15,6 +15,7 @@ const NEAR: usize = 2;
 /// Side of a block of the motion search.
 const SMALL_BLOCK: usize = 4;
 const SMALL_BLOCKS: (usize, usize) = (SMALL.0 / SMALL_BLOCK, SMALL.1 / SMALL_BLOCK);
+const N_SMALL_BLOCKS: usize = SMALL_BLOCKS.0 * SMALL_BLOCKS.1;
 /// Mean change of luma below which nothing can have moved: the search is left out. 8-bit steps.
 const STILL: f32 = 1.0;
 
@@ -28,7 +29,7 @@ pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
     let mut n_changed = 0_u32;
     let (mut distance, mut weight, mut broken, mut textured) = (0.0_f32, 1e-3_f32, 0.0_f32, 1.0_f32);
     let mut changes = [0_u32; N_BLOCKS];
-    for at in 0..N_BLOCKS {
+    for (at, block_change) in changes.iter_mut().enumerate() {
         let (x, y) = (&a.blocks[at], &b.blocks[at]);
         let change: u32 = x.iter().zip(y).map(|(x, y)| u32::from(x.abs_diff(*y))).sum();
         let dot: i32 = x
@@ -47,7 +48,7 @@ pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
         let counts = f32::from(u8::from(strongest > 48.0));
         textured += counts;
         broken += counts * f32::from(u8::from(correlation < BROKEN));
-        changes[at] = change;
+        *block_change = change;
         total += change;
         n_changed += u32::from(change > CHANGED * BLOCK as u32);
     }
@@ -88,21 +89,17 @@ pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32])
         into[..N_FOLLOWED].fill(0.0);
         return;
     }
-    const N: usize = SMALL_BLOCKS.0 * SMALL_BLOCKS.1;
-    const EDGE: usize = REACH;
-    const WIDTH: usize = SMALL.0 + 2 * EDGE;
-    const HEIGHT: usize = SMALL.1 + 2 * EDGE;
     // The earlier frame with its border repeated outwards.
-    let mut padded = [[0_u8; WIDTH]; HEIGHT];
+    let mut padded = [[0_u8; SMALL.0 + 2 * REACH]; SMALL.1 + 2 * REACH];
     for (y, line) in padded.iter_mut().enumerate() {
-        let source = y.saturating_sub(EDGE).min(SMALL.1 - 1) * SMALL.0;
+        let source = y.saturating_sub(REACH).min(SMALL.1 - 1) * SMALL.0;
         let row = &a.small[source..source + SMALL.0];
-        line[..EDGE].fill(row[0]);
-        line[EDGE..EDGE + SMALL.0].copy_from_slice(row);
-        line[EDGE + SMALL.0..].fill(row[SMALL.0 - 1]);
+        line[..REACH].fill(row[0]);
+        line[REACH..REACH + SMALL.0].copy_from_slice(row);
+        line[REACH + SMALL.0..].fill(row[SMALL.0 - 1]);
     }
-    let mut best = [u16::MAX; N];
-    let mut moved = [(0_i8, 0_i8); N];
+    let mut best = [u16::MAX; N_SMALL_BLOCKS];
+    let mut moved = [(0_i8, 0_i8); N_SMALL_BLOCKS];
     for dy in 0..=2 * REACH {
         for dx in 0..=2 * REACH {
             let (far_x, far_y) = (dx.abs_diff(REACH), dy.abs_diff(REACH));
@@ -143,10 +140,10 @@ pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32])
         length += (dx * dx + dy * dy).sqrt();
     }
     let coherent = (sum.0 * sum.0 + sum.1 * sum.1).sqrt();
-    into[0] = soft(total as f32 / N as f32 / per_block / 48.0);
-    into[1] = lost as f32 / N as f32;
-    into[2] = length / N as f32 / REACH as f32;
-    into[3] = coherent / N as f32 / REACH as f32;
+    into[0] = soft(total as f32 / N_SMALL_BLOCKS as f32 / per_block / 48.0);
+    into[1] = lost as f32 / N_SMALL_BLOCKS as f32;
+    into[2] = length / N_SMALL_BLOCKS as f32 / REACH as f32;
+    into[3] = coherent / N_SMALL_BLOCKS as f32 / REACH as f32;
 }
 
 /// Numbers of [`between`].
@@ -160,9 +157,8 @@ pub fn between(a: &Sketch, middle: &Sketch, b: &Sketch, into: &mut [f32]) {
     let (mut agreeing, mut moving) = (0.0_f32, 1.0_f32);
     for at in 0..N_BLOCKS {
         let (mut dot, mut first, mut second, mut bent, mut full) = (0_i32, 0_i32, 0_i32, 0_u32, 0_u32);
-        for ((x, m), y) in a.blocks[at].iter().zip(&middle.blocks[at]).zip(&b.blocks[at]) {
-            let (x, m, y) = (i16::from(*x), i16::from(*m), i16::from(*y));
-            let (one, two) = (m - x, y - m);
+        for ((from, half), to) in a.blocks[at].iter().zip(&middle.blocks[at]).zip(&b.blocks[at]) {
+            let (one, two) = (i16::from(*half) - i16::from(*from), i16::from(*to) - i16::from(*half));
             dot += i32::from(one) * i32::from(two);
             first += i32::from(one) * i32::from(one);
             second += i32::from(two) * i32::from(two);

@@ -35,10 +35,14 @@ const CUT_FRAMES: u64 = 4;
 const GRADUAL: f32 = 0.5;
 /// Most steps of a transition; what is longer is no transition. About five seconds.
 const MAX_STEPS: usize = 64;
-/// Steps at each end of a transition in which a cut still belongs to it.
+/// This near to a transition's ends a cut still belongs to it. Microseconds.
 const MARGIN_US: i64 = 130_000;
-/// A transition in which the picture goes down to this is a fade, and begins the new shot where it is darkest (or brightest).
-const FADED: f32 = 0.06;
+/// A picture with less to see than this is plain: a fade has come to its end. Standard deviation of the luma, of half its range.
+const PLAIN: f32 = 0.06;
+/// A longer pause in black is a scene of its own. Microseconds.
+const LONGEST_PAUSE_US: i64 = 5_000_000;
+/// Nearly as plain as the plainest.
+const PLAIN_MARGIN: f32 = 0.01;
 
 /// Looks at consecutive frames of one film, or of one part of it.
 ///
@@ -60,7 +64,12 @@ pub struct ShotDetector {
     frames_judged_us: i64,
     steps_judged_us: i64,
     /// The transition that is under way.
-    run: Vec<(StepState, f32)>,
+    run: Vec<StepState>,
+    /// The number of its first step.
+    run_began: u64,
+    n_steps: u64,
+    /// A fade to black or white, after which nothing was seen yet.
+    faded: Option<Transition>,
     cuts: VecDeque<(i64, f32)>,
     graduals: VecDeque<Found>,
     found: VecDeque<Found>,
@@ -72,6 +81,37 @@ struct StepState {
     time_us: i64,
     /// How much there is to see: the standard deviation of the luma.
     deviation: f32,
+}
+
+/// A gradual transition, as far as it was seen.
+#[derive(Clone, Copy, Debug)]
+struct Transition {
+    start_us: i64,
+    time_us: i64,
+    end_us: i64,
+    /// Whether there was nothing to see where it began, and where it ended.
+    from_plain: bool,
+    to_plain: bool,
+}
+
+impl Transition {
+    fn found(self) -> Found {
+        Found::Gradual {
+            start_us: self.start_us,
+            time_us: self.time_us,
+            end_us: self.end_us,
+        }
+    }
+
+    /// A fade out and the fade in that follows are one transition, in the middle of the pause.
+    fn followed_by(self, next: Self) -> Self {
+        Self {
+            end_us: next.end_us,
+            time_us: self.time_us.midpoint(next.time_us),
+            to_plain: next.to_plain,
+            ..self
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +143,9 @@ impl ShotDetector {
             frames_judged_us: i64::MIN,
             steps_judged_us: i64::MIN,
             run: Vec::with_capacity(MAX_STEPS + 1),
+            run_began: 0,
+            n_steps: 0,
+            faded: None,
             cuts: VecDeque::with_capacity(64),
             graduals: VecDeque::with_capacity(16),
             found: VecDeque::with_capacity(64),
@@ -113,7 +156,7 @@ impl ShotDetector {
     /// Takes the next frame. Times do not decrease.
     pub fn push(&mut self, time_us: i64, glimpse: &Glimpse) {
         self.last_us = time_us;
-        self.frames.next().redraw(glimpse);
+        self.frames.blank().redraw(glimpse);
         let sketch = self.frames.push(time_us, &mut self.cut_row);
         self.frame_times.push_back(time_us);
         let is_step = self.steps.wants(time_us);
@@ -150,7 +193,9 @@ impl ShotDetector {
         while !self.step_states.is_empty() {
             self.push_step();
         }
-        self.end_run();
+        // What the film ends in leads to no other shot.
+        self.run.clear();
+        self.faded = None;
         self.frames_judged_us = i64::MAX;
         self.steps_judged_us = i64::MAX;
         self.settle();
@@ -163,7 +208,8 @@ impl ShotDetector {
 
     /// No boundary will be told any more whose transition begins before this time.
     pub fn settled_us(&self) -> i64 {
-        let open = self.run.first().map_or(i64::MAX, |(step, _)| step.time_us);
+        let open = self.faded.as_ref().map(|faded| faded.start_us);
+        let open = open.or(self.run.first().map(|step| step.time_us)).unwrap_or(i64::MAX);
         let possible = self.best.map_or(i64::MAX, |best| best.time_us);
         self.frames_judged_us
             .min(self.steps_judged_us)
@@ -202,36 +248,55 @@ impl ShotDetector {
     }
 
     fn judge_step(&mut self, probability: f32) {
-        let state = self
+        let step = self
             .step_states
             .pop_front()
             .expect("the network answers about steps that were pushed");
-        self.steps_judged_us = state.time_us;
+        self.steps_judged_us = step.time_us;
         if probability >= GRADUAL && self.run.len() < MAX_STEPS {
-            self.run.push((state, probability));
+            if self.run.is_empty() {
+                self.run_began = self.n_steps;
+            }
+            self.run.push(step);
         } else {
             self.end_run();
+            let is_over = |faded: &Transition| step.deviation > PLAIN || step.time_us - faded.end_us > LONGEST_PAUSE_US;
+            if self.faded.as_ref().is_some_and(is_over) {
+                // A cut has brought a picture again, or the black is a scene of its own.
+                self.graduals.extend(self.faded.take().map(Transition::found));
+            }
         }
+        self.n_steps += 1;
     }
 
     /// A run of steps inside a transition has ended.
     fn end_run(&mut self) {
-        if let (Some((first, _)), Some((last, _))) = (self.run.first(), self.run.last()) {
-            let (start_us, end_us) = (first.time_us, last.time_us);
-            let faint = self.run.iter().min_by(|(a, _), (b, _)| a.deviation.total_cmp(&b.deviation));
-            let middle = start_us.midpoint(end_us);
-            let time_us = match faint {
-                Some((faint, _)) if faint.deviation < FADED => {
-                    // Of a black pause the middle.
-                    let dark = self.run.iter().filter(|(step, _)| step.deviation < faint.deviation + 0.01);
-                    let (sum, n) = dark.fold((0_i64, 0_i64), |(sum, n), (step, _)| (sum + (step.time_us - start_us), n + 1));
-                    start_us + sum / n.max(1)
-                }
-                _ => middle,
-            };
-            self.graduals.push_back(Found::Gradual { start_us, time_us, end_us });
-        }
+        let (Some(first), Some(last)) = (self.run.first(), self.run.last()) else {
+            return;
+        };
+        let ended = Transition {
+            start_us: first.time_us,
+            end_us: last.time_us,
+            time_us: middle_us(&self.run),
+            from_plain: first.deviation <= PLAIN,
+            to_plain: last.deviation <= PLAIN,
+        };
+        // What the film begins with leads from no shot to another.
+        let is_inside = self.run_began > 1;
         self.run.clear();
+        let ended = match self.faded.take() {
+            Some(faded) if ended.from_plain => faded.followed_by(ended),
+            faded => {
+                self.graduals.extend(faded.map(Transition::found));
+                ended
+            }
+        };
+        if ended.to_plain {
+            // Whether a picture comes again is not known yet.
+            self.faded = is_inside.then_some(ended);
+        } else if is_inside {
+            self.graduals.push_back(ended.found());
+        }
     }
 
     /// Hands out what no later answer can change.
@@ -269,5 +334,23 @@ impl ShotDetector {
                 _ => break,
             }
         }
+    }
+}
+
+/// Where the new shot begins within a transition: in the middle of it, or of the time when there is nothing to see.
+fn middle_us(run: &[StepState]) -> i64 {
+    let (first, last) = (run[0], run[run.len() - 1]);
+    let plainest = run.iter().map(|step| step.deviation).fold(f32::MAX, f32::min);
+    let is_plain = |step: &&StepState| step.deviation <= plainest + PLAIN_MARGIN;
+    match (run.iter().find(is_plain), run.iter().rfind(is_plain)) {
+        (Some(from), Some(to)) if plainest < PLAIN => {
+            // After a cut to black the picture comes up at the end of the black, and the other way round.
+            match (from.time_us == first.time_us, to.time_us == last.time_us) {
+                (true, false) => to.time_us,
+                (false, true) => from.time_us,
+                _ => from.time_us.midpoint(to.time_us),
+            }
+        }
+        _ => first.time_us.midpoint(last.time_us),
     }
 }

@@ -45,35 +45,36 @@ impl Default for Frames {
 
 impl Frames {
     /// The place for the next frame's sketch.
-    pub fn next(&mut self) -> &mut Sketch {
+    pub fn blank(&mut self) -> &mut Sketch {
         let at = self.n % self.ring.len();
         &mut self.ring[at]
     }
 
-    /// Takes the frame drawn into [`Self::next`] and writes its row.
+    /// Takes the frame drawn into [`Self::blank`] and writes its row.
     pub fn push(&mut self, time_us: i64, row: &mut [f32; N_CUT]) -> &Sketch {
         let newest = self.n;
         let back = |lag: usize| &self.ring[newest.saturating_sub(lag) % self.ring.len()];
         let now = back(0);
-        let mut rest = &mut row[..];
+        let mut rest = Row(row);
         let mut luma_change = 0.0;
         for lag in LAGS {
-            let numbers = take(&mut rest, N_COMPARED);
+            let numbers = rest.take(N_COMPARED);
             compare(back(lag), now, numbers);
             if lag == 1 {
                 luma_change = numbers[0];
             }
         }
         let before = back(1);
-        follow_motion(before, now, luma_change, take(&mut rest, N_FOLLOWED));
-        state(now, take(&mut rest, N_STATE));
+        follow_motion(before, now, luma_change, rest.take(N_FOLLOWED));
+        state(now, rest.take(N_STATE));
         let elapsed_us = if newest == 0 {
             USUAL_FRAME_US
         } else {
             (time_us - self.last_us) as f32
         };
-        rest[0] = (now.mean - before.mean) * 4.0;
-        rest[1] = pace(elapsed_us, USUAL_FRAME_US);
+        let pace_and_light = rest.take(2);
+        pace_and_light[0] = (now.mean - before.mean) * 4.0;
+        pace_and_light[1] = pace(elapsed_us, USUAL_FRAME_US);
         self.n += 1;
         self.last_us = time_us;
         &self.ring[newest % self.ring.len()]
@@ -128,19 +129,19 @@ impl Steps {
         self.n_told += 1;
         let sketch = |n: usize| &self.at(n.min(self.n - 1)).1;
         let now = sketch(middle);
-        let mut rest = &mut row[..];
+        let mut rest = Row(row);
         for reach in REACHES {
             let (first, last) = (sketch(middle.saturating_sub(reach)), sketch(middle + reach));
-            compare(first, last, take(&mut rest, N_COMPARED));
-            between(first, now, last, take(&mut rest, N_BETWEEN));
+            compare(first, last, rest.take(N_COMPARED));
+            between(first, now, last, rest.take(N_BETWEEN));
         }
-        compare(sketch(middle.saturating_sub(1)), now, take(&mut rest, N_COMPARED));
-        state(now, take(&mut rest, N_STATE));
+        compare(sketch(middle.saturating_sub(1)), now, rest.take(N_COMPARED));
+        state(now, rest.take(N_STATE));
         let time_us = self.at(middle).0;
         let elapsed_us = middle
             .checked_sub(1)
             .map_or(USUAL_STEP_US, |before| (time_us - self.at(before).0) as f32);
-        rest[0] = pace(elapsed_us, USUAL_STEP_US);
+        rest.take(1)[0] = pace(elapsed_us, USUAL_STEP_US);
         time_us
     }
 }
@@ -154,8 +155,14 @@ fn pace(elapsed_us: f32, usual_us: f32) -> f32 {
     (elapsed_us.max(1.0) / usual_us).log2().clamp(-3.0, 3.0)
 }
 
-fn take<'a>(rest: &mut &'a mut [f32], n: usize) -> &'a mut [f32] {
-    let (head, tail) = std::mem::take(rest).split_at_mut(n);
-    *rest = tail;
-    head
+/// A row while it is being written.
+struct Row<'a>(&'a mut [f32]);
+
+impl<'a> Row<'a> {
+    /// The next `n` numbers of it.
+    fn take(&mut self, n: usize) -> &'a mut [f32] {
+        let (head, tail) = std::mem::take(&mut self.0).split_at_mut(n);
+        self.0 = tail;
+        head
+    }
 }
