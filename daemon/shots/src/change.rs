@@ -1,5 +1,7 @@
 //! How two or three frames differ: the numbers on which the network decides. All are in about [0, 1], and cost a microsecond.
 
+use multiversion::multiversion;
+
 use crate::sketch::{BLOCK, N_BLOCKS, SMALL, Sketch};
 
 /// Mean change of a block's luma from which it counts as changed. 8-bit steps.
@@ -24,6 +26,7 @@ pub const N_COMPARED: usize = 8;
 
 /// Compares two frames: change of luma, of chroma, of structure; parts of the picture changed, of other structure; change of the
 /// histograms of luma and of chroma; change of the most changed quarter.
+#[multiversion(targets("x86_64+avx2"))]
 pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
     let mut total = 0_u32;
     let mut n_changed = 0_u32;
@@ -84,6 +87,7 @@ pub const N_FOLLOWED: usize = 4;
 
 /// What is left of a change when every block may have moved: mean rest, parts of the picture not found again, and how far and how
 /// unevenly the blocks moved.
+#[multiversion(targets("x86_64+avx2"))]
 pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32]) {
     if luma_change <= soft(STILL / 64.0) {
         into[..N_FOLLOWED].fill(0.0);
@@ -151,6 +155,7 @@ pub const N_BETWEEN: usize = 4;
 
 /// Whether a frame lies on the straight way between two others, as in a dissolve: how the two halves of the change agree in
 /// direction, over the picture and in the median of its parts; how far the middle is off; parts of the picture on their way.
+#[multiversion(targets("x86_64+avx2"))]
 pub fn between(a: &Sketch, middle: &Sketch, b: &Sketch, into: &mut [f32]) {
     let (mut dots, mut firsts, mut seconds) = (0.0_f32, 1.0_f32, 1.0_f32);
     let (mut off, mut whole) = (0_u32, 0_u32);
