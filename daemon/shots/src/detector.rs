@@ -31,8 +31,9 @@ const CUT: f32 = 0.5;
 const SURE_CUT: f32 = 0.9;
 /// Two cuts are at least so many frames apart.
 const CUT_FRAMES: u64 = 4;
-/// Probability from which a step belongs to a transition.
-const GRADUAL: f32 = 0.5;
+/// Probability from which a step may belong to a transition, and that one of its steps must reach.
+const GRADUAL: f32 = 0.35;
+const SURE_GRADUAL: f32 = 0.8;
 /// Most steps of a transition; what is longer is no transition. About five seconds.
 const MAX_STEPS: usize = 64;
 /// This near to a transition's ends a cut still belongs to it. Microseconds.
@@ -67,6 +68,8 @@ pub struct ShotDetector {
     run: Vec<StepState>,
     /// The number of its first step.
     run_began: u64,
+    /// The highest of its steps.
+    run_probability: f32,
     n_steps: u64,
     /// A fade to black or white, after which nothing was seen yet.
     faded: Option<Transition>,
@@ -144,6 +147,7 @@ impl ShotDetector {
             steps_judged_us: i64::MIN,
             run: Vec::with_capacity(MAX_STEPS + 1),
             run_began: 0,
+            run_probability: 0.0,
             n_steps: 0,
             faded: None,
             cuts: VecDeque::with_capacity(64),
@@ -256,8 +260,10 @@ impl ShotDetector {
         if probability >= GRADUAL && self.run.len() < MAX_STEPS {
             if self.run.is_empty() {
                 self.run_began = self.n_steps;
+                self.run_probability = 0.0;
             }
             self.run.push(step);
+            self.run_probability = self.run_probability.max(probability);
         } else {
             self.end_run();
             let is_over = |faded: &Transition| step.deviation > PLAIN || step.time_us - faded.end_us > LONGEST_PAUSE_US;
@@ -282,7 +288,7 @@ impl ShotDetector {
             to_plain: last.deviation <= PLAIN,
         };
         // What the film begins with leads from no shot to another.
-        let is_inside = self.run_began > 1;
+        let is_inside = self.run_began > 1 && self.run_probability >= SURE_GRADUAL;
         self.run.clear();
         let ended = match self.faded.take() {
             Some(faded) if ended.from_plain => faded.followed_by(ended),
