@@ -40,6 +40,8 @@ const MAX_STEPS: usize = 64;
 const MARGIN_US: i64 = 130_000;
 /// A picture with less to see than this is plain: a fade has come to its end. Standard deviation of the luma, of half its range.
 const PLAIN: f32 = 0.06;
+/// Black for no longer than this belongs to the fade at its side. Microseconds.
+const PAUSE_US: i64 = 500_000;
 /// A longer pause in black is a scene of its own. Microseconds.
 const LONGEST_PAUSE_US: i64 = 5_000_000;
 /// Nearly as plain as the plainest.
@@ -74,7 +76,7 @@ pub struct ShotDetector {
     /// A fade to black or white, after which nothing was seen yet.
     faded: Option<Transition>,
     cuts: VecDeque<(i64, f32)>,
-    graduals: VecDeque<Found>,
+    graduals: VecDeque<Transition>,
     found: VecDeque<Found>,
     last_us: i64,
 }
@@ -103,6 +105,35 @@ impl Transition {
             start_us: self.start_us,
             time_us: self.time_us,
             end_us: self.end_us,
+        }
+    }
+
+    /// Whether a cut at this time is part of the transition.
+    fn reaches(self, time_us: i64) -> bool {
+        let margin = |is_plain| if is_plain { PAUSE_US } else { MARGIN_US };
+        time_us >= self.start_us - margin(self.from_plain) && time_us <= self.end_us + margin(self.to_plain)
+    }
+
+    /// Whether there is nothing to see at the end of the transition that is near this time.
+    fn is_plain_at(self, time_us: i64) -> bool {
+        let near_start = time_us <= self.start_us + MARGIN_US;
+        let near_end = time_us >= self.end_us - MARGIN_US;
+        (self.from_plain && near_start) || (self.to_plain && near_end)
+    }
+
+    /// The same transition with a cut to black before it, or to a picture after it.
+    fn cut_at(self, time_us: i64) -> Self {
+        if self.to_plain && time_us >= self.end_us - MARGIN_US {
+            Self {
+                time_us,
+                end_us: time_us,
+                ..self
+            }
+        } else {
+            Self {
+                start_us: time_us.min(self.start_us),
+                ..self
+            }
         }
     }
 
@@ -217,8 +248,8 @@ impl ShotDetector {
         let possible = self.best.map_or(i64::MAX, |best| best.time_us);
         self.frames_judged_us
             .min(self.steps_judged_us)
-            .saturating_sub(MARGIN_US)
-            .min(open.saturating_sub(MARGIN_US))
+            .saturating_sub(PAUSE_US)
+            .min(open.saturating_sub(PAUSE_US))
             .min(possible)
     }
 
@@ -269,7 +300,7 @@ impl ShotDetector {
             let is_over = |faded: &Transition| step.deviation > PLAIN || step.time_us - faded.end_us > LONGEST_PAUSE_US;
             if self.faded.as_ref().is_some_and(is_over) {
                 // A cut has brought a picture again, or the black is a scene of its own.
-                self.graduals.extend(self.faded.take().map(Transition::found));
+                self.graduals.extend(self.faded.take());
             }
         }
         self.n_steps += 1;
@@ -293,7 +324,7 @@ impl ShotDetector {
         let ended = match self.faded.take() {
             Some(faded) if ended.from_plain => faded.followed_by(ended),
             faded => {
-                self.graduals.extend(faded.map(Transition::found));
+                self.graduals.extend(faded);
                 ended
             }
         };
@@ -301,7 +332,7 @@ impl ShotDetector {
             // Whether a picture comes again is not known yet.
             self.faded = is_inside.then_some(ended);
         } else if is_inside {
-            self.graduals.push_back(ended.found());
+            self.graduals.push_back(ended);
         }
     }
 
@@ -312,30 +343,32 @@ impl ShotDetector {
             let cut = self.cuts.front().copied();
             let gradual = self.graduals.front().copied();
             match (cut, gradual) {
-                (Some((time_us, probability)), Some(Found::Gradual { start_us, end_us, .. }))
-                    if time_us >= start_us - MARGIN_US && time_us <= end_us + MARGIN_US =>
-                {
-                    // One transition is told once: the cut when it is certain, else the range.
-                    if probability >= SURE_CUT {
+                (Some((time_us, probability)), Some(gradual)) if gradual.reaches(time_us) => {
+                    // One transition is told once. A cut at the black end of a fade belongs to it; elsewhere a cut that is certain
+                    // is believed.
+                    if gradual.is_plain_at(time_us) {
+                        self.cuts.pop_front();
+                        self.graduals[0] = gradual.cut_at(time_us);
+                    } else if probability >= SURE_CUT {
                         self.graduals.pop_front();
                     } else {
                         self.cuts.pop_front();
                     }
                 }
                 (Some((time_us, _)), gradual)
-                    if gradual.is_none_or(|gradual| time_us < gradual.time_us()) && (time_us < settled_us || settled_us == i64::MAX) =>
+                    if gradual.is_none_or(|gradual| time_us < gradual.time_us) && (time_us < settled_us || settled_us == i64::MAX) =>
                 {
                     self.cuts.pop_front();
                     self.found.push_back(Found::Cut { time_us });
                 }
-                (cut, Some(gradual)) if cut.is_none_or(|(time_us, _)| gradual.time_us() < time_us) => {
-                    let Found::Gradual { end_us, .. } = gradual else { break };
-                    // A sure cut may still come near its end.
-                    if end_us + MARGIN_US >= self.frames_judged_us.min(self.best.map_or(i64::MAX, |best| best.time_us)) {
+                (cut, Some(gradual)) if cut.is_none_or(|(time_us, _)| gradual.time_us < time_us) => {
+                    // A cut may still come near its end.
+                    let possible = self.best.map_or(i64::MAX, |best| best.time_us);
+                    if gradual.end_us.saturating_add(PAUSE_US) >= self.frames_judged_us.min(possible) {
                         break;
                     }
                     self.graduals.pop_front();
-                    self.found.push_back(gradual);
+                    self.found.push_back(gradual.found());
                 }
                 _ => break,
             }

@@ -184,6 +184,32 @@ fn a_fade_through_black_is_one_boundary_where_it_is_darkest() {
 }
 
 #[test]
+fn a_cut_at_the_black_end_of_a_fade_belongs_to_it() {
+    let mut frames: Vec<_> = take(9, 60).collect();
+    frames.extend((0..20).map(|n| mixed(&scene(9, 60 + n), &black(), (n + 1) as f64 / 20.0)));
+    frames.extend((0..5).map(|_| black()));
+    frames.extend(take(10, 60));
+    assert_one_gradual(&found(&frames), [54, 86], [84, 86]);
+
+    let mut frames: Vec<_> = take(9, 60).collect();
+    frames.extend((0..5).map(|_| black()));
+    frames.extend((0..20).map(|n| mixed(&black(), &scene(10, n), n as f64 / 20.0)));
+    frames.extend((20..90).map(|n| scene(10, n)));
+    assert_one_gradual(&found(&frames), [59, 90], [60, 68]);
+}
+
+#[test]
+fn black_that_lasts_is_a_scene_between_a_cut_and_a_fade() {
+    let mut frames: Vec<_> = take(9, 60).collect();
+    frames.extend((0..30).map(|_| black()));
+    frames.extend((0..20).map(|n| mixed(&black(), &scene(10, n), n as f64 / 20.0)));
+    frames.extend((20..90).map(|n| scene(10, n)));
+    let found = found(&frames);
+    assert_eq!(found[0], cut(60), "{found:?}");
+    assert_one_gradual(&found[1..], [76, 116], [84, 94]);
+}
+
+#[test]
 fn black_at_the_ends_of_a_film_leads_nowhere() {
     let mut frames: Vec<_> = (0..20).map(|n| mixed(&black(), &scene(11, n), n as f64 / 20.0)).collect();
     frames.extend((20..100).map(|n| scene(11, n)));
