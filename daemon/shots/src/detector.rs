@@ -31,9 +31,13 @@ const CUT: f32 = 0.5;
 const SURE_CUT: f32 = 0.9;
 /// Two cuts are at least so many frames apart.
 const CUT_FRAMES: u64 = 4;
+/// Shortest shot at the end of a film.
+const LAST_FRAMES: u64 = 3;
 /// Probability from which a step may belong to a transition, and that one of its steps must reach.
 const GRADUAL: f32 = 0.35;
 const SURE_GRADUAL: f32 = 0.8;
+/// Steps with a picture that must come before a transition.
+const MIN_SHOWN: u64 = 2;
 /// Most steps of a transition; what is longer is no transition. About five seconds.
 const MAX_STEPS: usize = 64;
 /// This near to a transition's ends a cut still belongs to it. Microseconds.
@@ -68,11 +72,10 @@ pub struct ShotDetector {
     steps_judged_us: i64,
     /// The transition that is under way.
     run: Vec<StepState>,
-    /// The number of its first step.
-    run_began: u64,
     /// The highest of its steps.
     run_probability: f32,
-    n_steps: u64,
+    /// Steps with a picture outside transitions.
+    n_shown: u64,
     /// A fade to black or white, after which nothing was seen yet.
     faded: Option<Transition>,
     cuts: VecDeque<(i64, f32)>,
@@ -177,9 +180,8 @@ impl ShotDetector {
             frames_judged_us: i64::MIN,
             steps_judged_us: i64::MIN,
             run: Vec::with_capacity(MAX_STEPS + 1),
-            run_began: 0,
             run_probability: 0.0,
-            n_steps: 0,
+            n_shown: 0,
             faded: None,
             cuts: VecDeque::with_capacity(64),
             graduals: VecDeque::with_capacity(16),
@@ -220,6 +222,10 @@ impl ShotDetector {
                 None if self.frame_times.is_empty() => break,
                 None => {}
             }
+        }
+        // What is shown for less than that at the film's end is a scrap, not a shot.
+        if self.best.is_some_and(|best| self.n_judged - best.n < LAST_FRAMES) {
+            self.best = None;
         }
         self.end_cut();
         while self.steps.finish(&mut self.gradual_row).is_some() {
@@ -290,20 +296,19 @@ impl ShotDetector {
         self.steps_judged_us = step.time_us;
         if probability >= GRADUAL && self.run.len() < MAX_STEPS {
             if self.run.is_empty() {
-                self.run_began = self.n_steps;
                 self.run_probability = 0.0;
             }
             self.run.push(step);
             self.run_probability = self.run_probability.max(probability);
         } else {
             self.end_run();
+            self.n_shown += u64::from(step.deviation > PLAIN);
             let is_over = |faded: &Transition| step.deviation > PLAIN || step.time_us - faded.end_us > LONGEST_PAUSE_US;
             if self.faded.as_ref().is_some_and(is_over) {
                 // A cut has brought a picture again, or the black is a scene of its own.
                 self.graduals.extend(self.faded.take());
             }
         }
-        self.n_steps += 1;
     }
 
     /// A run of steps inside a transition has ended.
@@ -319,7 +324,7 @@ impl ShotDetector {
             to_plain: last.deviation <= PLAIN,
         };
         // What the film begins with leads from no shot to another.
-        let is_inside = self.run_began > 1 && self.run_probability >= SURE_GRADUAL;
+        let is_inside = self.n_shown >= MIN_SHOWN && self.run_probability >= SURE_GRADUAL;
         self.run.clear();
         let ended = match self.faded.take() {
             Some(faded) if ended.from_plain => faded.followed_by(ended),
