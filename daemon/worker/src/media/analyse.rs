@@ -67,50 +67,59 @@ fn look_at_all(
     answers: &mut impl Write,
     times: &mut StageTimes,
 ) -> Result<DecodePlan, Ended> {
-    let through = |reason: &str| DecodePlan {
+    let n_threads = match request.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads as usize,
+    };
+    let reason = match (request.mode, request.detector) {
+        (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
+        (SceneMode::Exact, _) if n_threads < 2 => "every frame was asked for",
+        (mode, Detector::Shot) => match fast::survey(film) {
+            fast::Verdict::Gops(kind) => return look_at_gops(film, kind, mode, n_threads, work, answers, times),
+            fast::Verdict::Through(reason) => reason,
+        },
+    };
+    decode_through(film, work, answers, times)?;
+    Ok(DecodePlan {
         mode_used: SceneMode::Exact,
         reason: reason.to_owned(),
         ..DecodePlan::default()
+    })
+}
+
+/// Looks at groups of pictures: at all of them, or at those in which a shot may begin.
+fn look_at_gops(
+    film: &mut Film,
+    kind: fast::Kind,
+    mode: SceneMode,
+    n_threads: usize,
+    work: &mut Work<'_>,
+    answers: &mut impl Write,
+    times: &mut StageTimes,
+) -> Result<DecodePlan, Ended> {
+    let mut told = Instant::now();
+    let outcome = fast::run(film, kind, mode, n_threads, &mut |film, item| {
+        work.told(film, item, times);
+        work.tell_scenes(answers, times)?;
+        tell_progress(&mut told, work.end_us, answers)
+    })?;
+    work.end_us = work.end_us.max(outcome.end_us);
+    work.n_unscaled += outcome.n_unscaled;
+    work.last_error = outcome.last_error.or(work.last_error.take());
+    times.decode_ms += outcome.decode_ms;
+    times.scale_ms += outcome.scale_ms;
+    times.detect_ms += outcome.detect_ms;
+    let reason = match mode {
+        SceneMode::Exact => "every frame was asked for",
+        SceneMode::Fast => "its keyframes and packets tell where to look",
     };
-    if request.mode == SceneMode::Exact {
-        decode_through(film, work, answers, times)?;
-        return Ok(through("every frame was asked for"));
-    }
-    if request.detector != Detector::Shot {
-        decode_through(film, work, answers, times)?;
-        return Ok(through("this detector must see every frame"));
-    }
-    match fast::survey(film) {
-        fast::Verdict::Through(reason) => {
-            decode_through(film, work, answers, times)?;
-            Ok(through(reason))
-        }
-        fast::Verdict::Gops(kind) => {
-            let n_threads = match request.threads {
-                0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-                threads => threads as usize,
-            };
-            let mut told = Instant::now();
-            let outcome = fast::run(film, kind, fast::Policy::Doubtful, n_threads, &mut |film, item| {
-                work.told(film, item, times);
-                work.tell_scenes(answers, times)?;
-                tell_progress(&mut told, work.end_us, answers)
-            })?;
-            work.end_us = work.end_us.max(outcome.end_us);
-            work.n_unscaled += outcome.n_unscaled;
-            work.last_error = outcome.last_error.or(work.last_error.take());
-            times.decode_ms += outcome.decode_ms;
-            times.scale_ms += outcome.scale_ms;
-            times.detect_ms += outcome.detect_ms;
-            Ok(DecodePlan {
-                mode_used: SceneMode::Fast,
-                kind: kind.name().to_owned(),
-                reason: String::new(),
-                n_gops: outcome.n_gops,
-                n_gops_decoded: outcome.n_gops_decoded,
-            })
-        }
-    }
+    Ok(DecodePlan {
+        mode_used: mode,
+        kind: kind.name().to_owned(),
+        reason: reason.to_owned(),
+        n_gops: outcome.n_gops,
+        n_gops_decoded: outcome.n_gops_decoded,
+    })
 }
 
 /// Decodes every frame in order.
@@ -141,10 +150,10 @@ fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write
 }
 
 /// Tells the daemon now and then that work goes on.
-fn tell_progress(told: &mut Instant, position_us: i64, answers: &mut impl Write) -> Result<(), Ended> {
+fn tell_progress(told: &mut Instant, end_us: i64, answers: &mut impl Write) -> Result<(), Ended> {
     if told.elapsed() >= PROGRESS_EVERY {
         *told = Instant::now();
-        let position_ms = us_to_ms(position_us);
+        let position_ms = us_to_ms(end_us);
         pipe::write_frame(answers, wire::KIND_PROGRESSED, &Progress { position_ms }, &[])?;
     }
     Ok(())

@@ -20,7 +20,7 @@ use super::glimpse::Glimpse;
 use super::scale::ScaleError;
 use super::shots::Found;
 
-pub(crate) use cascade::{Policy, run};
+pub(crate) use cascade::run;
 pub(crate) use survey::{Kind, Verdict, survey};
 
 /// A frame that was decoded.
@@ -33,7 +33,7 @@ pub(crate) struct Seen {
 
 /// What the cascade tells, in the order of the film.
 pub(crate) enum Told {
-    Frame(Seen),
+    Frame(Box<Seen>),
     Found(Found),
     /// No boundary will be told any more that begins before this time.
     Settled(i64),

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use scened::media::SceneMode;
+
 use super::super::Ended;
 use super::super::film::{Clock, Film};
 use super::super::glimpse::Glimpse;
@@ -18,13 +20,6 @@ use super::{Outcome, Seen, Told};
 const STILL_US: i64 = 1_600_000;
 /// What the packets of the GOPs in hand may hold. Bytes.
 const MAX_BYTES_IN_HAND: usize = 384 << 20;
-
-/// Which GOPs are decoded whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
-    All,
-    Doubtful,
-}
 
 /// A GOP whose keyframe is being decoded.
 struct Asked {
@@ -51,7 +46,7 @@ struct Decided {
 pub(crate) fn run(
     film: &mut Film,
     kind: Kind,
-    policy: Policy,
+    mode: SceneMode,
     n_threads: usize,
     tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>,
 ) -> Result<Outcome, Ended> {
@@ -62,7 +57,7 @@ pub(crate) fn run(
         let (pool, _threads) = Pool::start(scope, decoders, film.clock())?;
         let mut cascade = Cascade {
             kind,
-            policy,
+            mode,
             clock: film.clock(),
             n_ahead: n_threads.max(1) + 1,
             gops: Gops::new(kind),
@@ -80,7 +75,7 @@ pub(crate) fn run(
 
 struct Cascade {
     kind: Kind,
-    policy: Policy,
+    mode: SceneMode,
     clock: Clock,
     /// How many GOPs are decoded whole at the same time.
     n_ahead: usize,
@@ -135,9 +130,9 @@ impl Cascade {
     fn ask(&mut self, gop: Gop) {
         self.outcome.n_gops += 1;
         self.bytes_in_hand += gop.n_bytes;
-        let key = match self.policy {
-            Policy::All => None,
-            Policy::Doubtful => Some(Key::Asked(self.pool.decode(vec![gop.key()], (i64::MIN, i64::MAX)))),
+        let key = match self.mode {
+            SceneMode::Exact => None,
+            SceneMode::Fast => Some(Key::Asked(self.pool.decode(vec![gop.key()], (i64::MIN, i64::MAX)))),
         };
         self.asked.push_back(Asked { gop, key });
     }
@@ -209,7 +204,7 @@ impl Cascade {
         }
         let Some(key) = decided.key else { return Ok(()) };
         self.end_run(Some(&key), film, tell)?;
-        tell(film, Told::Frame(*key))?;
+        tell(film, Told::Frame(key))?;
         if let Some(end_us) = end_us {
             if decided.decision == Decision::CutAtEnd {
                 tell(film, Told::Found(Found::Cut { time_us: end_us }))?;
@@ -235,7 +230,7 @@ impl Cascade {
                 found.push(boundary);
             }
             self.outcome.detect_ms += detecting.elapsed().as_secs_f64() * 1e3;
-            tell(film, Told::Frame(seen))?;
+            tell(film, Told::Frame(Box::new(seen)))?;
             for boundary in found {
                 tell(film, Told::Found(boundary))?;
             }

@@ -80,10 +80,9 @@ impl Gops {
                 return Some(complete);
             }
         }
-        self.current
-            .take()
-            .map(|gop| self.complete(gop))
-            .inspect(|_| self.current = self.next.take())
+        let last = self.current.take()?;
+        self.current = self.next.take();
+        Some(self.complete(last))
     }
 
     fn take(&mut self, packet: Packet) -> Option<Gop> {
@@ -101,10 +100,8 @@ impl Gops {
                 self.current = Some(begun);
                 return None;
             }
-            let Some(next) = self.next.replace(begun) else { return None };
-            let complete = self.current.replace(next)?;
-            // `complete` ended where the GOP after it began, which is `current` now.
-            return Some(self.end_at_current(complete));
+            let next = self.next.replace(begun)?;
+            return self.current.replace(next).map(|gop| self.complete(gop));
         }
         match (&mut self.current, self.next.take()) {
             (Some(current), Some(next)) => {
@@ -118,12 +115,9 @@ impl Gops {
                     self.next = Some(next);
                     return None;
                 }
-                let complete = self.current.replace(next)?;
-                let complete = self.end_at_current(complete);
-                if let Some(current) = &mut self.current {
-                    current.push(packet);
-                }
-                Some(complete)
+                let complete = std::mem::replace(current, next);
+                current.push(packet);
+                Some(self.complete(complete))
             }
             (Some(current), None) => {
                 current.push(packet);
@@ -134,14 +128,9 @@ impl Gops {
         }
     }
 
-    fn end_at_current(&mut self, mut gop: Gop) -> Gop {
-        gop.end = self.current.as_ref().map(|next| next.start);
-        self.n_leading = 0;
-        gop
-    }
-
+    /// A GOP ends where the one after it begins, which is `current` by now.
     fn complete(&mut self, mut gop: Gop) -> Gop {
-        gop.end = self.next.as_ref().map(|next| next.start);
+        gop.end = self.current.as_ref().map(|next| next.start);
         self.n_leading = 0;
         gop
     }

@@ -212,7 +212,7 @@ impl Survey {
 mod tests {
     use super::*;
 
-    fn check(gops: &[u32], expected: Verdict) {
+    fn check(gops: &[u32], expected: &Verdict) {
         let n_packets = gops.iter().map(|n| u64::from(*n)).sum();
         let survey = Survey {
             gops: gops.to_vec(),
@@ -220,22 +220,22 @@ mod tests {
             last_us: n_packets as i64 * 40_000,
             ..Survey::default()
         };
-        assert_eq!(survey.verdict(), expected, "{gops:?}");
+        assert_eq!(&survey.verdict(), expected, "{gops:?}");
     }
 
     #[test]
     fn how_keyframes_lie_tells_the_kind() {
-        check(&[25; 40], Verdict::Gops(Kind::Clock { period: 25 }));
-        check(&[30, 30, 29, 30, 30, 30, 29, 30, 7], Verdict::Gops(Kind::Clock { period: 30 }));
-        check(&[100, 250, 37, 250, 80, 91, 144], Verdict::Gops(Kind::Scenecut { longest: 250 }));
-        check(&[100, 200, 37, 150, 80, 91, 144], Verdict::Gops(Kind::Scenecut { longest: 201 }));
-        check(&[1; 100], Verdict::Gops(Kind::Intra { stride: 10 }));
+        check(&[25; 40], &Verdict::Gops(Kind::Clock { period: 25 }));
+        check(&[30, 30, 29, 30, 30, 30, 29, 30, 7], &Verdict::Gops(Kind::Clock { period: 30 }));
+        check(&[100, 250, 37, 250, 80, 91, 144], &Verdict::Gops(Kind::Scenecut { longest: 250 }));
+        check(&[100, 200, 37, 150, 80, 91, 144], &Verdict::Gops(Kind::Scenecut { longest: 201 }));
+        check(&[1; 100], &Verdict::Gops(Kind::Intra { stride: 10 }));
     }
 
     #[test]
     fn films_without_enough_keyframes_are_decoded_through() {
-        check(&[], Verdict::Through("it marks no keyframe"));
-        check(&[250, 250, 100], Verdict::Through("it has few keyframes"));
-        check(&[900; 10], Verdict::Through("its keyframes lie far apart"));
+        check(&[], &Verdict::Through("it marks no keyframe"));
+        check(&[250, 250, 100], &Verdict::Through("it has few keyframes"));
+        check(&[900; 10], &Verdict::Through("its keyframes lie far apart"));
     }
 }
