@@ -4,6 +4,7 @@
 
 mod bad_films;
 mod clips;
+mod fast;
 mod films;
 mod workers;
 

@@ -1,8 +1,10 @@
 //! Reads GOPs, has keyframes and doubtful GOPs decoded, and tells frames and boundaries in the order of the film.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
+use ffmpeg_next::Packet;
 use scened::media::SceneMode;
 
 use super::super::Ended;
@@ -10,7 +12,7 @@ use super::super::film::{Clock, Film};
 use super::super::glimpse::Glimpse;
 use super::super::shots::{Found, ShotDetector};
 use super::gops::{Gop, Gops};
-use super::judge::{self, Decision, Evidence};
+use super::judge::{self, Decision, Evidence, Size};
 use super::pool::{Done, Pool, Ticket};
 use super::survey::Kind;
 use super::{Outcome, Seen, Told};
@@ -20,6 +22,9 @@ use super::{Outcome, Seen, Told};
 const STILL_US: i64 = 1_600_000;
 /// What the packets of the GOPs in hand may hold. Bytes.
 const MAX_BYTES_IN_HAND: usize = 384 << 20;
+
+/// Packets of the next GOP that are looked at to judge its keyframe.
+const LOOKED_AHEAD: usize = 16;
 
 /// A GOP whose keyframe is being decoded.
 struct Asked {
@@ -180,14 +185,26 @@ impl Cascade {
     }
 
     fn judge(&self, gop: &Gop, from: &Glimpse, to: Option<&Glimpse>) -> Decision {
-        let mut shown: Vec<_> = gop.packets[1..].iter().map(|packet| (packet.pts(), packet.size())).collect();
-        shown.sort_by_key(|(stamp, _)| *stamp);
-        let sizes: Vec<usize> = shown.into_iter().map(|(_, size)| size).collect();
+        let next = self.asked.front().map(|next| &next.gop);
+        let sizes = sizes_of(&gop.packets[..gop.n_own], self.clock);
+        let next_sizes = next
+            .map(|next| sizes_of(&next.packets[..next.packets.len().min(LOOKED_AHEAD)], self.clock))
+            .unwrap_or_default();
         judge::judge(&Evidence {
-            from,
-            to,
+            key: judge::Key {
+                bytes: gop.packets[0].size(),
+                glimpse: from,
+            },
+            next: next.zip(to).map(|(next, glimpse)| judge::Key {
+                bytes: next.packets[0].size(),
+                glimpse,
+            }),
             sizes: &sizes,
-            key_bytes: gop.packets[0].size(),
+            next_sizes: &next_sizes,
+            length_us: gop
+                .end
+                .map_or(i64::MAX, |end| self.clock.time_us(end) - self.clock.time_us(gop.start)),
+            frame_us: self.clock.frame_us(),
             ended_by_content: self.kind.ended_by_content(gop.n_own),
         })
     }
@@ -284,6 +301,29 @@ impl Run {
             }
         }
     }
+}
+
+/// The packets of a GOP as they are shown, without its keyframe.
+fn sizes_of(packets: &[Arc<Packet>], clock: Clock) -> Vec<Size> {
+    let Some(start) = packets.first().and_then(|key| key.pts()) else {
+        return Vec::new();
+    };
+    let mut latest = start;
+    let mut sizes: Vec<Size> = packets[1..]
+        .iter()
+        .filter_map(|packet| {
+            let stamp = packet.pts()?;
+            let is_anchor = stamp > latest;
+            latest = latest.max(stamp);
+            Some(Size {
+                bytes: packet.size(),
+                after_us: clock.time_us(stamp) - clock.time_us(start),
+                is_anchor,
+            })
+        })
+        .collect();
+    sizes.sort_by_key(|size| size.after_us);
+    sizes
 }
 
 fn note(outcome: &mut Outcome, done: &Done) {
