@@ -11,9 +11,9 @@ mod fit;
 mod glimpse;
 mod orientation;
 mod picture;
+mod planes;
 mod sampler;
 mod scale;
-mod shots;
 mod takes;
 mod thumbnail;
 
@@ -25,6 +25,7 @@ use anyhow::Context;
 use scened::media::wire;
 use scened::media::{AnalyseRequest, PictureRequest};
 use scened::worker::pipe;
+use scened_shots as shots;
 
 use crate::manners;
 

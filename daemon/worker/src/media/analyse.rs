@@ -203,7 +203,7 @@ impl Finder {
         match self {
             Self::Shot(detector) => {
                 detector.push(time_us, glimpse);
-                while let Some(found) = detector.next() {
+                while let Some(found) = detector.next_found() {
                     takes.found(found);
                 }
             }
@@ -227,7 +227,7 @@ impl Finder {
     fn finish(&mut self, takes: &mut Takes<Pictures>) {
         if let Self::Shot(detector) = self {
             detector.finish();
-            while let Some(found) = detector.next() {
+            while let Some(found) = detector.next_found() {
                 takes.found(found);
             }
         }
