@@ -56,7 +56,7 @@ pub(crate) fn run(
     tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>,
 ) -> Result<Outcome, Ended> {
     let decoders = (0..n_threads.max(1))
-        .map(|_| film.single_decoder())
+        .map(|_| film.single_decoder(mode == SceneMode::Fast))
         .collect::<Result<Vec<_>, _>>()?;
     std::thread::scope(|scope| {
         let (pool, _threads) = Pool::start(scope, decoders, film.clock())?;
@@ -98,6 +98,7 @@ struct Run {
     detector: Box<ShotDetector>,
     /// Boundaries after this are its business.
     start_us: i64,
+    last: Option<(i64, Glimpse)>,
 }
 
 impl Cascade {
@@ -121,7 +122,7 @@ impl Cascade {
                 break;
             }
         }
-        self.end_run(None, film, tell)?;
+        self.end_film(film, tell)?;
         if let Some((stamp, duration)) = self.gops.last {
             self.outcome.end_us = self.clock.time_us(stamp) + self.clock.duration_us(duration);
         }
@@ -161,10 +162,15 @@ impl Cascade {
             _ => Decision::Doubtful,
         };
         let (start, end, n_bytes) = (gop.start, gop.end, gop.n_bytes);
-        let whole = (decision == Decision::Doubtful).then(|| {
-            self.outcome.n_gops_decoded += 1;
-            self.pool.decode(gop.packets, (start, end.unwrap_or(i64::MAX)))
-        });
+        let whole = match decision {
+            Decision::Quiet | Decision::CutAtEnd => None,
+            Decision::Doubtful => Some(self.pool.decode(gop.packets, (start, end.unwrap_or(i64::MAX)))),
+            Decision::DoubtfulUntil { after_us, .. } => {
+                let (packets, until) = gop.beginning(after_us, self.clock);
+                Some(self.pool.decode(packets, (start, until)))
+            }
+        };
+        self.outcome.n_gops_decoded += u64::from(whole.is_some());
         self.decided.push_back(Decided {
             start,
             end,
@@ -217,13 +223,23 @@ impl Cascade {
             note(&mut self.outcome, &done);
             film.losses.bad_packets += done.n_bad_packets;
             film.losses.corrupt_frames += done.n_corrupt_frames;
-            return self.look(done.frames, film, tell);
+            self.look(done.frames, film, tell)?;
         }
-        let Some(key) = decided.key else { return Ok(()) };
-        self.end_run(Some(&key), film, tell)?;
-        tell(film, Told::Frame(key))?;
+        let cut_at_end = match decided.decision {
+            Decision::Doubtful => return Ok(()),
+            Decision::DoubtfulUntil { cut_at_end, .. } => {
+                self.end_run(None, film, tell)?;
+                cut_at_end
+            }
+            Decision::Quiet | Decision::CutAtEnd => {
+                let Some(key) = decided.key else { return Ok(()) };
+                self.end_run(Some(&key), film, tell)?;
+                tell(film, Told::Frame(key))?;
+                decided.decision == Decision::CutAtEnd
+            }
+        };
         if let Some(end_us) = end_us {
-            if decided.decision == Decision::CutAtEnd {
+            if cut_at_end {
                 tell(film, Told::Found(Found::Cut { time_us: end_us }))?;
             }
             tell(film, Told::Settled(end_us))?;
@@ -246,6 +262,7 @@ impl Cascade {
             while let Some(boundary) = run.next() {
                 found.push(boundary);
             }
+            run.last = Some((time_us, seen.glimpse.clone()));
             self.outcome.detect_ms += detecting.elapsed().as_secs_f64() * 1e3;
             tell(film, Told::Frame(Box::new(seen)))?;
             for boundary in found {
@@ -256,15 +273,27 @@ impl Cascade {
         Ok(())
     }
 
-    /// Ends a run of decoded GOPs; `next` is the keyframe after it.
+    /// The film ends where its last GOP does.
+    fn end_film(&mut self, film: &Film, tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>) -> Result<(), Ended> {
+        if let Some(run) = &mut self.run {
+            run.last = None;
+        }
+        self.end_run(None, film, tell)
+    }
+
+    /// Ends a run of decoded GOPs; `next` is the keyframe after it, if that is what follows.
     fn end_run(&mut self, next: Option<&Seen>, film: &Film, tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>) -> Result<(), Ended> {
         let Some(mut run) = self.run.take() else { return Ok(()) };
-        let mut until_us = i64::MAX;
-        if let Some(next) = next {
-            until_us = next.shown.start_us;
-            let frame_us = self.clock.frame_us();
+        let frame_us = self.clock.frame_us();
+        let (until_us, still) = match (next, run.last.take()) {
+            (Some(next), _) => (next.shown.start_us, Some((next.shown.start_us, next.glimpse.clone()))),
+            // Only the beginning of the last GOP was decoded: as far as is known its last picture stands.
+            (None, Some((time_us, glimpse))) => (time_us, Some((time_us + frame_us, glimpse))),
+            (None, None) => (i64::MAX, None),
+        };
+        if let Some((from_us, glimpse)) = still {
             for n in 0..(STILL_US / frame_us).max(1) {
-                run.push(until_us + n * frame_us, &next.glimpse);
+                run.push(from_us + n * frame_us, &glimpse);
             }
         }
         run.detector.finish();
@@ -282,6 +311,7 @@ impl Run {
         let mut run = Self {
             detector: Box::new(ShotDetector::new()),
             start_us: time_us,
+            last: None,
         };
         for n in (1..=(STILL_US / frame_us).max(1)).rev() {
             run.push(time_us - n * frame_us, glimpse);
@@ -295,7 +325,7 @@ impl Run {
 
     fn next(&mut self) -> Option<Found> {
         loop {
-            let found = self.detector.next()?;
+            let found = self.detector.next_found()?;
             if found.time_us() > self.start_us {
                 return Some(found);
             }

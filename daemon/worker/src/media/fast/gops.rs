@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ffmpeg_next::Packet;
 
-use super::super::film::Film;
+use super::super::film::{Clock, Film};
 use super::survey::Kind;
 
 /// A keyframe and the packets up to the next one.
@@ -35,6 +35,16 @@ impl Gop {
         self.n_own += 1;
         self.n_bytes += packet.size();
         self.packets.push(Arc::new(packet));
+    }
+
+    /// The packets from which what is shown up to so long after the keyframe can be decoded, and the time stamp after these.
+    pub(super) fn beginning(&self, after_us: i64, clock: Clock) -> (Vec<Arc<Packet>>, i64) {
+        let start_us = clock.time_us(self.start);
+        let is_wanted = |packet: &Arc<Packet>| clock.time_us(stamp(packet)) - start_us <= after_us;
+        let n = self.packets[..self.n_own].iter().rposition(is_wanted).map_or(1, |last| last + 1);
+        let packets = self.packets[..n].to_vec();
+        let until = packets.iter().filter(|packet| is_wanted(packet)).map(|packet| stamp(packet)).max();
+        (packets, until.unwrap_or(self.start) + 1)
     }
 
     pub(super) fn key(&self) -> Arc<Packet> {

@@ -18,6 +18,9 @@ pub(super) enum Decision {
     CutAtEnd,
     /// It must be looked at, frame by frame.
     Doubtful,
+    /// Only its beginning must be looked at, up to so long after the keyframe; nothing speaks for a shot between there and the next
+    /// keyframe, with which one begins or not. Microseconds.
+    DoubtfulUntil { after_us: i64, cut_at_end: bool },
 }
 
 /// One packet that is no keyframe.
@@ -52,7 +55,7 @@ pub(super) struct Evidence<'a> {
     pub(super) ended_by_content: bool,
 }
 
-/// Score of the likeliest cut inside at which a GOP is looked at: even odds in the fit.
+/// Logarithm of the odds from which a packet may be a cut: even in the fit.
 const SPIKE: f32 = 0.0;
 /// The quietest stretch of packets against the usual one at which the picture is taken to have faded.
 const DIP: f32 = 0.15;
@@ -70,12 +73,34 @@ const BUSY: f32 = 0.6;
 /// Keyframes before their time that follow one another this closely are flashes as often as cuts, and cheap to look at. Microseconds.
 const SHORT_US: i64 = 500_000;
 
+/// What the detector must see after a possible cut to know whether it is one. Microseconds.
+const LOOK_ON_US: i64 = 1_000_000;
+
 /// Judges a GOP.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
-    let spike = spike(evidence);
-    if spike > SPIKE || dip(evidence) < DIP {
+    if dip(evidence) < DIP {
         return Decision::Doubtful;
     }
+    let Some(last_us) = last_spike_us(evidence) else {
+        return judge_keys(evidence);
+    };
+    let after_us = last_us + LOOK_ON_US;
+    let at_end = if evidence.ended_by_content || evidence.next.is_none() {
+        judge_keys(evidence)
+    } else {
+        Decision::Doubtful
+    };
+    match at_end {
+        Decision::Quiet | Decision::CutAtEnd if after_us < evidence.length_us => Decision::DoubtfulUntil {
+            after_us,
+            cut_at_end: at_end == Decision::CutAtEnd,
+        },
+        _ => Decision::Doubtful,
+    }
+}
+
+/// Judges a GOP by the keyframes around it and what is near them.
+fn judge_keys(evidence: &Evidence<'_>) -> Decision {
     let Some(next) = evidence.next else { return Decision::Quiet };
     let change = Change::between(evidence.key.glimpse, next.glimpse);
     if !evidence.ended_by_content {
@@ -99,15 +124,15 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
     Decision::CutAtEnd
 }
 
-/// How likely the likeliest packet is a cut: the logarithm of the odds.
-fn spike(evidence: &Evidence<'_>) -> f32 {
+/// When the last packet is shown that may well be a cut, counted from the keyframe.
+fn last_spike_us(evidence: &Evidence<'_>) -> Option<i64> {
     let anchors: Vec<Size> = evidence.sizes.iter().copied().filter(|size| size.is_anchor).collect();
     let key = evidence.key.bytes as f32;
     let next_key = evidence.next.map_or(key, |next| next.bytes as f32);
     // Next to nothing: a still picture's packets differ by a factor of ten without meaning.
     let floor = key * 0.01 + 20.0;
     let log = |ratio: f32| ratio.clamp(0.02, 50.0).ln();
-    let mut best = f32::MIN;
+    let mut last_us = None;
     for (index, anchor) in anchors.iter().enumerate() {
         let mut before = Neighbours::of(&anchors[index.saturating_sub(5)..index]);
         if index == 0 {
@@ -130,9 +155,11 @@ fn spike(evidence: &Evidence<'_>) -> f32 {
             + 0.849 * log(bytes / next_key.max(1.0))
             + if adjacent { 0.893 } else { 0.0 }
             - 2.387;
-        best = best.max(odds);
+        if odds > SPIKE {
+            last_us = Some(anchor.after_us);
+        }
     }
-    best
+    last_us
 }
 
 #[derive(Clone, Copy)]

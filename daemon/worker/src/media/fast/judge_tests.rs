@@ -58,6 +58,13 @@ fn a_new_picture_where_keyframes_are_a_clock_is_looked_for() {
 fn a_packet_like_a_keyframe_is_looked_at() {
     check(100, Some(103), &sizes(12, &[(6, 3800)]), false, Decision::Doubtful);
     check(100, Some(160), &sizes(12, &[(6, 3800)]), true, Decision::Doubtful);
+    let until = |cut_at_end| Decision::DoubtfulUntil {
+        after_us: 7 * 2 * FRAME_US + LOOK_ON_US,
+        cut_at_end,
+    };
+    check(100, Some(160), &sizes(60, &[(6, 3800)]), true, until(true));
+    check(100, Some(103), &sizes(60, &[(6, 3800)]), true, until(false));
+    check(100, Some(103), &sizes(60, &[(6, 3800)]), false, Decision::Doubtful);
     check(100, None, &sizes(12, &[(6, 3800)]), false, Decision::Doubtful);
 }
 
