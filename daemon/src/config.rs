@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::media::Detector;
+use crate::media::{Detector, SceneMode};
 use values::Values;
 
 pub use reference::reference_page;
@@ -52,6 +52,7 @@ pub struct Config {
     /// Filter of tracing-subscriber: `info`, `debug`, `scened=trace,warn`…
     pub log: String,
     pub detector: Detector,
+    pub scene_mode: SceneMode,
     pub max_scene_seconds: u64,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
@@ -172,6 +173,10 @@ impl Config {
                 "content" => Detector::Content,
                 "adaptive" => Detector::Adaptive,
                 _ => Detector::Shot,
+            },
+            scene_mode: match values.choice("scene-mode").as_str() {
+                "exact" => SceneMode::Exact,
+                _ => SceneMode::Fast,
             },
             max_scene_seconds: values.whole("max-scene-seconds"),
             onnxruntime: values.optional_path("onnxruntime"),

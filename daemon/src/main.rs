@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 use scened::app::{self, Places, Seams};
 use scened::config::Config;
 use scened::fault::Fatal;
-use scened::media::Detector;
-use scened::media::inspect::{self, InspectOptions, Mode};
+use scened::media::inspect::{self, InspectOptions};
+use scened::media::{Detector, SceneMode};
 use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
@@ -42,7 +42,7 @@ enum Command {
         file: PathBuf,
         /// How carefully scenes are looked for: exact (fast is not built yet)
         #[arg(long, default_value = "exact")]
-        mode: Mode,
+        mode: SceneMode,
         /// Which rule finds cuts: content or adaptive
         #[arg(long, default_value = "shot", value_parser = parse_detector)]
         detector: Detector,

@@ -23,7 +23,7 @@ use tracing::{error, warn};
 
 use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
-use crate::media::{Cancel, Detector, FrameSource};
+use crate::media::{Cancel, Detector, FrameSource, SceneMode};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{Current, Progress};
 use crate::serving::Serving;
@@ -56,6 +56,7 @@ pub struct IndexerConfig {
     pub n_threads: usize,
     pub n_cores: usize,
     pub detector: Detector,
+    pub mode: SceneMode,
     pub max_scene_ms: u64,
     pub thumbnail_px: u32,
     /// Names scened's and FFmpeg's versions; recorded with incidents.

@@ -39,6 +39,7 @@ fn a_missing_file_means_the_defaults() {
         on_battery: OnBattery::Pause,
         log: "info".to_owned(),
         detector: Detector::Shot,
+        scene_mode: SceneMode::Fast,
         max_scene_seconds: 15,
         onnxruntime: None,
     };
@@ -72,6 +73,7 @@ fn every_key_can_be_set() {
         on-battery = "run"
         log = "warn,scened::watch=trace"
         detector = "adaptive"
+        scene-mode = "exact"
         max-scene-seconds = 3600
         onnxruntime = "/opt/libonnxruntime.so"
         "#,
@@ -93,6 +95,7 @@ fn every_key_can_be_set() {
         on_battery: OnBattery::Run,
         log: "warn,scened::watch=trace".to_owned(),
         detector: Detector::Adaptive,
+        scene_mode: SceneMode::Exact,
         max_scene_seconds: 3600,
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
     };
@@ -115,7 +118,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-         model-idle-seconds, providers, threads, on-battery, log, detector, max-scene-seconds, onnxruntime",
+         model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, onnxruntime",
     ),
     (
         "settle-seconds = \"5\"",

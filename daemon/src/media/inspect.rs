@@ -11,33 +11,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::{AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, Probe};
+use super::{AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, Probe, SceneMode};
 use crate::domain::{Boundary, ImageSpec, Resample, ResizeMode};
-
-/// How carefully to look for cuts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    #[default]
-    Exact,
-    /// Not built yet.
-    Fast,
-}
-
-impl std::str::FromStr for Mode {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "exact" => Ok(Self::Exact),
-            "fast" => Ok(Self::Fast),
-            _ => Err(format!("{text:?} is no mode (exact, fast)")),
-        }
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 pub struct InspectOptions {
-    pub mode: Mode,
+    pub mode: SceneMode,
     pub detector: Detector,
     pub json: bool,
     /// As the configuration's `max-scene-seconds`. Milliseconds.
@@ -49,7 +28,7 @@ pub struct InspectOptions {
 impl Default for InspectOptions {
     fn default() -> Self {
         Self {
-            mode: Mode::Exact,
+            mode: SceneMode::Exact,
             detector: Detector::Shot,
             json: false,
             max_scene_ms: 15_000,
@@ -64,8 +43,6 @@ pub enum InspectError {
     Open { path: String, source: io::Error },
     #[error("{path} is not a file")]
     NotAFile { path: String },
-    #[error("the mode `fast` is not built yet; use `--mode exact`")]
-    NoFastMode,
     #[error("{path}: {source}")]
     Media { path: String, source: MediaError },
     #[error("cannot write: {0}")]
@@ -84,9 +61,6 @@ pub fn run(file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result
 /// As [`run`], with any source of frames.
 pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result<(), InspectError> {
     let path = file.display().to_string();
-    if options.mode == Mode::Fast {
-        return Err(InspectError::NoFastMode);
-    }
     let cannot_open = |source| InspectError::Open {
         path: path.clone(),
         source,
@@ -105,6 +79,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
             resample: Resample::Bicubic,
         },
         detector: options.detector,
+        mode: options.mode,
         max_scene_ms: options.max_scene_ms,
         thumbnail_px: 320,
         threads: options.threads,
@@ -169,6 +144,7 @@ impl Found {
             "probe": self.probe,
             "scenes": scenes,
             "n_frames": analysis.n_frames,
+            "plan": analysis.plan,
             "times": analysis.times,
             "damage": analysis.damage,
         });
@@ -284,12 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn fast_mode_and_what_is_no_file_are_clear_errors() {
-        let fast = InspectOptions {
-            mode: Mode::Fast,
-            ..InspectOptions::default()
-        };
-        assert!(inspect(&fast).unwrap_err().to_string().contains("not built yet"));
+    fn what_is_no_file_is_a_clear_error() {
         let source = ScriptedFrames::default();
         let error = run_with(&source, Path::new("/"), &InspectOptions::default(), &mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "/ is not a file");

@@ -97,6 +97,7 @@ impl Run<'_> {
         let request = AnalyseRequest {
             image: self.slot.info.image,
             detector: self.config.detector,
+            mode: self.config.mode,
             max_scene_ms: self.config.max_scene_ms,
             thumbnail_px: self.config.thumbnail_px,
             threads: self.threads,

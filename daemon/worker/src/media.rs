@@ -5,6 +5,7 @@
 
 mod analyse;
 mod detect;
+mod fast;
 mod film;
 mod fit;
 mod glimpse;

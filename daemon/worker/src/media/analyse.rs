@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use scened::domain::{Resample, Span};
 use scened::media::wire::{self, Progress, SceneHeader};
-use scened::media::{AnalyseRequest, Analysis, Detector, StageTimes};
+use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, SceneMode, StageTimes};
 use scened::worker::pipe;
 
-use super::Ended;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::film::{Film, Losses, Shown, Step, Unusable};
@@ -18,6 +17,7 @@ use super::sampler::{self, Pictures, Sampler};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::shots::{Found, ShotDetector};
 use super::takes::{self, Candidate, Take, Takes};
+use super::{Ended, fast};
 
 /// How often the daemon hears that work goes on.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -38,33 +38,7 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
     };
     pipe::write_frame(answers, wire::KIND_PROBED, film.probe(), &[])?;
     let mut work = Work::new(request);
-    let mut frame = Video::empty();
-    let mut told = Instant::now();
-    let mut n_packets = 0;
-    loop {
-        let decoding = Instant::now();
-        let step = film.step(&mut frame);
-        times.decode_ms += ms(decoding.elapsed());
-        match step {
-            Step::End => break,
-            Step::Packet => {
-                n_packets += 1;
-                if n_packets < PACKETS_BETWEEN_LOOKS {
-                    continue;
-                }
-            }
-            Step::Frame(shown) => {
-                work.frame(&film, &frame, shown, &mut times);
-                work.tell_scenes(answers, &mut times)?;
-            }
-        }
-        n_packets = 0;
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = Instant::now();
-            let position_ms = us_to_ms(work.end_us);
-            pipe::write_frame(answers, wire::KIND_PROGRESSED, &Progress { position_ms }, &[])?;
-        }
-    }
+    let plan = look_at_all(&mut film, request, &mut work, answers, &mut times)?;
     if work.n_frames == 0 {
         let reason = work.last_error.map_or_else(|| film.why_nothing(), |error| error.to_string());
         return Err(Unusable(reason).into());
@@ -77,10 +51,111 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
         duration_ms: us_to_ms(work.end_us).max(work.told_ms),
         n_frames: work.n_frames,
         n_scenes: work.n_scenes,
+        plan,
         damage: describe_damage(film.losses, work.n_unscaled, work.end_us, film.claimed_us()),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;
+    Ok(())
+}
+
+/// Looks at the whole film in the way that suits it, and says in which.
+fn look_at_all(
+    film: &mut Film,
+    request: &AnalyseRequest,
+    work: &mut Work<'_>,
+    answers: &mut impl Write,
+    times: &mut StageTimes,
+) -> Result<DecodePlan, Ended> {
+    let n_threads = match request.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads as usize,
+    };
+    let reason = match (request.mode, request.detector) {
+        (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
+        (SceneMode::Exact, _) if n_threads < 2 => "every frame was asked for",
+        (mode, Detector::Shot) => match fast::survey(film) {
+            fast::Verdict::Gops(kind) => return look_at_gops(film, kind, mode, n_threads, work, answers, times),
+            fast::Verdict::Through(reason) => reason,
+        },
+    };
+    decode_through(film, work, answers, times)?;
+    Ok(DecodePlan {
+        mode_used: SceneMode::Exact,
+        reason: reason.to_owned(),
+        ..DecodePlan::default()
+    })
+}
+
+/// Looks at groups of pictures: at all of them, or at those in which a shot may begin.
+fn look_at_gops(
+    film: &mut Film,
+    kind: fast::Kind,
+    mode: SceneMode,
+    n_threads: usize,
+    work: &mut Work<'_>,
+    answers: &mut impl Write,
+    times: &mut StageTimes,
+) -> Result<DecodePlan, Ended> {
+    let mut told = Instant::now();
+    let outcome = fast::run(film, kind, mode, n_threads, &mut |film, item| {
+        work.told(film, item, times);
+        work.tell_scenes(answers, times)?;
+        tell_progress(&mut told, work.end_us, answers)
+    })?;
+    work.end_us = work.end_us.max(outcome.end_us);
+    work.n_unscaled += outcome.n_unscaled;
+    work.last_error = outcome.last_error.or(work.last_error.take());
+    times.decode_ms += outcome.decode_ms;
+    times.scale_ms += outcome.scale_ms;
+    times.detect_ms += outcome.detect_ms;
+    let reason = match mode {
+        SceneMode::Exact => "every frame was asked for",
+        SceneMode::Fast => "its keyframes and packets tell where to look",
+    };
+    Ok(DecodePlan {
+        mode_used: mode,
+        kind: kind.name().to_owned(),
+        reason: reason.to_owned(),
+        n_gops: outcome.n_gops,
+        n_gops_decoded: outcome.n_gops_decoded,
+    })
+}
+
+/// Decodes every frame in order.
+fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
+    let mut frame = Video::empty();
+    let mut told = Instant::now();
+    let mut n_packets = 0;
+    loop {
+        let decoding = Instant::now();
+        let step = film.step(&mut frame);
+        times.decode_ms += ms(decoding.elapsed());
+        match step {
+            Step::End => return Ok(()),
+            Step::Packet => {
+                n_packets += 1;
+                if n_packets < PACKETS_BETWEEN_LOOKS {
+                    continue;
+                }
+            }
+            Step::Frame(shown) => {
+                work.frame(film, &frame, shown, times);
+                work.tell_scenes(answers, times)?;
+            }
+        }
+        n_packets = 0;
+        tell_progress(&mut told, work.end_us, answers)?;
+    }
+}
+
+/// Tells the daemon now and then that work goes on.
+fn tell_progress(told: &mut Instant, end_us: i64, answers: &mut impl Write) -> Result<(), Ended> {
+    if told.elapsed() >= PROGRESS_EVERY {
+        *told = Instant::now();
+        let position_ms = us_to_ms(end_us);
+        pipe::write_frame(answers, wire::KIND_PROGRESSED, &Progress { position_ms }, &[])?;
+    }
     Ok(())
 }
 
@@ -222,18 +297,44 @@ impl<'a> Work<'a> {
         times.detect_ms += ms(detecting.elapsed());
 
         if self.takes.wants(shown.start_us, self.finder.is_doubtful()) {
-            let sampling = Instant::now();
-            let picture = self.sampler.take(film, frame)?;
-            self.takes.keep(Candidate {
-                time_us: shown.start_us,
-                dark: sampler::is_dark(&picture.model),
-                picture,
-            });
-            times.sample_ms += ms(sampling.elapsed());
+            self.sample(film, frame, shown.start_us, times)?;
         }
         self.takes.divide(self.finder.settled_us());
         self.n_frames += 1;
         self.end_us = self.end_us.max(shown.end_us);
+        Ok(())
+    }
+
+    /// Takes what the cascade tells.
+    fn told(&mut self, film: &Film, told: fast::Told, times: &mut StageTimes) {
+        match told {
+            fast::Told::Frame(seen) => {
+                let time_us = seen.shown.start_us;
+                self.takes.frame(time_us, &seen.glimpse);
+                if let Some(frame) = &seen.frame
+                    && self.takes.wants(time_us, true)
+                    && let Err(error) = self.sample(film, frame, time_us, times)
+                {
+                    self.n_unscaled += 1;
+                    self.last_error = Some(error);
+                }
+                self.n_frames += 1;
+                self.end_us = self.end_us.max(seen.shown.end_us);
+            }
+            fast::Told::Found(found) => self.takes.found(found),
+            fast::Told::Settled(settled_us) => self.takes.divide(settled_us),
+        }
+    }
+
+    fn sample(&mut self, film: &Film, frame: &Video, time_us: i64, times: &mut StageTimes) -> Result<(), ScaleError> {
+        let sampling = Instant::now();
+        let picture = self.sampler.take(film, frame)?;
+        self.takes.keep(Candidate {
+            time_us,
+            dark: sampler::is_dark(&picture.model),
+            picture,
+        });
+        times.sample_ms += ms(sampling.elapsed());
         Ok(())
     }
 

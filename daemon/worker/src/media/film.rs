@@ -12,7 +12,7 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Dictionary, Error, Packet, decoder, ffi, format};
+use ffmpeg_next::{Dictionary, Discard, Error, Packet, decoder, ffi, format};
 use scened::media::Probe;
 
 use super::fit;
@@ -58,6 +58,33 @@ pub(crate) struct Losses {
     pub(crate) n_encrypted: u64,
 }
 
+/// How time stamps become times of the film.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// Units of time stamps: seconds as a fraction.
+    time_base: (i64, i64),
+    /// What a player calls zero, in microseconds.
+    origin_us: i64,
+    /// How long a frame is shown that does not say.
+    frame_us: i64,
+}
+
+impl Clock {
+    /// When a picture with this stamp is shown; before the player's zero is negative.
+    pub(crate) fn time_us(self, stamp: i64) -> i64 {
+        to_us(stamp, self.time_base).saturating_sub(self.origin_us)
+    }
+
+    pub(crate) fn duration_us(self, duration: i64) -> i64 {
+        let said = Some(to_us(duration, self.time_base)).filter(|us| *us > 0 && *us < MAX_STEP_US);
+        said.unwrap_or(self.frame_us).max(1)
+    }
+
+    pub(crate) fn frame_us(self) -> i64 {
+        self.frame_us.max(1)
+    }
+}
+
 /// What reading on gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -68,21 +95,27 @@ pub(crate) enum Step {
     End,
 }
 
+/// What reading one packet gave.
+enum Read {
+    /// `packet` holds one to be decoded.
+    Packet,
+    Nothing,
+    End,
+}
+
 /// A file with a picture, ready to be decoded from its beginning.
 pub(crate) struct Film {
     input: Input,
     decoder: decoder::Video,
     stream: usize,
-    /// Units of time stamps: seconds as a fraction.
-    time_base: (i64, i64),
-    /// What a player calls zero, in microseconds.
-    origin_us: i64,
-    frame_us: i64,
+    clock: Clock,
     orientation: Orientation,
     pixel_aspect: (i32, i32),
     probe: Probe,
     stream_duration_us: Option<i64>,
     packet: Packet,
+    /// Read already, and next all the same.
+    pushed_back: Option<Packet>,
     n_packets: u64,
     /// The container says that the stream is encrypted.
     marked_encrypted: bool,
@@ -128,14 +161,17 @@ impl Film {
             input,
             decoder,
             stream,
-            time_base: (i64::from(time_base.0), i64::from(time_base.1)),
-            origin_us,
-            frame_us: (1e6 / rate.unwrap_or(ASSUMED_FPS)) as i64,
+            clock: Clock {
+                time_base: (i64::from(time_base.0), i64::from(time_base.1)),
+                origin_us,
+                frame_us: (1e6 / rate.unwrap_or(ASSUMED_FPS)) as i64,
+            },
             orientation,
             pixel_aspect,
             probe,
             stream_duration_us,
             packet: Packet::empty(),
+            pushed_back: None,
             n_packets: 0,
             marked_encrypted,
             file_bytes,
@@ -200,9 +236,10 @@ impl Film {
 
     /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the film stays where it was.
     pub(crate) fn seek(&mut self, time_us: i64) {
-        let target = time_us.saturating_add(self.origin_us);
+        let target = time_us.saturating_add(self.clock.origin_us);
         if self.input.seek(target, ..target).is_ok() || self.input.seek(target, ..).is_ok() {
             self.decoder.flush();
+            self.pushed_back = None;
             self.draining = false;
             self.last = None;
         }
@@ -212,6 +249,19 @@ impl Film {
     pub(crate) fn rewind(&mut self) {
         // Where streams count in decoding time, the first keyframe lies before the player's zero; aiming at zero would miss it.
         self.seek(-10_000_000);
+    }
+
+    /// Goes back to the beginning after packets were read, and forgets what was lost on the way. `first`: the first packet's time
+    /// stamps and size, which must be met again.
+    pub(crate) fn begin_again(&mut self, first: Option<(Option<i64>, Option<i64>, usize)>) -> bool {
+        self.rewind();
+        self.losses = Losses::default();
+        self.read_errors = 0;
+        self.n_packets = 0;
+        let packet = self.next_packet();
+        let is_first = packet.as_ref().map(|packet| (packet.pts(), packet.dts(), packet.size())) == first;
+        self.pushed_back = packet;
+        is_first
     }
 
     /// Reads on by one packet or one frame.
@@ -235,39 +285,88 @@ impl Film {
         if self.draining {
             return Step::End;
         }
+        match self.read() {
+            Read::Packet => {
+                if self.decoder.send_packet(&self.packet).is_err() {
+                    self.losses.bad_packets += 1;
+                }
+            }
+            Read::Nothing => {}
+            Read::End => self.drain(),
+        }
+        Step::Packet
+    }
+
+    /// The next packet of the picture that can be decoded; `None` at the end of what can be read.
+    pub(crate) fn next_packet(&mut self) -> Option<Packet> {
+        loop {
+            match self.read() {
+                Read::Packet => return Some(std::mem::replace(&mut self.packet, Packet::empty())),
+                Read::Nothing => {}
+                Read::End => return None,
+            }
+        }
+    }
+
+    /// Reads on by one packet of any stream.
+    fn read(&mut self) -> Read {
+        if let Some(packet) = self.pushed_back.take() {
+            self.packet = packet;
+            return Read::Packet;
+        }
         match self.packet.read(&mut self.input) {
             Ok(()) => {
                 self.read_errors = 0;
-                if self.packet.stream() == self.stream {
-                    self.n_packets += 1;
-                    self.decode_packet();
+                if self.packet.stream() != self.stream {
+                    return Read::Nothing;
                 }
+                self.n_packets += 1;
+                if self.packet.side_data().any(|data| data.kind() == PacketSideData::EncryptionInfo) {
+                    self.losses.n_encrypted += 1;
+                    return Read::Nothing;
+                }
+                if self.packet.is_corrupt() {
+                    self.losses.damaged_packets += 1;
+                }
+                Read::Packet
             }
-            Err(Error::Eof) => self.drain(),
+            Err(Error::Eof) => Read::End,
             Err(error) => {
                 self.read_errors += 1;
                 self.losses.bad_packets += 1;
                 // A demuxer can find its way again after invalid data, and after nothing else.
                 if error != Error::InvalidData || self.read_errors > MAX_READ_ERRORS {
                     self.losses.broke_off = true;
-                    self.drain();
+                    return Read::End;
                 }
+                Read::Nothing
             }
         }
-        Step::Packet
     }
 
-    fn decode_packet(&mut self) {
-        if self.packet.side_data().any(|data| data.kind() == PacketSideData::EncryptionInfo) {
-            self.losses.n_encrypted += 1;
-            return;
+    /// Another decoder for the same stream, of one thread: it holds no frame back that it need not. `rough`: without smoothing the
+    /// edges of blocks, which saves a fifth and does not show where pictures are made small.
+    pub(crate) fn single_decoder(&self, rough: bool) -> Result<decoder::Video, Unusable> {
+        let stream = self
+            .input
+            .stream(self.stream)
+            .expect("the stream was chosen when the film was opened");
+        let parameters = stream.parameters();
+        let name = parameters.id().name();
+        let mut decoder = streams::open_decoder(parameters, 1, stream.time_base())
+            .map_err(|error| Unusable(format!("the decoder for {name} cannot be opened: {error}")))?;
+        if rough {
+            decoder.skip_loop_filter(Discard::All);
         }
-        if self.packet.is_corrupt() {
-            self.losses.damaged_packets += 1;
-        }
-        if self.decoder.send_packet(&self.packet).is_err() {
-            self.losses.bad_packets += 1;
-        }
+        Ok(decoder)
+    }
+
+    pub(crate) fn codec(&self) -> ffmpeg_next::codec::Id {
+        self.decoder.id()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     fn drain(&mut self) {
@@ -284,22 +383,18 @@ impl Film {
             self.losses.corrupt_frames += 1;
         }
         let expected = self.last.map_or(0, |last| last.end_us);
-        let mut start_us = frame
-            .timestamp()
-            .map_or(expected, |stamp| to_us(stamp, self.time_base).saturating_sub(self.origin_us));
+        let mut start_us = frame.timestamp().map_or(expected, |stamp| self.clock.time_us(stamp));
         if let Some(last) = self.last
             && (start_us < last.start_us || start_us - last.start_us > MAX_STEP_US)
         {
             // The clock jumped: the stamps from here on count from where we are.
-            self.origin_us = self.origin_us.saturating_add(start_us.saturating_sub(expected));
+            self.clock.origin_us = self.clock.origin_us.saturating_add(start_us.saturating_sub(expected));
             start_us = expected;
         }
         let start_us = start_us.max(0);
-        let duration = frame.packet().duration;
-        let duration_us = Some(to_us(duration, self.time_base)).filter(|us| *us > 0 && *us < MAX_STEP_US);
         let shown = Shown {
             start_us,
-            end_us: start_us + duration_us.unwrap_or(self.frame_us).max(1),
+            end_us: start_us + self.clock.duration_us(frame.packet().duration),
         };
         self.last = Some(shown);
         shown

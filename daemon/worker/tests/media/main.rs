@@ -4,6 +4,7 @@
 
 mod bad_films;
 mod clips;
+mod fast;
 mod films;
 mod workers;
 
@@ -15,6 +16,7 @@ use std::process::Command;
 use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
 use scened::media::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, PictureRequest, Probe,
+    SceneMode,
 };
 
 /// Everything one analysis told.
@@ -55,6 +57,7 @@ fn request() -> AnalyseRequest {
     AnalyseRequest {
         image: square(64),
         detector: Detector::Content,
+        mode: SceneMode::Exact,
         max_scene_ms: 15_000,
         thumbnail_px: 96,
         threads: 1,
