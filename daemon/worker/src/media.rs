@@ -4,14 +4,19 @@
 //! opens nothing.
 
 mod analyse;
+mod candidates;
+mod choose;
 mod detect;
 mod film;
 mod fit;
 mod glimpse;
+mod kept;
+mod look;
 mod orientation;
 mod picture;
 mod sampler;
 mod scale;
+mod scenes;
 mod shots;
 mod takes;
 mod thumbnail;
