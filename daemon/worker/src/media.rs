@@ -14,6 +14,8 @@ mod kept;
 mod look;
 mod orientation;
 mod picture;
+#[cfg(test)]
+mod pictures_for_tests;
 mod sampler;
 mod scale;
 mod scenes;

@@ -1,16 +1,16 @@
 //! The frames that may stand for a scene: few, sharp, spread over what was seen, and bounded in number. Pure.
 //!
 //! Which scene a frame belongs to is known a second or two after it was seen. Until then one frame is kept of each fifth of a
-//! second in which the picture changes, and of each picture between two jumps, however short: it may turn out to be a shot.
+//! second in which the picture changes, and of each picture between two jumps: it may turn out to be a short shot.
 //! What is settled is thinned out.
 
 use super::glimpse::Glimpse;
 use super::look::{self, BLOCKS, Look};
 
-/// Fewer changed blocks than this are the same picture: 2 % of it.
-pub(crate) const NEAR: u32 = 4;
-/// With as many changed blocks from one frame to another it may be another shot.
+/// With as many blocks changed from one frame to another it may be another shot.
 const JUMP: u32 = BLOCKS as u32 * 3 / 10;
+/// A picture that lasts no longer between two jumps is a flash, or passes too fast to be seen. Microseconds.
+const FLASH_US: i64 = 100_000;
 /// Of so long a time one frame is kept while the picture changes. Microseconds.
 const CHANGING_US: i64 = 200_000;
 /// The same while it does not.
@@ -40,12 +40,20 @@ pub(crate) struct Candidate<P> {
     pub(crate) sharpness: u32,
     /// Shows nothing: taken only when there is nothing else.
     pub(crate) blank: bool,
-    /// How long frames like it were seen, when the picture jumped before and after.
-    pub(crate) seen_us: Option<i64>,
     pub(crate) picture: P,
 }
 
 impl<P> Candidate<P> {
+    fn of(time_us: i64, sharpness: u32, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> Option<Self> {
+        Some(Self {
+            time_us,
+            look: look.clone(),
+            sharpness,
+            blank: look::is_blank(glimpse),
+            picture: source.picture()?,
+        })
+    }
+
     fn is_better_than(&self, other: &Self) -> bool {
         (other.blank, self.sharpness) > (self.blank, other.sharpness.saturating_add(other.sharpness / 8))
     }
@@ -59,8 +67,7 @@ pub(crate) struct Candidates<P> {
     n_settled: usize,
     /// When the newest candidate's stretch of frames began.
     begun_us: i64,
-    /// Whether it began with a jump, and is still at its first frames, which codecs often leave unsharp.
-    jumped: bool,
+    /// Whether it began with a jump and is still at its first frames, which codecs often leave unsharp.
     fresh: bool,
 }
 
@@ -70,69 +77,61 @@ impl<P> Candidates<P> {
             held: Vec::with_capacity(MAX_CANDIDATES + 1),
             n_settled: 0,
             begun_us: 0,
-            jumped: true,
             fresh: true,
         }
     }
 
     /// Looks at the next frame. Returns whether there is one candidate more.
     pub(crate) fn offer(&mut self, time_us: i64, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
-        let Some(newest) = self.held.last_mut() else {
+        let Some(newest) = self.held.last() else {
             return self.add(time_us, true, look, glimpse, source);
         };
-        let changed = newest.look.changed(look);
+        let change = newest.look.change(look);
         let age_us = time_us - self.begun_us;
-        if changed >= JUMP {
-            newest.seen_us = self.jumped.then_some(age_us);
-            return self.add(time_us, true, look, glimpse, source);
-        }
-        if age_us >= STILL_US || changed >= NEAR && age_us >= CHANGING_US {
+        if change.n_blocks >= JUMP {
+            if age_us >= FLASH_US {
+                return self.add(time_us, true, look, glimpse, source);
+            }
+            self.fresh = true;
+            self.replace(time_us, source.sharpness(), look, glimpse, source);
+        } else if age_us >= STILL_US || !change.is_none() && age_us >= CHANGING_US {
             return self.add(time_us, false, look, glimpse, source);
-        }
-        if age_us < CHANGING_US && (changed > 0 || self.fresh) {
+        } else if age_us < CHANGING_US {
             let sharpness = source.sharpness();
+            let margin = newest.sharpness / 8;
             let limit = if self.fresh {
-                newest.sharpness - newest.sharpness / 8
+                newest.sharpness - margin
             } else {
-                newest.sharpness.saturating_add(newest.sharpness / 8)
+                newest.sharpness.saturating_add(margin)
             };
             // The second frame after a jump is still near it.
             self.fresh = self.fresh && newest.time_us == self.begun_us;
-            if sharpness > limit
-                && let Some(picture) = source.picture()
-            {
-                *newest = Candidate {
-                    time_us,
-                    look: look.clone(),
-                    sharpness,
-                    blank: look::is_blank(glimpse),
-                    seen_us: None,
-                    picture,
-                };
+            if sharpness > limit {
+                self.replace(time_us, sharpness, look, glimpse, source);
             }
         }
         false
     }
 
     fn add(&mut self, time_us: i64, jumped: bool, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
-        let Some(picture) = source.picture() else {
+        let Some(candidate) = Candidate::of(time_us, source.sharpness(), look, glimpse, source) else {
             return false;
         };
         self.begun_us = time_us;
-        self.jumped = jumped;
         self.fresh = jumped;
-        self.held.push(Candidate {
-            time_us,
-            look: look.clone(),
-            sharpness: source.sharpness(),
-            blank: look::is_blank(glimpse),
-            seen_us: None,
-            picture,
-        });
+        self.held.push(candidate);
         if self.held.len() > MAX_CANDIDATES {
             self.drop_least();
         }
         true
+    }
+
+    /// Gives up the newest for a frame of the same stretch.
+    fn replace(&mut self, time_us: i64, sharpness: u32, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) {
+        let candidate = Candidate::of(time_us, sharpness, look, glimpse, source);
+        if let (Some(newest), Some(candidate)) = (self.held.last_mut(), candidate) {
+            *newest = candidate;
+        }
     }
 
     /// Thins out what lies before this time: no scene will begin there any more.
@@ -143,9 +142,9 @@ impl<P> Candidates<P> {
                 continue;
             };
             let (last, this) = (&self.held[before], &self.held[self.n_settled]);
-            let changed = last.look.changed(&this.look);
-            let spacing_us = if changed < NEAR { SETTLED_STILL_US } else { SETTLED_CHANGING_US };
-            if changed >= JUMP || this.time_us - last.time_us >= spacing_us {
+            let change = last.look.change(&this.look);
+            let spacing_us = if change.is_none() { SETTLED_STILL_US } else { SETTLED_CHANGING_US };
+            if this.time_us - last.time_us >= spacing_us {
                 self.n_settled += 1;
                 continue;
             }
@@ -160,7 +159,7 @@ impl<P> Candidates<P> {
             let (last, this) = (&self.held[at - 1], &self.held[*at]);
             // The gap that it would leave.
             let gap_us = self.held[at + 1].time_us - last.time_us;
-            (last.look.changed(&this.look) >= NEAR, gap_us)
+            (!last.look.change(&this.look).is_none(), gap_us)
         });
         if let Some(least) = least {
             self.held.remove(least);
@@ -179,3 +178,7 @@ impl<P> Candidates<P> {
         self.held.iter_mut().map(|candidate| &mut candidate.picture)
     }
 }
+
+#[cfg(test)]
+#[path = "candidates_tests.rs"]
+mod tests;

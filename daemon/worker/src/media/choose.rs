@@ -6,7 +6,7 @@
 
 use scened::media::wire;
 
-use super::candidates::{Candidate, NEAR};
+use super::candidates::Candidate;
 use super::look::BLOCKS;
 use super::takes::Take;
 
@@ -18,14 +18,12 @@ const MAX_GAP_US: i64 = 4_000_000;
 const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
 /// A sharper frame may stand for a picture that was first seen so long before. Microseconds.
 const REACH_US: i64 = 1_000_000;
-/// A picture seen no longer than this, between two that are alike, is a flash. Microseconds.
-const FLASH_US: i64 = 100_000;
 
 /// How good a candidate can be, the best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
     Clear,
-    /// Near a cut, or a flash.
+    /// Near a cut.
     Edge,
     /// Part of a transition: shows two scenes or none.
     Mixed,
@@ -67,20 +65,11 @@ fn worth<P>(take: &Take<P>, at: usize) -> Worth {
         Worth::Blank
     } else if time_us < take.mixed_until_us || time_us > take.mixed_from_us {
         Worth::Mixed
-    } else if time_us < take.clear_from_us || time_us >= take.clear_until_us || is_flash(&take.candidates, at) {
+    } else if time_us < take.clear_from_us || time_us >= take.clear_until_us {
         Worth::Edge
     } else {
         Worth::Clear
     }
-}
-
-fn is_flash<P>(candidates: &[Candidate<P>], at: usize) -> bool {
-    let is_short = candidates[at].seen_us.is_some_and(|seen_us| seen_us < FLASH_US);
-    is_short
-        && at > 0
-        && candidates
-            .get(at + 1)
-            .is_some_and(|after| after.look.changed(&candidates[at - 1].look) < OTHER_VIEW)
 }
 
 fn is_new<P>(candidates: &[Candidate<P>], chosen: &[usize], at: usize) -> bool {
@@ -93,9 +82,9 @@ fn is_new<P>(candidates: &[Candidate<P>], chosen: &[usize], at: usize) -> bool {
         return false;
     }
     let waiting_us = (MAX_GAP_US - passed_us).max(0) as u64;
-    let least = NEAR + (u64::from(OTHER_VIEW - NEAR) * waiting_us / (MAX_GAP_US - MIN_GAP_US) as u64) as u32;
-    candidates[*last].look.changed(&candidate.look) >= least
-        && chosen.iter().all(|other| candidates[*other].look.changed(&candidate.look) >= NEAR)
+    let least = (u64::from(OTHER_VIEW) * waiting_us / (MAX_GAP_US - MIN_GAP_US) as u64) as u32;
+    let change = |other: usize| candidates[other].look.change(&candidate.look);
+    change(*last).n_blocks >= least && chosen.iter().all(|other| !change(*other).is_none())
 }
 
 /// The best of the first frames of a picture, and how many of `following` lie up to it: of those about as sharp as the sharpest
@@ -104,7 +93,9 @@ fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usiz
     let first = &candidates[following[0]];
     let within = following
         .iter()
-        .take_while(|at| candidates[**at].time_us - first.time_us < REACH_US && candidates[**at].look.changed(&first.look) < OTHER_VIEW)
+        .take_while(|at| {
+            candidates[**at].time_us - first.time_us < REACH_US && candidates[**at].look.change(&first.look).n_blocks < OTHER_VIEW
+        })
         .count();
     let near = &following[..within];
     let sharpest = near.iter().map(|at| candidates[*at].sharpness).max().unwrap_or(0);
@@ -114,7 +105,10 @@ fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usiz
         .max_by_key(|n| {
             let candidate = &candidates[near[*n]];
             // Of two equal ones the first: `max_by_key` takes the last.
-            (before.map_or(0, |before| before.changed(&candidate.look)), std::cmp::Reverse(*n))
+            (
+                before.map_or(0, |before| before.change(&candidate.look).n_blocks),
+                std::cmp::Reverse(*n),
+            )
         })
         .unwrap_or(0);
     (near[best], best + 1)
@@ -122,7 +116,7 @@ fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usiz
 
 /// Gives up the one that differs least from the one before it.
 fn drop_least<P>(candidates: &[Candidate<P>], chosen: &mut Vec<usize>) {
-    let least = (1..chosen.len()).min_by_key(|n| candidates[chosen[*n]].look.changed(&candidates[chosen[n - 1]].look));
+    let least = (1..chosen.len()).min_by_key(|n| candidates[chosen[*n]].look.change(&candidates[chosen[n - 1]].look).n_blocks);
     if let Some(least) = least {
         chosen.remove(least);
     }

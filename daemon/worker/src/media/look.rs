@@ -14,8 +14,8 @@ pub(crate) const BLOCKS: usize = COLUMNS * ROWS;
 /// A block has changed when its mean brightness did by more than this, in steps of 8-bit colour. On real fixed cameras the empty
 /// room differs from itself, minutes later, by at most 8 in its worst block; a person changes blocks by 50 to 200.
 const LEVELS: u16 = 12;
-/// The same for the colour differences, whose range is smaller in real pictures.
-const COLOUR_LEVELS: u16 = 8;
+/// What a change of colour counts against one of brightness, as a fraction: its range in real pictures is smaller.
+const COLOUR_WEIGHT: (u16, u16) = (3, 2);
 /// The largest change of exposure that is taken out; more is an event that a viewer sees.
 const MAX_EXPOSURE: i16 = 24;
 
@@ -25,6 +25,25 @@ const BLACK: u8 = 40;
 const FLAT: u8 = 10;
 /// A picture needs this many pixels of a glimpse that are not black or flat: a title on black has them.
 const MIN_PIXELS: usize = LUMA.0 * LUMA.1 / 100;
+
+/// Less strength than this is the same picture. Two blocks that changed a lot, as a small object does, or four that changed little.
+const SAME: u32 = 4;
+
+/// How one look differs from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// How many of the [`BLOCKS`] show something else.
+    pub(crate) n_blocks: u32,
+    /// The same, blocks that changed a lot counting up to three times.
+    strength: u32,
+}
+
+impl Change {
+    /// Whether both show the same, as far as a viewer cares.
+    pub(crate) fn is_none(self) -> bool {
+        self.strength < SAME
+    }
+}
 
 /// The mean colours of the blocks of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +62,8 @@ impl Look {
         }
     }
 
-    /// How many of the [`BLOCKS`] show something else.
-    pub(crate) fn changed(&self, other: &Self) -> u32 {
+    /// What has changed from one to the other, whichever came first.
+    pub(crate) fn change(&self, other: &Self) -> Change {
         let mut differences = [0_i16; BLOCKS];
         let mut largest = 0;
         for (difference, (a, b)) in differences.iter_mut().zip(self.luma.iter().zip(&other.luma)) {
@@ -53,14 +72,20 @@ impl Look {
         }
         // So small a change stays under the limit whatever the exposure is found to be.
         let exposure = if largest <= LEVELS / 2 { 0 } else { median(&differences) };
-        let mut n_changed = 0;
+        let (mut n_blocks, mut strength) = (0_u16, 0_u16);
         for (at, difference) in differences.iter().enumerate() {
-            let brighter = difference.abs_diff(exposure) > LEVELS;
-            let bluer = u16::from(self.blue[at].abs_diff(other.blue[at])) > COLOUR_LEVELS;
-            let redder = u16::from(self.red[at].abs_diff(other.red[at])) > COLOUR_LEVELS;
-            n_changed += u32::from(brighter | bluer | redder);
+            let brighter = difference.abs_diff(exposure);
+            let bluer = u16::from(self.blue[at].abs_diff(other.blue[at]));
+            let redder = u16::from(self.red[at].abs_diff(other.red[at]));
+            // Colour differences have the smaller range in real pictures.
+            let difference = brighter.max(bluer.max(redder) * COLOUR_WEIGHT.0 / COLOUR_WEIGHT.1);
+            n_blocks += u16::from(difference > LEVELS);
+            strength += u16::from(difference > LEVELS) + u16::from(difference > 2 * LEVELS) + u16::from(difference > 3 * LEVELS);
         }
-        n_changed
+        Change {
+            n_blocks: u32::from(n_blocks),
+            strength: u32::from(strength),
+        }
     }
 }
 
@@ -70,14 +95,19 @@ fn median(differences: &[i16; BLOCKS]) -> i16 {
     for difference in differences {
         counts[(difference.clamp(&-MAX_EXPOSURE, &MAX_EXPOSURE) + MAX_EXPOSURE) as usize] += 1;
     }
-    let mut below = 0;
+    // The middle of both medians of an even number: the same whichever look came first.
+    let (mut n_before, mut lower) = (0, None);
     for (at, count) in counts.iter().enumerate() {
-        below += count;
-        if usize::from(below) * 2 >= BLOCKS {
-            return at as i16 - MAX_EXPOSURE;
+        n_before += count;
+        let level = at as i16 - MAX_EXPOSURE;
+        if usize::from(n_before) * 2 >= BLOCKS {
+            let lower = *lower.get_or_insert(level);
+            if usize::from(n_before) * 2 > BLOCKS {
+                return i16::midpoint(lower, level);
+            }
         }
     }
-    MAX_EXPOSURE
+    0
 }
 
 fn block_means<const WIDTH: usize, const HEIGHT: usize>(plane: &[u8]) -> [u8; BLOCKS] {

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use scened::domain::Boundary;
 
-use super::candidates::{Candidate, Candidates, NEAR, Source};
+use super::candidates::{Candidate, Candidates, Source};
 use super::glimpse::Glimpse;
 use super::look::{BLOCKS, Look};
 use super::shots::Found;
@@ -76,10 +76,10 @@ impl Course {
 
     /// Takes the next frame of the part; returns where something began to happen in a still picture.
     fn follow(&mut self, time_us: i64, look: &Look) -> Option<i64> {
-        let changed = self.opening.changed(look);
-        self.elsewhere_us = (changed >= OTHER_VIEW).then(|| self.elsewhere_us.unwrap_or(time_us));
-        let changed = if self.still { changed } else { self.rest.changed(look) };
-        if changed < NEAR {
+        let change = self.opening.change(look);
+        self.elsewhere_us = (change.n_blocks >= OTHER_VIEW).then(|| self.elsewhere_us.unwrap_or(time_us));
+        let change = if self.still { change } else { self.rest.change(look) };
+        if change.is_none() {
             self.left_us = None;
             return None;
         }
