@@ -35,7 +35,7 @@ pub enum Detector {
 pub struct AnalyseRequest {
     pub image: ImageSpec,
     pub detector: Detector,
-    /// A take is divided at the latest after this long. Milliseconds.
+    /// A take is divided at the latest after this long while its picture moves; a still picture is not. Milliseconds.
     pub max_scene_ms: u64,
     /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.
     pub thumbnail_px: u32,
