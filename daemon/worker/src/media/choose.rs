@@ -82,9 +82,9 @@ fn is_new<P>(candidates: &[Candidate<P>], chosen: &[usize], at: usize) -> bool {
         return false;
     }
     let waiting_us = (MAX_GAP_US - passed_us).max(0) as u64;
-    let least = (u64::from(OTHER_VIEW) * waiting_us / (MAX_GAP_US - MIN_GAP_US) as u64) as u32;
+    let needed = (u64::from(OTHER_VIEW) * waiting_us / (MAX_GAP_US - MIN_GAP_US) as u64) as u32;
     let change = |other: usize| candidates[other].look.change(&candidate.look);
-    change(*last).n_blocks >= least && chosen.iter().all(|other| !change(*other).is_none())
+    change(*last).n_blocks >= needed && chosen.iter().all(|other| !change(*other).is_none())
 }
 
 /// The best of the first frames of a picture, and how many of `following` lie up to it: of those about as sharp as the sharpest

@@ -119,7 +119,7 @@ fn of_neighbours_the_sharper_one_is_chosen() {
     // Another thing altogether is not sharper, it is another thing.
     scene.candidates[5] = Candidate {
         sharpness: 5,
-        ..take(&[view(2), view(2), view(2), view(2), view(2), view(2)]).candidates[5].clone()
+        ..take(&repeated(&view(2), 6)).candidates[5].clone()
     };
     assert_eq!(choose(&scene), [1, 5]);
 }

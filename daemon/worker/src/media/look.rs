@@ -24,7 +24,7 @@ const BLACK: u8 = 40;
 /// A picture that differs from one flat colour by no more than this has nothing to see in it.
 const FLAT: u8 = 10;
 /// A picture needs this many pixels of a glimpse that are not black or flat: a title on black has them.
-const MIN_PIXELS: usize = LUMA.0 * LUMA.1 / 100;
+const MIN_PIXELS: u32 = (LUMA.0 * LUMA.1 / 100) as u32;
 
 /// Less strength than this is the same picture. Two blocks that changed a lot, as a small object does, or four that changed little.
 const SAME: u32 = 4;
@@ -129,16 +129,16 @@ fn block_means<const WIDTH: usize, const HEIGHT: usize>(plane: &[u8]) -> [u8; BL
 
 /// Whether a picture shows next to nothing: black, or one flat colour.
 pub(crate) fn is_blank(glimpse: &Glimpse) -> bool {
-    let n_bright = glimpse.luma.iter().filter(|value| **value > BLACK).count();
+    let n_bright: u32 = glimpse.luma.iter().map(|value| u32::from(*value > BLACK)).sum();
     if n_bright < MIN_PIXELS {
         return true;
     }
-    let n_apart: usize = [&glimpse.luma[..], &glimpse.blue, &glimpse.red]
+    let n_apart: u32 = [&glimpse.luma[..], &glimpse.blue, &glimpse.red]
         .iter()
         .map(|plane| {
             let sum: u32 = plane.iter().map(|value| u32::from(*value)).sum();
             let mean = (sum / plane.len() as u32) as u8;
-            plane.iter().filter(|value| value.abs_diff(mean) > FLAT).count()
+            plane.iter().map(|value| u32::from(value.abs_diff(mean) > FLAT)).sum::<u32>()
         })
         .sum();
     n_apart < MIN_PIXELS

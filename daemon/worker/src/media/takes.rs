@@ -261,9 +261,9 @@ impl<P> Takes<P> {
             let moves = self.course.as_ref().is_some_and(|course| !course.still);
             let latest_us = end_us - self.min_part_us;
             let times = self.frames.iter().map(|(time_us, _)| *time_us);
-            let inside = times.filter(|time_us| *time_us > self.start_us && *time_us <= latest_us);
+            let mut inside = times.filter(|time_us| *time_us > self.start_us && *time_us <= latest_us);
             if moves && end_us - self.start_us > self.max_us {
-                inside.last()
+                inside.next_back()
             } else {
                 None
             }
