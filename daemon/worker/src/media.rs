@@ -16,10 +16,10 @@ mod orientation;
 mod picture;
 #[cfg(test)]
 mod pictures_for_tests;
+mod planes;
 mod sampler;
 mod scale;
 mod scenes;
-mod shots;
 mod takes;
 mod thumbnail;
 
@@ -31,6 +31,7 @@ use anyhow::Context;
 use scened::media::wire;
 use scened::media::{AnalyseRequest, PictureRequest};
 use scened::worker::pipe;
+use scened_shots as shots;
 
 use crate::manners;
 

@@ -128,7 +128,7 @@ impl Finder {
         match self {
             Self::Shot(detector) => {
                 detector.push(time_us, glimpse);
-                while let Some(found) = detector.next() {
+                while let Some(found) = detector.next_found() {
                     scenes.found(found);
                 }
             }
@@ -152,7 +152,7 @@ impl Finder {
     fn finish(&mut self, scenes: &mut Scenes) {
         if let Self::Shot(detector) = self {
             detector.finish();
-            while let Some(found) = detector.next() {
+            while let Some(found) = detector.next_found() {
                 scenes.found(found);
             }
         }

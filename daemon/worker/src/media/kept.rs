@@ -31,11 +31,7 @@ impl Kept {
         // SAFETY: the frame is live, and each entry is null or a live buffer.
         unsafe {
             let buffers = (*self.0.as_ptr()).buf;
-            buffers
-                .iter()
-                .filter_map(|buffer| buffer.as_ref())
-                .map(|buffer| buffer.size)
-                .sum()
+            buffers.iter().filter_map(|buffer| buffer.as_ref()).map(|buffer| buffer.size).sum()
         }
     }
 }

@@ -114,18 +114,14 @@ impl Scaler {
 
     fn describe(&self, frame: &Video) -> Source {
         // SAFETY: `frame` is a live AVFrame; these fields are plain numbers.
-        let (format, space, range) = unsafe {
+        let (format, space) = unsafe {
             let frame = frame.as_ptr();
-            ((*frame).format, (*frame).colorspace as i32, (*frame).color_range as i32)
+            ((*frame).format, (*frame).colorspace as i32)
         };
         let size = (frame.width(), frame.height());
-        let always_full = is_full_range_format(frame.format());
         let (matrix, full_range) = match self.wanted.colours {
-            Colours::OpenCv => (ffi::SWS_CS_DEFAULT, always_full),
-            Colours::Shown => (
-                matrix_of(space, size),
-                always_full || range == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32,
-            ),
+            Colours::OpenCv => (ffi::SWS_CS_DEFAULT, is_full_range_format(frame.format())),
+            Colours::Shown => (matrix_of(space, size), is_full_range(frame)),
         };
         Source {
             format,
@@ -204,6 +200,13 @@ impl Drop for Scaler {
     fn drop(&mut self) {
         self.release();
     }
+}
+
+/// Whether samples use all values, black being 0.
+pub(crate) fn is_full_range(frame: &Video) -> bool {
+    // SAFETY: `frame` is a live AVFrame; the field is a plain number.
+    let range = unsafe { (*frame.as_ptr()).color_range as i32 };
+    is_full_range_format(frame.format()) || range == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32
 }
 
 fn is_full_range_format(format: Pixel) -> bool {

@@ -1,0 +1,79 @@
+//! Times what is done to every frame of a film and to those that are kept: `picture_bench FILM [N_FRAMES]`.
+//!
+//! Decodes the first frames of a film once, then works on them in turn, so that each comes from memory and not from a cache. One
+//! object of JSON; microseconds a frame, medians of ten rounds.
+
+#![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
+
+/// The worker is a program and no library: its modules are built into this one.
+#[expect(dead_code, reason = "only a part of the worker is used here")]
+#[path = "../src/media"]
+mod media {
+    pub(crate) mod film;
+    mod fit;
+    pub(crate) mod glimpse;
+    mod orientation;
+    mod planes;
+    mod scale;
+}
+
+use std::fs::File;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use ffmpeg_next::frame::Video;
+use media::film::{Film, Step};
+use media::glimpse::{Glimpse, Glimpser};
+
+const N_ROUNDS: usize = 10;
+
+fn main() -> anyhow::Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().context("the first argument is a film")?;
+    let n_frames: usize = arguments.next().map_or(Ok(24), |n| n.parse())?;
+    ffmpeg_next::init()?;
+    let mut film = Film::open(File::open(&path)?, 1)?;
+    let frames = decode(&mut film, n_frames);
+    let first = frames.first().context("no frame can be decoded")?;
+
+    let mut glimpser = Glimpser::new();
+    let mut glimpse = Glimpse::default();
+    let glimpse_us = median_us(&frames, |frame| Ok(glimpser.look(frame, &mut glimpse)?))?;
+    println!(
+        "{}",
+        serde_json::json!({
+            "film": path,
+            "frames": frames.len(),
+            "size": [first.width(), first.height()],
+            "format": format!("{:?}", first.format()),
+            "glimpse_us": glimpse_us,
+        })
+    );
+    Ok(())
+}
+
+fn decode(film: &mut Film, n_frames: usize) -> Vec<Video> {
+    let mut frames = Vec::new();
+    while frames.len() < n_frames {
+        let mut frame = Video::empty();
+        match film.step(&mut frame) {
+            Step::Frame(_) => frames.push(frame),
+            Step::Packet => {}
+            Step::End => break,
+        }
+    }
+    frames
+}
+
+fn median_us(frames: &[Video], mut work: impl FnMut(&Video) -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let mut rounds = Vec::with_capacity(N_ROUNDS);
+    for _ in 0..N_ROUNDS {
+        let started = Instant::now();
+        for frame in frames {
+            work(frame)?;
+        }
+        rounds.push(started.elapsed().as_secs_f64() * 1e6 / frames.len() as f64);
+    }
+    rounds.sort_by(f64::total_cmp);
+    Ok(rounds[N_ROUNDS / 2])
+}
