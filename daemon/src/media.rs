@@ -60,7 +60,7 @@ pub struct AnalyseRequest {
     pub detector: Detector,
     #[serde(default)]
     pub mode: SceneMode,
-    /// A take is divided at the latest after this long. Milliseconds.
+    /// A take is divided at the latest after this long while its picture moves; a still picture is not. Milliseconds.
     pub max_scene_ms: u64,
     /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.
     pub thumbnail_px: u32,

@@ -4,16 +4,23 @@
 //! opens nothing.
 
 mod analyse;
+mod candidates;
+mod choose;
 mod detect;
 mod fast;
 mod film;
 mod fit;
 mod glimpse;
+mod kept;
+mod look;
 mod orientation;
 mod picture;
+#[cfg(test)]
+mod pictures_for_tests;
 mod planes;
 mod sampler;
 mod scale;
+mod scenes;
 mod takes;
 mod thumbnail;
 

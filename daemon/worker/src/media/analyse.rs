@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
-use scened::domain::{Resample, Span};
-use scened::media::wire::{self, Progress, SceneHeader};
+use scened::domain::Resample;
+use scened::media::wire::{self, Progress};
 use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, SceneMode, StageTimes};
 use scened::worker::pipe;
 
@@ -13,10 +13,9 @@ use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::film::{Film, Losses, Shown, Step, Unusable};
 use super::glimpse::{Glimpse, Glimpser};
-use super::sampler::{self, Pictures, Sampler};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
+use super::scenes::Scenes;
 use super::shots::{Found, ShotDetector};
-use super::takes::{self, Candidate, Take, Takes};
 use super::{Ended, fast};
 
 /// How often the daemon hears that work goes on.
@@ -40,19 +39,26 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
     let mut work = Work::new(request);
     let plan = look_at_all(&mut film, request, &mut work, answers, &mut times)?;
     if work.n_frames == 0 {
-        let reason = work.last_error.map_or_else(|| film.why_nothing(), |error| error.to_string());
-        return Err(Unusable(reason).into());
+        return Err(Unusable(work.why_nothing(&film)).into());
     }
-    work.finder.finish(&mut work.takes);
-    work.takes.end(work.end_us);
-    work.tell_scenes(answers, &mut times)?;
+    work.finder.finish(&mut work.scenes);
+    work.scenes.end();
+    work.scenes.tell(&film, answers, &mut times)?;
+    if work.scenes.n_told == 0 {
+        return Err(Unusable(work.why_nothing(&film)).into());
+    }
     times.total_ms = ms(started.elapsed());
     let analysis = Analysis {
-        duration_ms: us_to_ms(work.end_us).max(work.told_ms),
+        duration_ms: work.scenes.duration_ms(),
         n_frames: work.n_frames,
-        n_scenes: work.n_scenes,
+        n_scenes: work.scenes.n_told,
         plan,
-        damage: describe_damage(film.losses, work.n_unscaled, work.end_us, film.claimed_us()),
+        damage: describe_damage(
+            film.losses,
+            work.n_unscaled + work.scenes.n_failed(),
+            work.scenes.end_us(),
+            film.claimed_us(),
+        ),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;
@@ -100,10 +106,10 @@ fn look_at_gops(
     let mut told = Instant::now();
     let outcome = fast::run(film, kind, mode, n_threads, &mut |film, item| {
         work.told(film, item, times);
-        work.tell_scenes(answers, times)?;
-        tell_progress(&mut told, work.end_us, answers)
+        work.scenes.tell(film, answers, times)?;
+        tell_progress(&mut told, work.scenes.end_us(), answers)
     })?;
-    work.end_us = work.end_us.max(outcome.end_us);
+    work.scenes.lasts_to(outcome.end_us);
     work.n_unscaled += outcome.n_unscaled;
     work.last_error = outcome.last_error.or(work.last_error.take());
     times.decode_ms += outcome.decode_ms;
@@ -141,11 +147,11 @@ fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write
             }
             Step::Frame(shown) => {
                 work.frame(film, &frame, shown, times);
-                work.tell_scenes(answers, times)?;
+                work.scenes.tell(film, answers, times)?;
             }
         }
         n_packets = 0;
-        tell_progress(&mut told, work.end_us, answers)?;
+        tell_progress(&mut told, work.scenes.end_us(), answers)?;
     }
 }
 
@@ -160,20 +166,14 @@ fn tell_progress(told: &mut Instant, end_us: i64, answers: &mut impl Write) -> R
 }
 
 struct Work<'a> {
-    request: &'a AnalyseRequest,
     finder: Finder,
     glimpser: Glimpser,
     glimpse: Glimpse,
-    takes: Takes<Pictures>,
-    sampler: Sampler,
+    scenes: Scenes<'a>,
     n_frames: u64,
     /// Frames that could not be converted.
     n_unscaled: u64,
     last_error: Option<ScaleError>,
-    end_us: i64,
-    n_scenes: u64,
-    /// End of the last scene told. Milliseconds.
-    told_ms: u64,
 }
 
 /// What finds where shots begin.
@@ -199,12 +199,12 @@ impl Finder {
         Self::Classic { detector, eye: None }
     }
 
-    fn push(&mut self, frame: &Video, time_us: i64, glimpse: &Glimpse, takes: &mut Takes<Pictures>) -> Result<(), ScaleError> {
+    fn push(&mut self, frame: &Video, time_us: i64, glimpse: &Glimpse, scenes: &mut Scenes) -> Result<(), ScaleError> {
         match self {
             Self::Shot(detector) => {
                 detector.push(time_us, glimpse);
                 while let Some(found) = detector.next_found() {
-                    takes.found(found);
+                    scenes.found(found);
                 }
             }
             Self::Classic { detector, eye } => {
@@ -217,18 +217,18 @@ impl Finder {
                 };
                 let (rows, stride) = eye.scaler.scale(frame)?;
                 if let Some(time_us) = detector.push(time_us, eye.shrinker.shrink(rows, stride)) {
-                    takes.found(Found::Cut { time_us });
+                    scenes.found(Found::Cut { time_us });
                 }
             }
         }
         Ok(())
     }
 
-    fn finish(&mut self, takes: &mut Takes<Pictures>) {
+    fn finish(&mut self, scenes: &mut Scenes) {
         if let Self::Shot(detector) = self {
             detector.finish();
             while let Some(found) = detector.next_found() {
-                takes.found(found);
+                scenes.found(found);
             }
         }
     }
@@ -238,14 +238,6 @@ impl Finder {
         match self {
             Self::Shot(detector) => detector.settled_us(),
             Self::Classic { detector, .. } => detector.settled_us(),
-        }
-    }
-
-    /// Whether a frame of the past may still turn out to begin a shot, long after it was seen.
-    fn is_doubtful(&self) -> bool {
-        match self {
-            Self::Shot(_) => true,
-            Self::Classic { detector, .. } => detector.is_doubtful(),
         }
     }
 }
@@ -260,22 +252,13 @@ struct Eye {
 impl<'a> Work<'a> {
     fn new(request: &'a AnalyseRequest) -> Self {
         Self {
-            request,
             finder: Finder::new(request.detector),
             glimpser: Glimpser::new(),
             glimpse: Glimpse::default(),
-            takes: Takes::new(
-                i64::try_from(request.max_scene_ms.saturating_mul(1000))
-                    .unwrap_or(i64::MAX / 8)
-                    .min(i64::MAX / 8),
-            ),
-            sampler: Sampler::new(request.image, request.thumbnail_px.min(wire::MAX_THUMBNAIL_PX)),
+            scenes: Scenes::new(request),
             n_frames: 0,
             n_unscaled: 0,
             last_error: None,
-            end_us: 0,
-            n_scenes: 0,
-            told_ms: 0,
         }
     }
 
@@ -291,17 +274,13 @@ impl<'a> Work<'a> {
         self.glimpser.look(frame, &mut self.glimpse)?;
         times.scale_ms += ms(scaling.elapsed());
 
-        let detecting = Instant::now();
-        self.takes.frame(shown.start_us, &self.glimpse);
-        self.finder.push(frame, shown.start_us, &self.glimpse, &mut self.takes)?;
-        times.detect_ms += ms(detecting.elapsed());
+        self.scenes.frame(film, Some(frame), shown, &self.glimpse, times);
 
-        if self.takes.wants(shown.start_us, self.finder.is_doubtful()) {
-            self.sample(film, frame, shown.start_us, times)?;
-        }
-        self.takes.divide(self.finder.settled_us());
+        let detecting = Instant::now();
+        self.finder.push(frame, shown.start_us, &self.glimpse, &mut self.scenes)?;
+        self.scenes.settled(self.finder.settled_us());
+        times.detect_ms += ms(detecting.elapsed());
         self.n_frames += 1;
-        self.end_us = self.end_us.max(shown.end_us);
         Ok(())
     }
 
@@ -309,73 +288,17 @@ impl<'a> Work<'a> {
     fn told(&mut self, film: &Film, told: fast::Told, times: &mut StageTimes) {
         match told {
             fast::Told::Frame(seen) => {
-                let time_us = seen.shown.start_us;
-                self.takes.frame(time_us, &seen.glimpse);
-                if let Some(frame) = &seen.frame
-                    && self.takes.wants(time_us, true)
-                    && let Err(error) = self.sample(film, frame, time_us, times)
-                {
-                    self.n_unscaled += 1;
-                    self.last_error = Some(error);
-                }
+                self.scenes.frame(film, seen.frame.as_ref(), seen.shown, &seen.glimpse, times);
                 self.n_frames += 1;
-                self.end_us = self.end_us.max(seen.shown.end_us);
             }
-            fast::Told::Found(found) => self.takes.found(found),
-            fast::Told::Settled(settled_us) => self.takes.divide(settled_us),
+            fast::Told::Found(found) => self.scenes.found(found),
+            fast::Told::Settled(settled_us) => self.scenes.settled(settled_us),
         }
     }
 
-    fn sample(&mut self, film: &Film, frame: &Video, time_us: i64, times: &mut StageTimes) -> Result<(), ScaleError> {
-        let sampling = Instant::now();
-        let picture = self.sampler.take(film, frame)?;
-        self.takes.keep(Candidate {
-            time_us,
-            dark: sampler::is_dark(&picture.model),
-            picture,
-        });
-        times.sample_ms += ms(sampling.elapsed());
-        Ok(())
-    }
-
-    fn tell_scenes(&mut self, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
-        let finished: Vec<_> = self.takes.drain().collect();
-        for take in finished {
-            self.tell_scene(&take, answers, times)?;
-        }
-        Ok(())
-    }
-
-    fn tell_scene(&mut self, take: &Take<Pictures>, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
-        // Rounding to milliseconds must leave no scene empty and no gap between two.
-        let start_ms = self.told_ms;
-        let end_ms = us_to_ms(take.end_us).max(start_ms + 1);
-        let chosen = takes::choose(take);
-        let started = Instant::now();
-        let thumbnail = chosen
-            .get(chosen.len() / 2)
-            .and_then(|middle| take.candidates[*middle].picture.small.as_ref())
-            .and_then(super::thumbnail::Small::to_jpeg)
-            .filter(|jpeg| jpeg.len() <= wire::MAX_THUMBNAIL_BYTES)
-            .unwrap_or_default();
-        times.thumbnail_ms += ms(started.elapsed());
-        let mut body = Vec::with_capacity(chosen.len() * wire::frame_bytes(&self.request.image) + thumbnail.len());
-        let mut frames_ms = Vec::with_capacity(chosen.len());
-        for candidate in chosen.iter().map(|index| &take.candidates[*index]) {
-            frames_ms.push(us_to_ms(candidate.time_us).clamp(start_ms, end_ms - 1));
-            body.extend_from_slice(&candidate.picture.model);
-        }
-        body.extend_from_slice(&thumbnail);
-        let header = SceneHeader {
-            span: Span { start_ms, end_ms },
-            boundary: take.boundary,
-            frames_ms,
-            thumbnail_bytes: thumbnail.len() as u64,
-        };
-        pipe::write_frame(answers, wire::KIND_SCENE, &header, &body)?;
-        self.told_ms = end_ms;
-        self.n_scenes += 1;
-        Ok(())
+    fn why_nothing(&self, film: &Film) -> String {
+        let error = self.last_error.as_ref().or(self.scenes.last_error());
+        error.map_or_else(|| film.why_nothing(), ToString::to_string)
     }
 }
 
@@ -431,7 +354,7 @@ pub(super) fn us_to_ms(us: i64) -> u64 {
     ((us.max(0) + 500) / 1000) as u64
 }
 
-fn ms(duration: Duration) -> f64 {
+pub(super) fn ms(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 

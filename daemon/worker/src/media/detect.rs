@@ -61,14 +61,6 @@ impl CutDetector {
         }
     }
 
-    /// Whether a frame of the past may still turn out to be a cut, long after it was seen.
-    pub(crate) fn is_doubtful(&self) -> bool {
-        match &self.rule {
-            Rule::Content(filter) => filter.doubtful_us().is_some(),
-            Rule::Adaptive(_) => false,
-        }
-    }
-
     /// No cut will be told any more for a frame before this time. Microseconds.
     pub(crate) fn settled_us(&self) -> i64 {
         match &self.rule {

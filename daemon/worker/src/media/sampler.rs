@@ -1,4 +1,4 @@
-//! Makes candidate pictures: one at the model's size, one at thumbnail size, turned as a player shows them.
+//! Makes pictures of frames: at the model's size and at thumbnail size, turned as a player shows them.
 
 use ffmpeg_next::frame::Video;
 use scened::domain::{ImageSpec, Resample};
@@ -8,19 +8,6 @@ use super::fit::{self, Fit};
 use super::orientation::Orientation;
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::thumbnail::Small;
-
-/// Brightest value that still counts as black. 8-bit luma.
-const BLACK: u32 = 40;
-/// A picture with fewer brighter pixels than one in this many shows nothing.
-const DARK_FRACTION: usize = 100;
-
-/// The picture of a candidate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Pictures {
-    /// **Shape**: `[height, width, 3]` u8 at the model's size.
-    pub(crate) model: Vec<u8>,
-    pub(crate) small: Option<Small>,
-}
 
 /// Scales frames for the model and for thumbnails; keeps its scalers as long as the film stays the same.
 pub(crate) struct Sampler {
@@ -70,23 +57,29 @@ impl Sampler {
         }
     }
 
-    pub(crate) fn take(&mut self, film: &Film, frame: &Video) -> Result<Pictures, ScaleError> {
-        let orientation = film.orientation(frame);
-        let source = (film.square_size(frame), orientation);
+    /// **Shape**: `[height, width, 3]` u8 at the model's size.
+    pub(crate) fn model(&mut self, film: &Film, frame: &Video) -> Result<Vec<u8>, ScaleError> {
+        let prepared = self.prepared_for(film, frame);
+        prepared.model.take(frame, prepared.source.1)
+    }
+
+    /// `None` when no thumbnails are wanted.
+    pub(crate) fn thumbnail(&mut self, film: &Film, frame: &Video) -> Result<Option<Small>, ScaleError> {
+        let prepared = self.prepared_for(film, frame);
+        let Some(target) = &mut prepared.small else {
+            return Ok(None);
+        };
+        let rgb = target.take(frame, prepared.source.1)?;
+        let (width, height) = target.fit.size;
+        Ok(Some(Small { width, height, rgb }))
+    }
+
+    fn prepared_for(&mut self, film: &Film, frame: &Video) -> &mut Prepared {
+        let source = (film.square_size(frame), film.orientation(frame));
         if self.prepared.as_ref().is_none_or(|prepared| prepared.source != source) {
             self.prepared = Some(self.prepare(source));
         }
-        let prepared = self.prepared.as_mut().expect("it was just prepared");
-        let model = prepared.model.take(frame, orientation)?;
-        let small = match &mut prepared.small {
-            Some(target) => Some(Small {
-                width: target.fit.size.0,
-                height: target.fit.size.1,
-                rgb: target.take(frame, orientation)?,
-            }),
-            None => None,
-        };
-        Ok(Pictures { model, small })
+        self.prepared.as_mut().expect("it was just prepared")
     }
 
     fn prepare(&self, source: ((u32, u32), Orientation)) -> Prepared {
@@ -96,28 +89,5 @@ impl Sampler {
         let small =
             (self.thumbnail_px > 0).then(|| Target::new(fit::to_thumbnail(display, self.thumbnail_px), orientation, Resample::Bilinear));
         Prepared { source, model, small }
-    }
-}
-
-/// Whether a picture shows next to nothing. **Shape**: `rgb` is `[height, width, 3]` u8.
-pub(crate) fn is_dark(rgb: &[u8]) -> bool {
-    let pixels = rgb.as_chunks::<3>().0;
-    let bright = pixels
-        .iter()
-        .filter(|[r, g, b]| (2 * u32::from(*r) + 5 * u32::from(*g) + u32::from(*b)) / 8 > BLACK)
-        .count();
-    bright * DARK_FRACTION < pixels.len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn black_is_dark_and_a_title_on_black_is_not() {
-        let mut rgb = vec![10; 100 * 100 * 3];
-        assert!(is_dark(&rgb));
-        rgb[..300 * 3].fill(255);
-        assert!(!is_dark(&rgb));
     }
 }

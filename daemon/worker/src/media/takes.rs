@@ -1,72 +1,36 @@
-//! From cuts to scenes: divides long takes, and keeps a few candidate pictures of each. Pure: knows neither FFmpeg nor pipes.
+//! From boundaries to scenes: divides long takes, and hands out each scene with the frames that may stand for it. Pure: knows
+//! neither FFmpeg nor pipes.
 //!
-//! Scenes tile the video: each begins where the one before ended. What is kept is bounded: the pictures by [`MAX_CANDIDATES`],
-//! the signatures by the longest part and the detector's delay.
+//! Scenes tile the video: each begins where the one before ended. A take is divided where something happens in a still picture,
+//! where the picture has come to rest, where it shows another view than at its beginning, and at the latest after the longest
+//! time allowed; a still picture is never divided, however long it stays. What is kept is bounded: the pictures by
+//! [`MAX_CANDIDATES`](super::candidates::MAX_CANDIDATES), the looks by [`LOOK_BACK_US`] and the detector's delay.
 
 use std::collections::VecDeque;
 
 use scened::domain::Boundary;
 
-use super::glimpse::{CHROMA, Glimpse, LUMA};
+use super::candidates::{Candidate, Candidates, Source};
+use super::glimpse::Glimpse;
+use super::look::{BLOCKS, Look};
 use super::shots::Found;
 
-/// Most pictures kept of a scene that is still going on.
-const MAX_CANDIDATES: usize = 32;
-/// The first frames of a scene are all kept, in case it has no more.
-const FIRST_CANDIDATES: usize = 3;
-/// Shortest time between two candidates, after the first ones. Microseconds.
-const FIRST_INTERVAL_US: i64 = 80_000;
-/// The same in the later parts of a take, which are known to be long.
-const PART_INTERVAL_US: i64 = 250_000;
 /// No part of a take is shorter. Microseconds.
 const MIN_PART_US: i64 = 3_000_000;
-/// Mean change of the signature, in steps of 8-bit colour, at which a take no longer shows what it began with.
-/// A choice, not a measurement.
-const DRIFTED: f64 = 24.0;
-/// A scene longer than this gives five samples instead of three. Microseconds.
-const LONG_SCENE_US: i64 = 8_000_000;
-
-const CELLS: usize = 8;
-
-/// The mean colours of 8 × 8 cells of a frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Signature([u8; CELLS * CELLS * 3]);
-
-impl Signature {
-    pub(crate) fn of(glimpse: &Glimpse) -> Self {
-        let mut means = [0_u8; CELLS * CELLS * 3];
-        for (channel, (plane, (width, height))) in [(&glimpse.luma[..], LUMA), (&glimpse.blue[..], CHROMA), (&glimpse.red[..], CHROMA)]
-            .into_iter()
-            .enumerate()
-        {
-            let mut sums = [0_u32; CELLS * CELLS];
-            for (y, line) in plane.chunks_exact(width).enumerate() {
-                for (x, value) in line.iter().enumerate() {
-                    sums[y * CELLS / height * CELLS + x * CELLS / width] += u32::from(*value);
-                }
-            }
-            let count = (width * height / (CELLS * CELLS)) as u32;
-            for (at, sum) in sums.iter().enumerate() {
-                means[at * 3 + channel] = (sum / count) as u8;
-            }
-        }
-        Self(means)
-    }
-
-    fn distance(&self, other: &Self) -> f64 {
-        let sum: u32 = self.0.iter().zip(&other.0).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
-        f64::from(sum) / self.0.len() as f64
-    }
-}
-
-/// A picture that may stand for its scene.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Candidate<P> {
-    pub(crate) time_us: i64,
-    /// Shows nothing: taken only when there is nothing better.
-    pub(crate) dark: bool,
-    pub(crate) picture: P,
-}
+/// With so many blocks changed since its beginning, a take shows another view.
+const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
+/// A change must last so long: less is a flash or something that passes close to the camera. Microseconds.
+const LASTING_US: i64 = 300_000;
+/// A picture that stays the same for so long has come to rest. Microseconds.
+const RESTED_US: i64 = 5_000_000;
+/// A division may lie so far before the frame that decides it. Microseconds.
+const LOOK_BACK_US: i64 = RESTED_US + MIN_PART_US;
+/// Most looks kept, whatever the frame rate.
+const MAX_LOOKS: usize = 2048;
+/// Frames at each end of a shot that codecs leave unsharp.
+const EDGE_FRAMES: i64 = 2;
+/// The longest time between frames for which that holds. Microseconds.
+const MAX_FRAME_US: i64 = 50_000;
 
 /// A finished scene with the candidates that lie in it, in order of time.
 #[derive(Debug, PartialEq)]
@@ -74,29 +38,102 @@ pub(crate) struct Take<P> {
     pub(crate) start_us: i64,
     pub(crate) end_us: i64,
     pub(crate) boundary: Boundary,
+    /// Frames before and after these show another scene as well.
+    pub(crate) mixed_until_us: i64,
+    pub(crate) mixed_from_us: i64,
+    /// Frames before and from these are next to a cut.
+    pub(crate) clear_from_us: i64,
+    pub(crate) clear_until_us: i64,
     pub(crate) candidates: Vec<Candidate<P>>,
 }
 
-/// Builds scenes from frames and cuts. Times are microseconds from the start of the video.
+/// How the picture of a part has changed up to the frame that was judged last.
+#[derive(Debug)]
+struct Course {
+    /// What the part began with.
+    opening: Look,
+    /// Nothing has changed for long enough.
+    still: bool,
+    /// What is shown since when, or was until `left_us`.
+    rest: Look,
+    rest_us: i64,
+    left_us: Option<i64>,
+    /// Since when another view is shown.
+    elsewhere_us: Option<i64>,
+}
+
+impl Course {
+    fn begun(time_us: i64, look: &Look) -> Self {
+        Self {
+            opening: look.clone(),
+            still: true,
+            rest: look.clone(),
+            rest_us: time_us,
+            left_us: None,
+            elsewhere_us: None,
+        }
+    }
+
+    /// Takes the next frame of the part; returns where something began to happen in a still picture.
+    fn follow(&mut self, time_us: i64, look: &Look) -> Option<i64> {
+        let change = self.opening.change(look);
+        self.elsewhere_us = (change.n_blocks >= OTHER_VIEW).then(|| self.elsewhere_us.unwrap_or(time_us));
+        let change = if self.still { change } else { self.rest.change(look) };
+        if change.is_none() {
+            self.left_us = None;
+            return None;
+        }
+        let left_us = *self.left_us.get_or_insert(time_us);
+        if time_us - left_us < LASTING_US {
+            return None;
+        }
+        self.rest = look.clone();
+        self.rest_us = time_us;
+        self.left_us = None;
+        std::mem::take(&mut self.still).then_some(left_us)
+    }
+
+    /// Since when the picture rests, when it has for long enough and was not known to.
+    fn came_to_rest(&self, time_us: i64) -> Option<i64> {
+        let rested = !self.still && self.left_us.is_none() && time_us - self.rest_us >= RESTED_US;
+        rested.then_some(self.rest_us)
+    }
+
+    fn rests_from_its_beginning(&mut self) {
+        self.still = true;
+        self.opening = self.rest.clone();
+        self.elsewhere_us = None;
+    }
+
+    /// Since when another view is shown, when it has been for long enough.
+    fn went_elsewhere(&self, time_us: i64) -> Option<i64> {
+        self.elsewhere_us.filter(|since_us| time_us - since_us >= LASTING_US)
+    }
+}
+
+/// Builds scenes from frames and boundaries. Times are microseconds from the start of the video.
 #[derive(Debug)]
 pub(crate) struct Takes<P> {
     max_us: i64,
     min_part_us: i64,
     start_us: i64,
     boundary: Boundary,
-    /// The frames of the part that is still going on.
-    frames: VecDeque<(i64, Signature)>,
+    mixed_until_us: i64,
+    clear_from_us: i64,
+    /// Recent frames, among them all of the past that is not settled.
+    frames: VecDeque<(i64, Look)>,
     /// How many of `frames` were looked at for a division.
     n_judged: usize,
+    /// None until the part's first frame that is clear of a transition.
+    course: Option<Course>,
     /// Where the part will be divided if the take goes on long enough.
     division_us: Option<i64>,
-    candidates: Vec<Candidate<P>>,
-    interval_us: i64,
+    candidates: Candidates<P>,
     finished: Vec<Take<P>>,
 }
 
 impl<P> Takes<P> {
-    /// `max_us`: a take is divided at the latest after this long.
+    /// `max_us`: a take that moves is divided at the latest after this long.
     pub(crate) fn new(max_us: i64) -> Self {
         let max_us = max_us.max(2);
         Self {
@@ -104,18 +141,23 @@ impl<P> Takes<P> {
             min_part_us: MIN_PART_US.min(max_us / 2),
             start_us: 0,
             boundary: Boundary::Start,
+            mixed_until_us: 0,
+            clear_from_us: 0,
             frames: VecDeque::new(),
             n_judged: 0,
+            course: None,
             division_us: None,
-            candidates: Vec::with_capacity(MAX_CANDIDATES),
-            interval_us: FIRST_INTERVAL_US,
+            candidates: Candidates::new(),
             finished: Vec::new(),
         }
     }
 
-    /// Takes the next frame. Times do not decrease.
-    pub(crate) fn frame(&mut self, time_us: i64, glimpse: &Glimpse) {
-        self.frames.push_back((time_us, Signature::of(glimpse)));
+    /// Takes the next frame. Times do not decrease. Returns whether one picture more is kept.
+    pub(crate) fn frame(&mut self, time_us: i64, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
+        let look = Look::of(glimpse);
+        let is_kept = self.candidates.offer(time_us, &look, glimpse, source);
+        self.frames.push_back((time_us, look));
+        is_kept
     }
 
     /// A new shot begins, perhaps some frames back.
@@ -124,74 +166,33 @@ impl<P> Takes<P> {
         if time_us <= self.start_us {
             return;
         }
-        self.end_take(time_us);
-        let boundary = match found {
-            Found::Cut { .. } => Boundary::Cut,
-            Found::Gradual { .. } => Boundary::Gradual,
+        let edge_us = EDGE_FRAMES * self.frame_us();
+        let (from_us, until_us, edge_us, boundary) = match found {
+            Found::Cut { .. } => (time_us, time_us, edge_us, Boundary::Cut),
+            // The edges of a transition are part of it.
+            Found::Gradual { start_us, end_us, .. } => (start_us, end_us, 1, Boundary::Gradual),
         };
-        self.begin(time_us, boundary, FIRST_INTERVAL_US);
+        self.end_take(time_us, from_us, edge_us);
+        self.begin(time_us, boundary);
+        self.mixed_until_us = until_us;
+        self.clear_from_us = until_us.saturating_add(edge_us);
     }
 
-    /// Divides what is settled: no cut will come for a frame before `settled_us`.
-    pub(crate) fn divide(&mut self, settled_us: i64) {
-        while let Some((time_us, signature)) = self.frames.get(self.n_judged) {
-            let time_us = *time_us;
-            if time_us >= settled_us {
-                return;
-            }
-            let elapsed = time_us - self.start_us;
-            match self.division_us {
-                Some(division) if time_us - division >= self.min_part_us => {
-                    self.finish(division);
-                    self.begin(division, Boundary::Part, PART_INTERVAL_US);
-                    continue;
-                }
-                None if elapsed >= self.min_part_us => {
-                    let gap = self.n_judged.checked_sub(1).map_or(0, |before| time_us - self.frames[before].0);
-                    let drifted = self.frames.front().is_some_and(|(_, first)| first.distance(signature) > DRIFTED);
-                    if drifted || elapsed + gap > self.max_us {
-                        self.division_us = Some(time_us);
-                    }
-                }
-                _ => {}
-            }
-            self.n_judged += 1;
-        }
-    }
-
-    /// Whether a picture of this frame would be kept. `doubtful`: a cut may still be found in the recent past, so that these
-    /// frames may turn out to be the first of a scene.
-    pub(crate) fn wants(&self, time_us: i64, doubtful: bool) -> bool {
-        let Some(last) = self.candidates.last() else {
-            return true;
-        };
-        let interval = if doubtful {
-            FIRST_INTERVAL_US.min(self.interval_us)
-        } else {
-            self.interval_us
-        };
-        self.candidates.len() < FIRST_CANDIDATES || time_us - last.time_us >= interval
-    }
-
-    /// Keeps a candidate; when there are too many, every other one goes.
-    pub(crate) fn keep(&mut self, candidate: Candidate<P>) {
-        self.candidates.push(candidate);
-        while self.candidates.len() >= MAX_CANDIDATES {
-            self.interval_us *= 2;
-            let mut last = None;
-            self.candidates.retain(|candidate| {
-                let keep = last.is_none_or(|last| candidate.time_us - last >= self.interval_us);
-                if keep {
-                    last = Some(candidate.time_us);
-                }
-                keep
-            });
+    /// Divides what is settled: no boundary will come for a frame before `settled_us`.
+    pub(crate) fn settled(&mut self, settled_us: i64) {
+        self.judge(settled_us);
+        self.candidates.settle(settled_us);
+        let judged_us = self.frames.get(self.n_judged).map_or(settled_us, |(time_us, _)| *time_us);
+        while self.n_judged > 0 && (self.frames.len() > MAX_LOOKS || self.frames[0].0 < judged_us - LOOK_BACK_US) {
+            self.frames.pop_front();
+            self.n_judged -= 1;
         }
     }
 
     /// Ends the last scene with the video.
     pub(crate) fn end(&mut self, end_us: i64) {
-        self.end_take(end_us.max(self.start_us + 1));
+        let end_us = end_us.max(self.start_us + 1);
+        self.end_take(end_us, end_us, 0);
     }
 
     /// The scenes finished since the last call, in order of time.
@@ -199,67 +200,108 @@ impl<P> Takes<P> {
         self.finished.drain(..)
     }
 
-    fn end_take(&mut self, end_us: i64) {
-        // Whatever was not judged yet lies in the settled past now.
-        self.divide(end_us);
-        let middle = self.start_us.midpoint(end_us);
-        let division = match self.division_us.take() {
-            Some(division) if end_us - division >= self.min_part_us => Some(division),
-            // Too little would be left behind the division: two equal halves, if it must be divided at all.
-            Some(_) if end_us - self.start_us > self.max_us => {
-                let frames = self.frames.iter().map(|(time, _)| *time);
-                frames
-                    .filter(|time| *time > self.start_us && *time < end_us)
-                    .min_by_key(|time| time.abs_diff(middle))
-            }
-            _ => None,
-        };
-        if let Some(division) = division {
-            self.finish(division);
-            self.begin(division, Boundary::Part, PART_INTERVAL_US);
+    /// Every picture kept, in order of time.
+    pub(crate) fn pictures_mut(&mut self) -> impl Iterator<Item = &mut P> {
+        self.candidates.pictures_mut()
+    }
+
+    /// The time from frame to frame, as far as it matters.
+    fn frame_us(&self) -> i64 {
+        match (self.frames.len().checked_sub(2).map(|at| self.frames[at].0), self.frames.back()) {
+            (Some(before_us), Some((last_us, _))) => (last_us - before_us).clamp(0, MAX_FRAME_US),
+            _ => 0,
         }
-        self.finish(end_us);
+    }
+
+    fn judge(&mut self, settled_us: i64) {
+        while let Some((time_us, look)) = self.frames.get(self.n_judged) {
+            let time_us = *time_us;
+            if time_us >= settled_us {
+                return;
+            }
+            if let Some(division_us) = self.division_us {
+                if time_us - division_us >= self.min_part_us {
+                    self.finish(division_us, division_us, 0);
+                    self.begin(division_us, Boundary::Part);
+                    continue;
+                }
+            } else if time_us > self.mixed_until_us || self.boundary != Boundary::Gradual {
+                let gap_us = self.n_judged.checked_sub(1).map_or(0, |before| time_us - self.frames[before].0);
+                let course = self.course.get_or_insert_with(|| Course::begun(time_us, look));
+                let is_old_enough = |at_us: i64| at_us - self.start_us >= self.min_part_us;
+                let happened = course.follow(time_us, look).filter(|at_us| is_old_enough(*at_us));
+                let rested = course.came_to_rest(time_us);
+                if happened.is_some() {
+                    self.division_us = happened;
+                } else if rested.is_some_and(is_old_enough) {
+                    self.division_us = rested;
+                } else if rested.is_some() {
+                    course.rests_from_its_beginning();
+                } else if let Some(since_us) = course.went_elsewhere(time_us)
+                    && is_old_enough(time_us)
+                {
+                    self.division_us = Some(since_us.max(self.start_us + self.min_part_us));
+                } else if !course.still && time_us + gap_us - self.start_us > self.max_us {
+                    self.division_us = Some(time_us);
+                }
+            }
+            self.n_judged += 1;
+        }
+    }
+
+    fn end_take(&mut self, end_us: i64, mixed_from_us: i64, edge_us: i64) {
+        // Whatever was not judged yet lies in the settled past now.
+        self.judge(end_us);
+        let division_us = self
+            .division_us
+            .take()
+            .filter(|division_us| end_us - division_us >= self.min_part_us);
+        // Too little may be left behind a division that must be: then the rest gets as much as it needs.
+        let division_us = division_us.or_else(|| {
+            let moves = self.course.as_ref().is_some_and(|course| !course.still);
+            let latest_us = end_us - self.min_part_us;
+            let times = self.frames.iter().map(|(time_us, _)| *time_us);
+            let mut inside = times.filter(|time_us| *time_us > self.start_us && *time_us <= latest_us);
+            if moves && end_us - self.start_us > self.max_us {
+                inside.next_back()
+            } else {
+                None
+            }
+        });
+        if let Some(division_us) = division_us {
+            self.finish(division_us, division_us, 0);
+            self.begin(division_us, Boundary::Part);
+        }
+        self.finish(end_us, mixed_from_us, edge_us);
     }
 
     /// Hands the part out as a scene that ends here.
-    fn finish(&mut self, end_us: i64) {
-        let n = self.candidates.partition_point(|candidate| candidate.time_us < end_us);
-        let candidates = self.candidates.drain(..n).collect();
+    fn finish(&mut self, end_us: i64, mixed_from_us: i64, edge_us: i64) {
+        let candidates = self.candidates.take_until(end_us);
         self.finished.push(Take {
             start_us: self.start_us,
             end_us,
             boundary: self.boundary,
+            mixed_until_us: self.mixed_until_us,
+            mixed_from_us,
+            clear_from_us: self.clear_from_us,
+            clear_until_us: mixed_from_us - edge_us,
             candidates,
         });
     }
 
-    fn begin(&mut self, start_us: i64, boundary: Boundary, interval_us: i64) {
-        while self.frames.front().is_some_and(|(time, _)| *time < start_us) {
+    fn begin(&mut self, start_us: i64, boundary: Boundary) {
+        while self.frames.front().is_some_and(|(time_us, _)| *time_us < start_us) {
             self.frames.pop_front();
         }
         self.start_us = start_us;
         self.boundary = boundary;
+        self.mixed_until_us = start_us;
+        self.clear_from_us = start_us;
         self.n_judged = 0;
+        self.course = None;
         self.division_us = None;
-        self.interval_us = interval_us;
     }
-}
-
-/// Picks the candidates to embed: spread evenly and away from the edges, dark ones only when there is nothing else. Returns
-/// their indexes in order of time.
-pub(crate) fn choose<P>(take: &Take<P>) -> Vec<usize> {
-    let duration = take.end_us - take.start_us;
-    let wanted = if duration > LONG_SCENE_US { 5 } else { 3 };
-    let mut chosen: Vec<usize> = Vec::with_capacity(wanted);
-    for position in 0..wanted as i64 {
-        let target = take.start_us + duration * (2 * position + 1) / (2 * wanted as i64);
-        let free = take.candidates.iter().enumerate().filter(|(i, _)| !chosen.contains(i));
-        if let Some((best, _)) = free.min_by_key(|(_, candidate)| (candidate.dark, candidate.time_us.abs_diff(target))) {
-            chosen.push(best);
-        }
-    }
-    chosen.sort_unstable();
-    chosen
 }
 
 #[cfg(test)]

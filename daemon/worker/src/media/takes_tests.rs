@@ -1,163 +1,209 @@
+use super::super::pictures_for_tests::{Numbered, SECOND, flat, lit, noisy, view, wall, with_thing};
 use super::*;
 
-const SECOND: i64 = 1_000_000;
+/// Ten frames a second.
+const FRAME_US: i64 = SECOND / 10;
 
-fn grey(level: u8) -> Glimpse {
-    Glimpse {
-        luma: [level; LUMA.0 * LUMA.1],
-        ..Glimpse::default()
-    }
-}
-
-/// A take of `levels`: (seconds, grey level), at 10 frames a second, with cuts at the given tenths.
-fn scenes(levels: &[(i64, u8)], cuts: &[i64], max_s: i64) -> Vec<Take<i64>> {
+/// Follows a film; boundaries are told when all before them is settled, 15 frames late.
+fn scenes(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found], max_s: i64) -> Vec<Take<i64>> {
     let mut takes = Takes::new(max_s * SECOND);
-    let mut finished = Vec::new();
-    let mut frame = 0;
-    for (seconds, level) in levels {
-        for _ in 0..seconds * 10 {
-            let time_us = frame * SECOND / 10;
-            takes.frame(time_us, &grey(*level));
-            if cuts.contains(&frame) {
-                takes.found(Found::Cut { time_us });
-            }
-            if takes.wants(time_us, false) {
-                takes.keep(Candidate {
-                    time_us,
-                    dark: *level == 0,
-                    picture: frame,
-                });
-            }
-            takes.divide(time_us + 1);
-            frame += 1;
+    let mut boundaries = boundaries.iter().peekable();
+    for number in 0..n_frames {
+        let time_us = number * FRAME_US;
+        takes.frame(time_us, &glimpse(number), &mut Numbered { number, sharpness: 100 });
+        let settled_us = time_us - 15 * FRAME_US;
+        while let Some(found) = boundaries.next_if(|found| found.time_us() <= settled_us) {
+            takes.found(*found);
         }
+        let open_us = boundaries.peek().map_or(i64::MAX, |found| match found {
+            Found::Cut { time_us } => *time_us,
+            Found::Gradual { start_us, .. } => *start_us,
+        });
+        takes.settled(settled_us.min(open_us));
+        assert!(
+            takes.frames.len() <= 15 + (LOOK_BACK_US / FRAME_US) as usize + 2,
+            "looks stay bounded"
+        );
     }
-    takes.end(frame * SECOND / 10);
-    finished.extend(takes.drain());
+    for found in boundaries {
+        takes.found(*found);
+    }
+    takes.end(n_frames * FRAME_US);
+    let finished: Vec<_> = takes.drain().collect();
     let mut at = 0;
     for take in &finished {
         assert_eq!(take.start_us, at, "scenes tile the video");
         assert!(take.end_us > take.start_us);
-        assert!(take.candidates.len() < MAX_CANDIDATES);
         assert!(take.candidates.iter().all(|c| (take.start_us..take.end_us).contains(&c.time_us)));
-        assert!(take.candidates.is_sorted_by_key(|c| c.time_us));
+        assert!(!take.candidates.is_empty(), "{} to {} has no candidate", take.start_us, take.end_us);
         at = take.end_us;
     }
-    assert_eq!(at, frame * SECOND / 10);
+    assert_eq!(at, n_frames * FRAME_US);
     finished
 }
 
-fn check(levels: &[(i64, u8)], cuts: &[i64], expected: &[(f64, Boundary)]) {
-    let starts: Vec<_> = scenes(levels, cuts, 15)
-        .iter()
-        .map(|take| (take.start_us as f64 / 1e6, take.boundary))
-        .collect();
-    assert_eq!(starts, expected, "{levels:?} cut at {cuts:?}");
+fn starts(takes: &[Take<i64>]) -> Vec<(f64, Boundary)> {
+    takes.iter().map(|take| (take.start_us as f64 / 1e6, take.boundary)).collect()
+}
+
+fn check(n_seconds: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found], expected: &[(f64, Boundary)]) {
+    assert_eq!(starts(&scenes(n_seconds * 10, glimpse, boundaries, 15)), expected);
+}
+
+fn cut(tenths: i64) -> Found {
+    Found::Cut {
+        time_us: tenths * FRAME_US,
+    }
+}
+
+/// An empty room with its camera's noise, and light that changes by a few levels in a minute.
+fn room(number: i64) -> Glimpse {
+    noisy(lit(view(1), (number / 60 % 12) as i16), number, 6)
+}
+
+/// Somebody stands in the room.
+fn visited(number: i64) -> Glimpse {
+    with_thing(room(number), 20..26, 16..36)
 }
 
 #[test]
 fn no_cut_is_one_scene() {
-    check(&[(10, 50)], &[], &[(0.0, Boundary::Start)]);
+    check(10, room, &[], &[(0.0, Boundary::Start)]);
 }
 
 #[test]
 fn cuts_begin_scenes() {
-    check(&[(4, 50), (4, 200)], &[40], &[(0.0, Boundary::Start), (4.0, Boundary::Cut)]);
+    let shots = |number: i64| view((number / 40) as usize);
+    check(8, shots, &[cut(40)], &[(0.0, Boundary::Start), (4.0, Boundary::Cut)]);
 }
 
 #[test]
-fn a_still_take_is_divided_at_the_longest_allowed() {
-    check(
-        &[(40, 50)],
-        &[],
-        &[(0.0, Boundary::Start), (15.0, Boundary::Part), (30.0, Boundary::Part)],
+fn a_still_hour_is_one_scene() {
+    let takes = scenes(36_000, room, &[], 15);
+    assert_eq!(starts(&takes), [(0.0, Boundary::Start)]);
+}
+
+#[test]
+fn a_take_is_divided_where_something_happens_and_where_it_is_over() {
+    let film = |number: i64| {
+        // Walks in for a second, stays, and walks out.
+        match number {
+            600..610 => with_thing(room(number), (number - 600) as usize * 2..(number - 597) as usize * 2 + 2, 16..36),
+            610..700 => visited(number),
+            700..710 => with_thing(
+                room(number),
+                20 + (number - 700) as usize * 4..26 + (number - 700) as usize * 4,
+                16..36,
+            ),
+            _ => room(number),
+        }
+    };
+    let takes = scenes(1200, film, &[], 15);
+    let starts = starts(&takes);
+    let times: Vec<_> = starts.iter().map(|(start, _)| *start).collect();
+    assert!((59.5..60.5).contains(&times[1]), "somebody comes: {times:?}");
+    assert!(times.iter().any(|start| (69.5..70.5).contains(start)), "and goes: {times:?}");
+    assert!(times.len() <= 5 && times.last().unwrap() < &75.0, "{times:?}");
+}
+
+#[test]
+fn a_flash_divides_nothing() {
+    let film = |number: i64| {
+        if number == 100 || number == 101 {
+            lit(room(number), 90)
+        } else {
+            room(number)
+        }
+    };
+    check(20, film, &[], &[(0.0, Boundary::Start)]);
+}
+
+#[test]
+fn a_moving_take_is_divided_at_the_latest_after_the_longest_time_allowed() {
+    // Somebody walks up and down.
+    let film = |number: i64| {
+        let at = (number % 100).min(99 - number % 100) as usize;
+        with_thing(view(1), at..at + 6, 16..36)
+    };
+    let takes = scenes(600, film, &[], 15);
+    assert!(
+        takes.iter().all(|take| take.end_us - take.start_us <= 15 * SECOND + 2 * FRAME_US),
+        "{:?}",
+        starts(&takes)
+    );
+    assert!(takes.len() <= 6, "{:?}", starts(&takes));
+}
+
+#[test]
+fn a_rest_that_would_be_too_short_is_as_long_as_a_part_must_be() {
+    let film = |number: i64| with_thing(view(1), number as usize % 56..number as usize % 56 + 6, 16..36);
+    check(16, film, &[], &[(0.0, Boundary::Start), (13.0, Boundary::Part)]);
+    check(15, film, &[], &[(0.0, Boundary::Start)]);
+}
+
+#[test]
+fn a_take_is_divided_where_it_shows_another_view_but_not_near_its_ends() {
+    let turn = |at: i64| move |number: i64| if number < at { view(1) } else { view(2) };
+    check(12, turn(60), &[], &[(0.0, Boundary::Start), (6.0, Boundary::Part)]);
+    check(8, turn(60), &[], &[(0.0, Boundary::Start)]);
+    // A walk along a wall: another view every few seconds.
+    let takes = scenes(300, |number| wall(number as usize), &[], 15);
+    assert!((5..=10).contains(&takes.len()), "{:?}", starts(&takes));
+    assert!(
+        takes.iter().all(|take| take.end_us - take.start_us >= MIN_PART_US),
+        "{:?}",
+        starts(&takes)
     );
 }
 
 #[test]
-fn a_rest_that_would_be_too_short_is_shared_out() {
-    check(&[(16, 50)], &[], &[(0.0, Boundary::Start), (8.0, Boundary::Part)]);
-    check(&[(15, 50)], &[], &[(0.0, Boundary::Start)]);
-}
-
-#[test]
-fn a_take_is_divided_where_the_picture_drifted_but_not_near_its_ends() {
-    check(&[(6, 50), (6, 100)], &[], &[(0.0, Boundary::Start), (6.0, Boundary::Part)]);
-    check(&[(2, 50), (6, 100)], &[], &[(0.0, Boundary::Start), (3.0, Boundary::Part)]);
-    check(&[(6, 50), (2, 100)], &[], &[(0.0, Boundary::Start)]);
-    check(&[(6, 50), (6, 60)], &[], &[(0.0, Boundary::Start)]);
-}
-
-#[test]
-fn a_cut_in_the_past_takes_its_candidates_along() {
-    let mut takes = Takes::new(15 * SECOND);
-    for frame in 0..30 {
-        let time_us = frame * SECOND / 10;
-        takes.frame(time_us, &grey(50));
-        takes.keep(Candidate {
-            time_us,
-            dark: false,
-            picture: frame,
-        });
-    }
-    takes.found(Found::Cut { time_us: 2_500_000 });
-    takes.end(3 * SECOND);
-    let finished: Vec<_> = takes.drain().collect();
-    assert_eq!(finished.iter().map(|take| take.candidates.len()).collect::<Vec<_>>(), [25, 5]);
-}
-
-#[test]
-fn candidates_stay_bounded_and_spread_over_an_hour() {
-    // No division for an hour: the longest allowed is longer.
-    let finished = scenes(&[(3600, 50)], &[], 7200);
-    assert_eq!(finished.len(), 1);
-    let times: Vec<_> = finished[0].candidates.iter().map(|c| c.time_us).collect();
-    assert!(times.len() >= MAX_CANDIDATES / 4, "{times:?}");
-    let widest = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
-    assert!(widest <= 3600 * SECOND / 8, "{widest}");
-}
-
-#[test]
-fn short_scenes_keep_all_their_frames() {
-    for n in 1..=4 {
-        let mut takes = Takes::new(15 * SECOND);
-        for frame in 0..n {
-            let time_us = frame * 1000;
-            takes.frame(time_us, &grey(50));
-            if takes.wants(time_us, false) {
-                takes.keep(Candidate {
-                    time_us,
-                    dark: false,
-                    picture: (),
-                });
-            }
-        }
-        takes.end(n * 1000);
-        let finished: Vec<_> = takes.drain().collect();
-        assert_eq!(choose(&finished[0]).len() as i64, n.min(3), "{n} frames");
+fn a_boundary_in_the_past_takes_its_candidates_along() {
+    let shots = |number: i64| view((number / 25) as usize);
+    let takes = scenes(100, shots, &[cut(25), cut(50), cut(75)], 15);
+    for (shot, take) in takes.iter().enumerate() {
+        assert!(take.candidates.iter().all(|candidate| candidate.picture / 25 == shot as i64));
     }
 }
 
 #[test]
-fn samples_are_spread_and_avoid_black() {
-    let take = |dark: &[usize]| Take {
-        start_us: 0,
-        end_us: 6 * SECOND,
-        boundary: Boundary::Start,
-        candidates: (0..12)
-            .map(|i| Candidate {
-                time_us: i as i64 * SECOND / 2,
-                dark: dark.contains(&i),
-                picture: (),
-            })
-            .collect(),
+fn a_scene_knows_what_of_it_belongs_to_a_transition_or_is_next_to_a_cut() {
+    let dissolve = Found::Gradual {
+        start_us: 38 * FRAME_US,
+        time_us: 40 * FRAME_US,
+        end_us: 42 * FRAME_US,
     };
-    assert_eq!(choose(&take(&[])), [2, 6, 10]);
-    assert_eq!(choose(&take(&[2, 6])), [1, 5, 10]);
-    assert_eq!(choose(&take(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])), [6, 10, 11]);
+    let takes = scenes(120, |number| view((number / 40) as usize), &[dissolve, cut(80)], 15);
+    assert_eq!(
+        starts(&takes),
+        [(0.0, Boundary::Start), (4.0, Boundary::Gradual), (8.0, Boundary::Cut)]
+    );
+    assert_eq!((takes[0].mixed_from_us, takes[1].mixed_until_us), (38 * FRAME_US, 42 * FRAME_US));
+    assert_eq!((takes[1].mixed_from_us, takes[2].mixed_until_us), (80 * FRAME_US, 80 * FRAME_US));
+    // Two frames, but not more than a tenth of a second where frames are far apart.
+    assert_eq!((takes[1].clear_until_us, takes[2].clear_from_us), (7_900_000, 8_100_000));
 }
 
 #[test]
-fn long_scenes_give_five_samples() {
-    assert_eq!(choose(&scenes(&[(9, 50)], &[], 15)[0]).len(), 5);
+fn a_transition_is_not_taken_for_something_that_happens() {
+    // A fade in over four seconds, then nothing for a minute.
+    let film = |number: i64| {
+        if number < 80 {
+            view(2)
+        } else {
+            lit(view(1), -2 * (120 - number).max(0) as i16)
+        }
+    };
+    let fade = Found::Gradual {
+        start_us: 78 * FRAME_US,
+        time_us: 80 * FRAME_US,
+        end_us: 120 * FRAME_US,
+    };
+    check(72, film, &[fade], &[(0.0, Boundary::Start), (8.0, Boundary::Gradual)]);
+}
+
+#[test]
+fn short_and_black_films_have_candidates() {
+    for n_frames in 1..=4 {
+        assert_eq!(scenes(n_frames, |_| flat(0), &[], 15).len(), 1);
+    }
 }

@@ -78,3 +78,29 @@ fn clear_cuts_are_found_on_their_frames() {
         assert!(near, "{name}: {cuts:?}, not {expected:?}");
     }
 }
+
+/// **Source**: `GROUNDTRUTH.md` of the clips, section 4: when somebody is in the picture.
+#[test]
+fn everybody_who_comes_past_a_fixed_camera_is_embedded_and_an_empty_room_hardly() {
+    let clips = clips();
+    let Some(clip) = named(&clips, "one-by-one-person-detection.mp4") else {
+        return;
+    };
+    let shot = AnalyseRequest {
+        detector: Detector::Shot,
+        ..request()
+    };
+    let told = analyse_with(&worker(), clip, &shot).unwrap();
+    let times: Vec<_> = told
+        .scenes
+        .iter()
+        .flat_map(|scene| &scene.frames)
+        .map(|frame| frame.time_ms)
+        .collect();
+    // From one empty picture to the next.
+    for (from_s, until_s) in [(6, 20), (23, 45), (51, 70), (75, 87), (93, 120), (124, 136)] {
+        let inside = times.iter().filter(|time| (from_s * 1000..until_s * 1000).contains(*time)).count();
+        assert!(inside >= 1, "nobody between {from_s} and {until_s} s in {times:?}");
+    }
+    assert!(times.len() <= 60, "{} frames of 139 s", times.len());
+}

@@ -19,7 +19,7 @@ fn a_cut_is_found_on_its_frame_and_scenes_have_frames_and_thumbnails() {
         );
         assert_eq!(told.analysis.damage, None, "{name}");
         for (scene, expected) in told.scenes.iter().zip([RED, BLUE]) {
-            assert_eq!(scene.frames.len(), 3, "{name}");
+            assert_eq!(scene.frames.len(), 1, "{name}: a picture that stays the same is embedded once");
             assert_eq!(jpeg_size(&scene.thumbnail), (96, 72), "{name}");
             for frame in &scene.frames {
                 assert_colour(frame, (1, 1), expected);
@@ -52,16 +52,68 @@ fn no_cut_is_one_scene_and_no_thumbnail_is_made_when_none_is_wanted() {
     assert!(told.scenes[0].thumbnail.is_empty());
 }
 
-#[test]
-fn a_long_take_is_divided() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", "-f lavfi -i color=gray:s=64x64:r=10:d=40 -pix_fmt yuv420p");
-    let told = analyse(&path).unwrap();
-    assert_eq!(
-        told.starts(),
-        [(0, Boundary::Start), (15_000, Boundary::Part), (30_000, Boundary::Part)]
+/// A field of noise that fills the picture, seen through a window that moves over it by some pixels a second.
+fn walk(folder: &Path, name: &str, seconds: u32, px_per_second: u32, more: &str) -> PathBuf {
+    let width = 64 * 12 + px_per_second * seconds;
+    // Squares of colour that no two places share.
+    let still = film(
+        folder,
+        "field.png",
+        &format!(
+            "-f lavfi -i nullsrc=s={}x9,geq=random(1)*255:128:128 -vf scale={width}:144:flags=neighbor -frames:v 1",
+            width / 16
+        ),
     );
-    assert!(told.scenes.iter().all(|scene| scene.frames.len() == 5));
+    film(
+        folder,
+        name,
+        &format!(
+            "-loop 1 -framerate 10 -t {seconds} -i {} -vf crop=256:144:x=t*{px_per_second}:y=0:exact=1{more} -pix_fmt yuv420p -c:v libx264",
+            still.display()
+        ),
+    )
+}
+
+#[test]
+fn a_take_that_moves_is_divided_and_sampled_and_one_that_does_not_is_neither() {
+    let folder = tempfile::tempdir().unwrap();
+    let moving = analyse(&walk(folder.path(), "walk.mp4", 40, 20, "")).unwrap();
+    assert!(moving.scenes.len() > 2, "{:?}", moving.starts());
+    let lengths: Vec<_> = moving.scenes.iter().map(|scene| scene.span.end_ms - scene.span.start_ms).collect();
+    assert!(lengths.iter().all(|ms| (3000..=15_200).contains(ms)), "{lengths:?}");
+    let times: Vec<_> = moving
+        .scenes
+        .iter()
+        .flat_map(|scene| &scene.frames)
+        .map(|frame| frame.time_ms)
+        .collect();
+    assert!(times.windows(2).all(|pair| pair[1] - pair[0] <= 5000), "{times:?}");
+
+    let still = analyse(&walk(folder.path(), "still.mp4", 120, 0, "")).unwrap();
+    assert_eq!(still.starts(), [(0, Boundary::Start)]);
+    assert_eq!(still.scenes[0].frames.len(), 1);
+}
+
+#[test]
+fn a_black_lead_in_is_not_what_is_embedded() {
+    let folder = tempfile::tempdir().unwrap();
+    let told = analyse(&walk(folder.path(), "a.mp4", 6, 0, ",drawbox=color=black:t=fill:enable='lt(t,3)'")).unwrap();
+    for scene in told.scenes.iter().filter(|scene| scene.span.end_ms > 3000) {
+        for frame in &scene.frames {
+            assert!(frame.rgb.iter().any(|value| *value > 60), "{} ms is black", frame.time_ms);
+        }
+    }
+}
+
+#[test]
+fn pictures_too_large_to_keep_are_sampled_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    // 4K in 16 bits is 25 MB a frame: a second of it is more than may be kept.
+    let path = walk(folder.path(), "a.mp4", 3, 60, ",scale=3840:2160:flags=neighbor");
+    let told = analyse(&path).unwrap();
+    assert!(told.scenes.iter().all(|scene| !scene.frames.is_empty()));
+    let n_frames: usize = told.scenes.iter().map(|scene| scene.frames.len()).sum();
+    assert!(n_frames >= 2, "{n_frames} of a picture that moved by half its width");
 }
 
 #[test]

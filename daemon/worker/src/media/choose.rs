@@ -1,0 +1,127 @@
+//! Which of a scene's candidates are embedded. Pure.
+//!
+//! Each picture that differs from those chosen before is chosen once. How much it must differ falls with the time that has
+//! passed: at once only for another view, after four seconds for anything that moved; a picture that stays the same is
+//! chosen once, however long it stays.
+
+use scened::media::wire;
+
+use super::candidates::Candidate;
+use super::look::BLOCKS;
+use super::takes::Take;
+
+/// Nothing is chosen closer to the one before. Microseconds.
+const MIN_GAP_US: i64 = 700_000;
+/// From here on everything that moved is chosen: with [`REACH_US`] it makes one in five seconds.
+const MAX_GAP_US: i64 = 4_000_000;
+/// How many blocks must have changed after the shortest time.
+const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
+/// A sharper frame may stand for a picture that was first seen so long before. Microseconds.
+const REACH_US: i64 = 1_000_000;
+
+/// How good a candidate can be, the best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Clear,
+    /// Near a cut.
+    Edge,
+    /// Part of a transition: shows two scenes or none.
+    Mixed,
+    Blank,
+}
+
+/// Chooses at least one when there is any candidate, and at most as many as a scene may have. Indexes in order of time.
+pub(crate) fn choose<P>(take: &Take<P>) -> Vec<usize> {
+    let worths: Vec<_> = (0..take.candidates.len()).map(|at| worth(take, at)).collect();
+    let Some(best) = worths.iter().min().copied() else {
+        return Vec::new();
+    };
+    let usable: Vec<_> = (0..worths.len()).filter(|at| worths[*at] == best).collect();
+    if best >= Worth::Mixed {
+        let middle_us = take.start_us.midpoint(take.end_us);
+        let nearest = usable.into_iter().min_by_key(|at| take.candidates[*at].time_us.abs_diff(middle_us));
+        return nearest.into_iter().collect();
+    }
+    let mut chosen: Vec<usize> = Vec::with_capacity(wire::MAX_SCENE_FRAMES);
+    let mut next = 0;
+    while let Some(first) = usable.get(next).copied() {
+        next += 1;
+        if is_new(&take.candidates, &chosen, first) {
+            let (representative, n_seen) = represent(&take.candidates, &chosen, &usable[next - 1..]);
+            chosen.push(representative);
+            next += n_seen - 1;
+        }
+    }
+    while chosen.len() > wire::MAX_SCENE_FRAMES {
+        drop_least(&take.candidates, &mut chosen);
+    }
+    chosen
+}
+
+fn worth<P>(take: &Take<P>, at: usize) -> Worth {
+    let candidate = &take.candidates[at];
+    let time_us = candidate.time_us;
+    if candidate.blank {
+        Worth::Blank
+    } else if time_us < take.mixed_until_us || time_us > take.mixed_from_us {
+        Worth::Mixed
+    } else if time_us < take.clear_from_us || time_us >= take.clear_until_us {
+        Worth::Edge
+    } else {
+        Worth::Clear
+    }
+}
+
+fn is_new<P>(candidates: &[Candidate<P>], chosen: &[usize], at: usize) -> bool {
+    let candidate = &candidates[at];
+    let Some(last) = chosen.last() else {
+        return true;
+    };
+    let passed_us = candidate.time_us - candidates[*last].time_us;
+    if passed_us < MIN_GAP_US {
+        return false;
+    }
+    let waiting_us = (MAX_GAP_US - passed_us).max(0) as u64;
+    let needed = (u64::from(OTHER_VIEW) * waiting_us / (MAX_GAP_US - MIN_GAP_US) as u64) as u32;
+    let change = |other: usize| candidates[other].look.change(&candidate.look);
+    change(*last).n_blocks >= needed && chosen.iter().all(|other| !change(*other).is_none())
+}
+
+/// The best of the first frames of a picture, and how many of `following` lie up to it: of those about as sharp as the sharpest
+/// the one that differs most from what was chosen before, since people and things are still coming in.
+fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usize]) -> (usize, usize) {
+    let first = &candidates[following[0]];
+    let within = following
+        .iter()
+        .take_while(|at| {
+            candidates[**at].time_us - first.time_us < REACH_US && candidates[**at].look.change(&first.look).n_blocks < OTHER_VIEW
+        })
+        .count();
+    let near = &following[..within];
+    let sharpest = near.iter().map(|at| candidates[*at].sharpness).max().unwrap_or(0);
+    let before = chosen.last().map(|last| &candidates[*last].look);
+    let best = (0..near.len())
+        .filter(|n| candidates[near[*n]].sharpness >= sharpest - sharpest / 4)
+        .max_by_key(|n| {
+            let candidate = &candidates[near[*n]];
+            // Of two equal ones the first: `max_by_key` takes the last.
+            (
+                before.map_or(0, |before| before.change(&candidate.look).n_blocks),
+                std::cmp::Reverse(*n),
+            )
+        })
+        .unwrap_or(0);
+    (near[best], best + 1)
+}
+
+/// Gives up the one that differs least from the one before it.
+fn drop_least<P>(candidates: &[Candidate<P>], chosen: &mut Vec<usize>) {
+    let least = (1..chosen.len()).min_by_key(|n| candidates[chosen[*n]].look.change(&candidates[chosen[n - 1]].look).n_blocks);
+    if let Some(least) = least {
+        chosen.remove(least);
+    }
+}
+
+#[cfg(test)]
+#[path = "choose_tests.rs"]
+mod tests;
