@@ -189,7 +189,7 @@ fn a_cut_at_the_black_end_of_a_fade_belongs_to_it() {
     frames.extend((0..20).map(|n| mixed(&scene(9, 60 + n), &black(), (n + 1) as f64 / 20.0)));
     frames.extend((0..5).map(|_| black()));
     frames.extend(take(10, 60));
-    assert_one_gradual(&found(&frames), [54, 87], [79, 86]);
+    assert_one_gradual(&found(&frames), [54, 87], [77, 86]);
 
     let mut frames: Vec<_> = take(9, 60).collect();
     frames.extend((0..5).map(|_| black()));
