@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::Glimpse;
-use crate::features::{Frames, N_CUT, N_GRADUAL, Steps};
+use crate::features::{Frames, N_CUT, N_GRADUAL, Steps, luma_and_chroma_change};
 use crate::network::Network;
 use crate::weights;
 
@@ -31,6 +31,14 @@ const CUT: f32 = 0.5;
 const SURE_CUT: f32 = 0.9;
 /// Two cuts are at least so many frames apart.
 const CUT_FRAMES: u64 = 4;
+/// Change, in steps of 8-bit luma and chroma, at which a plain picture (a card, a slide) has become another one, and up to which
+/// it is still the same. The network tells by structure, of which there is none here.
+const CARD_CHANGED: f32 = 6.0;
+const CARD_SAME: f32 = 1.0;
+/// Frames on each side in which nothing may change.
+const CARD_FRAMES: usize = 3;
+/// A probability above all others.
+const CERTAIN: f32 = 2.0;
 /// Shortest shot at the end of a film.
 const LAST_FRAMES: u64 = 3;
 /// Probability from which a step may belong to a transition, and that one of its steps must reach.
@@ -63,7 +71,10 @@ pub struct ShotDetector {
     cut_row: [f32; N_CUT],
     gradual_row: [f32; N_GRADUAL],
     /// Frames and steps whose answer is not known yet.
-    frame_times: VecDeque<i64>,
+    frame_states: VecDeque<FrameState>,
+    /// How many frames in a row stayed as they were before the next one to be judged.
+    n_same: usize,
+    was_plain: bool,
     step_states: VecDeque<StepState>,
     /// The last frames' answers: the newest of the frames before [`CUT_FRAMES`].
     best: Option<PossibleCut>,
@@ -82,6 +93,14 @@ pub struct ShotDetector {
     graduals: VecDeque<Transition>,
     found: VecDeque<Found>,
     last_us: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FrameState {
+    time_us: i64,
+    /// Mean change of luma and chroma from the frame before, in 8-bit steps.
+    change: f32,
+    is_plain: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -173,7 +192,9 @@ impl ShotDetector {
             gradual_network: Network::new(weights::gradual()),
             cut_row: [0.0; N_CUT],
             gradual_row: [0.0; N_GRADUAL],
-            frame_times: VecDeque::with_capacity(32),
+            frame_states: VecDeque::with_capacity(32),
+            n_same: 0,
+            was_plain: false,
             step_states: VecDeque::with_capacity(64),
             best: None,
             n_judged: 0,
@@ -195,7 +216,12 @@ impl ShotDetector {
         self.last_us = time_us;
         self.frames.blank().redraw(glimpse);
         let sketch = self.frames.push(time_us, &mut self.cut_row);
-        self.frame_times.push_back(time_us);
+        let (luma, chroma) = luma_and_chroma_change(&self.cut_row);
+        self.frame_states.push_back(FrameState {
+            time_us,
+            change: luma + chroma,
+            is_plain: sketch.deviation <= PLAIN,
+        });
         let is_step = self.steps.wants(time_us);
         let mut told = false;
         if is_step {
@@ -216,10 +242,10 @@ impl ShotDetector {
 
     /// No frame follows: what is still open is decided now.
     pub fn finish(&mut self) {
-        while !self.frame_times.is_empty() {
+        while !self.frame_states.is_empty() {
             match self.cut_network.push(&self.cut_row) {
                 Some([cut]) => self.judge_frame(cut),
-                None if self.frame_times.is_empty() => break,
+                None if self.frame_states.is_empty() => break,
                 None => {}
             }
         }
@@ -266,10 +292,14 @@ impl ShotDetector {
     }
 
     fn judge_frame(&mut self, probability: f32) {
-        let time_us = self
-            .frame_times
+        let state = self
+            .frame_states
             .pop_front()
             .expect("the network answers about frames that were pushed");
+        let time_us = state.time_us;
+        let probability = if self.is_other_card(state) { CERTAIN } else { probability };
+        self.n_same = if state.change <= CARD_SAME { self.n_same + 1 } else { 0 };
+        self.was_plain = state.is_plain;
         let n = self.n_judged;
         self.n_judged += 1;
         self.frames_judged_us = time_us;
@@ -280,6 +310,16 @@ impl ShotDetector {
         if n > 0 && probability >= CUT && self.best.is_none_or(|best| probability > best.probability) {
             self.best = Some(PossibleCut { n, time_us, probability });
         }
+    }
+
+    /// Whether a plain picture that stood still has given way to another one that does.
+    fn is_other_card(&self, state: FrameState) -> bool {
+        let following = self.frame_states.iter().take(CARD_FRAMES);
+        state.change >= CARD_CHANGED
+            && (self.was_plain && state.is_plain)
+            && self.n_same >= CARD_FRAMES
+            && self.frame_states.len() + 1 >= LAST_FRAMES as usize
+            && following.into_iter().all(|next| next.change <= CARD_SAME)
     }
 
     fn end_cut(&mut self) {
@@ -351,7 +391,7 @@ impl ShotDetector {
                 (Some((time_us, probability)), Some(gradual)) if gradual.reaches(time_us) => {
                     // One transition is told once. A cut at the black end of a fade belongs to it; elsewhere a cut that is certain
                     // is believed.
-                    if gradual.is_plain_at(time_us) {
+                    if probability < CERTAIN && gradual.is_plain_at(time_us) {
                         self.cuts.pop_front();
                         self.graduals[0] = gradual.cut_at(time_us);
                     } else if probability >= SURE_CUT {

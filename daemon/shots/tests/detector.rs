@@ -228,6 +228,20 @@ fn a_scrap_at_the_end_is_no_shot() {
 }
 
 #[test]
+fn plain_cards_are_shots_of_their_own() {
+    let card = |luma, blue| {
+        let mut card = Glimpse::default();
+        card.luma.fill(luma);
+        card.blue.fill(blue);
+        card
+    };
+    let mut frames = vec![card(90, 100); 10];
+    frames.extend(vec![card(98, 140); 10]);
+    frames.extend(vec![card(160, 140); 3]);
+    assert_eq!(found(&frames), [cut(10), cut(20)]);
+}
+
+#[test]
 fn few_frames_or_none_are_no_trouble() {
     for n in 0..30 {
         let frames: Vec<_> = take(12, n).collect();
