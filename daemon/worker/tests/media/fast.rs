@@ -101,6 +101,7 @@ fn what_the_shortcut_is_unsafe_for_is_decoded_through_and_says_why() {
         "few keyframes",
     );
     check("untimed.avi", "-c:v libx264 -bf 2", "no time");
+    check("refreshed.ts", "-c:v libx264 -intra-refresh 1 -g 50", "keyframes");
     check("strange.nut", "-c:v snow -strict -2", "codec");
 }
 

@@ -23,8 +23,15 @@ const STILL_US: i64 = 1_600_000;
 /// What the packets of the GOPs in hand may hold. Bytes.
 const MAX_BYTES_IN_HAND: usize = 384 << 20;
 
+/// A take that moves is seen at least this often. Microseconds.
+const UNSEEN_US: i64 = 5_000_000;
+/// Mean size of a packet over that of its keyframe, from which on a GOP moves.
+const MOVES: f64 = 0.03;
 /// Packets of the next GOP that are looked at to judge its keyframe.
 const LOOKED_AHEAD: usize = 16;
+
+/// Takes what is told.
+pub(super) type Tell<'a> = dyn FnMut(&Film, Told) -> Result<(), Ended> + 'a;
 
 /// A GOP whose keyframe is being decoded.
 struct Asked {
@@ -39,7 +46,6 @@ enum Key {
 
 /// A GOP about which all is decided.
 struct Decided {
-    start: i64,
     end: Option<i64>,
     n_bytes: usize,
     decision: Decision,
@@ -48,13 +54,7 @@ struct Decided {
 }
 
 /// Looks at a film from its beginning, with `n_threads` threads that decode.
-pub(crate) fn run(
-    film: &mut Film,
-    kind: Kind,
-    mode: SceneMode,
-    n_threads: usize,
-    tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>,
-) -> Result<Outcome, Ended> {
+pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize, tell: &mut Tell<'_>) -> Result<Outcome, Ended> {
     let decoders = (0..n_threads.max(1))
         .map(|_| film.single_decoder(mode == SceneMode::Fast))
         .collect::<Result<Vec<_>, _>>()?;
@@ -102,7 +102,7 @@ struct Run {
 }
 
 impl Cascade {
-    fn work(&mut self, film: &mut Film, tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>) -> Result<(), Ended> {
+    fn work(&mut self, film: &mut Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
         let mut at_end = false;
         loop {
             while !at_end && self.has_room() {
@@ -138,7 +138,7 @@ impl Cascade {
         self.bytes_in_hand += gop.n_bytes;
         let key = match self.mode {
             SceneMode::Exact => None,
-            SceneMode::Fast => Some(Key::Asked(self.pool.decode(vec![gop.key()], (i64::MIN, i64::MAX)))),
+            SceneMode::Fast => Some(Key::Asked(self.pool.decode(vec![gop.key()], (i64::MIN, i64::MAX), false))),
         };
         self.asked.push_back(Asked { gop, key });
     }
@@ -163,16 +163,18 @@ impl Cascade {
         };
         let (start, end, n_bytes) = (gop.start, gop.end, gop.n_bytes);
         let whole = match decision {
-            Decision::Quiet | Decision::CutAtEnd => None,
-            Decision::Doubtful => Some(self.pool.decode(gop.packets, (start, end.unwrap_or(i64::MAX)))),
+            Decision::Quiet | Decision::CutAtEnd => self.moves_for_us(&gop).map(|after_us| {
+                let (packets, until) = gop.beginning(after_us, self.clock);
+                self.pool.decode(packets, (start, until), true)
+            }),
+            Decision::Doubtful => Some(self.pool.decode(gop.packets, (start, end.unwrap_or(i64::MAX)), false)),
             Decision::DoubtfulUntil { after_us, .. } => {
                 let (packets, until) = gop.beginning(after_us, self.clock);
-                Some(self.pool.decode(packets, (start, until)))
+                Some(self.pool.decode(packets, (start, until), false))
             }
         };
         self.outcome.n_gops_decoded += u64::from(whole.is_some());
         self.decided.push_back(Decided {
-            start,
             end,
             n_bytes,
             decision,
@@ -186,7 +188,9 @@ impl Cascade {
         if let Some(Key::Asked(ticket)) = asked.key.take_if(|key| matches!(key, Key::Asked(_))) {
             let done = ticket.wait();
             note(&mut self.outcome, &done);
-            asked.key = Some(Key::Seen(done.frames.into_iter().next().map(Box::new)));
+            // A damaged keyframe tells nothing: what is around it is decoded.
+            let seen = done.frames.into_iter().next().filter(|_| done.n_corrupt_frames == 0);
+            asked.key = Some(Key::Seen(seen.map(Box::new)));
         }
     }
 
@@ -215,42 +219,52 @@ impl Cascade {
         })
     }
 
-    fn tell_gop(&mut self, film: &mut Film, decided: Decided, tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>) -> Result<(), Ended> {
-        let start_us = self.clock.time_us(decided.start).max(0);
-        let end_us = decided.end.map(|end| self.clock.time_us(end).max(0));
-        if let Some(ticket) = decided.whole {
+    fn tell_gop(&mut self, film: &mut Film, decided: Decided, tell: &mut Tell<'_>) -> Result<(), Ended> {
+        let frames = decided.whole.map(|ticket| {
             let done = ticket.wait();
             note(&mut self.outcome, &done);
             film.losses.bad_packets += done.n_bad_packets;
             film.losses.corrupt_frames += done.n_corrupt_frames;
-            self.look(done.frames, film, tell)?;
-        }
-        let cut_at_end = match decided.decision {
-            Decision::Doubtful => return Ok(()),
-            Decision::DoubtfulUntil { cut_at_end, .. } => {
+            done.frames
+        });
+        let cut_at_end = match (decided.decision, frames) {
+            (Decision::Doubtful, frames) => return self.look(frames.unwrap_or_default(), film, tell),
+            (Decision::DoubtfulUntil { cut_at_end, .. }, frames) => {
+                self.look(frames.unwrap_or_default(), film, tell)?;
                 self.end_run(None, film, tell)?;
                 cut_at_end
             }
-            Decision::Quiet | Decision::CutAtEnd => {
-                let Some(key) = decided.key else { return Ok(()) };
-                self.end_run(Some(&key), film, tell)?;
-                tell(film, Told::Frame(key))?;
-                decided.decision == Decision::CutAtEnd
+            (decision, frames) => {
+                if let Some(key) = decided.key {
+                    self.end_run(Some(&key), film, tell)?;
+                    for seen in frames.unwrap_or_else(|| vec![*key]) {
+                        tell(film, Told::Frame(Box::new(seen)))?;
+                    }
+                }
+                decision == Decision::CutAtEnd
             }
         };
-        if let Some(end_us) = end_us {
-            if cut_at_end {
-                tell(film, Told::Found(Found::Cut { time_us: end_us }))?;
-            }
-            tell(film, Told::Settled(end_us))?;
-        } else {
-            tell(film, Told::Settled(start_us))?;
+        let Some(end) = decided.end else { return Ok(()) };
+        let end_us = self.clock.time_us(end).max(0);
+        if cut_at_end {
+            tell(film, Told::Found(Found::Cut { time_us: end_us }))?;
         }
-        Ok(())
+        tell(film, Told::Settled(end_us))
+    }
+
+    /// How far into a GOP in which no shot begins pictures are wanted all the same, because it is long and moves.
+    fn moves_for_us(&self, gop: &Gop) -> Option<i64> {
+        let length_us = gop.end.map_or(0, |end| self.clock.time_us(end) - self.clock.time_us(gop.start));
+        let bytes: usize = gop.packets[1..gop.n_own].iter().map(|packet| packet.size()).sum();
+        let moves = bytes as f64 > MOVES * gop.packets[0].size() as f64 * gop.n_own as f64;
+        // The rest is shown by the next keyframe.
+        (moves && length_us > UNSEEN_US)
+            .then_some(length_us - UNSEEN_US)
+            .map(|after_us| after_us.max(length_us / 2))
     }
 
     /// Shows the detector the frames of a GOP.
-    fn look(&mut self, frames: Vec<Seen>, film: &Film, tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>) -> Result<(), Ended> {
+    fn look(&mut self, frames: Vec<Seen>, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
         for seen in frames {
             let detecting = Instant::now();
             let time_us = seen.shown.start_us;
@@ -274,7 +288,7 @@ impl Cascade {
     }
 
     /// The film ends where its last GOP does.
-    fn end_film(&mut self, film: &Film, tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>) -> Result<(), Ended> {
+    fn end_film(&mut self, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
         if let Some(run) = &mut self.run {
             run.last = None;
         }
@@ -282,7 +296,7 @@ impl Cascade {
     }
 
     /// Ends a run of decoded GOPs; `next` is the keyframe after it, if that is what follows.
-    fn end_run(&mut self, next: Option<&Seen>, film: &Film, tell: &mut dyn FnMut(&Film, Told) -> Result<(), Ended>) -> Result<(), Ended> {
+    fn end_run(&mut self, next: Option<&Seen>, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
         let Some(mut run) = self.run.take() else { return Ok(()) };
         let frame_us = self.clock.frame_us();
         let (until_us, still) = match (next, run.last.take()) {

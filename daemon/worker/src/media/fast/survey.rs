@@ -1,6 +1,7 @@
 //! What the packets alone tell: how the keyframes lie, and whether decoding from keyframes is safe.
 
-use ffmpeg_next::codec;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Packet, codec};
 
 use super::super::film::Film;
 
@@ -16,6 +17,9 @@ const CLOCK_SHARE: f64 = 0.85;
 const INTRA_SHARE: f64 = 0.9;
 /// How often a file of keyframes only is looked at first. Seconds.
 const INTRA_STRIDE_S: f64 = 0.4;
+
+/// How many keyframes are tried alone; one may be damaged.
+const N_TRIED: usize = 2;
 
 /// How the keyframes of a file lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,7 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
     let (mut gop_bytes, mut last_key) = (0, None);
     let mut recent = [None; 16];
     let mut first = None;
+    let mut keys: Vec<Packet> = Vec::new();
     while let Some(packet) = film.next_packet() {
         first.get_or_insert((packet.pts(), packet.dts(), packet.size()));
         survey.n_packets += 1;
@@ -116,11 +121,27 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
             }
             None => survey.n_without_time += 1,
         }
+        // Not the first: a film may begin as none of its other keyframes does.
+        if packet.is_key() && survey.gops.len() > 1 && keys.len() < N_TRIED {
+            keys.push(packet);
+        }
     }
     if !film.begin_again(first) {
         return Verdict::Through("it cannot be read from its beginning again");
     }
-    survey.verdict()
+    let verdict = survey.verdict();
+    if matches!(verdict, Verdict::Gops(_)) && !keys.is_empty() && !keys.iter().any(|key| stands_alone(film, key)) {
+        return Verdict::Through("its keyframes need what comes before them");
+    }
+    verdict
+}
+
+/// Whether a keyframe gives a whole picture to a decoder that has seen nothing else. With periodic intra refresh it does not.
+fn stands_alone(film: &Film, key: &Packet) -> bool {
+    let Ok(mut decoder) = film.single_decoder(true) else { return false };
+    let mut frame = Video::empty();
+    let sent = decoder.send_packet(key).is_ok() && decoder.send_eof().is_ok();
+    sent && decoder.receive_frame(&mut frame).is_ok() && !frame.is_corrupt()
 }
 
 /// Codecs whose keyframes are flagged by FFmpeg and can be decoded by themselves.
