@@ -31,8 +31,8 @@ const CUT: f32 = 0.5;
 const SURE_CUT: f32 = 0.9;
 /// Two cuts are at least so many frames apart.
 const CUT_FRAMES: u64 = 4;
-/// Change, in steps of 8-bit luma and chroma, at which a plain picture (a card, a slide) has become another one, and up to which
-/// it is still the same. The network tells by structure, of which there is none here.
+/// Change, in steps of 8-bit luma and chroma, at which a still picture has become another one, and up to which it is still
+/// the same. It is asked beside plain pictures (cards), for the network tells by structure, of which they have none.
 const CARD_CHANGED: f32 = 6.0;
 const CARD_SAME: f32 = 1.0;
 /// Frames on each side in which nothing may change.
@@ -312,11 +312,11 @@ impl ShotDetector {
         }
     }
 
-    /// Whether a plain picture that stood still has given way to another one that does.
+    /// Whether a picture that stood still has given way to another one that does, and one of them is plain.
     fn is_other_card(&self, state: FrameState) -> bool {
         let following = self.frame_states.iter().take(CARD_FRAMES);
         state.change >= CARD_CHANGED
-            && (self.was_plain && state.is_plain)
+            && (self.was_plain || state.is_plain)
             && self.n_same >= CARD_FRAMES
             && self.frame_states.len() + 1 >= LAST_FRAMES as usize
             && following.into_iter().all(|next| next.change <= CARD_SAME)
