@@ -118,10 +118,10 @@ def render(job, folder, media, cache):
     times_s, duration_s = encode.presentation_times(path)
     if len(times_s) != len(ticks):
         raise RuntimeError(f"{path}: {len(ticks)} frames were given and {len(times_s)} came out")
-    return {**entry(job, edit, ticks, times_s, duration_s), "cpu_s": round(time.process_time() - started, 1)}
+    return {**entry(job, edit, ticks, times_s, duration_s, media), "cpu_s": round(time.process_time() - started, 1)}
 
 
-def entry(job, edit, ticks, times_s, duration_s):
+def entry(job, edit, ticks, times_s, duration_s, media):
     """The truth about one file, in frames as they are presented and in milliseconds."""
     frame_of = {}
     presented = 0
@@ -150,19 +150,22 @@ def entry(job, edit, ticks, times_s, duration_s):
             last = frame_of[min(edit.n_frames, trap.start + trap.n_frames + TRAP_MARGIN_FRAMES)]
             traps.append({"start_ms": ms(first), "end_ms": ms(last), "kind": trap.kind})
     encoding = job.encoding
+    # Of a varying rate every time is told: a tolerance of one frame is not a tolerance of so many milliseconds.
+    times_ms = {"times_ms": [ms(frame) for frame in range(len(times_s))]} if encoding.drop else {}
     return {
+        **times_ms,
         "path": job.name, "half": job.half, "seed": job.seed, "codec": encoding.codec, "size": encoding.size_name, "width": encoding.size[0], "height": encoding.size[1], "fps": edit.fps,
-        "n_frames": len(times_s), "duration_ms": round(duration_s * 1000, 3), "design": fingerprint(job), "cuts": cuts, "graduals": graduals, "traps": sorted(traps, key=lambda trap: trap["start_ms"]),
+        "n_frames": len(times_s), "duration_ms": round(duration_s * 1000, 3), "design": fingerprint(job, media), "cuts": cuts, "graduals": graduals, "traps": sorted(traps, key=lambda trap: trap["start_ms"]),
         "dont_care": [{"start_ms": ms(frame_of[low]), "end_ms": ms(frame_of[high])} for low, high in edit.dont_care],
     }
 
 
-def fingerprint(job):
+def fingerprint(job, media):
     """What a file follows from: its design and the programs that render it."""
     digest = hashlib.sha256(json.dumps(asdict(job.encoding)).encode() + repr((job.seed, job.classes)).encode())
     for module in (plan, footage, effects, encode):
         digest.update(Path(module.__file__).read_bytes())
-    digest.update((HERE / "real_truth.json").read_bytes())
+    digest.update(repr(footage.real_segments(media, job.half)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -190,7 +193,7 @@ def main() -> int:
     jobs = design(arguments.half, arguments.files)
     if arguments.only:
         jobs = [job for job in jobs if job.seed in arguments.only]
-    done = {job.name: known[job.name] for job in jobs if known.get(job.name, {}).get("design") == fingerprint(job) and (arguments.folder / job.name).exists()}
+    done = {job.name: known[job.name] for job in jobs if known.get(job.name, {}).get("design") == fingerprint(job, arguments.media) and (arguments.folder / job.name).exists()}
     waiting = [(job, arguments.folder, arguments.media, arguments.cache) for job in jobs if job.name not in done]
     print(f"{arguments.half}: {len(jobs)} files, {len(waiting)} to render", flush=True)
     failures = []

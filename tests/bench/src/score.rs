@@ -188,8 +188,7 @@ impl Score {
         self.cuts.add(cuts);
         self.graduals.add(graduals);
         self.all.add(all);
-        // A real clip of one shot was chosen for what is in it, so it is a trap from end to end.
-        if !film.traps.is_empty() || (film.half == Half::Real && film.cuts.is_empty() && film.graduals.is_empty()) {
+        if !film.traps.is_empty() {
             self.trap_films.add(all);
         }
         self.by_codec.entry(film.codec.clone()).or_default().add(all);

@@ -66,9 +66,8 @@ pub fn class_f1(score: &Score, class: &str, counts: &Counts) -> f64 {
     }
 }
 
-/// Every table. `strict` and `near` are the same detectors at tolerance 0 and 1.
-pub fn markdown(strict: &[Score], near: &[Score]) -> String {
-    let mut text = String::new();
+/// The table for the first look: a row for each detector.
+fn overview(text: &mut String, strict: &[Score], near: &[Score]) {
     let columns = [
         "detector",
         "cuts F1",
@@ -86,14 +85,14 @@ pub fn markdown(strict: &[Score], near: &[Score]) -> String {
         "CPU s",
         "no answer",
     ];
-    head(&mut text, "Detectors (cuts at tolerance 1 frame)", &columns.map(str::to_owned));
+    head(text, "Detectors (cuts at tolerance 1 frame)", &columns.map(str::to_owned));
     for (exact, score) in strict.iter().zip(near) {
         let (n_fooled, n_traps) = score
             .by_trap
             .values()
             .fold((0, 0), |(f, n), trap| (f + trap.n_fooled, n + trap.n_traps));
         row(
-            &mut text,
+            text,
             [
                 score.name.clone(),
                 percent(score.cuts.f1()),
@@ -113,6 +112,12 @@ pub fn markdown(strict: &[Score], near: &[Score]) -> String {
             ],
         );
     }
+}
+
+/// Every table. `strict` and `near` are the same detectors at tolerance 0 and 1.
+pub fn markdown(strict: &[Score], near: &[Score]) -> String {
+    let mut text = String::new();
+    overview(&mut text, strict, near);
     let scores: Vec<&Score> = near.iter().collect();
     by_detector(
         &mut text,

@@ -19,8 +19,8 @@ fn python(program: &str, argument: &Path) -> Output {
 
 /// A folder with a manifest of one film (empty here: it is refused before it is read) of the half a seed belongs to.
 fn corpus(half: Half, seed: u64) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let called = serde_json::to_string(&half).unwrap();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let called = serde_json::to_string(&half).expect("a half can be written");
     let film = format!(
         r#"{{"path": "a.mp4", "half": {called}, "seed": {seed}, "codec": "x264", "size": "240p", "fps": 25, "n_frames": 1, "cuts": [], "graduals": []}}"#
     );
@@ -28,13 +28,15 @@ fn corpus(half: Half, seed: u64) -> tempfile::TempDir {
         folder.path().join("manifest.json"),
         format!(r#"{{"half": {called}, "files": [{film}]}}"#),
     )
-    .unwrap();
-    fs::write(folder.path().join("a.mp4"), b"").unwrap();
+    .expect("a manifest can be written");
+    fs::write(folder.path().join("a.mp4"), b"").expect("a film can be written");
     folder
 }
 
 fn first_seed(half: Half) -> u64 {
-    (1..).find(|seed| Half::of_seed(*seed) == half).unwrap()
+    (1..100)
+        .find(|seed| Half::of_seed(*seed) == half)
+        .expect("both halves have early seeds")
 }
 
 #[test]
@@ -76,9 +78,9 @@ fn python_gives_a_tuning_film_out_and_refuses_a_held_out_one() {
 }
 
 fn scorer(arguments: &[&Path], for_tuning: bool) -> Output {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder can be made");
     let answers = folder.path().join("it.json");
-    fs::write(&answers, r#"{"name": "it", "answers": {}}"#).unwrap();
+    fs::write(&answers, r#"{"name": "it", "answers": {}}"#).expect("answers can be written");
     let mut command = Command::new(env!("CARGO_BIN_EXE_scened-bench"));
     command.arg("--manifest").args(arguments);
     if for_tuning {
