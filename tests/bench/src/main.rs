@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::Parser;
 use scened_bench::detections::Detector;
+use scened_bench::manifest::Manifest;
 use scened_bench::{manifest, score, table};
 
 /// Scores scene detectors against films whose edits are known.
@@ -29,6 +30,31 @@ struct Arguments {
     answers: Vec<PathBuf>,
 }
 
+/// The overview again over the films that all have answered, where some have not: a film that cannot be opened tells nothing of scenes.
+fn common(manifests: &[Manifest], detectors: &[Detector]) -> String {
+    let able: Vec<Detector> = detectors
+        .iter()
+        .filter(|detector| detector.answers.values().any(|answer| answer.failed.is_none()))
+        .cloned()
+        .collect();
+    let opened = score::opened_by_all(manifests, &able);
+    let (n_all, n_opened) = (n_films(manifests), n_films(&opened));
+    if n_all == n_opened || able.len() < 2 {
+        return String::new();
+    }
+    let scored = |tolerance| {
+        able.iter()
+            .map(|detector| score::score(&opened, detector, tolerance))
+            .collect::<Vec<_>>()
+    };
+    let title = format!("The same over the {n_opened} of {n_all} films that all of these could open");
+    table::overview(&title, &scored(0), &scored(1))
+}
+
+fn n_films(manifests: &[Manifest]) -> usize {
+    manifests.iter().map(|manifest| manifest.files.len()).sum()
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let manifests = arguments
@@ -49,7 +75,8 @@ fn main() -> anyhow::Result<()> {
             .collect::<Vec<_>>()
     };
     let (strict, near) = (scored(0), scored(1));
-    let tables = table::markdown(&strict, &near);
+    let mut tables = table::markdown(&strict, &near);
+    tables.push_str(&common(&manifests, &detectors));
     if let Some(path) = &arguments.json {
         let all: Vec<_> = strict.iter().chain(&near).collect();
         fs::write(path, serde_json::to_vec_pretty(&all)?).with_context(|| format!("cannot write {}", path.display()))?;

@@ -223,6 +223,21 @@ fn middles(films: &[(&Film, &Answer)], tolerance: usize) -> BTreeMap<String, f64
         .collect()
 }
 
+/// The films about which every detector has an answer.
+pub fn opened_by_all(manifests: &[Manifest], detectors: &[Detector]) -> Vec<Manifest> {
+    let is_answered = |film: &Film| {
+        let key = key(film.half, &film.path);
+        detectors
+            .iter()
+            .all(|detector| detector.answers.get(&key).is_some_and(|answer| answer.failed.is_none()))
+    };
+    let kept = |manifest: &Manifest| Manifest {
+        half: manifest.half,
+        files: manifest.files.iter().filter(|film| is_answered(film)).cloned().collect(),
+    };
+    manifests.iter().map(kept).collect()
+}
+
 /// Scores one detector over some sets of films, with a tolerance in frames for cuts.
 pub fn score(manifests: &[Manifest], detector: &Detector, tolerance: usize) -> Score {
     let mut score = Score {
@@ -424,6 +439,27 @@ mod tests {
             }
         );
         assert_eq!(score.failed, [("a.mp4".to_owned(), "was not asked".to_owned())]);
+    }
+
+    #[test]
+    fn films_that_one_detector_cannot_open_are_left_out_of_the_common_ones() {
+        let film = film(EDIT);
+        let manifest = [Manifest {
+            half: film.half,
+            files: vec![film.clone()],
+        }];
+        let detector = |failed: Option<&str>| Detector {
+            name: "it".into(),
+            answers: BTreeMap::from([(
+                key(film.half, &film.path),
+                Answer {
+                    failed: failed.map(str::to_owned),
+                    ..Answer::default()
+                },
+            )]),
+        };
+        assert_eq!(opened_by_all(&manifest, &[detector(None), detector(None)])[0].files.len(), 1);
+        assert_eq!(opened_by_all(&manifest, &[detector(None), detector(Some("no"))])[0].files.len(), 0);
     }
 
     #[test]

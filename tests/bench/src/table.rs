@@ -66,8 +66,9 @@ pub fn class_f1(score: &Score, class: &str, counts: &Counts) -> f64 {
     }
 }
 
-/// The table for the first look: a row for each detector.
-fn overview(text: &mut String, strict: &[Score], near: &[Score]) {
+/// The table for the first look: a row for each detector. `strict` and `near` are the same detectors at tolerance 0 and 1.
+pub fn overview(title: &str, strict: &[Score], near: &[Score]) -> String {
+    let mut text = String::new();
     let columns = [
         "detector",
         "cuts F1",
@@ -85,14 +86,14 @@ fn overview(text: &mut String, strict: &[Score], near: &[Score]) {
         "CPU s",
         "no answer",
     ];
-    head(text, "Detectors (cuts at tolerance 1 frame)", &columns.map(str::to_owned));
+    head(&mut text, title, &columns.map(str::to_owned));
     for (exact, score) in strict.iter().zip(near) {
         let (n_fooled, n_traps) = score
             .by_trap
             .values()
             .fold((0, 0), |(f, n), trap| (f + trap.n_fooled, n + trap.n_traps));
         row(
-            text,
+            &mut text,
             [
                 score.name.clone(),
                 percent(score.cuts.f1()),
@@ -112,12 +113,12 @@ fn overview(text: &mut String, strict: &[Score], near: &[Score]) {
             ],
         );
     }
+    text
 }
 
 /// Every table. `strict` and `near` are the same detectors at tolerance 0 and 1.
 pub fn markdown(strict: &[Score], near: &[Score]) -> String {
-    let mut text = String::new();
-    overview(&mut text, strict, near);
+    let mut text = overview("Detectors (cuts at tolerance 1 frame)", strict, near);
     let scores: Vec<&Score> = near.iter().collect();
     by_detector(
         &mut text,
