@@ -80,8 +80,9 @@ def codec_options(encoding):
     if encoding.codec == "av1":
         return ["-c:v", "libsvtav1", "-preset", "12", "-crf", "58" if encoding.pulsing else str(quality + 10), "-g", str(4 * second), "-svtav1-params", "lp=1"]
     if encoding.codec == "mpeg2i":
+        # A program stream whose buffer is smaller than a frame loses the frame's time stamps.
         bits = int(width * height * fps * (0.06 if encoding.pulsing else 0.16))
-        return ["-c:v", "mpeg2video", "-flags", "+ilme+ildct", "-top", "1", "-g", "12", "-bf", "2", "-b:v", str(bits), "-maxrate", str(2 * bits), "-bufsize", str(2 * bits)]
+        return ["-c:v", "mpeg2video", "-flags", "+ilme+ildct", "-top", "1", "-g", "12", "-bf", "2", "-b:v", str(bits), "-maxrate", str(2 * bits), "-bufsize", str(max(4_000_000, 2 * bits))]
     return ["-c:v", "mjpeg", "-q:v", "18" if encoding.pulsing else "4"]
 
 

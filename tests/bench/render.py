@@ -142,7 +142,9 @@ def entry(job, edit, ticks, times_s, duration_s, media):
             cuts.append({"frame": start, "time_ms": ms(start), "class": boundary.kind})
         else:
             kind = "wipe" if boundary.kind in effects.WIPES else boundary.kind
-            middle = frame_of[(boundary.start + boundary.end) // 2]
+            # The one boundary of a fade belongs where it is darkest: in the middle of the black that is held.
+            darkest = {"fade-out": boundary.end - boundary.hold // 2, "fade-in": boundary.start + boundary.hold // 2}
+            middle = frame_of[darkest.get(boundary.kind, (boundary.start + boundary.end) // 2)]
             graduals.append({"start_frame": start, "end_frame": end, "start_ms": ms(start), "end_ms": ms(end), "middle_ms": ms(middle), "kind": kind, "look": boundary.kind})
     for shot in edit.shots:
         for trap in shot.traps:
