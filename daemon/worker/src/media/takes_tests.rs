@@ -107,6 +107,19 @@ fn a_take_is_divided_where_something_happens_and_where_it_is_over() {
 }
 
 #[test]
+fn a_take_is_divided_where_it_comes_to_rest() {
+    // Somebody walks up and down for ten seconds and then stands still for a minute.
+    let film = |number: i64| {
+        let at = number.min(100) as usize % 40;
+        with_thing(room(number), at..at + 6, 16..36)
+    };
+    let takes = scenes(700, film, &[], 15);
+    let starts = starts(&takes);
+    assert_eq!(starts.len(), 2, "{starts:?}");
+    assert!((9.5..10.5).contains(&starts[1].0) && starts[1].1 == Boundary::Part, "{starts:?}");
+}
+
+#[test]
 fn a_flash_divides_nothing() {
     let film = |number: i64| {
         if number == 100 || number == 101 {
