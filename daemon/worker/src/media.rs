@@ -4,6 +4,7 @@
 //! opens nothing.
 
 mod analyse;
+mod colour;
 mod detect;
 mod film;
 mod fit;
@@ -15,10 +16,12 @@ mod glimpse;
 mod orientation;
 mod picture;
 mod planes;
+mod render;
 mod sampler;
 mod scale;
 mod takes;
 mod thumbnail;
+mod tone;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

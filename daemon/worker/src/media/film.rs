@@ -17,6 +17,7 @@ use scened::media::Probe;
 
 use super::fit;
 use super::orientation::Orientation;
+use super::tone::USUAL_PEAK_NITS;
 use streams::to_us;
 
 /// Demuxers that may be used. Playlists (HLS, DASH, concat) are not here: they open other files.
@@ -80,6 +81,7 @@ pub(crate) struct Film {
     frame_us: i64,
     orientation: Orientation,
     pixel_aspect: (i32, i32),
+    peak_nits: Option<f32>,
     probe: Probe,
     stream_duration_us: Option<i64>,
     packet: Packet,
@@ -116,6 +118,7 @@ impl Film {
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
         let pixel_aspect = streams::stream_aspect(&chosen);
+        let peak_nits = streams::stream_peak_nits(&chosen);
         let marked_encrypted = streams::is_marked_encrypted(&chosen);
         let file_bytes = input.io_size().unwrap_or(i64::MAX);
         let probe = streams::probe(&input, stream);
@@ -133,6 +136,7 @@ impl Film {
             frame_us: (1e6 / rate.unwrap_or(ASSUMED_FPS)) as i64,
             orientation,
             pixel_aspect,
+            peak_nits,
             probe,
             stream_duration_us,
             packet: Packet::empty(),
@@ -186,6 +190,11 @@ impl Film {
             (aspect.0, aspect.1)
         };
         fit::square_pixels(frame.width(), frame.height(), aspect)
+    }
+
+    /// The brightest light of an HDR film: what the frame says, else the container, else what most are made for.
+    pub(crate) fn peak_nits(&self, frame: &Video) -> f32 {
+        streams::frame_peak_nits(frame).or(self.peak_nits).unwrap_or(USUAL_PEAK_NITS)
     }
 
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.

@@ -9,8 +9,9 @@
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
 
+use super::colour::is_full_range;
 use super::planes::{Layout, Rows};
-use super::scale::{Colours, ScaleError, Scaler, Wanted, is_full_range};
+use super::scale::{Colours, ScaleError, Scaler, Wanted};
 
 /// Columns and rows of the brightness of a glimpse.
 pub(crate) const LUMA: (usize, usize) = (64, 48);

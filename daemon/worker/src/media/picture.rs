@@ -48,11 +48,11 @@ pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, answers: 
         return Err(Unusable(film.why_nothing()).into());
     };
     let mut sampler = Sampler::new(request.image, 0);
-    let pictures = sampler.take(&film, &frame).map_err(|error| Unusable(error.to_string()))?;
+    let picture = sampler.model(&film, &frame).map_err(|error| Unusable(error.to_string()))?;
     let header = PictureHeader {
         time_ms: us_to_ms(shown.start_us),
     };
-    pipe::write_frame(answers, wire::KIND_PICTURE_FOUND, &header, &pictures.model)?;
+    pipe::write_frame(answers, wire::KIND_PICTURE_FOUND, &header, &picture)?;
     Ok(())
 }
 

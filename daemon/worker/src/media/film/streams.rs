@@ -195,6 +195,40 @@ fn read_matrix(bytes: &[u8]) -> Option<Orientation> {
     Some(Orientation::from_display_matrix(matrix.first_chunk::<9>()?))
 }
 
+pub(super) fn stream_peak_nits(stream: &Stream<'_>) -> Option<f32> {
+    let find = |kind| stream.side_data().find(|data| data.kind() == kind);
+    let light = find(PacketSideData::ContentLightLevel).and_then(|data| read_light_level(data.data()));
+    light.or_else(|| find(PacketSideData::MasteringDisplayMetadata).and_then(|data| read_mastering(data.data())))
+}
+
+pub(super) fn frame_peak_nits(frame: &Video) -> Option<f32> {
+    use frame::side_data::Type;
+    let light = frame
+        .side_data(Type::ContentLightLevel)
+        .and_then(|data| read_light_level(data.data()));
+    light.or_else(|| {
+        frame
+            .side_data(Type::MasteringDisplayMetadata)
+            .and_then(|data| read_mastering(data.data()))
+    })
+}
+
+/// The brightest pixel of the film: the first number of FFmpeg's `AVContentLightMetadata`. Nits.
+fn read_light_level(bytes: &[u8]) -> Option<f32> {
+    let max_cll = u32::from_ne_bytes(*bytes.first_chunk()?);
+    (max_cll > 0).then_some(max_cll as f32)
+}
+
+/// The brightest light of the screen that the film was made on. Nits.
+///
+/// **Source**: FFmpeg's `AVMasteringDisplayMetadata`: nine fractions of two 32-bit numbers, the last of them this light, then
+/// whether the primaries and whether the light are known.
+fn read_mastering(bytes: &[u8]) -> Option<f32> {
+    let number = |index: usize| bytes.as_chunks::<4>().0.get(index).map(|number| i32::from_ne_bytes(*number));
+    let (above, below, is_known) = (number(18)?, number(19)?, number(21)?);
+    (is_known != 0 && above > 0 && below > 0).then(|| above as f32 / below as f32)
+}
+
 pub(super) fn probe(input: &Input, chosen: usize) -> Probe {
     let streams = input.streams().take(MAX_STREAMS).map(|stream| {
         let parameters = stream.parameters();
