@@ -169,8 +169,9 @@ impl Config {
             },
             log: values.log_filter("log"),
             detector: match values.choice("detector").as_str() {
+                "content" => Detector::Content,
                 "adaptive" => Detector::Adaptive,
-                _ => Detector::Content,
+                _ => Detector::Shot,
             },
             max_scene_seconds: values.whole("max-scene-seconds"),
             onnxruntime: values.optional_path("onnxruntime"),

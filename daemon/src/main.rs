@@ -44,7 +44,7 @@ enum Command {
         #[arg(long, default_value = "exact")]
         mode: Mode,
         /// Which rule finds cuts: content or adaptive
-        #[arg(long, default_value = "content", value_parser = parse_detector)]
+        #[arg(long, default_value = "shot", value_parser = parse_detector)]
         detector: Detector,
         /// Decoder threads; 0 = one for each core allowed
         #[arg(long, default_value_t = 0)]
@@ -88,9 +88,10 @@ fn main() -> ExitCode {
 
 fn parse_detector(text: &str) -> Result<Detector, String> {
     match text {
+        "shot" => Ok(Detector::Shot),
         "content" => Ok(Detector::Content),
         "adaptive" => Ok(Detector::Adaptive),
-        _ => Err(format!("{text:?} is no detector (content, adaptive)")),
+        _ => Err(format!("{text:?} is no detector (shot, content, adaptive)")),
     }
 }
 

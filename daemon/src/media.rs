@@ -21,8 +21,10 @@ pub use process::MediaProcess;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detector {
-    /// PySceneDetect's ContentDetector: threshold 27 on the mean change of H, S and V.
+    /// Scened's own: cuts, dissolves, fades and wipes.
     #[default]
+    Shot,
+    /// PySceneDetect's ContentDetector: threshold 27 on the mean change of H, S and V.
     Content,
     /// PySceneDetect's AdaptiveDetector: the content score against its neighbours.
     Adaptive,

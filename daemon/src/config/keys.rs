@@ -68,7 +68,7 @@ pub(super) const KEYS: &[Key] = &[
         "log",
         Allows::Text("\"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or filters like \"info,scened::watch=debug\""),
     ),
-    key("detector", Allows::Choice(&["content", "adaptive"])),
+    key("detector", Allows::Choice(&["shot", "content", "adaptive"])),
     key("max-scene-seconds", whole("seconds", 2, 3600)),
     key("onnxruntime", Allows::Text("the absolute path of a library, or \"\"")),
 ];

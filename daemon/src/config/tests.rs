@@ -38,7 +38,7 @@ fn a_missing_file_means_the_defaults() {
         threads: 0,
         on_battery: OnBattery::Pause,
         log: "info".to_owned(),
-        detector: Detector::Content,
+        detector: Detector::Shot,
         max_scene_seconds: 15,
         onnxruntime: None,
     };
@@ -150,7 +150,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("on-battery = true", "1: `on-battery` is true, but must be \"pause\" or \"run\""),
     (
         "detector = 'fast'",
-        "1: `detector` is \"fast\", but must be \"content\" or \"adaptive\"",
+        "1: `detector` is \"fast\", but must be \"shot\", \"content\" or \"adaptive\"",
     ),
     (
         "providers = ['gpu']",

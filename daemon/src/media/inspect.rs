@@ -50,7 +50,7 @@ impl Default for InspectOptions {
     fn default() -> Self {
         Self {
             mode: Mode::Exact,
-            detector: Detector::Content,
+            detector: Detector::Shot,
             json: false,
             max_scene_ms: 15_000,
             threads: 0,

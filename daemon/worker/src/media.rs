@@ -8,10 +8,6 @@ mod colour;
 mod detect;
 mod film;
 mod fit;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the shot detector that uses it comes with the next commits")
-)]
 mod glimpse;
 mod orientation;
 mod picture;
@@ -31,6 +27,7 @@ use anyhow::Context;
 use scened::media::wire;
 use scened::media::{AnalyseRequest, PictureRequest};
 use scened::worker::pipe;
+use scened_shots as shots;
 
 use crate::manners;
 

@@ -6,16 +6,18 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use scened::domain::{Resample, Span};
 use scened::media::wire::{self, Progress, SceneHeader};
-use scened::media::{AnalyseRequest, Analysis, StageTimes};
+use scened::media::{AnalyseRequest, Analysis, Detector, StageTimes};
 use scened::worker::pipe;
 
 use super::Ended;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::film::{Film, Losses, Shown, Step, Unusable};
+use super::glimpse::{Glimpse, Glimpser};
 use super::sampler::{self, Pictures, Sampler};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
-use super::takes::{self, Candidate, Signature, Take, Takes};
+use super::shots::{Found, ShotDetector};
+use super::takes::{self, Candidate, Take, Takes};
 
 /// How often the daemon hears that work goes on.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -67,6 +69,7 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
         let reason = work.last_error.map_or_else(|| film.why_nothing(), |error| error.to_string());
         return Err(Unusable(reason).into());
     }
+    work.finder.finish(&mut work.takes);
     work.takes.end(work.end_us);
     work.tell_scenes(answers, &mut times)?;
     times.total_ms = ms(started.elapsed());
@@ -83,10 +86,11 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
 
 struct Work<'a> {
     request: &'a AnalyseRequest,
-    detector: CutDetector,
+    finder: Finder,
+    glimpser: Glimpser,
+    glimpse: Glimpse,
     takes: Takes<Pictures>,
     sampler: Sampler,
-    eye: Option<Eye>,
     n_frames: u64,
     /// Frames that could not be converted.
     n_unscaled: u64,
@@ -97,7 +101,81 @@ struct Work<'a> {
     told_ms: u64,
 }
 
-/// What the detector sees: the frame as OpenCV decodes it, then as OpenCV shrinks it.
+/// What finds where shots begin.
+enum Finder {
+    Shot(Box<ShotDetector>),
+    /// PySceneDetect's detectors see larger pictures than glimpses.
+    Classic {
+        detector: CutDetector,
+        eye: Option<Eye>,
+    },
+}
+
+impl Finder {
+    fn new(kind: Detector) -> Self {
+        match kind {
+            Detector::Shot => Self::Shot(Box::new(ShotDetector::new())),
+            Detector::Content => Self::classic(CutDetector::content()),
+            Detector::Adaptive => Self::classic(CutDetector::adaptive()),
+        }
+    }
+
+    fn classic(detector: CutDetector) -> Self {
+        Self::Classic { detector, eye: None }
+    }
+
+    fn push(&mut self, frame: &Video, time_us: i64, glimpse: &Glimpse, takes: &mut Takes<Pictures>) -> Result<(), ScaleError> {
+        match self {
+            Self::Shot(detector) => {
+                detector.push(time_us, glimpse);
+                while let Some(found) = detector.next_found() {
+                    takes.found(found);
+                }
+            }
+            Self::Classic { detector, eye } => {
+                let (width, height) = (frame.width(), frame.height());
+                // The working size stays that of the first frame, so that scores stay comparable.
+                let size = eye.as_ref().map_or_else(|| working_size(width, height), |eye| eye.size);
+                let eye = match eye {
+                    Some(eye) if eye.shrinker.is_for(width, height) => eye,
+                    eye => eye.insert(Eye::new(width, height, size)),
+                };
+                let (rows, stride) = eye.scaler.scale(frame)?;
+                if let Some(time_us) = detector.push(time_us, eye.shrinker.shrink(rows, stride)) {
+                    takes.found(Found::Cut { time_us });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, takes: &mut Takes<Pictures>) {
+        if let Self::Shot(detector) = self {
+            detector.finish();
+            while let Some(found) = detector.next_found() {
+                takes.found(found);
+            }
+        }
+    }
+
+    /// No boundary will be told any more that begins before this time. Microseconds.
+    fn settled_us(&self) -> i64 {
+        match self {
+            Self::Shot(detector) => detector.settled_us(),
+            Self::Classic { detector, .. } => detector.settled_us(),
+        }
+    }
+
+    /// Whether a frame of the past may still turn out to begin a shot, long after it was seen.
+    fn is_doubtful(&self) -> bool {
+        match self {
+            Self::Shot(_) => true,
+            Self::Classic { detector, .. } => detector.is_doubtful(),
+        }
+    }
+}
+
+/// What the classic detectors see: the frame as OpenCV decodes it, then as OpenCV shrinks it.
 struct Eye {
     scaler: Scaler,
     shrinker: Shrinker,
@@ -108,14 +186,15 @@ impl<'a> Work<'a> {
     fn new(request: &'a AnalyseRequest) -> Self {
         Self {
             request,
-            detector: CutDetector::new(request.detector),
+            finder: Finder::new(request.detector),
+            glimpser: Glimpser::new(),
+            glimpse: Glimpse::default(),
             takes: Takes::new(
                 i64::try_from(request.max_scene_ms.saturating_mul(1000))
                     .unwrap_or(i64::MAX / 8)
                     .min(i64::MAX / 8),
             ),
             sampler: Sampler::new(request.image, request.thumbnail_px.min(wire::MAX_THUMBNAIL_PX)),
-            eye: None,
             n_frames: 0,
             n_unscaled: 0,
             last_error: None,
@@ -133,29 +212,16 @@ impl<'a> Work<'a> {
     }
 
     fn try_frame(&mut self, film: &Film, frame: &Video, shown: Shown, times: &mut StageTimes) -> Result<(), ScaleError> {
-        let (width, height) = (frame.width(), frame.height());
-        // The working size stays that of the first frame, so that scores stay comparable.
-        let size = self.eye.as_ref().map_or_else(|| working_size(width, height), |eye| eye.size);
-        if self.eye.as_ref().is_none_or(|eye| !eye.shrinker.is_for(width, height)) {
-            self.eye = Some(Eye::new(width, height, size));
-        }
-        let eye = self.eye.as_mut().expect("it was just made");
-
         let scaling = Instant::now();
-        let (rows, stride) = eye.scaler.scale(frame)?;
-        let bgr = eye.shrinker.shrink(rows, stride);
+        self.glimpser.look(frame, &mut self.glimpse)?;
         times.scale_ms += ms(scaling.elapsed());
 
         let detecting = Instant::now();
-        let cut = self.detector.push(shown.start_us, bgr);
-        self.takes
-            .frame(shown.start_us, Signature::of(bgr, size.0 as usize, size.1 as usize));
-        if let Some(cut) = cut {
-            self.takes.cut(cut);
-        }
+        self.takes.frame(shown.start_us, &self.glimpse);
+        self.finder.push(frame, shown.start_us, &self.glimpse, &mut self.takes)?;
         times.detect_ms += ms(detecting.elapsed());
 
-        if self.takes.wants(shown.start_us, self.detector.is_doubtful()) {
+        if self.takes.wants(shown.start_us, self.finder.is_doubtful()) {
             let sampling = Instant::now();
             let picture = self.sampler.take(film, frame)?;
             self.takes.keep(Candidate {
@@ -165,7 +231,7 @@ impl<'a> Work<'a> {
             });
             times.sample_ms += ms(sampling.elapsed());
         }
-        self.takes.divide(self.detector.settled_us());
+        self.takes.divide(self.finder.settled_us());
         self.n_frames += 1;
         self.end_us = self.end_us.max(shown.end_us);
         Ok(())

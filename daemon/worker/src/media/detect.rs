@@ -11,8 +11,6 @@ pub(crate) mod flash;
 pub(crate) mod hsv;
 pub(crate) mod shrink;
 
-use scened::media::Detector;
-
 use adaptive::AdaptiveRule;
 use flash::FlashFilter;
 use hsv::HsvScorer;
@@ -36,11 +34,17 @@ enum Rule {
 }
 
 impl CutDetector {
-    pub(crate) fn new(kind: Detector) -> Self {
-        let rule = match kind {
-            Detector::Content => Rule::Content(FlashFilter::new(MIN_SCENE_US)),
-            Detector::Adaptive => Rule::Adaptive(AdaptiveRule::new(MIN_SCENE_US)),
-        };
+    /// PySceneDetect's `ContentDetector`.
+    pub(crate) fn content() -> Self {
+        Self::with(Rule::Content(FlashFilter::new(MIN_SCENE_US)))
+    }
+
+    /// PySceneDetect's `AdaptiveDetector`.
+    pub(crate) fn adaptive() -> Self {
+        Self::with(Rule::Adaptive(AdaptiveRule::new(MIN_SCENE_US)))
+    }
+
+    fn with(rule: Rule) -> Self {
         Self {
             scorer: HsvScorer::default(),
             rule,

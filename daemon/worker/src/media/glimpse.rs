@@ -8,42 +8,18 @@
 
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
+pub(crate) use scened_shots::{CHROMA, Glimpse, LUMA};
 
 use super::colour::is_full_range;
 use super::planes::{Layout, Rows};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 
-/// Columns and rows of the brightness of a glimpse.
-pub(crate) const LUMA: (usize, usize) = (64, 48);
-/// Columns and rows of each colour difference of a glimpse.
-pub(crate) const CHROMA: (usize, usize) = (32, 24);
 /// Rows of a cell that are read. More would cost time and tell little: the mean of a cell of a 1080p frame has 128 samples.
 const N_ROWS: usize = 4;
 /// Samples that are summed at once.
 const BLOCK: usize = 16;
 /// The same in cells too narrow for that, and where samples are two bytes.
 const SHORT_BLOCK: usize = 8;
-
-/// A frame in small. Full range: black is 0, white 255, no colour 128.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Glimpse {
-    /// **Shape**: `[48, 64]`.
-    pub(crate) luma: [u8; LUMA.0 * LUMA.1],
-    /// Cb. **Shape**: `[24, 32]`.
-    pub(crate) blue: [u8; CHROMA.0 * CHROMA.1],
-    /// Cr. **Shape**: `[24, 32]`.
-    pub(crate) red: [u8; CHROMA.0 * CHROMA.1],
-}
-
-impl Default for Glimpse {
-    fn default() -> Self {
-        Self {
-            luma: [0; LUMA.0 * LUMA.1],
-            blue: [128; CHROMA.0 * CHROMA.1],
-            red: [128; CHROMA.0 * CHROMA.1],
-        }
-    }
-}
 
 /// Makes glimpses of decoded frames.
 pub(crate) struct Glimpser {

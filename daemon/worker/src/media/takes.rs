@@ -7,6 +7,9 @@ use std::collections::VecDeque;
 
 use scened::domain::Boundary;
 
+use super::glimpse::{CHROMA, Glimpse, LUMA};
+use super::shots::Found;
+
 /// Most pictures kept of a scene that is still going on.
 const MAX_CANDIDATES: usize = 32;
 /// The first frames of a scene are all kept, in case it has no more.
@@ -30,26 +33,22 @@ const CELLS: usize = 8;
 pub(crate) struct Signature([u8; CELLS * CELLS * 3]);
 
 impl Signature {
-    /// **Shape**: `bgr` is `[height, width, 3]` u8 without padding.
-    pub(crate) fn of(bgr: &[u8], width: usize, height: usize) -> Self {
-        let mut sums = [0_u32; CELLS * CELLS * 3];
-        let mut counts = [0_u32; CELLS * CELLS];
-        for (y, line) in bgr.chunks_exact(width * 3).enumerate() {
-            let row = y * CELLS / height;
-            for cell in 0..CELLS {
-                let (start, end) = (cell * width / CELLS, (cell + 1) * width / CELLS);
-                let at = row * CELLS + cell;
-                counts[at] += (end - start) as u32;
-                for pixel in line[start * 3..end * 3].as_chunks::<3>().0 {
-                    for channel in 0..3 {
-                        sums[at * 3 + channel] += u32::from(pixel[channel]);
-                    }
+    pub(crate) fn of(glimpse: &Glimpse) -> Self {
+        let mut means = [0_u8; CELLS * CELLS * 3];
+        for (channel, (plane, (width, height))) in [(&glimpse.luma[..], LUMA), (&glimpse.blue[..], CHROMA), (&glimpse.red[..], CHROMA)]
+            .into_iter()
+            .enumerate()
+        {
+            let mut sums = [0_u32; CELLS * CELLS];
+            for (y, line) in plane.chunks_exact(width).enumerate() {
+                for (x, value) in line.iter().enumerate() {
+                    sums[y * CELLS / height * CELLS + x * CELLS / width] += u32::from(*value);
                 }
             }
-        }
-        let mut means = [0_u8; CELLS * CELLS * 3];
-        for (at, mean) in means.iter_mut().enumerate() {
-            *mean = (sums[at] / counts[at / 3].max(1)) as u8;
+            let count = (width * height / (CELLS * CELLS)) as u32;
+            for (at, sum) in sums.iter().enumerate() {
+                means[at * 3 + channel] = (sum / count) as u8;
+            }
         }
         Self(means)
     }
@@ -115,17 +114,22 @@ impl<P> Takes<P> {
     }
 
     /// Takes the next frame. Times do not decrease.
-    pub(crate) fn frame(&mut self, time_us: i64, signature: Signature) {
-        self.frames.push_back((time_us, signature));
+    pub(crate) fn frame(&mut self, time_us: i64, glimpse: &Glimpse) {
+        self.frames.push_back((time_us, Signature::of(glimpse)));
     }
 
-    /// A new shot begins at `time_us`, which may lie some frames back.
-    pub(crate) fn cut(&mut self, time_us: i64) {
+    /// A new shot begins, perhaps some frames back.
+    pub(crate) fn found(&mut self, found: Found) {
+        let time_us = found.time_us();
         if time_us <= self.start_us {
             return;
         }
         self.end_take(time_us);
-        self.begin(time_us, Boundary::Cut, FIRST_INTERVAL_US);
+        let boundary = match found {
+            Found::Cut { .. } => Boundary::Cut,
+            Found::Gradual { .. } => Boundary::Gradual,
+        };
+        self.begin(time_us, boundary, FIRST_INTERVAL_US);
     }
 
     /// Divides what is settled: no cut will come for a frame before `settled_us`.

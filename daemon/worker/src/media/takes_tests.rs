@@ -2,8 +2,11 @@ use super::*;
 
 const SECOND: i64 = 1_000_000;
 
-fn grey(level: u8) -> Signature {
-    Signature::of(&vec![level; 16 * 16 * 3], 16, 16)
+fn grey(level: u8) -> Glimpse {
+    Glimpse {
+        luma: [level; LUMA.0 * LUMA.1],
+        ..Glimpse::default()
+    }
 }
 
 /// A take of `levels`: (seconds, grey level), at 10 frames a second, with cuts at the given tenths.
@@ -14,9 +17,9 @@ fn scenes(levels: &[(i64, u8)], cuts: &[i64], max_s: i64) -> Vec<Take<i64>> {
     for (seconds, level) in levels {
         for _ in 0..seconds * 10 {
             let time_us = frame * SECOND / 10;
-            takes.frame(time_us, grey(*level));
+            takes.frame(time_us, &grey(*level));
             if cuts.contains(&frame) {
-                takes.cut(time_us);
+                takes.found(Found::Cut { time_us });
             }
             if takes.wants(time_us, false) {
                 takes.keep(Candidate {
@@ -90,14 +93,14 @@ fn a_cut_in_the_past_takes_its_candidates_along() {
     let mut takes = Takes::new(15 * SECOND);
     for frame in 0..30 {
         let time_us = frame * SECOND / 10;
-        takes.frame(time_us, grey(50));
+        takes.frame(time_us, &grey(50));
         takes.keep(Candidate {
             time_us,
             dark: false,
             picture: frame,
         });
     }
-    takes.cut(2_500_000);
+    takes.found(Found::Cut { time_us: 2_500_000 });
     takes.end(3 * SECOND);
     let finished: Vec<_> = takes.drain().collect();
     assert_eq!(finished.iter().map(|take| take.candidates.len()).collect::<Vec<_>>(), [25, 5]);
@@ -120,7 +123,7 @@ fn short_scenes_keep_all_their_frames() {
         let mut takes = Takes::new(15 * SECOND);
         for frame in 0..n {
             let time_us = frame * 1000;
-            takes.frame(time_us, grey(50));
+            takes.frame(time_us, &grey(50));
             if takes.wants(time_us, false) {
                 takes.keep(Candidate {
                     time_us,
