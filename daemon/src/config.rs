@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::media::Detector;
+use crate::media::{Detector, Hardware};
 use values::Values;
 
 pub use reference::reference_page;
@@ -53,6 +53,7 @@ pub struct Config {
     pub log: String,
     pub detector: Detector,
     pub max_scene_seconds: u64,
+    pub hardware_decoding: Hardware,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
 }
@@ -174,6 +175,8 @@ impl Config {
                 _ => Detector::Shot,
             },
             max_scene_seconds: values.whole("max-scene-seconds"),
+            // The table of keys allows nothing that is no hardware.
+            hardware_decoding: values.choice("hardware-decoding").parse().unwrap_or_default(),
             onnxruntime: values.optional_path("onnxruntime"),
         }
     }

@@ -40,6 +40,7 @@ fn a_missing_file_means_the_defaults() {
         log: "info".to_owned(),
         detector: Detector::Shot,
         max_scene_seconds: 15,
+        hardware_decoding: Hardware::None,
         onnxruntime: None,
     };
     assert_eq!(config, expected);
@@ -73,6 +74,7 @@ fn every_key_can_be_set() {
         log = "warn,scened::watch=trace"
         detector = "adaptive"
         max-scene-seconds = 3600
+        hardware-decoding = "videotoolbox"
         onnxruntime = "/opt/libonnxruntime.so"
         "#,
     )
@@ -94,6 +96,7 @@ fn every_key_can_be_set() {
         log: "warn,scened::watch=trace".to_owned(),
         detector: Detector::Adaptive,
         max_scene_seconds: 3600,
+        hardware_decoding: Hardware::Videotoolbox,
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
     };
     assert_eq!(config, expected);
@@ -115,7 +118,8 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-         model-idle-seconds, providers, threads, on-battery, log, detector, max-scene-seconds, onnxruntime",
+         model-idle-seconds, providers, threads, on-battery, log, detector, max-scene-seconds, hardware-decoding, \
+         onnxruntime",
     ),
     (
         "settle-seconds = \"5\"",

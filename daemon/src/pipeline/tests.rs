@@ -81,6 +81,7 @@ impl World {
             detector: Detector::Content,
             max_scene_ms: 15_000,
             thumbnail_px: 32,
+            hardware: Hardware::None,
             software: "test 1".to_owned(),
             pause_on_battery: false,
         };

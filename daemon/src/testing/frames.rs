@@ -182,6 +182,7 @@ impl ScriptedFrames {
                 n_frames: scenes.iter().map(|scene| scene.colours.len() as u64).sum(),
                 n_scenes: scenes.len() as u64,
                 damage,
+                decoder: "software".to_owned(),
                 times: StageTimes::default(),
             }),
         }

@@ -87,6 +87,7 @@ impl Checker {
                 *time = 0.0;
             }
         }
+        analysis.decoder = clean(&analysis.decoder);
         analysis.damage = analysis.damage.as_deref().map(clean).filter(|text| !text.is_empty());
         Ok(analysis)
     }
@@ -221,7 +222,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Resample, ResizeMode};
-    use crate::media::Detector;
+    use crate::media::{Detector, Hardware};
 
     const SIDE: usize = 4;
     const FRAME_BYTES: usize = SIDE * SIDE * 3;
@@ -239,6 +240,7 @@ mod tests {
             max_scene_ms: 15_000,
             thumbnail_px: 320,
             threads: 0,
+            hardware: Hardware::None,
             label: String::new(),
         })
     }

@@ -31,7 +31,7 @@ const SHORT_US: i64 = 2_000_000;
 pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let started = Instant::now();
-    let mut film = Film::open(opened, request.threads)?;
+    let mut film = Film::open_on(opened, request.threads, request.hardware)?;
     let mut times = StageTimes {
         open_ms: ms(started.elapsed()),
         ..StageTimes::default()
@@ -78,6 +78,7 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
         n_frames: work.n_frames,
         n_scenes: work.n_scenes,
         damage: describe_damage(film.losses, work.n_unscaled, work.end_us, film.claimed_us()),
+        decoder: film.decoder_name(),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;
@@ -106,8 +107,8 @@ enum Finder {
     Shot(Box<ShotDetector>),
     /// PySceneDetect's detectors see larger pictures than glimpses.
     Classic {
-        detector: CutDetector,
-        eye: Option<Eye>,
+        detector: Box<CutDetector>,
+        eye: Option<Box<Eye>>,
     },
 }
 
@@ -121,7 +122,10 @@ impl Finder {
     }
 
     fn classic(detector: CutDetector) -> Self {
-        Self::Classic { detector, eye: None }
+        Self::Classic {
+            detector: Box::new(detector),
+            eye: None,
+        }
     }
 
     fn push(&mut self, frame: &Video, time_us: i64, glimpse: &Glimpse, takes: &mut Takes<Pictures>) -> Result<(), ScaleError> {
@@ -138,7 +142,7 @@ impl Finder {
                 let size = eye.as_ref().map_or_else(|| working_size(width, height), |eye| eye.size);
                 let eye = match eye {
                     Some(eye) if eye.shrinker.is_for(width, height) => eye,
-                    eye => eye.insert(Eye::new(width, height, size)),
+                    eye => eye.insert(Box::new(Eye::new(width, height, size))),
                 };
                 let (rows, stride) = eye.scaler.scale(frame)?;
                 if let Some(time_us) = detector.push(time_us, eye.shrinker.shrink(rows, stride)) {

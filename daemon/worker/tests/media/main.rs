@@ -5,6 +5,7 @@
 mod bad_films;
 mod clips;
 mod films;
+mod pictures;
 mod workers;
 
 use std::fs::File;
@@ -14,7 +15,8 @@ use std::process::Command;
 
 use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
 use scened::media::{
-    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, PictureRequest, Probe,
+    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, PictureRequest,
+    Probe,
 };
 
 /// Everything one analysis told.
@@ -58,6 +60,7 @@ fn request() -> AnalyseRequest {
         max_scene_ms: 15_000,
         thumbnail_px: 96,
         threads: 1,
+        hardware: Hardware::None,
         label: "test".to_owned(),
     }
 }

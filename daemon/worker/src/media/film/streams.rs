@@ -12,12 +12,13 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::{self, Video};
-use ffmpeg_next::{Error, Stream, codec, decoder, ffi, media};
+use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi, media};
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
 use super::super::orientation::Orientation;
 use super::Unusable;
+use super::hardware::Device;
 
 /// The first bytes of the file, for the words of an error; the file is rewound.
 pub(super) fn read_head(file: &mut File) -> Result<Vec<u8>, Unusable> {
@@ -106,13 +107,36 @@ pub(super) fn discard_others(input: &mut Input, chosen: usize) {
     }
 }
 
-pub(super) fn open_decoder(parameters: codec::Parameters, threads: u32, time_base: ffmpeg_next::Rational) -> Result<decoder::Video, Error> {
-    let mut context = codec::Context::from_parameters(parameters)?;
+/// Opens a decoder; on `device` where one is given.
+pub(super) fn open_decoder(stream: &Stream<'_>, codec: Codec, threads: u32, device: Option<&Device>) -> Result<decoder::Video, Error> {
+    let mut context = codec::Context::from_parameters(stream.parameters())?;
     // SAFETY: the context is ours and not open yet; 0 lets FFmpeg count the cores allowed.
     unsafe { (*context.as_mut_ptr()).thread_count = threads.min(64) as i32 };
+    if let Some(device) = device {
+        device.give_to(&mut context);
+    }
     let mut decoder = context.decoder();
-    decoder.set_packet_time_base(time_base);
-    decoder.video()
+    decoder.set_packet_time_base(stream.time_base());
+    decoder.open_as(codec)?.video()
+}
+
+/// The decoder for a stream: FFmpeg's choice, but for the one kind of film whose transparency it would lose.
+pub(super) fn software_codec(stream: &Stream<'_>) -> Option<Codec> {
+    let id = stream.parameters().id();
+    let with_alpha = match (id, stream.metadata().get("alpha_mode")) {
+        (codec::Id::VP8, Some("1")) => decoder::find_by_name("libvpx"),
+        (codec::Id::VP9, Some("1")) => decoder::find_by_name("libvpx-vp9"),
+        _ => None,
+    };
+    with_alpha.or_else(|| decoder::find(id))
+}
+
+/// The decoder to be used with a graphics card: only FFmpeg's own can, and for AV1 another one is its first choice.
+pub(super) fn hardware_codec(stream: &Stream<'_>) -> Option<Codec> {
+    match stream.parameters().id() {
+        codec::Id::AV1 => decoder::find_by_name("av1"),
+        _ => software_codec(stream),
+    }
 }
 
 /// What a player calls zero: where the container starts, sound included.
