@@ -41,6 +41,7 @@ fn a_missing_file_means_the_defaults() {
         detector: Detector::Shot,
         scene_mode: SceneMode::Fast,
         max_scene_seconds: 15,
+        hardware_decoding: Hardware::None,
         onnxruntime: None,
     };
     assert_eq!(config, expected);
@@ -75,6 +76,7 @@ fn every_key_can_be_set() {
         detector = "adaptive"
         scene-mode = "exact"
         max-scene-seconds = 3600
+        hardware-decoding = "videotoolbox"
         onnxruntime = "/opt/libonnxruntime.so"
         "#,
     )
@@ -97,6 +99,7 @@ fn every_key_can_be_set() {
         detector: Detector::Adaptive,
         scene_mode: SceneMode::Exact,
         max_scene_seconds: 3600,
+        hardware_decoding: Hardware::Videotoolbox,
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
     };
     assert_eq!(config, expected);
@@ -118,7 +121,8 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-         model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, onnxruntime",
+        model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, hardware-decoding, \
+         onnxruntime",
     ),
     (
         "settle-seconds = \"5\"",

@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "ffmpeg-next does not show what kind of clock a container has")]
 
+mod hardware;
 mod streams;
 
 use std::fs::File;
@@ -12,11 +13,13 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Dictionary, Discard, Error, Packet, decoder, ffi, format};
-use scened::media::Probe;
+use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, decoder, ffi, format};
+use scened::media::{Hardware, Probe};
 
 use super::fit;
 use super::orientation::Orientation;
+use super::tone::USUAL_PEAK_NITS;
+use hardware::Device;
 use streams::to_us;
 
 /// Demuxers that may be used. Playlists (HLS, DASH, concat) are not here: they open other files.
@@ -107,10 +110,17 @@ enum Read {
 pub(crate) struct Film {
     input: Input,
     decoder: decoder::Video,
+    device: Option<Device>,
+    /// Whether the device gave a frame.
+    device_works: bool,
+    /// Why a device that was wanted is not used, in words.
+    device_refusals: Vec<String>,
+    threads: u32,
     stream: usize,
     clock: Clock,
     orientation: Orientation,
     pixel_aspect: (i32, i32),
+    peak_nits: Option<f32>,
     probe: Probe,
     stream_duration_us: Option<i64>,
     packet: Packet,
@@ -128,7 +138,12 @@ pub(crate) struct Film {
 
 impl Film {
     /// Opens a file and its best video stream. `threads`: of the decoder; 0 = one a core.
-    pub(crate) fn open(mut file: File, threads: u32) -> Result<Self, Unusable> {
+    pub(crate) fn open(file: File, threads: u32) -> Result<Self, Unusable> {
+        Self::open_on(file, threads, Hardware::None)
+    }
+
+    /// As [`Film::open`], decoding on a graphics card where that is possible.
+    pub(crate) fn open_on(mut file: File, threads: u32, hardware: Hardware) -> Result<Self, Unusable> {
         let head = streams::read_head(&mut file)?;
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut options = Dictionary::new();
@@ -139,8 +154,7 @@ impl Film {
         let stream = streams::choose_stream(&input)?;
         streams::discard_others(&mut input, stream);
         let chosen = input.stream(stream).expect("the stream was just chosen");
-        let parameters = chosen.parameters();
-        let id = parameters.id();
+        let id = chosen.parameters().id();
         let time_base = chosen.time_base();
         let rate = streams::frame_rate(&chosen);
         let orientation = streams::stream_orientation(&chosen);
@@ -149,17 +163,26 @@ impl Film {
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
         let pixel_aspect = streams::stream_aspect(&chosen);
+        let peak_nits = streams::stream_peak_nits(&chosen);
         let marked_encrypted = streams::is_marked_encrypted(&chosen);
         let file_bytes = input.io_size().unwrap_or(i64::MAX);
         let probe = streams::probe(&input, stream);
         if decoder::find(id).is_none() {
             return Err(Unusable(format!("this FFmpeg has no decoder for the codec {}", id.name())));
         }
-        let decoder = streams::open_decoder(parameters, threads, time_base)
-            .map_err(|error| Unusable(format!("the decoder for {} cannot be opened: {error}", id.name())))?;
+        let mut device_refusals = Vec::new();
+        let on_device = open_on_device(&chosen, threads, hardware, &mut device_refusals);
+        let (decoder, device) = match on_device {
+            Some((decoder, device)) => (decoder, Some(device)),
+            None => (open_in_software(&chosen, threads)?, None),
+        };
         Ok(Self {
             input,
             decoder,
+            device,
+            device_works: false,
+            device_refusals,
+            threads,
             stream,
             clock: Clock {
                 time_base: (i64::from(time_base.0), i64::from(time_base.1)),
@@ -168,6 +191,7 @@ impl Film {
             },
             orientation,
             pixel_aspect,
+            peak_nits,
             probe,
             stream_duration_us,
             packet: Packet::empty(),
@@ -224,6 +248,11 @@ impl Film {
         fit::square_pixels(frame.width(), frame.height(), aspect)
     }
 
+    /// The brightest light of an HDR film: what the frame says, else the container, else what most are made for.
+    pub(crate) fn peak_nits(&self, frame: &Video) -> f32 {
+        streams::frame_peak_nits(frame).or(self.peak_nits).unwrap_or(USUAL_PEAK_NITS)
+    }
+
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
     pub(crate) fn can_seek(&self) -> bool {
         // SAFETY: `input` is open, its format is a static description, and `start_time` is a plain number.
@@ -267,7 +296,12 @@ impl Film {
     /// Reads on by one packet or one frame.
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
         match self.decoder.receive_frame(frame) {
-            Ok(()) => return Step::Frame(self.shown(frame)),
+            Ok(()) => {
+                if self.fetch(frame) {
+                    return Step::Frame(self.shown(frame));
+                }
+                return Step::Packet;
+            }
             Err(Error::Eof) => return Step::End,
             Err(Error::Other { errno: EAGAIN }) => {}
             Err(_) => {
@@ -344,6 +378,59 @@ impl Film {
         }
     }
 
+    /// What decodes this film: `software`, the name of a device, or `software (why no device)`.
+    pub(crate) fn decoder_name(&self) -> String {
+        match &self.device {
+            Some(device) if self.device_works => device.hardware().name().to_owned(),
+            Some(device) => format!("software ({}: it does not decode this film)", device.hardware().name()),
+            None if self.device_refusals.is_empty() => "software".to_owned(),
+            None => format!("software ({})", self.device_refusals.join("; ")),
+        }
+    }
+
+    /// Whether a device decodes it, or is yet to be tried.
+    pub(crate) fn uses_device(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Brings a frame from the device to memory. `false`: there is no frame.
+    fn fetch(&mut self, frame: &mut Video) -> bool {
+        let Some(device) = &self.device else { return true };
+        match device.fetch(frame) {
+            Ok(on_device) => {
+                self.device_works |= on_device;
+                true
+            }
+            // A device that never gave a frame is given up, and the film begun again without it.
+            Err(error) if !self.device_works => {
+                self.device_refusals
+                    .push(format!("{}: its frames cannot be copied: {error}", device.hardware().name()));
+                self.begin_again_in_software();
+                false
+            }
+            Err(_) => {
+                self.losses.corrupt_frames += 1;
+                false
+            }
+        }
+    }
+
+    fn begin_again_in_software(&mut self) {
+        let chosen = self
+            .input
+            .stream(self.stream)
+            .expect("the stream was chosen when the film was opened");
+        match open_in_software(&chosen, self.threads) {
+            Ok(decoder) => {
+                self.decoder = decoder;
+                self.device = None;
+                self.rewind();
+            }
+            // Nothing can decode it: reading on ends with the film.
+            Err(_) => self.losses.bad_packets += 1,
+        }
+    }
+
     /// Another decoder for the same stream, of one thread: it holds no frame back that it need not. `rough`: without smoothing the
     /// edges of blocks, which saves a fifth and does not show where pictures are made small.
     pub(crate) fn single_decoder(&self, rough: bool) -> Result<decoder::Video, Unusable> {
@@ -351,10 +438,7 @@ impl Film {
             .input
             .stream(self.stream)
             .expect("the stream was chosen when the film was opened");
-        let parameters = stream.parameters();
-        let name = parameters.id().name();
-        let mut decoder = streams::open_decoder(parameters, 1, stream.time_base())
-            .map_err(|error| Unusable(format!("the decoder for {name} cannot be opened: {error}")))?;
+        let mut decoder = open_in_software(&stream, 1)?;
         if rough {
             decoder.skip_loop_filter(Discard::All);
         }
@@ -399,4 +483,34 @@ impl Film {
         self.last = Some(shown);
         shown
     }
+}
+
+fn open_in_software(stream: &Stream<'_>, threads: u32) -> Result<decoder::Video, Unusable> {
+    let codec = streams::software_codec(stream).ok_or(Error::DecoderNotFound);
+    codec
+        .and_then(|codec| streams::open_decoder(stream, codec, threads, None))
+        .map_err(|error| {
+            Unusable(format!(
+                "the decoder for {} cannot be opened: {error}",
+                stream.parameters().id().name()
+            ))
+        })
+}
+
+/// Opens a decoder on the first device that takes the film; says in `refusals` what was wrong with those before.
+fn open_on_device(stream: &Stream<'_>, threads: u32, wanted: Hardware, refusals: &mut Vec<String>) -> Option<(decoder::Video, Device)> {
+    for hardware in hardware::candidates(wanted) {
+        let opened = streams::hardware_codec(stream)
+            .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())
+            .and_then(|codec| {
+                let device = Device::open(hardware, codec)?;
+                let decoder = streams::open_decoder(stream, codec, threads, Some(&device));
+                Ok((decoder.map_err(|error| format!("it cannot be opened: {error}"))?, device))
+            });
+        match opened {
+            Ok(opened) => return Some(opened),
+            Err(reason) => refusals.push(format!("{}: {reason}", hardware.name())),
+        }
+    }
+    None
 }
