@@ -30,17 +30,84 @@ pub enum Detector {
     Adaptive,
 }
 
+/// How much of a film is decoded to find its scenes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SceneMode {
+    /// Every frame.
+    Exact,
+    /// Packets first, then keyframes, then only what is doubtful; a film for which that is unsafe is decoded through all the same.
+    #[default]
+    Fast,
+}
+
+impl std::str::FromStr for SceneMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "exact" => Ok(Self::Exact),
+            "fast" => Ok(Self::Fast),
+            _ => Err(format!("{text:?} is no mode (exact, fast)")),
+        }
+    }
+}
+
+/// Which graphics card's decoder to use. Where it cannot, software decodes, and [`Analysis::decoder`] says why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hardware {
+    #[default]
+    None,
+    /// Whatever this machine has.
+    Auto,
+    /// Intel and AMD on Linux.
+    Vaapi,
+    /// NVIDIA (NVDEC).
+    Cuda,
+    /// Apple.
+    Videotoolbox,
+}
+
+impl Hardware {
+    /// The name in the configuration and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Auto => "auto",
+            Self::Vaapi => "vaapi",
+            Self::Cuda => "cuda",
+            Self::Videotoolbox => "videotoolbox",
+        }
+    }
+}
+
+impl std::str::FromStr for Hardware {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::None, Self::Auto, Self::Vaapi, Self::Cuda, Self::Videotoolbox];
+        all.into_iter()
+            .find(|hardware| hardware.name() == text)
+            .ok_or_else(|| format!("{text:?} is no hardware decoder (none, auto, vaapi, cuda, videotoolbox)"))
+    }
+}
+
 /// What the daemon asks of a media worker about one whole video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnalyseRequest {
     pub image: ImageSpec,
     pub detector: Detector,
+    #[serde(default)]
+    pub mode: SceneMode,
     /// A take is divided at the latest after this long while its picture moves; a still picture is not. Milliseconds.
     pub max_scene_ms: u64,
     /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.
     pub thumbnail_px: u32,
     /// Decoder threads; 0 = one for each core allowed.
     pub threads: u32,
+    #[serde(default)]
+    pub hardware: Hardware,
     /// File name, for messages only; the worker never opens it.
     pub label: String,
 }
@@ -112,15 +179,36 @@ pub struct StageTimes {
     pub total_ms: f64,
 }
 
+/// What of a film was decoded, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecodePlan {
+    /// What was done, whatever was asked for.
+    pub mode_used: SceneMode,
+    /// How its keyframes lie: `scenecut`, `clock`, `intra`; empty when nobody looked.
+    pub kind: String,
+    /// Why this was done, in words for the user.
+    pub reason: String,
+    /// Groups of pictures: a keyframe and what needs it.
+    pub n_gops: u64,
+    /// Those of which more than the keyframe was decoded.
+    pub n_gops_decoded: u64,
+}
+
 /// The end of a successful analysis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     /// End of the last frame shown. Milliseconds.
     pub duration_ms: u64,
+    /// Frames decoded.
     pub n_frames: u64,
     pub n_scenes: u64,
+    #[serde(default)]
+    pub plan: DecodePlan,
     /// Set when decoding stopped early or skipped damage: what a user should know.
     pub damage: Option<String>,
+    /// What decoded: `software`, the name of a [`Hardware`], or `software (why not the hardware asked for)`.
+    #[serde(default)]
+    pub decoder: String,
     pub times: StageTimes,
 }
 

@@ -21,6 +21,10 @@ const N_SMALL_BLOCKS: usize = SMALL_BLOCKS.0 * SMALL_BLOCKS.1;
 /// Mean change of luma below which nothing can have moved: the search is left out. 8-bit steps.
 const STILL: f32 = 1.0;
 
+/// Changes that count as one whole: steps of luma and of chroma.
+pub const LUMA_STEPS: f32 = 64.0;
+pub const CHROMA_STEPS: f32 = 24.0;
+
 /// Numbers of [`compare`].
 pub const N_COMPARED: usize = 8;
 
@@ -72,14 +76,14 @@ pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
     let bins = |x: &[u16], y: &[u16]| x.iter().zip(y).map(|(x, y)| u32::from(x.abs_diff(*y))).sum::<u32>() as f32;
     let n_pixels = (N_BLOCKS * BLOCK) as f32;
     let n_chroma = (2 * a.chroma[0].len()) as f32;
-    into[0] = soft(total as f32 / n_pixels / 64.0);
-    into[1] = soft(chroma as f32 / n_chroma / 24.0);
+    into[0] = soft(total as f32 / n_pixels / LUMA_STEPS);
+    into[1] = soft(chroma as f32 / n_chroma / CHROMA_STEPS);
     into[2] = distance / weight;
     into[3] = n_changed as f32 / N_BLOCKS as f32;
     into[4] = broken / textured;
     into[5] = bins(&a.luma_bins, &b.luma_bins) / n_pixels / 2.0;
     into[6] = bins(&a.chroma_bins, &b.chroma_bins) / n_chroma;
-    into[7] = soft(above as f32 / n_above as f32 / BLOCK as f32 / 64.0);
+    into[7] = soft(above as f32 / n_above as f32 / BLOCK as f32 / LUMA_STEPS);
 }
 
 /// Numbers of [`follow_motion`].
@@ -89,7 +93,7 @@ pub const N_FOLLOWED: usize = 4;
 /// unevenly the blocks moved.
 #[multiversion(targets("x86_64+avx2"))]
 pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32]) {
-    if luma_change <= soft(STILL / 64.0) {
+    if luma_change <= soft(STILL / LUMA_STEPS) {
         into[..N_FOLLOWED].fill(0.0);
         return;
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::Glimpse;
-use crate::features::{Frames, N_CUT, N_GRADUAL, Steps};
+use crate::features::{Frames, N_CUT, N_GRADUAL, Steps, luma_and_chroma_change};
 use crate::network::Network;
 use crate::weights;
 
@@ -31,9 +31,21 @@ const CUT: f32 = 0.5;
 const SURE_CUT: f32 = 0.9;
 /// Two cuts are at least so many frames apart.
 const CUT_FRAMES: u64 = 4;
+/// Change, in steps of 8-bit luma and chroma, at which a still picture has become another one, and up to which it is still
+/// the same. It is asked beside plain pictures (cards), for the network tells by structure, of which they have none.
+const CARD_CHANGED: f32 = 6.0;
+const CARD_SAME: f32 = 1.0;
+/// Frames on each side in which nothing may change.
+const CARD_FRAMES: usize = 3;
+/// A probability above all others.
+const CERTAIN: f32 = 2.0;
+/// Shortest shot at the end of a film.
+const LAST_FRAMES: u64 = 3;
 /// Probability from which a step may belong to a transition, and that one of its steps must reach.
 const GRADUAL: f32 = 0.35;
 const SURE_GRADUAL: f32 = 0.8;
+/// Steps with a picture that must come before a transition.
+const MIN_SHOWN: u64 = 2;
 /// Most steps of a transition; what is longer is no transition. About five seconds.
 const MAX_STEPS: usize = 64;
 /// This near to a transition's ends a cut still belongs to it. Microseconds.
@@ -59,7 +71,10 @@ pub struct ShotDetector {
     cut_row: [f32; N_CUT],
     gradual_row: [f32; N_GRADUAL],
     /// Frames and steps whose answer is not known yet.
-    frame_times: VecDeque<i64>,
+    frame_states: VecDeque<FrameState>,
+    /// How many frames in a row stayed as they were before the next one to be judged.
+    n_same: usize,
+    was_plain: bool,
     step_states: VecDeque<StepState>,
     /// The last frames' answers: the newest of the frames before [`CUT_FRAMES`].
     best: Option<PossibleCut>,
@@ -68,17 +83,24 @@ pub struct ShotDetector {
     steps_judged_us: i64,
     /// The transition that is under way.
     run: Vec<StepState>,
-    /// The number of its first step.
-    run_began: u64,
     /// The highest of its steps.
     run_probability: f32,
-    n_steps: u64,
+    /// Steps with a picture outside transitions.
+    n_shown: u64,
     /// A fade to black or white, after which nothing was seen yet.
     faded: Option<Transition>,
     cuts: VecDeque<(i64, f32)>,
     graduals: VecDeque<Transition>,
     found: VecDeque<Found>,
     last_us: i64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct FrameState {
+    time_us: i64,
+    /// Mean change of luma and chroma from the frame before, in 8-bit steps.
+    change: f32,
+    is_plain: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -170,16 +192,17 @@ impl ShotDetector {
             gradual_network: Network::new(weights::gradual()),
             cut_row: [0.0; N_CUT],
             gradual_row: [0.0; N_GRADUAL],
-            frame_times: VecDeque::with_capacity(32),
+            frame_states: VecDeque::with_capacity(32),
+            n_same: 0,
+            was_plain: false,
             step_states: VecDeque::with_capacity(64),
             best: None,
             n_judged: 0,
             frames_judged_us: i64::MIN,
             steps_judged_us: i64::MIN,
             run: Vec::with_capacity(MAX_STEPS + 1),
-            run_began: 0,
             run_probability: 0.0,
-            n_steps: 0,
+            n_shown: 0,
             faded: None,
             cuts: VecDeque::with_capacity(64),
             graduals: VecDeque::with_capacity(16),
@@ -193,7 +216,12 @@ impl ShotDetector {
         self.last_us = time_us;
         self.frames.blank().redraw(glimpse);
         let sketch = self.frames.push(time_us, &mut self.cut_row);
-        self.frame_times.push_back(time_us);
+        let (luma, chroma) = luma_and_chroma_change(&self.cut_row);
+        self.frame_states.push_back(FrameState {
+            time_us,
+            change: luma + chroma,
+            is_plain: sketch.deviation <= PLAIN,
+        });
         let is_step = self.steps.wants(time_us);
         let mut told = false;
         if is_step {
@@ -214,12 +242,16 @@ impl ShotDetector {
 
     /// No frame follows: what is still open is decided now.
     pub fn finish(&mut self) {
-        while !self.frame_times.is_empty() {
+        while !self.frame_states.is_empty() {
             match self.cut_network.push(&self.cut_row) {
                 Some([cut]) => self.judge_frame(cut),
-                None if self.frame_times.is_empty() => break,
+                None if self.frame_states.is_empty() => break,
                 None => {}
             }
+        }
+        // What is shown for less than that at the film's end is a scrap, not a shot.
+        if self.best.is_some_and(|best| self.n_judged - best.n < LAST_FRAMES) {
+            self.best = None;
         }
         self.end_cut();
         while self.steps.finish(&mut self.gradual_row).is_some() {
@@ -260,10 +292,14 @@ impl ShotDetector {
     }
 
     fn judge_frame(&mut self, probability: f32) {
-        let time_us = self
-            .frame_times
+        let state = self
+            .frame_states
             .pop_front()
             .expect("the network answers about frames that were pushed");
+        let time_us = state.time_us;
+        let probability = if self.is_other_card(state) { CERTAIN } else { probability };
+        self.n_same = if state.change <= CARD_SAME { self.n_same + 1 } else { 0 };
+        self.was_plain = state.is_plain;
         let n = self.n_judged;
         self.n_judged += 1;
         self.frames_judged_us = time_us;
@@ -274,6 +310,16 @@ impl ShotDetector {
         if n > 0 && probability >= CUT && self.best.is_none_or(|best| probability > best.probability) {
             self.best = Some(PossibleCut { n, time_us, probability });
         }
+    }
+
+    /// Whether a picture that stood still has given way to another one that does, and one of them is plain.
+    fn is_other_card(&self, state: FrameState) -> bool {
+        let following = self.frame_states.iter().take(CARD_FRAMES);
+        state.change >= CARD_CHANGED
+            && (self.was_plain || state.is_plain)
+            && self.n_same >= CARD_FRAMES
+            && self.frame_states.len() + 1 >= LAST_FRAMES as usize
+            && following.into_iter().all(|next| next.change <= CARD_SAME)
     }
 
     fn end_cut(&mut self) {
@@ -290,20 +336,19 @@ impl ShotDetector {
         self.steps_judged_us = step.time_us;
         if probability >= GRADUAL && self.run.len() < MAX_STEPS {
             if self.run.is_empty() {
-                self.run_began = self.n_steps;
                 self.run_probability = 0.0;
             }
             self.run.push(step);
             self.run_probability = self.run_probability.max(probability);
         } else {
             self.end_run();
+            self.n_shown += u64::from(step.deviation > PLAIN);
             let is_over = |faded: &Transition| step.deviation > PLAIN || step.time_us - faded.end_us > LONGEST_PAUSE_US;
             if self.faded.as_ref().is_some_and(is_over) {
                 // A cut has brought a picture again, or the black is a scene of its own.
                 self.graduals.extend(self.faded.take());
             }
         }
-        self.n_steps += 1;
     }
 
     /// A run of steps inside a transition has ended.
@@ -319,7 +364,7 @@ impl ShotDetector {
             to_plain: last.deviation <= PLAIN,
         };
         // What the film begins with leads from no shot to another.
-        let is_inside = self.run_began > 1 && self.run_probability >= SURE_GRADUAL;
+        let is_inside = self.n_shown >= MIN_SHOWN && self.run_probability >= SURE_GRADUAL;
         self.run.clear();
         let ended = match self.faded.take() {
             Some(faded) if ended.from_plain => faded.followed_by(ended),
@@ -346,7 +391,7 @@ impl ShotDetector {
                 (Some((time_us, probability)), Some(gradual)) if gradual.reaches(time_us) => {
                     // One transition is told once. A cut at the black end of a fade belongs to it; elsewhere a cut that is certain
                     // is believed.
-                    if gradual.is_plain_at(time_us) {
+                    if probability < CERTAIN && gradual.is_plain_at(time_us) {
                         self.cuts.pop_front();
                         self.graduals[0] = gradual.cut_at(time_us);
                     } else if probability >= SURE_CUT {

@@ -2,7 +2,7 @@
 //!
 //! A step is at least [`STEP_US`] long, so that transitions look alike at every frame rate.
 
-use crate::change::{N_BETWEEN, N_COMPARED, N_FOLLOWED, between, compare, follow_motion};
+use crate::change::{CHROMA_STEPS, LUMA_STEPS, N_BETWEEN, N_COMPARED, N_FOLLOWED, between, compare, follow_motion};
 use crate::sketch::Sketch;
 
 /// Frames back to which each frame is compared.
@@ -144,6 +144,11 @@ impl Steps {
         rest.take(1)[0] = pace(elapsed_us, USUAL_STEP_US);
         time_us
     }
+}
+
+/// The mean change from the frame before, as its row tells it, in 8-bit steps of luma and of chroma.
+pub fn luma_and_chroma_change(row: &[f32; N_CUT]) -> (f32, f32) {
+    (row[0] * row[0] * LUMA_STEPS, row[1] * row[1] * CHROMA_STEPS)
 }
 
 fn state(sketch: &Sketch, into: &mut [f32]) {

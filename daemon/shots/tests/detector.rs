@@ -189,7 +189,7 @@ fn a_cut_at_the_black_end_of_a_fade_belongs_to_it() {
     frames.extend((0..20).map(|n| mixed(&scene(9, 60 + n), &black(), (n + 1) as f64 / 20.0)));
     frames.extend((0..5).map(|_| black()));
     frames.extend(take(10, 60));
-    assert_one_gradual(&found(&frames), [54, 86], [84, 86]);
+    assert_one_gradual(&found(&frames), [54, 87], [77, 86]);
 
     let mut frames: Vec<_> = take(9, 60).collect();
     frames.extend((0..5).map(|_| black()));
@@ -211,11 +211,34 @@ fn black_that_lasts_is_a_scene_between_a_cut_and_a_fade() {
 
 #[test]
 fn black_at_the_ends_of_a_film_leads_nowhere() {
-    let mut frames: Vec<_> = (0..20).map(|n| mixed(&black(), &scene(11, n), n as f64 / 20.0)).collect();
+    let mut frames: Vec<_> = (0..15).map(|_| black()).collect();
+    frames.extend((0..20).map(|n| mixed(&black(), &scene(11, n), n as f64 / 20.0)));
     frames.extend((20..100).map(|n| scene(11, n)));
     frames.extend((0..20).map(|n| mixed(&scene(11, 100 + n), &black(), (n + 1) as f64 / 20.0)));
     frames.extend((0..15).map(|_| black()));
     assert_eq!(found(&frames), []);
+}
+
+#[test]
+fn a_scrap_at_the_end_is_no_shot() {
+    for (n, expected) in [(1, &[][..]), (2, &[]), (3, &[cut(60)])] {
+        let frames: Vec<_> = take(1, 60).chain(take(2, n)).collect();
+        assert_eq!(found(&frames), expected, "{n} frames");
+    }
+}
+
+#[test]
+fn plain_cards_are_shots_of_their_own() {
+    let card = |luma, blue| {
+        let mut card = Glimpse::default();
+        card.luma.fill(luma);
+        card.blue.fill(blue);
+        card
+    };
+    let mut frames = vec![card(90, 100); 10];
+    frames.extend(vec![card(98, 140); 10]);
+    frames.extend(vec![card(160, 140); 3]);
+    assert_eq!(found(&frames), [cut(10), cut(20)]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::domain::{Boundary, ImageSpec, Resample, ResizeMode, SceneId};
 use crate::embed::{EmbedError, Embedder};
-use crate::media::MediaError;
+use crate::media::{MediaError, SceneMode};
 use crate::serving::ModelSlot;
 use crate::store::{FileStamp, NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
@@ -79,8 +79,10 @@ impl World {
             n_threads: 2,
             n_cores: 2,
             detector: Detector::Content,
+            mode: SceneMode::Exact,
             max_scene_ms: 15_000,
             thumbnail_px: 32,
+            hardware: Hardware::None,
             software: "test 1".to_owned(),
             pause_on_battery: false,
         };

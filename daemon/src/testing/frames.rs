@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::domain::{Boundary, Frame, ImageSpec, Span};
 use crate::media::{
-    AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, PictureRequest, Probe, StageTimes, StreamInfo, wire,
+    AnalyseRequest, Analysis, Cancel, DecodePlan, FoundScene, FrameSource, MediaError, MediaEvent, PictureRequest, Probe, StageTimes,
+    StreamInfo, wire,
 };
 
 /// How often a blocked analysis looks whether it was cancelled, as the real one does.
@@ -181,7 +182,9 @@ impl ScriptedFrames {
                 duration_ms,
                 n_frames: scenes.iter().map(|scene| scene.colours.len() as u64).sum(),
                 n_scenes: scenes.len() as u64,
+                plan: DecodePlan::default(),
                 damage,
+                decoder: "software".to_owned(),
                 times: StageTimes::default(),
             }),
         }

@@ -87,6 +87,9 @@ impl Checker {
                 *time = 0.0;
             }
         }
+        let plan = &mut analysis.plan;
+        (plan.kind, plan.reason) = (clean(&plan.kind), clean(&plan.reason));
+        analysis.decoder = clean(&analysis.decoder);
         analysis.damage = analysis.damage.as_deref().map(clean).filter(|text| !text.is_empty());
         Ok(analysis)
     }
@@ -221,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Resample, ResizeMode};
-    use crate::media::Detector;
+    use crate::media::{Detector, Hardware, SceneMode};
 
     const SIDE: usize = 4;
     const FRAME_BYTES: usize = SIDE * SIDE * 3;
@@ -236,9 +239,11 @@ mod tests {
                 resample: Resample::Bilinear,
             },
             detector: Detector::Content,
+            mode: SceneMode::Exact,
             max_scene_ms: 15_000,
             thumbnail_px: 320,
             threads: 0,
+            hardware: Hardware::None,
             label: String::new(),
         })
     }

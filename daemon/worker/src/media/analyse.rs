@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
 use scened::media::wire::{self, Progress};
-use scened::media::{AnalyseRequest, Analysis, Detector, StageTimes};
+use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, SceneMode, StageTimes};
 use scened::worker::pipe;
 
-use super::Ended;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::film::{Film, Losses, Shown, Step, Unusable};
@@ -17,6 +16,7 @@ use super::glimpse::{Glimpse, Glimpser};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::scenes::Scenes;
 use super::shots::{Found, ShotDetector};
+use super::{Ended, fast};
 
 /// How often the daemon hears that work goes on.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -30,40 +30,14 @@ const SHORT_US: i64 = 2_000_000;
 pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let started = Instant::now();
-    let mut film = Film::open(opened, request.threads)?;
+    let mut film = Film::open_on(opened, request.threads, request.hardware)?;
     let mut times = StageTimes {
         open_ms: ms(started.elapsed()),
         ..StageTimes::default()
     };
     pipe::write_frame(answers, wire::KIND_PROBED, film.probe(), &[])?;
     let mut work = Work::new(request);
-    let mut frame = Video::empty();
-    let mut told = Instant::now();
-    let mut n_packets = 0;
-    loop {
-        let decoding = Instant::now();
-        let step = film.step(&mut frame);
-        times.decode_ms += ms(decoding.elapsed());
-        match step {
-            Step::End => break,
-            Step::Packet => {
-                n_packets += 1;
-                if n_packets < PACKETS_BETWEEN_LOOKS {
-                    continue;
-                }
-            }
-            Step::Frame(shown) => {
-                work.frame(&film, &frame, shown, &mut times);
-                work.scenes.tell(&film, answers, &mut times)?;
-            }
-        }
-        n_packets = 0;
-        if told.elapsed() >= PROGRESS_EVERY {
-            told = Instant::now();
-            let position_ms = us_to_ms(work.scenes.end_us());
-            pipe::write_frame(answers, wire::KIND_PROGRESSED, &Progress { position_ms }, &[])?;
-        }
-    }
+    let plan = look_at_all(&mut film, request, &mut work, answers, &mut times)?;
     if work.n_frames == 0 {
         return Err(Unusable(work.why_nothing(&film)).into());
     }
@@ -78,15 +52,118 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
         duration_ms: work.scenes.duration_ms(),
         n_frames: work.n_frames,
         n_scenes: work.scenes.n_told,
+        plan,
         damage: describe_damage(
             film.losses,
             work.n_unscaled + work.scenes.n_failed(),
             work.scenes.end_us(),
             film.claimed_us(),
         ),
+        decoder: film.decoder_name(),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;
+    Ok(())
+}
+
+/// Looks at the whole film in the way that suits it, and says in which.
+fn look_at_all(
+    film: &mut Film,
+    request: &AnalyseRequest,
+    work: &mut Work<'_>,
+    answers: &mut impl Write,
+    times: &mut StageTimes,
+) -> Result<DecodePlan, Ended> {
+    let n_threads = match request.threads {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        threads => threads as usize,
+    };
+    let reason = match (request.mode, request.detector) {
+        (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
+        _ if film.uses_device() => "a graphics card decodes it",
+        (SceneMode::Exact, _) if n_threads < 2 => "every frame was asked for",
+        (mode, Detector::Shot) => match fast::survey(film) {
+            fast::Verdict::Gops(kind) => return look_at_gops(film, kind, mode, n_threads, work, answers, times),
+            fast::Verdict::Through(reason) => reason,
+        },
+    };
+    decode_through(film, work, answers, times)?;
+    Ok(DecodePlan {
+        mode_used: SceneMode::Exact,
+        reason: reason.to_owned(),
+        ..DecodePlan::default()
+    })
+}
+
+/// Looks at groups of pictures: at all of them, or at those in which a shot may begin.
+fn look_at_gops(
+    film: &mut Film,
+    kind: fast::Kind,
+    mode: SceneMode,
+    n_threads: usize,
+    work: &mut Work<'_>,
+    answers: &mut impl Write,
+    times: &mut StageTimes,
+) -> Result<DecodePlan, Ended> {
+    let mut told = Instant::now();
+    let outcome = fast::run(film, kind, mode, n_threads, &mut |film, item| {
+        work.told(film, item, times);
+        work.scenes.tell(film, answers, times)?;
+        tell_progress(&mut told, work.scenes.end_us(), answers)
+    })?;
+    work.scenes.lasts_to(outcome.end_us);
+    work.n_unscaled += outcome.n_unscaled;
+    work.last_error = outcome.last_error.or(work.last_error.take());
+    times.decode_ms += outcome.decode_ms;
+    times.scale_ms += outcome.scale_ms;
+    times.detect_ms += outcome.detect_ms;
+    let reason = match mode {
+        SceneMode::Exact => "every frame was asked for",
+        SceneMode::Fast => "its keyframes and packets tell where to look",
+    };
+    Ok(DecodePlan {
+        mode_used: mode,
+        kind: kind.name().to_owned(),
+        reason: reason.to_owned(),
+        n_gops: outcome.n_gops,
+        n_gops_decoded: outcome.n_gops_decoded,
+    })
+}
+
+/// Decodes every frame in order.
+fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
+    let mut frame = Video::empty();
+    let mut told = Instant::now();
+    let mut n_packets = 0;
+    loop {
+        let decoding = Instant::now();
+        let step = film.step(&mut frame);
+        times.decode_ms += ms(decoding.elapsed());
+        match step {
+            Step::End => return Ok(()),
+            Step::Packet => {
+                n_packets += 1;
+                if n_packets < PACKETS_BETWEEN_LOOKS {
+                    continue;
+                }
+            }
+            Step::Frame(shown) => {
+                work.frame(film, &frame, shown, times);
+                work.scenes.tell(film, answers, times)?;
+            }
+        }
+        n_packets = 0;
+        tell_progress(&mut told, work.scenes.end_us(), answers)?;
+    }
+}
+
+/// Tells the daemon now and then that work goes on.
+fn tell_progress(told: &mut Instant, end_us: i64, answers: &mut impl Write) -> Result<(), Ended> {
+    if told.elapsed() >= PROGRESS_EVERY {
+        *told = Instant::now();
+        let position_ms = us_to_ms(end_us);
+        pipe::write_frame(answers, wire::KIND_PROGRESSED, &Progress { position_ms }, &[])?;
+    }
     Ok(())
 }
 
@@ -106,8 +183,8 @@ enum Finder {
     Shot(Box<ShotDetector>),
     /// PySceneDetect's detectors see larger pictures than glimpses.
     Classic {
-        detector: CutDetector,
-        eye: Option<Eye>,
+        detector: Box<CutDetector>,
+        eye: Option<Box<Eye>>,
     },
 }
 
@@ -121,7 +198,10 @@ impl Finder {
     }
 
     fn classic(detector: CutDetector) -> Self {
-        Self::Classic { detector, eye: None }
+        Self::Classic {
+            detector: Box::new(detector),
+            eye: None,
+        }
     }
 
     fn push(&mut self, frame: &Video, time_us: i64, glimpse: &Glimpse, scenes: &mut Scenes) -> Result<(), ScaleError> {
@@ -138,7 +218,7 @@ impl Finder {
                 let size = eye.as_ref().map_or_else(|| working_size(width, height), |eye| eye.size);
                 let eye = match eye {
                     Some(eye) if eye.shrinker.is_for(width, height) => eye,
-                    eye => eye.insert(Eye::new(width, height, size)),
+                    eye => eye.insert(Box::new(Eye::new(width, height, size))),
                 };
                 let (rows, stride) = eye.scaler.scale(frame)?;
                 if let Some(time_us) = detector.push(time_us, eye.shrinker.shrink(rows, stride)) {
@@ -199,7 +279,7 @@ impl<'a> Work<'a> {
         self.glimpser.look(frame, &mut self.glimpse)?;
         times.scale_ms += ms(scaling.elapsed());
 
-        self.scenes.frame(film, frame, shown, &self.glimpse, times);
+        self.scenes.frame(film, Some(frame), shown, &self.glimpse, times);
 
         let detecting = Instant::now();
         self.finder.push(frame, shown.start_us, &self.glimpse, &mut self.scenes)?;
@@ -207,6 +287,18 @@ impl<'a> Work<'a> {
         times.detect_ms += ms(detecting.elapsed());
         self.n_frames += 1;
         Ok(())
+    }
+
+    /// Takes what the cascade tells.
+    fn told(&mut self, film: &Film, told: fast::Told, times: &mut StageTimes) {
+        match told {
+            fast::Told::Frame(seen) => {
+                self.scenes.frame(film, seen.frame.as_ref(), seen.shown, &seen.glimpse, times);
+                self.n_frames += 1;
+            }
+            fast::Told::Found(found) => self.scenes.found(found),
+            fast::Told::Settled(settled_us) => self.scenes.settled(settled_us),
+        }
     }
 
     fn why_nothing(&self, film: &Film) -> String {

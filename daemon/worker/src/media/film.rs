@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "ffmpeg-next does not show what kind of clock a container has")]
 
+mod hardware;
 mod streams;
 
 use std::fs::File;
@@ -12,11 +13,13 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Dictionary, Error, Packet, decoder, ffi, format};
-use scened::media::Probe;
+use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, decoder, ffi, format};
+use scened::media::{Hardware, Probe};
 
 use super::fit;
 use super::orientation::Orientation;
+use super::tone::USUAL_PEAK_NITS;
+use hardware::Device;
 use streams::to_us;
 
 /// Demuxers that may be used. Playlists (HLS, DASH, concat) are not here: they open other files.
@@ -58,6 +61,33 @@ pub(crate) struct Losses {
     pub(crate) n_encrypted: u64,
 }
 
+/// How time stamps become times of the film.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Clock {
+    /// Units of time stamps: seconds as a fraction.
+    time_base: (i64, i64),
+    /// What a player calls zero, in microseconds.
+    origin_us: i64,
+    /// How long a frame is shown that does not say.
+    frame_us: i64,
+}
+
+impl Clock {
+    /// When a picture with this stamp is shown; before the player's zero is negative.
+    pub(crate) fn time_us(self, stamp: i64) -> i64 {
+        to_us(stamp, self.time_base).saturating_sub(self.origin_us)
+    }
+
+    pub(crate) fn duration_us(self, duration: i64) -> i64 {
+        let said = Some(to_us(duration, self.time_base)).filter(|us| *us > 0 && *us < MAX_STEP_US);
+        said.unwrap_or(self.frame_us).max(1)
+    }
+
+    pub(crate) fn frame_us(self) -> i64 {
+        self.frame_us.max(1)
+    }
+}
+
 /// What reading on gave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -68,21 +98,34 @@ pub(crate) enum Step {
     End,
 }
 
+/// What reading one packet gave.
+enum Read {
+    /// `packet` holds one to be decoded.
+    Packet,
+    Nothing,
+    End,
+}
+
 /// A file with a picture, ready to be decoded from its beginning.
 pub(crate) struct Film {
     input: Input,
     decoder: decoder::Video,
+    device: Option<Device>,
+    /// Whether the device gave a frame.
+    device_works: bool,
+    /// Why a device that was wanted is not used, in words.
+    device_refusals: Vec<String>,
+    threads: u32,
     stream: usize,
-    /// Units of time stamps: seconds as a fraction.
-    time_base: (i64, i64),
-    /// What a player calls zero, in microseconds.
-    origin_us: i64,
-    frame_us: i64,
+    clock: Clock,
     orientation: Orientation,
     pixel_aspect: (i32, i32),
+    peak_nits: Option<f32>,
     probe: Probe,
     stream_duration_us: Option<i64>,
     packet: Packet,
+    /// Read already, and next all the same.
+    pushed_back: Option<Packet>,
     n_packets: u64,
     /// The container says that the stream is encrypted.
     marked_encrypted: bool,
@@ -95,7 +138,12 @@ pub(crate) struct Film {
 
 impl Film {
     /// Opens a file and its best video stream. `threads`: of the decoder; 0 = one a core.
-    pub(crate) fn open(mut file: File, threads: u32) -> Result<Self, Unusable> {
+    pub(crate) fn open(file: File, threads: u32) -> Result<Self, Unusable> {
+        Self::open_on(file, threads, Hardware::None)
+    }
+
+    /// As [`Film::open`], decoding on a graphics card where that is possible.
+    pub(crate) fn open_on(mut file: File, threads: u32, hardware: Hardware) -> Result<Self, Unusable> {
         let head = streams::read_head(&mut file)?;
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut options = Dictionary::new();
@@ -106,8 +154,7 @@ impl Film {
         let stream = streams::choose_stream(&input)?;
         streams::discard_others(&mut input, stream);
         let chosen = input.stream(stream).expect("the stream was just chosen");
-        let parameters = chosen.parameters();
-        let id = parameters.id();
+        let id = chosen.parameters().id();
         let time_base = chosen.time_base();
         let rate = streams::frame_rate(&chosen);
         let orientation = streams::stream_orientation(&chosen);
@@ -116,26 +163,39 @@ impl Film {
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
         let pixel_aspect = streams::stream_aspect(&chosen);
+        let peak_nits = streams::stream_peak_nits(&chosen);
         let marked_encrypted = streams::is_marked_encrypted(&chosen);
         let file_bytes = input.io_size().unwrap_or(i64::MAX);
         let probe = streams::probe(&input, stream);
         if decoder::find(id).is_none() {
             return Err(Unusable(format!("this FFmpeg has no decoder for the codec {}", id.name())));
         }
-        let decoder = streams::open_decoder(parameters, threads, time_base)
-            .map_err(|error| Unusable(format!("the decoder for {} cannot be opened: {error}", id.name())))?;
+        let mut device_refusals = Vec::new();
+        let on_device = open_on_device(&chosen, threads, hardware, &mut device_refusals);
+        let (decoder, device) = match on_device {
+            Some((decoder, device)) => (decoder, Some(device)),
+            None => (open_in_software(&chosen, threads)?, None),
+        };
         Ok(Self {
             input,
             decoder,
+            device,
+            device_works: false,
+            device_refusals,
+            threads,
             stream,
-            time_base: (i64::from(time_base.0), i64::from(time_base.1)),
-            origin_us,
-            frame_us: (1e6 / rate.unwrap_or(ASSUMED_FPS)) as i64,
+            clock: Clock {
+                time_base: (i64::from(time_base.0), i64::from(time_base.1)),
+                origin_us,
+                frame_us: (1e6 / rate.unwrap_or(ASSUMED_FPS)) as i64,
+            },
             orientation,
             pixel_aspect,
+            peak_nits,
             probe,
             stream_duration_us,
             packet: Packet::empty(),
+            pushed_back: None,
             n_packets: 0,
             marked_encrypted,
             file_bytes,
@@ -188,6 +248,11 @@ impl Film {
         fit::square_pixels(frame.width(), frame.height(), aspect)
     }
 
+    /// The brightest light of an HDR film: what the frame says, else the container, else what most are made for.
+    pub(crate) fn peak_nits(&self, frame: &Video) -> f32 {
+        streams::frame_peak_nits(frame).or(self.peak_nits).unwrap_or(USUAL_PEAK_NITS)
+    }
+
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
     pub(crate) fn can_seek(&self) -> bool {
         // SAFETY: `input` is open, its format is a static description, and `start_time` is a plain number.
@@ -200,9 +265,10 @@ impl Film {
 
     /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the film stays where it was.
     pub(crate) fn seek(&mut self, time_us: i64) {
-        let target = time_us.saturating_add(self.origin_us);
+        let target = time_us.saturating_add(self.clock.origin_us);
         if self.input.seek(target, ..target).is_ok() || self.input.seek(target, ..).is_ok() {
             self.decoder.flush();
+            self.pushed_back = None;
             self.draining = false;
             self.last = None;
         }
@@ -214,10 +280,28 @@ impl Film {
         self.seek(-10_000_000);
     }
 
+    /// Goes back to the beginning after packets were read, and forgets what was lost on the way. `first`: the first packet's time
+    /// stamps and size, which must be met again.
+    pub(crate) fn begin_again(&mut self, first: Option<(Option<i64>, Option<i64>, usize)>) -> bool {
+        self.rewind();
+        self.losses = Losses::default();
+        self.read_errors = 0;
+        self.n_packets = 0;
+        let packet = self.next_packet();
+        let is_first = packet.as_ref().map(|packet| (packet.pts(), packet.dts(), packet.size())) == first;
+        self.pushed_back = packet;
+        is_first
+    }
+
     /// Reads on by one packet or one frame.
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
         match self.decoder.receive_frame(frame) {
-            Ok(()) => return Step::Frame(self.shown(frame)),
+            Ok(()) => {
+                if self.fetch(frame) {
+                    return Step::Frame(self.shown(frame));
+                }
+                return Step::Packet;
+            }
             Err(Error::Eof) => return Step::End,
             Err(Error::Other { errno: EAGAIN }) => {}
             Err(_) => {
@@ -235,39 +319,138 @@ impl Film {
         if self.draining {
             return Step::End;
         }
+        match self.read() {
+            Read::Packet => {
+                if self.decoder.send_packet(&self.packet).is_err() {
+                    self.losses.bad_packets += 1;
+                }
+            }
+            Read::Nothing => {}
+            Read::End => self.drain(),
+        }
+        Step::Packet
+    }
+
+    /// The next packet of the picture that can be decoded; `None` at the end of what can be read.
+    pub(crate) fn next_packet(&mut self) -> Option<Packet> {
+        loop {
+            match self.read() {
+                Read::Packet => return Some(std::mem::replace(&mut self.packet, Packet::empty())),
+                Read::Nothing => {}
+                Read::End => return None,
+            }
+        }
+    }
+
+    /// Reads on by one packet of any stream.
+    fn read(&mut self) -> Read {
+        if let Some(packet) = self.pushed_back.take() {
+            self.packet = packet;
+            return Read::Packet;
+        }
         match self.packet.read(&mut self.input) {
             Ok(()) => {
                 self.read_errors = 0;
-                if self.packet.stream() == self.stream {
-                    self.n_packets += 1;
-                    self.decode_packet();
+                if self.packet.stream() != self.stream {
+                    return Read::Nothing;
                 }
+                self.n_packets += 1;
+                if self.packet.side_data().any(|data| data.kind() == PacketSideData::EncryptionInfo) {
+                    self.losses.n_encrypted += 1;
+                    return Read::Nothing;
+                }
+                if self.packet.is_corrupt() {
+                    self.losses.damaged_packets += 1;
+                }
+                Read::Packet
             }
-            Err(Error::Eof) => self.drain(),
+            Err(Error::Eof) => Read::End,
             Err(error) => {
                 self.read_errors += 1;
                 self.losses.bad_packets += 1;
                 // A demuxer can find its way again after invalid data, and after nothing else.
                 if error != Error::InvalidData || self.read_errors > MAX_READ_ERRORS {
                     self.losses.broke_off = true;
-                    self.drain();
+                    return Read::End;
                 }
+                Read::Nothing
             }
         }
-        Step::Packet
     }
 
-    fn decode_packet(&mut self) {
-        if self.packet.side_data().any(|data| data.kind() == PacketSideData::EncryptionInfo) {
-            self.losses.n_encrypted += 1;
-            return;
+    /// What decodes this film: `software`, the name of a device, or `software (why no device)`.
+    pub(crate) fn decoder_name(&self) -> String {
+        match &self.device {
+            Some(device) if self.device_works => device.hardware().name().to_owned(),
+            Some(device) => format!("software ({}: it does not decode this film)", device.hardware().name()),
+            None if self.device_refusals.is_empty() => "software".to_owned(),
+            None => format!("software ({})", self.device_refusals.join("; ")),
         }
-        if self.packet.is_corrupt() {
-            self.losses.damaged_packets += 1;
+    }
+
+    /// Whether a device decodes it, or is yet to be tried.
+    pub(crate) fn uses_device(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Brings a frame from the device to memory. `false`: there is no frame.
+    fn fetch(&mut self, frame: &mut Video) -> bool {
+        let Some(device) = &self.device else { return true };
+        match device.fetch(frame) {
+            Ok(on_device) => {
+                self.device_works |= on_device;
+                true
+            }
+            // A device that never gave a frame is given up, and the film begun again without it.
+            Err(error) if !self.device_works => {
+                self.device_refusals
+                    .push(format!("{}: its frames cannot be copied: {error}", device.hardware().name()));
+                self.begin_again_in_software();
+                false
+            }
+            Err(_) => {
+                self.losses.corrupt_frames += 1;
+                false
+            }
         }
-        if self.decoder.send_packet(&self.packet).is_err() {
-            self.losses.bad_packets += 1;
+    }
+
+    fn begin_again_in_software(&mut self) {
+        let chosen = self
+            .input
+            .stream(self.stream)
+            .expect("the stream was chosen when the film was opened");
+        match open_in_software(&chosen, self.threads) {
+            Ok(decoder) => {
+                self.decoder = decoder;
+                self.device = None;
+                self.rewind();
+            }
+            // Nothing can decode it: reading on ends with the film.
+            Err(_) => self.losses.bad_packets += 1,
         }
+    }
+
+    /// Another decoder for the same stream, of one thread: it holds no frame back that it need not. `rough`: without smoothing the
+    /// edges of blocks, which saves a fifth and does not show where pictures are made small.
+    pub(crate) fn single_decoder(&self, rough: bool) -> Result<decoder::Video, Unusable> {
+        let stream = self
+            .input
+            .stream(self.stream)
+            .expect("the stream was chosen when the film was opened");
+        let mut decoder = open_in_software(&stream, 1)?;
+        if rough {
+            decoder.skip_loop_filter(Discard::All);
+        }
+        Ok(decoder)
+    }
+
+    pub(crate) fn codec(&self) -> ffmpeg_next::codec::Id {
+        self.decoder.id()
+    }
+
+    pub(crate) fn clock(&self) -> Clock {
+        self.clock
     }
 
     fn drain(&mut self) {
@@ -284,24 +467,50 @@ impl Film {
             self.losses.corrupt_frames += 1;
         }
         let expected = self.last.map_or(0, |last| last.end_us);
-        let mut start_us = frame
-            .timestamp()
-            .map_or(expected, |stamp| to_us(stamp, self.time_base).saturating_sub(self.origin_us));
+        let mut start_us = frame.timestamp().map_or(expected, |stamp| self.clock.time_us(stamp));
         if let Some(last) = self.last
             && (start_us < last.start_us || start_us - last.start_us > MAX_STEP_US)
         {
             // The clock jumped: the stamps from here on count from where we are.
-            self.origin_us = self.origin_us.saturating_add(start_us.saturating_sub(expected));
+            self.clock.origin_us = self.clock.origin_us.saturating_add(start_us.saturating_sub(expected));
             start_us = expected;
         }
         let start_us = start_us.max(0);
-        let duration = frame.packet().duration;
-        let duration_us = Some(to_us(duration, self.time_base)).filter(|us| *us > 0 && *us < MAX_STEP_US);
         let shown = Shown {
             start_us,
-            end_us: start_us + duration_us.unwrap_or(self.frame_us).max(1),
+            end_us: start_us + self.clock.duration_us(frame.packet().duration),
         };
         self.last = Some(shown);
         shown
     }
+}
+
+fn open_in_software(stream: &Stream<'_>, threads: u32) -> Result<decoder::Video, Unusable> {
+    let codec = streams::software_codec(stream).ok_or(Error::DecoderNotFound);
+    codec
+        .and_then(|codec| streams::open_decoder(stream, codec, threads, None))
+        .map_err(|error| {
+            Unusable(format!(
+                "the decoder for {} cannot be opened: {error}",
+                stream.parameters().id().name()
+            ))
+        })
+}
+
+/// Opens a decoder on the first device that takes the film; says in `refusals` what was wrong with those before.
+fn open_on_device(stream: &Stream<'_>, threads: u32, wanted: Hardware, refusals: &mut Vec<String>) -> Option<(decoder::Video, Device)> {
+    for hardware in hardware::candidates(wanted) {
+        let opened = streams::hardware_codec(stream)
+            .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())
+            .and_then(|codec| {
+                let device = Device::open(hardware, codec)?;
+                let decoder = streams::open_decoder(stream, codec, threads, Some(&device));
+                Ok((decoder.map_err(|error| format!("it cannot be opened: {error}"))?, device))
+            });
+        match opened {
+            Ok(opened) => return Some(opened),
+            Err(reason) => refusals.push(format!("{}: {reason}", hardware.name())),
+        }
+    }
+    None
 }

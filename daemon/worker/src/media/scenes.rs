@@ -53,7 +53,8 @@ struct Made {
 }
 
 struct Frame<'a> {
-    frame: &'a Video,
+    /// `None` when it was looked at and not kept.
+    frame: Option<&'a Video>,
     glimpse: &'a Glimpse,
 }
 
@@ -61,11 +62,12 @@ impl Source for Frame<'_> {
     type Picture = Picture;
 
     fn sharpness(&mut self) -> u32 {
-        kept::sharpness(self.frame).unwrap_or_else(|| look::structure(self.glimpse))
+        self.frame
+            .map_or(0, |frame| kept::sharpness(frame).unwrap_or_else(|| look::structure(self.glimpse)))
     }
 
     fn picture(&mut self) -> Option<Picture> {
-        Kept::of(self.frame).map(Picture::Whole)
+        Kept::of(self.frame?).map(Picture::Whole)
     }
 }
 
@@ -100,8 +102,8 @@ impl<'a> Scenes<'a> {
         }
     }
 
-    /// Takes the next frame. Times do not decrease.
-    pub(super) fn frame(&mut self, film: &Film, frame: &Video, shown: Shown, glimpse: &Glimpse, times: &mut StageTimes) {
+    /// Takes the next frame, whose picture is perhaps not kept any more. Times do not decrease.
+    pub(super) fn frame(&mut self, film: &Film, frame: Option<&Video>, shown: Shown, glimpse: &Glimpse, times: &mut StageTimes) {
         let started = Instant::now();
         self.end_us = self.end_us.max(shown.end_us);
         if self.takes.frame(shown.start_us, glimpse, &mut Frame { frame, glimpse }) {
@@ -123,6 +125,11 @@ impl<'a> Scenes<'a> {
     /// No frame follows.
     pub(super) fn end(&mut self) {
         self.takes.end(self.end_us);
+    }
+
+    /// The film lasts at least to this time. Microseconds.
+    pub(super) fn lasts_to(&mut self, end_us: i64) {
+        self.end_us = self.end_us.max(end_us);
     }
 
     /// End of the last frame shown. Microseconds.

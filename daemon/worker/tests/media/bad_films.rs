@@ -157,3 +157,69 @@ fn random_damage_never_kills_the_daemons_side() {
         }
     }
 }
+
+/// Every way of decoding: frame by frame, GOPs side by side, and only those in doubt.
+const WAYS: [(SceneMode, u32); 3] = [(SceneMode::Exact, 1), (SceneMode::Exact, 2), (SceneMode::Fast, 2)];
+
+/// Analyses a damaged film in every way; each must give scenes, and say what is wrong with it.
+fn damaged_in_every_way(path: &Path, check: impl Fn(&Told, &str)) {
+    for (mode, threads) in WAYS {
+        let request = AnalyseRequest {
+            detector: Detector::Shot,
+            mode,
+            threads,
+            ..request()
+        };
+        let told = analyse_with(&worker(), path, &request).unwrap_or_else(|error| panic!("{mode:?}, {threads} threads: {error}"));
+        let way = format!("{mode:?}, {threads} threads: {:?}", told.analysis);
+        assert!(!told.scenes.is_empty(), "{way}");
+        check(&told, &way);
+    }
+}
+
+const NOISY: &str = "-f lavfi -i testsrc2=s=320x240:r=25:d=20 -vf noise=alls=20:allf=t -pix_fmt yuv420p -c:v libx264 -g 25";
+
+#[test]
+fn a_truncated_film_is_indexed_to_where_it_breaks_off_in_every_way_of_decoding() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, arguments) in [("a.mp4", "-movflags faststart"), ("a.mkv", ""), ("a.ts", ""), ("a.avi", "-bf 0")] {
+        let whole = std::fs::read(film(folder.path(), name, &format!("{NOISY} {arguments}"))).unwrap();
+        let path = write(folder.path(), name, &whole[..whole.len() / 2]);
+        damaged_in_every_way(&path, |told, way| {
+            assert!((5_000..15_000).contains(&told.analysis.duration_ms), "{name}: {way}");
+            // A transport stream does not say how long it is meant to be.
+            if name != "a.ts" {
+                let damage = told.analysis.damage.as_deref().unwrap_or_else(|| panic!("{name}: {way}"));
+                assert!(
+                    damage.starts_with("indexed to 00:00:") && damage.contains("of 00:00:20"),
+                    "{name}: {way}"
+                );
+            }
+        });
+    }
+}
+
+#[test]
+fn rubbish_in_the_middle_costs_the_middle_only_in_every_way_of_decoding() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = std::fs::read(film(folder.path(), "a.ts", NOISY)).unwrap();
+    let (third, half) = (bytes.len() / 3, bytes.len() / 2);
+    bytes[third..half].fill(0xa5);
+    damaged_in_every_way(&write(folder.path(), "rubbish.ts", &bytes), |told, way| {
+        assert!(told.analysis.duration_ms >= 19_000, "{way}");
+    });
+}
+
+#[test]
+fn corrupt_slices_are_told_of_where_they_were_decoded() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = std::fs::read(film(folder.path(), "a.mp4", &format!("{NOISY} -movflags faststart"))).unwrap();
+    let (third, half) = (bytes.len() / 3, bytes.len() / 2);
+    for byte in bytes[third..half].iter_mut().skip(100).step_by(700) {
+        *byte ^= 0x5a;
+    }
+    damaged_in_every_way(&write(folder.path(), "corrupt.mp4", &bytes), |told, way| {
+        assert!(told.analysis.duration_ms >= 19_900, "{way}");
+        assert!(told.analysis.damage.is_some(), "{way}");
+    });
+}

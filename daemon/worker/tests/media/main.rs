@@ -4,7 +4,9 @@
 
 mod bad_films;
 mod clips;
+mod fast;
 mod films;
+mod pictures;
 mod workers;
 
 use std::fs::File;
@@ -14,7 +16,8 @@ use std::process::Command;
 
 use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
 use scened::media::{
-    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, PictureRequest, Probe,
+    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, PictureRequest,
+    Probe, SceneMode,
 };
 
 /// Everything one analysis told.
@@ -55,9 +58,11 @@ fn request() -> AnalyseRequest {
     AnalyseRequest {
         image: square(64),
         detector: Detector::Content,
+        mode: SceneMode::Exact,
         max_scene_ms: 15_000,
         thumbnail_px: 96,
         threads: 1,
+        hardware: Hardware::None,
         label: "test".to_owned(),
     }
 }

@@ -1,0 +1,380 @@
+//! Reads GOPs, has keyframes and doubtful GOPs decoded, and tells frames and boundaries in the order of the film.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use ffmpeg_next::Packet;
+use scened::media::SceneMode;
+
+use super::super::Ended;
+use super::super::film::{Clock, Film};
+use super::super::glimpse::Glimpse;
+use super::super::shots::{Found, ShotDetector};
+use super::gops::{Gop, Gops};
+use super::judge::{self, Decision, Evidence, Size};
+use super::pool::{Done, Pool, Ticket};
+use super::survey::Kind;
+use super::{Outcome, Seen, Told};
+
+/// What the detector is shown before and after a run of decoded GOPs: the first and the last picture, standing still this long.
+/// Microseconds.
+const STILL_US: i64 = 1_600_000;
+/// What the packets of the GOPs in hand may hold. Bytes.
+const MAX_BYTES_IN_HAND: usize = 384 << 20;
+
+/// A take that moves is seen at least this often. Microseconds.
+const UNSEEN_US: i64 = 5_000_000;
+/// Mean size of a packet over that of its keyframe, from which on a GOP moves.
+const MOVES: f64 = 0.03;
+/// Packets of the next GOP that are looked at to judge its keyframe.
+const LOOKED_AHEAD: usize = 16;
+
+/// Takes what is told.
+pub(super) type Tell<'a> = dyn FnMut(&Film, Told) -> Result<(), Ended> + 'a;
+
+/// A GOP whose keyframe is being decoded.
+struct Asked {
+    gop: Gop,
+    key: Option<Key>,
+}
+
+enum Key {
+    Asked(Ticket),
+    Seen(Option<Box<Seen>>),
+}
+
+/// A GOP about which all is decided.
+struct Decided {
+    end: Option<i64>,
+    n_bytes: usize,
+    decision: Decision,
+    key: Option<Box<Seen>>,
+    whole: Option<Ticket>,
+}
+
+/// Looks at a film from its beginning, with `n_threads` threads that decode.
+pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize, tell: &mut Tell<'_>) -> Result<Outcome, Ended> {
+    let decoders = (0..n_threads.max(1))
+        .map(|_| film.single_decoder(mode == SceneMode::Fast))
+        .collect::<Result<Vec<_>, _>>()?;
+    std::thread::scope(|scope| {
+        let (pool, _threads) = Pool::start(scope, decoders, film.clock())?;
+        let mut cascade = Cascade {
+            kind,
+            mode,
+            clock: film.clock(),
+            n_ahead: n_threads.max(1) + 1,
+            gops: Gops::new(kind),
+            asked: VecDeque::new(),
+            decided: VecDeque::new(),
+            bytes_in_hand: 0,
+            run: None,
+            outcome: Outcome::default(),
+            pool,
+        };
+        cascade.work(film, tell)?;
+        Ok(cascade.outcome)
+    })
+}
+
+struct Cascade {
+    kind: Kind,
+    mode: SceneMode,
+    clock: Clock,
+    /// How many GOPs are decoded whole at the same time.
+    n_ahead: usize,
+    gops: Gops,
+    asked: VecDeque<Asked>,
+    decided: VecDeque<Decided>,
+    bytes_in_hand: usize,
+    /// A run of GOPs one after the other whose frames the detector sees.
+    run: Option<Run>,
+    outcome: Outcome,
+    pool: Pool,
+}
+
+struct Run {
+    detector: Box<ShotDetector>,
+    /// Boundaries after this are its business.
+    start_us: i64,
+    last: Option<(i64, Glimpse)>,
+}
+
+impl Cascade {
+    fn work(&mut self, film: &mut Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+        let mut at_end = false;
+        loop {
+            while !at_end && self.has_room() {
+                match self.gops.read(film) {
+                    Some(gop) => self.ask(gop),
+                    None => at_end = true,
+                }
+            }
+            let n_whole = self.decided.iter().filter(|decided| decided.whole.is_some()).count();
+            let can_decide = self.asked.len() > 1 || (at_end && !self.asked.is_empty());
+            if can_decide && (n_whole < self.n_ahead || self.decided.is_empty()) {
+                self.decide();
+            } else if let Some(decided) = self.decided.pop_front() {
+                self.bytes_in_hand -= decided.n_bytes;
+                self.tell_gop(film, decided, tell)?;
+            } else if at_end {
+                break;
+            }
+        }
+        self.end_film(film, tell)?;
+        if let Some((stamp, duration)) = self.gops.last {
+            self.outcome.end_us = self.clock.time_us(stamp) + self.clock.duration_us(duration);
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        self.asked.len() < 2 * self.n_ahead && (self.bytes_in_hand < MAX_BYTES_IN_HAND || self.asked.len() < 2)
+    }
+
+    fn ask(&mut self, gop: Gop) {
+        self.outcome.n_gops += 1;
+        self.bytes_in_hand += gop.n_bytes;
+        let key = match self.mode {
+            SceneMode::Exact => None,
+            SceneMode::Fast => Some(Key::Asked(self.pool.decode(vec![gop.key()], (i64::MIN, i64::MAX), false))),
+        };
+        self.asked.push_back(Asked { gop, key });
+    }
+
+    /// Decides about the first GOP whose keyframe was asked for.
+    fn decide(&mut self) {
+        self.see_key(0);
+        self.see_key(1);
+        let Some(Asked { gop, key }) = self.asked.pop_front() else { return };
+        let key = match key {
+            Some(Key::Seen(key)) => key,
+            _ => None,
+        };
+        let next = self.asked.front().and_then(|next| match &next.key {
+            Some(Key::Seen(Some(seen))) => Some(&seen.glimpse),
+            _ => None,
+        });
+        let decision = match &key {
+            Some(key) if next.is_some() || gop.end.is_none() => self.judge(&gop, &key.glimpse, next),
+            // A keyframe that gives no picture, or all are wanted.
+            _ => Decision::Doubtful,
+        };
+        let (start, end, n_bytes) = (gop.start, gop.end, gop.n_bytes);
+        let whole = match decision {
+            Decision::Quiet | Decision::CutAtEnd => self.moves_for_us(&gop).map(|after_us| {
+                let (packets, until) = gop.beginning(after_us, self.clock);
+                self.pool.decode(packets, (start, until), true)
+            }),
+            Decision::Doubtful => Some(self.pool.decode(gop.packets, (start, end.unwrap_or(i64::MAX)), false)),
+            Decision::DoubtfulUntil { after_us, .. } => {
+                let (packets, until) = gop.beginning(after_us, self.clock);
+                Some(self.pool.decode(packets, (start, until), false))
+            }
+        };
+        self.outcome.n_gops_decoded += u64::from(whole.is_some());
+        self.decided.push_back(Decided {
+            end,
+            n_bytes,
+            decision,
+            key,
+            whole,
+        });
+    }
+
+    fn see_key(&mut self, index: usize) {
+        let Some(asked) = self.asked.get_mut(index) else { return };
+        if let Some(Key::Asked(ticket)) = asked.key.take_if(|key| matches!(key, Key::Asked(_))) {
+            let done = ticket.wait();
+            note(&mut self.outcome, &done);
+            // A damaged keyframe tells nothing: what is around it is decoded.
+            let seen = done.frames.into_iter().next().filter(|_| done.n_corrupt_frames == 0);
+            asked.key = Some(Key::Seen(seen.map(Box::new)));
+        }
+    }
+
+    fn judge(&self, gop: &Gop, from: &Glimpse, to: Option<&Glimpse>) -> Decision {
+        let next = self.asked.front().map(|next| &next.gop);
+        let sizes = sizes_of(&gop.packets[..gop.n_own], self.clock);
+        let next_sizes = next
+            .map(|next| sizes_of(&next.packets[..next.packets.len().min(LOOKED_AHEAD)], self.clock))
+            .unwrap_or_default();
+        judge::judge(&Evidence {
+            key: judge::Key {
+                bytes: gop.packets[0].size(),
+                glimpse: from,
+            },
+            next: next.zip(to).map(|(next, glimpse)| judge::Key {
+                bytes: next.packets[0].size(),
+                glimpse,
+            }),
+            sizes: &sizes,
+            next_sizes: &next_sizes,
+            length_us: gop
+                .end
+                .map_or(i64::MAX, |end| self.clock.time_us(end) - self.clock.time_us(gop.start)),
+            frame_us: self.clock.frame_us(),
+            ended_by_content: self.kind.ended_by_content(gop.n_own),
+        })
+    }
+
+    fn tell_gop(&mut self, film: &mut Film, decided: Decided, tell: &mut Tell<'_>) -> Result<(), Ended> {
+        let frames = decided.whole.map(|ticket| {
+            let done = ticket.wait();
+            note(&mut self.outcome, &done);
+            film.losses.bad_packets += done.n_bad_packets;
+            film.losses.corrupt_frames += done.n_corrupt_frames;
+            done.frames
+        });
+        let cut_at_end = match (decided.decision, frames) {
+            (Decision::Doubtful, frames) => return self.look(frames.unwrap_or_default(), film, tell),
+            (Decision::DoubtfulUntil { cut_at_end, .. }, frames) => {
+                self.look(frames.unwrap_or_default(), film, tell)?;
+                self.end_run(None, film, tell)?;
+                cut_at_end
+            }
+            (decision, frames) => {
+                if let Some(key) = decided.key {
+                    self.end_run(Some(&key), film, tell)?;
+                    for seen in frames.unwrap_or_else(|| vec![*key]) {
+                        tell(film, Told::Frame(Box::new(seen)))?;
+                    }
+                }
+                decision == Decision::CutAtEnd
+            }
+        };
+        let Some(end) = decided.end else { return Ok(()) };
+        let end_us = self.clock.time_us(end).max(0);
+        if cut_at_end {
+            tell(film, Told::Found(Found::Cut { time_us: end_us }))?;
+        }
+        tell(film, Told::Settled(end_us))
+    }
+
+    /// How far into a GOP in which no shot begins pictures are wanted all the same, because it is long and moves.
+    fn moves_for_us(&self, gop: &Gop) -> Option<i64> {
+        let length_us = gop.end.map_or(0, |end| self.clock.time_us(end) - self.clock.time_us(gop.start));
+        let bytes: usize = gop.packets[1..gop.n_own].iter().map(|packet| packet.size()).sum();
+        let moves = bytes as f64 > MOVES * gop.packets[0].size() as f64 * gop.n_own as f64;
+        // The rest is shown by the next keyframe.
+        (moves && length_us > UNSEEN_US)
+            .then_some(length_us - UNSEEN_US)
+            .map(|after_us| after_us.max(length_us / 2))
+    }
+
+    /// Shows the detector the frames of a GOP.
+    fn look(&mut self, frames: Vec<Seen>, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+        for seen in frames {
+            let detecting = Instant::now();
+            let time_us = seen.shown.start_us;
+            let frame_us = self.clock.frame_us();
+            let run = self.run.get_or_insert_with(|| Run::begin(time_us, &seen.glimpse, frame_us));
+            run.push(time_us, &seen.glimpse);
+            let settled_us = run.detector.settled_us();
+            let mut found = Vec::new();
+            while let Some(boundary) = run.next() {
+                found.push(boundary);
+            }
+            run.last = Some((time_us, seen.glimpse.clone()));
+            self.outcome.detect_ms += detecting.elapsed().as_secs_f64() * 1e3;
+            tell(film, Told::Frame(Box::new(seen)))?;
+            for boundary in found {
+                tell(film, Told::Found(boundary))?;
+            }
+            tell(film, Told::Settled(settled_us))?;
+        }
+        Ok(())
+    }
+
+    /// The film ends where its last GOP does.
+    fn end_film(&mut self, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+        if let Some(run) = &mut self.run {
+            run.last = None;
+        }
+        self.end_run(None, film, tell)
+    }
+
+    /// Ends a run of decoded GOPs; `next` is the keyframe after it, if that is what follows.
+    fn end_run(&mut self, next: Option<&Seen>, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+        let Some(mut run) = self.run.take() else { return Ok(()) };
+        let frame_us = self.clock.frame_us();
+        let (until_us, still) = match (next, run.last.take()) {
+            (Some(next), _) => (next.shown.start_us, Some((next.shown.start_us, next.glimpse.clone()))),
+            // Only the beginning of the last GOP was decoded: as far as is known its last picture stands.
+            (None, Some((time_us, glimpse))) => (time_us, Some((time_us + frame_us, glimpse))),
+            (None, None) => (i64::MAX, None),
+        };
+        if let Some((from_us, glimpse)) = still {
+            for n in 0..(STILL_US / frame_us).max(1) {
+                run.push(from_us + n * frame_us, &glimpse);
+            }
+        }
+        run.detector.finish();
+        while let Some(found) = run.next() {
+            if found.time_us() <= until_us {
+                tell(film, Told::Found(found))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn begin(time_us: i64, glimpse: &Glimpse, frame_us: i64) -> Self {
+        let mut run = Self {
+            detector: Box::new(ShotDetector::new()),
+            start_us: time_us,
+            last: None,
+        };
+        for n in (1..=(STILL_US / frame_us).max(1)).rev() {
+            run.push(time_us - n * frame_us, glimpse);
+        }
+        run
+    }
+
+    fn push(&mut self, time_us: i64, glimpse: &Glimpse) {
+        self.detector.push(time_us, glimpse);
+    }
+
+    fn next(&mut self) -> Option<Found> {
+        loop {
+            let found = self.detector.next_found()?;
+            if found.time_us() > self.start_us {
+                return Some(found);
+            }
+        }
+    }
+}
+
+/// The packets of a GOP as they are shown, without its keyframe.
+fn sizes_of(packets: &[Arc<Packet>], clock: Clock) -> Vec<Size> {
+    let Some(start) = packets.first().and_then(|key| key.pts()) else {
+        return Vec::new();
+    };
+    let mut latest = start;
+    let mut sizes: Vec<Size> = packets[1..]
+        .iter()
+        .filter_map(|packet| {
+            let stamp = packet.pts()?;
+            let is_anchor = stamp > latest;
+            latest = latest.max(stamp);
+            Some(Size {
+                bytes: packet.size(),
+                after_us: clock.time_us(stamp) - clock.time_us(start),
+                is_anchor,
+            })
+        })
+        .collect();
+    sizes.sort_by_key(|size| size.after_us);
+    sizes
+}
+
+fn note(outcome: &mut Outcome, done: &Done) {
+    outcome.decode_ms += done.decoding.as_secs_f64() * 1e3;
+    outcome.scale_ms += done.scaling.as_secs_f64() * 1e3;
+    outcome.n_unscaled += done.n_unscaled;
+    if done.last_error.is_some() {
+        outcome.last_error.clone_from(&done.last_error);
+    }
+}

@@ -1,0 +1,147 @@
+//! Divides the packets of a film into GOPs that can be decoded each by itself.
+
+use std::sync::Arc;
+
+use ffmpeg_next::Packet;
+
+use super::super::film::{Clock, Film};
+use super::survey::Kind;
+
+/// A keyframe and the packets up to the next one.
+pub(super) struct Gop {
+    /// In the order of decoding. Where the next keyframe is followed by pictures that are shown before it (an open GOP), it and they
+    /// stand at the end.
+    pub(super) packets: Vec<Arc<Packet>>,
+    /// How many packets are its own: those that follow are the next keyframe and what is shown before it.
+    pub(super) n_own: usize,
+    /// Time stamp of its keyframe, and of the next one.
+    pub(super) start: i64,
+    pub(super) end: Option<i64>,
+    pub(super) n_bytes: usize,
+}
+
+impl Gop {
+    fn begin(key: Packet) -> Self {
+        Self {
+            n_own: 1,
+            start: stamp(&key),
+            end: None,
+            n_bytes: key.size(),
+            packets: vec![Arc::new(key)],
+        }
+    }
+
+    fn push(&mut self, packet: Packet) {
+        self.n_own += 1;
+        self.n_bytes += packet.size();
+        self.packets.push(Arc::new(packet));
+    }
+
+    /// The packets from which what is shown up to so long after the keyframe can be decoded, and the time stamp after these.
+    pub(super) fn beginning(&self, after_us: i64, clock: Clock) -> (Vec<Arc<Packet>>, i64) {
+        let start_us = clock.time_us(self.start);
+        let is_wanted = |packet: &Arc<Packet>| clock.time_us(stamp(packet)) - start_us <= after_us;
+        let n = self.packets[..self.n_own].iter().rposition(is_wanted).map_or(1, |last| last + 1);
+        let packets = self.packets[..n].to_vec();
+        let until = packets.iter().filter(|packet| is_wanted(packet)).map(|packet| stamp(packet)).max();
+        (packets, until.unwrap_or(self.start) + 1)
+    }
+
+    pub(super) fn key(&self) -> Arc<Packet> {
+        Arc::clone(&self.packets[0])
+    }
+}
+
+/// A survey has made sure that every packet has a time; a damaged file may still read differently the second time.
+fn stamp(packet: &Packet) -> i64 {
+    packet.pts().or(packet.dts()).unwrap_or(i64::MIN)
+}
+
+/// Reads GOPs in order.
+pub(super) struct Gops {
+    kind: Kind,
+    current: Option<Gop>,
+    /// Begun, while packets that are shown before it may still belong to `current`.
+    next: Option<Gop>,
+    n_leading: usize,
+    /// Latest time stamp read, and how long that picture is shown.
+    pub(super) last: Option<(i64, i64)>,
+}
+
+impl Gops {
+    pub(super) fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            current: None,
+            next: None,
+            n_leading: 0,
+            last: None,
+        }
+    }
+
+    /// The next GOP; `None` at the end of the film.
+    pub(super) fn read(&mut self, film: &mut Film) -> Option<Gop> {
+        while let Some(packet) = film.next_packet() {
+            let shown = stamp(&packet);
+            if self.last.is_none_or(|(last, _)| shown >= last) {
+                self.last = Some((shown, packet.duration()));
+            }
+            if let Some(complete) = self.take(packet) {
+                return Some(complete);
+            }
+        }
+        let last = self.current.take()?;
+        self.current = self.next.take();
+        Some(self.complete(last))
+    }
+
+    fn take(&mut self, packet: Packet) -> Option<Gop> {
+        let begins = packet.is_key()
+            && match self.kind {
+                Kind::Intra { stride } => {
+                    let newest = self.next.as_ref().or(self.current.as_ref());
+                    newest.is_none_or(|gop| gop.n_own >= stride as usize)
+                }
+                Kind::Scenecut { .. } | Kind::Clock { .. } => true,
+            };
+        if begins {
+            let begun = Gop::begin(packet);
+            if self.current.is_none() {
+                self.current = Some(begun);
+                return None;
+            }
+            let next = self.next.replace(begun)?;
+            return self.current.replace(next).map(|gop| self.complete(gop));
+        }
+        match (&mut self.current, self.next.take()) {
+            (Some(current), Some(next)) => {
+                if stamp(&packet) < next.start {
+                    if self.n_leading == 0 {
+                        current.packets.push(next.key());
+                    }
+                    self.n_leading += 1;
+                    current.n_bytes += packet.size();
+                    current.packets.push(Arc::new(packet));
+                    self.next = Some(next);
+                    return None;
+                }
+                let complete = std::mem::replace(current, next);
+                current.push(packet);
+                Some(self.complete(complete))
+            }
+            (Some(current), None) => {
+                current.push(packet);
+                None
+            }
+            // Before the first keyframe nothing can be decoded.
+            (None, _) => None,
+        }
+    }
+
+    /// A GOP ends where the one after it begins, which is `current` by now.
+    fn complete(&mut self, mut gop: Gop) -> Gop {
+        gop.end = self.current.as_ref().map(|next| next.start);
+        self.n_leading = 0;
+        gop
+    }
+}

@@ -1,0 +1,260 @@
+//! Threads with a decoder each, which turn packets into frames and glimpses.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Discard, Error, Packet, decoder};
+
+use super::super::film::{Clock, Shown, Unusable};
+use super::super::glimpse::{Glimpse, Glimpser};
+use super::super::scale::ScaleError;
+use super::Seen;
+
+/// Jobs waiting for a thread; more than are ever under way, so that giving one out does not block.
+const MAX_JOBS: usize = 256;
+/// Pictures kept of one job lie at least so far apart, changes aside. Microseconds.
+const KEEP_EVERY_US: i64 = 240_000;
+/// What the pictures kept of one job may hold. Bytes.
+const MAX_KEPT_BYTES: usize = 64 << 20;
+/// Mean change of brightness at which the pictures on both sides are kept: a scene of a few frames must have one.
+const CHANGED: u32 = 10;
+
+/// Packets to be decoded from a keyframe on.
+pub(super) struct Job {
+    pub(super) packets: Vec<Arc<Packet>>,
+    /// Time stamps of the frames wanted: from, and up to but not including.
+    pub(super) wanted: (i64, i64),
+    /// Frames that no other leans on are left out: about half the time, for pictures only.
+    pub(super) skim: bool,
+    pub(super) reply: SyncSender<Done>,
+}
+
+/// What became of a job.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) frames: Vec<Seen>,
+    pub(super) n_bad_packets: u64,
+    pub(super) n_corrupt_frames: u64,
+    pub(super) n_unscaled: u64,
+    pub(super) last_error: Option<ScaleError>,
+    pub(super) decoding: Duration,
+    pub(super) scaling: Duration,
+}
+
+/// The threads; they end when this is dropped.
+pub(super) struct Pool {
+    jobs: SyncSender<Job>,
+}
+
+/// The answer to a job, to be waited for.
+pub(super) struct Ticket(Receiver<Done>);
+
+impl Ticket {
+    pub(super) fn wait(self) -> Done {
+        // A thread that panicked says nothing: its frames are missing, as if they were damaged.
+        self.0.recv().unwrap_or_default()
+    }
+}
+
+impl Pool {
+    /// Starts one thread for each decoder.
+    pub(super) fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        decoders: Vec<decoder::Video>,
+        clock: Clock,
+    ) -> Result<(Self, Vec<ScopedJoinHandle<'scope, ()>>), Unusable> {
+        let (sender, receiver) = sync_channel(MAX_JOBS);
+        let receiver: Arc<Mutex<Receiver<Job>>> = Arc::new(Mutex::new(receiver));
+        let mut threads = Vec::new();
+        for decoder in decoders {
+            let receiver = Arc::clone(&receiver);
+            let thread = std::thread::Builder::new().name("gop".to_owned()).spawn_scoped(scope, move || {
+                let mut hand = Hand::new(decoder, clock);
+                loop {
+                    let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    let Ok(job) = job else { return };
+                    let done = hand.decode(&job);
+                    // Nobody waits any more when the analysis was given up.
+                    drop(job.reply.send(done));
+                }
+            });
+            threads.push(thread.map_err(|error| Unusable(format!("cannot start a thread: {error}")))?);
+        }
+        Ok((Self { jobs: sender }, threads))
+    }
+
+    /// Gives out packets to decode; frames from `from` to before `to` come back.
+    pub(super) fn decode(&self, packets: Vec<Arc<Packet>>, wanted: (i64, i64), skim: bool) -> Ticket {
+        let (reply, ticket) = sync_channel(1);
+        let job = Job {
+            packets,
+            wanted,
+            skim,
+            reply,
+        };
+        // If all threads have panicked the ticket says so.
+        drop(self.jobs.send(job));
+        Ticket(ticket)
+    }
+}
+
+/// One decoder with what its frames need.
+struct Hand {
+    decoder: decoder::Video,
+    clock: Clock,
+    glimpser: Glimpser,
+    frame: Video,
+}
+
+impl Hand {
+    fn new(decoder: decoder::Video, clock: Clock) -> Self {
+        Self {
+            decoder,
+            clock,
+            glimpser: Glimpser::new(),
+            frame: Video::empty(),
+        }
+    }
+
+    fn decode(&mut self, job: &Job) -> Done {
+        let started = Instant::now();
+        let mut done = Done::default();
+        done.frames.reserve_exact(job.packets.len());
+        let mut keeper = Keeper::default();
+        self.decoder
+            .skip_frame(if job.skim { Discard::NonReference } else { Discard::Default });
+        for packet in &job.packets {
+            if self.decoder.send_packet(packet.as_ref()).is_err() {
+                done.n_bad_packets += 1;
+            }
+            self.receive(job, &mut keeper, &mut done);
+        }
+        if self.decoder.send_eof().is_err() {
+            done.n_bad_packets += 1;
+        }
+        self.receive(job, &mut keeper, &mut done);
+        self.decoder.flush();
+        done.decoding = started.elapsed().saturating_sub(done.scaling);
+        done
+    }
+
+    fn receive(&mut self, job: &Job, keeper: &mut Keeper, done: &mut Done) {
+        let mut n_errors = 0;
+        loop {
+            match self.decoder.receive_frame(&mut self.frame) {
+                Ok(()) => self.look(job, keeper, done),
+                Err(Error::Eof | Error::Other { .. }) => return,
+                Err(_) => {
+                    done.n_bad_packets += 1;
+                    n_errors += 1;
+                    // A decoder that answers each question with an error would be asked for ever.
+                    if n_errors > job.packets.len() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn look(&mut self, job: &Job, keeper: &mut Keeper, done: &mut Done) {
+        let last_us = done.frames.last().map(|seen| seen.shown.start_us);
+        let Some(stamp) = self.frame.timestamp() else { return };
+        if stamp < job.wanted.0 || stamp >= job.wanted.1 {
+            return;
+        }
+        if self.frame.is_corrupt() || self.frame.has_decode_errors() {
+            done.n_corrupt_frames += 1;
+        }
+        let start_us = self.clock.time_us(stamp).max(last_us.unwrap_or(0)).max(0);
+        let shown = Shown {
+            start_us,
+            end_us: start_us + self.clock.duration_us(self.frame.packet().duration),
+        };
+        let scaling = Instant::now();
+        let mut glimpse = Glimpse::default();
+        let looked = self.glimpser.look(&self.frame, &mut glimpse);
+        done.scaling += scaling.elapsed();
+        if let Err(error) = looked {
+            done.n_unscaled += 1;
+            done.last_error = Some(error);
+            return;
+        }
+        let frame = std::mem::replace(&mut self.frame, Video::empty());
+        keeper.take(
+            &mut done.frames,
+            Seen {
+                shown,
+                glimpse,
+                frame: Some(frame),
+            },
+        );
+    }
+}
+
+/// Decides of which frames of a job the picture is kept.
+#[derive(Default)]
+struct Keeper {
+    /// The interval is doubled when too much is kept.
+    n_doublings: u32,
+    kept_us: Option<i64>,
+    n_kept: usize,
+}
+
+impl Keeper {
+    /// Adds a frame; the picture of the frame before goes unless it is to be kept.
+    fn take(&mut self, frames: &mut Vec<Seen>, seen: Seen) {
+        let max_kept = MAX_KEPT_BYTES / picture_bytes(&seen).max(1);
+        let mut changed = false;
+        if let Some(before) = frames.last_mut() {
+            changed = change(&before.glimpse, &seen.glimpse) >= CHANGED;
+            let interval_us = KEEP_EVERY_US << self.n_doublings.min(20);
+            let due = self.kept_us.is_none_or(|kept| before.shown.start_us - kept >= interval_us);
+            if due || changed {
+                self.kept_us = Some(before.shown.start_us);
+                self.n_kept += 1;
+            } else {
+                before.frame = None;
+            }
+        }
+        frames.push(seen);
+        if changed {
+            // What follows a change is kept by being due at once.
+            self.kept_us = None;
+        }
+        if self.n_kept > max_kept.max(8) {
+            self.thin(frames);
+        }
+    }
+
+    /// Lets every other picture go.
+    fn thin(&mut self, frames: &mut [Seen]) {
+        self.n_doublings += 1;
+        self.n_kept = 0;
+        let n = frames.len().saturating_sub(1);
+        let mut keep = false;
+        for seen in frames[..n].iter_mut().filter(|seen| seen.frame.is_some()) {
+            keep = !keep;
+            if keep {
+                self.n_kept += 1;
+            } else {
+                seen.frame = None;
+            }
+        }
+    }
+}
+
+fn picture_bytes(seen: &Seen) -> usize {
+    seen.frame.as_ref().map_or(0, |frame| {
+        (0..frame.planes())
+            .map(|plane| frame.stride(plane) * frame.plane_height(plane) as usize)
+            .sum()
+    })
+}
+
+fn change(a: &Glimpse, b: &Glimpse) -> u32 {
+    let sum: u32 = a.luma.iter().zip(&b.luma).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+    sum / a.luma.len() as u32
+}

@@ -1,0 +1,262 @@
+//! What the packets alone tell: how the keyframes lie, and whether decoding from keyframes is safe.
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Packet, codec};
+
+use super::super::film::Film;
+
+/// A GOP this long in packets is not worth holding in memory. Bytes.
+const MAX_GOP_BYTES: u64 = 192 << 20;
+/// With fewer GOPs, decoding keyframes first gains nothing.
+const MIN_GOPS: usize = 6;
+/// Where keyframes lie further apart on the average, what lies between two of them is not told by them. Seconds.
+const MAX_MEAN_GOP_S: f64 = 20.0;
+/// Share of GOPs of one length, from which on keyframes are a clock.
+const CLOCK_SHARE: f64 = 0.85;
+/// Share of packets that are keyframes, from which on all are taken for such.
+const INTRA_SHARE: f64 = 0.9;
+/// How often a file of keyframes only is looked at first. Seconds.
+const INTRA_STRIDE_S: f64 = 0.4;
+
+/// How many keyframes are tried alone; one may be damaged.
+const N_TRIED: usize = 2;
+
+/// How the keyframes of a file lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The encoder put keyframes where the picture changes, and at the latest after `longest` packets.
+    Scenecut { longest: u32 },
+    /// Keyframes come every `period` packets, whatever happens.
+    Clock { period: u32 },
+    /// Every packet is a keyframe: every `stride`-th is taken for one.
+    Intra { stride: u32 },
+}
+
+impl Kind {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Scenecut { .. } => "scenecut",
+            Self::Clock { .. } => "clock",
+            Self::Intra { .. } => "intra",
+        }
+    }
+
+    /// Whether a GOP of this many packets was ended by what the picture shows, not by a clock.
+    pub(crate) fn ended_by_content(self, n_packets: usize) -> bool {
+        match self {
+            Self::Scenecut { longest } => n_packets < longest as usize,
+            Self::Clock { .. } | Self::Intra { .. } => false,
+        }
+    }
+}
+
+/// Whether a film can be looked at in GOPs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Gops(Kind),
+    /// Frame by frame, for this reason.
+    Through(&'static str),
+}
+
+/// One pass over the packets.
+#[derive(Debug, Default)]
+pub(crate) struct Survey {
+    /// Packets of each GOP, its keyframe included.
+    gops: Vec<u32>,
+    max_gop_bytes: u64,
+    n_packets: u64,
+    n_without_time: u64,
+    /// Keyframes not shown after the keyframe before.
+    n_keys_back: u64,
+    /// Packets with the time of a packet shortly before.
+    n_repeated_times: u64,
+    n_before_first_key: u64,
+    first_us: i64,
+    last_us: i64,
+}
+
+/// Reads a film to its end and goes back to its beginning; tells how it can be looked at.
+pub(crate) fn survey(film: &mut Film) -> Verdict {
+    if !film.can_seek() {
+        return Verdict::Through("it has no clock");
+    }
+    if !is_known(film.codec()) {
+        return Verdict::Through("its codec is not one whose keyframes were tried");
+    }
+    let mut survey = Survey::default();
+    let clock = film.clock();
+    let (mut gop_bytes, mut last_key) = (0, None);
+    let mut recent = [None; 16];
+    let mut first = None;
+    let mut keys: Vec<Packet> = Vec::new();
+    while let Some(packet) = film.next_packet() {
+        first.get_or_insert((packet.pts(), packet.dts(), packet.size()));
+        survey.n_packets += 1;
+        if packet.is_key() {
+            survey.gops.push(0);
+            gop_bytes = 0;
+            if last_key.is_some_and(|last| packet.pts() <= last) {
+                survey.n_keys_back += 1;
+            }
+            last_key = Some(packet.pts());
+        }
+        match survey.gops.last_mut() {
+            Some(n_packets) => *n_packets += 1,
+            None => survey.n_before_first_key += 1,
+        }
+        gop_bytes += packet.size() as u64;
+        survey.max_gop_bytes = survey.max_gop_bytes.max(gop_bytes);
+        match packet.pts() {
+            Some(pts) => {
+                if recent.contains(&Some(pts)) {
+                    survey.n_repeated_times += 1;
+                }
+                recent[survey.n_packets as usize % recent.len()] = Some(pts);
+                let time_us = clock.time_us(pts);
+                if survey.n_packets == 1 {
+                    (survey.first_us, survey.last_us) = (time_us, time_us);
+                }
+                survey.first_us = survey.first_us.min(time_us);
+                survey.last_us = survey.last_us.max(time_us);
+            }
+            None => survey.n_without_time += 1,
+        }
+        // Not the first: a film may begin as none of its other keyframes does.
+        if packet.is_key() && survey.gops.len() > 1 && keys.len() < N_TRIED {
+            keys.push(packet);
+        }
+    }
+    if !film.begin_again(first) {
+        return Verdict::Through("it cannot be read from its beginning again");
+    }
+    let verdict = survey.verdict();
+    if matches!(verdict, Verdict::Gops(_)) && !keys.is_empty() && !keys.iter().any(|key| stands_alone(film, key)) {
+        return Verdict::Through("its keyframes need what comes before them");
+    }
+    verdict
+}
+
+/// Whether a keyframe gives a whole picture to a decoder that has seen nothing else. With periodic intra refresh it does not.
+fn stands_alone(film: &Film, key: &Packet) -> bool {
+    let Ok(mut decoder) = film.single_decoder(true) else { return false };
+    let mut frame = Video::empty();
+    let sent = decoder.send_packet(key).is_ok() && decoder.send_eof().is_ok();
+    sent && decoder.receive_frame(&mut frame).is_ok() && !frame.is_corrupt()
+}
+
+/// Codecs whose keyframes are flagged by FFmpeg and can be decoded by themselves.
+fn is_known(id: codec::Id) -> bool {
+    use codec::Id;
+    matches!(
+        id,
+        Id::H264
+            | Id::HEVC
+            | Id::MPEG4
+            | Id::MPEG1VIDEO
+            | Id::MPEG2VIDEO
+            | Id::VP8
+            | Id::VP9
+            | Id::AV1
+            | Id::MJPEG
+            | Id::PRORES
+            | Id::DNXHD
+            | Id::DVVIDEO
+            | Id::FFV1
+            | Id::HUFFYUV
+            | Id::FFVHUFF
+            | Id::UTVIDEO
+            | Id::JPEG2000
+            | Id::CFHD
+            | Id::THEORA
+            | Id::MSMPEG4V3
+            | Id::H263
+            | Id::FLV1
+            | Id::VC1
+            | Id::WMV3
+    )
+}
+
+impl Survey {
+    fn verdict(&self) -> Verdict {
+        let n_gops = self.gops.len();
+        if n_gops == 0 {
+            return Verdict::Through("it marks no keyframe");
+        }
+        if self.n_without_time > 0 {
+            return Verdict::Through("some of its packets have no time");
+        }
+        if self.n_keys_back > 0 || self.n_repeated_times * 100 > self.n_packets {
+            return Verdict::Through("its times go back");
+        }
+        if self.n_before_first_key * 10 > self.n_packets {
+            return Verdict::Through("it begins long before its first keyframe");
+        }
+        if self.max_gop_bytes > MAX_GOP_BYTES {
+            return Verdict::Through("its groups of pictures are too large");
+        }
+        let length_s = (self.last_us - self.first_us) as f64 / 1e6;
+        let n_keys = self.gops.iter().filter(|n_packets| **n_packets > 0).count();
+        if n_keys as f64 >= INTRA_SHARE * self.n_packets as f64 {
+            let fps = self.n_packets as f64 / length_s.max(0.001);
+            let stride = (fps * INTRA_STRIDE_S).round().clamp(2.0, 60.0) as u32;
+            return Verdict::Gops(Kind::Intra { stride });
+        }
+        if n_gops < MIN_GOPS {
+            return Verdict::Through("it has few keyframes");
+        }
+        if length_s / n_gops as f64 > MAX_MEAN_GOP_S {
+            return Verdict::Through("its keyframes lie far apart");
+        }
+        Verdict::Gops(self.kind())
+    }
+
+    fn kind(&self) -> Kind {
+        // The last GOP ends with the film, not with a keyframe.
+        let mut lengths = self.gops[..self.gops.len() - 1].to_vec();
+        lengths.sort_unstable();
+        let period = lengths[lengths.len() / 2];
+        // Frame rates that are no whole number make clocks of 29 and 30.
+        let n_regular = lengths.iter().filter(|n_packets| n_packets.abs_diff(period) <= 1).count();
+        if n_regular as f64 >= CLOCK_SHARE * lengths.len() as f64 {
+            return Kind::Clock { period };
+        }
+        let longest = lengths.last().copied().unwrap_or(period);
+        // The longest is the encoder's limit only if it was met more than once; else no GOP was ended by the limit.
+        let n_longest = lengths.iter().filter(|n_packets| **n_packets == longest).count();
+        Kind::Scenecut {
+            longest: if n_longest > 1 { longest } else { longest + 1 },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(gops: &[u32], expected: &Verdict) {
+        let n_packets = gops.iter().map(|n| u64::from(*n)).sum();
+        let survey = Survey {
+            gops: gops.to_vec(),
+            n_packets,
+            last_us: n_packets as i64 * 40_000,
+            ..Survey::default()
+        };
+        assert_eq!(&survey.verdict(), expected, "{gops:?}");
+    }
+
+    #[test]
+    fn how_keyframes_lie_tells_the_kind() {
+        check(&[25; 40], &Verdict::Gops(Kind::Clock { period: 25 }));
+        check(&[30, 30, 29, 30, 30, 30, 29, 30, 7], &Verdict::Gops(Kind::Clock { period: 30 }));
+        check(&[100, 250, 37, 250, 80, 91, 144], &Verdict::Gops(Kind::Scenecut { longest: 250 }));
+        check(&[100, 200, 37, 150, 80, 91, 144], &Verdict::Gops(Kind::Scenecut { longest: 201 }));
+        check(&[1; 100], &Verdict::Gops(Kind::Intra { stride: 10 }));
+    }
+
+    #[test]
+    fn films_without_enough_keyframes_are_decoded_through() {
+        check(&[], &Verdict::Through("it marks no keyframe"));
+        check(&[250, 250, 100], &Verdict::Through("it has few keyframes"));
+        check(&[900; 10], &Verdict::Through("its keyframes lie far apart"));
+    }
+}
