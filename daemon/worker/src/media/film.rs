@@ -162,6 +162,9 @@ impl Film {
         let stream_duration_us = Some(chosen.duration())
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
+        // FFmpeg shortens the duration of an AVI file to what is there; the number of its frames stays what it was meant to be.
+        let announced_us = rate.filter(|_| input.format().name() == "avi").map(|rate| (chosen.frames() as f64 / rate * 1e6) as i64);
+        let stream_duration_us = stream_duration_us.max(announced_us);
         let pixel_aspect = streams::stream_aspect(&chosen);
         let peak_nits = streams::stream_peak_nits(&chosen);
         let marked_encrypted = streams::is_marked_encrypted(&chosen);
@@ -368,8 +371,9 @@ impl Film {
             Err(error) => {
                 self.read_errors += 1;
                 self.losses.bad_packets += 1;
-                // A demuxer can find its way again after invalid data, and after nothing else.
-                if error != Error::InvalidData || self.read_errors > MAX_READ_ERRORS {
+                // A demuxer can find its way again after invalid data (a transport stream says "again"), and after nothing else.
+                let goes_on = matches!(error, Error::InvalidData | Error::Other { errno: EAGAIN });
+                if !goes_on || self.read_errors > MAX_READ_ERRORS {
                     self.losses.broke_off = true;
                     return Read::End;
                 }
