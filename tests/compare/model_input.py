@@ -11,7 +11,8 @@ the mean absolute difference of all values (of 255), and the cosine of the vecto
 
 ffmpeg is told what players assume and it does not: BT.709 for HD films that do not say (it takes BT.601 for all), and that
 transparent pixels lie on black. HDR films are compared with its zscale and tonemap filters (hable); their curve is another one
-than ours, so they are shown and not judged. Wide-gamut SDR (BT.2020) is not judged either: ffmpeg leaves its primaries alone.
+than ours, so they are shown and not judged. Not judged either: wide-gamut SDR (ffmpeg leaves its primaries alone), interlaced films
+(it shows both fields) and damaged ones.
 
 Exit status: 0 when every judged clip is within both limits, 1 when one is not, 2 when nothing could be compared.
 """
@@ -123,6 +124,8 @@ def compare(scened: str, clip: pathlib.Path, reference: Reference) -> tuple[floa
         ours = {int(path.stem.split("-")[1]): read_ppm(path) for path in sorted(pathlib.Path(folder).glob("*.ppm"))}
     chosen = next(n for n, stream in enumerate(answer["probe"]["streams"]) if stream["chosen"])
     stream, note = describe(clip, chosen)
+    if answer["damage"]:
+        note = "not judged: damaged, and what decoders make of that depends on their threads"
     step = -(-len(ours) // MAX_FRAMES)
     times = sorted(ours)[::step]
     theirs = reference_frames(clip, chosen, stream, times)
@@ -137,14 +140,17 @@ def compare(scened: str, clip: pathlib.Path, reference: Reference) -> tuple[floa
 
 
 def describe(clip: pathlib.Path, chosen: int) -> tuple[dict, str]:
-    fields = "pix_fmt,color_space,color_transfer,color_primaries,width,height,codec_name,sample_aspect_ratio,field_order"
-    probed = run(["ffprobe", "-v", "quiet", "-of", "json", "-show_entries", f"stream=index,{fields}:stream_tags=alpha_mode", clip])
-    stream = next(s for s in json.loads(probed)["streams"] if s["index"] == chosen)
+    """The stream, with the colours of its first frame: some decoders know more than the container."""
+    fields = "stream=codec_name,width,height:stream_tags=alpha_mode:format=start_time"
+    colours = "frame=pix_fmt,color_space,color_transfer,color_primaries,interlaced_frame"
+    first = ["-select_streams", str(chosen), "-read_intervals", "%+#1"]
+    answer = json.loads(run(["ffprobe", "-v", "quiet", "-of", "json", *first, "-show_entries", f"{fields}:{colours}", clip]))
+    stream = {**answer["streams"][0], **(answer.get("frames") or [{}])[0], "start_time": answer["format"].get("start_time")}
     if stream.get("color_transfer") in HDR:
         return stream, "not judged: HDR, tone-mapped by another curve"
     if stream.get("color_primaries") == "bt2020":
         return stream, "not judged: wide gamut, which ffmpeg does not map"
-    if stream.get("field_order", "progressive") not in ("progressive", "unknown"):
+    if stream.get("interlaced_frame"):
         return stream, "not judged: interlaced, of which ffmpeg shows both fields"
     return stream, ""
 
@@ -153,7 +159,10 @@ def reference_frames(clip: pathlib.Path, chosen: int, stream: dict, times_ms: li
     """The frames shown at these times, as ffmpeg makes whole RGB pictures of them."""
     import numpy
 
-    at = "+".join(f"between(t,{ms / 1000 - 0.0009:.4f},{ms / 1000 + 0.0009:.4f})" for ms in times_ms)
+    # Times as they are in the file: left alone, ffmpeg counts some formats from the first stream that is used.
+    start_s = float(stream["start_time"]) if stream["start_time"] not in (None, "N/A") else 0.0
+    times_s = [start_s + ms / 1000 for ms in times_ms]
+    at = "+".join(f"between(t,{time - 0.0009:.4f},{time + 0.0009:.4f})" for time in times_s)
     filters = [f"select='{at}'"]
     pixels = stream.get("pix_fmt", "")
     flags = "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp"
@@ -161,8 +170,8 @@ def reference_frames(clip: pathlib.Path, chosen: int, stream: dict, times_ms: li
     is_hd = stream["width"] >= 1280 or stream["height"] > 576
     matrix = ":in_color_matrix=bt709" if unsaid and is_hd and pixels.startswith(("yuv", "nv")) else ""
     if stream.get("color_transfer") in HDR:
-        filters += ["zscale=t=linear:npl=203", "format=gbrpf32le", "zscale=p=bt709", "tonemap=hable:desat=0"]
-        filters += ["zscale=t=iec61966-2-1:m=gbr:r=full", "format=gbrp"]
+        filters += ["zscale=t=linear:npl=100", "format=gbrpf32le", "zscale=p=bt709", "tonemap=hable:desat=0"]
+        filters += ["zscale=t=bt709:m=bt709:r=tv", "format=yuv444p"]
     if any(pixels.startswith(kind) for kind in ("yuva", "rgba", "bgra", "argb", "abgr", "ya", "pal8", "gbrap")) or stream.get("tags", {}).get(
         "alpha_mode"
     ):
@@ -170,7 +179,7 @@ def reference_frames(clip: pathlib.Path, chosen: int, stream: dict, times_ms: li
         matrix = ""
     filters += [f"scale='round(iw*if(sar,sar,1))':ih:{flags}{matrix}", "format=rgb24"]
     decoder = ["-c:v", "libvpx-vp9"] if stream.get("tags", {}).get("alpha_mode") and stream["codec_name"] == "vp9" else []
-    command = ["ffmpeg", "-v", "error", "-nostdin", *decoder, "-i", clip, "-map", f"0:{chosen}", "-vf", ",".join(filters)]
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-copyts", *decoder, "-i", clip, "-map", f"0:{chosen}", "-vf", ",".join(filters)]
     with tempfile.TemporaryDirectory() as folder:
         run([*command, "-vsync", "passthrough", f"{folder}/%06d.ppm"])
         return [read_ppm(path) for path in sorted(pathlib.Path(folder).glob("*.ppm"))]

@@ -13,7 +13,7 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Dictionary, Discard, Error, Packet, Stream, decoder, ffi, format};
+use ffmpeg_next::{Dictionary, Discard, Error, Packet, decoder, ffi, format};
 use scened::media::{Hardware, Probe};
 
 use super::fit;
@@ -174,10 +174,10 @@ impl Film {
             return Err(Unusable(format!("this FFmpeg has no decoder for the codec {}", id.name())));
         }
         let mut device_refusals = Vec::new();
-        let on_device = open_on_device(&chosen, threads, hardware, &mut device_refusals);
+        let on_device = hardware::open_decoder(&chosen, threads, hardware, &mut device_refusals);
         let (decoder, device) = match on_device {
             Some((decoder, device)) => (decoder, Some(device)),
-            None => (open_in_software(&chosen, threads)?, None),
+            None => (streams::open_in_software(&chosen, threads)?, None),
         };
         Ok(Self {
             input,
@@ -424,7 +424,7 @@ impl Film {
             .input
             .stream(self.stream)
             .expect("the stream was chosen when the film was opened");
-        match open_in_software(&chosen, self.threads) {
+        match streams::open_in_software(&chosen, self.threads) {
             Ok(decoder) => {
                 self.decoder = decoder;
                 self.device = None;
@@ -442,7 +442,7 @@ impl Film {
             .input
             .stream(self.stream)
             .expect("the stream was chosen when the film was opened");
-        let mut decoder = open_in_software(&stream, 1)?;
+        let mut decoder = streams::open_in_software(&stream, 1)?;
         if rough {
             decoder.skip_loop_filter(Discard::All);
         }
@@ -487,34 +487,4 @@ impl Film {
         self.last = Some(shown);
         shown
     }
-}
-
-fn open_in_software(stream: &Stream<'_>, threads: u32) -> Result<decoder::Video, Unusable> {
-    let codec = streams::software_codec(stream).ok_or(Error::DecoderNotFound);
-    codec
-        .and_then(|codec| streams::open_decoder(stream, codec, threads, None))
-        .map_err(|error| {
-            Unusable(format!(
-                "the decoder for {} cannot be opened: {error}",
-                stream.parameters().id().name()
-            ))
-        })
-}
-
-/// Opens a decoder on the first device that takes the film; says in `refusals` what was wrong with those before.
-fn open_on_device(stream: &Stream<'_>, threads: u32, wanted: Hardware, refusals: &mut Vec<String>) -> Option<(decoder::Video, Device)> {
-    for hardware in hardware::candidates(wanted) {
-        let opened = streams::hardware_codec(stream)
-            .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())
-            .and_then(|codec| {
-                let device = Device::open(hardware, codec)?;
-                let decoder = streams::open_decoder(stream, codec, threads, Some(&device));
-                Ok((decoder.map_err(|error| format!("it cannot be opened: {error}"))?, device))
-            });
-        match opened {
-            Ok(opened) => return Some(opened),
-            Err(reason) => refusals.push(format!("{}: {reason}", hardware.name())),
-        }
-    }
-    None
 }

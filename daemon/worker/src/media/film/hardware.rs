@@ -7,8 +7,10 @@
 use std::ptr;
 
 use ffmpeg_next::frame::Video;
-use ffmpeg_next::{Codec, Error, codec, ffi};
+use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
 use scened::media::Hardware;
+
+use super::streams;
 
 /// What decodes a film.
 #[derive(Debug)]
@@ -20,13 +22,36 @@ pub(super) struct Device {
 }
 
 /// The devices to try, the best first.
-pub(super) fn candidates(wanted: Hardware) -> Vec<Hardware> {
+fn candidates(wanted: Hardware) -> Vec<Hardware> {
     match wanted {
         Hardware::None => Vec::new(),
         Hardware::Auto if cfg!(target_os = "macos") => vec![Hardware::Videotoolbox],
         Hardware::Auto => vec![Hardware::Cuda, Hardware::Vaapi],
         one => vec![one],
     }
+}
+
+/// Opens a decoder on the first device that takes the film; says in `refusals` what was wrong with those before.
+pub(super) fn open_decoder(
+    stream: &Stream<'_>,
+    threads: u32,
+    wanted: Hardware,
+    refusals: &mut Vec<String>,
+) -> Option<(decoder::Video, Device)> {
+    for hardware in candidates(wanted) {
+        let opened = streams::hardware_codec(stream)
+            .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())
+            .and_then(|codec| {
+                let device = Device::open(hardware, codec)?;
+                let decoder = streams::open_decoder(stream, codec, threads, Some(&device));
+                Ok((decoder.map_err(|error| format!("it cannot be opened: {error}"))?, device))
+            });
+        match opened {
+            Ok(opened) => return Some(opened),
+            Err(reason) => refusals.push(format!("{}: {reason}", hardware.name())),
+        }
+    }
+    None
 }
 
 impl Device {

@@ -107,6 +107,17 @@ pub(super) fn discard_others(input: &mut Input, chosen: usize) {
     }
 }
 
+/// Opens the decoder that needs no graphics card.
+pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32) -> Result<decoder::Video, Unusable> {
+    let codec = software_codec(stream).ok_or(Error::DecoderNotFound);
+    codec.and_then(|codec| open_decoder(stream, codec, threads, None)).map_err(|error| {
+        Unusable(format!(
+            "the decoder for {} cannot be opened: {error}",
+            stream.parameters().id().name()
+        ))
+    })
+}
+
 /// Opens a decoder; on `device` where one is given.
 pub(super) fn open_decoder(stream: &Stream<'_>, codec: Codec, threads: u32, device: Option<&Device>) -> Result<decoder::Video, Error> {
     let mut context = codec::Context::from_parameters(stream.parameters())?;
