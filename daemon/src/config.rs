@@ -176,8 +176,8 @@ impl Config {
                 _ => Detector::Shot,
             },
             scene_mode: match values.choice("scene-mode").as_str() {
-                "exact" => SceneMode::Exact,
-                _ => SceneMode::Fast,
+                "fast" => SceneMode::Fast,
+                _ => SceneMode::Exact,
             },
             max_scene_seconds: values.whole("max-scene-seconds"),
             // The table of keys allows nothing that is no hardware.

@@ -35,9 +35,9 @@ pub enum Detector {
 #[serde(rename_all = "kebab-case")]
 pub enum SceneMode {
     /// Every frame.
+    #[default]
     Exact,
     /// Packets first, then keyframes, then only what is doubtful; a film for which that is unsafe is decoded through all the same.
-    #[default]
     Fast,
 }
 

@@ -39,7 +39,7 @@ fn a_missing_file_means_the_defaults() {
         on_battery: OnBattery::Pause,
         log: "info".to_owned(),
         detector: Detector::Shot,
-        scene_mode: SceneMode::Fast,
+        scene_mode: SceneMode::Exact,
         max_scene_seconds: 15,
         hardware_decoding: Hardware::None,
         onnxruntime: None,
@@ -74,7 +74,7 @@ fn every_key_can_be_set() {
         on-battery = "run"
         log = "warn,scened::watch=trace"
         detector = "adaptive"
-        scene-mode = "exact"
+        scene-mode = "fast"
         max-scene-seconds = 3600
         hardware-decoding = "videotoolbox"
         onnxruntime = "/opt/libonnxruntime.so"
@@ -97,7 +97,7 @@ fn every_key_can_be_set() {
         on_battery: OnBattery::Run,
         log: "warn,scened::watch=trace".to_owned(),
         detector: Detector::Adaptive,
-        scene_mode: SceneMode::Exact,
+        scene_mode: SceneMode::Fast,
         max_scene_seconds: 3600,
         hardware_decoding: Hardware::Videotoolbox,
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
