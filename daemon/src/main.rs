@@ -40,10 +40,10 @@ enum Command {
     /// Run the media worker on one file, without a daemon: streams, scenes, sampled frames, times
     Inspect {
         file: PathBuf,
-        /// How carefully scenes are looked for: exact (fast is not built yet)
+        /// How carefully scenes are looked for: exact looks at every frame, fast only where packets and keyframes leave a doubt
         #[arg(long, default_value = "exact")]
         mode: SceneMode,
-        /// Which rule finds cuts: content or adaptive
+        /// What finds scenes: shot, or for comparison content and adaptive (PySceneDetect)
         #[arg(long, default_value = "shot", value_parser = parse_detector)]
         detector: Detector,
         /// Decoder threads; 0 = one for each core allowed

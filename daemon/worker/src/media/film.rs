@@ -163,7 +163,9 @@ impl Film {
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
         // FFmpeg shortens the duration of an AVI file to what is there; the number of its frames stays what it was meant to be.
-        let announced_us = rate.filter(|_| input.format().name() == "avi").map(|rate| (chosen.frames() as f64 / rate * 1e6) as i64);
+        let announced_us = rate
+            .filter(|_| input.format().name() == "avi")
+            .map(|rate| (chosen.frames() as f64 / rate * 1e6) as i64);
         let stream_duration_us = stream_duration_us.max(announced_us);
         let pixel_aspect = streams::stream_aspect(&chosen);
         let peak_nits = streams::stream_peak_nits(&chosen);
