@@ -326,6 +326,7 @@ fn indexer_config(config: &Config, software: String) -> IndexerConfig {
         mode: config.scene_mode,
         max_scene_ms: config.max_scene_seconds * 1000,
         thumbnail_px: THUMBNAIL_PX,
+        hardware: config.hardware_decoding,
         software,
         pause_on_battery: config.on_battery == OnBattery::Pause,
     }

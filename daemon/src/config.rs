@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::media::{Detector, SceneMode};
+use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
 pub use reference::reference_page;
@@ -54,6 +54,7 @@ pub struct Config {
     pub detector: Detector,
     pub scene_mode: SceneMode,
     pub max_scene_seconds: u64,
+    pub hardware_decoding: Hardware,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
 }
@@ -175,10 +176,12 @@ impl Config {
                 _ => Detector::Shot,
             },
             scene_mode: match values.choice("scene-mode").as_str() {
-                "exact" => SceneMode::Exact,
-                _ => SceneMode::Fast,
+                "fast" => SceneMode::Fast,
+                _ => SceneMode::Exact,
             },
             max_scene_seconds: values.whole("max-scene-seconds"),
+            // The table of keys allows nothing that is no hardware.
+            hardware_decoding: values.choice("hardware-decoding").parse().unwrap_or_default(),
             onnxruntime: values.optional_path("onnxruntime"),
         }
     }

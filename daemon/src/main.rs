@@ -9,7 +9,7 @@ use scened::app::{self, Places, Seams};
 use scened::config::Config;
 use scened::fault::Fatal;
 use scened::media::inspect::{self, InspectOptions};
-use scened::media::{Detector, SceneMode};
+use scened::media::{Detector, Hardware, SceneMode};
 use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
@@ -40,15 +40,21 @@ enum Command {
     /// Run the media worker on one file, without a daemon: streams, scenes, sampled frames, times
     Inspect {
         file: PathBuf,
-        /// How carefully scenes are looked for: exact (fast is not built yet)
+        /// How carefully scenes are looked for: exact looks at every frame, fast only where packets and keyframes leave a doubt
         #[arg(long, default_value = "exact")]
         mode: SceneMode,
-        /// Which rule finds cuts: content or adaptive
+        /// What finds scenes: shot, or for comparison content and adaptive (PySceneDetect)
         #[arg(long, default_value = "shot", value_parser = parse_detector)]
         detector: Detector,
         /// Decoder threads; 0 = one for each core allowed
         #[arg(long, default_value_t = 0)]
         threads: u32,
+        /// Decode on a graphics card where it can: none, auto, vaapi, cuda, videotoolbox
+        #[arg(long, default_value = "none", value_name = "NAME")]
+        hardware: Hardware,
+        /// Write the sampled frames to this folder, as PPM pictures of the size that models see
+        #[arg(long, value_name = "DIR")]
+        frames: Option<PathBuf>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
@@ -63,12 +69,16 @@ fn main() -> ExitCode {
             mode,
             detector,
             threads,
+            hardware,
+            frames,
             json,
         }) => {
             let options = InspectOptions {
                 mode: *mode,
                 detector: *detector,
                 threads: *threads,
+                hardware: *hardware,
+                frames: frames.clone(),
                 json: *json,
                 ..InspectOptions::default()
             };

@@ -35,9 +35,9 @@ pub enum Detector {
 #[serde(rename_all = "kebab-case")]
 pub enum SceneMode {
     /// Every frame.
+    #[default]
     Exact,
     /// Packets first, then keyframes, then only what is doubtful; a film for which that is unsafe is decoded through all the same.
-    #[default]
     Fast,
 }
 
@@ -50,6 +50,46 @@ impl std::str::FromStr for SceneMode {
             "fast" => Ok(Self::Fast),
             _ => Err(format!("{text:?} is no mode (exact, fast)")),
         }
+    }
+}
+
+/// Which graphics card's decoder to use. Where it cannot, software decodes, and [`Analysis::decoder`] says why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hardware {
+    #[default]
+    None,
+    /// Whatever this machine has.
+    Auto,
+    /// Intel and AMD on Linux.
+    Vaapi,
+    /// NVIDIA (NVDEC).
+    Cuda,
+    /// Apple.
+    Videotoolbox,
+}
+
+impl Hardware {
+    /// The name in the configuration and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Auto => "auto",
+            Self::Vaapi => "vaapi",
+            Self::Cuda => "cuda",
+            Self::Videotoolbox => "videotoolbox",
+        }
+    }
+}
+
+impl std::str::FromStr for Hardware {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::None, Self::Auto, Self::Vaapi, Self::Cuda, Self::Videotoolbox];
+        all.into_iter()
+            .find(|hardware| hardware.name() == text)
+            .ok_or_else(|| format!("{text:?} is no hardware decoder (none, auto, vaapi, cuda, videotoolbox)"))
     }
 }
 
@@ -66,6 +106,8 @@ pub struct AnalyseRequest {
     pub thumbnail_px: u32,
     /// Decoder threads; 0 = one for each core allowed.
     pub threads: u32,
+    #[serde(default)]
+    pub hardware: Hardware,
     /// File name, for messages only; the worker never opens it.
     pub label: String,
 }
@@ -164,6 +206,9 @@ pub struct Analysis {
     pub plan: DecodePlan,
     /// Set when decoding stopped early or skipped damage: what a user should know.
     pub damage: Option<String>,
+    /// What decoded: `software`, the name of a [`Hardware`], or `software (why not the hardware asked for)`.
+    #[serde(default)]
+    pub decoder: String,
     pub times: StageTimes,
 }
 

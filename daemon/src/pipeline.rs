@@ -23,7 +23,7 @@ use tracing::{error, warn};
 
 use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
-use crate::media::{Cancel, Detector, FrameSource, SceneMode};
+use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{Current, Progress};
 use crate::serving::Serving;
@@ -59,6 +59,7 @@ pub struct IndexerConfig {
     pub mode: SceneMode,
     pub max_scene_ms: u64,
     pub thumbnail_px: u32,
+    pub hardware: Hardware,
     /// Names scened's and FFmpeg's versions; recorded with incidents.
     pub software: String,
     pub pause_on_battery: bool,
@@ -95,6 +96,8 @@ struct State {
     stopping: bool,
     /// Why nothing is indexed although there are jobs, in words for `status`.
     hindrance: Option<String>,
+    /// What decoded the last film, in words for `status`.
+    decoder: Option<String>,
     /// No job is taken before this moment: the machine was at fault.
     held_until: Option<Instant>,
     pace: Pace,
@@ -197,6 +200,11 @@ impl Indexer {
 
     pub fn hindrance(&self) -> Option<String> {
         self.shared.lock().hindrance.clone()
+    }
+
+    /// What decoded the last film: `software`, a graphics card, or `software` with the reason why not the card asked for.
+    pub fn decoder(&self) -> Option<String> {
+        self.shared.lock().decoder.clone()
     }
 
     /// Where a video stands: its place in the queue from 1, or 0 while it is being indexed.

@@ -86,7 +86,7 @@
 //! | `search` | `query`; optional: `n` = 10, `not`: texts, `by`: `scene` or `video`, `min_confidence`, *filters* | `query`, `model`, `hits`, `coverage`; optional: `notices` |
 //! | `similar` | *(file)*; optional: `at_ms`, `n`, `by`, `min_confidence`, *filters* | as `search` |
 //! | `scenes` | *(file)* | *(file)*, `video`, `duration_ms`, `offline`, `scenes`: `start_ms`, `end_ms`, `boundary`, `scene` |
-//! | `status` | | `videos`, `scenes`, `model`, `provider`, `state`, `warnings`, `notices`, `queue`, `progress`, `folders`, `version`, `pid`, `uptime_ms`, `n_incidents` |
+//! | `status` | | `videos`, `scenes`, `model`, `provider`, `state`, `warnings`, `notices`, `queue`, `progress`, `folders`, `version`, `pid`, `uptime_ms`, `n_incidents`; optional: `decoder` |
 //! | `subscribe` | | as `status`, then events |
 //! | `folders` | | `folders`: *(file)*, `state`: `watched`, `polled` or `offline`, `videos`; optional: `detail` |
 //! | `add` | *(file)* of a folder | as `folders` |

@@ -175,6 +175,10 @@ pub struct Status {
     pub model: String,
     /// Execution provider in use; `none` until the model has been needed once.
     pub provider: String,
+    /// What decoded the last video: `software`, a graphics card (`cuda`, `vaapi`, …), or `software` with the reason why not the card
+    /// asked for; absent until the first.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub decoder: String,
     /// `idle`, `indexing` or `paused`.
     pub state: String,
     pub warnings: Vec<String>,

@@ -80,9 +80,8 @@ def codec_options(encoding):
     if encoding.codec == "av1":
         return ["-c:v", "libsvtav1", "-preset", "12", "-crf", "58" if encoding.pulsing else str(quality + 10), "-g", str(4 * second), "-svtav1-params", "lp=1"]
     if encoding.codec == "mpeg2i":
-        # A program stream whose buffer is smaller than a frame loses the frame's time stamps.
         bits = int(width * height * fps * (0.06 if encoding.pulsing else 0.16))
-        return ["-c:v", "mpeg2video", "-flags", "+ilme+ildct", "-top", "1", "-g", "12", "-bf", "2", "-b:v", str(bits), "-maxrate", str(2 * bits), "-bufsize", str(max(4_000_000, 2 * bits))]
+        return ["-c:v", "mpeg2video", "-flags", "+ilme+ildct", "-top", "1", "-g", "12", "-bf", "2", "-b:v", str(bits), "-maxrate", str(2 * bits), "-bufsize", str(2 * bits)]
     return ["-c:v", "mjpeg", "-q:v", "18" if encoding.pulsing else "4"]
 
 
@@ -157,15 +156,17 @@ class Encoder:
             raise RuntimeError("ffmpeg could not encode the film")
 
 
-def presentation_times(path):
+def presentation_times(path, fps):
     """The presentation time of every frame in order, with the container's start subtracted. **Units** seconds."""
     command = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pts_time:format=start_time,duration", "-of", "json", str(path)]
     probed = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     start = float(probed["format"].get("start_time", 0))
     times = [packet["pts_time"] for packet in probed["packets"] if "pts_time" in packet]
     if len(times) < len(probed["packets"]):
-        # Some containers give no time to every packet; the decoder works it out.
+        # A program stream tells the time of a packet's first frame alone; players count on from there at the steady rate.
         command[5:7] = ["-show_entries", "frame=best_effort_timestamp_time"]
         frames = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)["frames"]
-        times = [frame["best_effort_timestamp_time"] for frame in frames]
+        times = []
+        for frame in frames:
+            times.append(float(frame.get("best_effort_timestamp_time", times[-1] + 1 / fps if times else start)))
     return sorted(float(time) - start for time in times), float(probed["format"].get("duration", 0))

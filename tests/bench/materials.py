@@ -143,7 +143,7 @@ def encoded(master, path, codec, size_name, seconds, grain=5):
     chain += [scale.format(w=width, h=height), f"format={pixels}", f"noise=alls={grain}:allf=t:all_seed=7"]
     once = path.with_name("once-" + path.name)
     run("ffmpeg", "-v", "error", "-y", "-i", master, "-vf", ",".join(chain), "-fps_mode", "passthrough", *encode.codec_options(encoding), *colour, once)
-    times_s, _ = encode.presentation_times(once)
+    times_s, _ = encode.presentation_times(once, MASTER_FPS)
     n_more = max(0, round(seconds / (times_s[-1] + 1 / MASTER_FPS) + 0.4999) - 1)
     unfinished = path.with_name("unfinished-" + path.name)
     run("ffmpeg", "-v", "error", "-y", "-stream_loop", n_more, "-i", once, "-map", "0:v:0", "-c", "copy", unfinished)

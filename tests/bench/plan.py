@@ -166,7 +166,7 @@ class Planner:
             self.add_move(old, "pan", self.at - round(0.5 * self.fps), 0.8)
             shot = self.chosen(lambda: self.moving(wide), VISIBLE[kind], self.at)
         elif kind == "jump":
-            shot = self.chosen(lambda: Shot(old.take, self.time_of(old, self.at) + self.rng.uniform(1.5, 6)), VISIBLE[kind], self.at)
+            shot = self.chosen(lambda: Shot(old.take, self.time_of(old, self.at) + self.rng.uniform(1.5, 6), gain=old.gain), VISIBLE[kind], self.at)
         elif kind == "similar":
             shot = self.chosen(lambda: self.sibling(old), VISIBLE[kind], self.at)
         elif kind == "dark":
@@ -176,8 +176,6 @@ class Planner:
         if shot is None:
             # No such cut could be seen from this shot: an ordinary one takes its place.
             shot, kind = self.chosen(lambda: self.plain(wide), 0, self.at), "cut"
-        if kind == "jump":
-            shot.gain = old.gain
         self.cut_to(kind, shot)
         if kind == "at-flash":
             n_flash = self.rng.choice((1, 2, 2))

@@ -115,7 +115,7 @@ def render(job, folder, media, cache):
                 if encoding.codec == "mpeg2i":
                     frame = woven(frame, plan.frame_at(edit, tick + 0.5))
             encoder.write(frame)
-    times_s, duration_s = encode.presentation_times(path)
+    times_s, duration_s = encode.presentation_times(path, encoding.fps)
     if len(times_s) != len(ticks):
         raise RuntimeError(f"{path}: {len(ticks)} frames were given and {len(times_s)} came out")
     return {**entry(job, edit, ticks, times_s, duration_s, media), "cpu_s": round(time.process_time() - started, 1)}

@@ -60,6 +60,10 @@ fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
         format!("on {}", text::escape(&status.provider))
     };
     row("model", format!("{}, {provider}", text::escape(&status.model)));
+    // Software is what everyone expects.
+    if !status.decoder.is_empty() && status.decoder != "software" {
+        row("decoder", text::escape(&status.decoder));
+    }
     let queue = &status.queue;
     if queue.walks + queue.settling + queue.jobs > 0 {
         let parts = [(queue.walks, "folder walk"), (queue.settling, "settling file"), (queue.jobs, "job")];

@@ -3,7 +3,7 @@
 //! Four layers: three convolutions over five rows each (the last one over every other row), with ReLU, and one row by row. What it
 //! says about a row is known [`DELAY`] rows later. Every column of every layer is computed once.
 //!
-//! **Source** of the weights: `tests/bench/train_shots.py`.
+//! **Source** of the weights: `daemon/shots/training/train.py`.
 
 use std::array;
 

@@ -1,4 +1,4 @@
-//! The networks' weights, as `tests/bench/train_shots.py` wrote them: f32, little endian, first the one for cuts.
+//! The networks' weights, as `daemon/shots/training/train.py` wrote them: f32, little endian, first the one for cuts.
 
 use std::sync::LazyLock;
 

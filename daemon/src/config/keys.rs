@@ -71,6 +71,10 @@ pub(super) const KEYS: &[Key] = &[
     key("detector", Allows::Choice(&["shot", "content", "adaptive"])),
     key("scene-mode", Allows::Choice(&["fast", "exact"])),
     key("max-scene-seconds", whole("seconds", 2, 3600)),
+    key(
+        "hardware-decoding",
+        Allows::Choice(&["none", "auto", "vaapi", "cuda", "videotoolbox"]),
+    ),
     key("onnxruntime", Allows::Text("the absolute path of a library, or \"\"")),
 ];
 

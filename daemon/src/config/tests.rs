@@ -39,8 +39,9 @@ fn a_missing_file_means_the_defaults() {
         on_battery: OnBattery::Pause,
         log: "info".to_owned(),
         detector: Detector::Shot,
-        scene_mode: SceneMode::Fast,
+        scene_mode: SceneMode::Exact,
         max_scene_seconds: 15,
+        hardware_decoding: Hardware::None,
         onnxruntime: None,
     };
     assert_eq!(config, expected);
@@ -73,8 +74,9 @@ fn every_key_can_be_set() {
         on-battery = "run"
         log = "warn,scened::watch=trace"
         detector = "adaptive"
-        scene-mode = "exact"
+        scene-mode = "fast"
         max-scene-seconds = 3600
+        hardware-decoding = "videotoolbox"
         onnxruntime = "/opt/libonnxruntime.so"
         "#,
     )
@@ -95,8 +97,9 @@ fn every_key_can_be_set() {
         on_battery: OnBattery::Run,
         log: "warn,scened::watch=trace".to_owned(),
         detector: Detector::Adaptive,
-        scene_mode: SceneMode::Exact,
+        scene_mode: SceneMode::Fast,
         max_scene_seconds: 3600,
+        hardware_decoding: Hardware::Videotoolbox,
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
     };
     assert_eq!(config, expected);
@@ -118,7 +121,8 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-         model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, onnxruntime",
+        model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, hardware-decoding, \
+         onnxruntime",
     ),
     (
         "settle-seconds = \"5\"",

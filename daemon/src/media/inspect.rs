@@ -5,16 +5,18 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::{AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, Probe, SceneMode};
+use super::{
+    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, Probe, SceneMode,
+};
 use crate::domain::{Boundary, ImageSpec, Resample, ResizeMode};
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct InspectOptions {
     pub mode: SceneMode,
     pub detector: Detector,
@@ -23,6 +25,9 @@ pub struct InspectOptions {
     pub max_scene_ms: u64,
     /// Decoder threads; 0 = one for each core allowed.
     pub threads: u32,
+    pub hardware: Hardware,
+    /// Folder to write the sampled frames to, as PPM pictures.
+    pub frames: Option<PathBuf>,
 }
 
 impl Default for InspectOptions {
@@ -33,6 +38,8 @@ impl Default for InspectOptions {
             json: false,
             max_scene_ms: 15_000,
             threads: 0,
+            hardware: Hardware::None,
+            frames: None,
         }
     }
 }
@@ -45,6 +52,8 @@ pub enum InspectError {
     NotAFile { path: String },
     #[error("{path}: {source}")]
     Media { path: String, source: MediaError },
+    #[error("cannot write the frame {path}: {source}")]
+    Frame { path: String, source: io::Error },
     #[error("cannot write: {0}")]
     Write(#[from] io::Error),
 }
@@ -83,22 +92,45 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
         max_scene_ms: options.max_scene_ms,
         thumbnail_px: 320,
         threads: options.threads,
+        hardware: options.hardware,
         label: path.clone(),
     };
     let mut found = Found::default();
-    let analysis = source
-        .analyse(opened, &request, &Cancel::default(), &mut |event| {
-            found.take(event);
+    let mut writing = Ok(());
+    let analysis = source.analyse(opened, &request, &Cancel::default(), &mut |event| {
+        if let (Some(folder), MediaEvent::SceneFound(scene)) = (&options.frames, &event) {
+            writing = write_frames(folder, found.scenes.len(), scene, &request.image);
+        }
+        found.take(event);
+        if writing.is_ok() {
             ControlFlow::Continue(())
-        })
-        .map_err(|source| InspectError::Media {
-            path: path.clone(),
-            source,
-        })?;
+        } else {
+            ControlFlow::Break(())
+        }
+    });
+    writing?;
+    let analysis = analysis.map_err(|source| InspectError::Media {
+        path: path.clone(),
+        source,
+    })?;
     if options.json {
         found.write_json(file, &analysis, to)?;
     } else {
         found.write_table(&path, &analysis, to)?;
+    }
+    Ok(())
+}
+
+/// Writes the frames of a scene as `0003-0000012480.ppm`: number of the scene, time in milliseconds.
+fn write_frames(folder: &Path, scene_number: usize, scene: &FoundScene, image: &ImageSpec) -> Result<(), InspectError> {
+    for frame in &scene.frames {
+        let path = folder.join(format!("{scene_number:04}-{:010}.ppm", frame.time_ms));
+        let mut ppm = format!("P6\n{} {}\n255\n", image.width_px, image.height_px).into_bytes();
+        ppm.extend_from_slice(&frame.rgb);
+        std::fs::write(&path, ppm).map_err(|source| InspectError::Frame {
+            path: path.display().to_string(),
+            source,
+        })?;
     }
     Ok(())
 }
@@ -147,6 +179,7 @@ impl Found {
             "plan": analysis.plan,
             "times": analysis.times,
             "damage": analysis.damage,
+            "decoder": analysis.decoder,
         });
         if file.to_str().is_none() {
             answer["path_bytes"] = json!(STANDARD.encode(file.as_os_str().as_encoded_bytes()));
@@ -174,7 +207,13 @@ impl Found {
                 writeln!(to, "{}", if stream.chosen { "  ← analysed" } else { "" })?;
             }
         }
-        writeln!(to, "decoded    {} in {} frames", clock(analysis.duration_ms), analysis.n_frames)?;
+        writeln!(
+            to,
+            "decoded    {} in {} frames by {}",
+            clock(analysis.duration_ms),
+            analysis.n_frames,
+            printable(&analysis.decoder)
+        )?;
         if let Some(damage) = &analysis.damage {
             writeln!(to, "damage     {damage}")?;
         }

@@ -51,6 +51,8 @@ pub(super) struct Run<'a> {
     pub(super) threads: u32,
     /// Position and duration in milliseconds.
     pub(super) progress: &'a dyn Fn(u64, u64),
+    /// Told what decoded a film.
+    pub(super) decoded_by: &'a dyn Fn(&str),
 }
 
 /// What was found so far; scenes are ahead of vectors by less than [`EMBED_LOT`] frames.
@@ -101,6 +103,7 @@ impl Run<'_> {
             max_scene_ms: self.config.max_scene_ms,
             thumbnail_px: self.config.thumbnail_px,
             threads: self.threads,
+            hardware: self.config.hardware,
             label: record.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
         let mut found = Found::default();
@@ -114,6 +117,7 @@ impl Run<'_> {
             Ok(analysis) => analysis,
             Err(error) => return media_failed(error),
         };
+        (self.decoded_by)(&analysis.decoder);
         if let Err(error) = self.embed_waiting(&mut found) {
             return embed_failed(error);
         }

@@ -82,6 +82,7 @@ impl World {
             mode: SceneMode::Exact,
             max_scene_ms: 15_000,
             thumbnail_px: 32,
+            hardware: Hardware::None,
             software: "test 1".to_owned(),
             pause_on_battery: false,
         };

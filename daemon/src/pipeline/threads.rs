@@ -169,6 +169,7 @@ impl Shared {
             cancel: &cancel,
             threads,
             progress: &|position_ms, duration_ms| self.progressed(video, position_ms, duration_ms),
+            decoded_by: &|decoder| self.lock().decoder = Some(decoder.to_owned()),
         };
         // A panic in here is our bug, not a reason to stop indexing everything else.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.index(&record))).unwrap_or_else(|_| Outcome::Bad {

@@ -184,6 +184,7 @@ impl ScriptedFrames {
                 n_scenes: scenes.len() as u64,
                 plan: DecodePlan::default(),
                 damage,
+                decoder: "software".to_owned(),
                 times: StageTimes::default(),
             }),
         }

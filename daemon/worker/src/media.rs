@@ -6,6 +6,7 @@
 mod analyse;
 mod candidates;
 mod choose;
+mod colour;
 mod detect;
 mod fast;
 mod film;
@@ -18,11 +19,13 @@ mod picture;
 #[cfg(test)]
 mod pictures_for_tests;
 mod planes;
+mod render;
 mod sampler;
 mod scale;
 mod scenes;
 mod takes;
 mod thumbnail;
+mod tone;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

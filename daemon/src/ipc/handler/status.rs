@@ -30,6 +30,7 @@ pub(super) fn assemble(context: &Context) -> Status {
         scenes: counts.scenes,
         model: context.models.name_in_use(),
         provider: context.models.provider(),
+        decoder: context.indexer.decoder().unwrap_or_default(),
         state: state(context).to_owned(),
         warnings,
         notices: context.models.notices(),

@@ -89,6 +89,7 @@ impl Checker {
         }
         let plan = &mut analysis.plan;
         (plan.kind, plan.reason) = (clean(&plan.kind), clean(&plan.reason));
+        analysis.decoder = clean(&analysis.decoder);
         analysis.damage = analysis.damage.as_deref().map(clean).filter(|text| !text.is_empty());
         Ok(analysis)
     }
@@ -223,7 +224,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Resample, ResizeMode};
-    use crate::media::{Detector, SceneMode};
+    use crate::media::{Detector, Hardware, SceneMode};
 
     const SIDE: usize = 4;
     const FRAME_BYTES: usize = SIDE * SIDE * 3;
@@ -242,6 +243,7 @@ mod tests {
             max_scene_ms: 15_000,
             thumbnail_px: 320,
             threads: 0,
+            hardware: Hardware::None,
             label: String::new(),
         })
     }

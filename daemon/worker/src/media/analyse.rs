@@ -30,7 +30,7 @@ const SHORT_US: i64 = 2_000_000;
 pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let started = Instant::now();
-    let mut film = Film::open(opened, request.threads)?;
+    let mut film = Film::open_on(opened, request.threads, request.hardware)?;
     let mut times = StageTimes {
         open_ms: ms(started.elapsed()),
         ..StageTimes::default()
@@ -59,6 +59,7 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
             work.scenes.end_us(),
             film.claimed_us(),
         ),
+        decoder: film.decoder_name(),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;
@@ -79,6 +80,7 @@ fn look_at_all(
     };
     let reason = match (request.mode, request.detector) {
         (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
+        _ if film.uses_device() => "a graphics card decodes it",
         (SceneMode::Exact, _) if n_threads < 2 => "every frame was asked for",
         (mode, Detector::Shot) => match fast::survey(film) {
             fast::Verdict::Gops(kind) => return look_at_gops(film, kind, mode, n_threads, work, answers, times),
@@ -181,8 +183,8 @@ enum Finder {
     Shot(Box<ShotDetector>),
     /// PySceneDetect's detectors see larger pictures than glimpses.
     Classic {
-        detector: CutDetector,
-        eye: Option<Eye>,
+        detector: Box<CutDetector>,
+        eye: Option<Box<Eye>>,
     },
 }
 
@@ -196,7 +198,10 @@ impl Finder {
     }
 
     fn classic(detector: CutDetector) -> Self {
-        Self::Classic { detector, eye: None }
+        Self::Classic {
+            detector: Box::new(detector),
+            eye: None,
+        }
     }
 
     fn push(&mut self, frame: &Video, time_us: i64, glimpse: &Glimpse, scenes: &mut Scenes) -> Result<(), ScaleError> {
@@ -213,7 +218,7 @@ impl Finder {
                 let size = eye.as_ref().map_or_else(|| working_size(width, height), |eye| eye.size);
                 let eye = match eye {
                     Some(eye) if eye.shrinker.is_for(width, height) => eye,
-                    eye => eye.insert(Eye::new(width, height, size)),
+                    eye => eye.insert(Box::new(Eye::new(width, height, size))),
                 };
                 let (rows, stride) = eye.scaler.scale(frame)?;
                 if let Some(time_us) = detector.push(time_us, eye.shrinker.shrink(rows, stride)) {

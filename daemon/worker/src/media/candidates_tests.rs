@@ -55,6 +55,25 @@ fn the_sharpest_of_neighbours_is_kept() {
 }
 
 #[test]
+fn what_is_settled_is_thinned_out() {
+    for (glimpse, gap_us) in [
+        ((|number| noisy(view(1), number, 6)) as fn(i64) -> Glimpse, SETTLED_STILL_US),
+        (|number| wall(number as usize / 2), SETTLED_CHANGING_US),
+    ] {
+        let held = offered(300, glimpse, |_| 100).held;
+        let settled: Vec<_> = held
+            .iter()
+            .map(|candidate| candidate.time_us)
+            .filter(|time_us| *time_us < 9 * SECOND)
+            .collect();
+        assert!(
+            settled.len() >= 4 && settled.windows(2).all(|pair| pair[1] - pair[0] >= gap_us),
+            "{settled:?}"
+        );
+    }
+}
+
+#[test]
 fn an_hour_of_anything_stays_bounded_and_spread() {
     for (name, glimpse) in [
         ("still", (|number| noisy(view(1), number, 6)) as fn(i64) -> Glimpse),

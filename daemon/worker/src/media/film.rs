@@ -4,6 +4,7 @@
 
 #![expect(unsafe_code, reason = "ffmpeg-next does not show what kind of clock a container has")]
 
+mod hardware;
 mod streams;
 
 use std::fs::File;
@@ -13,10 +14,12 @@ use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Dictionary, Discard, Error, Packet, decoder, ffi, format};
-use scened::media::Probe;
+use scened::media::{Hardware, Probe};
 
 use super::fit;
 use super::orientation::Orientation;
+use super::tone::USUAL_PEAK_NITS;
+use hardware::Device;
 use streams::to_us;
 
 /// Demuxers that may be used. Playlists (HLS, DASH, concat) are not here: they open other files.
@@ -107,10 +110,17 @@ enum Read {
 pub(crate) struct Film {
     input: Input,
     decoder: decoder::Video,
+    device: Option<Device>,
+    /// Whether the device gave a frame.
+    device_works: bool,
+    /// Why a device that was wanted is not used, in words.
+    device_refusals: Vec<String>,
+    threads: u32,
     stream: usize,
     clock: Clock,
     orientation: Orientation,
     pixel_aspect: (i32, i32),
+    peak_nits: Option<f32>,
     probe: Probe,
     stream_duration_us: Option<i64>,
     packet: Packet,
@@ -128,7 +138,12 @@ pub(crate) struct Film {
 
 impl Film {
     /// Opens a file and its best video stream. `threads`: of the decoder; 0 = one a core.
-    pub(crate) fn open(mut file: File, threads: u32) -> Result<Self, Unusable> {
+    pub(crate) fn open(file: File, threads: u32) -> Result<Self, Unusable> {
+        Self::open_on(file, threads, Hardware::None)
+    }
+
+    /// As [`Film::open`], decoding on a graphics card where that is possible.
+    pub(crate) fn open_on(mut file: File, threads: u32, hardware: Hardware) -> Result<Self, Unusable> {
         let head = streams::read_head(&mut file)?;
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut options = Dictionary::new();
@@ -139,8 +154,7 @@ impl Film {
         let stream = streams::choose_stream(&input)?;
         streams::discard_others(&mut input, stream);
         let chosen = input.stream(stream).expect("the stream was just chosen");
-        let parameters = chosen.parameters();
-        let id = parameters.id();
+        let id = chosen.parameters().id();
         let time_base = chosen.time_base();
         let rate = streams::frame_rate(&chosen);
         let orientation = streams::stream_orientation(&chosen);
@@ -148,18 +162,32 @@ impl Film {
         let stream_duration_us = Some(chosen.duration())
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
+        // FFmpeg shortens the duration of an AVI file to what is there; the number of its frames stays what it was meant to be.
+        let announced_us = rate
+            .filter(|_| input.format().name() == "avi")
+            .map(|rate| (chosen.frames() as f64 / rate * 1e6) as i64);
+        let stream_duration_us = stream_duration_us.max(announced_us);
         let pixel_aspect = streams::stream_aspect(&chosen);
+        let peak_nits = streams::stream_peak_nits(&chosen);
         let marked_encrypted = streams::is_marked_encrypted(&chosen);
         let file_bytes = input.io_size().unwrap_or(i64::MAX);
         let probe = streams::probe(&input, stream);
         if decoder::find(id).is_none() {
             return Err(Unusable(format!("this FFmpeg has no decoder for the codec {}", id.name())));
         }
-        let decoder = streams::open_decoder(parameters, threads, time_base)
-            .map_err(|error| Unusable(format!("the decoder for {} cannot be opened: {error}", id.name())))?;
+        let mut device_refusals = Vec::new();
+        let on_device = hardware::open_decoder(&chosen, threads, hardware, &mut device_refusals);
+        let (decoder, device) = match on_device {
+            Some((decoder, device)) => (decoder, Some(device)),
+            None => (streams::open_in_software(&chosen, threads)?, None),
+        };
         Ok(Self {
             input,
             decoder,
+            device,
+            device_works: false,
+            device_refusals,
+            threads,
             stream,
             clock: Clock {
                 time_base: (i64::from(time_base.0), i64::from(time_base.1)),
@@ -168,6 +196,7 @@ impl Film {
             },
             orientation,
             pixel_aspect,
+            peak_nits,
             probe,
             stream_duration_us,
             packet: Packet::empty(),
@@ -224,6 +253,11 @@ impl Film {
         fit::square_pixels(frame.width(), frame.height(), aspect)
     }
 
+    /// The brightest light of an HDR film: what the frame says, else the container, else what most are made for.
+    pub(crate) fn peak_nits(&self, frame: &Video) -> f32 {
+        streams::frame_peak_nits(frame).or(self.peak_nits).unwrap_or(USUAL_PEAK_NITS)
+    }
+
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
     pub(crate) fn can_seek(&self) -> bool {
         // SAFETY: `input` is open, its format is a static description, and `start_time` is a plain number.
@@ -267,7 +301,12 @@ impl Film {
     /// Reads on by one packet or one frame.
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
         match self.decoder.receive_frame(frame) {
-            Ok(()) => return Step::Frame(self.shown(frame)),
+            Ok(()) => {
+                if self.fetch(frame) {
+                    return Step::Frame(self.shown(frame));
+                }
+                return Step::Packet;
+            }
             Err(Error::Eof) => return Step::End,
             Err(Error::Other { errno: EAGAIN }) => {}
             Err(_) => {
@@ -334,13 +373,67 @@ impl Film {
             Err(error) => {
                 self.read_errors += 1;
                 self.losses.bad_packets += 1;
-                // A demuxer can find its way again after invalid data, and after nothing else.
-                if error != Error::InvalidData || self.read_errors > MAX_READ_ERRORS {
+                // A demuxer can find its way again after invalid data (a transport stream says "again"), and after nothing else.
+                let goes_on = matches!(error, Error::InvalidData | Error::Other { errno: EAGAIN });
+                if !goes_on || self.read_errors > MAX_READ_ERRORS {
                     self.losses.broke_off = true;
                     return Read::End;
                 }
                 Read::Nothing
             }
+        }
+    }
+
+    /// What decodes this film: `software`, the name of a device, or `software (why no device)`.
+    pub(crate) fn decoder_name(&self) -> String {
+        match &self.device {
+            Some(device) if self.device_works => device.hardware().name().to_owned(),
+            Some(device) => format!("software ({}: it does not decode this film)", device.hardware().name()),
+            None if self.device_refusals.is_empty() => "software".to_owned(),
+            None => format!("software ({})", self.device_refusals.join("; ")),
+        }
+    }
+
+    /// Whether a device decodes it, or is yet to be tried.
+    pub(crate) fn uses_device(&self) -> bool {
+        self.device.is_some()
+    }
+
+    /// Brings a frame from the device to memory. `false`: there is no frame.
+    fn fetch(&mut self, frame: &mut Video) -> bool {
+        let Some(device) = &self.device else { return true };
+        match device.fetch(frame) {
+            Ok(on_device) => {
+                self.device_works |= on_device;
+                true
+            }
+            // A device that never gave a frame is given up, and the film begun again without it.
+            Err(error) if !self.device_works => {
+                self.device_refusals
+                    .push(format!("{}: its frames cannot be copied: {error}", device.hardware().name()));
+                self.begin_again_in_software();
+                false
+            }
+            Err(_) => {
+                self.losses.corrupt_frames += 1;
+                false
+            }
+        }
+    }
+
+    fn begin_again_in_software(&mut self) {
+        let chosen = self
+            .input
+            .stream(self.stream)
+            .expect("the stream was chosen when the film was opened");
+        match streams::open_in_software(&chosen, self.threads) {
+            Ok(decoder) => {
+                self.decoder = decoder;
+                self.device = None;
+                self.rewind();
+            }
+            // Nothing can decode it: reading on ends with the film.
+            Err(_) => self.losses.bad_packets += 1,
         }
     }
 
@@ -351,10 +444,7 @@ impl Film {
             .input
             .stream(self.stream)
             .expect("the stream was chosen when the film was opened");
-        let parameters = stream.parameters();
-        let name = parameters.id().name();
-        let mut decoder = streams::open_decoder(parameters, 1, stream.time_base())
-            .map_err(|error| Unusable(format!("the decoder for {name} cannot be opened: {error}")))?;
+        let mut decoder = streams::open_in_software(&stream, 1)?;
         if rough {
             decoder.skip_loop_filter(Discard::All);
         }

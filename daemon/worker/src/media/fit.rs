@@ -2,6 +2,8 @@
 
 use scened::domain::{ImageSpec, ResizeMode};
 
+use super::orientation::Orientation;
+
 /// Longest side a frame is ever scaled to before it is cropped; only strips longer than 4:1 at the largest size meet it.
 const MAX_SCALED_PX: u32 = 4096;
 /// Pixels more oblong than this are taken for a mistake in the file.
@@ -13,6 +15,31 @@ pub(crate) struct Fit {
     pub(crate) scaled: (u32, u32),
     pub(crate) offset: (u32, u32),
     pub(crate) size: (u32, u32),
+}
+
+impl Fit {
+    /// What to do with the frame as stored, so that turning the result gives what this one says.
+    pub(crate) fn before(self, orientation: Orientation) -> Self {
+        let from_end = |axis: fn((u32, u32)) -> u32| axis(self.scaled) - axis(self.size) - axis(self.offset);
+        let offset = (
+            if orientation.flipped_x {
+                from_end(|(x, _)| x)
+            } else {
+                self.offset.0
+            },
+            if orientation.flipped_y {
+                from_end(|(_, y)| y)
+            } else {
+                self.offset.1
+            },
+        );
+        // A quarter turn is its own inverse where sizes are concerned.
+        Self {
+            scaled: orientation.turned_size(self.scaled),
+            offset: orientation.turned_size(offset),
+            size: orientation.turned_size(self.size),
+        }
+    }
 }
 
 /// The size a frame is shown at: its pixels made square, before it is turned. **Units**: pixels.
@@ -73,12 +100,13 @@ pub(crate) fn to_thumbnail((width, height): (u32, u32), longer_px: u32) -> Fit {
     }
 }
 
-/// Cuts `size` from `offset` out of a picture. **Shape**: `[height, width, 3]` u8 without padding, before and after.
-pub(crate) fn crop(rgb: Vec<u8>, width: u32, fit: &Fit) -> Vec<u8> {
+/// Cuts `size` from `offset` out of a picture of the size `scaled`. **Shape**: `[height, width, 3]` u8 without padding, before and
+/// after.
+pub(crate) fn crop(rgb: Vec<u8>, fit: &Fit) -> Vec<u8> {
     if fit.scaled == fit.size {
         return rgb;
     }
-    let (row, kept) = (width as usize * 3, fit.size.0 as usize * 3);
+    let (row, kept) = (fit.scaled.0 as usize * 3, fit.size.0 as usize * 3);
     let start = fit.offset.0 as usize * 3;
     let mut cropped = Vec::with_capacity(kept * fit.size.1 as usize);
     for line in rgb.chunks_exact(row).skip(fit.offset.1 as usize).take(fit.size.1 as usize) {
@@ -146,6 +174,24 @@ mod tests {
     }
 
     #[test]
+    fn cropping_before_turning_is_cropping_after_turning() {
+        let rgb: Vec<u8> = (0..5 * 3).flat_map(|n| [n; 3]).collect();
+        for value in 1..=8 {
+            let orientation = Orientation::from_exif(value).unwrap();
+            let scaled = orientation.turned_size((5, 3));
+            let fit = Fit {
+                scaled,
+                offset: (1, 0),
+                size: (2, 2),
+            };
+            let after = crop(orientation.turn(rgb.clone(), 5, 3), &fit);
+            let before = fit.before(orientation);
+            let cropped = crop(rgb.clone(), &before);
+            assert_eq!(orientation.turn(cropped, before.size.0, before.size.1), after, "{orientation:?}");
+        }
+    }
+
+    #[test]
     fn cropping_keeps_the_wanted_pixels() {
         let rgb: Vec<u8> = (0..4 * 3).flat_map(|n| [n; 3]).collect();
         let fit = Fit {
@@ -153,7 +199,7 @@ mod tests {
             offset: (1, 1),
             size: (2, 2),
         };
-        let cropped: Vec<u8> = crop(rgb, 4, &fit).chunks(3).map(|pixel| pixel[0]).collect();
+        let cropped: Vec<u8> = crop(rgb, &fit).chunks(3).map(|pixel| pixel[0]).collect();
         assert_eq!(cropped, [5, 6, 9, 10]);
     }
 }

@@ -10,8 +10,9 @@ use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
 pub(crate) use scened_shots::{CHROMA, Glimpse, LUMA};
 
+use super::colour::is_full_range;
 use super::planes::{Layout, Rows};
-use super::scale::{Colours, ScaleError, Scaler, Wanted, is_full_range};
+use super::scale::{Colours, ScaleError, Scaler, Wanted};
 
 /// Rows of a cell that are read. More would cost time and tell little: the mean of a cell of a 1080p frame has 128 samples.
 const N_ROWS: usize = 4;

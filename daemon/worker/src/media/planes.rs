@@ -8,6 +8,10 @@
     reason = "ffmpeg-next shows neither a format's components nor planes of cropped frames"
 )]
 
+use std::marker::PhantomData;
+
+use fast_image_resize::pixels::InnerPixel;
+use fast_image_resize::{ImageView, PixelTrait};
 use ffmpeg_next::ffi;
 use ffmpeg_next::frame::Video;
 
@@ -20,6 +24,16 @@ const REFUSED: u64 = (ffi::AV_PIX_FMT_FLAG_BE
     | ffi::AV_PIX_FMT_FLAG_BAYER
     | ffi::AV_PIX_FMT_FLAG_FLOAT) as u64;
 
+/// Whether pixels of this frame may be transparent.
+pub(crate) fn has_alpha(frame: &Video) -> bool {
+    // SAFETY: descriptions of formats are static tables.
+    let flags = frame
+        .format()
+        .descriptor()
+        .map(|descriptor| unsafe { (*descriptor.as_ptr()).flags });
+    flags.is_some_and(|flags| flags & u64::from(ffi::AV_PIX_FMT_FLAG_ALPHA as u32) != 0)
+}
+
 /// Where the samples of one component lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Component {
@@ -30,6 +44,20 @@ pub(crate) struct Component {
     pub(crate) first: usize,
     /// Bits below the value in each sample.
     pub(crate) shift: u32,
+}
+
+impl Component {
+    /// Whether the two are interleaved with each other.
+    pub(crate) fn is_beside(self, other: Self) -> bool {
+        self.plane == other.plane && self.step == other.step
+    }
+}
+
+/// One of the two pictures of an interlaced frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Top,
+    Bottom,
 }
 
 /// How a pixel format lays out its components.
@@ -79,6 +107,10 @@ impl Layout {
             return None;
         }
         let sample_bytes = if depth > 8 { 2 } else { 1 };
+        // The resizer takes wide samples as the processor has them.
+        if sample_bytes == 2 && cfg!(target_endian = "big") {
+            return None;
+        }
         let component = |index: usize| {
             let raw = components[index];
             let at = |bytes: i32| {
@@ -162,5 +194,61 @@ impl<'a> Rows<'a> {
     /// The same row of samples of two bytes.
     pub(crate) fn wide_row(&self, y: usize) -> &'a [[u8; 2]] {
         self.row(y).as_chunks::<2>().0
+    }
+
+    /// Of an interlaced frame the rows of one field, as a picture of half the height; `None`: all rows.
+    pub(crate) fn only(self, field: Option<Field>) -> Option<Self> {
+        let first = match field {
+            None => return Some(self),
+            Some(Field::Top) => 0,
+            Some(Field::Bottom) => 1,
+        };
+        let height = self.size.1.checked_sub(first)?.div_ceil(2);
+        (height > 0).then_some(Self {
+            bytes: &self.bytes[first * self.stride..],
+            stride: self.stride * 2,
+            size: (self.size.0, height),
+            ..self
+        })
+    }
+
+    /// The same rows for the resizer, as pixels that are exactly as large as the samples and aligned like them.
+    pub(crate) fn view<P: PixelTrait>(self) -> Option<View<'a, P>> {
+        let fits = size_of::<P>() * self.size.0 == self.row_bytes
+            && self.bytes.as_ptr().addr().is_multiple_of(align_of::<P>())
+            && self.stride.is_multiple_of(align_of::<P>());
+        fits.then_some(View {
+            rows: self,
+            pixels: PhantomData,
+        })
+    }
+}
+
+/// Rows of a frame as the resizer reads them.
+#[derive(Debug)]
+pub(crate) struct View<'a, P> {
+    rows: Rows<'a>,
+    pixels: PhantomData<P>,
+}
+
+// SAFETY: every row has as many pixels as `width` says, since `Rows::view` compared the bytes.
+unsafe impl<P: InnerPixel> ImageView for View<'_, P> {
+    type Pixel = P;
+
+    fn width(&self) -> u32 {
+        self.rows.size.0 as u32
+    }
+
+    fn height(&self) -> u32 {
+        self.rows.size.1 as u32
+    }
+
+    fn iter_rows(&self, start_row: u32) -> impl Iterator<Item = &[P]> {
+        (start_row as usize..self.rows.size.1).map(|y| {
+            let row = self.rows.row(y);
+            // SAFETY: `Rows::view` checked that the row is aligned and as long as its pixels, and pixels of the resizer (integers
+            // and floats) may have any bits.
+            unsafe { std::slice::from_raw_parts(row.as_ptr().cast(), self.rows.size.0) }
+        })
     }
 }

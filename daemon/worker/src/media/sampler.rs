@@ -6,44 +6,75 @@ use scened::domain::{ImageSpec, Resample};
 use super::film::Film;
 use super::fit::{self, Fit};
 use super::orientation::Orientation;
-use super::scale::{Colours, ScaleError, Scaler, Wanted};
+use super::render::Renderer;
+use super::scale::ScaleError;
 use super::thumbnail::Small;
 
-/// Scales frames for the model and for thumbnails; keeps its scalers as long as the film stays the same.
+/// Makes pictures for the model and thumbnails; keeps what it prepared as long as the film stays the same.
 pub(crate) struct Sampler {
     image: ImageSpec,
     thumbnail_px: u32,
-    prepared: Option<Prepared>,
+    model: Option<Prepared>,
+    thumbnail: Option<Prepared>,
 }
 
+/// One kind of picture of frames of one kind.
 struct Prepared {
-    /// Displayed size before turning, and how to turn.
-    source: ((u32, u32), Orientation),
-    model: Target,
-    small: Option<Target>,
-}
-
-struct Target {
+    source: Source,
     fit: Fit,
-    scaler: Scaler,
+    renderer: Renderer,
 }
 
-impl Target {
-    fn new(fit: Fit, orientation: Orientation, resample: Resample) -> Self {
-        let scaler = Scaler::new(Wanted {
-            // A quarter turn is its own inverse where sizes are concerned.
-            size: orientation.turned_size(fit.scaled),
-            bgr: false,
-            colours: Colours::Shown,
-            resample,
-        });
-        Self { fit, scaler }
-    }
+/// What a film may change at any frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Source {
+    /// Stored size.
+    stored: (u32, u32),
+    /// Size before turning, with square pixels.
+    square: (u32, u32),
+    orientation: Orientation,
+}
 
-    fn take(&mut self, frame: &Video, orientation: Orientation) -> Result<Vec<u8>, ScaleError> {
-        let (width, height) = self.scaler.size();
-        let turned = orientation.turn(self.scaler.scale_packed(frame)?, width, height);
-        Ok(fit::crop(turned, self.fit.scaled.0, &self.fit))
+impl Source {
+    fn of(film: &Film, frame: &Video) -> Self {
+        Self {
+            stored: (frame.width(), frame.height()),
+            square: film.square_size(frame),
+            orientation: film.orientation(frame),
+        }
+    }
+}
+
+impl Prepared {
+    /// Renders and turns one frame, preparing anew where the film changed.
+    fn take(
+        prepared: &mut Option<Self>,
+        film: &Film,
+        frame: &Video,
+        fit_of: impl FnOnce((u32, u32)) -> Fit,
+        resample: Resample,
+    ) -> Result<Small, ScaleError> {
+        let source = Source::of(film, frame);
+        let orientation = source.orientation;
+        let current = match prepared.take() {
+            Some(current) if current.source == source => current,
+            _ => {
+                let fit = fit_of(orientation.turned_size(source.square));
+                Self {
+                    source,
+                    fit,
+                    renderer: Renderer::new(fit.before(orientation), resample),
+                }
+            }
+        };
+        let current = prepared.insert(current);
+        let (width, height) = orientation.turned_size(current.fit.size);
+        let rgb = current.renderer.render(frame, film.peak_nits(frame))?;
+        Ok(Small {
+            width: current.fit.size.0,
+            height: current.fit.size.1,
+            rgb: orientation.turn(rgb, width, height),
+        })
     }
 }
 
@@ -53,41 +84,23 @@ impl Sampler {
         Self {
             image,
             thumbnail_px,
-            prepared: None,
+            model: None,
+            thumbnail: None,
         }
     }
 
-    /// **Shape**: `[height, width, 3]` u8 at the model's size.
+    /// The picture for the model. **Shape**: `[height, width, 3]` u8 at the model's size.
     pub(crate) fn model(&mut self, film: &Film, frame: &Video) -> Result<Vec<u8>, ScaleError> {
-        let prepared = self.prepared_for(film, frame);
-        prepared.model.take(frame, prepared.source.1)
+        let fit_of = |display| fit::to_model(display, &self.image);
+        Prepared::take(&mut self.model, film, frame, fit_of, self.image.resample).map(|picture| picture.rgb)
     }
 
-    /// `None` when no thumbnails are wanted.
+    /// The picture of a thumbnail; none where none is wanted.
     pub(crate) fn thumbnail(&mut self, film: &Film, frame: &Video) -> Result<Option<Small>, ScaleError> {
-        let prepared = self.prepared_for(film, frame);
-        let Some(target) = &mut prepared.small else {
+        if self.thumbnail_px == 0 {
             return Ok(None);
-        };
-        let rgb = target.take(frame, prepared.source.1)?;
-        let (width, height) = target.fit.size;
-        Ok(Some(Small { width, height, rgb }))
-    }
-
-    fn prepared_for(&mut self, film: &Film, frame: &Video) -> &mut Prepared {
-        let source = (film.square_size(frame), film.orientation(frame));
-        if self.prepared.as_ref().is_none_or(|prepared| prepared.source != source) {
-            self.prepared = Some(self.prepare(source));
         }
-        self.prepared.as_mut().expect("it was just prepared")
-    }
-
-    fn prepare(&self, source: ((u32, u32), Orientation)) -> Prepared {
-        let (square, orientation) = source;
-        let display = orientation.turned_size(square);
-        let model = Target::new(fit::to_model(display, &self.image), orientation, self.image.resample);
-        let small =
-            (self.thumbnail_px > 0).then(|| Target::new(fit::to_thumbnail(display, self.thumbnail_px), orientation, Resample::Bilinear));
-        Prepared { source, model, small }
+        let fit_of = |display| fit::to_thumbnail(display, self.thumbnail_px);
+        Prepared::take(&mut self.thumbnail, film, frame, fit_of, Resample::Bilinear).map(Some)
     }
 }

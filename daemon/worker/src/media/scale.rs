@@ -1,4 +1,4 @@
-//! libswscale behind a safe face: a decoded frame in, packed 8-bit RGB or BGR out.
+//! libswscale behind a safe face: a decoded frame in, packed 8-bit RGB, BGR or RGBA out.
 
 #![expect(
     unsafe_code,
@@ -11,6 +11,8 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
+
+use super::colour::{Matrix, is_full_range, is_full_range_format};
 
 /// No shortcuts in rounding or with colour differences.
 const EXACT: i32 = ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_FULL_CHR_H_INP;
@@ -57,21 +59,27 @@ pub(crate) struct Scaler {
     source: Option<Source>,
     context: *mut ffi::SwsContext,
     output: Video,
+    format: Pixel,
 }
 
 impl Scaler {
     pub(crate) fn new(wanted: Wanted) -> Self {
-        let format = if wanted.bgr { Pixel::BGR24 } else { Pixel::RGB24 };
+        Self::to_format(wanted, if wanted.bgr { Pixel::BGR24 } else { Pixel::RGB24 })
+    }
+
+    /// Makes a scaler that keeps transparency: pixels of four bytes, RGBA.
+    pub(crate) fn with_alpha(wanted: Wanted) -> Self {
+        Self::to_format(wanted, Pixel::RGBA)
+    }
+
+    fn to_format(wanted: Wanted, format: Pixel) -> Self {
         Self {
             wanted,
             source: None,
             context: ptr::null_mut(),
             output: Video::new(format, wanted.size.0, wanted.size.1),
+            format,
         }
-    }
-
-    pub(crate) fn size(&self) -> (u32, u32) {
-        self.wanted.size
     }
 
     /// Converts one frame; the rows and the bytes from row to row. The rows may be followed by padding.
@@ -103,8 +111,8 @@ impl Scaler {
     /// Converts one frame to rows without padding.
     pub(crate) fn scale_packed(&mut self, frame: &Video) -> Result<Vec<u8>, ScaleError> {
         let (width, height) = self.wanted.size;
+        let row_bytes = width as usize * if self.format == Pixel::RGBA { 4 } else { 3 };
         let (rows, stride) = self.scale(frame)?;
-        let row_bytes = width as usize * 3;
         let mut packed = Vec::with_capacity(row_bytes * height as usize);
         for row in rows.chunks(stride).take(height as usize) {
             packed.extend_from_slice(&row[..row_bytes]);
@@ -113,15 +121,12 @@ impl Scaler {
     }
 
     fn describe(&self, frame: &Video) -> Source {
-        // SAFETY: `frame` is a live AVFrame; these fields are plain numbers.
-        let (format, space) = unsafe {
-            let frame = frame.as_ptr();
-            ((*frame).format, (*frame).colorspace as i32)
-        };
+        // SAFETY: `frame` is a live AVFrame; the field is a plain number.
+        let format = unsafe { (*frame.as_ptr()).format };
         let size = (frame.width(), frame.height());
         let (matrix, full_range) = match self.wanted.colours {
             Colours::OpenCv => (ffi::SWS_CS_DEFAULT, is_full_range_format(frame.format())),
-            Colours::Shown => (matrix_of(space, size), is_full_range(frame)),
+            Colours::Shown => (coefficients(Matrix::of(frame)), is_full_range(frame)),
         };
         Source {
             format,
@@ -142,7 +147,6 @@ impl Scaler {
         };
         self.source = None;
         self.release();
-        let format = if self.wanted.bgr { Pixel::BGR24 } else { Pixel::RGB24 };
         let default = f64::from(ffi::SWS_PARAM_DEFAULT);
         let (flags, parameters) = match (self.wanted.colours, self.wanted.resample) {
             (Colours::OpenCv, _) => (ffi::SWS_BICUBIC, [default; 2]),
@@ -159,7 +163,7 @@ impl Scaler {
                 frame.format().into(),
                 width as i32,
                 height as i32,
-                format.into(),
+                self.format.into(),
                 flags,
                 ptr::null_mut(),
                 ptr::null_mut(),
@@ -202,39 +206,12 @@ impl Drop for Scaler {
     }
 }
 
-/// Whether samples use all values, black being 0.
-pub(crate) fn is_full_range(frame: &Video) -> bool {
-    // SAFETY: `frame` is a live AVFrame; the field is a plain number.
-    let range = unsafe { (*frame.as_ptr()).color_range as i32 };
-    is_full_range_format(frame.format()) || range == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32
-}
-
-fn is_full_range_format(format: Pixel) -> bool {
-    matches!(
-        format,
-        Pixel::YUVJ420P | Pixel::YUVJ422P | Pixel::YUVJ444P | Pixel::YUVJ440P | Pixel::YUVJ411P
-    )
-}
-
-/// The matrix a player uses. Where the film says nothing, players take BT.709 for HD and BT.601 for smaller pictures.
-///
-/// **Source**: mpv `mp_image_params_guess_csp` (width ≥ 1280 or height > 576).
-fn matrix_of(space: i32, (width, height): (u32, u32)) -> i32 {
-    use ffi::AVColorSpace as Space;
-    const BT709: i32 = Space::AVCOL_SPC_BT709 as i32;
-    const FCC: i32 = Space::AVCOL_SPC_FCC as i32;
-    const BT470BG: i32 = Space::AVCOL_SPC_BT470BG as i32;
-    const SMPTE170M: i32 = Space::AVCOL_SPC_SMPTE170M as i32;
-    const SMPTE240M: i32 = Space::AVCOL_SPC_SMPTE240M as i32;
-    const BT2020_NCL: i32 = Space::AVCOL_SPC_BT2020_NCL as i32;
-    const BT2020_CL: i32 = Space::AVCOL_SPC_BT2020_CL as i32;
-    match space {
-        BT709 => ffi::SWS_CS_ITU709,
-        FCC => ffi::SWS_CS_FCC,
-        BT470BG | SMPTE170M => ffi::SWS_CS_ITU601,
-        SMPTE240M => ffi::SWS_CS_SMPTE240M,
-        BT2020_NCL | BT2020_CL => ffi::SWS_CS_BT2020,
-        _ if width >= 1280 || height > 576 => ffi::SWS_CS_ITU709,
-        _ => ffi::SWS_CS_ITU601,
+fn coefficients(matrix: Matrix) -> i32 {
+    match matrix {
+        Matrix::Bt601 => ffi::SWS_CS_ITU601,
+        Matrix::Bt709 => ffi::SWS_CS_ITU709,
+        Matrix::Bt2020 => ffi::SWS_CS_BT2020,
+        Matrix::Fcc => ffi::SWS_CS_FCC,
+        Matrix::Smpte240m => ffi::SWS_CS_SMPTE240M,
     }
 }

@@ -23,6 +23,8 @@ const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
 const LASTING_US: i64 = 300_000;
 /// A picture that stays the same for so long has come to rest. Microseconds.
 const RESTED_US: i64 = 5_000_000;
+/// At the longest time allowed, a take is divided where it came to rest when that was at least so long ago. Microseconds.
+const RESTING_US: i64 = 1_000_000;
 /// A division may lie so far before the frame that decides it. Microseconds.
 const LOOK_BACK_US: i64 = RESTED_US + MIN_PART_US;
 /// Most looks kept, whatever the frame rate.
@@ -93,10 +95,14 @@ impl Course {
         std::mem::take(&mut self.still).then_some(left_us)
     }
 
-    /// Since when the picture rests, when it has for long enough and was not known to.
+    /// Since when the picture has been the same, while that was not known.
+    fn rests_since(&self) -> Option<i64> {
+        (!self.still && self.left_us.is_none()).then_some(self.rest_us)
+    }
+
+    /// The same, when it has been for long enough.
     fn came_to_rest(&self, time_us: i64) -> Option<i64> {
-        let rested = !self.still && self.left_us.is_none() && time_us - self.rest_us >= RESTED_US;
-        rested.then_some(self.rest_us)
+        self.rests_since().filter(|rest_us| time_us - rest_us >= RESTED_US)
     }
 
     fn rests_from_its_beginning(&mut self) {
@@ -242,7 +248,11 @@ impl<P> Takes<P> {
                 {
                     self.division_us = Some(since_us.max(self.start_us + self.min_part_us));
                 } else if !course.still && time_us + gap_us - self.start_us > self.max_us {
-                    self.division_us = Some(time_us);
+                    // It may have come to rest and not be known to yet.
+                    let rest_us = course
+                        .rests_since()
+                        .filter(|rest_us| time_us - rest_us >= RESTING_US && is_old_enough(*rest_us));
+                    self.division_us = Some(rest_us.unwrap_or(time_us));
                 }
             }
             self.n_judged += 1;

@@ -107,6 +107,24 @@ fn a_take_is_divided_where_something_happens_and_where_it_is_over() {
 }
 
 #[test]
+fn a_take_is_divided_where_it_comes_to_rest() {
+    // Somebody walks up and down and then stands still for a minute; of 12 s of walking the rest is known only after the
+    // longest time allowed.
+    for walked in [80, 120] {
+        let film = |number: i64| {
+            let at = number.min(walked) as usize % 40;
+            noisy(with_thing(view(1), at..at + 6, 16..36), number, 6)
+        };
+        let takes = scenes(700, film, &[], 15);
+        let starts = starts(&takes);
+        assert_eq!(starts.len(), 2, "{starts:?}");
+        let rest_s = walked as f64 / 10.0;
+        assert!((rest_s - 0.5..rest_s + 0.5).contains(&starts[1].0), "{starts:?}");
+        assert_eq!(starts[1].1, Boundary::Part);
+    }
+}
+
+#[test]
 fn a_flash_divides_nothing() {
     let film = |number: i64| {
         if number == 100 || number == 101 {

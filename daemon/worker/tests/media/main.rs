@@ -6,6 +6,7 @@ mod bad_films;
 mod clips;
 mod fast;
 mod films;
+mod pictures;
 mod workers;
 
 use std::fs::File;
@@ -15,8 +16,8 @@ use std::process::Command;
 
 use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
 use scened::media::{
-    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess, PictureRequest, Probe,
-    SceneMode,
+    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, PictureRequest,
+    Probe, SceneMode,
 };
 
 /// Everything one analysis told.
@@ -61,6 +62,7 @@ fn request() -> AnalyseRequest {
         max_scene_ms: 15_000,
         thumbnail_px: 96,
         threads: 1,
+        hardware: Hardware::None,
         label: "test".to_owned(),
     }
 }

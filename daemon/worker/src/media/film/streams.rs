@@ -12,12 +12,13 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::{self, Video};
-use ffmpeg_next::{Error, Stream, codec, decoder, ffi, media};
+use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi, media};
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
 use super::super::orientation::Orientation;
 use super::Unusable;
+use super::hardware::Device;
 
 /// The first bytes of the file, for the words of an error; the file is rewound.
 pub(super) fn read_head(file: &mut File) -> Result<Vec<u8>, Unusable> {
@@ -106,13 +107,47 @@ pub(super) fn discard_others(input: &mut Input, chosen: usize) {
     }
 }
 
-pub(super) fn open_decoder(parameters: codec::Parameters, threads: u32, time_base: ffmpeg_next::Rational) -> Result<decoder::Video, Error> {
-    let mut context = codec::Context::from_parameters(parameters)?;
+/// Opens the decoder that needs no graphics card.
+pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32) -> Result<decoder::Video, Unusable> {
+    let codec = software_codec(stream).ok_or(Error::DecoderNotFound);
+    codec.and_then(|codec| open_decoder(stream, codec, threads, None)).map_err(|error| {
+        Unusable(format!(
+            "the decoder for {} cannot be opened: {error}",
+            stream.parameters().id().name()
+        ))
+    })
+}
+
+/// Opens a decoder; on `device` where one is given.
+pub(super) fn open_decoder(stream: &Stream<'_>, codec: Codec, threads: u32, device: Option<&Device>) -> Result<decoder::Video, Error> {
+    let mut context = codec::Context::from_parameters(stream.parameters())?;
     // SAFETY: the context is ours and not open yet; 0 lets FFmpeg count the cores allowed.
     unsafe { (*context.as_mut_ptr()).thread_count = threads.min(64) as i32 };
+    if let Some(device) = device {
+        device.give_to(&mut context);
+    }
     let mut decoder = context.decoder();
-    decoder.set_packet_time_base(time_base);
-    decoder.video()
+    decoder.set_packet_time_base(stream.time_base());
+    decoder.open_as(codec)?.video()
+}
+
+/// The decoder for a stream: FFmpeg's choice, but for the one kind of film whose transparency it would lose.
+pub(super) fn software_codec(stream: &Stream<'_>) -> Option<Codec> {
+    let id = stream.parameters().id();
+    let with_alpha = match (id, stream.metadata().get("alpha_mode")) {
+        (codec::Id::VP8, Some("1")) => decoder::find_by_name("libvpx"),
+        (codec::Id::VP9, Some("1")) => decoder::find_by_name("libvpx-vp9"),
+        _ => None,
+    };
+    with_alpha.or_else(|| decoder::find(id))
+}
+
+/// The decoder to be used with a graphics card: only FFmpeg's own can, and for AV1 another one is its first choice.
+pub(super) fn hardware_codec(stream: &Stream<'_>) -> Option<Codec> {
+    match stream.parameters().id() {
+        codec::Id::AV1 => decoder::find_by_name("av1"),
+        _ => software_codec(stream),
+    }
 }
 
 /// What a player calls zero: where the container starts, sound included.
@@ -193,6 +228,40 @@ fn read_matrix(bytes: &[u8]) -> Option<Orientation> {
     let (numbers, _) = bytes.as_chunks::<4>();
     let matrix: Vec<i32> = numbers.iter().map(|number| i32::from_ne_bytes(*number)).collect();
     Some(Orientation::from_display_matrix(matrix.first_chunk::<9>()?))
+}
+
+pub(super) fn stream_peak_nits(stream: &Stream<'_>) -> Option<f32> {
+    let find = |kind| stream.side_data().find(|data| data.kind() == kind);
+    let light = find(PacketSideData::ContentLightLevel).and_then(|data| read_light_level(data.data()));
+    light.or_else(|| find(PacketSideData::MasteringDisplayMetadata).and_then(|data| read_mastering(data.data())))
+}
+
+pub(super) fn frame_peak_nits(frame: &Video) -> Option<f32> {
+    use frame::side_data::Type;
+    let light = frame
+        .side_data(Type::ContentLightLevel)
+        .and_then(|data| read_light_level(data.data()));
+    light.or_else(|| {
+        frame
+            .side_data(Type::MasteringDisplayMetadata)
+            .and_then(|data| read_mastering(data.data()))
+    })
+}
+
+/// The brightest pixel of the film: the first number of FFmpeg's `AVContentLightMetadata`. Nits.
+fn read_light_level(bytes: &[u8]) -> Option<f32> {
+    let max_cll = u32::from_ne_bytes(*bytes.first_chunk()?);
+    (max_cll > 0).then_some(max_cll as f32)
+}
+
+/// The brightest light of the screen that the film was made on. Nits.
+///
+/// **Source**: FFmpeg's `AVMasteringDisplayMetadata`: nine fractions of two 32-bit numbers, the last of them this light, then
+/// whether the primaries and whether the light are known.
+fn read_mastering(bytes: &[u8]) -> Option<f32> {
+    let number = |index: usize| bytes.as_chunks::<4>().0.get(index).map(|number| i32::from_ne_bytes(*number));
+    let (above, below, is_known) = (number(18)?, number(19)?, number(21)?);
+    (is_known != 0 && above > 0 && below > 0).then(|| above as f32 / below as f32)
 }
 
 pub(super) fn probe(input: &Input, chosen: usize) -> Probe {

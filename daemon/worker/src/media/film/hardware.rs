@@ -1,0 +1,134 @@
+//! Decoding on a graphics card, where it is asked for and works; else in software, with the reason.
+//!
+//! Frames are copied to memory as soon as they are decoded: everything behind a film reads planes.
+
+#![expect(unsafe_code, reason = "ffmpeg-next knows no hardware decoding")]
+
+use std::ptr;
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
+use scened::media::Hardware;
+
+use super::streams;
+
+/// What decodes a film.
+#[derive(Debug)]
+pub(super) struct Device {
+    hardware: Hardware,
+    context: *mut ffi::AVBufferRef,
+    /// Format of frames that lie on this device.
+    format: ffi::AVPixelFormat,
+}
+
+/// The devices to try, the best first.
+fn candidates(wanted: Hardware) -> Vec<Hardware> {
+    match wanted {
+        Hardware::None => Vec::new(),
+        Hardware::Auto if cfg!(target_os = "macos") => vec![Hardware::Videotoolbox],
+        Hardware::Auto => vec![Hardware::Cuda, Hardware::Vaapi],
+        one => vec![one],
+    }
+}
+
+/// Opens a decoder on the first device that takes the film; says in `refusals` what was wrong with those before.
+pub(super) fn open_decoder(
+    stream: &Stream<'_>,
+    threads: u32,
+    wanted: Hardware,
+    refusals: &mut Vec<String>,
+) -> Option<(decoder::Video, Device)> {
+    for hardware in candidates(wanted) {
+        let opened = streams::hardware_codec(stream)
+            .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())
+            .and_then(|codec| {
+                let device = Device::open(hardware, codec)?;
+                let decoder = streams::open_decoder(stream, codec, threads, Some(&device));
+                Ok((decoder.map_err(|error| format!("it cannot be opened: {error}"))?, device))
+            });
+        match opened {
+            Ok(opened) => return Some(opened),
+            Err(reason) => refusals.push(format!("{}: {reason}", hardware.name())),
+        }
+    }
+    None
+}
+
+impl Device {
+    /// Opens a device that can decode with this codec.
+    ///
+    /// **Errors**: why not, in words for the user.
+    pub(super) fn open(hardware: Hardware, codec: Codec) -> Result<Self, String> {
+        let kind = match hardware {
+            Hardware::Vaapi => ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_VAAPI,
+            Hardware::Cuda => ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_CUDA,
+            Hardware::Videotoolbox => ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_VIDEOTOOLBOX,
+            Hardware::None | Hardware::Auto => return Err("no device is meant".to_owned()),
+        };
+        let format = format_of(codec, kind).ok_or_else(|| format!("this FFmpeg cannot decode {} with it", codec.id().name()))?;
+        let mut context = ptr::null_mut();
+        // SAFETY: `context` is ours and empty; no name and no options means the first device.
+        let code = unsafe { ffi::av_hwdevice_ctx_create(&raw mut context, kind, ptr::null(), ptr::null_mut(), 0) };
+        if code < 0 || context.is_null() {
+            return Err(format!("no device: {}", Error::from(code)));
+        }
+        Ok(Self { hardware, context, format })
+    }
+
+    pub(super) fn hardware(&self) -> Hardware {
+        self.hardware
+    }
+
+    /// Lets a decoder that is not open yet use the device. FFmpeg itself then takes the device's format where the device can decode
+    /// the film, and software where it cannot.
+    pub(super) fn give_to(&self, context: &mut codec::Context) {
+        // SAFETY: the decoder is ours and not open; it takes a reference of its own to the device and releases it.
+        unsafe { (*context.as_mut_ptr()).hw_device_ctx = ffi::av_buffer_ref(self.context) };
+    }
+
+    /// Copies a frame to memory if it lies on the device; says whether it did.
+    pub(super) fn fetch(&self, frame: &mut Video) -> Result<bool, Error> {
+        // SAFETY: `frame` is a live AVFrame; the field is a plain number.
+        if unsafe { (*frame.as_ptr()).format } != self.format as i32 {
+            return Ok(false);
+        }
+        let mut copy = Video::empty();
+        // SAFETY: both frames are live; FFmpeg allocates the planes of an empty one, and copies what it says of itself.
+        let code = unsafe {
+            match ffi::av_hwframe_transfer_data(copy.as_mut_ptr(), frame.as_ptr(), 0) {
+                0.. => ffi::av_frame_copy_props(copy.as_mut_ptr(), frame.as_ptr()),
+                code => code,
+            }
+        };
+        if code < 0 {
+            return Err(Error::from(code));
+        }
+        std::mem::swap(frame, &mut copy);
+        Ok(true)
+    }
+}
+
+// SAFETY: the reference is counted atomically, and FFmpeg guards the device itself.
+unsafe impl Send for Device {}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: the reference is ours; a decoder that uses the device has its own.
+        unsafe { ffi::av_buffer_unref(&raw mut self.context) };
+    }
+}
+
+/// The format of frames that this codec decodes to on such a device.
+fn format_of(codec: Codec, kind: ffi::AVHWDeviceType) -> Option<ffi::AVPixelFormat> {
+    (0..).find_map(|index| {
+        // SAFETY: the codec is static; its configurations are too, and the list ends with null.
+        let config = unsafe { ffi::avcodec_get_hw_config(codec.as_ptr(), index) };
+        if config.is_null() {
+            return Some(None);
+        }
+        // SAFETY: it is not null.
+        let config = unsafe { &*config };
+        let takes_device = config.methods & ffi::AV_CODEC_HW_CONFIG_METHOD_HW_DEVICE_CTX as i32 != 0;
+        (takes_device && config.device_type == kind).then_some(Some(config.pix_fmt))
+    })?
+}

@@ -1,0 +1,346 @@
+//! From a decoded frame to a small RGB picture as a player shows it, before it is turned.
+//!
+//! Planes are scaled straight to the size needed, as Pillow scales, and only then become colours: that is a fifth of the work of
+//! converting the whole frame first. What has no planes to read goes through libswscale.
+//!
+//! - Interlaced frames give one field where it has enough lines: two fields show two moments, and where something moves, their mean
+//!   shows it twice.
+//! - Transparent pixels lie on black, as in players.
+//! - HDR and wide colours are mapped to those of common screens ([`super::tone`]).
+//! - Colour differences are taken to lie amid their pixels. In most films they lie half a pixel further left; after scaling that is
+//!   a tenth of a pixel.
+
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::{U8, U8x2, U16, U16x2};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use ffmpeg_next::frame::Video;
+use scened::domain::Resample;
+
+use super::colour::{Colour, Transfer};
+use super::fit::{self, Fit};
+use super::planes::{Component, Field, Layout, Rows, has_alpha};
+use super::scale::{Colours, ScaleError, Scaler, Wanted};
+use super::tone::{Mastering, ToneMap};
+
+/// Renders frames of a film at one size.
+pub(crate) struct Renderer {
+    fit: Fit,
+    resample: Resample,
+    resizer: Resizer,
+    tone_map: Option<ToneMap>,
+    /// Made when they are first needed: without and with transparency.
+    opaque: Option<Scaler>,
+    transparent: Option<Scaler>,
+}
+
+/// A sample of a plane.
+trait Sample: Copy + Into<f32> + Default {
+    /// As the resizer calls one of them, and two that are interleaved.
+    type One: PixelTrait;
+    type Two: PixelTrait;
+    fn one(pixel: &Self::One) -> Self;
+    fn two(pixel: &Self::Two) -> [Self; 2];
+}
+
+impl Sample for u8 {
+    type One = U8;
+    type Two = U8x2;
+
+    fn one(pixel: &U8) -> Self {
+        pixel.0
+    }
+
+    fn two(pixel: &U8x2) -> [Self; 2] {
+        pixel.0
+    }
+}
+
+impl Sample for u16 {
+    type One = U16;
+    type Two = U16x2;
+
+    fn one(pixel: &U16) -> Self {
+        pixel.0
+    }
+
+    fn two(pixel: &U16x2) -> [Self; 2] {
+        pixel.0
+    }
+}
+
+/// The planes of a frame at the size wanted.
+struct Small<S> {
+    luma: Vec<S>,
+    chroma: Option<[Vec<S>; 2]>,
+    alpha: Option<Vec<S>>,
+}
+
+impl Renderer {
+    /// `fit` counts in pixels of the frame as stored.
+    pub(crate) fn new(fit: Fit, resample: Resample) -> Self {
+        Self {
+            fit,
+            resample,
+            resizer: Resizer::new(),
+            tone_map: None,
+            opaque: None,
+            transparent: None,
+        }
+    }
+
+    /// Renders one frame. `peak_nits`: the brightest light of an HDR film. **Shape**: `[height, width, 3]` u8 of the fit's size,
+    /// RGB.
+    pub(crate) fn render(&mut self, frame: &Video, peak_nits: f32) -> Result<Vec<u8>, ScaleError> {
+        match self.render_planes(frame, peak_nits) {
+            Some(rgb) => Ok(rgb),
+            None => self.render_anything(frame),
+        }
+    }
+
+    fn render_planes(&mut self, frame: &Video, peak_nits: f32) -> Option<Vec<u8>> {
+        let layout = Layout::of(frame)?;
+        let colour = Colour::of(frame);
+        let is_common = colour.transfer == Transfer::Sdr && !colour.is_wide_gamut;
+        let mastering = Mastering {
+            transfer: colour.transfer,
+            is_wide_gamut: colour.is_wide_gamut,
+            peak_nits,
+        };
+        if !is_common && self.tone_map.as_ref().is_none_or(|map| !map.is_for(mastering)) {
+            self.tone_map = Some(ToneMap::new(mastering));
+        }
+        let mix = Mix::new(&layout, colour);
+        if layout.is_wide {
+            let small = self.shrink::<u16>(frame, &layout)?;
+            Some(mix.apply(&small, self.tone_map.as_ref().filter(|_| !is_common)))
+        } else {
+            let small = self.shrink::<u8>(frame, &layout)?;
+            Some(mix.apply(&small, self.tone_map.as_ref().filter(|_| !is_common)))
+        }
+    }
+
+    /// Scales all planes.
+    fn shrink<S: Sample>(&mut self, frame: &Video, layout: &Layout) -> Option<Small<S>> {
+        let one_field = frame.is_interlaced() && frame.height() / 2 >= self.fit.scaled.1;
+        let first_field = one_field.then(|| if frame.is_top_first() { Field::Top } else { Field::Bottom });
+        let luma = layout.full_rows(frame, layout.luma)?.only(first_field)?;
+        // Colour differences may cover a little more than the picture does, where its size is odd.
+        let whole = (luma.size.0 as f64, luma.size.1 as f64);
+        let coarse = (
+            whole.0 / f64::from(1 << layout.chroma_shift.0),
+            whole.1 / f64::from(1 << layout.chroma_shift.1),
+        );
+        let chroma = match layout.chroma {
+            None => None,
+            Some([blue, red]) if blue.step == 2 && blue.is_beside(red) => {
+                let pairs = self.resize::<S::Two>(layout.chroma_rows(frame, blue)?.only(first_field)?, coarse)?;
+                let every = |index: usize| pairs.pixels().iter().map(|pair| S::two(pair)[index]).collect();
+                Some([every(blue.first), every(red.first)])
+            }
+            Some(components) => {
+                let [blue, red] = components.map(|component| -> Option<Vec<S>> {
+                    let rows = layout.chroma_rows(frame, component)?.only(first_field)?;
+                    Some(self.resize::<S::One>(rows, coarse)?.pixels().iter().map(S::one).collect())
+                });
+                Some([blue?, red?])
+            }
+        };
+        let mut full = |component: Component| -> Option<Vec<S>> {
+            let rows = layout.full_rows(frame, component)?.only(first_field)?;
+            Some(self.resize::<S::One>(rows, whole)?.pixels().iter().map(S::one).collect())
+        };
+        let luma = full(layout.luma)?;
+        let alpha = match layout.alpha {
+            Some(component) => Some(full(component)?),
+            None => None,
+        };
+        Some(Small { luma, chroma, alpha })
+    }
+
+    /// Scales the part of one plane that is wanted. `whole`: the size of the picture in the plane's own pixels.
+    fn resize<P: PixelTrait>(&mut self, rows: Rows<'_>, whole: (f64, f64)) -> Option<TypedImage<'static, P>> {
+        let Fit { scaled, offset, size } = self.fit;
+        let (x, y) = (whole.0 / f64::from(scaled.0), whole.1 / f64::from(scaled.1));
+        let part = |size: u32, scaled: u32, whole: f64| f64::from(size) * whole / f64::from(scaled);
+        let filter = match self.resample {
+            Resample::Bilinear => FilterType::Bilinear,
+            // Pillow's bicubic filter has a = -0.5.
+            Resample::Bicubic => FilterType::CatmullRom,
+        };
+        let options = ResizeOptions::new()
+            .resize_alg(ResizeAlg::Convolution(filter))
+            // Pairs are colour differences here, not grey with transparency.
+            .use_alpha(false)
+            .crop(
+                f64::from(offset.0) * x,
+                f64::from(offset.1) * y,
+                part(size.0, scaled.0, whole.0),
+                part(size.1, scaled.1, whole.1),
+            );
+        let mut small = TypedImage::new(size.0, size.1);
+        self.resizer.resize_typed(&rows.view::<P>()?, &mut small, &options).ok()?;
+        Some(small)
+    }
+
+    fn render_anything(&mut self, frame: &Video) -> Result<Vec<u8>, ScaleError> {
+        let wanted = Wanted {
+            size: self.fit.scaled,
+            bgr: false,
+            colours: Colours::Shown,
+            resample: self.resample,
+        };
+        let rgb = if has_alpha(frame) {
+            let scaler = self.transparent.get_or_insert_with(|| Scaler::with_alpha(wanted));
+            on_black(&scaler.scale_packed(frame)?)
+        } else {
+            self.opaque.get_or_insert_with(|| Scaler::new(wanted)).scale_packed(frame)?
+        };
+        Ok(fit::crop(rgb, &self.fit))
+    }
+}
+
+/// Lays RGBA on black.
+fn on_black(rgba: &[u8]) -> Vec<u8> {
+    let dim = |value: u8, alpha: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
+    rgba.as_chunks::<4>()
+        .0
+        .iter()
+        .flat_map(|[r, g, b, a]| [dim(*r, *a), dim(*g, *a), dim(*b, *a)])
+        .collect()
+}
+
+/// How samples become red, green and blue from 0 to 1.
+struct Mix {
+    luma_gain: f32,
+    red_from_red: f32,
+    green_from_red: f32,
+    green_from_blue: f32,
+    blue_from_blue: f32,
+    /// Added to red, green and blue.
+    offsets: [f32; 3],
+    /// Sample of a colour difference that means no colour.
+    neutral: f32,
+    opaque: f32,
+}
+
+/// Pixels that are worked on at once.
+const LANES: usize = 128;
+
+/// Samples of a few pixels, as floats: blocks long enough for the compiler to work on whole registers.
+struct Lanes {
+    luma: [f32; LANES],
+    blue: [f32; LANES],
+    red: [f32; LANES],
+    alpha: [f32; LANES],
+}
+
+impl Mix {
+    fn new(layout: &Layout, colour: Colour) -> Self {
+        let value = f32::from(1_u16 << (layout.depth - 8));
+        let at = |component: Component| value * f32::from(1_u16 << component.shift);
+        let luma_unit = at(layout.luma);
+        let chroma_unit = layout.chroma.map_or(luma_unit, |[blue, _]| at(blue));
+        // Full range ends at the largest value of all, not at a multiple of 255.
+        let full = (256.0 * value - 1.0) / value;
+        let (black, luma_range, chroma_range) = if colour.is_full_range {
+            (0.0, full, full)
+        } else {
+            (16.0, 219.0, 224.0)
+        };
+        let luma_gain = 1.0 / (luma_range * luma_unit);
+        let chroma_gain = 1.0 / (chroma_range * chroma_unit);
+        let (red, blue) = colour.matrix.weights();
+        let green = 1.0 - red - blue;
+        let red_from_red = 2.0 * (1.0 - red) * chroma_gain;
+        let blue_from_blue = 2.0 * (1.0 - blue) * chroma_gain;
+        let green_from_red = -red_from_red * red / green;
+        let green_from_blue = -blue_from_blue * blue / green;
+        let neutral = 128.0 * chroma_unit;
+        let dark = -black * luma_unit * luma_gain;
+        Self {
+            luma_gain,
+            red_from_red,
+            green_from_red,
+            green_from_blue,
+            blue_from_blue,
+            offsets: [
+                dark - neutral * red_from_red,
+                dark - neutral * (green_from_red + green_from_blue),
+                dark - neutral * blue_from_blue,
+            ],
+            neutral,
+            opaque: full * luma_unit,
+        }
+    }
+
+    fn apply<S: Sample>(&self, small: &Small<S>, tone_map: Option<&ToneMap>) -> Vec<u8> {
+        let mut rgb = vec![0; small.luma.len() * 3];
+        let mut lanes = Lanes {
+            luma: [0.0; LANES],
+            blue: [self.neutral; LANES],
+            red: [self.neutral; LANES],
+            alpha: [0.0; LANES],
+        };
+        for (block, pixels) in rgb.as_chunks_mut::<3>().0.chunks_mut(LANES).enumerate() {
+            let samples = block * LANES..block * LANES + pixels.len();
+            fill(&mut lanes.luma, &small.luma[samples.clone()]);
+            if let Some([blue, red]) = &small.chroma {
+                fill(&mut lanes.blue, &blue[samples.clone()]);
+                fill(&mut lanes.red, &red[samples.clone()]);
+            }
+            let mut mixed = self.mix(&lanes);
+            if let Some(alpha) = &small.alpha {
+                fill(&mut lanes.alpha, &alpha[samples]);
+                for channel in &mut mixed {
+                    for (value, alpha) in channel.iter_mut().zip(&lanes.alpha) {
+                        *value = value.max(0.0) * (alpha / self.opaque);
+                    }
+                }
+            }
+            let [red, green, blue] = &mixed;
+            match tone_map {
+                Some(tone_map) => {
+                    for (((pixel, red), green), blue) in pixels.iter_mut().zip(red).zip(green).zip(blue) {
+                        *pixel = tone_map.map([*red, *green, *blue]);
+                    }
+                }
+                None => {
+                    for (((pixel, red), green), blue) in pixels.iter_mut().zip(bytes(red)).zip(bytes(green)).zip(bytes(blue)) {
+                        *pixel = [red, green, blue];
+                    }
+                }
+            }
+        }
+        rgb
+    }
+
+    fn mix(&self, lanes: &Lanes) -> [[f32; LANES]; 3] {
+        let mut mixed = [[0.0; LANES]; 3];
+        let [red, green, blue] = &mut mixed;
+        for at in 0..LANES {
+            let light = lanes.luma[at] * self.luma_gain;
+            red[at] = light + lanes.red[at] * self.red_from_red + self.offsets[0];
+            green[at] = light + lanes.red[at] * self.green_from_red + lanes.blue[at] * self.green_from_blue + self.offsets[1];
+            blue[at] = light + lanes.blue[at] * self.blue_from_blue + self.offsets[2];
+        }
+        mixed
+    }
+}
+
+fn fill<S: Sample>(lanes: &mut [f32; LANES], samples: &[S]) {
+    for (lane, sample) in lanes.iter_mut().zip(samples) {
+        *lane = (*sample).into();
+    }
+}
+
+/// Rounds values from 0 to 1 to bytes.
+fn bytes(values: &[f32; LANES]) -> [u8; LANES] {
+    // The last bits of a float of this size are the whole number added to it, which spares the slow cast.
+    const WHOLE: f32 = 12_582_912.0;
+    let mut bytes = [0; LANES];
+    for (byte, value) in bytes.iter_mut().zip(values) {
+        let whole = (value * 255.0 + WHOLE).to_bits().cast_signed() - WHOLE.to_bits().cast_signed();
+        *byte = whole.clamp(0, 255) as u8;
+    }
+    bytes
+}
