@@ -47,6 +47,12 @@ impl Gop {
         (packets, until.unwrap_or(self.start) + 1)
     }
 
+    /// How many packets are shown from its keyframe to the next one.
+    pub(super) fn n_shown(&self) -> usize {
+        // The next keyframe stands before what is shown before it.
+        self.packets.len() - usize::from(self.packets.len() > self.n_own)
+    }
+
     pub(super) fn key(&self) -> Arc<Packet> {
         Arc::clone(&self.packets[0])
     }

@@ -62,9 +62,11 @@ const DIP: f32 = 0.15;
 /// Mean brightness below and above which a keyframe may stand in a fade.
 const NEARLY_BLACK: f32 = 24.0;
 const NEARLY_WHITE: f32 = 232.0;
-/// Change from keyframe to keyframe ([`Change::cells`], [`Change::histogram`]) that a GOP of a clock may have.
-const CLOCK_CELLS: f32 = 20.0;
-const CLOCK_HISTOGRAM: f32 = 0.4;
+/// Change from keyframe to keyframe at which a GOP of a clock is looked at: this much of both [`Change::cells`] and
+/// [`Change::histogram`], for what only moves keeps its histogram, or so much of the first alone.
+const CLOCK_CELLS: f32 = 12.0;
+const CLOCK_HISTOGRAM: f32 = 0.3;
+const OTHER_CELLS: f32 = 50.0;
 /// Below this change a keyframe before its time is no cut.
 const END_CELLS: f32 = 12.0;
 const END_HISTOGRAM: f32 = 0.45;
@@ -81,12 +83,12 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
     if dip(evidence) < DIP {
         return Decision::Doubtful;
     }
-    let Some(last_us) = last_spike_us(evidence) else {
-        return judge_keys(evidence);
+    let Some(spike) = last_spike(evidence) else {
+        return judge_keys(evidence, evidence.key.bytes);
     };
-    let after_us = last_us + LOOK_ON_US;
+    let after_us = spike.after_us + LOOK_ON_US;
     let at_end = if evidence.ended_by_content || evidence.next.is_none() {
-        judge_keys(evidence)
+        judge_keys(evidence, evidence.key.bytes.max(spike.bytes))
     } else {
         Decision::Doubtful
     };
@@ -99,13 +101,13 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
     }
 }
 
-/// Judges a GOP by the keyframes around it and what is near them.
-fn judge_keys(evidence: &Evidence<'_>) -> Decision {
+/// Judges a GOP by the keyframes around it and what is near them. `key_bytes`: what a keyframe costs of what is seen last in it.
+fn judge_keys(evidence: &Evidence<'_>, key_bytes: usize) -> Decision {
     let Some(next) = evidence.next else { return Decision::Quiet };
     let change = Change::between(evidence.key.glimpse, next.glimpse);
     if !evidence.ended_by_content {
-        let alike = change.cells <= CLOCK_CELLS && change.histogram <= CLOCK_HISTOGRAM;
-        return if alike { Decision::Quiet } else { Decision::Doubtful };
+        let differs = (change.cells > CLOCK_CELLS && change.histogram > CLOCK_HISTOGRAM) || change.cells > OTHER_CELLS;
+        return if differs { Decision::Doubtful } else { Decision::Quiet };
     }
     if change.cells < END_CELLS {
         return if change.histogram > END_HISTOGRAM {
@@ -118,21 +120,21 @@ fn judge_keys(evidence: &Evidence<'_>) -> Decision {
         let brightness = brightness(key.glimpse);
         !(NEARLY_BLACK..=NEARLY_WHITE).contains(&brightness)
     });
-    if fading || evidence.length_us < SHORT_US || is_busy(evidence, next) {
+    if fading || evidence.length_us < SHORT_US || is_busy(evidence, key_bytes, next) {
         return Decision::Doubtful;
     }
     Decision::CutAtEnd
 }
 
-/// When the last packet is shown that may well be a cut, counted from the keyframe.
-fn last_spike_us(evidence: &Evidence<'_>) -> Option<i64> {
+/// The last packet that may well be a cut.
+fn last_spike(evidence: &Evidence<'_>) -> Option<Size> {
     let anchors: Vec<Size> = evidence.sizes.iter().copied().filter(|size| size.is_anchor).collect();
     let key = evidence.key.bytes as f32;
     let next_key = evidence.next.map_or(key, |next| next.bytes as f32);
     // Next to nothing: a still picture's packets differ by a factor of ten without meaning.
     let floor = key * 0.01 + 20.0;
     let log = |ratio: f32| ratio.clamp(0.02, 50.0).ln();
-    let mut last_us = None;
+    let mut last = None;
     for (index, anchor) in anchors.iter().enumerate() {
         let mut before = Neighbours::of(&anchors[index.saturating_sub(5)..index]);
         if index == 0 {
@@ -156,10 +158,10 @@ fn last_spike_us(evidence: &Evidence<'_>) -> Option<i64> {
             + if adjacent { 0.893 } else { 0.0 }
             - 2.387;
         if odds > SPIKE {
-            last_us = Some(anchor.after_us);
+            last = Some(*anchor);
         }
     }
-    last_us
+    last
 }
 
 #[derive(Clone, Copy)]
@@ -208,11 +210,11 @@ fn dip(evidence: &Evidence<'_>) -> f32 {
 }
 
 /// Whether the packets just before or after the next keyframe cost nearly as much as a keyframe.
-fn is_busy(evidence: &Evidence<'_>, next: Key<'_>) -> bool {
+fn is_busy(evidence: &Evidence<'_>, key_bytes: usize, next: Key<'_>) -> bool {
     let largest = |sizes: &mut dyn Iterator<Item = &Size>| sizes.filter(|size| size.is_anchor).take(3).map(|size| size.bytes).max();
     let tail = largest(&mut evidence.sizes.iter().rev()).unwrap_or(0) as f32;
     let head = largest(&mut evidence.next_sizes.iter()).unwrap_or(0) as f32;
-    tail > BUSY * evidence.key.bytes.min(next.bytes) as f32 || head > BUSY * next.bytes as f32
+    tail > BUSY * key_bytes.min(next.bytes) as f32 || head > BUSY * next.bytes as f32
 }
 
 /// How different two pictures are.

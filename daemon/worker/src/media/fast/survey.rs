@@ -32,10 +32,6 @@ pub(crate) enum Kind {
     Intra { stride: u32 },
 }
 
-/// Packets by which a GOP of the encoder's greatest length may look shorter than the longest: B-frames that are shown before a
-/// keyframe are counted behind it, at both ends (x265 with open GOPs of 30: 24 to 34 packets).
-const REORDERED: usize = 10;
-
 impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -48,7 +44,7 @@ impl Kind {
     /// Whether a GOP of this many packets was ended by what the picture shows, not by a clock.
     pub(crate) fn ended_by_content(self, n_packets: usize) -> bool {
         match self {
-            Self::Scenecut { longest } => n_packets + REORDERED < longest as usize,
+            Self::Scenecut { longest } => n_packets < longest as usize,
             Self::Clock { .. } | Self::Intra { .. } => false,
         }
     }
@@ -104,7 +100,9 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
             }
             last_key = Some(packet.pts());
         }
-        match survey.gops.last_mut() {
+        // What is shown before its keyframe belongs to the GOP before, as in `Gops`.
+        let is_leading = !packet.is_key() && survey.gops.len() > 1 && last_key.is_some_and(|key| packet.pts() < key);
+        match survey.gops.iter_mut().nth_back(usize::from(is_leading)) {
             Some(n_packets) => *n_packets += 1,
             None => survey.n_before_first_key += 1,
         }
