@@ -88,8 +88,8 @@ def speed(arguments, python) -> tuple[str, list]:
             "ffmpeg scdet": [*decode, "-i", film, "-vf", "scdet", "-an", "-f", "null", "-"],
         }
         if python:
-            commands["PySceneDetect Content"] = [python, "-c", peers.PYSCENEDETECT_PROGRAM, film, "ContentDetector", "{}"]
-            commands["PySceneDetect Adaptive, tuned"] = [python, "-c", peers.PYSCENEDETECT_PROGRAM, film, "AdaptiveDetector", adaptive]
+            commands["PySceneDetect Content"] = [python, "-c", peers.PYSCENEDETECT_PROGRAM, film, "ContentDetector", "{}", peers.backend_for(film)]
+            commands["PySceneDetect Adaptive, tuned"] = [python, "-c", peers.PYSCENEDETECT_PROGRAM, film, "AdaptiveDetector", adaptive, peers.backend_for(film)]
         taken = timed(commands, rounds)
         row = {"film": name, "n_threads": n_threads, "rounds": rounds}
         for which, runs in taken.items():
@@ -114,7 +114,7 @@ def speed(arguments, python) -> tuple[str, list]:
         cells = [f"failed: {row[which]['failed']}" if "failed" in row[which] else "{wall_s:.2f} ({cpu_s:.2f}); {wall_ratio:.2f} / {cpu_ratio:.2f}".format(**row[which]) for which in columns]
         text += f"| {row['film']} | " + " | ".join(cells) + " |\n"
     if python:
-        bare = [peers.ran([python, "-c", peers.PYSCENEDETECT_PROGRAM, "-", "ContentDetector", "{}"]).wall_s for _ in range(rounds)]
+        bare = [peers.ran([python, "-c", peers.PYSCENEDETECT_PROGRAM, "-", "ContentDetector", "{}", "opencv"]).wall_s for _ in range(rounds)]
         text += f"\nOf PySceneDetect's time, {statistics.median(bare):.2f} s is its start (interpreter and imports).\n"
     text += "\n### Stages, µs a frame\n\n"
     names = sorted({stage for _, _, figures in stages for stage in figures})

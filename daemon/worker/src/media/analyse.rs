@@ -105,6 +105,14 @@ fn look_at_gops(
     answers: &mut impl Write,
     times: &mut StageTimes,
 ) -> Result<DecodePlan, Ended> {
+    let (mode, reason) = match (mode, kind) {
+        (SceneMode::Exact, _) => (SceneMode::Exact, "every frame was asked for"),
+        // The pictures between two that were looked at can hold a whole shot, and no packet tells of it.
+        (SceneMode::Fast, fast::Kind::Intra { .. }) => {
+            (SceneMode::Exact, "each of its pictures stands alone, so that packets tell nothing")
+        }
+        (SceneMode::Fast, _) => (SceneMode::Fast, "its keyframes and packets tell where to look"),
+    };
     let mut told = Instant::now();
     let outcome = fast::run(film, kind, mode, n_threads, &mut |film, item| {
         work.told(film, item, times);
@@ -117,10 +125,6 @@ fn look_at_gops(
     times.decode_ms += outcome.decode_ms;
     times.scale_ms += outcome.scale_ms;
     times.detect_ms += outcome.detect_ms;
-    let reason = match mode {
-        SceneMode::Exact => "every frame was asked for",
-        SceneMode::Fast => "its keyframes and packets tell where to look",
-    };
     Ok(DecodePlan {
         mode_used: mode,
         kind: kind.name().to_owned(),

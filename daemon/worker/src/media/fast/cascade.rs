@@ -196,11 +196,7 @@ impl Cascade {
 
     fn judge(&self, gop: &Gop, from: &Glimpse, to: Option<&Glimpse>) -> Decision {
         let next = self.asked.front().map(|next| &next.gop);
-        let sizes = match self.kind {
-            // Each packet costs as much as a keyframe, being one.
-            Kind::Intra { .. } => Vec::new(),
-            Kind::Scenecut { .. } | Kind::Clock { .. } => sizes_of(&gop.packets[..gop.n_own], self.clock),
-        };
+        let sizes = sizes_of(&gop.packets[..gop.n_own], self.clock);
         let next_sizes = next
             .map(|next| sizes_of(&next.packets[..next.packets.len().min(LOOKED_AHEAD)], self.clock))
             .unwrap_or_default();

@@ -15,7 +15,7 @@ const MAX_MEAN_GOP_S: f64 = 20.0;
 const CLOCK_SHARE: f64 = 0.85;
 /// Share of packets that are keyframes, from which on all are taken for such.
 const INTRA_SHARE: f64 = 0.9;
-/// How often a file of keyframes only is looked at first. Seconds.
+/// How long a part of a file of keyframes only is that is decoded by one thread. Seconds.
 const INTRA_STRIDE_S: f64 = 0.4;
 
 /// How many keyframes are tried alone; one may be damaged.
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Scenecut { longest: u32 },
     /// Keyframes come every `period` packets, whatever happens.
     Clock { period: u32 },
-    /// Every packet is a keyframe: every `stride`-th is taken for one.
+    /// Every packet is a keyframe: every `stride`-th is taken for the beginning of a GOP.
     Intra { stride: u32 },
 }
 
