@@ -71,7 +71,7 @@ const OTHER_CELLS: f32 = 50.0;
 const END_CELLS: f32 = 12.0;
 const END_HISTOGRAM: f32 = 0.45;
 /// Packets around a cut cost this part of a keyframe at most; where they cost more everything moves, and the keyframe may not be a cut.
-const BUSY: f32 = 0.6;
+const BUSY: f32 = 0.45;
 /// Keyframes before their time that follow one another this closely are flashes as often as cuts, and cheap to look at. Microseconds.
 const SHORT_US: i64 = 500_000;
 
