@@ -78,6 +78,9 @@ fn look_at_all(
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         threads => threads as usize,
     };
+    if request.detector == Detector::Shot {
+        film.spare_filtering();
+    }
     let reason = match (request.mode, request.detector) {
         (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
         _ if film.uses_device() => "a graphics card decodes it",

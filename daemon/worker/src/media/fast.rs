@@ -10,6 +10,7 @@
 mod cascade;
 mod gops;
 mod judge;
+mod odds;
 mod pool;
 mod survey;
 

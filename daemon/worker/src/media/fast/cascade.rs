@@ -64,7 +64,7 @@ pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize
             kind,
             mode,
             clock: film.clock(),
-            n_ahead: n_threads.max(1) + 1,
+            n_ahead: n_threads.max(1) + 3,
             gops: Gops::new(kind),
             asked: VecDeque::new(),
             decided: VecDeque::new(),
@@ -103,6 +103,8 @@ struct Run {
 
 impl Cascade {
     fn work(&mut self, film: &mut Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+        // A keyframe is judged by the two after it.
+        let n_seen = if self.mode == SceneMode::Fast { 2 } else { 0 };
         let mut at_end = false;
         loop {
             while !at_end && self.has_room() {
@@ -112,7 +114,7 @@ impl Cascade {
                 }
             }
             let n_whole = self.decided.iter().filter(|decided| decided.whole.is_some()).count();
-            let can_decide = self.asked.len() > 1 || (at_end && !self.asked.is_empty());
+            let can_decide = self.asked.len() > n_seen || (at_end && !self.asked.is_empty());
             if can_decide && (n_whole < self.n_ahead || self.decided.is_empty()) {
                 self.decide();
             } else if let Some(decided) = self.decided.pop_front() {
@@ -145,19 +147,16 @@ impl Cascade {
 
     /// Decides about the first GOP whose keyframe was asked for.
     fn decide(&mut self) {
-        self.see_key(0);
-        self.see_key(1);
+        for index in 0..3 {
+            self.see_key(index);
+        }
         let Some(Asked { gop, key }) = self.asked.pop_front() else { return };
         let key = match key {
             Some(Key::Seen(key)) => key,
             _ => None,
         };
-        let next = self.asked.front().and_then(|next| match &next.key {
-            Some(Key::Seen(Some(seen))) => Some(&seen.glimpse),
-            _ => None,
-        });
         let decision = match &key {
-            Some(key) if next.is_some() || gop.end.is_none() => self.judge(&gop, &key.glimpse, next),
+            Some(key) if self.seen_key(0).is_some() || gop.end.is_none() => self.judge(&gop, &key.glimpse),
             // A keyframe that gives no picture, or all are wanted.
             _ => Decision::Doubtful,
         };
@@ -194,7 +193,19 @@ impl Cascade {
         }
     }
 
-    fn judge(&self, gop: &Gop, from: &Glimpse, to: Option<&Glimpse>) -> Decision {
+    /// A keyframe after the GOP that is decided about.
+    fn seen_key(&self, index: usize) -> Option<&Glimpse> {
+        match &self.asked.get(index)?.key {
+            Some(Key::Seen(Some(seen))) => Some(&seen.glimpse),
+            _ => None,
+        }
+    }
+
+    fn length_us(&self, gop: &Gop) -> Option<i64> {
+        gop.end.map(|end| self.clock.time_us(end) - self.clock.time_us(gop.start))
+    }
+
+    fn judge(&self, gop: &Gop, from: &Glimpse) -> Decision {
         let next = self.asked.front().map(|next| &next.gop);
         let sizes = sizes_of(&gop.packets[..gop.n_own], self.clock);
         let next_sizes = next
@@ -205,17 +216,18 @@ impl Cascade {
                 bytes: gop.packets[0].size(),
                 glimpse: from,
             },
-            next: next.zip(to).map(|(next, glimpse)| judge::Key {
+            next: next.zip(self.seen_key(0)).map(|(next, glimpse)| judge::Key {
                 bytes: next.packets[0].size(),
                 glimpse,
             }),
             sizes: &sizes,
             next_sizes: &next_sizes,
-            length_us: gop
-                .end
-                .map_or(i64::MAX, |end| self.clock.time_us(end) - self.clock.time_us(gop.start)),
+            after_next: self.seen_key(1),
+            length_us: self.length_us(gop).unwrap_or(i64::MAX),
+            next_length_us: next.and_then(|next| self.length_us(next)),
             frame_us: self.clock.frame_us(),
             ended_by_content: self.kind.ended_by_content(gop.n_shown()),
+            is_clock: matches!(self.kind, Kind::Clock { .. }),
         })
     }
 
@@ -254,7 +266,7 @@ impl Cascade {
 
     /// How far into a GOP in which no shot begins pictures are wanted all the same, because it is long and moves.
     fn moves_for_us(&self, gop: &Gop) -> Option<i64> {
-        let length_us = gop.end.map_or(0, |end| self.clock.time_us(end) - self.clock.time_us(gop.start));
+        let length_us = self.length_us(gop).unwrap_or(0);
         let bytes: usize = gop.packets[1..gop.n_own].iter().map(|packet| packet.size()).sum();
         let moves = bytes as f64 > MOVES * gop.packets[0].size() as f64 * gop.n_own as f64;
         // The rest is shown by the next keyframe.

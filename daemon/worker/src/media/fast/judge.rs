@@ -2,12 +2,11 @@
 //!
 //! Two kinds of evidence. A frame that nothing before it resembles costs as much as a keyframe, wherever it stands: a packet far above
 //! its neighbours is a cut inside a GOP. And what changed slowly shows in the keyframes on both sides. Where an encoder puts
-//! keyframes at cuts by itself, a keyframe before its time whose picture is new *is* the cut, if nothing else speaks against it.
-//!
-//! **Source**: thresholds and weights were fitted on the tuning half of the benchmark's corpus (`tests/bench`) and checked on nothing
-//! else; they are for 8-bit colour of glimpses.
+//! keyframes at cuts by itself, a keyframe before its time whose picture is new may be the cut; flashes, fast pans and jumps of
+//! the exposure make such keyframes too. [`super::odds`] weighs all that; what is then done is what costs least, decoding included.
 
 use super::super::glimpse::{CHROMA, Glimpse, LUMA};
+use super::odds;
 
 /// What is to be done about a GOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,92 +48,113 @@ pub(super) struct Evidence<'a> {
     pub(super) sizes: &'a [Size],
     /// The first packets after the next keyframe.
     pub(super) next_sizes: &'a [Size],
+    /// The keyframe after the next one.
+    pub(super) after_next: Option<&'a Glimpse>,
     pub(super) length_us: i64,
+    pub(super) next_length_us: Option<i64>,
     pub(super) frame_us: i64,
     /// The next keyframe stands where it does because the picture changed there.
     pub(super) ended_by_content: bool,
+    /// Keyframes come after so many packets, whatever happens.
+    pub(super) is_clock: bool,
 }
 
 /// Logarithm of the odds from which a packet may be a cut: even in the fit.
 const SPIKE: f32 = 0.0;
 /// The quietest stretch of packets against the usual one at which the picture is taken to have faded.
 const DIP: f32 = 0.15;
-/// Mean brightness below and above which a keyframe may stand in a fade.
-const NEARLY_BLACK: f32 = 24.0;
-const NEARLY_WHITE: f32 = 232.0;
-/// Change from keyframe to keyframe at which a GOP of a clock is looked at: this much of both [`Change::cells`] and
-/// [`Change::histogram`], for what only moves keeps its histogram, or so much of the first alone.
-const CLOCK_CELLS: f32 = 12.0;
-const CLOCK_HISTOGRAM: f32 = 0.3;
-const OTHER_CELLS: f32 = 50.0;
-/// Below this change a keyframe before its time is no cut.
-const END_CELLS: f32 = 12.0;
-const END_HISTOGRAM: f32 = 0.45;
-/// Packets around a cut cost this part of a keyframe at most; where they cost more everything moves, and the keyframe may not be a cut.
-const BUSY: f32 = 0.45;
-/// Keyframes before their time that follow one another this closely are flashes as often as cuts, and cheap to look at. Microseconds.
-const SHORT_US: i64 = 500_000;
+/// What decoding a second of film costs, in boundaries got wrong: the smaller, the more is decoded.
+const LOSS_A_SECOND: f32 = 0.1;
+/// Of the chance that a shot begins inside a GOP, what remains when it was looked at up to just after its last odd packet.
+const REST: f32 = 0.25;
+/// A last GOP tells nothing of its successor; this long is what is assumed. Microseconds.
+const USUAL_US: i64 = 5_000_000;
 
 /// What the detector must see after a possible cut to know whether it is one. Microseconds.
 const LOOK_ON_US: i64 = 1_000_000;
 
 /// Judges a GOP.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
+    let spikes = spikes(evidence);
+    let last = spikes.iter().rfind(|(odds, _)| *odds > SPIKE).map(|(_, size)| size);
     if dip(evidence) < DIP {
         return Decision::Doubtful;
     }
-    let Some(spike) = last_spike(evidence) else {
-        return judge_keys(evidence, evidence.key.bytes);
+    let Some(features) = features(evidence, &spikes) else {
+        // Nothing follows by which the end could be judged; there is one such GOP in a film.
+        return if last.is_some() { Decision::Doubtful } else { Decision::Quiet };
     };
-    let after_us = spike.after_us + LOOK_ON_US;
-    let at_end = if evidence.ended_by_content || evidence.next.is_none() {
-        judge_keys(evidence, evidence.key.bytes.max(spike.bytes))
-    } else {
+    let odds = odds::of(&features);
+    let cut_at_end = odds.at_end > 0.5;
+    let mistaken_end = odds.at_end.min(1.0 - odds.at_end);
+    let decoding = |us: i64| LOSS_A_SECOND * us as f32 / 1e6;
+    let (mut least, mut decision) = (
+        odds.inside + mistaken_end,
+        if cut_at_end { Decision::CutAtEnd } else { Decision::Quiet },
+    );
+    if let Some(after_us) = last.map(|size| size.after_us + LOOK_ON_US).filter(|us| *us < evidence.length_us) {
+        let loss = decoding(after_us) + REST * odds.inside + mistaken_end;
+        if loss < least {
+            (least, decision) = (loss, Decision::DoubtfulUntil { after_us, cut_at_end });
+        }
+    }
+    if decoding(evidence.length_us) < least {
         Decision::Doubtful
-    };
-    match at_end {
-        Decision::Quiet | Decision::CutAtEnd if after_us < evidence.length_us => Decision::DoubtfulUntil {
-            after_us,
-            cut_at_end: at_end == Decision::CutAtEnd,
-        },
-        _ => Decision::Doubtful,
+    } else {
+        decision
     }
 }
 
-/// Judges a GOP by the keyframes around it and what is near them. `key_bytes`: what a keyframe costs of what is seen last in it.
-fn judge_keys(evidence: &Evidence<'_>, key_bytes: usize) -> Decision {
-    let Some(next) = evidence.next else { return Decision::Quiet };
+/// The numbers that the odds are made of; none for the last GOP.
+fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)]) -> Option<[f32; odds::N_FEATURES]> {
+    let next = evidence.next?;
     let change = Change::between(evidence.key.glimpse, next.glimpse);
-    if !evidence.ended_by_content {
-        let differs = (change.cells > CLOCK_CELLS && change.histogram > CLOCK_HISTOGRAM) || change.cells > OTHER_CELLS;
-        return if differs { Decision::Doubtful } else { Decision::Quiet };
-    }
-    if change.cells < END_CELLS {
-        return if change.histogram > END_HISTOGRAM {
-            Decision::Doubtful
-        } else {
-            Decision::Quiet
-        };
-    }
-    let fading = [evidence.key, next].iter().any(|key| {
-        let brightness = brightness(key.glimpse);
-        !(NEARLY_BLACK..=NEARLY_WHITE).contains(&brightness)
-    });
-    if fading || evidence.length_us < SHORT_US || is_busy(evidence, key_bytes, next) {
-        return Decision::Doubtful;
-    }
-    Decision::CutAtEnd
+    let skipped = evidence
+        .after_next
+        .map_or(change, |after| Change::between(evidence.key.glimpse, after));
+    let next_bytes = next.bytes.max(1) as f32;
+    let log = |value: f32| value.max(1e-3).ln();
+    let against_key = |bytes: f32| log(bytes / next_bytes + 0.01);
+    let anchors = |sizes: &[Size]| -> Vec<usize> { sizes.iter().filter(|size| size.is_anchor).map(|size| size.bytes).collect() };
+    let (tail, head) = (anchors(evidence.sizes), anchors(evidence.next_sizes));
+    let largest = |bytes: &[usize]| bytes.iter().max().copied().unwrap_or(0) as f32;
+    let mean = evidence.sizes.iter().map(|size| size.bytes).sum::<usize>() as f32 / evidence.sizes.len().max(1) as f32;
+    let spike = spikes.iter().map(|(odds, _)| *odds).reduce(f32::max).unwrap_or(-9.0);
+    let after = brightness(next.glimpse);
+    let flag = |is: bool| f32::from(u8::from(is));
+    Some([
+        change.cells / 20.0,
+        change.histogram,
+        change.likeness,
+        change.structure,
+        skipped.cells / 20.0,
+        skipped.structure,
+        against_key(largest(&tail[tail.len().saturating_sub(3)..])),
+        against_key(largest(&head[..head.len().min(3)])),
+        against_key(tail.last().copied().unwrap_or(0) as f32),
+        against_key(head.first().copied().unwrap_or(0) as f32),
+        against_key(mean),
+        log(next_bytes / evidence.key.bytes.max(1) as f32),
+        log(evidence.length_us as f32 / 1e6 + 0.03),
+        log(evidence.next_length_us.unwrap_or(USUAL_US) as f32 / 1e6 + 0.03),
+        flag(evidence.ended_by_content),
+        flag(evidence.is_clock),
+        spike.min(4.0) / 4.0,
+        dip(evidence).min(1.0),
+        after.min(40.0) / 40.0,
+        (after - 200.0).max(0.0) / 40.0,
+    ])
 }
 
-/// The last packet that may well be a cut.
-fn last_spike(evidence: &Evidence<'_>) -> Option<Size> {
+/// The packets that later pictures lean on, with the logarithm of the odds that each is a cut.
+fn spikes(evidence: &Evidence<'_>) -> Vec<(f32, Size)> {
     let anchors: Vec<Size> = evidence.sizes.iter().copied().filter(|size| size.is_anchor).collect();
     let key = evidence.key.bytes as f32;
     let next_key = evidence.next.map_or(key, |next| next.bytes as f32);
     // Next to nothing: a still picture's packets differ by a factor of ten without meaning.
     let floor = key * 0.01 + 20.0;
     let log = |ratio: f32| ratio.clamp(0.02, 50.0).ln();
-    let mut last = None;
+    let mut spikes = Vec::with_capacity(anchors.len());
     for (index, anchor) in anchors.iter().enumerate() {
         let mut before = Neighbours::of(&anchors[index.saturating_sub(5)..index]);
         if index == 0 {
@@ -157,11 +177,9 @@ fn last_spike(evidence: &Evidence<'_>) -> Option<Size> {
             + 0.849 * log(bytes / next_key.max(1.0))
             + if adjacent { 0.893 } else { 0.0 }
             - 2.387;
-        if odds > SPIKE {
-            last = Some(*anchor);
-        }
+        spikes.push((odds, *anchor));
     }
-    last
+    spikes
 }
 
 #[derive(Clone, Copy)]
@@ -209,14 +227,6 @@ fn dip(evidence: &Evidence<'_>) -> f32 {
     }
 }
 
-/// Whether the packets just before or after the next keyframe cost nearly as much as a keyframe.
-fn is_busy(evidence: &Evidence<'_>, key_bytes: usize, next: Key<'_>) -> bool {
-    let largest = |sizes: &mut dyn Iterator<Item = &Size>| sizes.filter(|size| size.is_anchor).take(3).map(|size| size.bytes).max();
-    let tail = largest(&mut evidence.sizes.iter().rev()).unwrap_or(0) as f32;
-    let head = largest(&mut evidence.next_sizes.iter()).unwrap_or(0) as f32;
-    tail > BUSY * key_bytes.min(next.bytes) as f32 || head > BUSY * next.bytes as f32
-}
-
 /// How different two pictures are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Change {
@@ -224,6 +234,10 @@ struct Change {
     cells: f32,
     /// Part of the brightness histogram that is not common to both. 0 to 1.
     histogram: f32,
+    /// Correlation of the brightness of both. -1 to 1.
+    likeness: f32,
+    /// Mean over blocks with texture of one minus the correlation of both. 0 to 2.
+    structure: f32,
 }
 
 impl Change {
@@ -234,7 +248,11 @@ impl Change {
             bins[usize::from(*a) * BINS / 256] += 1;
             bins[usize::from(*b) * BINS / 256] -= 1;
         }
+        let (small_a, small_b) = (small(a), small(b));
+        let (together, alone_a, alone_b) = covariances(small_a.as_flattened(), small_b.as_flattened());
         Self {
+            likeness: together / ((alone_a * alone_b).sqrt() + 200.0),
+            structure: structure(&small_a, &small_b),
             cells: cells(&a.luma, &b.luma, LUMA) + cells(&a.blue, &b.blue, CHROMA) + cells(&a.red, &b.red, CHROMA),
             histogram: bins.iter().map(|bin| bin.abs()).sum::<i32>() as f32 / (2 * a.luma.len()) as f32,
         }
@@ -251,6 +269,51 @@ fn cells(a: &[u8], b: &[u8], (width, height): (usize, usize)) -> f32 {
     }
     let total: i32 = sums.iter().flatten().map(|sum| sum.abs()).sum();
     total as f32 / (width * height) as f32
+}
+
+/// Width and height of the picture that likeness and structure are seen in, and the side of a block of it.
+const SMALL: (usize, usize) = (LUMA.0 / 2, LUMA.1 / 2);
+const BLOCK: usize = 4;
+
+/// Brightness at half size.
+fn small(glimpse: &Glimpse) -> [[f32; SMALL.0]; SMALL.1] {
+    let mut small = [[0.0; SMALL.0]; SMALL.1];
+    for (y, row) in glimpse.luma.chunks_exact(LUMA.0).enumerate() {
+        for (x, luma) in row.iter().enumerate() {
+            small[y / 2][x / 2] += f32::from(*luma) / 4.0;
+        }
+    }
+    small
+}
+
+/// Summed products of what two lists deviate from their means: of both, of the first with itself, of the second.
+fn covariances(a: &[f32], b: &[f32]) -> (f32, f32, f32) {
+    let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    a.iter().zip(b).fold((0.0, 0.0, 0.0), |(together, alone_a, alone_b), (a, b)| {
+        let (a, b) = (a - mean_a, b - mean_b);
+        (together + a * b, alone_a + a * a, alone_b + b * b)
+    })
+}
+
+fn structure(a: &[[f32; SMALL.0]; SMALL.1], b: &[[f32; SMALL.0]; SMALL.1]) -> f32 {
+    let block = |of: &[[f32; SMALL.0]; SMALL.1], x: usize, y: usize| -> [f32; BLOCK * BLOCK] {
+        std::array::from_fn(|at| of[y * BLOCK + at / BLOCK][x * BLOCK + at % BLOCK])
+    };
+    let (mut sum, mut weights) = (0.0, 0.01);
+    for y in 0..SMALL.1 / BLOCK {
+        for x in 0..SMALL.0 / BLOCK {
+            let (together, alone_a, alone_b) = covariances(&block(a, x, y), &block(b, x, y));
+            let (texture_a, texture_b) = (alone_a.sqrt(), alone_b.sqrt());
+            let strongest = texture_a.max(texture_b);
+            // With texture on one side alone the correlation says "another"; with none at all, nothing.
+            let correlation = (together + 64.0) / ((texture_a * texture_b).max(0.1 * strongest * strongest) + 64.0);
+            let weight = strongest / (strongest + 30.0);
+            sum += weight * (1.0 - correlation);
+            weights += weight;
+        }
+    }
+    sum / weights
 }
 
 fn brightness(glimpse: &Glimpse) -> f32 {
