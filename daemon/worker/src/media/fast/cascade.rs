@@ -1,18 +1,16 @@
 //! Reads GOPs, has keyframes and doubtful GOPs decoded, and tells frames and boundaries in the order of the film.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
-use ffmpeg_next::Packet;
 use scened::media::SceneMode;
 
 use super::super::Ended;
 use super::super::film::{Clock, Film};
 use super::super::glimpse::Glimpse;
 use super::super::shots::{Found, ShotDetector};
-use super::gops::{Gop, Gops};
-use super::judge::{self, Decision, Evidence, Size};
+use super::gops::{Gop, Gops, sizes_of};
+use super::judge::{self, Decision, Evidence};
 use super::pool::{Done, Pool, Ticket};
 use super::survey::Kind;
 use super::{Outcome, Seen, Told};
@@ -357,29 +355,6 @@ impl Run {
             }
         }
     }
-}
-
-/// The packets of a GOP as they are shown, without its keyframe.
-fn sizes_of(packets: &[Arc<Packet>], clock: Clock) -> Vec<Size> {
-    let Some(start) = packets.first().and_then(|key| key.pts()) else {
-        return Vec::new();
-    };
-    let mut latest = start;
-    let mut sizes: Vec<Size> = packets[1..]
-        .iter()
-        .filter_map(|packet| {
-            let stamp = packet.pts()?;
-            let is_anchor = stamp > latest;
-            latest = latest.max(stamp);
-            Some(Size {
-                bytes: packet.size(),
-                after_us: clock.time_us(stamp) - clock.time_us(start),
-                is_anchor,
-            })
-        })
-        .collect();
-    sizes.sort_by_key(|size| size.after_us);
-    sizes
 }
 
 fn note(outcome: &mut Outcome, done: &Done) {

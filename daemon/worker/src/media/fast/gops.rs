@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ffmpeg_next::Packet;
 
 use super::super::film::{Clock, Film};
+use super::judge::Size;
 use super::survey::Kind;
 
 /// A keyframe and the packets up to the next one.
@@ -150,4 +151,27 @@ impl Gops {
         self.n_leading = 0;
         gop
     }
+}
+
+/// The packets of a GOP as they are shown, without its keyframe.
+pub(super) fn sizes_of(packets: &[Arc<Packet>], clock: Clock) -> Vec<Size> {
+    let Some(start) = packets.first().and_then(|key| key.pts()) else {
+        return Vec::new();
+    };
+    let mut latest = start;
+    let mut sizes: Vec<Size> = packets[1..]
+        .iter()
+        .filter_map(|packet| {
+            let stamp = packet.pts()?;
+            let is_anchor = stamp > latest;
+            latest = latest.max(stamp);
+            Some(Size {
+                bytes: packet.size(),
+                after_us: clock.time_us(stamp) - clock.time_us(start),
+                is_anchor,
+            })
+        })
+        .collect();
+    sizes.sort_by_key(|size| size.after_us);
+    sizes
 }

@@ -88,17 +88,17 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
     let cut_at_end = odds.at_end > 0.5;
     let mistaken_end = odds.at_end.min(1.0 - odds.at_end);
     let decoding = |us: i64| LOSS_A_SECOND * us as f32 / 1e6;
-    let (mut least, mut decision) = (
+    let (mut loss, mut decision) = (
         odds.inside + mistaken_end,
         if cut_at_end { Decision::CutAtEnd } else { Decision::Quiet },
     );
     if let Some(after_us) = last.map(|size| size.after_us + LOOK_ON_US).filter(|us| *us < evidence.length_us) {
-        let loss = decoding(after_us) + REST * odds.inside + mistaken_end;
-        if loss < least {
-            (least, decision) = (loss, Decision::DoubtfulUntil { after_us, cut_at_end });
+        let partial = decoding(after_us) + REST * odds.inside + mistaken_end;
+        if partial < loss {
+            (loss, decision) = (partial, Decision::DoubtfulUntil { after_us, cut_at_end });
         }
     }
-    if decoding(evidence.length_us) < least {
+    if decoding(evidence.length_us) < loss {
         Decision::Doubtful
     } else {
         decision
@@ -106,7 +106,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
 }
 
 /// The numbers that the odds are made of; none for the last GOP.
-fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)]) -> Option<[f32; odds::N_FEATURES]> {
+pub(super) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)]) -> Option<[f32; odds::N_FEATURES]> {
     let next = evidence.next?;
     let change = Change::between(evidence.key.glimpse, next.glimpse);
     let skipped = evidence
@@ -147,7 +147,7 @@ fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)]) -> Option<[f32; odd
 }
 
 /// The packets that later pictures lean on, with the logarithm of the odds that each is a cut.
-fn spikes(evidence: &Evidence<'_>) -> Vec<(f32, Size)> {
+pub(super) fn spikes(evidence: &Evidence<'_>) -> Vec<(f32, Size)> {
     let anchors: Vec<Size> = evidence.sizes.iter().copied().filter(|size| size.is_anchor).collect();
     let key = evidence.key.bytes as f32;
     let next_key = evidence.next.map_or(key, |next| next.bytes as f32);
