@@ -59,7 +59,7 @@ mod tests {
             fs::write(path, content).unwrap();
         };
         place(&format!("blobs/{}", hash.hex()), "damaged");
-        assert!(!take(folder.path(), &file, &hash, &to).unwrap() && !to.exists());
+        assert!(!take(folder.path(), &file, &hash, &to).unwrap() && !to.is_file());
         place("snapshots/abc/onnx/x.onnx", "hello\n");
         assert!(take(folder.path(), &file, &hash, &to).unwrap());
         assert_eq!(fs::read_to_string(&to).unwrap(), "hello\n");

@@ -177,7 +177,7 @@ fn describe(names: &[String]) -> Option<String> {
     } else if any(&ends(".onnx")) {
         found.push("ONNX files with other names");
     }
-    if any(&|name| name.ends_with(".safetensors") || name.ends_with("pytorch_model.bin") || name.ends_with(".pt")) {
+    if any(&|name| name.ends_with("safetensors") || name.ends_with("pytorch_model.bin")) {
         found.push("PyTorch weights");
     }
     for (ending, what) in [

@@ -158,14 +158,27 @@ impl Staging {
 
     /// Makes the model there, whole, in one step; with `replace`, in the place of one that is there already.
     pub(crate) fn place(self, replace: bool) -> Result<PathBuf, HubError> {
+        let target = self.put(replace)?;
+        // The model is there whatever becomes of the staging folder; the next installation of this name sweeps it.
+        fs::remove_dir_all(&self.folder).ok();
+        Ok(target)
+    }
+
+    fn put(&self, replace: bool) -> Result<PathBuf, HubError> {
         let (files, target) = (self.files(), self.target());
         sync_folders(&files)?;
         let is_there = target.try_exists().map_err(HubError::file("look at", &target))?;
         if is_there && !replace {
             return Err(HubError::Installed {
-                name: self.name,
+                name: self.name.clone(),
                 folder: target,
             });
+        }
+        // After an exchange the old model's files are here: the next run must not take them for those that the journal tells of.
+        let journal = self.folder.join("journal.json");
+        match fs::remove_file(&journal) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(HubError::file("remove", &journal)(error)),
+            _ => sync_folder(&self.folder)?,
         }
         if is_there {
             self.exchange(&files, &target)?;
@@ -173,8 +186,6 @@ impl Staging {
             fs::rename(&files, &target).map_err(HubError::file("place", &target))?;
         }
         sync_folder(&self.models)?;
-        // The model is there whatever becomes of the staging folder; the next installation of this name sweeps it.
-        fs::remove_dir_all(&self.folder).ok();
         Ok(target)
     }
 
@@ -195,9 +206,9 @@ impl Staging {
         // Some file systems cannot exchange; `recover` puts the old one back when this is cut off in the middle.
         let old = self.folder.join("old");
         fs::rename(target, &old).map_err(HubError::file("move", target))?;
-        fs::rename(files, target).or_else(|error| {
+        fs::rename(files, target).map_err(|error| {
             fs::rename(&old, target).ok();
-            Err(HubError::file("place", target)(error))
+            HubError::file("place", target)(error)
         })
     }
 }
@@ -316,7 +327,7 @@ mod tests {
         let staging = Staging::open(folder.path(), "m").unwrap();
         staging.write("config.json", b"1").unwrap();
         staging.write("onnx/a.onnx", b"2").unwrap();
-        assert!(!folder.path().join("m").exists() && is_begun(folder.path(), "m"));
+        assert!(!folder.path().join("m").is_dir() && is_begun(folder.path(), "m"));
         let placed = staging.place(false).unwrap();
         assert_eq!(
             content(&placed),
@@ -333,6 +344,21 @@ mod tests {
         assert_eq!(content(&placed).len(), 2, "the old one is untouched");
         Staging::open(folder.path(), "m").unwrap().place(true).unwrap();
         assert_eq!(content(&placed), [("config.json".to_owned(), "3".to_owned())]);
+    }
+
+    #[test]
+    fn the_files_of_a_replaced_model_are_not_taken_for_new_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("m")).unwrap();
+        fs::write(folder.path().join("m/config.json"), "old").unwrap();
+        let mut staging = Staging::open(folder.path(), "m").unwrap();
+        staging.write("config.json", b"new").unwrap();
+        staging.write_note("config.json", Note::default()).unwrap();
+        // Killed before the staging folder is taken away.
+        staging.put(true).unwrap();
+        drop(staging);
+        assert_eq!(content(&folder.path().join("m")), [("config.json".to_owned(), "new".to_owned())]);
+        assert_eq!(Staging::open(folder.path(), "m").unwrap().note("config.json"), None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Fault {
     NoRange,
     /// Another range than the one asked for.
     OtherRange,
+    /// Another ETag than before: the store has the file anew.
+    Retagged,
     /// No sizes and no hashes in any header; the end of the connection is the end of the file.
     Mute,
 }
@@ -392,10 +394,10 @@ fn decide(shared: &Shared, request: &Seen, store: &str) -> (Answer, Option<Fault
         }
         return (found, None);
     }
-    let tag = if request.at == At::Hub {
-        etag(&content)
-    } else {
-        format!("store-{}", &etag(&content)[..8])
+    let tag = match fault {
+        Some(Fault::Retagged) => "anew".to_owned(),
+        _ if request.at == At::Hub => etag(&content),
+        _ => format!("store-{}", &etag(&content)[..8]),
     };
     let mut found = send(&content, request, &format!("\"{tag}\""), fault.as_ref()).header("X-Repo-Commit", commit);
     if is_mute {
