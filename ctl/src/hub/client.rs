@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ureq::http::{HeaderMap, Method, Request, Response, Uri, header};
-use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
 use super::Watcher;
@@ -74,7 +74,7 @@ impl Client {
     pub(crate) fn new(settings: Settings, stop: Stop) -> Self {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::PlatformVerifier)
+            .root_certs(RootCerts::Specific(Arc::new(certificates())))
             .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .build();
         let agent = Agent::config_builder()
@@ -282,6 +282,13 @@ impl<'a> Patience<'a> {
     pub(crate) fn renew(&mut self) {
         self.n_failures = 0;
     }
+}
+
+/// The authorities that this system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Some that cannot be read take nothing away
+/// from the others, and without any no certificate is believed.
+fn certificates() -> Vec<Certificate<'static>> {
+    let found = rustls_native_certs::load_native_certs();
+    found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
 }
 
 /// A connection's error is worth another try; one of our own making is not.

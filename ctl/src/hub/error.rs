@@ -117,9 +117,15 @@ impl From<HubError> for Failure {
                 };
                 failure.cause(source.to_string()).hint(hint)
             }
-            HubError::Unreachable { cause, .. } => failure
-                .cause(cause)
-                .hint(format!("see that this machine is online (HF_ENDPOINT, HTTPS_PROXY), then {GO_ON}")),
+            HubError::Unreachable { cause, .. } => {
+                let hint = if cause.contains("certificate") {
+                    "the authorities that your system trusts do not vouch for it: install the package ca-certificates, or name a file in SSL_CERT_FILE"
+                        .to_owned()
+                } else {
+                    format!("see that this machine is online (HF_ENDPOINT, HTTPS_PROXY), then {GO_ON}")
+                };
+                failure.cause(cause).hint(hint)
+            }
             HubError::Status { wait, .. } => match wait {
                 Some(wait) => failure.hint(format!("it asks to be left alone for {} s; then {GO_ON}", wait.as_secs())),
                 None => failure.hint(format!("try later: {GO_ON}")),
