@@ -110,13 +110,15 @@ Examples:
   scenectl model install clip-vit-b32
   scenectl model install siglip2-b32-256 --precision int8
   scenectl model install onnx-community/siglip2-base-patch16-256-ONNX@main --name siglip2-b16
-  scenectl model install ./exported --name mine     copies the folder; `model use ./exported` uses it in place
+  scenectl model install ./exported     copies the folder (`model use` takes it in place)
   scenectl model install mobileclip2-s2 --accept-licence
 
-Only the files of one precision are fetched, into models/NAME of the data folder, and checked against the hub's sizes and hashes. An
-interrupted download goes on where it stopped when the same command is run again.
-Environment: HF_ENDPOINT (another hub), HF_TOKEN or HF_TOKEN_PATH (gated and private repositories), HF_HOME or HF_HUB_CACHE (files that
-are there already are taken), HTTPS_PROXY, NO_PROXY. Exit status 1: you did not accept the licence.";
+Only the files of one precision are fetched, into models/NAME of the data folder, and each is
+checked against the hub's size and hash. An interrupted download goes on where it stopped when the
+same command is run again.
+Environment: HF_ENDPOINT (another hub), HF_TOKEN or HF_TOKEN_PATH (gated and private repositories),
+HF_HOME or HF_HUB_CACHE (files that are there already are taken), HTTPS_PROXY, NO_PROXY.
+Exit status 1: you did not accept the licence.";
 
 pub(super) const MODEL_USE: &str = "\
 Examples:

@@ -301,6 +301,8 @@ fn unreachable(url: &str, error: &ureq::Error) -> Trouble {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl | ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
             Trouble::Final(unreachable)
         }
+        // What rustls does not believe comes as such an error.
+        ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::InvalidData => Trouble::Final(unreachable),
         _ => Trouble::Passing {
             error: unreachable,
             pause: None,

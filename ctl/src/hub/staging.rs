@@ -124,7 +124,9 @@ impl Staging {
     /// A checked `.part` becomes the file.
     pub(crate) fn finish(&self, local: &str) -> Result<(), HubError> {
         let (part, whole) = (self.part(local), self.whole(local));
-        File::open(&part)
+        File::options()
+            .write(true)
+            .open(&part)
             .and_then(|file| file.sync_all())
             .map_err(HubError::file("write", &part))?;
         fs::rename(&part, &whole).map_err(HubError::file("name", &whole))

@@ -9,7 +9,6 @@ use crate::failure::{Failure, Outcome};
 use crate::hub::catalog::{Catalog, Entry, Shown};
 use crate::hub::staging;
 use crate::render::color::Color;
-use crate::render::table::{Cell, Column, Table};
 use crate::render::{Out, text};
 
 #[derive(Serialize)]
@@ -42,43 +41,37 @@ fn state(entry: &Entry, models: &Path) -> &'static str {
     }
 }
 
+/// Two lines a model: nothing of it is short enough for one.
 fn show(out: &mut Out, available: &[Shown]) -> Result<(), Failure> {
-    let mut table = Table::new(&[
-        Column::Left,
-        Column::Left,
-        Column::Left,
-        Column::Left,
-        Column::Right,
-        Column::Right,
-        Column::Left,
-        Column::Left,
-    ]);
     for model in available {
         let color = match model.state {
             "installed" => Color::Green,
             "available" => Color::Dim,
             _ => Color::Yellow,
         };
-        let sizes: Vec<String> = model
-            .size_bytes
-            .iter()
-            .map(|(precision, bytes)| match bytes {
-                Some(bytes) => format!("{precision} {}", text::size(*bytes)),
-                None => precision.to_string(),
-            })
-            .collect();
-        table.row(vec![
-            Cell::colored(&model.name, Color::Bold),
-            Cell::colored(model.state, color),
-            Cell::new(&model.licence),
-            Cell::colored(if model.research_only { "research only" } else { "" }, Color::Yellow),
-            Cell::new(format!("{} numbers", model.dimensions)),
-            Cell::new(format!("{} px", model.image_px)),
-            Cell::new(sizes.join(", ")),
-            Cell::new(format!("{}; {}", model.languages, model.note.as_ref().unwrap_or(&model.purpose))),
-        ]);
+        let research = if model.research_only { ", research only" } else { "" };
+        let line = format!(
+            "{}  {}  {}{}",
+            out.paint(Color::Bold, &model.name),
+            out.paint(color, model.state),
+            model.licence,
+            out.paint(Color::Yellow, research),
+        );
+        out.line(&line)?;
+        let mut parts = vec![
+            model.note.as_ref().unwrap_or(&model.purpose).clone(),
+            model.languages.clone(),
+            format!("{} numbers", model.dimensions),
+            format!("{} px", model.image_px),
+        ];
+        parts.extend(model.size_bytes.iter().map(|(precision, bytes)| match bytes {
+            Some(bytes) => format!("{precision} {}", text::size(*bytes)),
+            None => precision.to_string(),
+        }));
+        let line = format!("    {}", parts.join(" · "));
+        let line = out.paint(Color::Dim, &line);
+        out.line(&line)?;
     }
-    out.table(table)?;
     out.note("`scenectl model install NAME` downloads one; any other in these layouts: `scenectl model install OWNER/REPO`")?;
     Ok(())
 }
