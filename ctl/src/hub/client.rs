@@ -206,6 +206,8 @@ impl Client {
         let said = text("x-error-message");
         let (repository, page) = (about.repository.clone(), self.page(&about.repository));
         match (status, text("x-error-code").as_deref()) {
+            // The hub does not tell strangers which private repositories there are: it answers 401 for what is not there as well.
+            (401 | 404, Some("RepoNotFound")) if is_hub => HubError::NoRepository { repository, page }.into(),
             (401 | 403, _) if is_hub => HubError::Denied {
                 repository,
                 page,
@@ -213,7 +215,6 @@ impl Client {
                 said,
             }
             .into(),
-            (404, Some("RepoNotFound")) if is_hub => HubError::NoRepository { repository, page }.into(),
             (404, Some("RevisionNotFound")) if is_hub => HubError::NoRevision {
                 repository,
                 page: format!("{page}/tree/main"),

@@ -102,7 +102,7 @@ impl From<HubError> for Failure {
                 }
             }
             HubError::NoRepository { page, .. } => failure.hint(format!(
-                "see whether it is there: {page}; `scenectl model list --available` lists models that scened knows"
+                "see whether it is there: {page}; a private one needs HF_TOKEN; `scenectl model list --available` lists models that scened knows"
             )),
             HubError::NoRevision { page, .. } => failure.hint(format!("branches and tags are listed at {page}")),
             HubError::NoFile { .. } => failure.hint("the repository has changed: take another revision, as in owner/repo@REVISION"),

@@ -343,7 +343,7 @@ fn decide(shared: &Shared, request: &Seen, store: &str) -> (Answer, Option<Fault
         return if state.has_no_api {
             (Answer::new(404), None)
         } else {
-            refuse(404, "RepoNotFound")
+            refuse(401, "RepoNotFound")
         };
     };
     if let Some(new) = &repository.moved_to {
