@@ -25,6 +25,9 @@ forbid scenectl fjall usearch scened "${media[@]}" "${models[@]}"
 # Linking libav* costs 25 MB in every process; the worker alone does it.
 forbid scened "${media[@]}" "${models[@]}"
 
+# Only scenectl speaks to other machines.
+for package in scened scened-worker scened-shared; do forbid "$package" ureq rustls; done
+
 # The types of a library stay in the room that owns it.
 confine() { # CRATE FOLDER REGEX-OF-THE-ROOM
   local file
@@ -37,6 +40,7 @@ confine ort daemon/worker/src '^daemon/worker/src/embed'
 confine fjall daemon/src '^daemon/src/store'
 confine usearch daemon/src '^daemon/src/ann'
 confine notify daemon/src '^daemon/src/watch'
+confine ureq ctl/src '^ctl/src/hub'
 
 # What the programs are linked with, where they have been built.
 if [ "$(uname -s)" = Linux ]; then

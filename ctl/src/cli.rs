@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::hub::layout::Precision;
 use crate::input::{date, span};
 
 mod examples;
@@ -78,7 +79,7 @@ pub(crate) enum Verb {
     /// Say why a file is or isn't found
     #[command(after_help = ex::WHY)]
     Why(Why),
-    /// List, choose and remove models
+    /// List, install, choose and remove models
     #[command(subcommand, after_help = ex::MODEL, disable_help_subcommand = true)]
     Model(Model),
     /// Check the installation and the data
@@ -226,13 +227,14 @@ pub(crate) struct Why {
 pub(crate) enum Model {
     /// List the models there are
     #[command(after_help = ex::MODEL_LIST)]
-    List,
-    /// Download a model (not in this version: place a folder by hand)
-    #[command(after_help = ex::MODEL_INSTALL)]
-    Install {
-        #[arg(value_name = "NAME")]
-        name: String,
+    List {
+        /// List the models that can be installed by name
+        #[arg(long)]
+        available: bool,
     },
+    /// Download a model from the Hugging Face hub, or copy one from a folder
+    #[command(after_help = ex::MODEL_INSTALL)]
+    Install(ModelInstall),
     /// Index with another model; the old one answers until that is done
     #[command(after_help = ex::MODEL_USE)]
     Use {
@@ -252,6 +254,25 @@ pub(crate) enum Model {
         #[arg(value_name = "NAME")]
         model: OsString,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelInstall {
+    /// A name from `model list --available`, a repository of the hub, or a folder written with ./ or / in front
+    #[arg(value_name = "NAME|OWNER/REPO[@REVISION]|DIR")]
+    pub(crate) model: OsString,
+    /// Number format of the weights [default: fp32; of a folder, the first that is there]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) precision: Option<Precision>,
+    /// Call it so here [default: the name, or that of the repository or folder]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Replace a model of that name; the old one stays until the new one is complete
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Accept a licence that allows research only, without being asked
+    #[arg(long)]
+    pub(crate) accept_licence: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! `scenectl`, the client of scened: words in, one request, an answer out.
 //!
 //! `cli` says what can be typed, `input` turns text into values, `command` asks the daemon (one file a verb), `render` is the only place
-//! that prints, `failure` decides the exit status. Nothing but the verb's own work happens before the connection is made: people type
+//! that prints, `failure` decides the exit status, `hub` downloads models. Nothing but the verb's own work happens before the connection is made: people type
 //! searches one after another, and scripts run thousands.
 
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use clap::Parser as _;
 mod cli;
 mod command;
 mod failure;
+mod hub;
 mod input;
 mod render;
 

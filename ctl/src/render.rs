@@ -14,6 +14,7 @@ pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod transfer;
 
 use color::{Color, Painter};
 use table::{MIN_PATH_COLUMNS, Table};

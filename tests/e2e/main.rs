@@ -7,6 +7,7 @@ mod bad_videos;
 mod clients;
 mod folders;
 mod ignoring;
+mod install;
 mod main_job;
 mod models;
 mod names;

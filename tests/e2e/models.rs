@@ -156,7 +156,7 @@ fn models_are_listed_with_what_is_wrong_with_them() {
     sandbox.say("model use mine").expect(0);
     sandbox.settle();
     assert_eq!(sandbox.ctl_json(["status"])["model"], "mine");
-    sandbox.say("model install clip-vit-b32").expect(2);
+    sandbox.say("model install clip-vit-b33").expect(2).complains("clip-vit-b32");
 }
 
 #[test]

@@ -95,17 +95,30 @@ Examples:
 
 pub(super) const MODEL: &str = "\
 Examples:
-  scenectl model list
-  scenectl model use ~/models/clip-vit-base-patch32";
+  scenectl model list --available
+  scenectl model install clip-vit-b32
+  scenectl model use clip-vit-b32";
 
 pub(super) const MODEL_LIST: &str = "\
 Examples:
   scenectl model list
+  scenectl model list --available     what can be installed by name, with licence and size
   scenectl model list --json | jq -r '.models[] | select(.active) | .name'";
 
 pub(super) const MODEL_INSTALL: &str = "\
 Examples:
-  scenectl model install clip-vit-b32";
+  scenectl model install clip-vit-b32
+  scenectl model install siglip2-b32-256 --precision int8
+  scenectl model install onnx-community/siglip2-base-patch16-256-ONNX@main --name siglip2-b16
+  scenectl model install ./exported     copies the folder (`model use` takes it in place)
+  scenectl model install mobileclip2-s2 --accept-licence
+
+Only the files of one precision are fetched, into models/NAME of the data folder, and each is
+checked against the hub's size and hash. An interrupted download goes on where it stopped when the
+same command is run again.
+Environment: HF_ENDPOINT (another hub), HF_TOKEN or HF_TOKEN_PATH (gated and private repositories),
+HF_HOME or HF_HUB_CACHE (files that are there already are taken), HTTPS_PROXY, NO_PROXY.
+Exit status 1: you did not accept the licence.";
 
 pub(super) const MODEL_USE: &str = "\
 Examples:

@@ -1,4 +1,5 @@
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use scened_shared::endpoint;
 use scened_shared::message::{ModelRequest, ModelRow, ModelsAnswer, NoParams};
@@ -12,13 +13,17 @@ use crate::render::color::Color;
 use crate::render::table::{Cell, Column, Table};
 use crate::render::{Out, text};
 
+mod available;
+mod install;
+
 pub(super) fn run(context: &mut Context, verb: Model) -> Result<Outcome, Failure> {
     match verb {
-        Model::List => {
+        Model::List { available: true } => available::run(context),
+        Model::List { available: false } => {
             let answer = context.ask::<method::ModelList>(&NoParams {})?;
             show(&mut context.out, &answer, list)
         }
-        Model::Install { name } => Err(not_yet(context, &name)),
+        Model::Install(args) => install::run(context, &args),
         Model::Use { model } => {
             let answer = context.ask::<method::ModelUse>(&request(&model)?)?;
             show(&mut context.out, &answer, list)?;
@@ -48,18 +53,9 @@ fn request(word: &OsStr) -> Result<ModelRequest, Failure> {
     Ok(ModelRequest { model })
 }
 
-fn not_yet(context: &Context, name: &str) -> Failure {
-    let failure = Failure::new(format!(
-        "`{name}` cannot be downloaded: this version of scenectl has no downloads yet"
-    ));
-    let folder = endpoint::data_dir(context.data_dir.as_deref()).map(|dir| dir.join("models").join(name));
-    match folder {
-        Ok(folder) => failure.hint(format!(
-            "place its folder by hand, say as {} (Hugging Face or Immich layout), then `scenectl model use DIR`",
-            folder.display()
-        )),
-        Err(_) => failure.hint("place its folder by hand (Hugging Face or Immich layout), then `scenectl model use DIR`"),
-    }
+/// `models` in the data folder, where installed models are.
+fn folder_of_models(context: &Context) -> Result<PathBuf, Failure> {
+    Ok(endpoint::data_dir(context.data_dir.as_deref())?.join("models"))
 }
 
 fn show(out: &mut Out, answer: &ModelsAnswer, text: fn(&mut Out, &[ModelRow]) -> Result<(), Failure>) -> Result<Outcome, Failure> {

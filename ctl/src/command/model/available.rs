@@ -1,0 +1,77 @@
+//! `model list --available`: the catalog, with what of it is here; asks no daemon.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::command::Context;
+use crate::failure::{Failure, Outcome};
+use crate::hub::catalog::{Catalog, Entry, Shown};
+use crate::hub::staging;
+use crate::render::color::Color;
+use crate::render::{Out, text};
+
+#[derive(Serialize)]
+struct Available {
+    available: Vec<Shown>,
+}
+
+pub(super) fn run(context: &mut Context) -> Result<Outcome, Failure> {
+    let models = super::folder_of_models(context)?;
+    let catalog = Catalog::read();
+    let available: Vec<Shown> = catalog.models.iter().map(|entry| entry.shown(state(entry, &models))).collect();
+    let out = &mut context.out;
+    if out.json {
+        out.json(&Available { available })?;
+    } else {
+        show(out, &available)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn state(entry: &Entry, models: &Path) -> &'static str {
+    if models.join(&entry.name).join("config.json").is_file() {
+        "installed"
+    } else if staging::is_begun(models, &entry.name) {
+        "unfinished"
+    } else if entry.unavailable.is_some() {
+        "unavailable"
+    } else {
+        "available"
+    }
+}
+
+/// Two lines a model: nothing of it is short enough for one.
+fn show(out: &mut Out, available: &[Shown]) -> Result<(), Failure> {
+    for model in available {
+        let color = match model.state {
+            "installed" => Color::Green,
+            "available" => Color::Dim,
+            _ => Color::Yellow,
+        };
+        let research = if model.research_only { ", research only" } else { "" };
+        let line = format!(
+            "{}  {}  {}{}",
+            out.paint(Color::Bold, &model.name),
+            out.paint(color, model.state),
+            model.licence,
+            out.paint(Color::Yellow, research),
+        );
+        out.line(&line)?;
+        let mut parts = vec![
+            model.note.as_ref().unwrap_or(&model.purpose).clone(),
+            model.languages.clone(),
+            format!("{} numbers", model.dimensions),
+            format!("{} px", model.image_px),
+        ];
+        parts.extend(model.size_bytes.iter().map(|(precision, bytes)| match bytes {
+            Some(bytes) => format!("{precision} {}", text::size(*bytes)),
+            None => precision.to_string(),
+        }));
+        let line = format!("    {}", parts.join(" · "));
+        let line = out.paint(Color::Dim, &line);
+        out.line(&line)?;
+    }
+    out.note("`scenectl model install NAME` downloads one; any other in these layouts: `scenectl model install OWNER/REPO`")?;
+    Ok(())
+}

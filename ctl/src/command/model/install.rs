@@ -1,0 +1,360 @@
+//! `model install`: what was typed → what to fetch → fetched → looked at by the daemon → placed.
+
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use scened_shared::message::{ModelRequest, ModelRow, NoParams};
+use scened_shared::method;
+use scened_shared::wire_path::WirePath;
+use serde::Serialize;
+
+use crate::cli::ModelInstall;
+use crate::command::{Context, wire};
+use crate::failure::{Failure, Kind, Outcome};
+use crate::hub::catalog::{Catalog, Entry, is_research_only};
+use crate::hub::client::Client;
+use crate::hub::error::HubError;
+use crate::hub::install::{self, Plan, Report, Source};
+use crate::hub::layout::{Layout, Precision};
+use crate::hub::local;
+use crate::hub::reference::{Reference, Repository, is_name};
+use crate::hub::settings::Settings;
+use crate::hub::staging::Staging;
+use crate::hub::stop::Stop;
+use crate::render::text;
+use crate::render::transfer::Transfer;
+
+/// How long an interrupted download may take to put its last bytes down.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The answer.
+#[derive(Serialize)]
+struct Installed {
+    name: String,
+    #[serde(flatten)]
+    folder: WirePath,
+    #[serde(flatten)]
+    source: Source,
+    layout: Layout,
+    precision: Precision,
+    size_bytes: u64,
+    downloaded_bytes: u64,
+    /// `daemon`, or `files` where it could not be asked.
+    checked_by: &'static str,
+    files: Vec<Report>,
+}
+
+/// What is to be installed.
+enum Wanted {
+    Entry(Box<Entry>),
+    Repository { repository: Repository, revision: String },
+    Folder(PathBuf),
+}
+
+/// What has been put together and not placed yet.
+struct Gathered {
+    staging: Staging,
+    files: Vec<Report>,
+    layout: Layout,
+    precision: Precision,
+    source: Source,
+}
+
+pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome, Failure> {
+    let models = super::folder_of_models(context)?;
+    let wanted = wanted(args)?;
+    let name = name(&wanted, args)?;
+    let target = models.join(&name);
+    if target.try_exists().map_err(HubError::file("look at", &target))? {
+        if !args.force {
+            return Err(HubError::Installed { name, folder: target }.into());
+        }
+        refuse_in_use(context, &name, &target)?;
+    }
+    if let Wanted::Entry(entry) = &wanted {
+        if let Some(why) = &entry.unavailable {
+            let failure = Failure::new(format!("{} cannot be installed from the hub", entry.name)).cause(why);
+            return Err(failure.hint("a folder with an export of your own can be installed: `scenectl model install ./DIR`"));
+        }
+        if entry.research_only && !accepted(context, args, &entry.licence)? {
+            return Ok(Outcome::Nothing);
+        }
+    }
+    let stop = Stop::default();
+    let asked = stop.clone();
+    ctrlc::set_handler(move || asked.ask()).map_err(|error| Failure::new("Ctrl-C cannot be heard").cause(error.to_string()))?;
+    let transfer = Arc::new(Transfer::new(&context.out));
+    let gathered = gather(context, args, wanted, (&models, &name), &stop, &transfer);
+    transfer.clear();
+    let Some(gathered) = gathered? else { return Ok(Outcome::Nothing) };
+    place(context, args, name, gathered)
+}
+
+fn wanted(args: &ModelInstall) -> Result<Wanted, Failure> {
+    let reference = Reference::parse(&args.model).map_err(|error| {
+        Failure::new(error.to_string())
+            .hint("give a name of `scenectl model list --available`, OWNER/REPO[@REVISION], or a folder as ./DIR")
+    })?;
+    Ok(match reference {
+        Reference::Folder(folder) => Wanted::Folder(folder),
+        Reference::Repository { repository, revision } => Wanted::Repository {
+            repository,
+            revision: revision.unwrap_or_else(|| "main".to_owned()),
+        },
+        Reference::Name(name) => {
+            let catalog = Catalog::read();
+            let Some(entry) = catalog.find(&name) else {
+                let known: Vec<&str> = catalog.models.iter().map(|entry| entry.name.as_str()).collect();
+                let failure = Failure::new(format!("no model of the catalog is named {name:?}"));
+                return Err(failure.hint(format!(
+                    "there are {}; any other repository of the hub is OWNER/REPO, a folder is ./{name}",
+                    known.join(", ")
+                )));
+            };
+            Wanted::Entry(Box::new(entry.clone()))
+        }
+    })
+}
+
+fn name(wanted: &Wanted, args: &ModelInstall) -> Result<String, Failure> {
+    let name = match (&args.name, wanted) {
+        (Some(name), _) => name.clone(),
+        (None, Wanted::Entry(entry)) => entry.name.clone(),
+        (None, Wanted::Repository { repository, .. }) => repository.name().to_owned(),
+        (None, Wanted::Folder(folder)) => local::name_of(folder).ok_or_else(|| {
+            Failure::new(format!("{} is no folder", folder.display())).hint("give a folder with a model's files: config.json, onnx/, …")
+        })?,
+    };
+    let refused = if name == "starter" {
+        "that is the model that ships with scened"
+    } else if is_name(&name) {
+        return Ok(name);
+    } else {
+        "a name is made of letters, digits, `-`, `_` and `.`"
+    };
+    Err(Failure::new(format!("{name:?} cannot be the model's name"))
+        .cause(refused)
+        .hint("give another one: --name NAME"))
+}
+
+/// A model in use is not replaced: vectors of the old files and of the new ones would meet under one name.
+fn refuse_in_use(context: &Context, name: &str, target: &Path) -> Result<(), Failure> {
+    let Ok(answer) = context.ask::<method::ModelList>(&NoParams {}) else {
+        return Ok(());
+    };
+    if answer.models.iter().any(|row| row.active && is_folder(row, target)) {
+        return Err(Failure::new(format!("{name} is in use"))
+            .hint("install beside it with --name NAME, or use another model first: `scenectl model use starter`"));
+    }
+    Ok(())
+}
+
+fn is_folder(row: &ModelRow, folder: &Path) -> bool {
+    row.folder
+        .to_path()
+        .is_ok_and(|path| path == folder || path.canonicalize().ok() == folder.canonicalize().ok())
+}
+
+/// Whether the person has agreed to a licence that allows research alone.
+fn accepted(context: &mut Context, args: &ModelInstall, licence: &str) -> Result<bool, Failure> {
+    if args.accept_licence {
+        return Ok(true);
+    }
+    let licence = text::escape(licence);
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(Failure::new(format!("its licence allows research only: {licence}"))
+            .hint("read it, and say --accept-licence where you agree to it"));
+    }
+    let question = format!("Its licence allows research only: {licence}. Do you accept it?");
+    let accepted = context.out.confirm(&question)?;
+    if !accepted {
+        context.out.note("nothing was installed")?;
+    }
+    Ok(accepted)
+}
+
+/// Puts all files together; `None` where the licence was not accepted.
+fn gather(
+    context: &mut Context,
+    args: &ModelInstall,
+    wanted: Wanted,
+    (models, name): (&Path, &str),
+    stop: &Stop,
+    transfer: &Arc<Transfer>,
+) -> Result<Option<Gathered>, Failure> {
+    let (models, name) = (models.to_path_buf(), name.to_owned());
+    let watcher = Arc::clone(transfer);
+    if let Wanted::Folder(folder) = wanted {
+        let (precision, inner) = (args.precision, stop.clone());
+        let gathered = work(stop, move || {
+            let (choice, precision) = local::choose(&folder, precision)?;
+            let mut staging = Staging::open(&models, &name)?;
+            let copied = local::copy(&folder, &choice, &mut staging, &inner, &*watcher)?;
+            let files: Vec<Report> = copied
+                .into_iter()
+                .map(|(file, fetched)| Report::new(file, None, &fetched))
+                .collect();
+            let source = Source::default();
+            install::describe(&staging, precision, &source, &files)?;
+            Ok(Gathered {
+                staging,
+                files,
+                layout: choice.layout,
+                precision,
+                source,
+            })
+        })?;
+        return Ok(Some(gathered));
+    }
+    let settings = Settings::of_process().map_err(|error| Failure::new(error.to_string()).hint("give it as https://HOST, or unset it"))?;
+    let client = Arc::new(Client::new(settings, stop.clone()));
+    let precision = args.precision.unwrap_or(Precision::Fp32);
+    let is_known = matches!(wanted, Wanted::Entry(_));
+    let (asking, watching) = (Arc::clone(&client), Arc::clone(&watcher));
+    let plan: Plan = work(stop, move || match wanted {
+        Wanted::Entry(entry) => install::plan_entry(&asking, &entry, precision, &*watching),
+        Wanted::Repository { repository, revision } => install::plan_repository(&asking, &repository, &revision, precision, &*watching),
+        Wanted::Folder(_) => unreachable!("folders are copied above"),
+    })?;
+    if let Some(licence) = plan
+        .source
+        .licence
+        .as_deref()
+        .filter(|licence| !is_known && is_research_only(licence))
+    {
+        transfer.clear();
+        if !accepted(context, args, licence)? {
+            return Ok(None);
+        }
+    }
+    let gathered = work(stop, move || {
+        let (staging, files) = install::gather(&client, &models, &name, &plan, &*watcher)?;
+        Ok(Gathered {
+            staging,
+            files,
+            layout: plan.layout,
+            precision: plan.precision,
+            source: plan.source,
+        })
+    })?;
+    Ok(Some(gathered))
+}
+
+/// Does the work on a thread of its own, so that Ctrl-C ends the command even while a server says nothing; whatever it is at then can
+/// be cut off anywhere.
+fn work<T: Send + 'static>(stop: &Stop, job: impl FnOnce() -> Result<T, HubError> + Send + 'static) -> Result<T, HubError> {
+    struct Finish(Stop);
+    impl Drop for Finish {
+        fn drop(&mut self) {
+            self.0.finish();
+        }
+    }
+    stop.begin();
+    let finish = Finish(stop.clone());
+    let worker = std::thread::spawn(move || {
+        let _finish = finish;
+        job()
+    });
+    if !stop.wait_for_end(GRACE) {
+        return Err(HubError::Interrupted);
+    }
+    worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Has the daemon look at the files where it runs, and makes them a model.
+fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gathered) -> Result<Outcome, Failure> {
+    let checked = match examine(context, &gathered.staging.files()) {
+        Ok(checked) => checked,
+        Err(failure) => {
+            gathered.staging.discard();
+            return Err(failure);
+        }
+    };
+    let folder = gathered.staging.place(args.force)?;
+    let installed = Installed {
+        folder: wire(&folder)?,
+        source: gathered.source,
+        layout: gathered.layout,
+        precision: gathered.precision,
+        size_bytes: gathered.files.iter().map(|file| file.size_bytes).sum(),
+        downloaded_bytes: gathered.files.iter().map(|file| file.network_bytes).sum(),
+        checked_by: if checked { "daemon" } else { "files" },
+        files: gathered.files,
+        name,
+    };
+    let name = installed.name.clone();
+    let sees_it = !checked || finds(context, &name, &folder);
+    let out = &mut context.out;
+    if out.json {
+        out.json(&installed)?;
+    } else {
+        let line = format!(
+            "installed {name} ({}, {}) in {}",
+            installed.precision,
+            text::size(installed.size_bytes),
+            out.path(&installed.folder)
+        );
+        out.line(&line)?;
+    }
+    if !checked {
+        out.note(&format!(
+            "the daemon could not be asked, so nobody has tried it yet: `scenectl model info {name}` does"
+        ))?;
+    }
+    if installed.files.iter().any(|file| file.hash.is_none()) && installed.source.repository.is_some() {
+        out.note("the hub told no hash of some files: only their size was checked")?;
+    }
+    if sees_it {
+        out.note(&format!("`scenectl model use {name}` indexes with it"))?;
+    } else {
+        out.note(&format!(
+            "the daemon looks for models elsewhere: `scenectl model use {}` uses it there",
+            folder.display()
+        ))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Whether the daemon could be asked; fails where it was and says that the files make no usable model.
+fn examine(context: &Context, files: &Path) -> Result<bool, Failure> {
+    let mut client = match context.connect() {
+        Ok(client) => client,
+        Err(failure) if matches!(failure.kind, Kind::Unreachable | Kind::Mismatch) => return Ok(false),
+        Err(failure) => return Err(failure),
+    };
+    let Ok(model) = std::path::absolute(files)
+        .map(PathBuf::into_os_string)
+        .unwrap_or_default()
+        .into_string()
+    else {
+        return Ok(false);
+    };
+    let refused = |cause: String| {
+        Failure::new("the files came whole, but they make no model that this version of scened can use; nothing was installed").cause(cause)
+    };
+    match client.call::<method::ModelInfo>(&ModelRequest { model }) {
+        Ok(answer) => match answer.models.into_iter().find(|row| row.state != "usable") {
+            Some(row) => Err(refused(row.state)),
+            None => Ok(true),
+        },
+        Err(error) => {
+            let failure = Failure::from(error);
+            if failure.kind == Kind::Unreachable {
+                return Ok(false);
+            }
+            let mut refused = refused(failure.message);
+            refused.causes.extend(failure.causes);
+            refused.hints = failure.hints;
+            Err(refused)
+        }
+    }
+}
+
+/// Whether the daemon finds the model by its name, where it was placed.
+fn finds(context: &Context, name: &str, folder: &Path) -> bool {
+    let request = ModelRequest { model: name.to_owned() };
+    let answer = context.ask::<method::ModelInfo>(&request);
+    answer.is_ok_and(|answer| answer.models.iter().any(|row| is_folder(row, folder)))
+}

@@ -1,0 +1,246 @@
+//! From a reference to a folder that can be placed: what to fetch, whether there is room, and all of it fetched.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::Watcher;
+use super::catalog::Entry;
+use super::client::{Client, Head, Remote};
+use super::digest::Expected;
+use super::error::HubError;
+use super::fetch::{self, Fetched, Item, Origin, Progress};
+use super::layout::{self, Layout, Precision};
+use super::listing::{self, Listing};
+use super::reference::Repository;
+use super::staging::Staging;
+
+/// Beside the model's own files: where they come from.
+pub(crate) const SOURCE_FILE: &str = "scened-source.json";
+
+/// Room for the journal, the folders and what the file system itself needs.
+const MARGIN_BYTES: u64 = 256 << 10;
+
+/// Where a model comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Source {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) repository: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) revision: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) licence: Option<String>,
+}
+
+/// All that has to be fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) layout: Layout,
+    pub(crate) precision: Precision,
+    pub(crate) items: Vec<Item>,
+    /// Small files of ours, by name.
+    pub(crate) written: BTreeMap<String, String>,
+    pub(crate) source: Source,
+}
+
+/// One file of an installed model, for the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Report {
+    pub(crate) file: String,
+    pub(crate) size_bytes: u64,
+    /// What it was checked against; `null` where the hub told nothing.
+    pub(crate) hash: Option<String>,
+    pub(crate) origin: Origin,
+    #[serde(skip)]
+    pub(crate) network_bytes: u64,
+}
+
+impl Report {
+    pub(crate) fn new(file: String, hash: Option<String>, fetched: &Fetched) -> Self {
+        Self {
+            file,
+            size_bytes: fetched.size_bytes,
+            hash,
+            origin: fetched.origin,
+            network_bytes: fetched.network_bytes,
+        }
+    }
+}
+
+/// Plans what a repository's layout says.
+pub(crate) fn plan_repository(
+    client: &Client,
+    repository: &Repository,
+    revision: &str,
+    precision: Precision,
+    watcher: &dyn Watcher,
+) -> Result<Plan, HubError> {
+    let listing = listing::of(client, repository, revision, watcher)?;
+    let choice = layout::choose(&listing.names, precision).map_err(|source| HubError::NoModel {
+        place: client.page(repository),
+        source,
+    })?;
+    // From here on one commit is meant, whatever becomes of the branch.
+    let commit = listing.commit.clone().unwrap_or_else(|| revision.to_owned());
+    let mut items = Vec::new();
+    for path in choice.files {
+        let remote = Remote {
+            repository: repository.clone(),
+            revision: commit.clone(),
+            path,
+        };
+        items.push(item(client, remote.path.clone(), remote, &listing, None, watcher)?);
+    }
+    Ok(Plan {
+        layout: choice.layout,
+        precision,
+        items,
+        written: BTreeMap::new(),
+        source: Source {
+            repository: Some(repository.to_string()),
+            revision: Some(revision.to_owned()),
+            commit: listing.commit,
+            licence: listing.licence,
+        },
+    })
+}
+
+/// Plans what the catalog says.
+pub(crate) fn plan_entry(client: &Client, entry: &Entry, precision: Precision, watcher: &dyn Watcher) -> Result<Plan, HubError> {
+    let parse = |id: &str| Repository::parse(id).expect("a test reads the catalog");
+    let repository = parse(&entry.repository);
+    if entry.parts.is_empty() {
+        let mut plan = plan_repository(client, &repository, &entry.revision, precision, watcher)?;
+        plan.source.licence = Some(entry.licence.clone());
+        return Ok(plan);
+    }
+    if !entry.precisions.contains_key(&precision) {
+        return Err(HubError::NoModel {
+            place: client.page(&repository),
+            source: layout::NoModel::Precision {
+                wanted: precision,
+                there: entry.precisions.keys().copied().collect(),
+            },
+        });
+    }
+    let mut items = Vec::new();
+    for part in &entry.parts {
+        let remote = Remote {
+            repository: part.repository.as_deref().map_or_else(|| repository.clone(), parse),
+            revision: part.revision.clone().unwrap_or_else(|| entry.revision.clone()),
+            path: part.from.clone(),
+        };
+        let pinned = part.sha256.as_deref().and_then(Expected::from_etag);
+        items.push(item(client, part.to.clone(), remote, &Listing::default(), pinned, watcher)?);
+    }
+    // Small files first, as in a plan of a repository.
+    items.sort_by_key(|item| item.size_bytes);
+    Ok(Plan {
+        layout: Layout::Immich,
+        precision,
+        items,
+        written: entry.written.clone(),
+        source: Source {
+            repository: Some(entry.repository.clone()),
+            revision: Some(entry.revision.clone()),
+            commit: None,
+            licence: Some(entry.licence.clone()),
+        },
+    })
+}
+
+fn item(
+    client: &Client,
+    local: String,
+    remote: Remote,
+    listing: &Listing,
+    pinned: Option<Expected>,
+    watcher: &dyn Watcher,
+) -> Result<Item, HubError> {
+    let head = client.head(&remote, watcher)?.ok_or_else(|| HubError::NoFile {
+        repository: remote.repository.clone(),
+        file: remote.path.clone(),
+    })?;
+    let listed = listing.heads.get(&remote.path).cloned().unwrap_or_else(Head::default);
+    let told = head.hash.or(listed.hash);
+    if let (Some(pinned), Some(told @ Expected::Sha256(_))) = (&pinned, &told)
+        && pinned != told
+    {
+        return Err(HubError::Damaged {
+            file: remote.path,
+            expected: pinned.to_string(),
+            found: told.to_string(),
+        });
+    }
+    Ok(Item {
+        local,
+        size_bytes: head.size_bytes.or(listed.size_bytes),
+        hash: pinned.or(told),
+        remote,
+    })
+}
+
+/// Fetches a plan into the staging folder of a name, which is ready to be placed then.
+pub(crate) fn gather(
+    client: &Client,
+    models: &Path,
+    name: &str,
+    plan: &Plan,
+    watcher: &dyn Watcher,
+) -> Result<(Staging, Vec<Report>), HubError> {
+    let mut staging = Staging::open(models, name)?;
+    let mut wanted: Vec<&str> = plan.items.iter().map(|item| item.local.as_str()).collect();
+    wanted.extend(plan.written.keys().map(String::as_str));
+    staging.sweep(&wanted)?;
+    let there_bytes: u64 = plan.items.iter().map(|item| fetch::bytes_there(&staging, item)).sum();
+    let known_bytes: u64 = plan.items.iter().filter_map(|item| item.size_bytes).sum();
+    let needed_bytes = known_bytes.saturating_sub(there_bytes) + MARGIN_BYTES;
+    if let Some(free_bytes) = staging.free_bytes().filter(|free| *free < needed_bytes) {
+        return Err(HubError::Space {
+            folder: staging.target(),
+            needed_bytes,
+            free_bytes,
+        });
+    }
+    let is_known = plan.items.iter().all(|item| item.size_bytes.is_some());
+    watcher.begin(is_known.then_some(known_bytes), there_bytes);
+    let mut reports = Vec::new();
+    let mut before_bytes = 0;
+    for item in &plan.items {
+        watcher.file(&item.local);
+        let fetched = fetch::fetch(client, &mut staging, item, Progress { watcher, before_bytes })?;
+        before_bytes += fetched.size_bytes;
+        watcher.position(before_bytes);
+        reports.push(Report::new(
+            item.local.clone(),
+            item.hash.as_ref().map(ToString::to_string),
+            &fetched,
+        ));
+    }
+    for (name, content) in &plan.written {
+        staging.write(name, content.as_bytes())?;
+    }
+    describe(&staging, plan.precision, &plan.source, &reports)?;
+    Ok((staging, reports))
+}
+
+/// Writes down where the model comes from, beside its files.
+pub(crate) fn describe(staging: &Staging, precision: Precision, source: &Source, reports: &[Report]) -> Result<(), HubError> {
+    #[derive(Serialize)]
+    struct Description<'a> {
+        #[serde(flatten)]
+        source: &'a Source,
+        precision: Precision,
+        files: &'a [Report],
+    }
+    let description = Description {
+        source,
+        precision,
+        files: reports,
+    };
+    let json = serde_json::to_vec_pretty(&description).expect("names and numbers are JSON");
+    staging.write(SOURCE_FILE, &json)
+}

@@ -1,0 +1,170 @@
+//! Models installed from a hub, looked at and used by the real daemon.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use testkit::hub::Hub;
+use testkit::{Ran, Sandbox, repository, wait_until};
+
+use crate::{SOON, name};
+
+/// `scenectl model install …`, from this hub alone.
+fn install(sandbox: &Sandbox, hub: &Hub, words: &str) -> Ran {
+    let mut command = sandbox.command("scenectl");
+    command.args(["model", "install"]).args(words.split(' ')).arg("--json");
+    for variable in [
+        "HF_TOKEN",
+        "HF_HUB_CACHE",
+        "HF_TOKEN_PATH",
+        "ALL_PROXY",
+        "HTTP_PROXY",
+        "all_proxy",
+        "http_proxy",
+    ] {
+        command.env_remove(variable);
+    }
+    let output = command
+        .env("HF_ENDPOINT", hub.endpoint())
+        .env("HF_HOME", sandbox.path().join("hf"))
+        .output()
+        .unwrap();
+    Ran::from(&output)
+}
+
+fn is_model_file(name: &str) -> bool {
+    let ending = name.rsplit('.').next();
+    matches!(ending, Some("json" | "onnx")) && name != "golden.json"
+}
+
+fn installed(sandbox: &Sandbox, name: &str) -> PathBuf {
+    sandbox.data().join("models").join(name)
+}
+
+#[test]
+fn a_model_from_the_hub_is_installed_used_and_answers() {
+    let hub = Hub::new();
+    let starter = repository().join("models/starter");
+    hub.put_folder("somebody/pictures", &starter, &is_model_file);
+    // The same name and bytes would be the same model, with its vectors there already.
+    let mut config: Value = serde_json::from_slice(&fs::read(starter.join("config.json")).unwrap()).unwrap();
+    config["scened"]["name"] = "mine".into();
+    hub.put("somebody/pictures", "config.json", &serde_json::to_vec(&config).unwrap());
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.film("green.mp4", &[("green", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+
+    let ran = install(&sandbox, &hub, "somebody/pictures --name mine")
+        .expect(0)
+        .complains("model use mine");
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&answer["name"], &answer["checked_by"]),
+        (&json!("mine"), &json!("daemon")),
+        "{answer}"
+    );
+    let info = sandbox.ctl_json(["model", "info", "mine"]);
+    assert_eq!(info["models"][0]["state"], "usable", "{info}");
+    assert_eq!(info["models"][0]["path"], installed(&sandbox, "mine").to_str().unwrap(), "{info}");
+    sandbox.say("model use mine").expect(0);
+    sandbox.settle();
+    wait_until("the installed model to answer", SOON, || {
+        let answer = sandbox.ctl_json(["search", "red"]);
+        if answer["model"] == "mine" && answer["hits"].as_array().unwrap().len() == 2 {
+            Ok(())
+        } else {
+            Err(answer.to_string())
+        }
+    });
+    for (query, expected) in [("a red background", "red.mp4"), ("a green background", "green.mp4")] {
+        let hits = sandbox.search(query);
+        assert_eq!((name(&hits[0]), hits.len()), (expected, 2), "{hits:?}");
+    }
+    let ran = install(&sandbox, &hub, "somebody/pictures --name mine --force").expect(2);
+    ran.complains("mine is in use").complains("--name");
+}
+
+#[test]
+fn both_layouts_of_the_hub_are_what_the_daemon_reads() {
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let hub = Hub::new();
+    for (folder, layout, precision) in [
+        ("tiny-hf", "hugging-face", "fp32"),
+        ("tiny-hf-fp16", "hugging-face", "fp16"),
+        ("tiny-siglip", "hugging-face", "fp32"),
+        ("tiny-immich", "immich", "fp32"),
+    ] {
+        let id = format!("somebody/{folder}");
+        hub.put_folder(&id, &repository().join("tests/data/models").join(folder), &is_model_file);
+        let ran = install(&sandbox, &hub, &format!("{id} --precision {precision}")).expect(0);
+        let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(
+            (&answer["layout"], &answer["checked_by"]),
+            (&json!(layout), &json!("daemon")),
+            "{answer}"
+        );
+        sandbox.run(["model", "use", folder]).expect(0);
+        sandbox.settle();
+        wait_until("the model to answer", SOON, || {
+            let answer = sandbox.ctl_json(["search", "red"]);
+            if answer["model"] == folder && answer["hits"].as_array().unwrap().len() == 1 {
+                Ok(())
+            } else {
+                Err(answer.to_string())
+            }
+        });
+    }
+}
+
+#[test]
+fn files_that_the_daemon_cannot_use_are_not_placed() {
+    let sandbox = Sandbox::new();
+    let hub = Hub::new();
+    hub.put_folder("somebody/blip", &repository().join("tests/data/models/tiny-hf"), &is_model_file);
+    hub.put("somebody/blip", "config.json", br#"{"model_type": "blip"}"#);
+    let daemon = sandbox.start();
+    let ran = install(&sandbox, &hub, "somebody/blip").expect(2);
+    ran.complains("nothing was installed").complains("\"blip\" is not known");
+    let left = fs::read_dir(sandbox.data().join("models")).unwrap().count();
+    assert_eq!(left, 0, "neither a model nor a staging folder");
+
+    // Nobody can tell while the daemon is off; it does when it is back.
+    assert!(daemon.stop().success());
+    install(&sandbox, &hub, "somebody/blip").expect(0).complains("model info blip");
+    let _daemon = sandbox.start();
+    let info = sandbox.run(["model", "info", "blip"]);
+    assert!(format!("{info:?}").contains("is not known"), "{info:?}");
+}
+
+/// Entries that are put together from several repositories: the small files that the catalog writes are such that the daemon reads them.
+#[test]
+fn what_the_catalog_writes_is_understood_by_the_daemon() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    let catalog: toml::Table = toml::from_str(&fs::read_to_string(repository().join("ctl/src/hub/catalog.toml")).unwrap()).unwrap();
+    let mut n_written = 0;
+    for entry in catalog["model"].as_array().unwrap() {
+        let Some(written) = entry.get("written").and_then(|written| written.as_table()) else {
+            continue;
+        };
+        n_written += 1;
+        let folder = sandbox.path().join(entry["name"].as_str().unwrap());
+        testkit::copy_tree(&repository().join("tests/data/models/tiny-immich"), &folder, &|file| {
+            !file.ends_with("golden.json")
+        });
+        for (file, content) in written {
+            fs::write(folder.join(file), content.as_str().unwrap()).unwrap();
+        }
+        let info = sandbox.ctl_json(["model".as_ref(), "info".as_ref(), folder.as_os_str()]);
+        let row = &info["models"][0];
+        assert_eq!((&row["state"], &row["layout"]), (&json!("usable"), &json!("immich")), "{info}");
+        assert_eq!(row["image_px"], entry["image-px"].as_integer().unwrap(), "{info}");
+        assert_eq!(row["dimensions"], entry["dimensions"].as_integer().unwrap(), "{info}");
+    }
+    assert_eq!(n_written, 2);
+}
