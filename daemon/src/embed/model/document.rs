@@ -59,6 +59,11 @@ impl Document {
             .filter(|v| !v.is_null())
     }
 
+    /// The members of the file's object, in the order of their names.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.root.as_object().into_iter().flatten()
+    }
+
     fn typed<T>(&self, key: &str, expected: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<Option<T>, ModelError> {
         let Some(value) = self.value(key) else { return Ok(None) };
         read(value)
@@ -91,9 +96,12 @@ impl Document {
         self.typed(key, "a whole number from 1 to 65535", length)
     }
 
-    /// One number for each of red, green and blue.
+    /// One number for each of red, green and blue, or one for all three.
     pub(super) fn channels(&self, key: &str) -> Result<Option<[f32; 3]>, ModelError> {
         self.typed(key, "three numbers", |value| {
+            if let Some(number) = value.as_f64() {
+                return Some([number as f32; 3]);
+            }
             let numbers: Option<Vec<f32>> = value.as_array()?.iter().map(|v| v.as_f64().map(|n| n as f32)).collect();
             let numbers: [f32; 3] = numbers?.try_into().ok()?;
             numbers.iter().all(|n| n.is_finite()).then_some(numbers)
