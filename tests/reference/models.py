@@ -56,7 +56,8 @@ class Size:
         self.width, self.text_width, self.dimensions = (768, 512, 512) if full else (32, 32, 32)
         self.layers, self.heads, self.text_heads = (12, 12, 8) if full else (2, 2, 2)
         self.clip_px, self.siglip_px, self.patch_px = (224, 256, 32) if full else (32, 40, 8)
-        self.siglip_vocabulary = 256_000 if full else None
+        # As SigLIP 1 and 2 have them; the full models take the small tokenizers too, and use the first rows of the table.
+        self.siglip_vocabulary, self.siglip2_vocabulary = (32_000, 256_000) if full else (None, None)
 
 
 def picture(k, side_px):
@@ -171,7 +172,7 @@ def hf_siglip(folder, size, *, second):
 
     n_tokens = vocabulary.gemma(folder) if second else vocabulary.sentencepiece(folder, 64)
     width = size.width
-    text_config = dict(vocab_size=size.siglip_vocabulary or n_tokens, hidden_size=width, intermediate_size=width * 4, num_hidden_layers=size.layers, num_attention_heads=size.heads)
+    text_config = dict(vocab_size=(size.siglip2_vocabulary if second else size.siglip_vocabulary) or n_tokens, hidden_size=width, intermediate_size=width * 4, num_hidden_layers=size.layers, num_attention_heads=size.heads)
     vision_config = dict(hidden_size=width, intermediate_size=width * 4, num_hidden_layers=size.layers, num_attention_heads=size.heads, image_size=size.siglip_px, patch_size=size.patch_px)
     config = SiglipConfig(text_config=text_config | dict(max_position_embeddings=64, pad_token_id=0, bos_token_id=2, eos_token_id=1), vision_config=vision_config)
     config._attn_implementation = "eager"
@@ -245,7 +246,7 @@ def immich_siglip2(folder, size):
 
     n_tokens = vocabulary.gemma(folder / "textual")
     text_cfg = {
-        "context_length": 64, "vocab_size": size.siglip_vocabulary or n_tokens, "hf_tokenizer_name": "timm/ViT-B-32-SigLIP2-256",
+        "context_length": 64, "vocab_size": size.siglip2_vocabulary or n_tokens, "hf_tokenizer_name": "timm/ViT-B-32-SigLIP2-256",
         "tokenizer_kwargs": {"clean": "canonicalize"}, "width": size.width, "heads": size.heads, "layers": size.layers, "no_causal_mask": True,
         "proj_bias": True, "pool_type": "last", "norm_kwargs": {"eps": 1e-6}, "act_kwargs": {"approximate": "tanh"},
     }  # fmt: skip

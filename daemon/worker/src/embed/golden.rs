@@ -19,12 +19,26 @@ pub(super) fn reference() -> PathBuf {
 
 /// Every tiny model and its numbers.
 pub(super) fn tiny() -> Vec<(ModelFolder, Golden)> {
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(reference().join("tiny"))
-        .unwrap()
+    let models = within(&reference().join("tiny"));
+    assert!(models.len() >= 9, "{} models", models.len());
+    models
+}
+
+/// The full-size models that tests/reference/full.sh has made, and the folder they are in.
+pub(super) fn full() -> (PathBuf, Vec<(ModelFolder, Golden)>) {
+    let folder = reference().join("../../target/reference");
+    let models = within(&folder);
+    assert!(!models.is_empty(), "{} is empty: run tests/reference/full.sh", folder.display());
+    (folder, models)
+}
+
+fn within(folder: &Path) -> Vec<(ModelFolder, Golden)> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut folders: Vec<PathBuf> = entries
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("golden.json").is_file())
         .collect();
     folders.sort();
-    assert!(folders.len() >= 9, "{folders:?}");
     folders
         .into_iter()
         .map(|folder| {
