@@ -42,8 +42,8 @@ for file in ids pixels vectors; do
 done
 join -t "$(printf '\t')" target/reference/ids.tsv target/reference/pixels.tsv | join -t "$(printf '\t')" - target/reference/vectors.tsv | awk -F '\t' '
   BEGIN {
-    print "| model | precision | texts with other ids | pixels, largest difference | texts, least cosine | largest difference | pictures, least cosine | largest difference | scores, largest difference |"
-    print "|---|---|---|---|---|---|---|---|---|"
+    print "| model | precision | texts with other ids | pixels, largest difference | texts, least cosine | largest difference | pictures, least cosine | largest difference | scores, largest difference | alone against in a batch, least cosine |"
+    print "|---|---|---|---|---|---|---|---|---|---|"
   }
-  { printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", $1, $4, $2, $3, $5, $6, $7, $8, $9 }' | tee target/reference/parity.md
+  { printf "| %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", $1, $4, $2, $3, $5, $6, $7, $8, $9, $10 }' | tee target/reference/parity.md
 exit "$status"
