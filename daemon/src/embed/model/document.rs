@@ -13,6 +13,8 @@ const MAX_BYTES: u64 = 4 << 20;
 
 pub(super) struct Document {
     path: PathBuf,
+    /// What keys of a part begin with when they are named; empty for a whole file.
+    prefix: String,
     root: Value,
 }
 
@@ -35,6 +37,7 @@ impl Document {
         })?;
         let document = Self {
             path: path.to_owned(),
+            prefix: String::new(),
             root,
         };
         if document.root.is_object() {
@@ -47,9 +50,18 @@ impl Document {
     pub(super) fn refuse(&self, key: &str, reason: impl Into<String>) -> ModelError {
         ModelError::NotUnderstood {
             path: self.path.clone(),
-            key: key.to_owned(),
+            key: format!("{}{key}", self.prefix),
             reason: reason.into(),
         }
+    }
+
+    /// The object at `key` as a document of its own; `None` where it is not there.
+    pub(super) fn part(&self, key: &str) -> Result<Option<Self>, ModelError> {
+        Ok(self.object(key)?.map(|object| Self {
+            path: self.path.clone(),
+            prefix: format!("{}{key}.", self.prefix),
+            root: Value::Object(object.clone()),
+        }))
     }
 
     /// The value at a dotted key; JSON's null counts as absent.

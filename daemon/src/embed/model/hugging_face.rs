@@ -46,10 +46,9 @@ pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelEr
         other => return Err(config.refuse("model_type", format!("{other:?} is not known (clip and siglip are)"))),
     };
     let action = "download the whole repository again (`scenectl model install`)";
-    let processor_file = required(path, "preprocessor_config.json", action)?;
+    let (processor_file, processor) = processor(path, action)?;
     let tokenizer = required(path, "tokenizer.json", action)?;
     let (vision, text, precision) = onnx_files(path)?;
-    let processor = Document::read(&processor_file)?;
     let mut small_files = vec![path.join("config.json"), processor_file];
     let mut tokenizer_config = None;
     if let Some(file) = optional(path, "tokenizer_config.json")? {
@@ -70,6 +69,19 @@ pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelEr
         files: ModelFiles { vision, text, tokenizer },
         small_files,
     })
+}
+
+/// The image processor's settings and the file they are in: transformers 5 saves them as a part of processor_config.json, and
+/// believes that first.
+fn processor(path: &Path, action: &str) -> Result<(PathBuf, Document), ModelError> {
+    if let Some(file) = optional(path, "processor_config.json")?
+        && let Some(part) = Document::read(&file)?.part("image_processor")?
+    {
+        return Ok((file, part));
+    }
+    let file = required(path, "preprocessor_config.json", action)?;
+    let processor = Document::read(&file)?;
+    Ok((file, processor))
 }
 
 /// The vision and the text model in the same precision.

@@ -269,6 +269,33 @@ fn what_a_processor_asks_for_is_done_or_refused_by_name() {
 }
 
 #[test]
+fn the_processor_of_transformers_5_is_found_and_believed_first() {
+    let folder = tempfile::tempdir().unwrap();
+    hugging_face(folder.path());
+    let file = folder.path().join("processor_config.json");
+    // Older files of that name say nothing of pictures.
+    write_json(&file, &json!({"processor_class": "CLIPProcessor"}));
+    let before = ModelFolder::open(folder.path()).unwrap();
+    assert_eq!(before.image, crop(224));
+    let nested = changed(
+        clip_processor(),
+        &json!({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}),
+    );
+    write_json(&file, &json!({"processor_class": "CLIPProcessor", "image_processor": nested}));
+    let after = ModelFolder::open(folder.path()).unwrap();
+    assert_eq!(after.image, crop(64));
+    assert_ne!(before.id, after.id);
+    fs::remove_file(folder.path().join("preprocessor_config.json")).unwrap();
+    assert_eq!(ModelFolder::open(folder.path()).unwrap().image, crop(64));
+    write_json(
+        &file,
+        &json!({"image_processor": changed(clip_processor(), &json!({"do_pad": true}))}),
+    );
+    let error = ModelFolder::open(folder.path()).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: image_processor.do_pad: true is not understood", file.display()));
+}
+
+#[test]
 fn numbers_that_a_processor_leaves_out_are_its_class_s_defaults() {
     for (changes, mean, rescale) in [
         (
