@@ -2,7 +2,7 @@
 # Makes ViT-B/32 models with random weights in every layout, has transformers and open_clip compute their numbers, and compares those
 # with what scened makes of the same folders. Prints one table.
 #
-#   tests/reference/full.sh [NAME...]     (names: python tests/reference/models.py --help; without one, all)
+#   tests/reference/full.sh [NAME...]     (makes only these anew and compares all that are there; the names are in README.md)
 #
 # Needs about 9 GB in target/ and 8 GB of memory; the first time it installs PyTorch into target/venv-reference.
 # SCENED_REFERENCE_PYTHON names a Python that has what requirements.txt lists, and then nothing is installed.
@@ -31,7 +31,11 @@ if [ -z "$python" ]; then
   fi
 fi
 
-rm -rf target/reference
+if [ "$#" -eq 0 ]; then
+  rm -rf target/reference
+else
+  rm -f target/reference/*.tsv target/reference/parity.md
+fi
 "$python" -B tests/reference/models.py full "$@"
 status=0
 cargo test --locked -p scened-worker --all-features --no-fail-fast full_size -- --ignored --test-threads 1 || status=$?

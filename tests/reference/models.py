@@ -299,6 +299,13 @@ def immich(folder, model, config, preprocess, tokenizer, side_px):
         image, text = model.encode_image(pixels, normalize=True), model.encode_text(ids, normalize=True)
         logits = model.get_logits(pixels, ids)[0]
     bias = model.logit_bias
+    # open_clip's own tokenizer fills up with zeros, Immich with the token that the folder names; what follows the end token of a causal
+    # tower changes nothing, so the vectors are those of the zeros.
+    if isinstance(tokenizer, open_clip.SimpleTokenizer):
+        pad = json.loads((folder / "textual/tokenizer_config.json").read_text())["pad_token"]
+        after = (ids == tokenizer.eot_token_id).int().cumsum(1).roll(1, 1)
+        after[:, 0] = 0
+        ids = torch.where(after > 0, tokenizer.encoder[pad], ids)
     write_golden(
         folder, reference=f"open_clip {open_clip.__version__}: {type(model).__name__}, {type(tokenizer).__name__} and image_transform_v2", ids=ids, pixels=pixels[0],
         image=image, text=text, logits=logits, logit_scale=float(model.logit_scale.exp()), logit_bias=float(bias) if bias is not None else 0.0,
