@@ -24,6 +24,7 @@ warnings.filterwarnings("ignore")
 import numpy
 import torch
 from PIL import Image
+from tokenizers import Tokenizer
 
 import vocabulary
 
@@ -303,9 +304,10 @@ def immich(folder, model, config, preprocess, tokenizer, side_px):
     # tower changes nothing, so the vectors are those of the zeros.
     if isinstance(tokenizer, open_clip.SimpleTokenizer):
         pad = json.loads((folder / "textual/tokenizer_config.json").read_text())["pad_token"]
+        pad_id = Tokenizer.from_file(str(folder / "textual/tokenizer.json")).token_to_id(pad)
         after = (ids == tokenizer.eot_token_id).int().cumsum(1).roll(1, 1)
         after[:, 0] = 0
-        ids = torch.where(after > 0, tokenizer.encoder[pad], ids)
+        ids = torch.where(after > 0, pad_id, ids)
     write_golden(
         folder, reference=f"open_clip {open_clip.__version__}: {type(model).__name__}, {type(tokenizer).__name__} and image_transform_v2", ids=ids, pixels=pixels[0],
         image=image, text=text, logits=logits, logit_scale=float(model.logit_scale.exp()), logit_bias=float(bias) if bias is not None else 0.0,
