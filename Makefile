@@ -24,7 +24,7 @@ test: ## everything that CI checks
 	@scripts/test.sh
 
 .PHONY: check-long
-check-long: ## the tests that take long: kill -9 while indexing, soak
+check-long: ## the tests that take long: kill -9 while indexing, soak, full-size models (installs PyTorch in target/)
 	@SCENED_LONG_TESTS=1 scripts/test.sh
 
 .PHONY: bench

@@ -6,7 +6,8 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# `make check-long` sets it: the tests marked #[ignore] because they take long run as well (not the one that writes a released store).
+# `make check-long` sets it: the tests marked #[ignore] because they take long run as well (not the one that writes a released store);
+# those on full-size models run at the end, when tests/reference/full.sh has made them.
 long=${SCENED_LONG_TESTS:-}
 
 step() { printf '\n== %s\n' "$*"; }
@@ -22,6 +23,17 @@ if [ -n "${SCENED_TEST_MEDIA:-}" ]; then
   echo "test: real films are in $SCENED_TEST_MEDIA"
 else
   echo "test: NO REAL FILMS: there is no ../shared/media and SCENED_TEST_MEDIA is not set, so tests on them have nothing to look at"
+fi
+
+# The tokenizer of openai/clip-vit-base-patch32, in the same place.
+if [ -z "${SCENED_TEST_CLIP:-}" ] && [ -d ../shared/clip-vit-base-patch32 ]; then
+  SCENED_TEST_CLIP=$(cd ../shared/clip-vit-base-patch32 && pwd)
+  export SCENED_TEST_CLIP
+fi
+if [ -n "${SCENED_TEST_CLIP:-}" ]; then
+  echo "test: the real CLIP tokenizer is in $SCENED_TEST_CLIP"
+else
+  echo "test: NO REAL TOKENIZER: there is no ../shared/clip-vit-base-patch32 and SCENED_TEST_CLIP is not set, so its ids are not compared"
 fi
 
 step "format"
@@ -46,8 +58,13 @@ step "tests"
 # For every daemon that the tests start, wherever it was built.
 export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --locked --workspace --all-features ${long:+--run-ignored all -E 'not test(released::write)'}
+  cargo nextest run --locked --workspace --all-features ${long:+--run-ignored all -E 'not test(released::write) and not test(full_size)'}
 else
   echo "test: cargo-nextest is not there (cargo install cargo-nextest), so cargo test runs the tests"
-  cargo test --locked --workspace --all-features --no-fail-fast ${long:+-- --include-ignored --skip released::write}
+  cargo test --locked --workspace --all-features --no-fail-fast ${long:+-- --include-ignored --skip released::write --skip full_size}
+fi
+
+if [ -n "$long" ]; then
+  step "full-size models against transformers and open_clip"
+  tests/reference/full.sh
 fi

@@ -81,7 +81,9 @@ fn list(precisions: &[Precision]) -> String {
 }
 
 const HUGGING_FACE: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
-const HUGGING_FACE_OPTIONAL: [&str; 2] = ["tokenizer_config.json", "special_tokens_map.json"];
+/// Where transformers 5 keeps what older exports have in preprocessor_config.json: the one stands in for the other.
+const PROCESSOR: &str = "processor_config.json";
+const HUGGING_FACE_OPTIONAL: [&str; 3] = [PROCESSOR, "tokenizer_config.json", "special_tokens_map.json"];
 const IMMICH: [&str; 4] = [
     "config.json",
     "visual/preprocess_cfg.json",
@@ -118,12 +120,12 @@ pub(crate) fn choose(names: &[String], precision: Precision) -> Result<Choice, N
         .iter()
         .map(|name| (*name).to_owned())
         .chain(towers.iter().cloned())
-        .filter(|name| !has(name))
+        .filter(|name| !has(name) && !(name == "preprocessor_config.json" && has(PROCESSOR)))
         .collect();
     if !missing.is_empty() {
         return Err(NoModel::Incomplete { layout, missing });
     }
-    let small = required.iter().chain(optional.iter().filter(|name| has(name)));
+    let small = required.iter().chain(optional).filter(|name| has(name));
     let mut files: Vec<String> = small.map(|name| (*name).to_owned()).collect();
     for tower in towers {
         let mut data: Vec<String> = names.iter().filter(|name| is_external_data(name, &tower)).cloned().collect();
@@ -249,6 +251,17 @@ mod tests {
             expected.extend(towers(ending));
             assert_eq!((choice.layout, choice.files), (Layout::HuggingFace, expected), "{precision}");
         }
+    }
+
+    #[test]
+    fn an_export_of_transformers_5_needs_no_second_file_of_settings() {
+        let there: Vec<String> = names(&XENOVA)
+            .into_iter()
+            .map(|name| if name == "preprocessor_config.json" { PROCESSOR.to_owned() } else { name })
+            .collect();
+        let files = choose(&there, Precision::Fp32).unwrap().files;
+        assert!(files.contains(&PROCESSOR.to_owned()), "{files:?}");
+        assert!(!files.contains(&"preprocessor_config.json".to_owned()), "{files:?}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod document;
 mod hugging_face;
 mod identity;
 mod immich;
+mod tokenizer;
 
 use std::path::{Path, PathBuf};
 
@@ -67,13 +68,26 @@ pub enum Padding {
     RealLength,
 }
 
+/// Which output of a tower is the vector that texts and pictures share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Head {
+    /// What comes after a projection (CLIP). Its `pooler_output` is what goes into the projection: another space, which may
+    /// even have the same length.
+    Projected,
+    /// `pooler_output` (SigLIP, which has no projection).
+    Pooled,
+}
+
 /// What happens to a text before the tokenizer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TextCleaning {
     /// The tokenizer's own normaliser does everything.
     None,
-    /// Runs of white space become one blank.
+    /// Lower case, letter by letter, unless the tokenizer does it itself.
+    LowerCase,
+    /// open_clip's: typographic quotes and wide letters become plain ones, runs of white space one blank.
     Whitespace,
     /// `Whitespace`, and lower case.
     Lower,
@@ -88,6 +102,8 @@ pub struct TextSpec {
     pub padding: Padding,
     /// The token that fills up; `None` leaves it to the tokenizer's file.
     pub pad_token: Option<String>,
+    /// The token that every text must end with, where the files promise one; the worker checks it.
+    pub end_token: Option<String>,
     pub cleaning: TextCleaning,
 }
 
@@ -110,6 +126,7 @@ pub struct ModelFolder {
     pub image: ImageSpec,
     pub pixels: PixelSpec,
     pub text: TextSpec,
+    pub head: Head,
     /// Length of its vectors, where the files say; the worker checks it.
     pub dimensions: Option<usize>,
     pub files: ModelFiles,
@@ -159,6 +176,7 @@ impl ModelFolder {
             image: understood.image,
             pixels: understood.pixels,
             text: understood.text,
+            head: understood.head,
             dimensions: understood.dimensions,
             files: understood.files,
             size_bytes,
@@ -185,6 +203,7 @@ struct Understood {
     image: ImageSpec,
     pixels: PixelSpec,
     text: TextSpec,
+    head: Head,
     dimensions: Option<usize>,
     files: ModelFiles,
     /// Files beside the ONNX files whose bytes change vectors.
@@ -280,19 +299,6 @@ fn optional(path: &Path, file: &str) -> Result<Option<PathBuf>, ModelError> {
 fn folder_name(path: &Path) -> String {
     path.file_name()
         .map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// The `pad_token` of a tokenizer_config.json: a string, or an object with `content`.
-fn pad_token(tokenizer_config: &Document) -> Result<Option<String>, ModelError> {
-    use serde_json::Value;
-    match tokenizer_config.value("pad_token") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(token)) => Ok(Some(token.clone())),
-        Some(Value::Object(token)) if token.get("content").is_some_and(Value::is_string) => {
-            Ok(token["content"].as_str().map(str::to_owned))
-        }
-        Some(other) => Err(tokenizer_config.refuse("pad_token", format!("{other} is not a token"))),
-    }
 }
 
 #[cfg(test)]

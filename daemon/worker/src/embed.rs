@@ -5,6 +5,8 @@
 //! the text model are loaded when first needed, each alone: a query must not wait for the picture model.
 
 mod cleaning;
+#[cfg(test)]
+mod golden;
 mod graph;
 mod model;
 mod pixels;

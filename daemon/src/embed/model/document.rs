@@ -13,6 +13,8 @@ const MAX_BYTES: u64 = 4 << 20;
 
 pub(super) struct Document {
     path: PathBuf,
+    /// What keys of a part begin with when they are named; empty for a whole file.
+    prefix: String,
     root: Value,
 }
 
@@ -35,6 +37,7 @@ impl Document {
         })?;
         let document = Self {
             path: path.to_owned(),
+            prefix: String::new(),
             root,
         };
         if document.root.is_object() {
@@ -47,9 +50,18 @@ impl Document {
     pub(super) fn refuse(&self, key: &str, reason: impl Into<String>) -> ModelError {
         ModelError::NotUnderstood {
             path: self.path.clone(),
-            key: key.to_owned(),
+            key: format!("{}{key}", self.prefix),
             reason: reason.into(),
         }
+    }
+
+    /// The object at `key` as a document of its own; `None` where it is not there.
+    pub(super) fn part(&self, key: &str) -> Result<Option<Self>, ModelError> {
+        Ok(self.object(key)?.map(|object| Self {
+            path: self.path.clone(),
+            prefix: format!("{}{key}.", self.prefix),
+            root: Value::Object(object.clone()),
+        }))
     }
 
     /// The value at a dotted key; JSON's null counts as absent.
@@ -57,6 +69,11 @@ impl Document {
         key.split('.')
             .try_fold(&self.root, |value, part| value.get(part))
             .filter(|v| !v.is_null())
+    }
+
+    /// The members of the file's object, in the order of their names.
+    pub(super) fn keys(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.root.as_object().into_iter().flatten()
     }
 
     fn typed<T>(&self, key: &str, expected: &str, read: impl FnOnce(&Value) -> Option<T>) -> Result<Option<T>, ModelError> {
@@ -91,9 +108,12 @@ impl Document {
         self.typed(key, "a whole number from 1 to 65535", length)
     }
 
-    /// One number for each of red, green and blue.
+    /// One number for each of red, green and blue, or one for all three.
     pub(super) fn channels(&self, key: &str) -> Result<Option<[f32; 3]>, ModelError> {
         self.typed(key, "three numbers", |value| {
+            if let Some(number) = value.as_f64() {
+                return Some([number as f32; 3]);
+            }
             let numbers: Option<Vec<f32>> = value.as_array()?.iter().map(|v| v.as_f64().map(|n| n as f32)).collect();
             let numbers: [f32; 3] = numbers?.try_into().ok()?;
             numbers.iter().all(|n| n.is_finite()).then_some(numbers)

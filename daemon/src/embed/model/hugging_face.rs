@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::document::{Document, length};
-use super::{
-    Layout, ModelError, ModelFiles, Padding, PixelSpec, Precision, TextCleaning, TextSpec, Understood, optional, pad_token, required,
-};
+use super::tokenizer::TokenizerConfig;
+use super::{Head, Layout, ModelError, ModelFiles, Padding, PixelSpec, Precision, TextCleaning, TextSpec, Understood, optional, required};
 use crate::domain::{ImageSpec, Resample, ResizeMode};
 
 /// File name endings in order of preference: exact first. `_quantized` is transformers.js's name for int8.
@@ -38,17 +37,22 @@ pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelEr
     let family = match config.required_text("model_type")?.as_str() {
         "clip" => Family::Clip,
         "siglip" => Family::Siglip,
+        "siglip2" => {
+            return Err(config.refuse(
+                "model_type",
+                "\"siglip2\" is the NaFlex variant, which takes patches; SigLIP 2 of a fixed resolution says \"siglip\"",
+            ));
+        }
         other => return Err(config.refuse("model_type", format!("{other:?} is not known (clip and siglip are)"))),
     };
     let action = "download the whole repository again (`scenectl model install`)";
-    let processor_file = required(path, "preprocessor_config.json", action)?;
+    let (processor_file, processor) = processor(path, action)?;
     let tokenizer = required(path, "tokenizer.json", action)?;
     let (vision, text, precision) = onnx_files(path)?;
-    let processor = Document::read(&processor_file)?;
     let mut small_files = vec![path.join("config.json"), processor_file];
-    let mut pad = None;
+    let mut tokenizer_config = None;
     if let Some(file) = optional(path, "tokenizer_config.json")? {
-        pad = pad_token(&Document::read(&file)?)?;
+        tokenizer_config = Some(TokenizerConfig::read(&Document::read(&file)?)?);
         small_files.push(file);
     }
     Ok(Understood {
@@ -56,11 +60,28 @@ pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelEr
         precision,
         image: image_spec(&processor)?,
         pixels: pixel_spec(&processor)?,
-        text: text_spec(family, config, pad)?,
+        text: text_spec(family, config, tokenizer_config)?,
+        head: match family {
+            Family::Clip => Head::Projected,
+            Family::Siglip => Head::Pooled,
+        },
         dimensions: dimensions(family, config)?,
         files: ModelFiles { vision, text, tokenizer },
         small_files,
     })
+}
+
+/// The image processor's settings and the file they are in: transformers 5 saves them as a part of processor_config.json, and
+/// believes that first.
+fn processor(path: &Path, action: &str) -> Result<(PathBuf, Document), ModelError> {
+    if let Some(file) = optional(path, "processor_config.json")?
+        && let Some(part) = Document::read(&file)?.part("image_processor")?
+    {
+        return Ok((file, part));
+    }
+    let file = required(path, "preprocessor_config.json", action)?;
+    let processor = Document::read(&file)?;
+    Ok((file, processor))
 }
 
 /// The vision and the text model in the same precision.
@@ -85,21 +106,70 @@ fn onnx_files(path: &Path) -> Result<(PathBuf, PathBuf, Precision), ModelError> 
     })
 }
 
-/// Which defaults a processor's class brings; `None` for classes that are not known.
+/// Which defaults a processor's class brings; `None` where the file names none, and then must say everything itself.
 fn class(processor: &Document) -> Result<Option<Family>, ModelError> {
-    let name = match processor.text("image_processor_type")? {
-        Some(name) => Some(name),
-        None => processor.text("feature_extractor_type")?,
+    let key = match processor.value("image_processor_type") {
+        Some(_) => "image_processor_type",
+        None => "feature_extractor_type",
     };
-    Ok(match name.as_deref() {
-        Some("CLIPImageProcessor" | "CLIPImageProcessorFast" | "CLIPFeatureExtractor") => Some(Family::Clip),
-        Some("SiglipImageProcessor" | "SiglipImageProcessorFast") => Some(Family::Siglip),
-        _ => None,
-    })
+    let Some(name) = processor.text(key)? else { return Ok(None) };
+    match name.as_str() {
+        "CLIPImageProcessor" | "CLIPImageProcessorFast" | "CLIPImageProcessorPil" | "CLIPFeatureExtractor" => Ok(Some(Family::Clip)),
+        "SiglipImageProcessor" | "SiglipImageProcessorFast" | "SiglipImageProcessorPil" => Ok(Some(Family::Siglip)),
+        // They do these steps in this order and no other, but their defaults are not repeated here.
+        "ViTImageProcessor" | "ViTImageProcessorFast" | "ViTFeatureExtractor" | "BitImageProcessor" | "BitImageProcessorFast" => Ok(None),
+        _ => Err(processor.refuse(
+            key,
+            format!("{name:?} is not known (CLIPImageProcessor and SiglipImageProcessor are)"),
+        )),
+    }
+}
+
+/// Keys of a processor that are understood, or that change no pixel of an RGB picture.
+const PROCESSOR_KEYS: [&str; 24] = [
+    "image_processor_type",
+    "feature_extractor_type",
+    "processor_class",
+    "do_resize",
+    "size",
+    "resample",
+    "do_center_crop",
+    "crop_size",
+    "do_rescale",
+    "rescale_factor",
+    "do_normalize",
+    "image_mean",
+    "image_std",
+    // Frames are RGB already.
+    "do_convert_rgb",
+    // What a number for `size` means to other classes; read by `Size`.
+    "default_to_square",
+    // What the library does with its own arrays.
+    "data_format",
+    "input_data_format",
+    "return_tensors",
+    "device",
+    "disable_grouping",
+    "_valid_processor_keys",
+    "_processor_class",
+    "use_fast",
+    "backend",
+];
+
+/// Refuses keys that ask for something unknown: the picture would not be the one that the model was trained with.
+fn check_keys(processor: &Document) -> Result<(), ModelError> {
+    for (key, value) in processor.keys() {
+        let asks_nothing = value.is_null() || *value == Value::Bool(false);
+        if !asks_nothing && !PROCESSOR_KEYS.contains(&key.as_str()) {
+            return Err(processor.refuse(key, format!("{value} is not understood")));
+        }
+    }
+    Ok(())
 }
 
 fn image_spec(processor: &Document) -> Result<ImageSpec, ModelError> {
     let class = class(processor)?;
+    check_keys(processor)?;
     if processor.flag("do_resize")? == Some(false) {
         return Err(processor.refuse("do_resize", "pictures must be resized, but this model says not to"));
     }
@@ -197,17 +267,23 @@ fn pixel_spec(processor: &Document) -> Result<PixelSpec, ModelError> {
     })
 }
 
-fn text_spec(family: Family, config: &Document, pad_token: Option<String>) -> Result<TextSpec, ModelError> {
+fn text_spec(family: Family, config: &Document, tokenizer: Option<TokenizerConfig>) -> Result<TextSpec, ModelError> {
     let (default_context, padding) = match family {
         Family::Clip => (77, Padding::RealLength),
         Family::Siglip => (64, Padding::ToContext),
     };
-    let context_length = config.length("text_config.max_position_embeddings")?.unwrap_or(default_context) as usize;
+    let positions = config.length("text_config.max_position_embeddings")?.unwrap_or(default_context) as usize;
+    let (pad_token, end_token, max_tokens, cleaning) = match tokenizer {
+        Some(found) => (found.pad_token, found.end_token, found.max_tokens, found.cleaning),
+        None => (None, None, None, TextCleaning::None),
+    };
     Ok(TextSpec {
-        context_length,
+        // A tokenizer may be told to stop before the tower's last position.
+        context_length: max_tokens.map_or(positions, |most| most.min(positions)),
         padding,
         pad_token,
-        cleaning: TextCleaning::None,
+        end_token,
+        cleaning,
     })
 }
 

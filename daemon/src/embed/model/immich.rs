@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::document::{Document, length};
-use super::{Layout, ModelError, ModelFiles, Padding, PixelSpec, Precision, TextCleaning, TextSpec, Understood, pad_token, required};
+use super::tokenizer::TokenizerConfig;
+use super::{Head, Layout, ModelError, ModelFiles, Padding, PixelSpec, Precision, TextCleaning, TextSpec, Understood, required};
 use crate::domain::{ImageSpec, Resample, ResizeMode};
 
 pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelError> {
@@ -36,6 +37,8 @@ pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelEr
                 .ok_or_else(|| preprocess.refuse("std", "is not there"))?,
         },
         text: text_spec(config, &tokenizer_config)?,
+        // open_clip's towers give nothing but the vector itself, whatever it is called.
+        head: Head::Projected,
         dimensions: config.length("embed_dim")?.map(|n| n as usize),
         files,
         small_files: vec![path.join("config.json"), preprocess_file, tokenizer_config_file],
@@ -64,7 +67,8 @@ fn image_spec(preprocess: &Document) -> Result<ImageSpec, ModelError> {
         Some(other) => return Err(preprocess.refuse("resize_mode", format!("shortest or squash was expected, found {other}"))),
     };
     let resample = match preprocess.text("interpolation")?.as_deref() {
-        None | Some("bicubic") => Resample::Bicubic,
+        // Where training drew lots, open_clip looks at pictures with bicubic.
+        None | Some("bicubic" | "random") => Resample::Bicubic,
         Some("bilinear") => Resample::Bilinear,
         Some(other) => return Err(preprocess.refuse("interpolation", format!("bicubic or bilinear was expected, found {other}"))),
     };
@@ -84,23 +88,39 @@ fn text_spec(config: &Document, tokenizer_config: &Document) -> Result<TextSpec,
             "text towers from another model (XLM-R, NLLB, …) are not supported",
         ));
     }
+    if config.object("text_cfg")?.is_none() {
+        // Immich's M-CLIP models have none: their text tower is another family's.
+        return Err(config.refuse("text_cfg", "is not there, so that nothing is known of the text tower"));
+    }
+    for (key, value) in config.object("text_cfg.tokenizer_kwargs")?.into_iter().flatten() {
+        let asks_nothing = value.is_null() || *value == Value::Bool(false);
+        if key != "clean" && !asks_nothing {
+            return Err(config.refuse(&format!("text_cfg.tokenizer_kwargs.{key}"), format!("{value} is not supported")));
+        }
+    }
     let causal = !config.flag("text_cfg.no_causal_mask")?.unwrap_or(false);
+    // CoCa's class token comes after the padding, and its place counts.
+    let ends_in_class_token = config.flag("text_cfg.embed_cls")?.unwrap_or(false);
     let padding = match config.text("text_cfg.pool_type")?.as_deref() {
-        None | Some("argmax" | "eos") if causal => Padding::RealLength,
+        None | Some("argmax" | "eos") if causal && !ends_in_class_token => Padding::RealLength,
         None | Some("argmax" | "eos" | "last" | "first" | "tok") => Padding::ToContext,
         Some(other) => return Err(config.refuse("text_cfg.pool_type", format!("{other:?} is not known"))),
     };
-    // Immich itself joins white space before every tokenizer; CLIP's tokenizer does it anyway.
+    // open_clip's own tokenizer (CLIP's) lowers texts before it looks at them, one from elsewhere does what its files say.
+    let own_tokenizer = config.value("text_cfg.hf_tokenizer_name").is_none();
     let cleaning = match config.text("text_cfg.tokenizer_kwargs.clean")?.as_deref() {
-        None | Some("whitespace") => TextCleaning::Whitespace,
+        None if own_tokenizer => TextCleaning::Lower,
         Some("lower") => TextCleaning::Lower,
+        None | Some("whitespace") => TextCleaning::Whitespace,
         Some("canonicalize") => TextCleaning::Canonicalise,
         Some(other) => return Err(config.refuse("text_cfg.tokenizer_kwargs.clean", format!("{other:?} is not known"))),
     };
+    let tokenizer = TokenizerConfig::read(tokenizer_config)?;
     Ok(TextSpec {
         context_length: config.length("text_cfg.context_length")?.unwrap_or(77) as usize,
         padding,
-        pad_token: pad_token(tokenizer_config)?,
+        pad_token: tokenizer.pad_token,
+        end_token: tokenizer.end_token,
         cleaning,
     })
 }

@@ -98,9 +98,11 @@ fn a_hugging_face_folder_is_understood() {
             context_length: 77,
             padding: Padding::RealLength,
             pad_token: Some("<|endoftext|>".to_owned()),
+            end_token: None,
             cleaning: TextCleaning::None
         }
     );
+    assert_eq!(model.head, Head::Projected);
     assert!(!model.is_starter);
     let total: u64 = [
         "config.json",
@@ -116,9 +118,24 @@ fn a_hugging_face_folder_is_understood() {
     assert_eq!(model.size_bytes, total);
 }
 
+/// Reads a folder whose preprocessor_config.json differs from [`clip_processor`] by each of the `changes`.
+fn check_processor(table: &[(Value, Result<ImageSpec, &str>)]) {
+    for (changes, expected) in table {
+        let folder = tempfile::tempdir().unwrap();
+        hugging_face(folder.path());
+        let file = folder.path().join("preprocessor_config.json");
+        write_json(&file, &changed(clip_processor(), changes));
+        let found = ModelFolder::open(folder.path());
+        match expected {
+            Ok(image) => assert_eq!(found.unwrap().image, *image, "{changes}"),
+            Err(reason) => assert_eq!(found.unwrap_err().to_string(), format!("{}: {reason}", file.display()), "{changes}"),
+        }
+    }
+}
+
 #[test]
 fn every_way_to_write_a_picture_size_is_understood() {
-    for (changes, expected) in [
+    check_processor(&[
         (json!({}), Ok(crop(224))),
         (
             json!({"size": 224, "crop_size": 224, "image_processor_type": null, "feature_extractor_type": "CLIPFeatureExtractor"}),
@@ -190,10 +207,6 @@ fn every_way_to_write_a_picture_size_is_understood() {
             Err("do_resize: true or false was expected, found \"yes\""),
         ),
         (
-            json!({"image_processor_type": "ViTImageProcessor", "do_center_crop": null}),
-            Err("do_center_crop: is not there, and the image processor's class is not known"),
-        ),
-        (
             json!({"image_mean": [0.5, 0.5]}),
             Err("image_mean: three numbers was expected, found [0.5,0.5]"),
         ),
@@ -201,22 +214,85 @@ fn every_way_to_write_a_picture_size_is_understood() {
             json!({"image_std": [0.5, 0.0, 0.5]}),
             Err("image_std: a standard deviation must be above 0"),
         ),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        hugging_face(folder.path());
-        write_json(
-            &folder.path().join("preprocessor_config.json"),
-            &changed(clip_processor(), &changes),
-        );
-        let found = ModelFolder::open(folder.path());
-        match expected {
-            Ok(image) => assert_eq!(found.unwrap().image, image, "{changes}"),
-            Err(reason) => {
-                let file = folder.path().join("preprocessor_config.json");
-                assert_eq!(found.unwrap_err().to_string(), format!("{}: {reason}", file.display()), "{changes}");
-            }
-        }
-    }
+    ]);
+}
+
+#[test]
+fn what_a_processor_asks_for_is_done_or_refused_by_name() {
+    check_processor(&[
+        // All keys of the published files of Xenova/clip-vit-base-patch32 and of processors saved by several transformers.
+        (
+            json!({"do_convert_rgb": true, "processor_class": "CLIPProcessor", "use_fast": true, "data_format": "channels_first", "device": null,
+                   "disable_grouping": null, "input_data_format": null, "return_tensors": null, "default_to_square": false, "do_pad": null,
+                   "_valid_processor_keys": ["images", "do_resize"], "rescale_factor": 0.003_921_568_627_450_98, "do_rescale": true,
+                   "feature_extractor_type": "CLIPFeatureExtractor", "do_reduce_labels": false}),
+            Ok(crop(224)),
+        ),
+        (json!({"image_processor_type": "CLIPImageProcessorFast"}), Ok(crop(224))),
+        (json!({"image_processor_type": "CLIPImageProcessorPil"}), Ok(crop(224))),
+        // A class of which no default is known may still say everything.
+        (json!({"image_processor_type": "BitImageProcessor"}), Ok(crop(224))),
+        (
+            json!({"image_processor_type": "ViTImageProcessor", "do_center_crop": null}),
+            Err("do_center_crop: is not there, and the image processor's class is not known"),
+        ),
+        (
+            json!({"image_processor_type": null, "resample": null}),
+            Err("resample: is not there, and the image processor's class is not known"),
+        ),
+        (
+            json!({"image_processor_type": "Siglip2ImageProcessor", "max_num_patches": 256, "patch_size": 16}),
+            Err("image_processor_type: \"Siglip2ImageProcessor\" is not known (CLIPImageProcessor and SiglipImageProcessor are)"),
+        ),
+        (
+            json!({"image_processor_type": null, "feature_extractor_type": "ConvNextFeatureExtractor"}),
+            Err("feature_extractor_type: \"ConvNextFeatureExtractor\" is not known (CLIPImageProcessor and SiglipImageProcessor are)"),
+        ),
+        (json!({"do_pad": true}), Err("do_pad: true is not understood")),
+        (json!({"crop_pct": 0.875}), Err("crop_pct: 0.875 is not understood")),
+        (json!({"rescale_offset": true}), Err("rescale_offset: true is not understood")),
+        (
+            json!({"do_flip_channel_order": true}),
+            Err("do_flip_channel_order: true is not understood"),
+        ),
+        (json!({"use_square_size": true}), Err("use_square_size: true is not understood")),
+        (
+            json!({"resample": "bicubic"}),
+            Err("resample: 2 (bilinear) or 3 (bicubic) was expected, found no number"),
+        ),
+        (
+            json!({"crop_size": {"shortest_edge": 224}}),
+            Err("crop_size: must be a width and a height not above the size"),
+        ),
+        (json!({"crop_size": null}), Err("crop_size: is not there")),
+    ]);
+}
+
+#[test]
+fn the_processor_of_transformers_5_is_found_and_believed_first() {
+    let folder = tempfile::tempdir().unwrap();
+    hugging_face(folder.path());
+    let file = folder.path().join("processor_config.json");
+    // Older files of that name say nothing of pictures.
+    write_json(&file, &json!({"processor_class": "CLIPProcessor"}));
+    let before = ModelFolder::open(folder.path()).unwrap();
+    assert_eq!(before.image, crop(224));
+    let nested = changed(
+        clip_processor(),
+        &json!({"size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}),
+    );
+    write_json(&file, &json!({"processor_class": "CLIPProcessor", "image_processor": nested}));
+    let after = ModelFolder::open(folder.path()).unwrap();
+    assert_eq!(after.image, crop(64));
+    assert_ne!(before.id, after.id);
+    fs::remove_file(folder.path().join("preprocessor_config.json")).unwrap();
+    assert_eq!(ModelFolder::open(folder.path()).unwrap().image, crop(64));
+    write_json(
+        &file,
+        &json!({"image_processor": changed(clip_processor(), &json!({"do_pad": true}))}),
+    );
+    let error = ModelFolder::open(folder.path()).unwrap_err().to_string();
+    assert_eq!(error, format!("{}: image_processor.do_pad: true is not understood", file.display()));
 }
 
 #[test]
@@ -235,6 +311,7 @@ fn numbers_that_a_processor_leaves_out_are_its_class_s_defaults() {
         (json!({"do_normalize": false}), [0.0; 3], 1.0 / 255.0),
         (json!({"do_rescale": false}), [0.48, 0.45, 0.40], 1.0),
         (json!({"rescale_factor": 0.5}), [0.48, 0.45, 0.40], 0.5),
+        (json!({"image_mean": 0.5, "image_std": 0.5}), [0.5; 3], 1.0 / 255.0),
     ] {
         let folder = tempfile::tempdir().unwrap();
         hugging_face(folder.path());
@@ -248,15 +325,163 @@ fn numbers_that_a_processor_leaves_out_are_its_class_s_defaults() {
 }
 
 #[test]
+fn a_sparse_siglip_2_folder_is_understood() {
+    // Shaped like the published ones, which leave out what SiglipConfig has as its default.
+    let folder = tempfile::tempdir().unwrap();
+    hugging_face(folder.path());
+    write_json(
+        &folder.path().join("config.json"),
+        &json!({"architectures": ["SiglipModel"], "model_type": "siglip", "initializer_factor": 1.0, "torch_dtype": "float32",
+                "text_config": {"model_type": "siglip_text_model", "vocab_size": 256_000}, "vision_config": {"model_type": "siglip_vision_model", "image_size": 256}}),
+    );
+    write_json(
+        &folder.path().join("preprocessor_config.json"),
+        &json!({"do_convert_rgb": null, "do_normalize": true, "do_rescale": true, "do_resize": true, "image_mean": [0.5, 0.5, 0.5],
+                "image_processor_type": "SiglipImageProcessor", "image_std": [0.5, 0.5, 0.5], "processor_class": "SiglipProcessor",
+                "resample": 2, "rescale_factor": 0.003_921_568_627_450_98, "size": {"height": 256, "width": 256}}),
+    );
+    write_json(
+        &folder.path().join("tokenizer_config.json"),
+        &json!({"tokenizer_class": "GemmaTokenizer", "add_bos_token": false, "add_eos_token": true, "do_lower_case": true, "padding_side": "right",
+                "model_input_names": ["input_ids"], "model_max_length": 1e30, "pad_token": "<pad>", "eos_token": "<eos>"}),
+    );
+    let model = ModelFolder::open(folder.path()).unwrap();
+    let image = ImageSpec {
+        resample: Resample::Bilinear,
+        ..squash(256)
+    };
+    assert_eq!((model.image, model.head, model.dimensions), (image, Head::Pooled, None));
+    assert_eq!(
+        model.text,
+        TextSpec {
+            context_length: 64,
+            padding: Padding::ToContext,
+            pad_token: Some("<pad>".to_owned()),
+            end_token: Some("<eos>".to_owned()),
+            cleaning: TextCleaning::LowerCase
+        }
+    );
+}
+
+#[test]
+fn every_key_of_a_tokenizer_config_that_changes_ids_is_understood_or_refused() {
+    let clip = json!({"tokenizer_class": "CLIPTokenizer", "pad_token": "<|endoftext|>", "model_max_length": 77});
+    let read = |changes: &Value| {
+        let folder = tempfile::tempdir().unwrap();
+        hugging_face(folder.path());
+        write_json(&folder.path().join("tokenizer_config.json"), &changed(clip.clone(), changes));
+        ModelFolder::open(folder.path()).map(|model| model.text).map_err(|error| {
+            let file = format!("{}: ", folder.path().join("tokenizer_config.json").display());
+            error.to_string().strip_prefix(&file).unwrap().to_owned()
+        })
+    };
+    let standard = read(&json!({})).unwrap();
+    assert_eq!((standard.context_length, standard.cleaning), (77, TextCleaning::None));
+    for (changes, context_length, pad_token, cleaning) in [
+        (json!({"model_max_length": 32}), 32, "<|endoftext|>", TextCleaning::None),
+        (json!({"model_max_length": 512}), 77, "<|endoftext|>", TextCleaning::None),
+        (json!({"model_max_length": 1e30}), 77, "<|endoftext|>", TextCleaning::None),
+        (json!({"model_max_length": null}), 77, "<|endoftext|>", TextCleaning::None),
+        (json!({"pad_token": {"content": "!", "special": true}}), 77, "!", TextCleaning::None),
+        (json!({"do_lower_case": true}), 77, "<|endoftext|>", TextCleaning::LowerCase),
+        (
+            json!({"tokenizer_class": "GemmaTokenizerFast"}),
+            77,
+            "<|endoftext|>",
+            TextCleaning::LowerCase,
+        ),
+        (
+            json!({"tokenizer_class": "GemmaTokenizer", "do_lower_case": false}),
+            77,
+            "<|endoftext|>",
+            TextCleaning::None,
+        ),
+        (
+            json!({"padding_side": "right", "truncation_side": "right", "split_special_tokens": false}),
+            77,
+            "<|endoftext|>",
+            TextCleaning::None,
+        ),
+        (
+            json!({"errors": "replace", "add_prefix_space": false, "clean_up_tokenization_spaces": true}),
+            77,
+            "<|endoftext|>",
+            TextCleaning::None,
+        ),
+    ] {
+        let text = read(&changes).unwrap();
+        assert_eq!(
+            (text.context_length, text.pad_token.as_deref(), text.cleaning),
+            (context_length, Some(pad_token), cleaning),
+            "{changes}"
+        );
+    }
+    for (changes, reason) in [
+        (
+            json!({"padding_side": "left"}),
+            "padding_side: \"right\" was expected, found \"left\"",
+        ),
+        (
+            json!({"truncation_side": "left"}),
+            "truncation_side: \"right\" was expected, found \"left\"",
+        ),
+        (
+            json!({"split_special_tokens": true}),
+            "split_special_tokens: special tokens spelled out in a text are not supported",
+        ),
+        (
+            json!({"model_max_length": "long"}),
+            "model_max_length: a number of tokens was expected, found \"long\"",
+        ),
+        (
+            json!({"model_max_length": 0}),
+            "model_max_length: a number of tokens was expected, found 0",
+        ),
+        (json!({"pad_token": 3}), "pad_token: 3 is not a token"),
+        (json!({"add_eos_token": true}), "eos_token: is not there, but add_eos_token is true"),
+        (
+            json!({"do_lower_case": "yes"}),
+            "do_lower_case: true or false was expected, found \"yes\"",
+        ),
+    ] {
+        assert_eq!(read(&changes).unwrap_err(), reason);
+    }
+}
+
+#[test]
 fn an_immich_folder_is_understood() {
     for (preprocess, text_cfg, image, padding, cleaning) in [
-        (json!({}), json!({}), crop(224), Padding::RealLength, TextCleaning::Whitespace),
+        (json!({}), json!({}), crop(224), Padding::RealLength, TextCleaning::Lower),
         (
             json!({"size": 224, "resize_mode": null, "interpolation": null, "mode": null}),
-            json!({"pool_type": "argmax"}),
+            json!({"pool_type": "argmax", "tokenizer_kwargs": {"strip_sep_token": false, "language": null}}),
+            crop(224),
+            Padding::RealLength,
+            TextCleaning::Lower,
+        ),
+        // CLIPA, but for the token that it strips.
+        (
+            json!({"interpolation": "random"}),
+            json!({"hf_tokenizer_name": "bert-base-uncased", "pool_type": "eos", "eos_id": 2}),
             crop(224),
             Padding::RealLength,
             TextCleaning::Whitespace,
+        ),
+        // MobileCLIP2: CLIP's tokenizer, but the tower sees everything.
+        (
+            json!({"mean": 0.4, "std": 0.2}),
+            json!({"no_causal_mask": true, "tokenizer_kwargs": {"clean": "whitespace"}}),
+            crop(224),
+            Padding::ToContext,
+            TextCleaning::Whitespace,
+        ),
+        // CoCa.
+        (
+            json!({}),
+            json!({"embed_cls": true}),
+            crop(224),
+            Padding::ToContext,
+            TextCleaning::Lower,
         ),
         (
             json!({"size": 256, "resize_mode": "squash"}),
@@ -313,6 +538,31 @@ fn what_immich_files_say_and_scened_cannot_do_is_refused() {
         ),
         (
             "config.json",
+            json!({"text_cfg": null}),
+            "text_cfg: is not there, so that nothing is known of the text tower",
+        ),
+        (
+            "config.json",
+            json!({"text_cfg": {"tokenizer_kwargs": {"strip_sep_token": true}}}),
+            "text_cfg.tokenizer_kwargs.strip_sep_token: true is not supported",
+        ),
+        (
+            "config.json",
+            json!({"text_cfg": {"tokenizer_kwargs": {"tokenizer_mode": "clips"}}}),
+            "text_cfg.tokenizer_kwargs.tokenizer_mode: \"clips\" is not supported",
+        ),
+        (
+            "config.json",
+            json!({"text_cfg": {"tokenizer_kwargs": {"clean": "heavy"}}}),
+            "text_cfg.tokenizer_kwargs.clean: \"heavy\" is not known",
+        ),
+        (
+            "textual/tokenizer_config.json",
+            json!({"padding_side": "left"}),
+            "padding_side: \"right\" was expected, found \"left\"",
+        ),
+        (
+            "config.json",
             json!({"text_cfg": {"pool_type": "middle"}}),
             "text_cfg.pool_type: \"middle\" is not known",
         ),
@@ -366,6 +616,14 @@ fn files_that_are_no_json_or_name_another_family_are_refused() {
         (
             r#"{"model_type": "blip"}"#,
             "model_type: \"blip\" is not known (clip and siglip are)",
+        ),
+        (
+            r#"{"model_type": "siglip2"}"#,
+            "model_type: \"siglip2\" is the NaFlex variant, which takes patches; SigLIP 2 of a fixed resolution says \"siglip\"",
+        ),
+        (
+            r#"{"model_type": "chinese_clip"}"#,
+            "model_type: \"chinese_clip\" is not known (clip and siglip are)",
         ),
         (
             r#"{"model_type": "clip", "projection_dim": -1}"#,
@@ -432,7 +690,7 @@ fn names_find_their_folder_and_the_first_place_wins() {
     immich(&installed.join("folder-name"));
     write_json(
         &installed.join("folder-name/config.json"),
-        &json!({"embed_dim": 8, "scened": {"name": "starter", "logit_scale": 14.0}}),
+        &json!({"embed_dim": 8, "text_cfg": {}, "scened": {"name": "starter", "logit_scale": 14.0}}),
     );
     write(&installed.join("broken/config.json"), b"{");
     write(&installed.join("no-model/readme.txt"), b"");

@@ -1,19 +1,23 @@
 //! What happens to a text before the tokenizer.
 //!
-//! **Source**: `_clean_whitespace`, `_clean_lower` and `canonicalize_text` of open_clip's tokenizer.py (without ftfy and
-//! HTML unescaping, which change nothing in a typed query).
+//! **Source**: `basic_clean`, `_clean_whitespace`, `_clean_lower` and `canonicalize_text` of open_clip's tokenizer.py, and of ftfy
+//! (`fix_text`), which they call, the steps that a typed text can meet: ligatures, wide and narrow letters, typographic quotes,
+//! control characters, NFC. Not done are ftfy's guesses at texts in the wrong encoding, and HTML entities.
 
 use std::borrow::Cow;
 
 use scened::embed::model::TextCleaning;
+use tokenizers::NormalizedString;
 
 pub(super) fn clean(text: &str, cleaning: TextCleaning) -> Cow<'_, str> {
     match cleaning {
         TextCleaning::None => Cow::Borrowed(text),
-        TextCleaning::Whitespace => Cow::Owned(join(text)),
-        TextCleaning::Lower => Cow::Owned(join(text).to_lowercase()),
+        // Not `str::to_lowercase`, which knows a Σ at the end of a word: tokenizers do not.
+        TextCleaning::LowerCase => Cow::Owned(text.chars().flat_map(char::to_lowercase).collect()),
+        TextCleaning::Whitespace => Cow::Owned(join(&plain(text))),
+        TextCleaning::Lower => Cow::Owned(join(&plain(text)).to_lowercase()),
         TextCleaning::Canonicalise => {
-            let kept: String = text
+            let kept: String = plain(text)
                 .chars()
                 .map(|c| if c == '_' { ' ' } else { c })
                 .filter(|c| !c.is_ascii_punctuation())
@@ -28,6 +32,41 @@ fn join(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// The same text in the letters that most texts have.
+fn plain(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            // Ligatures and digraphs in one letter; wide ASCII, narrow kana and hangul; the wide blank.
+            'ﬀ'..='ﬄ' | 'ﬆ' | 'Ĳ' | 'ĳ' | 'ŉ' | '\u{1c4}'..='\u{1cc}' | '\u{1f1}'..='\u{1f3}' | '\u{ff01}'..='\u{ffef}' | '\u{3000}' =>
+            {
+                let mut parts = NormalizedString::from(letter.to_string());
+                kept.push_str(parts.nfkc().get());
+            }
+            letter if is_control(letter) => {}
+            letter => kept.push(letter),
+        }
+    }
+    let mut plain = NormalizedString::from(kept.replace(is_single_quote, "'").replace(is_double_quote, "\""));
+    plain.nfc().get().to_owned()
+}
+
+fn is_single_quote(letter: char) -> bool {
+    matches!(letter, '\u{2bc}' | '\u{2018}'..='\u{201b}')
+}
+
+fn is_double_quote(letter: char) -> bool {
+    matches!(letter, '\u{201c}'..='\u{201f}')
+}
+
+/// Characters that mean something to a terminal or to nobody; tab, line feed, form feed and carriage return are white space.
+fn is_control(letter: char) -> bool {
+    matches!(
+        letter,
+        '\0'..='\u{8}' | '\u{b}' | '\u{e}'..='\u{1f}' | '\u{7f}' | '\u{206a}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffc}'
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,11 +75,32 @@ mod tests {
     fn texts_are_cleaned_as_the_model_was_trained() {
         for (cleaning, expected) in [
             (TextCleaning::None, " A dog's\t_ball_! "),
+            (TextCleaning::LowerCase, " a dog's\t_ball_! "),
             (TextCleaning::Whitespace, "A dog's _ball_!"),
             (TextCleaning::Lower, "a dog's _ball_!"),
             (TextCleaning::Canonicalise, "a dogs ball"),
         ] {
             assert_eq!(clean(" A dog's\t_ball_! ", cleaning), expected, "{cleaning:?}");
         }
+    }
+
+    #[test]
+    fn letters_of_phones_and_documents_become_those_that_open_clip_trains_with() {
+        for (typed, expected) in [
+            ("can’t “see” it", "can't \"see\" it"),
+            ("ﬁre ﬂag Ĳs ŉ", "fire flag IJs 'n"),
+            ("ＣＬＩＰ，ｶﾞ\u{3000}x", "CLIP,ガ x"),
+            ("bell\u{7}\u{feff} tab\tend\u{b}", "bell tab end"),
+            ("cafe\u{301}", "café"),
+        ] {
+            assert_eq!(clean(typed, TextCleaning::Whitespace), expected);
+            assert_eq!(clean(typed, TextCleaning::None), typed);
+        }
+    }
+
+    #[test]
+    fn a_sigma_at_the_end_of_a_word_is_lowered_as_each_reference_does() {
+        assert_eq!(clean("ΟΔΟΣ", TextCleaning::LowerCase), "οδοσ");
+        assert_eq!(clean("ΟΔΟΣ", TextCleaning::Lower), "οδος");
     }
 }

@@ -5,6 +5,7 @@
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType};
+use scened::embed::model::Head;
 
 /// One input or output: a tensor. **Shape**: -1 stands for an axis that may have any length.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +97,7 @@ pub(super) struct TextGraph {
 }
 
 /// **Errors**: in words for the user, what was expected and what the file has.
-pub(super) fn vision(inputs: &[Port], outputs: &[Port], width_px: u32, height_px: u32) -> Result<VisionGraph, String> {
+pub(super) fn vision(inputs: &[Port], outputs: &[Port], head: Head, width_px: u32, height_px: u32) -> Result<VisionGraph, String> {
     let [pixels] = inputs else {
         return Err(format!("one input with pictures was expected, found {}", list(inputs)));
     };
@@ -114,10 +115,7 @@ pub(super) fn vision(inputs: &[Port], outputs: &[Port], width_px: u32, height_px
             ));
         }
     }
-    let output = output(
-        outputs,
-        &["image_embeds", "pooler_output", "embedding", "image_embedding", "image_features"],
-    )?;
+    let output = output(outputs, head, &["image_embeds", "embedding", "image_embedding", "image_features"])?;
     Ok(VisionGraph {
         pixels: slot(pixels)?,
         output,
@@ -126,7 +124,7 @@ pub(super) fn vision(inputs: &[Port], outputs: &[Port], width_px: u32, height_px
 }
 
 /// **Errors**: in words for the user, what was expected and what the file has.
-pub(super) fn text(inputs: &[Port], outputs: &[Port], context_length: usize, always_full: bool) -> Result<TextGraph, String> {
+pub(super) fn text(inputs: &[Port], outputs: &[Port], head: Head, context_length: usize, always_full: bool) -> Result<TextGraph, String> {
     let named = |names: &[&str]| inputs.iter().find(|port| names.contains(&port.name.as_str()));
     let ids = match (named(&["input_ids", "text"]), inputs) {
         (Some(ids), _) => ids,
@@ -151,10 +149,7 @@ pub(super) fn text(inputs: &[Port], outputs: &[Port], context_length: usize, alw
     if mask.is_some() && always_full {
         return Err("a text tower that sees its padding, with an attention_mask: which one counts is not known".to_owned());
     }
-    let output = output(
-        outputs,
-        &["text_embeds", "pooler_output", "embedding", "text_embedding", "text_features"],
-    )?;
+    let output = output(outputs, head, &["text_embeds", "embedding", "text_embedding", "text_features"])?;
     Ok(TextGraph {
         ids: slot(ids)?,
         mask: mask.map(slot).transpose()?,
@@ -164,12 +159,24 @@ pub(super) fn text(inputs: &[Port], outputs: &[Port], context_length: usize, alw
     })
 }
 
-fn output(outputs: &[Port], names: &[&str]) -> Result<Slot, String> {
+/// The output with the vectors: by name, or the only one that has the shape of vectors.
+fn output(outputs: &[Port], head: Head, names: &[&str]) -> Result<Slot, String> {
+    const POOLED: &str = "pooler_output";
     let is_vectors = |port: &&Port| port.is_float() && port.shape.len() == 2;
-    let by_name = names.iter().find_map(|name| outputs.iter().find(|port| port.name == *name));
+    let find = |name: &str| outputs.iter().find(|port| port.name == name);
+    let by_name = match head {
+        Head::Projected => names.iter().find_map(|name| find(name)),
+        Head::Pooled => find(POOLED).or_else(|| names.iter().find_map(|name| find(name))),
+    };
     let mut candidates = outputs.iter().filter(is_vectors);
     let found = match (by_name, candidates.next(), candidates.next()) {
         (Some(port), ..) => port,
+        (None, Some(only), None) if only.name == POOLED => {
+            return Err(format!(
+                "vectors after the projection were expected, found {}: this export left the projection out",
+                only.describe()
+            ));
+        }
         (None, Some(only), None) => only,
         _ => return Err(format!("one output with vectors was expected, found {}", list(outputs))),
     };
@@ -209,8 +216,9 @@ mod tests {
 
     #[test]
     fn pictures_and_vectors_are_found_under_every_exporters_names() {
-        for (inputs, outputs, output, batch) in [
+        for (head, inputs, outputs, output, batch) in [
             (
+                Head::Projected,
                 vec![port("pixel_values", Float32, &[-1, -1, -1, -1])],
                 vec![
                     port("last_hidden_state", Float32, &[-1, -1, 768]),
@@ -220,6 +228,7 @@ mod tests {
                 None,
             ),
             (
+                Head::Pooled,
                 vec![port("pixel_values", Float32, &[-1, 3, 64, 64])],
                 vec![
                     port("last_hidden_state", Float32, &[-1, 196, 768]),
@@ -229,19 +238,21 @@ mod tests {
                 None,
             ),
             (
+                Head::Projected,
                 vec![port("image", Float32, &[1, 3, 64, 64])],
                 vec![port("embedding", Float16, &[1, 512])],
                 "embedding",
                 Some(1),
             ),
             (
+                Head::Projected,
                 vec![port("x", Float16, &[-1, 3, 64, 64])],
                 vec![port("y", Float32, &[-1, 512])],
                 "y",
                 None,
             ),
         ] {
-            let graph = vision(&inputs, &outputs, 64, 64).unwrap();
+            let graph = vision(&inputs, &outputs, head, 64, 64).unwrap();
             assert_eq!((graph.output.name.as_str(), graph.batch), (output, batch));
         }
     }
@@ -250,9 +261,16 @@ mod tests {
     fn texts_need_all_their_inputs_known() {
         let output = [port("text_embeds", Float32, &[-1, 512])];
         let ids = port("input_ids", Int64, &[-1, -1]);
-        let graph = text(&[ids.clone(), port("attention_mask", Int64, &[-1, -1])], &output, 77, false).unwrap();
+        let graph = text(
+            &[ids.clone(), port("attention_mask", Int64, &[-1, -1])],
+            &output,
+            Head::Projected,
+            77,
+            false,
+        )
+        .unwrap();
         assert!(graph.may_be_short && graph.mask.is_some());
-        let graph = text(&[port("text", Int32, &[1, 77])], &output, 77, true).unwrap();
+        let graph = text(&[port("text", Int32, &[1, 77])], &output, Head::Projected, 77, true).unwrap();
         assert_eq!((graph.may_be_short, graph.batch, graph.ids.element), (false, Some(1), Int32));
         for (inputs, always_full, reason) in [
             (
@@ -272,9 +290,9 @@ mod tests {
             ),
             (vec![], false, "an input with token ids was expected, found none"),
         ] {
-            assert_eq!(text(&inputs, &output, 77, always_full).unwrap_err(), reason);
+            assert_eq!(text(&inputs, &output, Head::Projected, 77, always_full).unwrap_err(), reason);
         }
-        assert!(text(&[ids, port("attention_mask", Int64, &[-1, -1])], &output, 77, true).is_err());
+        assert!(text(&[ids, port("attention_mask", Int64, &[-1, -1])], &output, Head::Projected, 77, true).is_err());
     }
 
     #[test]
@@ -294,12 +312,20 @@ mod tests {
                 "one output with vectors was expected, found last_hidden_state (f32 [?, 50, 768])",
             ),
             (
+                vec![port("pixel_values", Float32, &[-1, 3, 64, 64])],
+                vec![
+                    port("last_hidden_state", Float32, &[-1, 50, 768]),
+                    port("pooler_output", Float32, &[-1, 768]),
+                ],
+                "vectors after the projection were expected, found pooler_output (f32 [?, 768]): this export left the projection out",
+            ),
+            (
                 vec![port("pixel_values", Float32, &[-1, 256, 768])],
                 vectors(),
                 "the input should be pictures [n, 3, height, width], found pixel_values (f32 [?, 256, 768])",
             ),
         ] {
-            assert_eq!(vision(&inputs, &outputs, 64, 64).unwrap_err(), reason);
+            assert_eq!(vision(&inputs, &outputs, Head::Projected, 64, 64).unwrap_err(), reason);
         }
     }
 }

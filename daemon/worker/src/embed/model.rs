@@ -103,13 +103,16 @@ impl Model {
 
     fn load_vision(&mut self) -> Result<Vision, Refusal> {
         let file = self.request.model.files.vision.clone();
-        let image = self.request.model.image;
+        let (image, head) = (self.request.model.image, self.request.model.head);
         let (width, height) = (image.width_px as usize, image.height_px as usize);
         let normaliser = Normaliser::new(&self.request.model.pixels);
         let blank = vec![0_u8; width * height * 3];
         let (session, graph) = self.open_tower(
             &file,
-            |session| graph::vision(&graph::inputs(session), &graph::outputs(session), image.width_px, image.height_px),
+            |session| {
+                let (inputs, outputs) = (graph::inputs(session), graph::outputs(session));
+                graph::vision(&inputs, &outputs, head, image.width_px, image.height_px)
+            },
             |session, graph| {
                 let mut tensor = Vec::new();
                 run_vision(session, graph, &normaliser, &mut tensor, &blank, 1, width, height)
@@ -124,13 +127,13 @@ impl Model {
     }
 
     fn load_text(&mut self) -> Result<Text, Refusal> {
-        let files = self.request.model.files.clone();
+        let (files, head) = (self.request.model.files.clone(), self.request.model.head);
         let tokenizer = TextTokenizer::load(&files.tokenizer, &self.request.model.text)?;
         let (session, graph) = self.open_tower(
             &files.text,
             |session| {
                 let (inputs, outputs) = (graph::inputs(session), graph::outputs(session));
-                graph::text(&inputs, &outputs, tokenizer.context_length(), tokenizer.always_full())
+                graph::text(&inputs, &outputs, head, tokenizer.context_length(), tokenizer.always_full())
             },
             |session, graph| {
                 let ids = vec![0; tokenizer.context_length()];
@@ -305,4 +308,87 @@ fn in_batches(n: usize, fixed: Option<usize>, mut run: impl FnMut(usize, usize, 
         }
     }
     all.ok_or_else(|| ort::Error::new("nothing to embed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use scened::embed::model::{ModelFolder, Precision};
+    use scened::embed::runtime::find_onnxruntime;
+
+    use super::*;
+    use crate::embed::golden;
+
+    fn cosine(a: &[f32], b: &[f32]) -> f64 {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    }
+
+    fn open(environment: &Environment, model: &ModelFolder) -> Text {
+        let tokenizer = TextTokenizer::load(&model.files.tokenizer, &model.text).unwrap();
+        let session = session::open(environment, &model.files.text, Provider::Cpu, 1).unwrap();
+        let (inputs, outputs) = (graph::inputs(&session), graph::outputs(&session));
+        let graph = graph::text(&inputs, &outputs, model.head, tokenizer.context_length(), tokenizer.always_full()).unwrap();
+        Text { session, graph, tokenizer }
+    }
+
+    /// Cuts rows of `[n, from]` to `[n, to]`.
+    fn cut(rows: &[u32], from: usize, to: usize) -> Vec<u32> {
+        rows.chunks_exact(from).flat_map(|row| &row[..to]).copied().collect()
+    }
+
+    #[test]
+    fn padding_is_cut_where_that_changes_nothing_and_nowhere_else() {
+        let library = find_onnxruntime(None, Path::new("/nonexistent")).expect("this test needs ONNX Runtime: run `make setup` first");
+        let environment = super::super::runtime::load(&library).unwrap();
+        let mut seen = Vec::new();
+        for (model, golden) in golden::tiny() {
+            let mut text = open(&environment, &model);
+            let texts = ["a red circle", "A Dog  digging in the GARDEN", "", golden.texts[8].as_str()];
+            let context = model.text.context_length;
+            let given = text
+                .tokenizer
+                .tokenize(&texts, text.graph.may_be_short && !text.tokenizer.always_full())
+                .unwrap();
+            let full = text.tokenizer.tokenize(&texts, false).unwrap();
+            assert_eq!(full.length, context);
+            let n = texts.len();
+            let mut run = |ids: &[u32], mask: &[u32], length: usize| run_text(&mut text.session, &text.graph, n, length, ids, mask);
+            let reference = run(&full.ids, &full.mask, context).unwrap();
+            let least = |output: &Output| {
+                let rows = output.values.chunks_exact(output.dimensions);
+                let cosines = rows
+                    .zip(reference.values.chunks_exact(reference.dimensions))
+                    .map(|(a, b)| cosine(a, b));
+                cosines.fold(1.0, f64::min)
+            };
+            let is_cut = given.length < context;
+            if is_cut {
+                let ours = run(&given.ids, &given.mask, given.length).unwrap();
+                // Dynamic int8 scales by the largest number in the whole tensor, padding included, so that it moves a little.
+                let same = if model.precision == Precision::Int8 { 0.999 } else { 1.0 - 1e-6 };
+                assert!(least(&ours) >= same, "{}: {}", model.name, least(&ours));
+            } else {
+                // What would come of it: the file does not take fewer tokens, or the vectors become others.
+                let (ids, mask) = (cut(&full.ids, context, context - 40), cut(&full.mask, context, context - 40));
+                if let Ok(shortened) = run(&ids, &mask, context - 40) {
+                    assert!(least(&shortened) < 0.99, "{}: {}", model.name, least(&shortened));
+                }
+            }
+            seen.push((model.name, is_cut));
+        }
+        let expected = [
+            ("clip-hf", true),
+            ("clip-hf-fixed", false),
+            ("clip-hf-fp16", true),
+            ("clip-hf-int8", true),
+            ("clip-hf-no-mask", true),
+            ("clip-immich", false),
+            ("siglip-hf", false),
+            ("siglip2-hf", false),
+            ("siglip2-immich", false),
+        ];
+        assert_eq!(seen, expected.map(|(name, is_cut)| (name.to_owned(), is_cut)));
+    }
 }

@@ -31,7 +31,11 @@ impl Normaliser {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use scened::embed::model::ModelFolder;
+
     use super::*;
+    use crate::embed::golden;
 
     #[test]
     fn channels_are_separated_scaled_and_normalised() {
@@ -44,5 +48,38 @@ mod tests {
         Normaliser::new(&spec).append(&[255, 0, 255, 0, 255, 0], &mut tensor);
         let expected = [1.0, 0.0, -1.0, 1.0, 0.0, -0.5];
         assert!(tensor.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{tensor:?}");
+    }
+    /// How far any number of picture 0's tensor is from the reference's.
+    fn largest_difference(model: &ModelFolder, golden: &golden::Golden) -> f32 {
+        let picture = golden::picture(0, model.image.width_px, model.image.height_px);
+        let mut tensor = Vec::new();
+        Normaliser::new(&model.pixels).append(&picture, &mut tensor);
+        let bytes = base64::engine::general_purpose::STANDARD.decode(&golden.pixels).unwrap();
+        let reference: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        assert_eq!(tensor.len(), reference.len(), "{}", model.name);
+        tensor.iter().zip(&reference).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn tensors_are_those_of_the_reference_processors() {
+        for (model, golden) in golden::tiny() {
+            let largest = largest_difference(&model, &golden);
+            assert!(largest <= 1e-6, "{}: {largest}", model.name);
+        }
+    }
+
+    #[test]
+    #[ignore = "needs the full-size models that `make check-long` makes with PyTorch"]
+    fn full_size_tensors_are_those_of_the_reference_processors() {
+        let (folder, models) = golden::full();
+        let rows: Vec<_> = models
+            .iter()
+            .map(|(model, golden)| (model, largest_difference(model, golden)))
+            .collect();
+        let lines = rows.iter().map(|(model, largest)| format!("{}\t{largest:.1e}\n", model.name));
+        std::fs::write(folder.join("pixels.tsv"), lines.collect::<String>()).unwrap();
+        for (model, largest) in rows {
+            assert!(largest <= 1e-6, "{}: {largest}", model.name);
+        }
     }
 }

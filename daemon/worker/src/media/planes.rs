@@ -26,12 +26,21 @@ const REFUSED: u64 = (ffi::AV_PIX_FMT_FLAG_BE
 
 /// Whether pixels of this frame may be transparent.
 pub(crate) fn has_alpha(frame: &Video) -> bool {
+    flags(frame) & u64::from(ffi::AV_PIX_FMT_FLAG_ALPHA as u32) != 0
+}
+
+/// Whether the samples of this frame are red, green and blue, or numbers of colours in a palette, and no matrix says what they mean.
+pub(crate) fn is_rgb(frame: &Video) -> bool {
+    flags(frame) & u64::from((ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL) as u32) != 0
+}
+
+fn flags(frame: &Video) -> u64 {
     // SAFETY: descriptions of formats are static tables.
     let flags = frame
         .format()
         .descriptor()
         .map(|descriptor| unsafe { (*descriptor.as_ptr()).flags });
-    flags.is_some_and(|flags| flags & u64::from(ffi::AV_PIX_FMT_FLAG_ALPHA as u32) != 0)
+    flags.unwrap_or(0)
 }
 
 /// Where the samples of one component lie.

@@ -13,6 +13,7 @@ use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
 
 use super::colour::{Matrix, is_full_range, is_full_range_format};
+use super::planes::is_rgb;
 
 /// No shortcuts in rounding or with colour differences.
 const EXACT: i32 = ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_FULL_CHR_H_INP;
@@ -126,6 +127,8 @@ impl Scaler {
         let size = (frame.width(), frame.height());
         let (matrix, full_range) = match self.wanted.colours {
             Colours::OpenCv => (ffi::SWS_CS_DEFAULT, is_full_range_format(frame.format())),
+            // Its own matrix there and back; another one on the way in would change the colours.
+            Colours::Shown if is_rgb(frame) => (ffi::SWS_CS_DEFAULT, true),
             Colours::Shown => (coefficients(Matrix::of(frame)), is_full_range(frame)),
         };
         Source {
@@ -174,7 +177,7 @@ impl Scaler {
             return Err(unsupported());
         }
         if self.wanted.colours == Colours::Shown {
-            // SAFETY: `context` is live; `sws_getCoefficients` returns static tables. A refusal (RGB input) changes nothing.
+            // SAFETY: `context` is live; `sws_getCoefficients` returns static tables.
             unsafe {
                 let neutral = 1 << 16;
                 ffi::sws_setColorspaceDetails(

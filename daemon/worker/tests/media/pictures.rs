@@ -55,6 +55,28 @@ fn transparent_pixels_are_black() {
 }
 
 #[test]
+fn red_green_and_blue_stay_what_they_are_at_every_size() {
+    let folder = tempfile::tempdir().unwrap();
+    // Above 576 lines players take the planes of other films for BT.709; here there is no matrix at all.
+    for size in ["320x180", "1920x1080"] {
+        for (name, arguments) in [
+            ("a.png", "-frames:v 1"),
+            ("a.bmp", "-frames:v 1"),
+            ("a.gif", "-vf split[a][b];[a]palettegen[p];[b][p]paletteuse"),
+            ("alpha.png", "-frames:v 1 -pix_fmt rgba"),
+            ("a.mkv", "-c:v libx264rgb -qp 0"),
+            ("a.mov", "-c:v qtrle"),
+        ] {
+            let source = format!("-f lavfi -i color=0xdc1e1e:s={size}:r=10:d=0.5,format=rgb24 {arguments}");
+            let frame = picture(&film(folder.path(), name, &source), None).unwrap();
+            let colour = [frame.rgb[0], frame.rgb[1], frame.rgb[2]];
+            let off = colour.iter().zip([0xdc, 0x1e, 0x1e]).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+            assert!(off <= 2, "{size} {name}: {colour:?}");
+        }
+    }
+}
+
+#[test]
 fn of_two_fields_one_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     // Every frame has a red field, shown first, and a blue one; together they would be purple.

@@ -1,0 +1,55 @@
+//! The numbers of transformers and open_clip that tests compare with; tests/reference/README.md says how they are made.
+
+use std::path::{Path, PathBuf};
+
+use scened::embed::model::ModelFolder;
+
+#[derive(serde::Deserialize)]
+pub(super) struct Golden {
+    pub(super) texts: Vec<String>,
+    /// **Shape**: `[texts, context_length]`.
+    pub(super) ids: Vec<Vec<u32>>,
+    /// Of picture 0. **Shape**: `[3, height, width]` f32 little-endian, as base64.
+    pub(super) pixels: String,
+}
+
+pub(super) fn reference() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference")
+}
+
+/// Every tiny model and its numbers.
+pub(super) fn tiny() -> Vec<(ModelFolder, Golden)> {
+    let models = within(&reference().join("tiny"));
+    assert!(models.len() >= 9, "{} models", models.len());
+    models
+}
+
+/// The full-size models that tests/reference/full.sh has made, and the folder they are in.
+pub(super) fn full() -> (PathBuf, Vec<(ModelFolder, Golden)>) {
+    let folder = reference().join("../../target/reference");
+    let models = within(&folder);
+    assert!(!models.is_empty(), "{} is empty: run tests/reference/full.sh", folder.display());
+    (folder, models)
+}
+
+fn within(folder: &Path) -> Vec<(ModelFolder, Golden)> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut folders: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("golden.json").is_file())
+        .collect();
+    folders.sort();
+    folders
+        .into_iter()
+        .map(|folder| {
+            let golden = serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
+            (ModelFolder::open(&folder).unwrap(), golden)
+        })
+        .collect()
+}
+
+/// The k-th picture, by the formula of tests/reference/models.py.
+pub(super) fn picture(k: u64, width_px: u32, height_px: u32) -> Vec<u8> {
+    let n = u64::from(width_px) * u64::from(height_px) * 3;
+    (0..n).map(|i| ((i * (7 + k) + (i / 3) * 13 + k * 31) % 256) as u8).collect()
+}
