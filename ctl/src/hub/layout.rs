@@ -257,7 +257,13 @@ mod tests {
     fn an_export_of_transformers_5_needs_no_second_file_of_settings() {
         let there: Vec<String> = names(&XENOVA)
             .into_iter()
-            .map(|name| if name == "preprocessor_config.json" { PROCESSOR.to_owned() } else { name })
+            .map(|name| {
+                if name == "preprocessor_config.json" {
+                    PROCESSOR.to_owned()
+                } else {
+                    name
+                }
+            })
             .collect();
         let files = choose(&there, Precision::Fp32).unwrap().files;
         assert!(files.contains(&PROCESSOR.to_owned()), "{files:?}");
