@@ -120,7 +120,7 @@ pub(crate) fn choose(names: &[String], precision: Precision) -> Result<Choice, N
         .iter()
         .map(|name| (*name).to_owned())
         .chain(towers.iter().cloned())
-        .filter(|name| !has(name) && !(name == "preprocessor_config.json" && has(PROCESSOR)))
+        .filter(|name| !(has(name) || name == "preprocessor_config.json" && has(PROCESSOR)))
         .collect();
     if !missing.is_empty() {
         return Err(NoModel::Incomplete { layout, missing });
