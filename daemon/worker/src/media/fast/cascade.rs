@@ -25,6 +25,8 @@ const MAX_BYTES_IN_HAND: usize = 384 << 20;
 const UNSEEN_US: i64 = 5_000_000;
 /// Mean size of a packet over that of its keyframe, from which on a GOP moves.
 const MOVES: f64 = 0.03;
+/// Keyframes that a GOP is judged by: its own and the next two. So many are always read, however large.
+const N_KEYS: usize = 3;
 /// Packets of the next GOP that are looked at to judge its keyframe.
 const LOOKED_AHEAD: usize = 16;
 
@@ -101,8 +103,6 @@ struct Run {
 
 impl Cascade {
     fn work(&mut self, film: &mut Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
-        // A keyframe is judged by the two after it.
-        let n_seen = if self.mode == SceneMode::Fast { 2 } else { 0 };
         let mut at_end = false;
         loop {
             while !at_end && self.has_room() {
@@ -112,7 +112,7 @@ impl Cascade {
                 }
             }
             let n_whole = self.decided.iter().filter(|decided| decided.whole.is_some()).count();
-            let can_decide = self.asked.len() > n_seen || (at_end && !self.asked.is_empty());
+            let can_decide = self.asked.len() >= N_KEYS || (at_end && !self.asked.is_empty());
             if can_decide && (n_whole < self.n_ahead || self.decided.is_empty()) {
                 self.decide();
             } else if let Some(decided) = self.decided.pop_front() {
@@ -130,7 +130,7 @@ impl Cascade {
     }
 
     fn has_room(&self) -> bool {
-        self.asked.len() < 2 * self.n_ahead && (self.bytes_in_hand < MAX_BYTES_IN_HAND || self.asked.len() < 2)
+        self.asked.len() < 2 * self.n_ahead && (self.bytes_in_hand < MAX_BYTES_IN_HAND || self.asked.len() < N_KEYS)
     }
 
     fn ask(&mut self, gop: Gop) {
@@ -145,7 +145,7 @@ impl Cascade {
 
     /// Decides about the first GOP whose keyframe was asked for.
     fn decide(&mut self) {
-        for index in 0..3 {
+        for index in 0..N_KEYS {
             self.see_key(index);
         }
         let Some(Asked { gop, key }) = self.asked.pop_front() else { return };
