@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use testkit::hub::Hub;
-use testkit::{Ran, Sandbox, repository, wait_until};
+use testkit::{Ran, Sandbox, repository};
 
 use crate::{SOON, name};
 
@@ -70,14 +70,7 @@ fn a_model_from_the_hub_is_installed_used_and_answers() {
     assert_eq!(info["models"][0]["path"], installed(&sandbox, "mine").to_str().unwrap(), "{info}");
     sandbox.say("model use mine").expect(0);
     sandbox.settle();
-    wait_until("the installed model to answer", SOON, || {
-        let answer = sandbox.ctl_json(["search", "red"]);
-        if answer["model"] == "mine" && answer["hits"].as_array().unwrap().len() == 2 {
-            Ok(())
-        } else {
-            Err(answer.to_string())
-        }
-    });
+    sandbox.answered_by("mine", 2, SOON);
     for (query, expected) in [("a red background", "red.mp4"), ("a green background", "green.mp4")] {
         let hits = sandbox.search(query);
         assert_eq!((name(&hits[0]), hits.len()), (expected, 2), "{hits:?}");
@@ -110,14 +103,7 @@ fn both_layouts_of_the_hub_are_what_the_daemon_reads() {
         );
         sandbox.run(["model", "use", folder]).expect(0);
         sandbox.settle();
-        wait_until("the model to answer", SOON, || {
-            let answer = sandbox.ctl_json(["search", "red"]);
-            if answer["model"] == folder && answer["hits"].as_array().unwrap().len() == 1 {
-                Ok(())
-            } else {
-                Err(answer.to_string())
-            }
-        });
+        sandbox.answered_by(folder, 1, SOON);
     }
 }
 

@@ -81,14 +81,7 @@ fn another_model_takes_over_when_every_film_is_indexed_for_it() {
     assert_ne!(sandbox.ctl_json(["search", "red"])["model"], "starter");
     sandbox.say("model use starter").expect(0);
     sandbox.settle();
-    wait_until("the starter to answer again", SOON, || {
-        let answer = sandbox.ctl_json(["search", "red"]);
-        if answer["model"] == "starter" && answer["hits"].as_array().unwrap().len() == 2 {
-            Ok(())
-        } else {
-            Err(answer.to_string())
-        }
-    });
+    sandbox.answered_by("starter", 2, SOON);
     assert_eq!(sandbox.n_decoded(), 4, "{}", sandbox.log_tail());
     sandbox.say("model remove starter").expect(2).complains("in use");
     sandbox.run([Path::new("model"), Path::new("remove"), &other]).expect(0);
@@ -104,14 +97,7 @@ fn both_public_layouts_are_used_in_place() {
         let path = repository().join("tests/data/models").join(folder);
         sandbox.run([Path::new("model"), Path::new("use"), &path]).expect(0);
         sandbox.settle();
-        wait_until("the model to answer", SOON, || {
-            let answer = sandbox.ctl_json(["search", "red"]);
-            if answer["model"] == folder && answer["hits"].as_array().unwrap().len() == 1 {
-                Ok(())
-            } else {
-                Err(answer.to_string())
-            }
-        });
+        sandbox.answered_by(folder, 1, SOON);
         let info = sandbox.ctl_json([Path::new("model"), Path::new("info"), &path]);
         let row = &info["models"][0];
         assert_eq!(

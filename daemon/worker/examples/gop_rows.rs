@@ -77,7 +77,7 @@ mod media {
                     ended_by_content: kind.ended_by_content(gop.n_shown()),
                     is_clock: matches!(kind, Kind::Clock { .. }),
                 };
-                let Some(features) = judge::features(&evidence, &judge::spikes(&evidence)) else {
+                let Some(features) = judge::features(&evidence, &judge::spikes(&evidence), judge::dip(&evidence)) else {
                     continue;
                 };
                 rows.push(serde_json::json!({

@@ -62,26 +62,13 @@ fn checkout() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn folders(within: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(within).unwrap_or_else(|error| panic!("{}: {error}", within.display()));
-    let mut folders: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("golden.json").is_file())
-        .collect();
-    folders.sort();
-    folders
-}
-
-/// The k-th picture, by the formula of tests/reference/models.py.
 fn picture(model: &ModelFolder, k: u64) -> Frame {
     let (width_px, height_px) = (model.image.width_px, model.image.height_px);
-    let n = u64::from(width_px) * u64::from(height_px) * 3;
-    let rgb = (0..n).map(|i| ((i * (7 + k) + (i / 3) * 13 + k * 31) % 256) as u8).collect();
     Frame {
         time_ms: k,
         width_px,
         height_px,
-        rgb,
+        rgb: testkit::golden::picture(k, width_px, height_px),
     }
 }
 
@@ -174,7 +161,7 @@ fn check(parity: &Parity) {
 
 #[test]
 fn tiny_models_of_every_layout_give_the_numbers_of_their_reference() {
-    let folders = folders(&checkout().join("tests/reference/tiny"));
+    let folders = testkit::golden::folders(&checkout().join("tests/reference/tiny"));
     assert!(folders.len() >= 9, "{folders:?}");
     for folder in folders {
         let parity = compare(&folder);
@@ -187,7 +174,7 @@ fn tiny_models_of_every_layout_give_the_numbers_of_their_reference() {
 #[ignore = "needs the full-size models that `make check-long` makes with PyTorch"]
 fn full_size_models_of_every_layout_give_the_numbers_of_their_reference() {
     let within = checkout().join("target/reference");
-    let folders = folders(&within);
+    let folders = testkit::golden::folders(&within);
     assert!(
         !folders.is_empty(),
         "there are no models in {}: run tests/reference/full.sh",

@@ -3,6 +3,7 @@
 //! Nothing here is installed. Panics are the way a fixture fails a test, so every function may panic with a text that says what went wrong.
 
 pub mod films;
+pub mod golden;
 pub mod hub;
 pub mod processes;
 mod sandbox;

@@ -180,6 +180,18 @@ impl Sandbox {
         hits
     }
 
+    /// Waits until a search is answered by a model, with so many hits.
+    pub fn answered_by(&self, model: &str, n_hits: usize, limit: Duration) {
+        wait_until(&format!("{model} to answer"), limit, || {
+            let answer = self.ctl_json(["search", "red"]);
+            if answer["model"] == model && answer["hits"].as_array().expect("an array").len() == n_hits {
+                Ok(())
+            } else {
+                Err(answer.to_string())
+            }
+        });
+    }
+
     /// The numbers of `scenectl status`: indexed, pending, failed, offline.
     pub fn counts(&self) -> [u64; 4] {
         let status = self.ctl_json(["status"]);

@@ -33,23 +33,11 @@ pub(super) fn full() -> (PathBuf, Vec<(ModelFolder, Golden)>) {
 }
 
 fn within(folder: &Path) -> Vec<(ModelFolder, Golden)> {
-    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    let mut folders: Vec<PathBuf> = entries
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.join("golden.json").is_file())
-        .collect();
-    folders.sort();
-    folders
+    testkit::golden::folders(folder)
         .into_iter()
         .map(|folder| {
             let golden = serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
             (ModelFolder::open(&folder).unwrap(), golden)
         })
         .collect()
-}
-
-/// The k-th picture, by the formula of tests/reference/models.py.
-pub(super) fn picture(k: u64, width_px: u32, height_px: u32) -> Vec<u8> {
-    let n = u64::from(width_px) * u64::from(height_px) * 3;
-    (0..n).map(|i| ((i * (7 + k) + (i / 3) * 13 + k * 31) % 256) as u8).collect()
 }

@@ -51,7 +51,7 @@ mod tests {
     }
     /// How far any number of picture 0's tensor is from the reference's.
     fn largest_difference(model: &ModelFolder, golden: &golden::Golden) -> f32 {
-        let picture = golden::picture(0, model.image.width_px, model.image.height_px);
+        let picture = testkit::golden::picture(0, model.image.width_px, model.image.height_px);
         let mut tensor = Vec::new();
         Normaliser::new(&model.pixels).append(&picture, &mut tensor);
         let bytes = base64::engine::general_purpose::STANDARD.decode(&golden.pixels).unwrap();

@@ -75,12 +75,12 @@ const LOOK_ON_US: i64 = 1_000_000;
 
 /// Judges a GOP.
 pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
-    let spikes = spikes(evidence);
+    let (spikes, dip) = (spikes(evidence), dip(evidence));
     let last = spikes.iter().rfind(|(odds, _)| *odds > SPIKE).map(|(_, size)| size);
-    if dip(evidence) < DIP {
+    if dip < DIP {
         return Decision::Doubtful;
     }
-    let Some(features) = features(evidence, &spikes) else {
+    let Some(features) = features(evidence, &spikes, dip) else {
         // Nothing follows by which the end could be judged; there is one such GOP in a film.
         return if last.is_some() { Decision::Doubtful } else { Decision::Quiet };
     };
@@ -106,7 +106,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
 }
 
 /// The numbers that the odds are made of; none for the last GOP.
-pub(super) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)]) -> Option<[f32; odds::N_FEATURES]> {
+pub(super) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)], dip: f32) -> Option<[f32; odds::N_FEATURES]> {
     let next = evidence.next?;
     let change = Change::between(evidence.key.glimpse, next.glimpse);
     let skipped = evidence
@@ -140,7 +140,7 @@ pub(super) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)]) -> Optio
         flag(evidence.ended_by_content),
         flag(evidence.is_clock),
         spike.min(4.0) / 4.0,
-        dip(evidence).min(1.0),
+        dip.min(1.0),
         after.min(40.0) / 40.0,
         (after - 200.0).max(0.0) / 40.0,
     ])
@@ -213,7 +213,7 @@ impl Neighbours {
 }
 
 /// The quietest 0.4 s over the median ones: black frames cost next to nothing.
-fn dip(evidence: &Evidence<'_>) -> f32 {
+pub(super) fn dip(evidence: &Evidence<'_>) -> f32 {
     let n = (400_000 / evidence.frame_us.max(1)).max(3) as usize;
     let mut means: Vec<f32> = evidence
         .sizes
