@@ -31,7 +31,7 @@ const MAX_KEPT_BYTES: usize = 96 << 20;
 /// A frame that may be embedded.
 enum Picture {
     Whole(Kept),
-    /// At the model's size, and perhaps at a thumbnail's.
+    /// At the model's size, and perhaps at a thumbnail's and a keyframe picture's.
     Made(Made),
     /// It could not be converted.
     Lost,
@@ -50,6 +50,7 @@ impl Picture {
 struct Made {
     model: Vec<u8>,
     small: Option<Small>,
+    keyframe: Option<Small>,
 }
 
 struct Frame<'a> {
@@ -82,6 +83,8 @@ pub(super) struct Scenes<'a> {
     told_ms: u64,
     /// The frame told last: a scene none of whose frames could be kept or converted shows what was shown before.
     last_model: Vec<u8>,
+    /// The same frame as a keyframe picture.
+    last_keyframe: Vec<u8>,
 }
 
 impl<'a> Scenes<'a> {
@@ -91,7 +94,11 @@ impl<'a> Scenes<'a> {
             request,
             takes: Takes::new(max_us.min(i64::MAX / 8)),
             maker: Maker {
-                sampler: Sampler::new(request.image, request.thumbnail_px.min(wire::MAX_THUMBNAIL_PX)),
+                sampler: Sampler::new(
+                    request.image,
+                    request.thumbnail_px.min(wire::MAX_THUMBNAIL_PX),
+                    request.keyframe_px.min(wire::MAX_KEYFRAME_PX),
+                ),
                 n_failed: 0,
                 last_error: None,
             },
@@ -99,6 +106,7 @@ impl<'a> Scenes<'a> {
             n_told: 0,
             told_ms: 0,
             last_model: Vec::new(),
+            last_keyframe: Vec::new(),
         }
     }
 
@@ -176,11 +184,22 @@ impl<'a> Scenes<'a> {
         let mut body = Vec::with_capacity(chosen.len().max(1) * wire::frame_bytes(&self.request.image));
         let mut frames_ms = Vec::with_capacity(chosen.len().max(1));
         let mut small = None;
+        let mut keyframes = Vec::with_capacity(chosen.len());
+        let mut encoding_ms = 0.0;
         for at in chosen {
             let candidate = &mut take.candidates[at];
             if let Picture::Made(made) = &mut candidate.picture {
-                frames_ms.push(us_to_ms(candidate.time_us).clamp(start_ms, end_ms - 1));
+                let time_ms = us_to_ms(candidate.time_us).clamp(start_ms, end_ms - 1);
+                frames_ms.push(time_ms);
                 body.extend_from_slice(&made.model);
+                let encoding = Instant::now();
+                keyframes.extend(
+                    made.keyframe
+                        .take()
+                        .and_then(|picture| picture.to_keyframe())
+                        .map(|jpeg| (time_ms, jpeg)),
+                );
+                encoding_ms += ms(encoding.elapsed());
                 if Some(at) == middle || small.is_none() {
                     small = made.small.take();
                 }
@@ -193,6 +212,13 @@ impl<'a> Scenes<'a> {
             }
             frames_ms.push(start_ms);
             body.extend_from_slice(&self.last_model);
+            if !self.last_keyframe.is_empty() {
+                keyframes.push((start_ms, self.last_keyframe.clone()));
+            }
+        }
+        keyframes.retain(|(_, jpeg)| jpeg.len() <= wire::MAX_KEYFRAME_BYTES);
+        if let Some((_, jpeg)) = keyframes.last() {
+            self.last_keyframe.clone_from(jpeg);
         }
         self.last_model.clear();
         self.last_model
@@ -202,13 +228,15 @@ impl<'a> Scenes<'a> {
             .and_then(|small| small.to_jpeg())
             .filter(|jpeg| jpeg.len() <= wire::MAX_THUMBNAIL_BYTES)
             .unwrap_or_default();
-        times.thumbnail_ms += ms(compressing.elapsed());
+        times.thumbnail_ms += ms(compressing.elapsed()) + encoding_ms;
         body.extend_from_slice(&thumbnail);
+        keyframes.iter().for_each(|(_, jpeg)| body.extend_from_slice(jpeg));
         let header = SceneHeader {
             span: Span { start_ms, end_ms },
             boundary: if self.n_told == 0 { Boundary::Start } else { take.boundary },
             frames_ms,
             thumbnail_bytes: thumbnail.len() as u64,
+            keyframes: keyframes.iter().map(|(time_ms, jpeg)| (*time_ms, jpeg.len() as u32)).collect(),
         };
         pipe::write_frame(answers, wire::KIND_SCENE, &header, &body)?;
         self.told_ms = end_ms;
@@ -248,7 +276,8 @@ impl Maker {
                 } else {
                     None
                 };
-                Ok(Made { model, small })
+                let keyframe = self.sampler.keyframe(film, kept.frame())?;
+                Ok(Made { model, small, keyframe })
             }),
         };
         *picture = match made {

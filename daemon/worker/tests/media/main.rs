@@ -61,6 +61,7 @@ fn request() -> AnalyseRequest {
         mode: SceneMode::Exact,
         max_scene_ms: 15_000,
         thumbnail_px: 96,
+        keyframe_px: 0,
         threads: 1,
         hardware: Hardware::None,
         label: "test".to_owned(),
