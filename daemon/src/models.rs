@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use crate::activity::Activity;
 use crate::ann::{Ann, AnnError};
 use crate::config::edit::{self, EditError};
+use crate::domain::ModelId;
 use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder};
 use crate::pipeline::follower::Follower;
@@ -107,8 +108,15 @@ impl Models {
     pub fn open(&self) -> Result<(), StoreError> {
         let wanted = self.wanted();
         if let Err(error) = self.open_wanted(&wanted) {
+            let served = self.served()?.map(ModelId);
+            let n_kept = served.map_or(Ok(0), |id| self.store.n_videos_with_vectors(&id))?;
+            let kept = match n_kept {
+                0 => String::new(),
+                1 => "; the vectors of 1 video are kept".to_owned(),
+                n => format!("; the vectors of {n} videos are kept"),
+            };
             let problem = NoModel {
-                reason: crate::fault::with_causes(&error),
+                reason: format!("{}{kept}", crate::fault::with_causes(&error)),
                 hint: error.hint(),
             };
             warn!(reason = problem.reason, "the model cannot be used");

@@ -6,6 +6,7 @@ mod bad_films;
 mod clips;
 mod fast;
 mod films;
+mod keyframes;
 mod pictures;
 mod workers;
 
