@@ -124,6 +124,11 @@ pub enum ResizeMode {
     Squash,
     /// The shortest side is scaled to the size and the centre is cropped out (CLIP).
     ShortestSideCrop,
+    /// The whole picture is scaled to lie within the size; what it leaves is filled with one colour (RGB).
+    Letterbox { fill: [u8; 3] },
+    /// Two crops that overlap, one from each end of the longer side, which together show the whole picture; one of a picture that is
+    /// nearly of the model's shape.
+    TwoCrops,
 }
 
 /// Filter of the resize; both are antialiased when shrinking, as Pillow does.
@@ -145,7 +150,17 @@ pub struct ImageSpec {
     pub resample: Resample,
 }
 
-/// One picture of a video at a model's input size.
+impl ImageSpec {
+    /// Most pictures that one moment gives.
+    pub fn most_views(&self) -> usize {
+        match self.resize {
+            ResizeMode::Squash | ResizeMode::ShortestSideCrop | ResizeMode::Letterbox { .. } => 1,
+            ResizeMode::TwoCrops => 2,
+        }
+    }
+}
+
+/// One picture of a video at a model's input size. Where the model is shown one moment in several parts, they have the same time.
 ///
 /// **Shape**: `rgb` is `[height_px, width_px, 3]` u8, row-major, full-range sRGB, no padding between rows.
 #[derive(Clone, Debug, PartialEq, Eq)]

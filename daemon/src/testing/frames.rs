@@ -222,7 +222,7 @@ impl FrameSource for ScriptedFrames {
         ended
     }
 
-    fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Frame, MediaError> {
+    fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         check_image(&request.image);
         let scenes = match self.script(&mut film)? {
             Script::Scenes(scenes) | Script::Damaged(scenes, _) => scenes,
@@ -239,7 +239,7 @@ impl FrameSource for ScriptedFrames {
             let end_ms = start_ms + scene.duration_ms;
             if time_ms < end_ms {
                 let position = (time_ms - start_ms) * scene.colours.len() as u64 / scene.duration_ms;
-                return Ok(frame(time_ms, scene.colours[position as usize], &request.image));
+                return Ok(views(time_ms, scene.colours[position as usize], &request.image).collect());
             }
             start_ms = end_ms;
         }
@@ -291,9 +291,9 @@ fn probe(duration_ms: u64) -> Probe {
 
 fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundScene {
     let n = scene.colours.len() as u64;
-    let frames = scene.colours.iter().zip(0..).map(|(colour, position)| {
+    let frames = scene.colours.iter().zip(0..).flat_map(|(colour, position)| {
         let time_ms = span.start_ms + span.duration_ms() * (2 * position + 1) / (2 * n);
-        frame(time_ms.min(span.end_ms - 1), *colour, &request.image)
+        views(time_ms.min(span.end_ms - 1), *colour, &request.image)
     });
     FoundScene {
         span,
@@ -306,6 +306,11 @@ fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundSc
             Vec::new()
         },
     }
+}
+
+/// The pictures of one moment; scripted films are wide enough for as many as there can be.
+fn views(time_ms: u64, colour: [u8; 3], image: &ImageSpec) -> impl Iterator<Item = Frame> {
+    std::iter::repeat_n(frame(time_ms, colour, image), image.most_views())
 }
 
 fn frame(time_ms: u64, colour: [u8; 3], image: &ImageSpec) -> Frame {
