@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use crate::activity::Activity;
 use crate::ann::{Ann, AnnError};
 use crate::config::edit::{self, EditError};
+use crate::domain::Crop;
 use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder};
 use crate::pipeline::follower::Follower;
@@ -29,6 +30,8 @@ pub struct ModelsConfig {
     /// Where ANN snapshots are.
     pub ann_dir: PathBuf,
     pub config_file: PathBuf,
+    /// How pictures are shown to models.
+    pub crop: Crop,
     pub make_embedder: MakeEmbedder,
 }
 
@@ -120,12 +123,12 @@ impl Models {
     }
 
     fn open_wanted(&self, wanted: &str) -> Result<(), ModelsError> {
-        let folder = resolve(wanted, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        let folder = self.resolve(wanted)?;
         let served = self
             .store
             .setting(SERVING_SETTING)?
             .and_then(|value| value.as_str().map(str::to_owned));
-        let previous = served.filter(|id| *id != folder.id.0).and_then(|id| self.folder_of(&id));
+        let previous = served.filter(|id| *id != folder.id.0).and_then(|id| self.folder_of(&id, &folder));
         if let Some(previous) = previous
             && self.store.n_videos_with_vectors(&previous.id)? > 0
         {
@@ -204,7 +207,7 @@ impl Models {
     /// Chooses a model by name or folder and remembers it in config.toml.
     pub fn use_model(&self, name: &str) -> Result<(), ModelsError> {
         let mut wanted = self.wanted();
-        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        let folder = self.resolve(name)?;
         let choice = if Path::new(name).is_absolute() {
             folder.path.display().to_string()
         } else {
@@ -292,12 +295,17 @@ impl Models {
     /// Forgets the vectors of a model that is not in use.
     pub fn remove(&self, name: &str) -> Result<(), ModelsError> {
         let _arranging = self.wanted();
-        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
-        if self.serving.in_use().contains(&folder.id) {
+        let folder = self.resolve(name)?;
+        let mut ids = Crop::ALL.map(|crop| folder.clone().with_crop(crop).id).to_vec();
+        ids.sort();
+        ids.dedup();
+        if self.serving.in_use().iter().any(|id| ids.contains(id)) {
             return Err(ModelsError::InUse(folder.name));
         }
-        self.store.drop_model(&folder.id)?;
-        Ann::delete(&self.config.ann_dir, &folder.id)?;
+        for id in &ids {
+            self.store.drop_model(id)?;
+            Ann::delete(&self.config.ann_dir, id)?;
+        }
         Ok(())
     }
 
@@ -305,7 +313,7 @@ impl Models {
         let mut listed: Vec<Listed> = find_models(&self.config.dirs)
             .into_iter()
             .map(|found| match found {
-                Ok(folder) => self.listed(&folder),
+                Ok(folder) => self.listed(&folder.with_crop(self.config.crop)),
                 Err(error) => Listed {
                     name: error
                         .path()
@@ -328,7 +336,7 @@ impl Models {
         // A folder used in place is not in any of the usual places.
         if Path::new(&wanted).is_absolute()
             && !listed.iter().any(|row| row.folder == Path::new(&wanted))
-            && let Ok(folder) = resolve(&wanted, &self.config.dirs)
+            && let Ok(folder) = self.resolve(&wanted)
         {
             listed.push(self.listed(&folder));
         }
@@ -337,9 +345,7 @@ impl Models {
 
     pub fn info(&self, name: &str) -> Result<Listed, ModelsError> {
         let name = if name.is_empty() { self.wanted().clone() } else { name.to_owned() };
-        resolve(&name, &self.config.dirs)
-            .map(|folder| self.listed(&folder))
-            .map_err(ModelsError::Unknown)
+        Ok(self.listed(&self.resolve(&name)?))
     }
 
     fn listed(&self, folder: &ModelFolder) -> Listed {
@@ -430,10 +436,18 @@ impl Models {
         }
     }
 
-    fn folder_of(&self, id: &str) -> Option<ModelFolder> {
-        find_models(&self.config.dirs)
-            .into_iter()
-            .flatten()
+    /// The model that `name` means, shown pictures as the configuration says.
+    fn resolve(&self, name: &str) -> Result<ModelFolder, ModelsError> {
+        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        Ok(folder.with_crop(self.config.crop))
+    }
+
+    /// The model of that id, shown pictures as they were then: after a change of `crop` its vectors go on answering. `wanted` may be a
+    /// folder used in place, which is not in any of the usual places.
+    fn folder_of(&self, id: &str, wanted: &ModelFolder) -> Option<ModelFolder> {
+        std::iter::once(wanted.clone())
+            .chain(find_models(&self.config.dirs).into_iter().flatten())
+            .flat_map(|folder| Crop::ALL.map(|crop| folder.clone().with_crop(crop)))
             .find(|folder| folder.id.0 == id)
     }
 

@@ -207,7 +207,8 @@ pub(super) fn picture(frame: &RawFrame, image: &ImageSpec) -> Result<Vec<Frame>,
             let wire::PictureHeader { time_ms } = header(frame)?;
             let frame_bytes = wire::frame_bytes(image);
             let n_views = frame.body.len() / frame_bytes;
-            if frame.body.len() % frame_bytes != 0 || !(1..=image.most_views()).contains(&n_views) || time_ms > wire::MAX_TIME_MS {
+            if !frame.body.len().is_multiple_of(frame_bytes) || !(1..=image.most_views()).contains(&n_views) || time_ms > wire::MAX_TIME_MS
+            {
                 return Err(breach(format!("a picture of {} bytes at {time_ms} ms", frame.body.len())));
             }
             let views = frame.body.chunks_exact(frame_bytes).map(|rgb| Frame {
