@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use crate::activity::Activity;
 use crate::ann::{Ann, AnnError};
 use crate::config::edit::{self, EditError};
-use crate::domain::Crop;
+use crate::domain::{Crop, ModelId};
 use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder};
 use crate::pipeline::follower::Follower;
@@ -296,9 +296,7 @@ impl Models {
     pub fn remove(&self, name: &str) -> Result<(), ModelsError> {
         let _arranging = self.wanted();
         let folder = self.resolve(name)?;
-        let mut ids = Crop::ALL.map(|crop| folder.clone().with_crop(crop).id).to_vec();
-        ids.sort();
-        ids.dedup();
+        let ids = ids_of(&folder);
         if self.serving.in_use().iter().any(|id| ids.contains(id)) {
             return Err(ModelsError::InUse(folder.name));
         }
@@ -352,7 +350,7 @@ impl Models {
         Listed {
             name: folder.name.clone(),
             folder: folder.path.clone(),
-            active: self.serving.current().is_ok_and(|slot| slot.info.id == folder.id),
+            active: self.serving.current().is_ok_and(|slot| ids_of(folder).contains(&slot.info.id)),
             state: "usable".to_owned(),
             layout: folder.layout.as_str().to_owned(),
             image_px: folder.image.width_px,
@@ -381,10 +379,12 @@ impl Models {
             notices.push("the index is being rebuilt from the store: answers may lack scenes for a moment".to_owned());
         }
         if let (Ok(current), Some(next)) = (current, self.serving.next()) {
-            notices.push(format!(
-                "changing to model {}; {} answers until every video is indexed for it",
-                next.info.name, current.info.name
-            ));
+            let changed = if next.info.name == current.info.name {
+                format!("changing to another crop for model {}; the old vectors answer", next.info.name)
+            } else {
+                format!("changing to model {}; {} answers", next.info.name, current.info.name)
+            };
+            notices.push(format!("{changed} until every video is indexed for it"));
         }
         notices
     }
@@ -458,6 +458,14 @@ impl Models {
     fn wanted(&self) -> MutexGuard<'_, String> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The ids of a model under every crop, each once.
+fn ids_of(folder: &ModelFolder) -> Vec<ModelId> {
+    let mut ids = Crop::ALL.map(|crop| folder.clone().with_crop(crop).id).to_vec();
+    ids.sort();
+    ids.dedup();
+    ids
 }
 
 fn unusable(folder: &ModelFolder, error: &EmbedError) -> ModelsError {

@@ -1,7 +1,7 @@
 //! How frames are shown to a model that crops: what is at the edge is found, and another `crop` is another model.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use testkit::{Sandbox, copy_tree, films, repository, wait_until};
@@ -41,7 +41,9 @@ fn film_with_an_edge(sandbox: &Sandbox) {
 fn score(sandbox: &Sandbox, film: &str) -> f64 {
     let hits = sandbox.search("a red background");
     let hit = hits.iter().find(|hit| name(hit) == film);
-    hit.unwrap_or_else(|| panic!("{film} is not among {hits:?}"))["score"].as_f64().unwrap()
+    hit.unwrap_or_else(|| panic!("{film} is not among {hits:?}"))["score"]
+        .as_f64()
+        .unwrap()
 }
 
 /// The models that have an ANN index on the disk.
@@ -77,7 +79,9 @@ fn what_is_at_the_edge_is_found_and_a_change_of_crop_keeps_the_old_answers_until
     configure("");
     let daemon = sandbox.start();
     let answer = sandbox.ctl_json(["search", "a red background"]);
-    assert!(answer["notices"].to_string().contains("changing to model"), "{answer}");
+    assert!(answer["notices"].to_string().contains("changing to another crop"), "{answer}");
+    let listed = sandbox.ctl_json([Path::new("model"), Path::new("info"), &model]);
+    assert_eq!(listed["models"][0]["active"], true, "{listed}");
     assert_eq!(answer["hits"].as_array().unwrap().len(), 2, "the old vectors answer: {answer}");
     let edge_before = score(&sandbox, "edge.mp4");
     assert!((edge_before - edge).abs() < 1e-4, "{edge_before} {edge}");
@@ -85,7 +89,7 @@ fn what_is_at_the_edge_is_found_and_a_change_of_crop_keeps_the_old_answers_until
     sandbox.settle();
     wait_until("the new crop to answer", SOON, || {
         let answer = sandbox.ctl_json(["search", "a red background"]);
-        if answer["notices"].to_string().contains("changing to model") {
+        if answer["notices"].to_string().contains("changing to another crop") {
             Err(answer.to_string())
         } else {
             Ok(())
@@ -103,7 +107,11 @@ fn what_is_at_the_edge_is_found_and_a_change_of_crop_keeps_the_old_answers_until
     sandbox.settle();
     wait_until("the old crop to answer", SOON, || {
         let edge = score(&sandbox, "edge.mp4");
-        if (edge - edge_before).abs() < 1e-4 { Ok(()) } else { Err(edge.to_string()) }
+        if (edge - edge_before).abs() < 1e-4 {
+            Ok(())
+        } else {
+            Err(edge.to_string())
+        }
     });
     assert_eq!(sandbox.n_decoded(), n_decoded, "{}", sandbox.log_tail());
 }
