@@ -125,6 +125,7 @@ impl Engine {
                 dirs: places.model_dirs.clone(),
                 ann_dir: places.data_dir.join("index"),
                 config_file: config.file.clone(),
+                crop: config.crop,
                 make_embedder: seams.make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir)),
             },
             config.model.clone(),

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use crate::domain::Crop;
 use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
@@ -43,6 +44,7 @@ pub struct Config {
     pub rescan_minutes: u64,
     /// A model's name, or the absolute path of a model's folder.
     pub model: String,
+    pub crop: Crop,
     pub model_idle_seconds: u64,
     /// Execution providers in order of preference: `auto`, `cpu`, `cuda`, `coreml`. Never empty.
     pub providers: Vec<String>,
@@ -164,6 +166,8 @@ impl Config {
             settle_seconds: values.whole("settle-seconds"),
             rescan_minutes: values.whole("rescan-minutes"),
             model: values.model("model"),
+            // The table of keys allows nothing that is no crop.
+            crop: values.choice("crop").parse().unwrap_or_default(),
             model_idle_seconds: values.whole("model-idle-seconds"),
             providers: values.choices("providers"),
             threads: values.whole("threads") as u32,

@@ -145,6 +145,11 @@ pub enum ResizeMode {
     Squash,
     /// The shortest side is scaled to the size and the centre is cropped out (CLIP).
     ShortestSideCrop,
+    /// The whole picture is scaled to lie within the size; what it leaves is filled with one colour (RGB).
+    Letterbox { fill: [u8; 3] },
+    /// Two crops that overlap, one from each end of the longer side, which together show the whole picture; one of a picture that is
+    /// nearly of the model's shape.
+    TwoCrops,
 }
 
 /// Filter of the resize; both are antialiased when shrinking, as Pillow does.
@@ -166,7 +171,80 @@ pub struct ImageSpec {
     pub resample: Resample,
 }
 
-/// One picture of a video at a model's input size.
+impl ImageSpec {
+    /// Most pictures that one moment gives.
+    pub fn most_views(&self) -> usize {
+        match self.resize {
+            ResizeMode::Squash | ResizeMode::ShortestSideCrop | ResizeMode::Letterbox { .. } => 1,
+            ResizeMode::TwoCrops => 2,
+        }
+    }
+}
+
+/// How pictures that are not of a model's shape are shown to it: the configuration's `crop`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Crop {
+    /// What was measured to find most (`tests/compare/crops.py`): [`Crop::Two`] for models that crop, and nothing else for the others,
+    /// which were trained on what they are shown.
+    #[default]
+    Auto,
+    /// Exactly what the model's files say.
+    Reference,
+    /// The whole picture, squeezed.
+    Squash,
+    /// The whole picture, with margins.
+    Letterbox,
+    /// Two crops that overlap.
+    Two,
+}
+
+impl Crop {
+    pub const ALL: [Self; 5] = [Self::Auto, Self::Reference, Self::Squash, Self::Letterbox, Self::Two];
+
+    /// The name in the configuration and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Reference => "reference",
+            Self::Squash => "squash",
+            Self::Letterbox => "letterbox",
+            Self::Two => "two",
+        }
+    }
+
+    /// What `Auto` stands for.
+    pub fn chosen_for(self, reference: ImageSpec) -> Self {
+        match (self, reference.resize) {
+            (Self::Auto, ResizeMode::ShortestSideCrop) => Self::Two,
+            (Self::Auto, _) => Self::Reference,
+            (crop, _) => crop,
+        }
+    }
+
+    /// The picture of `reference`, filled this way. `mean`: the colour that says nothing to the model.
+    pub fn of(self, reference: ImageSpec, mean: [u8; 3]) -> ImageSpec {
+        let resize = match self.chosen_for(reference) {
+            Self::Auto | Self::Reference => reference.resize,
+            Self::Squash => ResizeMode::Squash,
+            Self::Letterbox => ResizeMode::Letterbox { fill: mean },
+            Self::Two => ResizeMode::TwoCrops,
+        };
+        ImageSpec { resize, ..reference }
+    }
+}
+
+impl std::str::FromStr for Crop {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|crop| crop.name() == text)
+            .ok_or_else(|| format!("{text:?} is no crop (auto, reference, squash, letterbox, two)"))
+    }
+}
+
+/// One picture of a video at a model's input size. Where the model is shown one moment in several parts, they have the same time.
 ///
 /// **Shape**: `rgb` is `[height_px, width_px, 3]` u8, row-major, full-range sRGB, no padding between rows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use scened::app::{self, Places, Seams};
 use scened::config::Config;
+use scened::domain::Crop;
 use scened::fault::Fatal;
 use scened::media::inspect::{self, InspectOptions};
 use scened::media::{Detector, Hardware, SceneMode};
@@ -52,6 +53,9 @@ enum Command {
         /// Decode on a graphics card where it can: none, auto, vaapi, cuda, videotoolbox
         #[arg(long, default_value = "none", value_name = "NAME")]
         hardware: Hardware,
+        /// How frames are shown to models of CLIP's size, as `crop` in config.toml: auto, reference, squash, letterbox, two
+        #[arg(long, default_value = "reference", value_name = "NAME")]
+        crop: Crop,
         /// Write the sampled frames to this folder, as PPM pictures of the size that models see
         #[arg(long, value_name = "DIR")]
         frames: Option<PathBuf>,
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
             detector,
             threads,
             hardware,
+            crop,
             frames,
             json,
         }) => {
@@ -78,6 +83,7 @@ fn main() -> ExitCode {
                 detector: *detector,
                 threads: *threads,
                 hardware: *hardware,
+                crop: *crop,
                 frames: frames.clone(),
                 json: *json,
                 ..InspectOptions::default()

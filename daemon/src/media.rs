@@ -162,7 +162,7 @@ pub struct Probe {
 pub struct FoundScene {
     pub span: Span,
     pub boundary: Boundary,
-    /// Sampled frames in order of time, at the size asked for; never empty.
+    /// Sampled frames in order of time, at the size asked for; never empty. Those of one moment have the same time.
     pub frames: Vec<Frame>,
     /// JPEG; empty when none was asked for.
     pub thumbnail: Vec<u8>,
@@ -286,6 +286,6 @@ pub trait FrameSource: Send + Sync {
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<u64, MediaError>;
 
-    /// Decodes one picture; blocks.
-    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Frame, MediaError>;
+    /// Decodes one moment, in as many pictures as the model is shown of it (at least one, all with the same time); blocks.
+    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError>;
 }

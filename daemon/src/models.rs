@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use crate::activity::Activity;
 use crate::ann::{Ann, AnnError};
 use crate::config::edit::{self, EditError};
-use crate::domain::ModelId;
+use crate::domain::{Crop, ModelId};
 use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder};
 use crate::pipeline::follower::Follower;
@@ -32,6 +32,8 @@ pub struct ModelsConfig {
     /// Where ANN snapshots are.
     pub ann_dir: PathBuf,
     pub config_file: PathBuf,
+    /// How pictures are shown to models.
+    pub crop: Crop,
     pub make_embedder: MakeEmbedder,
 }
 
@@ -128,7 +130,7 @@ impl Models {
 
     /// Has the model that answered last answer again, where it is there, because the one that is wanted is not.
     fn open_served(&self) -> Result<(), StoreError> {
-        if let Some(folder) = self.served()?.and_then(|id| self.folder_of(&id)) {
+        if let Some(folder) = self.served()?.and_then(|id| self.folder_of(&id, None)) {
             match self.open_slot(&folder, false) {
                 Ok(slot) => self.serving.set_current(slot),
                 Err(error) => warn!(model = folder.name, reason = %error, "nor can the model that answered last"),
@@ -146,8 +148,11 @@ impl Models {
     }
 
     fn open_wanted(&self, wanted: &str) -> Result<(), ModelsError> {
-        let folder = resolve(wanted, &self.config.dirs).map_err(ModelsError::Unknown)?;
-        let previous = self.served()?.filter(|id| *id != folder.id.0).and_then(|id| self.folder_of(&id));
+        let folder = self.resolve(wanted)?;
+        let previous = self
+            .served()?
+            .filter(|id| *id != folder.id.0)
+            .and_then(|id| self.folder_of(&id, Some(&folder)));
         if let Some(previous) = previous
             && self.store.n_videos_with_vectors(&previous.id)? > 0
         {
@@ -215,7 +220,7 @@ impl Models {
     /// `afresh`: its vectors are made of the films, also those that are there.
     pub fn use_model(&self, name: &str, afresh: bool) -> Result<(), ModelsError> {
         let mut wanted = self.wanted();
-        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        let folder = self.resolve(name)?;
         let choice = if Path::new(name).is_absolute() {
             folder.path.display().to_string()
         } else {
@@ -348,12 +353,15 @@ impl Models {
     /// Forgets the vectors of a model that is not in use.
     pub fn remove(&self, name: &str) -> Result<(), ModelsError> {
         let _arranging = self.wanted();
-        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
-        if self.serving.in_use().contains(&folder.id) {
+        let folder = self.resolve(name)?;
+        let ids = ids_of(&folder);
+        if self.serving.in_use().iter().any(|id| ids.contains(id)) {
             return Err(ModelsError::InUse(folder.name));
         }
-        self.store.drop_model(&folder.id)?;
-        Ann::delete(&self.config.ann_dir, &folder.id)?;
+        for id in &ids {
+            self.store.drop_model(id)?;
+            Ann::delete(&self.config.ann_dir, id)?;
+        }
         Ok(())
     }
 
@@ -361,7 +369,7 @@ impl Models {
         let mut listed: Vec<Listed> = find_models(&self.config.dirs)
             .into_iter()
             .map(|found| match found {
-                Ok(folder) => self.listed(&folder),
+                Ok(folder) => self.listed(&folder.with_crop(self.config.crop)),
                 Err(error) => Listed {
                     name: error
                         .path()
@@ -384,7 +392,7 @@ impl Models {
         // A folder used in place is not in any of the usual places.
         if Path::new(&wanted).is_absolute()
             && !listed.iter().any(|row| row.folder == Path::new(&wanted))
-            && let Ok(folder) = resolve(&wanted, &self.config.dirs)
+            && let Ok(folder) = self.resolve(&wanted)
         {
             listed.push(self.listed(&folder));
         }
@@ -393,16 +401,14 @@ impl Models {
 
     pub fn info(&self, name: &str) -> Result<Listed, ModelsError> {
         let name = if name.is_empty() { self.wanted().clone() } else { name.to_owned() };
-        resolve(&name, &self.config.dirs)
-            .map(|folder| self.listed(&folder))
-            .map_err(ModelsError::Unknown)
+        Ok(self.listed(&self.resolve(&name)?))
     }
 
     fn listed(&self, folder: &ModelFolder) -> Listed {
         Listed {
             name: folder.name.clone(),
             folder: folder.path.clone(),
-            active: self.serving.current().is_ok_and(|slot| slot.info.id == folder.id),
+            active: self.serving.current().is_ok_and(|slot| ids_of(folder).contains(&slot.info.id)),
             state: "usable".to_owned(),
             layout: folder.layout.as_str().to_owned(),
             image_px: folder.image.width_px,
@@ -431,10 +437,12 @@ impl Models {
             notices.push("the index is being rebuilt from the store: answers may lack scenes for a moment".to_owned());
         }
         if let (Ok(current), Some(next)) = (current, self.serving.next()) {
-            notices.push(format!(
-                "changing to model {}; {} answers until every video is embedded for it",
-                next.info.name, current.info.name
-            ));
+            let changed = if next.info.name == current.info.name {
+                format!("changing to another crop for model {}; the old vectors answer", next.info.name)
+            } else {
+                format!("changing to model {}; {} answers", next.info.name, current.info.name)
+            };
+            notices.push(format!("{changed} until every video is embedded for it"));
         }
         notices
     }
@@ -486,10 +494,20 @@ impl Models {
         }
     }
 
-    fn folder_of(&self, id: &str) -> Option<ModelFolder> {
-        find_models(&self.config.dirs)
+    /// The model that `name` means, shown pictures as the configuration says.
+    fn resolve(&self, name: &str) -> Result<ModelFolder, ModelsError> {
+        let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
+        Ok(folder.with_crop(self.config.crop))
+    }
+
+    /// The model of that id, shown pictures as they were then: after a change of `crop` its vectors go on answering. `wanted` may be a
+    /// folder used in place, which is not in any of the usual places.
+    fn folder_of(&self, id: &str, wanted: Option<&ModelFolder>) -> Option<ModelFolder> {
+        wanted
+            .cloned()
             .into_iter()
-            .flatten()
+            .chain(find_models(&self.config.dirs).into_iter().flatten())
+            .flat_map(|folder| Crop::ALL.map(|crop| folder.clone().with_crop(crop)))
             .find(|folder| folder.id.0 == id)
     }
 
@@ -500,6 +518,14 @@ impl Models {
     fn wanted(&self) -> MutexGuard<'_, String> {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The ids of a model under every crop, each once.
+fn ids_of(folder: &ModelFolder) -> Vec<ModelId> {
+    let mut ids = Crop::ALL.map(|crop| folder.clone().with_crop(crop).id).to_vec();
+    ids.sort();
+    ids.dedup();
+    ids
 }
 
 fn unusable(folder: &ModelFolder, error: &EmbedError) -> ModelsError {

@@ -58,7 +58,8 @@ pub struct Hit {
     pub scene: SceneId,
     pub span: Span,
     pub best_ms: u64,
-    /// Cosine of the query and the frame at `best_ms`.
+    /// Cosine of the query and the frame at `best_ms`; where the model is shown a frame in parts, of the part that fits best, and for
+    /// a picture the mean over its own parts.
     pub score: f32,
     /// Mean over the video's scenes of the cosine of query and scene vector; only when grouped by video.
     pub video_score: Option<f32>,
@@ -138,10 +139,10 @@ impl Searcher {
         check_count(wanted.n)?;
         let slot = self.serving.current()?;
         let record = self.store.video_at(&likeness.path);
-        let probe = Probe {
-            wanted: self.look(&slot, likeness, record.as_deref())?,
-            unwanted: Vec::new(),
-        };
+        let parts = self.look(&slot, likeness, record.as_deref())?;
+        let probe = Probe::of(parts).ok_or_else(|| EmbedError::Degenerate {
+            what: likeness.path.display().to_string(),
+        })?;
         // A video is always most like itself: when the whole of it is the question, leave it out. A moment finds its own scene first,
         // which shows what was asked about.
         let asked = record.filter(|_| likeness.at_ms.is_none()).map(|record| record.id);
@@ -190,26 +191,28 @@ impl Searcher {
         });
         let wanted = vectors.next().unwrap_or(Err(QueryError::Empty))?;
         Ok(Probe {
+            parts: vec![wanted.clone()],
             wanted,
             unwanted: vectors.collect::<Result<_, _>>()?,
         })
     }
 
-    /// The vector of a picture, of a moment, or of a whole indexed video.
-    fn look(&self, slot: &ModelSlot, likeness: &Likeness, record: Option<&VideoRecord>) -> Result<Embedding, QueryError> {
+    /// The vectors of a picture or a moment, as many as the model is shown parts of it; or the one of a whole indexed video.
+    fn look(&self, slot: &ModelSlot, likeness: &Likeness, record: Option<&VideoRecord>) -> Result<Vec<Embedding>, QueryError> {
         if let Some(record) = record {
             let scenes = self.store.video_vectors(&slot.info.id, record.id)?;
             let frames = || scenes.iter().flat_map(|scene| &scene.frames);
             match likeness.at_ms {
                 None => {
                     if let Some(mean) = Embedding::mean(frames().map(|(_, vector)| vector)) {
-                        return Ok(mean);
+                        return Ok(vec![mean]);
                     }
                 }
                 // The film may be on a drive that is away: the nearest sampled frame stands in for the moment.
                 Some(at_ms) if record.offline => {
-                    if let Some((_, vector)) = frames().min_by_key(|(time_ms, _)| time_ms.abs_diff(at_ms)) {
-                        return Ok(vector.clone());
+                    if let Some((nearest_ms, _)) = frames().min_by_key(|(time_ms, _)| time_ms.abs_diff(at_ms)) {
+                        let parts = frames().filter(|(time_ms, _)| time_ms == nearest_ms);
+                        return Ok(parts.map(|(_, vector)| vector.clone()).collect());
                     }
                 }
                 Some(_) => {}
@@ -225,17 +228,14 @@ impl Searcher {
             at_ms: likeness.at_ms,
             label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let frame = self
+        let frames = self
             .source
             .picture(film, &request, &Cancel::default())
             .map_err(|source| QueryError::Media {
                 path: path.clone(),
                 source,
             })?;
-        let vectors = slot.embedder.embed_frames(&[frame])?;
-        Ok(vectors.into_iter().next().ok_or(EmbedError::Degenerate {
-            what: path.display().to_string(),
-        })?)
+        Ok(slot.embedder.embed_frames(&frames)?)
     }
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {
@@ -355,8 +355,22 @@ impl Searcher {
 
 /// What to look for, and what not to.
 pub(crate) struct Probe {
+    /// What candidates are chosen by: the mean of `parts`.
     pub(crate) wanted: Embedding,
+    /// A text; or a picture in the parts that the model is shown, all of which a frame should have. Never empty.
+    pub(crate) parts: Vec<Embedding>,
     pub(crate) unwanted: Vec<Embedding>,
+}
+
+impl Probe {
+    /// `None` when there are no parts, or they cancel out.
+    fn of(parts: Vec<Embedding>) -> Option<Self> {
+        Some(Self {
+            wanted: Embedding::mean(&parts)?,
+            parts,
+            unwanted: Vec::new(),
+        })
+    }
 }
 
 /// One search, once it is known what is asked of which videos.

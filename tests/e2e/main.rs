@@ -5,6 +5,7 @@
 
 mod bad_videos;
 mod clients;
+mod crops;
 mod folders;
 mod ignoring;
 mod install;

@@ -60,6 +60,7 @@ pub(super) const KEYS: &[Key] = &[
     key("settle-seconds", whole("seconds", 0, 3600)),
     key("rescan-minutes", whole("minutes", 1, WEEK_MINUTES)),
     key("model", Allows::Text("the name of a model, or the absolute path of its folder")),
+    key("crop", Allows::Choice(&["auto", "reference", "squash", "letterbox", "two"])),
     key("model-idle-seconds", whole("seconds", 0, DAY_SECONDS)),
     key("providers", Allows::Choices(&["auto", "cpu", "cuda", "coreml"])),
     key("threads", whole("", 0, 256)),

@@ -33,6 +33,7 @@ fn a_missing_file_means_the_defaults() {
         settle_seconds: 5,
         rescan_minutes: 60,
         model: "starter".to_owned(),
+        crop: Crop::Auto,
         model_idle_seconds: 120,
         providers: vec!["auto".to_owned()],
         threads: 0,
@@ -69,6 +70,7 @@ fn every_key_can_be_set() {
         settle-seconds = 0
         rescan-minutes = 1
         model = "/models/clip/"
+        crop = "letterbox"
         model-idle-seconds = 86_400
         providers = ["cuda", "cpu", "cuda"]
         threads = 0x10
@@ -93,6 +95,7 @@ fn every_key_can_be_set() {
         settle_seconds: 0,
         rescan_minutes: 1,
         model: "/models/clip".to_owned(),
+        crop: Crop::Letterbox,
         model_idle_seconds: 86_400,
         providers: vec!["cuda".to_owned(), "cpu".to_owned()],
         threads: 16,
@@ -124,7 +127,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, hardware-decoding, \
+        crop, model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, hardware-decoding, \
          onnxruntime",
     ),
     (

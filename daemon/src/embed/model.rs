@@ -6,6 +6,7 @@
 //! nothing of ONNX: names, types and shapes of inputs and outputs are read from the sessions by the worker.
 
 mod catalog;
+mod crop;
 mod document;
 mod hugging_face;
 mod identity;
@@ -55,6 +56,14 @@ pub struct PixelSpec {
     pub rescale: f32,
     pub mean: [f32; 3],
     pub std: [f32; 3],
+}
+
+impl PixelSpec {
+    /// The colour nearest to the mean: what becomes numbers around 0.
+    pub fn mean_colour(&self) -> [u8; 3] {
+        // A cast to u8 keeps within 0 and 255.
+        self.mean.map(|mean| (mean / self.rescale).round() as u8)
+    }
 }
 
 /// Whether the text tower may see fewer positions than its context has.
@@ -123,7 +132,11 @@ pub struct ModelFolder {
     pub name: String,
     pub id: ModelId,
     pub precision: Precision,
+    /// The picture it is shown.
     pub image: ImageSpec,
+    /// The same as the files say, and the id that goes with it.
+    pub reference: ImageSpec,
+    pub reference_id: ModelId,
     pub pixels: PixelSpec,
     pub text: TextSpec,
     pub head: Head,
@@ -138,7 +151,7 @@ pub struct ModelFolder {
 }
 
 impl ModelFolder {
-    /// Reads and checks the folder at `path`.
+    /// Reads and checks the folder at `path`. Pictures are as its files say; see [`ModelFolder::with_crop`].
     ///
     /// **Errors**: every variant of [`ModelError`] but `Unknown`.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
@@ -171,9 +184,11 @@ impl ModelFolder {
             is_starter: extra.contains_key("name") && name == "starter",
             layout: understood.layout,
             name,
+            reference_id: id.clone(),
             id,
             precision: understood.precision,
             image: understood.image,
+            reference: understood.image,
             pixels: understood.pixels,
             text: understood.text,
             head: understood.head,

@@ -14,7 +14,17 @@ use serde_json::json;
 use super::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, Probe, SceneMode,
 };
-use crate::domain::{Boundary, ImageSpec, Resample, ResizeMode};
+use crate::domain::{Boundary, Crop, ImageSpec, Resample, ResizeMode};
+
+/// What CLIP's files say, and its mean colour.
+const CLIP_IMAGE: ImageSpec = ImageSpec {
+    width_px: 224,
+    height_px: 224,
+    shortest_side_px: 224,
+    resize: ResizeMode::ShortestSideCrop,
+    resample: Resample::Bicubic,
+};
+const CLIP_MEAN: [u8; 3] = [123, 117, 104];
 
 #[derive(Clone, Debug)]
 pub struct InspectOptions {
@@ -26,6 +36,8 @@ pub struct InspectOptions {
     /// Decoder threads; 0 = one for each core allowed.
     pub threads: u32,
     pub hardware: Hardware,
+    /// How frames are shown to a model of CLIP's size.
+    pub crop: Crop,
     /// Folder to write the sampled frames to, as PPM pictures.
     pub frames: Option<PathBuf>,
 }
@@ -39,6 +51,7 @@ impl Default for InspectOptions {
             max_scene_ms: 15_000,
             threads: 0,
             hardware: Hardware::None,
+            crop: Crop::Reference,
             frames: None,
         }
     }
@@ -80,13 +93,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     }
     let opened = File::open(file).map_err(cannot_open)?;
     let request = AnalyseRequest {
-        image: ImageSpec {
-            width_px: 224,
-            height_px: 224,
-            shortest_side_px: 224,
-            resize: ResizeMode::ShortestSideCrop,
-            resample: Resample::Bicubic,
-        },
+        image: options.crop.of(CLIP_IMAGE, CLIP_MEAN),
         detector: options.detector,
         mode: options.mode,
         max_scene_ms: options.max_scene_ms,
@@ -122,10 +129,13 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     Ok(())
 }
 
-/// Writes the frames of a scene as `0003-0000012480.ppm`: number of the scene, time in milliseconds.
+/// Writes the frames of a scene as `0003-0000012480.ppm`: number of the scene, time in milliseconds; the second part of one moment as
+/// `0003-0000012480-2.ppm`.
 fn write_frames(folder: &Path, scene_number: usize, scene: &FoundScene, image: &ImageSpec) -> Result<(), InspectError> {
-    for frame in &scene.frames {
-        let path = folder.join(format!("{scene_number:04}-{:010}.ppm", frame.time_ms));
+    let moments = scene.frames.chunk_by(|a, b| a.time_ms == b.time_ms);
+    for (part, frame) in moments.flat_map(|parts| parts.iter().enumerate()) {
+        let ending = if part == 0 { String::new() } else { format!("-{}", part + 1) };
+        let path = folder.join(format!("{scene_number:04}-{:010}{ending}.ppm", frame.time_ms));
         let mut ppm = format!("P6\n{} {}\n255\n", image.width_px, image.height_px).into_bytes();
         ppm.extend_from_slice(&frame.rgb);
         std::fs::write(&path, ppm).map_err(|source| InspectError::Frame {
@@ -166,7 +176,7 @@ impl Found {
                     "start_ms": scene.span.start_ms,
                     "end_ms": scene.span.end_ms,
                     "boundary": scene.boundary,
-                    "frames": scene.frames.iter().map(|frame| frame.time_ms).collect::<Vec<_>>(),
+                    "frames": moments_ms(scene),
                     "thumbnail_bytes": scene.thumbnail.len(),
                 })
             })
@@ -220,7 +230,7 @@ impl Found {
         }
         writeln!(to, "\nscene  start         end           begins with  frames")?;
         for (index, scene) in self.scenes.iter().enumerate() {
-            let frames: Vec<_> = scene.frames.iter().map(|frame| clock(frame.time_ms)).collect();
+            let frames: Vec<_> = moments_ms(scene).into_iter().map(clock).collect();
             writeln!(
                 to,
                 "{index:>5}  {:<12}  {:<12}  {:<11}  {}",
@@ -239,6 +249,13 @@ impl Found {
             times.open_ms, times.decode_ms, times.scale_ms, times.detect_ms, times.sample_ms, times.thumbnail_ms, times.total_ms
         )
     }
+}
+
+/// The moments that were sampled, whatever number of pictures each gave. Milliseconds.
+fn moments_ms(scene: &FoundScene) -> Vec<u64> {
+    let mut times: Vec<u64> = scene.frames.iter().map(|frame| frame.time_ms).collect();
+    times.dedup();
+    times
 }
 
 fn boundary_word(boundary: Boundary) -> &'static str {
@@ -290,6 +307,21 @@ mod tests {
         assert_eq!(answer["scenes"][1]["start_ms"], 1500);
         assert_eq!(answer["scenes"][1]["boundary"], "cut");
         assert_eq!(answer["scenes"][1]["frames"].as_array().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn two_crops_of_a_moment_are_two_pictures_and_one_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = InspectOptions {
+            json: true,
+            crop: Crop::Two,
+            frames: Some(folder.path().to_owned()),
+            ..InspectOptions::default()
+        };
+        let answer: serde_json::Value = serde_json::from_str(&inspect(&options).unwrap()).unwrap();
+        assert_eq!(answer["scenes"][0]["frames"].as_array().unwrap().len(), 3, "{answer}");
+        assert_eq!(folder.path().read_dir().unwrap().count(), 12, "two scenes of three moments");
+        assert!(folder.path().join("0000-0000000250-2.ppm").is_file(), "{answer}");
     }
 
     #[test]

@@ -153,12 +153,12 @@ impl FrameSource for MediaProcess {
         }
     }
 
-    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Frame, MediaError> {
+    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
         let mut worker = self.start(film, wire::KIND_PICTURE, request)?;
         worker.read_hello(cancel)?;
         let frame = worker.read(cancel)?;
-        check::picture(frame, &request.image)
+        check::picture(&frame, &request.image)
     }
 }
 

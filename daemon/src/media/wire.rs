@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Boundary, ImageSpec, Span};
+use crate::worker::pipe;
 
 /// The role in the hello, and the worker's first argument.
 pub const ROLE: &str = "media";
@@ -28,7 +29,7 @@ pub const KIND_SCENE: u8 = 17;
 pub const KIND_PROGRESSED: u8 = 18;
 /// Last event: [`crate::media::Analysis`].
 pub const KIND_FINISHED: u8 = 19;
-/// Last event: [`PictureHeader`]; the body is the frame.
+/// Last event: [`PictureHeader`]; the body is the frames of one moment.
 pub const KIND_PICTURE_FOUND: u8 = 20;
 /// Last event: [`Failure`].
 pub const KIND_FAILED: u8 = 21;
@@ -37,7 +38,7 @@ pub const KIND_FAILED: u8 = 21;
 pub const MAX_IMAGE_PX: u32 = 1024;
 /// Longest side of a thumbnail that may be asked for. Pixels.
 pub const MAX_THUMBNAIL_PX: u32 = 1024;
-/// Most frames of one scene.
+/// Most moments of one scene, each of which gives at most [`ImageSpec::most_views`] frames.
 pub const MAX_SCENE_FRAMES: usize = 16;
 pub const MAX_THUMBNAIL_BYTES: usize = 1 << 20;
 /// Largest shorter side of a keyframe picture that may be asked for. Pixels.
@@ -56,7 +57,7 @@ pub const MAX_TIME_MS: u64 = 366 * 24 * 3600 * 1000;
 pub struct SceneHeader {
     pub span: Span,
     pub boundary: Boundary,
-    /// Time of each frame in the body. Milliseconds.
+    /// Time of each frame in the body; those of one moment have the same. Milliseconds.
     pub frames_ms: Vec<u64>,
     pub thumbnail_bytes: u64,
     /// Time (milliseconds) and bytes of each keyframe picture in the body.
@@ -102,6 +103,15 @@ pub fn check_image(image: &ImageSpec) -> Result<(), String> {
                 "a picture of {name} {px} px was asked for (1 to {MAX_IMAGE_PX} are possible)"
             ));
         }
+    }
+    let scene_bytes = MAX_SCENE_FRAMES * image.most_views() * frame_bytes(image) + MAX_THUMBNAIL_BYTES + pipe::MAX_HEADER_BYTES;
+    if scene_bytes > pipe::MAX_FRAME_BYTES {
+        return Err(format!(
+            "{} pictures of {} × {} px of each moment were asked for, which is too much; set crop = \"reference\" for this model",
+            image.most_views(),
+            image.width_px,
+            image.height_px
+        ));
     }
     Ok(())
 }

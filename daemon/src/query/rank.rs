@@ -1,6 +1,6 @@
 //! The score of one scene against a query.
 
-use crate::domain::SceneId;
+use crate::domain::{Embedding, SceneId};
 use crate::query::Probe;
 use crate::store::SceneVectors;
 
@@ -22,15 +22,20 @@ pub(super) struct Scored {
 
 /// `None` when the scene has no frames, or its best frame looks more like something unwanted than like the query.
 pub(super) fn pooled(probe: &Probe, scene: SceneId, vectors: &SceneVectors) -> Option<Scored> {
-    let cosines: Vec<f32> = vectors.frames.iter().map(|(_, frame)| probe.wanted.cosine(frame)).collect();
+    // The parts of one moment have one time: they are one frame, which shows what any of them shows.
+    let moments: Vec<&[(u64, Embedding)]> = vectors.frames.chunk_by(|a, b| a.0 == b.0).collect();
+    let cosines: Vec<f32> = moments.iter().map(|views| likeness(probe, views)).collect();
     let (best, score) = cosines.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    let (best_ms, best_frame) = &vectors.frames[best];
     let weights: Vec<f32> = cosines
         .iter()
         .map(|cosine| ((cosine - score) / POOLING_TEMPERATURE).exp())
         .collect();
     let pooled = cosines.iter().zip(&weights).map(|(cosine, weight)| cosine * weight).sum::<f32>() / weights.iter().sum::<f32>();
-    let unwanted = probe.unwanted.iter().map(|text| text.cosine(best_frame)).max_by(f32::total_cmp);
+    let unwanted = probe
+        .unwanted
+        .iter()
+        .map(|text| nearest(text, moments[best]))
+        .max_by(f32::total_cmp);
     if unwanted.is_some_and(|unwanted| unwanted > score) {
         return None;
     }
@@ -39,14 +44,26 @@ pub(super) fn pooled(probe: &Probe, scene: SceneId, vectors: &SceneVectors) -> O
         scene,
         rank,
         score,
-        best_ms: *best_ms,
+        best_ms: moments[best][0].0,
     })
+}
+
+/// How well one frame fits: each part that is asked for is looked for in all that is shown, so that a picture finds itself with a
+/// score of 1, and a frame that shares half of it scores less.
+fn likeness(probe: &Probe, views: &[(u64, Embedding)]) -> f32 {
+    let total: f32 = probe.parts.iter().map(|part| nearest(part, views)).sum();
+    total / probe.parts.len() as f32
+}
+
+fn nearest(vector: &Embedding, views: &[(u64, Embedding)]) -> f32 {
+    let cosines = views.iter().map(|(_, view)| vector.cosine(view));
+    cosines.fold(f32::NEG_INFINITY, f32::max)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Embedding, VideoId};
+    use crate::domain::VideoId;
 
     fn vector(values: &[f32]) -> Embedding {
         Embedding::normalised(values.to_vec()).unwrap()
@@ -61,6 +78,7 @@ mod tests {
     fn probe(wanted: &[f32], unwanted: &[&[f32]]) -> Probe {
         Probe {
             wanted: vector(wanted),
+            parts: vec![vector(wanted)],
             unwanted: unwanted.iter().map(|values| vector(values)).collect(),
         }
     }
@@ -105,6 +123,27 @@ mod tests {
         let frames = scene(&[(0, &[0.3, 1.0])]);
         assert!(pooled(&probe(&[1.0, 0.0], &[&[0.0, 1.0]]), ID, &frames).is_none());
         assert!(pooled(&probe(&[0.0, 1.0], &[&[1.0, 0.0]]), ID, &frames).is_some());
+    }
+
+    #[test]
+    fn parts_of_one_moment_are_one_frame_that_shows_what_any_of_them_shows() {
+        let asked = probe(&[1.0, 0.0, 0.0], &[]);
+        let at_the_edge = pooled(&asked, ID, &scene(&[(100, &[0.0, 1.0, 0.0]), (100, &[1.0, 0.2, 0.0])])).unwrap();
+        let alone = pooled(&asked, ID, &scene(&[(100, &[1.0, 0.2, 0.0])])).unwrap();
+        assert_eq!(at_the_edge, alone, "the part that shows nothing of it takes nothing away");
+        // What is unwanted counts wherever it is in the frame.
+        let unwanted = probe(&[1.0, 0.2, 0.0], &[&[0.0, 1.0, 0.0]]);
+        let both = scene(&[(100, &[0.0, 1.0, 0.0]), (100, &[0.9, 0.3, 0.3])]);
+        assert_eq!(pooled(&unwanted, ID, &both), None);
+    }
+
+    #[test]
+    fn a_picture_in_parts_finds_itself_before_what_shares_one_of_them() {
+        let parts = vec![vector(&[1.0, 0.0, 0.0]), vector(&[0.0, 1.0, 0.0])];
+        let asked = Probe::of(parts).unwrap();
+        let itself = pooled(&asked, ID, &scene(&[(0, &[1.0, 0.0, 0.0]), (0, &[0.0, 1.0, 0.0])])).unwrap();
+        let half = pooled(&asked, ID, &scene(&[(0, &[1.0, 0.0, 0.0]), (0, &[0.0, 0.0, 1.0])])).unwrap();
+        assert!(itself.score > 0.999 && half.score < 0.6, "{itself:?} {half:?}");
     }
 
     #[test]

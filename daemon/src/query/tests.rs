@@ -35,8 +35,8 @@ impl FrameSource for Green {
         unreachable!("searches embed no keyframe pictures")
     }
 
-    fn picture(&self, _: File, request: &PictureRequest, _: &Cancel) -> Result<Frame, MediaError> {
-        Ok(picture(request.at_ms.unwrap_or_default(), [0, 160, 0]))
+    fn picture(&self, _: File, request: &PictureRequest, _: &Cancel) -> Result<Vec<Frame>, MediaError> {
+        Ok(vec![picture(request.at_ms.unwrap_or_default(), [0, 160, 0])])
     }
 }
 

@@ -241,9 +241,9 @@ impl FrameSource for ScriptedFrames {
         let mut reader = keyframes::Reader::new(keyframes).map_err(unusable)?;
         let mut n_scenes = 0;
         while let Some(scene) = reader.next().map_err(unusable)? {
-            let frames = scene.keyframes.iter().map(|keyframe| {
+            let frames = scene.keyframes.iter().flat_map(|keyframe| {
                 let colour = keyframe.jpeg.last_chunk().expect("a scripted picture ends with its colour");
-                frame(keyframe.time_ms, *colour, &request.image)
+                views(keyframe.time_ms, *colour, &request.image)
             });
             let found = FoundScene {
                 span: scene.span,
@@ -260,7 +260,7 @@ impl FrameSource for ScriptedFrames {
         Ok(n_scenes)
     }
 
-    fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Frame, MediaError> {
+    fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         check_image(&request.image);
         let scenes = match self.script(&mut film)? {
             Script::Scenes(scenes) | Script::Damaged(scenes, _) => scenes,
@@ -277,7 +277,7 @@ impl FrameSource for ScriptedFrames {
             let end_ms = start_ms + scene.duration_ms;
             if time_ms < end_ms {
                 let position = (time_ms - start_ms) * scene.colours.len() as u64 / scene.duration_ms;
-                return Ok(frame(time_ms, scene.colours[position as usize], &request.image));
+                return Ok(views(time_ms, scene.colours[position as usize], &request.image).collect());
             }
             start_ms = end_ms;
         }
@@ -347,6 +347,11 @@ fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundSc
             Vec::new()
         },
     }
+}
+
+/// The pictures of one moment; scripted films are wide enough for as many as there can be.
+fn views(time_ms: u64, colour: [u8; 3], image: &ImageSpec) -> impl Iterator<Item = Frame> {
+    std::iter::repeat_n(frame(time_ms, colour, image), image.most_views())
 }
 
 fn frame(time_ms: u64, colour: [u8; 3], image: &ImageSpec) -> Frame {

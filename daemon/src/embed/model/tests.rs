@@ -3,7 +3,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{Resample, ResizeMode};
+use crate::domain::{Crop, Resample, ResizeMode};
 
 fn write(path: &Path, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -679,6 +679,48 @@ fn the_id_follows_the_bytes_and_not_the_place() {
     big[(1 << 20) - 1] = 8;
     write(&first.join("onnx/vision_model.onnx"), &big);
     assert_ne!(before, id(&first), "the last byte of a big file");
+}
+
+#[test]
+fn another_crop_is_another_model_and_the_models_own_way_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clip, siglip) = (folder.path().join("clip"), folder.path().join("siglip"));
+    hugging_face(&clip);
+    hugging_face(&siglip);
+    write_json(
+        &siglip.join("preprocessor_config.json"),
+        &changed(
+            clip_processor(),
+            &json!({"do_center_crop": false, "size": {"height": 64, "width": 64}, "image_mean": [0.5, 0.5, 0.5]}),
+        ),
+    );
+    let grey = |path: &Path| ModelFolder::open(path).unwrap().pixels.mean_colour();
+    assert_eq!((grey(&clip), grey(&siglip)), ([122, 115, 102], [127, 127, 127]));
+    for (path, crop, resize, ending) in [
+        (&clip, Crop::Auto, ResizeMode::TwoCrops, "-two"),
+        (&clip, Crop::Two, ResizeMode::TwoCrops, "-two"),
+        (&clip, Crop::Reference, ResizeMode::ShortestSideCrop, ""),
+        (&clip, Crop::Squash, ResizeMode::Squash, "-squash"),
+        (
+            &clip,
+            Crop::Letterbox,
+            ResizeMode::Letterbox { fill: [122, 115, 102] },
+            "-letterbox",
+        ),
+        (&siglip, Crop::Auto, ResizeMode::Squash, ""),
+        (&siglip, Crop::Reference, ResizeMode::Squash, ""),
+        (&siglip, Crop::Squash, ResizeMode::Squash, ""),
+        (&siglip, Crop::Two, ResizeMode::TwoCrops, "-two"),
+    ] {
+        let opened = ModelFolder::open(path).unwrap();
+        let shown = opened.clone().with_crop(crop);
+        assert_eq!(shown.id.0, format!("{}{ending}", opened.id), "{crop:?}");
+        assert_eq!(shown.image, ImageSpec { resize, ..opened.image }, "{crop:?}");
+        assert_eq!(shown.clone().with_crop(crop), shown, "{crop:?}");
+        assert_eq!(shown.with_crop(Crop::Reference), opened, "{crop:?}");
+        assert_eq!(crop.name().parse(), Ok(crop));
+    }
+    assert!("centre".parse::<Crop>().is_err());
 }
 
 #[test]

@@ -163,7 +163,8 @@ impl Checker {
         }
         let times = &scene.frames_ms;
         let inside = times.iter().all(|time| (span.start_ms..span.end_ms).contains(time));
-        if times.is_empty() || times.len() > wire::MAX_SCENE_FRAMES || !times.is_sorted() || !inside {
+        let most_frames = wire::MAX_SCENE_FRAMES * self.image.most_views();
+        if times.is_empty() || times.len() > most_frames || !times.is_sorted() || !inside {
             return Err(breach(format!(
                 "a scene from {} to {} ms with frames at {times:?} ms",
                 span.start_ms, span.end_ms
@@ -254,21 +255,25 @@ fn failed(frame: &RawFrame) -> MediaError {
     }
 }
 
-/// Takes the answer to a request for one picture.
-pub(super) fn picture(frame: RawFrame, image: &ImageSpec) -> Result<Frame, MediaError> {
+/// Takes the answer to a request for one moment: as many pictures as the model is shown of it, at least one.
+pub(super) fn picture(frame: &RawFrame, image: &ImageSpec) -> Result<Vec<Frame>, MediaError> {
     match frame.kind {
-        wire::KIND_FAILED => Err(failed(&frame)),
+        wire::KIND_FAILED => Err(failed(frame)),
         wire::KIND_PICTURE_FOUND => {
-            let wire::PictureHeader { time_ms } = header(&frame)?;
-            if frame.body.len() != wire::frame_bytes(image) || time_ms > wire::MAX_TIME_MS {
+            let wire::PictureHeader { time_ms } = header(frame)?;
+            let frame_bytes = wire::frame_bytes(image);
+            let n_views = frame.body.len() / frame_bytes;
+            if !frame.body.len().is_multiple_of(frame_bytes) || !(1..=image.most_views()).contains(&n_views) || time_ms > wire::MAX_TIME_MS
+            {
                 return Err(breach(format!("a picture of {} bytes at {time_ms} ms", frame.body.len())));
             }
-            Ok(Frame {
+            let views = frame.body.chunks_exact(frame_bytes).map(|rgb| Frame {
                 time_ms,
                 width_px: image.width_px,
                 height_px: image.height_px,
-                rgb: frame.body,
-            })
+                rgb: rgb.to_vec(),
+            });
+            Ok(views.collect())
         }
         kind => Err(breach(format!("an event of kind {kind} came when a picture was expected"))),
     }
@@ -363,6 +368,38 @@ mod tests {
                     assert_eq!(n, last, "{shown} gave {error}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn one_moment_has_as_many_pictures_as_the_model_is_shown_and_no_more() {
+        let two = ImageSpec {
+            resize: ResizeMode::TwoCrops,
+            ..checker().image
+        };
+        let found = |n_frames: usize| raw(wire::KIND_PICTURE_FOUND, &json!({"time_ms": 7}), vec![1; FRAME_BYTES * n_frames]);
+        for (image, n_frames, expected) in [
+            (checker().image, 1, Some(1)),
+            (checker().image, 2, None),
+            (two, 1, Some(1)),
+            (two, 2, Some(2)),
+            (two, 3, None),
+            (two, 0, None),
+        ] {
+            let views = picture(&found(n_frames), &image);
+            assert_eq!(
+                views.ok().map(|views| views.len()),
+                expected,
+                "{n_frames} frames for {:?}",
+                image.resize
+            );
+        }
+        // A scene of as many moments as there can be.
+        let times: Vec<u64> = (0..wire::MAX_SCENE_FRAMES as u64).flat_map(|time| [time, time]).collect();
+        for (image, is_believed) in [(checker().image, false), (two, true)] {
+            let mut checker = Checker { image, ..checker() };
+            checker.event(&probe()).unwrap();
+            assert_eq!(checker.event(&scene(0, 100, "start", &times, &[])).is_ok(), is_believed);
         }
     }
 

@@ -6,6 +6,8 @@ use super::orientation::Orientation;
 
 /// Longest side a frame is ever scaled to before it is cropped; only strips longer than 4:1 at the largest size meet it.
 const MAX_SCALED_PX: u32 = 4096;
+/// A second crop would show less than this part of a picture that the one in the middle does not: it is spared.
+const ONE_CROP_LOSES: u32 = 10;
 /// Pixels more oblong than this are taken for a mistake in the file.
 const MAX_PIXEL_ASPECT: f64 = 20.0;
 
@@ -51,34 +53,148 @@ pub(crate) fn square_pixels(width: u32, height: u32, aspect: (i32, i32)) -> (u32
     (((f64::from(width) * ratio).round() as u32).max(1), height)
 }
 
-/// Fits a frame of the displayed size to a model's input, as the model's reference processor does.
-///
-/// **Source**: transformers `CLIPImageProcessor` (`get_resize_output_image_size`, `center_crop`): the long side is rounded down.
-pub(crate) fn to_model((width, height): (u32, u32), image: &ImageSpec) -> Fit {
-    let size = (image.width_px, image.height_px);
-    match image.resize {
-        ResizeMode::Squash => Fit {
-            scaled: size,
-            offset: (0, 0),
-            size,
-        },
-        ResizeMode::ShortestSideCrop => {
-            let shortest = image.shortest_side_px.max(size.0).max(size.1);
-            let long = |long: u32, short: u32| {
-                let exact = u64::from(shortest) * u64::from(long) / u64::from(short.max(1));
-                exact.clamp(u64::from(shortest), u64::from(MAX_SCALED_PX)) as u32
-            };
-            let scaled = if width <= height {
-                (shortest, long(height, width))
-            } else {
-                (long(width, height), shortest)
-            };
-            Fit {
-                scaled,
-                offset: ((scaled.0 - size.0) / 2, (scaled.1 - size.1) / 2),
-                size,
+/// What is rendered of a frame, and how pictures for a model are laid out of it. All as displayed, in pixels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    pub(crate) fit: Fit,
+    /// Size of every picture.
+    size: (u32, u32),
+    /// Where the upper left corner of what is rendered comes to lie in each picture: outside it where the picture is a crop.
+    corners: Vec<(i32, i32)>,
+    /// Of the pixels that are not covered.
+    fill: [u8; 3],
+}
+
+impl Plan {
+    /// The one picture that `fit` renders.
+    pub(crate) fn of(fit: Fit) -> Self {
+        Self {
+            fit,
+            size: fit.size,
+            corners: vec![(0, 0)],
+            fill: [0; 3],
+        }
+    }
+
+    /// Lays out what was rendered. **Shape**: `[n, height, width, 3]` u8, `n` pictures one after the other.
+    pub(crate) fn lay(&self, rendered: Vec<u8>) -> Vec<u8> {
+        if self.corners == [(0, 0)] && self.fit.size == self.size {
+            return rendered;
+        }
+        let row_bytes = |width: u32| width as usize * 3;
+        // Along one side: where the part that is shown begins in the rendered picture and in the new one, and how long it is.
+        let shared = |corner: i32, rendered: u32, size: u32| {
+            let (from, to) = (corner.min(0).unsigned_abs(), corner.max(0).unsigned_abs());
+            (from, to, rendered.saturating_sub(from).min(size.saturating_sub(to)))
+        };
+        let mut laid = Vec::with_capacity(self.corners.len() * row_bytes(self.size.0) * self.size.1 as usize);
+        for corner in &self.corners {
+            let start = laid.len();
+            laid.extend(self.fill.iter().cycle().take(row_bytes(self.size.0) * self.size.1 as usize));
+            let (from_x, to_x, width) = shared(corner.0, self.fit.size.0, self.size.0);
+            let (from_y, to_y, height) = shared(corner.1, self.fit.size.1, self.size.1);
+            let lines = rendered
+                .chunks_exact(row_bytes(self.fit.size.0))
+                .skip(from_y as usize)
+                .take(height as usize);
+            let places = laid[start..].chunks_exact_mut(row_bytes(self.size.0)).skip(to_y as usize);
+            for (line, place) in lines.zip(places) {
+                place[row_bytes(to_x)..][..row_bytes(width)].copy_from_slice(&line[row_bytes(from_x)..][..row_bytes(width)]);
             }
         }
+        laid
+    }
+}
+
+/// Fits a frame of the displayed size to a model's input.
+pub(crate) fn to_model(display: (u32, u32), image: &ImageSpec) -> Plan {
+    let size = (image.width_px, image.height_px);
+    match image.resize {
+        ResizeMode::Squash => Plan::of(whole(size)),
+        ResizeMode::ShortestSideCrop => Plan::of(shortest_side_crop(display, image)),
+        ResizeMode::Letterbox { fill } => letterbox(display, size, fill),
+        ResizeMode::TwoCrops => two_crops(display, size),
+    }
+}
+
+/// All of the frame, at this size.
+fn whole(size: (u32, u32)) -> Fit {
+    Fit {
+        scaled: size,
+        offset: (0, 0),
+        size,
+    }
+}
+
+/// As the model's reference processor does.
+///
+/// **Source**: transformers `CLIPImageProcessor` (`get_resize_output_image_size`, `center_crop`): the long side is rounded down.
+fn shortest_side_crop((width, height): (u32, u32), image: &ImageSpec) -> Fit {
+    let size = (image.width_px, image.height_px);
+    let shortest = image.shortest_side_px.max(size.0).max(size.1);
+    let long = |long: u32, short: u32| {
+        let exact = u64::from(shortest) * u64::from(long) / u64::from(short.max(1));
+        exact.clamp(u64::from(shortest), u64::from(MAX_SCALED_PX)) as u32
+    };
+    let scaled = if width <= height {
+        (shortest, long(height, width))
+    } else {
+        (long(width, height), shortest)
+    };
+    Fit {
+        scaled,
+        offset: ((scaled.0 - size.0) / 2, (scaled.1 - size.1) / 2),
+        size,
+    }
+}
+
+/// Whether a frame is wider than a size in proportion to its height.
+fn is_wider((width, height): (u32, u32), size: (u32, u32)) -> bool {
+    u64::from(width) * u64::from(size.1) > u64::from(height) * u64::from(size.0)
+}
+
+/// `side` in the proportion of `a` to `b`, rounded.
+fn in_proportion(side: u32, a: u32, b: u32) -> u32 {
+    let b = u64::from(b.max(1));
+    ((u64::from(side) * u64::from(a) + b / 2) / b).min(u64::from(u32::MAX)) as u32
+}
+
+fn letterbox(display: (u32, u32), size: (u32, u32), fill: [u8; 3]) -> Plan {
+    let scaled = if is_wider(display, size) {
+        (size.0, in_proportion(size.0, display.1, display.0).clamp(1, size.1))
+    } else {
+        (in_proportion(size.1, display.0, display.1).clamp(1, size.0), size.1)
+    };
+    let margin = |size: u32, scaled: u32| ((size - scaled) / 2) as i32;
+    Plan {
+        fit: whole(scaled),
+        size,
+        corners: vec![(margin(size.0, scaled.0), margin(size.1, scaled.1))],
+        fill,
+    }
+}
+
+/// The shorter side fills the picture, and the longer one at most two of them: beyond, the frame is squeezed, so that nothing is
+/// left out between the two crops.
+fn two_crops(display: (u32, u32), size: (u32, u32)) -> Plan {
+    let scaled = if is_wider(display, size) {
+        (in_proportion(size.1, display.0, display.1).clamp(size.0, 2 * size.0), size.1)
+    } else {
+        (size.0, in_proportion(size.0, display.1, display.0).clamp(size.1, 2 * size.1))
+    };
+    let over = (scaled.0 - size.0, scaled.1 - size.1);
+    if over.0 < size.0 / ONE_CROP_LOSES && over.1 < size.1 / ONE_CROP_LOSES {
+        return Plan::of(Fit {
+            scaled,
+            offset: (over.0 / 2, over.1 / 2),
+            size,
+        });
+    }
+    Plan {
+        fit: whole(scaled),
+        size,
+        corners: vec![(0, 0), (-(over.0 as i32), -(over.1 as i32))],
+        fill: [0; 3],
     }
 }
 
@@ -92,12 +208,7 @@ pub(crate) fn to_thumbnail((width, height): (u32, u32), longer_px: u32) -> Fit {
             ((u64::from(px) * u64::from(longer_px) + u64::from(longer) / 2) / u64::from(longer)) as u32
         }
     };
-    let size = (scaled(width).max(1), scaled(height).max(1));
-    Fit {
-        scaled: size,
-        offset: (0, 0),
-        size,
-    }
+    whole((scaled(width).max(1), scaled(height).max(1)))
 }
 
 /// Longest side of a keyframe picture: strips longer than 4:1 lose some of their height.
@@ -143,7 +254,9 @@ mod tests {
     #[test]
     fn shortest_side_crop_takes_the_middle() {
         let check = |display, scaled, offset| {
-            let fit = to_model(display, &clip(224, ResizeMode::ShortestSideCrop));
+            let plan = to_model(display, &clip(224, ResizeMode::ShortestSideCrop));
+            let fit = plan.fit;
+            assert_eq!(plan, Plan::of(fit), "{display:?}");
             assert_eq!((fit.scaled, fit.offset, fit.size), (scaled, offset, (224, 224)), "{display:?}");
         };
         check((1920, 1080), (398, 224), (87, 0));
@@ -155,8 +268,90 @@ mod tests {
 
     #[test]
     fn squash_keeps_the_whole_picture() {
-        let fit = to_model((1920, 800), &clip(256, ResizeMode::Squash));
-        assert_eq!((fit.scaled, fit.offset), ((256, 256), (0, 0)));
+        for display in [(1920, 800), (1080, 1920), (5, 5), (60_000, 2)] {
+            let plan = to_model(display, &clip(256, ResizeMode::Squash));
+            assert_eq!(plan, Plan::of(whole((256, 256))), "{display:?}");
+        }
+    }
+
+    #[test]
+    fn letterbox_keeps_the_whole_picture_and_its_shape() {
+        let fill = [1, 2, 3];
+        for (display, scaled, corner) in [
+            ((1920, 1080), (224, 126), (0, 49)),
+            ((1080, 1920), (126, 224), (49, 0)),
+            ((640, 480), (224, 168), (0, 28)),
+            ((7, 7), (224, 224), (0, 0)),
+            ((60_000, 2), (224, 1), (0, 111)),
+            ((2, 60_000), (1, 224), (111, 0)),
+        ] {
+            let plan = to_model(display, &clip(224, ResizeMode::Letterbox { fill }));
+            assert_eq!((plan.fit, &plan.corners[..]), (whole(scaled), &[corner][..]), "{display:?}");
+            assert_eq!((plan.size, plan.fill), ((224, 224), fill));
+        }
+    }
+
+    #[test]
+    fn two_crops_show_all_of_a_long_picture_and_one_is_enough_for_a_square_one() {
+        let two = |scaled: (u32, u32)| {
+            let over = |scaled: u32| -(scaled as i32 - 224);
+            (whole(scaled), vec![(0, 0), (over(scaled.0), over(scaled.1))])
+        };
+        let one = |scaled, offset| {
+            let size = (224, 224);
+            (Fit { scaled, offset, size }, vec![(0, 0)])
+        };
+        for (display, (fit, corners)) in [
+            ((1920, 1080), two((398, 224))),
+            ((1080, 1920), two((224, 398))),
+            ((640, 480), two((299, 224))),
+            // Two squares would leave the middle out: the picture is squeezed to two of them.
+            ((1920, 800), two((448, 224))),
+            ((60_000, 2), two((448, 224))),
+            ((2, 60_000), two((224, 448))),
+            ((224, 224), one((224, 224), (0, 0))),
+            ((108, 100), one((242, 224), (9, 0))),
+            ((100, 108), one((224, 242), (0, 9))),
+        ] {
+            let plan = to_model(display, &clip(224, ResizeMode::TwoCrops));
+            assert_eq!((plan.fit, &plan.corners), (fit, &corners), "{display:?}");
+            assert!(plan.corners.len() <= clip(224, ResizeMode::TwoCrops).most_views());
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_not_square_are_filled_the_same_way() {
+        let image = |resize| ImageSpec {
+            height_px: 112,
+            ..clip(224, resize)
+        };
+        let plan = to_model((1920, 1080), &image(ResizeMode::TwoCrops));
+        assert_eq!((plan.fit, &plan.corners[..]), (whole((224, 126)), &[(0, 0), (0, -14)][..]));
+        let plan = to_model((1920, 1080), &image(ResizeMode::Letterbox { fill: [0; 3] }));
+        assert_eq!((plan.fit, &plan.corners[..]), (whole((199, 112)), &[(12, 0)][..]));
+    }
+
+    /// The green of every pixel, picture after picture and row after row.
+    fn laid(plan: &Plan, rendered: &[u8]) -> Vec<u8> {
+        let rendered = rendered.iter().flat_map(|value| [100, *value, 200]).collect();
+        plan.lay(rendered).as_chunks::<3>().0.iter().map(|[_, green, _]| *green).collect()
+    }
+
+    #[test]
+    fn pictures_are_laid_out_of_what_was_rendered() {
+        let wide = to_model((40, 20), &clip(2, ResizeMode::TwoCrops));
+        assert_eq!(laid(&wide, &[1, 2, 3, 4, 5, 6, 7, 8]), [1, 2, 5, 6, 3, 4, 7, 8]);
+        let tall = to_model((20, 30), &clip(2, ResizeMode::TwoCrops));
+        assert_eq!(laid(&tall, &[1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 3, 4, 5, 6]);
+        let fill = [9, 0, 9];
+        let wide = to_model((40, 20), &clip(4, ResizeMode::Letterbox { fill }));
+        assert_eq!(
+            laid(&wide, &[1, 2, 3, 4, 5, 6, 7, 8]),
+            [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0]
+        );
+        let tall = to_model((10, 40), &clip(4, ResizeMode::Letterbox { fill }));
+        assert_eq!(laid(&tall, &[1, 2, 3, 4]), [0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0]);
+        assert_eq!(tall.lay(vec![7; 12])[..6], [9, 0, 9, 7, 7, 7], "the colour of the margin");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use scened::worker::pipe;
 
 use super::Ended;
 use super::film::Unusable;
-use super::fit;
+use super::fit::{self, Plan};
 use super::render::Renderer;
 use super::tone::USUAL_PEAK_NITS;
 
@@ -25,13 +25,16 @@ pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
     let damaged = |error: KeyframesError| Unusable(error.to_string());
     let mut reader = Reader::new(BufReader::with_capacity(1 << 18, opened)).map_err(damaged)?;
     let mut pictures = Pictures::new(request.image).map_err(|error| Unusable(format!("FFmpeg cannot decode JPEG: {error}")))?;
+    let frame_bytes = wire::frame_bytes(&request.image);
     let mut n_scenes = 0;
     while let Some(scene) = reader.next().map_err(damaged)? {
-        let mut body = Vec::with_capacity(scene.keyframes.len() * wire::frame_bytes(&request.image));
-        let mut frames_ms = Vec::with_capacity(scene.keyframes.len());
+        let most_frames = scene.keyframes.len() * request.image.most_views();
+        let mut body = Vec::with_capacity(most_frames * frame_bytes);
+        let mut frames_ms = Vec::with_capacity(most_frames);
         for keyframe in &scene.keyframes {
-            body.extend_from_slice(&pictures.model(&keyframe.jpeg)?);
-            frames_ms.push(keyframe.time_ms);
+            let views = pictures.model(&keyframe.jpeg)?;
+            frames_ms.extend(std::iter::repeat_n(keyframe.time_ms, views.len() / frame_bytes));
+            body.extend_from_slice(&views);
         }
         let header = SceneHeader {
             span: scene.span,
@@ -51,7 +54,8 @@ pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
 struct Pictures {
     image: ImageSpec,
     decoder: decoder::Video,
-    renderer: Option<((u32, u32), Renderer)>,
+    /// For pictures of one size.
+    prepared: Option<((u32, u32), Plan, Renderer)>,
 }
 
 impl Pictures {
@@ -61,22 +65,27 @@ impl Pictures {
         Ok(Self {
             image,
             decoder,
-            renderer: None,
+            prepared: None,
         })
     }
 
-    /// **Shape**: `[height, width, 3]` u8 at the model's size.
+    /// **Shape**: `[n, height, width, 3]` u8 at the model's size, `n` being what it is shown of one moment.
     fn model(&mut self, jpeg: &[u8]) -> Result<Vec<u8>, Unusable> {
         let unreadable = |error: &dyn std::fmt::Display| Unusable(format!("the keyframe pictures are damaged: {error}"));
         let mut frame = Video::empty();
         self.decoder.send_packet(&Packet::copy(jpeg)).map_err(|error| unreadable(&error))?;
         self.decoder.receive_frame(&mut frame).map_err(|error| unreadable(&error))?;
         let size = (frame.width(), frame.height());
-        let renderer = match self.renderer.take() {
-            Some((known, renderer)) if known == size => renderer,
-            _ => Renderer::new(fit::to_model(size, &self.image), self.image.resample),
+        let prepared = match self.prepared.take() {
+            Some(prepared) if prepared.0 == size => prepared,
+            _ => {
+                let plan = fit::to_model(size, &self.image);
+                let renderer = Renderer::new(plan.fit, self.image.resample);
+                (size, plan, renderer)
+            }
         };
-        let (_, renderer) = self.renderer.insert((size, renderer));
-        renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))
+        let (_, plan, renderer) = self.prepared.insert(prepared);
+        let rendered = renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))?;
+        Ok(plan.lay(rendered))
     }
 }

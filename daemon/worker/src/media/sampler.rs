@@ -4,7 +4,7 @@ use ffmpeg_next::frame::Video;
 use scened::domain::{ImageSpec, Resample};
 
 use super::film::Film;
-use super::fit::{self, Fit};
+use super::fit::{self, Plan};
 use super::orientation::Orientation;
 use super::render::Renderer;
 use super::scale::ScaleError;
@@ -23,7 +23,7 @@ pub(crate) struct Sampler {
 /// One kind of picture of frames of one kind.
 struct Prepared {
     source: Source,
-    fit: Fit,
+    plan: Plan,
     renderer: Renderer,
 }
 
@@ -53,7 +53,7 @@ impl Prepared {
         prepared: &mut Option<Self>,
         film: &Film,
         frame: &Video,
-        fit_of: impl FnOnce((u32, u32)) -> Fit,
+        plan_of: impl FnOnce((u32, u32)) -> Plan,
         resample: Resample,
     ) -> Result<Small, ScaleError> {
         let source = Source::of(film, frame);
@@ -61,21 +61,22 @@ impl Prepared {
         let current = match prepared.take() {
             Some(current) if current.source == source => current,
             _ => {
-                let fit = fit_of(orientation.turned_size(source.square));
+                let plan = plan_of(orientation.turned_size(source.square));
                 Self {
                     source,
-                    fit,
-                    renderer: Renderer::new(fit.before(orientation), resample),
+                    renderer: Renderer::new(plan.fit.before(orientation), resample),
+                    plan,
                 }
             }
         };
         let current = prepared.insert(current);
-        let (width, height) = orientation.turned_size(current.fit.size);
+        let size = current.plan.fit.size;
+        let (width, height) = orientation.turned_size(size);
         let rgb = current.renderer.render(frame, film.peak_nits(frame))?;
         Ok(Small {
-            width: current.fit.size.0,
-            height: current.fit.size.1,
-            rgb: orientation.turn(rgb, width, height),
+            width: size.0,
+            height: size.1,
+            rgb: current.plan.lay(orientation.turn(rgb, width, height)),
         })
     }
 }
@@ -93,10 +94,11 @@ impl Sampler {
         }
     }
 
-    /// The picture for the model. **Shape**: `[height, width, 3]` u8 at the model's size.
+    /// The pictures for the model, of which one moment gives at most [`ImageSpec::most_views`]. **Shape**: `[n, height, width, 3]` u8 at
+    /// the model's size.
     pub(crate) fn model(&mut self, film: &Film, frame: &Video) -> Result<Vec<u8>, ScaleError> {
-        let fit_of = |display| fit::to_model(display, &self.image);
-        Prepared::take(&mut self.model, film, frame, fit_of, self.image.resample).map(|picture| picture.rgb)
+        let plan_of = |display| fit::to_model(display, &self.image);
+        Prepared::take(&mut self.model, film, frame, plan_of, self.image.resample).map(|picture| picture.rgb)
     }
 
     /// The picture of a thumbnail; none where none is wanted.
@@ -104,8 +106,8 @@ impl Sampler {
         if self.thumbnail_px == 0 {
             return Ok(None);
         }
-        let fit_of = |display| fit::to_thumbnail(display, self.thumbnail_px);
-        Prepared::take(&mut self.thumbnail, film, frame, fit_of, Resample::Bilinear).map(Some)
+        let plan_of = |display| Plan::of(fit::to_thumbnail(display, self.thumbnail_px));
+        Prepared::take(&mut self.thumbnail, film, frame, plan_of, Resample::Bilinear).map(Some)
     }
 
     /// The picture that is kept for other models; none where none is wanted.
@@ -113,7 +115,7 @@ impl Sampler {
         if self.keyframe_px == 0 {
             return Ok(None);
         }
-        let fit_of = |display| fit::to_keyframe(display, self.keyframe_px);
-        Prepared::take(&mut self.keyframe, film, frame, fit_of, Resample::Bicubic).map(Some)
+        let plan_of = |display| Plan::of(fit::to_keyframe(display, self.keyframe_px));
+        Prepared::take(&mut self.keyframe, film, frame, plan_of, Resample::Bicubic).map(Some)
     }
 }

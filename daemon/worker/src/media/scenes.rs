@@ -31,7 +31,7 @@ const MAX_KEPT_BYTES: usize = 96 << 20;
 /// A frame that may be embedded.
 enum Picture {
     Whole(Kept),
-    /// At the model's size, and perhaps at a thumbnail's and a keyframe picture's.
+    /// At the model's size, in as many parts as the model is shown, and perhaps at a thumbnail's and a keyframe picture's.
     Made(Made),
     /// It could not be converted.
     Lost,
@@ -81,7 +81,7 @@ pub(super) struct Scenes<'a> {
     pub(super) n_told: u64,
     /// End of the last scene told. Milliseconds.
     told_ms: u64,
-    /// The frame told last: a scene none of whose frames could be kept or converted shows what was shown before.
+    /// The pictures of the frame told last: a scene none of whose frames could be kept or converted shows what was shown before.
     last_model: Vec<u8>,
     /// The same frame as a keyframe picture.
     last_keyframe: Vec<u8>,
@@ -181,8 +181,10 @@ impl<'a> Scenes<'a> {
             chosen.extend(any);
         }
         times.sample_ms += ms(sampling.elapsed());
-        let mut body = Vec::with_capacity(chosen.len().max(1) * wire::frame_bytes(&self.request.image));
-        let mut frames_ms = Vec::with_capacity(chosen.len().max(1));
+        let frame_bytes = wire::frame_bytes(&self.request.image);
+        let most_frames = chosen.len().max(1) * self.request.image.most_views();
+        let mut body = Vec::with_capacity(most_frames * frame_bytes);
+        let mut frames_ms = Vec::with_capacity(most_frames);
         let mut small = None;
         let mut keyframes = Vec::with_capacity(chosen.len());
         let mut encoding_ms = 0.0;
@@ -190,7 +192,8 @@ impl<'a> Scenes<'a> {
             let candidate = &mut take.candidates[at];
             if let Picture::Made(made) = &mut candidate.picture {
                 let time_ms = us_to_ms(candidate.time_us).clamp(start_ms, end_ms - 1);
-                frames_ms.push(time_ms);
+                frames_ms.extend(std::iter::repeat_n(time_ms, made.model.len() / frame_bytes));
+                self.last_model.clone_from(&made.model);
                 body.extend_from_slice(&made.model);
                 let encoding = Instant::now();
                 keyframes.extend(
@@ -210,7 +213,7 @@ impl<'a> Scenes<'a> {
             if self.last_model.is_empty() {
                 return Ok(());
             }
-            frames_ms.push(start_ms);
+            frames_ms.extend(std::iter::repeat_n(start_ms, self.last_model.len() / frame_bytes));
             body.extend_from_slice(&self.last_model);
             if !self.last_keyframe.is_empty() {
                 keyframes.push((start_ms, self.last_keyframe.clone()));
@@ -220,9 +223,6 @@ impl<'a> Scenes<'a> {
         if let Some((_, jpeg)) = keyframes.last() {
             self.last_keyframe.clone_from(jpeg);
         }
-        self.last_model.clear();
-        self.last_model
-            .extend_from_slice(&body[body.len() - wire::frame_bytes(&self.request.image)..]);
         let compressing = Instant::now();
         let thumbnail = small
             .and_then(|small| small.to_jpeg())

@@ -230,6 +230,64 @@ fn shortest_side_crop_shows_the_middle() {
     }
 }
 
+/// Red to the left of blue, twice as wide as high.
+const LONG: &str = "-f lavfi -i color=blue:s=320x160:r=25:d=1 -vf drawbox=0:0:160:160:red:fill -pix_fmt yuv420p -c:v libx264 -crf 5";
+
+#[test]
+fn two_crops_show_both_ends_of_one_moment_however_the_film_is_turned() {
+    let folder = tempfile::tempdir().unwrap();
+    let upright = film(folder.path(), "0.mp4", LONG);
+    let image = ImageSpec {
+        resize: ResizeMode::TwoCrops,
+        ..square(64)
+    };
+    let crops = AnalyseRequest { image, ..request() };
+    for (degrees, expected) in [(0, [RED, BLUE]), (90, [RED, BLUE]), (180, [BLUE, RED]), (270, [BLUE, RED])] {
+        let turned = film(
+            folder.path(),
+            &format!("turned{degrees}.mp4"),
+            &format!("-i {} -c copy -metadata:s:v:0 rotate={}", upright.display(), (360 - degrees) % 360),
+        );
+        let told = analyse_with(&worker(), &turned, &crops).unwrap();
+        assert_eq!(told.probe.streams[0].rotation, degrees);
+        let asked = picture_with(&turned, Some(0), image).unwrap();
+        for frames in [&told.scenes[0].frames, &asked] {
+            assert_eq!(frames.len(), 2, "{degrees}°");
+            assert_eq!(frames[0].time_ms, frames[1].time_ms, "{degrees}°");
+            for (frame, expected) in frames.iter().zip(expected) {
+                for field in [(0, 0), (3, 0), (0, 3), (3, 3), (1, 1)] {
+                    assert_colour(frame, field, expected);
+                }
+            }
+        }
+    }
+    let nearly_square = film(
+        folder.path(),
+        "square.mp4",
+        "-f lavfi -i color=red:s=168x160:r=25:d=1 -pix_fmt yuv420p",
+    );
+    assert_eq!(picture_with(&nearly_square, None, image).unwrap().len(), 1);
+}
+
+#[test]
+fn letterboxes_have_the_colour_asked_for_around_the_whole_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), "a.mp4", LONG);
+    let fill = [10, 200, 30];
+    let image = ImageSpec {
+        resize: ResizeMode::Letterbox { fill },
+        ..square(64)
+    };
+    let boxed = AnalyseRequest { image, ..request() };
+    let told = analyse_with(&worker(), &path, &boxed).unwrap();
+    let frame = &told.scenes[0].frames[0];
+    for (field, expected) in [((1, 0), fill), ((2, 3), fill), ((0, 1), RED), ((3, 2), BLUE)] {
+        assert_colour(frame, field, expected);
+    }
+    let [asked] = <[Frame; 1]>::try_from(picture_with(&path, Some(0), image).unwrap()).unwrap();
+    assert_eq!(asked.rgb, frame.rgb, "`similar` sees what was indexed");
+}
+
 #[test]
 fn colours_follow_matrix_range_and_depth() {
     let folder = tempfile::tempdir().unwrap();

@@ -92,8 +92,14 @@ fn analyse(path: &Path) -> Result<Told, MediaError> {
 }
 
 fn picture(path: &Path, at_ms: Option<u64>) -> Result<Frame, MediaError> {
+    let views = picture_with(path, at_ms, square(64))?;
+    let [frame] = <[Frame; 1]>::try_from(views).expect("a squeezed picture is one");
+    Ok(frame)
+}
+
+fn picture_with(path: &Path, at_ms: Option<u64>, image: ImageSpec) -> Result<Vec<Frame>, MediaError> {
     let request = PictureRequest {
-        image: square(64),
+        image,
         at_ms,
         label: "test".to_owned(),
     };
