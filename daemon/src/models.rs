@@ -186,10 +186,10 @@ impl Models {
         info.dimensions = Some(dimensions);
         let (ann, opened) = Ann::open(&self.config.ann_dir, &info.id, dimensions)?;
         let slot = Arc::new(ModelSlot {
-            decodes_afresh,
             info,
             embedder,
             ann,
+            decodes_afresh,
         });
         let follower =
             Follower::start(self.store.clone(), Arc::clone(&slot), opened, self.activity.clone()).map_err(ModelsError::Thread)?;
