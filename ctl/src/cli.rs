@@ -235,12 +235,15 @@ pub(crate) enum Model {
     /// Download a model from the Hugging Face hub, or copy one from a folder
     #[command(after_help = ex::MODEL_INSTALL)]
     Install(ModelInstall),
-    /// Index with another model; the old one answers until that is done
+    /// Change to another model; the old one answers until that is done
     #[command(after_help = ex::MODEL_USE)]
     Use {
         /// A name from `model list`, or a folder in a public layout
         #[arg(value_name = "NAME|DIR")]
         model: OsString,
+        /// Decode every video again instead of using the pictures kept of it
+        #[arg(long)]
+        reindex: bool,
     },
     /// Show one model, or the one in use
     #[command(after_help = ex::MODEL_INFO)]

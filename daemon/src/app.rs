@@ -24,6 +24,7 @@ use crate::folders::Folders;
 use crate::instance::{Instance, InstanceError};
 use crate::ipc::{Context, Event};
 use crate::media::FrameSource;
+use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
 use crate::pipeline::{Indexer, IndexerConfig, Parts, PipelineEvent};
@@ -153,7 +154,7 @@ impl Engine {
         let software = format!("scened {}, {}", env!("CARGO_PKG_VERSION"), worker.as_deref().unwrap_or("no worker"));
         let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
         let indexer = Indexer::start(
-            indexer_config(config, software.clone()),
+            indexer_config(config, software.clone(), &places.data_dir),
             Parts {
                 store: store.clone(),
                 source: Arc::clone(&source),
@@ -259,7 +260,7 @@ async fn watchdog() {
     }
 }
 
-/// Swaps models when the last video is done for the new one.
+/// Swaps models when the last video is embedded for the new one.
 async fn finish_model_change(context: &Arc<Context>) {
     let mut activity = context.activity.listen();
     while activity.changed().await.is_ok() {
@@ -270,7 +271,7 @@ async fn finish_model_change(context: &Arc<Context>) {
         // A full pool means that questions go first; the next activity comes soon.
         let _queued = context
             .pool
-            .submit(move || for_pool.models.promote_if_complete(|| for_pool.indexer.n_jobs()));
+            .submit(move || for_pool.models.promote_if_complete(|| for_pool.indexer.has_caught_up()));
     }
 }
 
@@ -315,7 +316,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
     })
 }
 
-fn indexer_config(config: &Config, software: String) -> IndexerConfig {
+fn indexer_config(config: &Config, software: String, data_dir: &Path) -> IndexerConfig {
     let n_cores = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads as usize,
@@ -330,6 +331,7 @@ fn indexer_config(config: &Config, software: String) -> IndexerConfig {
         hardware: config.hardware_decoding,
         software,
         pause_on_battery: config.on_battery == OnBattery::Pause,
+        keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join("keyframes"))),
     }
 }
 

@@ -56,6 +56,8 @@ pub struct Config {
     pub detector: Detector,
     pub scene_mode: SceneMode,
     pub max_scene_seconds: u64,
+    /// Embedded frames are kept as small pictures for other models.
+    pub keyframes: bool,
     pub hardware_decoding: Hardware,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
@@ -184,6 +186,7 @@ impl Config {
                 _ => SceneMode::Exact,
             },
             max_scene_seconds: values.whole("max-scene-seconds"),
+            keyframes: values.switch("keyframes"),
             // The table of keys allows nothing that is no hardware.
             hardware_decoding: values.choice("hardware-decoding").parse().unwrap_or_default(),
             onnxruntime: values.optional_path("onnxruntime"),

@@ -4,6 +4,7 @@
 //! daemon's half: the [`FrameSource`] seam, the worker's life, and the pipe protocol. It knows neither store nor models.
 
 pub mod inspect;
+pub mod keyframes;
 pub mod process;
 pub mod wire;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Boundary, Frame, ImageSpec, Span};
 
+pub use keyframes::Keyframe;
 pub use process::MediaProcess;
 
 /// Which rule finds cuts.
@@ -104,6 +106,8 @@ pub struct AnalyseRequest {
     pub max_scene_ms: u64,
     /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.
     pub thumbnail_px: u32,
+    /// Shorter side of the keyframe pictures. Pixels; 0 = no keyframe pictures.
+    pub keyframe_px: u32,
     /// Decoder threads; 0 = one for each core allowed.
     pub threads: u32,
     #[serde(default)]
@@ -118,6 +122,14 @@ pub struct PictureRequest {
     pub image: ImageSpec,
     /// Moment wanted, milliseconds; `None` takes the first picture of an image, or the middle of a video.
     pub at_ms: Option<u64>,
+    pub label: String,
+}
+
+/// What the daemon asks of a media worker about the keyframe pictures of one video.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeyframesRequest {
+    pub image: ImageSpec,
+    /// File name, for messages only.
     pub label: String,
 }
 
@@ -154,6 +166,8 @@ pub struct FoundScene {
     pub frames: Vec<Frame>,
     /// JPEG; empty when none was asked for.
     pub thumbnail: Vec<u8>,
+    /// The sampled frames whole, as they are kept for other models; empty when none were asked for or one could not be made.
+    pub keyframes: Vec<Keyframe>,
 }
 
 /// What a worker tells while it works. Scenes come in order of time.
@@ -259,6 +273,18 @@ pub trait FrameSource: Send + Sync {
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError>;
+
+    /// Makes a model's frames of the keyframe pictures in `keyframes` ([`keyframes::Keyframes::open`]), calling `sink` with each scene,
+    /// without thumbnail and keyframes; blocks until done and gives the number of scenes.
+    ///
+    /// **Errors**: [`MediaError::Unusable`] when the file is damaged.
+    fn replay(
+        &self,
+        keyframes: File,
+        request: &KeyframesRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<u64, MediaError>;
 
     /// Decodes one moment, in as many pictures as the model is shown of it (at least one, all with the same time); blocks.
     fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError>;

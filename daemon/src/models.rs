@@ -1,7 +1,7 @@
 //! Which models there are, which one is in use, and the change from one to another.
 //!
-//! A change keeps the old model answering: the new one becomes [`Serving::next`], every video is queued for it, and when the last
-//! one is done [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
+//! A change keeps the old model answering: the new one becomes [`Serving::next`], the pipeline makes its vectors of the keyframe pictures,
+//! and when none is lacking [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,10 +17,12 @@ use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder};
 use crate::pipeline::follower::Follower;
 use crate::serving::{ModelSlot, NoModel, Serving};
-use crate::store::{Change, Store, StoreError, VideoState};
+use crate::store::{Change, Store, StoreError, VideoRecord, VideoState};
 
 /// Setting: the id of the model that answered last.
 const SERVING_SETTING: &str = "serving-model";
+/// Setting: the id of the model whose vectors are to be made of the films and not of keyframe pictures, while it is brought in.
+const AFRESH_SETTING: &str = "afresh-model";
 
 pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, EmbedError> + Send + Sync>;
 
@@ -108,42 +110,65 @@ impl Models {
     pub fn open(&self) -> Result<(), StoreError> {
         let wanted = self.wanted();
         if let Err(error) = self.open_wanted(&wanted) {
+            let served = self.served()?.map(ModelId);
+            let n_kept = served.map_or(Ok(0), |id| self.store.n_videos_with_vectors(&id))?;
+            let kept = match n_kept {
+                0 => String::new(),
+                1 => "; the vectors of 1 video are kept".to_owned(),
+                n => format!("; the vectors of {n} videos are kept"),
+            };
             let problem = NoModel {
-                reason: crate::fault::with_causes(&error),
+                reason: format!("{}{kept}", crate::fault::with_causes(&error)),
                 hint: error.hint(),
             };
-            warn!(reason = problem.reason, "no model can be used");
+            warn!(reason = problem.reason, "the model cannot be used");
+            self.open_served()?;
             self.serving.set_problem(problem);
-            return Ok(());
         }
-        // Still held: see `promote_if_complete`.
-        let queued = self.queue_missing();
-        drop(wanted);
-        queued
+        Ok(())
+    }
+
+    /// Has the model that answered last answer again, where it is there, because the one that is wanted is not.
+    fn open_served(&self) -> Result<(), StoreError> {
+        if let Some(folder) = self.served()?.and_then(|id| self.folder_of(&id, None)) {
+            match self.open_slot(&folder, false) {
+                Ok(slot) => self.serving.set_current(slot),
+                Err(error) => warn!(model = folder.name, reason = %error, "nor can the model that answered last"),
+            }
+        }
+        Ok(())
+    }
+
+    fn served(&self) -> Result<Option<String>, StoreError> {
+        self.text_setting(SERVING_SETTING)
+    }
+
+    fn text_setting(&self, name: &str) -> Result<Option<String>, StoreError> {
+        Ok(self.store.setting(name)?.and_then(|value| value.as_str().map(str::to_owned)))
     }
 
     fn open_wanted(&self, wanted: &str) -> Result<(), ModelsError> {
         let folder = self.resolve(wanted)?;
-        let served = self
-            .store
-            .setting(SERVING_SETTING)?
-            .and_then(|value| value.as_str().map(str::to_owned));
-        let previous = served.filter(|id| *id != folder.id.0).and_then(|id| self.folder_of(&id, &folder));
+        let previous = self
+            .served()?
+            .filter(|id| *id != folder.id.0)
+            .and_then(|id| self.folder_of(&id, Some(&folder)));
         if let Some(previous) = previous
             && self.store.n_videos_with_vectors(&previous.id)? > 0
         {
-            match self.open_slot(&previous) {
+            match self.open_slot(&previous, false) {
                 Ok(slot) => {
                     self.serving.set_current(slot);
-                    self.serving.set_next(Some(self.open_slot(&folder)?));
+                    let afresh = self.text_setting(AFRESH_SETTING)?.is_some_and(|id| id == folder.id.0);
+                    self.serving.set_next(Some(self.open_slot(&folder, afresh)?));
                     return Ok(());
                 }
                 Err(error) => {
-                    warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are indexed again");
+                    warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are embedded again");
                 }
             }
         }
-        let slot = self.open_slot(&folder)?;
+        let slot = self.open_slot(&folder, false)?;
         self.serve(slot)
     }
 
@@ -154,13 +179,18 @@ impl Models {
     }
 
     /// Makes embedder, index and follower of a model.
-    fn open_slot(&self, folder: &ModelFolder) -> Result<Arc<ModelSlot>, ModelsError> {
+    fn open_slot(&self, folder: &ModelFolder, decodes_afresh: bool) -> Result<Arc<ModelSlot>, ModelsError> {
         let embedder = (self.config.make_embedder)(folder).map_err(|error| unusable(folder, &error))?;
         let mut info = folder.info();
         let dimensions = self.dimensions(folder, embedder.as_ref())?;
         info.dimensions = Some(dimensions);
         let (ann, opened) = Ann::open(&self.config.ann_dir, &info.id, dimensions)?;
-        let slot = Arc::new(ModelSlot { info, embedder, ann });
+        let slot = Arc::new(ModelSlot {
+            decodes_afresh,
+            info,
+            embedder,
+            ann,
+        });
         let follower =
             Follower::start(self.store.clone(), Arc::clone(&slot), opened, self.activity.clone()).map_err(ModelsError::Thread)?;
         self.followers
@@ -185,27 +215,10 @@ impl Models {
         Ok(dimensions)
     }
 
-    /// Queues every indexed video that has no vectors of the target model.
-    pub fn queue_missing(&self) -> Result<(), StoreError> {
-        let Some(target) = self.serving.target() else { return Ok(()) };
-        let mut n_queued = 0;
-        for record in self.store.videos() {
-            if record.state != VideoState::Indexed || record.offline || record.model.as_ref() == Some(&target.info.id) {
-                continue;
-            }
-            if !self.store.has_vectors(&target.info.id, record.id)? {
-                self.store.requeue(record.id, None, crate::clock::now_ms())?;
-                n_queued += 1;
-            }
-        }
-        if n_queued > 0 {
-            info!(n_queued, model = %target.info.id, "queued for the new model");
-        }
-        Ok(())
-    }
-
-    /// Chooses a model by name or folder and remembers it in config.toml.
-    pub fn use_model(&self, name: &str) -> Result<(), ModelsError> {
+    /// Chooses a model by name or folder and remembers it in config.toml. The caller has the pipeline catch up.
+    ///
+    /// `afresh`: its vectors are made of the films, also those that are there.
+    pub fn use_model(&self, name: &str, afresh: bool) -> Result<(), ModelsError> {
         let mut wanted = self.wanted();
         let folder = self.resolve(name)?;
         let choice = if Path::new(name).is_absolute() {
@@ -213,18 +226,27 @@ impl Models {
         } else {
             folder.name.clone()
         };
+        let is_folder = |slot: &Arc<ModelSlot>| slot.info.id == folder.id;
         let current = self.serving.current().ok();
-        if self.serving.target().is_some_and(|target| target.info.id == folder.id) {
+        let goes_back = current.as_ref().is_some_and(is_folder);
+        if self.serving.target().is_some_and(|target| is_folder(&target)) && (goes_back || !afresh) {
             edit::set_model(&self.config.config_file, &choice)?;
             *wanted = choice;
-            return Ok(());
+            drop(wanted);
+            self.serving.clear_problem();
+            return if afresh { self.index_again() } else { Ok(()) };
         }
         // All that can be refused comes before the first thing that is changed: a half-made change would be completed with no videos.
-        let goes_back = current.as_ref().is_some_and(|current| current.info.id == folder.id);
-        let opened = if goes_back { None } else { Some(self.open_slot(&folder)?) };
+        let mut opened = if goes_back { None } else { Some(self.open_slot(&folder, false)?) };
         if let Err(error) = edit::set_model(&self.config.config_file, &choice) {
             self.retire(opened);
             return Err(error.into());
+        }
+        if afresh && opened.is_some() {
+            self.retire(opened);
+            opened = Some(self.begin_afresh(&folder)?);
+        } else {
+            self.store.put_setting(AFRESH_SETTING, &Value::Null)?;
         }
         let abandoned = match opened {
             Some(slot) if current.is_none() || self.store.counts().scenes == 0 => {
@@ -239,31 +261,60 @@ impl Models {
             }
         };
         self.retire(abandoned);
-        info!(model = choice, "model chosen");
+        info!(model = choice, afresh, "model chosen");
         *wanted = choice;
-        self.queue_missing()?;
         drop(wanted);
+        self.serving.clear_problem();
+        if goes_back && afresh {
+            self.index_again()?;
+        }
         self.activity.bump();
         Ok(())
     }
 
-    /// Lets the next model answer once nothing is left to be indexed for it. `n_jobs` counts jobs waiting or running.
-    pub fn promote_if_complete(&self, n_jobs: impl FnOnce() -> u64) {
-        // While a change is being arranged its videos are not queued yet, and no jobs would look like no work.
+    /// Forgets the vectors of a model, and opens it with the mark that they are to be made of the films.
+    fn begin_afresh(&self, folder: &ModelFolder) -> Result<Arc<ModelSlot>, ModelsError> {
+        if let Some(next) = self.serving.next().filter(|next| next.info.id == folder.id) {
+            self.serving.set_next(None);
+            self.retire(Some(next));
+        }
+        self.store.drop_model(&folder.id)?;
+        Ann::delete(&self.config.ann_dir, &folder.id)?;
+        self.store.put_setting(AFRESH_SETTING, &Value::from(folder.id.0.as_str()))?;
+        self.open_slot(folder, true)
+    }
+
+    /// Queues every video that can be reached; what it has stays until it is done.
+    fn index_again(&self) -> Result<(), ModelsError> {
+        let indexed = |record: &VideoRecord| record.state == VideoState::Indexed && !record.offline;
+        for record in self.store.videos().into_iter().filter(|record| indexed(record)) {
+            self.store.requeue(record.id, None, crate::clock::now_ms())?;
+        }
+        self.activity.bump();
+        Ok(())
+    }
+
+    /// Lets the next model answer once it has vectors of everything, as the pipeline says.
+    pub fn promote_if_complete(&self, has_caught_up: impl FnOnce() -> bool) {
+        // While a change is being arranged, the pipeline may speak of another model.
         let _arranged = self.wanted();
-        let n_jobs = n_jobs();
         let Some(next) = self.serving.next() else { return };
         let seen = self
             .followers()
             .iter()
             .any(|follower| Arc::ptr_eq(follower.slot(), &next) && follower.behind() == 0);
-        if n_jobs > 0 || !seen {
+        if !seen || !has_caught_up() {
             return;
         }
         let retired = self.serving.promote();
         info!(model = %next.info.id, "the new model answers from now on");
         if let Err(error) = self.store.put_setting(SERVING_SETTING, &Value::String(next.info.id.0.clone())) {
             error!(%error, "the change of model cannot be remembered; it is repeated at the next start");
+        }
+        if next.decodes_afresh
+            && let Err(error) = self.store.put_setting(AFRESH_SETTING, &Value::Null)
+        {
+            warn!(%error, "later videos are decoded once more than they need be");
         }
         self.retire(retired);
         self.activity.bump();
@@ -282,13 +333,20 @@ impl Models {
         slot.embedder.stop();
     }
 
-    /// After the user mended something: try again if no model could be opened.
+    /// After the user mended something: try again if the model that is wanted could not be opened.
     pub fn reopen_if_unusable(&self) {
-        if self.serving.problem().is_some()
-            && self.serving.current().is_err()
-            && let Err(error) = self.open()
-        {
-            error!(%error, "the model cannot be opened");
+        if self.serving.problem().is_none() {
+            return;
+        }
+        if self.serving.current().is_err() {
+            if let Err(error) = self.open() {
+                error!(%error, "the model cannot be opened");
+            }
+            return;
+        }
+        let wanted = self.wanted().clone();
+        if let Err(error) = self.use_model(&wanted, false) {
+            warn!(reason = %error, "the model that is wanted still cannot be used");
         }
     }
 
@@ -384,7 +442,7 @@ impl Models {
             } else {
                 format!("changing to model {}; {} answers", next.info.name, current.info.name)
             };
-            notices.push(format!("{changed} until every video is indexed for it"));
+            notices.push(format!("{changed} until every video is embedded for it"));
         }
         notices
     }
@@ -444,8 +502,10 @@ impl Models {
 
     /// The model of that id, shown pictures as they were then: after a change of `crop` its vectors go on answering. `wanted` may be a
     /// folder used in place, which is not in any of the usual places.
-    fn folder_of(&self, id: &str, wanted: &ModelFolder) -> Option<ModelFolder> {
-        std::iter::once(wanted.clone())
+    fn folder_of(&self, id: &str, wanted: Option<&ModelFolder>) -> Option<ModelFolder> {
+        wanted
+            .cloned()
+            .into_iter()
             .chain(find_models(&self.config.dirs).into_iter().flatten())
             .flat_map(|folder| Crop::ALL.map(|crop| folder.clone().with_crop(crop)))
             .find(|folder| folder.id.0 == id)

@@ -6,14 +6,16 @@
 //!
 //! **Threads**: `n` indexers, each waiting on one condition variable; no timers while the queue is empty.
 
+mod catch_up;
 pub mod follower;
 mod job;
 mod progress;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod vectors;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -23,11 +25,12 @@ use tracing::{error, warn};
 
 use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
+use crate::media::keyframes::Keyframes;
 use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
 use crate::pipeline::progress::Pace;
-pub use crate::pipeline::progress::{Current, Progress};
+pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
 use crate::serving::Serving;
-use crate::store::{Change, Store};
+use crate::store::{Change, Store, VideoRecord, VideoState};
 
 /// What the pipeline tells the rest of the daemon. Called on an indexing thread; must be quick.
 #[derive(Clone, Debug)]
@@ -63,6 +66,8 @@ pub struct IndexerConfig {
     /// Names scened's and FFmpeg's versions; recorded with incidents.
     pub software: String,
     pub pause_on_battery: bool,
+    /// Where embedded frames are kept for other models; `None` = nowhere.
+    pub keyframes: Option<Keyframes>,
 }
 
 pub struct Parts {
@@ -79,6 +84,8 @@ struct InFlight {
     path: PathBuf,
     position_ms: u64,
     duration_ms: u64,
+    /// It was indexed for another model already.
+    is_catching_up: bool,
 }
 
 #[derive(Default)]
@@ -87,6 +94,12 @@ struct State {
     queue: BTreeSet<(i64, VideoId)>,
     queued_at: HashMap<VideoId, i64>,
     in_flight: HashMap<VideoId, InFlight>,
+    /// Indexed videos that the target model has no vectors of; their turn comes when no job waits.
+    behind: BTreeSet<VideoId>,
+    /// Those for which nothing can be done now: neither pictures nor film are there. A change of the video brings it back.
+    left_behind: HashSet<VideoId>,
+    /// Keyframe pictures may lie there that nobody wants.
+    sweep: bool,
     /// Jobs whose file is not what the store says, each with the moment when it is tried again.
     changed_files: BTreeMap<VideoId, Instant>,
     /// Deaths of workers on a file, since the daemon started.
@@ -101,6 +114,8 @@ struct State {
     /// No job is taken before this moment: the machine was at fault.
     held_until: Option<Instant>,
     pace: Pace,
+    /// Of videos that another model catches up with.
+    catching_up: Pace,
 }
 
 struct Shared {
@@ -127,6 +142,7 @@ impl Indexer {
         for job in parts.store.jobs()? {
             state.enqueue(job.video, job.queued_at_ms);
         }
+        state.sweep = true;
         let n_threads = config.n_threads;
         let shared = Arc::new(Shared {
             config,
@@ -138,6 +154,7 @@ impl Indexer {
             shared,
             threads: Arc::default(),
         };
+        indexer.catch_up();
         for index in 0..n_threads {
             let shared = Arc::clone(&indexer.shared);
             let thread = std::thread::Builder::new()
@@ -188,6 +205,39 @@ impl Indexer {
         self.shared.parts.activity.bump();
     }
 
+    /// The model may be another one now: finds the videos that it has no vectors of.
+    pub fn catch_up(&self) {
+        let lacking = self.shared.lacking();
+        let mut state = self.shared.lock();
+        state.left_behind.clear();
+        state.behind = lacking.iter().map(|record| record.id).collect();
+        drop(state);
+        self.nudge();
+    }
+
+    /// Whether the target model has vectors of every video, but for those of which nothing is there to make them of.
+    pub fn has_caught_up(&self) -> bool {
+        let is_at_work = |state: &State| !state.behind.is_empty() || state.in_flight.values().any(|job| job.is_catching_up);
+        if is_at_work(&self.shared.lock()) {
+            return false;
+        }
+        let Some(target) = self.shared.parts.serving.target() else {
+            return false;
+        };
+        let lacking = self.shared.parts.store.videos_without_vectors(&target.info.id);
+        let state = self.shared.lock();
+        let is_excused = |record: &VideoRecord| match record.state {
+            VideoState::Pending => record.offline,
+            VideoState::Indexed | VideoState::Failed => state.left_behind.contains(&record.id),
+        };
+        !is_at_work(&state) && lacking.iter().all(|record| is_excused(record))
+    }
+
+    /// How many of the videos without vectors of the target model cannot be caught up with at present.
+    pub fn n_left_behind(&self) -> u64 {
+        self.shared.lock().left_behind.len() as u64
+    }
+
     pub fn is_paused(&self) -> bool {
         self.shared.lock().paused
     }
@@ -195,7 +245,7 @@ impl Indexer {
     /// Jobs waiting or running.
     pub fn n_jobs(&self) -> u64 {
         let state = self.shared.lock();
-        (state.queue.len() + state.in_flight.len() + state.changed_files.len()) as u64
+        (state.queue.len() + state.in_flight.len() + state.changed_files.len() + state.behind.len()) as u64
     }
 
     pub fn hindrance(&self) -> Option<String> {
@@ -219,17 +269,30 @@ impl Indexer {
 
     pub fn progress(&self) -> Progress {
         let state = self.shared.lock();
-        let mut current: Vec<Current> = state
-            .in_flight
-            .values()
-            .map(|job| Current {
-                path: job.path.clone(),
-                position_ms: job.position_ms,
-                duration_ms: job.duration_ms,
-            })
-            .collect();
-        current.sort_by(|a, b| a.path.cmp(&b.path));
-        state.pace.report(current, state.queue.len(), Instant::now())
+        let current = |is_catching_up| {
+            let jobs = state.in_flight.values().filter(|job| job.is_catching_up == is_catching_up);
+            let mut current: Vec<Current> = jobs
+                .map(|job| Current {
+                    path: job.path.clone(),
+                    position_ms: job.position_ms,
+                    duration_ms: job.duration_ms,
+                })
+                .collect();
+            current.sort_by(|a, b| a.path.cmp(&b.path));
+            current
+        };
+        let (now, catching_up) = (Instant::now(), current(true));
+        let n_behind = state.behind.len() + catching_up.len();
+        let mut progress = state.pace.report(current(false), state.queue.len(), now);
+        if n_behind > 0 {
+            let change = state.catching_up.report(catching_up, state.behind.len(), now);
+            progress.current.extend(change.current);
+            progress.catching_up = Some(CatchingUp {
+                n_left: n_behind as u64,
+                left_ms: change.left_ms,
+            });
+        }
+        progress
     }
 
     /// Lets a failed file have all its attempts again.
@@ -268,6 +331,8 @@ impl State {
 
     fn forget(&mut self, video: VideoId) {
         self.changed_files.remove(&video);
+        self.behind.remove(&video);
+        self.left_behind.remove(&video);
         if let Some(at) = self.queued_at.remove(&video) {
             self.queue.remove(&(at, video));
         }

@@ -157,7 +157,7 @@ impl Searcher {
         let Some(best) = self.rescore(&slot, &probe, scenes)?.into_iter().next() else {
             return Ok(None);
         };
-        let everything = Scope::of(&self.store, &Filters::default());
+        let everything = Scope::of(&self.store, &slot.info.id, &Filters::default());
         let ids: Vec<SceneId> = everything.scenes().collect();
         let of_scenes = ids.len() as u64;
         // Exact over the whole library, by the scene vectors that choose the candidates.
@@ -239,7 +239,7 @@ impl Searcher {
     }
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {
-        let scope = Scope::of(&self.store, &wanted.filters);
+        let scope = Scope::of(&self.store, &slot.info.id, &wanted.filters);
         let question = Question {
             slot,
             probe,

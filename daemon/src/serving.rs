@@ -13,6 +13,8 @@ pub struct ModelSlot {
     pub info: ModelInfo,
     pub embedder: Arc<dyn Embedder>,
     pub ann: Ann,
+    /// The user wants its vectors made of the films and not of keyframe pictures.
+    pub decodes_afresh: bool,
 }
 
 /// Why no model can be used, in words for the user.
@@ -77,6 +79,10 @@ impl Serving {
 
     pub fn set_problem(&self, problem: NoModel) {
         self.write().problem = Some(problem);
+    }
+
+    pub fn clear_problem(&self) {
+        self.write().problem = None;
     }
 
     /// Makes `next` the one that answers; gives back the slot that did before.

@@ -95,7 +95,7 @@ pub struct NewVideo {
 pub enum Replace {
     /// The content changed: vectors of all models are dropped.
     Everything,
-    /// Only this model's vectors are replaced; those of others stay, as long as the scenes are the same.
+    /// Only this model's vectors are replaced; those of others stay, as long as content and scenes are the same.
     Model,
 }
 
@@ -110,12 +110,16 @@ pub struct Change {
     pub n_scenes_before: u32,
 }
 
-/// What changed. Vectors change with `Content` and `Removed` alone.
+/// What changed. Vectors change with `Content`, `Vectors` and `Removed` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     Added,
     /// Scenes and vectors are new, or gone.
     Content,
+    /// Vectors of this model were added to the scenes that were there.
+    Vectors {
+        model: ModelId,
+    },
     /// State, stamp or fingerprint changed.
     Record,
     Removed {
@@ -195,6 +199,8 @@ pub struct IndexedVideo {
     pub scenes: Vec<SceneRecord>,
     pub vectors: Vec<SceneVectors>,
     pub thumbnails: Vec<Vec<u8>>,
+    /// Vectors of the same scenes by other models than `record.model`.
+    pub others: Vec<(ModelId, Vec<SceneVectors>)>,
 }
 
 /// A durable job: this video is to be indexed.

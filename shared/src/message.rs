@@ -188,6 +188,9 @@ pub struct Status {
     pub queue: Queue,
     #[serde(default)]
     pub progress: Progress,
+    /// While another model is brought in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_change: Option<ModelChange>,
     #[serde(default)]
     pub folders: Vec<Folder>,
     #[serde(default)]
@@ -209,6 +212,22 @@ pub struct Queue {
     pub settling: u64,
     /// Videos waiting for or in indexing.
     pub jobs: u64,
+}
+
+/// How far a change of model has come. The old model answers until it is complete.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelChange {
+    /// Name of the new model.
+    pub to: String,
+    /// Videos that it has vectors of.
+    pub done: u64,
+    /// Videos that it has not.
+    pub left: u64,
+    /// Besides these: videos for which neither stored pictures nor the film are there; they stay out until they can be reached.
+    pub left_behind: u64,
+    /// Time left, milliseconds; absent when unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -380,6 +399,9 @@ pub struct ModelsAnswer {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
     pub model: String,
+    /// Only for `model_use`: decode every video again instead of using the stored pictures.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reindex: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -238,6 +238,7 @@ fn a_request_that_is_too_large_is_not_sent() {
     let server = polite(wait_for_end);
     let mut client = server.connect().unwrap();
     let request = scened_shared::message::ModelRequest {
+        reindex: false,
         model: "x".repeat(1 << 20),
     };
     let error = client.call::<method::ModelInfo>(&request).unwrap_err();

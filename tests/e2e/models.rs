@@ -23,7 +23,7 @@ fn other_starter(sandbox: &Sandbox, folder: &str) -> PathBuf {
 }
 
 #[test]
-fn another_model_takes_over_when_every_film_is_indexed_for_it() {
+fn another_model_takes_over_when_every_film_is_embedded_for_it() {
     let sandbox = Sandbox::new();
     sandbox.film("red.mp4", &[("red", 1.0)]);
     sandbox.film("green.mp4", &[("green", 1.0)]);
@@ -53,6 +53,14 @@ fn another_model_takes_over_when_every_film_is_indexed_for_it() {
     );
     assert_eq!(answer["hits"].as_array().unwrap().len(), 2, "with all it has");
     assert!(answer["notices"].to_string().contains("changing to model"), "{answer}");
+    let status = sandbox.ctl_json(["status"]);
+    let change = &status["model_change"];
+    assert_eq!(
+        (&change["to"], &change["done"], &change["left"]),
+        (&"other".into(), &0.into(), &2.into()),
+        "{status}"
+    );
+    assert_eq!(sandbox.counts(), [2, 0, 0, 0], "they are indexed for the model that answers");
 
     sandbox.say("resume").expect(0);
     sandbox.settle();
@@ -66,7 +74,11 @@ fn another_model_takes_over_when_every_film_is_indexed_for_it() {
     });
     let answer = sandbox.ctl_json(["search", "a red background"]);
     assert_eq!((name(&answer["hits"][0]), answer["hits"].as_array().unwrap().len()), ("red.mp4", 2));
-    assert_eq!((sandbox.n_decoded(), sandbox.counts()), (4, [2, 0, 0, 0]));
+    assert_eq!(
+        (sandbox.n_decoded(), sandbox.counts()),
+        (2, [2, 0, 0, 0]),
+        "no film was decoded again"
+    );
     let info = sandbox.ctl_json(["model", "info"]);
     assert_eq!(
         (&info["models"][0]["active"], &info["models"][0]["videos"]),
@@ -82,9 +94,108 @@ fn another_model_takes_over_when_every_film_is_indexed_for_it() {
     sandbox.say("model use starter").expect(0);
     sandbox.settle();
     sandbox.answered_by("starter", 2, SOON);
-    assert_eq!(sandbox.n_decoded(), 4, "{}", sandbox.log_tail());
+    assert_eq!(sandbox.n_decoded(), 2, "{}", sandbox.log_tail());
     sandbox.say("model remove starter").expect(2).complains("in use");
     sandbox.run([Path::new("model"), Path::new("remove"), &other]).expect(0);
+}
+
+#[test]
+fn a_change_that_was_broken_off_goes_on_where_it_was() {
+    let sandbox = Sandbox::new();
+    for n in 0..6 {
+        sandbox.film(format!("{n}.mp4"), &[("red", 1.0 + f64::from(n))]);
+    }
+    let daemon = sandbox.start();
+    sandbox.settle();
+    let other = other_starter(&sandbox, "other");
+    let done = || sandbox.ctl_json(["status"])["model_change"]["done"].as_u64();
+    sandbox.run([Path::new("model"), Path::new("use"), &other]).expect(0);
+    wait_until("the change to begin", SOON, || match done() {
+        Some(0) => Err("nothing is done".to_owned()),
+        _ => Ok(()),
+    });
+    daemon.kill();
+    // A film of which nothing is left but the pictures.
+    fs::remove_file(sandbox.films().join("5.mp4")).unwrap();
+    fs::rename(sandbox.films(), sandbox.path().join("away")).unwrap();
+    let _daemon = sandbox.start();
+    sandbox.answered_by("other", 6, SOON);
+    assert_eq!(sandbox.n_decoded(), 6, "{}", sandbox.log_tail());
+}
+
+#[test]
+fn reindexing_decodes_every_film_again_while_the_old_model_answers() {
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.film("green.mp4", &[("green", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let other = other_starter(&sandbox, "other");
+    let reindex = [Path::new("model"), Path::new("use"), &other, Path::new("--reindex")];
+    sandbox.run(reindex).expect(0);
+    sandbox.answered_by("other", 2, SOON);
+    sandbox.settle();
+    assert_eq!(sandbox.n_decoded(), 4, "{}", sandbox.log_tail());
+    // The model in use, too.
+    sandbox.run(reindex).expect(0);
+    sandbox.settle();
+    assert_eq!((sandbox.n_decoded(), sandbox.counts()), (6, [2, 0, 0, 0]), "{}", sandbox.log_tail());
+    // Without it, what comes later is not decoded twice.
+    sandbox.say("model use starter").expect(0);
+    sandbox.answered_by("starter", 2, SOON);
+    assert_eq!(sandbox.n_decoded(), 6);
+}
+
+#[test]
+fn without_pictures_a_change_decodes() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("keyframes = false");
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    assert!(!sandbox.data().join("keyframes").exists());
+    let other = other_starter(&sandbox, "other");
+    sandbox.run([Path::new("model"), Path::new("use"), &other]).expect(0);
+    sandbox.answered_by("other", 1, SOON);
+    assert_eq!(sandbox.n_decoded(), 2, "{}", sandbox.log_tail());
+}
+
+#[test]
+fn a_model_whose_folder_has_vanished_is_named_and_costs_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let daemon = sandbox.start();
+    sandbox.settle();
+    let (other, away) = (other_starter(&sandbox, "other"), sandbox.path().join("away"));
+    sandbox.run([Path::new("model"), Path::new("use"), &other]).expect(0);
+    sandbox.answered_by("other", 1, SOON);
+    assert!(daemon.stop().success());
+    fs::rename(&other, &away).unwrap();
+    let daemon = sandbox.start();
+    let status = sandbox.ctl_json(["status"]);
+    let warnings = status["warnings"].to_string();
+    assert!(
+        warnings.contains(other.to_str().unwrap()) && warnings.contains("the vectors of 1 video are kept"),
+        "{status}"
+    );
+    sandbox.say("search red").expect(2).complains(other.to_str().unwrap());
+    // Back where it was, it answers at once.
+    fs::rename(&away, &other).unwrap();
+    sandbox.say("retry").expect(0);
+    sandbox.answered_by("other", 1, SOON);
+    assert_eq!(sandbox.n_decoded(), 1, "{}", sandbox.log_tail());
+
+    // In the middle of a change the old one goes on answering.
+    sandbox.say("pause").expect(0);
+    sandbox.say("model use starter").expect(0);
+    sandbox.run([Path::new("model"), Path::new("use"), &other]).expect(0);
+    let third = other_starter(&sandbox, "third");
+    sandbox.run([Path::new("model"), Path::new("use"), &third]).expect(0);
+    assert!(daemon.stop().success());
+    fs::remove_dir_all(&third).unwrap();
+    let _daemon = sandbox.start();
+    let status = sandbox.ctl_json(["status"]);
+    assert!(status["warnings"].to_string().contains(third.to_str().unwrap()), "{status}");
 }
 
 #[test]

@@ -123,6 +123,7 @@ Exit status 1: you did not accept the licence.";
 pub(super) const MODEL_USE: &str = "\
 Examples:
   scenectl model use starter
+  scenectl model use starter --reindex           decodes every video again
   scenectl model use ./clip-vit-base-patch32     a folder: write ./ before its name
 
 Public layouts: Hugging Face (config.json, preprocessor_config.json, tokenizer.json, onnx/) and Immich (config.json, visual/, textual/).";

@@ -24,12 +24,16 @@ pub(super) fn run(context: &mut Context, verb: Model) -> Result<Outcome, Failure
             show(&mut context.out, &answer, list)
         }
         Model::Install(args) => install::run(context, &args),
-        Model::Use { model } => {
-            let answer = context.ask::<method::ModelUse>(&request(&model)?)?;
+        Model::Use { model, reindex } => {
+            let wanted = ModelRequest {
+                reindex,
+                ..request(&model)?
+            };
+            let answer = context.ask::<method::ModelUse>(&wanted)?;
             show(&mut context.out, &answer, list)?;
             context
                 .out
-                .note("videos are indexed with it now; until that is done the old index answers (`scenectl status --watch`)")?;
+                .note("videos are embedded with it now; until that is done the old model answers (`scenectl status --watch`)")?;
             Ok(Outcome::Done)
         }
         Model::Info { model: Some(model) } => {
@@ -50,7 +54,7 @@ pub(super) fn run(context: &mut Context, verb: Model) -> Result<Outcome, Failure
 
 fn request(word: &OsStr) -> Result<ModelRequest, Failure> {
     let model = place::model(word).map_err(Failure::new)?;
-    Ok(ModelRequest { model })
+    Ok(ModelRequest { model, reindex: false })
 }
 
 /// `models` in the data folder, where installed models are.

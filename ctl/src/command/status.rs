@@ -60,6 +60,9 @@ fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
         format!("on {}", text::escape(&status.provider))
     };
     row("model", format!("{}, {provider}", text::escape(&status.model)));
+    if let Some(change) = &status.model_change {
+        row("new model", progress::model_change(change));
+    }
     // Software is what everyone expects.
     if !status.decoder.is_empty() && status.decoder != "software" {
         row("decoder", text::escape(&status.decoder));

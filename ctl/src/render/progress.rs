@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use scened_shared::message::{Coverage, Event, Status};
+use scened_shared::message::{Coverage, Event, ModelChange, Status};
 
 use super::{Out, text, time};
 
@@ -105,12 +105,28 @@ impl Progress {
 pub(crate) fn activity(status: &Status) -> String {
     let mut text = text::escape(&status.state);
     if status.state == "indexing" {
+        if let Some(change) = &status.model_change {
+            write!(text, ", {}", model_change(change)).expect("a string takes any text");
+        }
         if status.progress.rate > 0.0 {
             write!(text, ", {:.1}× real time", status.progress.rate).expect("a string takes any text");
         }
         if let Some(left_ms) = status.progress.left_ms {
             write!(text, ", about {} left", time::rough(left_ms)).expect("a string takes any text");
         }
+    }
+    text
+}
+
+/// `clip-vit-b32: 312 of 4,000 videos, about 3 min left`.
+pub(crate) fn model_change(change: &ModelChange) -> String {
+    let total = text::count(change.done + change.left, "video");
+    let mut text = format!("{}: {} of {total}", text::escape(&change.to), text::number(change.done));
+    if let Some(left_ms) = change.left_ms {
+        write!(text, ", about {} left", time::rough(left_ms)).expect("a string takes any text");
+    }
+    if change.left_behind > 0 {
+        write!(text, "; {} cannot be reached", text::count(change.left_behind, "video")).expect("a string takes any text");
     }
     text
 }
@@ -142,6 +158,26 @@ mod tests {
         assert_eq!(activity(&status), "indexing, 12.3× real time, about 12 min left");
         status.state = "paused".to_owned();
         assert_eq!(activity(&status), "paused");
+    }
+
+    #[test]
+    fn a_change_of_model_says_how_far_it_is() {
+        let mut change = ModelChange {
+            to: "clip".to_owned(),
+            done: 312,
+            left: 3688,
+            left_behind: 0,
+            left_ms: Some(180_000),
+        };
+        assert_eq!(model_change(&change), "clip: 312 of 4,000 videos, about 3 min left");
+        (change.left_ms, change.left_behind) = (None, 2);
+        assert_eq!(model_change(&change), "clip: 312 of 4,000 videos; 2 videos cannot be reached");
+        let status = Status {
+            state: "indexing".to_owned(),
+            model_change: Some(change),
+            ..Status::default()
+        };
+        assert_eq!(activity(&status), "indexing, clip: 312 of 4,000 videos; 2 videos cannot be reached");
     }
 
     #[test]

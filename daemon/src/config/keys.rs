@@ -72,6 +72,7 @@ pub(super) const KEYS: &[Key] = &[
     key("detector", Allows::Choice(&["shot", "content", "adaptive"])),
     key("scene-mode", Allows::Choice(&["fast", "exact"])),
     key("max-scene-seconds", whole("seconds", 2, 3600)),
+    key("keyframes", Allows::Switch),
     key(
         "hardware-decoding",
         Allows::Choice(&["none", "auto", "vaapi", "cuda", "videotoolbox"]),

@@ -42,6 +42,7 @@ fn a_missing_file_means_the_defaults() {
         detector: Detector::Shot,
         scene_mode: SceneMode::Exact,
         max_scene_seconds: 15,
+        keyframes: true,
         hardware_decoding: Hardware::None,
         onnxruntime: None,
     };
@@ -78,6 +79,7 @@ fn every_key_can_be_set() {
         detector = "adaptive"
         scene-mode = "fast"
         max-scene-seconds = 3600
+        keyframes = false
         hardware-decoding = "videotoolbox"
         onnxruntime = "/opt/libonnxruntime.so"
         "#,
@@ -102,6 +104,7 @@ fn every_key_can_be_set() {
         detector: Detector::Adaptive,
         scene_mode: SceneMode::Fast,
         max_scene_seconds: 3600,
+        keyframes: false,
         hardware_decoding: Hardware::Videotoolbox,
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
     };
@@ -124,7 +127,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        crop, model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, hardware-decoding, \
+        crop, model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, hardware-decoding, \
          onnxruntime",
     ),
     (

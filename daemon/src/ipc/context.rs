@@ -1,5 +1,6 @@
 //! What the handlers may use.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +10,7 @@ use scened_shared::wire_path::WirePath;
 use tokio::sync::broadcast;
 
 use crate::activity::Activity;
+use crate::domain::VideoId;
 use crate::folders::Folders;
 use crate::ipc::convert;
 use crate::models::Models;
@@ -45,6 +47,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// Videos that are indexed, but not for the model that answers.
+    pub(super) fn lacking(&self) -> HashSet<VideoId> {
+        let Ok(current) = self.serving.current() else {
+            return HashSet::new();
+        };
+        let lacking = self.store.videos_without_vectors(&current.info.id);
+        lacking.iter().map(|record| record.id).collect()
+    }
+
     /// A path that a client gave, as the watched folders name it.
     ///
     /// Clients resolve links, but a folder in the configuration may be a link, or lie below one (`~/Videos` on another disk); its

@@ -19,7 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use self::check::Checker;
-use super::{AnalyseRequest, Analysis, Cancel, FrameSource, MediaError, MediaEvent, PictureRequest, wire};
+use super::{AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, wire};
 use crate::domain::Frame;
 use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{self, OwnedChild, StderrTail};
@@ -122,6 +122,30 @@ impl FrameSource for MediaProcess {
                 let analysis = checker.finished(&frame)?;
                 worker.say_goodbye(cancel)?;
                 return Ok(analysis);
+            }
+            if sink(checker.event(&frame)?).is_break() {
+                return Err(MediaError::Cancelled);
+            }
+        }
+    }
+
+    fn replay(
+        &self,
+        keyframes: File,
+        request: &KeyframesRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<u64, MediaError> {
+        wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
+        let mut checker = Checker::for_keyframes(request);
+        let mut worker = self.start(keyframes, wire::KIND_KEYFRAMES, request)?;
+        worker.read_hello(cancel)?;
+        loop {
+            let frame = worker.read(cancel)?;
+            if frame.kind == wire::KIND_FINISHED {
+                let n_scenes = checker.replayed(&frame)?;
+                worker.say_goodbye(cancel)?;
+                return Ok(n_scenes);
             }
             if sink(checker.event(&frame)?).is_break() {
                 return Err(MediaError::Cancelled);

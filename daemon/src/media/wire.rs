@@ -11,7 +11,7 @@ use crate::worker::pipe;
 /// The role in the hello, and the worker's first argument.
 pub const ROLE: &str = "media";
 /// Version of everything in this module.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// The film's descriptor in the worker.
 pub const FILM_FD: i32 = 3;
 
@@ -19,9 +19,11 @@ pub const FILM_FD: i32 = 3;
 pub const KIND_ANALYSE: u8 = 1;
 /// Request: [`crate::media::PictureRequest`].
 pub const KIND_PICTURE: u8 = 2;
+/// Request: [`crate::media::KeyframesRequest`]; the descriptor is a file of [`crate::media::keyframes`] instead of a film.
+pub const KIND_KEYFRAMES: u8 = 3;
 /// Event: [`crate::media::Probe`].
 pub const KIND_PROBED: u8 = 16;
-/// Event: [`SceneHeader`]; the body is the frames one after the other, then the thumbnail.
+/// Event: [`SceneHeader`]; the body is the frames one after the other, then the thumbnail, then the keyframe pictures.
 pub const KIND_SCENE: u8 = 17;
 /// Event: [`Progress`].
 pub const KIND_PROGRESSED: u8 = 18;
@@ -39,6 +41,9 @@ pub const MAX_THUMBNAIL_PX: u32 = 1024;
 /// Most moments of one scene, each of which gives at most [`ImageSpec::most_views`] frames.
 pub const MAX_SCENE_FRAMES: usize = 16;
 pub const MAX_THUMBNAIL_BYTES: usize = 1 << 20;
+/// Largest shorter side of a keyframe picture that may be asked for. Pixels.
+pub const MAX_KEYFRAME_PX: u32 = 512;
+pub const MAX_KEYFRAME_BYTES: usize = 1 << 19;
 /// Most scenes of one video: what fits the 24 bits of a [`crate::domain::SceneId`].
 pub const MAX_SCENES: u64 = 1 << 24;
 /// Most streams told of; the rest is left out.
@@ -55,6 +60,14 @@ pub struct SceneHeader {
     /// Time of each frame in the body; those of one moment have the same. Milliseconds.
     pub frames_ms: Vec<u64>,
     pub thumbnail_bytes: u64,
+    /// Time (milliseconds) and bytes of each keyframe picture in the body.
+    pub keyframes: Vec<(u64, u32)>,
+}
+
+/// Last event of [`KIND_KEYFRAMES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replayed {
+    pub n_scenes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,7 +104,8 @@ pub fn check_image(image: &ImageSpec) -> Result<(), String> {
             ));
         }
     }
-    let scene_bytes = MAX_SCENE_FRAMES * image.most_views() * frame_bytes(image) + MAX_THUMBNAIL_BYTES + pipe::MAX_HEADER_BYTES;
+    let moment_bytes = image.most_views() * frame_bytes(image) + MAX_KEYFRAME_BYTES;
+    let scene_bytes = MAX_SCENE_FRAMES * moment_bytes + MAX_THUMBNAIL_BYTES + pipe::MAX_HEADER_BYTES;
     if scene_bytes > pipe::MAX_FRAME_BYTES {
         return Err(format!(
             "{} pictures of {} × {} px of each moment were asked for, which is too much; set crop = \"reference\" for this model",

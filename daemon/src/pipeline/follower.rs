@@ -159,7 +159,12 @@ impl Shared {
         };
         let mut touched = false;
         for change in changes {
-            if matches!(change.kind, ChangeKind::Content | ChangeKind::Removed { .. }) {
+            let is_ours = match &change.kind {
+                ChangeKind::Content | ChangeKind::Removed { .. } => true,
+                ChangeKind::Vectors { model } => *model == self.slot.info.id,
+                _ => false,
+            };
+            if is_ours {
                 for index in 0..change.n_scenes_before as usize {
                     self.forget(SceneId::new(change.video, index));
                 }

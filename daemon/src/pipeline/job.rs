@@ -1,27 +1,30 @@
-//! One job: open the film, look into it, embed its frames, commit.
+//! One job: open the film, look into it, embed its frames, keep them for other models, commit.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use tracing::debug;
+use tracing::{debug, warn};
 
-use crate::domain::{Embedding, Frame, SceneId};
+use crate::domain::SceneId;
 use crate::embed::EmbedError;
 use crate::film::{open_stamped, stamp_of};
+use crate::media::keyframes::{self, KeyframeScene};
 use crate::media::{AnalyseRequest, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
 use crate::pipeline::IndexerConfig;
+use crate::pipeline::vectors::SceneEmbedder;
 use crate::serving::ModelSlot;
-use crate::store::{IndexedVideo, Replace, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, VideoState};
-
-/// Frames are sent to the embedder in lots of at least this many, across scenes, so that short scenes do not mean small batches.
-const EMBED_LOT: usize = 32;
+use crate::store::{IndexedVideo, Replace, SceneRecord, Store, StoreError, VideoRecord, VideoState};
 
 pub(super) enum Outcome {
     Indexed {
         n_scenes: usize,
         duration_ms: u64,
     },
+    /// Nothing was decoded: another model's vectors were made of the keyframe pictures.
+    CaughtUp,
+    /// There is nothing that another model's vectors could be made of at present.
+    LeftBehind,
     /// The file is to blame: an incident.
     Bad {
         reason: String,
@@ -45,7 +48,10 @@ pub(super) struct Run<'a> {
     pub(super) config: &'a IndexerConfig,
     pub(super) store: &'a Store,
     pub(super) source: &'a dyn FrameSource,
+    /// The model that the vectors are for.
     pub(super) slot: &'a ModelSlot,
+    /// The model that answers, where that is another one.
+    pub(super) current: Option<&'a ModelSlot>,
     pub(super) cancel: &'a Cancel,
     /// Decoder threads.
     pub(super) threads: u32,
@@ -55,16 +61,22 @@ pub(super) struct Run<'a> {
     pub(super) decoded_by: &'a dyn Fn(&str),
 }
 
-/// What was found so far; scenes are ahead of vectors by less than [`EMBED_LOT`] frames.
-#[derive(Default)]
-struct Found {
+/// What was found so far.
+struct Found<'a> {
     probe: Option<Probe>,
     scenes: Vec<SceneRecord>,
     thumbnails: Vec<Vec<u8>>,
-    vectors: Vec<SceneVectors>,
-    /// Frames not yet embedded, with the index of their scene.
-    waiting: Vec<(usize, Frame)>,
+    vectors: SceneEmbedder<'a>,
     failure: Option<EmbedError>,
+    kept: Kept,
+}
+
+/// The keyframe pictures of the film so far.
+enum Kept {
+    NotBegun,
+    Begun(keyframes::Writer),
+    /// They are not wanted, or the disk does not take them: the film is decoded again for another model.
+    No,
 }
 
 impl Run<'_> {
@@ -102,14 +114,26 @@ impl Run<'_> {
             mode: self.config.mode,
             max_scene_ms: self.config.max_scene_ms,
             thumbnail_px: self.config.thumbnail_px,
+            keyframe_px: if self.config.keyframes.is_some() {
+                keyframes::SHORTER_SIDE_PX
+            } else {
+                0
+            },
             threads: self.threads,
             hardware: self.config.hardware,
             label: record.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let mut found = Found::default();
+        let mut found = Found {
+            probe: None,
+            scenes: Vec::new(),
+            thumbnails: Vec::new(),
+            vectors: SceneEmbedder::new(self.slot.embedder.as_ref()),
+            failure: None,
+            kept: Kept::NotBegun,
+        };
         let analysed = self
             .source
-            .analyse(film, &request, self.cancel, &mut |event| self.take(event, &mut found));
+            .analyse(film, &request, self.cancel, &mut |event| self.take(event, record, &mut found));
         if let Some(failure) = found.failure {
             return embed_failed(failure);
         }
@@ -118,9 +142,10 @@ impl Run<'_> {
             Err(error) => return media_failed(error),
         };
         (self.decoded_by)(&analysis.decoder);
-        if let Err(error) = self.embed_waiting(&mut found) {
-            return embed_failed(error);
-        }
+        let vectors = match found.vectors.finish() {
+            Ok(vectors) => vectors,
+            Err(error) => return embed_failed(error),
+        };
         if self.cancel.is_cancelled() {
             return Outcome::Cancelled;
         }
@@ -129,7 +154,40 @@ impl Run<'_> {
             Ok(now) if now.size_bytes == stamp.size_bytes && now.mtime_ns == stamp.mtime_ns => {}
             _ => return Outcome::FileChanged,
         }
-        self.commit(record, found, &analysis)
+        if let Kept::Begun(writer) = found.kept
+            && let Err(error) = writer.finish()
+        {
+            not_kept(&error);
+        }
+        if found.scenes.is_empty() {
+            return Outcome::Bad {
+                reason: "no picture could be decoded".to_owned(),
+                hint: None,
+            };
+        }
+        let chosen = found
+            .probe
+            .as_ref()
+            .and_then(|probe| probe.streams.iter().find(|stream| stream.chosen));
+        let indexed = IndexedVideo {
+            record: VideoRecord {
+                state: VideoState::Indexed,
+                duration_ms: analysis.duration_ms,
+                n_scenes: found.scenes.len() as u32,
+                width_px: chosen.map_or(0, |stream| stream.width_px),
+                height_px: chosen.map_or(0, |stream| stream.height_px),
+                codec: chosen.map_or_else(String::new, |stream| stream.codec.clone()),
+                damage: analysis.damage,
+                model: Some(self.slot.info.id.clone()),
+                indexed_at_ms: crate::clock::now_ms(),
+                ..record.clone()
+            },
+            scenes: found.scenes,
+            vectors,
+            thumbnails: found.thumbnails,
+            others: Vec::new(),
+        };
+        self.put(record, indexed, analysis.duration_ms)
     }
 
     /// The same bytes may have been indexed under another name since this job was queued (two copies that arrived together):
@@ -137,8 +195,13 @@ impl Run<'_> {
     fn copy_of_twin(&self, record: &VideoRecord) -> Result<Option<Outcome>, StoreError> {
         let model = &self.slot.info.id;
         let twins = self.store.videos_with_fingerprint(&record.fingerprint);
-        let is_done =
-            |twin: &Arc<VideoRecord>| twin.id != record.id && twin.state == VideoState::Indexed && twin.model.as_ref() == Some(model);
+        // A twin has been decoded already, and a user who wants that again means all of them.
+        if self.slot.decodes_afresh {
+            return Ok(None);
+        }
+        let is_done = |twin: &Arc<VideoRecord>| {
+            twin.id != record.id && twin.state == VideoState::Indexed && self.store.has_vectors(model, twin.id).is_ok_and(|has| has)
+        };
         let Some(twin) = twins.into_iter().find(is_done) else {
             return Ok(None);
         };
@@ -166,12 +229,13 @@ impl Run<'_> {
                 scenes,
                 vectors,
                 thumbnails,
+                others: Vec::new(),
             },
             duration_ms,
         )))
     }
 
-    fn take(&self, event: MediaEvent, found: &mut Found) -> ControlFlow<()> {
+    fn take(&self, event: MediaEvent, record: &VideoRecord, found: &mut Found<'_>) -> ControlFlow<()> {
         match event {
             MediaEvent::Probed(probe) => found.probe = Some(probe),
             MediaEvent::Progressed { position_ms } => {
@@ -182,17 +246,12 @@ impl Run<'_> {
                 boundary,
                 frames,
                 thumbnail,
+                keyframes,
             }) => {
-                let scene = found.scenes.len();
+                self.keep(KeyframeScene { span, boundary, keyframes }, record, &mut found.kept);
                 found.scenes.push(SceneRecord { span, boundary });
                 found.thumbnails.push(thumbnail);
-                found.vectors.push(SceneVectors {
-                    frames: Vec::with_capacity(frames.len()),
-                });
-                found.waiting.extend(frames.into_iter().map(|frame| (scene, frame)));
-                if found.waiting.len() >= EMBED_LOT
-                    && let Err(error) = self.embed_waiting(found)
-                {
+                if let Err(error) = found.vectors.scene(frames) {
                     found.failure = Some(error);
                     return ControlFlow::Break(());
                 }
@@ -201,66 +260,47 @@ impl Run<'_> {
         ControlFlow::Continue(())
     }
 
-    fn embed_waiting(&self, found: &mut Found) -> Result<(), EmbedError> {
-        if found.waiting.is_empty() {
-            return Ok(());
-        }
-        let (scenes, frames): (Vec<usize>, Vec<Frame>) = found.waiting.drain(..).unzip();
-        let vectors: Vec<Embedding> = self.slot.embedder.embed_frames(&frames)?;
-        for ((scene, frame), vector) in scenes.into_iter().zip(&frames).zip(vectors) {
-            found.vectors[scene].frames.push((frame.time_ms, vector));
-        }
-        Ok(())
-    }
-
-    fn commit(&self, record: &VideoRecord, found: Found, analysis: &crate::media::Analysis) -> Outcome {
-        let n_scenes = found.scenes.len();
-        if n_scenes == 0 {
-            return Outcome::Bad {
-                reason: "no picture could be decoded".to_owned(),
-                hint: None,
+    /// Keeps a scene's frames for other models. A disk that does not take them is no reason not to index.
+    fn keep(&self, scene: KeyframeScene, record: &VideoRecord, kept: &mut Kept) {
+        if let Kept::NotBegun = kept {
+            *kept = match self.config.keyframes.as_ref().map(|keyframes| keyframes.begin(&record.fingerprint)) {
+                Some(Ok(writer)) => Kept::Begun(writer),
+                Some(Err(error)) => {
+                    not_kept(&error);
+                    Kept::No
+                }
+                None => Kept::No,
             };
         }
-        let chosen = found
-            .probe
-            .as_ref()
-            .and_then(|probe| probe.streams.iter().find(|stream| stream.chosen));
-        let indexed = IndexedVideo {
-            record: VideoRecord {
-                state: VideoState::Indexed,
-                duration_ms: analysis.duration_ms,
-                n_scenes: n_scenes as u32,
-                width_px: chosen.map_or(0, |stream| stream.width_px),
-                height_px: chosen.map_or(0, |stream| stream.height_px),
-                codec: chosen.map_or_else(String::new, |stream| stream.codec.clone()),
-                damage: analysis.damage.clone(),
-                model: Some(self.slot.info.id.clone()),
-                indexed_at_ms: crate::clock::now_ms(),
-                ..record.clone()
-            },
-            scenes: found.scenes,
-            vectors: found.vectors,
-            thumbnails: found.thumbnails,
-        };
-        self.put(record, indexed, analysis.duration_ms)
+        if let Kept::Begun(writer) = kept
+            && let Err(error) = writer.put(&scene)
+        {
+            not_kept(&error);
+            *kept = Kept::No;
+        }
     }
 
-    fn put(&self, before: &VideoRecord, indexed: IndexedVideo, duration_ms: u64) -> Outcome {
+    fn put(&self, before: &VideoRecord, mut indexed: IndexedVideo, duration_ms: u64) -> Outcome {
         let n_scenes = indexed.scenes.len();
-        // While another model still answers, its vectors of this video stay as long as they describe the same content.
-        let other_model = before.model.as_ref().is_some_and(|model| *model != self.slot.info.id);
-        let same_scenes = || self.store.scenes(before.id).is_ok_and(|scenes| scenes == indexed.scenes);
-        let replace = if other_model && same_scenes() {
-            Replace::Model
-        } else {
-            Replace::Everything
-        };
-        match self.store.put_indexed(indexed, replace) {
+        // Other scenes take away the vectors of the model that answers, so that it needs new ones in the same batch.
+        if let Some(current) = self.current
+            && self.store.scenes(before.id).is_ok_and(|scenes| scenes != indexed.scenes)
+        {
+            match self.vectors_of_keyframes(before, &indexed.scenes, current) {
+                Ok(vectors) => indexed.others.extend(vectors.map(|vectors| (current.info.id.clone(), vectors))),
+                Err(outcome) => return outcome,
+            }
+        }
+        match self.store.put_indexed(indexed, Replace::Model) {
             Ok(()) => Outcome::Indexed { n_scenes, duration_ms },
             Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::FileChanged,
             Err(error) => Outcome::StoreFailed(error),
         }
     }
+}
+
+fn not_kept(error: &io::Error) {
+    warn!(%error, "keyframe pictures cannot be kept; the film will have to be decoded again for another model");
 }
 
 fn unopened(error: &io::Error) -> Outcome {
@@ -288,7 +328,7 @@ fn unopened(error: &io::Error) -> Outcome {
     }
 }
 
-fn media_failed(error: MediaError) -> Outcome {
+pub(super) fn media_failed(error: MediaError) -> Outcome {
     match error {
         MediaError::Unusable { reason } => Outcome::Bad { reason, hint: None },
         MediaError::Cancelled => Outcome::Cancelled,
@@ -299,7 +339,7 @@ fn media_failed(error: MediaError) -> Outcome {
     }
 }
 
-fn embed_failed(error: EmbedError) -> Outcome {
+pub(super) fn embed_failed(error: EmbedError) -> Outcome {
     match error {
         EmbedError::Unavailable { reason, .. } => Outcome::MachineAtFault { reason },
         EmbedError::Degenerate { .. } => Outcome::Bad {

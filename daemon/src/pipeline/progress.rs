@@ -21,6 +21,14 @@ pub struct Progress {
     pub rate: f64,
     /// Estimated from the mean length of the videos done in the window.
     pub left_ms: Option<u64>,
+    /// Videos that are indexed and get vectors of another model.
+    pub catching_up: Option<CatchingUp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CatchingUp {
+    pub n_left: u64,
+    pub left_ms: Option<u64>,
 }
 
 /// What was finished lately.
@@ -79,7 +87,12 @@ impl Pace {
                 .sum();
             ((mean_ms * n_waiting as f64 + current_ms) / rate) as u64
         });
-        Progress { current, rate, left_ms }
+        Progress {
+            current,
+            rate,
+            left_ms,
+            catching_up: None,
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use crate::store::{FileStamp, NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
 
+mod catching_up;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 const IMAGE: ImageSpec = ImageSpec {
     width_px: 4,
@@ -37,11 +39,15 @@ fn scripts() -> ScriptedFrames {
     let died = MediaError::WorkerDied {
         detail: "killed by signal 11 (SIGSEGV)".to_owned(),
     };
+    let mut three_scenes = red_and_blue();
+    three_scenes.push(ScriptedScene::plain(500, Boundary::Cut, [0, 160, 0]));
     ScriptedFrames::default()
         .with("good", [Script::Scenes(red_and_blue())])
-        .with("bad", [Script::FailsAfter(Vec::new(), unusable)])
+        .with("bad", [Script::FailsAfter(Vec::new(), unusable.clone())])
         .with("crash", [Script::FailsAfter(red_and_blue(), died)])
         .with("slow", [Script::Blocks(red_and_blue())])
+        .with("changing", [Script::Scenes(red_and_blue()), Script::Scenes(three_scenes)])
+        .with("once", [Script::Scenes(red_and_blue()), Script::FailsAfter(Vec::new(), unusable)])
 }
 
 struct World {
@@ -85,6 +91,7 @@ impl World {
             hardware: Hardware::None,
             software: "test 1".to_owned(),
             pause_on_battery: false,
+            keyframes: Some(Keyframes::new(folder.path().join("keyframes"))),
         };
         let indexer = Indexer::start(config, parts, false).unwrap();
         store.on_change(Box::new(indexer.change_hook()));
@@ -104,12 +111,21 @@ impl World {
     }
 
     fn bring_model(&self) {
-        let info = self.embedder.model();
+        self.serving.set_current(self.slot(&self.embedder, false));
+        self.indexer.catch_up();
+    }
+
+    fn slot(&self, embedder: &Arc<FakeEmbedder>, decodes_afresh: bool) -> Arc<ModelSlot> {
+        let info = embedder.model();
         let dimensions = info.dimensions.expect("the fake knows");
         let (ann, _) = crate::ann::Ann::open(&self.folder.path().join("index"), &info.id, dimensions).unwrap();
-        let embedder: Arc<dyn Embedder> = self.embedder.clone();
-        self.serving.set_current(Arc::new(ModelSlot { info, embedder, ann }));
-        self.indexer.nudge();
+        let embedder: Arc<dyn Embedder> = embedder.clone();
+        Arc::new(ModelSlot {
+            info,
+            embedder,
+            ann,
+            decodes_afresh,
+        })
     }
 
     /// Writes a film and queues it as reconcile does; equal contents have equal fingerprints.

@@ -3,7 +3,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::job::{self, Outcome};
 use super::{InFlight, PipelineEvent, Shared, State};
@@ -20,6 +20,16 @@ const MACHINE_RETRY: Duration = Duration::from_secs(30);
 /// growing file costs nothing.
 const CHANGED_RETRY: Duration = Duration::from_secs(5);
 
+/// What an indexing thread does next.
+enum Job {
+    /// Look into a video. The second value is the number of decoder threads it should use.
+    Index(VideoId, u32),
+    /// Make vectors of the target model for a video that is indexed. The second value counts if it must be decoded after all.
+    CatchUp(VideoId, u32),
+    /// Delete keyframe pictures that nobody wants.
+    Sweep,
+}
+
 impl Shared {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -27,6 +37,7 @@ impl Shared {
 
     pub(super) fn on_change(&self, change: &Change) {
         let record = self.parts.store.video(change.video);
+        let lacks = record.as_ref().is_some_and(|record| self.lacks(record));
         let mut state = self.lock();
         match record {
             Some(record) if record.state == VideoState::Pending && !record.offline => {
@@ -43,19 +54,63 @@ impl Shared {
             None => state.forget(change.video),
             Some(_) => {}
         }
+        if matches!(change.kind, ChangeKind::Removed { .. } | ChangeKind::Content) {
+            state.sweep = true;
+            self.changed.notify_one();
+        }
+        // What it lacks after the job that runs is seen at that job's end; a failure makes nothing possible that was not before.
+        if change.kind != ChangeKind::Failed && !state.in_flight.contains_key(&change.video) {
+            state.left_behind.remove(&change.video);
+            if lacks {
+                state.behind.insert(change.video);
+                self.changed.notify_one();
+            }
+        }
         drop(state);
         self.parts.activity.bump();
     }
 
     pub(super) fn run(&self) {
-        while let Some((video, threads)) = self.next_job() {
-            self.work(video, threads);
+        while let Some(job) = self.next_job() {
+            match job {
+                Job::Index(video, threads) => self.work(video, threads, false),
+                Job::CatchUp(video, threads) => self.work(video, threads, true),
+                Job::Sweep => self.sweep(),
+            }
             self.parts.activity.bump();
         }
     }
 
-    /// Waits for a job that may run; `None` when stopping. The second value is the number of decoder threads it should use.
-    fn next_job(&self) -> Option<(VideoId, u32)> {
+    /// Whether a video is indexed, and not by the target model.
+    fn lacks(&self, record: &VideoRecord) -> bool {
+        let may = record.n_scenes > 0 && record.state != VideoState::Pending;
+        may && self.parts.serving.target().is_some_and(|target| {
+            // Only memory is read for it.
+            !self.parts.store.has_vectors(&target.info.id, record.id).unwrap_or(true)
+        })
+    }
+
+    pub(super) fn lacking(&self) -> Vec<Arc<VideoRecord>> {
+        let Some(target) = self.parts.serving.target() else {
+            return Vec::new();
+        };
+        let mut lacking = self.parts.store.videos_without_vectors(&target.info.id);
+        lacking.retain(|record| record.state != VideoState::Pending);
+        lacking
+    }
+
+    fn sweep(&self) {
+        let Some(keyframes) = &self.config.keyframes else { return };
+        let is_known = |fingerprint: &_| !self.parts.store.videos_with_fingerprint(fingerprint).is_empty();
+        match keyframes.sweep(is_known) {
+            Ok(0) => {}
+            Ok(n_deleted) => info!(n_deleted, "keyframe pictures of videos that are gone were deleted"),
+            Err(error) => warn!(%error, "keyframe pictures of videos that are gone cannot be deleted"),
+        }
+    }
+
+    /// Waits for something that may be done; `None` when stopping.
+    fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
         loop {
             if state.stopping {
@@ -77,7 +132,10 @@ impl Shared {
             }
             let now = Instant::now();
             let next_due = state.take_back_changed(now);
-            if state.queue.is_empty() {
+            if state.queue.is_empty() && state.behind.is_empty() {
+                if std::mem::take(&mut state.sweep) {
+                    return Some(Job::Sweep);
+                }
                 state = match next_due {
                     Some(due) => self.wait_for(state, due - now),
                     None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -106,11 +164,23 @@ impl Shared {
                 continue;
             }
             state.hindrance = None;
-            let video = state.take()?;
-            let Some(record) = self.parts.store.video(video) else { continue };
-            if record.state != VideoState::Pending || record.offline {
+            let queued = state.take();
+            let Some(video) = queued.or_else(|| state.behind.pop_first()) else {
                 continue;
-            }
+            };
+            let Some(record) = self.parts.store.video(video) else { continue };
+            let is_catching_up = match queued {
+                Some(_) if record.state == VideoState::Pending && !record.offline => false,
+                // It waited for its file to settle, and is not to be looked into any more.
+                Some(_) => {
+                    if self.lacks(&record) {
+                        state.behind.insert(video);
+                    }
+                    continue;
+                }
+                None if self.lacks(&record) => true,
+                None => continue,
+            };
             let cancel = Arc::new(Cancel::default());
             let in_flight = InFlight {
                 cancel,
@@ -118,13 +188,19 @@ impl Shared {
                 path: record.path.clone(),
                 position_ms: 0,
                 duration_ms: record.duration_ms,
+                is_catching_up,
             };
             state.in_flight.insert(video, in_flight);
-            state.pace.began(Instant::now());
             // Many files: one thread each. The last few share the cores that would stand idle.
-            let n_side_by_side = (state.queue.len() + state.in_flight.len()).clamp(1, self.config.n_threads);
+            let n_side_by_side = (state.queue.len() + state.behind.len() + state.in_flight.len()).clamp(1, self.config.n_threads);
             let threads = (self.config.n_cores / n_side_by_side).max(1) as u32;
-            return Some((video, threads));
+            return Some(if is_catching_up {
+                state.catching_up.began(Instant::now());
+                Job::CatchUp(video, threads)
+            } else {
+                state.pace.began(Instant::now());
+                Job::Index(video, threads)
+            });
         }
     }
 
@@ -150,15 +226,24 @@ impl Shared {
         state
     }
 
-    fn work(&self, video: VideoId, threads: u32) {
+    fn work(&self, video: VideoId, threads: u32, is_catching_up: bool) {
         let Some(record) = self.parts.store.video(video) else {
             self.finished(video, 0);
             return;
         };
-        let (Some(slot), Some(cancel)) = (self.parts.serving.target(), self.cancel_of(video)) else {
+        let current = self.parts.serving.current().ok();
+        // A new video is embedded for the model that answers, and then, like all others, for the one that is brought in.
+        let slot = if is_catching_up {
+            self.parts.serving.target()
+        } else {
+            current.clone()
+        };
+        let (Some(slot), Some(cancel)) = (slot, self.cancel_of(video)) else {
             self.again(video);
             return;
         };
+        let current = current
+            .filter(|current| current.info.id != slot.info.id && self.parts.store.has_vectors(&current.info.id, video).unwrap_or(false));
         let span = tracing::info_span!("video", path = %record.path.display());
         let _entered = span.enter();
         let run = job::Run {
@@ -166,13 +251,21 @@ impl Shared {
             store: &self.parts.store,
             source: self.parts.source.as_ref(),
             slot: &slot,
+            current: current.as_deref(),
             cancel: &cancel,
             threads,
             progress: &|position_ms, duration_ms| self.progressed(video, position_ms, duration_ms),
             decoded_by: &|decoder| self.lock().decoder = Some(decoder.to_owned()),
         };
         // A panic in here is our bug, not a reason to stop indexing everything else.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.index(&record))).unwrap_or_else(|_| Outcome::Bad {
+        let attempt = || {
+            if is_catching_up {
+                run.catch_up(&record)
+            } else {
+                run.index(&record)
+            }
+        };
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).unwrap_or_else(|_| Outcome::Bad {
             reason: "scened failed on this file (a bug: please report it)".to_owned(),
             hint: None,
         });
@@ -184,12 +277,20 @@ impl Shared {
         match outcome {
             Outcome::Indexed { n_scenes, duration_ms } => {
                 info!(n_scenes, duration_ms, "indexed");
-                self.follow_the_model(video);
                 self.finished(video, duration_ms);
                 (self.parts.hook)(PipelineEvent::VideoIndexed {
                     path: path.clone(),
                     n_scenes,
                 });
+            }
+            Outcome::CaughtUp => {
+                debug!("embedded from keyframe pictures");
+                self.lock().catching_up.finished(record.duration_ms, Instant::now());
+                self.finished(video, 0);
+            }
+            Outcome::LeftBehind => {
+                self.lock().left_behind.insert(video);
+                self.finished(video, 0);
             }
             Outcome::Bad { reason, hint } => self.fail(record, &reason, hint.as_deref()),
             Outcome::Died { reason } => {
@@ -227,17 +328,6 @@ impl Shared {
         }
     }
 
-    /// A video that was being indexed for the old model while the user chose another one goes again.
-    fn follow_the_model(&self, video: VideoId) {
-        let Some(target) = self.parts.serving.target() else { return };
-        let Some(record) = self.parts.store.video(video) else { return };
-        if record.model.as_ref().is_some_and(|model| *model != target.info.id)
-            && let Err(error) = self.parts.store.requeue(video, None, crate::clock::now_ms())
-        {
-            error!(%error, "cannot be queued for the new model");
-        }
-    }
-
     fn fail(&self, record: &VideoRecord, reason: &str, hint: Option<&str>) {
         warn!(reason, "cannot be indexed");
         match self
@@ -246,6 +336,12 @@ impl Shared {
             .put_failed_for(record, reason, hint, &self.config.software, crate::clock::now_ms())
         {
             Ok(_attempts) => {
+                // Its pictures are another matter: a video that failed again keeps what it had.
+                let mut state = self.lock();
+                if state.in_flight.get(&record.id).is_some_and(|job| job.is_catching_up) {
+                    state.left_behind.insert(record.id);
+                }
+                drop(state);
                 self.finished(record.id, 0);
                 (self.parts.hook)(PipelineEvent::VideoFailed {
                     path: record.path.clone(),
@@ -273,13 +369,16 @@ impl Shared {
 
     /// The job is done or no longer ours. A change that arrived while it ran queues it again.
     fn finished(&self, video: VideoId, duration_ms: u64) {
-        let pending = self
-            .parts
-            .store
-            .video(video)
+        let record = self.parts.store.video(video);
+        let pending = record
+            .as_ref()
             .is_some_and(|record| record.state == VideoState::Pending && !record.offline);
+        let lacks = record.is_some_and(|record| self.lacks(&record));
         let mut state = self.lock();
         state.in_flight.remove(&video);
+        if lacks && !state.left_behind.contains(&video) {
+            state.behind.insert(video);
+        }
         state.pace.finished(duration_ms, Instant::now());
         if duration_ms > 0 {
             state.deaths.remove(&video);
@@ -295,7 +394,7 @@ impl Shared {
     /// would find the same. A record that has changed already goes into the queue at once.
     fn changed_under_us(&self, record: &VideoRecord) {
         let now = self.parts.store.video(record.id);
-        if now.is_none_or(|now| now.stamp != record.stamp || now.state != VideoState::Pending) {
+        if now.is_none_or(|now| now.stamp != record.stamp || now.state != record.state) {
             return self.finished(record.id, 0);
         }
         let mut state = self.lock();

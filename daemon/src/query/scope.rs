@@ -1,10 +1,10 @@
 //! Which videos a question is about, and how much of them is indexed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{SceneId, VideoId};
+use crate::domain::{ModelId, SceneId, VideoId};
 use crate::store::{Store, VideoRecord, VideoState};
 
 /// Limits of a search; the default is everything.
@@ -44,9 +44,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    pub fn count(&mut self, record: &VideoRecord) {
+    /// `lacks_vectors`: it is indexed, but not for the model that answers.
+    pub fn count(&mut self, record: &VideoRecord, lacks_vectors: bool) {
         let counter = match (record.offline, record.state) {
             (true, _) => &mut self.offline,
+            (false, VideoState::Indexed) if lacks_vectors => &mut self.pending,
             (false, VideoState::Indexed) => &mut self.indexed,
             (false, VideoState::Pending) => &mut self.pending,
             (false, VideoState::Failed) => &mut self.failed,
@@ -64,7 +66,10 @@ pub(super) struct Scope {
 
 impl Scope {
     /// A video is searchable with what is stored of it, also while a newer version of it is pending or its drive is away.
-    pub(super) fn of(store: &Store, filters: &Filters) -> Self {
+    ///
+    /// `model`: what has no vectors of it cannot be found yet, and counts as pending.
+    pub(super) fn of(store: &Store, model: &ModelId, filters: &Filters) -> Self {
+        let lacking: HashSet<VideoId> = store.videos_without_vectors(model).iter().map(|record| record.id).collect();
         let mut scope = Self {
             videos: HashMap::new(),
             n_scenes: 0,
@@ -76,7 +81,7 @@ impl Scope {
             }
             let never_indexed = record.n_scenes == 0;
             if never_indexed || filters.admits_duration(&record) {
-                scope.coverage.count(&record);
+                scope.coverage.count(&record, lacking.contains(&record.id));
             }
             if !never_indexed && filters.admits_duration(&record) {
                 scope.n_scenes += record.n_scenes as usize;

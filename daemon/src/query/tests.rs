@@ -7,7 +7,7 @@ use super::*;
 use crate::ann::Ann;
 use crate::domain::{Boundary, Fingerprint, Frame};
 use crate::embed::Embedder as _;
-use crate::media::{AnalyseRequest, Analysis, MediaEvent};
+use crate::media::{AnalyseRequest, Analysis, KeyframesRequest, MediaEvent};
 use crate::store::{FileStamp, IndexedVideo, NewVideo, Replace, SceneRecord, SceneVectors, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 
@@ -23,6 +23,16 @@ impl FrameSource for Green {
         _: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError> {
         unreachable!("searches analyse nothing")
+    }
+
+    fn replay(
+        &self,
+        _: File,
+        _: &KeyframesRequest,
+        _: &Cancel,
+        _: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<u64, MediaError> {
+        unreachable!("searches embed no keyframe pictures")
     }
 
     fn picture(&self, _: File, request: &PictureRequest, _: &Cancel) -> Result<Vec<Frame>, MediaError> {
@@ -60,6 +70,7 @@ impl World {
         let info = embedder.model();
         let (ann, _) = Ann::open(&folder.path().join("index"), &info.id, info.dimensions.unwrap()).unwrap();
         let slot = Arc::new(ModelSlot {
+            decodes_afresh: false,
             info,
             embedder: embedder.clone(),
             ann,
@@ -129,6 +140,7 @@ impl World {
                 .collect(),
             thumbnails: vec![Vec::new(); scenes.len()],
             vectors,
+            others: Vec::new(),
         };
         self.store.put_indexed(indexed, Replace::Everything).unwrap();
         record.id

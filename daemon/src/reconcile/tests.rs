@@ -148,6 +148,7 @@ impl World {
                 scenes: vec![scene],
                 vectors: vec![SceneVectors { frames: vec![(0, vector)] }],
                 thumbnails: vec![vec![]],
+                others: Vec::new(),
             };
             match self.store.put_indexed(indexed, Replace::Everything) {
                 Ok(()) | Err(crate::store::StoreError::Gone(_) | crate::store::StoreError::Superseded(_)) => {}

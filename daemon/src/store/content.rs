@@ -6,8 +6,10 @@ use super::disk::Found;
 use super::mirror::Entry;
 use super::record;
 use super::transaction::Transaction;
-use super::{ChangeKind, IncidentRecord, IndexedVideo, NewVideo, Replace, SceneRecord, StoreError, VideoRecord, VideoState, keys};
-use crate::domain::{SceneId, VideoId};
+use super::{
+    ChangeKind, IncidentRecord, IndexedVideo, NewVideo, Replace, SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState, keys,
+};
+use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
 
 impl Transaction<'_> {
     pub(super) fn add(&mut self, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {
@@ -116,16 +118,14 @@ impl Transaction<'_> {
         let n_scenes = indexed.scenes.len() as u32;
         let key = keys::video(id);
         self.insert(&inner.disk.scenes, &key, record::seal_json(&key, &indexed.scenes)?);
-        for (index, (vectors, thumbnail)) in indexed.vectors.iter().zip(&indexed.thumbnails).enumerate() {
-            let scene = SceneId::new(id, index);
-            let key = keys::vectors(&model, scene)?;
-            self.insert(&inner.disk.vectors, &key, record::seal_vectors(&key, vectors)?);
-            if !thumbnail.is_empty() {
-                let key = keys::scene(scene);
-                self.insert(&inner.disk.thumbnails, &key, record::seal(&key, thumbnail));
-            }
+        for (index, thumbnail) in indexed.thumbnails.iter().enumerate().filter(|(_, jpeg)| !jpeg.is_empty()) {
+            let key = keys::scene(SceneId::new(id, index));
+            self.insert(&inner.disk.thumbnails, &key, record::seal(&key, thumbnail));
         }
-        self.put_indexed_marker(&model, id, Some(n_scenes))?;
+        self.put_model_vectors(&model, id, &indexed.vectors)?;
+        for (model, vectors) in &indexed.others {
+            self.put_model_vectors(model, id, vectors)?;
+        }
         self.put_job(id, None)?;
         self.remove(&inner.disk.incidents, &keys::video(id));
         let known = &entry.record;
@@ -144,6 +144,32 @@ impl Transaction<'_> {
             record: Arc::new(record),
         })?;
         self.change(id, ChangeKind::Content, known.n_scenes)
+    }
+
+    /// Adds the vectors of a model to the scenes that a video has.
+    pub(super) fn put_vectors(
+        &mut self,
+        id: VideoId,
+        fingerprint: &Fingerprint,
+        model: &ModelId,
+        vectors: &[SceneVectors],
+    ) -> Result<(), StoreError> {
+        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
+        let n_scenes = entry.record.n_scenes;
+        if entry.indexed_as != Some(*fingerprint) || n_scenes as usize != vectors.len() {
+            return Err(StoreError::Superseded(id));
+        }
+        self.put_model_vectors(model, id, vectors)?;
+        self.change(id, ChangeKind::Vectors { model: model.clone() }, n_scenes)
+    }
+
+    fn put_model_vectors(&mut self, model: &ModelId, id: VideoId, vectors: &[SceneVectors]) -> Result<(), StoreError> {
+        let inner = self.inner;
+        for (index, vectors) in vectors.iter().enumerate() {
+            let key = keys::vectors(model, SceneId::new(id, index))?;
+            self.insert(&inner.disk.vectors, &key, record::seal_vectors(&key, vectors)?);
+        }
+        self.put_indexed_marker(model, id, Some(vectors.len() as u32))
     }
 
     pub(super) fn put_failed(

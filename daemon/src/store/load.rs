@@ -236,14 +236,8 @@ fn repair(
         .iter()
         .filter(|video| video.state == VideoState::Indexed && video.n_scenes > 0)
     {
-        let has_vectors = |model| {
-            inner
-                .mirror()
-                .models
-                .get(model)
-                .is_some_and(|videos| videos.contains_key(&video.id))
-        };
-        if video.model.as_ref().is_some_and(|model| !has_vectors(model))
+        // Where only one model's are missing, the pipeline makes them from the keyframe pictures.
+        if inner.mirror().models_of(video.id).is_empty()
             && let Some(entry) = transaction
                 .entry(video.id)
                 .filter(|entry| entry.record.state == VideoState::Indexed)

@@ -44,12 +44,16 @@ impl Mirror {
             .collect()
     }
 
-    pub(super) fn all(&self) -> Vec<Arc<VideoRecord>> {
+    /// All videos, in order of paths.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Arc<VideoRecord>> {
         self.by_path
             .values()
             .filter_map(|id| self.videos.get(id))
-            .map(|entry| Arc::clone(&entry.record))
-            .collect()
+            .map(|entry| &entry.record)
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<VideoRecord>> {
+        self.records().map(Arc::clone).collect()
     }
 
     pub(super) fn n_videos(&self) -> u64 {

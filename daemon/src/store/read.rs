@@ -97,6 +97,17 @@ impl Store {
         Ok(self.inner.mirror().models.get(model).map_or(0, |videos| videos.len() as u64))
     }
 
+    /// Videos with scenes of which none has vectors of a model, in order of paths.
+    pub fn videos_without_vectors(&self, model: &ModelId) -> Vec<Arc<VideoRecord>> {
+        let mirror = self.inner.mirror();
+        let have = mirror.models.get(model);
+        mirror
+            .records()
+            .filter(|record| record.n_scenes > 0 && have.is_none_or(|have| !have.contains_key(&record.id)))
+            .map(Arc::clone)
+            .collect()
+    }
+
     /// Videos that have vectors of a model, in order of ids: what an index is rebuilt from.
     pub fn videos_with_vectors(&self, model: &ModelId) -> Vec<VideoId> {
         self.inner

@@ -150,7 +150,7 @@ struct StoredFingerprint(Fingerprint);
 
 impl From<StoredFingerprint> for String {
     fn from(value: StoredFingerprint) -> Self {
-        format!("{:032x}", u128::from_be_bytes(value.0.0))
+        value.0.to_string()
     }
 }
 
@@ -158,8 +158,9 @@ impl TryFrom<String> for StoredFingerprint {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let number = u128::from_str_radix(&text, 16).map_err(|error| error.to_string())?;
-        Ok(Self(Fingerprint(number.to_be_bytes())))
+        text.parse()
+            .map(Self)
+            .map_err(|error: crate::domain::ParseFingerprintError| error.to_string())
     }
 }
 
@@ -284,6 +285,7 @@ struct StoredChange {
 enum StoredKind {
     Added,
     Content,
+    Vectors { model: ModelId },
     Record,
     Removed,
     Moved { from: StoredPath },
@@ -300,6 +302,7 @@ pub(super) fn seal_change(key: &[u8], change: &Change) -> Result<Vec<u8>, StoreE
         ChangeKind::Moved { from, .. } => StoredKind::Moved {
             from: StoredPath::new(from),
         },
+        ChangeKind::Vectors { model } => StoredKind::Vectors { model: model.clone() },
         ChangeKind::Failed => StoredKind::Failed,
         ChangeKind::Offline => StoredKind::Offline,
     };
@@ -328,6 +331,7 @@ pub(super) fn unseal_change(generation: u64, key: &[u8], bytes: &[u8]) -> Result
             from: from.into_path()?,
             to: path,
         },
+        StoredKind::Vectors { model } => ChangeKind::Vectors { model },
         StoredKind::Failed => ChangeKind::Failed,
         StoredKind::Offline => ChangeKind::Offline,
     };

@@ -86,6 +86,7 @@ fn indexed(record: &VideoRecord, model_name: &str, n_scenes: usize) -> IndexedVi
         scenes: (0..n_scenes).map(scene).collect(),
         vectors: (0..n_scenes).map(vectors).collect(),
         thumbnails: (0..n_scenes).map(|scene| vec![0xff, 0xd8, seed, scene as u8]).collect(),
+        others: Vec::new(),
     }
 }
 

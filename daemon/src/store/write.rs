@@ -5,7 +5,10 @@ use std::sync::{Arc, PoisonError};
 
 use super::mirror::Entry;
 use super::record;
-use super::{Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, Replace, Store, StoreError, VideoRecord, VideoState, keys};
+use super::{
+    Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, Replace, SceneVectors, Store, StoreError, VideoRecord, VideoState,
+    keys,
+};
 use crate::domain::{Fingerprint, ModelId, VideoId};
 
 /// Videos in one batch of [`Store::add_videos`], [`Store::set_offline`] and [`Store::remove_videos`]: bounds memory, and 30,000 new
@@ -191,6 +194,17 @@ impl Store {
         })
     }
 
+    /// Adds the vectors of a model to the scenes that a video has; one element a scene, in order of time.
+    ///
+    /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when what is indexed is not this content
+    /// any more or has another number of scenes.
+    pub fn put_vectors(&self, id: VideoId, fingerprint: &Fingerprint, model: &ModelId, vectors: &[SceneVectors]) -> Result<(), StoreError> {
+        check_dimensions(vectors)?;
+        self.inner.write("store vectors", |transaction| {
+            transaction.put_vectors(id, fingerprint, model, vectors)
+        })
+    }
+
     /// Notes that a video could not be indexed; gives the number of attempts at this content so far.
     ///
     /// What it had stays searchable, unless that belongs to earlier content: then it is dropped.
@@ -299,14 +313,23 @@ fn check(indexed: &IndexedVideo) -> Result<(), StoreError> {
     if indexed.record.model.is_none() {
         return invalid("its vectors belong to no model".to_owned());
     }
-    let mut vectors = indexed
-        .vectors
+    for (model, vectors) in &indexed.others {
+        if vectors.len() != n {
+            return invalid(format!("{n} scenes and {} vectors of {model}", vectors.len()));
+        }
+        check_dimensions(vectors)?;
+    }
+    check_dimensions(&indexed.vectors)
+}
+
+fn check_dimensions(vectors: &[SceneVectors]) -> Result<(), StoreError> {
+    let mut lengths = vectors
         .iter()
         .flat_map(|scene| &scene.frames)
         .map(|(_, vector)| vector.dimensions());
-    let first = vectors.next();
-    if vectors.any(|dimensions| Some(dimensions) != first) {
-        return invalid("its vectors differ in length".to_owned());
+    let first = lengths.next();
+    if lengths.any(|dimensions| Some(dimensions) != first) {
+        return Err(StoreError::invalid("an indexed video", "its vectors differ in length"));
     }
     Ok(())
 }

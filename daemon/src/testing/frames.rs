@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::domain::{Boundary, Frame, ImageSpec, Span};
 use crate::media::{
-    AnalyseRequest, Analysis, Cancel, DecodePlan, FoundScene, FrameSource, MediaError, MediaEvent, PictureRequest, Probe, StageTimes,
-    StreamInfo, wire,
+    AnalyseRequest, Analysis, Cancel, DecodePlan, FoundScene, FrameSource, Keyframe, KeyframesRequest, MediaError, MediaEvent,
+    PictureRequest, Probe, StageTimes, StreamInfo, keyframes, wire,
 };
 
 /// How often a blocked analysis looks whether it was cancelled, as the real one does.
@@ -63,6 +63,7 @@ struct State {
     scripts: HashMap<String, VecDeque<Script>>,
     released: bool,
     calls: Vec<String>,
+    n_replays: usize,
     running: usize,
     most_running: usize,
 }
@@ -89,6 +90,11 @@ impl ScriptedFrames {
     /// The first line of each film analysed, in order of the calls: how often a film was decoded.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
+    }
+
+    /// How many films' keyframe pictures were asked for.
+    pub fn n_replays(&self) -> usize {
+        self.lock().n_replays
     }
 
     /// How many analyses ran at once at most.
@@ -222,6 +228,38 @@ impl FrameSource for ScriptedFrames {
         ended
     }
 
+    fn replay(
+        &self,
+        keyframes: File,
+        request: &KeyframesRequest,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<u64, MediaError> {
+        check_image(&request.image);
+        self.lock().n_replays += 1;
+        let unusable = |error: keyframes::KeyframesError| MediaError::Unusable { reason: error.to_string() };
+        let mut reader = keyframes::Reader::new(keyframes).map_err(unusable)?;
+        let mut n_scenes = 0;
+        while let Some(scene) = reader.next().map_err(unusable)? {
+            let frames = scene.keyframes.iter().flat_map(|keyframe| {
+                let colour = keyframe.jpeg.last_chunk().expect("a scripted picture ends with its colour");
+                views(keyframe.time_ms, *colour, &request.image)
+            });
+            let found = FoundScene {
+                span: scene.span,
+                boundary: scene.boundary,
+                frames: frames.collect(),
+                thumbnail: Vec::new(),
+                keyframes: Vec::new(),
+            };
+            n_scenes += 1;
+            if cancel.is_cancelled() || sink(MediaEvent::SceneFound(found)).is_break() {
+                return Err(MediaError::Cancelled);
+            }
+        }
+        Ok(n_scenes)
+    }
+
     fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         check_image(&request.image);
         let scenes = match self.script(&mut film)? {
@@ -291,14 +329,19 @@ fn probe(duration_ms: u64) -> Probe {
 
 fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundScene {
     let n = scene.colours.len() as u64;
-    let frames = scene.colours.iter().zip(0..).flat_map(|(colour, position)| {
-        let time_ms = span.start_ms + span.duration_ms() * (2 * position + 1) / (2 * n);
-        views(time_ms.min(span.end_ms - 1), *colour, &request.image)
+    let time_of = |position: u64| (span.start_ms + span.duration_ms() * (2 * position + 1) / (2 * n)).min(span.end_ms - 1);
+    let moments = || scene.colours.iter().zip(0..).map(|(colour, position)| (time_of(position), *colour));
+    let keyframes = moments().map(|(time_ms, [r, g, b])| Keyframe {
+        time_ms,
+        jpeg: vec![0xff, 0xd8, 0xff, r, g, b],
     });
     FoundScene {
         span,
         boundary: scene.boundary,
-        frames: frames.collect(),
+        frames: moments()
+            .flat_map(|(time_ms, colour)| views(time_ms, colour, &request.image))
+            .collect(),
+        keyframes: if request.keyframe_px > 0 { keyframes.collect() } else { Vec::new() },
         // The first bytes of a JPEG, enough for whatever only looks at them.
         thumbnail: if request.thumbnail_px > 0 {
             vec![0xff, 0xd8, 0xff, 0xd9]

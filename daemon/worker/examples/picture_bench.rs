@@ -54,7 +54,7 @@ fn main() -> anyhow::Result<()> {
         resize: ResizeMode::ShortestSideCrop,
         resample: Resample::Bicubic,
     };
-    let mut sampler = Sampler::new(image, 320);
+    let mut sampler = Sampler::new(image, 320, 0);
     let model_us = time_us(&frames, |frame| {
         std::hint::black_box(sampler.model(&film, frame)?);
         Ok(())

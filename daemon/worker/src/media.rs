@@ -20,6 +20,7 @@ mod picture;
 mod pictures_for_tests;
 mod planes;
 mod render;
+mod replay;
 mod sampler;
 mod scale;
 mod scenes;
@@ -33,7 +34,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::Context;
 use scened::media::wire;
-use scened::media::{AnalyseRequest, PictureRequest};
+use scened::media::{AnalyseRequest, KeyframesRequest, PictureRequest};
 use scened::worker::pipe;
 use scened_shots as shots;
 
@@ -70,6 +71,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
         wire::KIND_PICTURE => {
             let request: PictureRequest = request.header()?;
             picture::picture(film, &request, &mut answers)
+        }
+        wire::KIND_KEYFRAMES => {
+            let request: KeyframesRequest = request.header()?;
+            manners::stay_in_background();
+            replay::replay(film, &request, &mut answers)
         }
         kind => anyhow::bail!("a request of kind {kind} is not known"),
     };

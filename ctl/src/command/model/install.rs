@@ -334,7 +334,7 @@ fn examine(context: &Context, files: &Path) -> Result<bool, Failure> {
     let refused = |cause: String| {
         Failure::new("the files came whole, but they make no model that this version of scened can use; nothing was installed").cause(cause)
     };
-    match client.call::<method::ModelInfo>(&ModelRequest { model }) {
+    match client.call::<method::ModelInfo>(&ModelRequest { model, reindex: false }) {
         Ok(answer) => match answer.models.into_iter().find(|row| row.state != "usable") {
             Some(row) => Err(refused(row.state)),
             None => Ok(true),
@@ -354,7 +354,10 @@ fn examine(context: &Context, files: &Path) -> Result<bool, Failure> {
 
 /// Whether the daemon finds the model by its name, where it was placed.
 fn finds(context: &Context, name: &str, folder: &Path) -> bool {
-    let request = ModelRequest { model: name.to_owned() };
+    let request = ModelRequest {
+        model: name.to_owned(),
+        reindex: false,
+    };
     let answer = context.ask::<method::ModelInfo>(&request);
     answer.is_ok_and(|answer| answer.models.iter().any(|row| is_folder(row, folder)))
 }

@@ -11,6 +11,7 @@ use crate::reconcile::RootState;
 
 pub(super) fn list(context: &Context) -> FoldersAnswer {
     let videos = context.store.videos();
+    let lacking = context.lacking();
     let folders = context
         .reconciler
         .roots()
@@ -18,7 +19,7 @@ pub(super) fn list(context: &Context) -> FoldersAnswer {
         .map(|root| {
             let mut coverage = Coverage::default();
             for record in videos.iter().filter(|record| record.path.starts_with(&root.path)) {
-                coverage.count(record);
+                coverage.count(record, lacking.contains(&record.id));
             }
             let state = match root.state {
                 RootState::Watched => "watched",

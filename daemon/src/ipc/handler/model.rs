@@ -17,9 +17,9 @@ pub(super) fn list(context: &Context) -> ModelsAnswer {
 pub(super) fn use_model(context: &Context, request: &ModelRequest) -> Result<ModelsAnswer, RpcError> {
     context
         .models
-        .use_model(&request.model)
+        .use_model(&request.model, request.reindex)
         .map_err(|error| convert::models_error(&error))?;
-    context.indexer.nudge();
+    context.indexer.catch_up();
     Ok(list(context))
 }
 

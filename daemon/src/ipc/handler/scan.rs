@@ -53,7 +53,7 @@ pub(super) fn retry(context: &Context, request: &ScopeRequest) -> Result<DoneAns
         );
     }
     context.models.reopen_if_unusable();
-    context.indexer.nudge();
+    context.indexer.catch_up();
     Ok(DoneAnswer {
         n,
         state: status::state(context).to_owned(),

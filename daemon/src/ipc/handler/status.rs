@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use scened_shared::frame::RpcError;
-use scened_shared::message::{Coverage, CurrentVideo, Progress, Queue, Status};
+use scened_shared::message::{Coverage, CurrentVideo, ModelChange, Progress, Queue, Status};
 use scened_shared::wire_path::WirePath;
 
+use crate::domain::VideoId;
 use crate::ipc::context::Context;
 use crate::ipc::handler::{folders, in_pool};
+use crate::pipeline::CatchingUp;
+use crate::store::VideoState;
 
 pub(in crate::ipc) async fn current(context: &Arc<Context>) -> Result<Status, RpcError> {
     let for_pool = Arc::clone(context);
@@ -48,6 +51,7 @@ pub(super) fn assemble(context: &Context) -> Status {
             rate: progress.rate,
             left_ms: progress.left_ms,
         },
+        model_change: model_change(context, progress.catching_up),
         folders: folders::list(context).folders,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
@@ -56,11 +60,32 @@ pub(super) fn assemble(context: &Context) -> Status {
     }
 }
 
+/// How far another model has come; `None` when none is brought in.
+fn model_change(context: &Context, catching_up: Option<CatchingUp>) -> Option<ModelChange> {
+    let next = context.serving.next()?;
+    let left = catching_up.unwrap_or(CatchingUp { n_left: 0, left_ms: None });
+    let done = context.store.n_videos_with_vectors(&next.info.id).unwrap_or_default();
+    Some(ModelChange {
+        to: next.info.name.clone(),
+        done,
+        left: left.n_left,
+        left_behind: context.indexer.n_left_behind(),
+        left_ms: left.left_ms,
+    })
+}
+
 pub(super) fn videos(context: &Context) -> Coverage {
     let counts = context.store.counts();
+    let lacking = context.lacking();
+    let is_counted = |id: &VideoId| {
+        let record = context.store.video(*id);
+        record.is_some_and(|record| record.state == VideoState::Indexed && !record.offline)
+    };
+    // Indexed, but not for the model that answers.
+    let n_lacking = lacking.iter().filter(|id| is_counted(id)).count() as u64;
     Coverage {
-        indexed: counts.indexed,
-        pending: counts.pending,
+        indexed: counts.indexed.saturating_sub(n_lacking),
+        pending: counts.pending + n_lacking,
         failed: counts.failed,
         offline: counts.offline,
     }
@@ -70,8 +95,8 @@ pub(super) fn videos(context: &Context) -> Coverage {
 pub(super) fn queue(context: &Context) -> Queue {
     let files = context.reconciler.queue();
     let jobs = context.indexer.n_jobs();
-    // A committed video that the ANN index has not taken in yet is not done.
-    let unseen = u64::from(jobs == 0 && context.models.behind() > 0);
+    // A committed video that the ANN index has not taken in yet is not done, nor is a model that does not answer yet.
+    let unseen = u64::from(jobs == 0 && (context.models.behind() > 0 || context.serving.next().is_some()));
     Queue {
         walks: files.walks,
         settling: files.settling,

@@ -1,6 +1,6 @@
 //! Checks everything a media worker says against what it was asked. Pure.
 
-use super::super::{AnalyseRequest, Analysis, FoundScene, MediaError, MediaEvent, Probe, wire};
+use super::super::{AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Probe, wire};
 use crate::domain::{Boundary, Frame, ImageSpec};
 use crate::worker::pipe::RawFrame;
 
@@ -12,6 +12,7 @@ const MAX_PROGRESS: u64 = 50_000_000;
 pub(super) struct Checker {
     image: ImageSpec,
     thumbnails: bool,
+    keyframes: bool,
     probed: bool,
     n_scenes: u64,
     n_progress: u64,
@@ -40,12 +41,35 @@ impl Checker {
         Self {
             image: request.image,
             thumbnails: request.thumbnail_px > 0,
+            keyframes: request.keyframe_px > 0,
             probed: false,
             n_scenes: 0,
             n_progress: 0,
             end_ms: 0,
             position_ms: 0,
         }
+    }
+
+    /// Follows the replay of stored pictures, which is not probed and has neither thumbnails nor keyframes.
+    pub(super) fn for_keyframes(request: &KeyframesRequest) -> Self {
+        Self {
+            image: request.image,
+            thumbnails: false,
+            keyframes: false,
+            probed: true,
+            n_scenes: 0,
+            n_progress: 0,
+            end_ms: 0,
+            position_ms: 0,
+        }
+    }
+
+    pub(super) fn replayed(&self, frame: &RawFrame) -> Result<u64, MediaError> {
+        let wire::Replayed { n_scenes } = header(frame)?;
+        if !frame.body.is_empty() || n_scenes == 0 || n_scenes != self.n_scenes {
+            return Err(breach(format!("it finished with {n_scenes} scenes, but told of {}", self.n_scenes)));
+        }
+        Ok(n_scenes)
     }
 
     /// Takes any event but the last.
@@ -150,17 +174,27 @@ impl Checker {
         let thumbnail_bytes = usize::try_from(scene.thumbnail_bytes).unwrap_or(usize::MAX);
         let allowed = if self.thumbnails { wire::MAX_THUMBNAIL_BYTES } else { 0 };
         let pictures_bytes = frame_bytes * times.len();
-        if thumbnail_bytes > allowed || frame.body.len() != pictures_bytes + thumbnail_bytes {
+        let keyframes_bytes = self.check_keyframes(&scene)?;
+        if thumbnail_bytes > allowed || frame.body.len() != pictures_bytes + thumbnail_bytes + keyframes_bytes {
             return Err(breach(format!(
-                "a scene of {} frames and a thumbnail of {thumbnail_bytes} bytes in {} bytes",
+                "a scene of {} frames, a thumbnail of {thumbnail_bytes} bytes and keyframes of {keyframes_bytes} bytes in {} bytes",
                 times.len(),
                 frame.body.len()
             )));
         }
-        let thumbnail = frame.body[pictures_bytes..].to_vec();
-        // JPEG begins so; anything else would be handed to other programs as one.
-        if !thumbnail.is_empty() && !thumbnail.starts_with(&[0xff, 0xd8, 0xff]) {
+        let (thumbnail, mut rest) = frame.body[pictures_bytes..].split_at(thumbnail_bytes);
+        if !thumbnail.is_empty() && !is_jpeg(thumbnail) {
             return Err(breach("a thumbnail that is not a JPEG"));
+        }
+        let mut keyframes = Vec::with_capacity(scene.keyframes.len());
+        for (time_ms, length) in &scene.keyframes {
+            let (jpeg, after) = rest.split_at(*length as usize);
+            if !is_jpeg(jpeg) {
+                return Err(breach("a keyframe picture that is not a JPEG"));
+            }
+            let (time_ms, jpeg) = (*time_ms, jpeg.to_vec());
+            keyframes.push(Keyframe { time_ms, jpeg });
+            rest = after;
         }
         let frames = times
             .iter()
@@ -178,9 +212,32 @@ impl Checker {
             span,
             boundary: scene.boundary,
             frames,
-            thumbnail,
+            thumbnail: thumbnail.to_vec(),
+            keyframes,
         }))
     }
+
+    /// What the keyframe pictures of a scene take of its body. Bytes.
+    fn check_keyframes(&self, scene: &wire::SceneHeader) -> Result<usize, MediaError> {
+        let keyframes = &scene.keyframes;
+        let is_possible = |(time_ms, length): &(u64, u32)| {
+            scene.frames_ms.contains(time_ms) && (1..=wire::MAX_KEYFRAME_BYTES).contains(&(*length as usize))
+        };
+        let n_moments = scene.frames_ms.len().min(wire::MAX_SCENE_FRAMES);
+        let n_allowed = if self.keyframes { n_moments } else { 0 };
+        if keyframes.len() > n_allowed || !keyframes.is_sorted_by_key(|(time_ms, _)| *time_ms) || !keyframes.iter().all(is_possible) {
+            return Err(breach(format!(
+                "keyframe pictures {keyframes:?} of frames at {:?} ms",
+                scene.frames_ms
+            )));
+        }
+        Ok(keyframes.iter().map(|(_, length)| *length as usize).sum())
+    }
+}
+
+/// JPEG begins so; anything else would be handed to other programs as one.
+fn is_jpeg(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0xff, 0xd8, 0xff])
 }
 
 fn failed(frame: &RawFrame) -> MediaError {
@@ -247,6 +304,7 @@ mod tests {
             mode: SceneMode::Exact,
             max_scene_ms: 15_000,
             thumbnail_px: 320,
+            keyframe_px: 224,
             threads: 0,
             hardware: Hardware::None,
             label: String::new(),
@@ -270,12 +328,31 @@ mod tests {
     }
 
     fn scene(start_ms: u64, end_ms: u64, boundary: &str, frames_ms: &[u64], thumbnail: &[u8]) -> RawFrame {
+        with_keyframes(start_ms, end_ms, boundary, frames_ms, thumbnail, &[])
+    }
+
+    fn with_keyframes(
+        start_ms: u64,
+        end_ms: u64,
+        boundary: &str,
+        frames_ms: &[u64],
+        thumbnail: &[u8],
+        keyframes: &[(u64, &[u8])],
+    ) -> RawFrame {
         let mut body = vec![7; FRAME_BYTES * frames_ms.len()];
         body.extend_from_slice(thumbnail);
+        keyframes.iter().for_each(|(_, jpeg)| body.extend_from_slice(jpeg));
         let span = json!({"start_ms": start_ms, "end_ms": end_ms});
+        let lengths: Vec<(u64, usize)> = keyframes.iter().map(|(time, jpeg)| (*time, jpeg.len())).collect();
         raw(
             wire::KIND_SCENE,
-            &json!({"span": span, "boundary": boundary, "frames_ms": frames_ms, "thumbnail_bytes": thumbnail.len()}),
+            &json!({
+                "span": span,
+                "boundary": boundary,
+                "frames_ms": frames_ms,
+                "thumbnail_bytes": thumbnail.len(),
+                "keyframes": lengths,
+            }),
             body,
         )
     }
@@ -375,6 +452,49 @@ mod tests {
         refused(vec![probe(), scene(0, 100, "start", &[100], &[])]);
         refused(vec![probe(), scene(0, 100, "start", &[50, 40], &[])]);
         refused(vec![probe(), scene(0, 100, "start", &[1; wire::MAX_SCENE_FRAMES + 1], &[])]);
+    }
+
+    const JPEG: &[u8] = &[0xff, 0xd8, 0xff, 1];
+
+    #[test]
+    fn keyframe_pictures_belong_to_frames_of_their_scene() {
+        let mut checker = checker();
+        checker.event(&probe()).unwrap();
+        let told = with_keyframes(0, 100, "start", &[0, 50], JPEG, &[(0, JPEG), (50, &[0xff, 0xd8, 0xff, 2, 3])]);
+        let MediaEvent::SceneFound(found) = checker.event(&told).unwrap() else {
+            panic!("not a scene");
+        };
+        assert_eq!(found.keyframes[1].jpeg, [0xff, 0xd8, 0xff, 2, 3]);
+        assert_eq!((found.keyframes[1].time_ms, found.thumbnail.as_slice()), (50, JPEG));
+        for keyframes in [
+            &[(10, JPEG)][..],
+            &[(50, JPEG), (0, JPEG)],
+            &[(0, JPEG), (50, JPEG), (50, JPEG)],
+            &[(0, b"GIF89a")],
+            &[(0, b"")],
+        ] {
+            refused(vec![probe(), with_keyframes(0, 100, "start", &[0, 50], &[], keyframes)]);
+        }
+    }
+
+    #[test]
+    fn a_replay_has_scenes_and_nothing_else() {
+        let image = super::tests::checker().image;
+        let request = KeyframesRequest {
+            image,
+            label: String::new(),
+        };
+        let new = || Checker::for_keyframes(&request);
+        let mut checker = new();
+        checker.event(&scene(0, 100, "start", &[0, 50], &[])).unwrap();
+        checker.event(&scene(100, 200, "cut", &[100], &[])).unwrap();
+        let finished = |n_scenes: u64| raw(wire::KIND_FINISHED, &json!({ "n_scenes": n_scenes }), vec![]);
+        assert_eq!(checker.replayed(&finished(2)).unwrap(), 2);
+        assert!(checker.replayed(&finished(3)).is_err());
+        assert!(new().replayed(&finished(0)).is_err());
+        assert!(new().event(&probe()).is_err());
+        assert!(new().event(&scene(0, 100, "start", &[0], JPEG)).is_err());
+        assert!(new().event(&with_keyframes(0, 100, "start", &[0], &[], &[(0, JPEG)])).is_err());
     }
 
     #[test]

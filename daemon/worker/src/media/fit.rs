@@ -211,6 +211,16 @@ pub(crate) fn to_thumbnail((width, height): (u32, u32), longer_px: u32) -> Fit {
     whole((scaled(width).max(1), scaled(height).max(1)))
 }
 
+/// Longest side of a keyframe picture: strips longer than 4:1 lose some of their height.
+const MAX_KEYFRAME_PX: u32 = 1024;
+
+/// Fits a frame of the displayed size so that its shorter side has `shorter_px`; it is never enlarged.
+pub(crate) fn to_keyframe((width, height): (u32, u32), shorter_px: u32) -> Fit {
+    let (longer, shorter) = (width.max(height).max(1), width.min(height).max(1));
+    let longer_px = (u64::from(longer) * u64::from(shorter_px) + u64::from(shorter) / 2) / u64::from(shorter);
+    to_thumbnail((width, height), longer_px.min(u64::from(MAX_KEYFRAME_PX)) as u32)
+}
+
 /// Cuts `size` from `offset` out of a picture of the size `scaled`. **Shape**: `[height, width, 3]` u8 without padding, before and
 /// after.
 pub(crate) fn crop(rgb: Vec<u8>, fit: &Fit) -> Vec<u8> {
@@ -353,6 +363,19 @@ mod tests {
             ((9000, 1), (320, 1)),
         ] {
             assert_eq!(to_thumbnail(display, 320).size, expected, "{display:?}");
+        }
+    }
+
+    #[test]
+    fn keyframes_have_their_shorter_side_and_are_never_enlarged() {
+        for (display, expected) in [
+            ((1920, 1080), (398, 224)),
+            ((1080, 1920), (224, 398)),
+            ((720, 720), (224, 224)),
+            ((300, 100), (300, 100)),
+            ((9000, 300), (1024, 34)),
+        ] {
+            assert_eq!(to_keyframe(display, 224).size, expected, "{display:?}");
         }
     }
 

@@ -47,7 +47,7 @@ pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, answers: 
     let Some(shown) = found else {
         return Err(Unusable(film.why_nothing()).into());
     };
-    let mut sampler = Sampler::new(request.image, 0);
+    let mut sampler = Sampler::new(request.image, 0, 0);
     let model = sampler.model(&film, &frame).map_err(|error| Unusable(error.to_string()))?;
     let header = PictureHeader {
         time_ms: us_to_ms(shown.start_us),

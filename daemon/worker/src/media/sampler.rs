@@ -1,4 +1,4 @@
-//! Makes pictures of frames: at the model's size and at thumbnail size, turned as a player shows them.
+//! Makes pictures of frames: at the model's size, at thumbnail size and as keyframe pictures, turned as a player shows them.
 
 use ffmpeg_next::frame::Video;
 use scened::domain::{ImageSpec, Resample};
@@ -10,12 +10,14 @@ use super::render::Renderer;
 use super::scale::ScaleError;
 use super::thumbnail::Small;
 
-/// Makes pictures for the model and thumbnails; keeps what it prepared as long as the film stays the same.
+/// Makes pictures for the model, keyframe pictures and thumbnails; keeps what it prepared as long as the film stays the same.
 pub(crate) struct Sampler {
     image: ImageSpec,
     thumbnail_px: u32,
+    keyframe_px: u32,
     model: Option<Prepared>,
     thumbnail: Option<Prepared>,
+    keyframe: Option<Prepared>,
 }
 
 /// One kind of picture of frames of one kind.
@@ -80,13 +82,15 @@ impl Prepared {
 }
 
 impl Sampler {
-    /// `thumbnail_px`: 0 = no thumbnails.
-    pub(crate) fn new(image: ImageSpec, thumbnail_px: u32) -> Self {
+    /// `thumbnail_px`, `keyframe_px`: 0 = none of them.
+    pub(crate) fn new(image: ImageSpec, thumbnail_px: u32, keyframe_px: u32) -> Self {
         Self {
             image,
             thumbnail_px,
+            keyframe_px,
             model: None,
             thumbnail: None,
+            keyframe: None,
         }
     }
 
@@ -104,5 +108,14 @@ impl Sampler {
         }
         let plan_of = |display| Plan::of(fit::to_thumbnail(display, self.thumbnail_px));
         Prepared::take(&mut self.thumbnail, film, frame, plan_of, Resample::Bilinear).map(Some)
+    }
+
+    /// The picture that is kept for other models; none where none is wanted.
+    pub(crate) fn keyframe(&mut self, film: &Film, frame: &Video) -> Result<Option<Small>, ScaleError> {
+        if self.keyframe_px == 0 {
+            return Ok(None);
+        }
+        let plan_of = |display| Plan::of(fit::to_keyframe(display, self.keyframe_px));
+        Prepared::take(&mut self.keyframe, film, frame, plan_of, Resample::Bicubic).map(Some)
     }
 }

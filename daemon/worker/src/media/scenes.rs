@@ -31,7 +31,7 @@ const MAX_KEPT_BYTES: usize = 96 << 20;
 /// A frame that may be embedded.
 enum Picture {
     Whole(Kept),
-    /// At the model's size, in as many parts as the model is shown, and perhaps at a thumbnail's.
+    /// At the model's size, in as many parts as the model is shown, and perhaps at a thumbnail's and a keyframe picture's.
     Made(Made),
     /// It could not be converted.
     Lost,
@@ -50,6 +50,7 @@ impl Picture {
 struct Made {
     model: Vec<u8>,
     small: Option<Small>,
+    keyframe: Option<Small>,
 }
 
 struct Frame<'a> {
@@ -82,6 +83,8 @@ pub(super) struct Scenes<'a> {
     told_ms: u64,
     /// The pictures of the frame told last: a scene none of whose frames could be kept or converted shows what was shown before.
     last_model: Vec<u8>,
+    /// The same frame as a keyframe picture.
+    last_keyframe: Vec<u8>,
 }
 
 impl<'a> Scenes<'a> {
@@ -91,7 +94,11 @@ impl<'a> Scenes<'a> {
             request,
             takes: Takes::new(max_us.min(i64::MAX / 8)),
             maker: Maker {
-                sampler: Sampler::new(request.image, request.thumbnail_px.min(wire::MAX_THUMBNAIL_PX)),
+                sampler: Sampler::new(
+                    request.image,
+                    request.thumbnail_px.min(wire::MAX_THUMBNAIL_PX),
+                    request.keyframe_px.min(wire::MAX_KEYFRAME_PX),
+                ),
                 n_failed: 0,
                 last_error: None,
             },
@@ -99,6 +106,7 @@ impl<'a> Scenes<'a> {
             n_told: 0,
             told_ms: 0,
             last_model: Vec::new(),
+            last_keyframe: Vec::new(),
         }
     }
 
@@ -178,6 +186,8 @@ impl<'a> Scenes<'a> {
         let mut body = Vec::with_capacity(most_frames * frame_bytes);
         let mut frames_ms = Vec::with_capacity(most_frames);
         let mut small = None;
+        let mut keyframes = Vec::with_capacity(chosen.len());
+        let mut encoding_ms = 0.0;
         for at in chosen {
             let candidate = &mut take.candidates[at];
             if let Picture::Made(made) = &mut candidate.picture {
@@ -185,6 +195,14 @@ impl<'a> Scenes<'a> {
                 frames_ms.extend(std::iter::repeat_n(time_ms, made.model.len() / frame_bytes));
                 self.last_model.clone_from(&made.model);
                 body.extend_from_slice(&made.model);
+                let encoding = Instant::now();
+                keyframes.extend(
+                    made.keyframe
+                        .take()
+                        .and_then(|picture| picture.to_keyframe())
+                        .map(|jpeg| (time_ms, jpeg)),
+                );
+                encoding_ms += ms(encoding.elapsed());
                 if Some(at) == middle || small.is_none() {
                     small = made.small.take();
                 }
@@ -197,19 +215,28 @@ impl<'a> Scenes<'a> {
             }
             frames_ms.extend(std::iter::repeat_n(start_ms, self.last_model.len() / frame_bytes));
             body.extend_from_slice(&self.last_model);
+            if !self.last_keyframe.is_empty() {
+                keyframes.push((start_ms, self.last_keyframe.clone()));
+            }
+        }
+        keyframes.retain(|(_, jpeg)| jpeg.len() <= wire::MAX_KEYFRAME_BYTES);
+        if let Some((_, jpeg)) = keyframes.last() {
+            self.last_keyframe.clone_from(jpeg);
         }
         let compressing = Instant::now();
         let thumbnail = small
             .and_then(|small| small.to_jpeg())
             .filter(|jpeg| jpeg.len() <= wire::MAX_THUMBNAIL_BYTES)
             .unwrap_or_default();
-        times.thumbnail_ms += ms(compressing.elapsed());
+        times.thumbnail_ms += ms(compressing.elapsed()) + encoding_ms;
         body.extend_from_slice(&thumbnail);
+        keyframes.iter().for_each(|(_, jpeg)| body.extend_from_slice(jpeg));
         let header = SceneHeader {
             span: Span { start_ms, end_ms },
             boundary: if self.n_told == 0 { Boundary::Start } else { take.boundary },
             frames_ms,
             thumbnail_bytes: thumbnail.len() as u64,
+            keyframes: keyframes.iter().map(|(time_ms, jpeg)| (*time_ms, jpeg.len() as u32)).collect(),
         };
         pipe::write_frame(answers, wire::KIND_SCENE, &header, &body)?;
         self.told_ms = end_ms;
@@ -249,7 +276,8 @@ impl Maker {
                 } else {
                     None
                 };
-                Ok(Made { model, small })
+                let keyframe = self.sampler.keyframe(film, kept.frame())?;
+                Ok(Made { model, small, keyframe })
             }),
         };
         *picture = match made {

@@ -45,6 +45,7 @@ fn no_cut_is_one_scene_and_no_thumbnail_is_made_when_none_is_wanted() {
     let path = film(folder.path(), "a.mp4", "-f lavfi -i testsrc2=s=320x240:r=25:d=5 -pix_fmt yuv420p");
     let plain = AnalyseRequest {
         thumbnail_px: 0,
+        keyframe_px: 0,
         ..request()
     };
     let told = analyse_with(&worker(), &path, &plain).unwrap();

@@ -6,6 +6,7 @@ mod bad_films;
 mod clips;
 mod fast;
 mod films;
+mod keyframes;
 mod pictures;
 mod workers;
 
@@ -61,6 +62,7 @@ fn request() -> AnalyseRequest {
         mode: SceneMode::Exact,
         max_scene_ms: 15_000,
         thumbnail_px: 96,
+        keyframe_px: 0,
         threads: 1,
         hardware: Hardware::None,
         label: "test".to_owned(),

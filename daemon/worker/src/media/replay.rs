@@ -1,0 +1,92 @@
+//! Keyframe pictures of an earlier analysis, made into what another model wants to see.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+
+use ffmpeg_next::codec::Id;
+use ffmpeg_next::codec::context::Context;
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Packet, decoder};
+use scened::domain::ImageSpec;
+use scened::media::KeyframesRequest;
+use scened::media::keyframes::{KeyframesError, Reader};
+use scened::media::wire::{self, Replayed, SceneHeader};
+use scened::worker::pipe;
+
+use super::Ended;
+use super::film::Unusable;
+use super::fit::{self, Plan};
+use super::render::Renderer;
+use super::tone::USUAL_PEAK_NITS;
+
+/// Tells every scene of the file with its frames at the model's size.
+pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {
+    wire::check_image(&request.image).map_err(Unusable)?;
+    let damaged = |error: KeyframesError| Unusable(error.to_string());
+    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, opened)).map_err(damaged)?;
+    let mut pictures = Pictures::new(request.image).map_err(|error| Unusable(format!("FFmpeg cannot decode JPEG: {error}")))?;
+    let mut n_scenes = 0;
+    while let Some(scene) = reader.next().map_err(damaged)? {
+        let most_frames = scene.keyframes.len() * request.image.most_views();
+        let mut body = Vec::with_capacity(most_frames * wire::frame_bytes(&request.image));
+        let mut frames_ms = Vec::with_capacity(most_frames);
+        for keyframe in &scene.keyframes {
+            let model = pictures.model(&keyframe.jpeg)?;
+            frames_ms.extend(std::iter::repeat_n(
+                keyframe.time_ms,
+                model.len() / wire::frame_bytes(&request.image),
+            ));
+            body.extend_from_slice(&model);
+        }
+        let header = SceneHeader {
+            span: scene.span,
+            boundary: scene.boundary,
+            frames_ms,
+            thumbnail_bytes: 0,
+            keyframes: Vec::new(),
+        };
+        pipe::write_frame(answers, wire::KIND_SCENE, &header, &body)?;
+        n_scenes += 1;
+    }
+    pipe::write_frame(answers, wire::KIND_FINISHED, &Replayed { n_scenes }, &[])?;
+    Ok(())
+}
+
+/// Decodes JPEGs, most of which have the same size.
+struct Pictures {
+    image: ImageSpec,
+    decoder: decoder::Video,
+    prepared: Option<((u32, u32), Plan, Renderer)>,
+}
+
+impl Pictures {
+    fn new(image: ImageSpec) -> Result<Self, ffmpeg_next::Error> {
+        let codec = decoder::find(Id::MJPEG).ok_or(ffmpeg_next::Error::DecoderNotFound)?;
+        let decoder = Context::new_with_codec(codec).decoder().video()?;
+        Ok(Self {
+            image,
+            decoder,
+            prepared: None,
+        })
+    }
+
+    /// **Shape**: `[n, height, width, 3]` u8 at the model's size.
+    fn model(&mut self, jpeg: &[u8]) -> Result<Vec<u8>, Unusable> {
+        let unreadable = |error: &dyn std::fmt::Display| Unusable(format!("the keyframe pictures are damaged: {error}"));
+        let mut frame = Video::empty();
+        self.decoder.send_packet(&Packet::copy(jpeg)).map_err(|error| unreadable(&error))?;
+        self.decoder.receive_frame(&mut frame).map_err(|error| unreadable(&error))?;
+        let size = (frame.width(), frame.height());
+        let prepared = match self.prepared.take() {
+            Some(prepared) if prepared.0 == size => prepared,
+            _ => {
+                let plan = fit::to_model(size, &self.image);
+                let renderer = Renderer::new(plan.fit, self.image.resample);
+                (size, plan, renderer)
+            }
+        };
+        let (_, plan, renderer) = self.prepared.insert(prepared);
+        let rendered = renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))?;
+        Ok(plan.lay(rendered))
+    }
+}

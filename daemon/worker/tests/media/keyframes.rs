@@ -1,0 +1,144 @@
+//! Keyframe pictures: kept by an analysis, replayed for a model without the film.
+
+use scened::domain::Fingerprint;
+use scened::media::KeyframesRequest;
+use scened::media::keyframes::{KeyframeScene, Keyframes, SHORTER_SIDE_PX};
+
+use super::*;
+
+const CROPPED: ImageSpec = ImageSpec {
+    width_px: 64,
+    height_px: 64,
+    shortest_side_px: 64,
+    resize: ResizeMode::ShortestSideCrop,
+    resample: Resample::Bicubic,
+};
+
+fn analysed(path: &Path, image: ImageSpec) -> Told {
+    let request = AnalyseRequest {
+        image,
+        keyframe_px: SHORTER_SIDE_PX,
+        ..request()
+    };
+    analyse_with(&worker(), path, &request).unwrap()
+}
+
+/// Keeps what an analysis told, as the pipeline does.
+fn keep(folder: &Path, scenes: &[FoundScene]) -> File {
+    let keyframes = Keyframes::new(folder.join("keyframes"));
+    let fingerprint = Fingerprint([7; 16]);
+    let mut writer = keyframes.begin(&fingerprint).unwrap();
+    for scene in scenes {
+        let (span, boundary, keyframes) = (scene.span, scene.boundary, scene.keyframes.clone());
+        writer.put(&KeyframeScene { span, boundary, keyframes }).unwrap();
+    }
+    writer.finish().unwrap();
+    keyframes.open(&fingerprint).unwrap().unwrap()
+}
+
+fn replay(file: File, image: ImageSpec) -> Result<Vec<FoundScene>, MediaError> {
+    let request = KeyframesRequest {
+        image,
+        label: "test".to_owned(),
+    };
+    let mut scenes = Vec::new();
+    let n_scenes = worker().replay(file, &request, &Cancel::default(), &mut |event| {
+        match event {
+            MediaEvent::SceneFound(scene) => scenes.push(scene),
+            other => panic!("{other:?}"),
+        }
+        ControlFlow::Continue(())
+    })?;
+    assert_eq!(n_scenes, scenes.len() as u64);
+    Ok(scenes)
+}
+
+/// How far apart two pictures are in the mean, of 255.
+fn mean_difference(a: &Frame, b: &Frame) -> f64 {
+    let total: u64 = a.rgb.iter().zip(&b.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+    total as f64 / a.rgb.len() as f64
+}
+
+#[test]
+fn a_replay_gives_the_scenes_and_almost_the_pictures_of_the_analysis() {
+    let folder = tempfile::tempdir().unwrap();
+    // A moving picture with detail, one that is stored turned, one with oblong pixels, a small one and a still one.
+    for (name, arguments) in [
+        ("wide.mp4", "-f lavfi -i testsrc2=s=640x360:r=25:d=4 -pix_fmt yuv420p"),
+        (
+            "turned.mp4",
+            "-f lavfi -i testsrc2=s=640x360:r=25:d=2 -pix_fmt yuv420p -metadata:s:v rotate=90",
+        ),
+        (
+            "oblong.mp4",
+            "-f lavfi -i testsrc2=s=320x480:r=25:d=2 -vf setsar=2/1 -pix_fmt yuv420p",
+        ),
+        ("small.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=2 -pix_fmt yuv420p"),
+        ("hd.mkv", "-f lavfi -i mandelbrot=s=1280x720:r=25 -t 2 -pix_fmt yuv420p"),
+    ] {
+        let path = film(folder.path(), name, arguments);
+        for image in [square(64), CROPPED] {
+            let told = analysed(&path, image);
+            let replayed = replay(keep(folder.path(), &told.scenes), image).unwrap();
+            assert_eq!(replayed.len(), told.scenes.len(), "{name}");
+            for (fresh, again) in told.scenes.iter().zip(&replayed) {
+                assert_eq!((fresh.span, fresh.boundary), (again.span, again.boundary), "{name}");
+                let times = |scene: &FoundScene| scene.frames.iter().map(|frame| frame.time_ms).collect::<Vec<_>>();
+                assert_eq!(times(fresh), times(again), "{name}");
+                for (fresh, again) in fresh.frames.iter().zip(&again.frames) {
+                    let difference = mean_difference(fresh, again);
+                    assert!(difference < 4.0, "{name} at {} ms, {:?}: {difference}", fresh.time_ms, image.resize);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn keyframe_pictures_show_the_whole_frame_upright() {
+    let folder = tempfile::tempdir().unwrap();
+    let wide = film(
+        folder.path(),
+        "wide.mp4",
+        "-f lavfi -i testsrc2=s=640x360:r=25:d=2 -pix_fmt yuv420p",
+    );
+    let told = analysed(&wide, CROPPED);
+    assert_eq!(jpeg_size(&told.scenes[0].keyframes[0].jpeg), (398, 224));
+    let small = film(folder.path(), "small.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=2 -pix_fmt yuv420p");
+    assert_eq!(jpeg_size(&analysed(&small, CROPPED).scenes[0].keyframes[0].jpeg), (96, 64));
+    assert!(analyse(&wide).unwrap().scenes[0].keyframes.is_empty(), "nobody asked for any");
+}
+
+#[test]
+fn damaged_pictures_are_unusable_and_never_another_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), "a.mp4", "-f lavfi -i testsrc2=s=320x240:r=25:d=2 -pix_fmt yuv420p");
+    let told = analysed(&path, square(64));
+    keep(folder.path(), &told.scenes);
+    let name = Fingerprint([7; 16]).to_string();
+    let stored = folder.path().join(format!("keyframes/{}/{name}.keyframes", &name[..2]));
+    let whole = std::fs::read(&stored).unwrap();
+    let damaged_at = |at: usize| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x40;
+        bytes
+    };
+    for bytes in [
+        whole[..whole.len() / 2].to_vec(),
+        damaged_at(whole.len() / 2),
+        b"not pictures".to_vec(),
+        Vec::new(),
+    ] {
+        std::fs::write(&stored, bytes).unwrap();
+        let refused = replay(File::open(&stored).unwrap(), square(64)).unwrap_err();
+        assert!(matches!(refused, MediaError::Unusable { .. }), "{refused:?}");
+    }
+    // Whole, but no JPEG.
+    let mut scenes = told.scenes;
+    scenes[0].keyframes[0].jpeg = vec![0xff, 0xd8, 0xff, 1, 2, 3];
+    let refused = replay(keep(folder.path(), &scenes), square(64)).unwrap_err();
+    assert!(
+        matches!(&refused, MediaError::Unusable { reason } if reason.contains("damaged")),
+        "{refused:?}"
+    );
+}
