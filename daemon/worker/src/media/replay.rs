@@ -25,18 +25,16 @@ pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
     let damaged = |error: KeyframesError| Unusable(error.to_string());
     let mut reader = Reader::new(BufReader::with_capacity(1 << 18, opened)).map_err(damaged)?;
     let mut pictures = Pictures::new(request.image).map_err(|error| Unusable(format!("FFmpeg cannot decode JPEG: {error}")))?;
+    let frame_bytes = wire::frame_bytes(&request.image);
     let mut n_scenes = 0;
     while let Some(scene) = reader.next().map_err(damaged)? {
         let most_frames = scene.keyframes.len() * request.image.most_views();
-        let mut body = Vec::with_capacity(most_frames * wire::frame_bytes(&request.image));
+        let mut body = Vec::with_capacity(most_frames * frame_bytes);
         let mut frames_ms = Vec::with_capacity(most_frames);
         for keyframe in &scene.keyframes {
-            let model = pictures.model(&keyframe.jpeg)?;
-            frames_ms.extend(std::iter::repeat_n(
-                keyframe.time_ms,
-                model.len() / wire::frame_bytes(&request.image),
-            ));
-            body.extend_from_slice(&model);
+            let views = pictures.model(&keyframe.jpeg)?;
+            frames_ms.extend(std::iter::repeat_n(keyframe.time_ms, views.len() / frame_bytes));
+            body.extend_from_slice(&views);
         }
         let header = SceneHeader {
             span: scene.span,
@@ -56,6 +54,7 @@ pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
 struct Pictures {
     image: ImageSpec,
     decoder: decoder::Video,
+    /// For pictures of one size.
     prepared: Option<((u32, u32), Plan, Renderer)>,
 }
 
@@ -70,7 +69,7 @@ impl Pictures {
         })
     }
 
-    /// **Shape**: `[n, height, width, 3]` u8 at the model's size.
+    /// **Shape**: `[n, height, width, 3]` u8 at the model's size, `n` being what it is shown of one moment.
     fn model(&mut self, jpeg: &[u8]) -> Result<Vec<u8>, Unusable> {
         let unreadable = |error: &dyn std::fmt::Display| Unusable(format!("the keyframe pictures are damaged: {error}"));
         let mut frame = Video::empty();

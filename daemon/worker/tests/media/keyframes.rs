@@ -77,7 +77,11 @@ fn a_replay_gives_the_scenes_and_almost_the_pictures_of_the_analysis() {
         ("hd.mkv", "-f lavfi -i mandelbrot=s=1280x720:r=25 -t 2 -pix_fmt yuv420p"),
     ] {
         let path = film(folder.path(), name, arguments);
-        for image in [square(64), CROPPED] {
+        let two = ImageSpec {
+            resize: ResizeMode::TwoCrops,
+            ..CROPPED
+        };
+        for image in [square(64), CROPPED, two] {
             let told = analysed(&path, image);
             let replayed = replay(keep(folder.path(), &told.scenes), image).unwrap();
             assert_eq!(replayed.len(), told.scenes.len(), "{name}");
