@@ -85,7 +85,7 @@ impl Pictures {
             }
         };
         let (_, plan, renderer) = self.prepared.insert(prepared);
-        let rendered = renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))?;
-        Ok(plan.lay(rendered))
+        let whole = renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))?;
+        Ok(plan.lay(whole))
     }
 }
