@@ -10,7 +10,7 @@ Run it with a Python that has models/starter/requirements.txt (`train` and `--co
 for each by its full caption: with one object at the edge, outside the square in the middle as far as its size allows; with one in
 the middle; and as the world lays them out, with one to three objects. All scenes of one aspect ratio are one library, each caption
 is true of one scene, and ranking is the product's: the 100 scenes whose mean vectors are nearest, rescored by the softmax over their
-moments, of which each counts with its best part.
+moments, of which each counts with its best part, or with the mean of its parts where that is nearer.
 
 The models: the shipped starter, trained on squeezed frames; and, with --copy, one trained as CLIP was, on square windows of pictures
 that are not distorted, anywhere along their longer side, under the caption of the whole picture. `train` makes it: a new image tower
@@ -168,7 +168,8 @@ def frames_of(composition, place, seed, size, object_sizes):
 def ranks_of(texts, scenes):
     """The place of each text's own scene. `scenes`: `[n_scenes, n_moments, n_parts, dimensions]` unit vectors."""
     means = runtime.unit(scenes.mean((1, 2)))
-    by_moment = np.einsum("td,smpd->tsmp", texts, scenes).max(3)
+    whole = runtime.unit(scenes.mean(2, keepdims=True))
+    by_moment = np.einsum("td,smpd->tsmp", texts, np.concatenate([scenes, whole], 2)).max(3)
     weights = np.exp((by_moment - by_moment.max(2, keepdims=True)) / TEMPERATURE)
     pooled = (by_moment * weights).sum(2) / weights.sum(2)
     near = texts @ means.T
