@@ -58,8 +58,8 @@ pub struct Hit {
     pub scene: SceneId,
     pub span: Span,
     pub best_ms: u64,
-    /// Cosine of the query and the frame at `best_ms`; where the model is shown a frame in parts, of the part that fits best, and for
-    /// a picture the mean over its own parts.
+    /// Cosine of the query and the frame at `best_ms`; where the model is shown a frame in parts, of the part that fits best or of
+    /// their mean, and for a picture the mean over its own parts.
     pub score: f32,
     /// Mean over the video's scenes of the cosine of query and scene vector; only when grouped by video.
     pub video_score: Option<f32>,

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what is found of what lies at the edge of a frame, for each way to show a wide frame to a model of square pictures.
 
-    tests/compare/crops.py measure [--copy DIR/vision.pt] [--scenes 350] [--json FILE]
+    tests/compare/crops.py measure [--copy DIR/vision.pt] [--scenes 300] [--shapes 16:9 …] [--object 0.2 0.36] [--json FILE]
     tests/compare/crops.py train --work-dir DIR [--minutes 24]
 
 Run it with a Python that has models/starter/requirements.txt (`train` and `--copy` need torch), and with the fonts of models/starter.
@@ -10,7 +10,7 @@ Run it with a Python that has models/starter/requirements.txt (`train` and `--co
 for each by its full caption: with one object at the edge, outside the square in the middle as far as its size allows; with one in
 the middle; and as the world lays them out, with one to three objects. All scenes of one aspect ratio are one library, each caption
 is true of one scene, and ranking is the product's: the 100 scenes whose mean vectors are nearest, rescored by the softmax over their
-moments, of which each counts with its best part.
+moments, of which each counts with its best part, or with the mean of its parts where that is nearer.
 
 The models: the shipped starter, trained on squeezed frames; and, with --copy, one trained as CLIP was, on square windows of pictures
 that are not distorted, anywhere along their longer side, under the caption of the whole picture. `train` makes it: a new image tower
@@ -115,13 +115,13 @@ def shown(frame, way):
 # ---------------------------------------------------------------- scenes
 
 
-def at_a_place(place):
-    """A stand-in for `world.layout` that puts the one object where it is wanted. Sizes are in frame heights, as there."""
+def at_a_place(place, sizes):
+    """A stand-in for `world.layout` that puts the one object where it is wanted. `sizes`: least and largest, in the shorter side."""
 
     def layout(rng, _, aspect):
         shorter = min(1.0, aspect)
         longer = max(1.0, aspect)
-        size = rng.uniform(0.20, 0.36) * shorter
+        size = rng.uniform(*sizes) * shorter
         half = 0.46 * size
         if place == "edge":
             outside = (longer - shorter) / 2  # the length of what the centre crop loses at each end
@@ -153,9 +153,9 @@ def draw_library(rng, n_of_each):
     return drawn
 
 
-def frames_of(composition, place, seed, size):
+def frames_of(composition, place, seed, size, object_sizes):
     laid_out = world.layout
-    world.layout = laid_out if place == "as laid out" else at_a_place(place)
+    world.layout = laid_out if place == "as laid out" else at_a_place(place, object_sizes)
     try:
         return list(film.shot_frames(film.Shot(composition, SECONDS, seed), *size, N_FRAMES / SECONDS))
     finally:
@@ -168,7 +168,8 @@ def frames_of(composition, place, seed, size):
 def ranks_of(texts, scenes):
     """The place of each text's own scene. `scenes`: `[n_scenes, n_moments, n_parts, dimensions]` unit vectors."""
     means = runtime.unit(scenes.mean((1, 2)))
-    by_moment = np.einsum("td,smpd->tsmp", texts, scenes).max(3)
+    whole = runtime.unit(scenes.mean(2, keepdims=True))
+    by_moment = np.einsum("td,smpd->tsmp", texts, np.concatenate([scenes, whole], 2)).max(3)
     weights = np.exp((by_moment - by_moment.max(2, keepdims=True)) / TEMPERATURE)
     pooled = (by_moment * weights).sum(2) / weights.sum(2)
     near = texts @ means.T
@@ -184,12 +185,13 @@ def measure(options):
     if options.copy:
         models["copy (trained on square windows)"] = copy_of(options.copy)
     figures = {}
-    for shape, (size, portion) in SHAPES.items():
+    for shape in options.shapes:
+        size, portion = SHAPES[shape]
         rng = random.Random(options.seed)
         library = draw_library(rng, round(options.scenes * portion))
         vectors = {(model, way): [] for model in models for way in WAYS}
         for composition, _, place in library:
-            frames = frames_of(composition, place, rng.randrange(1 << 40), size)
+            frames = frames_of(composition, place, rng.randrange(1 << 40), size, options.object)
             for name, way in WAYS.items():
                 pictures = np.stack([shown(frame, way) for frame in frames])
                 for model, embed in models.items():
@@ -354,7 +356,9 @@ def main():
     verb = verbs.add_parser("measure")
     verb.set_defaults(run=measure)
     verb.add_argument("--copy", type=Path, help="weights that `train` made")
-    verb.add_argument("--scenes", type=int, default=350, help="of each place in 16:9; other shapes have fewer")
+    verb.add_argument("--scenes", type=int, default=300, help="of each place in 16:9; other shapes have fewer")
+    verb.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    verb.add_argument("--object", nargs=2, type=float, default=(0.20, 0.36), metavar=("LEAST", "LARGEST"), help="size of what lies at the edge and in the middle, in the shorter side")
     verb.add_argument("--seed", type=int, default=20261123)
     verb.add_argument("--json", type=Path, help="where to write the figures")
     verb = verbs.add_parser("train")

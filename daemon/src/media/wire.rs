@@ -104,7 +104,8 @@ pub fn check_image(image: &ImageSpec) -> Result<(), String> {
             ));
         }
     }
-    let scene_bytes = MAX_SCENE_FRAMES * image.most_views() * frame_bytes(image) + MAX_THUMBNAIL_BYTES + pipe::MAX_HEADER_BYTES;
+    let moment_bytes = image.most_views() * frame_bytes(image) + MAX_KEYFRAME_BYTES;
+    let scene_bytes = MAX_SCENE_FRAMES * moment_bytes + MAX_THUMBNAIL_BYTES + pipe::MAX_HEADER_BYTES;
     if scene_bytes > pipe::MAX_FRAME_BYTES {
         return Err(format!(
             "{} pictures of {} × {} px of each moment were asked for, which is too much; set crop = \"reference\" for this model",

@@ -223,7 +223,8 @@ impl Checker {
         let is_possible = |(time_ms, length): &(u64, u32)| {
             scene.frames_ms.contains(time_ms) && (1..=wire::MAX_KEYFRAME_BYTES).contains(&(*length as usize))
         };
-        let n_allowed = if self.keyframes { scene.frames_ms.len() } else { 0 };
+        let n_moments = scene.frames_ms.len().min(wire::MAX_SCENE_FRAMES);
+        let n_allowed = if self.keyframes { n_moments } else { 0 };
         if keyframes.len() > n_allowed || !keyframes.is_sorted_by_key(|(time_ms, _)| *time_ms) || !keyframes.iter().all(is_possible) {
             return Err(breach(format!(
                 "keyframe pictures {keyframes:?} of frames at {:?} ms",
