@@ -56,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         threads: variable("SCENED_BENCH_THREADS").map_or(Ok(0), |threads| threads.parse())?,
         idle: Duration::from_mins(10),
         onnxruntime: None,
+        graph_cache: data_dir.is_dir().then(|| data_dir.clone()),
         data_dir,
         worker,
         model,

@@ -38,6 +38,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         idle: Duration::from_mins(1),
         onnxruntime: Some(onnxruntime),
         data_dir: nowhere.to_owned(),
+        graph_cache: None,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     }
 }
@@ -555,7 +556,7 @@ fn kept_graphs(data_dir: &Path) -> Vec<(String, std::time::SystemTime)> {
 fn embed_all(folder: &Path, golden: &Golden, data_dir: &Path) {
     let model = ModelFolder::open(folder).unwrap();
     let embedder = EmbedProcess::new(EmbedConfig {
-        data_dir: data_dir.to_owned(),
+        graph_cache: Some(data_dir.join("cache/graphs")),
         ..config(model.clone())
     })
     .unwrap();

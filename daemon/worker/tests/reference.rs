@@ -72,8 +72,8 @@ fn picture(model: &ModelFolder, k: u64) -> Frame {
     }
 }
 
-/// Optimised graphs are kept in `data_dir`, where there is one.
-fn process(model: ModelFolder, data_dir: &Path) -> EmbedProcess {
+/// Optimised graphs are kept in `graph_cache`.
+fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
     let nowhere = Path::new("/nonexistent");
     let onnxruntime = find_onnxruntime(None, nowhere).expect("these tests need ONNX Runtime: run `make setup` first");
     EmbedProcess::new(EmbedConfig {
@@ -82,7 +82,8 @@ fn process(model: ModelFolder, data_dir: &Path) -> EmbedProcess {
         threads: 0,
         idle: Duration::from_mins(1),
         onnxruntime: Some(onnxruntime),
-        data_dir: data_dir.to_owned(),
+        data_dir: nowhere.to_owned(),
+        graph_cache: graph_cache.map(Path::to_owned),
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     })
     .unwrap()
@@ -109,10 +110,10 @@ fn stage(ours: &[Embedding], reference: &[Vec<f32>]) -> Stage {
     stage
 }
 
-fn compare(folder: &Path, data_dir: &Path) -> Parity {
+fn compare(folder: &Path, graph_cache: Option<&Path>) -> Parity {
     let model = ModelFolder::open(folder).unwrap();
     let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
-    let embedder = process(model.clone(), data_dir);
+    let embedder = process(model.clone(), graph_cache);
     // All at once, so that texts of different lengths share a batch; and one by one, as queries come.
     let texts = embedder.embed_texts(&golden.texts).unwrap();
     let texts_alone: Vec<Embedding> = golden
@@ -165,11 +166,11 @@ fn tiny_models_of_every_layout_give_the_numbers_of_their_reference() {
     let folders = testkit::golden::folders(&checkout().join("tests/reference/tiny"));
     assert!(folders.len() >= 9, "{folders:?}");
     for folder in folders {
-        let data_dir = tempfile::tempdir().unwrap();
+        let cache = tempfile::tempdir().unwrap();
         // As exported; with the graph that was just kept; and with the one found there.
-        for data_dir in [Path::new("/nonexistent"), data_dir.path(), data_dir.path()] {
-            let parity = compare(&folder, data_dir);
-            eprintln!("{}: {parity:?}", data_dir.display());
+        for graph_cache in [None, Some(cache.path()), Some(cache.path())] {
+            let parity = compare(&folder, graph_cache);
+            eprintln!("{graph_cache:?}: {parity:?}");
             check(&parity);
         }
     }
@@ -188,8 +189,8 @@ fn full_size_models_of_every_layout_give_the_numbers_of_their_reference() {
     let mut table = String::new();
     let mut all = Vec::new();
     for folder in folders {
-        let data_dir = tempfile::tempdir().unwrap();
-        let parity = compare(&folder, data_dir.path());
+        let cache = tempfile::tempdir().unwrap();
+        let parity = compare(&folder, Some(cache.path()));
         eprintln!("{parity:?}");
         writeln!(
             table,

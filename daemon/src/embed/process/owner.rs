@@ -20,9 +20,6 @@ pub(super) const BATCH_TIME: Duration = Duration::from_millis(250);
 /// Frames of the first batch: of a large model on a slow machine, 16 may take many seconds.
 const FIRST_BATCH: usize = 2;
 
-/// In the data folder: what the worker may write. Deletable.
-const GRAPH_CACHE: &str = "cache/graphs";
-
 /// A worker's vectors are of unit length to within this, or it is broken.
 const NORM_TOLERANCE: f64 = 1e-3;
 
@@ -184,7 +181,7 @@ impl Owner<'_> {
             providers: self.config.providers.clone(),
             threads: self.config.threads,
             onnxruntime,
-            graph_cache: self.config.data_dir.is_dir().then(|| self.config.data_dir.join(GRAPH_CACHE)),
+            graph_cache: self.config.graph_cache.clone(),
         };
         let started = Instant::now();
         let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd())?;
