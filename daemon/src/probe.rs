@@ -296,7 +296,8 @@ fn frames_of(films: &[PathBuf], model: &ModelFolder, source: &dyn FrameSource, e
                 label: film.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             };
             let opened = open_stamped(film).ok();
-            let picture = opened.and_then(|(file, _)| source.picture(file, &request, &Cancel::default()).ok());
+            let views = opened.and_then(|(file, _)| source.picture(file, &request, &Cancel::default()).ok());
+            let picture = views.and_then(|views| views.into_iter().next());
             // The same moment of a short film again would count twice.
             if let Some(picture) = picture.filter(|picture| frames.iter().all(|frame| frame.rgb != picture.rgb)) {
                 frames.push(picture);
