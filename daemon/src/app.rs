@@ -332,7 +332,7 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path) -> Indexer
         hardware: config.hardware_decoding,
         software,
         pause_on_battery: config.on_battery == OnBattery::Pause,
-        keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join("keyframes"))),
+        keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::domain::{Embedding, SceneId};
+use crate::media::keyframes::Keyframes;
 use crate::models::Models;
 use crate::serving::{ModelSlot, Serving};
 use crate::store::Store;
@@ -114,6 +115,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
         },
         disk(facts),
         store(subject.store),
+        keyframes(facts, subject.store),
     ];
     findings.extend(model(subject));
     findings.extend(watching(&subject.watch_warnings));
@@ -162,6 +164,32 @@ fn store(store: &Store) -> Finding {
             format!("{detail}; {} damaged records were set aside", damaged.len()),
             "their videos are indexed again; check the disk",
         )
+    }
+}
+
+/// Never a fault: what is missing is decoded again when another model is brought in.
+fn keyframes(facts: &Facts, store: &Store) -> Finding {
+    let folder = facts.data_dir.join(crate::KEYFRAMES_FOLDER);
+    let keyframes = Keyframes::new(folder.clone());
+    match keyframes.stock() {
+        Ok(stock) => {
+            let indexed = store.videos().into_iter().filter(|record| record.n_scenes > 0);
+            let n_without = indexed.filter(|record| !keyframes.has(&record.fingerprint)).count();
+            let missing = if n_without > 0 {
+                format!("; another model needs {n_without} films decoded again")
+            } else {
+                String::new()
+            };
+            Finding::ok(
+                "keyframes",
+                format!("pictures of {} films, {} MiB{missing}", stock.n_files, stock.size_bytes >> 20),
+            )
+        }
+        Err(error) => Finding::warn(
+            "keyframes",
+            format!("{}: {error}", folder.display()),
+            "another model needs every film decoded again; check the disk",
+        ),
     }
 }
 

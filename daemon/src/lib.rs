@@ -2,6 +2,8 @@
 
 /// The source checkout that this was built from; only programs that lie in a `target` folder look there.
 pub(crate) const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// Of the data folder: pictures of what was embedded, for other models.
+pub(crate) const KEYFRAMES_FOLDER: &str = "keyframes";
 
 pub mod activity;
 pub mod ann;

@@ -39,7 +39,7 @@ fn every_verb_answers_people_and_programs() {
     sandbox.say("model list").expect(0).says("starter");
     sandbox.say("model info").expect(0).says("starter");
     let doctor = sandbox.say("doctor").expect(0);
-    for check in ["worker", "onnxruntime", "data", "store", "model", "index"] {
+    for check in ["worker", "onnxruntime", "data", "store", "keyframes", "model", "index"] {
         assert!(doctor.stdout.contains(check), "{check} is not in {}", doctor.stdout);
     }
 
