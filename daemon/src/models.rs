@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use crate::activity::Activity;
 use crate::ann::{Ann, AnnError};
 use crate::config::edit::{self, EditError};
-use crate::domain::{Crop, ModelId};
+use crate::domain::{Crop, ModelId, VideoId};
 use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder};
 use crate::pipeline::follower::Follower;
@@ -298,9 +298,9 @@ impl Models {
     /// Queues every video that can be reached; what it has stays until it is done.
     fn index_again(&self) -> Result<(), ModelsError> {
         let indexed = |record: &VideoRecord| record.state == VideoState::Indexed && !record.offline;
-        for record in self.store.videos().into_iter().filter(|record| indexed(record)) {
-            self.store.requeue(record.id, None, crate::clock::now_ms())?;
-        }
+        let videos = self.store.videos();
+        let ids: Vec<VideoId> = videos.iter().filter(|record| indexed(record)).map(|record| record.id).collect();
+        self.store.queue_again(&ids, crate::clock::now_ms())?;
         self.activity.bump();
         Ok(())
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::domain::{Fingerprint, ModelId, VideoId};
 
-/// Videos in one batch of [`Store::add_videos`], [`Store::set_offline`] and [`Store::remove_videos`]: bounds memory, and 30,000 new
+/// Videos in one batch of [`Store::add_videos`], [`Store::queue_again`], [`Store::set_offline`] and [`Store::remove_videos`]: bounds memory, and 30,000 new
 /// files cost seven syncs.
 const VIDEOS_PER_BATCH: usize = 5_000;
 /// Keys removed in one batch of [`Store::purge_some`]: other writers wait for one.
@@ -47,6 +47,21 @@ impl Store {
             })?;
         }
         Ok(added)
+    }
+
+    /// Queues many videos anew, in few batches; what they had stays searchable. Ids that are gone or pending are skipped.
+    pub fn queue_again(&self, ids: &[VideoId], now_ms: i64) -> Result<(), StoreError> {
+        for batch in ids.chunks(VIDEOS_PER_BATCH) {
+            self.inner.write("queue videos again", |transaction| {
+                for id in batch {
+                    if let Some(entry) = transaction.entry(*id) {
+                        transaction.queue_again(&entry, now_ms)?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Queues a video: its content changed (`Some`), or it is tried again. What it had stays searchable; its incident stays until success.
