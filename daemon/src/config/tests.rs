@@ -35,6 +35,7 @@ fn a_missing_file_means_the_defaults() {
         model: "starter".to_owned(),
         model_idle_seconds: 120,
         providers: vec!["auto".to_owned()],
+        gpu_memory_reserve_mib: 512,
         threads: 0,
         on_battery: OnBattery::Pause,
         log: "info".to_owned(),
@@ -70,6 +71,7 @@ fn every_key_can_be_set() {
         model = "/models/clip/"
         model-idle-seconds = 86_400
         providers = ["cuda", "cpu", "cuda"]
+        gpu-memory-reserve-mib = 1024
         threads = 0x10
         on-battery = "run"
         log = "warn,scened::watch=trace"
@@ -93,6 +95,7 @@ fn every_key_can_be_set() {
         model: "/models/clip".to_owned(),
         model_idle_seconds: 86_400,
         providers: vec!["cuda".to_owned(), "cpu".to_owned()],
+        gpu_memory_reserve_mib: 1024,
         threads: 16,
         on_battery: OnBattery::Run,
         log: "warn,scened::watch=trace".to_owned(),
@@ -121,7 +124,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, hardware-decoding, \
+        model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, log, detector, scene-mode, max-scene-seconds, hardware-decoding, \
          onnxruntime",
     ),
     (
@@ -161,11 +164,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "providers = ['gpu']",
-        "1: `providers` is a list with \"gpu\" in it, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\" or \"coreml\"",
+        "1: `providers` is a list with \"gpu\" in it, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\", \"tensorrt\", \"migraphx\", \"rocm\", \"directml\", \"coreml\", \"openvino\" or \"xnnpack\"",
     ),
     (
         "providers = []",
-        "1: `providers` is an empty list, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\" or \"coreml\"",
+        "1: `providers` is an empty list, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\", \"tensorrt\", \"migraphx\", \"rocm\", \"directml\", \"coreml\", \"openvino\" or \"xnnpack\"",
     ),
     (
         "folders = '/a'",
