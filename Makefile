@@ -35,6 +35,10 @@ bench: setup ## benchmarks
 bench-scenes: setup ## scene detection against its peers, on films with known edits (QUICK=1: minutes; ARGS=...)
 	@scripts/bench_scenes.sh $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: bench-embed
+bench-embed: setup ## embedding against ONNX Runtime driven from Python (ARGS=model folders)
+	@scripts/bench_embed.sh $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt --all

@@ -297,6 +297,7 @@ fn event_hook(events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Chang
 
 fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
     let (providers, threads) = (config.providers.clone(), config.threads as usize);
+    let gpu_memory_reserve_bytes = config.gpu_memory_reserve_mib << 20;
     let (idle, onnxruntime, data_dir) = (
         Duration::from_secs(config.model_idle_seconds),
         config.onnxruntime.clone(),
@@ -311,6 +312,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
             onnxruntime: onnxruntime.clone(),
             data_dir: data_dir.clone(),
             graph_cache: Some(data_dir.join("cache/graphs")),
+            gpu_memory_reserve_bytes,
             worker: None,
         })?;
         Ok(Arc::new(embedder) as Arc<dyn Embedder>)

@@ -23,6 +23,7 @@ use crate::domain::Crop;
 use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
+pub use keys::PROVIDERS;
 pub use reference::reference_page;
 
 /// The documented defaults, as the file a user may start from.
@@ -46,8 +47,10 @@ pub struct Config {
     pub model: String,
     pub crop: Crop,
     pub model_idle_seconds: u64,
-    /// Execution providers in order of preference: `auto`, `cpu`, `cuda`, `coreml`. Never empty.
+    /// Execution providers in order of preference, of [`PROVIDERS`]. Never empty.
     pub providers: Vec<String>,
+    /// What a model leaves free of a graphics card's memory.
+    pub gpu_memory_reserve_mib: u64,
     /// 0 = by the machine.
     pub threads: u32,
     pub on_battery: OnBattery,
@@ -170,6 +173,7 @@ impl Config {
             crop: values.choice("crop").parse().unwrap_or_default(),
             model_idle_seconds: values.whole("model-idle-seconds"),
             providers: values.choices("providers"),
+            gpu_memory_reserve_mib: values.whole("gpu-memory-reserve-mib"),
             threads: values.whole("threads") as u32,
             on_battery: match values.choice("on-battery").as_str() {
                 "run" => OnBattery::Run,

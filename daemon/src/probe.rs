@@ -129,6 +129,7 @@ fn probe(options: &ProbeOptions<'_>) -> Result<Probed, ProbeError> {
             data_dir: options.data_dir.to_owned(),
             // The folder is about to be moved.
             graph_cache: None,
+            gpu_memory_reserve_bytes: options.config.gpu_memory_reserve_mib << 20,
             worker: None,
         })
     };

@@ -50,6 +50,11 @@ fn alternatives(choices: &[&str]) -> String {
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 const WEEK_MINUTES: u64 = 7 * 24 * 60;
 
+/// What `providers` may name.
+pub const PROVIDERS: &[&str] = &[
+    "auto", "cpu", "cuda", "tensorrt", "migraphx", "rocm", "directml", "coreml", "openvino", "xnnpack",
+];
+
 /// In the order of `default.toml`.
 pub(super) const KEYS: &[Key] = &[
     key("folders", Allows::List("a list of absolute paths (`~/` is the home folder)")),
@@ -62,7 +67,8 @@ pub(super) const KEYS: &[Key] = &[
     key("model", Allows::Text("the name of a model, or the absolute path of its folder")),
     key("crop", Allows::Choice(&["auto", "reference", "squash", "letterbox", "two"])),
     key("model-idle-seconds", whole("seconds", 0, DAY_SECONDS)),
-    key("providers", Allows::Choices(&["auto", "cpu", "cuda", "coreml"])),
+    key("providers", Allows::Choices(PROVIDERS)),
+    key("gpu-memory-reserve-mib", whole("MiB", 0, 1 << 20)),
     key("threads", whole("", 0, 256)),
     key("on-battery", Allows::Choice(&["pause", "run"])),
     key(

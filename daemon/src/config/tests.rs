@@ -36,6 +36,7 @@ fn a_missing_file_means_the_defaults() {
         crop: Crop::Auto,
         model_idle_seconds: 120,
         providers: vec!["auto".to_owned()],
+        gpu_memory_reserve_mib: 512,
         threads: 0,
         on_battery: OnBattery::Pause,
         log: "info".to_owned(),
@@ -73,6 +74,7 @@ fn every_key_can_be_set() {
         crop = "letterbox"
         model-idle-seconds = 86_400
         providers = ["cuda", "cpu", "cuda"]
+        gpu-memory-reserve-mib = 1024
         threads = 0x10
         on-battery = "run"
         log = "warn,scened::watch=trace"
@@ -98,6 +100,7 @@ fn every_key_can_be_set() {
         crop: Crop::Letterbox,
         model_idle_seconds: 86_400,
         providers: vec!["cuda".to_owned(), "cpu".to_owned()],
+        gpu_memory_reserve_mib: 1024,
         threads: 16,
         on_battery: OnBattery::Run,
         log: "warn,scened::watch=trace".to_owned(),
@@ -127,7 +130,8 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        crop, model-idle-seconds, providers, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, hardware-decoding, \
+        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, \
+         hardware-decoding, \
          onnxruntime",
     ),
     (
@@ -167,11 +171,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "providers = ['gpu']",
-        "1: `providers` is a list with \"gpu\" in it, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\" or \"coreml\"",
+        "1: `providers` is a list with \"gpu\" in it, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\", \"tensorrt\", \"migraphx\", \"rocm\", \"directml\", \"coreml\", \"openvino\" or \"xnnpack\"",
     ),
     (
         "providers = []",
-        "1: `providers` is an empty list, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\" or \"coreml\"",
+        "1: `providers` is an empty list, but must be a list of one or more of \"auto\", \"cpu\", \"cuda\", \"tensorrt\", \"migraphx\", \"rocm\", \"directml\", \"coreml\", \"openvino\" or \"xnnpack\"",
     ),
     (
         "folders = '/a'",

@@ -37,6 +37,8 @@ pub struct EmbedConfig {
     pub data_dir: PathBuf,
     /// Where optimised graphs are kept; `None` keeps none.
     pub graph_cache: Option<PathBuf>,
+    /// Of a graphics card's memory, what is left to others.
+    pub gpu_memory_reserve_bytes: u64,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).
     pub worker: Option<PathBuf>,
 }

@@ -39,7 +39,7 @@ pub const MAX_ANSWER_BYTES: usize = (MAX_BATCH * (1 << 15) * 4) + (64 << 10);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadRequest {
     pub model: ModelFolder,
-    /// In order of preference: `auto`, `cuda`, `coreml`, `cpu`, ….
+    /// In order of preference: a name of [`crate::config::PROVIDERS`].
     pub providers: Vec<String>,
     /// Threads of one session; 0 = one for each core allowed.
     pub threads: usize,
@@ -47,6 +47,8 @@ pub struct LoadRequest {
     pub onnxruntime: PathBuf,
     /// Where the worker may keep optimised graphs; it makes the folder. `None` keeps none.
     pub graph_cache: Option<PathBuf>,
+    /// Of a graphics card's memory, what is left to others.
+    pub gpu_memory_reserve_bytes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,12 +24,16 @@ impl TextVectors {
             .into_iter()
             .next()
             .ok_or_else(|| EmbedError::Degenerate { what: text.to_owned() })?;
+        self.remember(&slot.info.id, text, &vector);
+        Ok(vector)
+    }
+
+    fn remember(&self, model: &ModelId, text: &str, vector: &Embedding) {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.len() >= CAPACITY {
             cache.pop_front();
         }
-        cache.push_back((slot.info.id.clone(), text.to_owned(), vector.clone()));
-        Ok(vector)
+        cache.push_back((model.clone(), text.to_owned(), vector.clone()));
     }
 
     fn recall(&self, model: &ModelId, text: &str) -> Option<Embedding> {
@@ -41,5 +45,28 @@ impl TextVectors {
         let vector = entry.2.clone();
         cache.push_back(entry);
         Some(vector)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_are_of_one_model_and_one_text_and_the_least_used_fall_out() {
+        let cache = TextVectors::default();
+        let (first, second) = (ModelId("first".to_owned()), ModelId("second".to_owned()));
+        let vector = |x: f32, y: f32| Embedding::normalised(vec![x, y]).unwrap();
+        cache.remember(&first, "a dog", &vector(1.0, 0.0));
+        cache.remember(&second, "a dog", &vector(0.0, 1.0));
+        assert_eq!(cache.recall(&first, "a dog"), Some(vector(1.0, 0.0)));
+        assert_eq!(cache.recall(&second, "a dog"), Some(vector(0.0, 1.0)));
+        assert_eq!(cache.recall(&first, "A dog"), None);
+        for k in 0..CAPACITY - 1 {
+            cache.remember(&first, &k.to_string(), &vector(1.0, 1.0));
+            assert!(cache.recall(&second, "a dog").is_some(), "what was asked for just now fell out");
+        }
+        assert_eq!(cache.recall(&first, "a dog"), None);
+        assert_eq!(cache.0.lock().unwrap().len(), CAPACITY);
     }
 }

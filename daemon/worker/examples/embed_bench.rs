@@ -57,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         idle: Duration::from_mins(10),
         onnxruntime: None,
         graph_cache: data_dir.is_dir().then(|| data_dir.clone()),
+        gpu_memory_reserve_bytes: 0,
         data_dir,
         worker,
         model,

@@ -4,6 +4,7 @@
 //! standard input does. Standard output carries the protocol ([`scened::embed::protocol`]) and nothing else. The vision and
 //! the text model are loaded when first needed, each alone: a query must not wait for the picture model.
 
+mod card;
 mod cleaning;
 #[cfg(test)]
 mod golden;
@@ -19,6 +20,7 @@ mod tokens;
 use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use scened::embed::protocol::{
     Failed, FramesRequest, KIND_DONE, KIND_FAILED, KIND_FRAMES, KIND_LOAD, KIND_TEXTS, KIND_VECTORS, LoadRequest, Loaded, MAX_BATCH,
     MAX_TEXT_BYTES, ROLE, TextsRequest, VERSION, Vectors,
@@ -72,13 +74,37 @@ pub(crate) fn run() -> anyhow::Result<()> {
         }
         Err(refusal) => return refuse(&mut output, refusal),
     };
-    while let Some(frame) = read_frame(&mut input, MAX_FRAME_BYTES)? {
+    loop {
+        if model.is_on_nvidia() && !wait_beside_others(&model)? {
+            tracing::warn!("the graphics card is short of memory, and the idle model leaves it");
+            return Ok(());
+        }
+        let Some(frame) = read_frame(&mut input, MAX_FRAME_BYTES)? else {
+            break;
+        };
         match answer(&mut model, &frame)? {
             Ok(answer) => send(&mut output, answer)?,
             Err(refusal) => refuse(&mut output, refusal)?,
         }
     }
     Ok(())
+}
+
+/// How often an idle worker on a graphics card looks whether others need its memory.
+const CARD_INTERVAL: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// Waits for a request (the daemon sends none before the last one is answered, so that nothing is left in a buffer); `false` when the
+/// card has become short of memory: only the end of a process gives a card's memory back.
+fn wait_beside_others(model: &Model) -> io::Result<bool> {
+    let input = io::stdin();
+    loop {
+        match poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&CARD_INTERVAL)) {
+            Ok(0) if model.leaves_card() => return Ok(false),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Warnings of this process and of ONNX Runtime (through ort) become lines that the daemon logs.

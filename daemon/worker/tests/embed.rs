@@ -39,6 +39,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         onnxruntime: Some(onnxruntime),
         data_dir: nowhere.to_owned(),
         graph_cache: None,
+        gpu_memory_reserve_bytes: 0,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     }
 }
@@ -261,7 +262,11 @@ fn providers_that_cannot_be_used_are_named_with_the_reason() {
     assert_eq!(
         failed,
         [
-            ("tensorrt", "this build of scened has no code for it"),
+            (
+                "tensorrt",
+                "this ONNX Runtime was built without it; the library of the package onnxruntime-gpu has it, and `onnxruntime` in \
+                 config.toml names a library"
+            ),
             ("nonsense", "no execution provider has this name")
         ]
     );
@@ -676,4 +681,32 @@ fn an_idle_worker_computes_nothing() {
         "{} ticks in a second without a request",
         cpu_ticks(pid) - before
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_session_has_as_many_threads_as_cores_are_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let n_threads = |cores: &str| {
+        let program = folder.path().join(format!("worker-{cores}"));
+        let worker = env!("CARGO_BIN_EXE_scened-worker");
+        std::fs::write(&program, format!("#!/bin/sh\nexec taskset -c {cores} {worker} \"$@\"\n")).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let embedder = EmbedProcess::new(EmbedConfig {
+            threads: 0,
+            worker: Some(program),
+            ..config(model("tiny-hf"))
+        })
+        .unwrap();
+        embedder.embed_texts(&["text".to_owned()]).unwrap();
+        std::fs::read_dir(format!("/proc/{}/task", embedder.worker_pid().unwrap()))
+            .unwrap()
+            .count()
+    };
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        eprintln!("not run: this machine has one core");
+        return;
+    }
+    // The thread that runs the session counts; whatever else the worker has, it has in both.
+    assert_eq!(n_threads("0,1"), n_threads("0") + 1);
 }

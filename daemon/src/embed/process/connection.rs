@@ -68,7 +68,9 @@ impl Connection {
             .arg(OsStr::new(protocol::ROLE))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
+            .stderr(Stdio::piped())
+            // The card whose memory is asked for (NVML counts by place on the bus) must be the one that CUDA takes first.
+            .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
         // Ctrl+C at a terminal goes to the whole group; the daemon decides when its worker ends.
         command.process_group(0);
         let mut child = OwnedChild::new(command.spawn()?);

@@ -182,6 +182,7 @@ impl Owner<'_> {
             threads: self.config.threads,
             onnxruntime,
             graph_cache: self.config.graph_cache.clone(),
+            gpu_memory_reserve_bytes: self.config.gpu_memory_reserve_bytes,
         };
         let started = Instant::now();
         let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd())?;

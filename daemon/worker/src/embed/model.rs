@@ -9,6 +9,7 @@ use scened::embed::model::Padding;
 use scened::embed::protocol::{FramesRequest, LoadRequest};
 
 use super::Refusal;
+use super::card;
 use super::graph::{self, TextGraph, VisionGraph};
 use super::graphs::Graphs;
 use super::pixels::Normaliser;
@@ -175,9 +176,10 @@ impl Model {
                 tower,
                 threads: self.request.threads,
             };
-            let opened = match provider {
-                Provider::Cpu => self.graphs.open(&self.environment, file, settings),
-                _ => session::open(&self.environment, file, provider, settings),
+            let opened = match (provider, self.card_memory(provider)) {
+                (_, Err(why)) => Err(ort::Error::new(why)),
+                (Provider::Cpu, Ok(_)) => self.graphs.open(&self.environment, file, settings),
+                (_, Ok(limit_bytes)) => session::open(&self.environment, file, provider, limit_bytes, settings),
             };
             let error = match opened {
                 Ok(mut session) => {
@@ -203,11 +205,33 @@ impl Model {
             if provider == Provider::Cpu {
                 return Err(session::unloadable(file, &error));
             }
-            let why = session::told(error.message());
+            let why = format!("{}; {}", session::told(error.message()), provider.needs());
             tracing::warn!(provider = provider.name(), why, "execution provider failed; the next one is tried");
             self.report.failed.push((provider.name().to_owned(), why));
             self.providers.retain(|other| *other != provider);
         }
+    }
+
+    /// What a provider may take of its card's memory.
+    fn card_memory(&self, provider: Provider) -> Result<Option<usize>, String> {
+        if !provider.is_nvidia() {
+            return Ok(None);
+        }
+        // The first tower has its share already when the second one comes.
+        let n_missing = u64::from(self.vision.is_none()) + u64::from(self.text.is_none());
+        let model_bytes = self.request.model.size_bytes * n_missing / 2;
+        card::limit(card::free_bytes(), self.request.gpu_memory_reserve_bytes, model_bytes)
+    }
+
+    /// Whether something of it lies in an NVIDIA card's memory.
+    pub(super) fn is_on_nvidia(&self) -> bool {
+        let is_loaded = self.vision.is_some() || self.text.is_some();
+        is_loaded && self.providers.first().is_some_and(|provider| provider.is_nvidia())
+    }
+
+    /// Whether others need that memory.
+    pub(super) fn leaves_card(&self) -> bool {
+        card::is_short(card::free_bytes(), self.request.gpu_memory_reserve_bytes)
     }
 
     /// Scales the rows to unit length and checks their number of components.
@@ -344,6 +368,7 @@ mod tests {
 
     use super::*;
     use crate::embed::golden;
+    use crate::embed::session::Form;
 
     fn cosine(a: &[f32], b: &[f32]) -> f64 {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
@@ -356,7 +381,7 @@ mod tests {
             tower: Tower::Text,
             threads: 1,
         };
-        let session = session::open(environment, &model.files.text, Provider::Cpu, settings).unwrap();
+        let session = session::open_on_cpu(environment, &model.files.text, &Form::Exported, settings).unwrap();
         let (inputs, outputs) = (graph::inputs(&session), graph::outputs(&session));
         let always_full = model.text.padding == Padding::ToContext;
         let graph = graph::text(&inputs, &outputs, model.head, model.text.context_length, always_full).unwrap();

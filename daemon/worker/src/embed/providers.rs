@@ -1,41 +1,100 @@
 //! Which execution providers are tried, in which order, and why others are not.
 
+use std::num::NonZero;
+
 use ort::ep::{self, ExecutionProvider as _, ExecutionProviderDispatch};
 use scened::embed::ProviderReport;
 
-/// Names of ONNX Runtime's providers that this build has no code for.
-const NOT_BUILT_IN: [&str; 9] = [
-    "tensorrt", "openvino", "xnnpack", "directml", "rocm", "migraphx", "qnn", "cann", "webgpu",
-];
-
-/// A provider that this build can register.
+/// A provider that can be asked for by name. The code for all of them is in every build; whether it works is the library's and the
+/// machine's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provider {
     Cpu,
     Cuda,
+    TensorRt,
+    MiGraphX,
+    Rocm,
+    DirectMl,
     CoreMl,
+    OpenVino,
+    Xnnpack,
 }
+
+/// What `auto` tries, of what the library has. TensorRT is not among them, because it builds for minutes at each start, nor are OpenVINO
+/// (on a processor half as fast as ONNX Runtime's own kernels, and three times as long to load, measured) and XNNPACK (made for phones).
+const AUTOMATIC: [Provider; 5] = [
+    Provider::Cuda,
+    Provider::MiGraphX,
+    Provider::Rocm,
+    Provider::DirectMl,
+    Provider::CoreMl,
+];
+
+const ALL: [Provider; 9] = [
+    Provider::Cpu,
+    Provider::Cuda,
+    Provider::TensorRt,
+    Provider::MiGraphX,
+    Provider::Rocm,
+    Provider::DirectMl,
+    Provider::CoreMl,
+    Provider::OpenVino,
+    Provider::Xnnpack,
+];
 
 impl Provider {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+            Self::MiGraphX => "migraphx",
+            Self::Rocm => "rocm",
+            Self::DirectMl => "directml",
             Self::CoreMl => "coreml",
+            Self::OpenVino => "openvino",
+            Self::Xnnpack => "xnnpack",
         }
     }
 
-    /// What registers it; fails loudly, so that falling back is our decision and is shown.
-    pub(super) fn dispatch(self) -> ExecutionProviderDispatch {
+    /// Whether it computes in the memory of an NVIDIA card.
+    pub(super) fn is_nvidia(self) -> bool {
+        matches!(self, Self::Cuda | Self::TensorRt)
+    }
+
+    /// What registers it; fails loudly, so that falling back is our decision and is shown. `memory_limit_bytes` is for a card's memory.
+    pub(super) fn dispatch(self, threads: usize, memory_limit_bytes: Option<usize>) -> ExecutionProviderDispatch {
         match self {
             // Without the arena each run takes tens of megabytes anew from the system, which costs a quarter of an int8 model's
             // speed, and fragments the heap by more than the arena keeps (tests/bench/embed.py).
             Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
-            Self::Cuda => ep::CUDA::default()
+            Self::Cuda => {
+                let cuda = ep::CUDA::default()
+                    .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+                    .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic);
+                match memory_limit_bytes {
+                    Some(bytes) => cuda.with_memory_limit(bytes).build(),
+                    None => cuda.build(),
+                }
+            }
+            Self::TensorRt => {
+                let tensorrt = ep::TensorRT::default();
+                match memory_limit_bytes {
+                    Some(bytes) => tensorrt.with_max_workspace_size(bytes).build(),
+                    None => tensorrt.build(),
+                }
+            }
+            Self::MiGraphX => ep::MIGraphX::default().build(),
+            Self::Rocm => ep::ROCm::default()
                 .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-                .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
                 .build(),
+            Self::DirectMl => ep::DirectML::default().build(),
             Self::CoreMl => ep::CoreML::default().build(),
+            Self::OpenVino => ep::OpenVINO::default().build(),
+            Self::Xnnpack => match NonZero::new(threads) {
+                Some(threads) => ep::XNNPACK::default().with_intra_op_num_threads(threads).build(),
+                None => ep::XNNPACK::default().build(),
+            },
         }
         .error_on_failure()
     }
@@ -45,9 +104,40 @@ impl Provider {
         let found = match self {
             Self::Cpu => return true,
             Self::Cuda => ep::CUDA::is_available(),
+            Self::TensorRt => ep::TensorRT::is_available(),
+            Self::MiGraphX => ep::MIGraphX::is_available(),
+            Self::Rocm => ep::ROCm::is_available(),
+            Self::DirectMl => ep::DirectML::is_available(),
             Self::CoreMl => ep::CoreML::is_available(),
+            Self::OpenVino => ep::OpenVINO::is_available(),
+            Self::Xnnpack => ep::XNNPACK::is_available(),
         };
         found.unwrap_or(false)
+    }
+
+    /// Where a library with it comes from, for a user whose library lacks it.
+    fn library(self) -> &'static str {
+        match self {
+            Self::Cpu => "every library",
+            Self::Cuda | Self::TensorRt => "the library of the package onnxruntime-gpu",
+            Self::MiGraphX => "AMD's library (package onnxruntime-migraphx)",
+            Self::Rocm => "AMD's library before version 1.23 (package onnxruntime-rocm)",
+            Self::DirectMl => "on Windows the library of the package onnxruntime-directml",
+            Self::CoreMl => "the library for macOS",
+            Self::OpenVino => "Intel's library (package onnxruntime-openvino)",
+            Self::Xnnpack => "a library that was built with --use_xnnpack",
+        }
+    }
+
+    /// What it needs beside a library that has it; said when it fails.
+    pub(super) fn needs(self) -> &'static str {
+        match self {
+            Self::Cuda => "it needs an NVIDIA card, its driver, and the CUDA and cuDNN libraries that this ONNX Runtime was built for",
+            Self::TensorRt => "it needs what cuda needs, and TensorRT's libraries",
+            Self::MiGraphX | Self::Rocm => "it needs an AMD card and ROCm of the version that this ONNX Runtime was built for",
+            Self::OpenVino => "it needs OpenVINO's libraries where the system finds them (LD_LIBRARY_PATH)",
+            Self::Cpu | Self::DirectMl | Self::CoreMl | Self::Xnnpack => "it cannot run this model here",
+        }
     }
 }
 
@@ -65,20 +155,23 @@ fn plan_with(wanted: &[String], is_in_library: impl Fn(Provider) -> bool) -> (Ve
         }
     };
     for name in wanted {
-        let mut fail = |reason: &str| report.failed.push((name.clone(), reason.to_owned()));
-        match name.as_str() {
-            "auto" => [Provider::Cuda, Provider::CoreMl]
-                .into_iter()
-                .filter(|p| is_in_library(*p))
-                .for_each(&mut add),
-            "cpu" => add(Provider::Cpu),
-            "cuda" if is_in_library(Provider::Cuda) => add(Provider::Cuda),
-            "cuda" => fail("this ONNX Runtime was built without CUDA; the library of the package onnxruntime-gpu has it"),
-            "coreml" if is_in_library(Provider::CoreMl) => add(Provider::CoreMl),
-            "coreml" => fail("this ONNX Runtime was built without CoreML"),
-            other if NOT_BUILT_IN.contains(&other) => fail("this build of scened has no code for it"),
-            _ => fail("no execution provider has this name"),
-        }
+        let named = ALL.into_iter().find(|provider| provider.name() == name);
+        let failed = match named {
+            None if name == "auto" => {
+                AUTOMATIC.into_iter().filter(|p| is_in_library(*p)).for_each(&mut add);
+                continue;
+            }
+            None => "no execution provider has this name".to_owned(),
+            Some(provider) if is_in_library(provider) => {
+                add(provider);
+                continue;
+            }
+            Some(provider) => format!(
+                "this ONNX Runtime was built without it; {} has it, and `onnxruntime` in config.toml names a library",
+                provider.library()
+            ),
+        };
+        report.failed.push((name.clone(), failed));
     }
     add(Provider::Cpu);
     (order, report)
@@ -101,14 +194,26 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_is_tried_in_order_and_the_cpu_is_last() {
-        use Provider::{CoreMl, Cpu, Cuda};
+        use Provider::{CoreMl, Cpu, Cuda, OpenVino, TensorRt, Xnnpack};
         check(&["auto"], &[], &[Cpu], &[]);
         check(&["auto"], &[Cuda], &[Cuda, Cpu], &[]);
         check(&["auto"], &[CoreMl], &[CoreMl, Cpu], &[]);
+        check(&["auto"], &[Xnnpack, OpenVino, TensorRt, Cuda], &[Cuda, Cpu], &[]);
+        check(&["openvino", "auto"], &[OpenVino], &[OpenVino, Cpu], &[]);
         check(&["cuda", "cpu"], &[Cuda], &[Cuda, Cpu], &[]);
         check(&["cuda", "cpu"], &[], &[Cpu], &["cuda"]);
         check(&["cpu", "cuda"], &[Cuda], &[Cpu, Cuda], &[]);
+        check(&["tensorrt", "auto"], &[Cuda, TensorRt], &[TensorRt, Cuda, Cpu], &[]);
         check(&["tensorrt", "Cuda"], &[Cuda], &[Cpu], &["tensorrt", "Cuda"]);
         check(&[], &[Cuda], &[Cpu], &[]);
+    }
+
+    #[test]
+    fn every_name_of_the_configuration_is_known() {
+        let names: Vec<&str> = ALL.iter().map(|provider| provider.name()).collect();
+        for name in scened::config::PROVIDERS {
+            assert!(*name == "auto" || names.contains(name), "{name}");
+        }
+        assert_eq!(scened::config::PROVIDERS.len(), ALL.len() + 1);
     }
 }

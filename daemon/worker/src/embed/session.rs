@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use half::f16;
 use ort::environment::Environment;
+use ort::ep::ExecutionProviderDispatch;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Tensor, TensorElementType, TensorRef};
@@ -46,6 +47,16 @@ pub(super) struct Settings {
     pub(super) threads: usize,
 }
 
+impl Settings {
+    fn n_threads(self) -> usize {
+        match self.threads {
+            // What the affinity and the control group allow.
+            0 => std::thread::available_parallelism().map_or(1, NonZero::get),
+            n_threads => n_threads,
+        }
+    }
+}
+
 /// What a file is, and what becomes of it.
 #[derive(Debug)]
 pub(super) enum Form {
@@ -58,15 +69,34 @@ pub(super) enum Form {
 }
 
 /// Loads `file` as it was exported for `provider`.
-pub(super) fn open(environment: &Environment, file: &Path, provider: Provider, settings: Settings) -> ort::Result<Session> {
-    open_as(environment, file, &Form::Exported, provider, settings)
+pub(super) fn open(
+    environment: &Environment,
+    file: &Path,
+    provider: Provider,
+    memory_limit_bytes: Option<usize>,
+    settings: Settings,
+) -> ort::Result<Session> {
+    let dispatch = provider.dispatch(settings.n_threads(), memory_limit_bytes);
+    open_as(environment, file, &Form::Exported, dispatch, settings)
 }
 
 pub(super) fn open_on_cpu(environment: &Environment, file: &Path, form: &Form, settings: Settings) -> ort::Result<Session> {
-    open_as(environment, file, form, Provider::Cpu, settings)
+    open_as(
+        environment,
+        file,
+        form,
+        Provider::Cpu.dispatch(settings.n_threads(), None),
+        settings,
+    )
 }
 
-fn open_as(environment: &Environment, file: &Path, form: &Form, provider: Provider, settings: Settings) -> ort::Result<Session> {
+fn open_as(
+    environment: &Environment,
+    file: &Path,
+    form: &Form,
+    provider: ExecutionProviderDispatch,
+    settings: Settings,
+) -> ort::Result<Session> {
     let builder = Session::builder(environment)?;
     configure(builder, form, provider, settings)
         .map_err(|error| ort::Error::new(error.message()))?
@@ -80,25 +110,19 @@ fn open_as(environment: &Environment, file: &Path, form: &Form, provider: Provid
 fn configure(
     builder: SessionBuilder,
     form: &Form,
-    provider: Provider,
-    Settings { tower, threads }: Settings,
+    provider: ExecutionProviderDispatch,
+    settings: Settings,
 ) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
-    let threads = if threads > 0 {
-        threads
-    } else {
-        // What the affinity and the control group allow.
-        std::thread::available_parallelism().map_or(1, NonZero::get)
-    };
     let builder = builder
-        .with_intra_threads(threads)?
+        .with_intra_threads(settings.n_threads())?
         .with_inter_threads(1)?
         // Threads that spin between the parts of a run make it a few percent faster. After a run they would go on for a second, on
         // every core (FACTS: three cores for 1.4 s a query), so that the end of the run stops them.
         .with_intra_op_spinning(true)?
         .with_config_entry("session.force_spinning_stop", "1")?
         // One block for all of a run, remembered for each shape: there are 16 batches of pictures, but a thousand shapes of texts.
-        .with_memory_pattern(tower == Tower::Vision)?
-        .with_execution_providers([provider.dispatch()])?;
+        .with_memory_pattern(settings.tower == Tower::Vision)?
+        .with_execution_providers([provider])?;
     match form {
         Form::Exported => builder.with_optimization_level(GraphOptimizationLevel::All),
         Form::Optimised => builder.with_optimization_level(GraphOptimizationLevel::Disable),
