@@ -4,7 +4,9 @@
 //! and when none is lacking [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
 
 use serde_json::Value;
 use tracing::{error, info, warn};
@@ -23,6 +25,8 @@ use crate::store::{Change, Store, StoreError, VideoRecord, VideoState};
 const SERVING_SETTING: &str = "serving-model";
 /// Setting: the id of the model whose vectors are to be made of the films and not of keyframe pictures, while it is brought in.
 const AFRESH_SETTING: &str = "afresh-model";
+/// Setting: ids of models that were removed and whose vectors may still take room.
+const REMOVED_SETTING: &str = "removed-models";
 
 pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, EmbedError> + Send + Sync>;
 
@@ -91,6 +95,9 @@ pub struct Models {
     wanted: Mutex<String>,
     /// Of the current and the next slot. A lock of its own: the store's change hook takes it while a change holds `wanted`.
     followers: RwLock<Vec<Arc<Follower>>>,
+    /// Free the room of models that were removed.
+    purges: Mutex<Vec<JoinHandle<()>>>,
+    stopping: Arc<AtomicBool>,
 }
 
 impl Models {
@@ -102,6 +109,8 @@ impl Models {
             activity,
             wanted: Mutex::new(wanted),
             followers: RwLock::default(),
+            purges: Mutex::default(),
+            stopping: Arc::default(),
         }
     }
 
@@ -125,7 +134,9 @@ impl Models {
             self.open_served()?;
             self.serving.set_problem(problem);
         }
-        Ok(())
+        drop(wanted);
+        // What an earlier process did not come to the end of.
+        self.purge(Vec::new())
     }
 
     /// Has the model that answered last answer again, where it is there, because the one that is wanted is not.
@@ -186,10 +197,10 @@ impl Models {
         info.dimensions = Some(dimensions);
         let (ann, opened) = Ann::open(&self.config.ann_dir, &info.id, dimensions)?;
         let slot = Arc::new(ModelSlot {
-            decodes_afresh,
             info,
             embedder,
             ann,
+            decodes_afresh,
         });
         let follower =
             Follower::start(self.store.clone(), Arc::clone(&slot), opened, self.activity.clone()).map_err(ModelsError::Thread)?;
@@ -278,7 +289,7 @@ impl Models {
             self.serving.set_next(None);
             self.retire(Some(next));
         }
-        self.store.drop_model(&folder.id)?;
+        self.store.hide_model(&folder.id)?;
         Ann::delete(&self.config.ann_dir, &folder.id)?;
         self.store.put_setting(AFRESH_SETTING, &Value::from(folder.id.0.as_str()))?;
         self.open_slot(folder, true)
@@ -359,10 +370,39 @@ impl Models {
             return Err(ModelsError::InUse(folder.name));
         }
         for id in &ids {
-            self.store.drop_model(id)?;
+            self.store.hide_model(id)?;
             Ann::delete(&self.config.ann_dir, id)?;
         }
+        Ok(self.purge(ids)?)
+    }
+
+    /// Frees the room of hidden models in the background: these, and what is left of earlier ones.
+    fn purge(&self, ids: Vec<ModelId>) -> Result<(), StoreError> {
+        let known = self.store.setting(REMOVED_SETTING)?;
+        let mut removed: Vec<ModelId> = known.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
+        removed.extend(ids);
+        removed.sort();
+        removed.dedup();
+        if removed.is_empty() {
+            return Ok(());
+        }
+        let names = removed.iter().map(|id| Value::from(id.0.as_str())).collect();
+        self.store.put_setting(REMOVED_SETTING, &Value::Array(names))?;
+        let (store, stopping) = (self.store.clone(), Arc::clone(&self.stopping));
+        let thread = std::thread::Builder::new().name("purge".to_owned()).spawn(move || {
+            if let Err(error) = purge(&store, &removed, &stopping) {
+                warn!(%error, "the room of removed models could not be freed; it is tried again at the next start");
+            }
+        });
+        match thread {
+            Ok(thread) => self.purges().push(thread),
+            Err(error) => warn!(%error, "the room of removed models is freed at the next start"),
+        }
         Ok(())
+    }
+
+    fn purges(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.purges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn list(&self) -> Vec<Listed> {
@@ -485,12 +525,18 @@ impl Models {
 
     /// Saves the indexes and ends the embed workers.
     pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
         for slot in [self.serving.current().ok(), self.serving.next()].into_iter().flatten() {
             slot.embedder.stop();
         }
         let followers = std::mem::take(&mut *self.followers.write().unwrap_or_else(PoisonError::into_inner));
         for follower in followers {
             follower.stop();
+        }
+        for thread in self.purges().drain(..) {
+            if thread.join().is_err() {
+                error!("the thread that frees the room of removed models panicked");
+            }
         }
     }
 
@@ -526,6 +572,18 @@ fn ids_of(folder: &ModelFolder) -> Vec<ModelId> {
     ids.sort();
     ids.dedup();
     ids
+}
+
+/// Deletes the vectors of hidden models, and then forgets that they were removed.
+fn purge(store: &Store, removed: &[ModelId], stopping: &AtomicBool) -> Result<(), StoreError> {
+    for id in removed {
+        while store.purge_some(id)? {
+            if stopping.load(Ordering::Acquire) {
+                return Ok(());
+            }
+        }
+    }
+    store.put_setting(REMOVED_SETTING, &Value::Array(Vec::new()))
 }
 
 fn unusable(folder: &ModelFolder, error: &EmbedError) -> ModelsError {

@@ -29,11 +29,11 @@ const KIND_END: u8 = 3;
 const MAX_SCENE_BYTES: usize = wire::MAX_SCENE_FRAMES * wire::MAX_KEYFRAME_BYTES + pipe::MAX_HEADER_BYTES;
 const EXTENSION: &str = "keyframes";
 
-/// One frame of a film. **Shape**: `jpeg` is the whole picture as a player shows it, upright and with square pixels.
+/// One frame of a film. **Shape**: `picture` is a WebP or a JPEG of the whole frame as a player shows it, upright and with square pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyframe {
     pub time_ms: u64,
-    pub jpeg: Vec<u8>,
+    pub picture: Vec<u8>,
 }
 
 /// The pictures of one scene, in order of time; never none.
@@ -243,12 +243,12 @@ impl Writer {
         if scene.keyframes.is_empty() {
             return Err(io::Error::other("a scene without pictures"));
         }
-        let mut body: Vec<u8> = scene.keyframes.iter().flat_map(|keyframe| &keyframe.jpeg).copied().collect();
+        let mut body: Vec<u8> = scene.keyframes.iter().flat_map(|keyframe| &keyframe.picture).copied().collect();
         let head = SceneHead {
             span: scene.span,
             boundary: scene.boundary,
             times_ms: scene.keyframes.iter().map(|keyframe| keyframe.time_ms).collect(),
-            lengths: scene.keyframes.iter().map(|keyframe| keyframe.jpeg.len() as u32).collect(),
+            lengths: scene.keyframes.iter().map(|keyframe| keyframe.picture.len() as u32).collect(),
         };
         // The pipe writes the same bytes.
         let sum = checksum(&serde_json::to_vec(&head)?, &body);
@@ -324,7 +324,7 @@ impl<R: Read> Reader<R> {
     }
 
     /// The next scene; `None` at the end that its writer gave it.
-    pub fn next(&mut self) -> Result<Option<KeyframeScene>, KeyframesError> {
+    pub fn next_scene(&mut self) -> Result<Option<KeyframeScene>, KeyframesError> {
         let damaged = |reason: &str| KeyframesError::Damaged(reason.to_owned());
         let frame = pipe::read_frame(&mut self.from, MAX_SCENE_BYTES)?.ok_or_else(|| damaged("the file breaks off"))?;
         if frame.kind == KIND_END {
@@ -351,10 +351,10 @@ impl<R: Read> Reader<R> {
         let mut rest = pictures;
         let mut keyframes = Vec::with_capacity(head.times_ms.len());
         for (time_ms, length) in head.times_ms.iter().zip(&head.lengths) {
-            let (jpeg, after) = rest.split_at(*length as usize);
+            let (picture, after) = rest.split_at(*length as usize);
             keyframes.push(Keyframe {
                 time_ms: *time_ms,
-                jpeg: jpeg.to_vec(),
+                picture: picture.to_vec(),
             });
             rest = after;
         }
@@ -381,7 +381,7 @@ mod tests {
             keyframes: (0..=n)
                 .map(|k| Keyframe {
                     time_ms: u64::from(n) * 100 + u64::from(k),
-                    jpeg: vec![n; 50 + usize::from(k)],
+                    picture: vec![n; 50 + usize::from(k)],
                 })
                 .collect(),
         };
@@ -390,14 +390,16 @@ mod tests {
 
     fn write(keyframes: &Keyframes, fingerprint: &Fingerprint) {
         let mut writer = keyframes.begin(fingerprint).unwrap();
-        scenes().iter().for_each(|scene| writer.put(scene).unwrap());
+        for scene in &scenes() {
+            writer.put(scene).unwrap();
+        }
         writer.finish().unwrap();
     }
 
     fn read(from: impl Read) -> Result<Vec<KeyframeScene>, KeyframesError> {
         let mut reader = Reader::new(from)?;
         let mut scenes = Vec::new();
-        while let Some(scene) = reader.next()? {
+        while let Some(scene) = reader.next_scene()? {
             scenes.push(scene);
         }
         Ok(scenes)
@@ -432,7 +434,7 @@ mod tests {
         assert!(!keyframes.has(&fingerprint));
         let unfinished = writer.unfinished.clone().unwrap();
         drop(writer);
-        assert!(!unfinished.exists());
+        assert!(!unfinished.try_exists().unwrap());
     }
 
     #[test]
@@ -474,7 +476,7 @@ mod tests {
         fs::write(&left, "half").unwrap();
         let being_written = keyframes.begin(&Fingerprint([0xef; 16])).unwrap();
         assert_eq!(keyframes.sweep(|found| *found == fingerprint).unwrap(), 2);
-        assert!(keyframes.has(&fingerprint) && !keyframes.has(&other) && !left.exists());
+        assert!(keyframes.has(&fingerprint) && !keyframes.has(&other) && !left.try_exists().unwrap());
         being_written.finish().unwrap();
         assert_eq!(keyframes.sweep(|_| true).unwrap(), 0);
     }

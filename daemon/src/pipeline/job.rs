@@ -108,21 +108,7 @@ impl Run<'_> {
                 };
             }
         };
-        let request = AnalyseRequest {
-            image: self.slot.info.image,
-            detector: self.config.detector,
-            mode: self.config.mode,
-            max_scene_ms: self.config.max_scene_ms,
-            thumbnail_px: self.config.thumbnail_px,
-            keyframe_px: if self.config.keyframes.is_some() {
-                keyframes::SHORTER_SIDE_PX
-            } else {
-                0
-            },
-            threads: self.threads,
-            hardware: self.config.hardware,
-            label: record.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        };
+        let request = self.request(record);
         let mut found = Found {
             probe: None,
             scenes: Vec::new(),
@@ -190,6 +176,24 @@ impl Run<'_> {
         self.put(record, indexed, analysis.duration_ms)
     }
 
+    fn request(&self, record: &VideoRecord) -> AnalyseRequest {
+        AnalyseRequest {
+            image: self.slot.info.image,
+            detector: self.config.detector,
+            mode: self.config.mode,
+            max_scene_ms: self.config.max_scene_ms,
+            thumbnail_px: self.config.thumbnail_px,
+            keyframe_px: if self.config.keyframes.is_some() {
+                keyframes::SHORTER_SIDE_PX
+            } else {
+                0
+            },
+            threads: self.threads,
+            hardware: self.config.hardware,
+            label: record.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+
     /// The same bytes may have been indexed under another name since this job was queued (two copies that arrived together):
     /// then nothing is decoded.
     fn copy_of_twin(&self, record: &VideoRecord) -> Result<Option<Outcome>, StoreError> {
@@ -248,7 +252,7 @@ impl Run<'_> {
                 thumbnail,
                 keyframes,
             }) => {
-                self.keep(KeyframeScene { span, boundary, keyframes }, record, &mut found.kept);
+                self.keep(&KeyframeScene { span, boundary, keyframes }, record, &mut found.kept);
                 found.scenes.push(SceneRecord { span, boundary });
                 found.thumbnails.push(thumbnail);
                 if let Err(error) = found.vectors.scene(frames) {
@@ -261,7 +265,7 @@ impl Run<'_> {
     }
 
     /// Keeps a scene's frames for other models. A disk that does not take them is no reason not to index.
-    fn keep(&self, scene: KeyframeScene, record: &VideoRecord, kept: &mut Kept) {
+    fn keep(&self, scene: &KeyframeScene, record: &VideoRecord, kept: &mut Kept) {
         if let Kept::NotBegun = kept {
             *kept = match self.config.keyframes.as_ref().map(|keyframes| keyframes.begin(&record.fingerprint)) {
                 Some(Ok(writer)) => Kept::Begun(writer),
@@ -273,7 +277,7 @@ impl Run<'_> {
             };
         }
         if let Kept::Begun(writer) = kept
-            && let Err(error) = writer.put(&scene)
+            && let Err(error) = writer.put(scene)
         {
             not_kept(&error);
             *kept = Kept::No;

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::{Boundary, SceneId};
 
 mod damage;
+mod models;
 mod random;
 mod released;
 
@@ -171,22 +172,6 @@ fn changed_content_replaces_all_it_had() {
     assert_eq!(store.models().unwrap(), [model("m")]);
     assert_eq!(store.inner.disk.vectors.iter().count(), 3);
     assert_eq!(store.inner.disk.thumbnails.iter().count(), 3);
-}
-
-#[test]
-fn a_second_model_lives_beside_the_first_until_dropped() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 3), Replace::Everything).unwrap();
-    store.put_indexed(indexed(&record, "mm", 3), Replace::Model).unwrap();
-    check_content(&store, &record, "m", 3);
-    check_content(&store, &record, "mm", 3);
-    assert_eq!(store.n_videos_with_vectors(&model("m")).unwrap(), 1);
-    store.drop_model(&model("m")).unwrap();
-    assert!(!store.has_vectors(&model("m"), record.id).unwrap());
-    check_content(&store, &record, "mm", 3);
-    assert_eq!(store.inner.disk.vectors.iter().count(), 3);
 }
 
 #[test]

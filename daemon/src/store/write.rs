@@ -14,8 +14,8 @@ use crate::domain::{Fingerprint, ModelId, VideoId};
 /// Videos in one batch of [`Store::add_videos`], [`Store::set_offline`] and [`Store::remove_videos`]: bounds memory, and 30,000 new
 /// files cost seven syncs.
 const VIDEOS_PER_BATCH: usize = 5_000;
-/// Keys removed in one batch of [`Store::drop_model`].
-const KEYS_PER_BATCH: usize = 10_000;
+/// Keys removed in one batch of [`Store::purge_some`]: other writers wait for one.
+const KEYS_PER_BATCH: usize = 2_000;
 
 impl Store {
     /// Adds a video as pending, with its job. **Errors**: [`StoreError::PathTaken`].
@@ -232,40 +232,31 @@ impl Store {
         })
     }
 
-    /// Removes all vectors of a model.
-    pub fn drop_model(&self, model: &ModelId) -> Result<(), StoreError> {
-        let prefix = keys::model(model)?;
-        let videos: Vec<VideoId> = self
-            .inner
-            .mirror()
-            .models
-            .get(model)
-            .map(|videos| videos.keys().copied().collect())
-            .unwrap_or_default();
-        // Markers first: from then on its vectors are not seen, and what a crash leaves of them is removed at the next start.
-        self.inner.write("drop a model", |transaction| {
+    /// Takes all vectors of a model out of sight, in one batch; [`Store::purge_some`] frees their room.
+    pub fn hide_model(&self, model: &ModelId) -> Result<(), StoreError> {
+        let videos = self.videos_with_vectors(model);
+        self.inner.write("hide a model", |transaction| {
             videos
                 .iter()
                 .try_for_each(|video| transaction.put_indexed_marker(model, *video, None))
-        })?;
-        self.remove_prefix(&prefix)
+        })
     }
 
-    /// Removes every key of `vectors` with this prefix, in batches.
-    pub(super) fn remove_prefix(&self, prefix: &[u8]) -> Result<(), StoreError> {
-        loop {
-            let found: Result<Vec<_>, _> = self.inner.disk.vectors.prefix(prefix).take(KEYS_PER_BATCH).collect();
-            let found = found?;
-            if found.is_empty() {
-                return Ok(());
+    /// Deletes some vectors of a model that is hidden; whether more may be left. A model that has vectors again keeps them all.
+    pub fn purge_some(&self, model: &ModelId) -> Result<bool, StoreError> {
+        let prefix = keys::model(model)?;
+        let found: Result<Vec<_>, _> = self.inner.disk.vectors.prefix(&prefix).take(KEYS_PER_BATCH).collect();
+        let found = found?;
+        self.inner.write("purge vectors", |transaction| {
+            // Under the commit lock nobody can add any meanwhile.
+            if found.is_empty() || transaction.inner.mirror().models.contains_key(model) {
+                return Ok(false);
             }
-            self.inner.write("drop vectors", |transaction| {
-                for (key, _) in &found {
-                    transaction.remove(&transaction.inner.disk.vectors, key);
-                }
-                Ok(())
-            })?;
-        }
+            for (key, _) in &found {
+                transaction.remove(&transaction.inner.disk.vectors, key);
+            }
+            Ok(true)
+        })
     }
 
     pub fn put_setting(&self, name: &str, value: &serde_json::Value) -> Result<(), StoreError> {

@@ -240,9 +240,9 @@ impl FrameSource for ScriptedFrames {
         let unusable = |error: keyframes::KeyframesError| MediaError::Unusable { reason: error.to_string() };
         let mut reader = keyframes::Reader::new(keyframes).map_err(unusable)?;
         let mut n_scenes = 0;
-        while let Some(scene) = reader.next().map_err(unusable)? {
+        while let Some(scene) = reader.next_scene().map_err(unusable)? {
             let frames = scene.keyframes.iter().flat_map(|keyframe| {
-                let colour = keyframe.jpeg.last_chunk().expect("a scripted picture ends with its colour");
+                let colour = keyframe.picture.last_chunk().expect("a scripted picture ends with its colour");
                 views(keyframe.time_ms, *colour, &request.image)
             });
             let found = FoundScene {
@@ -333,7 +333,7 @@ fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundSc
     let moments = || scene.colours.iter().zip(0..).map(|(colour, position)| (time_of(position), *colour));
     let keyframes = moments().map(|(time_ms, [r, g, b])| Keyframe {
         time_ms,
-        jpeg: vec![0xff, 0xd8, 0xff, r, g, b],
+        picture: vec![0xff, 0xd8, 0xff, r, g, b],
     });
     FoundScene {
         span,

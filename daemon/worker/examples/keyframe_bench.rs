@@ -129,11 +129,11 @@ fn measure(film: &PathBuf, image: ImageSpec, source: &MediaProcess, keyframes: &
     })?;
     writer.finish()?;
     let analysis_s = started.elapsed().as_secs_f64();
-    let file = keyframes.open(&fingerprint)?.context("the pictures were kept")?;
-    let n_bytes = file.metadata()?.len();
+    let kept = keyframes.open(&fingerprint)?.context("the pictures were kept")?;
+    let n_bytes = kept.metadata()?.len();
     let mut replayed = Vec::new();
     let started = Instant::now();
-    source.replay(file, &KeyframesRequest { image, label }, &Cancel::default(), &mut |event| {
+    source.replay(kept, &KeyframesRequest { image, label }, &Cancel::default(), &mut |event| {
         if let MediaEvent::SceneFound(scene) = event {
             replayed.extend(scene.frames);
         }

@@ -13,6 +13,7 @@ mod film;
 mod fit;
 mod glimpse;
 mod kept;
+mod keyframe;
 mod look;
 mod orientation;
 mod picture;

@@ -188,12 +188,12 @@ impl Checker {
         }
         let mut keyframes = Vec::with_capacity(scene.keyframes.len());
         for (time_ms, length) in &scene.keyframes {
-            let (jpeg, after) = rest.split_at(*length as usize);
-            if !is_jpeg(jpeg) {
-                return Err(breach("a keyframe picture that is not a JPEG"));
+            let (picture, after) = rest.split_at(*length as usize);
+            if !is_jpeg(picture) && !is_webp(picture) {
+                return Err(breach("a keyframe picture that is neither WebP nor JPEG"));
             }
-            let (time_ms, jpeg) = (*time_ms, jpeg.to_vec());
-            keyframes.push(Keyframe { time_ms, jpeg });
+            let (time_ms, picture) = (*time_ms, picture.to_vec());
+            keyframes.push(Keyframe { time_ms, picture });
             rest = after;
         }
         let frames = times
@@ -238,6 +238,10 @@ impl Checker {
 /// JPEG begins so; anything else would be handed to other programs as one.
 fn is_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xd8, 0xff])
+}
+
+fn is_webp(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP")
 }
 
 fn failed(frame: &RawFrame) -> MediaError {
@@ -341,7 +345,9 @@ mod tests {
     ) -> RawFrame {
         let mut body = vec![7; FRAME_BYTES * frames_ms.len()];
         body.extend_from_slice(thumbnail);
-        keyframes.iter().for_each(|(_, jpeg)| body.extend_from_slice(jpeg));
+        for (_, jpeg) in keyframes {
+            body.extend_from_slice(jpeg);
+        }
         let span = json!({"start_ms": start_ms, "end_ms": end_ms});
         let lengths: Vec<(u64, usize)> = keyframes.iter().map(|(time, jpeg)| (*time, jpeg.len())).collect();
         raw(
@@ -464,13 +470,15 @@ mod tests {
         let MediaEvent::SceneFound(found) = checker.event(&told).unwrap() else {
             panic!("not a scene");
         };
-        assert_eq!(found.keyframes[1].jpeg, [0xff, 0xd8, 0xff, 2, 3]);
+        assert_eq!(found.keyframes[1].picture, [0xff, 0xd8, 0xff, 2, 3]);
+        assert!(is_webp(b"RIFF\0\0\0\0WEBPVP8 "));
         assert_eq!((found.keyframes[1].time_ms, found.thumbnail.as_slice()), (50, JPEG));
         for keyframes in [
             &[(10, JPEG)][..],
             &[(50, JPEG), (0, JPEG)],
             &[(0, JPEG), (50, JPEG), (50, JPEG)],
             &[(0, b"GIF89a")],
+            &[(0, b"RIFF....AVI ")],
             &[(0, b"")],
         ] {
             refused(vec![probe(), with_keyframes(0, 100, "start", &[0, 50], &[], keyframes)]);

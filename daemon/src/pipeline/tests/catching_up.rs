@@ -17,6 +17,14 @@ fn other() -> Arc<FakeEmbedder> {
     ))
 }
 
+fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}: never");
+        std::thread::yield_now();
+    }
+}
+
 impl World {
     fn bring_next(&self, embedder: &Arc<FakeEmbedder>, decodes_afresh: bool) -> ModelId {
         let slot = self.slot(embedder, decodes_afresh);
@@ -26,22 +34,14 @@ impl World {
         id
     }
 
-    fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
-        while !is_so() {
-            assert!(Instant::now() < deadline, "{what}: never");
-            std::thread::yield_now();
-        }
-    }
-
     fn caught_up(&self) {
-        self.wait_until("everything is caught up with", || self.indexer.has_caught_up());
+        wait_until("everything is caught up with", || self.indexer.has_caught_up());
     }
 
     fn indexed(&self, name: &str, content: &str) -> VideoId {
         let id = self.film(name, content);
         assert!(matches!(self.next(), PipelineEvent::VideoIndexed { .. }));
-        self.wait_until("its job is over", || self.indexer.n_jobs() == 0);
+        wait_until("its job is over", || self.indexer.n_jobs() == 0);
         id
     }
 
@@ -110,8 +110,8 @@ fn without_pictures_a_film_is_decoded_and_one_that_is_away_waits_for_its_drive()
     );
     assert_eq!((world.n_analyses(), world.indexer.n_left_behind()), (3, 1));
     world.store.set_offline(&[away], false).unwrap();
-    world.wait_until("it is embedded when its drive is back", || world.has_vectors(&model, away));
-    world.wait_until("it is not missing any more", || world.indexer.n_left_behind() == 0);
+    wait_until("it is embedded when its drive is back", || world.has_vectors(&model, away));
+    wait_until("it is not missing any more", || world.indexer.n_left_behind() == 0);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn pictures_that_are_damaged_or_of_other_scenes_are_not_believed() {
     let span = Span { start_ms: 0, end_ms: 2000 };
     let keyframes = vec![Keyframe {
         time_ms: 5,
-        jpeg: vec![0xff, 0xd8, 0xff, 0, 0, 0],
+        picture: vec![0xff, 0xd8, 0xff, 0, 0, 0],
     }];
     writer
         .put(&KeyframeScene {
@@ -216,7 +216,7 @@ fn pictures_go_with_the_last_video_that_has_that_content() {
     world.indexed("d.mp4", "good\nd");
     assert!(world.keyframes().has(&fingerprint), "its twin still needs them");
     world.store.remove_videos(&[second]).unwrap();
-    world.wait_until("they are deleted", || !world.keyframes().has(&fingerprint));
+    wait_until("they are deleted", || !world.keyframes().has(&fingerprint));
     assert!(world.keyframes().has(&world.store.video(other).unwrap().fingerprint));
 }
 

@@ -18,6 +18,7 @@ use super::choose::choose;
 use super::film::{Film, Shown};
 use super::glimpse::Glimpse;
 use super::kept::{self, Kept};
+use super::keyframe::Compressor;
 use super::look;
 use super::sampler::Sampler;
 use super::scale::ScaleError;
@@ -85,6 +86,7 @@ pub(super) struct Scenes<'a> {
     last_model: Vec<u8>,
     /// The same frame as a keyframe picture.
     last_keyframe: Vec<u8>,
+    compressor: Compressor,
 }
 
 impl<'a> Scenes<'a> {
@@ -107,6 +109,7 @@ impl<'a> Scenes<'a> {
             told_ms: 0,
             last_model: Vec::new(),
             last_keyframe: Vec::new(),
+            compressor: Compressor::default(),
         }
     }
 
@@ -196,12 +199,8 @@ impl<'a> Scenes<'a> {
                 self.last_model.clone_from(&made.model);
                 body.extend_from_slice(&made.model);
                 let encoding = Instant::now();
-                keyframes.extend(
-                    made.keyframe
-                        .take()
-                        .and_then(|picture| picture.to_keyframe())
-                        .map(|jpeg| (time_ms, jpeg)),
-                );
+                let compressed = made.keyframe.take().and_then(|picture| self.compressor.compress(&picture));
+                keyframes.extend(compressed.map(|picture| (time_ms, picture)));
                 encoding_ms += ms(encoding.elapsed());
                 if Some(at) == middle || small.is_none() {
                     small = made.small.take();
@@ -219,9 +218,9 @@ impl<'a> Scenes<'a> {
                 keyframes.push((start_ms, self.last_keyframe.clone()));
             }
         }
-        keyframes.retain(|(_, jpeg)| jpeg.len() <= wire::MAX_KEYFRAME_BYTES);
-        if let Some((_, jpeg)) = keyframes.last() {
-            self.last_keyframe.clone_from(jpeg);
+        keyframes.retain(|(_, picture)| picture.len() <= wire::MAX_KEYFRAME_BYTES);
+        if let Some((_, picture)) = keyframes.last() {
+            self.last_keyframe.clone_from(picture);
         }
         let compressing = Instant::now();
         let thumbnail = small
@@ -230,13 +229,18 @@ impl<'a> Scenes<'a> {
             .unwrap_or_default();
         times.thumbnail_ms += ms(compressing.elapsed()) + encoding_ms;
         body.extend_from_slice(&thumbnail);
-        keyframes.iter().for_each(|(_, jpeg)| body.extend_from_slice(jpeg));
+        for (_, picture) in &keyframes {
+            body.extend_from_slice(picture);
+        }
         let header = SceneHeader {
             span: Span { start_ms, end_ms },
             boundary: if self.n_told == 0 { Boundary::Start } else { take.boundary },
             frames_ms,
             thumbnail_bytes: thumbnail.len() as u64,
-            keyframes: keyframes.iter().map(|(time_ms, jpeg)| (*time_ms, jpeg.len() as u32)).collect(),
+            keyframes: keyframes
+                .iter()
+                .map(|(time_ms, picture)| (*time_ms, picture.len() as u32))
+                .collect(),
         };
         pipe::write_frame(answers, wire::KIND_SCENE, &header, &body)?;
         self.told_ms = end_ms;

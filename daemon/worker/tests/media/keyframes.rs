@@ -59,6 +59,13 @@ fn mean_difference(a: &Frame, b: &Frame) -> f64 {
     total as f64 / a.rgb.len() as f64
 }
 
+/// Width and height of a lossy WebP, from the header of its one frame.
+fn webp_size(webp: &[u8]) -> (u32, u32) {
+    assert_eq!((&webp[..4], &webp[8..16]), (&b"RIFF"[..], &b"WEBPVP8 "[..]));
+    let side = |at: usize| u32::from(u16::from_le_bytes([webp[at], webp[at + 1]]) & 0x3fff);
+    (side(26), side(28))
+}
+
 #[test]
 fn a_replay_gives_the_scenes_and_almost_the_pictures_of_the_analysis() {
     let folder = tempfile::tempdir().unwrap();
@@ -107,9 +114,9 @@ fn keyframe_pictures_show_the_whole_frame_upright() {
         "-f lavfi -i testsrc2=s=640x360:r=25:d=2 -pix_fmt yuv420p",
     );
     let told = analysed(&wide, CROPPED);
-    assert_eq!(jpeg_size(&told.scenes[0].keyframes[0].jpeg), (398, 224));
+    assert_eq!(webp_size(&told.scenes[0].keyframes[0].picture), (398, 224));
     let small = film(folder.path(), "small.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=2 -pix_fmt yuv420p");
-    assert_eq!(jpeg_size(&analysed(&small, CROPPED).scenes[0].keyframes[0].jpeg), (96, 64));
+    assert_eq!(webp_size(&analysed(&small, CROPPED).scenes[0].keyframes[0].picture), (96, 64));
     assert!(analyse(&wide).unwrap().scenes[0].keyframes.is_empty(), "nobody asked for any");
 }
 
@@ -139,7 +146,7 @@ fn damaged_pictures_are_unusable_and_never_another_picture() {
     }
     // Whole, but no JPEG.
     let mut scenes = told.scenes;
-    scenes[0].keyframes[0].jpeg = vec![0xff, 0xd8, 0xff, 1, 2, 3];
+    scenes[0].keyframes[0].picture = vec![0xff, 0xd8, 0xff, 1, 2, 3];
     let refused = replay(keep(folder.path(), &scenes), square(64)).unwrap_err();
     assert!(
         matches!(&refused, MediaError::Unusable { reason } if reason.contains("damaged")),
