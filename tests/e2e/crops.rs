@@ -97,7 +97,12 @@ fn what_is_at_the_edge_is_found_and_a_change_of_crop_keeps_the_old_answers_until
     });
     let (edge, blue) = (score(&sandbox, "edge.mp4"), score(&sandbox, "blue.mp4"));
     assert!(edge > blue + 0.1, "the edge is seen: {edge} {blue}");
-    assert_eq!(sandbox.n_decoded(), 2, "the pictures that were kept are enough: {}", sandbox.log_tail());
+    assert_eq!(
+        sandbox.n_decoded(),
+        2,
+        "the pictures that were kept are enough: {}",
+        sandbox.log_tail()
+    );
     assert!(daemon.stop().success());
     assert!(indexes(&sandbox).contains(&format!("{id}-two")), "{:?}", indexes(&sandbox));
 

@@ -24,15 +24,15 @@ pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
     wire::check_image(&request.image).map_err(Unusable)?;
     let damaged = |error: KeyframesError| Unusable(error.to_string());
     let mut reader = Reader::new(BufReader::with_capacity(1 << 18, opened)).map_err(damaged)?;
-    let mut pictures = Pictures::new(request.image).map_err(|error| Unusable(format!("FFmpeg cannot decode JPEG: {error}")))?;
+    let mut pictures = Pictures::new(request.image).map_err(|error| Unusable(format!("FFmpeg cannot decode WebP and JPEG: {error}")))?;
     let frame_bytes = wire::frame_bytes(&request.image);
     let mut n_scenes = 0;
-    while let Some(scene) = reader.next().map_err(damaged)? {
+    while let Some(scene) = reader.next_scene().map_err(damaged)? {
         let most_frames = scene.keyframes.len() * request.image.most_views();
         let mut body = Vec::with_capacity(most_frames * frame_bytes);
         let mut frames_ms = Vec::with_capacity(most_frames);
         for keyframe in &scene.keyframes {
-            let views = pictures.model(&keyframe.jpeg)?;
+            let views = pictures.model(&keyframe.picture)?;
             frames_ms.extend(std::iter::repeat_n(keyframe.time_ms, views.len() / frame_bytes));
             body.extend_from_slice(&views);
         }
@@ -50,31 +50,40 @@ pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
     Ok(())
 }
 
-/// Decodes JPEGs, most of which have the same size.
-struct Pictures {
+/// Decodes keyframe pictures, most of which have the same size.
+pub(super) struct Pictures {
     image: ImageSpec,
-    decoder: decoder::Video,
+    webp: decoder::Video,
+    jpeg: decoder::Video,
     /// For pictures of one size.
     prepared: Option<((u32, u32), Plan, Renderer)>,
 }
 
 impl Pictures {
-    fn new(image: ImageSpec) -> Result<Self, ffmpeg_next::Error> {
-        let codec = decoder::find(Id::MJPEG).ok_or(ffmpeg_next::Error::DecoderNotFound)?;
-        let decoder = Context::new_with_codec(codec).decoder().video()?;
+    pub(super) fn new(image: ImageSpec) -> Result<Self, ffmpeg_next::Error> {
+        let decoder = |id| {
+            let codec = decoder::find(id).ok_or(ffmpeg_next::Error::DecoderNotFound)?;
+            Context::new_with_codec(codec).decoder().video()
+        };
         Ok(Self {
             image,
-            decoder,
+            webp: decoder(Id::WEBP)?,
+            jpeg: decoder(Id::MJPEG)?,
             prepared: None,
         })
     }
 
     /// **Shape**: `[n, height, width, 3]` u8 at the model's size, `n` being what it is shown of one moment.
-    fn model(&mut self, jpeg: &[u8]) -> Result<Vec<u8>, Unusable> {
+    pub(super) fn model(&mut self, picture: &[u8]) -> Result<Vec<u8>, Unusable> {
         let unreadable = |error: &dyn std::fmt::Display| Unusable(format!("the keyframe pictures are damaged: {error}"));
         let mut frame = Video::empty();
-        self.decoder.send_packet(&Packet::copy(jpeg)).map_err(|error| unreadable(&error))?;
-        self.decoder.receive_frame(&mut frame).map_err(|error| unreadable(&error))?;
+        let decoder = if picture.starts_with(b"RIFF") {
+            &mut self.webp
+        } else {
+            &mut self.jpeg
+        };
+        decoder.send_packet(&Packet::copy(picture)).map_err(|error| unreadable(&error))?;
+        decoder.receive_frame(&mut frame).map_err(|error| unreadable(&error))?;
         let size = (frame.width(), frame.height());
         let prepared = match self.prepared.take() {
             Some(prepared) if prepared.0 == size => prepared,
@@ -85,7 +94,7 @@ impl Pictures {
             }
         };
         let (_, plan, renderer) = self.prepared.insert(prepared);
-        let whole = renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))?;
-        Ok(plan.lay(whole))
+        let rgb = renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))?;
+        Ok(plan.lay(rgb))
     }
 }
