@@ -264,9 +264,9 @@ pub(crate) struct ModelInstall {
     /// A name from `model list --available`, a repository of the hub, or a folder written with ./ or / in front
     #[arg(value_name = "NAME|OWNER/REPO[@REVISION]|DIR")]
     pub(crate) model: OsString,
-    /// Number format of the weights [default: fp32; of a folder, the first that is there]
-    #[arg(long, value_enum, value_name = "WHICH")]
-    pub(crate) precision: Option<Precision>,
+    /// Number format of the weights
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = PrecisionWish::Auto)]
+    pub(crate) precision: PrecisionWish,
     /// Call it so here [default: the name, or that of the repository or folder]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -276,6 +276,30 @@ pub(crate) struct ModelInstall {
     /// Accept a licence that allows research only, without being asked
     #[arg(long)]
     pub(crate) accept_licence: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum PrecisionWish {
+    /// fp32, or int8 where that is faster on this machine and agrees: both are fetched and tried on your films
+    Auto,
+    /// Exact, the largest
+    Fp32,
+    /// Half the size, for graphics cards
+    Fp16,
+    /// A quarter of the size, often faster on processors, not quite the same vectors
+    Int8,
+}
+
+impl PrecisionWish {
+    /// `None` leaves it to the machine.
+    pub(crate) fn fixed(self) -> Option<Precision> {
+        match self {
+            Self::Auto => None,
+            Self::Fp32 => Some(Precision::Fp32),
+            Self::Fp16 => Some(Precision::Fp16),
+            Self::Int8 => Some(Precision::Int8),
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -24,6 +24,7 @@ pub(crate) mod install;
 pub(crate) mod layout;
 pub(crate) mod listing;
 pub(crate) mod local;
+pub(crate) mod probe;
 pub(crate) mod reference;
 pub(crate) mod settings;
 pub(crate) mod staging;

@@ -310,6 +310,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
             idle,
             onnxruntime: onnxruntime.clone(),
             data_dir: data_dir.clone(),
+            graph_cache: Some(data_dir.join("cache/graphs")),
             worker: None,
         })?;
         Ok(Arc::new(embedder) as Arc<dyn Embedder>)

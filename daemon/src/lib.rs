@@ -22,6 +22,7 @@ pub mod media;
 pub mod models;
 pub mod pipeline;
 pub mod power;
+pub mod probe;
 pub mod query;
 pub mod reconcile;
 pub mod serving;

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use scened::app::{self, Places, Seams};
@@ -11,6 +12,7 @@ use scened::domain::Crop;
 use scened::fault::Fatal;
 use scened::media::inspect::{self, InspectOptions};
 use scened::media::{Detector, Hardware, SceneMode};
+use scened::probe::{self, ProbeOptions};
 use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
@@ -63,6 +65,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Whether fp32 or int8 of a model with both is to be kept on this machine, as one line of JSON (`scenectl model install` asks)
+    #[command(hide = true)]
+    ProbeModel {
+        folder: PathBuf,
+        /// How long it may take
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -90,6 +100,7 @@ fn main() -> ExitCode {
             };
             return run_inspect(file, &options);
         }
+        Some(Command::ProbeModel { folder, seconds }) => probe_model(&arguments, folder, *seconds),
         None if arguments.check_config => return check_config(&arguments),
         None => serve(&arguments),
     };
@@ -119,6 +130,22 @@ fn run_inspect(file: &std::path::Path, options: &InspectOptions) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) -> Result<(), Fatal> {
+    let (config, _warnings) = load_config(arguments)?;
+    let data_dir = data_dir(arguments)?;
+    let options = ProbeOptions {
+        folder,
+        config: &config,
+        data_dir: &data_dir,
+        limit: Duration::from_secs(seconds),
+    };
+    probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(scened::fault::with_causes(&error)))
+}
+
+fn data_dir(arguments: &Arguments) -> Result<PathBuf, Fatal> {
+    scened_shared::endpoint::data_dir(arguments.data_dir.as_deref()).map_err(|error| Fatal::Setup(error.to_string()))
 }
 
 fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
@@ -154,7 +181,7 @@ fn check_config(arguments: &Arguments) -> ExitCode {
 fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     let (config, warnings) = load_config(arguments)?;
     scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
-    let data_dir = scened_shared::endpoint::data_dir(arguments.data_dir.as_deref()).map_err(|error| Fatal::Setup(error.to_string()))?;
+    let data_dir = data_dir(arguments)?;
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
         .map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
     let places = Places {

@@ -154,3 +154,87 @@ fn what_the_catalog_writes_is_understood_by_the_daemon() {
     }
     assert_eq!(n_written, 2);
 }
+
+/// A model that the hub has in fp32 and int8, as `name` says which files it is made of.
+fn put_both_precisions(hub: &Hub, id: &str, int8: &std::path::Path) {
+    let exact = repository().join("tests/reference/tiny/clip-hf");
+    hub.put_folder(id, &exact, &is_model_file);
+    for tower in ["vision", "text"] {
+        let file = format!("onnx/{tower}_model_quantized.onnx");
+        hub.put(id, &file, &fs::read(int8.join(&file)).unwrap());
+    }
+}
+
+#[test]
+fn the_precision_is_chosen_on_this_machine_and_the_other_one_is_dropped() {
+    let sandbox = Sandbox::new();
+    for (k, colour) in ["red", "green", "blue", "yellow", "white", "orange", "purple", "pink", "brown"]
+        .iter()
+        .enumerate()
+    {
+        sandbox.film(format!("{k}.mp4"), &[(*colour, 1.0)]);
+    }
+    let hub = Hub::new();
+    put_both_precisions(&hub, "somebody/both", &repository().join("tests/reference/tiny/clip-hf-int8"));
+    let daemon = sandbox.start();
+    let answer: Value = serde_json::from_str(&install(&sandbox, &hub, "somebody/both").expect(0).stdout).unwrap();
+    assert!(daemon.stop().success());
+    let probe = &answer["probe"];
+    assert_eq!(probe["chosen"], answer["precision"], "{answer}");
+    assert_eq!(probe["frames_from"], sandbox.films().to_str().unwrap(), "{answer}");
+    for figure in [
+        "fp32_frames_per_second",
+        "int8_frames_per_second",
+        "cosine_mean",
+        "cosine_p5",
+        "text_cosine_mean",
+        "n_frames",
+    ] {
+        assert!(probe[figure].as_f64().is_some_and(|figure| figure > 0.0), "{figure} of {answer}");
+    }
+    let is_int8 = probe["chosen"] == "int8";
+    let folder = installed(&sandbox, "both");
+    for tower in ["vision", "text"] {
+        let there = |ending: &str| folder.join(format!("onnx/{tower}_model{ending}.onnx")).is_file();
+        assert_eq!((there(""), there("_quantized")), (!is_int8, is_int8), "{answer}");
+    }
+    let written: Value = serde_json::from_slice(&fs::read(folder.join("scened-source.json")).unwrap()).unwrap();
+    assert_eq!((&written["probe"], &written["precision"]), (probe, &answer["precision"]));
+    let n_files = |answer: &Value| answer["files"].as_array().unwrap().len();
+    assert_eq!(n_files(&answer), n_files(&written));
+
+    // Another precision that is asked for is not argued with, and nothing else is fetched.
+    hub.take_seen();
+    let ran = install(&sandbox, &hub, "somebody/both --precision fp32 --force").expect(0);
+    let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&answer["precision"], answer.get("probe")), (&json!("fp32"), None), "{answer}");
+    assert!(!hub.take_seen().iter().any(|seen| format!("{seen:?}").contains("quantized")));
+}
+
+#[test]
+fn int8_that_gives_other_vectors_is_not_chosen() {
+    let sandbox = Sandbox::new();
+    for (k, colour) in ["red", "green", "blue", "yellow", "white", "orange", "purple", "pink"]
+        .iter()
+        .enumerate()
+    {
+        sandbox.film(format!("{k}.mp4"), &[(*colour, 1.0)]);
+    }
+    let hub = Hub::new();
+    let sandbox_of_files = tempfile::tempdir().unwrap();
+    let other = sandbox_of_files.path();
+    // The picture tower of another model with the same shapes, under int8's name.
+    fs::create_dir(other.join("onnx")).unwrap();
+    for (tower, from) in [
+        ("vision", "tests/data/models/tiny-hf/onnx/vision_model.onnx"),
+        ("text", "tests/reference/tiny/clip-hf-int8/onnx/text_model_quantized.onnx"),
+    ] {
+        fs::copy(repository().join(from), other.join(format!("onnx/{tower}_model_quantized.onnx"))).unwrap();
+    }
+    put_both_precisions(&hub, "somebody/both", other);
+    let _daemon = sandbox.start();
+    let answer: Value = serde_json::from_str(&install(&sandbox, &hub, "somebody/both").expect(0).stdout).unwrap();
+    assert_eq!(answer["precision"], "fp32", "{answer}");
+    assert!(answer["probe"]["reason"].as_str().unwrap().contains("other vectors"), "{answer}");
+    assert!(!installed(&sandbox, "both").join("onnx/vision_model_quantized.onnx").is_file());
+}

@@ -113,8 +113,10 @@ Examples:
   scenectl model install ./exported     copies the folder (`model use` takes it in place)
   scenectl model install mobileclip2-s2 --accept-licence
 
-Only the files of one precision are fetched, into models/NAME of the data folder, and each is
-checked against the hub's size and hash. An interrupted download goes on where it stopped when the
+The files go into models/NAME of the data folder, and each is checked against the hub's size and
+hash. Without --precision, fp32 and (where the repository has it) int8 are fetched and tried on
+pictures of your films; int8 is kept where it is faster and its vectors agree (cosine 0.99), and
+the other one is dropped. An interrupted download goes on where it stopped when the
 same command is run again.
 Environment: HF_ENDPOINT (another hub), HF_TOKEN or HF_TOKEN_PATH (gated and private repositories),
 HF_HOME or HF_HUB_CACHE (files that are there already are taken), HTTPS_PROXY, NO_PROXY.

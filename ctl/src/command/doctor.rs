@@ -1,6 +1,6 @@
 //! `doctor`: what can be seen from here first, then what the daemon sees; works with the daemon off.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use scened_shared::client::Client;
@@ -95,13 +95,17 @@ fn daemons_checks(mut client: Client) -> Vec<Check> {
     }
 }
 
-/// Looks for the daemon's program where a shell would, and beside this one.
-fn program() -> Check {
+/// The daemon's program, beside this one or where a shell would find it.
+pub(super) fn find_daemon() -> Option<PathBuf> {
     let name = format!("scened{}", std::env::consts::EXE_SUFFIX);
     let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = beside.into_iter().chain(std::env::split_paths(&path));
-    match folders.map(|folder| folder.join(&name)).find(|file| file.is_file()) {
+    folders.map(|folder| folder.join(&name)).find(|file| file.is_file())
+}
+
+fn program() -> Check {
+    match find_daemon() {
         Some(file) => check("program", "ok", text::path(&file, None), Some(HOW_TO_START)),
         None => check(
             "program",

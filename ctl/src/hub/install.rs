@@ -13,6 +13,7 @@ use super::error::HubError;
 use super::fetch::{self, Fetched, Item, Origin, Progress};
 use super::layout::{self, Layout, Precision};
 use super::listing::{self, Listing};
+use super::probe::Probed;
 use super::reference::Repository;
 use super::staging::Staging;
 
@@ -40,6 +41,8 @@ pub(crate) struct Source {
 pub(crate) struct Plan {
     pub(crate) layout: Layout,
     pub(crate) precision: Precision,
+    /// Fetched as well: which of both is kept is found out on this machine.
+    pub(crate) rival: Option<Precision>,
     pub(crate) items: Vec<Item>,
     /// Small files of ours, by name.
     pub(crate) written: BTreeMap<String, String>,
@@ -70,16 +73,21 @@ impl Report {
     }
 }
 
-/// Plans what a repository's layout says.
+/// Plans what a repository's layout says; without a precision, fp32 and what may be better here.
 pub(crate) fn plan_repository(
     client: &Client,
     repository: &Repository,
     revision: &str,
-    precision: Precision,
+    wish: Option<Precision>,
     watcher: &dyn Watcher,
 ) -> Result<Plan, HubError> {
     let listing = listing::of(client, repository, revision, watcher)?;
-    let choice = layout::choose(&listing.names, precision).map_err(|source| HubError::NoModel {
+    let precision = wish.unwrap_or(Precision::Fp32);
+    let chosen = match wish {
+        Some(_) => layout::choose(&listing.names, precision).map(|choice| (choice, None)),
+        None => layout::choose_with_rival(&listing.names, precision),
+    };
+    let (choice, rival) = chosen.map_err(|source| HubError::NoModel {
         place: client.page(repository),
         source,
     })?;
@@ -97,6 +105,7 @@ pub(crate) fn plan_repository(
     Ok(Plan {
         layout: choice.layout,
         precision,
+        rival,
         items,
         written: BTreeMap::new(),
         source: Source {
@@ -109,14 +118,15 @@ pub(crate) fn plan_repository(
 }
 
 /// Plans what the catalog says.
-pub(crate) fn plan_entry(client: &Client, entry: &Entry, precision: Precision, watcher: &dyn Watcher) -> Result<Plan, HubError> {
+pub(crate) fn plan_entry(client: &Client, entry: &Entry, wish: Option<Precision>, watcher: &dyn Watcher) -> Result<Plan, HubError> {
     let parse = |id: &str| Repository::parse(id).expect("a test reads the catalog");
     let repository = parse(&entry.repository);
     if entry.parts.is_empty() {
-        let mut plan = plan_repository(client, &repository, &entry.revision, precision, watcher)?;
+        let mut plan = plan_repository(client, &repository, &entry.revision, wish, watcher)?;
         plan.source.licence = Some(entry.licence.clone());
         return Ok(plan);
     }
+    let precision = wish.unwrap_or(Precision::Fp32);
     if !entry.precisions.contains_key(&precision) {
         return Err(HubError::NoModel {
             place: client.page(&repository),
@@ -141,6 +151,7 @@ pub(crate) fn plan_entry(client: &Client, entry: &Entry, precision: Precision, w
     Ok(Plan {
         layout: Layout::Immich,
         precision,
+        rival: None,
         items,
         written: entry.written.clone(),
         source: Source {
@@ -223,22 +234,41 @@ pub(crate) fn gather(
     for (name, content) in &plan.written {
         staging.write(name, content.as_bytes())?;
     }
-    describe(&staging, plan.precision, &plan.source, &reports)?;
     Ok((staging, reports))
 }
 
+/// Drops the files of the precision that was not chosen.
+pub(crate) fn keep_only(staging: &mut Staging, reports: &mut Vec<Report>, precision: Precision) -> Result<(), HubError> {
+    let names: Vec<String> = reports.iter().map(|report| report.file.clone()).collect();
+    let choice = layout::choose(&names, precision).expect("the files of both precisions were chosen before");
+    let wanted: Vec<&str> = choice.files.iter().map(String::as_str).collect();
+    staging.sweep(&wanted)?;
+    reports.retain(|report| wanted.contains(&report.file.as_str()));
+    Ok(())
+}
+
 /// Writes down where the model comes from, beside its files.
-pub(crate) fn describe(staging: &Staging, precision: Precision, source: &Source, reports: &[Report]) -> Result<(), HubError> {
+pub(crate) fn describe(
+    staging: &Staging,
+    precision: Precision,
+    probe: Option<&Probed>,
+    source: &Source,
+    reports: &[Report],
+) -> Result<(), HubError> {
     #[derive(Serialize)]
     struct Description<'a> {
         #[serde(flatten)]
         source: &'a Source,
         precision: Precision,
+        /// How the precision was chosen, where that was left to the machine.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        probe: Option<&'a Probed>,
         files: &'a [Report],
     }
     let description = Description {
         source,
         precision,
+        probe,
         files: reports,
     };
     let json = serde_json::to_vec_pretty(&description).expect("names and numbers are JSON");

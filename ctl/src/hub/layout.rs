@@ -8,7 +8,7 @@ use std::fmt;
 use serde::Serialize;
 
 /// Number format of the weights.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Precision {
     /// Exact, the largest
@@ -134,6 +134,22 @@ pub(crate) fn choose(names: &[String], precision: Precision) -> Result<Choice, N
         files.append(&mut data);
     }
     Ok(Choice { layout, files })
+}
+
+/// What is compared with `precision` on the machine where the model is to run, where a repository has it, and the files of both.
+pub(crate) fn choose_with_rival(names: &[String], precision: Precision) -> Result<(Choice, Option<Precision>), NoModel> {
+    let mut choice = choose(names, precision)?;
+    let rival = match precision {
+        Precision::Fp32 => choose(names, Precision::Int8).ok(),
+        Precision::Fp16 | Precision::Int8 => None,
+    };
+    let Some(rival) = rival else { return Ok((choice, None)) };
+    for file in rival.files {
+        if !choice.files.contains(&file) {
+            choice.files.push(file);
+        }
+    }
+    Ok((choice, Some(Precision::Int8)))
 }
 
 /// Weights outside the ONNX file: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …, beside it.

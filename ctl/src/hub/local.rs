@@ -11,20 +11,25 @@ use super::layout::{self, Choice, NoModel, Precision};
 use super::staging::{self, Staging, make_parent};
 use super::stop::Stop;
 
-/// Chooses the files to copy: of the precision asked for, else of the first that is there.
-pub(crate) fn choose(folder: &Path, precision: Option<Precision>) -> Result<(Choice, Precision), HubError> {
+/// Chooses the files to copy: of the precision asked for, else of the first that is there and of what may be better here.
+pub(crate) fn choose(folder: &Path, precision: Option<Precision>) -> Result<(Choice, Precision, Option<Precision>), HubError> {
     let no_model = |source: NoModel| HubError::NoModel {
         place: folder.display().to_string(),
         source,
     };
     let names = staging::list(folder)?;
-    let wanted = precision.unwrap_or(Precision::Fp32);
-    match layout::choose(&names, wanted) {
-        Err(NoModel::Precision { there, .. }) if precision.is_none() && !there.is_empty() => {
+    if let Some(wanted) = precision {
+        return Ok((layout::choose(&names, wanted).map_err(no_model)?, wanted, None));
+    }
+    match layout::choose_with_rival(&names, Precision::Fp32) {
+        Err(NoModel::Precision { there, .. }) if !there.is_empty() => {
             let choice = layout::choose(&names, there[0]).map_err(no_model)?;
-            Ok((choice, there[0]))
+            Ok((choice, there[0], None))
         }
-        chosen => Ok((chosen.map_err(no_model)?, wanted)),
+        chosen => {
+            let (choice, rival) = chosen.map_err(no_model)?;
+            Ok((choice, Precision::Fp32, rival))
+        }
     }
 }
 

@@ -192,6 +192,25 @@ impl ModelFolder {
         })
     }
 
+    /// The same model with its towers in another precision, where the folder has them too. It keeps this one's id, so that it is for
+    /// comparing and not for vectors that are stored.
+    pub fn in_precision(&self, precision: Precision) -> Result<Option<Self>, ModelError> {
+        let towers = match self.layout {
+            Layout::HuggingFace => hugging_face::towers_in(&self.path, precision)?,
+            // Its names tell no precision.
+            Layout::Immich => None,
+        };
+        Ok(towers.map(|(vision, text)| Self {
+            precision,
+            files: ModelFiles {
+                vision,
+                text,
+                ..self.files.clone()
+            },
+            ..self.clone()
+        }))
+    }
+
     pub fn info(&self) -> ModelInfo {
         ModelInfo {
             id: self.id.clone(),

@@ -35,6 +35,8 @@ pub struct EmbedConfig {
     pub onnxruntime: Option<PathBuf>,
     /// The data folder, where a library may be.
     pub data_dir: PathBuf,
+    /// Where optimised graphs are kept; `None` keeps none.
+    pub graph_cache: Option<PathBuf>,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).
     pub worker: Option<PathBuf>,
 }

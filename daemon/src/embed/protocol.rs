@@ -13,7 +13,7 @@ use super::model::ModelFolder;
 /// Role in the hello.
 pub const ROLE: &str = "embed";
 /// Grows with every change of a message here.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Request with a [`LoadRequest`]; answered by [`KIND_DONE`] with [`Loaded`]. The first one, and never sent again.
 pub const KIND_LOAD: u8 = 1;
@@ -45,6 +45,8 @@ pub struct LoadRequest {
     pub threads: usize,
     /// ONNX Runtime's library.
     pub onnxruntime: PathBuf,
+    /// Where the worker may keep optimised graphs; it makes the folder. `None` keeps none.
+    pub graph_cache: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

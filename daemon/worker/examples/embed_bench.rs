@@ -1,85 +1,218 @@
-//! Times the embedder as the daemon uses it: `embed_bench MODEL_FOLDER [N_FRAMES]`.
+//! Times the embedder as the daemon uses it: `embed_bench MODEL_FOLDER DATA_FOLDER [COMMAND...]`.
 //!
-//! Needs a built `scened-worker` beside it (`cargo build --release -p scened-worker` first). One object of JSON.
+//! The commands come from the command line or, one a line, from standard input, so that another program can take turns with it
+//! (`tests/bench/embed.py`); each answers one line of JSON:
+//!
+//! - `model`: what the daemon read of the folder;
+//! - `cold`: a text, with no worker running before; `restart` ends the worker first;
+//! - `texts N`, `frames N`: so many, texts one by one;
+//! - `loaded N`: so many texts while frames are being embedded;
+//! - `memory`: of the worker, in KiB; `idle S`: what the worker computes in so many seconds without a request.
+//!
+//! Graphs are kept in the data folder; a folder that is not there keeps none. Needs a built `scened-worker` beside it
+//! (`cargo build --release -p scened-worker` first). `SCENED_BENCH_THREADS`, `SCENED_BENCH_PROVIDERS` (with commas) as in the config.
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
+use std::io::{BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use scened::domain::Frame;
 use scened::embed::Embedder as _;
 use scened::embed::model::ModelFolder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
+use serde_json::{Value, json};
+
+/// Frames that differ; more are the same ones again.
+const N_FRAMES: usize = 97;
+
+struct Bench {
+    config: EmbedConfig,
+    embedder: EmbedProcess,
+    n_texts: usize,
+    frames: Vec<Frame>,
+}
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let folder = PathBuf::from(arguments.next().context("the first argument is a model folder")?);
-    let n_frames: usize = arguments.next().map_or(Ok(2000), |n| n.parse())?;
-    let model = ModelFolder::open(&folder)?;
-    let image = model.image;
+    let model = ModelFolder::open(Path::new(&arguments.next().context("the first argument is a model folder")?))?;
+    let data_dir = PathBuf::from(arguments.next().context("the second argument is a folder for optimised graphs")?);
     let own = std::env::current_exe()?;
     let worker = own
         .ancestors()
         .nth(2)
         .map(|above| above.join("scened-worker"))
         .filter(|path| path.is_file());
+    let variable = |name: &str| std::env::var(name).ok();
     let config = EmbedConfig {
-        model: model.clone(),
-        providers: vec!["auto".to_owned()],
-        threads: 0,
+        providers: variable("SCENED_BENCH_PROVIDERS")
+            .unwrap_or_else(|| "auto".to_owned())
+            .split(',')
+            .map(str::to_owned)
+            .collect(),
+        threads: variable("SCENED_BENCH_THREADS").map_or(Ok(0), |threads| threads.parse())?,
         idle: Duration::from_mins(10),
         onnxruntime: None,
-        data_dir: PathBuf::from("/nonexistent"),
+        graph_cache: data_dir.is_dir().then(|| data_dir.clone()),
+        data_dir,
         worker,
+        model,
     };
-    let embedder = EmbedProcess::new(config)?;
-    let ask = |text: &str| -> anyhow::Result<f64> {
-        let started = Instant::now();
-        embedder.embed_texts(&[text.to_owned()])?;
-        Ok(started.elapsed().as_secs_f64() * 1000.0)
+    let mut bench = Bench {
+        embedder: EmbedProcess::new(config.clone())?,
+        frames: (0..N_FRAMES).map(|k| frame(&config.model, k)).collect(),
+        n_texts: 0,
+        config,
     };
-    let cold_ms = ask("a dog digging in the garden")?;
-    let mut warm_ms = (0..200)
-        .map(|i| ask(&format!("a photo of number {i} in the snow")))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    warm_ms.sort_by(f64::total_cmp);
-    let memory_text_kb = memory_kb(embedder.worker_pid());
-
-    let frame = |k: usize| Frame {
-        time_ms: 0,
-        width_px: image.width_px,
-        height_px: image.height_px,
-        rgb: (0..image.width_px as usize * image.height_px as usize * 3)
-            .map(|i| (i * (7 + k) % 256) as u8)
-            .collect(),
-    };
-    let started = Instant::now();
-    embedder.embed_frames(&[frame(0)])?;
-    let vision_load_ms = started.elapsed().as_secs_f64() * 1000.0;
-    let frames: Vec<Frame> = (0..n_frames).map(|k| frame(k % 97)).collect();
-    let started = Instant::now();
-    embedder.embed_frames(&frames)?;
-    let frames_per_second = n_frames as f64 / started.elapsed().as_secs_f64();
-    println!(
-        "{}",
-        serde_json::json!({
-            "model": model.id.0, "provider": embedder.provider(), "model_bytes": model.size_bytes,
-            "cold_text_ms": cold_ms, "text_p50_ms": warm_ms[100], "text_p99_ms": warm_ms[198], "vision_load_ms": vision_load_ms,
-            "frames_per_second": frames_per_second, "n_frames": n_frames,
-            "worker_rss_kb_text": memory_text_kb, "worker_rss_kb_all": memory_kb(embedder.worker_pid()),
-        })
-    );
+    let given: Vec<String> = arguments.collect();
+    if given.is_empty() {
+        for line in std::io::stdin().lock().lines() {
+            bench.answer(&line?)?;
+        }
+    }
+    for command in given {
+        bench.answer(&command)?;
+    }
     Ok(())
 }
 
-/// Resident memory of a process, now and at most; `None` where /proc does not tell.
-fn memory_kb(pid: Option<u32>) -> Option<[u64; 2]> {
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid?.to_string()).join("status")).ok()?;
-    let field = |name: &str| {
-        let line = status.lines().find(|line| line.starts_with(name))?;
+fn frame(model: &ModelFolder, k: usize) -> Frame {
+    let (width_px, height_px) = (model.image.width_px, model.image.height_px);
+    Frame {
+        time_ms: 0,
+        width_px,
+        height_px,
+        rgb: testkit::golden::picture(k as u64, width_px, height_px),
+    }
+}
+
+impl Bench {
+    fn answer(&mut self, command: &str) -> anyhow::Result<()> {
+        let (verb, number) = command.split_once(' ').unwrap_or((command, "1"));
+        let n: usize = number.parse().with_context(|| format!("{number:?} is no number"))?;
+        let answer = match verb {
+            "model" => serde_json::to_value(&self.config.model)?,
+            "cold" => {
+                let started = Instant::now();
+                let first_ms = self.text()?;
+                json!({ "cold_text_ms": first_ms, "with_start_ms": started.elapsed().as_millis() as u64, "provider": self.embedder.provider() })
+            }
+            "restart" => {
+                self.embedder.stop();
+                self.embedder = EmbedProcess::new(self.config.clone())?;
+                json!({})
+            }
+            "texts" => quantiles(&self.texts(n)?),
+            "frames" => {
+                let started = Instant::now();
+                self.embed(n)?;
+                json!({ "frames_per_second": n as f64 / started.elapsed().as_secs_f64(), "n_frames": n })
+            }
+            "loaded" => self.loaded(n)?,
+            "memory" => json!({ "worker_kb": memory_kb(self.embedder.worker_pid()) }),
+            "idle" => self.idle(n)?,
+            _ => bail!("{verb:?} is no command"),
+        };
+        println!("{answer}");
+        Ok(std::io::stdout().flush()?)
+    }
+
+    /// Milliseconds of one text that was not asked for before.
+    fn text(&mut self) -> anyhow::Result<f64> {
+        self.n_texts += 1;
+        let text = format!("a photo of number {} in the snow", self.n_texts);
+        let started = Instant::now();
+        self.embedder.embed_texts(&[text])?;
+        Ok(started.elapsed().as_secs_f64() * 1000.0)
+    }
+
+    fn texts(&mut self, n: usize) -> anyhow::Result<Vec<f64>> {
+        (0..n).map(|_| self.text()).collect()
+    }
+
+    fn embed(&self, n: usize) -> anyhow::Result<()> {
+        let mut left = n;
+        while left > 0 {
+            let lot = left.min(self.frames.len());
+            self.embedder.embed_frames(&self.frames[..lot])?;
+            left -= lot;
+        }
+        Ok(())
+    }
+
+    /// Texts while two callers keep the lane of frames full.
+    fn loaded(&mut self, n: usize) -> anyhow::Result<Value> {
+        let texts: Vec<String> = (0..n).map(|k| format!("a drawing of number {k} at night")).collect();
+        let is_over = AtomicBool::new(false);
+        let this = &*self;
+        let waits_ms = std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    loop {
+                        if is_over.load(Ordering::Relaxed) || this.embed(32).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            let asked = texts.iter().map(|text| {
+                // At any time of a batch, as people ask, and not right after the last answer.
+                pause(Duration::from_millis(60 + text.len() as u64 * 7 % 40));
+                let started = Instant::now();
+                this.embedder.embed_texts(std::slice::from_ref(text))?;
+                Ok(started.elapsed().as_secs_f64() * 1000.0)
+            });
+            let waits_ms = asked.collect::<anyhow::Result<Vec<f64>>>();
+            is_over.store(true, Ordering::Relaxed);
+            waits_ms
+        })?;
+        Ok(quantiles(&waits_ms))
+    }
+
+    /// Processor time of the worker while nobody asks.
+    fn idle(&self, seconds: usize) -> anyhow::Result<Value> {
+        let pid = self.embedder.worker_pid().context("no worker runs")?;
+        let before = cpu_ticks(pid)?;
+        pause(Duration::from_secs(seconds as u64));
+        Ok(json!({ "idle_cpu_ticks": cpu_ticks(pid)? - before, "seconds": seconds }))
+    }
+}
+
+fn pause(time: Duration) {
+    let (nobody, never) = (std::sync::Mutex::new(()), std::sync::Condvar::new());
+    let guard = nobody.lock().expect("no other thread has it");
+    drop(never.wait_timeout_while(guard, time, |()| true));
+}
+
+fn quantiles(values_ms: &[f64]) -> Value {
+    let mut sorted = values_ms.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |share: f64| sorted.get(((sorted.len() as f64 * share) as usize).min(sorted.len().saturating_sub(1)));
+    json!({ "text_p50_ms": at(0.5), "text_p99_ms": at(0.99), "n_texts": sorted.len() })
+}
+
+/// User and system time of all threads, in ticks of 10 ms.
+fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields: Vec<&str> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
+    let field = |k: usize| -> anyhow::Result<u64> { Ok(fields.get(k).context("too few fields")?.parse()?) };
+    Ok(field(11)? + field(12)?)
+}
+
+/// Memory of a process; `None` where /proc does not tell.
+fn memory_kb(pid: Option<u32>) -> Option<Value> {
+    let folder = Path::new("/proc").join(pid?.to_string());
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let (status, rollup) = (read("status")?, read("smaps_rollup")?);
+    let field = |text: &str, name: &str| -> Option<u64> {
+        let line = text.lines().find(|line| line.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse().ok()
     };
-    Some([field("VmRSS:")?, field("VmHWM:")?])
+    Some(json!({
+        "rss": field(&status, "VmRSS:"), "highest_rss": field(&status, "VmHWM:"),
+        "pss": field(&rollup, "Pss:"), "anonymous": field(&rollup, "Anonymous:"),
+    }))
 }

@@ -43,6 +43,7 @@ fn main() -> anyhow::Result<()> {
         idle: Duration::from_mins(5),
         onnxruntime: None,
         data_dir: folder.path().to_owned(),
+        graph_cache: None,
         worker: None,
     })?;
     let source = MediaProcess::find()?;

@@ -8,6 +8,7 @@ mod cleaning;
 #[cfg(test)]
 mod golden;
 mod graph;
+mod graphs;
 mod model;
 mod pixels;
 mod providers;

@@ -2,7 +2,7 @@
 
 #![expect(
     unsafe_code,
-    reason = "prctl, ioprio_set and setrlimit have no safe wrapper in the crates already used"
+    reason = "prctl, ioprio_set, setrlimit and malloc_trim have no safe wrapper in the crates already used"
 )]
 
 /// Ends this process when the thread that started it ends, leaves Ctrl-C to the parent, and writes no core files.
@@ -43,5 +43,14 @@ pub(crate) fn stay_in_background() {
         unsafe {
             libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE);
         }
+    }
+}
+
+/// Gives the system the memory that was freed and that the allocator keeps for later.
+pub(crate) fn give_back_memory() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: `malloc_trim` takes an integer and may be called by any thread at any time.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }

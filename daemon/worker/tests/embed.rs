@@ -38,6 +38,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         idle: Duration::from_mins(1),
         onnxruntime: Some(onnxruntime),
         data_dir: nowhere.to_owned(),
+        graph_cache: None,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     }
 }
@@ -535,4 +536,144 @@ fn a_worker_that_waits_is_not_woken() {
         assert!(Instant::now() < deadline, "{} wake-ups in a second without work", now - before);
         before = now;
     }
+}
+
+/// Names of the entries in the cache of optimised graphs, and when each was made.
+fn kept_graphs(data_dir: &Path) -> Vec<(String, std::time::SystemTime)> {
+    let entries = std::fs::read_dir(data_dir.join("cache/graphs")).unwrap();
+    let mut kept: Vec<_> = entries
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let made = entry.path().join("model.onnx").metadata().unwrap().modified().unwrap();
+            (entry.file_name().into_string().unwrap(), made)
+        })
+        .collect();
+    kept.sort();
+    kept
+}
+
+/// Embeds what the model's reference embedded, in a process of its own, and compares.
+fn embed_all(folder: &Path, golden: &Golden, data_dir: &Path) {
+    let model = ModelFolder::open(folder).unwrap();
+    let embedder = EmbedProcess::new(EmbedConfig {
+        graph_cache: Some(data_dir.join("cache/graphs")),
+        ..config(model.clone())
+    })
+    .unwrap();
+    assert_same("kept", "text", &embedder.embed_texts(&golden.texts).unwrap(), &golden.text_vectors);
+    let frames: Vec<Frame> = (0..golden.picture_vectors.len() as u64).map(|k| frame(&model, k)).collect();
+    assert_same("kept", "picture", &embedder.embed_frames(&frames).unwrap(), &golden.picture_vectors);
+}
+
+/// A copy of a model that may be changed, a data folder, and the entries that a first run leaves there.
+fn kept(name: &str) -> (tempfile::TempDir, PathBuf, PathBuf, Golden, Vec<(String, std::time::SystemTime)>) {
+    let sandbox = tempfile::tempdir().unwrap();
+    let (folder, data_dir) = (sandbox.path().join(name), sandbox.path().join("data"));
+    std::fs::create_dir(&data_dir).unwrap();
+    testkit::copy_tree(&models().join(name), &folder, &|_| true);
+    let golden = golden(name);
+    embed_all(&folder, &golden, &data_dir);
+    let first = kept_graphs(&data_dir);
+    assert_eq!(first.len(), 2, "{first:?}");
+    (sandbox, folder, data_dir, golden, first)
+}
+
+#[test]
+fn optimised_graphs_are_kept_and_used_again() {
+    for name in TINY {
+        let (_sandbox, folder, data_dir, golden, first) = kept(name);
+        let seals: Vec<PathBuf> = first
+            .iter()
+            .map(|(entry, _)| data_dir.join("cache/graphs").join(entry).join("seal.json"))
+            .collect();
+        for seal in &seals {
+            std::fs::File::open(seal).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        }
+        embed_all(&folder, &golden, &data_dir);
+        assert_eq!(kept_graphs(&data_dir), first, "{name}: an entry was made twice");
+        for seal in &seals {
+            assert_ne!(
+                seal.metadata().unwrap().modified().unwrap(),
+                std::time::UNIX_EPOCH,
+                "{name}: an entry was not used"
+            );
+        }
+    }
+}
+
+/// A file of an entry, and what happens to it.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
+#[test]
+fn graphs_that_are_damaged_or_of_another_file_are_made_again() {
+    let (_sandbox, folder, data_dir, golden, mut before) = kept("tiny-hf");
+    let damages: [Damage; 5] = [
+        ("model.onnx", |bytes| bytes[100] ^= 1),
+        ("model.onnx.data", |bytes| bytes[100] ^= 1),
+        ("model.onnx.data", |bytes| bytes.truncate(4096)),
+        ("seal.json", |bytes| bytes.truncate(30)),
+        ("seal.json", |bytes| bytes.clear()),
+    ];
+    for (file, damage) in damages {
+        for (entry, _) in &before {
+            let path = data_dir.join("cache/graphs").join(entry).join(file);
+            let mut bytes = std::fs::read(&path).unwrap();
+            damage(&mut bytes);
+            std::fs::write(&path, bytes).unwrap();
+        }
+        embed_all(&folder, &golden, &data_dir);
+        let after = kept_graphs(&data_dir);
+        for ((entry, made), (same_entry, made_again)) in before.iter().zip(&after) {
+            assert_eq!(entry, same_entry);
+            assert!(made_again > made, "{file}: the damaged entry {entry} was kept");
+        }
+        before = after;
+    }
+    // The model's files are replaced: nothing of the old ones is used, or left.
+    for file in ["onnx/vision_model.onnx", "onnx/text_model.onnx"] {
+        let bytes = std::fs::read(folder.join(file)).unwrap();
+        std::fs::remove_file(folder.join(file)).unwrap();
+        std::fs::write(folder.join(file), bytes).unwrap();
+    }
+    embed_all(&folder, &golden, &data_dir);
+    let after = kept_graphs(&data_dir);
+    assert!(
+        after.len() == 2 && after.iter().all(|(entry, _)| before.iter().all(|(old, _)| old != entry)),
+        "{after:?}"
+    );
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_costs_only_time() {
+    let sandbox = tempfile::tempdir().unwrap();
+    std::fs::write(sandbox.path().join("cache"), "in the way").unwrap();
+    embed_all(&models().join("tiny-hf"), &golden("tiny-hf"), sandbox.path());
+}
+
+/// User and system time of a process, in ticks of the clock.
+fn cpu_ticks(pid: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+#[test]
+fn an_idle_worker_computes_nothing() {
+    let folder = model("tiny-hf");
+    let embedder = EmbedProcess::new(EmbedConfig {
+        threads: 2,
+        ..config(folder.clone())
+    })
+    .unwrap();
+    embedder.embed_frames(&vec![frame(&folder, 0); 64]).unwrap();
+    embedder.embed_texts(&["text".to_owned()]).unwrap();
+    let pid = embedder.worker_pid().unwrap();
+    let before = cpu_ticks(pid);
+    testkit::pause(Duration::from_secs(1));
+    // A tick is 10 ms; a thread that spins, as ONNX Runtime's do by themselves, takes a hundred.
+    assert!(
+        cpu_ticks(pid) - before <= 2,
+        "{} ticks in a second without a request",
+        cpu_ticks(pid) - before
+    );
 }

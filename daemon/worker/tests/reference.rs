@@ -72,7 +72,8 @@ fn picture(model: &ModelFolder, k: u64) -> Frame {
     }
 }
 
-fn process(model: ModelFolder) -> EmbedProcess {
+/// Optimised graphs are kept in `graph_cache`.
+fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
     let nowhere = Path::new("/nonexistent");
     let onnxruntime = find_onnxruntime(None, nowhere).expect("these tests need ONNX Runtime: run `make setup` first");
     EmbedProcess::new(EmbedConfig {
@@ -82,6 +83,7 @@ fn process(model: ModelFolder) -> EmbedProcess {
         idle: Duration::from_mins(1),
         onnxruntime: Some(onnxruntime),
         data_dir: nowhere.to_owned(),
+        graph_cache: graph_cache.map(Path::to_owned),
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     })
     .unwrap()
@@ -108,10 +110,10 @@ fn stage(ours: &[Embedding], reference: &[Vec<f32>]) -> Stage {
     stage
 }
 
-fn compare(folder: &Path) -> Parity {
+fn compare(folder: &Path, graph_cache: Option<&Path>) -> Parity {
     let model = ModelFolder::open(folder).unwrap();
     let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
-    let embedder = process(model.clone());
+    let embedder = process(model.clone(), graph_cache);
     // All at once, so that texts of different lengths share a batch; and one by one, as queries come.
     let texts = embedder.embed_texts(&golden.texts).unwrap();
     let texts_alone: Vec<Embedding> = golden
@@ -164,9 +166,13 @@ fn tiny_models_of_every_layout_give_the_numbers_of_their_reference() {
     let folders = testkit::golden::folders(&checkout().join("tests/reference/tiny"));
     assert!(folders.len() >= 9, "{folders:?}");
     for folder in folders {
-        let parity = compare(&folder);
-        eprintln!("{parity:?}");
-        check(&parity);
+        let cache = tempfile::tempdir().unwrap();
+        // As exported; with the graph that was just kept; and with the one found there.
+        for graph_cache in [None, Some(cache.path()), Some(cache.path())] {
+            let parity = compare(&folder, graph_cache);
+            eprintln!("{graph_cache:?}: {parity:?}");
+            check(&parity);
+        }
     }
 }
 
@@ -183,7 +189,8 @@ fn full_size_models_of_every_layout_give_the_numbers_of_their_reference() {
     let mut table = String::new();
     let mut all = Vec::new();
     for folder in folders {
-        let parity = compare(&folder);
+        let cache = tempfile::tempdir().unwrap();
+        let parity = compare(&folder, Some(cache.path()));
         eprintln!("{parity:?}");
         writeln!(
             table,

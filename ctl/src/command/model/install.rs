@@ -9,9 +9,10 @@ use scened_shared::message::{ModelRequest, ModelRow, NoParams};
 use scened_shared::method;
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::cli::ModelInstall;
-use crate::command::{Context, wire};
+use crate::command::{Context, doctor, wire};
 use crate::failure::{Failure, Kind, Outcome};
 use crate::hub::catalog::{Catalog, Entry, is_research_only};
 use crate::hub::client::Client;
@@ -19,6 +20,7 @@ use crate::hub::error::HubError;
 use crate::hub::install::{self, Plan, Report, Source};
 use crate::hub::layout::{Layout, Precision};
 use crate::hub::local;
+use crate::hub::probe::{self, Probed};
 use crate::hub::reference::{Reference, Repository, is_name};
 use crate::hub::settings::Settings;
 use crate::hub::staging::Staging;
@@ -39,6 +41,9 @@ struct Installed {
     source: Source,
     layout: Layout,
     precision: Precision,
+    /// How it was chosen, where that was left to the machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<Probed>,
     size_bytes: u64,
     downloaded_bytes: u64,
     /// `daemon`, or `files` where it could not be asked.
@@ -59,6 +64,10 @@ struct Gathered {
     files: Vec<Report>,
     layout: Layout,
     precision: Precision,
+    /// Among the files as well; one of both is kept.
+    rival: Option<Precision>,
+    probe: Option<Probed>,
+    downloaded_bytes: u64,
     source: Source,
 }
 
@@ -89,6 +98,7 @@ pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome,
     let gathered = gather(context, args, wanted, (&models, &name), &stop, &transfer);
     transfer.clear();
     let Some(gathered) = gathered? else { return Ok(Outcome::Nothing) };
+    let gathered = choose_precision(context, gathered, &stop)?;
     place(context, args, name, gathered)
 }
 
@@ -187,35 +197,36 @@ fn gather(
     let (models, name) = (models.to_path_buf(), name.to_owned());
     let watcher = Arc::clone(transfer);
     if let Wanted::Folder(folder) = wanted {
-        let (precision, inner) = (args.precision, stop.clone());
+        let (wish, inner) = (args.precision.fixed(), stop.clone());
         let gathered = work(stop, move || {
-            let (choice, precision) = local::choose(&folder, precision)?;
+            let (choice, precision, rival) = local::choose(&folder, wish)?;
             let mut staging = Staging::open(&models, &name)?;
             let copied = local::copy(&folder, &choice, &mut staging, &inner, &*watcher)?;
             let files: Vec<Report> = copied
                 .into_iter()
                 .map(|(file, fetched)| Report::new(file, None, &fetched))
                 .collect();
-            let source = Source::default();
-            install::describe(&staging, precision, &source, &files)?;
             Ok(Gathered {
                 staging,
                 files,
                 layout: choice.layout,
                 precision,
-                source,
+                rival,
+                probe: None,
+                downloaded_bytes: 0,
+                source: Source::default(),
             })
         })?;
         return Ok(Some(gathered));
     }
     let settings = Settings::of_process().map_err(|error| Failure::new(error.to_string()).hint("give it as https://HOST, or unset it"))?;
     let client = Arc::new(Client::new(settings, stop.clone()));
-    let precision = args.precision.unwrap_or(Precision::Fp32);
+    let wish = args.precision.fixed();
     let is_known = matches!(wanted, Wanted::Entry(_));
     let (asking, watching) = (Arc::clone(&client), Arc::clone(&watcher));
     let plan: Plan = work(stop, move || match wanted {
-        Wanted::Entry(entry) => install::plan_entry(&asking, &entry, precision, &*watching),
-        Wanted::Repository { repository, revision } => install::plan_repository(&asking, &repository, &revision, precision, &*watching),
+        Wanted::Entry(entry) => install::plan_entry(&asking, &entry, wish, &*watching),
+        Wanted::Repository { repository, revision } => install::plan_repository(&asking, &repository, &revision, wish, &*watching),
         Wanted::Folder(_) => unreachable!("folders are copied above"),
     })?;
     if let Some(licence) = plan
@@ -233,9 +244,12 @@ fn gather(
         let (staging, files) = install::gather(&client, &models, &name, &plan, &*watcher)?;
         Ok(Gathered {
             staging,
+            downloaded_bytes: files.iter().map(|file| file.network_bytes).sum(),
             files,
             layout: plan.layout,
             precision: plan.precision,
+            rival: plan.rival,
+            probe: None,
             source: plan.source,
         })
     })?;
@@ -263,6 +277,35 @@ fn work<T: Send + 'static>(stop: &Stop, job: impl FnOnce() -> Result<T, HubError
     worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// Has fp32 and int8 compared where both have come, drops the one that is not to be kept, and writes down what the files are.
+fn choose_precision(context: &mut Context, mut gathered: Gathered, stop: &Stop) -> Result<Gathered, Failure> {
+    let program = doctor::find_daemon();
+    let data_dir = context.data_dir.clone();
+    if gathered.rival.is_some() {
+        context
+            .out
+            .note("comparing fp32 and int8 on this machine; this takes up to half a minute")?;
+    }
+    Ok(work(stop, move || {
+        if gathered.rival.is_some() {
+            let probed = probe::probe(program.as_deref(), data_dir.as_deref(), &gathered.staging.files());
+            install::keep_only(&mut gathered.staging, &mut gathered.files, probed.chosen)?;
+            gathered.precision = probed.chosen;
+            gathered.probe = Some(probed);
+        }
+        let Gathered {
+            staging,
+            files,
+            precision,
+            probe,
+            source,
+            ..
+        } = &gathered;
+        install::describe(staging, *precision, probe.as_ref(), source, files)?;
+        Ok(gathered)
+    })?)
+}
+
 /// Has the daemon look at the files where it runs, and makes them a model.
 fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gathered) -> Result<Outcome, Failure> {
     let checked = match examine(context, &gathered.staging.files()) {
@@ -278,8 +321,9 @@ fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gat
         source: gathered.source,
         layout: gathered.layout,
         precision: gathered.precision,
+        probe: gathered.probe,
         size_bytes: gathered.files.iter().map(|file| file.size_bytes).sum(),
-        downloaded_bytes: gathered.files.iter().map(|file| file.network_bytes).sum(),
+        downloaded_bytes: gathered.downloaded_bytes,
         checked_by: if checked { "daemon" } else { "files" },
         files: gathered.files,
         name,
@@ -297,6 +341,16 @@ fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gat
             out.path(&installed.folder)
         );
         out.line(&line)?;
+    }
+    if let Some(probe) = &installed.probe {
+        let on = match (
+            probe.measured.get("n_frames"),
+            probe.measured.get("frames_from").and_then(Value::as_str),
+        ) {
+            (Some(n), Some(folder)) => format!(", on {n} pictures of {}", text::path(Path::new(folder), None)),
+            _ => String::new(),
+        };
+        out.note(&format!("{} was kept: {}{on}", probe.chosen, probe.reason))?;
     }
     if !checked {
         out.note(&format!(

@@ -106,6 +106,19 @@ fn onnx_files(path: &Path) -> Result<(PathBuf, PathBuf, Precision), ModelError> 
     })
 }
 
+/// The towers of one precision, where both are there.
+pub(super) fn towers_in(path: &Path, wanted: Precision) -> Result<Option<(PathBuf, PathBuf)>, ModelError> {
+    for (ending, precision) in PRECISIONS {
+        if precision == wanted
+            && let Some(vision) = optional(path, &format!("onnx/vision_model{ending}.onnx"))?
+            && let Some(text) = optional(path, &format!("onnx/text_model{ending}.onnx"))?
+        {
+            return Ok(Some((vision, text)));
+        }
+    }
+    Ok(None)
+}
+
 /// Which defaults a processor's class brings; `None` where the file names none, and then must say everything itself.
 fn class(processor: &Document) -> Result<Option<Family>, ModelError> {
     let key = match processor.value("image_processor_type") {

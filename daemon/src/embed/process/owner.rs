@@ -181,6 +181,7 @@ impl Owner<'_> {
             providers: self.config.providers.clone(),
             threads: self.config.threads,
             onnxruntime,
+            graph_cache: self.config.graph_cache.clone(),
         };
         let started = Instant::now();
         let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd())?;

@@ -5,13 +5,16 @@ use std::path::Path;
 use ort::environment::Environment;
 use ort::session::Session;
 use scened::embed::ProviderReport;
+use scened::embed::model::Padding;
 use scened::embed::protocol::{FramesRequest, LoadRequest};
 
 use super::Refusal;
 use super::graph::{self, TextGraph, VisionGraph};
+use super::graphs::Graphs;
 use super::pixels::Normaliser;
 use super::providers::{Provider, plan};
-use super::session::{self, Numbers, Output};
+use super::runtime;
+use super::session::{self, Numbers, Output, Settings, Tower};
 use super::tokens::TextTokenizer;
 
 /// Vectors of one request, ready to be sent.
@@ -27,6 +30,7 @@ pub(super) struct Answer {
 
 pub(super) struct Model {
     environment: Environment,
+    graphs: Graphs,
     request: LoadRequest,
     /// Providers still worth trying, best first.
     providers: Vec<Provider>,
@@ -52,8 +56,10 @@ struct Text {
 impl Model {
     pub(super) fn new(environment: Environment, request: LoadRequest) -> Self {
         let (providers, report) = plan(&request.providers);
+        let graphs = Graphs::new(request.graph_cache.clone(), &request.onnxruntime, &runtime::version());
         Self {
             environment,
+            graphs,
             request,
             providers,
             report,
@@ -108,6 +114,7 @@ impl Model {
         let normaliser = Normaliser::new(&self.request.model.pixels);
         let blank = vec![0_u8; width * height * 3];
         let (session, graph) = self.open_tower(
+            Tower::Vision,
             &file,
             |session| {
                 let (inputs, outputs) = (graph::inputs(session), graph::outputs(session));
@@ -127,19 +134,29 @@ impl Model {
     }
 
     fn load_text(&mut self) -> Result<Text, Refusal> {
-        let (files, head) = (self.request.model.files.clone(), self.request.model.head);
-        let tokenizer = TextTokenizer::load(&files.tokenizer, &self.request.model.text)?;
-        let (session, graph) = self.open_tower(
-            &files.text,
-            |session| {
-                let (inputs, outputs) = (graph::inputs(session), graph::outputs(session));
-                graph::text(&inputs, &outputs, head, tokenizer.context_length(), tokenizer.always_full())
-            },
-            |session, graph| {
-                let ids = vec![0; tokenizer.context_length()];
-                run_text(session, graph, 1, tokenizer.context_length(), &ids, &ids)
-            },
-        )?;
+        let (model, head) = (self.request.model.clone(), self.request.model.head);
+        // A large vocabulary takes as long to read as the model, and there is mostly a second core.
+        let (opened, tokenizer) = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| TextTokenizer::load(&model.files.tokenizer, &model.text));
+            let always_full = model.text.padding == Padding::ToContext;
+            let context_length = model.text.context_length;
+            let opened = self.open_tower(
+                Tower::Text,
+                &model.files.text,
+                |session| {
+                    let (inputs, outputs) = (graph::inputs(session), graph::outputs(session));
+                    graph::text(&inputs, &outputs, head, context_length, always_full)
+                },
+                |session, graph| {
+                    let ids = vec![0; context_length];
+                    run_text(session, graph, 1, context_length, &ids, &ids)
+                },
+            );
+            (opened, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        // A tokenizer that is refused is told as such, whatever became of the session.
+        let tokenizer = tokenizer?;
+        let (session, graph) = opened?;
         Ok(Text { session, graph, tokenizer })
     }
 
@@ -147,13 +164,21 @@ impl Model {
     /// provider may register and load and still be unable to run. What failed is remembered in the report.
     fn open_tower<G>(
         &mut self,
+        tower: Tower,
         file: &Path,
         discover: impl Fn(&Session) -> Result<G, String>,
         probe: impl Fn(&mut Session, &G) -> ort::Result<Output>,
     ) -> Result<(Session, G), Refusal> {
         loop {
             let provider = self.providers.first().copied().unwrap_or(Provider::Cpu);
-            let opened = session::open(&self.environment, file, provider, self.request.threads);
+            let settings = Settings {
+                tower,
+                threads: self.request.threads,
+            };
+            let opened = match provider {
+                Provider::Cpu => self.graphs.open(&self.environment, file, settings),
+                _ => session::open(&self.environment, file, provider, settings),
+            };
             let error = match opened {
                 Ok(mut session) => {
                     let graph = discover(&session).map_err(|why| {
@@ -327,9 +352,14 @@ mod tests {
 
     fn open(environment: &Environment, model: &ModelFolder) -> Text {
         let tokenizer = TextTokenizer::load(&model.files.tokenizer, &model.text).unwrap();
-        let session = session::open(environment, &model.files.text, Provider::Cpu, 1).unwrap();
+        let settings = Settings {
+            tower: Tower::Text,
+            threads: 1,
+        };
+        let session = session::open(environment, &model.files.text, Provider::Cpu, settings).unwrap();
         let (inputs, outputs) = (graph::inputs(&session), graph::outputs(&session));
-        let graph = graph::text(&inputs, &outputs, model.head, tokenizer.context_length(), tokenizer.always_full()).unwrap();
+        let always_full = model.text.padding == Padding::ToContext;
+        let graph = graph::text(&inputs, &outputs, model.head, model.text.context_length, always_full).unwrap();
         Text { session, graph, tokenizer }
     }
 
@@ -349,7 +379,7 @@ mod tests {
             let context = model.text.context_length;
             let given = text
                 .tokenizer
-                .tokenize(&texts, text.graph.may_be_short && !text.tokenizer.always_full())
+                .tokenize(&texts, text.graph.may_be_short && model.text.padding == Padding::RealLength)
                 .unwrap();
             let full = text.tokenizer.tokenize(&texts, false).unwrap();
             assert_eq!(full.length, context);

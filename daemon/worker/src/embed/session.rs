@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use ort::environment::Environment;
@@ -31,15 +31,44 @@ pub(super) struct Output {
     pub(super) dimensions: usize,
 }
 
-/// Loads `file` for `provider`.
-pub(super) fn open(environment: &Environment, file: &Path, provider: Provider, threads: usize) -> ort::Result<Session> {
-    let threads = if threads > 0 {
-        threads
-    } else {
-        std::thread::available_parallelism().map_or(1, NonZero::get)
-    };
+/// Which half of a model a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tower {
+    Vision,
+    Text,
+}
+
+/// How a session is to run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) tower: Tower,
+    /// 0 = one for each core allowed.
+    pub(super) threads: usize,
+}
+
+/// What a file is, and what becomes of it.
+#[derive(Debug)]
+pub(super) enum Form {
+    /// A model as it was exported: optimised while it is loaded.
+    Exported,
+    /// The same, and what comes of it is written to `graph` and, beside it, to the file `weights`.
+    OptimisedInto { graph: PathBuf, weights: &'static str },
+    /// What was written so.
+    Optimised,
+}
+
+/// Loads `file` as it was exported for `provider`.
+pub(super) fn open(environment: &Environment, file: &Path, provider: Provider, settings: Settings) -> ort::Result<Session> {
+    open_as(environment, file, &Form::Exported, provider, settings)
+}
+
+pub(super) fn open_on_cpu(environment: &Environment, file: &Path, form: &Form, settings: Settings) -> ort::Result<Session> {
+    open_as(environment, file, form, Provider::Cpu, settings)
+}
+
+fn open_as(environment: &Environment, file: &Path, form: &Form, provider: Provider, settings: Settings) -> ort::Result<Session> {
     let builder = Session::builder(environment)?;
-    configure(builder, provider, threads)
+    configure(builder, form, provider, settings)
         .map_err(|error| ort::Error::new(error.message()))?
         .commit_from_file(file)
 }
@@ -48,16 +77,38 @@ pub(super) fn open(environment: &Environment, file: &Path, provider: Provider, t
     clippy::result_large_err,
     reason = "the type is ort's, and a session is opened twice in a process's life"
 )]
-fn configure(builder: SessionBuilder, provider: Provider, threads: usize) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
-    builder
-        .with_optimization_level(GraphOptimizationLevel::All)?
+fn configure(
+    builder: SessionBuilder,
+    form: &Form,
+    provider: Provider,
+    Settings { tower, threads }: Settings,
+) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
+    let threads = if threads > 0 {
+        threads
+    } else {
+        // What the affinity and the control group allow.
+        std::thread::available_parallelism().map_or(1, NonZero::get)
+    };
+    let builder = builder
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
-        // Spinning costs whole cores for a second after each run (FACTS: three cores for 1.4 s a query).
-        .with_intra_op_spinning(false)?
-        // Batches and texts vary in length, so that a pattern of one run does not fit the next.
-        .with_memory_pattern(false)?
-        .with_execution_providers([provider.dispatch()])
+        // Threads that spin between the parts of a run make it a few percent faster. After a run they would go on for a second, on
+        // every core (FACTS: three cores for 1.4 s a query), so that the end of the run stops them.
+        .with_intra_op_spinning(true)?
+        .with_config_entry("session.force_spinning_stop", "1")?
+        // One block for all of a run, remembered for each shape: there are 16 batches of pictures, but a thousand shapes of texts.
+        .with_memory_pattern(tower == Tower::Vision)?
+        .with_execution_providers([provider.dispatch()])?;
+    match form {
+        Form::Exported => builder.with_optimization_level(GraphOptimizationLevel::All),
+        Form::Optimised => builder.with_optimization_level(GraphOptimizationLevel::Disable),
+        Form::OptimisedInto { graph, weights } => builder
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_optimized_model_path(graph)?
+            .with_config_entry("session.optimized_model_external_initializers_file_name", weights)?
+            .with_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")?
+            .with_config_entry("session.save_external_prepacked_constant_initializers", "1"),
+    }
 }
 
 /// What a user is told when `file` cannot be loaded on the CPU, where every sound model loads.

@@ -115,15 +115,6 @@ impl TextTokenizer {
         }
         Ok(tokens)
     }
-
-    pub(super) fn context_length(&self) -> usize {
-        self.spec.context_length
-    }
-
-    /// Whether every position must always be filled.
-    pub(super) fn always_full(&self) -> bool {
-        self.spec.padding == Padding::ToContext
-    }
 }
 
 #[cfg(test)]
