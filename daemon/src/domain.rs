@@ -145,8 +145,8 @@ pub enum ResizeMode {
     Squash,
     /// The shortest side is scaled to the size and the centre is cropped out (CLIP).
     ShortestSideCrop,
-    /// The whole picture is scaled to lie within the size; what it leaves is filled with one colour (RGB).
-    Letterbox { fill: [u8; 3] },
+    /// The whole picture is scaled to lie within the size; what it leaves is black.
+    Letterbox,
     /// Two crops that overlap, one from each end of the longer side, which together show the whole picture; one of a picture that is
     /// nearly of the model's shape.
     TwoCrops,
@@ -175,7 +175,7 @@ impl ImageSpec {
     /// Most pictures that one moment gives.
     pub fn most_views(&self) -> usize {
         match self.resize {
-            ResizeMode::Squash | ResizeMode::ShortestSideCrop | ResizeMode::Letterbox { .. } => 1,
+            ResizeMode::Squash | ResizeMode::ShortestSideCrop | ResizeMode::Letterbox => 1,
             ResizeMode::TwoCrops => 2,
         }
     }
@@ -192,7 +192,7 @@ pub enum Crop {
     Reference,
     /// The whole picture, squeezed.
     Squash,
-    /// The whole picture, with margins.
+    /// The whole picture, between black margins, of which models have seen more than of other colours.
     Letterbox,
     /// Two crops that overlap.
     Two,
@@ -221,12 +221,12 @@ impl Crop {
         }
     }
 
-    /// The picture of `reference`, filled this way. `mean`: the colour that says nothing to the model.
-    pub fn of(self, reference: ImageSpec, mean: [u8; 3]) -> ImageSpec {
+    /// The picture of `reference`, filled this way.
+    pub fn of(self, reference: ImageSpec) -> ImageSpec {
         let resize = match self.chosen_for(reference) {
             Self::Auto | Self::Reference => reference.resize,
             Self::Squash => ResizeMode::Squash,
-            Self::Letterbox => ResizeMode::Letterbox { fill: mean },
+            Self::Letterbox => ResizeMode::Letterbox,
             Self::Two => ResizeMode::TwoCrops,
         };
         ImageSpec { resize, ..reference }

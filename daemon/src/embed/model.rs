@@ -58,14 +58,6 @@ pub struct PixelSpec {
     pub std: [f32; 3],
 }
 
-impl PixelSpec {
-    /// The colour nearest to the mean: what becomes numbers around 0.
-    pub fn mean_colour(&self) -> [u8; 3] {
-        // A cast to u8 keeps within 0 and 255.
-        self.mean.map(|mean| (mean / self.rescale).round() as u8)
-    }
-}
-
 /// Whether the text tower may see fewer positions than its context has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

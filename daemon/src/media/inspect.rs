@@ -16,7 +16,7 @@ use super::{
 };
 use crate::domain::{Boundary, Crop, ImageSpec, Resample, ResizeMode};
 
-/// What CLIP's files say, and its mean colour.
+/// What CLIP's files say.
 const CLIP_IMAGE: ImageSpec = ImageSpec {
     width_px: 224,
     height_px: 224,
@@ -24,7 +24,6 @@ const CLIP_IMAGE: ImageSpec = ImageSpec {
     resize: ResizeMode::ShortestSideCrop,
     resample: Resample::Bicubic,
 };
-const CLIP_MEAN: [u8; 3] = [123, 117, 104];
 
 #[derive(Clone, Debug)]
 pub struct InspectOptions {
@@ -93,7 +92,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     }
     let opened = File::open(file).map_err(cannot_open)?;
     let request = AnalyseRequest {
-        image: options.crop.of(CLIP_IMAGE, CLIP_MEAN),
+        image: options.crop.of(CLIP_IMAGE),
         detector: options.detector,
         mode: options.mode,
         max_scene_ms: options.max_scene_ms,

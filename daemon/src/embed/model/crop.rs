@@ -8,7 +8,7 @@ impl ModelFolder {
     /// the vectors of the two do not mix, and a change from one to the other is a change of model.
     #[must_use]
     pub fn with_crop(mut self, crop: Crop) -> Self {
-        let image = crop.of(self.reference, self.pixels.mean_colour());
+        let image = crop.of(self.reference);
         self.id = self.reference_id.clone();
         if image != self.reference {
             self.id = ModelId(format!("{}-{}", self.id, crop.chosen_for(self.reference).name()));

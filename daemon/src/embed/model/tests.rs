@@ -694,19 +694,12 @@ fn another_crop_is_another_model_and_the_models_own_way_is_not() {
             &json!({"do_center_crop": false, "size": {"height": 64, "width": 64}, "image_mean": [0.5, 0.5, 0.5]}),
         ),
     );
-    let grey = |path: &Path| ModelFolder::open(path).unwrap().pixels.mean_colour();
-    assert_eq!((grey(&clip), grey(&siglip)), ([122, 115, 102], [127, 127, 127]));
     for (path, crop, resize, ending) in [
         (&clip, Crop::Auto, ResizeMode::TwoCrops, "-two"),
         (&clip, Crop::Two, ResizeMode::TwoCrops, "-two"),
         (&clip, Crop::Reference, ResizeMode::ShortestSideCrop, ""),
         (&clip, Crop::Squash, ResizeMode::Squash, "-squash"),
-        (
-            &clip,
-            Crop::Letterbox,
-            ResizeMode::Letterbox { fill: [122, 115, 102] },
-            "-letterbox",
-        ),
+        (&clip, Crop::Letterbox, ResizeMode::Letterbox, "-letterbox"),
         (&siglip, Crop::Auto, ResizeMode::Squash, ""),
         (&siglip, Crop::Reference, ResizeMode::Squash, ""),
         (&siglip, Crop::Squash, ResizeMode::Squash, ""),

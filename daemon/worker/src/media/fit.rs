@@ -61,8 +61,6 @@ pub(crate) struct Plan {
     size: (u32, u32),
     /// Where the upper left corner of what is rendered comes to lie in each picture: outside it where the picture is a crop.
     corners: Vec<(i32, i32)>,
-    /// Of the pixels that are not covered.
-    fill: [u8; 3],
 }
 
 impl Plan {
@@ -72,11 +70,10 @@ impl Plan {
             fit,
             size: fit.size,
             corners: vec![(0, 0)],
-            fill: [0; 3],
         }
     }
 
-    /// Lays out what was rendered. **Shape**: `[n, height, width, 3]` u8, `n` pictures one after the other.
+    /// Lays out what was rendered, on black. **Shape**: `[n, height, width, 3]` u8, `n` pictures one after the other.
     pub(crate) fn lay(&self, rendered: Vec<u8>) -> Vec<u8> {
         if self.corners == [(0, 0)] && self.fit.size == self.size {
             return rendered;
@@ -90,7 +87,7 @@ impl Plan {
         let mut laid = Vec::with_capacity(self.corners.len() * row_bytes(self.size.0) * self.size.1 as usize);
         for corner in &self.corners {
             let start = laid.len();
-            laid.extend(self.fill.iter().cycle().take(row_bytes(self.size.0) * self.size.1 as usize));
+            laid.resize(start + row_bytes(self.size.0) * self.size.1 as usize, 0);
             let (from_x, to_x, width) = shared(corner.0, self.fit.size.0, self.size.0);
             let (from_y, to_y, height) = shared(corner.1, self.fit.size.1, self.size.1);
             let lines = rendered
@@ -112,7 +109,7 @@ pub(crate) fn to_model(display: (u32, u32), image: &ImageSpec) -> Plan {
     match image.resize {
         ResizeMode::Squash => Plan::of(whole(size)),
         ResizeMode::ShortestSideCrop => Plan::of(shortest_side_crop(display, image)),
-        ResizeMode::Letterbox { fill } => letterbox(display, size, fill),
+        ResizeMode::Letterbox => letterbox(display, size),
         ResizeMode::TwoCrops => two_crops(display, size),
     }
 }
@@ -159,7 +156,7 @@ fn in_proportion(side: u32, a: u32, b: u32) -> u32 {
     ((u64::from(side) * u64::from(a) + b / 2) / b).min(u64::from(u32::MAX)) as u32
 }
 
-fn letterbox(display: (u32, u32), size: (u32, u32), fill: [u8; 3]) -> Plan {
+fn letterbox(display: (u32, u32), size: (u32, u32)) -> Plan {
     let scaled = if is_wider(display, size) {
         (size.0, in_proportion(size.0, display.1, display.0).clamp(1, size.1))
     } else {
@@ -170,7 +167,6 @@ fn letterbox(display: (u32, u32), size: (u32, u32), fill: [u8; 3]) -> Plan {
         fit: whole(scaled),
         size,
         corners: vec![(margin(size.0, scaled.0), margin(size.1, scaled.1))],
-        fill,
     }
 }
 
@@ -194,7 +190,6 @@ fn two_crops(display: (u32, u32), size: (u32, u32)) -> Plan {
         fit: whole(scaled),
         size,
         corners: vec![(0, 0), (-(over.0 as i32), -(over.1 as i32))],
-        fill: [0; 3],
     }
 }
 
@@ -276,7 +271,6 @@ mod tests {
 
     #[test]
     fn letterbox_keeps_the_whole_picture_and_its_shape() {
-        let fill = [1, 2, 3];
         for (display, scaled, corner) in [
             ((1920, 1080), (224, 126), (0, 49)),
             ((1080, 1920), (126, 224), (49, 0)),
@@ -285,9 +279,9 @@ mod tests {
             ((60_000, 2), (224, 1), (0, 111)),
             ((2, 60_000), (1, 224), (111, 0)),
         ] {
-            let plan = to_model(display, &clip(224, ResizeMode::Letterbox { fill }));
+            let plan = to_model(display, &clip(224, ResizeMode::Letterbox));
             assert_eq!((plan.fit, &plan.corners[..]), (whole(scaled), &[corner][..]), "{display:?}");
-            assert_eq!((plan.size, plan.fill), ((224, 224), fill));
+            assert_eq!(plan.size, (224, 224));
         }
     }
 
@@ -327,7 +321,7 @@ mod tests {
         };
         let plan = to_model((1920, 1080), &image(ResizeMode::TwoCrops));
         assert_eq!((plan.fit, &plan.corners[..]), (whole((224, 126)), &[(0, 0), (0, -14)][..]));
-        let plan = to_model((1920, 1080), &image(ResizeMode::Letterbox { fill: [0; 3] }));
+        let plan = to_model((1920, 1080), &image(ResizeMode::Letterbox));
         assert_eq!((plan.fit, &plan.corners[..]), (whole((199, 112)), &[(12, 0)][..]));
     }
 
@@ -343,15 +337,14 @@ mod tests {
         assert_eq!(laid(&wide, &[1, 2, 3, 4, 5, 6, 7, 8]), [1, 2, 5, 6, 3, 4, 7, 8]);
         let tall = to_model((20, 30), &clip(2, ResizeMode::TwoCrops));
         assert_eq!(laid(&tall, &[1, 2, 3, 4, 5, 6]), [1, 2, 3, 4, 3, 4, 5, 6]);
-        let fill = [9, 0, 9];
-        let wide = to_model((40, 20), &clip(4, ResizeMode::Letterbox { fill }));
+        let wide = to_model((40, 20), &clip(4, ResizeMode::Letterbox));
         assert_eq!(
             laid(&wide, &[1, 2, 3, 4, 5, 6, 7, 8]),
             [0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 0, 0, 0]
         );
-        let tall = to_model((10, 40), &clip(4, ResizeMode::Letterbox { fill }));
+        let tall = to_model((10, 40), &clip(4, ResizeMode::Letterbox));
         assert_eq!(laid(&tall, &[1, 2, 3, 4]), [0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0]);
-        assert_eq!(tall.lay(vec![7; 12])[..6], [9, 0, 9, 7, 7, 7], "the colour of the margin");
+        assert_eq!(tall.lay(vec![7; 12])[..6], [0, 0, 0, 7, 7, 7], "the margin is black");
     }
 
     #[test]

@@ -270,18 +270,18 @@ fn two_crops_show_both_ends_of_one_moment_however_the_film_is_turned() {
 }
 
 #[test]
-fn letterboxes_have_the_colour_asked_for_around_the_whole_picture() {
+fn letterboxes_show_the_whole_picture_between_black_margins() {
     let folder = tempfile::tempdir().unwrap();
     let path = film(folder.path(), "a.mp4", LONG);
-    let fill = [10, 200, 30];
+    let black = [0; 3];
     let image = ImageSpec {
-        resize: ResizeMode::Letterbox { fill },
+        resize: ResizeMode::Letterbox,
         ..square(64)
     };
     let boxed = AnalyseRequest { image, ..request() };
     let told = analyse_with(&worker(), &path, &boxed).unwrap();
     let frame = &told.scenes[0].frames[0];
-    for (field, expected) in [((1, 0), fill), ((2, 3), fill), ((0, 1), RED), ((3, 2), BLUE)] {
+    for (field, expected) in [((1, 0), black), ((2, 3), black), ((0, 1), RED), ((3, 2), BLUE)] {
         assert_colour(frame, field, expected);
     }
     let [asked] = <[Frame; 1]>::try_from(picture_with(&path, Some(0), image).unwrap()).unwrap();
