@@ -44,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         onnxruntime: None,
         data_dir: folder.path().to_owned(),
         graph_cache: None,
+        gpu_memory_reserve_bytes: 0,
         worker: None,
     })?;
     let source = MediaProcess::find()?;
