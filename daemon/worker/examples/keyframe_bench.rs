@@ -76,6 +76,8 @@ fn main() -> anyhow::Result<()> {
                         "frames_an_hour": fresh.len() as f64 / hours,
                         "analysis_s": measured.analysis_s,
                         "replay_s": measured.replay_s,
+                        // Of thumbnails and keyframe pictures.
+                        "compressing_ms": measured.compressing_ms,
                         "cosine_mean": cosines.iter().map(|cosine| f64::from(*cosine)).sum::<f64>() / cosines.len() as f64,
                         "cosine_least": cosines.first(),
                     })
@@ -95,6 +97,7 @@ struct Measured {
     n_bytes: u64,
     analysis_s: f64,
     replay_s: f64,
+    compressing_ms: f64,
     fresh: Vec<Frame>,
     replayed: Vec<Frame>,
 }
@@ -147,6 +150,7 @@ fn measure(film: &PathBuf, image: ImageSpec, source: &MediaProcess, keyframes: &
         n_bytes,
         analysis_s,
         replay_s: started.elapsed().as_secs_f64(),
+        compressing_ms: analysis.times.thumbnail_ms,
         fresh,
         replayed,
     })
