@@ -98,7 +98,7 @@
 //! | `pause` | optional: `for_ms` | `n`, `state` |
 //! | `resume` | | `n`, `state` |
 //! | `why` | *(file)*; optional: `query` | *(file)*, `state`, `reasons`; optional: `best`: a hit, `rank`, `of_scenes` |
-//! | `model_list` | | `models`: `name`, *(file)*, `active`, `state`, `layout`, `image_px`, `size_bytes`, `videos`; optional: `dimensions` |
+//! | `model_list` | | `models`: `name`, *(file)*, `active`, `state`, `layout`, `image_px`, `size_bytes`, `videos`; optional: `dimensions`, `crop` |
 //! | `model_use` | `model`: a name or an absolute folder; `reindex`: decode every video again | as `model_list` |
 //! | `model_info` | `model` | as `model_list`, one row |
 //! | `model_remove` | `model` | as `model_list` |

@@ -382,6 +382,9 @@ pub struct ModelRow {
     /// `hugging-face` or `immich`.
     pub layout: String,
     pub image_px: u32,
+    /// How frames of another shape are shown to it: `reference`, `two`, `squash` or `letterbox`; empty when unknown.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub crop: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<u64>,
     /// Bytes of its files.

@@ -82,6 +82,7 @@ fn what_is_at_the_edge_is_found_and_a_change_of_crop_keeps_the_old_answers_until
     assert!(answer["notices"].to_string().contains("changing to another crop"), "{answer}");
     let listed = sandbox.ctl_json([Path::new("model"), Path::new("info"), &model]);
     assert_eq!(listed["models"][0]["active"], true, "{listed}");
+    assert_eq!(listed["models"][0]["crop"], "two", "{listed}");
     assert_eq!(answer["hits"].as_array().unwrap().len(), 2, "the old vectors answer: {answer}");
     let edge_before = score(&sandbox, "edge.mp4");
     assert!((edge_before - edge).abs() < 1e-4, "{edge_before} {edge}");

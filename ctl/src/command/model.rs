@@ -98,7 +98,12 @@ fn info(out: &mut Out, models: &[ModelRow]) -> Result<(), Failure> {
         row("state", text::escape(&model.state));
         row("folder", out.path(&model.folder));
         row("layout", text::escape(&model.layout));
-        row("pictures", format!("{0} × {0} pixels", model.image_px));
+        let crop = if model.crop.is_empty() {
+            String::new()
+        } else {
+            format!(", crop {}", text::escape(&model.crop))
+        };
+        row("pictures", format!("{0} × {0} pixels{crop}", model.image_px));
         if let Some(dimensions) = model.dimensions {
             row("vectors", format!("{dimensions} numbers"));
         }

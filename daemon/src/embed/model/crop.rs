@@ -16,4 +16,10 @@ impl ModelFolder {
         self.image = image;
         self
     }
+
+    /// How it is shown pictures.
+    pub fn crop(&self) -> Crop {
+        let is_ours = |crop: &Crop| *crop != Crop::Auto && crop.of(self.reference) == self.image;
+        Crop::ALL.into_iter().find(is_ours).unwrap_or(Crop::Reference)
+    }
 }

@@ -44,6 +44,7 @@ fn row(listed: Listed) -> ModelRow {
         state: listed.state,
         layout: listed.layout,
         image_px: listed.image_px,
+        crop: listed.crop.to_owned(),
         dimensions: listed.dimensions,
         size_bytes: listed.size_bytes,
         videos: listed.n_videos,
