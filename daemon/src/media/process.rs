@@ -115,18 +115,10 @@ impl FrameSource for MediaProcess {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
         let mut checker = Checker::new(request);
         let mut worker = self.start(film, wire::KIND_ANALYSE, request)?;
-        worker.read_hello(cancel)?;
-        loop {
-            let frame = worker.read(cancel)?;
-            if frame.kind == wire::KIND_FINISHED {
-                let analysis = checker.finished(&frame)?;
-                worker.say_goodbye(cancel)?;
-                return Ok(analysis);
-            }
-            if sink(checker.event(&frame)?).is_break() {
-                return Err(MediaError::Cancelled);
-            }
-        }
+        let last = worker.follow(&mut checker, cancel, sink)?;
+        let analysis = checker.finished(&last)?;
+        worker.say_goodbye(cancel)?;
+        Ok(analysis)
     }
 
     fn replay(
@@ -139,18 +131,10 @@ impl FrameSource for MediaProcess {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
         let mut checker = Checker::for_keyframes(request);
         let mut worker = self.start(keyframes, wire::KIND_KEYFRAMES, request)?;
-        worker.read_hello(cancel)?;
-        loop {
-            let frame = worker.read(cancel)?;
-            if frame.kind == wire::KIND_FINISHED {
-                let n_scenes = checker.replayed(&frame)?;
-                worker.say_goodbye(cancel)?;
-                return Ok(n_scenes);
-            }
-            if sink(checker.event(&frame)?).is_break() {
-                return Err(MediaError::Cancelled);
-            }
-        }
+        let last = worker.follow(&mut checker, cancel, sink)?;
+        let n_scenes = checker.replayed(&last)?;
+        worker.say_goodbye(cancel)?;
+        Ok(n_scenes)
     }
 
     fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
@@ -176,6 +160,25 @@ impl Worker {
         match pipe::read_hello(&mut answers, wire::ROLE, wire::VERSION) {
             Ok(_) => Ok(()),
             Err(error) => Err(self.why(error)),
+        }
+    }
+
+    /// Hands on what the worker tells, checked; gives its last word, which is not.
+    fn follow(
+        &mut self,
+        checker: &mut Checker,
+        cancel: &Cancel,
+        sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
+    ) -> Result<RawFrame, MediaError> {
+        self.read_hello(cancel)?;
+        loop {
+            let frame = self.read(cancel)?;
+            if frame.kind == wire::KIND_FINISHED {
+                return Ok(frame);
+            }
+            if sink(checker.event(&frame)?).is_break() {
+                return Err(MediaError::Cancelled);
+            }
         }
     }
 

@@ -504,9 +504,8 @@ fn a_picture_without_a_vector_fails_alone() {
     assert_eq!(embedder.embed_frames(&[good]).unwrap().len(), 1);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn a_worker_that_waits_is_not_woken() {
+/// A worker of two threads that has embedded pictures and a text and waits for more, and its process id.
+fn waiting() -> (EmbedProcess, u32) {
     let folder = model("tiny-hf");
     let embedder = EmbedProcess::new(EmbedConfig {
         threads: 2,
@@ -516,6 +515,13 @@ fn a_worker_that_waits_is_not_woken() {
     embedder.embed_frames(&vec![frame(&folder, 0); 64]).unwrap();
     embedder.embed_texts(&["text".to_owned()]).unwrap();
     let pid = embedder.worker_pid().unwrap();
+    (embedder, pid)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_that_waits_is_not_woken() {
+    let (_embedder, pid) = waiting();
     let switches = || -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
         tasks
@@ -664,15 +670,7 @@ fn cpu_ticks(pid: u32) -> u64 {
 
 #[test]
 fn an_idle_worker_computes_nothing() {
-    let folder = model("tiny-hf");
-    let embedder = EmbedProcess::new(EmbedConfig {
-        threads: 2,
-        ..config(folder.clone())
-    })
-    .unwrap();
-    embedder.embed_frames(&vec![frame(&folder, 0); 64]).unwrap();
-    embedder.embed_texts(&["text".to_owned()]).unwrap();
-    let pid = embedder.worker_pid().unwrap();
+    let (_embedder, pid) = waiting();
     let before = cpu_ticks(pid);
     testkit::pause(Duration::from_secs(1));
     // A tick is 10 ms; a thread that spins, as ONNX Runtime's do by themselves, takes a hundred.
