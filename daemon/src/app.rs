@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 
 use crate::activity::Activity;
 use crate::config::{Config, OnBattery};
-use crate::doctor::Facts;
+use crate::doctor::{self, Facts};
 use crate::embed::Embedder;
 use crate::embed::model::ModelFolder;
 use crate::embed::process::{EmbedConfig, EmbedProcess};
@@ -107,6 +107,9 @@ impl Engine {
         let (store, report) = Store::open(&places.data_dir)?;
         let mut start_warnings = config_warnings;
         start_warnings.extend(store_warnings(&report));
+        let worker = crate::worker::version();
+        let sandbox = doctor::Sandbox::of(worker.is_ok().then(crate::worker::sandbox), config);
+        start_warnings.extend(sandbox.warning());
         for warning in &start_warnings {
             warn!("{warning}");
         }
@@ -114,11 +117,11 @@ impl Engine {
         let serving = Arc::new(Serving::default());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let (break_off, broken) = mpsc::channel(1);
-        let worker = crate::worker::version();
+        let allow_unsandboxed = config.allow_unsandboxed;
         let source = seams.source.clone().unwrap_or_else(|| {
             // A worker that is missing is told by every job until it is there: no reason not to start.
             let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
-            Arc::new(process)
+            Arc::new(process.with_unsandboxed_allowed(allow_unsandboxed))
         });
         let models = Arc::new(Models::new(
             ModelsConfig {
@@ -184,6 +187,7 @@ impl Engine {
             data_dir: places.data_dir.clone(),
             config_file: config.file.clone(),
             worker,
+            sandbox,
             onnxruntime: find_onnxruntime(config.onnxruntime.as_deref(), &places.data_dir).map_err(|error| error.to_string()),
             start_warnings,
         };

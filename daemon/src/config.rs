@@ -31,6 +31,10 @@ pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
 
 /// Checked configuration with defaults filled in. Paths are absolute.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the file, and they say nothing of each other"
+)]
 pub struct Config {
     /// Where it was read from (and where `add` and `remove` write); it need not exist yet.
     pub file: PathBuf,
@@ -62,6 +66,8 @@ pub struct Config {
     /// Embedded frames are kept as small pictures for other models.
     pub keyframes: bool,
     pub hardware_decoding: Hardware,
+    /// Films may be decoded outside the sandbox.
+    pub allow_unsandboxed: bool,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
 }
@@ -193,6 +199,7 @@ impl Config {
             keyframes: values.switch("keyframes"),
             // The table of keys allows nothing that is no hardware.
             hardware_decoding: values.choice("hardware-decoding").parse().unwrap_or_default(),
+            allow_unsandboxed: values.switch("allow-unsandboxed"),
             onnxruntime: values.optional_path("onnxruntime"),
         }
     }

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::domain::{Embedding, SceneId};
+use crate::media::Hardware;
 use crate::media::keyframes::Keyframes;
 use crate::models::Models;
 use crate::serving::{ModelSlot, Serving};
@@ -24,9 +26,65 @@ pub struct Facts {
     pub config_file: PathBuf,
     /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
     pub worker: Result<String, String>,
+    pub sandbox: Sandbox,
     /// Path of ONNX Runtime's library, or why there is none.
     pub onnxruntime: Result<PathBuf, String>,
     pub start_warnings: Vec<String>,
+}
+
+/// What holds the process that decodes films.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sandbox {
+    /// There is no worker to ask.
+    Unknown,
+    /// It stands; the text says what of.
+    Stands(String),
+    /// Films are decoded without it, and why.
+    Missing(String),
+    /// Films are not decoded, and why.
+    Refused(String),
+}
+
+impl Sandbox {
+    /// `tried`: what the worker said, if there is one.
+    pub fn of(tried: Option<Result<String, String>>, config: &Config) -> Self {
+        match tried {
+            None => Self::Unknown,
+            Some(Ok(_)) if config.hardware_decoding != Hardware::None && config.allow_unsandboxed => Self::Missing(format!(
+                "a graphics driver works outside it (hardware-decoding = {:?})",
+                config.hardware_decoding.name()
+            )),
+            Some(Ok(how)) => Self::Stands(how),
+            Some(Err(reason)) if config.allow_unsandboxed || !cfg!(target_os = "linux") => Self::Missing(reason),
+            Some(Err(reason)) => Self::Refused(reason),
+        }
+    }
+
+    /// What `status` must say of it.
+    pub fn warning(&self) -> Option<String> {
+        match self {
+            Self::Unknown | Self::Stands(_) => None,
+            Self::Missing(reason) => Some(format!("films are decoded without a sandbox: {reason}")),
+            Self::Refused(reason) => Some(format!("no film is decoded without a sandbox: {reason}")),
+        }
+    }
+
+    fn finding(&self) -> Option<Finding> {
+        match self {
+            Self::Unknown => None,
+            Self::Stands(how) => Some(Finding::ok("sandbox", how.clone())),
+            Self::Missing(_) => Some(Finding::warn(
+                "sandbox",
+                self.warning()?,
+                "a hostile film could read your files; with hardware-decoding = \"none\" and allow-unsandboxed = false it cannot on Linux",
+            )),
+            Self::Refused(_) => Some(Finding::fail(
+                "sandbox",
+                self.warning()?,
+                "use a kernel with Landlock and seccomp (in a container: let it), or set allow-unsandboxed = true in config.toml",
+            )),
+        }
+    }
 }
 
 pub struct Subject<'a> {
@@ -117,6 +175,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
         store(subject.store),
         keyframes(facts, subject.store),
     ];
+    findings.extend(facts.sandbox.finding());
     findings.extend(model(subject));
     findings.extend(watching(&subject.watch_warnings));
     findings.extend(
@@ -312,4 +371,34 @@ fn watching(warnings: &[String]) -> Vec<Finding> {
         .iter()
         .map(|warning| Finding::warn("watching", warning.clone(), hint))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doctor_and_status_say_what_holds_the_decoder() {
+        let config = |text| Config::parse(text, std::path::Path::new("config.toml")).expect("it is valid").0;
+        let strict = config("");
+        let lenient = config("allow-unsandboxed = true");
+        let on_card = config("allow-unsandboxed = true\nhardware-decoding = \"auto\"");
+        let stands = || Some(Ok("Landlock".to_owned()));
+        let fails = || Some(Err("no Landlock".to_owned()));
+        let without = if cfg!(target_os = "linux") { Health::Fail } else { Health::Warn };
+        for (tried, config, expected, says) in [
+            (stands(), &strict, Health::Ok, "Landlock"),
+            (stands(), &lenient, Health::Ok, "Landlock"),
+            (stands(), &on_card, Health::Warn, "graphics driver"),
+            (fails(), &strict, without, "no Landlock"),
+            (fails(), &lenient, Health::Warn, "no Landlock"),
+        ] {
+            let sandbox = Sandbox::of(tried, config);
+            let finding = sandbox.finding().expect("a worker answered");
+            assert_eq!(finding.state, expected, "{sandbox:?}");
+            assert!(finding.detail.contains(says), "{}", finding.detail);
+            assert_eq!(sandbox.warning().is_none(), expected == Health::Ok, "{sandbox:?}");
+        }
+        assert!(Sandbox::of(None, &strict).finding().is_none());
+    }
 }

@@ -55,6 +55,9 @@ enum Command {
         /// Decode on a graphics card where it can: none, auto, vaapi, cuda, videotoolbox
         #[arg(long, default_value = "none", value_name = "NAME")]
         hardware: Hardware,
+        /// Decode outside the sandbox, where there is none or a graphics card decodes
+        #[arg(long)]
+        allow_unsandboxed: bool,
         /// How frames are shown to models of CLIP's size, as `crop` in config.toml: auto, reference, squash, letterbox, two
         #[arg(long, default_value = "reference", value_name = "NAME")]
         crop: Crop,
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
             detector,
             threads,
             hardware,
+            allow_unsandboxed,
             crop,
             frames,
             json,
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
                 detector: *detector,
                 threads: *threads,
                 hardware: *hardware,
+                allow_unsandboxed: *allow_unsandboxed,
                 crop: *crop,
                 frames: frames.clone(),
                 json: *json,

@@ -226,7 +226,7 @@ pub struct Analysis {
     pub times: StageTimes,
 }
 
-/// Why a file gives nothing. Every variant but `Cancelled` becomes an incident.
+/// Why a file gives nothing. Every variant but `Cancelled`, `Start` and `Unsandboxed` becomes an incident.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MediaError {
     /// The file itself: empty, no picture, unknown codec, encrypted… The text is written for the user.
@@ -244,6 +244,9 @@ pub enum MediaError {
     /// The worker could not be started; the file is not to blame.
     #[error("cannot start the media worker {program}: {source_text}")]
     Start { program: String, source_text: String },
+    /// The worker cannot be shut into its sandbox, and was not allowed to do without; the file is not to blame.
+    #[error("no film is decoded without a sandbox: {reason}")]
+    Unsandboxed { reason: String },
     #[error("cancelled")]
     Cancelled,
 }

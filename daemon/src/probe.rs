@@ -110,7 +110,7 @@ fn probe(options: &ProbeOptions<'_>) -> Result<Probed, ProbeError> {
     let Some(int8) = exact.in_precision(Precision::Int8)?.filter(|_| exact.precision == Precision::Fp32) else {
         return Ok(unmeasured("the folder does not have both fp32 and int8"));
     };
-    let source = MediaProcess::find()?;
+    let source = MediaProcess::find()?.with_unsandboxed_allowed(options.config.allow_unsandboxed);
     let decoding_ends = started + options.limit.mul_f64(DECODING_SHARE);
     let (frames, from) = frames(options, &exact, &source, decoding_ends)?;
     if frames.len() < LEAST_FRAMES {

@@ -70,9 +70,18 @@ fn processor_time_of(stat: &str) -> Option<std::time::Duration> {
 
 /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
 pub fn version() -> Result<String, String> {
+    answer_to("--version")
+}
+
+/// What the media worker's sandbox is made of, or why it cannot be had.
+pub fn sandbox() -> Result<String, String> {
+    answer_to("--sandbox")
+}
+
+fn answer_to(question: &str) -> Result<String, String> {
     let program = find_worker().map_err(|error| error.to_string())?;
     let output = std::process::Command::new(&program)
-        .arg("--version")
+        .arg(question)
         .stdin(std::process::Stdio::null())
         .output()
         .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;

@@ -83,6 +83,7 @@ pub(super) const KEYS: &[Key] = &[
         "hardware-decoding",
         Allows::Choice(&["none", "auto", "vaapi", "cuda", "videotoolbox"]),
     ),
+    key("allow-unsandboxed", Allows::Switch),
     key("onnxruntime", Allows::Text("the absolute path of a library, or \"\"")),
 ];
 

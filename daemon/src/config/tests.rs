@@ -45,6 +45,7 @@ fn a_missing_file_means_the_defaults() {
         max_scene_seconds: 15,
         keyframes: true,
         hardware_decoding: Hardware::None,
+        allow_unsandboxed: false,
         onnxruntime: None,
     };
     assert_eq!(config, expected);
@@ -83,6 +84,7 @@ fn every_key_can_be_set() {
         max-scene-seconds = 3600
         keyframes = false
         hardware-decoding = "videotoolbox"
+        allow-unsandboxed = true
         onnxruntime = "/opt/libonnxruntime.so"
         "#,
     )
@@ -109,6 +111,7 @@ fn every_key_can_be_set() {
         max_scene_seconds: 3600,
         keyframes: false,
         hardware_decoding: Hardware::Videotoolbox,
+        allow_unsandboxed: true,
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
     };
     assert_eq!(config, expected);
@@ -131,7 +134,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
         crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, \
-         hardware-decoding, \
+         hardware-decoding, allow-unsandboxed, \
          onnxruntime",
     ),
     (

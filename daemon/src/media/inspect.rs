@@ -35,6 +35,8 @@ pub struct InspectOptions {
     /// Decoder threads; 0 = one for each core allowed.
     pub threads: u32,
     pub hardware: Hardware,
+    /// As the configuration's `allow-unsandboxed`.
+    pub allow_unsandboxed: bool,
     /// How frames are shown to a model of CLIP's size.
     pub crop: Crop,
     /// Folder to write the sampled frames to, as PPM pictures.
@@ -50,6 +52,7 @@ impl Default for InspectOptions {
             max_scene_ms: 15_000,
             threads: 0,
             hardware: Hardware::None,
+            allow_unsandboxed: false,
             crop: Crop::Reference,
             frames: None,
         }
@@ -76,6 +79,7 @@ pub fn run(file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result
         path: file.display().to_string(),
         source,
     })?;
+    let source = source.with_unsandboxed_allowed(options.allow_unsandboxed);
     run_with(&source, file, options, to)
 }
 

@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use self::check::Checker;
+use super::wire::Confinement;
 use super::{AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, wire};
 use crate::domain::Frame;
 use crate::worker::pipe::{self, PipeError, RawFrame};
@@ -34,6 +35,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub struct MediaProcess {
     program: PathBuf,
     silence: Duration,
+    allow_unsandboxed: bool,
 }
 
 impl MediaProcess {
@@ -53,7 +55,15 @@ impl MediaProcess {
         Self {
             program,
             silence: Self::DEFAULT_SILENCE,
+            allow_unsandboxed: false,
         }
+    }
+
+    /// Sets whether a worker may decode without a sandbox, where there is none or a graphics card decodes.
+    #[must_use]
+    pub fn with_unsandboxed_allowed(mut self, allowed: bool) -> Self {
+        self.allow_unsandboxed = allowed;
+        self
     }
 
     /// Sets how long a worker may say nothing before it is killed.
@@ -71,6 +81,7 @@ impl MediaProcess {
         let mut command = Command::new(&self.program);
         command
             .arg(wire::ROLE)
+            .args(self.allow_unsandboxed.then_some(wire::ALLOW_UNSANDBOXED))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -100,6 +111,7 @@ impl MediaProcess {
             answers,
             stderr: Some(stderr),
             silence: self.silence,
+            allow_unsandboxed: self.allow_unsandboxed || !cfg!(target_os = "linux"),
         })
     }
 }
@@ -140,7 +152,7 @@ impl FrameSource for MediaProcess {
     fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
         let mut worker = self.start(film, wire::KIND_PICTURE, request)?;
-        worker.read_hello(cancel)?;
+        worker.read_start(cancel)?;
         let frame = worker.read(cancel)?;
         check::picture(&frame, &request.image)
     }
@@ -152,9 +164,27 @@ struct Worker {
     answers: ChildStdout,
     stderr: Option<StderrTail>,
     silence: Duration,
+    allow_unsandboxed: bool,
 }
 
 impl Worker {
+    /// Reads what a worker says before it touches the film.
+    fn read_start(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
+        self.read_hello(cancel)?;
+        let frame = self.read(cancel)?;
+        match check::confinement(&frame)? {
+            Confinement::Sandboxed { .. } => Ok(()),
+            Confinement::Unsandboxed { reason } if self.allow_unsandboxed => {
+                tracing::debug!(reason, "a film is decoded without a sandbox");
+                Ok(())
+            }
+            Confinement::Unsandboxed { .. } => Err(MediaError::Protocol {
+                detail: "it decodes without a sandbox, and may not".to_owned(),
+            }),
+            Confinement::Refused { reason } => Err(MediaError::Unsandboxed { reason }),
+        }
+    }
+
     fn read_hello(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
         let mut answers = Patient::new(&self.answers, self.child.id(), self.silence, cancel);
         match pipe::read_hello(&mut answers, wire::ROLE, wire::VERSION) {
@@ -170,7 +200,7 @@ impl Worker {
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<RawFrame, MediaError> {
-        self.read_hello(cancel)?;
+        self.read_start(cancel)?;
         loop {
             let frame = self.read(cancel)?;
             if frame.kind == wire::KIND_FINISHED {

@@ -1,7 +1,7 @@
 //! What the daemon and `scened-worker media` say to each other, in frames of [`crate::worker::pipe`].
 //!
-//! One request on standard input, the film as descriptor [`FILM_FD`]; then events on standard output until one of
-//! [`KIND_FINISHED`], [`KIND_PICTURE_FOUND`] or [`KIND_FAILED`]. Headers are JSON; pictures are raw bytes in the body.
+//! One request on standard input, the film as descriptor [`FILM_FD`]; then on standard output [`KIND_CONFINED`], before anything of the film is
+//! read, and events until one of [`KIND_FINISHED`], [`KIND_PICTURE_FOUND`] or [`KIND_FAILED`]. Headers are JSON; pictures are raw bytes in the body.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,9 @@ use crate::worker::pipe;
 /// The role in the hello, and the worker's first argument.
 pub const ROLE: &str = "media";
 /// Version of everything in this module.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+/// The worker's second argument: it may decode without a sandbox where it must.
+pub const ALLOW_UNSANDBOXED: &str = "--allow-unsandboxed";
 /// The film's descriptor in the worker.
 pub const FILM_FD: i32 = 3;
 
@@ -21,6 +23,8 @@ pub const KIND_ANALYSE: u8 = 1;
 pub const KIND_PICTURE: u8 = 2;
 /// Request: [`crate::media::KeyframesRequest`]; the descriptor is a file of [`crate::media::keyframes`] instead of a film.
 pub const KIND_KEYFRAMES: u8 = 3;
+/// First event: [`Confinement`].
+pub const KIND_CONFINED: u8 = 15;
 /// Event: [`crate::media::Probe`].
 pub const KIND_PROBED: u8 = 16;
 /// Event: [`SceneHeader`]; the body is the frames one after the other, then the thumbnail, then the keyframe pictures.
@@ -62,6 +66,18 @@ pub struct SceneHeader {
     pub thumbnail_bytes: u64,
     /// Time (milliseconds) and bytes of each keyframe picture in the body.
     pub keyframes: Vec<(u64, u32)>,
+}
+
+/// What holds a worker that is about to read a film.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confinement {
+    /// It reaches nothing but the film and its pipes.
+    Sandboxed { how: String },
+    /// It decodes all the same, as it was allowed to.
+    Unsandboxed { reason: String },
+    /// It does not decode, and ends.
+    Refused { reason: String },
 }
 
 /// Last event of [`KIND_KEYFRAMES`].

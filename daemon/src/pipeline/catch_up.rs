@@ -93,7 +93,9 @@ impl Run<'_> {
         match (stopped, replayed) {
             (Some(Stopped::Embed(error)), _) => return Err(embed_failed(error)),
             (Some(Stopped::OtherScenes), _) => return discard(&"they are of other scenes"),
-            (None, Err(error @ (MediaError::Cancelled | MediaError::Start { .. }))) => return Err(media_failed(error)),
+            (None, Err(error @ (MediaError::Cancelled | MediaError::Start { .. } | MediaError::Unsandboxed { .. }))) => {
+                return Err(media_failed(error));
+            }
             (None, Err(error)) => return discard(&error),
             (None, Ok(_)) => {}
         }

@@ -336,7 +336,7 @@ pub(super) fn media_failed(error: MediaError) -> Outcome {
     match error {
         MediaError::Unusable { reason } => Outcome::Bad { reason, hint: None },
         MediaError::Cancelled => Outcome::Cancelled,
-        MediaError::Start { .. } => Outcome::MachineAtFault { reason: error.to_string() },
+        MediaError::Start { .. } | MediaError::Unsandboxed { .. } => Outcome::MachineAtFault { reason: error.to_string() },
         MediaError::WorkerDied { .. } | MediaError::TimedOut { .. } | MediaError::Protocol { .. } => {
             Outcome::Died { reason: error.to_string() }
         }

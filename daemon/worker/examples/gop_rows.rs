@@ -14,6 +14,7 @@ mod media {
     pub(crate) mod glimpse;
     mod orientation;
     mod planes;
+    mod sandbox;
     mod scale;
     mod tone;
 

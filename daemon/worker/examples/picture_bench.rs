@@ -17,6 +17,7 @@ mod media {
     mod planes;
     mod render;
     pub(crate) mod sampler;
+    mod sandbox;
     mod scale;
     mod thumbnail;
     mod tone;

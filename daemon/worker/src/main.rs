@@ -10,14 +10,19 @@ mod media;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let role = std::env::args().nth(1).unwrap_or_default();
+    let mut arguments = std::env::args().skip(1);
+    let role = arguments.next().unwrap_or_default();
+    let allow_unsandboxed = arguments
+        .next()
+        .is_some_and(|argument| argument == media::sandbox::ALLOW_UNSANDBOXED);
     let ended = match role.as_str() {
-        "media" => media::run(),
+        "media" => media::run(allow_unsandboxed),
         "embed" => embed::run(),
         "--version" => {
             print_version();
             Ok(())
         }
+        "--sandbox" => media::sandbox::try_out(),
         _ => Err(anyhow::anyhow!(
             "scened-worker is started by scened, as `scened-worker media` or `scened-worker embed`"
         )),

@@ -1,7 +1,7 @@
 //! The media worker: decodes one film, given as a descriptor, and tells what is in it.
 //!
-//! Owns FFmpeg. One request, one film, one thread of ours (decoders have theirs); then the process ends. After start-up it
-//! opens nothing.
+//! Owns FFmpeg. One request, one film, one thread of ours (decoders have theirs); then the process ends. Before it reads anything
+//! of the film it shuts itself into a [`sandbox`].
 
 mod analyse;
 mod candidates;
@@ -15,6 +15,8 @@ mod glimpse;
 mod kept;
 mod keyframe;
 mod look;
+#[cfg(all(feature = "malice", target_os = "linux"))]
+mod malice;
 mod orientation;
 mod picture;
 #[cfg(test)]
@@ -23,6 +25,7 @@ mod planes;
 mod render;
 mod replay;
 mod sampler;
+pub(crate) mod sandbox;
 mod scale;
 mod scenes;
 mod takes;
@@ -35,7 +38,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::Context;
 use scened::media::wire;
-use scened::media::{AnalyseRequest, KeyframesRequest, PictureRequest};
+use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest};
 use scened::worker::pipe;
 use scened_shots as shots;
 
@@ -52,8 +55,15 @@ enum Ended {
     Pipe(#[from] pipe::PipeError),
 }
 
+/// The one request of a process.
+enum Request {
+    Analyse(AnalyseRequest),
+    Picture(PictureRequest),
+    Keyframes(KeyframesRequest),
+}
+
 /// Answers the one request on standard input.
-pub(crate) fn run() -> anyhow::Result<()> {
+pub(crate) fn run(allow_unsandboxed: bool) -> anyhow::Result<()> {
     manners::follow_parent();
     let film = take_film().context("no film was passed as descriptor 3")?;
     let mut requests = std::io::stdin().lock();
@@ -61,24 +71,32 @@ pub(crate) fn run() -> anyhow::Result<()> {
     pipe::write_hello(&mut answers, wire::ROLE, wire::VERSION)?;
     pipe::read_hello(&mut requests, wire::ROLE, wire::VERSION)?;
     let request = pipe::read_frame(&mut requests, pipe::MAX_HEADER_BYTES)?.context("no request came")?;
+    let request = match request.kind {
+        wire::KIND_ANALYSE => Request::Analyse(request.header()?),
+        wire::KIND_PICTURE => Request::Picture(request.header()?),
+        wire::KIND_KEYFRAMES => Request::Keyframes(request.header()?),
+        kind => anyhow::bail!("a request of kind {kind} is not known"),
+    };
     ffmpeg_next::init().context("FFmpeg cannot be initialised")?;
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Fatal);
-    let ended = match request.kind {
-        wire::KIND_ANALYSE => {
-            let request: AnalyseRequest = request.header()?;
-            manners::stay_in_background();
-            analyse::analyse(film, &request, &mut answers)
-        }
-        wire::KIND_PICTURE => {
-            let request: PictureRequest = request.header()?;
-            picture::picture(film, &request, &mut answers)
-        }
-        wire::KIND_KEYFRAMES => {
-            let request: KeyframesRequest = request.header()?;
-            manners::stay_in_background();
-            replay::replay(film, &request, &mut answers)
-        }
-        kind => anyhow::bail!("a request of kind {kind} is not known"),
+    // A picture is waited for.
+    if !matches!(request, Request::Picture(_)) {
+        manners::stay_in_background();
+    }
+    #[cfg(all(feature = "malice", target_os = "linux"))]
+    if let Some(plan) = malice::Plan::from_environment() {
+        return Err(plan.carry_out());
+    }
+    let confinement = confine(&request, allow_unsandboxed);
+    pipe::write_frame(&mut answers, wire::KIND_CONFINED, &confinement, &[])?;
+    if matches!(confinement, wire::Confinement::Refused { .. }) {
+        answers.flush()?;
+        return Ok(());
+    }
+    let ended = match request {
+        Request::Analyse(request) => analyse::analyse(film, &request, &mut answers),
+        Request::Picture(request) => picture::picture(film, &request, &mut answers),
+        Request::Keyframes(request) => replay::replay(film, &request, &mut answers),
     };
     match ended {
         Ok(()) => {}
@@ -89,6 +107,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
     }
     answers.flush()?;
     Ok(())
+}
+
+/// Enters the sandbox, unless this film is to be decoded on a graphics card: its driver opens devices and starts threads.
+fn confine(request: &Request, allow_unsandboxed: bool) -> wire::Confinement {
+    let hardware = match request {
+        Request::Analyse(request) => request.hardware,
+        Request::Picture(_) | Request::Keyframes(_) => Hardware::None,
+    };
+    if hardware != Hardware::None && allow_unsandboxed {
+        return wire::Confinement::Unsandboxed {
+            reason: format!("hardware-decoding = {:?}: a graphics driver opens devices", hardware.name()),
+        };
+    }
+    sandbox::enter(sandbox::Layers::ALL, allow_unsandboxed)
 }
 
 #[expect(unsafe_code, reason = "an inherited descriptor has no owner until we say so")]

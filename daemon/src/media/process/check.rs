@@ -1,5 +1,6 @@
 //! Checks everything a media worker says against what it was asked. Pure.
 
+use super::super::wire::Confinement;
 use super::super::{AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Probe, wire};
 use crate::domain::{Boundary, Frame, ImageSpec};
 use crate::worker::pipe::RawFrame;
@@ -34,6 +35,18 @@ fn clean(text: &str) -> String {
     let mut cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     cleaned.truncate(cleaned.floor_char_boundary(wire::MAX_TEXT_BYTES));
     cleaned
+}
+
+/// The first frame of every worker.
+pub(super) fn confinement(frame: &RawFrame) -> Result<Confinement, MediaError> {
+    if frame.kind != wire::KIND_CONFINED {
+        return Err(breach(format!("kind {} came before what confines it", frame.kind)));
+    }
+    Ok(match header(frame)? {
+        Confinement::Sandboxed { how } => Confinement::Sandboxed { how: clean(&how) },
+        Confinement::Unsandboxed { reason } => Confinement::Unsandboxed { reason: clean(&reason) },
+        Confinement::Refused { reason } => Confinement::Refused { reason: clean(&reason) },
+    })
 }
 
 impl Checker {

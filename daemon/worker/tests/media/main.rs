@@ -8,6 +8,8 @@ mod fast;
 mod films;
 mod keyframes;
 mod pictures;
+#[cfg(all(feature = "malice", target_os = "linux"))]
+mod sandbox;
 mod workers;
 
 use std::fs::File;

@@ -40,20 +40,34 @@ fn garbage_and_other_versions_break_the_protocol() {
     use scened::media::wire;
     use scened::worker::pipe::{write_frame, write_hello};
     type Speech<'a> = &'a dyn Fn(&mut Vec<u8>);
+    let write_confined = |to: &mut Vec<u8>| {
+        write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+        let how = "a shell".to_owned();
+        write_frame(to, wire::KIND_CONFINED, &wire::Confinement::Sandboxed { how }, &[]).unwrap();
+    };
     let folder = tempfile::tempdir().unwrap();
-    let cases: [(&str, Speech<'_>); 5] = [
+    let cases: [(&str, Speech<'_>); 7] = [
         ("did not begin with a hello", &|to| to.extend(b"Illegal instruction\n")),
         ("version 99", &|to| write_hello(to, wire::ROLE, 99).unwrap()),
         ("the limit is", &|to| {
             write_hello(to, wire::ROLE, wire::VERSION).unwrap();
             to.extend([0xff; 64]);
         }),
-        ("kind 77", &|to| {
+        ("before what confines it", &|to| {
             write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+            write_frame(to, wire::KIND_FAILED, &wire::Failure { reason: String::new() }, &[]).unwrap();
+        }),
+        ("without a sandbox, and may not", &|to| {
+            write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+            let reason = String::new();
+            write_frame(to, wire::KIND_CONFINED, &wire::Confinement::Unsandboxed { reason }, &[]).unwrap();
+        }),
+        ("kind 77", &|to| {
+            write_confined(to);
             write_frame(to, 77, &(), &[]).unwrap();
         }),
         ("finished without a scene", &|to| {
-            write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+            write_confined(to);
             let end = serde_json::json!({"duration_ms": 0, "n_frames": 0, "n_scenes": 0, "damage": null, "times": {
                 "open_ms": 0, "decode_ms": 0, "scale_ms": 0, "detect_ms": 0, "sample_ms": 0, "thumbnail_ms": 0, "total_ms": 0}});
             write_frame(to, wire::KIND_FINISHED, &end, &[]).unwrap();

@@ -10,6 +10,7 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
 use scened::media::Hardware;
 
+use super::super::sandbox;
 use super::streams;
 
 /// What decodes a film.
@@ -38,6 +39,10 @@ pub(super) fn open_decoder(
     wanted: Hardware,
     refusals: &mut Vec<String>,
 ) -> Option<(decoder::Video, Device)> {
+    if wanted != Hardware::None && sandbox::is_entered() {
+        refusals.push(format!("{}: the sandbox lets no driver in; see allow-unsandboxed", wanted.name()));
+        return None;
+    }
     for hardware in candidates(wanted) {
         let opened = streams::hardware_codec(stream)
             .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())

@@ -1,0 +1,89 @@
+//! What a hostile film would try, tried on purpose: only for tests, under the feature `malice`, which no release has.
+
+#![expect(unsafe_code, reason = "malice keeps to no safe wrapper")]
+
+use std::io::{self, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::process::CommandExt;
+
+use super::sandbox::{self, Layers};
+
+/// What to try, and which layers of the sandbox stand.
+#[derive(Debug)]
+pub(super) struct Plan {
+    attempt: String,
+    layers: Option<Layers>,
+    parent: libc::pid_t,
+}
+
+impl Plan {
+    /// `SCENED_MALICE` is what to try, as `what` or `what=on what`; `SCENED_MALICE_LAYERS` is `none` or what stands.
+    pub(super) fn from_environment() -> Option<Self> {
+        let attempt = std::env::var("SCENED_MALICE").ok()?;
+        let layers = std::env::var("SCENED_MALICE_LAYERS").unwrap_or_else(|_| "landlock seccomp".to_owned());
+        let parent = std::os::unix::process::parent_id() as libc::pid_t;
+        let layers = (layers != "none").then(|| Layers {
+            landlock: layers.contains("landlock"),
+            seccomp: layers.contains("seccomp"),
+        });
+        Some(Self { attempt, layers, parent })
+    }
+
+    /// Puts up those layers and tries it; ends the worker in any case, with what came of it.
+    pub(super) fn carry_out(&self) -> anyhow::Error {
+        if let Some(layers) = self.layers {
+            sandbox::enter(layers, false);
+        }
+        let (what, on) = self.attempt.split_once('=').unwrap_or((&self.attempt, ""));
+        let done = match what {
+            "open" => std::fs::File::open(on).map(drop),
+            "write" => std::fs::File::create(on).and_then(|mut file| file.write_all(b"malice")),
+            "exec" => Err(std::process::Command::new(on).exec()),
+            "fork" => fork(),
+            "tcp" => std::net::TcpStream::connect(on).map(drop),
+            "udp" => std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"malice", on).map(drop)),
+            "abstract" => SocketAddr::from_abstract_name(on)
+                .and_then(|address| UnixStream::connect_addr(&address))
+                .map(drop),
+            // SAFETY: seizing stops nothing, and ends with this process.
+            "ptrace" => succeeded(unsafe { libc::ptrace(libc::PTRACE_SEIZE, self.parent, 0, 0) } as libc::c_int),
+            // SAFETY: signal 0 only asks whether another could be sent.
+            "signal" => succeeded(unsafe { libc::kill(self.parent, 0) }),
+            "code" => new_code(),
+            "memory" => {
+                let mut bytes = Vec::<u8>::new();
+                bytes.try_reserve_exact(1 << 40).map_err(io::Error::other)
+            }
+            _ => return anyhow::anyhow!("malice knows no {what:?}"),
+        };
+        match done {
+            Ok(()) => anyhow::anyhow!("malice succeeded"),
+            Err(error) => anyhow::anyhow!("malice failed: {error}"),
+        }
+    }
+}
+
+fn succeeded(code: libc::c_int) -> io::Result<()> {
+    if code < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+fn fork() -> io::Result<()> {
+    // SAFETY: the child ends at once and touches nothing.
+    match unsafe { libc::fork() } {
+        // SAFETY: takes an integer, and runs nothing of ours.
+        0 => unsafe { libc::_exit(0) },
+        child => succeeded(child),
+    }
+}
+
+/// Memory that can be written and executed.
+fn new_code() -> io::Result<()> {
+    let rights = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    // SAFETY: a new anonymous mapping, at no given place.
+    let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, rights, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
+    if mapped == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

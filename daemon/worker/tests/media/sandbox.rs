@@ -1,0 +1,194 @@
+//! The media worker's sandbox: what a hostile film would try fails in it, and works where a layer is left out; films decode.
+
+#![expect(unsafe_code, reason = "a child may trace its parent only where the parent allows it")]
+
+use std::io::Read;
+use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::process::Stdio;
+
+use command_fds::{CommandFdExt, FdMapping};
+use scened::media::wire;
+use scened::worker::{describe_exit, pipe};
+
+use super::*;
+
+/// What became of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Succeeded,
+    Failed,
+    /// The kernel ended the worker for it.
+    Killed,
+}
+
+/// Lets a media worker try something, behind these layers of its sandbox.
+fn attempt(film: &Path, what: &str, layers: &str) -> (End, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_scened-worker"));
+    command
+        .arg(wire::ROLE)
+        .env("SCENED_MALICE", what)
+        .env("SCENED_MALICE_LAYERS", layers)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let film = FdMapping {
+        parent_fd: File::open(film).unwrap().into(),
+        child_fd: wire::FILM_FD,
+    };
+    command.fd_mappings(vec![film]).unwrap();
+    let mut child = command.spawn().unwrap();
+    let mut requests = child.stdin.take().unwrap();
+    pipe::write_hello(&mut requests, wire::ROLE, wire::VERSION).unwrap();
+    let request = PictureRequest {
+        image: square(64),
+        at_ms: None,
+        label: "malice".to_owned(),
+    };
+    pipe::write_frame(&mut requests, wire::KIND_PICTURE, &request, &[]).unwrap();
+    drop(requests);
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let status = child.wait().unwrap();
+    let words = format!("{}; {}", describe_exit(status), said.trim());
+    let end = if status.success() || said.contains("malice succeeded") {
+        End::Succeeded
+    } else if words.contains("SIGSYS") {
+        End::Killed
+    } else if said.contains("malice failed") {
+        End::Failed
+    } else {
+        panic!("{what} behind {layers}: {words}")
+    };
+    (end, words)
+}
+
+#[test]
+fn what_a_hostile_film_would_try_fails_in_the_sandbox_and_works_outside() {
+    use End::{Failed, Killed, Succeeded};
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film");
+    std::fs::write(&film, "a film").unwrap();
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let name = format!("scened-malice-{}", std::process::id());
+    let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    // SAFETY: takes integers only. Where Yama is at work, a child may trace its parent only after this.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
+    let tcp = format!("tcp={}", tcp.local_addr().unwrap());
+    let udp = format!("udp={}", udp.local_addr().unwrap());
+    let open = format!("open={}", film.display());
+    let written = folder.path().join("written");
+    let write = format!("write={}", written.display());
+    let by_name = format!("abstract={name}");
+    // What is tried; what comes of it behind Landlock alone, and behind seccomp alone.
+    let attempts = [
+        (open.as_str(), Failed, Failed),
+        (&write, Failed, Failed),
+        ("exec=/bin/true", Failed, Killed),
+        ("fork", Succeeded, Killed),
+        (&tcp, Failed, Failed),
+        (&udp, Succeeded, Failed),
+        (&by_name, Failed, Failed),
+        ("ptrace", Failed, Killed),
+        ("signal", Failed, Killed),
+        ("code", Succeeded, Failed),
+    ];
+    for (what, landlock, seccomp) in attempts {
+        let (end, words) = attempt(&film, what, "landlock seccomp");
+        assert_eq!(end, seccomp, "{what} in the sandbox: {words}");
+        let (end, words) = attempt(&film, what, "seccomp");
+        assert_eq!(end, seccomp, "{what} behind seccomp alone: {words}");
+        let (end, words) = attempt(&film, what, "landlock");
+        assert_eq!(end, landlock, "{what} behind Landlock alone: {words}");
+        assert!(!written.is_file(), "{what}");
+        let (end, words) = attempt(&film, what, "none");
+        assert_eq!(end, Succeeded, "{what} without a sandbox: {words}");
+        std::fs::remove_file(&written).ok();
+    }
+    assert_eq!(attempt(&film, "memory", "landlock seccomp").0, Failed);
+}
+
+/// Runs `task` on a thread, for which and for whose children this machine lacks one system call.
+fn without<T: Send>(call: libc::c_long, task: impl FnOnce() -> T + Send) -> T {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
+    let lacking = SeccompFilter::new(
+        [(call, Vec::new())].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS as u32),
+        std::env::consts::ARCH.try_into().unwrap(),
+    );
+    let lacking: BpfProgram = lacking.unwrap().try_into().unwrap();
+    let run = || {
+        seccompiler::apply_filter(&lacking).unwrap();
+        task()
+    };
+    std::thread::scope(|scope| scope.spawn(run).join().unwrap())
+}
+
+#[test]
+fn without_a_sandbox_nothing_is_decoded_unless_that_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), "film.mp4", RED_BLUE);
+    for (call, name) in [(libc::SYS_landlock_create_ruleset, "Landlock"), (libc::SYS_seccomp, "seccomp")] {
+        let (refused, allowed) = without(call, || {
+            let lenient = worker().with_unsandboxed_allowed(true);
+            (analyse(&path), analyse_with(&lenient, &path, &request()))
+        });
+        match refused {
+            Err(MediaError::Unsandboxed { reason }) => assert!(reason.contains(name), "{reason}"),
+            other => panic!("without {name}: {other:?}"),
+        }
+        assert_eq!(allowed.unwrap().cuts_ms(), [2000], "without {name}");
+    }
+}
+
+#[test]
+fn a_graphics_driver_is_let_in_only_where_that_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = film(folder.path(), "film.mp4", RED_BLUE);
+    let request = AnalyseRequest {
+        hardware: Hardware::Vaapi,
+        ..request()
+    };
+    let told = analyse_with(&worker(), &path, &request).unwrap();
+    assert!(told.analysis.decoder.contains("allow-unsandboxed"), "{}", told.analysis.decoder);
+    let told = analyse_with(&worker().with_unsandboxed_allowed(true), &path, &request).unwrap();
+    assert!(!told.analysis.decoder.contains("allow-unsandboxed"), "{}", told.analysis.decoder);
+}
+
+/// Every decoder that films commonly need, with as many threads as it likes.
+#[test]
+fn films_of_every_common_codec_decode_in_the_sandbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let codecs = [
+        ("h264.mp4", "libx264 -preset ultrafast"),
+        ("hevc.mkv", "libx265 -preset ultrafast -x265-params log-level=error"),
+        (
+            "hevc10.mkv",
+            "libx265 -preset ultrafast -x265-params log-level=error -pix_fmt yuv420p10le",
+        ),
+        ("vp8.webm", "libvpx"),
+        ("vp9.webm", "libvpx-vp9 -cpu-used 8"),
+        ("av1.mkv", "libsvtav1 -preset 12"),
+        ("mpeg2.mpg", "mpeg2video"),
+        ("mpeg4.avi", "mpeg4"),
+        ("motion.avi", "mjpeg -pix_fmt yuvj420p"),
+        ("prores.mov", "prores_ks"),
+        ("ffv1.mkv", "ffv1"),
+        ("theora.ogv", "libtheora"),
+    ];
+    for (name, codec) in codecs {
+        let path = film(folder.path(), name, &format!("{RED_BLUE} -c:v {codec}"));
+        let request = AnalyseRequest {
+            threads: 8,
+            keyframe_px: 96,
+            ..request()
+        };
+        let told = analyse_with(&worker(), &path, &request).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(told.scenes.len(), 2, "{name}: {:?}", told.starts());
+        assert!(told.scenes.iter().all(|scene| !scene.keyframes.is_empty()), "{name}");
+        picture(&path, Some(3000)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
