@@ -7,6 +7,7 @@ use tracing::warn;
 use super::job::{Outcome, Run, embed_failed, media_failed};
 use super::vectors::SceneEmbedder;
 use crate::embed::EmbedError;
+use crate::media::keyframes::KeyframesError;
 use crate::media::{KeyframesRequest, MediaError, MediaEvent};
 use crate::serving::ModelSlot;
 use crate::store::{SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState};
@@ -43,7 +44,7 @@ impl Run<'_> {
         self.index(record)
     }
 
-    /// The vectors that a model makes of the keyframe pictures; `None` where there are none that can be believed, and those are deleted.
+    /// The vectors that a model makes of the keyframe pictures; `None` where there are none that can be used. Damaged ones are deleted.
     pub(super) fn vectors_of_keyframes(
         &self,
         record: &VideoRecord,
@@ -60,10 +61,16 @@ impl Run<'_> {
             }
             Ok(None)
         };
+        // They may be sound, and the film is perhaps away: the pictures stay.
+        let keep = |reason: &dyn std::fmt::Display| {
+            warn!(%reason, "the keyframe pictures cannot be used now");
+            Ok(None)
+        };
         let file = match keyframes.open(&record.fingerprint) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(None),
-            Err(error) => return discard(&error),
+            Err(error @ KeyframesError::Damaged(_)) => return discard(&error),
+            Err(error @ KeyframesError::Io(_)) => return keep(&error),
         };
         let request = KeyframesRequest {
             image: slot.info.image,
@@ -96,7 +103,8 @@ impl Run<'_> {
             (None, Err(error @ (MediaError::Cancelled | MediaError::Start { .. } | MediaError::Unsandboxed { .. }))) => {
                 return Err(media_failed(error));
             }
-            (None, Err(error)) => return discard(&error),
+            (None, Err(error @ MediaError::Unusable { .. })) => return discard(&error),
+            (None, Err(error)) => return keep(&error),
             (None, Ok(_)) => {}
         }
         if vectors.n_scenes() != scenes.len() {
