@@ -129,32 +129,52 @@ impl Searcher {
     /// Scenes that match `query` and look less like each of `not`.
     pub fn search(&self, query: &str, not: &[String], wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
+        self.with_current(|slot| {
+            let probe = self.text_probe(slot, query, not)?;
+            self.answer(slot, &probe, wanted, &|_| true)
+        })
+    }
+
+    /// Asks the model that answers; and the one that took its place meanwhile, when it was retired in the middle of the question.
+    fn with_current<T>(&self, ask: impl Fn(&ModelSlot) -> Result<T, QueryError>) -> Result<T, QueryError> {
         let slot = self.serving.current()?;
-        let probe = self.text_probe(&slot, query, not)?;
-        self.answer(&slot, &probe, wanted, &|_| true)
+        let answer = ask(&slot);
+        if matches!(answer, Err(QueryError::Embed(EmbedError::ShuttingDown))) {
+            let now = self.serving.current()?;
+            if !Arc::ptr_eq(&now, &slot) {
+                return ask(&now);
+            }
+        }
+        answer
     }
 
     /// Scenes that look like a moment of a video, or like a picture.
     pub fn similar(&self, likeness: &Likeness, wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        let slot = self.serving.current()?;
+        self.with_current(|slot| self.similar_in(slot, likeness, wanted))
+    }
+
+    fn similar_in(&self, slot: &ModelSlot, likeness: &Likeness, wanted: &Wanted) -> Result<Answer, QueryError> {
         let record = self.store.video_at(&likeness.path);
-        let parts = self.look(&slot, likeness, record.as_deref())?;
+        let parts = self.look(slot, likeness, record.as_deref())?;
         let probe = Probe::of(parts).ok_or_else(|| EmbedError::Degenerate {
             what: likeness.path.display().to_string(),
         })?;
         // A video is always most like itself: when the whole of it is the question, leave it out. A moment finds its own scene first,
         // which shows what was asked about.
         let asked = record.filter(|_| likeness.at_ms.is_none()).map(|record| record.id);
-        self.answer(&slot, &probe, wanted, &|scene| asked != Some(scene.video))
+        self.answer(slot, &probe, wanted, &|scene| asked != Some(scene.video))
     }
 
     /// Where the best scene of the video at `record` stands for `query`.
     pub fn standing(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
-        let slot = self.serving.current()?;
-        let probe = self.text_probe(&slot, query, &[])?;
+        self.with_current(|slot| self.standing_in(slot, record, query))
+    }
+
+    fn standing_in(&self, slot: &ModelSlot, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
+        let probe = self.text_probe(slot, query, &[])?;
         let scenes = scenes_of(record).collect();
-        let Some(best) = self.rescore(&slot, &probe, scenes)?.into_iter().next() else {
+        let Some(best) = self.rescore(slot, &probe, scenes)?.into_iter().next() else {
             return Ok(None);
         };
         let everything = Scope::of(&self.store, &slot.info.id, &Filters::default());

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 
 use super::*;
 use crate::ann::Ann;
@@ -409,4 +410,60 @@ fn a_text_asked_again_is_not_embedded_again() {
         world.search(" red ", &everything(1, GroupBy::Scene));
     }
     assert_eq!(world.embedder.n_texts(), 1);
+}
+
+/// A model that is retired while it embeds a query: the next one takes its place first, as at the end of a change of model.
+struct Retired {
+    serving: Arc<Serving>,
+    next: Mutex<Option<Arc<ModelSlot>>>,
+    info: crate::embed::ModelInfo,
+}
+
+impl crate::embed::Embedder for Retired {
+    fn model(&self) -> crate::embed::ModelInfo {
+        self.info.clone()
+    }
+
+    fn embed_texts(&self, _: &[String]) -> Result<Vec<Embedding>, EmbedError> {
+        if let Some(next) = self.next.lock().unwrap().take() {
+            self.serving.set_current(next);
+        }
+        Err(EmbedError::ShuttingDown)
+    }
+
+    fn embed_frames(&self, _: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        Err(EmbedError::ShuttingDown)
+    }
+
+    fn provider(&self) -> Option<crate::embed::ProviderReport> {
+        None
+    }
+}
+
+#[test]
+fn a_question_in_the_middle_of_a_change_of_model_is_answered_by_the_new_one() {
+    let world = World::new();
+    world.video("/films/red.mp4", 1, &[[RED; 3]]);
+    let serving = Arc::new(Serving::default());
+    let old = FakeEmbedder::named("old").model();
+    let ask = |next: Option<Arc<ModelSlot>>| {
+        let embedder = Retired {
+            serving: Arc::clone(&serving),
+            next: Mutex::new(next),
+            info: old.clone(),
+        };
+        let (ann, _) = Ann::open(&world.folder.path().join("index"), &old.id, old.dimensions.unwrap()).unwrap();
+        serving.set_current(Arc::new(ModelSlot {
+            info: old.clone(),
+            embedder: Arc::new(embedder),
+            ann,
+            decodes_afresh: false,
+        }));
+        let searcher = Searcher::new(world.store.clone(), Arc::clone(&serving), Arc::new(Green));
+        searcher.search("red", &[], &everything(1, GroupBy::Scene))
+    };
+    let answer = ask(Some(Arc::clone(&world.slot))).unwrap();
+    assert_eq!(paths(&answer), ["/films/red.mp4#0"]);
+    // Where nothing took its place, the daemon ends.
+    assert!(matches!(ask(None), Err(QueryError::Embed(EmbedError::ShuttingDown))));
 }
