@@ -90,15 +90,6 @@ pub struct NewVideo {
     pub on_root_device: bool,
 }
 
-/// What [`Store::put_indexed`] does with vectors of other models.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Replace {
-    /// The content changed: vectors of all models are dropped.
-    Everything,
-    /// Only this model's vectors are replaced; those of others stay, as long as content and scenes are the same.
-    Model,
-}
-
 /// One committed change of one video.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {

@@ -1,6 +1,5 @@
 //! What the handlers may use.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +9,6 @@ use scened_shared::wire_path::WirePath;
 use tokio::sync::broadcast;
 
 use crate::activity::Activity;
-use crate::domain::VideoId;
 use crate::folders::Folders;
 use crate::ipc::convert;
 use crate::models::Models;
@@ -18,7 +16,7 @@ use crate::pipeline::Indexer;
 use crate::query::{Pool, Searcher};
 use crate::reconcile::ReconcilerHandle;
 use crate::serving::Serving;
-use crate::store::Store;
+use crate::store::{Store, VideoRecord};
 
 /// What happened to a video, for subscribers.
 #[derive(Clone, Debug)]
@@ -48,12 +46,9 @@ pub struct Context {
 
 impl Context {
     /// Videos that are indexed, but not for the model that answers.
-    pub(super) fn lacking(&self) -> HashSet<VideoId> {
-        let Ok(current) = self.serving.current() else {
-            return HashSet::new();
-        };
-        let lacking = self.store.videos_without_vectors(&current.info.id);
-        lacking.iter().map(|record| record.id).collect()
+    pub(super) fn lacking(&self) -> Vec<Arc<VideoRecord>> {
+        let current = self.serving.current();
+        current.map_or_else(|_| Vec::new(), |current| self.store.videos_without_vectors(&current.info.id))
     }
 
     /// A path that a client gave, as the watched folders name it.

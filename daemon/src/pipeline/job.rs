@@ -14,7 +14,7 @@ use crate::media::{AnalyseRequest, Cancel, FoundScene, FrameSource, MediaError, 
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
 use crate::serving::ModelSlot;
-use crate::store::{IndexedVideo, Replace, SceneRecord, Store, StoreError, VideoRecord, VideoState};
+use crate::store::{IndexedVideo, SceneRecord, Store, StoreError, VideoRecord, VideoState};
 
 pub(super) enum Outcome {
     Indexed {
@@ -295,7 +295,7 @@ impl Run<'_> {
                 Err(outcome) => return outcome,
             }
         }
-        match self.store.put_indexed(indexed, Replace::Model) {
+        match self.store.put_indexed(indexed) {
             Ok(()) => Outcome::Indexed { n_scenes, duration_ms },
             Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::FileChanged,
             Err(error) => Outcome::StoreFailed(error),

@@ -9,7 +9,7 @@ use crate::ann::Ann;
 use crate::domain::{Boundary, Fingerprint, Frame};
 use crate::embed::Embedder as _;
 use crate::media::{AnalyseRequest, Analysis, KeyframesRequest, MediaEvent};
-use crate::store::{FileStamp, IndexedVideo, NewVideo, Replace, SceneRecord, SceneVectors, VideoState};
+use crate::store::{FileStamp, IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 
 /// Gives a green picture for everything.
@@ -143,7 +143,7 @@ impl World {
             vectors,
             others: Vec::new(),
         };
-        self.store.put_indexed(indexed, Replace::Everything).unwrap();
+        self.store.put_indexed(indexed).unwrap();
         record.id
     }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span};
-use crate::store::{IndexedVideo, Replace, SceneRecord, SceneVectors, VideoRecord, VideoState};
+use crate::store::{IndexedVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
 
 const SETTLE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -150,7 +150,7 @@ impl World {
                 thumbnails: vec![vec![]],
                 others: Vec::new(),
             };
-            match self.store.put_indexed(indexed, Replace::Everything) {
+            match self.store.put_indexed(indexed) {
                 Ok(()) | Err(crate::store::StoreError::Gone(_) | crate::store::StoreError::Superseded(_)) => {}
                 Err(error) => panic!("{error}"),
             }

@@ -6,9 +6,7 @@ use super::disk::Found;
 use super::mirror::Entry;
 use super::record;
 use super::transaction::Transaction;
-use super::{
-    ChangeKind, IncidentRecord, IndexedVideo, NewVideo, Replace, SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState, keys,
-};
+use super::{ChangeKind, IncidentRecord, IndexedVideo, NewVideo, SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState, keys};
 use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
 
 impl Transaction<'_> {
@@ -98,7 +96,7 @@ impl Transaction<'_> {
         Ok(record)
     }
 
-    pub(super) fn put_indexed(&mut self, indexed: IndexedVideo, replace: Replace, scenes_before: &[SceneRecord]) -> Result<(), StoreError> {
+    pub(super) fn put_indexed(&mut self, indexed: IndexedVideo, scenes_before: &[SceneRecord]) -> Result<(), StoreError> {
         let inner = self.inner;
         let id = indexed.record.id;
         let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
@@ -111,8 +109,7 @@ impl Transaction<'_> {
             .clone()
             .ok_or_else(|| StoreError::invalid("an indexed video", "no model"))?;
         let same_scenes = entry.indexed_as == Some(entry.record.fingerprint) && scenes_before == indexed.scenes;
-        let keep = replace == Replace::Model && same_scenes;
-        if !keep {
+        if !same_scenes {
             self.delete_content(&entry)?;
         }
         let n_scenes = indexed.scenes.len() as u32;

@@ -136,7 +136,7 @@ fn a_video_goes_from_pending_to_indexed_and_survives_reopening() {
             ..Counts::default()
         }
     );
-    store.put_indexed(indexed(&record, "m", 4), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&record, "m", 4)).unwrap();
     drop(store);
     let store = open(folder.path());
     let found = store.video_at(Path::new("/films/a.mp4")).unwrap();
@@ -158,16 +158,16 @@ fn changed_content_replaces_all_it_had() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 9), Replace::Everything).unwrap();
-    store.put_indexed(indexed(&record, "other", 9), Replace::Model).unwrap();
+    store.put_indexed(indexed(&record, "m", 9)).unwrap();
+    store.put_indexed(indexed(&record, "other", 9)).unwrap();
     assert_eq!(store.models().unwrap(), [model("m"), model("other")]);
     store.requeue(record.id, Some((stamp(2), Fingerprint([2; 16]))), 2).unwrap();
     // The old content stays searchable, and a result for it comes too late.
     assert_eq!(store.scenes(record.id).unwrap().len(), 9);
-    let error = store.put_indexed(indexed(&record, "m", 9), Replace::Everything).unwrap_err();
+    let error = store.put_indexed(indexed(&record, "m", 9)).unwrap_err();
     assert!(matches!(error, StoreError::Superseded(_)), "{error}");
     let record = store.video(record.id).unwrap();
-    store.put_indexed(indexed(&record, "m", 3), Replace::Model).unwrap();
+    store.put_indexed(indexed(&record, "m", 3)).unwrap();
     check_content(&store, &record, "m", 3);
     assert_eq!(store.models().unwrap(), [model("m")]);
     assert_eq!(store.inner.disk.vectors.iter().count(), 3);
@@ -199,7 +199,7 @@ fn a_failure_keeps_its_history_until_success() {
     ));
     assert_eq!(store.put_failed_for(&changed, "new content", None, "v2", 50).unwrap(), 1);
     store.requeue(record.id, None, 60).unwrap();
-    store.put_indexed(indexed(&changed, "m", 1), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&changed, "m", 1)).unwrap();
     assert!(store.incidents().unwrap().is_empty());
 }
 
@@ -208,7 +208,7 @@ fn failing_on_new_content_drops_what_the_old_one_had() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 5), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&record, "m", 5)).unwrap();
     store.requeue(record.id, None, 2).unwrap();
     store.put_failed(record.id, "retry failed", None, "v", 3).unwrap();
     check_content(&store, &record, "m", 5);
@@ -232,7 +232,7 @@ fn moves_and_copies_need_no_decoding() {
     let store = open(folder.path());
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
     let occupant = store.add_video(new_video("/b", 2), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 2), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&record, "m", 2)).unwrap();
     store.move_video(record.id, Path::new("/b"), stamp(9), false).unwrap();
     assert!(store.video(occupant.id).is_none() && store.video_at(Path::new("/a")).is_none());
     let moved = store.video_at(Path::new("/b")).unwrap();
@@ -304,7 +304,7 @@ fn changes_are_told_in_order_and_kept_until_trimmed() {
     let sink = Arc::clone(&heard);
     store.on_change(Box::new(move |change| sink.lock().unwrap().push(change.clone())));
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 2), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&record, "m", 2)).unwrap();
     store.touch_video(record.id, record.stamp, true).unwrap();
     store.set_offline(&[record.id], true).unwrap();
     store.move_video(record.id, Path::new("/b"), stamp(5), true).unwrap();
@@ -362,7 +362,7 @@ fn results_that_do_not_fit_are_refused() {
         (homeless, "cannot store an indexed video: its vectors belong to no model"),
         (unknown, "video 0000000063 is not in the store any more"),
     ] {
-        assert_eq!(store.put_indexed(video, Replace::Everything).unwrap_err().to_string(), expected);
+        assert_eq!(store.put_indexed(video).unwrap_err().to_string(), expected);
     }
     assert_eq!(store.video(record.id).unwrap().state, VideoState::Pending);
 }

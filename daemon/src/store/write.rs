@@ -6,8 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::mirror::Entry;
 use super::record;
 use super::{
-    Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, Replace, SceneVectors, Store, StoreError, VideoRecord, VideoState,
-    keys,
+    Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, SceneVectors, Store, StoreError, VideoRecord, VideoState, keys,
 };
 use crate::domain::{Fingerprint, ModelId, VideoId};
 
@@ -197,15 +196,16 @@ impl Store {
         Ok(())
     }
 
-    /// Stores what indexing a video gave, as one batch, and removes its job and incident.
+    /// Stores what indexing a video gave, as one batch, and removes its job and incident. Vectors of other models stay as long as content
+    /// and scenes are the same.
     ///
     /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when `indexed.record.fingerprint` is not
     /// the stored one any more, [`StoreError::Invalid`] when lengths do not match or the model is missing.
-    pub fn put_indexed(&self, indexed: IndexedVideo, replace: Replace) -> Result<(), StoreError> {
+    pub fn put_indexed(&self, indexed: IndexedVideo) -> Result<(), StoreError> {
         check(&indexed)?;
         let scenes_before = self.scenes(indexed.record.id)?;
         self.inner.write("store an indexed video", |transaction| {
-            transaction.put_indexed(indexed, replace, &scenes_before)
+            transaction.put_indexed(indexed, &scenes_before)
         })
     }
 

@@ -1,9 +1,12 @@
 //! `folders`, `add`, `remove`.
 
+use std::collections::HashSet;
+
 use scened_shared::frame::RpcError;
 use scened_shared::message::{AddRequest, Folder, FoldersAnswer, RemoveAnswer, RemoveRequest};
 use scened_shared::wire_path::WirePath;
 
+use crate::domain::VideoId;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::query::Coverage;
@@ -11,7 +14,7 @@ use crate::reconcile::RootState;
 
 pub(super) fn list(context: &Context) -> FoldersAnswer {
     let videos = context.store.videos();
-    let lacking = context.lacking();
+    let lacking: HashSet<VideoId> = context.lacking().iter().map(|record| record.id).collect();
     let folders = context
         .reconciler
         .roots()

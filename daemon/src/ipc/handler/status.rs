@@ -6,11 +6,10 @@ use scened_shared::frame::RpcError;
 use scened_shared::message::{Coverage, CurrentVideo, ModelChange, Progress, Queue, Status};
 use scened_shared::wire_path::WirePath;
 
-use crate::domain::VideoId;
 use crate::ipc::context::Context;
 use crate::ipc::handler::{folders, in_pool};
 use crate::pipeline::CatchingUp;
-use crate::store::VideoState;
+use crate::store::{VideoRecord, VideoState};
 
 pub(in crate::ipc) async fn current(context: &Arc<Context>) -> Result<Status, RpcError> {
     let for_pool = Arc::clone(context);
@@ -76,13 +75,9 @@ fn model_change(context: &Context, catching_up: Option<CatchingUp>) -> Option<Mo
 
 pub(super) fn videos(context: &Context) -> Coverage {
     let counts = context.store.counts();
-    let lacking = context.lacking();
-    let is_counted = |id: &VideoId| {
-        let record = context.store.video(*id);
-        record.is_some_and(|record| record.state == VideoState::Indexed && !record.offline)
-    };
     // Indexed, but not for the model that answers.
-    let n_lacking = lacking.iter().filter(|id| is_counted(id)).count() as u64;
+    let is_counted = |record: &VideoRecord| record.state == VideoState::Indexed && !record.offline;
+    let n_lacking = context.lacking().iter().filter(|record| is_counted(record)).count() as u64;
     Coverage {
         indexed: counts.indexed.saturating_sub(n_lacking),
         pending: counts.pending + n_lacking,

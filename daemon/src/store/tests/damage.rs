@@ -7,7 +7,7 @@ fn prepare(dir: &Path) {
     let store = open(dir);
     for number in 0..10_u8 {
         let record = store.add_video(new_video(&format!("/films/{number}"), number), 1).unwrap();
-        store.put_indexed(indexed(&record, "m", 3), Replace::Everything).unwrap();
+        store.put_indexed(indexed(&record, "m", 3)).unwrap();
     }
 }
 
@@ -181,7 +181,7 @@ fn a_damaged_record_is_missing_and_its_video_is_queued_again() {
             assert_eq!((damaged[0].keyspace, damaged[0].video), (space, Some(id)));
             assert_eq!(store.inner.disk.damaged.iter().count(), 1);
             let record = store.video(id).unwrap();
-            store.put_indexed(indexed(&record, "m", 3), Replace::Everything).unwrap();
+            store.put_indexed(indexed(&record, "m", 3)).unwrap();
             check_content(&store, &record, "m", 3);
         }
     }

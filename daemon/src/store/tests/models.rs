@@ -7,8 +7,8 @@ fn a_second_model_lives_beside_the_first_until_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 3), Replace::Everything).unwrap();
-    store.put_indexed(indexed(&record, "mm", 3), Replace::Model).unwrap();
+    store.put_indexed(indexed(&record, "m", 3)).unwrap();
+    store.put_indexed(indexed(&record, "mm", 3)).unwrap();
     check_content(&store, &record, "m", 3);
     check_content(&store, &record, "mm", 3);
     assert_eq!(store.n_videos_with_vectors(&model("m")).unwrap(), 1);
@@ -28,7 +28,7 @@ fn vectors_are_added_to_the_scenes_that_are_there_and_to_no_others() {
     let put = |fingerprint: u8, n_scenes| store.put_vectors(record.id, &Fingerprint([fingerprint; 16]), &model("mm"), &vectors(n_scenes));
     let is_superseded = |outcome: Result<(), StoreError>| matches!(outcome, Err(StoreError::Superseded(id)) if id == record.id);
     assert!(is_superseded(put(1, 0)), "nothing is indexed yet");
-    store.put_indexed(indexed(&record, "m", 3), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&record, "m", 3)).unwrap();
     assert!(is_superseded(put(2, 3)), "another content");
     assert!(is_superseded(put(1, 2)), "another number of scenes");
     let before = store.generation();
@@ -55,15 +55,15 @@ fn one_batch_may_bring_the_vectors_of_two_models() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 2), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&record, "m", 2)).unwrap();
     let mut both = indexed(&record, "mm", 4);
     both.others = vec![(model("m"), indexed(&record, "m", 4).vectors)];
-    store.put_indexed(both, Replace::Model).unwrap();
+    store.put_indexed(both).unwrap();
     check_content(&store, &record, "m", 4);
     check_content(&store, &record, "mm", 4);
     let mut uneven = indexed(&record, "mm", 4);
     uneven.others = vec![(model("m"), indexed(&record, "m", 3).vectors)];
-    assert!(matches!(store.put_indexed(uneven, Replace::Model), Err(StoreError::Invalid { .. })));
+    assert!(matches!(store.put_indexed(uneven), Err(StoreError::Invalid { .. })));
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn a_hidden_model_that_has_vectors_again_keeps_them() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    store.put_indexed(indexed(&record, "m", 3), Replace::Everything).unwrap();
-    store.put_indexed(indexed(&record, "mm", 3), Replace::Model).unwrap();
+    store.put_indexed(indexed(&record, "m", 3)).unwrap();
+    store.put_indexed(indexed(&record, "mm", 3)).unwrap();
     store.hide_model(&model("m")).unwrap();
     assert!(store.video_vectors(&model("m"), record.id).unwrap().is_empty());
     let again = indexed(&record, "m", 3).vectors;

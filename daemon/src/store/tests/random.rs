@@ -48,7 +48,7 @@ fn run(seed: u64) {
                 let name = ["m", "other"][random.below(2) as usize];
                 let n_scenes = 1 + random.below(4) as usize;
                 let record = store.video(id).unwrap();
-                store.put_indexed(indexed(&record, name, n_scenes), Replace::Model).unwrap();
+                store.put_indexed(indexed(&record, name, n_scenes)).unwrap();
                 let video = expected.get_mut(&id).unwrap();
                 let mut models = match video.had.take() {
                     Some((content, models)) if content == video.content && models.values().all(|n| *n == n_scenes) => models,

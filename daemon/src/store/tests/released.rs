@@ -19,13 +19,13 @@ fn write() {
     let films: Vec<_> = (0..4)
         .map(|n| store.add_video(new_video(&format!("/films/{n}.mp4"), n), 1_000).unwrap())
         .collect();
-    store.put_indexed(indexed(&films[0], "starter-0", 5), Replace::Everything).unwrap();
+    store.put_indexed(indexed(&films[0], "starter-0", 5)).unwrap();
     // The bigger part in tables, the rest in the journal.
     for space in store.inner.disk.spaces() {
         space.keyspace.rotate_memtable_and_wait().unwrap();
     }
-    store.put_indexed(indexed(&films[1], "starter-0", 2), Replace::Everything).unwrap();
-    store.put_indexed(indexed(&films[1], "clip-1", 2), Replace::Model).unwrap();
+    store.put_indexed(indexed(&films[1], "starter-0", 2)).unwrap();
+    store.put_indexed(indexed(&films[1], "clip-1", 2)).unwrap();
     store
         .put_failed(films[2].id, "no picture", Some("a hint"), "scened 0.1.0", 2_000)
         .unwrap();
