@@ -3,6 +3,9 @@
 //! A change keeps the old model answering: the new one becomes [`Serving::next`], the pipeline makes its vectors of the keyframe pictures,
 //! and when none is lacking [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
 
+mod list;
+mod purge;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -25,8 +28,7 @@ use crate::store::{Change, Store, StoreError, VideoRecord, VideoState};
 const SERVING_SETTING: &str = "serving-model";
 /// Setting: the id of the model whose vectors are to be made of the films and not of keyframe pictures, while it is brought in.
 const AFRESH_SETTING: &str = "afresh-model";
-/// Setting: ids of models that were removed and whose vectors may still take room.
-const REMOVED_SETTING: &str = "removed-models";
+pub use list::Listed;
 
 pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, EmbedError> + Send + Sync>;
 
@@ -39,23 +41,6 @@ pub struct ModelsConfig {
     /// How pictures are shown to models.
     pub crop: Crop,
     pub make_embedder: MakeEmbedder,
-}
-
-/// A model as `model list` shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Listed {
-    pub name: String,
-    pub folder: PathBuf,
-    pub active: bool,
-    /// `usable`, or why it is not.
-    pub state: String,
-    pub layout: String,
-    pub image_px: u32,
-    /// How frames of another shape are shown to it; empty when the model cannot be read.
-    pub crop: &'static str,
-    pub dimensions: Option<u64>,
-    pub size_bytes: u64,
-    pub n_videos: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -378,90 +363,6 @@ impl Models {
         Ok(self.purge(ids)?)
     }
 
-    /// Frees the room of hidden models in the background: these, and what is left of earlier ones.
-    fn purge(&self, ids: Vec<ModelId>) -> Result<(), StoreError> {
-        let known = self.store.setting(REMOVED_SETTING)?;
-        let mut removed: Vec<ModelId> = known.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
-        removed.extend(ids);
-        removed.sort();
-        removed.dedup();
-        if removed.is_empty() {
-            return Ok(());
-        }
-        let names = removed.iter().map(|id| Value::from(id.0.as_str())).collect();
-        self.store.put_setting(REMOVED_SETTING, &Value::Array(names))?;
-        let (store, stopping) = (self.store.clone(), Arc::clone(&self.stopping));
-        let thread = std::thread::Builder::new().name("purge".to_owned()).spawn(move || {
-            if let Err(error) = purge(&store, &removed, &stopping) {
-                warn!(%error, "the room of removed models could not be freed; it is tried again at the next start");
-            }
-        });
-        match thread {
-            Ok(thread) => self.purges().push(thread),
-            Err(error) => warn!(%error, "the room of removed models is freed at the next start"),
-        }
-        Ok(())
-    }
-
-    fn purges(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
-        self.purges.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn list(&self) -> Vec<Listed> {
-        let mut listed: Vec<Listed> = find_models(&self.config.dirs)
-            .into_iter()
-            .map(|found| match found {
-                Ok(folder) => self.listed(&folder.with_crop(self.config.crop)),
-                Err(error) => Listed {
-                    name: error
-                        .path()
-                        .and_then(Path::file_name)
-                        .unwrap_or_default()
-                        .to_string_lossy()
-                        .into_owned(),
-                    folder: error.path().unwrap_or(Path::new("")).to_owned(),
-                    active: false,
-                    state: crate::fault::with_causes(&error),
-                    layout: String::new(),
-                    image_px: 0,
-                    crop: "",
-                    dimensions: None,
-                    size_bytes: 0,
-                    n_videos: 0,
-                },
-            })
-            .collect();
-        let wanted = self.wanted().clone();
-        // A folder used in place is not in any of the usual places.
-        if Path::new(&wanted).is_absolute()
-            && !listed.iter().any(|row| row.folder == Path::new(&wanted))
-            && let Ok(folder) = self.resolve(&wanted)
-        {
-            listed.push(self.listed(&folder));
-        }
-        listed
-    }
-
-    pub fn info(&self, name: &str) -> Result<Listed, ModelsError> {
-        let name = if name.is_empty() { self.wanted().clone() } else { name.to_owned() };
-        Ok(self.listed(&self.resolve(&name)?))
-    }
-
-    fn listed(&self, folder: &ModelFolder) -> Listed {
-        Listed {
-            name: folder.name.clone(),
-            folder: folder.path.clone(),
-            active: self.serving.current().is_ok_and(|slot| ids_of(folder).contains(&slot.info.id)),
-            state: "usable".to_owned(),
-            layout: folder.layout.as_str().to_owned(),
-            image_px: folder.image.width_px,
-            crop: folder.crop().name(),
-            dimensions: folder.dimensions.map(|dimensions| dimensions as u64),
-            size_bytes: folder.size_bytes,
-            n_videos: self.store.n_videos_with_vectors(&folder.id).unwrap_or_default(),
-        }
-    }
-
     /// Sentences about the model that every answer carries.
     pub fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
@@ -576,18 +477,6 @@ fn ids_of(folder: &ModelFolder) -> Vec<ModelId> {
     ids.sort();
     ids.dedup();
     ids
-}
-
-/// Deletes the vectors of hidden models, and then forgets that they were removed.
-fn purge(store: &Store, removed: &[ModelId], stopping: &AtomicBool) -> Result<(), StoreError> {
-    for id in removed {
-        while store.purge_some(id)? {
-            if stopping.load(Ordering::Acquire) {
-                return Ok(());
-            }
-        }
-    }
-    store.put_setting(REMOVED_SETTING, &Value::Array(Vec::new()))
 }
 
 fn unusable(folder: &ModelFolder, error: &EmbedError) -> ModelsError {
