@@ -23,6 +23,8 @@ use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span, VideoId};
 mod content;
 mod disk;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod keys;
 mod load;
 mod migrations;

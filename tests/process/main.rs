@@ -4,12 +4,15 @@
 #![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
 
 mod activation;
+#[cfg(feature = "fuzzing")]
+mod corpus;
 mod damage;
 mod idle;
 mod kills;
 mod refusals;
 mod runtime;
 mod single;
+mod strangers;
 
 use std::time::Duration;
 
