@@ -37,6 +37,8 @@ const EXACT_BELOW_SELECTIVITY: f64 = 0.10;
 /// Scenes rescored on their frames, for each hit asked for, and at least.
 const CANDIDATES_PER_HIT: usize = 5;
 const MIN_CANDIDATES: usize = 100;
+/// And at most: reading so many vectors takes a tenth of a second.
+const MAX_CANDIDATES: usize = 20_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupBy {
@@ -284,7 +286,7 @@ impl Searcher {
     fn by_scene(&self, question: &Question) -> Result<Vec<Hit>, QueryError> {
         let Question { slot, probe, n, scope, .. } = *question;
         // With unwanted texts candidates may be struck out later: look at more of them.
-        let n_candidates = (n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len());
+        let n_candidates = ((n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len())).min(MAX_CANDIDATES);
         let candidates = question.candidates(n_candidates)?;
         let mut hits = Vec::with_capacity(n);
         for scored in self.rescore(slot, probe, candidates)? {

@@ -41,7 +41,7 @@
 //! | answers over 256 KiB being sent | 192 MiB in all | `overloaded` in the answer's place |
 //! | connections (a subscription takes one) | 256, or a third of the descriptors the system allows | a process with fewer gets a seat of the one with most; then one that was idle for a minute; else the newcomer is told `overloaded` and closed, as is who loses a seat (`"id": null`) |
 //! | requests of one connection at work | 1 | the next one waits in the socket |
-//! | requests at work | 8, of one process 4; of those that touch files, decode or walk through everything (`similar`, `why`, `add`, `remove`, `rescan`, `retry`, `doctor`, `model_*`) 4, of one process 2 | they wait, and those of the process that used least lately go first |
+//! | requests at work | 8, of one process 4; of those that touch files, decode or walk through everything (`similar`, `why`, `add`, `remove`, `rescan`, `retry`, `doctor`, `model_*`) 4, of one process 2 | they wait, and those of the process that used least lately go first; the last free place is for one that used little |
 //! | requests waiting | 128 and 32 | a process with fewer takes the place of the one with most; else `overloaded` |
 //!
 //! A request:

@@ -88,7 +88,7 @@ fn every_event_reads_and_writes_its_golden_message() {
 fn every_error_kind_has_its_name_and_code() {
     let errors = golden("errors");
     let errors = errors.as_array().unwrap();
-    assert_eq!(errors.len(), 12);
+    assert_eq!(errors.len(), 13);
     for error in errors {
         check::<RpcError>(&error["data"]["kind"].to_string(), error);
         let read: RpcError = serde_json::from_value(error.clone()).unwrap();

@@ -26,6 +26,9 @@ const SLOW: Bounds = Bounds {
     running_each: 2,
     waiting: 32,
 };
+/// The last free thread of a lane is for a process that runs nothing there and used less than this lately: it need not wait until one
+/// of many long questions ends.
+const LITTLE: Duration = Duration::from_millis(100);
 /// What a process used counts half after this.
 const HALF_LIFE: Duration = Duration::from_secs(2);
 /// A process that used less than this is forgotten; so is everybody's past when there are more than [`MAX_REMEMBERED`].
@@ -175,11 +178,17 @@ impl State {
             Some(share) if asker != Asker::DAEMON => share.used_by(now),
             _ => Duration::ZERO,
         };
+        let is_last_thread = self.shares.values().map(|share| share.n_running).sum::<usize>() + 1 >= bounds.threads;
+        let may_run = |asker: Asker| {
+            let n_running = self.n_running(asker);
+            let is_light = n_running == 0 && used(asker) < LITTLE;
+            asker == Asker::DAEMON || (n_running < bounds.running_each && (!is_last_thread || is_light))
+        };
         let index = self
             .waiting
             .iter()
             .enumerate()
-            .filter(|(_, (asker, _))| self.n_running(*asker) < bounds.running_each || *asker == Asker::DAEMON)
+            .filter(|(_, (asker, _))| may_run(*asker))
             // Of two who are running nothing and used nothing the first to come; `min_by_key` keeps the first of equals.
             .min_by_key(|(_, (asker, _))| (used(*asker), self.n_running(*asker)))
             .map(|(index, _)| index)?;
@@ -388,7 +397,7 @@ mod tests {
     #[test]
     fn who_used_least_goes_first_and_a_full_queue_makes_room_for_who_has_few() {
         let pool = Pool::start().unwrap();
-        let held = occupy(&pool, Lane::Slow, &[1, 1, 2, 2]);
+        let held = occupy(&pool, Lane::Slow, &[1, 1, 2, 3]);
         let (done, order) = bounded(100);
         let task = |name: u32| {
             let done = done.clone();
@@ -404,6 +413,25 @@ mod tests {
         assert_eq!(order.recv_timeout(LIMIT).unwrap(), (9, Turn::Run), "who came last and used nothing");
         pool.stop();
         assert_eq!(order.try_iter().filter(|(_, turn)| *turn == Turn::Run).count(), SLOW.waiting - 1);
+    }
+
+    #[test]
+    fn the_last_thread_is_for_who_asks_now_and_then() {
+        let now = Instant::now();
+        let mut state = State::default();
+        for asker in 1..SLOW.threads as u32 {
+            state.begin(Asker(asker), now);
+        }
+        let heavy = Asker(100);
+        state.begin(heavy, now);
+        state.end(heavy, LITTLE * 2, now);
+        state.waiting.push((heavy, Box::new(|_| ())));
+        state.waiting.push((Asker(1), Box::new(|_| ())));
+        assert!(state.next(&SLOW, now).is_none(), "both have had much");
+        state.waiting.push((Asker(200), Box::new(|_| ())));
+        assert_eq!(state.next(&SLOW, now).map(|(asker, _)| asker), Some(Asker(200)));
+        state.end(Asker(2), Duration::ZERO, now);
+        assert!(state.next(&SLOW, now).is_some(), "another thread is free");
     }
 
     #[test]
