@@ -397,7 +397,7 @@ mod tests {
     #[test]
     fn who_used_least_goes_first_and_a_full_queue_makes_room_for_who_has_few() {
         let pool = Pool::start().unwrap();
-        let held = occupy(&pool, Lane::Slow, &[1, 1, 2, 3]);
+        let held = occupy(&pool, Lane::Slow, &[1, 2, 3, 4]);
         let (done, order) = bounded(100);
         let task = |name: u32| {
             let done = done.clone();
