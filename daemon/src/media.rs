@@ -102,6 +102,9 @@ pub struct AnalyseRequest {
     pub detector: Detector,
     #[serde(default)]
     pub mode: SceneMode,
+    /// Only keyframes are decoded, by one thread, whatever `mode` says: for films on which more of the decoder's code failed.
+    #[serde(default)]
+    pub keyframes_only: bool,
     /// A take is divided at the latest after this long while its picture moves; a still picture is not. Milliseconds.
     pub max_scene_ms: u64,
     /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.

@@ -181,6 +181,7 @@ impl Run<'_> {
             image: self.slot.info.image,
             detector: self.config.detector,
             mode: self.config.mode,
+            keyframes_only: false,
             max_scene_ms: self.config.max_scene_ms,
             thumbnail_px: self.config.thumbnail_px,
             keyframe_px: if self.config.keyframes.is_some() {

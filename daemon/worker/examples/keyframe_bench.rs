@@ -108,6 +108,7 @@ fn measure(film: &PathBuf, image: ImageSpec, source: &MediaProcess, keyframes: &
         image,
         detector: Detector::Shot,
         mode: SceneMode::Exact,
+        keyframes_only: false,
         max_scene_ms: 15_000,
         thumbnail_px: 320,
         keyframe_px: SHORTER_SIDE_PX,

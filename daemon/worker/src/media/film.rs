@@ -127,6 +127,8 @@ pub(crate) struct Film {
     /// Read already, and next all the same.
     pushed_back: Option<Packet>,
     n_packets: u64,
+    /// Set where nothing but keyframes is decoded: the end of the last packet's picture. Microseconds.
+    keyframes_to_us: Option<i64>,
     /// The container says that the stream is encrypted.
     marked_encrypted: bool,
     file_bytes: i64,
@@ -202,6 +204,7 @@ impl Film {
             packet: Packet::empty(),
             pushed_back: None,
             n_packets: 0,
+            keyframes_to_us: None,
             marked_encrypted,
             file_bytes,
             draining: false,
@@ -325,6 +328,7 @@ impl Film {
             return Step::End;
         }
         match self.read() {
+            Read::Packet if self.leaves_out() => {}
             Read::Packet => {
                 if self.decoder.send_packet(&self.packet).is_err() {
                     self.losses.bad_packets += 1;
@@ -334,6 +338,33 @@ impl Film {
             Read::End => self.drain(),
         }
         Step::Packet
+    }
+
+    /// Decodes nothing but keyframes from here on: what else is wrong with a film does no harm then.
+    pub(crate) fn take_only_keyframes(&mut self) {
+        // Other packets are not even handed to the decoder; this is for formats whose packets say "keyframe" too often.
+        self.decoder.skip_frame(Discard::NonKey);
+        self.keyframes_to_us = Some(0);
+    }
+
+    /// Where only keyframes are decoded, the end of the last picture all the same. Microseconds.
+    pub(crate) fn keyframes_to_us(&self) -> Option<i64> {
+        self.keyframes_to_us
+    }
+
+    /// Whether the packet just read is not to be decoded.
+    fn leaves_out(&mut self) -> bool {
+        let Some(end_us) = &mut self.keyframes_to_us else {
+            return false;
+        };
+        if let Some(stamp) = self.packet.pts().or(self.packet.dts()) {
+            let shown_us = self.clock.time_us(stamp);
+            let is_later = shown_us > *end_us && shown_us - *end_us < MAX_STEP_US;
+            if is_later {
+                *end_us = shown_us.saturating_add(self.clock.duration_us(self.packet.duration()));
+            }
+        }
+        !self.packet.is_key()
     }
 
     /// The next packet of the picture that can be decoded; `None` at the end of what can be read.

@@ -62,6 +62,7 @@ fn request() -> AnalyseRequest {
         image: square(64),
         detector: Detector::Content,
         mode: SceneMode::Exact,
+        keyframes_only: false,
         max_scene_ms: 15_000,
         thumbnail_px: 96,
         keyframe_px: 0,
