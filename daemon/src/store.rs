@@ -200,7 +200,10 @@ pub struct JobRecord {
     pub video: VideoId,
     /// Unix milliseconds.
     pub queued_at_ms: i64,
+    /// Failed attempts at this content before it was queued.
     pub attempts: u32,
+    /// How often a worker died on it since it was queued.
+    pub n_deaths: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

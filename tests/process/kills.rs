@@ -156,5 +156,10 @@ fn a_film_that_kills_its_worker_every_time_becomes_an_incident() {
     sandbox.settle();
     assert!(daemon.is_alive());
     assert_eq!(sandbox.counts(), [0, 0, 1, 0], "{}", sandbox.log_tail());
-    sandbox.say("incidents").expect(0).says("SIGSEGV").says("3 attempts");
+    sandbox
+        .say("incidents")
+        .expect(0)
+        .says("SIGSEGV")
+        .says("tried 3 times")
+        .says("scenectl retry");
 }

@@ -225,6 +225,7 @@ fn repair(
                     video: video.id,
                     queued_at_ms: now_ms(),
                     attempts: 0,
+                    n_deaths: 0,
                 };
                 transaction.put_job(video.id, Some(job))?;
             }

@@ -327,6 +327,7 @@ impl<'a> Transaction<'a> {
             video,
             queued_at_ms: now_ms,
             attempts: 0,
+            n_deaths: 0,
         };
         self.put_job(video, Some(job))
     }

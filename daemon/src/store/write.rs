@@ -92,6 +92,7 @@ impl Store {
                 video: id,
                 queued_at_ms: now_ms,
                 attempts,
+                n_deaths: 0,
             };
             transaction.put_job(id, Some(job))?;
             transaction.change(id, ChangeKind::Record, n_scenes)
@@ -217,6 +218,22 @@ impl Store {
         check_dimensions(vectors)?;
         self.inner.write("store vectors", |transaction| {
             transaction.put_vectors(id, fingerprint, model, vectors)
+        })
+    }
+
+    /// Notes that a worker died on a video that waits for indexing; gives how often one did since it was queued.
+    ///
+    /// It is durable, so that a film which takes the daemon with it does not get its attempts again at each start.
+    /// **Errors**: [`StoreError::Superseded`] when the content changed since, or no job is left.
+    pub fn note_death(&self, video: &VideoRecord) -> Result<u32, StoreError> {
+        self.inner.write("note the death of a worker", |transaction| {
+            let entry = transaction.entry(video.id).ok_or(StoreError::Gone(video.id))?;
+            let job = transaction.job(video.id).filter(|_| entry.record.fingerprint == video.fingerprint);
+            let mut job = job.ok_or(StoreError::Superseded(video.id))?;
+            job.n_deaths += 1;
+            let n_deaths = job.n_deaths;
+            transaction.put_job(video.id, Some(job))?;
+            Ok(n_deaths)
         })
     }
 
