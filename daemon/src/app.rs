@@ -17,7 +17,8 @@ use crate::config::{Config, OnBattery};
 use crate::doctor::{self, Facts};
 use crate::embed::Embedder;
 use crate::embed::model::ModelFolder;
-use crate::embed::process::{EmbedConfig, EmbedProcess};
+use crate::embed::pair::EmbedPair;
+use crate::embed::process::EmbedConfig;
 use crate::embed::runtime::find_onnxruntime;
 use crate::fault::{Fatal, with_causes};
 use crate::folders::Folders;
@@ -308,7 +309,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
         data_dir.to_owned(),
     );
     Arc::new(move |folder: &ModelFolder| {
-        let embedder = EmbedProcess::new(EmbedConfig {
+        let embedder = EmbedPair::new(EmbedConfig {
             model: folder.clone(),
             providers: providers.clone(),
             threads,
@@ -317,6 +318,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
             data_dir: data_dir.clone(),
             graph_cache: Some(data_dir.join("cache/graphs")),
             gpu_memory_reserve_bytes,
+            background: false,
             worker: None,
         })?;
         Ok(Arc::new(embedder) as Arc<dyn Embedder>)

@@ -4,6 +4,7 @@
 //! module owns what both kinds of worker share; it knows neither what they are asked nor what they answer. The bytes on the
 //! pipes are [`pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
 
+pub(crate) mod patience;
 pub mod pipe;
 
 use std::collections::VecDeque;

@@ -7,6 +7,7 @@ mod activation;
 mod damage;
 mod idle;
 mod kills;
+mod manners;
 mod refusals;
 mod runtime;
 mod single;
