@@ -28,7 +28,7 @@ use crate::media::FrameSource;
 use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
-use crate::pipeline::{Indexer, IndexerConfig, Parts, PipelineEvent};
+use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, Sight};
 use crate::query::{Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::serving::Serving;
@@ -339,7 +339,11 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path) -> Indexer
         thumbnail_px: THUMBNAIL_PX,
         hardware: config.hardware_decoding,
         software,
-        pause_on_battery: config.on_battery == OnBattery::Pause,
+        brake: BrakeConfig {
+            pause_on_battery: config.on_battery == OnBattery::Pause,
+            pressure_percent: config.pressure,
+        },
+        sight: Box::new(Sight::now),
         keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
     }
 }

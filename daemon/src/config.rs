@@ -58,6 +58,8 @@ pub struct Config {
     /// 0 = by the machine.
     pub threads: u32,
     pub on_battery: OnBattery,
+    /// Percent; 0 = never.
+    pub pressure: u32,
     /// Filter of tracing-subscriber: `info`, `debug`, `scened=trace,warn`…
     pub log: String,
     pub detector: Detector,
@@ -181,6 +183,7 @@ impl Config {
             providers: values.choices("providers"),
             gpu_memory_reserve_mib: values.whole("gpu-memory-reserve-mib"),
             threads: values.whole("threads") as u32,
+            pressure: values.whole("pressure") as u32,
             on_battery: match values.choice("on-battery").as_str() {
                 "run" => OnBattery::Run,
                 _ => OnBattery::Pause,

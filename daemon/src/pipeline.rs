@@ -6,6 +6,7 @@
 //!
 //! **Threads**: `n` indexers, each waiting on one condition variable; no timers while the queue is empty.
 
+mod brake;
 mod catch_up;
 pub mod follower;
 mod job;
@@ -28,6 +29,7 @@ use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
 use crate::media::keyframes::Keyframes;
 use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
+pub use crate::pipeline::brake::{BrakeConfig, Sight};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
 use crate::serving::Serving;
@@ -66,7 +68,9 @@ pub struct IndexerConfig {
     pub hardware: Hardware,
     /// Names scened's and FFmpeg's versions; recorded with incidents.
     pub software: String,
-    pub pause_on_battery: bool,
+    pub brake: BrakeConfig,
+    /// Looks at the machine.
+    pub sight: Box<dyn Fn() -> Sight + Send + Sync>,
     /// Where embedded frames are kept for other models; `None` = nowhere.
     pub keyframes: Option<Keyframes>,
 }
@@ -120,6 +124,7 @@ struct State {
     decoder: Option<String>,
     /// No job is taken before this moment: the machine was at fault.
     held_until: Option<Instant>,
+    brake: brake::Brake,
     /// How often in a row the machine was at fault: each time is waited longer.
     n_holds: u32,
     pace: Pace,

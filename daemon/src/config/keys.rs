@@ -71,6 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     key("gpu-memory-reserve-mib", whole("MiB", 0, 1 << 20)),
     key("threads", whole("", 0, 256)),
     key("on-battery", Allows::Choice(&["pause", "run"])),
+    key("pressure", whole("percent", 0, 100)),
     key(
         "log",
         Allows::Text("\"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or filters like \"info,scened::watch=debug\""),

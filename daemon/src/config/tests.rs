@@ -39,6 +39,7 @@ fn a_missing_file_means_the_defaults() {
         gpu_memory_reserve_mib: 512,
         threads: 0,
         on_battery: OnBattery::Pause,
+        pressure: 20,
         log: "info".to_owned(),
         detector: Detector::Shot,
         scene_mode: SceneMode::Exact,
@@ -78,6 +79,7 @@ fn every_key_can_be_set() {
         gpu-memory-reserve-mib = 1024
         threads = 0x10
         on-battery = "run"
+        pressure = 0
         log = "warn,scened::watch=trace"
         detector = "adaptive"
         scene-mode = "fast"
@@ -105,6 +107,7 @@ fn every_key_can_be_set() {
         gpu_memory_reserve_mib: 1024,
         threads: 16,
         on_battery: OnBattery::Run,
+        pressure: 0,
         log: "warn,scened::watch=trace".to_owned(),
         detector: Detector::Adaptive,
         scene_mode: SceneMode::Fast,
@@ -133,7 +136,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, \
+        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, pressure, log, detector, scene-mode, max-scene-seconds, keyframes, \
          hardware-decoding, allow-unsandboxed, \
          onnxruntime",
     ),

@@ -1,6 +1,7 @@
 //! The pipeline with a real store, a scripted film source and a fake model.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -59,6 +60,7 @@ struct World {
     serving: Arc<Serving>,
     indexer: Indexer,
     events: crossbeam_channel::Receiver<PipelineEvent>,
+    on_battery: Arc<AtomicBool>,
 }
 
 impl World {
@@ -104,6 +106,8 @@ impl World {
             activity: Activity::default(),
             hook,
         };
+        let on_battery = Arc::new(AtomicBool::default());
+        let plugged_out = Arc::clone(&on_battery);
         let config = IndexerConfig {
             n_threads: 2,
             n_cores: 2,
@@ -113,7 +117,14 @@ impl World {
             thumbnail_px: 32,
             hardware: Hardware::None,
             software: "test 1".to_owned(),
-            pause_on_battery: false,
+            brake: BrakeConfig {
+                pause_on_battery: true,
+                pressure_percent: 0,
+            },
+            sight: Box::new(move || Sight {
+                on_battery: plugged_out.load(Ordering::Relaxed),
+                ..Sight::default()
+            }),
             keyframes: Some(Keyframes::new(folder.path().join("keyframes"))),
         };
         let indexer = Indexer::start(config, parts, paused).unwrap();
@@ -126,6 +137,7 @@ impl World {
             serving,
             indexer,
             events,
+            on_battery,
         }
     }
 
@@ -276,6 +288,48 @@ fn pause_cancels_what_runs_and_resume_does_it_after_all() {
     world.source.release();
     world.indexer.resume();
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { .. }));
+}
+
+#[test]
+fn on_battery_a_film_that_is_being_decoded_is_held_and_then_goes_on() {
+    let world = World::new();
+    world.film("slow.mp4", "slow");
+    let until = |what: &str, is_true: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_true() {
+            assert!(Instant::now() < deadline, "never: {what}");
+            std::thread::yield_now();
+        }
+    };
+    until("it is decoded", &|| world.n_analyses() == 1);
+    world.on_battery.store(true, Ordering::Relaxed);
+    // The machine is not looked at all the time.
+    assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
+    world.source.release();
+    until("the reason is told", &|| {
+        world.indexer.hindrance().is_some_and(|reason| reason.contains("battery"))
+    });
+    world.film("good.mp4", "good");
+    assert!(
+        world.events.recv_timeout(brake::INTERVAL * 5).is_err(),
+        "something was indexed on battery"
+    );
+    world.on_battery.store(false, Ordering::Relaxed);
+    world.next();
+    world.next();
+    assert_eq!(
+        (world.n_analyses(), world.store.counts().indexed),
+        (2, 2),
+        "nothing was decoded twice"
+    );
+    assert_eq!(world.indexer.hindrance(), None);
+    // A pause is obeyed while the machine is left to others.
+    world.on_battery.store(true, Ordering::Relaxed);
+    assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
+    world.film("more.mp4", "good\nmore");
+    until("it waits", &|| world.indexer.hindrance().is_some());
+    world.indexer.pause(None);
+    world.indexer.stop();
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::job::{self, Outcome};
-use super::{InFlight, Shared, State};
+use super::{InFlight, Shared, State, brake};
 use crate::domain::VideoId;
 use crate::media::Cancel;
 use crate::store::{Change, ChangeKind, VideoRecord, VideoState};
@@ -114,17 +114,7 @@ impl Shared {
                 return None;
             }
             if state.paused {
-                state = match state.paused_until {
-                    Some(until) if until <= Instant::now() => {
-                        state.paused = false;
-                        state.paused_until = None;
-                        info!("the pause is over");
-                        self.parts.activity.bump();
-                        state
-                    }
-                    Some(until) => self.wait_for(state, until.saturating_duration_since(Instant::now())),
-                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                };
+                state = self.sit_out_pause(state);
                 continue;
             }
             let now = Instant::now();
@@ -150,8 +140,11 @@ impl Shared {
                 }
                 state.held_until = None;
             }
-            if self.config.pause_on_battery && crate::power::on_battery() {
-                state = self.hindered(state, "on battery: indexing waits for mains power (on-battery = \"pause\")");
+            if let Some(reason) = self.held_by_machine(&mut state) {
+                if state.note_hindrance(reason) {
+                    self.parts.activity.bump();
+                }
+                state = self.wait_for(state, brake::INTERVAL);
                 continue;
             }
             if self.parts.serving.target().is_none() {
@@ -213,6 +206,46 @@ impl Shared {
         }
     }
 
+    /// Waits for the end of the pause, or for a nudge.
+    fn sit_out_pause<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        match state.paused_until {
+            Some(until) if until <= Instant::now() => {
+                state.paused = false;
+                state.paused_until = None;
+                info!("the pause is over");
+                self.parts.activity.bump();
+                state
+            }
+            Some(until) => self.wait_for(state, until.saturating_duration_since(Instant::now())),
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Why the machine is left to others at present; looks at it where that was not done lately.
+    fn held_by_machine(&self, state: &mut State) -> Option<&'static str> {
+        let now = Instant::now();
+        if state.brake.is_due(now) {
+            state.brake.look(self.config.brake, &(self.config.sight)(), now);
+        }
+        state.brake.hold()
+    }
+
+    /// Takes nothing more from a worker while the machine is left to others: its pipe fills, and it waits.
+    fn stand_back(&self, cancel: &Cancel) {
+        let mut state = self.lock();
+        while !cancel.is_cancelled()
+            && let Some(reason) = self.held_by_machine(&mut state)
+        {
+            if state.note_hindrance(reason) {
+                self.parts.activity.bump();
+            }
+            state = self.wait_for(state, brake::INTERVAL);
+            if state.brake.hold().is_none() {
+                state.hindrance = None;
+            }
+        }
+    }
+
     /// Notes why nothing runs, and waits for a nudge or [`MACHINE_RETRY`].
     fn hindered<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str) -> MutexGuard<'a, State> {
         if state.note_hindrance(reason) {
@@ -256,7 +289,10 @@ impl Shared {
             cancel: &cancel,
             threads,
             keyframes_only: n_deaths >= DEATHS_BEFORE_KEYFRAMES,
-            progress: &|position_ms, duration_ms| self.progressed(video, position_ms, duration_ms),
+            progress: &|position_ms, duration_ms| {
+                self.progressed(video, position_ms, duration_ms);
+                self.stand_back(&cancel);
+            },
             decoded_by: &|decoder| self.lock().decoder = Some(decoder.to_owned()),
         };
         // A panic in here is our bug, not a reason to stop indexing everything else.
