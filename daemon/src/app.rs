@@ -110,7 +110,12 @@ impl Engine {
         start_warnings.extend(store_warnings(&report));
         let worker = crate::worker::version();
         let sandbox = doctor::Sandbox::of(worker.is_ok().then(crate::worker::sandbox), config);
-        start_warnings.extend(sandbox.warning());
+        let codecs = doctor::Codecs::of(
+            worker.as_deref().ok(),
+            |extras| crate::worker::allowed(extras.to_arguments()),
+            &config.extras,
+        );
+        start_warnings.extend(sandbox.warning().into_iter().chain(codecs.warnings()));
         for warning in &start_warnings {
             warn!("{warning}");
         }
@@ -118,12 +123,7 @@ impl Engine {
         let serving = Arc::new(Serving::default());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let (break_off, broken) = mpsc::channel(1);
-        let allow_unsandboxed = config.allow_unsandboxed;
-        let source = seams.source.clone().unwrap_or_else(|| {
-            // A worker that is missing is told by every job until it is there: no reason not to start.
-            let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
-            Arc::new(process.with_unsandboxed_allowed(allow_unsandboxed))
-        });
+        let source = seams.source.clone().unwrap_or_else(|| media_process(config));
         let models = Arc::new(Models::new(
             ModelsConfig {
                 dirs: places.model_dirs.clone(),
@@ -155,7 +155,8 @@ impl Engine {
                 let _first = break_off.try_send(reason);
             }
         });
-        let software = format!("scened {}, {}", env!("CARGO_PKG_VERSION"), worker.as_deref().unwrap_or("no worker"));
+        let decoder = worker.as_deref().unwrap_or("no worker");
+        let software = format!("scened {}, {decoder}{}", env!("CARGO_PKG_VERSION"), config.extras);
         let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
         let indexer = Indexer::start(
             indexer_config(config, software.clone(), &places.data_dir),
@@ -189,6 +190,7 @@ impl Engine {
             config_file: config.file.clone(),
             worker,
             sandbox,
+            codecs,
             onnxruntime: find_onnxruntime(config.onnxruntime.as_deref(), &places.data_dir).map_err(|error| error.to_string()),
             start_warnings,
         };
@@ -298,6 +300,13 @@ fn event_hook(events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Chang
         ),
         _ => {}
     }
+}
+
+fn media_process(config: &Config) -> Arc<dyn FrameSource> {
+    // A worker that is missing is told by every job until it is there: no reason not to start.
+    let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
+    let allowed = process.with_unsandboxed_allowed(config.allow_unsandboxed);
+    Arc::new(allowed.with_extras(config.extras.clone()))
 }
 
 fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {

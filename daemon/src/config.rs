@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::domain::Crop;
+use crate::media::extras::Extras;
 use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
@@ -70,6 +71,8 @@ pub struct Config {
     pub hardware_decoding: Hardware,
     /// Films may be decoded outside the sandbox.
     pub allow_unsandboxed: bool,
+    /// Formats and codecs that films may have besides the worker's own lists.
+    pub extras: Extras,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
 }
@@ -203,6 +206,10 @@ impl Config {
             // The table of keys allows nothing that is no hardware.
             hardware_decoding: values.choice("hardware-decoding").parse().unwrap_or_default(),
             allow_unsandboxed: values.switch("allow-unsandboxed"),
+            extras: Extras {
+                formats: values.ffmpeg_names("extra-formats"),
+                codecs: values.ffmpeg_names("extra-codecs"),
+            },
             onnxruntime: values.optional_path("onnxruntime"),
         }
     }

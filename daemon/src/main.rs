@@ -10,6 +10,7 @@ use scened::app::{self, Places, Seams};
 use scened::config::Config;
 use scened::domain::Crop;
 use scened::fault::Fatal;
+use scened::media::extras::{self, Extras};
 use scened::media::inspect::{self, InspectOptions};
 use scened::media::{Detector, Hardware, SceneMode};
 use scened::probe::{self, ProbeOptions};
@@ -58,6 +59,12 @@ enum Command {
         /// Decode outside the sandbox, where there is none or a graphics card decodes
         #[arg(long)]
         allow_unsandboxed: bool,
+        /// Read this container too, as `extra-formats` in config.toml
+        #[arg(long, value_name = "NAME", value_parser = parse_ffmpeg_name)]
+        extra_formats: Vec<String>,
+        /// Decode this codec too, as `extra-codecs` in config.toml
+        #[arg(long, value_name = "NAME", value_parser = parse_ffmpeg_name)]
+        extra_codecs: Vec<String>,
         /// How frames are shown to models of CLIP's size, as `crop` in config.toml: auto, reference, squash, letterbox, two
         #[arg(long, default_value = "reference", value_name = "NAME")]
         crop: Crop,
@@ -88,6 +95,8 @@ fn main() -> ExitCode {
             threads,
             hardware,
             allow_unsandboxed,
+            extra_formats,
+            extra_codecs,
             crop,
             frames,
             json,
@@ -98,6 +107,10 @@ fn main() -> ExitCode {
                 threads: *threads,
                 hardware: *hardware,
                 allow_unsandboxed: *allow_unsandboxed,
+                extras: Extras {
+                    formats: extra_formats.clone(),
+                    codecs: extra_codecs.clone(),
+                },
                 crop: *crop,
                 frames: frames.clone(),
                 json: *json,
@@ -124,6 +137,14 @@ fn parse_detector(text: &str) -> Result<Detector, String> {
         "content" => Ok(Detector::Content),
         "adaptive" => Ok(Detector::Adaptive),
         _ => Err(format!("{text:?} is no detector (shot, content, adaptive)")),
+    }
+}
+
+fn parse_ffmpeg_name(text: &str) -> Result<String, String> {
+    if extras::is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no name of FFmpeg's (ffmpeg -demuxers, ffmpeg -decoders)"))
     }
 }
 

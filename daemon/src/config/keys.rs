@@ -85,6 +85,11 @@ pub(super) const KEYS: &[Key] = &[
         Allows::Choice(&["none", "auto", "vaapi", "cuda", "videotoolbox"]),
     ),
     key("allow-unsandboxed", Allows::Switch),
+    key("extra-formats", Allows::List("a list of names of FFmpeg's demuxers, like \"nut\"")),
+    key(
+        "extra-codecs",
+        Allows::List("a list of names of FFmpeg's decoders, like \"cinepak\""),
+    ),
     key("onnxruntime", Allows::Text("the absolute path of a library, or \"\"")),
 ];
 

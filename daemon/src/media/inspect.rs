@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use super::extras::Extras;
 use super::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, Probe, SceneMode,
 };
@@ -37,6 +38,8 @@ pub struct InspectOptions {
     pub hardware: Hardware,
     /// As the configuration's `allow-unsandboxed`.
     pub allow_unsandboxed: bool,
+    /// As the configuration's `extra-formats` and `extra-codecs`.
+    pub extras: Extras,
     /// How frames are shown to a model of CLIP's size.
     pub crop: Crop,
     /// Folder to write the sampled frames to, as PPM pictures.
@@ -53,6 +56,7 @@ impl Default for InspectOptions {
             threads: 0,
             hardware: Hardware::None,
             allow_unsandboxed: false,
+            extras: Extras::default(),
             crop: Crop::Reference,
             frames: None,
         }
@@ -79,7 +83,9 @@ pub fn run(file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result
         path: file.display().to_string(),
         source,
     })?;
-    let source = source.with_unsandboxed_allowed(options.allow_unsandboxed);
+    let source = source
+        .with_unsandboxed_allowed(options.allow_unsandboxed)
+        .with_extras(options.extras.clone());
     run_with(&source, file, options, to)
 }
 

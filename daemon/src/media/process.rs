@@ -19,6 +19,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use self::check::Checker;
+use super::extras::Extras;
 use super::wire::Confinement;
 use super::{AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, wire};
 use crate::domain::Frame;
@@ -37,6 +38,7 @@ pub struct MediaProcess {
     program: PathBuf,
     silence: Duration,
     allow_unsandboxed: bool,
+    extras: Extras,
 }
 
 impl MediaProcess {
@@ -57,7 +59,15 @@ impl MediaProcess {
             program,
             silence: Self::DEFAULT_SILENCE,
             allow_unsandboxed: false,
+            extras: Extras::default(),
         }
+    }
+
+    /// Sets what may be read besides the worker's own lists.
+    #[must_use]
+    pub fn with_extras(mut self, extras: Extras) -> Self {
+        self.extras = extras;
+        self
     }
 
     /// Sets whether a worker may decode without a sandbox, where there is none or a graphics card decodes.
@@ -83,6 +93,7 @@ impl MediaProcess {
         command
             .arg(wire::ROLE)
             .args(self.allow_unsandboxed.then_some(wire::ALLOW_UNSANDBOXED))
+            .args(self.extras.to_arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
+use scened::media::extras::Extras;
 use scened::media::wire::{self, Progress};
 use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, Hardware, SceneMode, StageTimes};
 use scened::worker::pipe;
 
+use super::allowed::Allowed;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::film::{Film, Losses, Shown, Step, Unusable};
@@ -28,7 +30,7 @@ const SHORT_FRACTION: f64 = 0.05;
 const SHORT_US: i64 = 2_000_000;
 
 /// Tells everything about a film.
-pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: &mut impl Write) -> Result<(), Ended> {
+pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let started = Instant::now();
     let (threads, hardware) = if request.keyframes_only {
@@ -36,7 +38,7 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
     } else {
         (request.threads, request.hardware)
     };
-    let mut film = Film::open_on(opened, threads, hardware)?;
+    let mut film = Film::open_on(opened, threads, hardware, Allowed::films(extras))?;
     let mut times = StageTimes {
         open_ms: ms(started.elapsed()),
         ..StageTimes::default()

@@ -86,7 +86,12 @@ fn no_frame_is_lost_or_told_twice_where_gops_join() {
 fn what_the_shortcut_is_unsafe_for_is_decoded_through_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let check = |name: &str, codec: &str, why: &str| {
-        let fast = told(&shots(folder.path(), name, codec), SceneMode::Fast, 2);
+        let snow = Extras {
+            formats: vec!["nut".to_owned()],
+            codecs: vec!["snow".to_owned()],
+        };
+        let path = shots(folder.path(), name, codec);
+        let fast = analyse_with(&worker().with_extras(snow), &path, &request_with(SceneMode::Fast, 2)).unwrap();
         let plan = &fast.analysis.plan;
         assert_eq!(plan.mode_used, SceneMode::Exact, "{name}: {plan:?}");
         assert!(plan.reason.contains(why), "{name}: {plan:?} does not say {why:?}");

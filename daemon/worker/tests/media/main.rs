@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
+use scened::media::extras::Extras;
 use scened::media::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, PictureRequest,
     Probe, SceneMode,
