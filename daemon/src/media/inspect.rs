@@ -2,7 +2,6 @@
 //!
 //! Writes to whatever it is given; the caller owns standard output.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -100,7 +99,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     if !file.metadata().map_err(cannot_open)?.is_file() {
         return Err(InspectError::NotAFile { path });
     }
-    let opened = File::open(file).map_err(cannot_open)?;
+    let opened = crate::film::open_video(file, true).map_err(cannot_open)?;
     let request = AnalyseRequest {
         image: options.crop.of(CLIP_IMAGE),
         detector: options.detector,
