@@ -29,7 +29,7 @@ use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
 use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, Sight};
-use crate::query::{Pool, Searcher};
+use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::serving::Serving;
 use crate::store::{ChangeKind, OpenReport, Store};
@@ -275,10 +275,15 @@ async fn finish_model_change(context: &Arc<Context>) {
             continue;
         }
         let for_pool = Arc::clone(context);
-        // A full pool means that questions go first; the next activity comes soon.
-        let _queued = context
-            .pool
-            .submit(move || for_pool.models.promote_if_complete(|| for_pool.indexer.has_caught_up()));
+        let (done, ended) = tokio::sync::oneshot::channel::<()>();
+        let look = move |_| {
+            for_pool.models.promote_if_complete(|| for_pool.indexer.has_caught_up());
+            drop(done);
+        };
+        // One at a time: it waits while a change is being arranged. What happens meanwhile is looked at next.
+        if context.pool.submit(Lane::Quick, Asker::DAEMON, look).is_ok() {
+            let _closed = ended.await;
+        }
     }
 }
 

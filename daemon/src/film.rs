@@ -21,6 +21,10 @@ pub fn stamp_of(metadata: &Metadata) -> FileStamp {
 /// Opens a regular file for reading: no link in its last component (unless `follow`), no waiting on a pipe, and its access time is
 /// left alone where the system allows it.
 pub fn open_video(path: &Path, follow: bool) -> io::Result<File> {
+    // Before it is opened: to open a device may already do something. A link is looked at below, as it was chosen to be.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(not_regular());
+    }
     let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     if !follow {
         flags |= OFlags::NOFOLLOW;
@@ -35,9 +39,13 @@ pub fn open_video(path: &Path, follow: bool) -> io::Result<File> {
     let file = rustix::fs::open(path, flags, Mode::empty())?;
     let file = File::from(file);
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        return Err(not_regular());
     }
     Ok(file)
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
 /// [`open_video`] with the stamp of what was opened. Whether links are followed was decided when the path was chosen.

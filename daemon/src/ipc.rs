@@ -1,35 +1,63 @@
 //! The local socket: connections, requests, answers.
 //!
 //! One task a connection on the daemon's single async thread; whatever blocks runs on the query pool. A connection handles one
-//! request at a time, in order. Wire types are made and read in `convert` and the handlers only.
+//! request at a time, in order, and lets the others have their turn after each. Wire types are made and read in `convert` and the
+//! handlers only.
 //!
-//! **Bounds**: [`MAX_CONNECTIONS`]; one line of [`scened_shared::frame::MAX_REQUEST_BYTES`] a connection; the pool's queue. Each limit is
-//! answered, never waited out.
+//! **Bounds**: connections, long lines and large answers ([`limits`]); one line of [`scened_shared::frame::MAX_REQUEST_BYTES`] a
+//! connection; the pool's queues. Each limit is answered, never waited out.
 
 mod connection;
 mod context;
 mod convert;
 mod handler;
+mod limits;
+mod shared;
+mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use interprocess::local_socket::tokio::Listener;
+use interprocess::local_socket::tokio::{Listener, Stream};
 use interprocess::local_socket::traits::tokio::Listener as _;
+use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
 pub use crate::ipc::context::{Context, Event};
+use crate::ipc::limits::Limits;
+use crate::ipc::shared::{SharedBarrier, StatusFeed};
+use crate::ipc::wire::Wire;
+use crate::query::Asker;
 
-/// Clients connected at the same time; one more is told "overloaded" and closed.
-const MAX_CONNECTIONS: usize = 128;
 /// After a failed `accept` (out of descriptors, say) the next try waits so long, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// What goes wrong with every caller is logged so often.
+const COMPLAINT_INTERVAL: Duration = Duration::from_mins(1);
+
+/// What all connections have in common.
+struct Server {
+    context: Arc<Context>,
+    limits: Arc<Limits>,
+    feed: StatusFeed,
+    barrier: SharedBarrier,
+}
 
 /// Accepts clients until `stop` becomes true.
 pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::Receiver<bool>) {
-    let n_connections = Arc::new(AtomicUsize::new(0));
+    let server = Arc::new(Server {
+        context,
+        limits: Arc::new(Limits::of_system()),
+        feed: StatusFeed::default(),
+        barrier: SharedBarrier::default(),
+    });
+    let mut complained: Option<Instant> = None;
+    let mut complain = |what: &str, error: &dyn std::error::Error| {
+        if complained.is_none_or(|at| at.elapsed() > COMPLAINT_INTERVAL) {
+            complained = Some(Instant::now());
+            warn!(error = %crate::fault::with_causes(error), "{what}");
+        }
+    };
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -38,25 +66,31 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
         let stream = match accepted {
             Ok(stream) => stream,
             Err(error) => {
-                warn!(%error, "cannot accept a client");
+                complain("cannot accept a client", &error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        if let Err(error) = crate::instance::check_peer(&stream) {
-            warn!(%error, "refused a client");
-            continue;
-        }
-        let slot = ConnectionSlot::take(&n_connections);
-        let context = Arc::clone(&context);
+        let asker = match crate::instance::check_peer(&stream) {
+            Ok(pid) => Asker(pid),
+            Err(error) => {
+                complain("refused a client", &error);
+                continue;
+            }
+        };
+        let Stream::UdSocket(stream) = stream;
+        // Tokio's own, which lets other tasks go on when there always is something to read; interprocess's does not.
+        let wire = Wire::new(UnixStream::from(stream), Arc::clone(&server.limits));
+        let seat = server.limits.seats.take(asker, Instant::now());
+        let server = Arc::clone(&server);
         let mut stop = stop.clone();
         tokio::spawn(async move {
-            let Some(_slot) = slot else {
-                connection::refuse(stream).await;
+            let Some(seat) = seat else {
+                connection::refuse(wire).await;
                 return;
             };
             tokio::select! {
-                ended = connection::converse(stream, &context) => {
+                ended = connection::converse(wire, &server, asker, &seat) => {
                     if let Err(error) = ended {
                         debug!(%error, "a connection ended");
                     }
@@ -64,23 +98,5 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
-    }
-}
-
-/// Counts one connection for as long as it lives.
-struct ConnectionSlot(Arc<AtomicUsize>);
-
-impl ConnectionSlot {
-    fn take(count: &Arc<AtomicUsize>) -> Option<Self> {
-        count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| (n < MAX_CONNECTIONS).then_some(n + 1))
-            .is_ok()
-            .then(|| Self(Arc::clone(count)))
-    }
-}
-
-impl Drop for ConnectionSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }

@@ -18,7 +18,7 @@ use crate::ann::AnnError;
 use crate::domain::{Embedding, SceneId, Span, VideoId};
 use crate::embed::EmbedError;
 use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
-pub use crate::query::pool::{Overloaded, Pool};
+pub use crate::query::pool::{Asker, Lane, Overloaded, Pool, Turn};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
 use crate::query::scope::{Scope, scenes_of};
@@ -149,14 +149,14 @@ impl Searcher {
     }
 
     /// Scenes that look like a moment of a video, or like a picture.
-    pub fn similar(&self, likeness: &Likeness, wanted: &Wanted) -> Result<Answer, QueryError> {
+    pub fn similar(&self, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        self.with_current(|slot| self.similar_in(slot, likeness, wanted))
+        self.with_current(|slot| self.similar_in(slot, likeness, wanted, cancel))
     }
 
-    fn similar_in(&self, slot: &ModelSlot, likeness: &Likeness, wanted: &Wanted) -> Result<Answer, QueryError> {
+    fn similar_in(&self, slot: &ModelSlot, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
         let record = self.store.video_at(&likeness.path);
-        let parts = self.look(slot, likeness, record.as_deref())?;
+        let parts = self.look(slot, likeness, record.as_deref(), cancel)?;
         let probe = Probe::of(parts).ok_or_else(|| EmbedError::Degenerate {
             what: likeness.path.display().to_string(),
         })?;
@@ -218,7 +218,13 @@ impl Searcher {
     }
 
     /// The vectors of a picture or a moment, as many as the model is shown parts of it; or the one of a whole indexed video.
-    fn look(&self, slot: &ModelSlot, likeness: &Likeness, record: Option<&VideoRecord>) -> Result<Vec<Embedding>, QueryError> {
+    fn look(
+        &self,
+        slot: &ModelSlot,
+        likeness: &Likeness,
+        record: Option<&VideoRecord>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Embedding>, QueryError> {
         if let Some(record) = record {
             let scenes = self.store.video_vectors(&slot.info.id, record.id)?;
             let frames = || scenes.iter().flat_map(|scene| &scene.frames);
@@ -248,13 +254,10 @@ impl Searcher {
             at_ms: likeness.at_ms,
             label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let frames = self
-            .source
-            .picture(film, &request, &Cancel::default())
-            .map_err(|source| QueryError::Media {
-                path: path.clone(),
-                source,
-            })?;
+        let frames = self.source.picture(film, &request, cancel).map_err(|source| QueryError::Media {
+            path: path.clone(),
+            source,
+        })?;
         Ok(slot.embedder.embed_pictures(&frames)?)
     }
 

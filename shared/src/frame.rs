@@ -20,6 +20,12 @@ pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 /// Longest line a daemon may send, in bytes, the line feed not counted.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
+/// Longest id that is a string, in bytes: every answer repeats it.
+pub const MAX_ID_BYTES: usize = 1 << 10;
+
+/// Most values (members, elements) in a request: a megabyte of small ones would take thirty in memory.
+pub const MAX_REQUEST_VALUES: usize = 16 << 10;
+
 /// Method of the notifications that follow a `subscribe`.
 pub const EVENT_METHOD: &str = "event";
 
@@ -163,6 +169,10 @@ pub enum Incoming {
 /// JSON, [`ErrorKind::InvalidRequest`] where it is no JSON-RPC 2.0 request with an id and parameters by name. Batches are refused.
 pub fn parse_request(line: &[u8]) -> Result<Request, (Option<Id>, RpcError)> {
     let invalid = |id: Option<Id>, text: &str| (id, RpcError::new(ErrorKind::InvalidRequest, text));
+    // A value takes two bytes at least, so short lines need not be counted.
+    if line.len() > MAX_REQUEST_VALUES && n_values(line) > MAX_REQUEST_VALUES {
+        return Err(invalid(None, "the request has too many values"));
+    }
     let value: Value = serde_json::from_slice(line).map_err(|e| {
         (
             None,
@@ -174,6 +184,7 @@ pub fn parse_request(line: &[u8]) -> Result<Request, (Option<Id>, RpcError)> {
     };
     let id = match object.remove("id") {
         Some(Value::Number(number)) => Id::Number(number),
+        Some(Value::String(text)) if text.len() > MAX_ID_BYTES => return Err(invalid(None, "the member `id` is too long")),
         Some(Value::String(text)) => Id::Text(text),
         Some(_) => return Err(invalid(None, "the member `id` is neither a number nor a string")),
         None => {
@@ -194,6 +205,21 @@ pub fn parse_request(line: &[u8]) -> Result<Request, (Option<Id>, RpcError)> {
         return Err(invalid(Some(id), "parameters go by name: `params` is an object"));
     }
     Ok(Request { id, method, params })
+}
+
+/// Roughly the values in a line of JSON: the commas outside of strings. Nesting without commas is bounded by the parser's depth.
+fn n_values(line: &[u8]) -> usize {
+    let (mut n_values, mut is_in_string, mut is_escaped) = (0, false, false);
+    for byte in line {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_in_string => is_escaped = true,
+            b'"' => is_in_string = !is_in_string,
+            b',' if !is_in_string => n_values += 1,
+            _ => {}
+        }
+    }
+    n_values
 }
 
 /// Reads a line as an answer or a notification.
@@ -447,6 +473,25 @@ mod tests {
         for bad in [&b"x"[..], b"[]", b"{}", br#"{"id":1,"error":5}"#, br#"{"method":5}"#] {
             assert!(parse_incoming(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
+    }
+
+    #[test]
+    fn a_request_is_small_in_memory_as_well() {
+        let request = |params: &str| {
+            let line = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"search","params":{{"x":{params}}}}}"#);
+            parse_request(line.as_bytes()).map_err(|(_, error)| error.message)
+        };
+        let list = |n: usize| format!("[{}0]", "0,".repeat(n));
+        assert!(request(&list(MAX_REQUEST_VALUES - 100)).is_ok());
+        assert_eq!(request(&list(MAX_REQUEST_VALUES)).unwrap_err(), "the request has too many values");
+        assert_eq!(request(&"[".repeat(100_000)).unwrap_err(), "the request is not JSON");
+        let text = serde_json::to_string(&"[,{\"\\".repeat(50_000)).unwrap();
+        assert!(request(&text).is_ok(), "what is in a string is no value");
+        let long_id = format!(r#"{{"jsonrpc":"2.0","id":"{}","method":"x"}}"#, "a".repeat(MAX_ID_BYTES + 1));
+        assert_eq!(
+            parse_request(long_id.as_bytes()).unwrap_err().1.message,
+            "the member `id` is too long"
+        );
     }
 
     #[test]

@@ -27,6 +27,23 @@
 //! ([`frame::MAX_REQUEST_BYTES`]), an answer or event at most 64 MiB ([`frame::MAX_ANSWER_BYTES`]). Whoever sends more has its connection closed; the
 //! daemon says why first (`too-large`, with `"id": null`).
 //!
+//! What else is limited, so that no client slows the others; a program that asks one thing at a time on a few connections meets none of it:
+//!
+//! | what | limit | beyond it |
+//! |---|---|---|
+//! | a request's values (members and elements) | 16,384 ([`frame::MAX_REQUEST_VALUES`]) | `invalid-request` |
+//! | an `id` that is a string | 1,024 bytes ([`frame::MAX_ID_BYTES`]) | `invalid-request` |
+//! | a path; places in `in`; texts in `not`; a query | 16 KiB; 256; 16; 4,096 bytes | `invalid-params` |
+//! | time to `hello` | 10 s | `timed-out`, closed |
+//! | time from a request's first byte to its last | 30 s | `timed-out`, closed |
+//! | time to read an answer | 20 s | closed |
+//! | requests over 64 KiB being received | 8 | `overloaded`, closed |
+//! | answers over 256 KiB being sent | 192 MiB in all | `overloaded` in the answer's place |
+//! | connections (a subscription takes one) | 256, or a third of the descriptors the system allows | a process with fewer gets a seat of the one with most; then one that was idle for a minute; else the newcomer is told `overloaded` and closed, as is who loses a seat (`"id": null`) |
+//! | requests of one connection at work | 1 | the next one waits in the socket |
+//! | requests at work | 8, of one process 4; of those that touch files, decode or walk through everything (`similar`, `why`, `add`, `remove`, `rescan`, `retry`, `doctor`, `model_*`) 4, of one process 2 | they wait, and those of the process that used least lately go first |
+//! | requests waiting | 128 and 32 | a process with fewer takes the place of the one with most; else `overloaded` |
+//!
 //! A request:
 //!
 //! ```json
@@ -128,7 +145,8 @@
 //! | `video_moved` | *(file)*, `from`: *(file)* |
 //!
 //! The daemon keeps a small number of unsent events for each client. **A slow reader is cut off**: it connects again, and the
-//! replayed status tells it where things are. It never slows anybody else.
+//! replayed status tells it where things are. It never slows anybody else. Whatever a client sends on such a connection is answered
+//! `invalid-request`: it asks on another one.
 //!
 //! # Errors
 //!
@@ -142,13 +160,14 @@
 //! | `unknown-method` | -32601 | a method of another version |
 //! | `invalid-params` | -32602 | a member is missing, of the wrong type, or out of range; an empty or endless query |
 //! | `internal` | -32603 | a bug, or the disk |
-//! | `overloaded` | -32000 | too many requests at once: try again |
+//! | `overloaded` | -32000 | too many requests, connections or bytes at once: try again |
 //! | `not-found` | -32001 | no such video, scene, folder or model |
 //! | `unavailable` | -32002 | something outside is missing, such as ONNX Runtime or the model |
 //! | `protocol-mismatch` | -32010 | `data.protocol` is the daemon's |
 //! | `hello-required` | -32011 | the first request was not `hello` |
 //! | `too-large` | -32012 | a line over its limit; the connection is closed |
 //! | `shutting-down` | -32013 | the daemon is about to end |
+//! | `timed-out` | -32014 | a request was begun and not finished in time; the connection is closed |
 //!
 //! # A session with `socat`
 //!

@@ -481,6 +481,8 @@ pub enum ErrorKind {
     HelloRequired,
     TooLarge,
     ShuttingDown,
+    /// A request that was begun was not finished in time; the connection is closed.
+    TimedOut,
     #[serde(other)]
     Other,
 }
@@ -501,6 +503,7 @@ impl ErrorKind {
             Self::HelloRequired => -32011,
             Self::TooLarge => -32012,
             Self::ShuttingDown => -32013,
+            Self::TimedOut => -32014,
         }
     }
 }

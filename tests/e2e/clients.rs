@@ -199,6 +199,113 @@ fn more_clients_than_there_is_room_for_are_told_so() {
 }
 
 #[test]
+fn a_program_that_takes_every_place_makes_room_for_another() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    let mut held: Vec<Wire> = Vec::new();
+    loop {
+        let mut wire = Wire::connect(&sandbox.socket());
+        let hello = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\",\"params\":{\"protocol\":1,\"client\":\"x\",\"version\":\"0\"}}\n";
+        if wire.send(hello).is_err() || wire.line().expect("an answer")["error"].is_object() {
+            break;
+        }
+        held.push(wire);
+        assert!(held.len() < 1000, "there is no limit");
+    }
+    // Another process, at once and as often as it likes; whoever loses its place hears why.
+    for _ in 0..3 {
+        sandbox.say("status").expect(0);
+    }
+    let answer = held[0].line().expect("a word before the end");
+    assert_eq!((kind(&answer), &answer["id"]), ("overloaded", &Value::Null));
+    assert_eq!(held[0].line(), None);
+    let last = held.last_mut().unwrap();
+    assert!(last.call("status", &json!({}))["result"].is_object(), "the others go on");
+}
+
+#[test]
+fn one_that_sends_no_more_still_hears_its_answers() {
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let mut wire = Wire::greeted(&sandbox.socket());
+    let first = wire.request("search", &json!({"query": "a question that has to be embedded"}));
+    let second = wire.request("wait", &json!({}));
+    wire.close_sending();
+    for id in [first, second] {
+        let answer = wire.line().expect("an answer");
+        assert_eq!(answer["id"], id);
+        assert!(answer["result"].is_object(), "{answer}");
+    }
+    assert_eq!(wire.line(), None);
+}
+
+#[test]
+fn a_stream_of_events_answers_who_asks_there() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let mut wire = Wire::greeted(&sandbox.socket());
+    assert!(wire.call("subscribe", &json!({}))["result"].is_object());
+    let id = wire.request("status", &json!({}));
+    let answer = std::iter::from_fn(|| wire.line()).find(|line| line["method"].is_null()).unwrap();
+    assert_eq!((kind(&answer), &answer["id"]), ("invalid-request", &id.into()));
+}
+
+#[test]
+fn requests_that_ask_for_too_much_are_told_so() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    let mut wire = Wire::greeted(&sandbox.socket());
+    let places: Vec<Value> = (0..257).map(|n| json!({"path": format!("/{n}")})).collect();
+    let long = "x".repeat(17_000);
+    for (method, params, expected) in [
+        ("search", json!({"query": "red", "in": places}), "invalid-params"),
+        ("search", json!({"query": "red", "not": vec!["blue"; 17]}), "invalid-params"),
+        (
+            "search",
+            json!({"query": "red", "in": [{"path": format!("/{long}")}]}),
+            "invalid-params",
+        ),
+        ("scenes", json!({"path": format!("/{long}")}), "invalid-params"),
+        ("scenes", json!({"path": "/a", "path_bytes": long}), "invalid-params"),
+        (&long, json!({}), "unknown-method"),
+    ] {
+        let answer = wire.call(method, &params);
+        assert_eq!(kind(&answer), expected, "{method}");
+        assert!(answer.to_string().len() < 6000, "it repeats too much of {method}");
+    }
+    for line in [
+        json!({"jsonrpc": "2.0", "id": "x".repeat(1025), "method": "status"}),
+        json!({"jsonrpc": "2.0", "id": 1, "method": "status", "params": {"x": vec![0; 20_000]}}),
+    ] {
+        wire.send(format!("{line}\n").as_bytes()).unwrap();
+        assert_eq!(kind(&wire.line().unwrap()), "invalid-request");
+    }
+    still_answers(&sandbox);
+}
+
+#[test]
+fn nothing_hangs_on_a_file_that_has_no_end_or_no_beginning() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    let model = sandbox.path().join("model");
+    std::fs::create_dir(&model).unwrap();
+    let pipe = model.join("config.json");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut wire = Wire::greeted(&sandbox.socket());
+    // More often than there are threads.
+    for _ in 0..12 {
+        assert_eq!(kind(&wire.call("model_info", &json!({"model": model}))), "not-found");
+        for path in [pipe.to_str().unwrap(), "/dev/zero", "/", sandbox.socket().to_str().unwrap()] {
+            let answer = wire.call("similar", &json!({"path": path}));
+            assert_eq!(kind(&answer), "not-found", "{path}: {answer}");
+        }
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_slows_nobody() {
     let sandbox = Sandbox::new();
     for colour in ["red", "green", "blue"] {

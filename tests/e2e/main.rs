@@ -16,6 +16,7 @@ mod pausing;
 mod real_clips;
 mod search;
 mod similar;
+mod swarm;
 mod untouched;
 mod verbs;
 mod watching;

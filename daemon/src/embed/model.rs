@@ -292,14 +292,20 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Whether nothing is at `path`; any other obstacle is an error of its own.
+/// Whether nothing is at `path`; any other obstacle is an error of its own, and so is what has no end or may never begin (a pipe,
+/// a device): a client may name any folder.
 fn is_missing(path: &Path) -> Result<bool, ModelError> {
-    match path.try_exists() {
-        Ok(found) => Ok(!found),
-        Err(source) => Err(ModelError::Read {
+    let failed = |source| {
+        Err(ModelError::Read {
             path: path.to_owned(),
             source,
-        }),
+        })
+    };
+    match path.metadata() {
+        Ok(found) if found.is_file() || found.is_dir() => Ok(false),
+        Ok(_) => failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(error) => failed(error),
     }
 }
 

@@ -195,11 +195,11 @@ pub enum PeerError {
     Stranger { uid: u32 },
 }
 
-/// Sees that the other end of `stream` is the daemon's own user.
-pub fn check_peer(stream: &Stream) -> Result<(), PeerError> {
-    let uid = stream.peer_creds().map_err(PeerError::Unknown)?.euid();
-    match uid {
-        Some(uid) if uid == geteuid().as_raw() => Ok(()),
+/// Sees that the other end of `stream` is the daemon's own user, and gives its process (0 where that cannot be told).
+pub fn check_peer(stream: &Stream) -> Result<u32, PeerError> {
+    let creds = stream.peer_creds().map_err(PeerError::Unknown)?;
+    match creds.euid() {
+        Some(uid) if uid == geteuid().as_raw() => Ok(creds.pid().and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default()),
         Some(uid) => Err(PeerError::Stranger { uid }),
         None => Err(PeerError::Unknown(io::ErrorKind::Unsupported.into())),
     }

@@ -1,73 +1,106 @@
 //! One client's conversation.
 
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
-use interprocess::local_socket::tokio::Stream;
-use scened_shared::frame::{
-    Id, LineSplitter, MAX_REQUEST_BYTES, Request, RpcError, encode_error, encode_event, encode_response, parse_request,
-};
+use scened_shared::frame::{Id, Request, RpcError, encode_error, encode_event, encode_response, parse_request};
 use scened_shared::hello;
 use scened_shared::message::{self, ErrorKind};
 use scened_shared::method::{self, Method as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use crate::ipc::context::Context;
-use crate::ipc::{convert, handler};
+use crate::ipc::limits::Seat;
+use crate::ipc::wire::{Line, Wire};
+use crate::ipc::{Server, convert, handler};
+use crate::query::{Asker, Lane};
 
 /// A client that connects and says nothing is let go after this.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
-/// A client that does not read its answer for so long is cut off.
-const WRITE_LIMIT: Duration = Duration::from_secs(20);
 /// Status events are not sent more often than this.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
+/// A longer line is read on the query pool: a megabyte of JSON keeps the async thread from everybody else for milliseconds.
+const READ_HERE_BYTES: usize = 16 << 10;
 
-/// Tells a client that there are too many, and closes.
-pub(super) async fn refuse(stream: Stream) {
+/// Tells a client that there are too many.
+pub(super) async fn refuse(mut wire: Wire) {
     let error = RpcError::new(ErrorKind::Overloaded, "too many clients are connected").hint("try again in a moment");
-    let mut wire = Wire::new(stream);
-    // Whether the client still hears it makes no difference.
-    let _told = wire.send(&encode_error(None, &error)).await;
+    wire.farewell(&error).await;
 }
 
-/// Answers requests until the client leaves.
-pub(super) async fn converse(stream: Stream, context: &Arc<Context>) -> io::Result<()> {
-    let mut wire = Wire::new(stream);
-    let Ok(greeted) = timeout(HELLO_LIMIT, greet(&mut wire)).await else {
+/// Answers requests until the client leaves, or another one needs its seat.
+pub(super) async fn converse(mut wire: Wire, server: &Server, asker: Asker, seat: &Seat) -> io::Result<()> {
+    let outcome = tokio::select! {
+        ended = requests(&mut wire, server, asker, seat) => Some(ended),
+        () = seat.must_leave() => None,
+    };
+    if let Some(ended) = outcome {
+        return ended;
+    }
+    let message = "too many clients are connected, and another program that has fewer needs the room";
+    let error = RpcError::new(ErrorKind::Overloaded, message).hint("connect again in a moment");
+    wire.farewell(&error).await;
+    Ok(())
+}
+
+async fn requests(wire: &mut Wire, server: &Server, asker: Asker, seat: &Seat) -> io::Result<()> {
+    let context = &server.context;
+    let Ok(greeted) = timeout(HELLO_LIMIT, greet(wire, server, asker)).await else {
+        let message = format!("no `hello` came within {} s", HELLO_LIMIT.as_secs());
+        wire.farewell(&RpcError::new(ErrorKind::TimedOut, message)).await;
         return Ok(());
     };
     if !greeted? {
         return Ok(());
     }
-    while let Some(request) = wire.request().await? {
+    while let Some(request) = next_request(wire, server, asker).await? {
+        seat.set_busy(true);
         let id = request.id.clone();
-        if request.method == method::Subscribe::NAME {
-            return stream_events(&mut wire, context, &id).await;
-        }
-        let outcome = if request.method == method::Wait::NAME {
-            // The only request that may take for ever: notice when the client has gone.
-            let Some(outcome) = wire.unless_gone(handler::wait::answer(context, request)).await? else {
-                return Ok(());
-            };
-            outcome
-        } else {
-            handler::dispatch(context, request).await
+        let outcome = match request.method.as_str() {
+            method::Subscribe::NAME => return stream_events(wire, server, asker, &id).await,
+            method::Wait::NAME => wire.unless_gone(handler::wait::answer(server, asker, request)).await?,
+            _ => wire.unless_gone(handler::dispatch(context, asker, request)).await?,
         };
-        wire.send(&encode_response(&id, &outcome)).await?;
+        let Some(outcome) = outcome else { return Ok(()) };
+        wire.answer(&id, outcome).await?;
+        seat.set_busy(false);
+        // One answer, and then the others have their turn.
+        yield_now().await;
     }
     Ok(())
 }
 
+/// The next well-formed request; what is malformed is answered here. `None` when the client has left or must be left.
+async fn next_request(wire: &mut Wire, server: &Server, asker: Asker) -> io::Result<Option<Request>> {
+    while let Some(line) = wire.line().await? {
+        match read_request(line, server, asker).await {
+            Ok(request) => return Ok(Some(request)),
+            Err((id, error)) => wire.send(&encode_error(id.as_ref(), &error)).await?,
+        }
+        yield_now().await;
+    }
+    Ok(None)
+}
+
+async fn read_request(line: Line, server: &Server, asker: Asker) -> Result<Request, (Option<Id>, RpcError)> {
+    if line.bytes.len() <= READ_HERE_BYTES {
+        return parse_request(&line.bytes);
+    }
+    let read = handler::in_pool(&server.context, Lane::Quick, asker, move || Ok(parse_request(&line.bytes)));
+    read.await.map_err(|error| (None, error))?
+}
+
 /// True when the client may go on.
-async fn greet(wire: &mut Wire) -> io::Result<bool> {
+async fn greet(wire: &mut Wire, server: &Server, asker: Asker) -> io::Result<bool> {
     loop {
-        let Some(request) = wire.request().await? else { return Ok(false) };
+        let Some(request) = next_request(wire, server, asker).await? else {
+            return Ok(false);
+        };
         let id = request.id.clone();
         if request.method != method::Hello::NAME {
             wire.send(&encode_error(Some(&id), &hello::hello_required())).await?;
+            yield_now().await;
             continue;
         }
         let outcome = request
@@ -83,16 +116,21 @@ async fn greet(wire: &mut Wire) -> io::Result<bool> {
 }
 
 /// Replays the state, then streams what happens.
-async fn stream_events(wire: &mut Wire, context: &Arc<Context>, id: &Id) -> io::Result<()> {
+async fn stream_events(wire: &mut Wire, server: &Server, asker: Asker, id: &Id) -> io::Result<()> {
+    let context = &server.context;
     let mut events = context.events.subscribe();
     let mut activity = context.activity.listen();
-    wire.send(&encode_response(id, &handler::status::current(context).await)).await?;
+    let Some(status) = wire.unless_gone(handler::status::current(context, asker)).await? else {
+        return Ok(());
+    };
+    wire.answer(id, status).await?;
     let mut last_status = Instant::now();
-    let mut due: Option<Instant> = None;
+    // When the next status is sent, and since when it is called for.
+    let mut due: Option<(Instant, std::time::Instant)> = None;
     loop {
         let status_due = async {
             match due {
-                Some(at) => tokio::time::sleep_until(at).await,
+                Some((at, _)) => tokio::time::sleep_until(at).await,
                 None => std::future::pending().await,
             }
         };
@@ -100,92 +138,33 @@ async fn stream_events(wire: &mut Wire, context: &Arc<Context>, id: &Id) -> io::
             event = events.recv() => match event {
                 Ok(event) => wire.send(&encode_event(&convert::event(&event))).await?,
                 // Too slow for single events: the status that follows says where things stand.
-                Err(RecvError::Lagged(_)) => due = Some(Instant::now()),
+                Err(RecvError::Lagged(_)) => due = Some((Instant::now(), std::time::Instant::now())),
                 Err(RecvError::Closed) => return Ok(()),
             },
-            changed = activity.changed(), if due.is_none() => {
+            changed = activity.changed() => {
                 if changed.is_err() {
                     return Ok(());
                 }
-                due = Some(last_status + STATUS_INTERVAL);
+                let at = due.map_or(last_status + STATUS_INTERVAL, |(at, _)| at);
+                due = Some((at, std::time::Instant::now()));
             }
             () = status_due => {
-                due = None;
+                let since = due.take().map_or_else(std::time::Instant::now, |(_, since)| since);
                 last_status = Instant::now();
-                if let Ok(status) = handler::status::current(context).await {
-                    wire.send(&encode_event(&message::Event::Status { status: Box::new(status) })).await?;
+                if let Ok(line) = server.feed.line(context, since).await {
+                    wire.send(&line).await?;
                 }
             }
-            gone = wire.gone() => return gone,
-        }
-    }
-}
-
-/// Lines in, lines out.
-struct Wire {
-    stream: Stream,
-    lines: LineSplitter,
-}
-
-impl Wire {
-    fn new(stream: Stream) -> Self {
-        Self {
-            stream,
-            lines: LineSplitter::new(MAX_REQUEST_BYTES),
-        }
-    }
-
-    async fn send(&mut self, line: &[u8]) -> io::Result<()> {
-        let written = timeout(WRITE_LIMIT, async {
-            self.stream.write_all(line).await?;
-            self.stream.flush().await
-        });
-        written
-            .await
-            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answers")))
-    }
-
-    /// The next well-formed request; what is malformed is answered here. `None` when the client has left or must be left.
-    async fn request(&mut self) -> io::Result<Option<Request>> {
-        loop {
-            match self.lines.next_line() {
-                Some(Ok(line)) => match parse_request(&line) {
-                    Ok(request) => return Ok(Some(request)),
-                    Err((id, error)) => self.send(&encode_error(id.as_ref(), &error)).await?,
-                },
-                Some(Err(too_long)) => {
-                    self.send(&encode_error(None, &too_long.to_rpc())).await?;
-                    return Ok(None);
+            line = wire.line() => match line? {
+                None => return Ok(()),
+                Some(line) => {
+                    let id = read_request(line, server, asker).await.map_or_else(|(id, _)| id, |request| Some(request.id));
+                    let error = RpcError::new(ErrorKind::InvalidRequest, "this connection is a stream of events now")
+                        .hint("ask on a connection of its own");
+                    wire.send(&encode_error(id.as_ref(), &error)).await?;
+                    yield_now().await;
                 }
-                None => {
-                    if !self.fill().await? {
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Reads once; false at the end of the stream.
-    async fn fill(&mut self) -> io::Result<bool> {
-        let mut piece = [0_u8; 8192];
-        let n = self.stream.read(&mut piece).await?;
-        self.lines.push(&piece[..n]);
-        Ok(n > 0)
-    }
-
-    /// Returns when the client closes; what it sends meanwhile is kept up to the cap of a line.
-    async fn gone(&mut self) -> io::Result<()> {
-        // A client that goes on and on without waiting for its answer is let go.
-        while self.lines.n_buffered_bytes() <= MAX_REQUEST_BYTES && self.fill().await? {}
-        Ok(())
-    }
-
-    /// `None` when the client closed before `work` was done.
-    async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> io::Result<Option<T>> {
-        tokio::select! {
-            done = work => Ok(Some(done)),
-            gone = self.gone() => gone.map(|()| None),
+            },
         }
     }
 }

@@ -15,7 +15,15 @@ use crate::models::ModelsError;
 use crate::query::{self, QueryError};
 use crate::store::StoreError;
 
+/// No system opens a longer path, and answers repeat the path.
+const MAX_PATH_BYTES: usize = 16 << 10;
+
 pub(super) fn path(file: &WirePath) -> Result<PathBuf, RpcError> {
+    let n_bytes = file.path.len().max(file.path_bytes.as_ref().map_or(0, String::len));
+    if n_bytes > MAX_PATH_BYTES {
+        let message = format!("a path of {n_bytes} bytes; at most {MAX_PATH_BYTES} are allowed");
+        return Err(RpcError::new(ErrorKind::InvalidParams, message));
+    }
     let path = file
         .to_path()
         .map_err(|error| RpcError::new(ErrorKind::InvalidParams, error.to_string()))?;

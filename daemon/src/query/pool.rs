@@ -1,17 +1,77 @@
-//! Threads that answer questions, so that nothing blocking runs on the async thread.
+//! Threads that answer questions, so that nothing blocking runs on the async thread; and who is served first.
+//!
+//! Two lanes with threads of their own: what only looks into memory and the store never waits behind what touches files that a
+//! client names, decodes, or walks through everything ([`Lane`]). Within a lane whoever used it least lately goes first, counted by
+//! process: a client that asks now and then is not slowed by others that ask all the time.
+//!
+//! **Bounds**, for each lane: threads, tasks of one process at work, tasks waiting. A full queue takes the task of a process that has
+//! fewer waiting, and turns the newest one of whoever has most away; otherwise the newcomer is. Nobody waits for room.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, TrySendError, bounded};
-use tracing::error;
+use tracing::{error, warn};
 
 /// Questions at work at the same time. They mostly wait for the one embed worker, so more than the cores is right.
-const N_THREADS: usize = 8;
-/// Questions that may wait; one more is told "overloaded" at once.
-const QUEUE: usize = 64;
+const QUICK: Bounds = Bounds {
+    threads: 8,
+    running_each: 4,
+    waiting: 128,
+};
+/// A thread here may be held by a disk that does not answer, so one process must not have them all.
+const SLOW: Bounds = Bounds {
+    threads: 4,
+    running_each: 2,
+    waiting: 32,
+};
+/// What a process used counts half after this.
+const HALF_LIFE: Duration = Duration::from_secs(2);
+/// A process that used less than this is forgotten; so is everybody's past when there are more than [`MAX_REMEMBERED`].
+const FORGOTTEN: Duration = Duration::from_micros(100);
+const MAX_REMEMBERED: usize = 4096;
+/// scened must be gone within two seconds, whatever a question waits for.
+const STOP_LIMIT: Duration = Duration::from_millis(500);
 
-type Task = Box<dyn FnOnce() + Send>;
+/// Which threads a task runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Memory and the store.
+    Quick,
+    /// Files that a client names, workers that decode, walks through everything, waiting for another part.
+    Slow,
+}
+
+/// Numbers of things.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    threads: usize,
+    /// Tasks of one process at work.
+    running_each: usize,
+    /// Tasks waiting; one more is turned away at once, or turns another away.
+    waiting: usize,
+}
+
+/// Whose task it is: a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Asker(pub u32);
+
+impl Asker {
+    /// scened itself: goes first and is never turned away, so it must have few tasks at once.
+    pub const DAEMON: Self = Self(0);
+}
+
+/// What became of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It runs now.
+    Run,
+    /// It will not: it made room for a process that had fewer waiting.
+    Displaced,
+}
+
+type Task = Box<dyn FnOnce(Turn) + Send>;
 
 #[derive(Debug, thiserror::Error)]
 #[error("too many questions at once")]
@@ -19,87 +79,354 @@ pub struct Overloaded;
 
 #[derive(Clone)]
 pub struct Pool {
-    tasks: Arc<Mutex<Option<Sender<Task>>>>,
+    quick: Arc<Queue>,
+    slow: Arc<Queue>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
 }
 
 impl Pool {
     pub fn start() -> std::io::Result<Self> {
-        let (tasks, waiting) = bounded::<Task>(QUEUE);
-        let threads = (0..N_THREADS)
-            .map(|index| {
-                let waiting = waiting.clone();
-                std::thread::Builder::new().name(format!("query-{index}")).spawn(move || {
-                    for task in waiting {
-                        // A bug in one answer must not cost the pool a thread; the asker sees its channel close.
-                        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(task)).is_err() {
-                            error!("a question made scened fail (a bug: please report it)");
-                        }
-                    }
-                })
-            })
-            .collect::<std::io::Result<_>>()?;
+        let (quick, slow) = (Arc::new(Queue::new(QUICK)), Arc::new(Queue::new(SLOW)));
+        let mut threads = Vec::new();
+        for (name, queue) in [("query", &quick), ("slow", &slow)] {
+            for index in 0..queue.bounds.threads {
+                let queue = Arc::clone(queue);
+                let thread = std::thread::Builder::new().name(format!("{name}-{index}"));
+                threads.push(thread.spawn(move || queue.work())?);
+            }
+        }
         Ok(Self {
-            tasks: Arc::new(Mutex::new(Some(tasks))),
+            quick,
+            slow,
             threads: Arc::new(Mutex::new(threads)),
         })
     }
 
-    /// Queues a task; never waits.
-    pub fn submit(&self, task: impl FnOnce() + Send + 'static) -> Result<(), Overloaded> {
-        let tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        match tasks.as_ref().map(|tasks| tasks.try_send(Box::new(task))) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => Err(Overloaded),
-        }
+    /// Queues a task; never waits. What is queued is called exactly once, with its turn.
+    pub fn submit(&self, lane: Lane, asker: Asker, task: impl FnOnce(Turn) + Send + 'static) -> Result<(), Overloaded> {
+        let queue = match lane {
+            Lane::Quick => &self.quick,
+            Lane::Slow => &self.slow,
+        };
+        queue.submit(asker, Box::new(task))
     }
 
-    /// Lets queued tasks finish and joins the threads.
+    /// Lets queued tasks finish and joins the threads; one that a disk holds for longer than [`STOP_LIMIT`] is left behind.
     pub fn stop(&self) {
-        drop(self.tasks.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.quick.stop();
+        self.slow.stop();
+        let deadline = Instant::now() + STOP_LIMIT;
+        let all_ended = [&self.quick, &self.slow].iter().all(|queue| queue.wait_for_end(deadline));
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            if thread.join().is_err() {
+            if !all_ended && !thread.is_finished() {
+                warn!(thread = thread.thread().name(), "a question does not end; it is left behind");
+            } else if thread.join().is_err() {
                 error!("a query thread panicked");
             }
         }
     }
 }
 
+/// One lane.
+struct Queue {
+    bounds: Bounds,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// In order of arrival.
+    waiting: Vec<(Asker, Task)>,
+    shares: HashMap<Asker, Share>,
+    stopped: bool,
+    /// Threads that have ended.
+    n_ended: usize,
+}
+
+/// What one process has of a lane.
+#[derive(Clone, Copy, Debug)]
+struct Share {
+    n_running: usize,
+    /// Time used, as of `counted`.
+    used: Duration,
+    counted: Instant,
+}
+
+impl Share {
+    fn used_by(&self, now: Instant) -> Duration {
+        let half_lives = now.saturating_duration_since(self.counted).as_secs_f64() / HALF_LIFE.as_secs_f64();
+        self.used.mul_f64(0.5_f64.powf(half_lives))
+    }
+}
+
+impl State {
+    fn n_running(&self, asker: Asker) -> usize {
+        self.shares.get(&asker).map_or(0, |share| share.n_running)
+    }
+
+    fn n_waiting(&self, asker: Asker) -> usize {
+        self.waiting.iter().filter(|(other, _)| *other == asker).count()
+    }
+
+    /// Takes the task of whoever used the lane least lately; of one process the one that came first.
+    fn next(&mut self, bounds: &Bounds, now: Instant) -> Option<(Asker, Task)> {
+        let used = |asker: Asker| match self.shares.get(&asker) {
+            Some(share) if asker != Asker::DAEMON => share.used_by(now),
+            _ => Duration::ZERO,
+        };
+        let index = self
+            .waiting
+            .iter()
+            .enumerate()
+            .filter(|(_, (asker, _))| self.n_running(*asker) < bounds.running_each || *asker == Asker::DAEMON)
+            // Of two who are running nothing and used nothing the first to come; `min_by_key` keeps the first of equals.
+            .min_by_key(|(_, (asker, _))| (used(*asker), self.n_running(*asker)))
+            .map(|(index, _)| index)?;
+        Some(self.waiting.remove(index))
+    }
+
+    fn begin(&mut self, asker: Asker, now: Instant) {
+        let share = self.shares.entry(asker).or_insert(Share {
+            n_running: 0,
+            used: Duration::ZERO,
+            counted: now,
+        });
+        share.n_running += 1;
+    }
+
+    fn end(&mut self, asker: Asker, took: Duration, now: Instant) {
+        if let Some(share) = self.shares.get_mut(&asker) {
+            share.used = share.used_by(now) + took;
+            share.counted = now;
+            share.n_running -= 1;
+        }
+        let is_full = self.shares.len() > MAX_REMEMBERED;
+        self.shares
+            .retain(|_, share| share.n_running > 0 || (!is_full && share.used_by(now) > FORGOTTEN));
+    }
+
+    /// The newest waiting task of whoever has most of them, if that is more than `asker` would have.
+    fn displace_for(&mut self, asker: Asker) -> Option<Task> {
+        let mine = self.n_waiting(asker) + 1;
+        let mut counts: HashMap<Asker, usize> = HashMap::new();
+        for (other, _) in &self.waiting {
+            *counts.entry(*other).or_default() += 1;
+        }
+        counts.remove(&Asker::DAEMON);
+        let greediest = counts.values().max().copied()?;
+        if greediest <= mine && asker != Asker::DAEMON {
+            return None;
+        }
+        let index = self.waiting.iter().rposition(|(other, _)| counts.get(other) == Some(&greediest))?;
+        Some(self.waiting.remove(index).1)
+    }
+}
+
+impl Queue {
+    fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn submit(&self, asker: Asker, task: Task) -> Result<(), Overloaded> {
+        let mut state = self.state();
+        if state.stopped {
+            return Err(Overloaded);
+        }
+        let mut displaced = None;
+        if state.waiting.len() >= self.bounds.waiting {
+            displaced = state.displace_for(asker);
+            if displaced.is_none() && asker != Asker::DAEMON {
+                return Err(Overloaded);
+            }
+        }
+        state.waiting.push((asker, task));
+        drop(state);
+        self.changed.notify_one();
+        if let Some(task) = displaced {
+            task(Turn::Displaced);
+        }
+        Ok(())
+    }
+
+    fn work(&self) {
+        let mut state = self.state();
+        loop {
+            let now = Instant::now();
+            let Some((asker, task)) = state.next(&self.bounds, now) else {
+                if state.stopped && state.waiting.is_empty() {
+                    state.n_ended += 1;
+                    self.changed.notify_all();
+                    return;
+                }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            state.begin(asker, now);
+            drop(state);
+            // A bug in one answer must not cost the pool a thread; the asker sees its channel close.
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(Turn::Run))).is_err() {
+                error!("a question made scened fail (a bug: please report it)");
+            }
+            state = self.state();
+            let now_done = Instant::now();
+            state.end(asker, now_done.saturating_duration_since(now), now_done);
+            // A task that was held back because its process had enough at work may run now; this thread looks for it itself.
+        }
+    }
+
+    fn stop(&self) {
+        self.state().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// Whether every thread has ended by then.
+    fn wait_for_end(&self, deadline: Instant) -> bool {
+        let mut state = self.state();
+        while state.n_ended < self.bounds.threads {
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else {
+                return false;
+            };
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use crossbeam_channel::{Receiver, Sender, bounded};
+
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// Fills a lane's threads with tasks of `askers`, in turn, that end when the gate is dropped.
+    fn occupy(pool: &Pool, lane: Lane, askers: &[u32]) -> Sender<()> {
+        let (release, gate) = bounded::<()>(0);
+        let (begun, begins) = bounded(askers.len());
+        for asker in askers {
+            let (gate, begun) = (gate.clone(), begun.clone());
+            let task = move |_| {
+                begun.send(()).unwrap();
+                let _released = gate.recv();
+            };
+            pool.submit(lane, Asker(*asker), task).unwrap();
+        }
+        for _ in askers {
+            begins.recv_timeout(LIMIT).unwrap();
+        }
+        release
+    }
 
     #[test]
     fn a_full_queue_is_an_answer_not_a_wait() {
-        let pool = Pool::start().unwrap();
-        let (release, gate) = bounded::<()>(0);
-        let mut accepted = 0;
-        while pool
-            .submit({
-                let gate = gate.clone();
-                move || {
-                    let _released = gate.recv();
-                }
-            })
-            .is_ok()
-        {
-            accepted += 1;
-            assert!(accepted <= QUEUE + N_THREADS, "the queue has no bound");
+        for (lane, bounds) in [(Lane::Quick, QUICK), (Lane::Slow, SLOW)] {
+            let pool = Pool::start().unwrap();
+            let (release, gate) = bounded::<()>(0);
+            let mut accepted = 0;
+            while pool
+                .submit(lane, Asker(1), {
+                    let gate = gate.clone();
+                    move |_| {
+                        let _released = gate.recv();
+                    }
+                })
+                .is_ok()
+            {
+                accepted += 1;
+                assert!(accepted <= bounds.waiting + bounds.threads, "the queue has no bound");
+            }
+            assert!(accepted >= bounds.waiting);
+            drop(release);
+            pool.stop();
         }
-        assert!(accepted >= QUEUE);
-        drop(release);
-        pool.stop();
     }
 
     #[test]
     fn a_panic_costs_no_thread() {
         let pool = Pool::start().unwrap();
-        for _ in 0..N_THREADS * 2 {
-            pool.submit(|| panic!("expected by this test")).unwrap();
+        for _ in 0..QUICK.threads * 2 {
+            pool.submit(Lane::Quick, Asker(1), |_| panic!("expected by this test")).unwrap();
         }
         let (done, finished) = bounded(1);
-        pool.submit(move || done.send(()).unwrap()).unwrap();
-        finished.recv_timeout(std::time::Duration::from_secs(10)).unwrap();
+        pool.submit(Lane::Quick, Asker(1), move |_| done.send(()).unwrap()).unwrap();
+        finished.recv_timeout(LIMIT).unwrap();
         pool.stop();
+    }
+
+    #[test]
+    fn one_process_does_not_get_every_thread_and_slow_tasks_hold_up_no_quick_ones() {
+        let pool = Pool::start().unwrap();
+        let (done, finished): (_, Receiver<&str>) = bounded(10);
+        let tell = |what: &'static str| {
+            let done = done.clone();
+            move |_| done.send(what).unwrap()
+        };
+        let one = occupy(&pool, Lane::Slow, &[1; SLOW.running_each]);
+        pool.submit(Lane::Slow, Asker(1), tell("a third of the same")).unwrap();
+        pool.submit(Lane::Slow, Asker(2), tell("another's")).unwrap();
+        assert_eq!(finished.recv_timeout(LIMIT).unwrap(), "another's");
+        let others = occupy(&pool, Lane::Slow, &[2, 3]);
+        pool.submit(Lane::Quick, Asker(4), tell("a quick one")).unwrap();
+        assert_eq!(finished.recv_timeout(LIMIT).unwrap(), "a quick one");
+        assert!(finished.is_empty(), "it went past its bound");
+        drop(one);
+        assert_eq!(finished.recv_timeout(LIMIT).unwrap(), "a third of the same");
+        drop(others);
+        pool.stop();
+    }
+
+    #[test]
+    fn who_used_least_goes_first_and_a_full_queue_makes_room_for_who_has_few() {
+        let pool = Pool::start().unwrap();
+        let held = occupy(&pool, Lane::Slow, &[1, 1, 2, 2]);
+        let (done, order) = bounded(100);
+        let task = |name: u32| {
+            let done = done.clone();
+            move |turn: Turn| done.send((name, turn)).unwrap()
+        };
+        for _ in 0..SLOW.waiting {
+            pool.submit(Lane::Slow, Asker(1), task(1)).unwrap();
+        }
+        assert!(pool.submit(Lane::Slow, Asker(1), task(1)).is_err(), "it may not turn itself away");
+        pool.submit(Lane::Slow, Asker(9), task(9)).unwrap();
+        assert_eq!(order.recv_timeout(LIMIT).unwrap(), (1, Turn::Displaced));
+        drop(held);
+        assert_eq!(order.recv_timeout(LIMIT).unwrap(), (9, Turn::Run), "who came last and used nothing");
+        pool.stop();
+        assert_eq!(order.try_iter().filter(|(_, turn)| *turn == Turn::Run).count(), SLOW.waiting - 1);
+    }
+
+    #[test]
+    fn a_task_that_does_not_end_holds_up_no_shutdown() {
+        let pool = Pool::start().unwrap();
+        let held = occupy(&pool, Lane::Slow, &[1]);
+        let begun = Instant::now();
+        pool.stop();
+        assert!(begun.elapsed() < LIMIT);
+        drop(held);
+    }
+
+    #[test]
+    fn what_was_used_is_forgotten_in_time() {
+        let now = Instant::now();
+        let mut state = State::default();
+        state.begin(Asker(1), now);
+        state.end(Asker(1), Duration::from_secs(1), now);
+        let used = |state: &State, at| state.shares[&Asker(1)].used_by(now + at);
+        assert_eq!(used(&state, Duration::ZERO), Duration::from_secs(1));
+        assert!(used(&state, HALF_LIFE).abs_diff(Duration::from_millis(500)) < Duration::from_millis(1));
+        state.begin(Asker(2), now + HALF_LIFE * 20);
+        state.end(Asker(2), Duration::from_secs(1), now + HALF_LIFE * 20);
+        assert!(!state.shares.contains_key(&Asker(1)));
     }
 }

@@ -348,7 +348,11 @@ fn similar_leaves_out_the_video_that_is_the_question_and_begins_with_the_moment_
         paths(
             &world
                 .searcher
-                .similar(&Likeness { path: path.into(), at_ms }, &everything(1, GroupBy::Scene))
+                .similar(
+                    &Likeness { path: path.into(), at_ms },
+                    &everything(1, GroupBy::Scene),
+                    &Cancel::default(),
+                )
                 .unwrap(),
         )
     };
@@ -368,7 +372,11 @@ fn similar_to_a_picture_that_is_not_indexed_decodes_it() {
     std::fs::write(&file, "a picture").unwrap();
     let answer = world
         .searcher
-        .similar(&Likeness { path: file, at_ms: None }, &everything(1, GroupBy::Scene))
+        .similar(
+            &Likeness { path: file, at_ms: None },
+            &everything(1, GroupBy::Scene),
+            &Cancel::default(),
+        )
         .unwrap();
     assert_eq!(paths(&answer), ["/v/a.mp4#1"]);
     let missing = Likeness {
@@ -376,7 +384,7 @@ fn similar_to_a_picture_that_is_not_indexed_decodes_it() {
         at_ms: None,
     };
     assert!(matches!(
-        world.searcher.similar(&missing, &everything(1, GroupBy::Scene)),
+        world.searcher.similar(&missing, &everything(1, GroupBy::Scene), &Cancel::default()),
         Err(QueryError::File { .. })
     ));
 }

@@ -5,6 +5,9 @@ use std::io::{self, BufRead};
 use crate::frame::RpcError;
 use crate::message::ErrorKind;
 
+/// Room that a splitter keeps when it holds nothing.
+const KEPT_BYTES: usize = 64 << 10;
+
 /// The other side sent a longer line than it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line has more than {max} bytes")]
@@ -50,6 +53,10 @@ impl LineSplitter {
             self.buffer.drain(..self.start);
             self.searched -= self.start;
             self.start = 0;
+            // The room of a long line is not kept for the short ones that follow.
+            if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES {
+                self.buffer = Vec::new();
+            }
             self.buffer.extend_from_slice(piece);
         }
     }

@@ -72,6 +72,11 @@ pub fn resident_kib(pid: u32) -> u64 {
     status_number(&PathBuf::from(format!("/proc/{pid}/status")), "VmRSS:").expect("the process lives")
 }
 
+/// Open descriptors of a process.
+pub fn n_descriptors(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives").count()
+}
+
 /// How often the threads of a process went to sleep by themselves since they began: each is a wake-up.
 pub fn wake_ups(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives");

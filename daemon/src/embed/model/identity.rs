@@ -61,8 +61,13 @@ fn external_data(onnx: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Adds size and samples of one file; returns the size.
 fn sample(hash: &mut Xxh3, path: &Path) -> io::Result<u64> {
+    // Before it is opened: opening a pipe waits for whoever writes to it.
+    let found = fs::metadata(path)?;
+    if !found.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     let mut file = File::open(path)?;
-    let size = file.metadata()?.len();
+    let size = found.len();
     hash.update(&size.to_le_bytes());
     let offsets = if size <= 3 * SAMPLE_BYTES {
         vec![(0, size)]

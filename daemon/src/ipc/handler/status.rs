@@ -9,11 +9,12 @@ use scened_shared::wire_path::WirePath;
 use crate::ipc::context::Context;
 use crate::ipc::handler::{folders, in_pool};
 use crate::pipeline::CatchingUp;
+use crate::query::{Asker, Lane};
 use crate::store::{VideoRecord, VideoState};
 
-pub(in crate::ipc) async fn current(context: &Arc<Context>) -> Result<Status, RpcError> {
+pub(in crate::ipc) async fn current(context: &Arc<Context>, asker: Asker) -> Result<Status, RpcError> {
     let for_pool = Arc::clone(context);
-    in_pool(context, move || Ok(assemble(&for_pool))).await
+    in_pool(context, Lane::Quick, asker, move || Ok(assemble(&for_pool))).await
 }
 
 pub(super) fn assemble(context: &Context) -> Status {
