@@ -10,6 +10,7 @@ mod keyframes;
 mod pictures;
 #[cfg(all(feature = "malice", target_os = "linux"))]
 mod sandbox;
+mod second_files;
 mod workers;
 
 use std::fs::File;
