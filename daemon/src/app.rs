@@ -51,6 +51,8 @@ pub struct Places {
     pub socket: PathBuf,
     /// Folders that contain models.
     pub model_dirs: Vec<PathBuf>,
+    /// The program `scened`, to try a store in another process; `None`: it is not tried.
+    pub program: Option<PathBuf>,
 }
 
 /// Other ends of the seams, for tests; `None` = the real ones.
@@ -105,11 +107,10 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
 
 impl Engine {
     fn start(config: &Config, config_warnings: Vec<String>, places: &Places, seams: Seams) -> Result<Self, Fatal> {
-        let (store, report) = Store::open(&places.data_dir)?;
+        let (store, report) = Store::open_tried(&places.data_dir, places.program.as_deref())?;
         let mut start_warnings = config_warnings;
         start_warnings.extend(store_warnings(&report));
-        let worker = crate::worker::version();
-        let sandbox = doctor::Sandbox::of(worker.is_ok().then(crate::worker::sandbox), config);
+        let (worker, sandbox) = ask_worker(config, &seams);
         let codecs = doctor::Codecs::of(
             worker.as_deref().ok(),
             |extras| crate::worker::allowed(extras.to_arguments()),
@@ -256,6 +257,18 @@ impl Engine {
     }
 }
 
+/// The worker's version, and what holds it; with scripted frames there is none.
+fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor::Sandbox) {
+    let is_scripted = seams.source.is_some();
+    let worker = if is_scripted {
+        Ok("no worker".to_owned())
+    } else {
+        crate::worker::version()
+    };
+    let held = (worker.is_ok() && !is_scripted).then(crate::worker::sandbox);
+    (worker, doctor::Sandbox::of(held, config))
+}
+
 /// Tells the service manager that the async thread is alive; sleeps for ever where nobody asks.
 async fn watchdog() {
     let Some(interval) = crate::systemd::watchdog_interval() else {
@@ -395,16 +408,22 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
             )
         })
         .collect();
+    warnings.extend(report.decisions_set_aside.iter().map(|path| {
+        format!(
+            "a copy of your settings was damaged; it was set aside as {} and is written again",
+            path.display()
+        )
+    }));
+    if report.n_decisions_restored > 0 {
+        warnings.push(format!(
+            "the store had lost {} settings; they were taken from their second copy",
+            report.n_decisions_restored
+        ));
+    }
     if report.lost_changes > 0 {
         warnings.push(format!(
             "the last {} changes of the store were lost to damage; the walk that runs now finds them again",
             report.lost_changes
-        ));
-    }
-    if report.n_damaged > 0 {
-        warnings.push(format!(
-            "{} records of the store were damaged; their videos are indexed again",
-            report.n_damaged
         ));
     }
     warnings

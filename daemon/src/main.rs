@@ -41,6 +41,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Open the store, and end: a daemon asks after one that died while it opened it
+    #[command(hide = true)]
+    TryStore { data_dir: PathBuf },
     /// Run the media worker on one file, without a daemon: streams, scenes, sampled frames, times
     Inspect {
         file: PathBuf,
@@ -117,6 +120,10 @@ fn main() -> ExitCode {
                 ..InspectOptions::default()
             };
             return run_inspect(file, &options);
+        }
+        Some(Command::TryStore { data_dir }) => {
+            scened::store::try_open(data_dir);
+            Ok(())
         }
         Some(Command::ProbeModel { folder, seconds }) => probe_model(&arguments, folder, *seconds),
         None if arguments.check_config => return check_config(&arguments),
@@ -214,6 +221,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
         model_dirs: scened::embed::model::model_dirs(&data_dir),
         data_dir,
         socket: endpoint.path().to_owned(),
+        program: std::env::current_exe().ok(),
     };
     let stop = stop_on_signal()?;
     app::run(&config, warnings, &places, Seams::default(), stop)

@@ -1,6 +1,7 @@
 //! The truth: fjall keyspaces for videos, scenes, vectors, thumbnails, jobs, incidents and settings.
 //!
-//! Owns the folder `store/` inside the data folder, the marker file `format` and the side file `store.generation`. Everything else (ANN
+//! Owns the folder `store/` inside the data folder, the marker file `format`, the side file `store.generation` and the second copies of
+//! the settings. Everything else (ANN
 //! index, caches) can be rebuilt from here. Knows neither the model, nor the file system of the videos, nor the wire.
 //!
 //! **Threads**: every method blocks on the disk: call none on an async thread. Writers wait for each other (one commit lock); readers
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span, VideoId};
 
 mod content;
+mod decisions;
 mod disk;
 mod error;
 mod keys;
@@ -28,6 +30,7 @@ mod load;
 mod migrations;
 mod mirror;
 mod open;
+mod opener;
 mod read;
 mod record;
 mod side;
@@ -58,6 +61,10 @@ pub struct OpenReport {
     pub lost_changes: u64,
     /// Records found damaged; their videos are queued again.
     pub n_damaged: usize,
+    /// Settings that the store had lost and that were taken from their second copy.
+    pub n_decisions_restored: usize,
+    /// Where second copies that were damaged were moved to; the store's own settings were whole, or a second copy was.
+    pub decisions_set_aside: Vec<PathBuf>,
 }
 
 /// A record that was not believed; its bytes are in the keyspace `damaged`.
@@ -219,13 +226,23 @@ pub struct IncidentRecord {
     pub software: String,
 }
 
+/// Opens the database in the data folder `dir` and changes nothing that opening does not: whether the process survives is the answer.
+pub fn try_open(dir: &Path) {
+    open::try_open(dir);
+}
+
 impl Store {
     /// Opens the store in the data folder `dir`, or begins one.
     ///
     /// **Errors**: [`StoreError::NewerVersion`], [`StoreError::Locked`], or [`StoreError::Folder`] when the folder or its disk is to blame;
     /// damaged content is no error but is set aside (see [`OpenReport`]).
     pub fn open(dir: &Path) -> Result<(Self, OpenReport), StoreError> {
-        let (inner, report) = open::open(dir)?;
+        Self::open_tried(dir, None)
+    }
+
+    /// [`Store::open`]; where an earlier start died over this store, `program try-store DIR` is asked first, which calls [`try_open`].
+    pub fn open_tried(dir: &Path, program: Option<&Path>) -> Result<(Self, OpenReport), StoreError> {
+        let (inner, report) = open::open(dir, program)?;
         Ok((Self { inner: Arc::new(inner) }, report))
     }
 }

@@ -33,6 +33,7 @@ impl Resident {
             data_dir: sandbox.data(),
             socket: sandbox.socket(),
             model_dirs: vec![repository().join("models")],
+            program: None,
         };
         let seams = Seams {
             source: Some(Arc::new(made_up::Scenes)),
@@ -84,11 +85,15 @@ fn held() -> (u64, usize, usize) {
     )
 }
 
+fn environment(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 #[test]
 #[ignore = "takes minutes: make check-long"]
 fn twenty_thousand_files_that_come_and_go_leave_nothing_behind() {
-    let n_rounds = 20;
-    let n_files = 1000;
+    let n_rounds = environment("SCENED_SOAK_ROUNDS", 20);
+    let n_files = environment("SCENED_SOAK_FILES", 1000);
     let sandbox = Sandbox::new();
     sandbox.configure("settle-seconds = 0\nkeyframes = false\n");
     let daemon = Resident::start(&sandbox);

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::{Boundary, SceneId};
 
 mod damage;
+mod decisions;
 mod models;
 mod random;
 mod released;

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use super::mirror::Entry;
-use super::record;
 use super::{
     Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, SceneVectors, Store, StoreError, VideoRecord, VideoState, keys,
 };
@@ -291,12 +290,9 @@ impl Store {
         })
     }
 
+    /// Keeps a decision of the user, and a second copy of it outside the store.
     pub fn put_setting(&self, name: &str, value: &serde_json::Value) -> Result<(), StoreError> {
-        self.inner.write("store a setting", |transaction| {
-            let value = record::seal_json(name.as_bytes(), value)?;
-            transaction.insert(&transaction.inner.disk.settings, name.as_bytes(), value);
-            Ok(())
-        })
+        self.inner.put_setting(name, value)
     }
 
     /// Forgets the changes up to and including this generation; see [`Store::changes_since`].
@@ -309,6 +305,19 @@ impl Store {
             transaction.state.log_floor = floor.max(last);
             Ok(())
         })
+    }
+
+    /// Writes what is in memory into tables, as a store that has grown does by itself.
+    #[cfg(feature = "testing")]
+    pub fn write_tables(&self) -> Result<(), StoreError> {
+        for space in self.inner.disk.spaces() {
+            let written = space.keyspace.rotate_memtable_and_wait();
+            written.map_err(|error| StoreError::Fatal {
+                action: "write tables",
+                source: Box::new(error),
+            })?;
+        }
+        Ok(())
     }
 
     /// Calls `hook` after each commit, in order of generations, on the committing thread while other writers wait.
