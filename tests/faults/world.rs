@@ -280,6 +280,10 @@ impl Embedder for Colours {
         self.fake.embed_texts(texts).map(|vectors| self.fit(vectors))
     }
 
+    fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_frames(pictures)
+    }
+
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
         self.fake.embed_frames(frames).map(|vectors| self.fit(vectors))
     }
