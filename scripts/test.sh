@@ -65,6 +65,11 @@ else
 fi
 
 if [ -n "$long" ]; then
+  step "fuzz targets, a minute each"
+  scripts/fuzz.sh
+fi
+
+if [ -n "$long" ]; then
   step "full-size models against transformers and open_clip"
   tests/reference/full.sh
 fi

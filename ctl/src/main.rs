@@ -16,7 +16,7 @@ mod input;
 mod render;
 
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::try_parse().unwrap_or_else(|error| explain(&error));
     let mut context = command::Context::new(cli.global);
     let outcome = command::run(&mut context, cli.verb).and_then(|outcome| {
         context.out.flush()?;
@@ -28,5 +28,18 @@ fn main() -> ExitCode {
             context.out.failure(&failure);
             failure.status().into()
         }
+    }
+}
+
+/// Says what is wrong with the command line, or what was asked for (`--help`), and ends.
+///
+/// The message repeats words, and words may be names of files that a shell put there (`scenectl scenes *`): it is made again of words
+/// that can be shown.
+fn explain(error: &clap::Error) -> ! {
+    let words = scened_shared::terminal::escape_words(std::env::args_os());
+    match cli::Cli::try_parse_from(words) {
+        Err(error) => error.exit(),
+        // Escaped it is right: then the message of the true words is shown without them.
+        Ok(_) => clap::Error::new(error.kind()).exit(),
     }
 }

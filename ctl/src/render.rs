@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, BufRead as _, BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::path::{Path, PathBuf};
 
+use scened_shared::terminal;
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
@@ -59,30 +60,21 @@ impl Out {
 
     /// Prints one object on one line, at once.
     ///
-    /// Control characters that JSON lets through are written as `\uXXXX`: the line is the same JSON, and no terminal obeys it.
+    /// Signs that JSON lets through and a terminal might obey are written as `\uXXXX`: the line is the same JSON, and no terminal obeys it.
     pub(crate) fn json<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
-        let json = serde_json::to_string(value)?;
-        let mut safe = String::with_capacity(json.len());
-        for c in json.chars() {
-            match c {
-                '\u{7f}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    write!(safe, "\\u{:04x}", u32::from(c)).expect("a string takes any text");
-                }
-                c => safe.push(c),
-            }
-        }
+        let safe = terminal::guard_json(&serde_json::to_string(value)?);
         writeln!(self.stdout, "{safe}")?;
         self.stdout.flush()
     }
 
-    /// Prints a line of our own words; what others wrote in it is escaped by the caller.
+    /// Prints a line of our own words; what others wrote in it is escaped by the caller, and here once more if that was forgotten.
     pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
-        writeln!(self.stdout, "{line}")
+        writeln!(self.stdout, "{}", terminal::guard(line, self.painter.is_on()))
     }
 
     pub(crate) fn table(&mut self, table: Table) -> io::Result<()> {
         for line in table.lines(self.width, self.painter) {
-            writeln!(self.stdout, "{line}")?;
+            self.line(&line)?;
         }
         Ok(())
     }
@@ -131,14 +123,14 @@ impl Out {
     pub(crate) fn note(&mut self, note: &str) -> io::Result<()> {
         self.stdout.flush()?;
         let note = self.error_painter.paint(Color::Dim, &text::escape(note));
-        to_stderr(&format!("{note}\n"));
+        to_stderr(&format!("{note}\n"), self.error_painter);
         Ok(())
     }
 
     /// Asks on the terminal; anything but yes is no.
     pub(crate) fn confirm(&mut self, question: &str) -> io::Result<bool> {
         self.stdout.flush()?;
-        to_stderr(&format!("{question} [y/N] "));
+        to_stderr(&format!("{question} [y/N] "), self.error_painter);
         let mut answer = String::new();
         io::stdin().lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
@@ -151,12 +143,13 @@ impl Out {
         }
         // What was printed before stays printed; that it could not be is no news any more.
         self.stdout.flush().unwrap_or_default();
-        to_stderr(&failure_text(failure, self.error_painter));
+        to_stderr(&failure_text(failure, self.error_painter), self.error_painter);
     }
 }
 
 /// Nobody can be told that standard error is closed.
-fn to_stderr(text: &str) {
+fn to_stderr(text: &str, painter: Painter) {
+    let text = terminal::guard(text, painter.is_on());
     io::stderr().write_all(text.as_bytes()).unwrap_or_default();
 }
 

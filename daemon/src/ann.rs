@@ -15,6 +15,8 @@ use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use crate::domain::{Embedding, ModelId, SceneId, dot};
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod permits;
 mod snapshot;
 #[cfg(test)]

@@ -430,8 +430,10 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
 }
 
 fn instance_fatal(error: &InstanceError) -> Fatal {
+    // A path in it may have a line break, and this is one line.
+    let text = scened_shared::terminal::escape(&error.to_string());
     match error {
-        InstanceError::AlreadyRunning { .. } => Fatal::AlreadyRunning(error.to_string()),
-        _ => Fatal::Setup(error.to_string()),
+        InstanceError::AlreadyRunning { .. } => Fatal::AlreadyRunning(text),
+        _ => Fatal::Setup(text),
     }
 }

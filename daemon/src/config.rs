@@ -8,6 +8,8 @@
 //! that silently does nothing. A folder that is not there is only a [`Warning`]: its disk may be unplugged.
 
 pub mod edit;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod keys;
 mod paths;
 mod reference;
@@ -17,6 +19,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use scened_shared::terminal;
 use serde::Serialize;
 
 use crate::domain::Crop;
@@ -124,9 +127,28 @@ pub enum ConfigError {
 fn list_problems(file: &Path, problems: &[Problem]) -> String {
     let lines: Vec<_> = problems
         .iter()
-        .map(|p| format!("{}:{}: {}", file.display(), p.line, p.message))
+        .map(|p| terminal::escape(&format!("{}:{}: {}", file.display(), p.line, p.message)))
         .collect();
     lines.join("\n")
+}
+
+/// Reads a file that nobody but the user (or the system) could have written: it names libraries that are loaded.
+fn read_own(file: &Path) -> io::Result<Vec<u8>> {
+    use std::os::unix::fs::MetadataExt as _;
+    // What is no file is not opened: a pipe would be waited for.
+    let found = std::fs::metadata(file)?;
+    if found.is_file() {
+        let us = rustix::process::geteuid().as_raw();
+        if found.uid() != us && found.uid() != 0 {
+            return Err(io::Error::other(format!("it belongs to another user (uid {})", found.uid())));
+        }
+        if found.mode() & 0o002 != 0 {
+            return Err(io::Error::other("every user may write to it; chmod o-w it"));
+        }
+    } else if !found.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
+    }
+    std::fs::read(file)
 }
 
 impl Config {
@@ -135,7 +157,7 @@ impl Config {
     /// **Errors**: [`ConfigError::Read`] when it is there but cannot be read, [`ConfigError::NotUtf8`], and
     /// [`ConfigError::Invalid`] with everything that is wrong in it.
     pub fn load(file: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let text = match std::fs::read(file) {
+        let text = match read_own(file) {
             Ok(bytes) => String::from_utf8(bytes).map_err(|_| ConfigError::NotUtf8 { file: file.to_owned() })?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
             Err(source) => {

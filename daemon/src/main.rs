@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use scened::app::{self, Places, Seams};
-use scened::config::Config;
+use scened::config::{Config, ConfigError};
 use scened::domain::Crop;
 use scened::fault::Fatal;
 use scened::media::extras::{self, Extras};
 use scened::media::inspect::{self, InspectOptions};
 use scened::media::{Detector, Hardware, SceneMode};
 use scened::probe::{self, ProbeOptions};
+use scened_shared::terminal;
 use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
@@ -89,7 +90,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| explain(&error));
     let outcome = match &arguments.command {
         Some(Command::Inspect {
             file,
@@ -138,6 +139,16 @@ fn main() -> ExitCode {
     }
 }
 
+/// Says what is wrong with the command line, or what was asked for (`--help`), and ends. The message repeats words, which may be
+/// names of files: it is made again of words that can be shown.
+fn explain(error: &clap::Error) -> ! {
+    match Arguments::try_parse_from(terminal::escape_words(std::env::args_os())) {
+        Err(error) => error.exit(),
+        // Escaped it is right: then the message of the true words is shown without them.
+        Ok(_) => clap::Error::new(error.kind()).exit(),
+    }
+}
+
 fn parse_detector(text: &str) -> Result<Detector, String> {
     match text {
         "shot" => Ok(Detector::Shot),
@@ -156,10 +167,20 @@ fn parse_ffmpeg_name(text: &str) -> Result<String, String> {
 }
 
 fn run_inspect(file: &std::path::Path, options: &InspectOptions) -> ExitCode {
-    match inspect::run(file, options, &mut std::io::stdout().lock()) {
+    let mut told = Vec::new();
+    let outcome = inspect::run(file, options, &mut told);
+    let told = String::from_utf8_lossy(&told);
+    let safe = if options.json {
+        terminal::guard_json(&told)
+    } else {
+        terminal::guard(&told, false)
+    };
+    // A closed pipe does not change what was found.
+    let _printed = std::io::stdout().lock().write_all(safe.as_bytes());
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error.to_string());
+            complain(&terminal::escape(&error.to_string()));
             ExitCode::from(2)
         }
     }
@@ -174,18 +195,27 @@ fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) ->
         data_dir: &data_dir,
         limit: Duration::from_secs(seconds),
     };
-    probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(scened::fault::with_causes(&error)))
+    probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fault::with_causes(&error))))
 }
 
 fn data_dir(arguments: &Arguments) -> Result<PathBuf, Fatal> {
-    scened_shared::endpoint::data_dir(arguments.data_dir.as_deref()).map_err(|error| Fatal::Setup(error.to_string()))
+    scened_shared::endpoint::data_dir(arguments.data_dir.as_deref()).map_err(|error| Fatal::Setup(terminal::escape(&error.to_string())))
 }
 
 fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
     let file = scened_shared::endpoint::config_file(arguments.config.as_deref())
-        .map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
-    let (config, warnings) = Config::load(&file).map_err(|error| Fatal::Setup(error.to_string()))?;
-    Ok((config, warnings.iter().map(ToString::to_string).collect()))
+        .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
+    let (config, warnings) = Config::load(&file).map_err(|error| {
+        Fatal::Setup(match error {
+            // One line for each thing that is wrong, escaped already.
+            ConfigError::Invalid { .. } => error.to_string(),
+            _ => terminal::escape(&error.to_string()),
+        })
+    })?;
+    Ok((
+        config,
+        warnings.iter().map(|warning| terminal::escape(&warning.to_string())).collect(),
+    ))
 }
 
 fn check_config(arguments: &Arguments) -> ExitCode {
@@ -199,7 +229,7 @@ fn check_config(arguments: &Arguments) -> ExitCode {
             let _printed = writeln!(
                 out,
                 "{}: the configuration is right; {} folders",
-                config.file.display(),
+                terminal::escape(&config.file.display().to_string()),
                 config.folders.len()
             );
             ExitCode::SUCCESS
@@ -216,7 +246,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let data_dir = data_dir(arguments)?;
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
-        .map_err(|error| Fatal::Setup(format!("{error}\n  hint: {}", error.hint())))?;
+        .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
     let places = Places {
         model_dirs: scened::embed::model::model_dirs(&data_dir),
         data_dir,
@@ -262,5 +292,5 @@ fn stop_on_signal() -> Result<watch::Receiver<bool>, Fatal> {
 
 fn complain(text: &str) {
     // Standard error may be closed; there is nobody else to tell.
-    let _printed = writeln!(std::io::stderr().lock(), "scened: {text}");
+    let _printed = writeln!(std::io::stderr().lock(), "scened: {}", terminal::guard(text, false));
 }

@@ -25,6 +25,8 @@ mod content;
 mod decisions;
 mod disk;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 mod keys;
 mod load;
 mod migrations;

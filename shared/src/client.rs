@@ -364,12 +364,17 @@ fn check_owner(endpoint: &Endpoint) -> Result<(), ClientError> {
 fn check_peer(stream: &Stream, path: &Path) -> Result<(), ClientError> {
     let us = rustix::process::geteuid().as_raw();
     match stream.peer_creds().ok().and_then(|creds| creds.euid()) {
-        Some(uid) if uid != us => Err(ClientError::NotOurs {
+        Some(uid) if uid == us => Ok(()),
+        Some(uid) => Err(ClientError::NotOurs {
             path: path.to_path_buf(),
             what: "the program that listens at",
             uid,
         }),
-        _ => Ok(()),
+        // Who cannot be told is not trusted.
+        None => Err(ClientError::Unreachable {
+            path: path.to_path_buf(),
+            source: Unreachable::Io(io::Error::other("the system does not say who listens there")),
+        }),
     }
 }
 

@@ -208,6 +208,7 @@ pub mod frame;
 pub mod hello;
 pub mod message;
 pub mod method;
+pub mod terminal;
 pub mod wire_path;
 
 /// Version of the protocol; only additive changes are made inside one integer.

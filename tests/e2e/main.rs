@@ -17,6 +17,7 @@ mod real_clips;
 mod search;
 mod similar;
 mod swarm;
+mod terminal;
 mod untouched;
 mod verbs;
 mod watching;

@@ -22,7 +22,8 @@ os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], [sys.argv[2]])
 "#;
 
-fn environment(sandbox: &Sandbox, mut command: Command) -> Command {
+/// A command in the sandbox's environment.
+pub(crate) fn environment(sandbox: &Sandbox, mut command: Command) -> Command {
     for (key, value) in sandbox.command("scened").get_envs() {
         match value {
             Some(value) => command.env(key, value),
@@ -85,4 +86,56 @@ fn the_first_client_starts_the_daemon() {
     let status = sandbox.ctl_json(["status"]);
     assert_eq!(status["pid"], daemon.pid());
     assert!(daemon.stop().success());
+}
+
+/// One socket, and many daemons that were all handed it.
+const HAND_OVER_TO_MANY: &str = r#"
+import os, socket, subprocess, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+listener.bind(sys.argv[1])
+listener.listen(16)
+if listener.fileno() != 3:
+    os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+become = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0"'
+many = [subprocess.Popen(["sh", "-c", become, sys.argv[2]], close_fds=False) for _ in range(int(sys.argv[3]))]
+for one in many:
+    print(one.wait(), flush=True)
+"#;
+
+#[test]
+fn of_many_that_are_handed_one_socket_one_answers_there() {
+    const N: usize = 50;
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.socket().parent().unwrap()).unwrap();
+    let mut command = environment(&sandbox, Command::new("python3"));
+    command
+        .args(["-c", HAND_OVER_TO_MANY])
+        .arg(sandbox.socket())
+        .arg(program("scened"))
+        .arg(N.to_string());
+    let log = fs::File::create(sandbox.log()).unwrap();
+    let started = command.stdout(std::process::Stdio::piped()).stderr(log).spawn().unwrap();
+    let said = || fs::read_to_string(sandbox.log()).unwrap();
+    wait_until("all but one to leave", SOON, || {
+        let n_left = said().matches("another scened (process ").count();
+        if n_left == N - 1 {
+            Ok(())
+        } else {
+            Err(format!("{n_left} have left"))
+        }
+    });
+    let pid = sandbox.ctl_json(["status"])["pid"].as_u64().unwrap();
+    assert_eq!(
+        said().matches(&format!("another scened (process {pid})")).count(),
+        N - 1,
+        "{}",
+        said()
+    );
+    assert!(testkit::processes::signal(pid as u32, "TERM"));
+    let ended = String::from_utf8(started.wait_with_output().unwrap().stdout).unwrap();
+    let statuses: Vec<&str> = ended.lines().collect();
+    assert_eq!(statuses.iter().filter(|status| **status == "3").count(), N - 1, "{ended}");
+    assert_eq!(statuses.iter().filter(|status| **status == "0").count(), 1, "{ended}");
+    assert!(fs::symlink_metadata(sandbox.socket()).is_ok(), "the path is the service manager's");
 }

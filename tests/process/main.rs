@@ -4,6 +4,8 @@
 #![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
 
 mod activation;
+#[cfg(feature = "fuzzing")]
+mod corpus;
 mod damage;
 mod idle;
 mod kills;
@@ -11,6 +13,7 @@ mod manners;
 mod refusals;
 mod runtime;
 mod single;
+mod strangers;
 
 use std::time::Duration;
 

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testkit::{Sandbox, processes, wait_until};
+use testkit::{Sandbox, processes, program, wait_until};
 
-use crate::{LONG, SOON, worker};
+use crate::{LONG, SOON, activation, worker};
 
 #[test]
 fn a_second_daemon_says_who_is_there_and_leaves() {
@@ -79,4 +81,141 @@ fn workers_die_with_a_daemon_that_is_killed() {
         let left: Vec<_> = workers.iter().filter(|worker| processes::is_alive(worker.pid)).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
+}
+
+/// How many daemons are started at the same time.
+const N_STARTS: usize = 1000;
+
+/// Waits at a gate (a pipe that nobody has opened for writing yet) and becomes the daemon.
+const AT_THE_GATE: &str = r#"exec 9<"$0"; exec 9<&-; exec "$1""#;
+
+/// Starts a daemon that waits at the gate, where there is one, and writes what it says to a file of its own.
+fn start_one(sandbox: &Sandbox, folder: &Path, gate: Option<&Path>, index: usize) -> (Child, PathBuf) {
+    let said = folder.join(index.to_string());
+    let file = fs::File::create(&said).unwrap();
+    let mut command = match gate {
+        None => sandbox.command("scened"),
+        Some(gate) => {
+            let mut command = activation::environment(sandbox, Command::new("sh"));
+            command.args(["-c", AT_THE_GATE]).arg(gate).arg(program("scened"));
+            command
+        }
+    };
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+    (command.spawn().unwrap(), said)
+}
+
+/// Opens the gate when all who were started wait at it. It stays open for as long as the file does.
+fn open_gate(gate: &Path, started: &[(Child, PathBuf)]) -> fs::File {
+    wait_until("all to wait at the gate", SOON, || {
+        let waits = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains("(sh) S"));
+        match started.iter().filter(|(child, _)| !waits(child.id())).count() {
+            0 => Ok(()),
+            n => Err(format!("{n} do not")),
+        }
+    });
+    fs::File::options().write(true).open(gate).unwrap()
+}
+
+/// Starts so many daemons at once, or, with `kill_every`, one after the other as fast as it goes, and kills the one that serves after
+/// every so many. Panics unless one is left at the end
+/// that answers, and all others have left saying who is there.
+fn storm(n_starts: usize, kill_every: Option<usize>) {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path().join("said");
+    fs::create_dir(&folder).unwrap();
+    let gate = sandbox.path().join("gate");
+    assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let gate = kill_every.is_none().then_some(gate.as_path());
+    let mut begun = Instant::now();
+    let mut started: Vec<(Child, PathBuf)> = Vec::with_capacity(n_starts);
+    let mut killed = Vec::new();
+    for index in 0..n_starts {
+        started.push(start_one(&sandbox, &folder, gate, index));
+        if kill_every.is_some_and(|every| index % every == every - 1)
+            && let Ok(text) = fs::read_to_string(sandbox.data().join("lock"))
+            && let Ok(pid) = text.trim().parse::<u32>()
+            && started.iter().any(|(child, _)| child.id() == pid)
+            && processes::signal(pid, "KILL")
+        {
+            killed.push(pid);
+        }
+    }
+    let _open = gate.map(|gate| {
+        let open = open_gate(gate, &started);
+        begun = Instant::now();
+        open
+    });
+    if kill_every.is_some() {
+        // All of them may have been killed, or have met one that was about to be.
+        started.push(start_one(&sandbox, &folder, None, n_starts));
+    }
+    let limit = SOON + Duration::from_millis(200) * n_starts as u32;
+    let left = wait_until("all but one to leave", limit, || {
+        let left: Vec<u32> = started
+            .iter_mut()
+            .filter_map(|(child, _)| child.try_wait().unwrap().is_none().then(|| child.id()))
+            .collect();
+        if left.len() == 1 {
+            Ok(left[0])
+        } else {
+            Err(format!("{} are left", left.len()))
+        }
+    });
+    let took = begun.elapsed();
+    let status = wait_until("the one that is left to answer", SOON, || {
+        let output = sandbox.ctl(["status", "--json"]);
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())
+    });
+    assert_eq!(status["pid"], left);
+    assert_eq!(fs::read_to_string(sandbox.data().join("lock")).unwrap(), format!("{left}\n"));
+    let mut n_losers = 0;
+    let pids: Vec<u32> = started.iter().map(|(child, _)| child.id()).collect();
+    for (child, said) in &mut started {
+        if child.id() == left {
+            continue;
+        }
+        let status = child.try_wait().unwrap().unwrap();
+        let said = fs::read_to_string(said).unwrap();
+        if killed.contains(&child.id()) {
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+            continue;
+        }
+        assert_eq!(status.code(), Some(3), "{said}");
+        let named = said
+            .split_once("another scened (process ")
+            .and_then(|(_, rest)| rest.split_once(')'));
+        let pid: u32 = named
+            .unwrap_or_else(|| panic!("it does not say who is there: {said}"))
+            .0
+            .parse()
+            .unwrap();
+        assert!(pids.contains(&pid), "{said}");
+        assert!(kill_every.is_some() || pid == left, "{said}");
+        n_losers += 1;
+    }
+    eprintln!(
+        "FIGURES: {n_starts} starts decided after {took:.1?}: one daemon, {n_losers} said who is there, {} killed",
+        killed.len()
+    );
+    assert!(processes::signal(left, "TERM"));
+    let (winner, _) = started.iter_mut().find(|(child, _)| child.id() == left).unwrap();
+    wait_until("the daemon to end", SOON, || winner.try_wait().unwrap().ok_or_else(String::new));
+    assert!(fs::symlink_metadata(sandbox.socket()).is_err(), "the socket is left behind");
+}
+
+#[test]
+fn of_many_simultaneous_starts_one_serves_and_the_others_say_who() {
+    storm(N_STARTS, None);
+}
+
+#[test]
+fn there_is_one_daemon_also_while_the_one_that_serves_is_killed() {
+    storm(N_STARTS / 5, Some(10));
+}
+
+#[test]
+#[ignore = "5,000 starts: make check-long"]
+fn there_is_one_daemon_also_while_the_one_that_serves_is_killed_again_and_again() {
+    storm(N_STARTS * 5, Some(25));
 }

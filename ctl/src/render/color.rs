@@ -40,6 +40,10 @@ impl Painter {
         Self { on }
     }
 
+    pub(crate) fn is_on(self) -> bool {
+        self.on
+    }
+
     pub(crate) fn paint(self, color: Color, text: &str) -> String {
         if !self.on || text.is_empty() {
             return text.to_owned();

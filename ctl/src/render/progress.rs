@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use scened_shared::message::{Coverage, Event, ModelChange, Status};
+use scened_shared::terminal;
 
 use super::{Out, text, time};
 
@@ -52,7 +53,7 @@ impl Progress {
                 let n_taken = BAR_COLUMNS + text::width(&message) + 3;
                 message = format!("{message} · {}", out.path_beside(&current.file, n_taken));
             }
-            bar.set_message(message);
+            bar.set_message(terminal::guard(&message, false));
             return Ok(());
         }
         let about = match self.lines {
@@ -80,7 +81,7 @@ impl Progress {
             Event::VideoMoved { file, from } => format!("moved {} to {}", out.path(from), out.path(file)),
         };
         match &self.bar {
-            Some(bar) => bar.println(line),
+            Some(bar) => bar.println(terminal::guard(&line, false)),
             None => self.print(&line)?,
         }
         Ok(())
@@ -94,6 +95,7 @@ impl Progress {
     }
 
     fn print(&self, line: &str) -> io::Result<()> {
+        let line = terminal::guard(line, false);
         match self.lines {
             Lines::Stdout => writeln!(io::stdout(), "{line}"),
             Lines::Stderr => writeln!(io::stderr(), "{line}"),

@@ -3,40 +3,13 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use scened_shared::terminal;
+pub(crate) use scened_shared::terminal::escape;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Columns that a string takes.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
-}
-
-/// Shows control characters, and those that change the direction of what follows, as escapes; a terminal obeys none of them.
-pub(crate) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        push_escaped(&mut safe, c);
-    }
-    safe
-}
-
-fn push_escaped(safe: &mut String, c: char) {
-    match c {
-        '\n' => safe.push_str("\\n"),
-        '\t' => safe.push_str("\\t"),
-        '\r' => safe.push_str("\\r"),
-        '\u{1b}' => safe.push_str("\\e"),
-        '\u{200b}'
-        | '\u{200e}'
-        | '\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}'
-        | '\u{feff}'
-        | '\u{e0000}'..='\u{e0fff}' => {
-            safe.extend(c.escape_unicode());
-        }
-        c if c.is_control() => safe.extend(c.escape_unicode()),
-        c => safe.push(c),
-    }
 }
 
 /// A path as text: `~` for the home folder, escapes as in [`escape`], and `\xE9` for bytes that are not UTF-8.
@@ -48,7 +21,7 @@ pub(crate) fn path(path: &Path, home: Option<&Path>) -> String {
     let mut safe = String::new();
     for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
         for c in chunk.valid().chars() {
-            push_escaped(&mut safe, c);
+            terminal::push_escaped(&mut safe, c);
         }
         for byte in chunk.invalid() {
             write!(safe, "\\x{byte:02X}").expect("a string takes any text");
@@ -133,21 +106,6 @@ pub(crate) fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_cannot_command_the_terminal() {
-        for (name, shown) in [
-            ("plain name.mp4", "plain name.mp4"),
-            ("Füße 日本 👩‍👩‍👧.mp4", "Füße 日本 👩‍👩‍👧.mp4"),
-            ("a\nb\tc\r", "a\\nb\\tc\\r"),
-            ("\u{1b}[31mred\u{7}", "\\e[31mred\\u{7}"),
-            ("\u{9b}2J", "\\u{9b}2J"),
-            ("\u{202e}4pm.exe", "\\u{202e}4pm.exe"),
-            ("\u{7f}", "\\u{7f}"),
-        ] {
-            assert_eq!(escape(name), shown);
-        }
-    }
 
     #[cfg(unix)]
     #[test]

@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use interprocess::local_socket::tokio::{Listener, Stream};
@@ -176,14 +175,22 @@ fn clear_path(path: &Path) -> Result<(), InstanceError> {
         }));
     }
     // A daemon with another data folder holds another lock, but may have chosen the same path.
-    match UnixStream::connect(path) {
-        Ok(_) => Err(taken("a program that answers there (another scened, with another data folder?)")),
+    match answers(path) {
+        Ok(()) => Err(taken("a program that answers there (another scened, with another data folder?)")),
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => Err(taken("a program that is busy (another scened?)")),
         Err(_) => {
             tracing::info!(path = %path.display(), "removing the socket that an earlier run left behind");
             fs::remove_file(path).map_err(failed)
         }
     }
+}
+
+/// Whether somebody listens there. Never waits: a program that is stopped and whose backlog is full would hold us for ever.
+fn answers(path: &Path) -> io::Result<()> {
+    use rustix::net::{SocketAddrUnix, SocketFlags, connect, socket_with};
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    Ok(connect(&socket, &SocketAddrUnix::new(path)?)?)
 }
 
 /// Why a caller is turned away.

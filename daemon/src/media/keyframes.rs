@@ -367,6 +367,9 @@ impl<R: Read> Reader<R> {
     }
 }
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
+
 #[cfg(test)]
 mod tests {
     use super::*;

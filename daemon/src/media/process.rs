@@ -5,6 +5,8 @@
 //! killed and reaped on every way out.
 
 mod check;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 
 use std::fs::File;
 use std::io::{self, Read};

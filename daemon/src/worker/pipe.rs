@@ -198,6 +198,10 @@ pub fn read_hello(from: &mut impl Read, role: &str, version: u32) -> Result<Hell
     Ok(hello)
 }
 
+#[cfg(feature = "fuzzing")]
+#[path = "fuzz.rs"]
+pub mod fuzz;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ pub mod films;
 pub mod golden;
 pub mod hub;
 pub mod processes;
+pub mod pty;
 mod sandbox;
 mod wire;
 

@@ -1,0 +1,14 @@
+//! Body of the fuzz target `snapshot`.
+
+use super::{Ann, Opened};
+use crate::domain::ModelId;
+
+/// Opens an index whose snapshot has these bytes for its header: it is refused, and the index begins empty.
+pub fn run(data: &[u8]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("model.json"), data).expect("the header is written");
+    std::fs::write(folder.path().join("model.1.usearch"), b"no graph").expect("the graph is written");
+    let (ann, opened) = Ann::open(folder.path(), &ModelId("model".to_owned()), 4).expect("a bad header is no obstacle");
+    assert!(!matches!(opened, Opened::Loaded { .. }), "{opened:?}");
+    assert_eq!(ann.len(), 0);
+}

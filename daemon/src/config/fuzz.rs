@@ -1,0 +1,28 @@
+//! Body of the fuzz target `config`.
+
+use std::path::Path;
+
+use super::{Config, edit};
+
+/// Reads the bytes as config.toml, and edits it: what is right stays right, and the edit is found in it.
+pub fn run(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let right = Config::parse(text, Path::new("/config.toml")).is_ok();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("config.toml");
+    std::fs::write(&file, text).expect("the file is written");
+    let films = Path::new("/films/\u{e9} \"quoted\"");
+    let has_films = || {
+        let (config, _) = Config::load(&file).expect("an edit leaves it right");
+        config.folders.iter().any(|folder| folder == films)
+    };
+    assert_eq!(edit::add_folder(&file, films).is_ok(), right);
+    if !right {
+        return;
+    }
+    assert!(has_films());
+    edit::set_model(&file, "another").expect("it can be edited");
+    assert_eq!(Config::load(&file).expect("an edit leaves it right").0.model, "another");
+    edit::remove_folder(&file, films).expect("it can be edited");
+    assert!(!has_films());
+}

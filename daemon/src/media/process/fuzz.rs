@@ -1,0 +1,47 @@
+//! Body of the fuzz target `media`.
+
+use super::check::{self, Checker};
+use crate::domain::{ImageSpec, Resample, ResizeMode};
+use crate::media::{AnalyseRequest, Detector, Hardware, KeyframesRequest, SceneMode};
+use crate::worker::pipe;
+
+/// Small, so that a picture is found.
+const IMAGE: ImageSpec = ImageSpec {
+    width_px: 2,
+    height_px: 2,
+    shortest_side_px: 2,
+    resize: ResizeMode::Squash,
+    resample: Resample::Bicubic,
+};
+
+/// Lets a worker say anything: it is believed or refused.
+pub fn run(data: &[u8]) {
+    let Some((options, mut from)) = data.split_first() else { return };
+    let request = AnalyseRequest {
+        image: IMAGE,
+        detector: Detector::Shot,
+        mode: SceneMode::Exact,
+        max_scene_ms: 10_000,
+        thumbnail_px: if options & 1 == 0 { 0 } else { 320 },
+        keyframe_px: if options & 2 == 0 { 0 } else { 224 },
+        threads: 1,
+        hardware: Hardware::None,
+        label: "a film".to_owned(),
+    };
+    let replay = KeyframesRequest {
+        image: IMAGE,
+        label: "a film".to_owned(),
+    };
+    let mut checker = if options & 4 == 0 {
+        Checker::new(&request)
+    } else {
+        Checker::for_keyframes(&replay)
+    };
+    while let Ok(Some(frame)) = pipe::read_frame(&mut from, pipe::MAX_FRAME_BYTES) {
+        drop(check::confinement(&frame));
+        drop(check::picture(&frame, &IMAGE));
+        if checker.finished(&frame).is_ok() || checker.replayed(&frame).is_ok() || checker.event(&frame).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What must not reach a terminal as it is: names of files, and texts that hold some, are whatever somebody chose.
+//!
+//! Everything that prints or logs asks the same question ([`is_unsafe`]); a name with an escape sequence, a line break or signs that
+//! turn the text round or cannot be seen is shown with these escaped.
+
+use std::fmt::Write as _;
+
+/// Whether a terminal might obey this sign, or show what follows as something else, or show nothing at all.
+///
+/// Joiners (U+200C, U+200D) and variation selectors are safe: scripts and emoji are written with them.
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            // Signs that cannot be seen: soft hyphen, grapheme joiner, fillers, spaces without width, word joiners, the byte order mark.
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{2060}'..='\u{2065}'
+            | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+            // Signs that turn the text round, and line breaks that are no control characters.
+            | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
+        )
+}
+
+/// Shows every unsafe sign as an escape.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_escaped(&mut safe, c));
+    safe
+}
+
+/// Adds one sign, escaped where it is unsafe.
+pub fn push_escaped(safe: &mut String, c: char) {
+    match c {
+        '\n' => safe.push_str("\\n"),
+        '\t' => safe.push_str("\\t"),
+        '\r' => safe.push_str("\\r"),
+        '\u{1b}' => safe.push_str("\\e"),
+        c if is_unsafe(c) => safe.extend(c.escape_unicode()),
+        c => safe.push(c),
+    }
+}
+
+/// A last look at lines of our own words before they are printed: whatever is unsafe and was forgotten is escaped; line ends stay, and
+/// with `with_colours` so do sequences that only set a colour.
+pub fn guard(lines: &str, with_colours: bool) -> String {
+    let mut safe = String::with_capacity(lines.len());
+    let mut rest = lines.chars();
+    while let Some(c) = rest.next() {
+        if c == '\n' || (c == '\u{1b}' && with_colours && starts_with_colour(rest.as_str())) {
+            safe.push(c);
+        } else {
+            push_escaped(&mut safe, c);
+        }
+    }
+    safe
+}
+
+/// Whether what follows an escape character only sets a colour.
+fn starts_with_colour(text: &str) -> bool {
+    text.strip_prefix('[')
+        .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m'))
+}
+
+/// The same JSON with every unsafe sign written as `\uXXXX`. Control characters below a space are so already, within strings.
+pub fn guard_json(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c >= '\u{7f}' && is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(safe, "\\u{unit:04x}").expect("a string takes any text");
+            }
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
+}
+
+/// The words of a command line for a message about them: what cannot be shown is escaped.
+pub fn escape_words(words: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<String> {
+    words.into_iter().map(|word| escape(&word.to_string_lossy())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_command_the_terminal() {
+        for (name, shown) in [
+            ("plain name.mp4", "plain name.mp4"),
+            ("Füße 日本 👩‍👩‍👧 ❤️ नमस्‍ते.mp4", "Füße 日本 👩‍👩‍👧 ❤️ नमस्‍ते.mp4"),
+            ("a\nb\tc\r", "a\\nb\\tc\\r"),
+            ("\u{1b}[31mred\u{7}", "\\e[31mred\\u{7}"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("\u{202e}4pm.exe", "\\u{202e}4pm.exe"),
+            (
+                "\u{61c}\u{2067}\u{200b}\u{feff}\u{ad}\u{3164}",
+                "\\u{61c}\\u{2067}\\u{200b}\\u{feff}\\u{ad}\\u{3164}",
+            ),
+            ("\u{7f}\u{8}", "\\u{7f}\\u{8}"),
+            ("\u{e0041}", "\\u{e0041}"),
+        ] {
+            assert_eq!(escape(name), shown);
+            assert_eq!(escape(shown), shown, "once is enough");
+        }
+    }
+
+    #[test]
+    fn the_last_look_leaves_line_ends_and_our_own_colours() {
+        assert_eq!(guard("\u{1b}[31mred\u{1b}[0m\nnext", true), "\u{1b}[31mred\u{1b}[0m\nnext");
+        assert_eq!(guard("\u{1b}[31mred\u{1b}[2J", false), "\\e[31mred\\e[2J");
+        assert_eq!(guard("\u{1b}[2J\u{1b}]0;x\u{7}\r", true), "\\e[2J\\e]0;x\\u{7}\\r");
+    }
+
+    #[test]
+    fn json_stays_the_same_json() {
+        let text = "a\u{7f}\u{9b}\u{202e}\u{e0041}\u{200b}é🦊\u{1b}\n";
+        let safe = guard_json(&serde_json::to_string(text).unwrap());
+        assert!(!safe.chars().any(is_unsafe), "{safe}");
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+    }
+}

@@ -1,0 +1,155 @@
+//! Other users of the machine: what they may not do to a daemon, and what of theirs neither program takes.
+//!
+//! A second user is had where the tests run as root; elsewhere the folders of root stand for somebody else's, and what needs another
+//! user's process is not run, which is said.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use testkit::{Sandbox, processes, wait_until};
+
+use crate::SOON;
+
+/// `EX_CONFIG`.
+const SETUP: i32 = 78;
+/// `nobody`, or whoever it is: no file of a test is theirs.
+const STRANGER: u32 = 65534;
+
+fn is_root() -> bool {
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if !root {
+        eprintln!("NOT RUN: only root can be two users; run the tests as root, or in a container");
+    }
+    root
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs a script as the other user.
+fn as_stranger(script: &str, argument: &Path) -> Output {
+    let mut command = Command::new("python3");
+    command.args(["-c", script]).arg(argument).uid(STRANGER).gid(STRANGER);
+    command.output().unwrap()
+}
+
+const SPEAK: &str = r#"
+import socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[1])
+try:
+    peer.sendall(b'{"jsonrpc":"2.0","id":1,"method":"hello","params":{"protocol":1,"client":"x","version":"0"}}\n')
+    print("heard", peer.recv(1000))
+except (ConnectionResetError, BrokenPipeError):
+    print("heard", b"")
+"#;
+
+#[test]
+fn another_user_is_kept_out_by_the_folder_and_then_by_the_daemon() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    mode(sandbox.path(), 0o755);
+    let said = as_stranger(SPEAK, &sandbox.socket());
+    assert!(String::from_utf8_lossy(&said.stderr).contains("PermissionError"), "{said:?}");
+    // Were everything open by mistake, the daemon still would not answer.
+    mode(sandbox.socket().parent().unwrap(), 0o777);
+    mode(&sandbox.socket(), 0o777);
+    for _ in 0..50 {
+        let said = as_stranger(SPEAK, &sandbox.socket());
+        assert_eq!(String::from_utf8_lossy(&said.stdout), "heard b''\n", "{said:?}");
+    }
+    sandbox.say("status").expect(0);
+    let log = fs::read_to_string(sandbox.log()).unwrap();
+    let n_complaints = log.lines().filter(|line| line.contains(&format!("uid {STRANGER}"))).count();
+    assert_eq!(n_complaints, 1, "a stranger who keeps knocking does not fill the log: {log}");
+}
+
+#[test]
+fn scenectl_says_nothing_to_the_socket_of_another_user() {
+    const SQUAT: &str = r"
+import socket, sys, time
+peer = socket.socket(socket.AF_UNIX)
+peer.bind(sys.argv[1])
+peer.listen()
+caller, _ = peer.accept()
+print(caller.recv(1000), flush=True)
+";
+    if !is_root() {
+        return;
+    }
+    for folder_is_theirs in [false, true] {
+        let sandbox = Sandbox::new();
+        mode(sandbox.path(), 0o755);
+        let folder = sandbox.socket().parent().unwrap().to_owned();
+        fs::create_dir(&folder).unwrap();
+        mode(&folder, 0o777);
+        if folder_is_theirs {
+            chown(&folder, Some(STRANGER), None).unwrap();
+        }
+        let mut command = Command::new("python3");
+        command.args(["-c", SQUAT]).arg(sandbox.socket()).uid(STRANGER).gid(STRANGER);
+        let squatter = command.stdout(Stdio::piped()).spawn().unwrap();
+        wait_until("the squatter", SOON, || {
+            fs::metadata(sandbox.socket()).map_err(|error| error.to_string())
+        });
+        let ran = sandbox.run(["search", "a secret"]);
+        let what = if folder_is_theirs { "the socket's folder" } else { "the socket " };
+        assert_ne!(ran.status, 0);
+        ran.complains(what).complains(&format!("belongs to another user (uid {STRANGER})"));
+        // Nor does a daemon take the place, or take it away.
+        let daemon = sandbox.run_daemon::<&str>([]);
+        assert_eq!(daemon.status, SETUP, "{daemon:?}");
+        processes::signal(squatter.id(), "KILL");
+        assert!(squatter.wait_with_output().unwrap().stdout.is_empty(), "it heard something");
+    }
+}
+
+#[test]
+fn what_another_user_owns_or_may_write_to_is_not_used() {
+    let sandbox = Sandbox::new();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let ran = sandbox.run_daemon(arguments).expect(SETUP);
+        for word in words {
+            assert!(ran.stderr.contains(word), "{word:?} is not in {ran:?}");
+        }
+    };
+    let data = sandbox.path().join("their data");
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("a letter"), "").unwrap();
+    mode(&data, 0o777);
+    refused(
+        &["--data-dir", data.to_str().unwrap()],
+        &["other users may write", "0777", "chmod 700"],
+    );
+    mode(&sandbox.config(), 0o666);
+    refused(&[], &["config.toml", "every user may write to it"]);
+    mode(&sandbox.config(), 0o644);
+    let real = sandbox.path().join("real");
+    fs::create_dir(&real).unwrap();
+    let link = sandbox.path().join("link");
+    symlink(&real, &link).unwrap();
+    refused(&["--socket", link.join("s").to_str().unwrap()], &["symbolic link"]);
+    let pipe = sandbox.path().join("pipe.toml");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    refused(&["--config", pipe.to_str().unwrap()], &["pipe.toml"]);
+    if !is_root() {
+        // Root's, and so another user's.
+        refused(&["--data-dir", "/usr"], &["belongs to another user (uid 0)"]);
+        return;
+    }
+    let whose = format!("belongs to another user (uid {STRANGER})");
+    mode(&data, 0o755);
+    chown(&data, Some(STRANGER), None).unwrap();
+    refused(&["--data-dir", data.to_str().unwrap()], &[&whose]);
+    chown(&real, Some(STRANGER), None).unwrap();
+    refused(&["--socket", real.join("s").to_str().unwrap()], &[&whose]);
+    chown(sandbox.config(), Some(STRANGER), None).unwrap();
+    refused(&[], &[&whose]);
+}

@@ -1,0 +1,68 @@
+//! A terminal for a program: what is printed to somebody who looks, colours and progress bars included.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+/// Runs a program with a terminal for all its streams, for so long at most, and gives every byte that it wrote there.
+pub fn run(command: &mut Command, limit: Duration) -> Vec<u8> {
+    run_until(command, limit, |_| false)
+}
+
+/// The same, and ends it when `is_enough` of what it wrote.
+pub fn run_until(command: &mut Command, limit: Duration, is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal can be had");
+    grantpt(&ours).expect("it is ours");
+    unlockpt(&ours).expect("it is ours");
+    let name = ptsname(&ours, Vec::new()).expect("it has a name");
+    let theirs = File::options()
+        .read(true)
+        .write(true)
+        .open(name.to_str().expect("a name in /dev is UTF-8"))
+        .expect("it opens");
+    let stream = || Stdio::from(theirs.try_clone().expect("a descriptor is free"));
+    let mut child = command
+        .env_remove("NO_COLOR")
+        .env("TERM", "xterm")
+        .stdin(stream())
+        .stdout(stream())
+        .stderr(stream())
+        .spawn()
+        .expect("the program starts");
+    // The command keeps its streams open: then the end of the program would not be the end of what is read.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    drop(theirs);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let for_reader = Arc::clone(&heard);
+    let reader = std::thread::spawn(move || {
+        let mut screen = File::from(ours);
+        let mut piece = [0; 4096];
+        loop {
+            match screen.read(&mut piece) {
+                Ok(0) => return,
+                Ok(n) => for_reader.lock().expect("nobody panics").extend_from_slice(&piece[..n]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // So a terminal says that nobody has it open any more.
+                Err(error) => {
+                    assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::IO.raw_os_error()), "{error}");
+                    return;
+                }
+            }
+        }
+    });
+    let deadline = Instant::now() + limit;
+    while child.try_wait().expect("the child can be asked").is_none() {
+        if Instant::now() > deadline || is_enough(&heard.lock().expect("nobody panics")) {
+            child.kill().expect("the program is stopped");
+        }
+        crate::pause(Duration::from_millis(10));
+    }
+    reader.join().expect("the terminal is read");
+    let heard = heard.lock().expect("nobody panics");
+    heard.clone()
+}
