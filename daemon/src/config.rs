@@ -8,6 +8,7 @@
 //! that silently does nothing. A folder that is not there is only a [`Warning`]: its disk may be unplugged.
 
 pub mod edit;
+pub mod kept;
 mod keys;
 mod paths;
 mod reference;
