@@ -92,6 +92,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     let entered = runtime.enter();
     let listening = instance.listen(&places.socket, inherited).map_err(|error| instance_fatal(&error))?;
     drop(entered);
+    keep_configuration(&config.file, &places.data_dir);
     let mut engine = Engine::start(config, config_warnings, places, seams)?;
     let pool = Pool::start().map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
     let context = Arc::new(engine.context(pool.clone(), started));
@@ -181,6 +182,7 @@ impl Engine {
         let _set = touched.set(Arc::downgrade(&reconciler));
         let folders = Arc::new(Folders::new(
             config.file.clone(),
+            places.data_dir.clone(),
             config.folders.clone(),
             store.clone(),
             Arc::clone(&reconciler),
@@ -250,6 +252,8 @@ impl Engine {
     }
 
     fn stop(self, pool: &Pool) {
+        // `add` and `remove` may have changed it.
+        keep_configuration(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();
         self.indexer.stop();
         self.models.stop();
@@ -267,6 +271,13 @@ fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor
     };
     let held = (worker.is_ok() && !is_scripted).then(crate::worker::sandbox);
     (worker, doctor::Sandbox::of(held, config))
+}
+
+/// The list of folders is kept by the user alone; a copy of it outlives a slip of an editor and a bad sector.
+fn keep_configuration(file: &Path, data_dir: &Path) {
+    if let Err(error) = crate::config::kept::keep(file, data_dir) {
+        warn!(%error, "no copy of the configuration could be kept in the data folder");
+    }
 }
 
 /// Tells the service manager that the async thread is alive; sleeps for ever where nobody asks.

@@ -10,6 +10,7 @@
 pub mod edit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+pub mod kept;
 mod keys;
 mod paths;
 mod reference;

@@ -218,6 +218,17 @@ fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
     ))
 }
 
+/// Says where the last configuration that was right lies.
+fn with_copy(fatal: Fatal, data_dir: &std::path::Path) -> Fatal {
+    match (fatal, scened::config::kept::find(data_dir)) {
+        (Fatal::Setup(text), Some(copy)) => Fatal::Setup(format!(
+            "{text}\n  hint: the last configuration that was right is kept at {}; mend the file, or copy that over it",
+            copy.display()
+        )),
+        (fatal, _) => fatal,
+    }
+}
+
 fn check_config(arguments: &Arguments) -> ExitCode {
     match load_config(arguments) {
         Ok((config, warnings)) => {
@@ -242,9 +253,9 @@ fn check_config(arguments: &Arguments) -> ExitCode {
 }
 
 fn serve(arguments: &Arguments) -> Result<(), Fatal> {
-    let (config, warnings) = load_config(arguments)?;
-    scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let data_dir = data_dir(arguments)?;
+    let (config, warnings) = load_config(arguments).map_err(|fatal| with_copy(fatal, &data_dir))?;
+    scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
     let places = Places {
