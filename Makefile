@@ -39,6 +39,10 @@ bench-scenes: setup ## scene detection against its peers, on films with known ed
 bench-embed: setup ## embedding against ONNX Runtime driven from Python (ARGS=model folders)
 	@scripts/bench_embed.sh $(ARGS)
 
+.PHONY: bench-foreground
+bench-foreground: setup ## how much a compile is slowed while scened indexes (ARGS=rounds)
+	@scripts/bench_foreground.sh $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt --all

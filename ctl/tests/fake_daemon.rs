@@ -55,7 +55,12 @@ fn private_folder() -> TempDir {
 
 fn scenectl(socket: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scenectl"));
-    command.arg("--socket").arg(socket).env("HOME", "/home/u").stdin(Stdio::null());
+    command
+        .arg("--socket")
+        .arg(socket)
+        .env("HOME", "/home/u")
+        .env("TZ", "UTC")
+        .stdin(Stdio::null());
     for variable in [
         "NO_COLOR",
         "CLICOLOR_FORCE",
@@ -560,8 +565,8 @@ fn the_small_verbs_say_what_was_done() {
     );
     check_verb(&["resume"], "resume", done(0, "idle"), json!({}), "resumed: idle\n");
     check_verb(&["incidents"], "incidents", json!({"incidents": []}), json!({}), "");
-    let incidents = json!({"incidents": [{"path": "/a\nb.mp4", "reason": "no video\nstream", "attempts": 2, "first_ms": 0, "last_ms": 0, "hint": "is it one?"}]});
-    let text = "/a\\nb.mp4\n    no video\\nstream (tried 2 times)\n    hint: is it one?\n";
+    let incidents = json!({"incidents": [{"path": "/a\nb.mp4", "reason": "no video\nstream", "attempts": 2, "first_ms": 0, "last_ms": 1_790_000_000_000_i64, "hint": "is it one?"}]});
+    let text = "/a\\nb.mp4\n    no video\\nstream (tried 2 times, 1970-01-01 00:00 to 2026-09-21 14:13)\n    hint: is it one?\n";
     check_verb(&["incidents"], "incidents", incidents, json!({}), text);
     let folders = json!({"folders": [{"path": "/films", "state": "offline", "videos": coverage(), "detail": "the disk is not there"}]});
     let text = "/films  offline  97 indexed, 2 pending, 1 offline  the disk is not there\n";

@@ -17,7 +17,8 @@ use crate::config::{Config, OnBattery};
 use crate::doctor::{self, Facts};
 use crate::embed::Embedder;
 use crate::embed::model::ModelFolder;
-use crate::embed::process::{EmbedConfig, EmbedProcess};
+use crate::embed::pair::EmbedPair;
+use crate::embed::process::EmbedConfig;
 use crate::embed::runtime::find_onnxruntime;
 use crate::fault::{Fatal, with_causes};
 use crate::folders::Folders;
@@ -27,7 +28,7 @@ use crate::media::FrameSource;
 use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
-use crate::pipeline::{Indexer, IndexerConfig, Parts, PipelineEvent};
+use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, Sight};
 use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::serving::Serving;
@@ -50,6 +51,8 @@ pub struct Places {
     pub socket: PathBuf,
     /// Folders that contain models.
     pub model_dirs: Vec<PathBuf>,
+    /// The program `scened`, to try a store in another process; `None`: it is not tried.
+    pub program: Option<PathBuf>,
 }
 
 /// Other ends of the seams, for tests; `None` = the real ones.
@@ -89,6 +92,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     let entered = runtime.enter();
     let listening = instance.listen(&places.socket, inherited).map_err(|error| instance_fatal(&error))?;
     drop(entered);
+    keep_configuration(&config.file, &places.data_dir);
     let mut engine = Engine::start(config, config_warnings, places, seams)?;
     let pool = Pool::start().map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
     let context = Arc::new(engine.context(pool.clone(), started));
@@ -104,12 +108,16 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
 
 impl Engine {
     fn start(config: &Config, config_warnings: Vec<String>, places: &Places, seams: Seams) -> Result<Self, Fatal> {
-        let (store, report) = Store::open(&places.data_dir)?;
+        let (store, report) = Store::open_tried(&places.data_dir, places.program.as_deref())?;
         let mut start_warnings = config_warnings;
         start_warnings.extend(store_warnings(&report));
-        let worker = crate::worker::version();
-        let sandbox = doctor::Sandbox::of(worker.is_ok().then(crate::worker::sandbox), config);
-        start_warnings.extend(sandbox.warning());
+        let (worker, sandbox) = ask_worker(config, &seams);
+        let codecs = doctor::Codecs::of(
+            worker.as_deref().ok(),
+            |extras| crate::worker::allowed(extras.to_arguments()),
+            &config.extras,
+        );
+        start_warnings.extend(sandbox.warning().into_iter().chain(codecs.warnings()));
         for warning in &start_warnings {
             warn!("{warning}");
         }
@@ -117,12 +125,7 @@ impl Engine {
         let serving = Arc::new(Serving::default());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let (break_off, broken) = mpsc::channel(1);
-        let allow_unsandboxed = config.allow_unsandboxed;
-        let source = seams.source.clone().unwrap_or_else(|| {
-            // A worker that is missing is told by every job until it is there: no reason not to start.
-            let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
-            Arc::new(process.with_unsandboxed_allowed(allow_unsandboxed))
-        });
+        let source = seams.source.clone().unwrap_or_else(|| media_process(config));
         let models = Arc::new(Models::new(
             ModelsConfig {
                 dirs: places.model_dirs.clone(),
@@ -154,7 +157,8 @@ impl Engine {
                 let _first = break_off.try_send(reason);
             }
         });
-        let software = format!("scened {}, {}", env!("CARGO_PKG_VERSION"), worker.as_deref().unwrap_or("no worker"));
+        let decoder = worker.as_deref().unwrap_or("no worker");
+        let software = format!("scened {}, {decoder}{}", env!("CARGO_PKG_VERSION"), config.extras);
         let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
         let indexer = Indexer::start(
             indexer_config(config, software.clone(), &places.data_dir),
@@ -178,6 +182,7 @@ impl Engine {
         let _set = touched.set(Arc::downgrade(&reconciler));
         let folders = Arc::new(Folders::new(
             config.file.clone(),
+            places.data_dir.clone(),
             config.folders.clone(),
             store.clone(),
             Arc::clone(&reconciler),
@@ -188,6 +193,7 @@ impl Engine {
             config_file: config.file.clone(),
             worker,
             sandbox,
+            codecs,
             onnxruntime: find_onnxruntime(config.onnxruntime.as_deref(), &places.data_dir).map_err(|error| error.to_string()),
             start_warnings,
         };
@@ -246,10 +252,31 @@ impl Engine {
     }
 
     fn stop(self, pool: &Pool) {
+        // `add` and `remove` may have changed it.
+        keep_configuration(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();
         self.indexer.stop();
         self.models.stop();
         pool.stop();
+    }
+}
+
+/// The worker's version, and what holds it; with scripted frames there is none.
+fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor::Sandbox) {
+    let is_scripted = seams.source.is_some();
+    let worker = if is_scripted {
+        Ok("no worker".to_owned())
+    } else {
+        crate::worker::version()
+    };
+    let held = (worker.is_ok() && !is_scripted).then(crate::worker::sandbox);
+    (worker, doctor::Sandbox::of(held, config))
+}
+
+/// The list of folders is kept by the user alone; a copy of it outlives a slip of an editor and a bad sector.
+fn keep_configuration(file: &Path, data_dir: &Path) {
+    if let Err(error) = crate::config::kept::keep(file, data_dir) {
+        warn!(%error, "no copy of the configuration could be kept in the data folder");
     }
 }
 
@@ -304,6 +331,13 @@ fn event_hook(events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Chang
     }
 }
 
+fn media_process(config: &Config) -> Arc<dyn FrameSource> {
+    // A worker that is missing is told by every job until it is there: no reason not to start.
+    let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
+    let allowed = process.with_unsandboxed_allowed(config.allow_unsandboxed);
+    Arc::new(allowed.with_extras(config.extras.clone()))
+}
+
 fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
     let (providers, threads) = (config.providers.clone(), config.threads as usize);
     let gpu_memory_reserve_bytes = config.gpu_memory_reserve_mib << 20;
@@ -313,7 +347,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
         data_dir.to_owned(),
     );
     Arc::new(move |folder: &ModelFolder| {
-        let embedder = EmbedProcess::new(EmbedConfig {
+        let embedder = EmbedPair::new(EmbedConfig {
             model: folder.clone(),
             providers: providers.clone(),
             threads,
@@ -322,6 +356,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
             data_dir: data_dir.clone(),
             graph_cache: Some(data_dir.join("cache/graphs")),
             gpu_memory_reserve_bytes,
+            background: false,
             worker: None,
         })?;
         Ok(Arc::new(embedder) as Arc<dyn Embedder>)
@@ -342,7 +377,11 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path) -> Indexer
         thumbnail_px: THUMBNAIL_PX,
         hardware: config.hardware_decoding,
         software,
-        pause_on_battery: config.on_battery == OnBattery::Pause,
+        brake: BrakeConfig {
+            pause_on_battery: config.on_battery == OnBattery::Pause,
+            pressure_percent: config.pressure,
+        },
+        sight: Box::new(Sight::now),
         keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
     }
 }
@@ -380,16 +419,22 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
             )
         })
         .collect();
+    warnings.extend(report.decisions_set_aside.iter().map(|path| {
+        format!(
+            "a copy of your settings was damaged; it was set aside as {} and is written again",
+            path.display()
+        )
+    }));
+    if report.n_decisions_restored > 0 {
+        warnings.push(format!(
+            "the store had lost {} settings; they were taken from their second copy",
+            report.n_decisions_restored
+        ));
+    }
     if report.lost_changes > 0 {
         warnings.push(format!(
             "the last {} changes of the store were lost to damage; the walk that runs now finds them again",
             report.lost_changes
-        ));
-    }
-    if report.n_damaged > 0 {
-        warnings.push(format!(
-            "{} records of the store were damaged; their videos are indexed again",
-            report.n_damaged
         ));
     }
     warnings

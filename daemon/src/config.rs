@@ -10,6 +10,7 @@
 pub mod edit;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+pub mod kept;
 mod keys;
 mod paths;
 mod reference;
@@ -23,6 +24,7 @@ use scened_shared::terminal;
 use serde::Serialize;
 
 use crate::domain::Crop;
+use crate::media::extras::Extras;
 use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
@@ -61,6 +63,8 @@ pub struct Config {
     /// 0 = by the machine.
     pub threads: u32,
     pub on_battery: OnBattery,
+    /// Percent; 0 = never.
+    pub pressure: u32,
     /// Filter of tracing-subscriber: `info`, `debug`, `scened=trace,warn`…
     pub log: String,
     pub detector: Detector,
@@ -71,6 +75,8 @@ pub struct Config {
     pub hardware_decoding: Hardware,
     /// Films may be decoded outside the sandbox.
     pub allow_unsandboxed: bool,
+    /// Formats and codecs that films may have besides the worker's own lists.
+    pub extras: Extras,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,
 }
@@ -203,6 +209,7 @@ impl Config {
             providers: values.choices("providers"),
             gpu_memory_reserve_mib: values.whole("gpu-memory-reserve-mib"),
             threads: values.whole("threads") as u32,
+            pressure: values.whole("pressure") as u32,
             on_battery: match values.choice("on-battery").as_str() {
                 "run" => OnBattery::Run,
                 _ => OnBattery::Pause,
@@ -222,6 +229,10 @@ impl Config {
             // The table of keys allows nothing that is no hardware.
             hardware_decoding: values.choice("hardware-decoding").parse().unwrap_or_default(),
             allow_unsandboxed: values.switch("allow-unsandboxed"),
+            extras: Extras {
+                formats: values.ffmpeg_names("extra-formats"),
+                codecs: values.ffmpeg_names("extra-codecs"),
+            },
             onnxruntime: values.optional_path("onnxruntime"),
         }
     }

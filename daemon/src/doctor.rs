@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::config::Config;
 use crate::domain::{Embedding, SceneId};
 use crate::media::Hardware;
+use crate::media::extras::Extras;
+use crate::media::ffmpeg::{self, Concern};
 use crate::media::keyframes::Keyframes;
 use crate::models::Models;
 use crate::serving::{ModelSlot, Serving};
@@ -27,6 +29,7 @@ pub struct Facts {
     /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
     pub worker: Result<String, String>,
     pub sandbox: Sandbox,
+    pub codecs: Codecs,
     /// Path of ONNX Runtime's library, or why there is none.
     pub onnxruntime: Result<PathBuf, String>,
     pub start_warnings: Vec<String>,
@@ -84,6 +87,60 @@ impl Sandbox {
                 "use a kernel with Landlock and seccomp (in a container: let it), or set allow-unsandboxed = true in config.toml",
             )),
         }
+    }
+}
+
+/// What films may be made of, and what FFmpeg decodes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Codecs {
+    /// FFmpeg's release, if there is a worker to tell it.
+    release: Option<String>,
+    concern: Option<Concern>,
+    /// What the configuration adds to the worker's own lists.
+    extras: Extras,
+    /// What FFmpeg does not have of that.
+    wrong: Option<String>,
+}
+
+impl Codecs {
+    /// `ask`: asks the worker what becomes of additions.
+    pub fn of(worker_version: Option<&str>, ask: impl FnOnce(&Extras) -> Result<String, String>, extras: &Extras) -> Self {
+        let release = worker_version.and_then(ffmpeg::release).map(str::to_owned);
+        Self {
+            concern: release.as_deref().and_then(|release| ffmpeg::concern(release, extras)),
+            // Without additions nothing can be wrong with them, and starting a process for it would take time at every start.
+            wrong: (!extras.is_empty() && worker_version.is_some())
+                .then(|| ask(extras).err())
+                .flatten(),
+            release,
+            extras: extras.clone(),
+        }
+    }
+
+    /// What `status` must say of it: what a user can mend.
+    pub fn warnings(&self) -> Vec<String> {
+        let open = self.concern.as_ref().filter(|concern| concern.is_open);
+        let open = open.map(|Concern { what, hint, .. }| format!("{what}: {hint}"));
+        self.wrong.iter().cloned().chain(open).collect()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let Some(release) = &self.release else { return Vec::new() };
+        let mut findings = vec![match &self.concern {
+            None => Finding::ok("ffmpeg", release.clone()),
+            Some(Concern { what, hint, .. }) => Finding::warn("ffmpeg", what.clone(), hint.clone()),
+        }];
+        if let Some(reason) = &self.wrong {
+            findings.push(Finding::fail(
+                "codecs",
+                reason.clone(),
+                "mend extra-formats and extra-codecs in config.toml; what is wrong there adds nothing",
+            ));
+        } else if !self.extras.is_empty() {
+            let added = [&self.extras.formats[..], &self.extras.codecs[..]].concat().join(", ");
+            findings.push(Finding::ok("codecs", format!("besides the common ones: {added}")));
+        }
+        findings
     }
 }
 
@@ -176,6 +233,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
         keyframes(facts, subject.store),
     ];
     findings.extend(facts.sandbox.finding());
+    findings.extend(facts.codecs.findings());
     findings.extend(model(subject));
     findings.extend(watching(&subject.watch_warnings));
     findings.extend(
@@ -376,6 +434,37 @@ fn watching(warnings: &[String]) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn doctor_tells_ffmpegs_release_and_what_is_added_to_the_lists() {
+        let old = Some("scened-worker 0.1.0, FFmpeg 5.1.9, libavcodec 59.37.100");
+        let new = Some("scened-worker 0.1.0, FFmpeg 8.1.2, libavcodec 62.0.0");
+        let extras = |codec: &str| Extras {
+            codecs: vec![codec.to_owned()],
+            ..Extras::default()
+        };
+        let knows = |_: &Extras| Ok(String::new());
+        let asked = |_: &Extras| -> Result<String, String> { panic!("nothing is added, so nothing is asked") };
+        for (worker, extras, expected, n_warnings) in [
+            (new, Extras::default(), vec![("ffmpeg", Health::Ok)], 0),
+            (old, Extras::default(), vec![("ffmpeg", Health::Warn)], 0),
+            (old, extras("magicyuv"), vec![("ffmpeg", Health::Warn), ("codecs", Health::Ok)], 1),
+            (new, extras("magicyuv"), vec![("ffmpeg", Health::Ok), ("codecs", Health::Ok)], 0),
+            (None, extras("magicyuv"), vec![], 0),
+        ] {
+            let codecs = if extras.is_empty() {
+                Codecs::of(worker, asked, &extras)
+            } else {
+                Codecs::of(worker, knows, &extras)
+            };
+            let found: Vec<_> = codecs.findings().iter().map(|finding| (finding.name, finding.state)).collect();
+            assert_eq!(found, expected, "{codecs:?}");
+            assert_eq!(codecs.warnings().len(), n_warnings, "{codecs:?}");
+        }
+        let wrong = Codecs::of(new, |_| Err("no decoder named \"x\"".to_owned()), &extras("x"));
+        assert_eq!(wrong.findings()[1].state, Health::Fail);
+        assert_eq!(wrong.warnings(), ["no decoder named \"x\""]);
+    }
 
     #[test]
     fn doctor_and_status_say_what_holds_the_decoder() {

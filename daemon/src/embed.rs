@@ -5,6 +5,7 @@
 //! daemon's half: the [`Embedder`] seam, the worker's life, the pipe protocol, and what a model folder says about itself.
 
 pub mod model;
+pub mod pair;
 pub mod process;
 pub mod protocol;
 pub mod runtime;
@@ -49,7 +50,9 @@ pub enum EmbedError {
 pub trait Embedder: Send + Sync {
     fn model(&self) -> ModelInfo;
     fn embed_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError>;
-    /// `frames` all have the size of `model().image`.
+    /// Pictures that somebody asks about; otherwise as [`Self::embed_frames`].
+    fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError>;
+    /// Frames to be indexed, in the background. `frames` all have the size of `model().image`.
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError>;
     /// Execution provider in use (`cpu`, `cuda`, …) and what fell back; `None` while no worker runs and none has run yet.
     fn provider(&self) -> Option<ProviderReport>;

@@ -52,3 +52,31 @@ impl Fatal {
         }
     }
 }
+
+/// A fail point: a place where tests have a run fail or die, named by `SCENED_FAIL_POINT=name=error|kill`; nothing in a release.
+///
+/// **Errors**: the one asked for.
+#[cfg(not(any(test, feature = "testing")))]
+#[inline]
+pub(crate) fn reach(_point: &'static str) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn reach(point: &'static str) -> std::io::Result<()> {
+    static ASKED: std::sync::LazyLock<Option<(String, String)>> = std::sync::LazyLock::new(|| {
+        let asked = std::env::var("SCENED_FAIL_POINT").ok()?;
+        asked.split_once('=').map(|(point, what)| (point.to_owned(), what.to_owned()))
+    });
+    match &*ASKED {
+        Some((asked, what)) if asked == point => {
+            tracing::warn!(point, what, "fail point");
+            if what == "kill" {
+                let myself = rustix::process::getpid();
+                rustix::process::kill_process(myself, rustix::process::Signal::KILL)?;
+            }
+            Err(std::io::Error::other(format!("fail point {point}")))
+        }
+        _ => Ok(()),
+    }
+}

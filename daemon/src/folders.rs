@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::edit::{self, EditError};
+use crate::config::kept;
 use crate::domain::VideoId;
 use crate::reconcile::ReconcilerHandle;
 use crate::store::{Store, StoreError};
@@ -37,6 +38,8 @@ impl FolderError {
 
 pub struct Folders {
     config_file: PathBuf,
+    /// Where a copy of it is kept.
+    data_dir: PathBuf,
     store: Store,
     reconciler: Arc<ReconcilerHandle>,
     /// The configured folders, as the reconciler has them; held while they change.
@@ -44,9 +47,10 @@ pub struct Folders {
 }
 
 impl Folders {
-    pub fn new(config_file: PathBuf, watched: Vec<PathBuf>, store: Store, reconciler: Arc<ReconcilerHandle>) -> Self {
+    pub fn new(config_file: PathBuf, data_dir: PathBuf, watched: Vec<PathBuf>, store: Store, reconciler: Arc<ReconcilerHandle>) -> Self {
         Self {
             config_file,
+            data_dir,
             store,
             reconciler,
             watched: Mutex::new(watched),
@@ -64,6 +68,7 @@ impl Folders {
         }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         edit::add_folder(&self.config_file, folder)?;
+        self.keep_copy();
         if !watched.iter().any(|known| known == folder) {
             watched.push(folder.to_owned());
         }
@@ -83,6 +88,7 @@ impl Folders {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = without(&watched, folder)?;
         edit::remove_folder(&self.config_file, folder)?;
+        self.keep_copy();
         self.reconciler.set_roots(rest.clone());
         // Walks that were under way may still have added some: look after the roots are gone.
         let ids = self.only_in(folder, &rest);
@@ -93,6 +99,12 @@ impl Folders {
         }
         *watched = rest;
         Ok(ids.len() as u64)
+    }
+
+    fn keep_copy(&self) {
+        if let Err(error) = kept::keep(&self.config_file, &self.data_dir) {
+            tracing::warn!(%error, "no copy of the configuration could be kept in the data folder");
+        }
     }
 
     /// Videos below `folder` that no other watched folder has.

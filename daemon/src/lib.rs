@@ -24,6 +24,7 @@ pub mod media;
 pub mod models;
 pub mod pipeline;
 pub mod power;
+pub mod pressure;
 pub mod probe;
 pub mod query;
 pub mod reconcile;

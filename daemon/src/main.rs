@@ -10,6 +10,7 @@ use scened::app::{self, Places, Seams};
 use scened::config::{Config, ConfigError};
 use scened::domain::Crop;
 use scened::fault::Fatal;
+use scened::media::extras::{self, Extras};
 use scened::media::inspect::{self, InspectOptions};
 use scened::media::{Detector, Hardware, SceneMode};
 use scened::probe::{self, ProbeOptions};
@@ -41,6 +42,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Open the store, and end: a daemon asks after one that died while it opened it
+    #[command(hide = true)]
+    TryStore { data_dir: PathBuf },
     /// Run the media worker on one file, without a daemon: streams, scenes, sampled frames, times
     Inspect {
         file: PathBuf,
@@ -59,6 +63,12 @@ enum Command {
         /// Decode outside the sandbox, where there is none or a graphics card decodes
         #[arg(long)]
         allow_unsandboxed: bool,
+        /// Read this container too, as `extra-formats` in config.toml
+        #[arg(long, value_name = "NAME", value_parser = parse_ffmpeg_name)]
+        extra_formats: Vec<String>,
+        /// Decode this codec too, as `extra-codecs` in config.toml
+        #[arg(long, value_name = "NAME", value_parser = parse_ffmpeg_name)]
+        extra_codecs: Vec<String>,
         /// How frames are shown to models of CLIP's size, as `crop` in config.toml: auto, reference, squash, letterbox, two
         #[arg(long, default_value = "reference", value_name = "NAME")]
         crop: Crop,
@@ -89,6 +99,8 @@ fn main() -> ExitCode {
             threads,
             hardware,
             allow_unsandboxed,
+            extra_formats,
+            extra_codecs,
             crop,
             frames,
             json,
@@ -99,12 +111,20 @@ fn main() -> ExitCode {
                 threads: *threads,
                 hardware: *hardware,
                 allow_unsandboxed: *allow_unsandboxed,
+                extras: Extras {
+                    formats: extra_formats.clone(),
+                    codecs: extra_codecs.clone(),
+                },
                 crop: *crop,
                 frames: frames.clone(),
                 json: *json,
                 ..InspectOptions::default()
             };
             return run_inspect(file, &options);
+        }
+        Some(Command::TryStore { data_dir }) => {
+            scened::store::try_open(data_dir);
+            Ok(())
         }
         Some(Command::ProbeModel { folder, seconds }) => probe_model(&arguments, folder, *seconds),
         None if arguments.check_config => return check_config(&arguments),
@@ -135,6 +155,14 @@ fn parse_detector(text: &str) -> Result<Detector, String> {
         "content" => Ok(Detector::Content),
         "adaptive" => Ok(Detector::Adaptive),
         _ => Err(format!("{text:?} is no detector (shot, content, adaptive)")),
+    }
+}
+
+fn parse_ffmpeg_name(text: &str) -> Result<String, String> {
+    if extras::is_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?} is no name of FFmpeg's (ffmpeg -demuxers, ffmpeg -decoders)"))
     }
 }
 
@@ -190,6 +218,17 @@ fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
     ))
 }
 
+/// Says where the last configuration that was right lies.
+fn with_copy(fatal: Fatal, data_dir: &std::path::Path) -> Fatal {
+    match (fatal, scened::config::kept::find(data_dir)) {
+        (Fatal::Setup(text), Some(copy)) => Fatal::Setup(format!(
+            "{text}\n  hint: the last configuration that was right is kept at {}; mend the file, or copy that over it",
+            copy.display()
+        )),
+        (fatal, _) => fatal,
+    }
+}
+
 fn check_config(arguments: &Arguments) -> ExitCode {
     match load_config(arguments) {
         Ok((config, warnings)) => {
@@ -214,15 +253,16 @@ fn check_config(arguments: &Arguments) -> ExitCode {
 }
 
 fn serve(arguments: &Arguments) -> Result<(), Fatal> {
-    let (config, warnings) = load_config(arguments)?;
-    scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let data_dir = data_dir(arguments)?;
+    let (config, warnings) = load_config(arguments).map_err(|fatal| with_copy(fatal, &data_dir))?;
+    scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
     let places = Places {
         model_dirs: scened::embed::model::model_dirs(&data_dir),
         data_dir,
         socket: endpoint.path().to_owned(),
+        program: std::env::current_exe().ok(),
     };
     let stop = stop_on_signal()?;
     app::run(&config, warnings, &places, Seams::default(), stop)

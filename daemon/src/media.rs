@@ -3,6 +3,8 @@
 //! Decoding happens in `scened-worker media`, one process a video, because media is hostile input. This module owns the
 //! daemon's half: the [`FrameSource`] seam, the worker's life, and the pipe protocol. It knows neither store nor models.
 
+pub mod extras;
+pub mod ffmpeg;
 pub mod inspect;
 pub mod keyframes;
 pub mod process;
@@ -102,6 +104,9 @@ pub struct AnalyseRequest {
     pub detector: Detector,
     #[serde(default)]
     pub mode: SceneMode,
+    /// Only keyframes are decoded, by one thread, whatever `mode` says: for films on which more of the decoder's code failed.
+    #[serde(default)]
+    pub keyframes_only: bool,
     /// A take is divided at the latest after this long while its picture moves; a still picture is not. Milliseconds.
     pub max_scene_ms: u64,
     /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.

@@ -6,10 +6,12 @@
 //!
 //! **Threads**: `n` indexers, each waiting on one condition variable; no timers while the queue is empty.
 
+mod brake;
 mod catch_up;
 pub mod follower;
 mod job;
 mod progress;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod threads;
@@ -27,6 +29,7 @@ use crate::activity::Activity;
 use crate::domain::{Fingerprint, VideoId};
 use crate::media::keyframes::Keyframes;
 use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
+pub use crate::pipeline::brake::{BrakeConfig, Sight};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
 use crate::serving::Serving;
@@ -65,7 +68,9 @@ pub struct IndexerConfig {
     pub hardware: Hardware,
     /// Names scened's and FFmpeg's versions; recorded with incidents.
     pub software: String,
-    pub pause_on_battery: bool,
+    pub brake: BrakeConfig,
+    /// Looks at the machine.
+    pub sight: Box<dyn Fn() -> Sight + Send + Sync>,
     /// Where embedded frames are kept for other models; `None` = nowhere.
     pub keyframes: Option<Keyframes>,
 }
@@ -86,6 +91,8 @@ struct InFlight {
     duration_ms: u64,
     /// It was indexed for another model already.
     is_catching_up: bool,
+    /// A worker died on it before, so nothing else runs beside it.
+    is_suspect: bool,
 }
 
 #[derive(Default)]
@@ -93,6 +100,8 @@ struct State {
     /// Waiting jobs, oldest first.
     queue: BTreeSet<(i64, VideoId)>,
     queued_at: HashMap<VideoId, i64>,
+    /// Jobs on which a worker died; their turn comes, one at a time, when no other job waits, so that they delay nobody.
+    suspects: BTreeSet<VideoId>,
     in_flight: HashMap<VideoId, InFlight>,
     /// Indexed videos that the target model has no vectors of; their turn comes when no job waits.
     behind: BTreeSet<VideoId>,
@@ -102,8 +111,10 @@ struct State {
     sweep: bool,
     /// Jobs whose file is not what the store says, each with the moment when it is tried again.
     changed_files: BTreeMap<VideoId, Instant>,
-    /// Deaths of workers on a file, since the daemon started.
-    deaths: HashMap<VideoId, u32>,
+    /// Deaths of workers on indexed videos that catch up with another model, since the daemon started. Those on jobs are in the store.
+    catch_up_deaths: HashMap<VideoId, u32>,
+    /// Deaths of the embed worker since it last embedded a film to its end.
+    n_embedder_deaths: u32,
     paused: bool,
     paused_until: Option<Instant>,
     stopping: bool,
@@ -113,6 +124,9 @@ struct State {
     decoder: Option<String>,
     /// No job is taken before this moment: the machine was at fault.
     held_until: Option<Instant>,
+    brake: brake::Brake,
+    /// How often in a row the machine was at fault: each time is waited longer.
+    n_holds: u32,
     pace: Pace,
     /// Of videos that another model catches up with.
     catching_up: Pace,
@@ -140,7 +154,7 @@ impl Indexer {
             ..State::default()
         };
         for job in parts.store.jobs()? {
-            state.enqueue(job.video, job.queued_at_ms);
+            state.enqueue(job.video, job.queued_at_ms, job.n_deaths);
         }
         state.sweep = true;
         let n_threads = config.n_threads;
@@ -200,6 +214,7 @@ impl Indexer {
         let mut state = self.shared.lock();
         state.hindrance = None;
         state.held_until = None;
+        state.n_holds = 0;
         drop(state);
         self.shared.changed.notify_all();
         self.shared.parts.activity.bump();
@@ -245,7 +260,8 @@ impl Indexer {
     /// Jobs waiting or running.
     pub fn n_jobs(&self) -> u64 {
         let state = self.shared.lock();
-        (state.queue.len() + state.in_flight.len() + state.changed_files.len() + state.behind.len()) as u64
+        let n_waiting = state.queue.len() + state.suspects.len() + state.changed_files.len() + state.behind.len();
+        (n_waiting + state.in_flight.len()) as u64
     }
 
     pub fn hindrance(&self) -> Option<String> {
@@ -262,6 +278,9 @@ impl Indexer {
         let state = self.shared.lock();
         if state.in_flight.contains_key(&video) {
             return Some(0);
+        }
+        if state.suspects.contains(&video) {
+            return Some(state.queue.len() + state.suspects.range(..=video).count());
         }
         let at = *state.queued_at.get(&video)?;
         Some(state.queue.range(..=(at, video)).count())
@@ -283,7 +302,7 @@ impl Indexer {
         };
         let (now, catching_up) = (Instant::now(), current(true));
         let n_behind = state.behind.len() + catching_up.len();
-        let mut progress = state.pace.report(current(false), state.queue.len(), now);
+        let mut progress = state.pace.report(current(false), state.queue.len() + state.suspects.len(), now);
         if n_behind > 0 {
             let change = state.catching_up.report(catching_up, state.behind.len(), now);
             progress.current.extend(change.current);
@@ -293,11 +312,6 @@ impl Indexer {
             });
         }
         progress
-    }
-
-    /// Lets a failed file have all its attempts again.
-    pub fn forgive(&self, video: VideoId) {
-        self.shared.lock().deaths.remove(&video);
     }
 
     /// Cancels what runs and joins the threads. Jobs stay in the store.
@@ -320,17 +334,30 @@ impl Indexer {
 }
 
 impl State {
-    fn enqueue(&mut self, video: VideoId, at_ms: i64) {
-        if self.in_flight.contains_key(&video) || self.queued_at.contains_key(&video) {
+    /// Puts a job where it belongs: a video that is new, changed or tried afresh at its place, one that killed workers behind all others.
+    fn enqueue(&mut self, video: VideoId, at_ms: i64, n_deaths: u32) {
+        if self.in_flight.contains_key(&video) {
             return;
         }
         self.changed_files.remove(&video);
+        if n_deaths > 0 {
+            if let Some(at) = self.queued_at.remove(&video) {
+                self.queue.remove(&(at, video));
+            }
+            self.suspects.insert(video);
+            return;
+        }
+        self.suspects.remove(&video);
+        if self.queued_at.contains_key(&video) {
+            return;
+        }
         self.queue.insert((at_ms, video));
         self.queued_at.insert(video, at_ms);
     }
 
     fn forget(&mut self, video: VideoId) {
         self.changed_files.remove(&video);
+        self.suspects.remove(&video);
         self.behind.remove(&video);
         self.left_behind.remove(&video);
         if let Some(at) = self.queued_at.remove(&video) {
@@ -339,7 +366,7 @@ impl State {
         if let Some(in_flight) = self.in_flight.get(&video) {
             in_flight.cancel.cancel();
         }
-        self.deaths.remove(&video);
+        self.catch_up_deaths.remove(&video);
     }
 
     #[expect(clippy::iter_over_hash_type, reason = "all are cancelled, in whatever order")]
@@ -349,8 +376,8 @@ impl State {
         }
     }
 
-    /// Queues the jobs whose file may have settled by now; gives the moment when the next one is due.
-    fn take_back_changed(&mut self, now: Instant) -> Option<Instant> {
+    /// The jobs whose file may have settled by now, to be queued, and the moment when the next one is due.
+    fn take_back_changed(&mut self, now: Instant) -> (Vec<VideoId>, Option<Instant>) {
         let is_due = |at: &Instant| *at <= now;
         let due: Vec<VideoId> = self
             .changed_files
@@ -358,10 +385,8 @@ impl State {
             .filter(|(_, at)| is_due(at))
             .map(|(video, _)| *video)
             .collect();
-        for video in due {
-            self.enqueue(video, crate::clock::now_ms());
-        }
-        self.changed_files.values().min().copied()
+        self.changed_files.retain(|_, at| !is_due(at));
+        (due, self.changed_files.values().min().copied())
     }
 
     /// Keeps the reason for `status`, and logs it once; true when it is news.
@@ -375,7 +400,9 @@ impl State {
     }
 
     fn take(&mut self) -> Option<VideoId> {
-        let (_, video) = self.queue.pop_first()?;
+        let Some((_, video)) = self.queue.pop_first() else {
+            return self.suspects.pop_first();
+        };
         self.queued_at.remove(&video);
         Some(video)
     }

@@ -260,7 +260,7 @@ impl Searcher {
             path: path.clone(),
             source,
         })?;
-        Ok(slot.embedder.embed_frames(&frames)?)
+        Ok(slot.embedder.embed_pictures(&frames)?)
     }
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {

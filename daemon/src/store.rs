@@ -1,6 +1,7 @@
 //! The truth: fjall keyspaces for videos, scenes, vectors, thumbnails, jobs, incidents and settings.
 //!
-//! Owns the folder `store/` inside the data folder, the marker file `format` and the side file `store.generation`. Everything else (ANN
+//! Owns the folder `store/` inside the data folder, the marker file `format`, the side file `store.generation` and the second copies of
+//! the settings. Everything else (ANN
 //! index, caches) can be rebuilt from here. Knows neither the model, nor the file system of the videos, nor the wire.
 //!
 //! **Threads**: every method blocks on the disk: call none on an async thread. Writers wait for each other (one commit lock); readers
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span, VideoId};
 
 mod content;
+mod decisions;
 mod disk;
 mod error;
 #[cfg(feature = "fuzzing")]
@@ -30,6 +32,7 @@ mod load;
 mod migrations;
 mod mirror;
 mod open;
+mod opener;
 mod read;
 mod record;
 mod side;
@@ -60,6 +63,10 @@ pub struct OpenReport {
     pub lost_changes: u64,
     /// Records found damaged; their videos are queued again.
     pub n_damaged: usize,
+    /// Settings that the store had lost and that were taken from their second copy.
+    pub n_decisions_restored: usize,
+    /// Where second copies that were damaged were moved to; the store's own settings were whole, or a second copy was.
+    pub decisions_set_aside: Vec<PathBuf>,
 }
 
 /// A record that was not believed; its bytes are in the keyspace `damaged`.
@@ -202,7 +209,10 @@ pub struct JobRecord {
     pub video: VideoId,
     /// Unix milliseconds.
     pub queued_at_ms: i64,
+    /// Failed attempts at this content before it was queued.
     pub attempts: u32,
+    /// How often a worker died on it since it was queued.
+    pub n_deaths: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,13 +228,23 @@ pub struct IncidentRecord {
     pub software: String,
 }
 
+/// Opens the database in the data folder `dir` and changes nothing that opening does not: whether the process survives is the answer.
+pub fn try_open(dir: &Path) {
+    open::try_open(dir);
+}
+
 impl Store {
     /// Opens the store in the data folder `dir`, or begins one.
     ///
     /// **Errors**: [`StoreError::NewerVersion`], [`StoreError::Locked`], or [`StoreError::Folder`] when the folder or its disk is to blame;
     /// damaged content is no error but is set aside (see [`OpenReport`]).
     pub fn open(dir: &Path) -> Result<(Self, OpenReport), StoreError> {
-        let (inner, report) = open::open(dir)?;
+        Self::open_tried(dir, None)
+    }
+
+    /// [`Store::open`]; where an earlier start died over this store, `program try-store DIR` is asked first, which calls [`try_open`].
+    pub fn open_tried(dir: &Path, program: Option<&Path>) -> Result<(Self, OpenReport), StoreError> {
+        let (inner, report) = open::open(dir, program)?;
         Ok((Self { inner: Arc::new(inner) }, report))
     }
 }

@@ -4,6 +4,7 @@
 //! module owns what both kinds of worker share; it knows neither what they are asked nor what they answer. The bytes on the
 //! pipes are [`pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
 
+pub(crate) mod patience;
 pub mod pipe;
 
 use std::collections::VecDeque;
@@ -70,18 +71,23 @@ fn processor_time_of(stat: &str) -> Option<std::time::Duration> {
 
 /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
 pub fn version() -> Result<String, String> {
-    answer_to("--version")
+    answer_to(&["--version".to_owned()])
 }
 
 /// What the media worker's sandbox is made of, or why it cannot be had.
 pub fn sandbox() -> Result<String, String> {
-    answer_to("--sandbox")
+    answer_to(&["--sandbox".to_owned()])
 }
 
-fn answer_to(question: &str) -> Result<String, String> {
+/// What films may be made of with these arguments of a media worker, or what is wrong with them.
+pub fn allowed(arguments: Vec<String>) -> Result<String, String> {
+    answer_to(&[vec!["--allowed".to_owned()], arguments].concat())
+}
+
+fn answer_to(question: &[String]) -> Result<String, String> {
     let program = find_worker().map_err(|error| error.to_string())?;
     let output = std::process::Command::new(&program)
-        .arg(question)
+        .args(question)
         .stdin(std::process::Stdio::null())
         .output()
         .map_err(|error| format!("{} cannot be started: {error}", program.display()))?;

@@ -230,3 +230,18 @@ fn a_film_that_may_not_be_read() {
     }
     case.is_an_incident("permission denied");
 }
+
+#[test]
+fn a_codec_that_is_kept_away_until_the_configuration_names_it() {
+    let case = Case::new("magic.mkv", |path| {
+        films::ffmpeg_line("-f lavfi -i color=c=red:s=160x120:r=25:d=1 -c:v magicyuv -f matroska", path);
+    });
+    case.is_an_incident("extra-codecs = [\"magicyuv\"]");
+    case.sandbox.configure("extra-codecs = [\"magicyuv\", \"nonsense\"]");
+    let daemon = case.sandbox.start();
+    case.sandbox.settle();
+    assert_eq!(case.sandbox.counts(), [2, 0, 0, 0], "{}", case.sandbox.say("incidents").stdout);
+    case.sandbox.say("doctor").says("nonsense").says("FFmpeg");
+    case.sandbox.say("status").says("nonsense");
+    assert!(daemon.stop().success());
+}

@@ -18,6 +18,7 @@ mod search;
 mod similar;
 mod swarm;
 mod terminal;
+mod untouched;
 mod verbs;
 mod watching;
 mod why;

@@ -9,6 +9,7 @@ mod corpus;
 mod damage;
 mod idle;
 mod kills;
+mod manners;
 mod refusals;
 mod runtime;
 mod single;

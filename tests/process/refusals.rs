@@ -120,3 +120,26 @@ fn a_socket_path_that_is_too_long_or_taken_is_refused() {
     fs::set_permissions(sandbox.socket().parent().unwrap(), fs::Permissions::from_mode(0o777)).unwrap();
     sandbox.run_daemon::<&str>([]).expect(SETUP).complains("chmod 700");
 }
+
+#[test]
+fn a_configuration_that_is_damaged_is_refused_and_its_last_good_copy_is_named() {
+    let sandbox = Sandbox::new();
+    let daemon = sandbox.start();
+    let more = sandbox.path().join("more films");
+    fs::create_dir(&more).unwrap();
+    sandbox.run(["add", more.to_str().unwrap()]).expect(0);
+    let good = fs::read_to_string(sandbox.config()).unwrap();
+    // The copy is there while it runs, and knows what was added.
+    let copy = sandbox.data().join("config.toml.last-good");
+    assert_eq!(fs::read_to_string(&copy).unwrap(), good);
+    daemon.kill();
+    fs::write(sandbox.config(), &good[..good.len() - 5]).unwrap();
+    sandbox
+        .run_daemon::<&str>([])
+        .expect(SETUP)
+        .complains("config.toml:")
+        .complains(copy.to_str().unwrap());
+    fs::copy(&copy, sandbox.config()).unwrap();
+    let _daemon = sandbox.start();
+    sandbox.say("folders").expect(0).says("more films");
+}

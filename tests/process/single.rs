@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use testkit::{Sandbox, processes, program, wait_until};
+use testkit::{Sandbox, pause, processes, program, wait_until};
 
+use crate::kills::Moments;
 use crate::{LONG, SOON, activation, worker};
+
+const N_SIGNALS: usize = 50;
 
 #[test]
 fn a_second_daemon_says_who_is_there_and_leaves() {
@@ -218,4 +221,50 @@ fn there_is_one_daemon_also_while_the_one_that_serves_is_killed() {
 #[ignore = "5,000 starts: make check-long"]
 fn there_is_one_daemon_also_while_the_one_that_serves_is_killed_again_and_again() {
     storm(N_STARTS * 5, Some(25));
+}
+
+/// From before the store is open to after everything is indexed.
+const LATEST_SIGNAL_MS: u64 = 1_500;
+
+#[test]
+fn term_at_any_moment_ends_it_and_leaves_no_worker() {
+    let mut moments = Moments::from_environment();
+    let sandbox = Sandbox::new();
+    let drafts: Vec<Vec<u8>> = [&[("red", 1.0), ("blue", 1.2)][..], &[("green", 60.0)], LONG]
+        .iter()
+        .map(|parts| fs::read(sandbox.film("draft.mp4", parts)).unwrap())
+        .collect();
+    let mut took: Vec<Duration> = Vec::new();
+    let mut n_workers = 0;
+    for number in 0..N_SIGNALS {
+        let made = sandbox.path().join("film in the making");
+        fs::write(&made, &drafts[moments.below(drafts.len() as u64) as usize]).unwrap();
+        sandbox.put(&made, &sandbox.films().join(format!("film {}.mp4", number % 6)));
+        // A model in the middle of being changed, now and then.
+        sandbox.configure(if number % 5 == 4 { "crop = \"two\"" } else { "" });
+        let mut daemon = sandbox.launch();
+        pause(Duration::from_millis(moments.below(LATEST_SIGNAL_MS)));
+        let workers = processes::children(daemon.pid());
+        n_workers += workers.len();
+        let asked = Instant::now();
+        daemon.signal("TERM");
+        let status = daemon.wait_for_end();
+        took.push(asked.elapsed());
+        // Before it listens for signals, the signal ends it as it ends any program.
+        let is_right = status.success() || std::os::unix::process::ExitStatusExt::signal(&status) == Some(15);
+        assert!(is_right, "{status}\n{}", sandbox.log_tail());
+        wait_until("the workers to end", SOON, || {
+            let left: Vec<_> = workers.iter().filter(|worker| processes::is_alive(worker.pid)).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        });
+    }
+    took.sort();
+    eprintln!(
+        "SIGTERM at {N_SIGNALS} random moments, {n_workers} workers alive: gone after {:.0?} (median), {:.0?} (longest)",
+        took[took.len() / 2],
+        took[took.len() - 1]
+    );
+    sandbox.configure("");
+    let _daemon = sandbox.start();
+    assert_eq!(sandbox.ctl_json(["status"])["warnings"].to_string(), "[]");
 }

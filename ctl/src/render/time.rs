@@ -29,6 +29,12 @@ pub(crate) fn rough(ms: u64) -> String {
     }
 }
 
+/// A point in time, as the clock on the wall shows it here: `2026-11-23 01:16`.
+pub(crate) fn date(unix_ms: i64) -> String {
+    let timestamp = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default();
+    timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%F %H:%M").to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

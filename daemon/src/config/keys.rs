@@ -71,6 +71,7 @@ pub(super) const KEYS: &[Key] = &[
     key("gpu-memory-reserve-mib", whole("MiB", 0, 1 << 20)),
     key("threads", whole("", 0, 256)),
     key("on-battery", Allows::Choice(&["pause", "run"])),
+    key("pressure", whole("percent", 0, 100)),
     key(
         "log",
         Allows::Text("\"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or filters like \"info,scened::watch=debug\""),
@@ -84,6 +85,11 @@ pub(super) const KEYS: &[Key] = &[
         Allows::Choice(&["none", "auto", "vaapi", "cuda", "videotoolbox"]),
     ),
     key("allow-unsandboxed", Allows::Switch),
+    key("extra-formats", Allows::List("a list of names of FFmpeg's demuxers, like \"nut\"")),
+    key(
+        "extra-codecs",
+        Allows::List("a list of names of FFmpeg's decoders, like \"cinepak\""),
+    ),
     key("onnxruntime", Allows::Text("the absolute path of a library, or \"\"")),
 ];
 

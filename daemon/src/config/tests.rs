@@ -39,6 +39,7 @@ fn a_missing_file_means_the_defaults() {
         gpu_memory_reserve_mib: 512,
         threads: 0,
         on_battery: OnBattery::Pause,
+        pressure: 20,
         log: "info".to_owned(),
         detector: Detector::Shot,
         scene_mode: SceneMode::Exact,
@@ -46,6 +47,7 @@ fn a_missing_file_means_the_defaults() {
         keyframes: true,
         hardware_decoding: Hardware::None,
         allow_unsandboxed: false,
+        extras: Extras::default(),
         onnxruntime: None,
     };
     assert_eq!(config, expected);
@@ -78,6 +80,7 @@ fn every_key_can_be_set() {
         gpu-memory-reserve-mib = 1024
         threads = 0x10
         on-battery = "run"
+        pressure = 0
         log = "warn,scened::watch=trace"
         detector = "adaptive"
         scene-mode = "fast"
@@ -85,6 +88,8 @@ fn every_key_can_be_set() {
         keyframes = false
         hardware-decoding = "videotoolbox"
         allow-unsandboxed = true
+        extra-formats = ["nut"]
+        extra-codecs = ["magicyuv", "rv40", "magicyuv"]
         onnxruntime = "/opt/libonnxruntime.so"
         "#,
     )
@@ -105,6 +110,7 @@ fn every_key_can_be_set() {
         gpu_memory_reserve_mib: 1024,
         threads: 16,
         on_battery: OnBattery::Run,
+        pressure: 0,
         log: "warn,scened::watch=trace".to_owned(),
         detector: Detector::Adaptive,
         scene_mode: SceneMode::Fast,
@@ -112,6 +118,10 @@ fn every_key_can_be_set() {
         keyframes: false,
         hardware_decoding: Hardware::Videotoolbox,
         allow_unsandboxed: true,
+        extras: Extras {
+            formats: vec!["nut".to_owned()],
+            codecs: vec!["magicyuv".to_owned(), "rv40".to_owned()],
+        },
         onnxruntime: Some("/opt/libonnxruntime.so".into()),
     };
     assert_eq!(config, expected);
@@ -133,8 +143,8 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, \
-         hardware-decoding, allow-unsandboxed, \
+        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, pressure, log, detector, scene-mode, max-scene-seconds, keyframes, \
+         hardware-decoding, allow-unsandboxed, extra-formats, extra-codecs, \
          onnxruntime",
     ),
     (
@@ -204,6 +214,14 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "extensions = ['*.mp4']",
         "1: `extensions` has \"*.mp4\", which is not a file name ending; write it like \"mp4\"",
+    ),
+    (
+        "extra-codecs = ['Cinepak']",
+        "1: `extra-codecs` has \"Cinepak\", which is no name of FFmpeg's; write it as FFmpeg does, like \"cinepak\"",
+    ),
+    (
+        "extra-formats = ['mov,hls']",
+        "1: `extra-formats` has \"mov,hls\", which is no name of FFmpeg's; write it as FFmpeg does, like \"cinepak\"",
     ),
     (
         "ignore = ['a[']",

@@ -8,6 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Allows, KEYS};
 use super::{DEFAULT_TOML, Problem, paths};
+use crate::media::extras;
 
 /// The values of a file laid over the defaults, and what was found wrong so far.
 pub(super) struct Values {
@@ -223,6 +224,24 @@ impl Values {
             }
         }
         extensions
+    }
+
+    /// Whether FFmpeg has them only the worker knows.
+    pub(super) fn ffmpeg_names(&mut self, key: &'static str) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, line) in self.texts(key) {
+            if !extras::is_name(&name) {
+                self.has(
+                    key,
+                    line,
+                    &name,
+                    "which is no name of FFmpeg's; write it as FFmpeg does, like \"cinepak\"",
+                );
+            } else if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
     }
 
     pub(super) fn globs(&mut self, key: &'static str) -> Vec<String> {

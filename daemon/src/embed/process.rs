@@ -39,6 +39,8 @@ pub struct EmbedConfig {
     pub graph_cache: Option<PathBuf>,
     /// Of a graphics card's memory, what is left to others.
     pub gpu_memory_reserve_bytes: u64,
+    /// Whether the worker takes only what nobody else wants of the machine.
+    pub background: bool,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).
     pub worker: Option<PathBuf>,
 }
@@ -156,6 +158,10 @@ impl Embedder for EmbedProcess {
 
     fn embed_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError> {
         self.embed(Lane::Texts, texts.iter().map(|text| Payload::text(text)).collect())
+    }
+
+    fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_frames(pictures)
     }
 
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {

@@ -13,7 +13,7 @@ use super::model::ModelFolder;
 /// Role in the hello.
 pub const ROLE: &str = "embed";
 /// Grows with every change of a message here.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Request with a [`LoadRequest`]; answered by [`KIND_DONE`] with [`Loaded`]. The first one, and never sent again.
 pub const KIND_LOAD: u8 = 1;
@@ -49,6 +49,8 @@ pub struct LoadRequest {
     pub graph_cache: Option<PathBuf>,
     /// Of a graphics card's memory, what is left to others.
     pub gpu_memory_reserve_bytes: u64,
+    /// Whether the worker takes only what nobody else wants of the machine.
+    pub background: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

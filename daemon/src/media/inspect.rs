@@ -2,7 +2,6 @@
 //!
 //! Writes to whatever it is given; the caller owns standard output.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use super::extras::Extras;
 use super::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, Probe, SceneMode,
 };
@@ -37,6 +37,8 @@ pub struct InspectOptions {
     pub hardware: Hardware,
     /// As the configuration's `allow-unsandboxed`.
     pub allow_unsandboxed: bool,
+    /// As the configuration's `extra-formats` and `extra-codecs`.
+    pub extras: Extras,
     /// How frames are shown to a model of CLIP's size.
     pub crop: Crop,
     /// Folder to write the sampled frames to, as PPM pictures.
@@ -53,6 +55,7 @@ impl Default for InspectOptions {
             threads: 0,
             hardware: Hardware::None,
             allow_unsandboxed: false,
+            extras: Extras::default(),
             crop: Crop::Reference,
             frames: None,
         }
@@ -79,7 +82,9 @@ pub fn run(file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result
         path: file.display().to_string(),
         source,
     })?;
-    let source = source.with_unsandboxed_allowed(options.allow_unsandboxed);
+    let source = source
+        .with_unsandboxed_allowed(options.allow_unsandboxed)
+        .with_extras(options.extras.clone());
     run_with(&source, file, options, to)
 }
 
@@ -94,11 +99,12 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     if !file.metadata().map_err(cannot_open)?.is_file() {
         return Err(InspectError::NotAFile { path });
     }
-    let opened = File::open(file).map_err(cannot_open)?;
+    let opened = crate::film::open_video(file, true).map_err(cannot_open)?;
     let request = AnalyseRequest {
         image: options.crop.of(CLIP_IMAGE),
         detector: options.detector,
         mode: options.mode,
+        keyframes_only: false,
         max_scene_ms: options.max_scene_ms,
         thumbnail_px: 320,
         keyframe_px: 0,

@@ -21,9 +21,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use self::check::Checker;
+use super::extras::Extras;
 use super::wire::Confinement;
 use super::{AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, wire};
 use crate::domain::Frame;
+use crate::worker::patience::Patience;
 use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{self, OwnedChild, StderrTail};
 
@@ -38,6 +40,7 @@ pub struct MediaProcess {
     program: PathBuf,
     silence: Duration,
     allow_unsandboxed: bool,
+    extras: Extras,
 }
 
 impl MediaProcess {
@@ -58,7 +61,15 @@ impl MediaProcess {
             program,
             silence: Self::DEFAULT_SILENCE,
             allow_unsandboxed: false,
+            extras: Extras::default(),
         }
+    }
+
+    /// Sets what may be read besides the worker's own lists.
+    #[must_use]
+    pub fn with_extras(mut self, extras: Extras) -> Self {
+        self.extras = extras;
+        self
     }
 
     /// Sets whether a worker may decode without a sandbox, where there is none or a graphics card decodes.
@@ -84,6 +95,7 @@ impl MediaProcess {
         command
             .arg(wire::ROLE)
             .args(self.allow_unsandboxed.then_some(wire::ALLOW_UNSANDBOXED))
+            .args(self.extras.to_arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -278,52 +290,19 @@ impl Worker {
 }
 
 /// Reads a pipe with a limit on silence, looking at the cancel flag while it waits.
-///
-/// Media workers run at idle priority: on a busy machine one may get next to no processor for minutes, and its film is not to blame.
-/// So the limit is counted in two halves. After the first the worker's processor time is noted; after the second it is hung if it
-/// used none of it (it waits for something that does not come) or most of it (it works and gets nowhere), else it was starved and
-/// gets another half, up to [`MAX_HALVES`].
 struct Patient<'a> {
     answers: &'a ChildStdout,
-    worker: u32,
-    half: Duration,
-    deadline: Instant,
-    n_halves: u32,
-    processor_time: Option<Duration>,
+    patience: Patience,
     cancel: &'a Cancel,
 }
 
-/// Half an hour with the default silence.
-const MAX_HALVES: u32 = 60;
-
 impl<'a> Patient<'a> {
     fn new(answers: &'a ChildStdout, worker: u32, silence: Duration, cancel: &'a Cancel) -> Self {
-        let half = silence / 2;
         Self {
             answers,
-            worker,
-            half,
-            deadline: Instant::now() + half,
-            n_halves: 1,
-            processor_time: None,
+            patience: Patience::new(worker, silence),
             cancel,
         }
-    }
-
-    /// The deadline has passed: whether the worker gets more time.
-    fn deserves_more(&mut self) -> bool {
-        let now = worker::processor_time(self.worker);
-        let starved = match (self.processor_time, now) {
-            (Some(before), Some(now)) => {
-                let used = now.saturating_sub(before);
-                !used.is_zero() && used < self.half / 2
-            }
-            (None, _) | (_, None) => self.n_halves == 1,
-        };
-        self.processor_time = now;
-        self.n_halves += 1;
-        self.deadline = Instant::now() + self.half;
-        starved && self.n_halves <= MAX_HALVES
     }
 }
 
@@ -336,7 +315,7 @@ impl Read for Patient<'_> {
             }
             let mut waited = [PollFd::from_borrowed_fd(self.answers.as_fd(), PollFlags::IN)];
             match poll(&mut waited, Some(&tick)) {
-                Ok(0) if Instant::now() >= self.deadline && !self.deserves_more() => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(0) if self.patience.is_over() => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Ok(_) => return Ok(rustix::io::read(self.answers, buffer)?),
                 Err(error) => return Err(error.into()),

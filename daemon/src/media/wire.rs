@@ -11,7 +11,7 @@ use crate::worker::pipe;
 /// The role in the hello, and the worker's first argument.
 pub const ROLE: &str = "media";
 /// Version of everything in this module.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 /// The worker's second argument: it may decode without a sandbox where it must.
 pub const ALLOW_UNSANDBOXED: &str = "--allow-unsandboxed";
 /// The film's descriptor in the worker.

@@ -34,6 +34,10 @@ pub(super) enum Outcome {
     Died {
         reason: String,
     },
+    /// The embed worker died or stalled; the file, the model or the machine may be to blame.
+    EmbedderDied {
+        reason: String,
+    },
     /// The file is not to blame: nothing else would fare better now.
     MachineAtFault {
         reason: String,
@@ -55,6 +59,8 @@ pub(super) struct Run<'a> {
     pub(super) cancel: &'a Cancel,
     /// Decoder threads.
     pub(super) threads: u32,
+    /// Whether to decode keyframes and nothing else.
+    pub(super) keyframes_only: bool,
     /// Position and duration in milliseconds.
     pub(super) progress: &'a dyn Fn(u64, u64),
     /// Told what decoded a film.
@@ -163,7 +169,7 @@ impl Run<'_> {
                 width_px: chosen.map_or(0, |stream| stream.width_px),
                 height_px: chosen.map_or(0, |stream| stream.height_px),
                 codec: chosen.map_or_else(String::new, |stream| stream.codec.clone()),
-                damage: analysis.damage,
+                damage: self.damage(analysis.damage),
                 model: Some(self.slot.info.id.clone()),
                 indexed_at_ms: crate::clock::now_ms(),
                 ..record.clone()
@@ -176,11 +182,23 @@ impl Run<'_> {
         self.put(record, indexed, analysis.duration_ms)
     }
 
+    /// What a user should know about what was decoded.
+    fn damage(&self, found: Option<String>) -> Option<String> {
+        let only = self
+            .keyframes_only
+            .then(|| "only its keyframes were looked at: a worker died twice when it decoded all of it".to_owned());
+        match (only, found) {
+            (Some(only), Some(found)) => Some(format!("{only}; {found}")),
+            (only, found) => only.or(found),
+        }
+    }
+
     fn request(&self, record: &VideoRecord) -> AnalyseRequest {
         AnalyseRequest {
             image: self.slot.info.image,
             detector: self.config.detector,
             mode: self.config.mode,
+            keyframes_only: self.keyframes_only,
             max_scene_ms: self.config.max_scene_ms,
             thumbnail_px: self.config.thumbnail_px,
             keyframe_px: if self.config.keyframes.is_some() {
@@ -352,7 +370,7 @@ pub(super) fn embed_failed(error: EmbedError) -> Outcome {
         },
         EmbedError::ShuttingDown => Outcome::Cancelled,
         EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } => {
-            Outcome::Died { reason: error.to_string() }
+            Outcome::EmbedderDied { reason: error.to_string() }
         }
     }
 }

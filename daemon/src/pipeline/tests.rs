@@ -1,6 +1,7 @@
 //! The pipeline with a real store, a scripted film source and a fake model.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
@@ -13,6 +14,7 @@ use crate::testing::embedder::FakeEmbedder;
 use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
 
 mod catching_up;
+mod poison;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const IMAGE: ImageSpec = ImageSpec {
@@ -51,13 +53,14 @@ fn scripts() -> ScriptedFrames {
 }
 
 struct World {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     store: Store,
     source: Arc<ScriptedFrames>,
     embedder: Arc<FakeEmbedder>,
     serving: Arc<Serving>,
     indexer: Indexer,
     events: crossbeam_channel::Receiver<PipelineEvent>,
+    on_battery: Arc<AtomicBool>,
 }
 
 impl World {
@@ -66,12 +69,34 @@ impl World {
     }
 
     fn with_model(has_model: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let world = Self::open(Arc::new(tempfile::tempdir().unwrap()), Arc::new(scripts()), false);
+        if has_model {
+            world.bring_model();
+        }
+        world
+    }
+
+    /// Nothing is indexed before `indexer.resume()`.
+    fn paused_with(frames: ScriptedFrames) -> Self {
+        let world = Self::open(Arc::new(tempfile::tempdir().unwrap()), Arc::new(frames), true);
+        world.bring_model();
+        world
+    }
+
+    /// The same store and films, as another daemon finds them; paused.
+    fn restarted(self) -> Self {
+        let (folder, frames) = (Arc::clone(&self.folder), Arc::clone(&self.source));
+        drop(self);
+        let world = Self::open(folder, frames, true);
+        world.bring_model();
+        world
+    }
+
+    fn open(folder: Arc<tempfile::TempDir>, frames: Arc<ScriptedFrames>, paused: bool) -> Self {
         let (store, _) = Store::open(&folder.path().join("data")).unwrap();
         let embedder = Arc::new(FakeEmbedder::with_image("fake", IMAGE));
         let serving = Arc::new(Serving::default());
-        let frames = Arc::new(scripts());
-        let (told, events) = crossbeam_channel::bounded(1000);
+        let (told, events) = crossbeam_channel::bounded(2000);
         let hook: PipelineHook = Arc::new(move |event| told.send(event).expect("the test listens"));
         let source: Arc<dyn FrameSource> = frames.clone();
         let parts = Parts {
@@ -81,6 +106,8 @@ impl World {
             activity: Activity::default(),
             hook,
         };
+        let on_battery = Arc::new(AtomicBool::default());
+        let plugged_out = Arc::clone(&on_battery);
         let config = IndexerConfig {
             n_threads: 2,
             n_cores: 2,
@@ -90,12 +117,19 @@ impl World {
             thumbnail_px: 32,
             hardware: Hardware::None,
             software: "test 1".to_owned(),
-            pause_on_battery: false,
+            brake: BrakeConfig {
+                pause_on_battery: true,
+                pressure_percent: 0,
+            },
+            sight: Box::new(move || Sight {
+                on_battery: plugged_out.load(Ordering::Relaxed),
+                ..Sight::default()
+            }),
             keyframes: Some(Keyframes::new(folder.path().join("keyframes"))),
         };
-        let indexer = Indexer::start(config, parts, false).unwrap();
+        let indexer = Indexer::start(config, parts, paused).unwrap();
         store.on_change(Box::new(indexer.change_hook()));
-        let world = Self {
+        Self {
             folder,
             store,
             source: frames,
@@ -103,11 +137,8 @@ impl World {
             serving,
             indexer,
             events,
-        };
-        if has_model {
-            world.bring_model();
+            on_battery,
         }
-        world
     }
 
     fn bring_model(&self) {
@@ -205,16 +236,6 @@ fn an_empty_file_is_named_as_such_without_a_worker() {
 }
 
 #[test]
-fn a_dying_worker_is_tried_three_times_then_an_incident() {
-    let world = World::new();
-    world.film("crash.mp4", "crash");
-    assert!(
-        matches!(world.next(), PipelineEvent::VideoFailed { reason, .. } if reason.contains("SIGSEGV") && reason.contains("3 attempts"))
-    );
-    assert_eq!(world.n_analyses(), 3);
-}
-
-#[test]
 fn a_twin_is_copied_not_decoded() {
     let world = World::new();
     let first = world.film("a.mp4", "good\nsame");
@@ -267,6 +288,48 @@ fn pause_cancels_what_runs_and_resume_does_it_after_all() {
     world.source.release();
     world.indexer.resume();
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { .. }));
+}
+
+#[test]
+fn on_battery_a_film_that_is_being_decoded_is_held_and_then_goes_on() {
+    let world = World::new();
+    world.film("slow.mp4", "slow");
+    let until = |what: &str, is_true: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + PATIENCE;
+        while !is_true() {
+            assert!(Instant::now() < deadline, "never: {what}");
+            std::thread::yield_now();
+        }
+    };
+    until("it is decoded", &|| world.n_analyses() == 1);
+    world.on_battery.store(true, Ordering::Relaxed);
+    // The machine is not looked at all the time.
+    assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
+    world.source.release();
+    until("the reason is told", &|| {
+        world.indexer.hindrance().is_some_and(|reason| reason.contains("battery"))
+    });
+    world.film("good.mp4", "good");
+    assert!(
+        world.events.recv_timeout(brake::INTERVAL * 5).is_err(),
+        "something was indexed on battery"
+    );
+    world.on_battery.store(false, Ordering::Relaxed);
+    world.next();
+    world.next();
+    assert_eq!(
+        (world.n_analyses(), world.store.counts().indexed),
+        (2, 2),
+        "nothing was decoded twice"
+    );
+    assert_eq!(world.indexer.hindrance(), None);
+    // A pause is obeyed while the machine is left to others.
+    world.on_battery.store(true, Ordering::Relaxed);
+    assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
+    world.film("more.mp4", "good\nmore");
+    until("it waits", &|| world.indexer.hindrance().is_some());
+    world.indexer.pause(None);
+    world.indexer.stop();
 }
 
 #[test]

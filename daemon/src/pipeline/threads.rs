@@ -1,24 +1,20 @@
-//! What one indexing thread does: wait for a job that may run, do it, and settle how it ended.
+//! What one indexing thread does: wait for a job that may run, and do it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{debug, error, info, warn};
+use tracing::{info, warn};
 
 use super::job::{self, Outcome};
-use super::{InFlight, PipelineEvent, Shared, State};
+use super::{InFlight, Shared, State, brake};
 use crate::domain::VideoId;
 use crate::media::Cancel;
-use crate::store::{Change, ChangeKind, StoreError, VideoRecord, VideoState};
+use crate::store::{Change, ChangeKind, VideoRecord, VideoState};
 
-/// A worker that dies, or stalls, is tried this often on one file before the file gets an incident.
-const MAX_ATTEMPTS: u32 = 3;
 /// How long to wait before trying again when not the file but the machine is at fault (no model, no worker, on battery).
-const MACHINE_RETRY: Duration = Duration::from_secs(30);
-
-/// A file that is not what the store says is tried again after this, unless reconcile has settled it before. Seconds enough that a
-/// growing file costs nothing.
-const CHANGED_RETRY: Duration = Duration::from_secs(5);
+pub(super) const MACHINE_RETRY: Duration = Duration::from_secs(30);
+/// A film on which a worker died this often is decoded by its keyframes alone: fewer parts of the decoder see it.
+const DEATHS_BEFORE_KEYFRAMES: u32 = 2;
 
 /// What an indexing thread does next.
 enum Job {
@@ -38,6 +34,7 @@ impl Shared {
     pub(super) fn on_change(&self, change: &Change) {
         let record = self.parts.store.video(change.video);
         let lacks = record.as_ref().is_some_and(|record| self.lacks(record));
+        let n_deaths = self.n_deaths(change.video);
         let mut state = self.lock();
         match record {
             Some(record) if record.state == VideoState::Pending && !record.offline => {
@@ -46,7 +43,7 @@ impl Shared {
                         in_flight.cancel.cancel();
                     }
                 } else {
-                    state.enqueue(record.id, crate::clock::now_ms());
+                    state.enqueue(record.id, crate::clock::now_ms(), n_deaths);
                     self.changed.notify_one();
                 }
             }
@@ -82,7 +79,7 @@ impl Shared {
     }
 
     /// Whether a video is indexed, and not by the target model.
-    fn lacks(&self, record: &VideoRecord) -> bool {
+    pub(super) fn lacks(&self, record: &VideoRecord) -> bool {
         let may = record.n_scenes > 0 && record.state != VideoState::Pending;
         may && self.parts.serving.target().is_some_and(|target| {
             // Only memory is read for it.
@@ -117,22 +114,15 @@ impl Shared {
                 return None;
             }
             if state.paused {
-                state = match state.paused_until {
-                    Some(until) if until <= Instant::now() => {
-                        state.paused = false;
-                        state.paused_until = None;
-                        info!("the pause is over");
-                        self.parts.activity.bump();
-                        state
-                    }
-                    Some(until) => self.wait_for(state, until.saturating_duration_since(Instant::now())),
-                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                };
+                state = self.sit_out_pause(state);
                 continue;
             }
             let now = Instant::now();
-            let next_due = state.take_back_changed(now);
-            if state.queue.is_empty() && state.behind.is_empty() {
+            let (due, next_due) = state.take_back_changed(now);
+            for video in due {
+                state.enqueue(video, crate::clock::now_ms(), self.n_deaths(video));
+            }
+            if state.queue.is_empty() && state.suspects.is_empty() && state.behind.is_empty() {
                 if std::mem::take(&mut state.sweep) {
                     return Some(Job::Sweep);
                 }
@@ -150,8 +140,11 @@ impl Shared {
                 }
                 state.held_until = None;
             }
-            if self.config.pause_on_battery && crate::power::on_battery() {
-                state = self.hindered(state, "on battery: indexing waits for mains power (on-battery = \"pause\")");
+            if let Some(reason) = self.held_by_machine(&mut state) {
+                if state.note_hindrance(reason) {
+                    self.parts.activity.bump();
+                }
+                state = self.wait_for(state, brake::INTERVAL);
                 continue;
             }
             if self.parts.serving.target().is_none() {
@@ -164,6 +157,13 @@ impl Shared {
                 continue;
             }
             state.hindrance = None;
+            // A suspect has the machine for itself: what killed its worker may have been what ran beside it.
+            let waits_for_others = state.queue.is_empty() && !state.suspects.is_empty() && !state.in_flight.is_empty();
+            if waits_for_others || state.in_flight.values().any(|job| job.is_suspect) {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let is_suspect = state.queue.is_empty() && !state.suspects.is_empty();
             let queued = state.take();
             let Some(video) = queued.or_else(|| state.behind.pop_first()) else {
                 continue;
@@ -189,10 +189,12 @@ impl Shared {
                 position_ms: 0,
                 duration_ms: record.duration_ms,
                 is_catching_up,
+                is_suspect,
             };
             state.in_flight.insert(video, in_flight);
             // Many files: one thread each. The last few share the cores that would stand idle.
-            let n_side_by_side = (state.queue.len() + state.behind.len() + state.in_flight.len()).clamp(1, self.config.n_threads);
+            let n_side_by_side =
+                (state.queue.len() + state.suspects.len() + state.behind.len() + state.in_flight.len()).clamp(1, self.config.n_threads);
             let threads = (self.config.n_cores / n_side_by_side).max(1) as u32;
             return Some(if is_catching_up {
                 state.catching_up.began(Instant::now());
@@ -204,21 +206,52 @@ impl Shared {
         }
     }
 
+    /// Waits for the end of the pause, or for a nudge.
+    fn sit_out_pause<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        match state.paused_until {
+            Some(until) if until <= Instant::now() => {
+                state.paused = false;
+                state.paused_until = None;
+                info!("the pause is over");
+                self.parts.activity.bump();
+                state
+            }
+            Some(until) => self.wait_for(state, until.saturating_duration_since(Instant::now())),
+            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Why the machine is left to others at present; looks at it where that was not done lately.
+    fn held_by_machine(&self, state: &mut State) -> Option<&'static str> {
+        let now = Instant::now();
+        if state.brake.is_due(now) {
+            state.brake.look(self.config.brake, &(self.config.sight)(), now);
+        }
+        state.brake.hold()
+    }
+
+    /// Takes nothing more from a worker while the machine is left to others: its pipe fills, and it waits.
+    fn stand_back(&self, cancel: &Cancel) {
+        let mut state = self.lock();
+        while !cancel.is_cancelled()
+            && let Some(reason) = self.held_by_machine(&mut state)
+        {
+            if state.note_hindrance(reason) {
+                self.parts.activity.bump();
+            }
+            state = self.wait_for(state, brake::INTERVAL);
+            if state.brake.hold().is_none() {
+                state.hindrance = None;
+            }
+        }
+    }
+
     /// Notes why nothing runs, and waits for a nudge or [`MACHINE_RETRY`].
     fn hindered<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str) -> MutexGuard<'a, State> {
         if state.note_hindrance(reason) {
             self.parts.activity.bump();
         }
         self.wait_for(state, MACHINE_RETRY)
-    }
-
-    /// Lets no thread take a job before a nudge or [`MACHINE_RETRY`]; whatever is tried meanwhile would fail in the same way.
-    fn hold_off(&self, reason: &str) {
-        let mut state = self.lock();
-        state.note_hindrance(reason);
-        state.held_until = Some(Instant::now() + MACHINE_RETRY);
-        drop(state);
-        self.parts.activity.bump();
     }
 
     fn wait_for<'a>(&'a self, state: MutexGuard<'a, State>, duration: Duration) -> MutexGuard<'a, State> {
@@ -246,6 +279,7 @@ impl Shared {
             .filter(|current| current.info.id != slot.info.id && self.parts.store.has_vectors(&current.info.id, video).unwrap_or(false));
         let span = tracing::info_span!("video", path = %record.path.display());
         let _entered = span.enter();
+        let n_deaths = self.n_deaths(video);
         let run = job::Run {
             config: &self.config,
             store: &self.parts.store,
@@ -254,7 +288,11 @@ impl Shared {
             current: current.as_deref(),
             cancel: &cancel,
             threads,
-            progress: &|position_ms, duration_ms| self.progressed(video, position_ms, duration_ms),
+            keyframes_only: n_deaths >= DEATHS_BEFORE_KEYFRAMES,
+            progress: &|position_ms, duration_ms| {
+                self.progressed(video, position_ms, duration_ms);
+                self.stand_back(&cancel);
+            },
             decoded_by: &|decoder| self.lock().decoder = Some(decoder.to_owned()),
         };
         // A panic in here is our bug, not a reason to stop indexing everything else.
@@ -272,85 +310,9 @@ impl Shared {
         self.settle(&record, outcome);
     }
 
-    fn settle(&self, record: &VideoRecord, outcome: Outcome) {
-        let (video, path) = (record.id, &record.path);
-        match outcome {
-            Outcome::Indexed { n_scenes, duration_ms } => {
-                info!(n_scenes, duration_ms, "indexed");
-                self.finished(video, duration_ms);
-                (self.parts.hook)(PipelineEvent::VideoIndexed {
-                    path: path.clone(),
-                    n_scenes,
-                });
-            }
-            Outcome::CaughtUp => {
-                debug!("embedded from keyframe pictures");
-                self.lock().catching_up.finished(record.duration_ms, Instant::now());
-                self.finished(video, 0);
-            }
-            Outcome::LeftBehind => {
-                self.lock().left_behind.insert(video);
-                self.finished(video, 0);
-            }
-            Outcome::Bad { reason, hint } => self.fail(record, &reason, hint.as_deref()),
-            Outcome::Died { reason } => {
-                let deaths = {
-                    let mut state = self.lock();
-                    let deaths = state.deaths.entry(video).or_default();
-                    *deaths += 1;
-                    *deaths
-                };
-                if deaths >= MAX_ATTEMPTS {
-                    self.fail(record, &format!("{reason} ({deaths} attempts)"), None);
-                } else {
-                    warn!(reason, attempt = deaths, "trying again");
-                    self.again(video);
-                }
-            }
-            Outcome::MachineAtFault { reason } => {
-                self.hold_off(&reason);
-                self.again(video);
-            }
-            Outcome::FileChanged => {
-                self.changed_under_us(record);
-                (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
-            }
-            Outcome::Cancelled => self.again(video),
-            Outcome::StoreFailed(error) => {
-                let reason = error.to_string();
-                error!(reason, "the store refused a batch");
-                self.hold_off(&format!("the store refused a batch: {reason}"));
-                self.again(video);
-                if error.is_fatal() {
-                    (self.parts.hook)(PipelineEvent::StoreFailed { reason });
-                }
-            }
-        }
-    }
-
-    fn fail(&self, record: &VideoRecord, reason: &str, hint: Option<&str>) {
-        warn!(reason, "cannot be indexed");
-        match self
-            .parts
-            .store
-            .put_failed_for(record, reason, hint, &self.config.software, crate::clock::now_ms())
-        {
-            Ok(_attempts) => {
-                // Its pictures are another matter: a video that failed again keeps what it had.
-                let mut state = self.lock();
-                if state.in_flight.get(&record.id).is_some_and(|job| job.is_catching_up) {
-                    state.left_behind.insert(record.id);
-                }
-                drop(state);
-                self.finished(record.id, 0);
-                (self.parts.hook)(PipelineEvent::VideoFailed {
-                    path: record.path.clone(),
-                    reason: reason.to_owned(),
-                });
-            }
-            Err(StoreError::Gone(_) | StoreError::Superseded(_)) => self.finished(record.id, 0),
-            Err(error) => self.settle(record, Outcome::StoreFailed(error)),
-        }
+    /// How often a worker died on a waiting video; only memory is read for it.
+    pub(super) fn n_deaths(&self, video: VideoId) -> u32 {
+        self.parts.store.job(video).map_or(0, |job| job.n_deaths)
     }
 
     fn cancel_of(&self, video: VideoId) -> Option<Arc<Cancel>> {
@@ -365,48 +327,5 @@ impl Shared {
         }
         drop(state);
         self.parts.activity.bump();
-    }
-
-    /// The job is done or no longer ours. A change that arrived while it ran queues it again.
-    fn finished(&self, video: VideoId, duration_ms: u64) {
-        let record = self.parts.store.video(video);
-        let pending = record
-            .as_ref()
-            .is_some_and(|record| record.state == VideoState::Pending && !record.offline);
-        let lacks = record.is_some_and(|record| self.lacks(&record));
-        let mut state = self.lock();
-        state.in_flight.remove(&video);
-        if lacks && !state.left_behind.contains(&video) {
-            state.behind.insert(video);
-        }
-        state.pace.finished(duration_ms, Instant::now());
-        if duration_ms > 0 {
-            state.deaths.remove(&video);
-        }
-        if pending {
-            state.enqueue(video, crate::clock::now_ms());
-        }
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    /// The file is not what `record` says. Reconcile looks at it, and its change of the record queues the job again; until then trying
-    /// would find the same. A record that has changed already goes into the queue at once.
-    fn changed_under_us(&self, record: &VideoRecord) {
-        let now = self.parts.store.video(record.id);
-        if now.is_none_or(|now| now.stamp != record.stamp || now.state != record.state) {
-            return self.finished(record.id, 0);
-        }
-        let mut state = self.lock();
-        state.in_flight.remove(&record.id);
-        state.pace.finished(0, Instant::now());
-        state.changed_files.insert(record.id, Instant::now() + CHANGED_RETRY);
-        drop(state);
-        self.changed.notify_one();
-    }
-
-    /// Back into the queue, behind the others.
-    fn again(&self, video: VideoId) {
-        self.finished(video, 0);
     }
 }

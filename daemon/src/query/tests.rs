@@ -439,6 +439,10 @@ impl crate::embed::Embedder for Retired {
         Err(EmbedError::ShuttingDown)
     }
 
+    fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_frames(pictures)
+    }
+
     fn embed_frames(&self, _: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
         Err(EmbedError::ShuttingDown)
     }

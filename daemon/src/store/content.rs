@@ -180,7 +180,7 @@ impl Transaction<'_> {
         let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
         let earlier = self.incident(&entry.record)?;
         let attempts = match self.job(id) {
-            Some(job) => job.attempts + 1,
+            Some(job) => job.attempts + job.n_deaths.max(1),
             None => earlier.as_ref().map_or(0, |incident| incident.attempts) + 1,
         };
         let first_ms = earlier.filter(|_| attempts > 1).map_or(now_ms, |incident| incident.first_ms);

@@ -2,7 +2,7 @@
 //!
 //! Levelled compaction only, no `clear()`, no weak removes, no blob separation: each has an open bug in fjall 3.1.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
@@ -22,6 +22,7 @@ const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 const LARGE_MEMTABLE_BYTES: u64 = 8 << 20;
 
 pub(super) struct Disk {
+    pub(super) folder: PathBuf,
     pub(super) database: Database,
     pub(super) meta: Space,
     pub(super) videos: Space,
@@ -81,6 +82,7 @@ impl Disk {
             })
         };
         Ok(Self {
+            folder: folder.to_owned(),
             meta: small("meta")?,
             videos: small("videos")?,
             scenes: small("scenes")?,
@@ -112,6 +114,16 @@ impl Disk {
         ]
     }
 
+    /// Reads every block that holds anything. **Errors**: the first that cannot be read.
+    pub(super) fn read_everything(&self) -> fjall::Result<()> {
+        for space in self.spaces() {
+            for guard in space.keyspace.iter() {
+                guard.into_inner()?;
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn space(&self, name: &str) -> Option<&Space> {
         self.spaces().into_iter().find(|space| space.name == name)
     }
@@ -133,13 +145,23 @@ impl Space {
     pub(super) fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, StoreError>> + use<'_> {
         self.keyspace
             .prefix(prefix)
-            .map(|guard| guard.into_inner().map_err(|error| self.read_error(error)))
+            .map(|guard| guard.into_inner().map_err(|error| self.list_error(error)))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Result<Pair, StoreError>> + use<'_> {
         self.keyspace
             .iter()
-            .map(|guard| guard.into_inner().map_err(|error| self.read_error(error)))
+            .map(|guard| guard.into_inner().map_err(|error| self.list_error(error)))
+    }
+
+    fn list_error(&self, error: fjall::Error) -> StoreError {
+        match as_damage(error) {
+            Ok(damage) => StoreError::Damaged {
+                what: self.name,
+                reason: damage.to_string(),
+            },
+            Err(error) => self.read_error(error),
+        }
     }
 
     fn read_error(&self, error: fjall::Error) -> StoreError {

@@ -36,6 +36,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A part of a list cannot be read, and never will be.
+    #[error("{what} in the store are damaged: {reason}")]
+    Damaged { what: &'static str, reason: String },
     /// The video was removed meanwhile.
     #[error("video {0} is not in the store any more")]
     Gone(VideoId),

@@ -164,6 +164,7 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         visible: Mutex::new(settled),
         hooks: RwLock::default(),
         damage: Mutex::default(),
+        settings_turn: Mutex::default(),
     };
     for (keyspace, _, video, damage) in &damaged {
         tracing::error!(keyspace, video = video.map(tracing::field::display), %damage, "record set aside");
@@ -174,7 +175,7 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         });
     }
     let is_new = report.fresh;
-    report.n_damaged += inner.write("repair the store", |transaction| {
+    let without_vectors = inner.write("repair the store", |transaction| {
         transaction.state = settled;
         if is_new {
             // The state of a fresh store equals its settled one and would not be written.
@@ -183,15 +184,24 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         }
         repair(transaction, &damaged)
     })?;
+    report.n_damaged += without_vectors.len();
+    lock(&inner.damage)
+        .found
+        .extend(without_vectors.into_iter().map(|video| DamagedRecord {
+            keyspace: "vectors",
+            video: Some(video),
+            reason: "an indexed video has none".to_owned(),
+        }));
+    inner.settle_settings(report)?;
     Ok(inner)
 }
 
 fn repair(
     transaction: &mut super::transaction::Transaction<'_>,
     damaged: &[(&'static str, Vec<u8>, Option<VideoId>, Damage)],
-) -> Result<usize, StoreError> {
+) -> Result<Vec<VideoId>, StoreError> {
     let inner = transaction.inner;
-    let mut n_without_vectors = 0;
+    let mut without_vectors = Vec::new();
     let disk = &inner.disk;
     for (name, key, video, _) in damaged {
         let Some(space) = disk.space(name) else { continue };
@@ -225,6 +235,7 @@ fn repair(
                     video: video.id,
                     queued_at_ms: now_ms(),
                     attempts: 0,
+                    n_deaths: 0,
                 };
                 transaction.put_job(video.id, Some(job))?;
             }
@@ -243,11 +254,11 @@ fn repair(
                 .filter(|entry| entry.record.state == VideoState::Indexed)
         {
             transaction.queue_again(&entry, now_ms())?;
-            n_without_vectors += 1;
+            without_vectors.push(video.id);
         }
     }
-    if n_without_vectors > 0 {
-        tracing::error!(n_without_vectors, "indexed videos have no vectors; they are queued again");
+    if !without_vectors.is_empty() {
+        tracing::error!(n = without_vectors.len(), "indexed videos have no vectors; they are queued again");
     }
     let known: BTreeSet<VideoId> = videos.iter().map(|video| video.id).collect();
     for id in jobs.difference(&known) {
@@ -261,5 +272,5 @@ fn repair(
             transaction.remove(&disk.incidents, &keys::video(id));
         }
     }
-    Ok(n_without_vectors)
+    Ok(without_vectors)
 }

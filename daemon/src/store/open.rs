@@ -1,7 +1,6 @@
 //! Opening: the format marker, the side file, setting aside what cannot be opened, migration.
 
 use std::io::Write as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, is_environment};
@@ -9,12 +8,12 @@ use super::load::{self, Loaded};
 use super::migrations::{FORMAT, migrate};
 use super::side::{Progress, SideFile};
 use super::transaction::Inner;
-use super::{OpenReport, StoreError};
+use super::{OpenReport, StoreError, opener};
 use crate::aside::set_aside;
 
 const MARKER_START: &str = "scened store ";
 
-pub(super) fn open(dir: &Path) -> Result<(Inner, OpenReport), StoreError> {
+pub(super) fn open(dir: &Path, trial: Option<&Path>) -> Result<(Inner, OpenReport), StoreError> {
     create_folder(dir)?;
     let (folder, marker_path) = (dir.join("store"), dir.join("format"));
     let marker = read_marker(&marker_path)?;
@@ -31,7 +30,7 @@ pub(super) fn open(dir: &Path) -> Result<(Inner, OpenReport), StoreError> {
     let opened = match folder.symlink_metadata() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => return Err(folder_error("open", &folder, source)),
-        Ok(_) => open_existing(&folder, &marker, dir, &mut report)?,
+        Ok(_) => open_existing(&folder, &marker, dir, known.generation > 0, trial, &mut report)?,
     };
     let (disk, loaded) = match opened {
         Some(opened) => opened,
@@ -45,27 +44,43 @@ pub(super) fn open(dir: &Path) -> Result<(Inner, OpenReport), StoreError> {
 }
 
 /// Opens what is there; `None` when it was damaged and is set aside now.
-fn open_existing(folder: &Path, marker: &Marker, dir: &Path, report: &mut OpenReport) -> Result<Option<(Disk, Loaded)>, StoreError> {
-    // fjall and its tables may panic on damaged files; a panic while opening is damage like any other.
-    let attempt = catch_unwind(AssertUnwindSafe(|| {
+fn open_existing(
+    folder: &Path,
+    marker: &Marker,
+    dir: &Path,
+    is_used: bool,
+    trial: Option<&Path>,
+    report: &mut OpenReport,
+) -> Result<Option<(Disk, Loaded)>, StoreError> {
+    let is_suspect = opener::is_suspect(folder);
+    if is_suspect {
+        tracing::warn!("the store stopped taking writes in an earlier run; it is read through once to see whether it is whole");
+    }
+    let attempt = opener::attempt(folder, is_used, trial, || {
         let disk = Disk::open(folder)?;
         let loaded = load::load(&disk)?;
+        if is_suspect {
+            disk.read_everything()?;
+        }
         Ok::<_, fjall::Error>((disk, loaded))
-    }));
+    });
     let reason = match attempt {
-        Ok(Ok((disk, mut loaded))) => match (loaded.state.map(|state| state.format), marker) {
-            (Some(found), _) if found > FORMAT => return Err(newer(found, dir)),
-            (Some(found), _) | (None, &Marker::Format(found)) => {
-                if found < FORMAT {
-                    migrate(&disk, found)?;
-                    report.migrated_from = Some(found);
-                    loaded = load::load(&disk).map_err(|error| read_error(folder, error))?;
+        Ok(Ok((disk, mut loaded))) => {
+            opener::forget(folder);
+            match (loaded.state.map(|state| state.format), marker) {
+                (Some(found), _) if found > FORMAT => return Err(newer(found, dir)),
+                (Some(found), _) | (None, &Marker::Format(found)) => {
+                    if found < FORMAT {
+                        migrate(&disk, found)?;
+                        report.migrated_from = Some(found);
+                        loaded = load::load(&disk).map_err(|error| read_error(folder, error))?;
+                    }
+                    return Ok(Some((disk, loaded)));
                 }
-                return Ok(Some((disk, loaded)));
+                (None, Marker::Missing) if loaded.is_empty() => return Ok(Some((disk, loaded))),
+                (None, Marker::Missing | Marker::Unreadable) => "neither the store nor its marker file says which format it has".to_owned(),
             }
-            (None, Marker::Missing) if loaded.is_empty() => return Ok(Some((disk, loaded))),
-            (None, Marker::Missing | Marker::Unreadable) => "neither the store nor its marker file says which format it has".to_owned(),
-        },
+        }
         Ok(Err(fjall::Error::Locked)) => return Err(StoreError::Locked { path: folder.to_owned() }),
         Ok(Err(fjall::Error::InvalidVersion(Some(version)))) => {
             return Err(folder_error(
@@ -78,9 +93,10 @@ fn open_existing(folder: &Path, marker: &Marker, dir: &Path, report: &mut OpenRe
             return Err(folder_error("open", folder, error));
         }
         Ok(Err(error)) => error.to_string(),
-        Err(panic) => panic_text(panic.as_ref()),
+        Err(reason) => reason,
     };
     let target = set_aside(folder).map_err(|source| folder_error("set aside the damaged store", folder, source))?;
+    opener::forget(folder);
     tracing::error!(reason, moved_to = %target.display(), "the store could not be opened and was set aside; a fresh one is begun");
     report.set_aside.push(target);
     Ok(None)
@@ -92,6 +108,13 @@ fn begin(folder: &Path, marker_path: &Path, known: Progress, report: &mut OpenRe
     report.fresh = true;
     let disk = Disk::open(folder).map_err(|error| read_error(folder, error))?;
     Ok((disk, Loaded::fresh(known)))
+}
+
+pub(super) fn try_open(dir: &Path) {
+    let outcome = Disk::open(&dir.join("store")).and_then(|disk| load::load(&disk));
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "the store does not open");
+    }
 }
 
 fn create_folder(dir: &Path) -> Result<(), StoreError> {
@@ -120,6 +143,11 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
             Ok(number.map_or(Marker::Unreadable, Marker::Format))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Marker::Missing),
+        // Something else lies where the file should be.
+        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {
+            set_aside(path).map_err(|source| folder_error("set aside", path, source))?;
+            Ok(Marker::Unreadable)
+        }
         Err(source) => Err(folder_error("read", path, source)),
     }
 }
@@ -157,12 +185,4 @@ fn read_error(folder: &Path, error: fjall::Error) -> StoreError {
         fjall::Error::Io(source) => folder_error("open", folder, source),
         other => folder_error("open", folder, std::io::Error::other(other)),
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("the storage engine panicked: {}", text.unwrap_or("no reason given"))
 }

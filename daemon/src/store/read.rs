@@ -135,7 +135,16 @@ impl Store {
     pub fn incidents(&self) -> Result<Vec<IncidentRecord>, StoreError> {
         let mut ids = Vec::new();
         for pair in self.inner.disk.incidents.iter() {
-            ids.extend(keys::parse_video(&pair?.0));
+            match pair {
+                Ok((key, _)) => ids.extend(keys::parse_video(&key)),
+                // Part of the list cannot be read: each video is asked for its own, which finds what is damaged.
+                Err(StoreError::Damaged { .. }) => {
+                    ids = self.inner.mirror().records().map(|record| record.id).collect();
+                    ids.sort_unstable();
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
         let mut incidents = Vec::with_capacity(ids.len());
         for id in ids {
@@ -184,6 +193,12 @@ impl Store {
             }
         }
         Ok(Some(changes))
+    }
+
+    /// What a person should know of damage found since the start, in one sentence.
+    pub fn warning(&self) -> Option<String> {
+        let n = lock(&self.inner.damage).found.len();
+        (n > 0).then(|| format!("{n} records of the store were damaged; their videos are indexed again (check the disk)"))
     }
 
     /// Records found damaged since the start (the first thousand).

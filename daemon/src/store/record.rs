@@ -212,12 +212,20 @@ pub(super) fn unseal_video(id: VideoId, key: &[u8], bytes: &[u8]) -> Result<(Vid
 struct StoredJob {
     queued_at_ms: i64,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    n_deaths: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands on references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 pub(super) fn seal_job(key: &[u8], job: &JobRecord) -> Result<Vec<u8>, StoreError> {
     let stored = StoredJob {
         queued_at_ms: job.queued_at_ms,
         attempts: job.attempts,
+        n_deaths: job.n_deaths,
     };
     seal_json(key, &stored)
 }
@@ -228,6 +236,7 @@ pub(super) fn unseal_job(video: VideoId, key: &[u8], bytes: &[u8]) -> Result<Job
         video,
         queued_at_ms: stored.queued_at_ms,
         attempts: stored.attempts,
+        n_deaths: stored.n_deaths,
     })
 }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::{Boundary, SceneId};
 
 mod damage;
+mod decisions;
 mod models;
 mod random;
 mod released;
@@ -126,7 +127,8 @@ fn a_video_goes_from_pending_to_indexed_and_survives_reopening() {
         [JobRecord {
             video: record.id,
             queued_at_ms: 10,
-            attempts: 0
+            attempts: 0,
+            n_deaths: 0
         }]
     );
     assert_eq!(

@@ -11,7 +11,7 @@ use super::disk::{Disk, Found, Space};
 use super::mirror::{Entry, Mirror};
 use super::record::{self, Damage};
 use super::side::{Progress, SideFile};
-use super::{Change, ChangeKind, DamagedRecord, JobRecord, StoreError, VideoState, keys};
+use super::{Change, ChangeKind, DamagedRecord, JobRecord, StoreError, VideoState, keys, opener};
 use crate::domain::{ModelId, VideoId};
 
 type Hook = Box<dyn Fn(&Change) + Send + Sync>;
@@ -23,6 +23,8 @@ pub(super) struct Inner {
     /// Generation and log floor as readers see them: changed with the mirror.
     pub(super) visible: Mutex<State>,
     pub(super) hooks: RwLock<Vec<Hook>>,
+    /// Held while a setting and its copy are written.
+    pub(super) settings_turn: Mutex<()>,
     /// Damaged records: found since the start, and those whose repair waits for the commit lock.
     pub(super) damage: Mutex<DamageLog>,
 }
@@ -327,6 +329,7 @@ impl<'a> Transaction<'a> {
             video,
             queued_at_ms: now_ms,
             attempts: 0,
+            n_deaths: 0,
         };
         self.put_job(video, Some(job))
     }
@@ -406,9 +409,12 @@ impl<'a> Transaction<'a> {
                 None => batch.remove(&space.keyspace, key),
             }
         }
-        batch.commit().map_err(|error| StoreError::Fatal {
-            action,
-            source: Box::new(error),
+        batch.commit().map_err(|error| {
+            opener::suspect(&disk.folder, &error.to_string());
+            StoreError::Fatal {
+                action,
+                source: Box::new(error),
+            }
         })?;
         writer.state = self.state;
         {

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
 use super::mirror::Entry;
-use super::record;
 use super::{
     Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, SceneVectors, Store, StoreError, VideoRecord, VideoState, keys,
 };
@@ -92,6 +91,7 @@ impl Store {
                 video: id,
                 queued_at_ms: now_ms,
                 attempts,
+                n_deaths: 0,
             };
             transaction.put_job(id, Some(job))?;
             transaction.change(id, ChangeKind::Record, n_scenes)
@@ -220,6 +220,22 @@ impl Store {
         })
     }
 
+    /// Notes that a worker died on a video that waits for indexing; gives how often one did since it was queued.
+    ///
+    /// It is durable, so that a film which takes the daemon with it does not get its attempts again at each start.
+    /// **Errors**: [`StoreError::Superseded`] when the content changed since, or no job is left.
+    pub fn note_death(&self, video: &VideoRecord) -> Result<u32, StoreError> {
+        self.inner.write("note the death of a worker", |transaction| {
+            let entry = transaction.entry(video.id).ok_or(StoreError::Gone(video.id))?;
+            let job = transaction.job(video.id).filter(|_| entry.record.fingerprint == video.fingerprint);
+            let mut job = job.ok_or(StoreError::Superseded(video.id))?;
+            job.n_deaths += 1;
+            let n_deaths = job.n_deaths;
+            transaction.put_job(video.id, Some(job))?;
+            Ok(n_deaths)
+        })
+    }
+
     /// Notes that a video could not be indexed; gives the number of attempts at this content so far.
     ///
     /// What it had stays searchable, unless that belongs to earlier content: then it is dropped.
@@ -274,12 +290,9 @@ impl Store {
         })
     }
 
+    /// Keeps a decision of the user, and a second copy of it outside the store.
     pub fn put_setting(&self, name: &str, value: &serde_json::Value) -> Result<(), StoreError> {
-        self.inner.write("store a setting", |transaction| {
-            let value = record::seal_json(name.as_bytes(), value)?;
-            transaction.insert(&transaction.inner.disk.settings, name.as_bytes(), value);
-            Ok(())
-        })
+        self.inner.put_setting(name, value)
     }
 
     /// Forgets the changes up to and including this generation; see [`Store::changes_since`].
@@ -292,6 +305,19 @@ impl Store {
             transaction.state.log_floor = floor.max(last);
             Ok(())
         })
+    }
+
+    /// Writes what is in memory into tables, as a store that has grown does by itself.
+    #[cfg(feature = "testing")]
+    pub fn write_tables(&self) -> Result<(), StoreError> {
+        for space in self.inner.disk.spaces() {
+            let written = space.keyspace.rotate_memtable_and_wait();
+            written.map_err(|error| StoreError::Fatal {
+                action: "write tables",
+                source: Box::new(error),
+            })?;
+        }
+        Ok(())
     }
 
     /// Calls `hook` after each commit, in order of generations, on the committing thread while other writers wait.

@@ -134,6 +134,10 @@ impl Embedder for FakeEmbedder {
         Ok(texts.iter().map(|text| self.text(text)).collect())
     }
 
+    fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_frames(pictures)
+    }
+
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
         assert!(!frames.is_empty(), "a caller with no frames has no reason to call");
         let image = self.info.image;

@@ -63,6 +63,7 @@ struct State {
     scripts: HashMap<String, VecDeque<Script>>,
     released: bool,
     calls: Vec<String>,
+    keyframes_only: Vec<bool>,
     n_replays: usize,
     running: usize,
     most_running: usize,
@@ -90,6 +91,11 @@ impl ScriptedFrames {
     /// The first line of each film analysed, in order of the calls: how often a film was decoded.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
+    }
+
+    /// Of each film analysed, whether only its keyframes were asked for.
+    pub fn keyframes_only(&self) -> Vec<bool> {
+        self.lock().keyframes_only.clone()
     }
 
     /// How many films' keyframe pictures were asked for.
@@ -214,6 +220,7 @@ impl FrameSource for ScriptedFrames {
         );
         {
             let mut state = self.lock();
+            state.keyframes_only.push(request.keyframes_only);
             state.running += 1;
             state.most_running = state.most_running.max(state.running);
         }

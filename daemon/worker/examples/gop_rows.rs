@@ -8,6 +8,7 @@
 #[expect(dead_code, reason = "only a part of the worker is used here")]
 #[path = "../src/media"]
 mod media {
+    pub(crate) mod allowed;
     mod colour;
     pub(crate) mod film;
     mod fit;
@@ -97,12 +98,14 @@ mod media {
 use std::fs::File;
 
 use anyhow::Context as _;
+use media::allowed::Allowed;
 use media::film::Film;
+use scened::media::extras::Extras;
 
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("the argument is a film")?;
     ffmpeg_next::init()?;
-    let mut film = Film::open(File::open(&path)?, 1)?;
+    let mut film = Film::open(File::open(&path)?, 1, Allowed::films(&Extras::default()))?;
     for row in media::fast::rows(&mut film)? {
         println!("{row}");
     }

@@ -45,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         data_dir: folder.path().to_owned(),
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
+        background: false,
         worker: None,
     })?;
     let source = MediaProcess::find()?;
@@ -108,6 +109,7 @@ fn measure(film: &PathBuf, image: ImageSpec, source: &MediaProcess, keyframes: &
         image,
         detector: Detector::Shot,
         mode: SceneMode::Exact,
+        keyframes_only: false,
         max_scene_ms: 15_000,
         thumbnail_px: 320,
         keyframe_px: SHORTER_SIDE_PX,

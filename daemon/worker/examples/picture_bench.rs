@@ -9,6 +9,7 @@
 #[expect(dead_code, reason = "only a part of the worker is used here")]
 #[path = "../src/media"]
 mod media {
+    pub(crate) mod allowed;
     mod colour;
     pub(crate) mod film;
     mod fit;
@@ -27,10 +28,12 @@ use std::fs::File;
 
 use anyhow::Context as _;
 use ffmpeg_next::frame::Video;
+use media::allowed::Allowed;
 use media::film::{Film, Step};
 use media::glimpse::{Glimpse, Glimpser};
 use media::sampler::Sampler;
 use scened::domain::{ImageSpec, Resample, ResizeMode};
+use scened::media::extras::Extras;
 
 const N_ROUNDS: usize = 7;
 /// Processor time of a round: the clock for it may go in steps of 4 ms. Microseconds.
@@ -41,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     let path = arguments.next().context("the first argument is a film")?;
     let n_frames: usize = arguments.next().map_or(Ok(24), |n| n.parse())?;
     ffmpeg_next::init()?;
-    let mut film = Film::open(File::open(&path)?, 1)?;
+    let mut film = Film::open(File::open(&path)?, 1, Allowed::films(&Extras::default()))?;
     let frames = decode(&mut film, n_frames);
     let first = frames.first().context("no frame can be decoded")?;
 

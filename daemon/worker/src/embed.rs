@@ -118,6 +118,10 @@ fn log_to_standard_error() {
 }
 
 fn load(request: LoadRequest) -> Result<(Model, Loaded), Refusal> {
+    // Before ONNX Runtime has threads: they inherit it.
+    if request.background {
+        crate::manners::stay_in_background();
+    }
     let environment = runtime::load(&request.onnxruntime)?;
     let loaded = Loaded {
         onnxruntime: runtime::version(),

@@ -9,20 +9,25 @@ mod media;
 
 use std::process::ExitCode;
 
+use scened::media::extras::Extras;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let role = arguments.next().unwrap_or_default();
-    let allow_unsandboxed = arguments
-        .next()
-        .is_some_and(|argument| argument == media::sandbox::ALLOW_UNSANDBOXED);
+    let (mut allow_unsandboxed, mut extras) = (false, Extras::default());
+    for argument in arguments {
+        allow_unsandboxed |= argument == media::sandbox::ALLOW_UNSANDBOXED;
+        extras.take_argument(&argument);
+    }
     let ended = match role.as_str() {
-        "media" => media::run(allow_unsandboxed),
+        "media" => media::run(allow_unsandboxed, &extras),
         "embed" => embed::run(),
         "--version" => {
             print_version();
             Ok(())
         }
         "--sandbox" => media::sandbox::try_out(),
+        "--allowed" => print_allowed(&extras),
         _ => Err(anyhow::anyhow!(
             "scened-worker is started by scened, as `scened-worker media` or `scened-worker embed`"
         )),
@@ -39,6 +44,13 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stderr, reason = "standard error is where the daemon reads a worker's last words")]
 fn complain(error: &anyhow::Error) {
     eprintln!("scened-worker: {error:#}");
+}
+
+/// What films may be made of.
+#[expect(clippy::print_stdout, reason = "the answer to --allowed")]
+fn print_allowed(extras: &Extras) -> anyhow::Result<()> {
+    println!("{}", media::allowed::describe(extras).map_err(anyhow::Error::msg)?);
+    Ok(())
 }
 
 /// One line that changes when anything that decodes changes: incidents are tried again then.

@@ -5,7 +5,7 @@
     reason = "prctl, ioprio_set, setrlimit and malloc_trim have no safe wrapper in the crates already used"
 )]
 
-/// Ends this process when the thread that started it ends, leaves Ctrl-C to the parent, and writes no core files.
+/// Ends this process when the thread that started it ends, leaves Ctrl-C to the parent, writes no core files, and goes first where memory runs out.
 pub(crate) fn follow_parent() {
     #[cfg(target_os = "linux")]
     // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
@@ -20,6 +20,16 @@ pub(crate) fn follow_parent() {
     // SAFETY: `none` is a valid `rlimit` that outlives the call.
     unsafe {
         libc::setrlimit(libc::RLIMIT_CORE, &raw const none);
+    }
+    be_ended_first();
+}
+
+/// Where memory runs out, this process is ended before the daemon and before what the user works with: its job is done again.
+/// Raising one's own score needs no privilege; where it fails the system chooses as it always does.
+fn be_ended_first() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "900") {
+        tracing::debug!(%error, "cannot offer this process to the out-of-memory killer");
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns FFmpeg. One request, one film, one thread of ours (decoders have theirs); then the process ends. Before it reads anything
 //! of the film it shuts itself into a [`sandbox`].
 
+pub(crate) mod allowed;
 mod analyse;
 mod candidates;
 mod choose;
@@ -37,6 +38,7 @@ use std::io::{BufWriter, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::Context;
+use scened::media::extras::Extras;
 use scened::media::wire;
 use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest};
 use scened::worker::pipe;
@@ -63,7 +65,7 @@ enum Request {
 }
 
 /// Answers the one request on standard input.
-pub(crate) fn run(allow_unsandboxed: bool) -> anyhow::Result<()> {
+pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()> {
     manners::follow_parent();
     let film = take_film().context("no film was passed as descriptor 3")?;
     let mut requests = std::io::stdin().lock();
@@ -94,8 +96,8 @@ pub(crate) fn run(allow_unsandboxed: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let ended = match request {
-        Request::Analyse(request) => analyse::analyse(film, &request, &mut answers),
-        Request::Picture(request) => picture::picture(film, &request, &mut answers),
+        Request::Analyse(request) => analyse::analyse(film, &request, extras, &mut answers),
+        Request::Picture(request) => picture::picture(film, &request, extras, &mut answers),
         Request::Keyframes(request) => replay::replay(film, &request, &mut answers),
     };
     match ended {

@@ -40,6 +40,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         data_dir: nowhere.to_owned(),
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
+        background: false,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     }
 }

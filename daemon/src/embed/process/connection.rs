@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::embed::EmbedError;
 use crate::embed::protocol::{self, Failed, LoadRequest, Loaded};
+use crate::worker::patience::Patience;
 use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{OwnedChild, StderrTail, describe_exit};
 
@@ -118,7 +119,7 @@ impl Connection {
             stdin,
             stdout: &mut self.stdout,
             wake,
-            deadline: Instant::now() + ANSWER_LIMIT,
+            patience: Patience::new(self.child.id(), ANSWER_LIMIT),
         };
         match talk(&mut pipe) {
             Ok(Some(frame)) if frame.kind == protocol::KIND_FAILED => match frame.header() {
@@ -223,12 +224,12 @@ pub(super) fn unexpected(kind: u8) -> RequestError {
 #[error("woken to stop")]
 struct Woken;
 
-/// Both pipes of a worker, read and written with one deadline for a whole request and its answer.
+/// Both pipes of a worker, read and written with one limit for a whole request and its answer.
 struct TimedPipe<'a> {
     stdin: &'a mut ChildStdin,
     stdout: &'a mut ChildStdout,
     wake: BorrowedFd<'a>,
-    deadline: Instant,
+    patience: Patience,
 }
 
 impl Read for TimedPipe<'_> {
@@ -236,7 +237,7 @@ impl Read for TimedPipe<'_> {
         loop {
             match self.stdout.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_for(self.stdout.as_fd(), PollFlags::IN, self.wake, self.deadline)?;
+                    wait_for(self.stdout.as_fd(), PollFlags::IN, self.wake, &mut self.patience)?;
                 }
                 other => return other,
             }
@@ -249,7 +250,7 @@ impl Write for TimedPipe<'_> {
         loop {
             match self.stdin.write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_for(self.stdin.as_fd(), PollFlags::OUT, self.wake, self.deadline)?;
+                    wait_for(self.stdin.as_fd(), PollFlags::OUT, self.wake, &mut self.patience)?;
                 }
                 other => return other,
             }
@@ -261,10 +262,12 @@ impl Write for TimedPipe<'_> {
     }
 }
 
-fn wait_for(pipe: BorrowedFd<'_>, event: PollFlags, wake: BorrowedFd<'_>, deadline: Instant) -> io::Result<()> {
+fn wait_for(pipe: BorrowedFd<'_>, event: PollFlags, wake: BorrowedFd<'_>, patience: &mut Patience) -> io::Result<()> {
     let mut fds = [PollFd::from_borrowed_fd(pipe, event), PollFd::from_borrowed_fd(wake, PollFlags::IN)];
-    if !wait(&mut fds, deadline)? {
-        return Err(io::ErrorKind::TimedOut.into());
+    while !wait(&mut fds, patience.deadline())? {
+        if patience.is_over() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
     }
     if fds[1].revents().is_empty() {
         Ok(())

@@ -183,6 +183,7 @@ impl Owner<'_> {
             onnxruntime,
             graph_cache: self.config.graph_cache.clone(),
             gpu_memory_reserve_bytes: self.config.gpu_memory_reserve_bytes,
+            background: self.config.background,
         };
         let started = Instant::now();
         let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd())?;

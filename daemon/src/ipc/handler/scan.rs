@@ -38,7 +38,6 @@ pub(super) fn retry(context: &Context, request: &ScopeRequest) -> Result<DoneAns
         .filter(|record| record.state == VideoState::Failed);
     let mut n = 0;
     for record in failed.filter(|record| scope.as_ref().is_none_or(|scope| record.path.starts_with(scope))) {
-        context.indexer.forgive(record.id);
         context
             .store
             .requeue(record.id, None, crate::clock::now_ms())

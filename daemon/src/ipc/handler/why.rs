@@ -71,6 +71,21 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
                 Some(place) => format!("it waits for indexing: number {place} in the queue"),
                 None => "it waits for indexing".to_owned(),
             });
+            if let Some(n_deaths) = context
+                .store
+                .job(record.id)
+                .map(|job| job.n_deaths)
+                .filter(|n_deaths| *n_deaths > 0)
+            {
+                let times = if n_deaths == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{n_deaths} times")
+                };
+                reasons.push(format!(
+                    "a worker died on it {times}: it is tried again when nothing else waits, alone"
+                ));
+            }
             reasons.extend(context.indexer.hindrance());
             if context.indexer.is_paused() {
                 reasons.push("indexing is paused: scenectl resume".to_owned());

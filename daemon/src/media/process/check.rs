@@ -319,6 +319,7 @@ mod tests {
             },
             detector: Detector::Content,
             mode: SceneMode::Exact,
+            keyframes_only: false,
             max_scene_ms: 15_000,
             thumbnail_px: 320,
             keyframe_px: 224,

@@ -20,6 +20,7 @@ pub fn run(data: &[u8]) {
     let request = AnalyseRequest {
         image: IMAGE,
         detector: Detector::Shot,
+        keyframes_only: false,
         mode: SceneMode::Exact,
         max_scene_ms: 10_000,
         thumbnail_px: if options & 1 == 0 { 0 } else { 320 },

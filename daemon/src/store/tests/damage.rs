@@ -146,7 +146,7 @@ fn every_other_file_may_be_damaged_too() {
 }
 
 /// Writes raw bytes past the store's own calls.
-fn tamper(store: &Store, space: &str, key: &[u8], change: impl Fn(&mut Vec<u8>)) {
+pub(super) fn tamper(store: &Store, space: &str, key: &[u8], change: impl Fn(&mut Vec<u8>)) {
     let keyspace = &store.inner.disk.space(space).unwrap().keyspace;
     let mut bytes = keyspace.get(key).unwrap().unwrap().to_vec();
     change(&mut bytes);
@@ -257,6 +257,55 @@ fn a_store_that_does_not_open_is_set_aside_and_generations_go_on() {
     assert_eq!((store.videos().len(), store.generation()), (0, 20));
     assert_eq!(store.changes_since(5).unwrap(), None);
     assert_eq!(store.add_video(new_video("/a", 1), 1).unwrap().id, VideoId(11));
+}
+
+/// Compaction meets the damage, and fjall takes no more writes: not now, and not after any start, unless the store is replaced.
+#[test]
+fn damage_that_stops_compaction_does_not_stop_every_start() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let store = open(folder.path());
+    store.write_tables().unwrap();
+    let tables = store.inner.disk.vectors.keyspace.path().join("tables");
+    drop(store);
+    for table in files(&tables) {
+        let mut bytes = std::fs::read(&table).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&table, bytes).unwrap();
+    }
+    let mut n_fatal = 0;
+    for round in 0..4_u8 {
+        let (store, report) = Store::open(folder.path()).unwrap();
+        if !report.set_aside.is_empty() {
+            assert!(n_fatal > 0, "it was set aside before it was known to be damaged");
+            assert!(report.fresh && store.videos().is_empty());
+            store.add_video(new_video("/films/again", 1), 1).unwrap();
+            store.write_tables().unwrap();
+            drop(store);
+            open(folder.path());
+            return;
+        }
+        // As a daemon that works: videos are indexed again, tables are written, and in the end compacted.
+        for number in 0..8_u8 {
+            let all_again = store.videos().into_iter().try_for_each(|record| {
+                store.requeue(record.id, Some((stamp(u64::from(round)), Fingerprint([100 + number; 16]))), 1)?;
+                let record = store.video(record.id).ok_or(StoreError::Gone(record.id))?;
+                store.put_indexed(indexed(&record, "m", 3))
+            });
+            // Not waited for: a worker of fjall's that met damage never comes to the end.
+            let outcome = all_again.map(|()| {
+                for space in store.inner.disk.spaces() {
+                    space.keyspace.rotate_memtable().unwrap();
+                }
+                testkit::pause(std::time::Duration::from_millis(50));
+            });
+            if outcome.is_err_and(|error| error.is_fatal()) {
+                n_fatal += 1;
+                break;
+            }
+        }
+    }
+    panic!("{n_fatal} runs ended fatally, and nothing became of it");
 }
 
 #[test]

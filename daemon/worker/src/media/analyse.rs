@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
+use scened::media::extras::Extras;
 use scened::media::wire::{self, Progress};
-use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, SceneMode, StageTimes};
+use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, Hardware, SceneMode, StageTimes};
 use scened::worker::pipe;
 
+use super::allowed::Allowed;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::film::{Film, Losses, Shown, Step, Unusable};
@@ -22,15 +24,21 @@ use super::{Ended, fast};
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Packets without a frame between two looks at the clock.
 const PACKETS_BETWEEN_LOOKS: u32 = 64;
+const ONLY_KEYFRAMES: &str = "only its keyframes were decoded";
 /// A film that ends this much before its claimed end is worth a word: a fraction of the claim, and a least time.
 const SHORT_FRACTION: f64 = 0.05;
 const SHORT_US: i64 = 2_000_000;
 
 /// Tells everything about a film.
-pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: &mut impl Write) -> Result<(), Ended> {
+pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let started = Instant::now();
-    let mut film = Film::open_on(opened, request.threads, request.hardware)?;
+    let (threads, hardware) = if request.keyframes_only {
+        (1, Hardware::None)
+    } else {
+        (request.threads, request.hardware)
+    };
+    let mut film = Film::open_on(opened, threads, hardware, Allowed::films(extras))?;
     let mut times = StageTimes {
         open_ms: ms(started.elapsed()),
         ..StageTimes::default()
@@ -48,17 +56,24 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, answers: 
         return Err(Unusable(work.why_nothing(&film)).into());
     }
     times.total_ms = ms(started.elapsed());
-    let analysis = Analysis {
-        duration_ms: work.scenes.duration_ms(),
-        n_frames: work.n_frames,
-        n_scenes: work.scenes.n_told,
-        plan,
-        damage: describe_damage(
+    let damage: Vec<String> = [
+        request.keyframes_only.then(|| ONLY_KEYFRAMES.to_owned()),
+        describe_damage(
             film.losses,
             work.n_unscaled + work.scenes.n_failed(),
             work.scenes.end_us(),
             film.claimed_us(),
         ),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let analysis = Analysis {
+        duration_ms: work.scenes.duration_ms(),
+        n_frames: work.n_frames,
+        n_scenes: work.scenes.n_told,
+        plan,
+        damage: (!damage.is_empty()).then(|| damage.join("; ")),
         decoder: film.decoder_name(),
         times,
     };
@@ -81,6 +96,9 @@ fn look_at_all(
     if request.detector == Detector::Shot {
         film.spare_filtering();
     }
+    if request.keyframes_only {
+        return look_at_keyframes(film, work, answers, times);
+    }
     let reason = match (request.mode, request.detector) {
         (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
         _ if film.uses_device() => "a graphics card decodes it",
@@ -94,6 +112,18 @@ fn look_at_all(
     Ok(DecodePlan {
         mode_used: SceneMode::Exact,
         reason: reason.to_owned(),
+        ..DecodePlan::default()
+    })
+}
+
+/// Looks at keyframes alone, one after the other.
+fn look_at_keyframes(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<DecodePlan, Ended> {
+    film.take_only_keyframes();
+    decode_through(film, work, answers, times)?;
+    work.scenes.lasts_to(film.keyframes_to_us().unwrap_or(0));
+    Ok(DecodePlan {
+        mode_used: SceneMode::Fast,
+        reason: ONLY_KEYFRAMES.to_owned(),
         ..DecodePlan::default()
     })
 }

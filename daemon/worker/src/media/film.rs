@@ -16,17 +16,13 @@ use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Dictionary, Discard, Error, Packet, decoder, ffi, format};
 use scened::media::{Hardware, Probe};
 
+use super::allowed::Allowed;
 use super::fit;
 use super::orientation::Orientation;
 use super::tone::USUAL_PEAK_NITS;
 use hardware::Device;
 use streams::to_us;
 
-/// Demuxers that may be used. Playlists (HLS, DASH, concat) are not here: they open other files.
-const FORMATS: &str = "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,rm,wtv,dv,mxf,nut,ivf,h264,hevc,av1,obu,m4v,vc1,gif,apng,\
-                       nsv,gxf,roq,smk,bink,3dostr,pmp,psxstr,vivo,cavsvideo,yuv4mpegpipe,swf,mp3,wav,flac,aac,aiff,amr,ape,caf,ac3,\
-                       eac3,dts,w64,wv,tta,au,mpc,mpc8,tak,opus,\
-                       png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,gif_pipe,jpegxl_pipe,j2k_pipe,pgm_pipe,ppm_pipe,pbm_pipe,qoi_pipe";
 /// Packets in a row that cannot be read, before the rest of the file is given up.
 const MAX_READ_ERRORS: u32 = 1000;
 /// A file with fewer bytes for each second it claims to last does not last so long.
@@ -116,6 +112,7 @@ pub(crate) struct Film {
     /// Why a device that was wanted is not used, in words.
     device_refusals: Vec<String>,
     threads: u32,
+    allowed: Allowed,
     stream: usize,
     clock: Clock,
     orientation: Orientation,
@@ -127,6 +124,8 @@ pub(crate) struct Film {
     /// Read already, and next all the same.
     pushed_back: Option<Packet>,
     n_packets: u64,
+    /// Set where nothing but keyframes is decoded: the end of the last packet's picture. Microseconds.
+    keyframes_to_us: Option<i64>,
     /// The container says that the stream is encrypted.
     marked_encrypted: bool,
     file_bytes: i64,
@@ -138,20 +137,22 @@ pub(crate) struct Film {
 
 impl Film {
     /// Opens a file and its best video stream. `threads`: of the decoder; 0 = one a core.
-    pub(crate) fn open(file: File, threads: u32) -> Result<Self, Unusable> {
-        Self::open_on(file, threads, Hardware::None)
+    pub(crate) fn open(file: File, threads: u32, allowed: Allowed) -> Result<Self, Unusable> {
+        Self::open_on(file, threads, Hardware::None, allowed)
     }
 
     /// As [`Film::open`], decoding on a graphics card where that is possible.
-    pub(crate) fn open_on(mut file: File, threads: u32, hardware: Hardware) -> Result<Self, Unusable> {
+    pub(crate) fn open_on(mut file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
         let head = streams::read_head(&mut file)?;
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut options = Dictionary::new();
         // A custom reader takes FFmpeg's own default away, and with it a playlist could open files and sockets.
         options.set("protocol_whitelist", "none");
-        options.set("format_whitelist", FORMATS);
-        let mut input = format::input_from_stream(stream_io, None, Some(options)).map_err(|error| streams::cannot_open(error, &head))?;
-        let stream = streams::choose_stream(&input)?;
+        options.set("format_whitelist", &allowed.format_list());
+        options.set("codec_whitelist", &allowed.codec_list());
+        let mut input =
+            format::input_from_stream(stream_io, None, Some(options)).map_err(|error| streams::cannot_open(error, &head, &allowed))?;
+        let stream = streams::choose_stream(&input, &allowed)?;
         streams::discard_others(&mut input, stream);
         let chosen = input.stream(stream).expect("the stream was just chosen");
         let id = chosen.parameters().id();
@@ -172,14 +173,14 @@ impl Film {
         let marked_encrypted = streams::is_marked_encrypted(&chosen);
         let file_bytes = input.io_size().unwrap_or(i64::MAX);
         let probe = streams::probe(&input, stream);
-        if decoder::find(id).is_none() {
-            return Err(Unusable(format!("this FFmpeg has no decoder for the codec {}", id.name())));
+        if allowed.decoder(id).is_none() {
+            return Err(Unusable(Allowed::why_not(id)));
         }
         let mut device_refusals = Vec::new();
-        let on_device = hardware::open_decoder(&chosen, threads, hardware, &mut device_refusals);
+        let on_device = hardware::open_decoder(&chosen, threads, hardware, &allowed, &mut device_refusals);
         let (decoder, device) = match on_device {
             Some((decoder, device)) => (decoder, Some(device)),
-            None => (streams::open_in_software(&chosen, threads)?, None),
+            None => (streams::open_in_software(&chosen, threads, &allowed)?, None),
         };
         Ok(Self {
             input,
@@ -188,6 +189,7 @@ impl Film {
             device_works: false,
             device_refusals,
             threads,
+            allowed,
             stream,
             clock: Clock {
                 time_base: (i64::from(time_base.0), i64::from(time_base.1)),
@@ -202,6 +204,7 @@ impl Film {
             packet: Packet::empty(),
             pushed_back: None,
             n_packets: 0,
+            keyframes_to_us: None,
             marked_encrypted,
             file_bytes,
             draining: false,
@@ -325,6 +328,7 @@ impl Film {
             return Step::End;
         }
         match self.read() {
+            Read::Packet if self.leaves_out() => {}
             Read::Packet => {
                 if self.decoder.send_packet(&self.packet).is_err() {
                     self.losses.bad_packets += 1;
@@ -334,6 +338,33 @@ impl Film {
             Read::End => self.drain(),
         }
         Step::Packet
+    }
+
+    /// Decodes nothing but keyframes from here on: what else is wrong with a film does no harm then.
+    pub(crate) fn take_only_keyframes(&mut self) {
+        // Other packets are not even handed to the decoder; this is for formats whose packets say "keyframe" too often.
+        self.decoder.skip_frame(Discard::NonKey);
+        self.keyframes_to_us = Some(0);
+    }
+
+    /// Where only keyframes are decoded, the end of the last picture all the same. Microseconds.
+    pub(crate) fn keyframes_to_us(&self) -> Option<i64> {
+        self.keyframes_to_us
+    }
+
+    /// Whether the packet just read is not to be decoded.
+    fn leaves_out(&mut self) -> bool {
+        let Some(end_us) = &mut self.keyframes_to_us else {
+            return false;
+        };
+        if let Some(stamp) = self.packet.pts().or(self.packet.dts()) {
+            let shown_us = self.clock.time_us(stamp);
+            let is_later = shown_us > *end_us && shown_us - *end_us < MAX_STEP_US;
+            if is_later {
+                *end_us = shown_us.saturating_add(self.clock.duration_us(self.packet.duration()));
+            }
+        }
+        !self.packet.is_key()
     }
 
     /// The next packet of the picture that can be decoded; `None` at the end of what can be read.
@@ -426,7 +457,7 @@ impl Film {
             .input
             .stream(self.stream)
             .expect("the stream was chosen when the film was opened");
-        match streams::open_in_software(&chosen, self.threads) {
+        match streams::open_in_software(&chosen, self.threads, &self.allowed) {
             Ok(decoder) => {
                 self.decoder = decoder;
                 self.device = None;
@@ -444,7 +475,7 @@ impl Film {
             .input
             .stream(self.stream)
             .expect("the stream was chosen when the film was opened");
-        let mut decoder = streams::open_in_software(&stream, 1)?;
+        let mut decoder = streams::open_in_software(&stream, 1, &self.allowed)?;
         decoder.skip_loop_filter(if rough { Discard::All } else { Discard::NonReference });
         Ok(decoder)
     }

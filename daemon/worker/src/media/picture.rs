@@ -4,10 +4,12 @@ use std::io::Write;
 
 use ffmpeg_next::frame::Video;
 use scened::media::PictureRequest;
+use scened::media::extras::Extras;
 use scened::media::wire::{self, PictureHeader};
 use scened::worker::pipe;
 
 use super::Ended;
+use super::allowed::Allowed;
 use super::analyse::us_to_ms;
 use super::film::{Film, Shown, Step, Unusable};
 use super::sampler::Sampler;
@@ -16,10 +18,10 @@ use super::sampler::Sampler;
 const STEPS_BACK_US: [i64; 3] = [0, 2_000_000, 15_000_000];
 
 /// Tells the one picture asked for.
-pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, answers: &mut impl Write) -> Result<(), Ended> {
+pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     // A single frame gains nothing from more threads, and starting them costs time.
-    let mut film = Film::open(opened, 1)?;
+    let mut film = Film::open(opened, 1, Allowed::pictures(extras))?;
     let wanted_us = match request.at_ms {
         Some(at_ms) => i64::try_from(at_ms.min(wire::MAX_TIME_MS) * 1000).unwrap_or(i64::MAX / 8),
         None => film.claimed_us().unwrap_or(0) / 2,

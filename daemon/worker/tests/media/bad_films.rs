@@ -29,6 +29,8 @@ fn what_is_no_film_is_said_to_be_none() {
     check(&put("zero.mp4", &vec![0; 100_000]), "not a media file");
     let playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n";
     check(&put("list.mp4", playlist.as_bytes()), "a playlist is not a film");
+    let sound = film(folder.path(), "sound.wav", "-f lavfi -i sine=d=1");
+    check(&sound, "extra-formats = [\"wav\"]");
 }
 
 #[test]
@@ -38,11 +40,11 @@ fn sound_and_covers_are_no_film() {
     check(&sound, "has sound but no picture");
     let cover = film(folder.path(), "cover.png", "-f lavfi -i color=red:s=64x64 -frames:v 1");
     let arguments = format!(
-        "-f lavfi -i sine=d=1 -i {} -map 0 -map 1 -c:a libmp3lame -c:v copy -disposition:v attached_pic -id3v2_version 3",
+        "-f lavfi -i sine=d=1 -i {} -map 0 -map 1 -c:a aac -c:v copy -disposition:v attached_pic",
         cover.display()
     );
     check(
-        &film(folder.path(), "song.mp3", &arguments),
+        &film(folder.path(), "song.m4a", &arguments),
         "has sound and a cover picture, but no film",
     );
 }
@@ -106,6 +108,35 @@ fn encrypted_films_are_said_to_be() {
         ),
     );
     check(&path, "the film is encrypted");
+}
+
+#[test]
+fn rare_codecs_and_containers_are_decoded_only_where_they_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let extras = |formats: &[&str], codecs: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        worker().with_extras(Extras {
+            formats: owned(formats),
+            codecs: owned(codecs),
+        })
+    };
+    let magic = film(folder.path(), "magic.mkv", &format!("{RED_BLUE} -c:v magicyuv"));
+    check(&magic, "extra-codecs = [\"magicyuv\"]");
+    let other = analyse_with(&extras(&[], &["utvideo"]), &magic, &request());
+    assert!(matches!(other, Err(MediaError::Unusable { .. })), "{other:?}");
+    let told = analyse_with(&extras(&[], &["magicyuv"]), &magic, &request()).unwrap();
+    assert_eq!(told.cuts_ms(), [2000]);
+
+    let nut = film(folder.path(), "film.nut", &format!("{RED_BLUE} -c:v libx264"));
+    check(&nut, "extra-formats = [\"nut\"]");
+    assert_eq!(analyse_with(&extras(&["nut"], &[]), &nut, &request()).unwrap().cuts_ms(), [2000]);
+    // A film of which one stream is rare has another one to look at.
+    let arguments = format!(
+        "-i {} -f lavfi -i testsrc=s=640x480:r=25:d=4 -map 1 -map 0 -c:v:0 magicyuv -c:v:1 libx264",
+        magic.display()
+    );
+    let both = film(folder.path(), "both.mkv", &arguments);
+    assert_eq!(analyse(&both).unwrap().cuts_ms(), [2000]);
 }
 
 #[test]

@@ -86,7 +86,12 @@ fn no_frame_is_lost_or_told_twice_where_gops_join() {
 fn what_the_shortcut_is_unsafe_for_is_decoded_through_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let check = |name: &str, codec: &str, why: &str| {
-        let fast = told(&shots(folder.path(), name, codec), SceneMode::Fast, 2);
+        let snow = Extras {
+            formats: vec!["nut".to_owned()],
+            codecs: vec!["snow".to_owned()],
+        };
+        let path = shots(folder.path(), name, codec);
+        let fast = analyse_with(&worker().with_extras(snow), &path, &request_with(SceneMode::Fast, 2)).unwrap();
         let plan = &fast.analysis.plan;
         assert_eq!(plan.mode_used, SceneMode::Exact, "{name}: {plan:?}");
         assert!(plan.reason.contains(why), "{name}: {plan:?} does not say {why:?}");
@@ -117,5 +122,37 @@ fn a_scene_found_in_fast_mode_has_frames_that_lie_in_it() {
             .all(|frame| (scene.span.start_ms..scene.span.end_ms).contains(&frame.time_ms));
         assert!(inside, "{:?}", scene.span);
         assert!(!scene.thumbnail.is_empty(), "{:?}", scene.span);
+    }
+}
+
+#[test]
+fn with_keyframes_only_nothing_else_is_handed_to_the_decoder() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, codec) in [
+        ("x264.mp4", X264_CLOCK),
+        ("open.mkv", X265_OPEN),
+        ("mpeg2.mkv", MPEG2_OPEN),
+        ("mpeg4.mp4", "-c:v mpeg4 -g 25"),
+        ("intra.mov", MJPEG),
+    ] {
+        let path = shots(folder.path(), name, codec);
+        let whole = told(&path, SceneMode::Exact, 1);
+        // Every packet that is no keyframe becomes noise.
+        let noise = format!("-i {} -c copy -bsf:v noise=amount=not(key)", path.display());
+        let path = film(folder.path(), &format!("noise {name}"), &noise);
+        for mode in [SceneMode::Exact, SceneMode::Fast] {
+            let request = AnalyseRequest {
+                keyframes_only: true,
+                ..request_with(mode, 2)
+            };
+            let keyframes = analyse_with(&worker(), &path, &request).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let analysis = &keyframes.analysis;
+            assert_eq!(analysis.damage.as_deref(), Some("only its keyframes were decoded"), "{name}");
+            assert_eq!(analysis.duration_ms, whole.analysis.duration_ms, "{name}");
+            let n_most = if codec == MJPEG { 600 } else { 60 };
+            assert!((6..=n_most).contains(&analysis.n_frames), "{name}: {} frames", analysis.n_frames);
+            assert!(keyframes.scenes.len() >= 4, "{name}: {:?}", keyframes.starts());
+            assert_eq!(keyframes.scenes.last().unwrap().span.end_ms, analysis.duration_ms, "{name}");
+        }
     }
 }

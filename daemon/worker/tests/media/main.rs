@@ -10,6 +10,7 @@ mod keyframes;
 mod pictures;
 #[cfg(all(feature = "malice", target_os = "linux"))]
 mod sandbox;
+mod second_files;
 mod workers;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
+use scened::media::extras::Extras;
 use scened::media::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, PictureRequest,
     Probe, SceneMode,
@@ -62,6 +64,7 @@ fn request() -> AnalyseRequest {
         image: square(64),
         detector: Detector::Content,
         mode: SceneMode::Exact,
+        keyframes_only: false,
         max_scene_ms: 15_000,
         thumbnail_px: 96,
         keyframe_px: 0,

@@ -10,6 +10,7 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
 use scened::media::Hardware;
 
+use super::super::allowed::Allowed;
 use super::super::sandbox;
 use super::streams;
 
@@ -37,6 +38,7 @@ pub(super) fn open_decoder(
     stream: &Stream<'_>,
     threads: u32,
     wanted: Hardware,
+    allowed: &Allowed,
     refusals: &mut Vec<String>,
 ) -> Option<(decoder::Video, Device)> {
     if wanted != Hardware::None && sandbox::is_entered() {
@@ -44,7 +46,7 @@ pub(super) fn open_decoder(
         return None;
     }
     for hardware in candidates(wanted) {
-        let opened = streams::hardware_codec(stream)
+        let opened = streams::hardware_codec(stream, allowed)
             .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())
             .and_then(|codec| {
                 let device = Device::open(hardware, codec)?;

@@ -16,16 +16,20 @@ use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi, media};
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
+use super::super::allowed::Allowed;
 use super::super::orientation::Orientation;
 use super::Unusable;
 use super::hardware::Device;
+
+/// As much as tells a format. Bytes.
+const HEAD_BYTES: u64 = 16 << 10;
 
 /// The first bytes of the file, for the words of an error; the file is rewound.
 pub(super) fn read_head(file: &mut File) -> Result<Vec<u8>, Unusable> {
     let cannot_read = |error| Unusable(format!("cannot read the file: {error}"));
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
-    Read::by_ref(file).take(64).read_to_end(&mut head).map_err(cannot_read)?;
+    Read::by_ref(file).take(HEAD_BYTES).read_to_end(&mut head).map_err(cannot_read)?;
     file.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
     if head.is_empty() {
         return Err(Unusable("the file is empty (0 bytes)".to_owned()));
@@ -33,7 +37,7 @@ pub(super) fn read_head(file: &mut File) -> Result<Vec<u8>, Unusable> {
     Ok(head)
 }
 
-pub(super) fn cannot_open(error: Error, head: &[u8]) -> Unusable {
+pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusable {
     let is_mp4 = head
         .get(4..8)
         .is_some_and(|kind| [&b"ftyp"[..], b"mdat", b"wide", b"skip", b"free"].contains(&kind));
@@ -42,10 +46,12 @@ pub(super) fn cannot_open(error: Error, head: &[u8]) -> Unusable {
             "the file is truncated or was never finished: the index of its frames (moov) is missing or damaged".to_owned()
         }
         Error::InvalidData => "not a media file, or damaged at its beginning".to_owned(),
-        // FFmpeg answers so when the format is known but not in FORMATS.
+        // FFmpeg answers so when the format is known but not allowed.
         Error::Other {
             errno: ffmpeg_next::util::error::EINVAL,
-        } => "its format is not one that scened reads (a playlist is not a film)".to_owned(),
+        } => allowed
+            .why_not_format(head)
+            .unwrap_or_else(|| "its format is not one that scened reads, or it contradicts itself".to_owned()),
         Error::Eof => "the file ends before its first frame".to_owned(),
         error => format!("cannot be opened: {error}"),
     })
@@ -53,7 +59,7 @@ pub(super) fn cannot_open(error: Error, head: &[u8]) -> Unusable {
 
 /// Chooses the video stream to look at: with a decoder before without, then as the ffmpeg command does, by size with a bonus
 /// for the default stream. Cover pictures and thumbnails are no film.
-pub(super) fn choose_stream(input: &Input) -> Result<usize, Unusable> {
+pub(super) fn choose_stream(input: &Input, allowed: &Allowed) -> Result<usize, Unusable> {
     let (mut n_audio, mut n_pictures) = (0, 0);
     let mut best: Option<((bool, u64), usize)> = None;
     for stream in input.streams() {
@@ -68,7 +74,7 @@ pub(super) fn choose_stream(input: &Input) -> Result<usize, Unusable> {
                     0
                 };
                 let score = (
-                    decoder::find(stream.parameters().id()).is_some(),
+                    allowed.decoder(stream.parameters().id()).is_some(),
                     u64::from(width) * u64::from(height) + bonus,
                 );
                 if best.is_none_or(|(best, _)| score > best) {
@@ -108,8 +114,8 @@ pub(super) fn discard_others(input: &mut Input, chosen: usize) {
 }
 
 /// Opens the decoder that needs no graphics card.
-pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32) -> Result<decoder::Video, Unusable> {
-    let codec = software_codec(stream).ok_or(Error::DecoderNotFound);
+pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32, allowed: &Allowed) -> Result<decoder::Video, Unusable> {
+    let codec = software_codec(stream, allowed).ok_or(Error::DecoderNotFound);
     codec.and_then(|codec| open_decoder(stream, codec, threads, None)).map_err(|error| {
         Unusable(format!(
             "the decoder for {} cannot be opened: {error}",
@@ -131,22 +137,22 @@ pub(super) fn open_decoder(stream: &Stream<'_>, codec: Codec, threads: u32, devi
     decoder.open_as(codec)?.video()
 }
 
-/// The decoder for a stream: FFmpeg's choice, but for the one kind of film whose transparency it would lose.
-pub(super) fn software_codec(stream: &Stream<'_>) -> Option<Codec> {
+/// The decoder for a stream: the first that is allowed, but for the one kind of film whose transparency it would lose.
+pub(super) fn software_codec(stream: &Stream<'_>, allowed: &Allowed) -> Option<Codec> {
     let id = stream.parameters().id();
     let with_alpha = match (id, stream.metadata().get("alpha_mode")) {
-        (codec::Id::VP8, Some("1")) => decoder::find_by_name("libvpx"),
-        (codec::Id::VP9, Some("1")) => decoder::find_by_name("libvpx-vp9"),
+        (codec::Id::VP8, Some("1")) => allowed.named("libvpx"),
+        (codec::Id::VP9, Some("1")) => allowed.named("libvpx-vp9"),
         _ => None,
     };
-    with_alpha.or_else(|| decoder::find(id))
+    with_alpha.or_else(|| allowed.decoder(id))
 }
 
 /// The decoder to be used with a graphics card: only FFmpeg's own can, and for AV1 another one is its first choice.
-pub(super) fn hardware_codec(stream: &Stream<'_>) -> Option<Codec> {
+pub(super) fn hardware_codec(stream: &Stream<'_>, allowed: &Allowed) -> Option<Codec> {
     match stream.parameters().id() {
         codec::Id::AV1 => decoder::find_by_name("av1"),
-        _ => software_codec(stream),
+        _ => software_codec(stream, allowed),
     }
 }
 
@@ -290,5 +296,56 @@ pub(super) fn probe(input: &Input, chosen: usize) -> Probe {
         container: input.format().name().to_owned(),
         duration_ms: u64::try_from(input.duration() / 1000).unwrap_or(0),
         streams: streams.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::Command;
+
+    use scened::media::extras::Extras;
+
+    use super::super::super::allowed::Allowed;
+    use super::super::Film;
+
+    /// While FFmpeg finds out what streams there are it tries decoders, and a decoder of sound that was tried tells the format of samples.
+    #[test]
+    fn no_decoder_of_sound_or_subtitles_is_ever_opened() {
+        ffmpeg_next::init().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film.mkv");
+        let subtitles = folder.path().join("words.srt");
+        std::fs::write(&subtitles, "1\n00:00:00,000 --> 00:00:01,000\nwords\n").unwrap();
+        let made = Command::new("ffmpeg")
+            .args([
+                "-v",
+                "error",
+                "-nostdin",
+                "-f",
+                "lavfi",
+                "-i",
+                "testsrc=d=1",
+                "-f",
+                "lavfi",
+                "-i",
+                "sine=d=1",
+                "-i",
+            ])
+            .arg(&subtitles)
+            .args([
+                "-map", "0", "-map", "1", "-map", "2", "-pix_fmt", "yuv420p", "-c:a", "aac", "-c:s", "ass",
+            ])
+            .arg(&path)
+            .status();
+        assert!(made.unwrap().success());
+        let sample_format = |film: &Film| {
+            let sound = film.input.stream(1).unwrap();
+            // SAFETY: the parameters are valid while the stream is; the field is a plain number.
+            unsafe { (*sound.parameters().as_ptr()).format }
+        };
+        let film = Film::open(File::open(&path).unwrap(), 1, Allowed::films(&Extras::default())).unwrap();
+        assert_eq!(film.probe().streams[1].kind, "audio");
+        assert_eq!(sample_format(&film), -1);
     }
 }

@@ -1,0 +1,191 @@
+//! When indexing stands back for what else the machine does: on battery, and where memory or the disks are scarce.
+//!
+//! The processor is no matter here: workers run at idle priority, and the kernel sees to it.
+
+use std::time::{Duration, Instant};
+
+use crate::pressure::Pressure;
+
+/// How often the machine is looked at while something is indexed or held.
+pub(super) const INTERVAL: Duration = if cfg!(test) {
+    Duration::from_millis(100)
+} else {
+    Duration::from_secs(5)
+};
+/// For so long the disks' pressure is taken for our own, once it went away as soon as we held still.
+const OURS: Duration = Duration::from_mins(10);
+
+/// What the user wants; see the keys `on-battery` and `pressure`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BrakeConfig {
+    pub pause_on_battery: bool,
+    /// Percent; 0 = never.
+    pub pressure_percent: u32,
+}
+
+/// What was seen of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sight {
+    pub on_battery: bool,
+    pub pressure: Pressure,
+}
+
+impl Sight {
+    pub fn now() -> Self {
+        Self {
+            on_battery: crate::power::on_battery(),
+            pressure: Pressure::now(),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Brake {
+    looked: Option<Instant>,
+    /// Why nothing goes on, in words for `status`.
+    hold: Option<&'static str>,
+    /// The disks' stall time when indexing stopped for it, or when it was looked at since. Microseconds.
+    io_held: Option<IoHold>,
+    io_is_ours_until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct IoHold {
+    since: Instant,
+    looked: Instant,
+    total_us: u64,
+}
+
+impl Brake {
+    /// Whether the machine has not been looked at for a while.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= INTERVAL)
+    }
+
+    /// Why indexing holds, by the last look.
+    pub(super) fn hold(&self) -> Option<&'static str> {
+        self.hold
+    }
+
+    /// Decides by what is seen `now`.
+    pub(super) fn look(&mut self, config: BrakeConfig, sight: &Sight, now: Instant) {
+        self.looked = Some(now);
+        let limit = f64::from(config.pressure_percent);
+        self.hold = if config.pause_on_battery && sight.on_battery {
+            Some("on battery: indexing waits for mains power (on-battery = \"pause\")")
+        } else if config.pressure_percent == 0 {
+            None
+        } else if sight.pressure.memory_percent > limit {
+            Some("memory is scarce: indexing waits until other programs have enough (pressure)")
+        } else if self.io_is_scarce(sight.pressure, limit, now) {
+            Some("the disks are busy: indexing waits until other programs have read and written (pressure)")
+        } else {
+            None
+        };
+    }
+
+    /// The kernel does not tell whose reading makes the disks scarce. So indexing holds still, and looks: pressure that is gone at the
+    /// next look was its own, and is not minded for a while, because somebody who indexes a slow disk wants it indexed.
+    fn io_is_scarce(&mut self, pressure: Pressure, limit: f64, now: Instant) -> bool {
+        let Some(held) = &mut self.io_held else {
+            let is_ours = self.io_is_ours_until.is_some_and(|until| now < until);
+            if is_ours || pressure.io_percent <= limit {
+                return false;
+            }
+            self.io_held = Some(IoHold {
+                since: now,
+                looked: now,
+                total_us: pressure.io_total_us,
+            });
+            return true;
+        };
+        let elapsed_us = now.saturating_duration_since(held.looked).as_micros().max(1) as f64;
+        let stalled_us = pressure.io_total_us.saturating_sub(held.total_us) as f64;
+        if 100.0 * stalled_us / elapsed_us > limit {
+            (held.looked, held.total_us) = (now, pressure.io_total_us);
+            return true;
+        }
+        if now.saturating_duration_since(held.since) <= INTERVAL + INTERVAL / 2 {
+            self.io_is_ours_until = Some(now + OURS);
+        }
+        self.io_held = None;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONFIG: BrakeConfig = BrakeConfig {
+        pause_on_battery: true,
+        pressure_percent: 20,
+    };
+
+    fn sight(memory_percent: f64, io_percent: f64, io_total_us: u64) -> Sight {
+        Sight {
+            on_battery: false,
+            pressure: Pressure {
+                memory_percent,
+                io_percent,
+                io_total_us,
+            },
+        }
+    }
+
+    /// Looks at each sight, an interval apart, and says when indexing held.
+    fn holds(brake: &mut Brake, start: Instant, sights: &[Sight]) -> Vec<bool> {
+        let look = |(index, sight)| {
+            let now = start + INTERVAL * index as u32;
+            assert!(brake.is_due(now));
+            brake.look(CONFIG, sight, now);
+            assert!(!brake.is_due(now));
+            brake.hold().is_some()
+        };
+        sights.iter().enumerate().map(look).collect()
+    }
+
+    #[test]
+    fn battery_and_scarce_memory_hold_as_the_user_wants_it() {
+        let (mut brake, now) = (Brake::default(), Instant::now());
+        let on_battery = Sight {
+            on_battery: true,
+            ..Sight::default()
+        };
+        brake.look(CONFIG, &on_battery, now);
+        assert!(brake.hold().is_some_and(|hold| hold.contains("on-battery")));
+        brake.look(CONFIG, &sight(20.1, 0.0, 0), now);
+        assert!(brake.hold().is_some_and(|hold| hold.contains("memory")));
+        brake.look(CONFIG, &sight(19.9, 0.0, 0), now);
+        assert_eq!(brake.hold(), None);
+        let never = BrakeConfig {
+            pause_on_battery: false,
+            pressure_percent: 0,
+        };
+        brake.look(never, &sight(100.0, 100.0, 0), now);
+        assert_eq!(brake.hold(), None);
+    }
+
+    #[test]
+    fn disks_that_others_keep_busy_are_waited_for() {
+        let second = 1_000_000;
+        let (mut brake, start) = (Brake::default(), Instant::now());
+        let busy = [0, 4 * second, 8 * second, 12 * second].map(|total_us| sight(0.0, 80.0, total_us));
+        assert_eq!(holds(&mut brake, start, &busy), [true; 4]);
+        // The average still says 60 %, and nothing waited since the last look.
+        assert_eq!(holds(&mut brake, start + INTERVAL * 4, &[sight(0.0, 60.0, 12 * second)]), [false]);
+        assert_eq!(
+            holds(&mut brake, start + INTERVAL * 5, &[sight(0.0, 60.0, 12 * second)]),
+            [true],
+            "others may come back"
+        );
+    }
+
+    #[test]
+    fn pressure_that_ends_when_we_hold_still_was_ours_and_is_not_minded_for_a_while() {
+        let (mut brake, start) = (Brake::default(), Instant::now());
+        let busy = sight(0.0, 80.0, 1_000_000);
+        assert_eq!(holds(&mut brake, start, &[busy, busy, busy, busy]), [true, false, false, false]);
+        assert_eq!(holds(&mut brake, start + OURS + INTERVAL * 2, &[busy]), [true]);
+    }
+}

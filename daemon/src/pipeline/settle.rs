@@ -1,0 +1,194 @@
+//! How a job ended, and what follows from it.
+
+use std::time::{Duration, Instant};
+
+use tracing::{debug, error, info, warn};
+
+use super::job::Outcome;
+use super::threads::MACHINE_RETRY;
+use super::{PipelineEvent, Shared};
+use crate::domain::VideoId;
+use crate::store::{StoreError, VideoRecord, VideoState};
+
+/// A worker that dies, or stalls, is tried this often on one file (whole; whole and alone; its keyframes alone) before the file is left alone.
+const MAX_ATTEMPTS: u32 = 3;
+/// A file that is not what the store says is tried again after this, unless reconcile has settled it before. Seconds enough that a
+/// growing file costs nothing.
+const CHANGED_RETRY: Duration = Duration::from_secs(5);
+/// However often the machine was at fault, it gets another try after [`MACHINE_RETRY`] times two to the power of this: eight minutes.
+const MAX_DOUBLINGS: u32 = 4;
+
+impl Shared {
+    pub(super) fn settle(&self, record: &VideoRecord, outcome: Outcome) {
+        let (video, path) = (record.id, &record.path);
+        match outcome {
+            Outcome::Indexed { n_scenes, duration_ms } => {
+                info!(n_scenes, duration_ms, "indexed");
+                self.embedded();
+                self.finished(video, duration_ms);
+                (self.parts.hook)(PipelineEvent::VideoIndexed {
+                    path: path.clone(),
+                    n_scenes,
+                });
+            }
+            Outcome::CaughtUp => {
+                debug!("embedded from keyframe pictures");
+                self.embedded();
+                self.lock().catching_up.finished(record.duration_ms, Instant::now());
+                self.finished(video, 0);
+            }
+            Outcome::LeftBehind => {
+                self.lock().left_behind.insert(video);
+                self.finished(video, 0);
+            }
+            Outcome::Bad { reason, hint } => self.fail(record, &reason, hint.as_deref()),
+            Outcome::Died { reason } => self.died(record, &reason),
+            Outcome::EmbedderDied { reason } => {
+                // One film may be to blame; when the next one that is embedded ends the same way it is the model or the machine.
+                let n_deaths = {
+                    let mut state = self.lock();
+                    state.n_embedder_deaths += 1;
+                    state.n_embedder_deaths
+                };
+                if n_deaths > 1 {
+                    self.hold_off(&reason);
+                    self.again(video);
+                } else {
+                    self.died(record, &reason);
+                }
+            }
+            Outcome::MachineAtFault { reason } => {
+                self.hold_off(&reason);
+                self.again(video);
+            }
+            Outcome::FileChanged => {
+                self.changed_under_us(record);
+                (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
+            }
+            Outcome::Cancelled => self.again(video),
+            Outcome::StoreFailed(error) => {
+                let reason = error.to_string();
+                error!(reason, "the store refused a batch");
+                self.hold_off(&format!("the store refused a batch: {reason}"));
+                self.again(video);
+                if error.is_fatal() {
+                    (self.parts.hook)(PipelineEvent::StoreFailed { reason });
+                }
+            }
+        }
+    }
+
+    /// The machine does what it should: what stood in the way is gone.
+    fn embedded(&self) {
+        let mut state = self.lock();
+        state.n_embedder_deaths = 0;
+        state.n_holds = 0;
+    }
+
+    fn died(&self, record: &VideoRecord, reason: &str) {
+        let video = record.id;
+        let is_catching_up = self.lock().in_flight.get(&video).is_some_and(|job| job.is_catching_up);
+        let noted = if is_catching_up {
+            let mut state = self.lock();
+            let n_deaths = state.catch_up_deaths.entry(video).or_default();
+            *n_deaths += 1;
+            Ok(*n_deaths)
+        } else {
+            self.parts.store.note_death(record)
+        };
+        match noted {
+            Ok(n_deaths) if n_deaths >= MAX_ATTEMPTS => {
+                let hint = "it was tried beside others, alone, and by its keyframes only, and is left alone now until it, FFmpeg or scened changes \
+                            (at once: scenectl retry FILE); if a player shows it, a copy may do: ffmpeg -i FILE -c copy NEW.mkv";
+                self.fail(record, reason, Some(hint));
+            }
+            Ok(n_deaths) => {
+                warn!(reason, attempt = n_deaths, "it is tried again when nothing else waits");
+                self.again(video);
+            }
+            Err(StoreError::Gone(_) | StoreError::Superseded(_)) => self.finished(video, 0),
+            Err(error) => self.settle(record, Outcome::StoreFailed(error)),
+        }
+    }
+
+    fn fail(&self, record: &VideoRecord, reason: &str, hint: Option<&str>) {
+        warn!(reason, "cannot be indexed");
+        match self
+            .parts
+            .store
+            .put_failed_for(record, reason, hint, &self.config.software, crate::clock::now_ms())
+        {
+            Ok(_attempts) => {
+                // Its pictures are another matter: a video that failed again keeps what it had.
+                let mut state = self.lock();
+                if state.in_flight.get(&record.id).is_some_and(|job| job.is_catching_up) {
+                    state.left_behind.insert(record.id);
+                }
+                drop(state);
+                self.finished(record.id, 0);
+                (self.parts.hook)(PipelineEvent::VideoFailed {
+                    path: record.path.clone(),
+                    reason: reason.to_owned(),
+                });
+            }
+            Err(StoreError::Gone(_) | StoreError::Superseded(_)) => self.finished(record.id, 0),
+            Err(error) => self.settle(record, Outcome::StoreFailed(error)),
+        }
+    }
+
+    /// Lets no thread take a job before a nudge or [`MACHINE_RETRY`]; whatever is tried meanwhile would fail in the same way.
+    fn hold_off(&self, reason: &str) {
+        let mut state = self.lock();
+        state.note_hindrance(reason);
+        let now = Instant::now();
+        // Jobs that ran side by side find the same fault; they count as one.
+        if state.held_until.is_none_or(|until| until <= now) {
+            state.held_until = Some(now + MACHINE_RETRY * (1 << state.n_holds.min(MAX_DOUBLINGS)));
+            state.n_holds += 1;
+        }
+        drop(state);
+        self.parts.activity.bump();
+    }
+
+    /// The job is done or no longer ours. A change that arrived while it ran queues it again.
+    pub(super) fn finished(&self, video: VideoId, duration_ms: u64) {
+        let record = self.parts.store.video(video);
+        let pending = record
+            .as_ref()
+            .is_some_and(|record| record.state == VideoState::Pending && !record.offline);
+        let lacks = record.is_some_and(|record| self.lacks(&record));
+        let n_deaths = self.n_deaths(video);
+        let mut state = self.lock();
+        state.in_flight.remove(&video);
+        if lacks && !state.left_behind.contains(&video) {
+            state.behind.insert(video);
+        }
+        state.pace.finished(duration_ms, Instant::now());
+        if pending {
+            state.enqueue(video, crate::clock::now_ms(), n_deaths);
+        }
+        drop(state);
+        // All of them: those that waited for this one to be alone, and those that it kept waiting.
+        self.changed.notify_all();
+    }
+
+    /// The file is not what `record` says. Reconcile looks at it, and its change of the record queues the job again; until then trying
+    /// would find the same. A record that has changed already goes into the queue at once.
+    fn changed_under_us(&self, record: &VideoRecord) {
+        let now = self.parts.store.video(record.id);
+        if now.is_none_or(|now| now.stamp != record.stamp || now.state != record.state) {
+            return self.finished(record.id, 0);
+        }
+        let mut state = self.lock();
+        state.in_flight.remove(&record.id);
+        state.pace.finished(0, Instant::now());
+        state.changed_files.insert(record.id, Instant::now() + CHANGED_RETRY);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Back into the queue, behind the others.
+    pub(super) fn again(&self, video: VideoId) {
+        self.finished(video, 0);
+    }
+}

@@ -1,0 +1,214 @@
+//! `decisions.json`: a second copy of the settings, which nothing can be made of again: what was paused, which model, which folders were which.
+//!
+//! Written after every setting that changed, whole (temporary file, fsync, rename), with a checksum; the one before stays as
+//! `decisions.previous.json`. Both store and copy count the changes. At a start the one that counted further has lost nothing: a
+//! store that was begun afresh or whose journal was shortened gets its settings back, a copy that is missing or behind is written again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::record;
+use super::transaction::Inner;
+use super::{OpenReport, StoreError};
+use crate::aside::set_aside;
+use crate::fault::reach;
+
+/// Key beside the settings: how often any of them changed.
+const COUNT: &str = "changes-of-settings";
+
+const FILE: &str = "decisions.json";
+const PREVIOUS: &str = "decisions.previous.json";
+const FORMAT: u32 = 1;
+
+/// **Invariant**: `n_changes` grows with every change of any setting.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Decisions {
+    pub(super) n_changes: u64,
+    pub(super) settings: BTreeMap<String, Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Sealed {
+    format: u32,
+    decisions: Decisions,
+    /// CRC32 of `decisions` as compact JSON.
+    crc32: u32,
+}
+
+/// What reading found.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub(super) decisions: Option<Decisions>,
+    /// Copies that were not believed.
+    pub(super) set_aside: Vec<PathBuf>,
+}
+
+/// Reads the newer copy of the two that is whole. Damaged ones are set aside.
+///
+/// **Errors**: of a system that cannot read or rename.
+pub(super) fn read(data_dir: &Path) -> io::Result<Read> {
+    let mut found = Read::default();
+    for name in [FILE, PREVIOUS] {
+        let path = data_dir.join(name);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == ErrorKind::IsADirectory => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        match parse(&bytes) {
+            Some(decisions) if found.decisions.as_ref().is_none_or(|known| known.n_changes < decisions.n_changes) => {
+                found.decisions = Some(decisions);
+            }
+            Some(_) => {}
+            None => found.set_aside.push(set_aside(&path)?),
+        }
+    }
+    Ok(found)
+}
+
+fn parse(bytes: &[u8]) -> Option<Decisions> {
+    let sealed: Sealed = serde_json::from_slice(bytes).ok()?;
+    let is_whole =
+        sealed.format == FORMAT && serde_json::to_vec(&sealed.decisions).ok().map(|bytes| crc32fast::hash(&bytes)) == Some(sealed.crc32);
+    is_whole.then_some(sealed.decisions)
+}
+
+/// Writes a new copy; the one before is kept.
+pub(super) fn write(data_dir: &Path, decisions: &Decisions) -> io::Result<()> {
+    let path = data_dir.join(FILE);
+    let temporary = data_dir.join("decisions.json.new");
+    let sealed = Sealed {
+        format: FORMAT,
+        decisions: decisions.clone(),
+        crc32: crc32fast::hash(&serde_json::to_vec(decisions)?),
+    };
+    reach("decisions.begin")?;
+    let mut file = File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec_pretty(&sealed)?)?;
+    file.sync_all()?;
+    reach("decisions.written")?;
+    match fs::rename(&path, data_dir.join(PREVIOUS)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    reach("decisions.between")?;
+    fs::rename(&temporary, &path)?;
+    File::open(data_dir)?.sync_all()?;
+    reach("decisions.end")
+}
+
+impl Inner {
+    /// Stores a setting and its second copy; one that is so already costs nothing.
+    pub(super) fn put_setting(&self, name: &str, value: &Value) -> Result<(), StoreError> {
+        // One at a time, so that the copies are written in the order of the changes.
+        let _turn = super::transaction::lock(&self.settings_turn);
+        let (mut stored, is_damaged) = self.stored_settings()?;
+        if !is_damaged && stored.settings.get(name) == Some(value) {
+            return Ok(());
+        }
+        stored.n_changes += 1;
+        stored.settings.insert(name.to_owned(), value.clone());
+        self.write("store a setting", |transaction| {
+            for (name, value) in [(name, value), (COUNT, &Value::from(stored.n_changes))] {
+                let sealed = record::seal_json(name.as_bytes(), value)?;
+                transaction.insert(&transaction.inner.disk.settings, name.as_bytes(), sealed);
+            }
+            Ok(())
+        })?;
+        self.copy_settings(&stored);
+        Ok(())
+    }
+
+    /// Brings settings and their copy together, at the start.
+    pub(super) fn settle_settings(&self, report: &mut OpenReport) -> Result<(), StoreError> {
+        let (stored, is_damaged) = self.stored_settings()?;
+        let copy = match read(self.data_dir()) {
+            Ok(copy) => copy,
+            Err(error) => {
+                tracing::warn!(%error, "the second copy of the settings cannot be read");
+                return Ok(());
+            }
+        };
+        report.decisions_set_aside.extend(copy.set_aside);
+        let Some(copy) = copy.decisions else {
+            if !stored.settings.is_empty() {
+                self.copy_settings(&stored);
+            }
+            return Ok(());
+        };
+        let is_behind = stored.n_changes < copy.n_changes || (stored.settings.is_empty() && !copy.settings.is_empty());
+        if is_behind || is_damaged {
+            let missing: Vec<(&String, &Value)> = copy
+                .settings
+                .iter()
+                .filter(|(name, value)| {
+                    if is_behind {
+                        stored.settings.get(*name) != Some(value)
+                    } else {
+                        !stored.settings.contains_key(*name)
+                    }
+                })
+                .collect();
+            let n_changes = copy.n_changes.max(stored.n_changes);
+            report.n_decisions_restored = missing.len();
+            self.write("store the settings again", |transaction| {
+                let count = Value::from(n_changes);
+                for (name, value) in missing
+                    .into_iter()
+                    .map(|(name, value)| (name.as_str(), value))
+                    .chain([(COUNT, &count)])
+                {
+                    let sealed = record::seal_json(name.as_bytes(), value)?;
+                    transaction.insert(&transaction.inner.disk.settings, name.as_bytes(), sealed);
+                }
+                Ok(())
+            })?;
+        }
+        if copy.n_changes < stored.n_changes || !report.decisions_set_aside.is_empty() {
+            self.copy_settings(&stored);
+        }
+        Ok(())
+    }
+
+    /// All settings as stored; and whether some of them cannot be read.
+    fn stored_settings(&self) -> Result<(Decisions, bool), StoreError> {
+        let mut stored = Decisions::default();
+        let mut is_damaged = false;
+        for pair in self.disk.settings.iter() {
+            let (key, bytes) = match pair {
+                Ok(pair) => pair,
+                Err(StoreError::Damaged { .. }) => {
+                    is_damaged = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let value = record::unseal_json::<Value>(&key, &bytes).ok();
+            match (std::str::from_utf8(&key), value) {
+                (Ok(COUNT), Some(count)) => stored.n_changes = count.as_u64().unwrap_or(0),
+                (Ok(name), Some(value)) => {
+                    stored.settings.insert(name.to_owned(), value);
+                }
+                _ => is_damaged = true,
+            }
+        }
+        Ok((stored, is_damaged))
+    }
+
+    /// A copy that cannot be written is written at the next start.
+    fn copy_settings(&self, stored: &Decisions) {
+        if let Err(error) = write(self.data_dir(), stored) {
+            tracing::warn!(%error, "the second copy of the settings cannot be written");
+        }
+    }
+
+    fn data_dir(&self) -> &Path {
+        self.disk.folder.parent().unwrap_or(&self.disk.folder)
+    }
+}

@@ -1,0 +1,109 @@
+//! The films are somebody's only copy: whatever the daemon does, they stay as they are.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use testkit::{Sandbox, films, library};
+
+/// What could tell that somebody was there: everything that `stat` knows, but for the time when a *folder* was last listed, which every
+/// file manager changes too. The change time cannot be set by any program, so that not even a change that was undone goes unseen.
+type Traces = BTreeMap<PathBuf, [i64; 10]>;
+
+fn traces(folder: &Path) -> Traces {
+    let mut found = Traces::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .chain([folder.clone()])
+        {
+            let seen = path.symlink_metadata().unwrap();
+            let atime = if seen.is_dir() { 0 } else { seen.atime() };
+            let numbers = [
+                seen.ino() as i64,
+                seen.nlink() as i64,
+                i64::from(seen.mode()),
+                i64::from(seen.uid()),
+                seen.len() as i64,
+                seen.mtime(),
+                seen.mtime_nsec(),
+                seen.ctime(),
+                seen.ctime_nsec(),
+                atime,
+            ];
+            if seen.is_dir() && path != folder {
+                folders.push(path.clone());
+            }
+            found.insert(path, numbers);
+        }
+    }
+    found
+}
+
+fn contents(traces: &Traces) -> Vec<Vec<u8>> {
+    traces
+        .keys()
+        .filter(|path| path.is_file())
+        .map(|path| std::fs::read(path).unwrap())
+        .collect()
+}
+
+#[test]
+fn nothing_that_the_daemon_does_changes_a_film_or_its_folder() {
+    let sandbox = Sandbox::new();
+    let (sample, _) = library();
+    let films = sandbox.films();
+    testkit::copy_tree(&sample, &films.join("sample"), &|_| true);
+    films::colours(&films.join("a.mp4"), &[("red", 1.0), ("blue", 1.0)]);
+    std::fs::write(films.join("broken.mp4"), "no film").unwrap();
+    std::fs::write(films.join("empty.mkv"), "").unwrap();
+    std::fs::write(films.join("notes.txt"), "not a film").unwrap();
+    std::os::unix::fs::symlink("a.mp4", films.join("link.mp4")).unwrap();
+    let content = contents(&traces(&films));
+    // Reading a file whose last access lies before its last change is written down where nobody takes care.
+    let long_ago = std::fs::FileTimes::new().set_accessed(std::time::UNIX_EPOCH);
+    for path in traces(&films).keys().filter(|path| path.is_file()) {
+        std::fs::File::open(path).unwrap().set_times(long_ago).unwrap();
+    }
+    let before = traces(&films);
+
+    let daemon = sandbox.start();
+    sandbox.settle();
+    let film = films.join("a.mp4");
+    let film = film.to_str().unwrap();
+    for arguments in [
+        &["search", "red"][..],
+        &["similar", film],
+        &["similar", &format!("{film}@0:01")],
+        &["scenes", film],
+        &["why", film, "red"],
+        &["incidents"],
+        &["folders"],
+        &["doctor"],
+        &["retry"],
+        &["rescan"],
+        &["pause"],
+        &["resume"],
+    ] {
+        let _answered = sandbox.run(arguments);
+    }
+    sandbox.settle();
+    daemon.kill();
+    let daemon = sandbox.start();
+    sandbox.settle();
+    sandbox.run(["remove", films.to_str().unwrap(), "--yes"]).expect(0);
+    sandbox.run(["add", films.to_str().unwrap()]).expect(0);
+    sandbox.settle();
+    assert!(sandbox.counts()[0] > 1, "{:?}", sandbox.counts());
+    sandbox.run_daemon(["inspect", film]).expect(0);
+    assert!(daemon.stop().success());
+
+    let after = traces(&films);
+    for (path, expected) in &before {
+        assert_eq!(after.get(path), Some(expected), "{}", path.display());
+    }
+    assert_eq!(after.len(), before.len(), "something was added: {:?}", after.keys());
+    assert!(contents(&after) == content, "a film is another one");
+}
