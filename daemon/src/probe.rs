@@ -130,6 +130,7 @@ fn probe(options: &ProbeOptions<'_>) -> Result<Probed, ProbeError> {
             // The folder is about to be moved.
             graph_cache: None,
             gpu_memory_reserve_bytes: options.config.gpu_memory_reserve_mib << 20,
+            allow_unsandboxed: options.config.allow_unsandboxed,
             worker: None,
         })
     };

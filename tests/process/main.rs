@@ -5,12 +5,14 @@
 
 mod activation;
 mod damage;
+mod hostile;
 mod idle;
 mod kills;
 mod refusals;
 mod runtime;
 mod single;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;

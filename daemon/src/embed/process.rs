@@ -39,6 +39,8 @@ pub struct EmbedConfig {
     pub graph_cache: Option<PathBuf>,
     /// Of a graphics card's memory, what is left to others.
     pub gpu_memory_reserve_bytes: u64,
+    /// The model may run where there is no sandbox.
+    pub allow_unsandboxed: bool,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).
     pub worker: Option<PathBuf>,
 }

@@ -58,6 +58,7 @@ fn main() -> anyhow::Result<()> {
         onnxruntime: None,
         graph_cache: data_dir.is_dir().then(|| data_dir.clone()),
         gpu_memory_reserve_bytes: 0,
+        allow_unsandboxed: false,
         data_dir,
         worker,
         model,

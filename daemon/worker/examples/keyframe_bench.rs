@@ -45,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         data_dir: folder.path().to_owned(),
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
+        allow_unsandboxed: false,
         worker: None,
     })?;
     let source = MediaProcess::find()?;
