@@ -341,6 +341,7 @@ fn media_process(config: &Config) -> Arc<dyn FrameSource> {
 fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
     let (providers, threads) = (config.providers.clone(), config.threads as usize);
     let gpu_memory_reserve_bytes = config.gpu_memory_reserve_mib << 20;
+    let allow_unsandboxed = config.allow_unsandboxed;
     let (idle, onnxruntime, data_dir) = (
         Duration::from_secs(config.model_idle_seconds),
         config.onnxruntime.clone(),
@@ -357,6 +358,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
             graph_cache: Some(data_dir.join("cache/graphs")),
             gpu_memory_reserve_bytes,
             background: false,
+            allow_unsandboxed,
             worker: None,
         })?;
         Ok(Arc::new(embedder) as Arc<dyn Embedder>)

@@ -339,6 +339,14 @@ fn model(subject: &Subject) -> Vec<Finding> {
             .into_iter()
             .map(|warning| Finding::warn("provider", warning, "set providers = [\"cpu\"] in config.toml to be asked no more")),
     );
+    findings.extend(subject.models.sandbox().map(|sandbox| match sandbox {
+        Ok(how) => Finding::ok("model sandbox", how),
+        Err(why) => Finding::warn(
+            "model sandbox",
+            format!("the model works without a sandbox: {why}"),
+            "a hostile model could read your files; use models that you trust, or providers = [\"cpu\"] on Linux",
+        ),
+    }));
     findings.push(index(subject.store, &slot, subject.models.behind()));
     findings.extend(recall(subject.store, &slot));
     findings

@@ -65,4 +65,8 @@ pub struct ProviderReport {
     pub active: String,
     /// Providers that were asked for and failed, with the reason.
     pub failed: Vec<(String, String)>,
+    /// Whether the model is kept from the network and from the user's files.
+    pub is_sandboxed: bool,
+    /// By what, or why not.
+    pub sandbox: String,
 }

@@ -3,6 +3,7 @@
 //! Decoding happens in `scened-worker media`, one process a video, because media is hostile input. This module owns the
 //! daemon's half: the [`FrameSource`] seam, the worker's life, and the pipe protocol. It knows neither store nor models.
 
+pub mod budget;
 pub mod extras;
 pub mod ffmpeg;
 pub mod inspect;

@@ -413,6 +413,22 @@ impl Models {
             .collect()
     }
 
+    /// What keeps the model that answers from the network and the user's files, or why nothing does; nothing before it was first used.
+    pub fn sandbox(&self) -> Option<Result<String, String>> {
+        let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider())?;
+        Some(if report.is_sandboxed {
+            Ok(report.sandbox)
+        } else {
+            Err(report.sandbox)
+        })
+    }
+
+    /// The same for `status`, where nothing does.
+    pub fn sandbox_warning(&self) -> Option<String> {
+        let why = self.sandbox()?.err()?;
+        Some(format!("the model works without a sandbox: {why}"))
+    }
+
     /// Changes of the store that the slowest index has not taken in.
     pub fn behind(&self) -> u64 {
         self.followers().iter().map(|follower| follower.behind()).max().unwrap_or_default()

@@ -131,6 +131,7 @@ fn probe(options: &ProbeOptions<'_>) -> Result<Probed, ProbeError> {
             graph_cache: None,
             gpu_memory_reserve_bytes: options.config.gpu_memory_reserve_mib << 20,
             background: false,
+            allow_unsandboxed: options.config.allow_unsandboxed,
             worker: None,
         })
     };

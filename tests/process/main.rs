@@ -7,6 +7,7 @@ mod activation;
 #[cfg(feature = "fuzzing")]
 mod corpus;
 mod damage;
+mod hostile;
 mod idle;
 mod kills;
 mod manners;
@@ -15,6 +16,7 @@ mod runtime;
 mod single;
 mod strangers;
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;

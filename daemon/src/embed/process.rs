@@ -41,6 +41,8 @@ pub struct EmbedConfig {
     pub gpu_memory_reserve_bytes: u64,
     /// Whether the worker takes only what nobody else wants of the machine.
     pub background: bool,
+    /// The model may run where there is no sandbox.
+    pub allow_unsandboxed: bool,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).
     pub worker: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ProviderReport;
 use super::model::ModelFolder;
+use crate::worker;
 
 /// Role in the hello.
 pub const ROLE: &str = "embed";
@@ -33,6 +34,10 @@ pub const KIND_FAILED: u8 = 18;
 pub const MAX_BATCH: usize = 16;
 /// Longer texts are cut by the daemon: no context length is near this.
 pub const MAX_TEXT_BYTES: usize = 16 << 10;
+/// Longest text of an answer that a user may see. Bytes.
+pub const MAX_WORDS_BYTES: usize = 2048;
+/// Most providers that an answer tells of; there are fewer.
+pub const MAX_PROVIDERS: usize = 32;
 /// Largest answer accepted from a worker: [`MAX_BATCH`] vectors of 2^15 components, and a header.
 pub const MAX_ANSWER_BYTES: usize = (MAX_BATCH * (1 << 15) * 4) + (64 << 10);
 
@@ -51,6 +56,8 @@ pub struct LoadRequest {
     pub gpu_memory_reserve_bytes: u64,
     /// Whether the worker takes only what nobody else wants of the machine.
     pub background: bool,
+    /// It may run a model where there is no sandbox.
+    pub allow_unsandboxed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,4 +94,44 @@ pub struct Failed {
     pub reason: String,
     /// For the user: what to do about it.
     pub hint: Option<String>,
+}
+
+impl Failed {
+    /// The same, fit for a terminal: a worker is not believed.
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        Self {
+            reason: clean(&self.reason),
+            hint: self.hint.as_deref().map(clean),
+        }
+    }
+}
+
+impl Loaded {
+    /// As [`Failed::cleaned`].
+    #[must_use]
+    pub fn cleaned(self) -> Self {
+        Self {
+            onnxruntime: clean(&self.onnxruntime),
+        }
+    }
+}
+
+impl Vectors {
+    /// As [`Failed::cleaned`].
+    #[must_use]
+    pub fn cleaned(mut self) -> Self {
+        let provider = &mut self.provider;
+        provider.active = clean(&provider.active);
+        provider.sandbox = clean(&provider.sandbox);
+        provider.failed.truncate(MAX_PROVIDERS);
+        for (name, reason) in &mut provider.failed {
+            (*name, *reason) = (clean(name), clean(reason));
+        }
+        self
+    }
+}
+
+fn clean(text: &str) -> String {
+    worker::clean(text, MAX_WORDS_BYTES)
 }

@@ -21,6 +21,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 use self::check::Checker;
+use super::budget::Budget;
 use super::extras::Extras;
 use super::wire::Confinement;
 use super::{AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, wire};
@@ -139,7 +140,10 @@ impl FrameSource for MediaProcess {
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError> {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
-        let mut checker = Checker::new(request);
+        let budget = Budget::of(&film).map_err(|error| MediaError::Unusable {
+            reason: format!("cannot read the file: {error}"),
+        })?;
+        let mut checker = Checker::new(request, budget);
         let mut worker = self.start(film, wire::KIND_ANALYSE, request)?;
         let last = worker.follow(&mut checker, cancel, sink)?;
         let analysis = checker.finished(&last)?;
@@ -215,14 +219,21 @@ impl Worker {
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<RawFrame, MediaError> {
         self.read_start(cancel)?;
+        let mut advance = Advance::new(self.child.id(), self.silence);
         loop {
             let frame = self.read(cancel)?;
             if frame.kind == wire::KIND_FINISHED {
                 return Ok(frame);
             }
-            if sink(checker.event(&frame)?).is_break() {
+            let event = checker.event(&frame)?;
+            if let Some(seconds) = advance.stuck_for(checker.reached_ms()) {
+                return Err(MediaError::TimedOut { seconds });
+            }
+            let told = Instant::now();
+            if sink(event).is_break() {
                 return Err(MediaError::Cancelled);
             }
+            advance.leave_out(told.elapsed());
         }
     }
 
@@ -286,6 +297,55 @@ impl Worker {
             format!("{status}; it said: {said}")
         };
         MediaError::WorkerDied { detail }
+    }
+}
+
+/// Watches that a worker comes on in its film: one that talks and gets nowhere is as hung as a silent one.
+struct Advance {
+    worker: u32,
+    silence: Duration,
+    reached_ms: u64,
+    since: Instant,
+    processor_time: Option<Duration>,
+}
+
+/// Silences (ten minutes by default) without an advance, of which the worker had the processor for a quarter.
+const STUCK_SILENCES: u32 = 10;
+/// Silences (an hour by default) without an advance, however little it had of the processor.
+const STARVED_SILENCES: u32 = 60;
+
+impl Advance {
+    fn new(worker: u32, silence: Duration) -> Self {
+        Self {
+            worker,
+            silence,
+            reached_ms: 0,
+            since: Instant::now(),
+            processor_time: worker::processor_time(worker),
+        }
+    }
+
+    /// Takes how far the worker has come; gives for how many seconds it has been stuck, if that is too long.
+    fn stuck_for(&mut self, reached_ms: u64) -> Option<u64> {
+        if reached_ms > self.reached_ms {
+            *self = Self {
+                reached_ms,
+                ..Self::new(self.worker, self.silence)
+            };
+            return None;
+        }
+        let elapsed = self.since.elapsed();
+        if elapsed < self.silence * STUCK_SILENCES {
+            return None;
+        }
+        let used = worker::processor_time(self.worker).zip(self.processor_time);
+        let had_its_share = used.is_none_or(|(now, before)| now.saturating_sub(before) >= elapsed / 4);
+        (had_its_share || elapsed >= self.silence * STARVED_SILENCES).then_some(elapsed.as_secs())
+    }
+
+    /// The worker waited this long for us.
+    fn leave_out(&mut self, waited: Duration) {
+        self.since += waited;
     }
 }
 

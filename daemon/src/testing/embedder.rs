@@ -162,7 +162,9 @@ impl Embedder for FakeEmbedder {
         let asked = self.n_texts() + self.n_frames() > 0;
         asked.then(|| ProviderReport {
             active: "fake".to_owned(),
-            failed: Vec::new(),
+            is_sandboxed: true,
+            sandbox: "none is needed".to_owned(),
+            ..ProviderReport::default()
         })
     }
 }

@@ -59,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         graph_cache: data_dir.is_dir().then(|| data_dir.clone()),
         gpu_memory_reserve_bytes: 0,
         background: false,
+        allow_unsandboxed: false,
         data_dir,
         worker,
         model,

@@ -46,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
         background: false,
+        allow_unsandboxed: false,
         worker: None,
     })?;
     let source = MediaProcess::find()?;

@@ -6,6 +6,7 @@
 
 mod card;
 mod cleaning;
+mod confine;
 #[cfg(test)]
 mod golden;
 mod graph;
@@ -28,6 +29,7 @@ use scened::embed::protocol::{
 use scened::worker::pipe::{MAX_FRAME_BYTES, RawFrame, read_frame, read_hello, write_frame, write_hello};
 
 use model::{Answer, Model};
+use providers::{Provider, plan};
 
 /// What a user must be told; every other error is a bug or a broken pipe and ends the worker.
 #[derive(Debug, thiserror::Error)]
@@ -126,7 +128,23 @@ fn load(request: LoadRequest) -> Result<(Model, Loaded), Refusal> {
     let loaded = Loaded {
         onnxruntime: runtime::version(),
     };
-    Ok((Model::new(environment, request), loaded))
+    let (providers, mut report) = plan(&request.providers);
+    #[cfg(all(feature = "malice", target_os = "linux"))]
+    if let Some(plan) = crate::media::malice::Plan::from_environment() {
+        if !plan.is_outside() {
+            let confinement = confine::enter(&request, &providers);
+            tracing::warn!(?confinement);
+        }
+        return Err(Refusal::new(plan.attempt().to_string()));
+    }
+    let confinement = confine::enter(&request, &providers);
+    let on_processor = providers == [Provider::Cpu];
+    if !confinement.stands && on_processor && !request.allow_unsandboxed && cfg!(target_os = "linux") {
+        return Err(Refusal::new(format!("no model is run without a sandbox: {}", confinement.words))
+            .hint("use a kernel with Landlock and seccomp (in a container: let it), or set allow-unsandboxed = true in config.toml"));
+    }
+    (report.is_sandboxed, report.sandbox) = (confinement.stands, confinement.words);
+    Ok((Model::new(environment, request, providers, report), loaded))
 }
 
 fn answer(model: &mut Model, frame: &RawFrame) -> anyhow::Result<Result<Answer, Refusal>> {

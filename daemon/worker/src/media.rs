@@ -17,7 +17,7 @@ mod kept;
 mod keyframe;
 mod look;
 #[cfg(all(feature = "malice", target_os = "linux"))]
-mod malice;
+pub(crate) mod malice;
 mod orientation;
 mod picture;
 #[cfg(test)]
@@ -38,6 +38,7 @@ use std::io::{BufWriter, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::Context;
+use scened::media::budget::Budget;
 use scened::media::extras::Extras;
 use scened::media::wire;
 use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest};
@@ -67,7 +68,11 @@ enum Request {
 /// Answers the one request on standard input.
 pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()> {
     manners::follow_parent();
-    let film = take_film().context("no film was passed as descriptor 3")?;
+    #[cfg_attr(
+        not(all(feature = "malice", target_os = "linux")),
+        expect(unused_mut, reason = "only malice reads of it before it is handed on")
+    )]
+    let mut film = take_film().context("no film was passed as descriptor 3")?;
     let mut requests = std::io::stdin().lock();
     let mut answers = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     pipe::write_hello(&mut answers, wire::ROLE, wire::VERSION)?;
@@ -89,14 +94,17 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     if let Some(plan) = malice::Plan::from_environment() {
         return Err(plan.carry_out());
     }
-    let confinement = confine(&request, allow_unsandboxed);
+    let budget = Budget::of(&film).context("the film cannot be read")?;
+    let confinement = confine(&request, budget, allow_unsandboxed);
     pipe::write_frame(&mut answers, wire::KIND_CONFINED, &confinement, &[])?;
     if matches!(confinement, wire::Confinement::Refused { .. }) {
         answers.flush()?;
         return Ok(());
     }
+    #[cfg(all(feature = "malice", target_os = "linux"))]
+    malice::obey(&mut film);
     let ended = match request {
-        Request::Analyse(request) => analyse::analyse(film, &request, extras, &mut answers),
+        Request::Analyse(request) => analyse::analyse(film, &request, budget, extras, &mut answers),
         Request::Picture(request) => picture::picture(film, &request, extras, &mut answers),
         Request::Keyframes(request) => replay::replay(film, &request, &mut answers),
     };
@@ -112,7 +120,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
 }
 
 /// Enters the sandbox, unless this film is to be decoded on a graphics card: its driver opens devices and starts threads.
-fn confine(request: &Request, allow_unsandboxed: bool) -> wire::Confinement {
+fn confine(request: &Request, budget: Budget, allow_unsandboxed: bool) -> wire::Confinement {
     let hardware = match request {
         Request::Analyse(request) => request.hardware,
         Request::Picture(_) | Request::Keyframes(_) => Hardware::None,
@@ -122,7 +130,7 @@ fn confine(request: &Request, allow_unsandboxed: bool) -> wire::Confinement {
             reason: format!("hardware-decoding = {:?}: a graphics driver opens devices", hardware.name()),
         };
     }
-    sandbox::enter(sandbox::Layers::ALL, allow_unsandboxed)
+    sandbox::enter(sandbox::Layers::ALL, budget, allow_unsandboxed)
 }
 
 #[expect(unsafe_code, reason = "an inherited descriptor has no owner until we say so")]

@@ -41,6 +41,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
         background: false,
+        allow_unsandboxed: false,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     }
 }
@@ -708,4 +709,97 @@ fn a_session_has_as_many_threads_as_cores_are_allowed() {
     }
     // The thread that runs the session counts; whatever else the worker has, it has in both.
     assert_eq!(n_threads("0,1"), n_threads("0") + 1);
+}
+
+/// What becomes of an attempt of a model that has taken over its worker.
+#[cfg(all(feature = "malice", target_os = "linux"))]
+fn attempt(what: &str, layers: &str, cache: &Path) -> String {
+    use scened::embed::protocol::{KIND_FAILED, KIND_LOAD, LoadRequest, ROLE, VERSION};
+    use scened::worker::pipe::{MAX_FRAME_BYTES, read_frame, read_hello, write_frame, write_hello};
+    let config = config(model("tiny-hf"));
+    let mut child = Command::new(config.worker.unwrap())
+        .arg(ROLE)
+        .env("SCENED_MALICE", what)
+        .env("SCENED_MALICE_LAYERS", layers)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut requests = child.stdin.take().unwrap();
+    write_hello(&mut requests, ROLE, VERSION).unwrap();
+    let load = LoadRequest {
+        model: config.model,
+        providers: config.providers,
+        threads: 1,
+        onnxruntime: config.onnxruntime.unwrap(),
+        graph_cache: Some(cache.to_owned()),
+        gpu_memory_reserve_bytes: 0,
+        background: false,
+        allow_unsandboxed: false,
+    };
+    write_frame(&mut requests, KIND_LOAD, &load, &[]).unwrap();
+    drop(requests);
+    let mut answers = child.stdout.take().unwrap();
+    read_hello(&mut answers, ROLE, VERSION).unwrap();
+    let answer = read_frame(&mut answers, MAX_FRAME_BYTES).unwrap();
+    let status = child.wait().unwrap();
+    match answer {
+        Some(frame) if frame.kind == KIND_FAILED => frame.header::<scened::embed::protocol::Failed>().unwrap().reason,
+        // A program that was started speaks no protocol.
+        None if what.starts_with("exec") && status.success() => "malice succeeded".to_owned(),
+        other => panic!("{what} behind {layers}: {other:?}, {status}"),
+    }
+}
+
+#[cfg(all(feature = "malice", target_os = "linux"))]
+#[test]
+#[expect(unsafe_code, reason = "a child may trace its parent only where the parent allows it")]
+fn what_a_hostile_model_would_try_fails_in_its_sandbox_and_works_outside() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "a secret").unwrap();
+    let (cache, written) = (folder.path().join("cache/graphs"), folder.path().join("written"));
+    std::fs::create_dir_all(&cache).unwrap();
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    // SAFETY: takes integers only. Where Yama is at work, a child may trace its parent only after this.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
+    let attempts = [
+        (format!("open={}", secret.display()), false),
+        (format!("write={}", written.display()), false),
+        (format!("write={}", cache.join("graph").display()), true),
+        (format!("open={}", models().join("tiny-hf/config.json").display()), true),
+        ("exec=/bin/true".to_owned(), false),
+        ("fork".to_owned(), false),
+        (format!("tcp={}", tcp.local_addr().unwrap()), false),
+        (format!("udp={}", udp.local_addr().unwrap()), false),
+        ("ptrace".to_owned(), false),
+        ("signal".to_owned(), false),
+    ];
+    for (what, succeeds) in attempts {
+        let inside = attempt(&what, "landlock seccomp", &cache);
+        assert_eq!(inside.contains("malice succeeded"), succeeds, "{what} in the sandbox: {inside}");
+        assert!(!written.is_file(), "{what}");
+        let outside = attempt(&what, "none", &cache);
+        assert!(outside.contains("malice succeeded"), "{what} without a sandbox: {outside}");
+        std::fs::remove_file(&written).ok();
+    }
+}
+
+#[test]
+fn a_model_works_in_its_sandbox_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = EmbedConfig {
+        graph_cache: Some(folder.path().join("cache/graphs")),
+        threads: 2,
+        ..config(model("tiny-hf"))
+    };
+    let embedder = EmbedProcess::new(config).unwrap();
+    embedder.embed_texts(&["a dog".to_owned()]).unwrap();
+    let report = embedder.provider().unwrap();
+    assert!(report.is_sandboxed || !cfg!(target_os = "linux"), "{report:?}");
+    assert!(report.sandbox.contains("Landlock") || !cfg!(target_os = "linux"), "{report:?}");
+    let kept = std::fs::read_dir(folder.path().join("cache/graphs")).unwrap().count();
+    assert!(kept > 0, "the optimised graph is kept in spite of the sandbox");
 }

@@ -86,6 +86,7 @@ fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
         graph_cache: graph_cache.map(Path::to_owned),
         gpu_memory_reserve_bytes: 0,
         background: false,
+        allow_unsandboxed: false,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     })
     .unwrap()

@@ -59,8 +59,8 @@ impl Connection {
         if frame.kind != protocol::KIND_DONE {
             return Err(unexpected(frame.kind));
         }
-        let loaded = frame.header().map_err(|error| broken(&error))?;
-        Ok((connection, loaded))
+        let loaded: Loaded = frame.header().map_err(|error| broken(&error))?;
+        Ok((connection, loaded.cleaned()))
     }
 
     fn spawn(program: &Path) -> io::Result<Self> {
@@ -122,8 +122,8 @@ impl Connection {
             patience: Patience::new(self.child.id(), ANSWER_LIMIT),
         };
         match talk(&mut pipe) {
-            Ok(Some(frame)) if frame.kind == protocol::KIND_FAILED => match frame.header() {
-                Ok(failed) => Err(RequestError::Refused(failed)),
+            Ok(Some(frame)) if frame.kind == protocol::KIND_FAILED => match frame.header::<Failed>() {
+                Ok(failed) => Err(RequestError::Refused(failed.cleaned())),
                 Err(error) => Err(broken(&error)),
             },
             Ok(Some(frame)) => Ok(frame),

@@ -184,6 +184,7 @@ impl Owner<'_> {
             graph_cache: self.config.graph_cache.clone(),
             gpu_memory_reserve_bytes: self.config.gpu_memory_reserve_bytes,
             background: self.config.background,
+            allow_unsandboxed: self.config.allow_unsandboxed,
         };
         let started = Instant::now();
         let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd())?;
@@ -208,6 +209,7 @@ impl Owner<'_> {
     /// Checks an answer to `n` things as if the worker were hostile; `None` stands for a vector without direction.
     fn check(&self, frame: &RawFrame, n: usize) -> Result<Vec<Option<Embedding>>, String> {
         let header: Vectors = frame.header().map_err(|error| error.to_string())?;
+        let header = header.cleaned();
         let mut state = self.shared.state();
         let vectors = check_vectors(&header, &frame.body, n, state.info.dimensions)?;
         state.info.dimensions = Some(header.dimensions as usize);
@@ -227,6 +229,9 @@ fn check_vectors(header: &Vectors, body: &[u8], n: usize, dimensions: Option<usi
     let given = header.dimensions as usize;
     if header.n as usize != n {
         return Err(format!("{} vectors for {n} inputs", header.n));
+    }
+    if header.degenerate.len() > n || header.degenerate.iter().any(|row| *row as usize >= n) {
+        return Err(format!("{} vectors without direction among {n}", header.degenerate.len()));
     }
     if given == 0 || dimensions.is_some_and(|expected| expected != given) {
         return Err(format!("vectors of {given} components, {dimensions:?} expected"));
@@ -304,6 +309,20 @@ mod tests {
                 1,
                 None,
                 "vector 0 has the length NaN, not 1",
+            ),
+            (
+                header(1, 2, vec![1]),
+                &bytes(&[1.0, 0.0]),
+                1,
+                None,
+                "1 vectors without direction among 1",
+            ),
+            (
+                header(1, 2, vec![0, 0]),
+                &bytes(&[1.0, 0.0]),
+                1,
+                None,
+                "2 vectors without direction among 1",
             ),
             (
                 header(1, 2, vec![]),

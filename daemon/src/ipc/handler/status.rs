@@ -27,6 +27,7 @@ pub(super) fn assemble(context: &Context) -> Status {
     warnings.extend(context.store.warning());
     warnings.extend(context.reconciler.warnings());
     warnings.extend(context.models.provider_warnings());
+    warnings.extend(context.models.sandbox_warning());
     warnings.sort();
     warnings.dedup();
     Status {

@@ -1,8 +1,10 @@
 //! Checks everything a media worker says against what it was asked. Pure.
 
+use super::super::budget::Budget;
 use super::super::wire::Confinement;
 use super::super::{AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Probe, wire};
 use crate::domain::{Boundary, Frame, ImageSpec};
+use crate::worker;
 use crate::worker::pipe::RawFrame;
 
 /// Most events of one video that are not scenes. A worker tells its progress a few times a second.
@@ -17,6 +19,10 @@ pub(super) struct Checker {
     probed: bool,
     n_scenes: u64,
     n_progress: u64,
+    /// `None`: the file is the daemon's own.
+    budget: Option<Budget>,
+    /// Thumbnails and keyframe pictures so far.
+    picture_bytes: u64,
     /// Where the next scene must start. Milliseconds.
     end_ms: u64,
     position_ms: u64,
@@ -30,11 +36,8 @@ fn header<T: serde::de::DeserializeOwned>(frame: &RawFrame) -> Result<T, MediaEr
     frame.header().map_err(|error| breach(error.to_string()))
 }
 
-/// Cuts a text from a worker to its longest allowed length, and takes control characters out: it goes to a terminal.
 fn clean(text: &str) -> String {
-    let mut cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    cleaned.truncate(cleaned.floor_char_boundary(wire::MAX_TEXT_BYTES));
-    cleaned
+    worker::clean(text, wire::MAX_TEXT_BYTES)
 }
 
 /// The first frame of every worker.
@@ -50,7 +53,7 @@ pub(super) fn confinement(frame: &RawFrame) -> Result<Confinement, MediaError> {
 }
 
 impl Checker {
-    pub(super) fn new(request: &AnalyseRequest) -> Self {
+    pub(super) fn new(request: &AnalyseRequest, budget: Budget) -> Self {
         Self {
             image: request.image,
             thumbnails: request.thumbnail_px > 0,
@@ -58,6 +61,8 @@ impl Checker {
             probed: false,
             n_scenes: 0,
             n_progress: 0,
+            budget: Some(budget),
+            picture_bytes: 0,
             end_ms: 0,
             position_ms: 0,
         }
@@ -72,6 +77,8 @@ impl Checker {
             probed: true,
             n_scenes: 0,
             n_progress: 0,
+            budget: None,
+            picture_bytes: 0,
             end_ms: 0,
             position_ms: 0,
         }
@@ -221,6 +228,8 @@ impl Checker {
             .collect();
         self.n_scenes += 1;
         self.end_ms = span.end_ms;
+        self.picture_bytes += (thumbnail_bytes + keyframes_bytes) as u64;
+        self.check_budget()?;
         Ok(MediaEvent::SceneFound(FoundScene {
             span,
             boundary: scene.boundary,
@@ -228,6 +237,28 @@ impl Checker {
             thumbnail: thumbnail.to_vec(),
             keyframes,
         }))
+    }
+
+    /// How far the worker has come. Milliseconds.
+    pub(super) fn reached_ms(&self) -> u64 {
+        self.end_ms.max(self.position_ms)
+    }
+
+    fn check_budget(&self) -> Result<(), MediaError> {
+        let Some(budget) = self.budget else { return Ok(()) };
+        if self.n_scenes > budget.most_scenes(self.end_ms) {
+            return Err(breach(format!(
+                "{} scenes in {} ms of a film that is too small for so many",
+                self.n_scenes, self.end_ms
+            )));
+        }
+        if self.picture_bytes > budget.most_picture_bytes() {
+            return Err(breach(format!(
+                "{} bytes of pictures of a film that is smaller",
+                self.picture_bytes
+            )));
+        }
+        Ok(())
     }
 
     /// What the keyframe pictures of a scene take of its body. Bytes.
@@ -309,7 +340,7 @@ mod tests {
     const FRAME_BYTES: usize = SIDE * SIDE * 3;
 
     fn checker() -> Checker {
-        Checker::new(&AnalyseRequest {
+        let request = AnalyseRequest {
             image: ImageSpec {
                 width_px: SIDE as u32,
                 height_px: SIDE as u32,
@@ -326,7 +357,8 @@ mod tests {
             threads: 0,
             hardware: Hardware::None,
             label: String::new(),
-        })
+        };
+        Checker::new(&request, Budget::of_bytes(1 << 20))
     }
 
     fn raw(kind: u8, header: &serde_json::Value, body: Vec<u8>) -> RawFrame {
@@ -443,6 +475,37 @@ mod tests {
         assert!(analysis.times.total_ms.abs() < f64::EPSILON);
         end["n_scenes"] = json!(3);
         assert!(checker.finished(&raw(wire::KIND_FINISHED, &end, vec![])).is_err());
+    }
+
+    #[test]
+    fn more_than_the_film_can_hold_is_refused() {
+        let mut checker = checker();
+        checker.event(&probe()).unwrap();
+        let mut ended = None;
+        for n in 0..700 {
+            let boundary = if n == 0 { "start" } else { "cut" };
+            if let Err(error) = checker.event(&scene(n, n + 1, boundary, &[n], &[])) {
+                ended = Some((n, error.to_string()));
+                break;
+            }
+        }
+        let (n, error) = ended.expect("600 scenes in 600 ms are enough");
+        assert!(n == 606 && error.contains("too small"), "{n}: {error}");
+
+        let mut checker = Checker {
+            budget: Some(Budget::of_bytes(0)),
+            ..super::tests::checker()
+        };
+        checker.event(&probe()).unwrap();
+        let mut jpeg = vec![0; wire::MAX_THUMBNAIL_BYTES];
+        jpeg[..3].copy_from_slice(&[0xff, 0xd8, 0xff]);
+        let refused_at = (0..600).find(|n| {
+            let boundary = if *n == 0 { "start" } else { "cut" };
+            checker
+                .event(&scene(n * 1000, n * 1000 + 1000, boundary, &[n * 1000], &jpeg))
+                .is_err()
+        });
+        assert_eq!(refused_at, Some(256));
     }
 
     #[test]

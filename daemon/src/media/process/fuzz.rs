@@ -2,6 +2,7 @@
 
 use super::check::{self, Checker};
 use crate::domain::{ImageSpec, Resample, ResizeMode};
+use crate::media::budget::Budget;
 use crate::media::{AnalyseRequest, Detector, Hardware, KeyframesRequest, SceneMode};
 use crate::worker::pipe;
 
@@ -34,7 +35,7 @@ pub fn run(data: &[u8]) {
         label: "a film".to_owned(),
     };
     let mut checker = if options & 4 == 0 {
-        Checker::new(&request)
+        Checker::new(&request, Budget::of_bytes(1 << 20))
     } else {
         Checker::for_keyframes(&replay)
     };

@@ -13,7 +13,7 @@ use super::card;
 use super::graph::{self, TextGraph, VisionGraph};
 use super::graphs::Graphs;
 use super::pixels::Normaliser;
-use super::providers::{Provider, plan};
+use super::providers::Provider;
 use super::runtime;
 use super::session::{self, Numbers, Output, Settings, Tower};
 use super::tokens::TextTokenizer;
@@ -55,8 +55,7 @@ struct Text {
 }
 
 impl Model {
-    pub(super) fn new(environment: Environment, request: LoadRequest) -> Self {
-        let (providers, report) = plan(&request.providers);
+    pub(super) fn new(environment: Environment, request: LoadRequest, providers: Vec<Provider>, report: ProviderReport) -> Self {
         let graphs = Graphs::new(request.graph_cache.clone(), &request.onnxruntime, &runtime::version());
         Self {
             environment,

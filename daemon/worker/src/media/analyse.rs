@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
+use scened::media::budget::Budget;
 use scened::media::extras::Extras;
 use scened::media::wire::{self, Progress};
 use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, Hardware, SceneMode, StageTimes};
@@ -30,7 +31,13 @@ const SHORT_FRACTION: f64 = 0.05;
 const SHORT_US: i64 = 2_000_000;
 
 /// Tells everything about a film.
-pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
+pub(super) fn analyse(
+    opened: std::fs::File,
+    request: &AnalyseRequest,
+    budget: Budget,
+    extras: &Extras,
+    answers: &mut impl Write,
+) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let started = Instant::now();
     let (threads, hardware) = if request.keyframes_only {
@@ -44,7 +51,7 @@ pub(super) fn analyse(opened: std::fs::File, request: &AnalyseRequest, extras: &
         ..StageTimes::default()
     };
     pipe::write_frame(answers, wire::KIND_PROBED, film.probe(), &[])?;
-    let mut work = Work::new(request);
+    let mut work = Work::new(request, budget);
     let plan = look_at_all(&mut film, request, &mut work, answers, &mut times)?;
     if work.n_frames == 0 {
         return Err(Unusable(work.why_nothing(&film)).into());
@@ -292,12 +299,12 @@ struct Eye {
 }
 
 impl<'a> Work<'a> {
-    fn new(request: &'a AnalyseRequest) -> Self {
+    fn new(request: &'a AnalyseRequest, budget: Budget) -> Self {
         Self {
             finder: Finder::new(request.detector),
             glimpser: Glimpser::new(),
             glimpse: Glimpse::default(),
-            scenes: Scenes::new(request),
+            scenes: Scenes::new(request, budget),
             n_frames: 0,
             n_unscaled: 0,
             last_error: None,

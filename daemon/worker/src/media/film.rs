@@ -14,6 +14,7 @@ use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Dictionary, Discard, Error, Packet, decoder, ffi, format};
+use scened::media::wire::MAX_TIME_MS;
 use scened::media::{Hardware, Probe};
 
 use super::allowed::Allowed;
@@ -30,7 +31,10 @@ const MIN_BYTES_PER_SECOND: i64 = 50;
 /// Frame rate assumed where a file has neither times nor a rate.
 const ASSUMED_FPS: f64 = 25.0;
 /// A step in time longer than this is a broken clock, not a still picture. Microseconds.
-const MAX_STEP_US: i64 = 12 * 3600 * 1_000_000;
+pub(crate) const MAX_STEP_US: i64 = 12 * 3600 * 1_000_000;
+
+/// No film is longer: a year. Microseconds.
+const MAX_END_US: i64 = MAX_TIME_MS as i64 * 1000;
 
 /// A reason for the user why the file gives nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -176,6 +180,7 @@ impl Film {
         if allowed.decoder(id).is_none() {
             return Err(Unusable(Allowed::why_not(id)));
         }
+        streams::check_size(&chosen)?;
         let mut device_refusals = Vec::new();
         let on_device = hardware::open_decoder(&chosen, threads, hardware, &allowed, &mut device_refusals);
         let (decoder, device) = match on_device {
@@ -305,10 +310,15 @@ impl Film {
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
         match self.decoder.receive_frame(frame) {
             Ok(()) => {
-                if self.fetch(frame) {
-                    return Step::Frame(self.shown(frame));
+                if !self.fetch(frame) {
+                    return Step::Packet;
                 }
-                return Step::Packet;
+                let shown = self.shown(frame);
+                if shown.end_us > MAX_END_US {
+                    self.losses.broke_off = true;
+                    return Step::End;
+                }
+                return Step::Frame(shown);
             }
             Err(Error::Eof) => return Step::End,
             Err(Error::Other { errno: EAGAIN }) => {}

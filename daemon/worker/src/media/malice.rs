@@ -7,11 +7,13 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::os::unix::process::CommandExt;
 
+use scened::media::budget::Budget;
+
 use super::sandbox::{self, Layers};
 
 /// What to try, and which layers of the sandbox stand.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(crate) struct Plan {
     attempt: String,
     layers: Option<Layers>,
     parent: libc::pid_t,
@@ -19,7 +21,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// `SCENED_MALICE` is what to try, as `what` or `what=on what`; `SCENED_MALICE_LAYERS` is `none` or what stands.
-    pub(super) fn from_environment() -> Option<Self> {
+    pub(crate) fn from_environment() -> Option<Self> {
         let attempt = std::env::var("SCENED_MALICE").ok()?;
         let layers = std::env::var("SCENED_MALICE_LAYERS").unwrap_or_else(|_| "landlock seccomp".to_owned());
         let parent = std::os::unix::process::parent_id() as libc::pid_t;
@@ -33,8 +35,18 @@ impl Plan {
     /// Puts up those layers and tries it; ends the worker in any case, with what came of it.
     pub(super) fn carry_out(&self) -> anyhow::Error {
         if let Some(layers) = self.layers {
-            sandbox::enter(layers, false);
+            sandbox::enter(layers, Budget::of_bytes(0), false);
         }
+        self.attempt()
+    }
+
+    /// Whether the sandbox is to be left out.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.layers.is_none()
+    }
+
+    /// Tries it; what came of it.
+    pub(crate) fn attempt(&self) -> anyhow::Error {
         let (what, on) = self.attempt.split_once('=').unwrap_or((&self.attempt, ""));
         let done = match what {
             "open" => std::fs::File::open(on).map(drop),
@@ -86,4 +98,39 @@ fn new_code() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// A film that does harm by itself begins so; what harm follows, up to the end of the line.
+const HARMFUL: &[u8] = b"scened-malice ";
+
+/// Does what a film asks for, as if a decoder had a bug: for tests of what becomes of such films.
+pub(super) fn obey(film: &mut std::fs::File) {
+    use std::io::{Read, Seek};
+    let mut head = [0; 64];
+    let n = film.read(&mut head).unwrap_or(0);
+    film.rewind().ok();
+    let Some(harm) = head[..n].strip_prefix(HARMFUL) else { return };
+    match harm.split(|byte| *byte == b'\n').next() {
+        Some(b"crash") => {
+            // SAFETY: none: this is the crash that is asked for.
+            unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
+        }
+        Some(b"abort") => std::process::abort(),
+        // SAFETY: the sandbox ends the process for it.
+        Some(b"fork") => drop(fork()),
+        Some(b"memory") => {
+            let mut all = Vec::new();
+            loop {
+                all.push(vec![1_u8; 64 << 20]);
+            }
+        }
+        Some(b"garbage") => {
+            std::io::stdout().write_all(&[0xff; 64]).ok();
+        }
+        Some(b"panic") => panic!("a film asked for it"),
+        Some(b"silence") => loop {
+            std::hint::spin_loop();
+        },
+        _ => {}
+    }
 }

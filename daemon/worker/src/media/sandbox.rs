@@ -9,6 +9,7 @@ mod calls;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use scened::media::budget::Budget;
 use scened::media::wire::Confinement;
 
 /// Argument after the role: decode even where no sandbox can be had, and let a graphics driver open its devices.
@@ -35,23 +36,31 @@ pub(super) fn is_entered() -> bool {
     ENTERED.load(Ordering::Relaxed)
 }
 
-/// Puts up the sandbox, for good. Where that fails, [`Confinement::Refused`] unless `allow_unsandboxed`.
-pub(super) fn enter(layers: Layers, allow_unsandboxed: bool) -> Confinement {
-    match confine(layers) {
-        Ok(how) => {
-            ENTERED.store(true, Ordering::Relaxed);
-            Confinement::Sandboxed { how }
-        }
-        // Other systems have nothing of the kind, and scened without films would help nobody there; `doctor` says it.
-        Err(reason) if allow_unsandboxed || !cfg!(target_os = "linux") => Confinement::Unsandboxed { reason },
-        Err(reason) => Confinement::Refused { reason },
+/// Puts up the sandbox, for good. Where a part of it fails, [`Confinement::Refused`] unless `allow_unsandboxed`; what can be had stands
+/// all the same.
+pub(super) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> Confinement {
+    let Confined { held, missing } = confine(layers, budget);
+    // No driver can open its devices behind either layer.
+    ENTERED.store(!held.is_empty(), Ordering::Relaxed);
+    if missing.is_empty() {
+        return Confinement::Sandboxed { how: held.join(" and ") };
+    }
+    let mut reason = missing.join("; ");
+    if !held.is_empty() {
+        reason = format!("{reason} (what stands all the same: {})", held.join(" and "));
+    }
+    // Other systems have nothing of the kind, and scened without films would help nobody there; `doctor` says it.
+    if allow_unsandboxed || !cfg!(target_os = "linux") {
+        Confinement::Unsandboxed { reason }
+    } else {
+        Confinement::Refused { reason }
     }
 }
 
 /// Puts up the sandbox around this process and prints what it is made of: the daemon asks so at its start.
 #[expect(clippy::print_stdout, reason = "the answer to --sandbox")]
 pub(crate) fn try_out() -> anyhow::Result<()> {
-    match enter(Layers::ALL, false) {
+    match enter(Layers::ALL, Budget::of_bytes(0), false) {
         Confinement::Sandboxed { how } => {
             println!("{how}");
             Ok(())
@@ -60,24 +69,42 @@ pub(crate) fn try_out() -> anyhow::Result<()> {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
-fn confine(_layers: Layers) -> Result<String, String> {
-    Err("scened knows no sandbox on this system".to_owned())
+/// What of the sandbox stands, and why the rest does not.
+#[derive(Default)]
+struct Confined {
+    held: Vec<String>,
+    missing: Vec<String>,
 }
 
-/// Says what holds, or why not all of it does.
+#[cfg(not(target_os = "linux"))]
+fn confine(_layers: Layers, _budget: Budget) -> Confined {
+    Confined {
+        missing: vec!["scened knows no sandbox on this system".to_owned()],
+        ..Confined::default()
+    }
+}
+
 #[cfg(target_os = "linux")]
-fn confine(layers: Layers) -> Result<String, String> {
-    limit().map_err(|error| format!("the limits of a media worker cannot be set: {error}"))?;
-    let mut held = Vec::new();
+fn confine(layers: Layers, budget: Budget) -> Confined {
+    let mut confined = Confined::default();
+    if let Err(error) = limit(budget) {
+        confined
+            .missing
+            .push(format!("the limits of a media worker cannot be set: {error}"));
+    }
     if layers.landlock {
-        held.push(close_paths_and_ports()?);
+        match close_paths_and_ports() {
+            Ok(how) => confined.held.push(how),
+            Err(reason) => confined.missing.push(reason),
+        }
     }
     if layers.seccomp {
-        calls::forbid().map_err(|error| format!("seccomp cannot be used: {error}"))?;
-        held.push("seccomp".to_owned());
+        match calls::forbid() {
+            Ok(()) => confined.held.push("seccomp".to_owned()),
+            Err(error) => confined.missing.push(format!("seccomp cannot be used: {error}")),
+        }
     }
-    Ok(held.join(" and "))
+    confined
 }
 
 /// Address space for frames: 32 of 8K at 10 bits, with room. Bytes.
@@ -91,13 +118,15 @@ const ADDRESS_SPACE_OF_THREAD: u64 = 256 << 20;
 const N_DESCRIPTORS: u64 = 8;
 
 #[cfg(target_os = "linux")]
-fn limit() -> std::io::Result<()> {
+fn limit(budget: Budget) -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let address_space = ADDRESS_SPACE + n_threads * ADDRESS_SPACE_OF_THREAD;
     for (resource, most) in [
         (Resource::As, address_space),
+        // The daemon's watchdog ends what gets nowhere; this ends what goes on for ever, though the daemon were gone.
+        (Resource::Cpu, budget.most_processor_time().as_secs()),
         (Resource::Fsize, 0),
         (Resource::Nofile, N_DESCRIPTORS),
         (Resource::Core, 0),
@@ -141,7 +170,30 @@ fn close_paths_and_ports() -> Result<String, String> {
         closed().map_err(|error| format!("Landlock cannot be used: {error}; Linux 5.13 and later have it, unless it is switched off"))?;
     match (status.ruleset, status.landlock) {
         (RulesetStatus::NotEnforced, _) => Err("Landlock took no effect".to_owned()),
-        (_, LandlockStatus::Available { effective_abi, .. }) => Ok(format!("Landlock (version {})", effective_abi as i32)),
+        (_, LandlockStatus::Available { effective_abi, .. }) => Ok(landlock_in_words(effective_abi as i32)),
         (_, status) => Ok(format!("Landlock ({status:?})")),
+    }
+}
+
+/// What this kernel's Landlock holds. Sockets and signals are forbidden by seccomp as well.
+#[cfg(target_os = "linux")]
+fn landlock_in_words(version: i32) -> String {
+    let lacks = match version {
+        ..4 => ", an old one: it closes paths, but neither ports, nor abstract sockets, nor signals",
+        4..6 => ", an old one: it closes paths and ports, but neither abstract sockets nor signals",
+        _ => "",
+    };
+    format!("Landlock (version {version}{lacks})")
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::landlock_in_words;
+
+    #[test]
+    fn what_an_old_kernel_does_not_close_is_said() {
+        assert_eq!(landlock_in_words(7), "Landlock (version 7)");
+        assert!(landlock_in_words(4).contains("neither abstract sockets"));
+        assert!(landlock_in_words(1).contains("neither ports"));
     }
 }

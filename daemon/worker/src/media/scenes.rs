@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use ffmpeg_next::frame::Video;
 use scened::domain::{Boundary, Span};
+use scened::media::budget::Budget;
 use scened::media::wire::{self, SceneHeader};
 use scened::media::{AnalyseRequest, StageTimes};
 use scened::worker::pipe;
@@ -15,7 +16,7 @@ use super::Ended;
 use super::analyse::{ms, us_to_ms};
 use super::candidates::Source;
 use super::choose::choose;
-use super::film::{Film, Shown};
+use super::film::{Film, Shown, Unusable};
 use super::glimpse::Glimpse;
 use super::kept::{self, Kept};
 use super::keyframe::Compressor;
@@ -76,6 +77,9 @@ impl Source for Frame<'_> {
 /// Follows one film from its first to its last frame.
 pub(super) struct Scenes<'a> {
     request: &'a AnalyseRequest,
+    budget: Budget,
+    /// Thumbnails and keyframe pictures told so far.
+    picture_bytes: u64,
     takes: Takes<Picture>,
     maker: Maker,
     end_us: i64,
@@ -90,10 +94,12 @@ pub(super) struct Scenes<'a> {
 }
 
 impl<'a> Scenes<'a> {
-    pub(super) fn new(request: &'a AnalyseRequest) -> Self {
+    pub(super) fn new(request: &'a AnalyseRequest, budget: Budget) -> Self {
         let max_us = i64::try_from(request.max_scene_ms.saturating_mul(1000)).unwrap_or(i64::MAX / 8);
         Self {
             request,
+            budget,
+            picture_bytes: 0,
             takes: Takes::new(max_us.min(i64::MAX / 8)),
             maker: Maker {
                 sampler: Sampler::new(
@@ -232,6 +238,8 @@ impl<'a> Scenes<'a> {
         for (_, picture) in &keyframes {
             body.extend_from_slice(picture);
         }
+        self.picture_bytes += thumbnail.len() as u64 + keyframes.iter().map(|(_, picture)| picture.len() as u64).sum::<u64>();
+        self.check_budget(end_ms)?;
         let header = SceneHeader {
             span: Span { start_ms, end_ms },
             boundary: if self.n_told == 0 { Boundary::Start } else { take.boundary },
@@ -245,6 +253,19 @@ impl<'a> Scenes<'a> {
         pipe::write_frame(answers, wire::KIND_SCENE, &header, &body)?;
         self.told_ms = end_ms;
         self.n_told += 1;
+        Ok(())
+    }
+
+    /// A film that costs more than a film of its size can be worth is given up whole: nothing of it is to be believed.
+    fn check_budget(&self, end_ms: u64) -> Result<(), Unusable> {
+        let too_many = self.n_told + 1 > self.budget.most_scenes(end_ms);
+        if too_many || self.picture_bytes > self.budget.most_picture_bytes() {
+            return Err(Unusable(format!(
+                "it has {} scenes in {:.1} s, more than a file of its size can hold",
+                self.n_told + 1,
+                end_ms as f64 / 1000.0
+            )));
+        }
         Ok(())
     }
 

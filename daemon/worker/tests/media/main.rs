@@ -3,10 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 mod bad_films;
+mod bombs;
+mod boxes;
 mod clips;
 mod fast;
 mod films;
 mod keyframes;
+mod mutations;
 mod pictures;
 #[cfg(all(feature = "malice", target_os = "linux"))]
 mod sandbox;

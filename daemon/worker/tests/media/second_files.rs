@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
+use super::boxes::replace_in_boxes;
 use super::*;
 
 /// A file and a server that know when they were visited.
@@ -95,33 +96,6 @@ fn assert_reached_nothing(trace: &Path, bait: &Bait, name: &str) {
         let is_one_of = |calls: &[&str]| calls.iter().any(|known| call.starts_with(known));
         assert!(!line.contains(words.as_ref()) && !is_one_of(&CONNECTING), "{name}: {line}");
         assert!(!is_one_of(&REACHING) || line.contains(" = -1 "), "{name}: {line}");
-    }
-}
-
-/// Puts `with` where `from` stands inside these boxes, one in the other, and corrects their sizes.
-fn replace_in_boxes(film: &mut Vec<u8>, boxes: &[&[u8; 4]], with: &[u8]) {
-    let mut range = 0..film.len();
-    let mut sizes = Vec::new();
-    let mut inner = 0..0;
-    for (level, kind) in boxes.iter().enumerate() {
-        let mut at = range.start;
-        loop {
-            let size = u32::from_be_bytes(film[at..at + 4].try_into().unwrap()) as usize;
-            if &film[at + 4..at + 8] == kind.as_slice() {
-                sizes.push(at);
-                inner = at + 8..at + size;
-                range = inner.clone();
-                break;
-            }
-            at += size;
-            assert!(at < range.end, "no box {level} {}", String::from_utf8_lossy(kind.as_slice()));
-        }
-    }
-    let grown = with.len() as i64 - inner.len() as i64;
-    film.splice(inner, with.iter().copied());
-    for at in sizes {
-        let size = i64::from(u32::from_be_bytes(film[at..at + 4].try_into().unwrap())) + grown;
-        film[at..at + 4].copy_from_slice(&(size as u32).to_be_bytes());
     }
 }
 

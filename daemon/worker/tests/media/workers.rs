@@ -153,3 +153,110 @@ fn requests_out_of_bounds_are_refused_before_a_process_starts() {
     let error = analyse_with(&MediaProcess::new(folder.path().join("nothing")), &path, &huge).unwrap_err();
     assert!(error.to_string().contains("100000 px"), "{error}");
 }
+
+/// Frames of an honest worker up to the first scene, to be followed by lies.
+fn honest(to: &mut Vec<u8>) {
+    use scened::media::wire;
+    use scened::worker::pipe::{write_frame, write_hello};
+    write_hello(to, wire::ROLE, wire::VERSION).unwrap();
+    let how = "a shell".to_owned();
+    write_frame(to, wire::KIND_CONFINED, &wire::Confinement::Sandboxed { how }, &[]).unwrap();
+    let probe = serde_json::json!({"container": "mov", "duration_ms": 1000, "streams": []});
+    write_frame(to, wire::KIND_PROBED, &probe, &[]).unwrap();
+}
+
+/// A scene at `start_ms` of a second, with frames at these times and so many bytes.
+fn scene(to: &mut Vec<u8>, start_ms: u64, boundary: &str, frames_ms: &[u64], body: &[u8], thumbnail_bytes: u64) {
+    let header = serde_json::json!({
+        "span": {"start_ms": start_ms, "end_ms": start_ms + 1000}, "boundary": boundary, "frames_ms": frames_ms,
+        "thumbnail_bytes": thumbnail_bytes, "keyframes": [],
+    });
+    scened::worker::pipe::write_frame(to, scened::media::wire::KIND_SCENE, &header, body).unwrap();
+}
+
+fn raw(to: &mut Vec<u8>, kind: u8, header: &[u8], body: &[u8]) {
+    to.extend(((5 + header.len() + body.len()) as u32).to_le_bytes());
+    to.push(kind);
+    to.extend((header.len() as u32).to_le_bytes());
+    to.extend_from_slice(header);
+    to.extend_from_slice(body);
+}
+
+#[test]
+fn every_lie_of_a_worker_is_laid_to_it() {
+    use scened::media::wire::{KIND_FINISHED, KIND_PICTURE_FOUND, KIND_PROGRESSED, KIND_SCENE};
+    type Lie<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+    let folder = tempfile::tempdir().unwrap();
+    let frame = vec![7; 64 * 64 * 3];
+    let deep = [vec![b'['; 200_000], vec![b']'; 200_000]].concat();
+    let far = u64::MAX - 1000;
+    let lies: [Lie<'_>; 16] = [
+        ("a scene that begins late", &|to| scene(to, 5, "start", &[5], &frame, 0)),
+        ("a scene that begins in the past", &|to| {
+            scene(to, 0, "start", &[0], &frame, 0);
+            scene(to, 0, "cut", &[0], &frame, 0);
+        }),
+        ("times without end", &|to| scene(to, far, "start", &[far], &frame, 0)),
+        ("frames of another scene", &|to| scene(to, 0, "start", &[2000], &frame, 0)),
+        ("frames without pictures", &|to| scene(to, 0, "start", &[0, 1, 2], &frame, 0)),
+        ("more frames than there can be", &|to| scene(to, 0, "start", &[0; 500], &frame, 0)),
+        ("a thumbnail that is none", &|to| {
+            scene(to, 0, "start", &[0], &[&frame[..], b"GIF89a"].concat(), 6);
+        }),
+        ("a thumbnail longer than everything", &|to| {
+            scene(to, 0, "start", &[0], &frame, u64::MAX);
+        }),
+        ("a boundary that is none", &|to| scene(to, 0, "sideways", &[0], &frame, 0)),
+        ("JSON without an end", &|to| raw(to, KIND_SCENE, &deep, &frame)),
+        ("no UTF-8", &|to| raw(to, KIND_SCENE, &[b'"', 0xff, 0xfe, b'"'], &frame)),
+        ("numbers that are none", &|to| {
+            raw(to, KIND_PROGRESSED, b"{\"position_ms\": -1e999}", &[]);
+        }),
+        ("an answer to another question", &|to| {
+            raw(to, KIND_PICTURE_FOUND, b"{\"time_ms\": 0}", &frame);
+        }),
+        ("an end without scenes", &|to| raw(to, KIND_FINISHED, b"{\"n_scenes\": 1}", &[])),
+        ("a frame larger than any", &|to| to.extend(u32::MAX.to_le_bytes())),
+        ("a header larger than its frame", &|to| {
+            to.extend([9, 0, 0, 0, KIND_SCENE, 0xff, 0xff, 0, 0, 1, 2, 3, 4]);
+        }),
+    ];
+    for (name, lie) in lies {
+        let command = spoken(folder.path(), |to| {
+            honest(to);
+            lie(to);
+        });
+        let error = error_of(&script(folder.path(), &command), folder.path());
+        assert!(matches!(error, MediaError::Protocol { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_worker_that_talks_without_end_and_gets_nowhere_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = spoken(folder.path(), honest);
+    let mut progress = Vec::new();
+    raw(&mut progress, scened::media::wire::KIND_PROGRESSED, b"{\"position_ms\": 7}", &[]);
+    let again = folder.path().join("again");
+    std::fs::write(&again, progress).unwrap();
+    // It never stops, and is never silent.
+    let text = format!("{start}\nwhile :; do cat {}; done", again.display());
+    let source = script(folder.path(), &text).with_silence(Duration::from_millis(200));
+    let error = error_of(&source, folder.path());
+    assert!(matches!(error, MediaError::TimedOut { .. }), "{error}");
+}
+
+#[test]
+fn an_answer_that_never_ends_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    // A frame of 60 MB that comes a byte at a time.
+    let start = spoken(folder.path(), |to| {
+        honest(to);
+        to.extend((60_u32 << 20).to_le_bytes());
+        to.extend([scened::media::wire::KIND_SCENE, 2, 0, 0, 0]);
+    });
+    let source =
+        script(folder.path(), &format!("{start}\nwhile :; do printf .; sleep 0.02; done")).with_silence(Duration::from_millis(300));
+    let error = error_of(&source, folder.path());
+    assert!(matches!(error, MediaError::TimedOut { .. }), "{error}");
+}

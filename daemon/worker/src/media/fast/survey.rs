@@ -3,7 +3,7 @@
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, codec};
 
-use super::super::film::Film;
+use super::super::film::{Film, MAX_STEP_US};
 
 /// A GOP this long in packets is not worth holding in memory. Bytes.
 const MAX_GOP_BYTES: u64 = 192 << 20;
@@ -71,6 +71,8 @@ pub(crate) struct Survey {
     /// Packets with the time of a packet shortly before.
     n_repeated_times: u64,
     n_before_first_key: u64,
+    /// Steps in time that no still picture takes.
+    n_leaps: u64,
     first_us: i64,
     last_us: i64,
 }
@@ -118,6 +120,8 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
                 if survey.n_packets == 1 {
                     (survey.first_us, survey.last_us) = (time_us, time_us);
                 }
+                let leaps = time_us.saturating_sub(survey.last_us) > MAX_STEP_US;
+                survey.n_leaps += u64::from(leaps);
                 survey.first_us = survey.first_us.min(time_us);
                 survey.last_us = survey.last_us.max(time_us);
             }
@@ -189,6 +193,9 @@ impl Survey {
         }
         if self.n_keys_back > 0 || self.n_repeated_times * 100 > self.n_packets {
             return Verdict::Through("its times go back");
+        }
+        if self.n_leaps > 0 {
+            return Verdict::Through("its times leap");
         }
         if self.n_before_first_key * 10 > self.n_packets {
             return Verdict::Through("it begins long before its first keyframe");

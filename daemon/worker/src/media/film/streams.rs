@@ -21,6 +21,8 @@ use super::super::orientation::Orientation;
 use super::Unusable;
 use super::hardware::Device;
 
+/// Larger pictures are no film but an attack on memory: 16K of a headset has so many. Pixels.
+const MAX_PIXELS: i64 = 16_384 * 8192;
 /// As much as tells a format. Bytes.
 const HEAD_BYTES: u64 = 16 << 10;
 
@@ -128,7 +130,10 @@ pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32, allowed: &Allo
 pub(super) fn open_decoder(stream: &Stream<'_>, codec: Codec, threads: u32, device: Option<&Device>) -> Result<decoder::Video, Error> {
     let mut context = codec::Context::from_parameters(stream.parameters())?;
     // SAFETY: the context is ours and not open yet; 0 lets FFmpeg count the cores allowed.
-    unsafe { (*context.as_mut_ptr()).thread_count = threads.min(64) as i32 };
+    unsafe {
+        (*context.as_mut_ptr()).thread_count = threads.min(64) as i32;
+        (*context.as_mut_ptr()).max_pixels = MAX_PIXELS;
+    }
     if let Some(device) = device {
         device.give_to(&mut context);
     }
@@ -196,6 +201,18 @@ fn stream_size(stream: &Stream<'_>) -> (u32, u32) {
         ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height)
     };
     (width.max(0) as u32, height.max(0) as u32)
+}
+
+/// Refuses pictures that only an attack on memory is made of. A decoder that finds them larger than the container says refuses them, too.
+pub(super) fn check_size(stream: &Stream<'_>) -> Result<(), Unusable> {
+    let (width, height) = stream_size(stream);
+    let n_pixels = u64::from(width) * u64::from(height);
+    if n_pixels > MAX_PIXELS as u64 {
+        return Err(Unusable(format!(
+            "its picture of {width} × {height} has {n_pixels} pixels, and {MAX_PIXELS} is the most that is decoded"
+        )));
+    }
+    Ok(())
 }
 
 pub(super) fn stream_aspect(stream: &Stream<'_>) -> (i32, i32) {

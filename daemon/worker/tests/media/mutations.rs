@@ -1,0 +1,246 @@
+//! Films that were damaged on purpose, by seed: whatever becomes of them, our own code neither panics nor asks for what is forbidden, and
+//! the daemon's side only ever hears what it can understand.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::*;
+
+/// Containers and codecs that mutations begin with.
+const SEEDS: [(&str, &str); 26] = [
+    ("h264.mp4", "libx264 -preset ultrafast -g 10"),
+    (
+        "h264-moving.mp4",
+        "libx264 -preset veryfast -bf 3 -movflags frag_keyframe+empty_moov",
+    ),
+    ("h264.mov", "libx264 -preset ultrafast -movflags faststart"),
+    ("h264.mkv", "libx264 -preset ultrafast -g 10"),
+    ("h264.flv", "libx264 -preset ultrafast"),
+    ("h264.ts", "libx264 -preset ultrafast -g 10"),
+    ("h264.avi", "libx264 -preset ultrafast -bf 0"),
+    ("h264.h264", "libx264 -preset ultrafast"),
+    ("hevc.mp4", "libx265 -preset ultrafast -x265-params log-level=error"),
+    (
+        "hevc.mkv",
+        "libx265 -preset ultrafast -x265-params log-level=error:keyint=10 -pix_fmt yuv420p10le",
+    ),
+    ("vp8.webm", "libvpx -deadline realtime -cpu-used 8"),
+    ("vp9.webm", "libvpx-vp9 -deadline realtime -cpu-used 8"),
+    ("vp9.mp4", "libvpx-vp9 -deadline realtime -cpu-used 8"),
+    ("av1.mkv", "libsvtav1 -preset 12"),
+    ("av1.mp4", "libsvtav1 -preset 12"),
+    ("mpeg2.mpg", "mpeg2video -g 10"),
+    ("mpeg2.mxf", "mpeg2video -g 10"),
+    ("mpeg2.ts", "mpeg2video -bf 2"),
+    ("mpeg4.avi", "mpeg4 -g 10"),
+    ("mpeg4.m4v", "mpeg4 -g 10"),
+    ("h263.3gp", "h263 -s 176x144"),
+    ("mjpeg.avi", "mjpeg -pix_fmt yuvj420p"),
+    ("prores.mov", "prores_ks -pix_fmt yuv422p10le"),
+    ("theora.ogv", "libtheora"),
+    ("wmv2.wmv", "wmv2"),
+    ("flv1.flv", "flv"),
+];
+
+/// Random numbers that are the same everywhere (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit.max(1) as u64) as usize
+    }
+
+    /// A place in a film: half of them near its ends, where headers and indexes are.
+    fn place(&mut self, length: usize) -> usize {
+        match self.below(4) {
+            0 => self.below(length.min(2048)),
+            1 => length - 1 - self.below(length.min(4096)),
+            _ => self.below(length),
+        }
+    }
+}
+
+/// Numbers that sizes and counts do not like to be.
+const EXTREMES: [u32; 8] = [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
+
+/// Damages a film in one to four ways; says in which.
+fn mutate(film: &mut Vec<u8>, other: &[u8], random: &mut Random) -> String {
+    let mut ways = Vec::new();
+    for _ in 0..=random.below(4) {
+        let length = film.len();
+        if length < 64 {
+            break;
+        }
+        let way = random.below(8);
+        ways.push(["bits", "swap", "cut", "splice", "extreme", "zero", "twice", "tiny extreme"][way]);
+        match way {
+            0 => {
+                for _ in 0..=random.below(60) {
+                    let at = random.place(length);
+                    film[at] ^= 1 << random.below(8);
+                }
+            }
+            1 => {
+                let size = 1 + random.below(length / 4);
+                let (from, to) = (random.below(length - size), random.below(length - size));
+                for i in 0..size {
+                    film.swap(from + i, to + i);
+                }
+            }
+            2 => film.truncate(64 + random.below(length - 63)),
+            3 => {
+                let size = random.below(other.len().min(length).min(4096));
+                film[..size].copy_from_slice(&other[..size]);
+            }
+            4 => {
+                for _ in 0..=random.below(8) {
+                    let at = random.place(length - 4);
+                    let value = EXTREMES[random.below(EXTREMES.len())];
+                    film[at..at + 4].copy_from_slice(&if random.below(2) == 0 {
+                        value.to_be_bytes()
+                    } else {
+                        value.to_le_bytes()
+                    });
+                }
+            }
+            5 => {
+                let from = random.place(length);
+                let to = (from + random.below(4096)).min(length);
+                film[from..to].fill(0);
+            }
+            6 => {
+                let size = random.below(length.min(8192));
+                let from = random.below(length - size);
+                let part = film[from..from + size].to_vec();
+                let at = random.place(length);
+                film.splice(at..at, part);
+            }
+            _ => {
+                let at = random.place(length);
+                film[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)];
+            }
+        }
+    }
+    ways.join(", ")
+}
+
+fn seeds(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
+    let make = |(name, codec): &(&'static str, &str)| {
+        let cuts = "-f lavfi -i testsrc2=s=96x64:r=25:d=0.8 -f lavfi -i color=blue:s=96x64:r=25:d=0.8 \
+                    -filter_complex [0][1]concat=n=2 -pix_fmt yuv420p";
+        let path = film(folder, name, &format!("{cuts} -c:v {codec}"));
+        let whole = analyse(&path).unwrap_or_else(|error| panic!("{name} as it was made: {error}"));
+        assert!(!whole.scenes.is_empty(), "{name}");
+        (*name, std::fs::read(path).unwrap())
+    };
+    SEEDS.iter().map(make).collect()
+}
+
+/// What became of all mutations.
+#[derive(Debug, Default)]
+struct Tally {
+    indexed: usize,
+    unusable: usize,
+    died: Vec<String>,
+    timed_out: Vec<String>,
+    wrong: Vec<String>,
+}
+
+fn run(n_mutations: usize) -> Tally {
+    let folder = tempfile::tempdir().unwrap();
+    let seeds = seeds(folder.path());
+    let tally = Mutex::new(Tally::default());
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..2 {
+            let (seeds, tally, next, folder) = (&seeds, &tally, &next, folder.path());
+            scope.spawn(move || {
+                let path = folder.join(format!("mutated {thread}"));
+                loop {
+                    let n = next.fetch_add(1, Ordering::SeqCst);
+                    if n >= n_mutations {
+                        return;
+                    }
+                    one(n, seeds, &path, tally);
+                }
+            });
+        }
+    });
+    tally.into_inner().unwrap()
+}
+
+fn one(n: usize, seeds: &[(&str, Vec<u8>)], path: &Path, tally: &Mutex<Tally>) {
+    let mut random = Random(n as u64);
+    let (name, whole) = &seeds[n % seeds.len()];
+    let other = &seeds[random.below(seeds.len())].1;
+    let mut bytes = whole.clone();
+    let ways = mutate(&mut bytes, other, &mut random);
+    std::fs::write(path, &bytes).unwrap();
+    let (mode, threads, detector) = [
+        (SceneMode::Exact, 2, Detector::Shot),
+        (SceneMode::Exact, 1, Detector::Shot),
+        (SceneMode::Fast, 2, Detector::Shot),
+        (SceneMode::Exact, 1, Detector::Content),
+    ][random.below(4)];
+    let request = AnalyseRequest {
+        mode,
+        threads,
+        detector,
+        keyframes_only: random.below(8) == 0,
+        keyframe_px: 96,
+        ..request()
+    };
+    let ended = analyse_with(&worker().with_silence(Duration::from_secs(20)), path, &request);
+    let line = |error: &MediaError| format!("mutation {n} of {name} ({ways}; {mode:?}, {threads} threads): {error}");
+    let mut tally = tally.lock().unwrap();
+    match &ended {
+        Ok(_) => tally.indexed += 1,
+        Err(MediaError::Unusable { .. }) => tally.unusable += 1,
+        Err(error @ MediaError::WorkerDied { detail }) if !detail.contains("panicked") && !detail.contains("SIGSYS") => {
+            tally.died.push(line(error));
+        }
+        Err(error @ MediaError::TimedOut { .. }) => tally.timed_out.push(line(error)),
+        Err(error) => tally.wrong.push(line(error)),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "figures are told to who runs the tests")]
+fn check(n_mutations: usize) {
+    let tally = run(n_mutations);
+    eprintln!(
+        "{n_mutations} mutated films of {} kinds: {} indexed, {} said to be unusable, {} workers died, {} timed out",
+        SEEDS.len(),
+        tally.indexed,
+        tally.unusable,
+        tally.died.len(),
+        tally.timed_out.len()
+    );
+    for line in tally.died.iter().chain(&tally.timed_out) {
+        eprintln!("{line}");
+    }
+    assert!(tally.wrong.is_empty(), "{:#?}", tally.wrong);
+    assert_eq!(
+        tally.indexed + tally.unusable + tally.died.len() + tally.timed_out.len(),
+        n_mutations
+    );
+}
+
+#[test]
+fn two_hundred_mutated_films_end_in_scenes_or_in_words() {
+    check(200);
+}
+
+#[test]
+#[ignore = "two thousand films take minutes: make check-long"]
+fn two_thousand_mutated_films_end_in_scenes_or_in_words() {
+    check(2000);
+}

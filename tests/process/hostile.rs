@@ -1,0 +1,84 @@
+//! Hostile films in a watched folder: each worker that dies is laid to its film, the daemon lives, and the other films are indexed.
+
+use std::fs;
+
+use testkit::{Sandbox, films, processes};
+
+use super::*;
+
+/// What films do that take over their worker (`malice::obey`), and a word that the incident says of it.
+const KILLERS: [(&str, &str); 6] = [
+    ("crash", "SIGSEGV"),
+    ("abort", "SIGABRT"),
+    ("fork", "SIGSYS"),
+    ("memory", "memory"),
+    ("garbage", "protocol"),
+    ("panic", "panicked"),
+];
+
+/// Random numbers that are the same everywhere (xorshift).
+fn random(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state as usize
+}
+
+#[test]
+fn every_death_of_a_worker_is_laid_to_its_film_and_the_others_are_indexed() {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.films();
+    let whole = folder.join("whole.mp4");
+    films::colours(&whole, &[("red", 1.0), ("blue", 1.0)]);
+    let bytes = fs::read(&whole).unwrap();
+    let (n_intact, n_mutated) = (10, 30);
+    let mut state = 0x5eed_u64;
+    for n in 0..n_mutated {
+        let mut film = bytes.clone();
+        for _ in 0..40 {
+            let at = random(&mut state) % film.len();
+            film[at] = random(&mut state) as u8;
+        }
+        fs::write(folder.join(format!("mutated {n:02}.mp4")), film).unwrap();
+    }
+    for n in 0..n_intact {
+        // Not the same bytes, or they were one video: a box that nobody reads.
+        let mut film = bytes.clone();
+        film.extend([0, 0, 0, 12, b'f', b'r', b'e', b'e', 0, 0, 0, n]);
+        fs::write(folder.join(format!("intact {n}.mp4")), film).unwrap();
+    }
+    for (harm, _) in KILLERS {
+        let mut film = format!("scened-malice {harm}\n").into_bytes();
+        film.resize(5000, b'.');
+        fs::write(folder.join(format!("killer {harm}.mp4")), film).unwrap();
+    }
+    let mut daemon = sandbox.start();
+    sandbox.settle();
+    assert!(daemon.is_alive(), "{}", sandbox.log_tail());
+    let incidents = sandbox.ctl_json(["incidents"]);
+    let reason_of = |name: &str| -> Option<String> {
+        let rows = incidents["incidents"].as_array().unwrap();
+        let row = rows.iter().find(|row| row["path"].as_str().unwrap().ends_with(name))?;
+        Some(row["reason"].as_str().unwrap().to_owned())
+    };
+    for (harm, word) in KILLERS {
+        let reason = reason_of(&format!("/killer {harm}.mp4")).unwrap_or_else(|| panic!("killer {harm} is no incident: {incidents}"));
+        assert!(reason.contains(word), "killer {harm}: {reason}");
+    }
+    for row in incidents["incidents"].as_array().unwrap() {
+        let path = row["path"].as_str().unwrap();
+        assert!(path.contains("/killer ") || path.contains("/mutated "), "{row}");
+    }
+    for n in 0..n_intact {
+        let scenes = sandbox.ctl_json([Path::new("scenes"), &folder.join(format!("intact {n}.mp4"))]);
+        assert_eq!(scenes["scenes"].as_array().unwrap().len(), 2, "{scenes}");
+    }
+    let [indexed, pending, failed, _] = sandbox.counts();
+    assert_eq!((indexed + failed, pending), (1 + 10 + 30 + KILLERS.len() as u64, 0));
+    assert!(processes::workers(daemon.pid(), "media").is_empty());
+    eprintln!(
+        "{n_mutated} mutated films, {} killers: {indexed} films indexed, {failed} incidents",
+        KILLERS.len()
+    );
+    assert!(daemon.stop().success());
+}
