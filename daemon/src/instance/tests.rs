@@ -149,6 +149,30 @@ fn a_second_daemon_is_told_who_holds_the_data_folder() {
 }
 
 #[test]
+fn who_loses_the_race_waits_until_the_winner_has_said_who_it_is() {
+    // Nothing yet, or the process that crashed before; no process has such a number.
+    for left_behind in ["", "2000000000\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        fs::write(&path, left_behind).unwrap();
+        let mut winner = File::options().read(true).write(true).open(&path).unwrap();
+        flock(&winner, FlockOperation::NonBlockingLockExclusive).unwrap();
+        let writes = std::thread::spawn(move || {
+            testkit::pause(std::time::Duration::from_millis(100));
+            write_pid(&mut winner).unwrap();
+            winner
+        });
+        let lost = Instance::acquire(folder.path()).unwrap_err();
+        let expected = Some(std::process::id());
+        assert!(
+            matches!(&lost, InstanceError::AlreadyRunning { pid, .. } if *pid == expected),
+            "{lost}"
+        );
+        drop(writes.join().unwrap());
+    }
+}
+
+#[test]
 fn the_lock_is_given_back() {
     let (folder, instance) = instance();
     assert!(matches!(
