@@ -30,6 +30,7 @@ use crate::models::{MakeEmbedder, Models, ModelsConfig};
 use crate::pipeline::{Indexer, IndexerConfig, Parts, PipelineEvent};
 use crate::query::{Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
+use crate::room::Room;
 use crate::serving::Serving;
 use crate::store::{ChangeKind, OpenReport, Store};
 
@@ -38,6 +39,8 @@ pub const PAUSED_SETTING: &str = "paused";
 
 /// Longer side of a scene's thumbnail. Pixels.
 const THUMBNAIL_PX: u32 = 320;
+/// How often a full disk is looked at by a daemon whose store met its end.
+const ROOM_RETRY: Duration = Duration::from_secs(10);
 /// Events a slow subscriber may fall behind by before it gets a status instead.
 const EVENT_BACKLOG: usize = 256;
 /// Video seconds of one core's decoding are not worth more threads than this.
@@ -74,6 +77,7 @@ struct Engine {
     events: broadcast::Sender<Event>,
     /// The store cannot go on.
     broken: mpsc::Receiver<String>,
+    room: Room,
     facts: Facts,
 }
 
@@ -140,6 +144,7 @@ impl Engine {
         ));
         store.on_change(Box::new(models.change_hook()));
         models.open()?;
+        break_off_when_fatal(&store, &break_off, &activity);
         let hook_events = events.clone();
         let touched: Arc<std::sync::OnceLock<std::sync::Weak<ReconcilerHandle>>> = Arc::default();
         let for_hook = Arc::clone(&touched);
@@ -205,6 +210,7 @@ impl Engine {
             activity,
             events,
             broken,
+            room: room(config, &places.data_dir),
             facts,
         })
     }
@@ -237,7 +243,7 @@ impl Engine {
         let socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), closing));
         let outcome = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Ok(()),
-            reason = self.broken.recv() => Err(Fatal::Store(reason.unwrap_or_else(|| "indexing ended".to_owned()))),
+            reason = broken_and_mendable(&mut self.broken, &self.room) => Err(Fatal::Store(reason)),
             () = watchdog() => Ok(()),
             () = finish_model_change(context) => Ok(()),
         };
@@ -268,6 +274,27 @@ fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor
     };
     let held = (worker.is_ok() && !is_scripted).then(crate::worker::sandbox);
     (worker, doctor::Sandbox::of(held, config))
+}
+
+/// Waits until the store takes nothing more, and then until a restart would help: on a full disk search goes on as long as that is full.
+async fn broken_and_mendable(broken: &mut mpsc::Receiver<String>, room: &Room) -> String {
+    let reason = broken.recv().await.unwrap_or_else(|| "indexing ended".to_owned());
+    while let Some(lack) = room.lack() {
+        warn!(lack, "the store takes nothing more; scened starts again when there is room");
+        tokio::time::sleep(ROOM_RETRY).await;
+    }
+    reason
+}
+
+/// Whoever finds out that the store takes nothing more: the daemon's end is near, and `status` says so.
+fn break_off_when_fatal(store: &Store, break_off: &mpsc::Sender<String>, activity: &Activity) {
+    let (break_off, activity) = (break_off.clone(), activity.clone());
+    store.on_fatal(Box::new(move |reason| {
+        error!(reason, "the store takes nothing more");
+        // A second failure says nothing new.
+        let _first = break_off.try_send(reason.to_owned());
+        activity.bump();
+    }));
 }
 
 /// The list of folders is kept by the user alone; a copy of it outlives a slip of an editor and a bad sector.
@@ -362,7 +389,15 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path) -> Indexer
         hardware: config.hardware_decoding,
         software,
         pause_on_battery: config.on_battery == OnBattery::Pause,
+        room: room(config, data_dir),
         keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
+    }
+}
+
+fn room(config: &Config, data_dir: &Path) -> Room {
+    Room {
+        data_dir: data_dir.to_owned(),
+        min_free_bytes: config.min_free_mib << 20,
     }
 }
 

@@ -27,6 +27,7 @@ pub mod power;
 pub mod probe;
 pub mod query;
 pub mod reconcile;
+pub mod room;
 pub mod serving;
 pub mod store;
 pub mod systemd;

@@ -29,6 +29,7 @@ use crate::media::keyframes::Keyframes;
 use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
+use crate::room::Room;
 use crate::serving::Serving;
 use crate::store::{Change, Store, VideoRecord, VideoState};
 
@@ -66,6 +67,8 @@ pub struct IndexerConfig {
     /// Names scened's and FFmpeg's versions; recorded with incidents.
     pub software: String,
     pub pause_on_battery: bool,
+    /// What indexing leaves free.
+    pub room: Room,
     /// Where embedded frames are kept for other models; `None` = nowhere.
     pub keyframes: Option<Keyframes>,
 }

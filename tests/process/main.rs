@@ -7,9 +7,11 @@ mod activation;
 mod damage;
 mod idle;
 mod kills;
+mod points;
 mod refusals;
 mod runtime;
 mod single;
+mod space;
 
 use std::time::Duration;
 

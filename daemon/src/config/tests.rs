@@ -37,6 +37,7 @@ fn a_missing_file_means_the_defaults() {
         model_idle_seconds: 120,
         providers: vec!["auto".to_owned()],
         gpu_memory_reserve_mib: 512,
+        min_free_mib: 256,
         threads: 0,
         on_battery: OnBattery::Pause,
         log: "info".to_owned(),
@@ -76,6 +77,7 @@ fn every_key_can_be_set() {
         model-idle-seconds = 86_400
         providers = ["cuda", "cpu", "cuda"]
         gpu-memory-reserve-mib = 1024
+        min-free-mib = 64
         threads = 0x10
         on-battery = "run"
         log = "warn,scened::watch=trace"
@@ -103,6 +105,7 @@ fn every_key_can_be_set() {
         model_idle_seconds: 86_400,
         providers: vec!["cuda".to_owned(), "cpu".to_owned()],
         gpu_memory_reserve_mib: 1024,
+        min_free_mib: 64,
         threads: 16,
         on_battery: OnBattery::Run,
         log: "warn,scened::watch=trace".to_owned(),
@@ -133,7 +136,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, \
+        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, min-free-mib, threads, on-battery, log, detector, scene-mode, max-scene-seconds, keyframes, \
          hardware-decoding, allow-unsandboxed, \
          onnxruntime",
     ),

@@ -91,6 +91,10 @@ impl World {
             hardware: Hardware::None,
             software: "test 1".to_owned(),
             pause_on_battery: false,
+            room: crate::room::Room {
+                data_dir: folder.path().to_owned(),
+                min_free_bytes: 0,
+            },
             keyframes: Some(Keyframes::new(folder.path().join("keyframes"))),
         };
         let indexer = Indexer::start(config, parts, false).unwrap();

@@ -154,6 +154,10 @@ impl Shared {
                 state = self.hindered(state, "on battery: indexing waits for mains power (on-battery = \"pause\")");
                 continue;
             }
+            if let Some(lack) = self.config.room.lack() {
+                state = self.hindered(state, &lack);
+                continue;
+            }
             if self.parts.serving.target().is_none() {
                 let reason = self
                     .parts
