@@ -31,6 +31,7 @@ use crate::models::{MakeEmbedder, Models, ModelsConfig};
 use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, Sight};
 use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
+use crate::room::Room;
 use crate::serving::Serving;
 use crate::store::{ChangeKind, OpenReport, Store};
 
@@ -39,6 +40,8 @@ pub const PAUSED_SETTING: &str = "paused";
 
 /// Longer side of a scene's thumbnail. Pixels.
 const THUMBNAIL_PX: u32 = 320;
+/// How often a full disk is looked at by a daemon whose store met its end.
+const ROOM_RETRY: Duration = Duration::from_secs(10);
 /// Events a slow subscriber may fall behind by before it gets a status instead.
 const EVENT_BACKLOG: usize = 256;
 /// Video seconds of one core's decoding are not worth more threads than this.
@@ -75,6 +78,7 @@ struct Engine {
     events: broadcast::Sender<Event>,
     /// The store cannot go on.
     broken: mpsc::Receiver<String>,
+    room: Room,
     facts: Facts,
 }
 
@@ -111,12 +115,7 @@ impl Engine {
         let (store, report) = Store::open_tried(&places.data_dir, places.program.as_deref())?;
         let mut start_warnings = config_warnings;
         start_warnings.extend(store_warnings(&report));
-        let (worker, sandbox) = ask_worker(config, &seams);
-        let codecs = doctor::Codecs::of(
-            worker.as_deref().ok(),
-            |extras| crate::worker::allowed(extras.to_arguments()),
-            &config.extras,
-        );
+        let (worker, sandbox, codecs) = ask_worker(config, &seams);
         start_warnings.extend(sandbox.warning().into_iter().chain(codecs.warnings()));
         for warning in &start_warnings {
             warn!("{warning}");
@@ -141,6 +140,7 @@ impl Engine {
         ));
         store.on_change(Box::new(models.change_hook()));
         models.open()?;
+        break_off_when_fatal(&store, &break_off, &activity);
         let hook_events = events.clone();
         let touched: Arc<std::sync::OnceLock<std::sync::Weak<ReconcilerHandle>>> = Arc::default();
         let for_hook = Arc::clone(&touched);
@@ -208,6 +208,7 @@ impl Engine {
             activity,
             events,
             broken,
+            room: room(config, &places.data_dir),
             facts,
         })
     }
@@ -240,7 +241,7 @@ impl Engine {
         let socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), closing));
         let outcome = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Ok(()),
-            reason = self.broken.recv() => Err(Fatal::Store(reason.unwrap_or_else(|| "indexing ended".to_owned()))),
+            reason = broken_and_mendable(&mut self.broken, &self.room) => Err(Fatal::Store(reason)),
             () = watchdog() => Ok(()),
             () = finish_model_change(context) => Ok(()),
         };
@@ -262,7 +263,7 @@ impl Engine {
 }
 
 /// The worker's version, and what holds it; with scripted frames there is none.
-fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor::Sandbox) {
+fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor::Sandbox, doctor::Codecs) {
     let is_scripted = seams.source.is_some();
     let worker = if is_scripted {
         Ok("no worker".to_owned())
@@ -270,7 +271,30 @@ fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor
         crate::worker::version()
     };
     let held = (worker.is_ok() && !is_scripted).then(crate::worker::sandbox);
-    (worker, doctor::Sandbox::of(held, config))
+    let allowed = |extras: &crate::media::extras::Extras| crate::worker::allowed(extras.to_arguments());
+    let codecs = doctor::Codecs::of(worker.as_deref().ok(), allowed, &config.extras);
+    (worker, doctor::Sandbox::of(held, config), codecs)
+}
+
+/// Waits until the store takes nothing more, and then until a restart would help: on a full disk search goes on as long as that is full.
+async fn broken_and_mendable(broken: &mut mpsc::Receiver<String>, room: &Room) -> String {
+    let reason = broken.recv().await.unwrap_or_else(|| "indexing ended".to_owned());
+    while let Some(lack) = room.lack() {
+        warn!(lack, "the store takes nothing more; scened starts again when there is room");
+        tokio::time::sleep(ROOM_RETRY).await;
+    }
+    reason
+}
+
+/// Whoever finds out that the store takes nothing more: the daemon's end is near, and `status` says so.
+fn break_off_when_fatal(store: &Store, break_off: &mpsc::Sender<String>, activity: &Activity) {
+    let (break_off, activity) = (break_off.clone(), activity.clone());
+    store.on_fatal(Box::new(move |reason| {
+        error!(reason, "the store takes nothing more");
+        // A second failure says nothing new.
+        let _first = break_off.try_send(reason.to_owned());
+        activity.bump();
+    }));
 }
 
 /// The list of folders is kept by the user alone; a copy of it outlives a slip of an editor and a bad sector.
@@ -384,7 +408,15 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path) -> Indexer
             pressure_percent: config.pressure,
         },
         sight: Box::new(Sight::now),
+        room: room(config, data_dir),
         keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
+    }
+}
+
+fn room(config: &Config, data_dir: &Path) -> Room {
+    Room {
+        data_dir: data_dir.to_owned(),
+        min_free_bytes: config.min_free_mib << 20,
     }
 }
 

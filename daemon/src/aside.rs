@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::fault::reach;
+
 /// Renames `path` to `path.damaged-20261122T130501` (UTC), with a number behind it when that name is taken.
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
@@ -18,7 +20,9 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
         }
         let target = PathBuf::from(name);
         if target.symlink_metadata().is_err() {
+            reach("aside.begin")?;
             std::fs::rename(path, &target)?;
+            reach("aside.end")?;
             return Ok(target);
         }
     }

@@ -60,6 +60,8 @@ pub struct Config {
     pub providers: Vec<String>,
     /// What a model leaves free of a graphics card's memory.
     pub gpu_memory_reserve_mib: u64,
+    /// What indexing leaves free on the disk of the data folder.
+    pub min_free_mib: u64,
     /// 0 = by the machine.
     pub threads: u32,
     pub on_battery: OnBattery,
@@ -208,6 +210,7 @@ impl Config {
             model_idle_seconds: values.whole("model-idle-seconds"),
             providers: values.choices("providers"),
             gpu_memory_reserve_mib: values.whole("gpu-memory-reserve-mib"),
+            min_free_mib: values.whole("min-free-mib"),
             threads: values.whole("threads") as u32,
             pressure: values.whole("pressure") as u32,
             on_battery: match values.choice("on-battery").as_str() {

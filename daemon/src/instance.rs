@@ -107,6 +107,13 @@ impl Instance {
             path: path.clone(),
             source,
         })?;
+        let lock_path = data_dir.join(LOCK_FILE);
+        if fs::symlink_metadata(&lock_path).is_ok_and(|found| found.is_dir()) {
+            crate::aside::set_aside(&lock_path).map_err(|source| InstanceError::DataDirNotWritable {
+                path: path.clone(),
+                source,
+            })?;
+        }
         let opened = OpenOptions::new()
             .read(true)
             .write(true)
@@ -114,7 +121,7 @@ impl Instance {
             .truncate(false)
             .mode(0o600)
             .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32)
-            .open(data_dir.join(LOCK_FILE));
+            .open(&lock_path);
         let mut lock = opened.map_err(|source| InstanceError::DataDirNotWritable {
             path: path.clone(),
             source,

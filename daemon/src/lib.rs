@@ -28,6 +28,7 @@ pub mod pressure;
 pub mod probe;
 pub mod query;
 pub mod reconcile;
+pub mod room;
 pub mod serving;
 pub mod store;
 pub mod systemd;

@@ -265,7 +265,30 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
         program: std::env::current_exe().ok(),
     };
     let stop = stop_on_signal()?;
-    app::run(&config, warnings, &places, Seams::default(), stop)
+    // A service manager starts it again; without one it has to do so itself.
+    let is_supervised = ["NOTIFY_SOCKET", "LISTEN_FDS"].iter().any(|name| std::env::var_os(name).is_some());
+    loop {
+        match app::run(&config, warnings.clone(), &places, Seams::default(), stop.clone()) {
+            Err(Fatal::Store(reason)) if !is_supervised && !*stop.borrow() => {
+                tracing::warn!(reason, "starting again in {} s", RESTART_PAUSE.as_secs());
+                wait_for_stop(stop.clone(), RESTART_PAUSE)?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Between the end of a store that takes nothing more and the next opening.
+const RESTART_PAUSE: Duration = Duration::from_secs(5);
+
+fn wait_for_stop(mut stop: watch::Receiver<bool>, limit: Duration) -> Result<(), Fatal> {
+    let failed = |error: std::io::Error| Fatal::Internal(format!("cannot wait: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        // Either way it goes on: the loop looks what `stop` says.
+        let _stopped = tokio::time::timeout(limit, stop.wait_for(|stop| *stop)).await;
+    });
+    Ok(())
 }
 
 /// Becomes true at SIGTERM or SIGINT.

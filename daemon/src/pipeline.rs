@@ -32,6 +32,7 @@ use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
 pub use crate::pipeline::brake::{BrakeConfig, Sight};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
+use crate::room::Room;
 use crate::serving::Serving;
 use crate::store::{Change, Store, VideoRecord, VideoState};
 
@@ -71,6 +72,8 @@ pub struct IndexerConfig {
     pub brake: BrakeConfig,
     /// Looks at the machine.
     pub sight: Box<dyn Fn() -> Sight + Send + Sync>,
+    /// What indexing leaves free.
+    pub room: Room,
     /// Where embedded frames are kept for other models; `None` = nowhere.
     pub keyframes: Option<Keyframes>,
 }

@@ -11,9 +11,11 @@ mod hostile;
 mod idle;
 mod kills;
 mod manners;
+mod points;
 mod refusals;
 mod runtime;
 mod single;
+mod space;
 mod strangers;
 
 use std::path::Path;

@@ -15,8 +15,11 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{AnnError, Opened, engine};
 use crate::aside::set_aside;
 use crate::domain::ModelId;
+use crate::fault::reach;
 
 const FORMAT: u32 = 1;
+/// What a snapshot leaves free on the disk.
+const LEFT_FREE_BYTES: u64 = 16 << 20;
 
 /// Content of `<model>.json`.
 #[derive(Serialize, Deserialize)]
@@ -62,6 +65,7 @@ impl Files {
         let bytes = match std::fs::read(&header_path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Opened::Missing),
+            Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return self.reject("its header is a folder".to_owned()),
             Err(source) => return Err(file_error("read", &header_path)(source)),
         };
         let header: Header = match serde_json::from_slice(&bytes) {
@@ -123,9 +127,22 @@ impl Files {
         let name = format!("{}.{generation}.usearch", self.stem);
         let path = self.dir.join(&name);
         let temporary = self.dir.join(format!("{name}.new"));
-        write_graph(graph, &temporary)?;
+        // A snapshot that fills the disk would stop the store, and it can be made again.
+        let needed_bytes = graph.serialized_length() as u64 + LEFT_FREE_BYTES;
+        if crate::room::free_bytes(&self.dir).is_some_and(|free| free < needed_bytes) {
+            return Err(file_error("find room for", &path)(std::io::ErrorKind::StorageFull.into()));
+        }
+        let at = |point| reach(point).map_err(file_error("write", &path));
+        at("snapshot.begin")?;
+        if let Err(error) = write_graph(graph, &temporary) {
+            // Half a snapshot on a full disk takes the room that others need.
+            let _deleted = std::fs::remove_file(&temporary);
+            return Err(error);
+        }
+        at("snapshot.written")?;
         let (n_bytes, hash) = hash_of(&temporary).map_err(file_error("read", &temporary))?;
         std::fs::rename(&temporary, &path).map_err(file_error("rename", &temporary))?;
+        at("snapshot.renamed")?;
         let header = Header {
             format: FORMAT,
             model: self.model.0.clone(),
@@ -137,6 +154,7 @@ impl Files {
             hash,
         };
         self.write_header(&header)?;
+        at("snapshot.end")?;
         for other in self.names()? {
             let is_graph = Path::new(&other)
                 .extension()
@@ -155,6 +173,7 @@ impl Files {
             let mut file = File::create(&temporary)?;
             file.write_all(&serde_json::to_vec_pretty(header)?)?;
             file.sync_all()?;
+            reach("snapshot.header")?;
             std::fs::rename(&temporary, &path)?;
             // The renames are durable once the folder is.
             #[cfg(unix)]
@@ -199,7 +218,12 @@ impl Files {
 
     fn delete(&self, name: &str) {
         let path = self.dir.join(name);
-        if let Err(error) = std::fs::remove_file(&path) {
+        let deleted = if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
+        if let Err(error) = deleted {
             tracing::warn!(path = %path.display(), %error, "an old file of the search index stays");
         }
     }

@@ -69,6 +69,7 @@ pub(super) const KEYS: &[Key] = &[
     key("model-idle-seconds", whole("seconds", 0, DAY_SECONDS)),
     key("providers", Allows::Choices(PROVIDERS)),
     key("gpu-memory-reserve-mib", whole("MiB", 0, 1 << 20)),
+    key("min-free-mib", whole("MiB", 0, 1 << 20)),
     key("threads", whole("", 0, 256)),
     key("on-battery", Allows::Choice(&["pause", "run"])),
     key("pressure", whole("percent", 0, 100)),

@@ -37,6 +37,7 @@ fn a_missing_file_means_the_defaults() {
         model_idle_seconds: 120,
         providers: vec!["auto".to_owned()],
         gpu_memory_reserve_mib: 512,
+        min_free_mib: 256,
         threads: 0,
         on_battery: OnBattery::Pause,
         pressure: 20,
@@ -78,6 +79,7 @@ fn every_key_can_be_set() {
         model-idle-seconds = 86_400
         providers = ["cuda", "cpu", "cuda"]
         gpu-memory-reserve-mib = 1024
+        min-free-mib = 64
         threads = 0x10
         on-battery = "run"
         pressure = 0
@@ -108,6 +110,7 @@ fn every_key_can_be_set() {
         model_idle_seconds: 86_400,
         providers: vec!["cuda".to_owned(), "cpu".to_owned()],
         gpu_memory_reserve_mib: 1024,
+        min_free_mib: 64,
         threads: 16,
         on_battery: OnBattery::Run,
         pressure: 0,
@@ -143,7 +146,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, threads, on-battery, pressure, log, detector, scene-mode, max-scene-seconds, keyframes, \
+        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, min-free-mib, threads, on-battery, pressure, log, detector, scene-mode, max-scene-seconds, keyframes, \
          hardware-decoding, allow-unsandboxed, extra-formats, extra-codecs, \
          onnxruntime",
     ),

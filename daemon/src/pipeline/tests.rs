@@ -125,6 +125,10 @@ impl World {
                 on_battery: plugged_out.load(Ordering::Relaxed),
                 ..Sight::default()
             }),
+            room: crate::room::Room {
+                data_dir: folder.path().to_owned(),
+                min_free_bytes: 0,
+            },
             keyframes: Some(Keyframes::new(folder.path().join("keyframes"))),
         };
         let indexer = Indexer::start(config, parts, paused).unwrap();

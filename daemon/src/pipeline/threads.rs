@@ -147,6 +147,10 @@ impl Shared {
                 state = self.wait_for(state, brake::INTERVAL);
                 continue;
             }
+            if let Some(lack) = self.config.room.lack() {
+                state = self.hindered(state, &lack);
+                continue;
+            }
             if self.parts.serving.target().is_none() {
                 let reason = self
                     .parts

@@ -165,6 +165,8 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         hooks: RwLock::default(),
         damage: Mutex::default(),
         settings_turn: Mutex::default(),
+        broken: std::sync::OnceLock::new(),
+        fatal_hooks: RwLock::default(),
     };
     for (keyspace, _, video, damage) in &damaged {
         tracing::error!(keyspace, video = video.map(tracing::field::display), %damage, "record set aside");
@@ -241,6 +243,14 @@ fn repair(
             }
             (VideoState::Indexed | VideoState::Failed, true) if jobs.contains(&video.id) => transaction.put_job(video.id, None)?,
             _ => {}
+        }
+    }
+    for video in videos.iter().filter(|video| video.state == VideoState::Failed) {
+        // Why it failed is lost: trying again tells.
+        if transaction.incident(video)?.is_none()
+            && let Some(entry) = transaction.entry(video.id)
+        {
+            transaction.queue_again(&entry, now_ms())?;
         }
     }
     for video in videos

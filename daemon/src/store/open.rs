@@ -82,13 +82,6 @@ fn open_existing(
             }
         }
         Ok(Err(fjall::Error::Locked)) => return Err(StoreError::Locked { path: folder.to_owned() }),
-        Ok(Err(fjall::Error::InvalidVersion(Some(version)))) => {
-            return Err(folder_error(
-                "open",
-                folder,
-                std::io::Error::other(format!("it is a fjall database of version {version}")),
-            ));
-        }
         Ok(Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)))) if is_environment(&error) => {
             return Err(folder_error("open", folder, error));
         }
@@ -137,9 +130,14 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
     match std::fs::read(path) {
         Ok(bytes) => {
             let text = std::str::from_utf8(&bytes).ok();
-            let number = text
-                .and_then(|text| text.strip_prefix(MARKER_START))
-                .and_then(|number| number.trim_end().parse().ok());
+            // Two lines that differ are a damaged marker, and not a newer store. Version 0.1.0 wrote one.
+            let mut lines = text.unwrap_or_default().lines();
+            let first = lines.next().unwrap_or_default();
+            let agrees = lines.all(|line| line == first);
+            let number = first
+                .strip_prefix(MARKER_START)
+                .filter(|_| agrees)
+                .and_then(|number| number.parse().ok());
             Ok(number.map_or(Marker::Unreadable, Marker::Format))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Marker::Missing),
@@ -156,7 +154,7 @@ fn write_marker(path: &Path) -> Result<(), StoreError> {
     let write = || {
         let temporary = path.with_extension("new");
         let mut file = std::fs::File::create(&temporary)?;
-        writeln!(file, "{MARKER_START}{FORMAT}")?;
+        writeln!(file, "{MARKER_START}{FORMAT}\n{MARKER_START}{FORMAT}")?;
         file.sync_all()?;
         std::fs::rename(&temporary, path)
     };

@@ -125,8 +125,19 @@ fn note_of(folder: &Path) -> PathBuf {
     folder.with_file_name(NOTE)
 }
 
+/// fjall goes on without a journal that is gone, and then forgets at the next start what it was given meanwhile.
+fn has_journal(folder: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(folder) else { return true };
+    entries
+        .flatten()
+        .any(|entry| entry.path().extension().is_some_and(|extension| extension == "jnl"))
+}
+
 /// Looks at every tree of the database, and opens it. What the system cannot read just now is left for fjall to say.
 fn try_trees(folder: &Path, is_used: bool) -> Result<(), String> {
+    if is_used && !has_journal(folder) {
+        return Err(format!("there is no journal in {}", folder.display()));
+    }
     let trees = folder.join("keyspaces");
     let entries = match std::fs::read_dir(&trees) {
         Ok(entries) => entries,

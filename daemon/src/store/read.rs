@@ -195,10 +195,15 @@ impl Store {
         Ok(Some(changes))
     }
 
-    /// What a person should know of damage found since the start, in one sentence.
-    pub fn warning(&self) -> Option<String> {
+    /// What a person should know of the store's state: damage found since the start, and that it takes nothing more.
+    pub fn warnings(&self) -> Vec<String> {
         let n = lock(&self.inner.damage).found.len();
-        (n > 0).then(|| format!("{n} records of the store were damaged; their videos are indexed again (check the disk)"))
+        let damaged = (n > 0).then(|| format!("{n} records of the store were damaged; their videos are indexed again (check the disk)"));
+        let broken = self.inner.broken.get();
+        let broken = broken.map(|reason| {
+            format!("the store takes nothing more ({reason}): search goes on, and scened starts again when the disk has room; see its log")
+        });
+        damaged.into_iter().chain(broken).collect()
     }
 
     /// Records found damaged since the start (the first thousand).

@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use crate::aside::set_aside;
+
 const MAGIC: &[u8; 8] = b"scnd-gen";
 const BYTES: usize = 32;
 
@@ -23,6 +25,9 @@ pub(super) struct Progress {
 impl SideFile {
     /// Opens or creates the file and reads what it says; `None` when it is new or damaged.
     pub(super) fn open(path: &Path) -> std::io::Result<(Self, Option<Progress>)> {
+        if path.is_dir() {
+            set_aside(path)?;
+        }
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(BYTES);
         (&mut file).take(BYTES as u64 + 1).read_to_end(&mut bytes)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 
 use fjall::PersistMode;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,10 @@ use super::record::{self, Damage};
 use super::side::{Progress, SideFile};
 use super::{Change, ChangeKind, DamagedRecord, JobRecord, StoreError, VideoState, keys, opener};
 use crate::domain::{ModelId, VideoId};
+use crate::fault::reach;
 
 type Hook = Box<dyn Fn(&Change) + Send + Sync>;
+pub(super) type FatalHook = Box<dyn Fn(&str) + Send + Sync>;
 
 pub(super) struct Inner {
     pub(super) disk: Disk,
@@ -23,6 +25,9 @@ pub(super) struct Inner {
     /// Generation and log floor as readers see them: changed with the mirror.
     pub(super) visible: Mutex<State>,
     pub(super) hooks: RwLock<Vec<Hook>>,
+    /// Why nothing can be written any more; what is told of it, once.
+    pub(super) broken: OnceLock<String>,
+    pub(super) fatal_hooks: RwLock<Vec<FatalHook>>,
     /// Held while a setting and its copy are written.
     pub(super) settings_turn: Mutex<()>,
     /// Damaged records: found since the start, and those whose repair waits for the commit lock.
@@ -73,6 +78,15 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Inner {
     pub(super) fn mirror(&self) -> std::sync::RwLockReadGuard<'_, Mirror> {
         self.mirror.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells that nothing can be written any more, whoever found out.
+    fn broke(&self, reason: &str) {
+        if self.broken.set(reason.to_owned()).is_ok() {
+            for hook in self.fatal_hooks.read().unwrap_or_else(PoisonError::into_inner).iter() {
+                hook(reason);
+            }
+        }
     }
 
     /// Commits what `build` collects. Nothing happens when it fails or collects nothing.
@@ -409,8 +423,14 @@ impl<'a> Transaction<'a> {
                 None => batch.remove(&space.keyspace, key),
             }
         }
-        batch.commit().map_err(|error| {
+        let begun = reach("commit.begin").map_err(fjall::Error::Io);
+        // An end between the two is a restart: what was committed is there, and the mirror is made anew.
+        let committed = begun
+            .and_then(|()| batch.commit())
+            .and_then(|()| reach("commit.end").map_err(fjall::Error::Io));
+        committed.map_err(|error| {
             opener::suspect(&disk.folder, &error.to_string());
+            self.inner.broke(&error.to_string());
             StoreError::Fatal {
                 action,
                 source: Box::new(error),
@@ -447,8 +467,12 @@ impl<'a> Transaction<'a> {
             generation: self.state.generation,
             next_id: self.state.next_id,
         };
-        if let Err(error) = writer.side.write(progress) {
+        if let Err(error) = reach("side.begin").and_then(|()| writer.side.write(progress)) {
             tracing::warn!(%error, "the side file of the store was not written: a shortened journal may go unnoticed");
+        }
+        // After this only memory is left to change.
+        if let Err(error) = reach("side.end") {
+            tracing::warn!(%error, "asked to go wrong where nothing can");
         }
         let hooks = self.inner.hooks.read().unwrap_or_else(PoisonError::into_inner);
         for change in &self.changes {

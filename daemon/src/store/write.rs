@@ -320,6 +320,11 @@ impl Store {
         Ok(())
     }
 
+    /// Calls `hook` once, when the store can write nothing any more; on the thread that found out, which waits.
+    pub fn on_fatal(&self, hook: Box<dyn Fn(&str) + Send + Sync>) {
+        self.inner.fatal_hooks.write().unwrap_or_else(PoisonError::into_inner).push(hook);
+    }
+
     /// Calls `hook` after each commit, in order of generations, on the committing thread while other writers wait.
     ///
     /// It must be quick and must not change the store (that would wait for itself for ever); reading is fine.

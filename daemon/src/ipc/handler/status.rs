@@ -24,7 +24,7 @@ pub(super) fn assemble(context: &Context) -> Status {
     let mut warnings = context.start_warnings.clone();
     warnings.extend(context.serving.problem().map(|problem| problem.reason));
     warnings.extend(context.indexer.hindrance());
-    warnings.extend(context.store.warning());
+    warnings.extend(context.store.warnings());
     warnings.extend(context.reconciler.warnings());
     warnings.extend(context.models.provider_warnings());
     warnings.extend(context.models.sandbox_warning());

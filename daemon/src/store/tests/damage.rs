@@ -316,7 +316,8 @@ fn a_newer_format_is_refused_and_left_alone() {
     let error = Store::open(folder.path()).err().unwrap();
     let expected = "has format 2, made by a newer scened; this one knows formats up to 1";
     assert!(error.to_string().contains(expected), "{error}");
-    std::fs::write(folder.path().join("format"), "scened store 1\n").unwrap();
+    // One line that differs from the other is damage.
+    std::fs::write(folder.path().join("format"), "scened store 3\nscened store 1\n").unwrap();
     assert_eq!(open(folder.path()).counts().indexed, 10);
 }
 

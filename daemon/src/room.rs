@@ -1,0 +1,52 @@
+//! Room on the disk of the data folder: indexing stops while there is some left, because a store that met a full disk takes nothing more
+//! until it is opened again, and other programs need the rest too.
+
+use std::path::PathBuf;
+
+/// What has to stay free.
+#[derive(Clone, Debug)]
+pub struct Room {
+    pub data_dir: PathBuf,
+    pub min_free_bytes: u64,
+}
+
+impl Room {
+    /// Why nothing may be written just now, in words for `status`; `None` where there is room, or nobody knows.
+    pub fn lack(&self) -> Option<String> {
+        let free = free_bytes(&self.data_dir)?;
+        (free < self.min_free_bytes).then(|| {
+            format!(
+                "the disk of {} is nearly full ({} MiB free): indexing waits until {} MiB are free (min-free-mib); search goes on",
+                self.data_dir.display(),
+                free >> 20,
+                self.min_free_bytes >> 20
+            )
+        })
+    }
+}
+
+/// What this user may still write there.
+pub fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_names_folder_and_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = |min_free_bytes| Room {
+            data_dir: folder.path().to_owned(),
+            min_free_bytes,
+        };
+        assert_eq!(room(0).lack(), None);
+        let reason = room(u64::MAX).lack().unwrap();
+        assert!(
+            reason.contains(folder.path().to_str().unwrap()) && reason.contains("min-free-mib"),
+            "{reason}"
+        );
+    }
+}

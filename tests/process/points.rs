@@ -1,0 +1,124 @@
+//! A run that fails or dies at each step of whatever writes: the next one is right.
+
+use std::fs;
+use std::sync::Mutex;
+
+use testkit::{Sandbox, wait_until};
+
+use crate::{SOON, answer, assert_same_answers};
+
+/// The fail points of `daemon/src`, and what besides indexing leads to them.
+const POINTS: [&str; 15] = [
+    "commit.begin",
+    "commit.end",
+    "side.begin",
+    "side.end",
+    "keyframes.written",
+    "keyframes.end",
+    "snapshot.begin",
+    "snapshot.written",
+    "snapshot.renamed",
+    "snapshot.header",
+    "snapshot.end",
+    "decisions.begin",
+    "decisions.between",
+    "aside.begin",
+    "aside.end",
+];
+const N_THREADS: usize = 3;
+
+#[test]
+fn every_step_may_fail_or_be_the_last() {
+    let cases: Vec<(&str, &str)> = POINTS.iter().flat_map(|point| [(*point, "error"), (*point, "kill")]).collect();
+    let n_cases = cases.len();
+    let left = Mutex::new(cases);
+    std::thread::scope(|scope| {
+        for _ in 0..N_THREADS {
+            scope.spawn(|| {
+                loop {
+                    let case = left.lock().unwrap().pop();
+                    let Some((point, what)) = case else { return };
+                    fails_at(point, what);
+                }
+            });
+        }
+    });
+    eprintln!("{n_cases} fail points, half of them the end of the process: everything was right after the next start");
+}
+
+fn fails_at(point: &str, what: &str) {
+    let sandbox = Sandbox::new();
+    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    let daemon = sandbox.start();
+    sandbox.settle();
+    let before = answer(&sandbox, "red");
+    assert!(daemon.stop().success());
+    if point.starts_with("aside") {
+        for entry in fs::read_dir(sandbox.data().join("index")).unwrap().flatten() {
+            fs::write(entry.path(), "damaged").unwrap();
+        }
+    }
+    let log = || format!("{point}={what}\n{}", sandbox.log_tail());
+    sandbox.film("b.mp4", &[("blue", 1.0)]);
+    let mut command = sandbox.command("scened");
+    command.env("SCENED_FAIL_POINT", format!("{point}={what}"));
+    let mut daemon = sandbox.launch_as(command);
+    // A setting changes, a film is indexed, and the index saved at the end: whichever comes to the point first. It may be gone before.
+    wait_until("the daemon to answer or to die", SOON, || {
+        if !daemon.is_alive() || sandbox.ctl(["status", "--json"]).status.success() {
+            Ok(())
+        } else {
+            Err(log())
+        }
+    });
+    sandbox.run(["pause"]);
+    sandbox.run(["resume"]);
+    // With an error it may go on or start again and fail again; with a kill it is gone.
+    let mut is_asked_to_end = false;
+    wait_until("the fail point", SOON, || {
+        let reached = fs::read_to_string(sandbox.log()).unwrap().contains("fail point");
+        if reached || !daemon.is_alive() {
+            return Ok(());
+        }
+        let status = sandbox.run(["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap_or_default();
+        if status["videos"]["indexed"] == 2 && !is_asked_to_end {
+            daemon.signal("TERM");
+            is_asked_to_end = true;
+        }
+        Err(log())
+    });
+    if what == "kill" {
+        daemon.wait_for_end();
+    } else if daemon.is_alive() {
+        if !is_asked_to_end {
+            daemon.signal("TERM");
+        }
+        daemon.wait_for_end();
+    }
+    assert!(fs::read_to_string(sandbox.log()).unwrap().contains("fail point"), "{}", log());
+    drop(daemon);
+
+    let daemon = sandbox.start();
+    if point.starts_with("decisions") {
+        // What was paused when it died stays paused, as the user said.
+        sandbox.run(["resume"]).expect(0);
+    }
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [2, 0, 0, 0], "{}", log());
+    let warnings = sandbox.ctl_json(["status"])["warnings"].to_string();
+    assert_eq!(warnings, "[]", "nothing was damaged; {}", log());
+    let after: Vec<_> = answer(&sandbox, "red").into_iter().filter(|hit| hit.0 == "a.mp4").collect();
+    assert_same_answers(&after, &before, &log());
+    assert_eq!(answer(&sandbox, "red").len(), 3, "{}", log());
+    for check in sandbox.ctl_json(["doctor"])["checks"].as_array().unwrap() {
+        assert_ne!(check["state"], "fail", "{check}; {}", log());
+    }
+    assert_eq!(
+        sandbox.ctl_json(["status"])["state"],
+        "idle",
+        "what was resumed stays resumed; {}",
+        log()
+    );
+    assert!(daemon.stop().success());
+}
