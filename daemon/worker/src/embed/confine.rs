@@ -25,7 +25,7 @@ pub(super) fn enter(request: &LoadRequest, providers: &[Provider]) -> Confinemen
     let on_card = providers
         .iter()
         .any(|provider| !matches!(provider, Provider::Cpu | Provider::Xnnpack));
-    let needs_program = providers.iter().any(|provider| provider.is_nvidia()) && Path::new("/dev/nvidia-uvm").symlink_metadata().is_err();
+    let needs_program = providers.iter().any(|provider| provider.is_nvidia()) && lacks_its_devices();
     if needs_program {
         return Confinement {
             stands: false,
@@ -36,6 +36,15 @@ pub(super) fn enter(request: &LoadRequest, providers: &[Provider]) -> Confinemen
         Ok(words) => Confinement { stands: true, words },
         Err(words) => Confinement { stands: false, words },
     }
+}
+
+/// Whether there is an NVIDIA card whose devices were not made yet.
+fn lacks_its_devices() -> bool {
+    /// **Source**: the PCI ID list: NVIDIA Corporation.
+    const NVIDIA: &str = "0x10de";
+    let mut devices = std::fs::read_dir("/sys/bus/pci/devices").into_iter().flatten().flatten();
+    let is_nvidia = |device: std::fs::DirEntry| std::fs::read_to_string(device.path().join("vendor")).is_ok_and(|id| id.trim() == NVIDIA);
+    Path::new("/dev/nvidia-uvm").symlink_metadata().is_err() && devices.any(is_nvidia)
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -145,6 +145,18 @@ fn without_a_sandbox_nothing_is_decoded_unless_that_is_allowed() {
 }
 
 #[test]
+fn where_landlock_is_missing_seccomp_stands_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = folder.path().join("film");
+    std::fs::write(&film, "a film").unwrap();
+    let tried = |what: &str| without(libc::SYS_landlock_create_ruleset, || attempt(&film, what, "landlock seccomp"));
+    let (end, words) = tried("exec=/bin/true");
+    assert_eq!(end, End::Killed, "{words}");
+    let (end, words) = tried(&format!("open={}", film.display()));
+    assert_eq!(end, End::Failed, "{words}");
+}
+
+#[test]
 fn a_graphics_driver_is_let_in_only_where_that_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let path = film(folder.path(), "film.mp4", RED_BLUE);
