@@ -246,6 +246,8 @@ impl Engine {
     }
 
     fn stop(self, pool: &Pool) {
+        // A mount that hangs must not hold up the end.
+        crate::reach::end();
         self.reconciler.stop();
         self.indexer.stop();
         self.models.stop();

@@ -26,6 +26,7 @@ pub mod pipeline;
 pub mod power;
 pub mod probe;
 pub mod query;
+pub mod reach;
 pub mod reconcile;
 pub mod serving;
 pub mod store;

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod folders;
+mod forget;
 mod incidents;
 mod model;
 mod pause;
@@ -32,6 +33,7 @@ pub(super) async fn dispatch(context: &Arc<Context>, request: Request) -> Result
         method::Folders::NAME => on_pool::<method::Folders>(context, request, |context, _| Ok(folders::list(context))).await,
         method::Add::NAME => on_pool::<method::Add>(context, request, folders::add).await,
         method::Remove::NAME => on_pool::<method::Remove>(context, request, folders::remove).await,
+        method::Forget::NAME => on_pool::<method::Forget>(context, request, forget::answer).await,
         method::Rescan::NAME => on_pool::<method::Rescan>(context, request, scan::rescan).await,
         method::Retry::NAME => on_pool::<method::Retry>(context, request, scan::retry).await,
         method::Incidents::NAME => on_pool::<method::Incidents>(context, request, |context, _| incidents::answer(context)).await,
