@@ -25,7 +25,7 @@ use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootSt
 use crate::domain::VideoId;
 use crate::store::{NewVideo, Store, VideoRecord};
 use crate::watch::debounce::Debouncer;
-use crate::watch::mounts::{MountWatch, mount_points};
+use crate::watch::mounts::{Mount, MountWatch, mounts};
 use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
 
 /// Longest time between two looks at events and commands, apart from a single file's or folder's.
@@ -102,7 +102,7 @@ impl Seed {
             replaced: BTreeMap::new(),
             new_videos: Vec::new(),
             back_online: Vec::new(),
-            mounts: mount_points(),
+            mounts: mounts(),
             folder_rules: HashMap::new(),
             videos: None,
             by_inode: None,
@@ -150,7 +150,7 @@ struct Core {
     replaced: BTreeMap<PathBuf, Replaced>,
     new_videos: Vec<NewVideo>,
     back_online: Vec<VideoId>,
-    mounts: Vec<PathBuf>,
+    mounts: Vec<Mount>,
 
     /// Caches of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,

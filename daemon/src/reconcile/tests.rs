@@ -6,6 +6,7 @@ mod hung;
 mod moves;
 mod offline;
 mod property;
+mod startup;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span};
-use crate::store::{IndexedVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
+use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
 
 const SETTLE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(20);

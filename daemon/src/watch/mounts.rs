@@ -68,6 +68,8 @@ impl MountWatch {
 /// One file system in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
+    /// Of this mounting: the same file system mounted again at the same place has another.
+    pub id: u64,
     pub point: PathBuf,
     /// What is mounted: a device, a server's folder, or a word.
     pub source: PathBuf,
@@ -133,24 +135,18 @@ pub fn mounts() -> Vec<Mount> {
     parse_mounts(&std::fs::read(TABLE).unwrap_or_default())
 }
 
-/// The mount points of this thread, sorted. Stacked ones are kept, so that their number tells a change.
-pub fn mount_points() -> Vec<PathBuf> {
-    let mut points: Vec<PathBuf> = mounts().into_iter().map(|mount| mount.point).collect();
-    points.sort();
-    points
-}
-
-/// See proc_pid_mountinfo(5): the fifth field is the place; after the optional fields and a dash come kind and source.
+/// See proc_pid_mountinfo(5): the first field is the number, the fifth field is the place; after the optional fields and a dash come kind and source.
 fn parse_mounts(table: &[u8]) -> Vec<Mount> {
     use std::os::unix::ffi::OsStringExt;
     let path = |field: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(unescape(field)));
     let of_line = |line: &[u8]| {
         let mut fields = line.split(|byte| *byte == b' ');
-        let point = path(fields.nth(4)?);
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let point = path(fields.nth(3)?);
         let mut after_dash = fields.skip_while(|field| *field != b"-").skip(1);
         let kind = String::from_utf8_lossy(after_dash.next()?).into_owned();
         let source = path(after_dash.next()?);
-        Some(Mount { point, source, kind })
+        Some(Mount { id, point, source, kind })
     };
     table.split(|byte| *byte == b'\n').filter_map(of_line).collect()
 }

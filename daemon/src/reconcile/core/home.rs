@@ -1,5 +1,6 @@
 //! Roots: starting and ending to watch them, noticing that they vanished or came back.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use super::{Core, Root, now_ms};
 use crate::domain::VideoId;
 use crate::reach::{self, Pulse};
 use crate::store::VideoRecord;
-use crate::watch::mounts::mount_points;
+use crate::watch::mounts::{Mount, mounts};
 
 /// Name of the setting with the identities of all roots ever watched.
 const SETTING: &str = "roots";
@@ -107,7 +108,8 @@ impl Core {
     fn see_volumes(&mut self, index: usize, keeps_former: bool) {
         let path = self.roots[index].path.clone();
         self.volumes.came(&path, volumes::name_of(&path), keeps_former, now_ms());
-        let points = self.mounts.iter().filter(|point| point.starts_with(&path) && **point != path);
+        let points = self.mounts.iter().map(|mount| &mount.point);
+        let points = points.filter(|point| point.starts_with(&path) && **point != path);
         let inside: Vec<PathBuf> = points.filter(|point| self.owner(point) == Some(index)).cloned().collect();
         for point in inside {
             if reach::answers(&point) {
@@ -302,21 +304,26 @@ impl Core {
 
     /// The table of mounts changed: every root may have vanished or come back, and so may what is mounted inside.
     pub(super) fn look_at_mounts(&mut self) {
-        let now = mount_points();
+        let now = mounts();
         let before = std::mem::replace(&mut self.mounts, now.clone());
         for index in 0..self.roots.len() {
             self.check_root(index);
         }
-        let changed = now
-            .iter()
-            .filter(|point| !before.contains(point))
-            .chain(before.iter().filter(|point| !now.contains(point)));
+        // Whatever came or went, took its watches along, also where the same is in place again.
+        let is_in = |mounts: &[Mount], mount: &Mount| mounts.iter().any(|other| (other.id, &other.point) == (mount.id, &mount.point));
+        let came = now.iter().filter(|mount| !is_in(&before, mount));
+        let went = before.iter().filter(|mount| !is_in(&now, mount));
+        let changed: BTreeSet<&Path> = came.chain(went).map(|mount| mount.point.as_path()).collect();
         for point in changed {
-            if !now.contains(point) && !self.roots.iter().any(|root| root.path == *point) {
+            let is_mounted = now.iter().any(|mount| mount.point == point);
+            if !is_mounted && !self.roots.iter().any(|root| root.path == point) {
                 self.volumes.went(point, now_ms());
             }
             if self.owner(point).is_some() {
-                self.queue_walk(point.clone(), true);
+                self.queue_walk(point.to_owned(), true);
+            }
+            for root in self.roots_inside(point) {
+                self.queue_walk(root, true);
             }
         }
     }

@@ -16,7 +16,7 @@ const N_SCRIPTS: u64 = 300;
 const N_LONG_SCRIPTS: u64 = 5000;
 const N_OPERATIONS: u64 = 200;
 /// Scripts run side by side (`SCENED_SIDE_BY_SIDE`): they mostly wait.
-const N_SIDE_BY_SIDE: u64 = 16;
+const N_SIDE_BY_SIDE: u64 = 24;
 /// How long a failing script is shrunk.
 const SHRINKING: Duration = Duration::from_mins(2);
 

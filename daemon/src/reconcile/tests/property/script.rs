@@ -5,8 +5,6 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::super::*;
 
-/// Shorter than in other tests: a script waits for quiet many times.
-const SETTLE: Duration = Duration::from_millis(20);
 /// Operations between two looks at everything.
 const N_BETWEEN_CHECKS: u64 = 25;
 
@@ -56,7 +54,6 @@ impl Script {
     pub(super) fn new(seed: u64) -> Self {
         let mut random = Random(seed);
         let mut world = World::idle(if random.one_in(2) { &["a", "b"] } else { &["a", "a/inner", "b"] });
-        world.settle = SETTLE;
         world.follow_symlinks = random.one_in(2);
         world.as_nobody = random.one_in(2);
         if random.one_in(4) {
