@@ -55,6 +55,9 @@ pub(crate) enum Verb {
     /// Stop watching a folder and drop its videos from the index (the files stay)
     #[command(after_help = ex::REMOVE)]
     Remove(Remove),
+    /// Drop what is known of a drive or folder that is away (what is there and watched stays)
+    #[command(after_help = ex::FORGET)]
+    Forget(Forget),
     /// List the watched folders
     #[command(after_help = ex::FOLDERS)]
     Folders,
@@ -188,6 +191,16 @@ pub(crate) struct Remove {
     /// Keep the folder's videos in the index, marked offline
     #[arg(long)]
     pub(crate) keep: bool,
+    /// Don't ask
+    #[arg(long, short = 'y')]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// A watched folder, or any folder or file in or above one
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: PathBuf,
     /// Don't ask
     #[arg(long, short = 'y')]
     pub(crate) yes: bool,

@@ -14,6 +14,7 @@ use crate::render::Out;
 
 mod doctor;
 mod folders;
+mod forget;
 mod generate;
 mod hits;
 mod incidents;
@@ -79,6 +80,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Status(args) => status::run(context, args.watch),
         Verb::Add(args) => folders::add(context, &args.folder),
         Verb::Remove(args) => folders::remove(context, &args),
+        Verb::Forget(args) => forget::run(context, &args),
         Verb::Folders => folders::list(context),
         Verb::Wait(args) => wait::run(context, args.timeout),
         Verb::Rescan(args) => scope::rescan(context, args.scope.as_deref()),

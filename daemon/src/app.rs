@@ -253,6 +253,8 @@ impl Engine {
     }
 
     fn stop(self, pool: &Pool) {
+        // A mount that hangs must not hold up the end.
+        crate::reach::end();
         // `add` and `remove` may have changed it.
         keep_configuration(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -49,8 +49,15 @@ fn not_regular() -> io::Error {
 }
 
 /// [`open_video`] with the stamp of what was opened. Whether links are followed was decided when the path was chosen.
+///
+/// **Errors**: besides those of opening, [`crate::reach::is_silence`] where the film lies on a mount that hangs; its first bytes are
+/// read, so that this is known before a worker waits for them.
 pub fn open_stamped(path: &Path) -> io::Result<(File, FileStamp)> {
-    let film = open_video(path, true)?;
-    let stamp = stamp_of(&film.metadata()?);
-    Ok((film, stamp))
+    let at = path.to_owned();
+    crate::reach::look(path, move |_| {
+        let film = open_video(&at, true)?;
+        let stamp = stamp_of(&film.metadata()?);
+        film.read_at(&mut [0], 0)?;
+        Ok((film, stamp))
+    })
 }

@@ -8,7 +8,7 @@ use crate::config::edit::{self, EditError};
 use crate::config::kept;
 use crate::domain::VideoId;
 use crate::reconcile::ReconcilerHandle;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, VideoRecord};
 
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -18,6 +18,8 @@ pub enum FolderError {
     Unreachable { path: PathBuf, source: io::Error },
     #[error("{path} is not a watched folder", path = .0.display())]
     NotWatched(PathBuf),
+    #[error("no video at or below {path} is known", path = .0.display())]
+    NothingKnown(PathBuf),
     #[error("the folder cannot be written to the configuration")]
     Config(#[from] EditError),
     #[error(transparent)]
@@ -29,11 +31,22 @@ impl FolderError {
         match self {
             Self::NotAFolder(_) => Some("give the folder that contains the videos"),
             Self::Unreachable { .. } => Some("check the spelling, and that the drive is connected"),
-            Self::NotWatched(_) => Some("scenectl folders lists the watched ones"),
+            Self::NotWatched(_) | Self::NothingKnown(_) => Some("scenectl folders lists the watched ones"),
             Self::Config(_) => Some("mend the file named above; scened --check-config says what is wrong"),
             Self::Store(_) => None,
         }
     }
+}
+
+/// What [`Folders::forget`] drops, and what it leaves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    pub n_videos: u64,
+    pub n_scenes: u64,
+    pub duration_ms: u64,
+    pub n_offline: u64,
+    /// There and watched.
+    pub n_kept: u64,
 }
 
 pub struct Folders {
@@ -59,7 +72,8 @@ impl Folders {
 
     /// Watches `folder` from now on. Adding one twice changes nothing.
     pub fn add(&self, folder: &Path) -> Result<(), FolderError> {
-        let metadata = std::fs::metadata(folder).map_err(|source| FolderError::Unreachable {
+        let at = folder.to_owned();
+        let metadata = crate::reach::look(folder, move |_| std::fs::metadata(at)).map_err(|source| FolderError::Unreachable {
             path: folder.to_owned(),
             source,
         })?;
@@ -107,11 +121,38 @@ impl Folders {
         }
     }
 
+    /// Drops the videos at and below `path` that cannot be reached or that no watched folder has; with `dry_run` they are only counted.
+    /// The others stay: they would be found again.
+    pub fn forget(&self, path: &Path, dry_run: bool) -> Result<Forgotten, FolderError> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_watched = |record: &VideoRecord| watched.iter().any(|folder| record.path.starts_with(folder));
+        let mut forgotten = Forgotten::default();
+        let mut ids = Vec::new();
+        for record in self.store.videos().iter().filter(|record| record.path.starts_with(path)) {
+            if !record.offline && is_watched(record) {
+                forgotten.n_kept += 1;
+                continue;
+            }
+            ids.push(record.id);
+            forgotten.n_videos += 1;
+            forgotten.n_scenes += u64::from(record.n_scenes);
+            forgotten.duration_ms += record.duration_ms;
+            forgotten.n_offline += u64::from(record.offline);
+        }
+        if forgotten == Forgotten::default() {
+            return Err(FolderError::NothingKnown(path.to_owned()));
+        }
+        if !dry_run && !ids.is_empty() {
+            tracing::info!(path = %path.display(), n_videos = ids.len(), "forgetting videos, as asked");
+            self.store.remove_videos(&ids)?;
+        }
+        Ok(forgotten)
+    }
+
     /// Videos below `folder` that no other watched folder has.
     fn only_in(&self, folder: &Path, others: &[PathBuf]) -> Vec<VideoId> {
-        let inside = |record: &&Arc<crate::store::VideoRecord>| {
-            record.path.starts_with(folder) && !others.iter().any(|other| record.path.starts_with(other))
-        };
+        let inside =
+            |record: &&Arc<VideoRecord>| record.path.starts_with(folder) && !others.iter().any(|other| record.path.starts_with(other));
         self.store.videos().iter().filter(inside).map(|record| record.id).collect()
     }
 }

@@ -27,6 +27,7 @@ pub mod power;
 pub mod pressure;
 pub mod probe;
 pub mod query;
+pub mod reach;
 pub mod reconcile;
 pub mod room;
 pub mod serving;

@@ -13,7 +13,7 @@
 //!
 //! Knows nothing about the content of videos, models, or clients.
 //!
-//! Known gap: a `stat` on a hung network mount blocks this thread, and so the other roots, until the mount answers.
+//! A network mount that hangs is waited for once, for a few seconds ([`crate::reach`]); then what lies on it is offline until it answers.
 
 mod core;
 pub mod fingerprint;
@@ -23,6 +23,7 @@ mod settle;
 mod shared;
 #[cfg(test)]
 mod tests;
+mod volumes;
 mod whereabouts;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ use crossbeam_channel::Sender;
 use fingerprint::Reading;
 pub use roots::{RootState, RootStatus};
 pub use rules::{Exclusion, Rules, RulesError};
+pub use volumes::Volume;
 
 use crate::store::Store;
 use crate::watch::{self, Change};
@@ -114,19 +116,37 @@ pub enum ReconcileError {
 /// Starts reconcilers.
 pub struct Reconciler;
 
+/// What the system and this program bear; tests make them small.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Watches of folders; `None` = a share of what the system allows.
+    n_watches: Option<usize>,
+    /// Events that may wait.
+    n_events: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            n_watches: None,
+            n_events: watch::EVENT_CAPACITY,
+        }
+    }
+}
+
 impl Reconciler {
     /// Starts the thread. Everything is looked through at once; [`ReconcilerHandle::queue`] is not empty until that is done.
     pub fn start(config: ReconcileConfig, store: Store, on_event: OnEvent) -> Result<ReconcilerHandle, ReconcileError> {
-        Self::start_with_limit(config, store, on_event, None)
+        Self::start_with_limits(config, store, on_event, Limits::default())
     }
 
-    fn start_with_limit(
+    fn start_with_limits(
         config: ReconcileConfig,
         store: Store,
         on_event: OnEvent,
-        watch_limit: Option<usize>,
+        limits: Limits,
     ) -> Result<ReconcilerHandle, ReconcileError> {
-        let (event_sender, events) = watch::event_queue(watch::EVENT_CAPACITY);
+        let (event_sender, events) = watch::event_queue(limits.n_events);
         let (commands, command_receiver) = crossbeam_channel::bounded(COMMAND_CAPACITY);
         let shared = Arc::new(Shared::new(Arc::clone(&config.rules), config.settle, events.in_flight()));
         shared.requested.store(1, Ordering::SeqCst);
@@ -138,7 +158,7 @@ impl Reconciler {
             commands: command_receiver,
             events,
             event_sender: event_sender.clone(),
-            watch_limit,
+            watch_limit: limits.n_watches,
         };
         let thread = std::thread::Builder::new()
             .name("reconcile".into())

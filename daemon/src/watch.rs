@@ -8,6 +8,7 @@
 //! misses files in folders that are made and filled at once. Elsewhere the system watches whole trees and only roots are given to it.
 
 pub mod debounce;
+mod everywhere;
 pub mod mounts;
 mod watches;
 
@@ -19,6 +20,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RenameMode};
 use notify::{Event, EventKind};
 
+pub use everywhere::AllWatches;
 pub use watches::{WatchOutcome, Watches};
 
 /// Events that may wait for the reconciler. When full, further ones become one [`Change::Rescan`]. As large as the kernel's own queue.
@@ -47,6 +49,9 @@ pub struct EventSender {
     sender: Sender<Change>,
     lost: Arc<AtomicBool>,
     in_flight: Arc<AtomicU64>,
+    /// So many of the next changes vanish here without a word, as they may between a file system and us.
+    #[cfg(test)]
+    pub n_to_lose: Arc<AtomicU64>,
 }
 
 /// The receiving side, in the reconciler's thread.
@@ -65,6 +70,8 @@ pub fn event_queue(capacity: usize) -> (EventSender, EventReceiver) {
         sender,
         lost: Arc::clone(&lost),
         in_flight: Arc::clone(&in_flight),
+        #[cfg(test)]
+        n_to_lose: Arc::default(),
     };
     (events, EventReceiver { receiver, lost, in_flight })
 }
@@ -72,6 +79,14 @@ pub fn event_queue(capacity: usize) -> (EventSender, EventReceiver) {
 impl EventSender {
     /// Queues a change without ever blocking; what does not fit is remembered as "events were lost".
     pub fn send(&self, change: Change) {
+        #[cfg(test)]
+        if self
+            .n_to_lose
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
+            .is_ok()
+        {
+            return;
+        }
         // Counted before it can be received, so that the count is never too small.
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         match self.sender.try_send(change) {

@@ -16,6 +16,7 @@ pub const CAPABILITIES: &[&str] = &[
     "folders",
     "add",
     "remove",
+    "forget",
     "wait",
     "rescan",
     "retry",

@@ -105,9 +105,10 @@
 //! | `scenes` | *(file)* | *(file)*, `video`, `duration_ms`, `offline`, `scenes`: `start_ms`, `end_ms`, `boundary`, `scene` |
 //! | `status` | | `videos`, `scenes`, `model`, `provider`, `state`, `warnings`, `notices`, `queue`, `progress`, `folders`, `version`, `pid`, `uptime_ms`, `n_incidents`; optional: `decoder` |
 //! | `subscribe` | | as `status`, then events |
-//! | `folders` | | `folders`: *(file)*, `state`: `watched`, `polled` or `offline`, `videos`; optional: `detail` |
+//! | `folders` | | `folders`: *(file)*, `state`: `watched`, `polled` or `offline`, `videos`; optional: `detail`, `volume`, `last_seen_ms`, `away`: *(file)*, `volume`, `last_seen_ms` |
 //! | `add` | *(file)* of a folder | as `folders` |
 //! | `remove` | *(file)*; optional: `keep`, `dry_run` | `n_videos`, `folders` |
+//! | `forget` | *(file)*; optional: `dry_run` | `n_videos`, `n_scenes`, `duration_ms`, `n_offline`, `n_kept` |
 //! | `wait` | optional: `timeout_ms` | `idle`, `queue`, `videos`; answered when nothing is left to do, or when the time is up |
 //! | `rescan` | optional: `scope`: *(file)* | `n` folders, `state` |
 //! | `retry` | optional: `scope`: *(file)* | `n` files, `state` |
@@ -121,6 +122,10 @@
 //! | `model_remove` | `model` | as `model_list` |
 //! | `doctor` | | `checks`: `name`, `state`: `ok`, `warn` or `fail`, `detail`; optional: `hint` |
 //! | `thumbnail` | `scene` | `jpeg`: base64 |
+//!
+//! A folder or drive that cannot be reached keeps its videos, marked offline: `volume` is its name, `last_seen_ms` when it was last
+//! there. `away` names drives that have videos below a folder which is itself there. Only `forget` drops such videos; it keeps
+//! (`n_kept`) what is there and watched, because that would be found again.
 //!
 //! *filters*: `in` (a list of *(file)*: a hit lies in one of them), `since_ms` and `until_ms` (the file's modification time; the latter is
 //! exclusive), `min_duration_ms`, `max_duration_ms`.

@@ -258,6 +258,26 @@ pub struct Folder {
     /// Why it is offline or polled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// While it is offline: the drive or share that it lies on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
+    /// While it is offline: when it was last there, Unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen_ms: Option<i64>,
+    /// Drives that are not there and have videos of this folder, which is itself there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub away: Vec<AwayVolume>,
+}
+
+/// A drive or share that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwayVolume {
+    /// Where it was.
+    #[serde(flatten)]
+    pub file: WirePath,
+    pub volume: String,
+    /// When it was last there, Unix milliseconds.
+    pub last_seen_ms: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -286,6 +306,28 @@ pub struct RemoveAnswer {
     /// Videos dropped (or that would be).
     pub n_videos: u64,
     pub folders: Vec<Folder>,
+}
+
+/// Method `forget`: drops the videos below a folder that cannot be reached or is not watched. Answer: [`ForgetAnswer`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ForgetRequest {
+    #[serde(flatten)]
+    pub file: WirePath,
+    /// Only count what would be dropped.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForgetAnswer {
+    /// Videos dropped (or that would be), with their scenes and their length.
+    pub n_videos: u64,
+    pub n_scenes: u64,
+    pub duration_ms: u64,
+    /// How many of them are offline; the others lie in no watched folder.
+    pub n_offline: u64,
+    /// Videos below the folder that are there and watched: these stay.
+    pub n_kept: u64,
 }
 
 /// Method `wait`. Answer: [`WaitAnswer`].

@@ -50,6 +50,8 @@ methods! {
     Add = "add": m::AddRequest => m::FoldersAnswer;
     /// Stop watching a folder.
     Remove = "remove": m::RemoveRequest => m::RemoveAnswer;
+    /// Drop what is known of a drive or folder that is away.
+    Forget = "forget": m::ForgetRequest => m::ForgetAnswer;
     /// Answers when nothing is left to do.
     Wait = "wait": m::WaitRequest => m::WaitAnswer;
     /// Look at the folders again.

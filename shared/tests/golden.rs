@@ -60,6 +60,7 @@ fn every_method_reads_and_writes_its_golden_message() {
         check_method::<method::Folders>(),
         check_method::<method::Add>(),
         check_method::<method::Remove>(),
+        check_method::<method::Forget>(),
         check_method::<method::Wait>(),
         check_method::<method::Rescan>(),
         check_method::<method::Retry>(),

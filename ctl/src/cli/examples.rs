@@ -54,6 +54,16 @@ Examples:
 
 Exit status 1: you answered no.";
 
+pub(super) const FORGET: &str = "\
+Examples:
+  scenectl forget /media/stick           a drive that will not come back
+  scenectl forget ~/Videos/2019          what is offline below a folder
+  scenectl forget /media/stick --yes     for scripts
+
+A drive that is away keeps its videos, searchable and marked offline; nothing but this drops them.
+If it does come back, and is still watched, everything on it is indexed anew.
+Exit status 1: there is nothing to forget, or you answered no.";
+
 pub(super) const FOLDERS: &str = "\
 Examples:
   scenectl folders

@@ -9,7 +9,7 @@ use crate::command::{Context, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
 use crate::render::table::{Cell, Column, Table};
-use crate::render::{Out, progress, text};
+use crate::render::{Out, progress, text, time};
 
 pub(super) fn list(context: &mut Context) -> Result<Outcome, Failure> {
     let answer = context.ask::<method::Folders>(&NoParams {})?;
@@ -87,14 +87,36 @@ fn confirmed(out: &mut Out, request: &RemoveRequest, would: &RemoveAnswer) -> Re
 
 pub(super) fn show(out: &mut Out, folders: &[Folder]) -> io::Result<()> {
     let mut table = Table::new(&[Column::Path, Column::Left, Column::Left, Column::Left]);
+    let now_ms = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_millis() as i64);
     for folder in folders {
         let color = if folder.state == "watched" { Color::Green } else { Color::Yellow };
         table.row(vec![
             Cell::new(out.path(&folder.file)),
             Cell::colored(text::escape(&folder.state), color),
             Cell::new(progress::coverage(&folder.videos)),
-            Cell::colored(text::escape(folder.detail.as_deref().unwrap_or_default()), Color::Dim),
+            Cell::colored(text::escape(&detail(folder, now_ms)), Color::Dim),
         ]);
     }
     out.table(table)
+}
+
+/// Why it is not watched, on which drive it lies, and which drives in it are away since when.
+fn detail(folder: &Folder, now_ms: i64) -> String {
+    let since = |volume: &str, last_seen_ms: i64| {
+        let ago = time::rough(now_ms.saturating_sub(last_seen_ms).max(0) as u64);
+        format!("{volume}, last seen {ago} ago")
+    };
+    let own = folder
+        .volume
+        .as_deref()
+        .zip(folder.last_seen_ms)
+        .map(|(volume, seen)| since(volume, seen));
+    let away = folder
+        .away
+        .iter()
+        .map(|away| format!("away: {}", since(&away.volume, away.last_seen_ms)));
+    let parts: Vec<String> = folder.detail.clone().into_iter().chain(own).chain(away).collect();
+    parts.join("; ")
 }

@@ -1,16 +1,13 @@
-use std::path::Path;
-
 use scened_shared::message::SimilarRequest;
 use scened_shared::method;
 
 use crate::cli::Similar;
 use crate::command::{Context, hits, wire};
 use crate::failure::{Failure, Outcome};
-use crate::input::target;
+use crate::input::{place, target};
 
 pub(super) fn run(context: &mut Context, args: &Similar) -> Result<Outcome, Failure> {
-    let is_there = |path: &Path| path.try_exists().unwrap_or(false);
-    let target = target::parse(&args.target, is_there).map_err(Failure::new)?;
+    let target = target::parse(&args.target, place::is_there).map_err(Failure::new)?;
     let request = SimilarRequest {
         file: wire(&target.file)?,
         at_ms: target.at_ms,

@@ -3,12 +3,36 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use scened_shared::wire_path::WirePath;
 
-/// Makes a path absolute and resolves links in the part of it that exists, so that a file which is gone can be named as well.
+/// How long a file system may take to say what a path is. One that hangs never does.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Makes a path absolute and resolves links in the part of it that exists, so that a file which is gone can be named as well. On a
+/// mount that hangs the path is taken as it was typed: the daemon knows its films by name.
 pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
-    let mut existing = std::path::absolute(path)?;
+    let typed = std::path::absolute(path)?;
+    let existing = typed.clone();
+    Ok(within_patience(move || resolved(existing)).unwrap_or(typed))
+}
+
+/// Whether something is there; on a mount that hangs nothing is.
+pub(crate) fn is_there(path: &Path) -> bool {
+    let path = path.to_owned();
+    within_patience(move || path.try_exists().unwrap_or(false)).unwrap_or(false)
+}
+
+/// What `look` says, unless it takes too long; then its thread is left behind and ends with the program.
+fn within_patience<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, answer) = std::sync::mpsc::sync_channel(1);
+    // Nobody listens any more once the time is up.
+    std::thread::spawn(move || drop(done.send(look())));
+    answer.recv_timeout(PATIENCE).ok()
+}
+
+fn resolved(mut existing: PathBuf) -> PathBuf {
     let mut missing: Vec<Component<'_>> = Vec::new();
     let whole = existing.clone();
     let mut components = whole.components();
@@ -30,7 +54,7 @@ pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
             other => existing.push(other),
         }
     }
-    Ok(existing)
+    existing
 }
 
 /// [`absolute`], for the wire.

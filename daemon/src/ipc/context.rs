@@ -71,7 +71,8 @@ impl Context {
 
 /// `path` below `root`, when it lies below what `root` resolves to.
 fn below_link(path: &Path, root: &Path) -> Option<PathBuf> {
-    let resolved = std::fs::canonicalize(root).ok()?;
+    let at = root.to_owned();
+    let resolved = crate::reach::look(root, move |_| std::fs::canonicalize(at)).ok()?;
     let below = path.strip_prefix(&resolved).ok()?;
     // Joining an empty path would leave a slash behind.
     Some(if below.as_os_str().is_empty() {

@@ -147,7 +147,7 @@ pub(super) fn store_error(error: &StoreError) -> RpcError {
 
 pub(super) fn folder_error(error: &FolderError) -> RpcError {
     let kind = match error {
-        FolderError::NotWatched { .. } => ErrorKind::NotFound,
+        FolderError::NotWatched { .. } | FolderError::NothingKnown { .. } => ErrorKind::NotFound,
         FolderError::NotAFolder { .. } | FolderError::Unreachable { .. } => ErrorKind::InvalidParams,
         FolderError::Config(_) | FolderError::Store(_) => ErrorKind::Internal,
     };

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod folders;
+mod forget;
 mod incidents;
 mod model;
 mod pause;
@@ -47,6 +48,7 @@ pub(super) async fn dispatch(context: &Arc<Context>, asker: Asker, request: Requ
         method::Similar::NAME => similar(call).await,
         method::Add::NAME => call.slow::<method::Add>(folders::add).await,
         method::Remove::NAME => call.slow::<method::Remove>(folders::remove).await,
+        method::Forget::NAME => call.slow::<method::Forget>(forget::answer).await,
         method::Rescan::NAME => call.slow::<method::Rescan>(scan::rescan).await,
         method::Retry::NAME => call.slow::<method::Retry>(scan::retry).await,
         method::Why::NAME => call.slow::<method::Why>(why::answer).await,

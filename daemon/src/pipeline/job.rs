@@ -142,7 +142,7 @@ impl Run<'_> {
             return Outcome::Cancelled;
         }
         // What was decoded is only worth keeping if it is what lies there now.
-        match watched.metadata().map(|metadata| stamp_of(&metadata)) {
+        match crate::reach::look(&record.path, move |_| watched.metadata()).map(|metadata| stamp_of(&metadata)) {
             Ok(now) if now.size_bytes == stamp.size_bytes && now.mtime_ns == stamp.mtime_ns => {}
             _ => return Outcome::FileChanged,
         }
@@ -326,6 +326,23 @@ fn not_kept(error: &io::Error) {
 }
 
 fn unopened(error: &io::Error) -> Outcome {
+    use rustix::io::Errno;
+    // The mount is to blame: the walk that follows marks the film offline.
+    let of_mount = [
+        Errno::STALE,
+        Errno::NOTCONN,
+        Errno::TIMEDOUT,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::NODEV,
+        Errno::NXIO,
+    ];
+    let is_away = error
+        .raw_os_error()
+        .is_some_and(|code| of_mount.contains(&Errno::from_raw_os_error(code)));
+    if is_away || crate::reach::is_silence(error) {
+        return Outcome::FileChanged;
+    }
     match error.kind() {
         // Not there, or not a regular file any more.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => Outcome::FileChanged,

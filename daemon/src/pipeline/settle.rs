@@ -42,6 +42,12 @@ impl Shared {
                 self.finished(video, 0);
             }
             Outcome::Bad { reason, hint } => self.fail(record, &reason, hint.as_deref()),
+            // It waited for a mount that hangs or went away: not the film's doing.
+            Outcome::Died { reason } if crate::film::open_stamped(path).is_err() => {
+                warn!(reason, "the film cannot be read any more");
+                self.changed_under_us(record);
+                (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
+            }
             Outcome::Died { reason } => self.died(record, &reason),
             Outcome::EmbedderDied { reason } => {
                 // One film may be to blame; when the next one that is embedded ends the same way it is the model or the machine.

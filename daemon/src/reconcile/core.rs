@@ -20,12 +20,13 @@ use super::fingerprint::Reading;
 use super::roots::Home;
 use super::rules::FolderRules;
 use super::shared::{Shared, lock};
+use super::volumes::Volumes;
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::VideoId;
 use crate::store::{NewVideo, Store, VideoRecord};
 use crate::watch::debounce::Debouncer;
-use crate::watch::mounts::{MountWatch, mount_points};
-use crate::watch::{Change, EventReceiver, EventSender, Watches};
+use crate::watch::mounts::{Mount, MountWatch, mounts};
+use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
 
 /// Longest time between two looks at events and commands, apart from a single file's or folder's.
 const STEP: Duration = Duration::from_millis(100);
@@ -40,6 +41,8 @@ struct Root {
     detail: Option<String>,
     device: u64,
     remote: bool,
+    /// Its path without links.
+    real: PathBuf,
     /// A great part of it went missing at once.
     doubt: Option<Doubt>,
 }
@@ -70,13 +73,7 @@ pub(super) struct Seed {
 
 impl Seed {
     pub(super) fn run(self) {
-        let watches = match Watches::start(self.event_sender.clone(), self.watch_limit) {
-            Ok(watches) => watches,
-            Err(error) => {
-                tracing::warn!(%error, "changes of folders raise no events; the folders are polled");
-                Watches::none()
-            }
-        };
+        let watches = AllWatches::start(self.event_sender.clone(), self.watch_limit);
         let mount_watch = MountWatch::start(self.event_sender)
             .inspect_err(|error| tracing::debug!(%error, "mounts are only polled"))
             .ok();
@@ -93,23 +90,26 @@ impl Seed {
             _mount_watch: mount_watch,
             timing,
             roots: Vec::new(),
+            volumes: Volumes::default(),
             debouncer: Debouncer::new(timing.quiet, timing.max_delay),
             walks: BTreeMap::new(),
             unwatched: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             unreadable_files: BTreeMap::new(),
+            silent: BTreeSet::new(),
             suspects: HashSet::new(),
             suspects_by_due: VecDeque::new(),
             replaced: BTreeMap::new(),
             new_videos: Vec::new(),
             back_online: Vec::new(),
-            mounts: mount_points(),
+            mounts: mounts(),
             folder_rules: HashMap::new(),
             videos: None,
             by_inode: None,
             other_names: Vec::new(),
             next_rescan: now + timing.rescan_every,
             next_poll: now + timing.poll_every,
+            polled_at: None,
             next_offline_poll: now,
             overflow_rescan: None,
             last_overflow_rescan: None,
@@ -126,12 +126,13 @@ struct Core {
     shared: Arc<Shared>,
     commands: Receiver<Command>,
     events: EventReceiver,
-    watches: Watches,
+    watches: AllWatches,
     _mount_watch: Option<MountWatch>,
     timing: Timing,
 
     /// Sorted by path.
     roots: Vec<Root>,
+    volumes: Volumes,
     debouncer: Debouncer,
     /// Folders to walk, parents first; the value tells to watch them anew.
     walks: BTreeMap<PathBuf, bool>,
@@ -140,6 +141,8 @@ struct Core {
     /// Folders and files that could not be read, and why.
     unreadable: BTreeMap<PathBuf, String>,
     unreadable_files: BTreeMap<PathBuf, String>,
+    /// Files and folders on mounts that did not answer, to be looked at when these do.
+    silent: BTreeSet<PathBuf>,
     /// Videos that were missed at their path. The queue may name ones that are no longer suspect.
     suspects: HashSet<VideoId>,
     suspects_by_due: VecDeque<(Instant, VideoId)>,
@@ -147,7 +150,7 @@ struct Core {
     replaced: BTreeMap<PathBuf, Replaced>,
     new_videos: Vec<NewVideo>,
     back_online: Vec<VideoId>,
-    mounts: Vec<PathBuf>,
+    mounts: Vec<Mount>,
 
     /// Caches of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,
@@ -159,6 +162,8 @@ struct Core {
 
     next_rescan: Instant,
     next_poll: Instant,
+    /// When folders without a watch were last looked through.
+    polled_at: Option<Instant>,
     next_offline_poll: Instant,
     /// Events were lost: when to look through everything.
     overflow_rescan: Option<Instant>,
@@ -168,12 +173,16 @@ struct Core {
 
 impl Core {
     fn run(mut self, roots: Vec<PathBuf>) {
+        self.load_volumes();
         self.set_roots(roots);
         self.publish();
         self.shared.requested.fetch_sub(1, Ordering::SeqCst);
         (self.on_event)(ReconcileEvent::QueueChanged);
         loop {
             self.step();
+            if self.volumes.is_unsaved {
+                self.store_volumes();
+            }
             self.publish();
             let now = Instant::now();
             let pause = if self.walks.is_empty() {
@@ -182,6 +191,7 @@ impl Core {
                 Duration::ZERO
             };
             if !self.receive(pause) {
+                self.store_volumes();
                 return;
             }
         }
@@ -239,7 +249,7 @@ impl Core {
                 reply_to = Some(reply);
             }
             Command::Rescan(Some(path)) => self.rescan(&path),
-            Command::Rescan(None) => self.rescan_all(false),
+            Command::Rescan(None) => self.rescan_all(),
         }
         self.publish();
         self.shared.requested.fetch_sub(1, Ordering::SeqCst);
@@ -275,7 +285,8 @@ impl Core {
         }
         self.look_at_other_names();
         self.store_batches();
-        if self.walks.is_empty() {
+        // What a lost event would have said is only known after the rescan.
+        if self.walks.is_empty() && self.overflow_rescan.is_none() {
             self.clear(Instant::now());
             self.look_at_other_names();
             self.store_batches();
@@ -291,14 +302,11 @@ impl Core {
 
     fn run_timers(&mut self, now: Instant) {
         if self.next_rescan <= now {
-            self.rescan_all(false);
+            self.rescan_all();
         }
         if self.next_poll <= now {
             self.next_poll = now + self.timing.poll_every;
-            let unwatched: Vec<PathBuf> = self.unwatched.iter().cloned().collect();
-            for folder in unwatched {
-                self.queue_walk(folder, false);
-            }
+            self.poll_unwatched(now);
             let remote: Vec<PathBuf> = self.roots.iter().filter(|root| root.remote).map(|root| root.path.clone()).collect();
             for root in &remote {
                 self.rescan(root);
@@ -307,11 +315,12 @@ impl Core {
         if self.overflow_rescan.is_some_and(|due| due <= now) {
             self.overflow_rescan = None;
             self.last_overflow_rescan = Some(now);
-            self.rescan_all(true);
+            self.rescan_all();
         }
         if self.next_offline_poll <= now {
             self.next_offline_poll = now + self.timing.offline_poll;
             self.look_for_offline_roots();
+            self.look_at_silent();
         }
         for root in &mut self.roots {
             if let Some(doubt) = &mut root.doubt
@@ -324,9 +333,17 @@ impl Core {
         }
     }
 
+    /// Looks through the folders for which no watch was left.
+    fn poll_unwatched(&mut self, now: Instant) {
+        self.polled_at = Some(now);
+        for folder in self.unwatched.clone() {
+            self.queue_walk(folder, false);
+        }
+    }
+
     /// When the next thing is due, if nothing happens.
     fn deadline(&self) -> Instant {
-        let has_offline = self.roots.iter().any(|root| root.state == RootState::Offline);
+        let has_offline = !self.silent.is_empty() || self.roots.iter().any(|root| root.state == RootState::Offline);
         let has_polled = !self.unwatched.is_empty() || self.roots.iter().any(|root| root.remote);
         let settling = lock(&self.shared.settling).deadline();
         let doubts = self

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::volumes::Volume;
+
 /// What is at a root's path: which file system, and which folder of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
@@ -162,28 +164,39 @@ pub(super) struct StoredRoot {
 /// Paths that are not UTF-8 are kept as numbers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged)]
-enum StoredPath {
+pub(super) enum StoredPath {
     Text(String),
     Bytes(Vec<u8>),
 }
 
+impl StoredPath {
+    pub(super) fn new(path: &Path) -> Self {
+        use std::os::unix::ffi::OsStrExt;
+        path.to_str().map_or_else(
+            || Self::Bytes(path.as_os_str().as_bytes().to_vec()),
+            |text| Self::Text(text.to_owned()),
+        )
+    }
+
+    pub(super) fn into_path(self) -> PathBuf {
+        use std::os::unix::ffi::OsStringExt;
+        match self {
+            Self::Text(text) => PathBuf::from(text),
+            Self::Bytes(bytes) => PathBuf::from(std::ffi::OsString::from_vec(bytes)),
+        }
+    }
+}
+
 impl StoredRoot {
     pub(super) fn new(path: &Path, home: Home) -> Self {
-        use std::os::unix::ffi::OsStrExt;
-        let path = path.to_str().map_or_else(
-            || StoredPath::Bytes(path.as_os_str().as_bytes().to_vec()),
-            |text| StoredPath::Text(text.to_owned()),
-        );
-        Self { path, home }
+        Self {
+            path: StoredPath::new(path),
+            home,
+        }
     }
 
     pub(super) fn into_parts(self) -> (PathBuf, Home) {
-        use std::os::unix::ffi::OsStringExt;
-        let path = match self.path {
-            StoredPath::Text(text) => PathBuf::from(text),
-            StoredPath::Bytes(bytes) => PathBuf::from(std::ffi::OsString::from_vec(bytes)),
-        };
-        (path, self.home)
+        (self.path.into_path(), self.home)
     }
 }
 
@@ -203,6 +216,10 @@ pub struct RootStatus {
     pub state: RootState,
     /// Why it is polled or offline.
     pub detail: Option<String>,
+    /// While it is offline: what it lies on, where it was ever there.
+    pub volume: Option<Volume>,
+    /// While it is there: places in it whose volume is not. Its own place is among them when it had another volume once.
+    pub away: Vec<(PathBuf, Volume)>,
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::rules::{self, Rules};
 use super::settle::Settling;
-use super::whereabouts::{says_missing, stat};
+use super::whereabouts::says_missing;
 use super::{Exclusion, Explanation, ReconcileQueue, RootState, RootStatus};
+use crate::reach;
 
 pub(super) struct Shared {
     pub(super) rules: Arc<Rules>,
@@ -60,7 +61,7 @@ impl Shared {
         }
     }
 
-    pub(super) fn explain(&self, path: &Path) -> Explanation {
+    pub(super) fn explain(self: &Arc<Self>, path: &Path) -> Explanation {
         let root = {
             let roots = lock(&self.roots);
             let owner = roots.iter().filter(|root| path.starts_with(&root.path));
@@ -70,8 +71,15 @@ impl Shared {
         if root.state == RootState::Offline {
             return Explanation::Offline(root.detail.unwrap_or_default());
         }
+        let (shared, at) = (Arc::clone(self), path.to_owned());
+        reach::look(path, move |_| Ok(shared.look_and_explain(&root, &at)))
+            .unwrap_or_else(|error| Explanation::Unreachable(error.to_string()))
+    }
+
+    fn look_and_explain(&self, root: &RootStatus, path: &Path) -> Explanation {
         let follow = self.rules.follow_symlinks();
-        let metadata = match stat(path, follow) {
+        let looked = if follow { path.metadata() } else { path.symlink_metadata() };
+        let metadata = match looked {
             Ok(metadata) => metadata,
             Err(error) if says_missing(&error) => return Explanation::Missing,
             Err(error) => return Explanation::Unreachable(error.to_string()),

@@ -2,9 +2,11 @@
 //! pipeline does with a job and counts it.
 
 mod basics;
+mod hung;
 mod moves;
 mod offline;
 mod property;
+mod startup;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span};
-use crate::store::{IndexedVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
+use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
 
 const SETTLE: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -24,11 +26,55 @@ struct World {
     store: Store,
     handle: Option<ReconcilerHandle>,
     roots: Vec<PathBuf>,
-    watch_limit: Option<usize>,
+    limits: Limits,
     settle: Duration,
+    rescan_every: Duration,
+    /// The reconciler's threads have another user's rights: for root nothing is unreadable.
+    as_nobody: bool,
     follow_symlinks: bool,
     /// What was decoded since the start, with the path at the time.
     decoded: Vec<(Fingerprint, PathBuf)>,
+}
+
+/// The user `nobody`.
+const NOBODY: u32 = 65534;
+
+/// Takes root's rights from this thread; those who have none are nobody already.
+fn become_nobody() {
+    if rustix::process::geteuid().is_root() {
+        let nobody = rustix::thread::Uid::from_raw(NOBODY);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+    }
+}
+
+/// Lets `nobody` into a test's folder, and into its store.
+fn give_to_nobody(folder: &Path) {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut folders = vec![folder.join("store")];
+    while let Some(folder) = folders.pop() {
+        chown(&folder, Some(NOBODY), None).unwrap();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Err(error) = chown(&path, Some(NOBODY), None) {
+                // The store cleans up meanwhile.
+                assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}", path.display());
+            }
+        }
+    }
+}
+
+/// Reads a file as scened does: its access time stays.
+fn read(path: &Path) -> Vec<u8> {
+    use std::io::Read as _;
+    let mut content = vec![];
+    fingerprint::open_video(path, true).unwrap().read_to_end(&mut content).unwrap();
+    content
 }
 
 impl World {
@@ -55,8 +101,10 @@ impl World {
             folder,
             store,
             handle: None,
-            watch_limit: None,
+            limits: Limits::default(),
             settle: SETTLE,
+            rescan_every: Duration::from_hours(1),
+            as_nobody: false,
             follow_symlinks: false,
             decoded: vec![],
         }
@@ -68,9 +116,22 @@ impl World {
             roots: self.roots.clone(),
             rules: Arc::new(rules),
             settle: self.settle,
-            rescan_every: Duration::from_hours(1),
+            rescan_every: self.rescan_every,
         };
-        let handle = Reconciler::start_with_limit(config, self.store.clone(), Arc::new(|_| ()), self.watch_limit).unwrap();
+        let (store, limits) = (self.store.clone(), self.limits);
+        if self.as_nobody {
+            give_to_nobody(self.folder.path());
+        }
+        // Threads inherit the rights of the one that starts them, so that one is left behind.
+        let handle = std::thread::scope(|scope| {
+            let starting = scope.spawn(|| {
+                if self.as_nobody {
+                    become_nobody();
+                }
+                Reconciler::start_with_limits(config, store, Arc::new(|_| ()), limits).unwrap()
+            });
+            starting.join().unwrap()
+        });
         self.handle = Some(handle);
     }
 
@@ -107,19 +168,38 @@ impl World {
         loop {
             assert!(self.handle().barrier(PATIENCE), "the reconciler does not answer");
             let queue = self.handle().queue();
-            if queue.is_empty() && self.store.n_jobs() == 0 {
+            let is_waiting = |job: &crate::store::JobRecord| {
+                let video = self.store.video(job.video);
+                video.is_some_and(|video| !video.offline && self.may_read(&video.path))
+            };
+            let n_jobs = self.store.jobs().unwrap().iter().filter(|job| is_waiting(job)).count();
+            if queue.is_empty() && n_jobs == 0 {
                 return decoded;
             }
+            let waiting = || {
+                self.store
+                    .jobs()
+                    .unwrap()
+                    .into_iter()
+                    .map(|job| self.store.video(job.video))
+                    .collect::<Vec<_>>()
+            };
             assert!(
                 Instant::now() < deadline,
-                "still not quiet: {queue:?}, {} jobs",
-                self.store.n_jobs()
+                "still not quiet: {queue:?}, {n_jobs} jobs: {:?}",
+                waiting()
             );
-            if self.store.n_jobs() > 0 {
+            if n_jobs > 0 {
                 decoded.extend(self.decode());
             }
             std::thread::park_timeout(Duration::from_millis(2));
         }
+    }
+
+    /// Whether the pipeline could open a file; one that it cannot gets an incident.
+    fn may_read(&self, path: &Path) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        !self.as_nobody || path.metadata().is_ok_and(|metadata| metadata.mode() & 0o777 != 0)
     }
 
     /// Plays the pipeline: each queued video gets one scene. Like the real one it takes what is known of the same content.
@@ -128,6 +208,15 @@ impl World {
         let mut decoded = vec![];
         for job in self.store.jobs().unwrap() {
             let Some(record) = self.store.video(job.video) else { continue };
+            // As the pipeline does: what is not there, or is another file by now, is not decoded.
+            let is_there = record.path.metadata().is_ok_and(|metadata| {
+                let stamp = fingerprint::stamp_of(&metadata);
+                (stamp.size_bytes, stamp.mtime_ns) == (record.stamp.size_bytes, record.stamp.mtime_ns)
+            });
+            if !is_there {
+                self.handle().rescan(Some(record.path.clone()));
+                continue;
+            }
             let twins = self.store.videos_with_fingerprint(&record.fingerprint);
             if !twins.iter().any(|twin| twin.state == VideoState::Indexed) {
                 decoded.push(record.path.clone());
@@ -202,23 +291,34 @@ impl World {
 
     /// Every file of the tree that counts by its name, with its content.
     fn tree(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        fn visit(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let entry = entry.unwrap();
-                let (path, kind) = (entry.path(), entry.file_type().unwrap());
-                if kind.is_dir() {
-                    visit(&path, found);
-                } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "mp4" || extension == "mkv") {
-                    let content = std::fs::read(&path).unwrap();
-                    found.insert(path, content);
-                }
-            }
-        }
         let mut found = BTreeMap::new();
         for root in &self.roots {
-            visit(root, &mut found);
+            self.visit(root, &mut found);
         }
         found
+    }
+
+    fn visit(&self, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let (path, kind) = (entry.path(), entry.file_type().unwrap());
+            let kind = if kind.is_symlink() {
+                // Links count where they lead out of the tree.
+                let is_inside = |target: &PathBuf| target.starts_with(self.path(""));
+                match std::fs::canonicalize(&path) {
+                    Ok(target) if self.follow_symlinks && !is_inside(&target) => target.metadata().unwrap().file_type(),
+                    _ => continue,
+                }
+            } else {
+                kind
+            };
+            if kind.is_dir() {
+                self.visit(&path, found);
+            } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "mp4" || extension == "mkv") {
+                let content = read(&path);
+                found.insert(path, content);
+            }
+        }
     }
 
     /// The store says what the tree says: the same paths, each with the fingerprint of its content.
@@ -232,10 +332,11 @@ impl World {
             "paths in the store and in the tree"
         );
         for (path, video) in known {
-            let reading = fingerprint::read_file(&path, false).unwrap().unwrap();
+            let reading = fingerprint::read_file(&path, self.follow_symlinks).unwrap().unwrap();
             assert_eq!(video.fingerprint, reading.fingerprint, "{}", path.display());
             assert_eq!(video.stamp, reading.stamp, "{}", path.display());
             assert!(!video.offline, "{} is offline", path.display());
+            assert_eq!(video.state, VideoState::Indexed, "{}", path.display());
         }
     }
 }

@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use crate::reach;
+
 /// What a look at a known video's path found.
 #[derive(Debug)]
 pub(super) enum Whereabouts {
@@ -25,28 +27,38 @@ pub(super) fn says_missing(error: &io::Error) -> bool {
     })
 }
 
-/// A stat that follows the last component's link only if `follow`.
+/// A stat that follows the last component's link only if `follow`. A mount that hangs is not waited for.
 pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
-    if follow {
-        std::fs::metadata(path)
-    } else {
-        std::fs::symlink_metadata(path)
-    }
+    let at = path.to_owned();
+    reach::look(path, move |_| {
+        if follow {
+            std::fs::metadata(at)
+        } else {
+            std::fs::symlink_metadata(at)
+        }
+    })
 }
 
-/// Looks for the file of a video that lay below `root` (whose device is `root_device`).
+/// Looks for the file of a video that lay below `root` (whose device is `root_device`). `found`: what a look at its path says, `None`
+/// for a link that does not count.
 ///
 /// `on_root_device`: it lay on the root's own file system, not on one mounted below. When it is missing, the nearest folder above
 /// it that is there must be on the same side, or else a mount vanished or now covers it.
-pub(super) fn whereabouts(path: &Path, root: &Path, root_device: u64, on_root_device: bool, follow: bool) -> Whereabouts {
-    match stat(path, follow) {
-        Ok(metadata) if metadata.is_file() => return Whereabouts::Present(metadata),
+pub(super) fn whereabouts(
+    path: &Path,
+    found: io::Result<Option<Metadata>>,
+    root: &Path,
+    root_device: u64,
+    on_root_device: bool,
+) -> Whereabouts {
+    match found {
+        Ok(Some(metadata)) if metadata.is_file() => return Whereabouts::Present(metadata),
         Ok(_) => {}
         Err(error) if says_missing(&error) => {}
         Err(error) => return Whereabouts::Unreachable(error.to_string()),
     }
     for ancestor in path.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(root)) {
-        let metadata = match std::fs::metadata(ancestor) {
+        let metadata = match stat(ancestor, true) {
             Ok(metadata) => metadata,
             Err(error) if says_missing(&error) => continue,
             Err(error) => return Whereabouts::Unreachable(format!("{}: {error}", ancestor.display())),
@@ -71,7 +83,10 @@ mod tests {
         std::fs::create_dir_all(root.join("a/b")).unwrap();
         std::fs::write(root.join("a/b/x.mp4"), "x").unwrap();
         let device = std::fs::metadata(root).unwrap().dev();
-        let look = |path: &str, device, on_root_device| whereabouts(&root.join(path), root, device, on_root_device, false);
+        let look = |path: &str, device, on_root_device| {
+            let path = root.join(path);
+            whereabouts(&path, stat(&path, false).map(Some), root, device, on_root_device)
+        };
         assert!(matches!(look("a/b/x.mp4", device, true), Whereabouts::Present(_)));
         assert!(matches!(look("a/b/y.mp4", device, true), Whereabouts::Gone));
         assert!(matches!(look("a/c/d/y.mp4", device, true), Whereabouts::Gone));
@@ -87,7 +102,7 @@ mod tests {
         assert!(matches!(look("a/b/y.mp4", device + 1, false), Whereabouts::Gone));
         let missing = root.join("no-such-root");
         assert!(matches!(
-            whereabouts(&missing.join("x.mp4"), &missing, device, true, false),
+            whereabouts(&missing.join("x.mp4"), stat(&missing, false).map(Some), &missing, device, true),
             Whereabouts::Unreachable(_)
         ));
     }

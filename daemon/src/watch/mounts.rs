@@ -1,10 +1,10 @@
 //! Tells when file systems are mounted or unmounted: inotify says nothing in the folder that a mount covers or uncovers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{Change, EventSender};
 
-/// A thread that sleeps in `poll` on `/proc/self/mountinfo` until the table of mounts changes. Dropping it ends the thread.
+/// A thread that sleeps in `poll` on `/proc/thread-self/mountinfo` until the table of mounts changes. Dropping it ends the thread.
 #[cfg(target_os = "linux")]
 pub struct MountWatch {
     /// Closing it wakes the thread.
@@ -16,7 +16,7 @@ pub struct MountWatch {
 impl MountWatch {
     pub fn start(events: EventSender) -> std::io::Result<Self> {
         use rustix::event::{PollFd, PollFlags, poll};
-        let table = std::fs::File::open("/proc/self/mountinfo")?;
+        let table = std::fs::File::open(TABLE)?;
         let (stopped, stop) = std::os::unix::net::UnixStream::pair()?;
         let thread = std::thread::Builder::new().name("mounts".into()).spawn(move || {
             loop {
@@ -65,22 +65,90 @@ impl MountWatch {
     }
 }
 
-/// The mount points of this process, sorted; empty where the system has no table.
-pub fn mount_points() -> Vec<PathBuf> {
-    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let mut points: Vec<PathBuf> = parse_mount_points(&table);
-    points.sort();
-    points
+/// One file system in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// Of this mounting: the same file system mounted again at the same place has another.
+    pub id: u64,
+    pub point: PathBuf,
+    /// What is mounted: a device, a server's folder, or a word.
+    pub source: PathBuf,
+    pub kind: String,
 }
 
-/// Fifth field of each line, with its octal escapes undone. Stacked mounts are kept, so that their number tells a change.
-fn parse_mount_points(table: &[u8]) -> Vec<PathBuf> {
+/// File systems of this machine's own memory and disks: these answer, or fail. All others depend on another machine or program.
+const LOCAL_KINDS: [&str; 24] = [
+    "apfs", "bcachefs", "btrfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "hfsplus", "iso9660", "jfs", "msdos", "nilfs2", "ntfs3",
+    "overlay", "ramfs", "reiserfs", "squashfs", "tmpfs", "udf", "vfat", "xfs", "zfs",
+];
+
+impl Mount {
+    /// Whether looking at it may block for ever: networks, FUSE, other machines' folders.
+    pub fn may_hang(&self) -> bool {
+        !LOCAL_KINDS.contains(&self.kind.as_str())
+    }
+}
+
+/// The mounts of a thread, read again when the system says that they changed.
+#[derive(Debug, Default)]
+pub struct MountTable {
+    /// Kept open to be told of changes.
+    file: Option<std::fs::File>,
+    mounts: Vec<Mount>,
+}
+
+impl MountTable {
+    /// The innermost mount that has `path`, which is absolute; of several at one place the last, which covers the others.
+    pub fn of(&mut self, path: &Path) -> Option<&Mount> {
+        self.refresh();
+        let covers = |mount: &&Mount| path.starts_with(&mount.point);
+        self.mounts
+            .iter()
+            .filter(covers)
+            .max_by_key(|mount| mount.point.components().count())
+    }
+
+    #[cfg(target_os = "linux")]
+    fn refresh(&mut self) {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        if let Some(file) = &self.file {
+            let mut fds = [PollFd::new(file, PollFlags::PRI | PollFlags::ERR)];
+            let nothing_new = matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0));
+            if nothing_new {
+                return;
+            }
+        }
+        // Opened before it is read: a change after this line is told.
+        self.file = std::fs::File::open(TABLE).ok();
+        self.mounts = mounts();
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn refresh(&mut self) {}
+}
+
+/// Mounts are a matter of threads.
+const TABLE: &str = "/proc/thread-self/mountinfo";
+
+/// The mounts of this thread, in the order in which they were made; none where the system has no table.
+pub fn mounts() -> Vec<Mount> {
+    parse_mounts(&std::fs::read(TABLE).unwrap_or_default())
+}
+
+/// See proc_pid_mountinfo(5): the first field is the number, the fifth field is the place; after the optional fields and a dash come kind and source.
+fn parse_mounts(table: &[u8]) -> Vec<Mount> {
     use std::os::unix::ffi::OsStringExt;
-    table
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .map(|field| PathBuf::from(std::ffi::OsString::from_vec(unescape(field))))
-        .collect()
+    let path = |field: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(unescape(field)));
+    let of_line = |line: &[u8]| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
+        let point = path(fields.nth(3)?);
+        let mut after_dash = fields.skip_while(|field| *field != b"-").skip(1);
+        let kind = String::from_utf8_lossy(after_dash.next()?).into_owned();
+        let source = path(after_dash.next()?);
+        Some(Mount { id, point, source, kind })
+    };
+    table.split(|byte| *byte == b'\n').filter_map(of_line).collect()
 }
 
 fn unescape(field: &[u8]) -> Vec<u8> {
@@ -110,10 +178,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mount_points_are_read_with_their_escapes() {
-        let table =
-            b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n40 22 8:17 / /media/My\\040Disk\\134x rw,relatime shared:1 - vfat /dev/sdb1 rw\n";
-        assert_eq!(parse_mount_points(table), [PathBuf::from("/"), PathBuf::from("/media/My Disk\\x")]);
+    fn mounts_are_read_with_their_escapes() {
+        let table = b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            40 22 8:17 / /media/My\\040Disk\\134x rw,relatime shared:1 master:2 - vfat /dev/sdb1 rw\n\
+            41 22 0:50 / /mnt/nas rw - nfs4 nas:/films rw,hard\n";
+        let mounts = parse_mounts(table);
+        let seen: Vec<_> = mounts
+            .iter()
+            .map(|mount| (mount.point.to_str().unwrap(), mount.source.to_str().unwrap(), mount.may_hang()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("/", "/dev/sda1", false),
+                ("/media/My Disk\\x", "/dev/sdb1", false),
+                ("/mnt/nas", "nas:/films", true)
+            ]
+        );
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_path_belongs_to_the_innermost_mount() {
+        let mut table = MountTable::default();
+        let of_proc = table.of(Path::new("/proc/self/stat")).unwrap();
+        assert_eq!((of_proc.point.as_path(), of_proc.kind.as_str()), (Path::new("/proc"), "proc"));
     }
 
     #[test]

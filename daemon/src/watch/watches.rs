@@ -22,19 +22,16 @@ pub struct Watches {
     /// `None`: the system gives us no watcher at all.
     notify: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
-    /// Number of watches we allow ourselves.
-    limit: usize,
 }
 
 impl Watches {
     /// Starts the watcher's thread, which sends to `events` from now on.
-    pub fn start(events: EventSender, limit: Option<usize>) -> Result<Self, notify::Error> {
+    pub fn start(events: EventSender) -> Result<Self, notify::Error> {
         let config = notify::Config::default().with_follow_symlinks(false);
         let notify = RecommendedWatcher::new(move |event| forward(event, &events), config)?;
         Ok(Self {
             notify: Some(notify),
             watched: BTreeSet::new(),
-            limit: limit.unwrap_or_else(system_limit),
         })
     }
 
@@ -43,7 +40,6 @@ impl Watches {
         Self {
             notify: None,
             watched: BTreeSet::new(),
-            limit: 0,
         }
     }
 
@@ -52,12 +48,12 @@ impl Watches {
         self.watched.len()
     }
 
-    /// Watches one folder (not what is below it); nothing happens if it is watched already.
-    pub fn add(&mut self, folder: &Path) -> WatchOutcome {
+    /// Watches one folder (not what is below it); nothing happens if it is watched already. `is_full`: no more watches may be set.
+    pub fn add(&mut self, folder: &Path, is_full: bool) -> WatchOutcome {
         if self.is_covered(folder) {
             return WatchOutcome::Watched;
         }
-        if self.watched.len() >= self.limit {
+        if is_full {
             return WatchOutcome::LimitReached;
         }
         let Some(notify) = &mut self.notify else {
@@ -127,7 +123,7 @@ const MODE: RecursiveMode = RecursiveMode::NonRecursive;
 const MODE: RecursiveMode = RecursiveMode::Recursive;
 
 /// Four fifths of the user's inotify watches: the last ones belong to the editor and the file manager.
-fn system_limit() -> usize {
+pub(super) fn system_limit() -> usize {
     std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches")
         .ok()
         .and_then(|text| text.trim().parse::<usize>().ok())
@@ -137,18 +133,18 @@ fn system_limit() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::{Change, EventReceiver, event_queue};
+    use crate::watch::{AllWatches, Change, EventReceiver, event_queue};
 
-    fn watches(limit: Option<usize>) -> (Watches, EventReceiver) {
+    fn watches() -> (Watches, EventReceiver) {
         let (sender, receiver) = event_queue(1024);
-        (Watches::start(sender, limit).unwrap(), receiver)
+        (Watches::start(sender).unwrap(), receiver)
     }
 
     #[test]
     fn flush_brings_every_event_before_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut watches, receiver) = watches(None);
-        assert!(matches!(watches.add(folder.path()), WatchOutcome::Watched));
+        let (mut watches, receiver) = watches();
+        assert!(matches!(watches.add(folder.path(), false), WatchOutcome::Watched));
         for i in 0..300 {
             let path = folder.path().join(format!("{i}"));
             std::fs::write(&path, "x").unwrap();
@@ -161,20 +157,20 @@ mod tests {
     #[test]
     fn a_folder_renamed_away_and_another_in_its_place_is_watched_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut watches, receiver) = watches(None);
+        let (mut watches, receiver) = watches();
         let (a, b) = (folder.path().join("a"), folder.path().join("b"));
         std::fs::create_dir(&a).unwrap();
-        watches.add(folder.path());
-        watches.add(&a);
+        watches.add(folder.path(), false);
+        watches.add(&a, false);
         std::fs::rename(&a, &b).unwrap();
         std::fs::create_dir(&a).unwrap();
         watches.remove_below(&a);
-        assert!(matches!(watches.add(&a), WatchOutcome::Watched));
+        assert!(matches!(watches.add(&a, false), WatchOutcome::Watched));
         watches.flush();
         // The batch that names the folder anew is what makes the reconciler watch it again.
         assert!(receiver.receiver.try_iter().any(|change| change == Change::Tree(a.clone())));
         watches.remove_below(&a);
-        watches.add(&a);
+        watches.add(&a, false);
         std::fs::write(a.join("x.mp4"), "x").unwrap();
         watches.flush();
         assert!(
@@ -188,7 +184,7 @@ mod tests {
     #[test]
     fn the_limit_is_told_and_not_passed() {
         let folder = tempfile::tempdir().unwrap();
-        let (mut watches, _receiver) = watches(Some(1));
+        let mut watches = AllWatches::start(event_queue(8).0, Some(1));
         std::fs::create_dir(folder.path().join("a")).unwrap();
         assert!(matches!(watches.add(folder.path()), WatchOutcome::Watched));
         assert!(matches!(watches.add(&folder.path().join("a")), WatchOutcome::LimitReached));
@@ -199,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_vanished_folder_is_a_failure_and_not_a_panic() {
-        let (mut watches, _receiver) = watches(None);
-        assert!(matches!(watches.add(Path::new("/no/such/folder")), WatchOutcome::Failed(_)));
+        let (mut watches, _receiver) = watches();
+        assert!(matches!(watches.add(Path::new("/no/such/folder"), false), WatchOutcome::Failed(_)));
     }
 }

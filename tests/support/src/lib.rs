@@ -5,6 +5,7 @@
 pub mod films;
 pub mod golden;
 pub mod hub;
+pub mod hung;
 pub mod processes;
 pub mod pty;
 mod sandbox;

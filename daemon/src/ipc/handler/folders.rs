@@ -1,9 +1,10 @@
 //! `folders`, `add`, `remove`.
 
 use std::collections::HashSet;
+use std::path::Path;
 
 use scened_shared::frame::RpcError;
-use scened_shared::message::{AddRequest, Folder, FoldersAnswer, RemoveAnswer, RemoveRequest};
+use scened_shared::message::{AddRequest, AwayVolume, Folder, FoldersAnswer, RemoveAnswer, RemoveRequest};
 use scened_shared::wire_path::WirePath;
 
 use crate::domain::VideoId;
@@ -24,6 +25,17 @@ pub(super) fn list(context: &Context) -> FoldersAnswer {
             for record in videos.iter().filter(|record| record.path.starts_with(&root.path)) {
                 coverage.count(record, lacking.contains(&record.id));
             }
+            // A place where nothing was indexed is nobody's loss.
+            let has_videos = |place: &Path| videos.iter().any(|record| record.offline && record.path.starts_with(place));
+            let away = root
+                .away
+                .into_iter()
+                .filter(|(place, _)| has_videos(place))
+                .map(|(place, volume)| AwayVolume {
+                    file: WirePath::new(&place),
+                    volume: volume.name,
+                    last_seen_ms: volume.last_seen_ms,
+                });
             let state = match root.state {
                 RootState::Watched => "watched",
                 RootState::Polled => "polled",
@@ -34,6 +46,9 @@ pub(super) fn list(context: &Context) -> FoldersAnswer {
                 state: state.to_owned(),
                 videos: convert::coverage(&coverage),
                 detail: root.detail,
+                away: away.collect(),
+                last_seen_ms: root.volume.as_ref().map(|volume| volume.last_seen_ms),
+                volume: root.volume.map(|volume| volume.name),
             }
         })
         .collect();

@@ -7,7 +7,7 @@ use scened_shared::message::{WhyAnswer, WhyRequest};
 
 use crate::ipc::context::Context;
 use crate::ipc::convert;
-use crate::reconcile::Explanation;
+use crate::reconcile::{Explanation, RootStatus};
 use crate::store::{VideoRecord, VideoState};
 
 pub(super) fn answer(context: &Context, request: &WhyRequest) -> Result<WhyAnswer, RpcError> {
@@ -54,6 +54,7 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
     let state = match (record.offline, record.state) {
         (true, _) => {
             reasons.push("its folder cannot be reached at present; what was indexed of it stays searchable".to_owned());
+            reasons.extend(whereabouts(context, record));
             "offline"
         }
         (false, VideoState::Indexed) => {
@@ -107,6 +108,22 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
     };
     reasons.extend(record.damage.clone());
     Ok((state, reasons))
+}
+
+/// On which drive an offline video lies, since when that is away, and why.
+fn whereabouts(context: &Context, record: &VideoRecord) -> Vec<String> {
+    let owner = |root: &RootStatus| record.path.starts_with(&root.path);
+    let roots = context.reconciler.roots();
+    let Some(root) = roots.into_iter().filter(owner).max_by_key(|root| root.path.as_os_str().len()) else {
+        return vec!["it lies in no watched folder".to_owned()];
+    };
+    let inside = root.away.into_iter().filter(|(place, _)| record.path.starts_with(place));
+    let nearest = inside.max_by_key(|(place, _)| place.as_os_str().len()).map(|(_, volume)| volume);
+    let volume = root.volume.or(nearest).map(|volume| {
+        let ago = crate::clock::ago(volume.last_seen_ms);
+        format!("it lies on {}, last seen {ago}", volume.name)
+    });
+    volume.into_iter().chain(root.detail).collect()
 }
 
 fn of_file(explanation: &Explanation) -> (&'static str, Vec<String>) {

@@ -14,6 +14,7 @@ use super::super::whereabouts::{Whereabouts, whereabouts};
 use super::super::{Reading, RootState};
 use super::{Core, Doubt, now_ms};
 use crate::domain::VideoId;
+use crate::reach;
 use crate::store::{NewVideo, StoreError, VideoRecord, VideoState};
 use crate::watch::debounce::Hint;
 
@@ -35,11 +36,19 @@ enum Finding {
 impl Core {
     pub(super) fn clear(&mut self, now: Instant) {
         // Events from before the end of a grace time may say where the content is. They are looked at within a second.
-        let certain_until = self.debouncer.oldest().map_or(now, |oldest| oldest.min(now));
-        let is_due = self.suspects_by_due.front().is_some_and(|(due, _)| *due <= certain_until)
-            || self.replaced.values().any(|replaced| replaced.due <= certain_until);
-        if !is_due {
+        let mut certain_until = self.debouncer.oldest().map_or(now, |oldest| oldest.min(now));
+        let suspected = self.suspects_by_due.front().map(|(due, _)| *due);
+        let replaced = self.replaced.values().map(|replaced| replaced.due).min();
+        let Some(first_due) = suspected.into_iter().chain(replaced).min().filter(|due| *due <= certain_until) else {
             return;
+        };
+        // It may have been moved to where no event tells of it.
+        if !self.unwatched.is_empty() {
+            let looked_until = self.polled_at.map(|polled_at| polled_at + self.timing.grace);
+            match looked_until.filter(|until| first_due <= *until) {
+                Some(until) => certain_until = certain_until.min(until),
+                None => return self.poll_unwatched(now),
+            }
         }
         // Never trust an older look at the roots when something is about to be deleted: one may have vanished, another may be back and
         // have what is missed.
@@ -82,7 +91,15 @@ impl Core {
             }
         }
         for path in ready {
-            self.settle_replaced(&path, true);
+            // Its former content lies at a path whose own time is not up (two films exchanged): that one takes the video first.
+            let video = self.store.video_at(&path);
+            let is_wanted = video.is_some_and(|video| self.is_elsewhere(&video));
+            match self.replaced.get_mut(&path) {
+                Some(replaced) if is_wanted => replaced.due = now + self.timing.grace,
+                _ => {
+                    self.settle_replaced(&path, true);
+                }
+            }
         }
     }
 
@@ -228,10 +245,10 @@ impl Core {
         }
         match whereabouts(
             &video.path,
+            self.look_at_link(&video.path),
             &root.path,
             root.device,
             video.on_root_device,
-            self.rules.follow_symlinks(),
         ) {
             Whereabouts::Present(_) if self.is_excluded(index, video) => Finding::Excluded,
             Whereabouts::Present(metadata) => {
@@ -241,6 +258,9 @@ impl Core {
             }
             Whereabouts::Unreachable(reason) => {
                 tracing::warn!(path = %video.path.display(), reason, "cannot be reached; the video is kept, offline");
+                if !reach::answers(&video.path) {
+                    self.silent.insert(video.path.clone());
+                }
                 Finding::Unreachable
             }
             Whereabouts::Gone if self.may_turn_up(video) => Finding::Postponed,
@@ -250,11 +270,13 @@ impl Core {
 
     /// Whether some file that is not placed yet may have (or certainly has) the content of this video.
     fn may_turn_up(&self, video: &VideoRecord) -> bool {
-        lock(&self.shared.settling).has_size(video.stamp.size_bytes)
-            || self
-                .replaced
-                .values()
-                .any(|replaced| replaced.reading.fingerprint == video.fingerprint)
+        lock(&self.shared.settling).has_size(video.stamp.size_bytes) || self.is_elsewhere(video)
+    }
+
+    /// Whether a file that is not placed yet has the content of this video.
+    fn is_elsewhere(&self, video: &VideoRecord) -> bool {
+        let mut replaced = self.replaced.values();
+        replaced.any(|replaced| replaced.reading.fingerprint == video.fingerprint)
     }
 
     /// Whether so much is missing at once that the root is looked through once more, after a while, before anything is deleted.

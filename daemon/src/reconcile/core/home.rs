@@ -1,18 +1,25 @@
 //! Roots: starting and ending to watch them, noticing that they vanished or came back.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::super::roots::{self, Home, Identity, InPlace, RootState, RootStatus, StoredRoot, Verdict};
 use super::super::rules::Rules;
 use super::super::shared::lock;
+use super::super::volumes::{self, StoredVolume, Volumes};
 use super::super::whereabouts::stat;
-use super::{Core, Root};
+use super::{Core, Root, now_ms};
 use crate::domain::VideoId;
-use crate::watch::mounts::mount_points;
+use crate::reach::{self, Pulse};
+use crate::store::VideoRecord;
+use crate::watch::mounts::{Mount, mounts};
 
 /// Name of the setting with the identities of all roots ever watched.
 const SETTING: &str = "roots";
+/// Name of the setting with the names of drives.
+const VOLUMES_SETTING: &str = "volumes";
 /// Files and folders looked at in search of any video under a root with another identity.
 const MAX_LOOKED_AT: usize = 10_000;
 
@@ -48,6 +55,7 @@ impl Core {
                 .unwrap_or_default();
             self.queue_walk(path.clone(), true);
             self.roots.push(Root {
+                real: path.clone(),
                 path,
                 home,
                 state: RootState::Offline,
@@ -74,6 +82,38 @@ impl Core {
             Err(error) => {
                 tracing::error!(%error, "the identities of the watched folders cannot be understood; they are learnt anew");
                 Vec::new()
+            }
+        }
+    }
+
+    pub(super) fn load_volumes(&mut self) {
+        let stored = self.store.setting(VOLUMES_SETTING).ok().flatten();
+        let volumes = stored.map(serde_json::from_value::<Vec<StoredVolume>>);
+        match volumes {
+            Some(Ok(stored)) => self.volumes = Volumes::from_stored(stored),
+            Some(Err(error)) => tracing::error!(%error, "the names of drives cannot be understood; they are learnt anew"),
+            None => {}
+        }
+    }
+
+    pub(super) fn store_volumes(&mut self) {
+        let stored = self.volumes.store_at(now_ms());
+        let result = serde_json::to_value(stored).map(|value| self.store.put_setting(VOLUMES_SETTING, &value));
+        if !matches!(result, Ok(Ok(()))) {
+            tracing::error!(?result, "the names of drives cannot be stored");
+        }
+    }
+
+    /// Notes the volume of a root that is there, and of what is mounted in it.
+    fn see_volumes(&mut self, index: usize, keeps_former: bool) {
+        let path = self.roots[index].path.clone();
+        self.volumes.came(&path, volumes::name_of(&path), keeps_former, now_ms());
+        let points = self.mounts.iter().map(|mount| &mount.point);
+        let points = points.filter(|point| point.starts_with(&path) && **point != path);
+        let inside: Vec<PathBuf> = points.filter(|point| self.owner(point) == Some(index)).cloned().collect();
+        for point in inside {
+            if reach::answers(&point) {
+                self.volumes.came(&point, volumes::name_of(&point), false, now_ms());
             }
         }
     }
@@ -105,18 +145,21 @@ impl Core {
     pub(super) fn check_root(&mut self, index: usize) -> bool {
         let path = self.roots[index].path.clone();
         // Reading its first entry tells a stale handle and a closed door.
-        let found = Identity::of(&path).and_then(|identity| {
-            std::fs::read_dir(&path)?.next().transpose()?;
-            Ok(identity)
+        let at = path.clone();
+        let found = reach::look(&path, move |_| {
+            let identity = Identity::of(&at)?;
+            std::fs::read_dir(&at)?.next().transpose()?;
+            Ok((identity, roots::is_remote(&at), std::fs::canonicalize(&at)?))
         });
-        let current = match found {
-            Ok(current) => current,
+        let (current, remote, real) = match found {
+            Ok(found) => found,
             Err(error) => {
                 self.set_root_offline(index, error.to_string());
                 return false;
             }
         };
         let home = self.roots[index].home.clone();
+        let mut keeps_former = false;
         let verdict = home.judge(&current, || self.look_around(&path));
         let changed = home.identity.as_ref() != Some(&current);
         match verdict {
@@ -129,6 +172,7 @@ impl Core {
                 self.roots[index].device = current.device();
                 let missing = self.missing_below(&path);
                 self.set_offline(&missing);
+                keeps_former = !missing.is_empty();
                 self.roots[index].home.settle_on(current.clone(), !missing.is_empty());
             }
             Verdict::Same | Verdict::Renumbered => self.roots[index].home.settle_on(current.clone(), false),
@@ -136,9 +180,11 @@ impl Core {
         if changed {
             self.store_homes();
         }
+        self.see_volumes(index, keeps_former);
         let root = &mut self.roots[index];
         root.device = current.device();
-        root.remote = roots::is_remote(&path);
+        root.remote = remote || reach::mount_that_may_hang(&path).is_some();
+        root.real = real;
         root.detail = None;
         if root.state == RootState::Offline {
             root.state = RootState::Watched;
@@ -150,29 +196,39 @@ impl Core {
 
     fn look_around(&mut self, path: &Path) -> InPlace {
         let known = self.videos_below(path);
-        let n_found = known
-            .iter()
-            .filter(|video| {
+        let n_known = known.len();
+        let (at, rules) = (path.to_owned(), Arc::clone(&self.rules));
+        let looked = reach::look(path, move |pulse| {
+            let is_in_place = |video: &&Arc<VideoRecord>| {
+                pulse.beat();
                 std::fs::symlink_metadata(&video.path).is_ok_and(|metadata| {
                     let stamp = super::super::fingerprint::stamp_of(&metadata);
                     stamp.size_bytes == video.stamp.size_bytes && stamp.mtime_ns == video.stamp.mtime_ns
                 })
-            })
-            .count();
+            };
+            let n_found = known.iter().filter(is_in_place).count();
+            Ok((n_found, n_found > 0 || has_video(&at, &rules, pulse)))
+        });
+        // What does not answer any more is taken for empty, and so for offline.
+        let (n_found, any_video) = looked.unwrap_or_default();
         InPlace {
-            n_known: known.len(),
+            n_known,
             n_found,
-            any_video: n_found > 0 || has_video(path, &self.rules),
+            any_video,
         }
     }
 
     fn missing_below(&mut self, path: &Path) -> Vec<VideoId> {
         let known = self.videos_below(path);
-        known
-            .iter()
-            .filter(|video| std::fs::symlink_metadata(&video.path).is_err())
-            .map(|video| video.id)
-            .collect()
+        let all: Vec<VideoId> = known.iter().map(|video| video.id).collect();
+        let missing = reach::look(path, move |pulse| {
+            let is_missing = |video: &&Arc<VideoRecord>| {
+                pulse.beat();
+                std::fs::symlink_metadata(&video.path).is_err()
+            };
+            Ok(known.iter().filter(is_missing).map(|video| video.id).collect())
+        });
+        missing.unwrap_or(all)
     }
 
     /// Nothing under this root can be said to be missing: its videos are marked offline, and all work on them is forgotten.
@@ -183,6 +239,7 @@ impl Core {
         }
         tracing::warn!(root = %path.display(), reason, "the watched folder is offline; its videos are kept");
         self.forget_work_below(&path);
+        self.volumes.went(&path, now_ms());
         let root = &mut self.roots[index];
         root.state = RootState::Offline;
         root.detail = Some(reason);
@@ -197,15 +254,14 @@ impl Core {
             .collect();
         self.set_offline(&online);
         // Roots inside it have their own fate, but lost their watches.
-        let inner: Vec<PathBuf> = self
-            .roots
-            .iter()
-            .map(|root| root.path.clone())
-            .filter(|other| other.starts_with(&path) && *other != path)
-            .collect();
-        for path in inner {
-            self.queue_walk(path, true);
+        for inner in self.roots_inside(&path) {
+            self.queue_walk(inner, true);
         }
+    }
+
+    pub(super) fn roots_inside(&self, folder: &Path) -> Vec<PathBuf> {
+        let roots = self.roots.iter().map(|root| root.path.clone());
+        roots.filter(|root| root.starts_with(folder) && root != folder).collect()
     }
 
     pub(super) fn set_offline(&mut self, videos: &[VideoId]) {
@@ -226,6 +282,7 @@ impl Core {
         self.unwatched.retain(|folder| !folder.starts_with(path));
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
         self.unreadable_files.retain(|file, _| !file.starts_with(path));
+        self.silent.retain(|silent| !silent.starts_with(path));
     }
 
     pub(super) fn look_for_offline_roots(&mut self) {
@@ -236,31 +293,49 @@ impl Core {
         }
     }
 
+    /// Looks at what lies on mounts that did not answer and do so now.
+    pub(super) fn look_at_silent(&mut self) {
+        let (answering, silent) = std::mem::take(&mut self.silent).into_iter().partition(|path| reach::answers(path));
+        self.silent = silent;
+        for path in answering {
+            self.queue_walk(path, true);
+        }
+    }
+
     /// The table of mounts changed: every root may have vanished or come back, and so may what is mounted inside.
     pub(super) fn look_at_mounts(&mut self) {
-        let now = mount_points();
+        let now = mounts();
         let before = std::mem::replace(&mut self.mounts, now.clone());
         for index in 0..self.roots.len() {
             self.check_root(index);
         }
-        let changed = now
-            .iter()
-            .filter(|point| !before.contains(point))
-            .chain(before.iter().filter(|point| !now.contains(point)));
+        // Whatever came or went, took its watches along, also where the same is in place again.
+        let is_in = |mounts: &[Mount], mount: &Mount| mounts.iter().any(|other| (other.id, &other.point) == (mount.id, &mount.point));
+        let came = now.iter().filter(|mount| !is_in(&before, mount));
+        let went = before.iter().filter(|mount| !is_in(&now, mount));
+        let changed: BTreeSet<&Path> = came.chain(went).map(|mount| mount.point.as_path()).collect();
         for point in changed {
+            let is_mounted = now.iter().any(|mount| mount.point == point);
+            if !is_mounted && !self.roots.iter().any(|root| root.path == point) {
+                self.volumes.went(point, now_ms());
+            }
             if self.owner(point).is_some() {
-                self.queue_walk(point.clone(), true);
+                self.queue_walk(point.to_owned(), true);
+            }
+            for root in self.roots_inside(point) {
+                self.queue_walk(root, true);
             }
         }
     }
 
-    pub(super) fn rescan_all(&mut self, rewatch: bool) {
+    /// Looks through everything, with new watches: where events were lost unnoticed, a watch may be on a folder that has another name now.
+    pub(super) fn rescan_all(&mut self) {
         self.next_rescan = std::time::Instant::now() + self.timing.rescan_every;
+        // Walks look at the roots again; what is there then was there until then.
+        self.volumes.is_unsaved = true;
         for root in &self.roots {
-            if rewatch {
-                self.watches.remove_below(&root.path);
-            }
-            *self.walks.entry(root.path.clone()).or_default() |= rewatch;
+            self.watches.remove_below(&root.path);
+            self.walks.insert(root.path.clone(), true);
         }
     }
 
@@ -282,6 +357,7 @@ impl Core {
 
     pub(super) fn status_of(&self, root: &Root) -> RootStatus {
         let n_unwatched = self.unwatched.iter().filter(|folder| folder.starts_with(&root.path)).count();
+        let is_offline = root.state == RootState::Offline;
         let (state, detail) = if root.state == RootState::Offline {
             (RootState::Offline, root.detail.clone())
         } else if n_unwatched > 0 {
@@ -298,6 +374,8 @@ impl Core {
             path: root.path.clone(),
             state,
             detail,
+            volume: self.volumes.at(&root.path).filter(|_| is_offline).cloned(),
+            away: if is_offline { Vec::new() } else { self.volumes.away_in(&root.path) },
         }
     }
 
@@ -334,10 +412,11 @@ const MAX_WARNINGS: usize = 10;
 
 /// Whether any file that looks like a video lies below `path`; gives up after [`MAX_LOOKED_AT`] entries and then says yes, so that
 /// a full folder is never taken for an empty mount point.
-fn has_video(path: &Path, rules: &Rules) -> bool {
+fn has_video(path: &Path, rules: &Rules, pulse: &Pulse) -> bool {
     let mut folders = vec![path.to_owned()];
     let mut n_left = MAX_LOOKED_AT;
     while let Some(folder) = folders.pop() {
+        pulse.beat();
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
             n_left -= 1;

@@ -2,19 +2,21 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::fs::Metadata;
+use std::fs::{FileType, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::super::fingerprint::stamp_of;
-use super::super::rules::{FolderRules, NOMEDIA, SCENEDIGNORE};
+use super::super::rules::{FolderRules, NOMEDIA, Rules, SCENEDIGNORE};
 use super::super::shared::lock;
 use super::super::whereabouts::{says_missing, stat};
 use super::super::{Exclusion, RootState};
 use super::Core;
 use crate::domain::VideoId;
+use crate::reach::{self, Pulse};
 use crate::store::{FileStamp, VideoRecord};
 use crate::watch::WatchOutcome;
 use crate::watch::debounce::{Batch, Hint};
@@ -63,6 +65,10 @@ impl Core {
                 if hint.rewatch {
                     self.missed_below(path);
                 }
+                if metadata.nlink() > 1 {
+                    // It may have been made readable under this name.
+                    self.other_names.extend(self.unreadable_files.keys().cloned());
+                }
                 if self.excludes_file(index, path).is_none() {
                     self.saw_file(index, path, &metadata, hint.written);
                 } else if let Some(video) = self.store.video_at(path) {
@@ -104,12 +110,16 @@ impl Core {
             if let Some(exclusion) = self.rules.excludes_folder(root, folder, &inherited) {
                 return Err(exclusion);
             }
-            if !self.rules.follow_symlinks() && folder.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink()) {
+            if !self.rules.follow_symlinks() && stat(folder, false).is_ok_and(|metadata| metadata.is_symlink()) {
                 return Err(Exclusion::Symlink(folder.to_owned()));
             }
             inherited
         };
-        let rules = inherited.enter(folder);
+        let at = folder.to_owned();
+        let Ok(rules) = reach::look(folder, move |_| Ok(inherited.enter(&at))) else {
+            // Nothing else can be looked at there, either.
+            return Ok(FolderRules::default());
+        };
         self.folder_rules.insert(folder.to_owned(), rules.clone());
         rules.no_media().map_or(Ok(rules), Err)
     }
@@ -146,6 +156,9 @@ impl Core {
 
     /// A folder cannot be read: what is known below it is kept, offline.
     fn cannot_read(&mut self, folder: &Path, error: &io::Error) {
+        if reach::is_silence(error) {
+            self.silent.insert(folder.to_owned());
+        }
         if self.unreadable.insert(folder.to_owned(), error.to_string()).is_none() {
             tracing::warn!(folder = %folder.display(), %error, "cannot be read; its videos are kept, offline");
         }
@@ -173,6 +186,10 @@ impl Core {
         }
         if rewatch {
             self.watches.remove_below(folder);
+            // Roots inside lose their watches with it, and are walked on their own.
+            for inner in self.roots_inside(folder) {
+                self.queue_walk(inner, true);
+            }
         }
         let found = if folder == root {
             stat(folder, true).map(Some)
@@ -224,21 +241,17 @@ impl Core {
     fn list(&mut self, index: usize, folder: &Path, folder_rules: &FolderRules, rewatch: bool) -> io::Result<HashSet<OsString>> {
         let root = self.roots[index].path.clone();
         let mut found = HashSet::new();
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            let (name, path) = (entry.file_name(), entry.path());
-            let kind = match entry.file_type() {
-                Ok(kind) => kind,
-                Err(error) if says_missing(&error) => continue,
-                Err(error) => return Err(error),
-            };
+        let (at, rules) = (folder.to_owned(), Arc::clone(&self.rules));
+        let entries = reach::look(folder, move |pulse| entries(&at, &rules, pulse))?;
+        for Entry { name, kind, metadata } in entries {
+            let path = folder.join(&name);
             let metadata = if kind.is_symlink() {
                 match self.follow_link(&path) {
                     Some(metadata) => Some(metadata),
                     None => continue,
                 }
             } else {
-                None
+                metadata
             };
             let is_folder = metadata.as_ref().map_or(kind.is_dir(), Metadata::is_dir);
             if is_folder {
@@ -253,12 +266,7 @@ impl Core {
             if !self.rules.is_video_name(&name) || self.rules.excludes_file(&root, &path, folder_rules).is_some() {
                 continue;
             }
-            let metadata = match metadata.map_or_else(|| entry.metadata(), Ok) {
-                Ok(metadata) => metadata,
-                Err(error) if says_missing(&error) => continue,
-                Err(error) => return Err(error),
-            };
-            if metadata.is_file() {
+            if let Some(metadata) = metadata.filter(Metadata::is_file) {
                 found.insert(name);
                 self.saw_file(index, &path, &metadata, false);
             }
@@ -281,20 +289,19 @@ impl Core {
         if !self.rules.follow_symlinks() {
             return None;
         }
-        let target = std::fs::canonicalize(link).ok()?;
-        let is_inside = self
-            .roots
-            .iter()
-            .any(|root| target.starts_with(std::fs::canonicalize(&root.path).unwrap_or_else(|_| root.path.clone())));
-        let is_loop = link
-            .ancestors()
-            .skip(1)
-            .any(|ancestor| std::fs::canonicalize(ancestor).is_ok_and(|ancestor| ancestor.starts_with(&target)));
-        if is_inside || is_loop {
-            None
-        } else {
-            std::fs::metadata(&target).ok()
-        }
+        let at = link.to_owned();
+        let (towards, folders) = reach::look(link, move |_| {
+            let folders: Vec<PathBuf> = at.ancestors().skip(1).flat_map(std::fs::canonicalize).collect();
+            Ok((std::fs::read_link(&at)?, folders))
+        })
+        .ok()?;
+        // The mount that may hang is the one it leads to.
+        let towards = without_dots(&link.parent()?.join(towards));
+        let at = link.to_owned();
+        let target = reach::look(&towards, move |_| std::fs::canonicalize(at)).ok()?;
+        let is_inside = self.roots.iter().any(|root| target.starts_with(&root.real));
+        let is_loop = folders.iter().any(|folder| folder.starts_with(&target));
+        if is_inside || is_loop { None } else { stat(&target, true).ok() }
     }
 
     /// Puts under suspicion what is known in `folder` or below and not among the names found there.
@@ -373,6 +380,48 @@ impl Core {
             tracing::error!(path = %video.path.display(), %error, "a video's new stamp cannot be stored");
         }
     }
+}
+
+/// What a folder's listing says of one name.
+struct Entry {
+    name: OsString,
+    kind: FileType,
+    /// Of files that may be videos.
+    metadata: Option<Metadata>,
+}
+
+fn entries(folder: &Path, rules: &Rules, pulse: &Pulse) -> io::Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        pulse.beat();
+        let entry = entry?;
+        let name = entry.file_name();
+        let of_kind = entry.file_type().and_then(|kind| {
+            let may_be_video = kind.is_file() && rules.is_video_name(&name);
+            Ok((kind, may_be_video.then(|| entry.metadata()).transpose()?))
+        });
+        match of_kind {
+            Ok((kind, metadata)) => found.push(Entry { name, kind, metadata }),
+            Err(error) if says_missing(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+/// `path` with `.` and `..` taken out as if nothing in it were a link.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            _ => plain.push(component),
+        }
+    }
+    plain
 }
 
 fn is_older_than(metadata: &Metadata, age: std::time::Duration) -> bool {

@@ -1,5 +1,6 @@
 //! Placing: a file that rests gets its fingerprint read, and thereby its video: the same, a moved one, a copy, or a new one.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +11,7 @@ use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, says_missing, whereabouts};
 use super::super::{ReconcileEvent, RootState};
 use super::{ADD_BATCH, Core, Replaced, now_ms};
+use crate::reach;
 use crate::store::{FileStamp, NewVideo, StoreError, VideoRecord, VideoState};
 
 impl Core {
@@ -43,7 +45,7 @@ impl Core {
                 return self.cannot_read_file(path, &error);
             }
         }
-        match fingerprint::read_file(path, self.rules.follow_symlinks()) {
+        match read_file(path, self.rules.follow_symlinks()) {
             Ok(Some(reading)) if reading.stamp == expected => {
                 self.unreadable_files.remove(path);
                 match self.place(index, path, reading) {
@@ -64,7 +66,10 @@ impl Core {
         }
     }
 
-    fn cannot_read_file(&mut self, path: &Path, error: &std::io::Error) {
+    fn cannot_read_file(&mut self, path: &Path, error: &io::Error) {
+        if reach::is_silence(error) {
+            self.silent.insert(path.to_owned());
+        }
         if self.unreadable_files.insert(path.to_owned(), error.to_string()).is_none() {
             tracing::warn!(path = %path.display(), %error, "the file cannot be read");
         }
@@ -144,14 +149,14 @@ impl Core {
             return false;
         }
         let follow = self.rules.follow_symlinks();
-        match whereabouts(&video.path, &root, device, on_root_device, follow) {
+        match whereabouts(&video.path, self.look_at_link(&video.path), &root, device, on_root_device) {
             Whereabouts::Gone => true,
             Whereabouts::Unreachable(_) => false,
             Whereabouts::Present(metadata) => {
                 let stamp = stamp_of(&metadata);
                 let unchanged = owner.map_or(stamp == video.stamp, |index| self.is_unchanged(index, video, stamp));
                 !unchanged
-                    && fingerprint::read_file(&video.path, follow)
+                    && read_file(&video.path, follow)
                         .is_ok_and(|reading| reading.is_none_or(|reading| reading.fingerprint != video.fingerprint))
             }
         }
@@ -164,6 +169,12 @@ impl Core {
 
     /// Why the existing file of a known video is left out, read afresh.
     pub(super) fn is_excluded(&self, index: usize, video: &Arc<VideoRecord>) -> bool {
-        rules::exclusion(&self.rules, &self.roots[index].path, &video.path, false).is_some()
+        let (rules, root, path) = (Arc::clone(&self.rules), self.roots[index].path.clone(), video.path.clone());
+        reach::look(&video.path, move |_| Ok(rules::exclusion(&rules, &root, &path, false).is_some())).unwrap_or(false)
     }
+}
+
+fn read_file(path: &Path, follow: bool) -> io::Result<Option<Reading>> {
+    let at = path.to_owned();
+    reach::look(path, move |_| fingerprint::read_file(&at, follow))
 }

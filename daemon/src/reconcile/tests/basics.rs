@@ -284,7 +284,7 @@ fn without_watches_left_folders_are_polled_and_it_is_told() {
     for i in 0..4 {
         world.write(&format!("a/{i}/x.mp4"), &format!("film {i}"));
     }
-    world.watch_limit = Some(2);
+    world.limits.n_watches = Some(2);
     world.start();
     assert_eq!(world.quiet().len(), 4);
     let warnings = world.handle().warnings();

@@ -153,18 +153,8 @@ fn an_unreadable_folder_stops_nothing_else_and_keeps_its_films() {
     world.write("a/a/x.mp4", "one");
     world.write("a/b/y.mp4", "two");
     world.write("a/c/z.mp4", "three");
-    set_mode(world.folder.path(), 0o755);
-    let is_root = rustix::process::geteuid().is_root();
-    std::thread::scope(|scope| {
-        let started = scope.spawn(|| {
-            if is_root {
-                let nobody = rustix::thread::Uid::from_raw(65534);
-                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-            }
-            world.start();
-        });
-        started.join().unwrap();
-    });
+    world.as_nobody = true;
+    world.start();
     assert_eq!(world.quiet().len(), 3);
     set_mode(&world.path("a/b"), 0o000);
     world.wait_until("offline", |world| {

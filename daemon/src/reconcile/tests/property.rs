@@ -1,290 +1,128 @@
 //! Random scripts against the tree itself as the model: after quiet the store says what the tree says, and no content was decoded
 //! twice (every content is written only once, but moved, copied and linked).
+//!
+//! What an operation does depends on the seed, on its number and on the tree alone, so that a script can be repeated without some of
+//! its operations: a failing one is shrunk before it is shown.
 
-use std::collections::BTreeSet;
+mod script;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::*;
+use script::Script;
 
-/// Scripts and operations a script; `SCENED_SCRIPTS` and `SCENED_OPERATIONS` ask for more.
-const N_SCRIPTS: u64 = 30;
-const N_OPERATIONS: u64 = 60;
-
-/// SplitMix64: the same script for the same seed on every machine.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
-        if from.is_empty() {
-            None
-        } else {
-            from.get(self.below(from.len() as u64) as usize)
-        }
-    }
-}
-
-struct Script {
-    world: World,
-    random: Random,
-    n_contents: u64,
-    may_decode_twice: bool,
-    log: Vec<String>,
-}
-
-impl Script {
-    fn new(seed: u64) -> Self {
-        Self {
-            world: World::with_roots(&["a", "b"]),
-            random: Random(seed),
-            n_contents: 0,
-            may_decode_twice: false,
-            log: vec![],
-        }
-    }
-
-    fn files(&self) -> Vec<PathBuf> {
-        self.world.tree().into_keys().collect()
-    }
-
-    fn folders(&self) -> Vec<PathBuf> {
-        fn visit(folder: &Path, found: &mut Vec<PathBuf>) {
-            found.push(folder.to_owned());
-            let mut inside: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-            inside.sort();
-            for path in inside {
-                if path.symlink_metadata().unwrap().is_dir() {
-                    visit(&path, found);
-                }
-            }
-        }
-        let mut found = vec![];
-        self.world
-            .roots
-            .iter()
-            .filter(|root| root.is_dir())
-            .for_each(|root| visit(root, &mut found));
-        found
-    }
-
-    fn new_content(&mut self) -> Vec<u8> {
-        self.n_contents += 1;
-        let content = format!("film {} ", self.n_contents).repeat(1 + (self.n_contents % 50) as usize);
-        content.into_bytes()
-    }
-
-    /// A path in some folder, of a file that may or may not be there.
-    fn some_path(&mut self) -> PathBuf {
-        let folders = self.folders();
-        let folder = self.random.pick(&folders).unwrap().clone();
-        folder.join(format!("{}.mp4", self.random.below(6)))
-    }
-
-    fn operate(&mut self) {
-        let files = self.files();
-        let file = self.random.pick(&files).cloned();
-        let folders = self.folders();
-        let inner: Vec<PathBuf> = folders
-            .iter()
-            .filter(|folder| !self.world.roots.contains(folder))
-            .cloned()
-            .collect();
-        let inner_folder = self.random.pick(&inner).cloned();
-        let target = self.some_path();
-        let what = match (self.random.below(20), file, inner_folder) {
-            (0..=3, _, _) => {
-                let content = self.new_content();
-                std::fs::write(&target, content).unwrap();
-                format!("write {}", target.display())
-            }
-            (4, Some(file), _) => {
-                use std::io::Write as _;
-                let mut file_open = std::fs::File::options().append(true).open(&file).unwrap();
-                file_open.write_all(b" more").unwrap();
-                self.n_contents += 1;
-                file_open.write_all(self.n_contents.to_string().as_bytes()).unwrap();
-                drop(file_open);
-                format!("append to {}", file.display())
-            }
-            (5 | 6, Some(file), _) => {
-                std::fs::rename(&file, &target).unwrap();
-                format!("rename {} to {}", file.display(), target.display())
-            }
-            (7, Some(file), _) => {
-                std::fs::remove_file(&file).unwrap();
-                format!("delete {}", file.display())
-            }
-            (8, _, _) => {
-                let content = self.new_content();
-                let temporary = target.with_extension("mp4.part");
-                std::fs::write(&temporary, content).unwrap();
-                std::fs::rename(&temporary, &target).unwrap();
-                format!("replace {}", target.display())
-            }
-            (9, _, _) => {
-                let deep = target.with_extension("").join("x/y/z");
-                if std::fs::create_dir_all(&deep).is_ok() {
-                    let content = self.new_content();
-                    std::fs::write(deep.join("deep.mp4"), content).unwrap();
-                }
-                format!("deep tree {}", deep.display())
-            }
-            (10, _, Some(folder)) => {
-                let to = target.with_extension("folder");
-                let moved = std::fs::rename(&folder, &to);
-                format!("rename folder {} to {}: {moved:?}", folder.display(), to.display())
-            }
-            (11, _, Some(folder)) => {
-                std::fs::remove_dir_all(&folder).unwrap();
-                format!("delete folder {}", folder.display())
-            }
-            (12, Some(file), _) => {
-                let linked = std::fs::hard_link(&file, &target);
-                format!("link {} to {}: {linked:?}", file.display(), target.display())
-            }
-            (13, Some(file), _) => {
-                if file != target {
-                    std::fs::copy(&file, &target).unwrap();
-                }
-                format!("copy {} to {}", file.display(), target.display())
-            }
-            (14, Some(file), _) => {
-                use std::os::unix::fs::PermissionsExt;
-                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-                let linked = std::os::unix::fs::symlink(file.parent().unwrap(), target.with_extension("loop"));
-                format!("chmod {} and a loop: {linked:?}", file.display())
-            }
-            (15, _, _) => {
-                self.world.handle().hint(Change::Rescan);
-                "lost events".to_owned()
-            }
-            (16, _, _) if self.random.below(4) == 0 => {
-                self.world.stop();
-                self.log.push("stop".into());
-                for _ in 0..self.random.below(4) {
-                    if self.world.handle.is_none() {
-                        self.operate_offline();
-                    }
-                }
-                self.world.start();
-                "start".to_owned()
-            }
-            (17, _, _) if self.random.below(3) == 0 => self.vanish(),
-            _ => {
-                std::thread::park_timeout(Duration::from_millis(self.random.below(40)));
-                "pause".to_owned()
-            }
-        };
-        self.log.push(what);
-    }
-
-    /// A root vanishes for a moment.
-    fn vanish(&mut self) -> String {
-        if self.random.below(2) == 0 {
-            self.settle();
-        } else {
-            // A film just moved or copied there is out of sight before it was read; if it was deleted elsewhere it has to be decoded
-            // again when the root is back.
-            self.may_decode_twice = true;
-        }
-        let root = self.world.roots[self.random.below(2) as usize].clone();
-        let away = root.with_extension("unplugged");
-        std::fs::rename(&root, &away).unwrap();
-        if self.random.below(2) == 0 {
-            let is_offline = |world: &World| {
-                let roots = world.handle().roots();
-                roots.iter().any(|status| status.path == root && status.state == RootState::Offline)
-            };
-            self.world.wait_until("the root offline", is_offline);
-        }
-        std::fs::rename(&away, &root).unwrap();
-        format!("{} vanishes and comes back", root.display())
-    }
-
-    /// What happens while the daemon is stopped.
-    fn operate_offline(&mut self) {
-        let files = self.files();
-        let target = self.some_path();
-        let what = match (self.random.below(3), self.random.pick(&files).cloned()) {
-            (0, Some(file)) => {
-                std::fs::rename(&file, &target).unwrap();
-                format!("  rename {} to {}", file.display(), target.display())
-            }
-            (1, Some(file)) => {
-                std::fs::remove_file(&file).unwrap();
-                format!("  delete {}", file.display())
-            }
-            _ => {
-                let content = self.new_content();
-                std::fs::write(&target, content).unwrap();
-                format!("  write {}", target.display())
-            }
-        };
-        self.log.push(what);
-    }
-
-    /// Waits for quiet; roots that vanished for a moment must have been seen to be back.
-    fn settle(&mut self) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            self.world.quiet();
-            let is_back = self.world.handle().roots().iter().all(|root| root.state == RootState::Watched);
-            if is_back {
-                self.world.quiet();
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "a root did not come back: {:?}",
-                self.world.handle().roots()
-            );
-            std::thread::park_timeout(Duration::from_millis(5));
-        }
-    }
-}
+/// Scripts and operations a script; `SCENED_SCRIPTS` and `SCENED_OPERATIONS` ask for others, `SCENED_SEED` for another beginning.
+const N_SCRIPTS: u64 = 300;
+const N_LONG_SCRIPTS: u64 = 5000;
+const N_OPERATIONS: u64 = 200;
+/// Scripts run side by side (`SCENED_SIDE_BY_SIDE`): they mostly wait.
+const N_SIDE_BY_SIDE: u64 = 24;
+/// How long a failing script is shrunk.
+const SHRINKING: Duration = Duration::from_mins(2);
 
 fn environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
+/// The operations of each script; `SCENED_KEEP="3 17"` leaves out all others, as a shrunk script says.
+fn operations() -> Vec<u64> {
+    std::env::var("SCENED_KEEP").map_or_else(
+        |_| (0..environment("SCENED_OPERATIONS", N_OPERATIONS)).collect(),
+        |kept| kept.split_whitespace().map(|operation| operation.parse().unwrap()).collect(),
+    )
+}
+
+/// Runs these operations of a script. The log, and what was wrong at the end.
+fn run(seed: u64, operations: &[u64]) -> (Vec<String>, Option<String>) {
+    let mut script = Script::new(seed);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        for operation in operations {
+            script.operate(*operation);
+        }
+        script.end();
+    }));
+    let said = outcome.err().map(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_default()
+    });
+    (std::mem::take(&mut script.log), said)
+}
+
+/// Leaves out operations while the script still fails: halves, quarters, …, single ones.
+fn shrink(seed: u64, mut operations: Vec<u64>) -> Vec<u64> {
+    let until = Instant::now() + SHRINKING;
+    let mut n_left_out = operations.len() / 2;
+    while n_left_out > 0 {
+        let mut at = 0;
+        while at < operations.len() && Instant::now() < until {
+            let mut fewer = operations.clone();
+            fewer.drain(at..(at + n_left_out).min(operations.len()));
+            if run(seed, &fewer).1.is_some() {
+                operations = fewer;
+            } else {
+                at += n_left_out;
+            }
+        }
+        n_left_out /= 2;
+    }
+    operations
+}
+
+fn run_scripts(n_scripts: u64) {
+    let first = environment("SCENED_SEED", 1);
+    let last = first + environment("SCENED_SCRIPTS", n_scripts);
+    let operations = operations();
+    if std::env::var_os("SCENED_LOG").is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_env("SCENED_LOG");
+        // Another test may have done so already.
+        drop(
+            tracing_subscriber::fmt()
+                .with_env_filter(filter)
+                .with_writer(std::io::stderr)
+                .try_init(),
+        );
+    }
+    let (next, failed) = (AtomicU64::new(first), AtomicBool::new(false));
+    let failures = Mutex::new(vec![]);
+    std::thread::scope(|scope| {
+        for _ in 0..environment("SCENED_SIDE_BY_SIDE", N_SIDE_BY_SIDE) {
+            scope.spawn(|| {
+                while !failed.load(Ordering::SeqCst) {
+                    let seed = next.fetch_add(1, Ordering::SeqCst);
+                    if seed >= last {
+                        return;
+                    }
+                    let (log, said) = run(seed, &operations);
+                    if let Some(said) = said {
+                        failed.store(true, Ordering::SeqCst);
+                        lock(&failures).push((seed, log, said));
+                    }
+                }
+            });
+        }
+    });
+    let Some((seed, log, said)) = failures.into_inner().unwrap().into_iter().next() else {
+        return;
+    };
+    let shrunk = shrink(seed, operations);
+    let (short_log, short_said) = run(seed, &shrunk);
+    panic!(
+        "seed {seed}: {said}\n\nscript:\n{}\n\nshrunk to SCENED_KEEP={:?}: {}\n{}",
+        log.join("\n"),
+        shrunk.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
+        short_said.unwrap_or_else(|| "does not fail every time".to_owned()),
+        short_log.join("\n")
+    );
+}
+
 #[test]
 fn after_quiet_the_store_equals_the_tree_whatever_happened() {
-    let first = environment("SCENED_SEED", 1);
-    for seed in first..first + environment("SCENED_SCRIPTS", N_SCRIPTS) {
-        let mut script = Script::new(seed);
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            for operation in 0..environment("SCENED_OPERATIONS", N_OPERATIONS) {
-                script.operate();
-                if operation % 20 == 19 {
-                    script.settle();
-                    script.world.check_store_equals_tree();
-                }
-            }
-            script.settle();
-            script.world.check_store_equals_tree();
-            let mut decoded = BTreeSet::new();
-            for (fingerprint, path) in &script.world.decoded {
-                let paths: Vec<_> = script.world.decoded.iter().filter(|(other, _)| other == fingerprint).collect();
-                assert!(
-                    decoded.insert(*fingerprint) || script.may_decode_twice,
-                    "decoded twice, now at {}: {paths:#?}",
-                    path.display()
-                );
-            }
-        }));
-        if let Err(panic) = outcome {
-            println!("seed {seed}, script:\n{}", script.log.join("\n"));
-            std::panic::resume_unwind(panic);
-        }
-    }
+    run_scripts(N_SCRIPTS);
+}
+
+#[test]
+#[ignore = "half an hour: make check-long"]
+fn after_quiet_the_store_equals_the_tree_whatever_happened_thousands() {
+    run_scripts(N_LONG_SCRIPTS);
 }

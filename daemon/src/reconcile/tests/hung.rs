@@ -1,0 +1,89 @@
+//! A mount that hangs, as a network folder does whose server is gone.
+
+use testkit::hung::{HungMount, own_mounts_or_say};
+
+use super::*;
+
+/// Longer than a silent mount is waited for.
+const LONGER: Duration = Duration::from_mins(1);
+
+#[test]
+fn a_hung_mount_delays_no_other_root_and_is_whole_when_it_wakes_up() {
+    if !own_mounts_or_say("a hung mount") {
+        return;
+    }
+    let mut world = World::idle(&["a", "nas", "b"]);
+    let disk = world.folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    for i in 0..5 {
+        std::fs::write(disk.join(format!("{i}.mp4")), format!("film {i}")).unwrap();
+    }
+    let mount = match HungMount::new(&disk, &world.path("nas")) {
+        Ok(mount) => mount,
+        Err(error) => return eprintln!("a hung mount: NOT TESTED HERE: no FUSE: {error}"),
+    };
+    world.write("a/x.mp4", "one");
+    world.start();
+    assert_eq!(world.quiet().len(), 6);
+    assert_eq!(world.handle().roots()[2].state, RootState::Polled);
+    mount.freeze();
+    world.handle().rescan(None);
+    world.write("b/y.mp4", "two");
+    let until = Instant::now() + LONGER;
+    let is_indexed = |world: &World| world.store.video_at(&world.path("b/y.mp4")).is_some();
+    while !is_indexed(&world) || world.handle().roots()[2].state != RootState::Offline {
+        assert!(Instant::now() < until, "{:?}, {:?}", world.listing(), world.handle().roots());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    // From now on nothing waits for it: others are found as if it were not there.
+    assert_eq!(world.quiet().len(), 1);
+    world.write("a/z.mp4", "three");
+    assert_eq!(world.quiet().len(), 1);
+    let detail = world.handle().roots()[2].detail.clone().unwrap();
+    assert!(detail.contains("does not answer"), "{detail}");
+    assert!(matches!(world.handle().explain(&world.path("nas/0.mp4")), Explanation::Offline(_)));
+    assert_eq!(world.listing().iter().filter(|line| line.ends_with("offline")).count(), 5);
+    std::fs::write(disk.join("new.mp4"), "four").unwrap();
+    std::fs::remove_file(disk.join("0.mp4")).unwrap();
+    mount.thaw();
+    world.wait_until("awake", |world| {
+        let state = world.handle().roots()[2].state;
+        state == RootState::Polled && !world.listing().iter().any(|line| line.ends_with("offline"))
+    });
+    assert_eq!(world.quiet(), [world.path("nas/new.mp4")]);
+    world.check_store_equals_tree();
+    world.stop();
+}
+
+#[test]
+fn a_hung_mount_inside_a_root_hides_only_its_own_films() {
+    if !own_mounts_or_say("a hung mount inside a root") {
+        return;
+    }
+    let mut world = World::new();
+    let disk = world.folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    std::fs::create_dir(world.path("a/nas")).unwrap();
+    std::fs::write(disk.join("0.mp4"), "film 0").unwrap();
+    let mount = match HungMount::new(&disk, &world.path("a/nas")) {
+        Ok(mount) => mount,
+        Err(error) => return eprintln!("a hung mount inside a root: NOT TESTED HERE: no FUSE: {error}"),
+    };
+    world.write("a/x.mp4", "one");
+    world.handle().rescan(None);
+    assert_eq!(world.quiet().len(), 2);
+    mount.freeze();
+    world.handle().rescan(None);
+    let until = Instant::now() + LONGER;
+    while world.listing() != ["a/nas/0.mp4 offline", "a/x.mp4"] {
+        assert!(Instant::now() < until, "{:?}, {:?}", world.listing(), world.handle().roots());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    world.write("a/y.mp4", "two");
+    assert_eq!(world.quiet().len(), 1);
+    assert_eq!(world.handle().roots()[0].state, RootState::Watched);
+    mount.thaw();
+    world.wait_until("awake", |world| world.listing() == ["a/nas/0.mp4", "a/x.mp4", "a/y.mp4"]);
+    assert_eq!(world.quiet().len(), 0);
+    world.stop();
+}

@@ -1,0 +1,106 @@
+//! The watches of all folders: one watcher for this machine's own file systems, and one for each mount that may hang.
+//!
+//! Setting a watch looks its folder up. On a mount that hangs this never returns, and so the watcher's thread tells nothing any more:
+//! of that mount alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, TryLockError};
+
+use super::watches::system_limit;
+use super::{EventSender, WatchOutcome, Watches};
+use crate::reach;
+
+pub struct AllWatches {
+    own: Watches,
+    /// By mount point. Locked by the thread that looks at the mount, which may never return.
+    others: BTreeMap<PathBuf, Arc<Mutex<Watches>>>,
+    events: EventSender,
+    /// Number of watches we allow ourselves.
+    limit: usize,
+}
+
+impl AllWatches {
+    /// Starts the watcher of this machine's own file systems; without one every folder has to be polled.
+    pub fn start(events: EventSender, limit: Option<usize>) -> Self {
+        Self {
+            own: start(&events),
+            others: BTreeMap::new(),
+            events,
+            limit: limit.unwrap_or_else(system_limit),
+        }
+    }
+
+    /// Number of watched folders, as far as it can be told now.
+    pub fn n_watched(&self) -> usize {
+        let n_others = self
+            .others
+            .values()
+            .filter_map(|watches| Some(watches.try_lock().ok()?.n_watched()));
+        self.own.n_watched() + n_others.sum::<usize>()
+    }
+
+    /// Watches one folder (not what is below it); nothing happens if it is watched already.
+    pub fn add(&mut self, folder: &Path) -> WatchOutcome {
+        let is_full = self.n_watched() >= self.limit;
+        let Some(mount) = reach::mount_that_may_hang(folder) else {
+            return self.own.add(folder, is_full);
+        };
+        let watches = self
+            .others
+            .entry(mount)
+            .or_insert_with(|| Arc::new(Mutex::new(start(&self.events))));
+        let (watches, at) = (Arc::clone(watches), folder.to_owned());
+        let added = reach::look(folder, move |_| Ok(with(&watches, |watches| watches.add(&at, is_full))));
+        match added {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => WatchOutcome::Failed(std::io::ErrorKind::ResourceBusy.into()),
+            Err(error) => WatchOutcome::Failed(error),
+        }
+    }
+
+    /// Forgets the watches of `folder` and of everything below it. Those of a mount that does not answer are forgotten when it does:
+    /// it is looked through anew then.
+    pub fn remove_below(&mut self, folder: &Path) {
+        self.own.remove_below(folder);
+        self.others
+            .retain(|mount, _| reach::mount_that_may_hang(mount).as_deref() == Some(mount));
+        let at = folder.to_owned();
+        self.on_others(
+            |mount| mount.starts_with(folder) || folder.starts_with(mount),
+            move |watches| watches.remove_below(&at),
+        );
+    }
+
+    /// Returns when every event that the kernel had queued before this call has been sent to the queue.
+    pub fn flush(&mut self) {
+        self.own.flush();
+        self.on_others(|_| true, Watches::flush);
+    }
+
+    fn on_others(&self, concerned: impl Fn(&Path) -> bool, work: impl Fn(&mut Watches) + Clone + Send + 'static) {
+        for (mount, watches) in self.others.iter().filter(|(mount, _)| concerned(mount)) {
+            let (watches, work) = (Arc::clone(watches), work.clone());
+            let done = reach::look(mount, move |_| Ok(with(&watches, work)));
+            if !matches!(done, Ok(Some(()))) {
+                tracing::debug!(mount = %mount.display(), "its watches cannot be changed now");
+            }
+        }
+    }
+}
+
+/// `None`: a thread that waits for the mount has it.
+fn with<T>(watches: &Mutex<Watches>, work: impl FnOnce(&mut Watches) -> T) -> Option<T> {
+    match watches.try_lock() {
+        Ok(mut watches) => Some(work(&mut watches)),
+        Err(TryLockError::Poisoned(poisoned)) => Some(work(&mut poisoned.into_inner())),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
+fn start(events: &EventSender) -> Watches {
+    Watches::start(events.clone()).unwrap_or_else(|error| {
+        tracing::warn!(%error, "changes of folders raise no events; the folders are polled");
+        Watches::none()
+    })
+}
