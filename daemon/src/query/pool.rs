@@ -410,9 +410,17 @@ mod tests {
         pool.submit(Lane::Slow, Asker(9), task(9)).unwrap();
         assert_eq!(order.recv_timeout(LIMIT).unwrap(), (1, Turn::Displaced));
         drop(held);
-        assert_eq!(order.recv_timeout(LIMIT).unwrap(), (9, Turn::Run), "who came last and used nothing");
+        // It is taken first, and may be overtaken by what the other threads take next.
+        let first: Vec<_> = (0..SLOW.threads).map(|_| order.recv_timeout(LIMIT).unwrap()).collect();
+        assert!(
+            first.contains(&(9, Turn::Run)),
+            "who came last and used nothing comes first: {first:?}"
+        );
         pool.stop();
-        assert_eq!(order.try_iter().filter(|(_, turn)| *turn == Turn::Run).count(), SLOW.waiting - 1);
+        assert_eq!(
+            order.try_iter().filter(|(_, turn)| *turn == Turn::Run).count(),
+            SLOW.waiting - SLOW.threads
+        );
     }
 
     #[test]
