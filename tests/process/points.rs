@@ -122,3 +122,56 @@ fn fails_at(point: &str, what: &str) {
     );
     assert!(daemon.stop().success());
 }
+
+/// What a start over the store of version 0.1.0 writes: records that do not fit are mended, the marker and the copy of the settings are new.
+const UPGRADE_POINTS: [&str; 5] = ["commit.begin", "commit.end", "side.begin", "decisions.begin", "decisions.between"];
+
+#[test]
+fn a_released_store_is_opened_also_after_a_death_in_the_middle_of_it() {
+    let released = testkit::repository().join("tests/data/stores/v1");
+    let upgraded = |point: Option<&str>| {
+        let sandbox = Sandbox::new();
+        // Its films are nowhere: nothing of it may be lost by that.
+        sandbox.configure("folders = [\"/films\"]");
+        testkit::copy_tree(&released, &sandbox.data(), &|_| true);
+        let mut has_died = false;
+        if let Some(point) = point {
+            let mut command = sandbox.command("scened");
+            command.env("SCENED_FAIL_POINT", format!("{point}=kill"));
+            let mut daemon = sandbox.launch_as(command);
+            wait_until("the end, or an answer", SOON, || {
+                has_died = !daemon.is_alive();
+                if has_died || sandbox.ctl(["status", "--json"]).status.success() {
+                    Ok(())
+                } else {
+                    Err(sandbox.log_tail())
+                }
+            });
+        }
+        let daemon = sandbox.start();
+        sandbox.settle();
+        let status = sandbox.ctl_json(["status"]);
+        assert!(daemon.stop().success());
+        (
+            (
+                status["videos"].to_string(),
+                status["scenes"].clone(),
+                status["warnings"].as_array().map(Vec::len),
+            ),
+            has_died,
+        )
+    };
+    let (expected, _) = upgraded(None);
+    assert!(expected.0.contains("\"offline\":4") && expected.1 == 7, "{expected:?}");
+    let mut n_deaths = 0;
+    for point in UPGRADE_POINTS {
+        let (found, has_died) = upgraded(Some(point));
+        assert_eq!(found, expected, "{point}");
+        n_deaths += u32::from(has_died);
+    }
+    eprintln!(
+        "the store of version 0.1.0: {n_deaths} of {} deaths came in the middle of its first start",
+        UPGRADE_POINTS.len()
+    );
+    assert!(n_deaths > 1, "nothing was interrupted");
+}

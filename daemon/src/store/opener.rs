@@ -210,4 +210,22 @@ mod tests {
         forget(&store);
         assert_eq!(attempt(&store, false, None, || 1), Ok(1));
     }
+
+    #[test]
+    fn after_a_death_while_opening_another_process_goes_first() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (store, program) = (folder.path().join("store"), folder.path().join("program"));
+        let is_asked = |script: &str| {
+            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+            attempt(&store, false, Some(&program), || 1)
+        };
+        assert_eq!(is_asked("kill -ABRT $$"), Ok(1), "nobody died before, so nobody is asked");
+        std::fs::write(folder.path().join(OPENING), "").unwrap();
+        let died = is_asked("kill -ABRT $$").unwrap_err();
+        assert!(died.contains("SIGABRT"), "{died}");
+        assert_eq!(is_asked("test \"$1\" = try-store"), Ok(1));
+        assert!(!folder.path().join(OPENING).is_file(), "it was opened: the next start asks nobody");
+    }
 }

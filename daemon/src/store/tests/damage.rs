@@ -308,6 +308,31 @@ fn damage_that_stops_compaction_does_not_stop_every_start() {
     panic!("{n_fatal} runs ended fatally, and nothing became of it");
 }
 
+/// fjall would go on with a new journal, and forget at the next start what it was given.
+#[test]
+fn a_store_without_its_journal_is_set_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    std::fs::remove_file(journal(folder.path())).unwrap();
+    let (_store, report) = Store::open(folder.path()).unwrap();
+    assert_eq!((report.set_aside.len(), report.fresh), (1, true));
+}
+
+/// fjall would delete the tables of that keyspace.
+#[test]
+fn a_keyspace_without_its_pointer_keeps_its_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    prepare(folder.path());
+    let store = open(folder.path());
+    store.write_tables().unwrap();
+    let vectors = store.inner.disk.vectors.keyspace.path().to_owned();
+    drop(store);
+    std::fs::remove_file(vectors.join("current")).unwrap();
+    let (_store, report) = Store::open(folder.path()).unwrap();
+    let aside = report.set_aside[0].join(vectors.strip_prefix(folder.path().join("store")).unwrap());
+    assert!(!files(&aside.join("tables")).is_empty());
+}
+
 #[test]
 fn a_newer_format_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
