@@ -105,6 +105,7 @@ impl Seed {
             mounts: mounts(),
             folder_rules: HashMap::new(),
             videos: None,
+            videos_as_of: 0,
             by_inode: None,
             other_names: Vec::new(),
             next_rescan: now + timing.rescan_every,
@@ -152,9 +153,12 @@ struct Core {
     back_online: Vec<VideoId>,
     mounts: Vec<Mount>,
 
-    /// Caches of one step.
+    /// Cache of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,
+    /// All videos, sorted by path, kept until the store changes.
     videos: Option<Vec<Arc<VideoRecord>>>,
+    /// Generation of the store that they were asked for at.
+    videos_as_of: u64,
     /// All videos, sorted by the inode of their file: several names of one file stand together.
     by_inode: Option<Vec<(u64, VideoId)>>,
     /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
@@ -267,8 +271,13 @@ impl Core {
     fn step(&mut self) {
         let started = Instant::now();
         self.folder_rules.clear();
-        self.videos = None;
-        self.by_inode = None;
+        // Listing all videos takes longer than a step's other work where there are many.
+        let generation = self.store.generation();
+        if self.videos_as_of != generation {
+            self.videos_as_of = generation;
+            self.videos = None;
+            self.by_inode = None;
+        }
         self.run_timers(started);
         if let Some(batch) = self.debouncer.take(started) {
             self.look_at_batch(batch, started);

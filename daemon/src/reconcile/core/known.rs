@@ -34,7 +34,7 @@ impl Core {
         }
     }
 
-    /// All videos of the store, sorted by path; as they were when first asked for in this step.
+    /// All videos of the store, sorted by path; as they were at the beginning of this step, or later.
     pub(super) fn videos(&mut self) -> &[Arc<VideoRecord>] {
         let store = &self.store;
         self.videos.get_or_insert_with(|| {
