@@ -107,15 +107,21 @@ impl Watches {
     /// Returns when every event that the kernel had queued before this call has been sent to the queue.
     ///
     /// The watcher's thread takes requests and events from one poll set, and `inotify` queues an event inside the system call that
-    /// causes it; so the answer to a request comes after the events. Twice, because both may be ready in the same poll.
+    /// causes it. So the events come before the answer to a request, or at the end of the same poll. But that thread answers requests
+    /// for as long as there are any, so a second one that comes at once may be answered in the same poll as well: there are several,
+    /// and it gets the processor in between.
     pub fn flush(&mut self) {
         let Some(notify) = &mut self.notify else { return };
-        for _ in 0..2 {
+        for _ in 0..N_REQUESTS {
             // Never watched (no path is empty), so the answer is an error, and it is the answer that counts.
             drop(notify.unwatch(Path::new("")));
+            std::thread::yield_now();
         }
     }
 }
+
+/// Requests; with two of them one flush in a thousand came too early on a busy machine, with these none was seen to.
+const N_REQUESTS: usize = 6;
 
 #[cfg(target_os = "linux")]
 const MODE: RecursiveMode = RecursiveMode::NonRecursive;
