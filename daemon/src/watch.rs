@@ -52,6 +52,9 @@ pub struct EventSender {
     /// So many of the next changes vanish here without a word, as they may between a file system and us.
     #[cfg(test)]
     pub n_to_lose: Arc<AtomicU64>,
+    /// Whoever has this holds up the watcher's thread, as a busy machine may.
+    #[cfg(test)]
+    pub held_up: Arc<std::sync::Mutex<()>>,
 }
 
 /// The receiving side, in the reconciler's thread.
@@ -72,6 +75,8 @@ pub fn event_queue(capacity: usize) -> (EventSender, EventReceiver) {
         in_flight: Arc::clone(&in_flight),
         #[cfg(test)]
         n_to_lose: Arc::default(),
+        #[cfg(test)]
+        held_up: Arc::default(),
     };
     (events, EventReceiver { receiver, lost, in_flight })
 }
@@ -79,6 +84,8 @@ pub fn event_queue(capacity: usize) -> (EventSender, EventReceiver) {
 impl EventSender {
     /// Queues a change without ever blocking; what does not fit is remembered as "events were lost".
     pub fn send(&self, change: Change) {
+        #[cfg(test)]
+        drop(self.held_up.lock());
         #[cfg(test)]
         if self
             .n_to_lose

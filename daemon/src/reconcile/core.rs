@@ -114,6 +114,8 @@ impl Seed {
             next_offline_poll: now,
             overflow_rescan: None,
             last_overflow_rescan: None,
+            heard_until: now,
+            will_have_heard_until: now,
             jobs_added: false,
         };
         core.run(self.config.roots);
@@ -172,6 +174,10 @@ struct Core {
     /// Events were lost: when to look through everything.
     overflow_rescan: Option<Instant>,
     last_overflow_rescan: Option<Instant>,
+    /// Everything that events tell of until then was looked at …
+    heard_until: Instant,
+    /// … or will have been when what is held back now was.
+    will_have_heard_until: Instant,
     jobs_added: bool,
 }
 
@@ -281,6 +287,7 @@ impl Core {
         self.run_timers(started);
         if let Some(batch) = self.debouncer.take(started) {
             self.look_at_batch(batch, started);
+            self.heard_until = self.heard_until.max(self.will_have_heard_until);
         }
         while started.elapsed() < STEP
             && let Some((folder, rewatch)) = self.walks.pop_first()

@@ -23,6 +23,8 @@ pub(super) struct Settling {
     files: HashMap<PathBuf, Waiting>,
     by_due: BTreeSet<(Instant, PathBuf)>,
     by_size: HashMap<u64, usize>,
+    /// When a file of this size last vanished or changed while it was waited for: what it had may be on its way to elsewhere.
+    astray: HashMap<u64, Instant>,
 }
 
 impl Settling {
@@ -32,6 +34,7 @@ impl Settling {
             files: HashMap::new(),
             by_due: BTreeSet::new(),
             by_size: HashMap::new(),
+            astray: HashMap::new(),
         }
     }
 
@@ -46,6 +49,21 @@ impl Settling {
     /// Whether some file waited for has exactly this size, and so could be a copy of a video that has gone.
     pub(super) fn has_size(&self, size_bytes: u64) -> bool {
         self.by_size.contains_key(&size_bytes)
+    }
+
+    /// When a file of this size last vanished or changed before it was placed.
+    pub(super) fn astray_at(&self, size_bytes: u64) -> Option<Instant> {
+        self.astray.get(&size_bytes).copied()
+    }
+
+    /// A file of this size vanished or changed before it was placed.
+    pub(super) fn goes_astray(&mut self, size_bytes: u64, now: Instant) {
+        self.astray.insert(size_bytes, now);
+    }
+
+    /// For when nothing is missed: what goes missing later had its own time to turn up.
+    pub(super) fn forget_astray(&mut self) {
+        self.astray.clear();
     }
 
     /// A file was seen that differs from what the store knows. `at_rest`: it has not changed for longer than `settle` already.
@@ -64,7 +82,7 @@ impl Settling {
                 pause: self.settle,
             },
         };
-        self.insert(path, waiting);
+        self.insert(path, waiting, now);
     }
 
     /// At its due time the file was found changed again.
@@ -78,14 +96,28 @@ impl Settling {
                 due: now + pause,
                 pause,
             },
+            now,
         );
     }
 
-    fn insert(&mut self, path: &Path, waiting: Waiting) {
-        self.remove(path);
+    fn insert(&mut self, path: &Path, waiting: Waiting, now: Instant) {
+        let has_changed = self.files.get(path).is_some_and(|known| known.stamp != waiting.stamp);
+        if has_changed {
+            self.lose(path, now);
+        } else {
+            self.remove(path);
+        }
         self.by_due.insert((waiting.due, path.to_owned()));
         *self.by_size.entry(waiting.stamp.size_bytes).or_default() += 1;
         self.files.insert(path.to_owned(), waiting);
+    }
+
+    /// It vanished or changed.
+    pub(super) fn lose(&mut self, path: &Path, now: Instant) -> bool {
+        if let Some(known) = self.files.get(path) {
+            self.goes_astray(known.stamp.size_bytes, now);
+        }
+        self.remove(path)
     }
 
     pub(super) fn remove(&mut self, path: &Path) -> bool {
@@ -101,10 +133,10 @@ impl Settling {
     }
 
     /// Forgets `folder` itself and every file below it, as when a root is no longer watched.
-    pub(super) fn remove_below(&mut self, folder: &Path) {
+    pub(super) fn lose_below(&mut self, folder: &Path, now: Instant) {
         let below: BTreeSet<PathBuf> = self.files.keys().filter(|path| path.starts_with(folder)).cloned().collect();
         for path in below {
-            self.remove(&path);
+            self.lose(&path, now);
         }
     }
 
@@ -183,10 +215,27 @@ mod tests {
         settling.saw(Path::new("/w/c"), stamp(8), false, now);
         settling.remove(Path::new("/v/a"));
         assert!(settling.has_size(7));
-        settling.remove_below(Path::new("/v"));
+        settling.lose_below(Path::new("/v"), now);
         assert!(!settling.has_size(7));
         assert_eq!(settling.len(), 1);
         settling.remove(Path::new("/w/c"));
         assert_eq!(settling.deadline(), None);
+    }
+
+    #[test]
+    fn what_vanishes_or_changes_before_it_is_placed_goes_astray() {
+        let (mut settling, now) = (Settling::new(SETTLE), Instant::now());
+        let later = now + SETTLE;
+        for (path, size_bytes) in [("/v/vanishes", 7), ("/changes", 8), ("/placed", 9), ("/still", 10)] {
+            settling.saw(Path::new(path), stamp(size_bytes), false, now);
+        }
+        settling.lose_below(Path::new("/v"), later);
+        settling.saw(Path::new("/changes"), stamp(11), false, later);
+        settling.remove(Path::new("/placed"));
+        settling.still_changing(Path::new("/still"), stamp(10), later);
+        let astray = [7, 8, 9, 10, 11].map(|size_bytes| settling.astray_at(size_bytes));
+        assert_eq!(astray, [Some(later), Some(later), None, None, None]);
+        settling.forget_astray();
+        assert_eq!(settling.astray_at(7), None);
     }
 }

@@ -98,11 +98,6 @@ impl Debouncer {
         self.held.is_empty()
     }
 
-    /// Arrival of the oldest hint held back.
-    pub fn oldest(&self) -> Option<Instant> {
-        self.window.map(|(first, _)| first)
-    }
-
     /// When [`take`](Self::take) will give something, if no more hints come.
     pub fn deadline(&self) -> Option<Instant> {
         self.window.map(|(first, last)| (last + self.quiet).min(first + self.max_delay))

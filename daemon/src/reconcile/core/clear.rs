@@ -1,10 +1,12 @@
 //! Clearing: what is certain now — replaced contents are queued, and videos whose files are gone are removed.
 //!
 //! Runs only while no folder waits to be walked. Whatever happened before a video was missed has been looked at by then, because the
-//! grace time is longer than events are held back; and a file of the same size that still settles postpones the decision.
+//! grace time is longer than events are held back; and a file of the same size that still settles, or that vanished or changed while it
+//! did, postpones the decision.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +27,7 @@ const GREAT_PART_AT_LEAST: usize = 20;
 enum Finding {
     /// There is nothing left to decide.
     Settled,
-    /// A file of the same size is still settling: it may be this one.
+    /// A file of the same size is still settling, or did and was lost sight of: it may be this one.
     Postponed,
     Unreachable,
     /// Its file is there, and a rule leaves it out now.
@@ -35,13 +37,16 @@ enum Finding {
 
 impl Core {
     pub(super) fn clear(&mut self, now: Instant) {
-        // Events from before the end of a grace time may say where the content is. They are looked at within a second.
-        let mut certain_until = self.debouncer.oldest().map_or(now, |oldest| oldest.min(now));
         let suspected = self.suspects_by_due.front().map(|(due, _)| *due);
         let replaced = self.replaced.values().map(|replaced| replaced.due).min();
-        let Some(first_due) = suspected.into_iter().chain(replaced).min().filter(|due| *due <= certain_until) else {
+        let Some(first_due) = suspected.into_iter().chain(replaced).min() else {
+            lock(&self.shared.settling).forget_astray();
             return;
         };
+        if first_due > now || !self.has_heard_until(first_due) {
+            return;
+        }
+        let mut certain_until = self.heard_until;
         // It may have been moved to where no event tells of it.
         if !self.unwatched.is_empty() {
             let looked_until = self.polled_at.map(|polled_at| polled_at + self.timing.grace);
@@ -61,23 +66,53 @@ impl Core {
         }
     }
 
+    /// Whether everything that events tell of until then was looked at. If not, the events are asked for: the watcher's thread may lag
+    /// behind, and this one may have been held up by a slow disk. They are looked at within a second.
+    fn has_heard_until(&mut self, until: Instant) -> bool {
+        if self.heard_until < until {
+            let now = Instant::now();
+            self.watches.flush();
+            self.take_events(0);
+            if self.debouncer.is_empty() {
+                self.heard_until = now;
+            } else {
+                self.will_have_heard_until = now;
+            }
+        }
+        self.heard_until >= until
+    }
+
+    /// What waited at `path` or below to be placed is not there any more, or is known.
+    pub(super) fn lose_replaced(&mut self, path: &Path) {
+        let below = self
+            .replaced
+            .range::<Path, _>((Bound::Included(path), Bound::Unbounded))
+            .take_while(|(file, _)| file.starts_with(path));
+        let lost: Vec<PathBuf> = below.map(|(file, _)| file.clone()).collect();
+        for file in lost {
+            if let Some(replaced) = self.replaced.remove(&file) {
+                lock(&self.shared.settling).goes_astray(replaced.reading.stamp.size_bytes, Instant::now());
+            }
+        }
+    }
+
     /// Files whose content changed. First those whose new content is a video that left its place (films swapped or rotated), in any
     /// order; the others are queued.
     fn clear_replaced(&mut self, certain_until: Instant, now: Instant) {
-        let is_ready = |core: &Self, path: &PathBuf| {
-            let settling = lock(&core.shared.settling);
+        let is_ready = |core: &Self, path: &PathBuf, due: Instant| {
             let had_size = core.store.video_at(path).map(|video| video.stamp.size_bytes);
-            !settling.contains(path) && !had_size.is_some_and(|size| settling.has_size(size))
+            let settles = lock(&core.shared.settling).contains(path);
+            !settles && !had_size.is_some_and(|size| core.may_settle(size, due))
         };
-        let due: Vec<PathBuf> = self
+        let due: Vec<(PathBuf, Instant)> = self
             .replaced
             .iter()
             .filter(|(_, replaced)| replaced.due <= certain_until)
-            .map(|(path, _)| path.clone())
+            .map(|(path, replaced)| (path.clone(), replaced.due))
             .collect();
         let mut ready = Vec::new();
-        for path in due {
-            if is_ready(self, &path) {
+        for (path, due) in due {
+            if is_ready(self, &path, due) {
                 ready.push(path);
             } else if let Some(replaced) = self.replaced.get_mut(&path) {
                 replaced.due = now + self.timing.grace;
@@ -106,7 +141,7 @@ impl Core {
     /// True when the file at `path` is no longer in question. `finally`: nothing better is to be expected.
     fn settle_replaced(&mut self, path: &PathBuf, finally: bool) -> bool {
         let Some(index) = self.owner(path).filter(|index| self.roots[*index].state != RootState::Offline) else {
-            self.replaced.remove(path);
+            self.lose_replaced(path);
             return true;
         };
         let Some(replaced) = self.replaced.get(path) else { return true };
@@ -118,7 +153,7 @@ impl Core {
             .flatten()
             .is_none_or(|metadata| stamp_of(&metadata) != reading.stamp)
         {
-            self.replaced.remove(path);
+            self.lose_replaced(path);
             self.look_at(path, Hint::default());
             return true;
         }
@@ -187,14 +222,14 @@ impl Core {
         {
             self.suspects_by_due.pop_front();
             if self.suspects.contains(&id) {
-                due.push(id);
+                due.push((id, when));
             }
         }
         if due.is_empty() {
             return;
         }
         let (mut gone, mut remove, mut unreachable) = (HashMap::<usize, Vec<VideoId>>::new(), Vec::new(), Vec::new());
-        for id in due {
+        for (id, due) in due {
             let Some(video) = self.store.video(id) else {
                 self.suspects.remove(&id);
                 continue;
@@ -203,7 +238,7 @@ impl Core {
                 self.suspects.remove(&id);
                 continue;
             };
-            match self.examine(index, &video) {
+            match self.examine(index, &video, due) {
                 Finding::Settled => {}
                 Finding::Postponed => {
                     self.suspects_by_due.push_back((now + self.timing.grace, id));
@@ -238,7 +273,7 @@ impl Core {
         }
     }
 
-    fn examine(&mut self, index: usize, video: &Arc<VideoRecord>) -> Finding {
+    fn examine(&mut self, index: usize, video: &Arc<VideoRecord>, due: Instant) -> Finding {
         let root = &self.roots[index];
         if root.state == RootState::Offline || self.is_of_a_former_volume(index, video) {
             return Finding::Settled;
@@ -263,14 +298,22 @@ impl Core {
                 }
                 Finding::Unreachable
             }
-            Whereabouts::Gone if self.may_turn_up(video) => Finding::Postponed,
+            Whereabouts::Gone if self.may_turn_up(video, due) => Finding::Postponed,
             Whereabouts::Gone => Finding::Gone,
         }
     }
 
-    /// Whether some file that is not placed yet may have (or certainly has) the content of this video.
-    fn may_turn_up(&self, video: &VideoRecord) -> bool {
-        lock(&self.shared.settling).has_size(video.stamp.size_bytes) || self.is_elsewhere(video)
+    /// Whether some file that is not placed yet may have (or certainly has) the content of this video, whose grace time ended at `due`.
+    fn may_turn_up(&self, video: &VideoRecord, due: Instant) -> bool {
+        self.may_settle(video.stamp.size_bytes, due) || self.is_elsewhere(video)
+    }
+
+    /// Whether a file of this size still settles, or was lost sight of while it did, so that a grace time that ended at `due` was too
+    /// short for it.
+    fn may_settle(&self, size_bytes: u64, due: Instant) -> bool {
+        let settling = lock(&self.shared.settling);
+        let astray_at = settling.astray_at(size_bytes);
+        settling.has_size(size_bytes) || astray_at.is_some_and(|at| at + self.timing.grace >= due)
     }
 
     /// Whether a file that is not placed yet has the content of this video.

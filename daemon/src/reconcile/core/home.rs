@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::super::roots::{self, Home, Identity, InPlace, RootState, RootStatus, StoredRoot, Verdict};
 use super::super::rules::Rules;
@@ -244,7 +245,7 @@ impl Core {
         root.state = RootState::Offline;
         root.detail = Some(reason);
         root.doubt = None;
-        self.next_offline_poll = self.next_offline_poll.min(std::time::Instant::now() + self.timing.offline_poll);
+        self.next_offline_poll = self.next_offline_poll.min(Instant::now() + self.timing.offline_poll);
         self.videos = None;
         let online: Vec<VideoId> = self
             .videos_below(&path)
@@ -276,9 +277,9 @@ impl Core {
 
     fn forget_work_below(&mut self, path: &Path) {
         self.watches.remove_below(path);
-        lock(&self.shared.settling).remove_below(path);
+        lock(&self.shared.settling).lose_below(path, Instant::now());
         self.walks.retain(|folder, _| !folder.starts_with(path));
-        self.replaced.retain(|file, _| !file.starts_with(path));
+        self.lose_replaced(path);
         self.unwatched.retain(|folder| !folder.starts_with(path));
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
         self.unreadable_files.retain(|file, _| !file.starts_with(path));
@@ -330,7 +331,7 @@ impl Core {
 
     /// Looks through everything, with new watches: where events were lost unnoticed, a watch may be on a folder that has another name now.
     pub(super) fn rescan_all(&mut self) {
-        self.next_rescan = std::time::Instant::now() + self.timing.rescan_every;
+        self.next_rescan = Instant::now() + self.timing.rescan_every;
         // Walks look at the roots again; what is there then was there until then.
         self.volumes.is_unsaved = true;
         for root in &self.roots {

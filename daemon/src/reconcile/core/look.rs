@@ -130,12 +130,13 @@ impl Core {
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
         self.unreadable_files.remove(path);
         self.unwatched.retain(|folder| !folder.starts_with(path));
+        let now = Instant::now();
         let mut settling = lock(&self.shared.settling);
-        if !settling.remove(path) {
-            settling.remove_below(path);
+        if !settling.lose(path, now) {
+            settling.lose_below(path, now);
         }
-        self.replaced.retain(|file, _| !file.starts_with(path));
         drop(settling);
+        self.lose_replaced(path);
         if let Some(video) = self.store.video_at(path) {
             self.suspect(video.id);
         }
@@ -346,8 +347,8 @@ impl Core {
         if let Some(video) = &known {
             self.suspects.remove(&video.id);
             if self.is_unchanged(index, video, stamp) {
-                lock(&self.shared.settling).remove(path);
-                self.replaced.remove(path);
+                lock(&self.shared.settling).lose(path, Instant::now());
+                self.lose_replaced(path);
                 self.is_in_place(video, stamp, on_root_device);
                 return;
             }

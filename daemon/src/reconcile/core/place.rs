@@ -24,7 +24,7 @@ impl Core {
         };
         if self.excludes_file(index, path).is_some() {
             forget(self);
-            self.replaced.remove(path);
+            self.lose_replaced(path);
             if let Some(video) = self.store.video_at(path) {
                 self.suspect(video.id);
             }
@@ -82,12 +82,13 @@ impl Core {
         self.suspects.remove(&video.id);
         if video.fingerprint == reading.fingerprint {
             let on_root_device = reading.device == self.roots[index].device;
-            self.replaced.remove(path);
+            self.lose_replaced(path);
             self.is_in_place(&video, reading.stamp, on_root_device);
             return Ok(());
         }
         // The content it had may turn up elsewhere (the file was renamed and another put in its place), so this waits like a deletion.
         let due = Instant::now() + self.timing.grace;
+        self.lose_replaced(path);
         self.replaced.insert(path.to_owned(), Replaced { reading, due });
         Ok(())
     }

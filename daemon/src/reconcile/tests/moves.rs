@@ -146,3 +146,75 @@ fn a_copy_put_over_another_video_is_not_decoded() {
     assert_eq!(world.quiet().len(), 0);
     world.check_store_equals_tree();
 }
+
+#[test]
+fn a_film_lost_sight_of_while_it_waits_to_be_placed_is_given_time_anew() {
+    let mut world = World::with_roots(&["a", "b"]);
+    for (path, content) in [
+        ("a/film.mp4", "a film"),
+        ("a/other.mp4", "another film"),
+        ("b/x.mp4", "x"),
+        ("a/witness.mp4", "a witness"),
+    ] {
+        world.write(path, content);
+    }
+    world.quiet();
+    let id = world.id("a/film.mp4");
+    world.stop();
+    world.rename("a/film.mp4", "b/x.mp4");
+    world.remove("a/witness.mp4");
+    world.settle = Duration::from_secs(1);
+    world.start();
+    // The two that are missed, and the one whose content is another.
+    let [film, other, x, witness] = ["a/film.mp4", "a/other.mp4", "b/x.mp4", "a/witness.mp4"].map(|path| world.path(path));
+    world.wait_until("the film read under its new name", |world| {
+        let is_read = world.handle().explain(&x) == Explanation::Fine;
+        is_read && world.handle().queue() == ReconcileQueue { walks: 0, settling: 3 }
+    });
+    // Of this exchange only the one half is heard.
+    assert!(world.handle().barrier(PATIENCE));
+    world.handle().events.n_to_lose.store(u64::MAX, Ordering::SeqCst);
+    rustix::fs::renameat_with(rustix::fs::CWD, &other, rustix::fs::CWD, &x, rustix::fs::RenameFlags::EXCHANGE).unwrap();
+    assert!(world.handle().barrier(PATIENCE));
+    world.handle().events.n_to_lose.store(0, Ordering::SeqCst);
+    world.handle().hint(Change::Arrived(x));
+    let is_kept = std::cell::Cell::new(false);
+    world.wait_until("the witness removed", |world| {
+        let videos = world.store.videos();
+        is_kept.set(videos.iter().any(|video| video.id == id));
+        !videos.iter().any(|video| video.path == witness)
+    });
+    assert!(
+        is_kept.get(),
+        "removed while it may be on its way to another name than {}",
+        film.display()
+    );
+    world.handle().rescan(None);
+    assert_eq!(world.quiet().len(), 0);
+    assert_eq!(world.id("a/other.mp4"), id);
+    world.check_store_equals_tree();
+}
+
+#[test]
+fn nothing_is_removed_while_the_watcher_lags_behind() {
+    let mut world = World::new();
+    world.write("a/x.mp4", "one");
+    world.quiet();
+    let id = world.id("a/x.mp4");
+    let held_up = Arc::clone(&world.handle().events.held_up);
+    let holding = held_up.lock().unwrap();
+    world.rename("a/x.mp4", "a/y.mp4");
+    world.handle().rescan(Some(world.path("a/x.mp4")));
+    world.wait_until("the film missed", |world| {
+        world.handle().queue() == ReconcileQueue { walks: 0, settling: 1 }
+    });
+    // Its grace time is over long before.
+    let until = Instant::now() + 10 * SETTLE;
+    while Instant::now() < until {
+        assert!(world.store.video(id).is_some(), "removed although an event says where it is");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    drop(holding);
+    assert_eq!(world.quiet().len(), 0);
+    assert_eq!(world.id("a/y.mp4"), id);
+}
