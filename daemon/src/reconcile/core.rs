@@ -245,13 +245,21 @@ impl Core {
         self.events.taken_over(n_taken);
     }
 
+    /// Takes over everything that events tell of until now: the threads that watch may lag behind.
+    fn hear(&mut self) {
+        self.watches.flush();
+        if mounts() != self.mounts {
+            self.debouncer.push(Change::Mounts, Instant::now());
+        }
+        self.take_events(0);
+    }
+
     fn obey(&mut self, command: Command) -> bool {
         let mut reply_to = None;
         match command {
             Command::Stop => return false,
             Command::Barrier(reply) => {
-                self.watches.flush();
-                self.take_events(0);
+                self.hear();
                 reply_to = Some(reply);
             }
             Command::SetRoots(roots, reply) => {

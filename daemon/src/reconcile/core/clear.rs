@@ -71,8 +71,7 @@ impl Core {
     fn has_heard_until(&mut self, until: Instant) -> bool {
         if self.heard_until < until {
             let now = Instant::now();
-            self.watches.flush();
-            self.take_events(0);
+            self.hear();
             if self.debouncer.is_empty() {
                 self.heard_until = now;
             } else {
