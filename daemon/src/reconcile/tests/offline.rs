@@ -187,3 +187,24 @@ fn an_unreadable_folder_stops_nothing_else_and_keeps_its_films() {
     });
     assert_eq!(world.quiet().len(), 0);
 }
+
+#[test]
+fn a_volume_that_went_is_noticed_although_the_watcher_of_mounts_lags_behind() {
+    if !testkit::hung::own_mounts_or_say("a mount that is not told of") {
+        return;
+    }
+    let mut world = World::idle(&["a"]);
+    let disk = world.folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    rustix::mount::mount_bind(&disk, world.path("a")).unwrap();
+    world.write("a/x.mp4", "one");
+    world.start();
+    world.quiet();
+    let held_up = Arc::clone(&world.handle().events.held_up);
+    let holding = held_up.lock().unwrap();
+    rustix::mount::unmount(world.path("a"), rustix::mount::UnmountFlags::DETACH).unwrap();
+    assert!(world.handle().barrier(PATIENCE));
+    world.wait_until("the root offline", |world| world.handle().roots()[0].state == RootState::Offline);
+    drop(holding);
+    world.check(&["a/x.mp4 offline"]);
+}
