@@ -100,7 +100,10 @@ impl EventSender {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.lost.store(true, Ordering::SeqCst);
-                self.in_flight.fetch_sub(1, Ordering::SeqCst);
+                // The queue may have been drained in between, and then nobody would look until the next event.
+                if self.sender.try_send(Change::Rescan).is_err() {
+                    self.in_flight.fetch_sub(1, Ordering::SeqCst);
+                }
             }
         }
     }
