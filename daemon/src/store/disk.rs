@@ -143,15 +143,13 @@ impl Space {
 
     /// Pairs whose key starts with `prefix`, in order of keys. A pair that the engine cannot read is an error.
     pub(super) fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, StoreError>> + use<'_> {
-        self.keyspace
-            .prefix(prefix)
-            .map(|guard| guard.into_inner().map_err(|error| self.list_error(error)))
+        let pairs = self.keyspace.prefix(prefix);
+        until_stuck(pairs.map(|guard| guard.into_inner().map_err(|error| self.list_error(error))))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = Result<Pair, StoreError>> + use<'_> {
-        self.keyspace
-            .iter()
-            .map(|guard| guard.into_inner().map_err(|error| self.list_error(error)))
+        let pairs = self.keyspace.iter();
+        until_stuck(pairs.map(|guard| guard.into_inner().map_err(|error| self.list_error(error))))
     }
 
     fn list_error(&self, error: fjall::Error) -> StoreError {
@@ -170,6 +168,18 @@ impl Space {
             source: Box::new(error),
         }
     }
+}
+
+/// A damaged block of an index is not got over: the engine's iterator gives the same error for ever. One behind which pairs follow again
+/// gives one error for each block, of which a table has far fewer than this.
+const MAX_ERRORS_IN_A_ROW: u32 = 10_000;
+
+fn until_stuck(pairs: impl Iterator<Item = Result<Pair, StoreError>>) -> impl Iterator<Item = Result<Pair, StoreError>> {
+    let mut n_errors = 0;
+    pairs.take_while(move |pair| {
+        n_errors = if pair.is_err() { n_errors + 1 } else { 0 };
+        n_errors <= MAX_ERRORS_IN_A_ROW
+    })
 }
 
 /// Tells damaged content from a system that cannot read just now (which is given back).

@@ -72,9 +72,14 @@ pub fn resident_kib(pid: u32) -> u64 {
     status_number(&PathBuf::from(format!("/proc/{pid}/status")), "VmRSS:").expect("the process lives")
 }
 
-/// Open descriptors of a process.
-pub fn n_descriptors(pid: u32) -> usize {
-    fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives").count()
+/// What the open descriptors of a process lead to, in order. The table of mounts is left out: each thread that ever looked at a path has
+/// its own.
+pub fn descriptors(pid: u32) -> Vec<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives").flatten();
+    let mut targets: Vec<PathBuf> = entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+    targets.retain(|target| !target.ends_with("mountinfo"));
+    targets.sort();
+    targets
 }
 
 /// How often the threads of a process went to sleep by themselves since they began: each is a wake-up.
