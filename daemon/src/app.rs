@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::activity::Activity;
-use crate::config::{Config, OnBattery};
+use crate::config::{Config, OnBattery, kept};
 use crate::doctor::{self, Facts};
 use crate::embed::Embedder;
 use crate::embed::model::ModelFolder;
@@ -96,7 +96,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     let entered = runtime.enter();
     let listening = instance.listen(&places.socket, inherited).map_err(|error| instance_fatal(&error))?;
     drop(entered);
-    keep_configuration(&config.file, &places.data_dir);
+    kept::keep_or_tell(&config.file, &places.data_dir);
     let mut engine = Engine::start(config, config_warnings, places, seams)?;
     let pool = Pool::start().map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
     let context = Arc::new(engine.context(pool.clone(), started));
@@ -256,7 +256,7 @@ impl Engine {
         // A mount that hangs must not hold up the end.
         crate::reach::end();
         // `add` and `remove` may have changed it.
-        keep_configuration(&self.facts.config_file, &self.facts.data_dir);
+        kept::keep_or_tell(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();
         self.indexer.stop();
         self.models.stop();
@@ -297,13 +297,6 @@ fn break_off_when_fatal(store: &Store, break_off: &mpsc::Sender<String>, activit
         let _first = break_off.try_send(reason.to_owned());
         activity.bump();
     }));
-}
-
-/// The list of folders is kept by the user alone; a copy of it outlives a slip of an editor and a bad sector.
-fn keep_configuration(file: &Path, data_dir: &Path) {
-    if let Err(error) = crate::config::kept::keep(file, data_dir) {
-        warn!(%error, "no copy of the configuration could be kept in the data folder");
-    }
 }
 
 /// Tells the service manager that the async thread is alive; sleeps for ever where nobody asks.

@@ -82,7 +82,7 @@ impl Folders {
         }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         edit::add_folder(&self.config_file, folder)?;
-        self.keep_copy();
+        kept::keep_or_tell(&self.config_file, &self.data_dir);
         if !watched.iter().any(|known| known == folder) {
             watched.push(folder.to_owned());
         }
@@ -102,7 +102,7 @@ impl Folders {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = without(&watched, folder)?;
         edit::remove_folder(&self.config_file, folder)?;
-        self.keep_copy();
+        kept::keep_or_tell(&self.config_file, &self.data_dir);
         self.reconciler.set_roots(rest.clone());
         // Walks that were under way may still have added some: look after the roots are gone.
         let ids = self.only_in(folder, &rest);
@@ -113,12 +113,6 @@ impl Folders {
         }
         *watched = rest;
         Ok(ids.len() as u64)
-    }
-
-    fn keep_copy(&self) {
-        if let Err(error) = kept::keep(&self.config_file, &self.data_dir) {
-            tracing::warn!(%error, "no copy of the configuration could be kept in the data folder");
-        }
     }
 
     /// Drops the videos at and below `path` that cannot be reached or that no watched folder has; with `dry_run` they are only counted.

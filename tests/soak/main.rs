@@ -77,12 +77,9 @@ fn wait_for(sandbox: &Sandbox, n_indexed: u64) {
 
 /// What a leak would show in: resident memory (kibibytes), open descriptors, threads.
 fn held() -> (u64, usize, usize) {
-    let count = |folder: &str| std::fs::read_dir(folder).unwrap().count();
-    (
-        processes::resident_kib(std::process::id()),
-        count("/proc/self/fd"),
-        count("/proc/self/task"),
-    )
+    let this = std::process::id();
+    let n_threads = std::fs::read_dir("/proc/self/task").unwrap().count();
+    (processes::resident_kib(this), processes::descriptors(this).len(), n_threads)
 }
 
 fn environment(name: &str, default: usize) -> usize {

@@ -11,10 +11,18 @@ use super::Config;
 /// In the data folder.
 const COPY: &str = "config.toml.last-good";
 
+/// [`keep`], of which the log tells when it fails: the list of folders is kept by the user alone, and a copy of it outlives a slip of an
+/// editor and a bad sector, but nothing waits for it.
+pub fn keep_or_tell(file: &Path, data_dir: &Path) {
+    if let Err(error) = keep(file, data_dir) {
+        tracing::warn!(%error, "no copy of the configuration could be kept in the data folder");
+    }
+}
+
 /// Copies `file` into `data_dir`, if it is right and is not what lies there.
 ///
 /// **Errors**: of reading and writing; the copy that was there stays.
-pub fn keep(file: &Path, data_dir: &Path) -> io::Result<()> {
+fn keep(file: &Path, data_dir: &Path) -> io::Result<()> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
         // Nothing but defaults, which need no copy; an earlier copy may be what a user looks for.

@@ -44,7 +44,7 @@ impl Shared {
                     }
                 } else {
                     state.enqueue(record.id, crate::clock::now_ms(), n_deaths);
-                    self.changed.notify_one();
+                    self.changed.notify_all();
                 }
             }
             Some(record) if change.kind == ChangeKind::Offline && record.offline => state.forget(record.id),
@@ -53,14 +53,14 @@ impl Shared {
         }
         if matches!(change.kind, ChangeKind::Removed { .. } | ChangeKind::Content) {
             state.sweep = true;
-            self.changed.notify_one();
+            self.changed.notify_all();
         }
         // What it lacks after the job that runs is seen at that job's end; a failure makes nothing possible that was not before.
         if change.kind != ChangeKind::Failed && !state.in_flight.contains_key(&change.video) {
             state.left_behind.remove(&change.video);
             if lacks {
                 state.behind.insert(change.video);
-                self.changed.notify_one();
+                self.changed.notify_all();
             }
         }
         drop(state);
@@ -141,14 +141,11 @@ impl Shared {
                 state.held_until = None;
             }
             if let Some(reason) = self.held_by_machine(&mut state) {
-                if state.note_hindrance(reason) {
-                    self.parts.activity.bump();
-                }
-                state = self.wait_for(state, brake::INTERVAL);
+                state = self.hindered(state, reason, brake::INTERVAL);
                 continue;
             }
             if let Some(lack) = self.config.room.lack() {
-                state = self.hindered(state, &lack);
+                state = self.hindered(state, &lack, MACHINE_RETRY);
                 continue;
             }
             if self.parts.serving.target().is_none() {
@@ -157,17 +154,16 @@ impl Shared {
                     .serving
                     .problem()
                     .map_or_else(|| "the model is being opened".to_owned(), |problem| problem.reason);
-                state = self.hindered(state, &reason);
+                state = self.hindered(state, &reason, MACHINE_RETRY);
                 continue;
             }
             state.hindrance = None;
             // A suspect has the machine for itself: what killed its worker may have been what ran beside it.
-            let waits_for_others = state.queue.is_empty() && !state.suspects.is_empty() && !state.in_flight.is_empty();
-            if waits_for_others || state.in_flight.values().any(|job| job.is_suspect) {
+            let is_suspect = state.queue.is_empty() && !state.suspects.is_empty();
+            if is_suspect && !state.in_flight.is_empty() || state.in_flight.values().any(|job| job.is_suspect) {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let is_suspect = state.queue.is_empty() && !state.suspects.is_empty();
             let queued = state.take();
             let Some(video) = queued.or_else(|| state.behind.pop_first()) else {
                 continue;
@@ -240,22 +236,19 @@ impl Shared {
         while !cancel.is_cancelled()
             && let Some(reason) = self.held_by_machine(&mut state)
         {
-            if state.note_hindrance(reason) {
-                self.parts.activity.bump();
-            }
-            state = self.wait_for(state, brake::INTERVAL);
+            state = self.hindered(state, reason, brake::INTERVAL);
             if state.brake.hold().is_none() {
                 state.hindrance = None;
             }
         }
     }
 
-    /// Notes why nothing runs, and waits for a nudge or [`MACHINE_RETRY`].
-    fn hindered<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str) -> MutexGuard<'a, State> {
+    /// Notes why nothing runs, and waits for a nudge or `at_most`.
+    fn hindered<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str, at_most: Duration) -> MutexGuard<'a, State> {
         if state.note_hindrance(reason) {
             self.parts.activity.bump();
         }
-        self.wait_for(state, MACHINE_RETRY)
+        self.wait_for(state, at_most)
     }
 
     fn wait_for<'a>(&'a self, state: MutexGuard<'a, State>, duration: Duration) -> MutexGuard<'a, State> {

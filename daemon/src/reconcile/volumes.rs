@@ -200,25 +200,15 @@ mod tests {
     fn another_volume_in_place_leaves_the_former_one_known_until_it_is_back() {
         let mut volumes = Volumes::default();
         let place = Path::new("/v");
+        let away = |volumes: &Volumes| -> Vec<String> {
+            let away = volumes.away_in(place);
+            away.iter().map(|(_, volume)| volume.name.clone()).collect()
+        };
         volumes.came(place, "A".into(), false, 1);
         volumes.came(place, "B".into(), true, 2);
-        assert_eq!(
-            volumes
-                .away_in(place)
-                .iter()
-                .map(|(_, volume)| volume.name.as_str())
-                .collect::<Vec<_>>(),
-            ["A"]
-        );
+        assert_eq!(away(&volumes), ["A"]);
         volumes.came(place, "A".into(), true, 3);
-        assert_eq!(
-            volumes
-                .away_in(place)
-                .iter()
-                .map(|(_, volume)| volume.name.as_str())
-                .collect::<Vec<_>>(),
-            ["B"]
-        );
+        assert_eq!(away(&volumes), ["B"]);
     }
 
     #[test]
