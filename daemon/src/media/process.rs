@@ -349,7 +349,7 @@ impl Advance {
     }
 }
 
-/// Reads a pipe with a limit on silence, looking at the cancel flag while it waits.
+/// Reads a frame from a pipe within a limit, looking at the cancel flag while it waits.
 struct Patient<'a> {
     answers: &'a ChildStdout,
     patience: Patience,
@@ -373,9 +373,12 @@ impl Read for Patient<'_> {
             if self.cancel.is_cancelled() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
+            // Asked of a worker that talks, too: one that sends a byte at a time is never silent.
+            if self.patience.is_over() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
             let mut waited = [PollFd::from_borrowed_fd(self.answers.as_fd(), PollFlags::IN)];
             match poll(&mut waited, Some(&tick)) {
-                Ok(0) if self.patience.is_over() => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Ok(_) => return Ok(rustix::io::read(self.answers, buffer)?),
                 Err(error) => return Err(error.into()),
