@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How much a compile with two threads is slowed while scened indexes, with and without, in turns.
+# How much a compile with two threads is slowed while scened indexes, and beside nothing but idle-class sha256sum, in turns with it alone.
 #
 #   scripts/bench_foreground.sh [ROUNDS]      default 3
 #

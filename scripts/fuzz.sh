@@ -24,9 +24,11 @@ status=0
 for target in "${targets[@]}"; do
   echo "== fuzz $target for $seconds s"
   mkdir -p "target/fuzz/grown/$target" "target/fuzz/found/$target"
+  log=target/fuzz/$target.log
   "$fuzz" run --fuzz-dir tests/fuzz --sanitizer none --release "$target" "target/fuzz/grown/$target" "tests/fuzz/corpus/$target" -- \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0 \
-    -artifact_prefix="target/fuzz/found/$target/" 2>&1 | grep -E "panicked|assert|SUMMARY|ERROR|Test unit|stat::number_of_executed|DONE|Failing" || true
+    -artifact_prefix="target/fuzz/found/$target/" > "$log" 2>&1 || { echo "fuzz: $target ended badly; the end of $log:"; tail -n 20 "$log"; status=1; }
+  grep -E "stat::number_of_executed|DONE" "$log" || { echo "fuzz: $target did not run"; status=1; }
   if [ -n "$(ls -A "target/fuzz/found/$target")" ]; then
     echo "fuzz: $target failed on what is in target/fuzz/found/$target"
     status=1

@@ -58,7 +58,7 @@ step "tests"
 # For every daemon that the tests start, wherever it was built.
 export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
 if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --locked --workspace --all-features ${long:+--run-ignored all -E 'not test(released::write) and not test(full_size)'}
+  cargo nextest run --locked --workspace --all-features ${long:+--profile long --run-ignored all -E 'not test(released::write) and not test(full_size)'}
 else
   echo "test: cargo-nextest is not there (cargo install cargo-nextest), so cargo test runs the tests"
   cargo test --locked --workspace --all-features --no-fail-fast ${long:+-- --include-ignored --skip released::write --skip full_size}

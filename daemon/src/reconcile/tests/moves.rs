@@ -218,3 +218,29 @@ fn nothing_is_removed_while_the_watcher_lags_behind() {
     assert_eq!(world.quiet().len(), 0);
     assert_eq!(world.id("a/y.mp4"), id);
 }
+
+#[test]
+fn content_that_comes_back_within_the_grace_time_is_the_film_that_was_missed() {
+    let mut world = World::idle(&["a"]);
+    world.settle = Duration::from_secs(2);
+    world.write("a/x.mp4", "one");
+    world.start();
+    world.quiet();
+    let id = world.id("a/x.mp4");
+    world.remove("a/x.mp4");
+    world.wait_until("the film missed", |world| {
+        world.handle().queue() == ReconcileQueue { walks: 0, settling: 1 }
+    });
+    // A program that deletes a film and writes it anew takes its time; the grace time is three seconds.
+    let until = Instant::now() + Duration::from_secs(1);
+    while Instant::now() < until {
+        assert!(world.store.video(id).is_some(), "removed within the grace time");
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    world.write("a/y.mp4", "one");
+    assert_eq!(world.quiet().len(), 0);
+    assert_eq!(world.id("a/y.mp4"), id);
+    world.remove("a/y.mp4");
+    world.quiet();
+    world.check(&[]);
+}
