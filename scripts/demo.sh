@@ -47,6 +47,7 @@ cat >"$home/config.toml" <<END
 folders = ["$home/Videos"]
 settle-seconds = 1
 on-battery = "run"
+busy = 0
 END
 
 echo "A private daemon indexes the sample library ($(find "$home/Videos" -name '*.mp4' -o -name '*.mkv' -o -name '*.webm' -o -name '*.mov' | wc -l | tr -d ' ') videos) with the starter model:"

@@ -6,7 +6,7 @@
 //! **Threads**: the caller's runs tokio (sockets, timers, signals); all others are made by the rooms that own them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -28,12 +28,13 @@ use crate::media::FrameSource;
 use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
-use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, Sight};
+use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, Sight};
 use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::room::Room;
 use crate::serving::Serving;
 use crate::store::{ChangeKind, OpenReport, Store};
+use crate::worker::courtesy::Courtesy;
 
 /// Setting: indexing was paused without an end.
 pub const PAUSED_SETTING: &str = "paused";
@@ -79,6 +80,7 @@ struct Engine {
     /// The store cannot go on.
     broken: mpsc::Receiver<String>,
     room: Room,
+    courtesy: Courtesy,
     facts: Facts,
 }
 
@@ -124,14 +126,17 @@ impl Engine {
         let serving = Arc::new(Serving::default());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let (break_off, broken) = mpsc::channel(1);
-        let source = seams.source.clone().unwrap_or_else(|| media_process(config));
+        let courtesy = courtesy(config)?;
+        let source = seams.source.clone().unwrap_or_else(|| media_process(config, &courtesy));
         let models = Arc::new(Models::new(
             ModelsConfig {
                 dirs: places.model_dirs.clone(),
                 ann_dir: places.data_dir.join("index"),
                 config_file: config.file.clone(),
                 crop: config.crop,
-                make_embedder: seams.make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir)),
+                make_embedder: seams
+                    .make_embedder
+                    .unwrap_or_else(|| embedder_maker(config, &places.data_dir, &courtesy)),
             },
             config.model.clone(),
             store.clone(),
@@ -141,22 +146,8 @@ impl Engine {
         store.on_change(Box::new(models.change_hook()));
         models.open()?;
         break_off_when_fatal(&store, &break_off, &activity);
-        let hook_events = events.clone();
-        let touched: Arc<std::sync::OnceLock<std::sync::Weak<ReconcilerHandle>>> = Arc::default();
-        let for_hook = Arc::clone(&touched);
-        let hook = Arc::new(move |event: PipelineEvent| match event {
-            PipelineEvent::VideoIndexed { path, n_scenes } => announce(&hook_events, Event::Indexed { path, n_scenes }),
-            PipelineEvent::VideoFailed { path, reason } => announce(&hook_events, Event::Failed { path, reason }),
-            PipelineEvent::FileChanged { path } => {
-                if let Some(reconciler) = for_hook.get().and_then(std::sync::Weak::upgrade) {
-                    reconciler.rescan(Some(path));
-                }
-            }
-            PipelineEvent::StoreFailed { reason } => {
-                // A second failure says nothing new.
-                let _first = break_off.try_send(reason);
-            }
-        });
+        let touched = Arc::default();
+        let hook = pipeline_hook(events.clone(), Arc::clone(&touched), break_off);
         let decoder = worker.as_deref().unwrap_or("no worker");
         let software = format!("scened {}, {decoder}{}", env!("CARGO_PKG_VERSION"), config.extras);
         let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
@@ -209,6 +200,7 @@ impl Engine {
             events,
             broken,
             room: room(config, &places.data_dir),
+            courtesy,
             facts,
         })
     }
@@ -225,6 +217,7 @@ impl Engine {
             pool,
             activity: self.activity.clone(),
             events: self.events.clone(),
+            courtesy: self.courtesy.clone(),
             started,
             start_warnings: self.facts.start_warnings.clone(),
             doctor: self.facts.clone(),
@@ -330,6 +323,27 @@ async fn finish_model_change(context: &Arc<Context>) {
     }
 }
 
+/// Tells what became of a film; `touched` is asked to look at one again that changed meanwhile.
+fn pipeline_hook(
+    events: broadcast::Sender<Event>,
+    touched: Arc<OnceLock<Weak<ReconcilerHandle>>>,
+    break_off: mpsc::Sender<String>,
+) -> PipelineHook {
+    Arc::new(move |event: PipelineEvent| match event {
+        PipelineEvent::VideoIndexed { path, n_scenes } => announce(&events, Event::Indexed { path, n_scenes }),
+        PipelineEvent::VideoFailed { path, reason } => announce(&events, Event::Failed { path, reason }),
+        PipelineEvent::FileChanged { path } => {
+            if let Some(reconciler) = touched.get().and_then(Weak::upgrade) {
+                reconciler.rescan(Some(path));
+            }
+        }
+        PipelineEvent::StoreFailed { reason } => {
+            // A second failure says nothing new.
+            let _first = break_off.try_send(reason);
+        }
+    })
+}
+
 fn announce(events: &broadcast::Sender<Event>, event: Event) {
     // Without subscribers there is nobody to tell.
     let _n_told = events.send(event);
@@ -350,17 +364,22 @@ fn event_hook(events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Chang
     }
 }
 
-fn media_process(config: &Config) -> Arc<dyn FrameSource> {
+fn courtesy(config: &Config) -> Result<Courtesy, Fatal> {
+    Courtesy::new(config.busy).map_err(|error| Fatal::Internal(format!("cannot start the thread that lets workers give way: {error}")))
+}
+
+fn media_process(config: &Config, courtesy: &Courtesy) -> Arc<dyn FrameSource> {
     // A worker that is missing is told by every job until it is there: no reason not to start.
     let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
     let allowed = process.with_unsandboxed_allowed(config.allow_unsandboxed);
-    Arc::new(allowed.with_extras(config.extras.clone()))
+    Arc::new(allowed.with_extras(config.extras.clone()).with_courtesy(courtesy.clone()))
 }
 
-fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
+fn embedder_maker(config: &Config, data_dir: &Path, courtesy: &Courtesy) -> MakeEmbedder {
     let (providers, threads) = (config.providers.clone(), config.threads as usize);
     let gpu_memory_reserve_bytes = config.gpu_memory_reserve_mib << 20;
     let allow_unsandboxed = config.allow_unsandboxed;
+    let courtesy = courtesy.clone();
     let (idle, onnxruntime, data_dir) = (
         Duration::from_secs(config.model_idle_seconds),
         config.onnxruntime.clone(),
@@ -377,6 +396,7 @@ fn embedder_maker(config: &Config, data_dir: &Path) -> MakeEmbedder {
             graph_cache: Some(data_dir.join("cache/graphs")),
             gpu_memory_reserve_bytes,
             background: false,
+            courtesy: courtesy.clone(),
             allow_unsandboxed,
             worker: None,
         })?;

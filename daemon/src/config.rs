@@ -67,6 +67,8 @@ pub struct Config {
     pub on_battery: OnBattery,
     /// Percent; 0 = never.
     pub pressure: u32,
+    /// Percent; 0 = never.
+    pub busy: u32,
     /// Filter of tracing-subscriber: `info`, `debug`, `scened=trace,warn`…
     pub log: String,
     pub detector: Detector,
@@ -213,6 +215,7 @@ impl Config {
             min_free_mib: values.whole("min-free-mib"),
             threads: values.whole("threads") as u32,
             pressure: values.whole("pressure") as u32,
+            busy: values.whole("busy") as u32,
             on_battery: match values.choice("on-battery").as_str() {
                 "run" => OnBattery::Run,
                 _ => OnBattery::Pause,

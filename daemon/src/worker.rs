@@ -4,6 +4,7 @@
 //! module owns what both kinds of worker share; it knows neither what they are asked nor what they answer. The bytes on the
 //! pipes are [`pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
 
+pub mod courtesy;
 pub(crate) mod patience;
 pub mod pipe;
 
@@ -65,15 +66,17 @@ pub fn find_worker() -> Result<PathBuf, WorkerNotFound> {
 /// Processor time that a process and all its threads have used; `None` where the system does not tell (only Linux does here).
 pub(crate) fn processor_time(pid: u32) -> Option<std::time::Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    processor_time_of(&stat)
+    let (user, system) = processor_ticks_of(&stat)?;
+    Some(std::time::Duration::from_millis((user + system) * 10))
 }
 
-/// **Source**: proc_pid_stat(5): fields 14 and 15, in clock ticks of 10 ms; the name before them may hold spaces and brackets.
-fn processor_time_of(stat: &str) -> Option<std::time::Duration> {
+/// In user mode and in the kernel. **Source**: proc_pid_stat(5): fields 14 and 15, in clock ticks of 10 ms; the name before them may hold
+/// spaces and brackets.
+fn processor_ticks_of(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let user: u64 = fields.nth(11)?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(std::time::Duration::from_millis((user + system) * 10))
+    let user = fields.nth(11)?.parse().ok()?;
+    let system = fields.next()?.parse().ok()?;
+    Some((user, system))
 }
 
 /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
@@ -324,8 +327,8 @@ mod tests {
     #[test]
     fn processor_time_is_read_behind_any_name() {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 900 0 0 0 250 50 0 0 20 0 1 0 100 1000 100 18446744073709551615";
-        assert_eq!(processor_time_of(stat), Some(std::time::Duration::from_secs(3)));
-        assert_eq!(processor_time_of("nonsense"), None);
+        assert_eq!(processor_ticks_of(stat), Some((250, 50)));
+        assert_eq!(processor_ticks_of("nonsense"), None);
     }
 
     #[test]

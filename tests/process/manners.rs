@@ -56,3 +56,70 @@ fn indexing_takes_what_nobody_else_wants_and_questions_do_not_wait_for_it() {
     assert!(embedders.contains(&in_background) && embedders.contains(&in_front), "{embedders:?}");
     assert!(ours.3 < 900, "the daemon would go first");
 }
+
+/// A program of usual priority that wants a whole processor.
+struct Busy(std::process::Child);
+
+impl Busy {
+    fn start() -> Self {
+        let command = std::process::Command::new("sh").args(["-c", "while :; do :; done"]).spawn();
+        Self(command.unwrap())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// Waits until a media worker is stopped (or is not), and gives it.
+fn wait_for_media_worker(daemon: u32, stopped: bool) -> u32 {
+    wait_until(if stopped { "a stopped worker" } else { "a worker at work" }, SOON, || {
+        let workers = processes::workers(daemon, "media");
+        let mut states = workers
+            .iter()
+            .filter_map(|worker| Some((worker.pid, processes::state(worker.pid)?)));
+        let found = states.find(|(_, state)| (*state == 'T') == stopped);
+        found.map(|(pid, _)| pid).ok_or_else(|| format!("{workers:?}"))
+    })
+}
+
+#[test]
+fn indexing_works_in_turns_while_others_use_the_processors_and_goes_on_when_they_end() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("busy = 10\n");
+    let daemon = sandbox.start();
+    let busy = Busy::start();
+    sandbox.film("long.mp4", LONG);
+    for stopped in [true, false, true] {
+        wait_for_media_worker(daemon.pid(), stopped);
+    }
+    let notices = sandbox.ctl_json(["status"])["notices"].to_string();
+    assert!(notices.contains("(busy)"), "{notices}");
+    // Nobody waits for a worker that may be stopped.
+    sandbox.run(["pause"]).expect(0);
+    sandbox.run(["resume"]).expect(0);
+    drop(busy);
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
+    assert!(daemon.stop().success());
+}
+
+#[test]
+fn a_stopped_worker_ends_with_the_daemon() {
+    for signal in ["TERM", "KILL"] {
+        let sandbox = Sandbox::new();
+        sandbox.configure("busy = 10\n");
+        let daemon = sandbox.start();
+        let _busy = Busy::start();
+        sandbox.film("long.mp4", LONG);
+        let worker = wait_for_media_worker(daemon.pid(), true);
+        assert!(processes::signal(daemon.pid(), signal));
+        wait_until("the worker to end", SOON, || match processes::state(worker) {
+            None | Some('Z' | 'X') => Ok(()),
+            Some(state) => Err(format!("after SIG{signal}: {state}")),
+        });
+    }
+}

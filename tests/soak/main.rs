@@ -88,8 +88,8 @@ fn environment(name: &str, default: usize) -> usize {
 
 #[test]
 #[ignore = "takes minutes: make check-long"]
-fn twenty_thousand_files_that_come_and_go_leave_nothing_behind() {
-    let n_rounds = environment("SCENED_SOAK_ROUNDS", 20);
+fn forty_thousand_files_that_come_and_go_leave_nothing_behind() {
+    let n_rounds = environment("SCENED_SOAK_ROUNDS", 40);
     let n_files = environment("SCENED_SOAK_FILES", 1000);
     let sandbox = Sandbox::new();
     sandbox.configure("settle-seconds = 0\nkeyframes = false\n");

@@ -73,6 +73,7 @@ pub(super) const KEYS: &[Key] = &[
     key("threads", whole("", 0, 256)),
     key("on-battery", Allows::Choice(&["pause", "run"])),
     key("pressure", whole("percent", 0, 100)),
+    key("busy", whole("percent", 0, 100)),
     key(
         "log",
         Allows::Text("\"off\", \"error\", \"warn\", \"info\", \"debug\", \"trace\", or filters like \"info,scened::watch=debug\""),

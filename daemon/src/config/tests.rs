@@ -41,6 +41,7 @@ fn a_missing_file_means_the_defaults() {
         threads: 0,
         on_battery: OnBattery::Pause,
         pressure: 20,
+        busy: 25,
         log: "info".to_owned(),
         detector: Detector::Shot,
         scene_mode: SceneMode::Exact,
@@ -83,6 +84,7 @@ fn every_key_can_be_set() {
         threads = 0x10
         on-battery = "run"
         pressure = 0
+        busy = 0
         log = "warn,scened::watch=trace"
         detector = "adaptive"
         scene-mode = "fast"
@@ -114,6 +116,7 @@ fn every_key_can_be_set() {
         threads: 16,
         on_battery: OnBattery::Run,
         pressure: 0,
+        busy: 0,
         log: "warn,scened::watch=trace".to_owned(),
         detector: Detector::Adaptive,
         scene_mode: SceneMode::Fast,
@@ -146,7 +149,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "colour = 1",
         "1: unknown key `colour`; the keys are folders, extensions, ignore, hidden, follow-symlinks, settle-seconds, rescan-minutes, model, \
-        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, min-free-mib, threads, on-battery, pressure, log, detector, scene-mode, max-scene-seconds, keyframes, \
+        crop, model-idle-seconds, providers, gpu-memory-reserve-mib, min-free-mib, threads, on-battery, pressure, busy, log, detector, scene-mode, max-scene-seconds, keyframes, \
          hardware-decoding, allow-unsandboxed, extra-formats, extra-codecs, \
          onnxruntime",
     ),

@@ -19,6 +19,7 @@ use std::time::Duration;
 use super::model::ModelFolder;
 use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
 use crate::domain::{Embedding, Frame};
+use crate::worker::courtesy::Courtesy;
 use queue::{Call, Lane, Payload, Queue};
 
 /// What an [`EmbedProcess`] needs to know.
@@ -41,6 +42,8 @@ pub struct EmbedConfig {
     pub gpu_memory_reserve_bytes: u64,
     /// Whether the worker takes only what nobody else wants of the machine.
     pub background: bool,
+    /// For whom a worker in the background gives way.
+    pub courtesy: Courtesy,
     /// The model may run where there is no sandbox.
     pub allow_unsandboxed: bool,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).

@@ -17,6 +17,7 @@ use crate::query::{Pool, Searcher};
 use crate::reconcile::ReconcilerHandle;
 use crate::serving::Serving;
 use crate::store::{Store, VideoRecord};
+use crate::worker::courtesy::Courtesy;
 
 /// What happened to a video, for subscribers.
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ pub struct Context {
     pub pool: Pool,
     pub activity: Activity,
     pub events: broadcast::Sender<Event>,
+    pub courtesy: Courtesy,
     pub started: Instant,
     /// Warnings found at start that stay true: config, store, data folder.
     pub start_warnings: Vec<String>,

@@ -26,6 +26,7 @@ use super::extras::Extras;
 use super::wire::Confinement;
 use super::{AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, wire};
 use crate::domain::Frame;
+use crate::worker::courtesy::{Courtesy, Turn};
 use crate::worker::patience::Patience;
 use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{self, OwnedChild, StderrTail};
@@ -42,6 +43,7 @@ pub struct MediaProcess {
     silence: Duration,
     allow_unsandboxed: bool,
     extras: Extras,
+    courtesy: Courtesy,
 }
 
 impl MediaProcess {
@@ -63,6 +65,7 @@ impl MediaProcess {
             silence: Self::DEFAULT_SILENCE,
             allow_unsandboxed: false,
             extras: Extras::default(),
+            courtesy: Courtesy::default(),
         }
     }
 
@@ -77,6 +80,13 @@ impl MediaProcess {
     #[must_use]
     pub fn with_unsandboxed_allowed(mut self, allowed: bool) -> Self {
         self.allow_unsandboxed = allowed;
+        self
+    }
+
+    /// Sets for whom workers give way that nobody waits for.
+    #[must_use]
+    pub fn with_courtesy(mut self, courtesy: Courtesy) -> Self {
+        self.courtesy = courtesy;
         self
     }
 
@@ -121,8 +131,15 @@ impl MediaProcess {
             tracing::debug!(%error, "cannot ask a media worker");
         }
         drop(requests);
+        // Somebody waits for a picture.
+        let turn = if kind == wire::KIND_PICTURE {
+            None
+        } else {
+            self.courtesy.keep(child.id())
+        };
         Ok(Worker {
             child,
+            _turn: turn,
             answers,
             stderr: Some(stderr),
             silence: self.silence,
@@ -179,6 +196,7 @@ impl FrameSource for MediaProcess {
 /// One running worker; killed and reaped when dropped.
 struct Worker {
     child: OwnedChild,
+    _turn: Option<Turn>,
     answers: ChildStdout,
     stderr: Option<StderrTail>,
     silence: Duration,

@@ -24,6 +24,7 @@ use scened::domain::Frame;
 use scened::embed::Embedder as _;
 use scened::embed::model::ModelFolder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
+use scened::worker::courtesy::Courtesy;
 use serde_json::{Value, json};
 
 /// Frames that differ; more are the same ones again.
@@ -59,6 +60,7 @@ fn main() -> anyhow::Result<()> {
         graph_cache: data_dir.is_dir().then(|| data_dir.clone()),
         gpu_memory_reserve_bytes: 0,
         background: false,
+        courtesy: Courtesy::default(),
         allow_unsandboxed: false,
         data_dir,
         worker,

@@ -20,6 +20,7 @@ use scened::embed::model::ModelFolder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
 use scened::media::keyframes::{KeyframeScene, Keyframes, SHORTER_SIDE_PX};
 use scened::media::{AnalyseRequest, Cancel, Detector, FrameSource as _, Hardware, KeyframesRequest, MediaEvent, MediaProcess, SceneMode};
+use scened::worker::courtesy::Courtesy;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -46,6 +47,7 @@ fn main() -> anyhow::Result<()> {
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
         background: false,
+        courtesy: Courtesy::default(),
         allow_unsandboxed: false,
         worker: None,
     })?;

@@ -17,6 +17,7 @@ use scened::embed::model::ModelFolder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
 use scened::embed::runtime::find_onnxruntime;
 use scened::embed::{EmbedError, Embedder};
+use scened::worker::courtesy::Courtesy;
 
 const TINY: [&str; 5] = ["tiny-hf", "tiny-hf-fp16", "tiny-siglip", "tiny-immich", "tiny-immich-squash"];
 
@@ -41,6 +42,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
         background: false,
+        courtesy: Courtesy::default(),
         allow_unsandboxed: false,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     }

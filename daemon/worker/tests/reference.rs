@@ -15,6 +15,7 @@ use scened::embed::Embedder;
 use scened::embed::model::{ModelFolder, Precision};
 use scened::embed::process::{EmbedConfig, EmbedProcess};
 use scened::embed::runtime::find_onnxruntime;
+use scened::worker::courtesy::Courtesy;
 
 #[derive(serde::Deserialize)]
 struct Golden {
@@ -86,6 +87,7 @@ fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
         graph_cache: graph_cache.map(Path::to_owned),
         gpu_memory_reserve_bytes: 0,
         background: false,
+        courtesy: Courtesy::default(),
         allow_unsandboxed: false,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     })

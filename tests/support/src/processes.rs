@@ -48,7 +48,12 @@ pub fn workers(daemon: u32, role: &str) -> Vec<Process> {
 
 /// Whether `pid` lives (a zombie does not).
 pub fn is_alive(pid: u32) -> bool {
-    state_and_parent(pid).is_some_and(|(state, _)| state != "Z")
+    state(pid).is_some_and(|state| state != 'Z')
+}
+
+/// State letter of proc_pid_stat(5) (`T`: stopped); `None` when the process has ended.
+pub fn state(pid: u32) -> Option<char> {
+    state_and_parent(pid)?.0.chars().next()
 }
 
 /// State letter and parent, from `/proc/PID/stat`: the name in parentheses may contain anything, so from behind it.

@@ -71,12 +71,13 @@ impl Sandbox {
         };
         // A test is not to wait for what else the machine does.
         let pressure = if more.contains("pressure") { "" } else { "pressure = 0\n" };
+        let busy = if more.contains("busy") { "" } else { "busy = 0\n" };
         let folders = if more.contains("folders") {
             String::new()
         } else {
             format!("folders = [\"{}\"]\n", self.films().display())
         };
-        fs::write(self.config(), format!("{more}\n{settle}{on_battery}{pressure}{folders}")).expect("the config is written");
+        fs::write(self.config(), format!("{more}\n{settle}{on_battery}{pressure}{busy}{folders}")).expect("the config is written");
     }
 
     /// A command of this build in this sandbox's environment.

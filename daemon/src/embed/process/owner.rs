@@ -141,6 +141,7 @@ impl Owner<'_> {
             None => self.start_worker()?,
         };
         let wake = self.wake.as_fd();
+        let turn = self.config.background.then(|| self.config.courtesy.keep(connection.pid()));
         let answer = match lane {
             Lane::Texts => {
                 let lengths = payloads.iter().map(|payload| payload.len() as u32).collect();
@@ -156,6 +157,7 @@ impl Owner<'_> {
                 connection.request(protocol::KIND_FRAMES, &request, body, wake)
             }
         };
+        drop(turn);
         self.connection = Some(connection);
         match answer? {
             frame if frame.kind == protocol::KIND_VECTORS => Ok(frame),

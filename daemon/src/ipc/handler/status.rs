@@ -38,7 +38,7 @@ pub(super) fn assemble(context: &Context) -> Status {
         decoder: context.indexer.decoder().unwrap_or_default(),
         state: state(context).to_owned(),
         warnings,
-        notices: context.models.notices(),
+        notices: notices(context),
         queue,
         progress: Progress {
             current: progress
@@ -100,6 +100,14 @@ pub(super) fn queue(context: &Context) -> Queue {
         settling: files.settling,
         jobs: jobs + unseen,
     }
+}
+
+fn notices(context: &Context) -> Vec<String> {
+    let mut notices = context.models.notices();
+    if context.courtesy.gives_way() {
+        notices.push("other programs use the processors: indexing works a quarter of the time (busy)".to_owned());
+    }
+    notices
 }
 
 pub(super) fn state(context: &Context) -> &'static str {

@@ -1,0 +1,418 @@
+//! Stops background workers for most of the time while other programs use the processors.
+//!
+//! Workers run at idle priority, so that they get only processors that nobody else wants. But what are two processors to the kernel may
+//! be one core with two threads: idle work there slows what runs beside it (a compile by 12 %, measured with nothing but `sha256sum`),
+//! and the kernel does nothing about it. So while others use more than a share of all processors, workers get one turn of four.
+//!
+//! One thread sees to it. It sleeps without a timeout while no worker works.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use self::system::Background;
+
+/// A turn.
+const TICK: Duration = Duration::from_millis(250);
+/// Turns of rest after one of work.
+const RESTS: u32 = 3;
+/// For so long it is told that workers give way, after the last time they did.
+const TOLD: Duration = Duration::from_secs(10);
+
+/// Clones are the same one. [`Default`] never stops anything.
+#[derive(Clone, Debug, Default)]
+pub struct Courtesy(Option<Arc<Keeper>>);
+
+/// Ends the thread when the last clone is dropped.
+#[derive(Debug)]
+struct Keeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    workers: BTreeMap<u64, Background>,
+    n_ever: u64,
+    is_resting: bool,
+    gave_way: Option<Instant>,
+    is_ended: bool,
+}
+
+/// A worker that works for nobody who waits.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    shared: Arc<Shared>,
+    number: u64,
+}
+
+impl Courtesy {
+    /// Workers give way while others use more than `limit_percent` of all processors; 0 = never. Where the system does not tell (only
+    /// Linux does here), they never do.
+    ///
+    /// **Errors**: when the system gives no thread.
+    pub fn new(limit_percent: u32) -> io::Result<Self> {
+        if limit_percent == 0 || system::Sight::now().is_none() {
+            return Ok(Self::default());
+        }
+        let shared = Arc::new(Shared::default());
+        let theirs = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("courtesy".to_owned())
+            .spawn(move || theirs.run(Duty::new(limit_percent)))?;
+        let thread = Some(thread);
+        Ok(Self(Some(Arc::new(Keeper { shared, thread }))))
+    }
+
+    /// The worker `pid`, a child that is not reaped yet, gives way until the turn is dropped.
+    pub(crate) fn keep(&self, pid: u32) -> Option<Turn> {
+        let keeper = self.0.as_ref()?;
+        let worker = match Background::open(pid) {
+            Ok(worker) => worker,
+            Err(error) => {
+                tracing::debug!(pid, %error, "a worker cannot be stopped while others use the processors");
+                return None;
+            }
+        };
+        let mut state = keeper.shared.lock();
+        if state.is_resting {
+            worker.stop();
+        }
+        state.n_ever += 1;
+        let number = state.n_ever;
+        state.workers.insert(number, worker);
+        keeper.shared.changed.notify_all();
+        let shared = Arc::clone(&keeper.shared);
+        Some(Turn { shared, number })
+    }
+
+    /// Whether workers gave way just now.
+    pub fn gives_way(&self) -> bool {
+        self.0.as_ref().is_some_and(|keeper| {
+            let state = keeper.shared.lock();
+            !state.workers.is_empty() && state.gave_way.is_some_and(|when| when.elapsed() < TOLD)
+        })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if let Some(worker) = state.workers.remove(&self.number)
+            && state.is_resting
+        {
+            worker.go_on();
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.lock().is_ended = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the thread that lets workers give way panicked");
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, mut duty: Duty) {
+        let mut state = self.lock();
+        while !state.is_ended {
+            if state.workers.is_empty() {
+                duty = Duty::new(duty.limit_percent);
+                state.is_resting = false;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let until = Instant::now() + TICK;
+            // A worker that comes or goes does not shorten a turn.
+            while !state.is_ended && Instant::now() < until {
+                let left = until.saturating_duration_since(Instant::now());
+                (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            }
+            let Some(sight) = system::Sight::now() else { continue };
+            let ours: u64 = state.workers.values_mut().map(Background::system_ticks_since).sum();
+            let rests = duty.rests_after(&sight, ours);
+            if rests {
+                state.gave_way = Some(Instant::now());
+            }
+            if rests != state.is_resting {
+                state.is_resting = rests;
+                for worker in state.workers.values() {
+                    if rests { worker.stop() } else { worker.go_on() }
+                }
+            }
+        }
+        for worker in state.workers.values() {
+            worker.go_on();
+        }
+    }
+}
+
+/// Decides which turns are for rest.
+#[derive(Debug)]
+struct Duty {
+    limit_percent: u32,
+    before: Option<system::Sight>,
+    n_rests_left: u32,
+}
+
+impl Duty {
+    fn new(limit_percent: u32) -> Self {
+        Self {
+            limit_percent,
+            before: None,
+            n_rests_left: 0,
+        }
+    }
+
+    /// Whether the turn after `sight` is one of rest. Of what is seen, the workers themselves used `ours`.
+    fn rests_after(&mut self, sight: &system::Sight, ours: u64) -> bool {
+        let before = self.before.replace(sight.clone());
+        if self.n_rests_left > 1 {
+            self.n_rests_left -= 1;
+            return true;
+        }
+        if self.n_rests_left == 1 {
+            self.n_rests_left = 0;
+            return false;
+        }
+        let used = before.map_or(0.0, |before| sight.percent_used_since(&before, ours));
+        if used > f64::from(self.limit_percent) {
+            self.n_rests_left = RESTS;
+        }
+        self.n_rests_left > 0
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io;
+    use std::os::fd::OwnedFd;
+
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+    /// Time that the processors of this machine spent since it started, in ticks of 10 ms.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    pub(super) struct Sight {
+        /// On programs of normal priority and for the kernel. Nice programs, our workers among them, are not counted.
+        pub(super) used: u64,
+        /// Of that, on this process.
+        pub(super) by_us: u64,
+        pub(super) total: u64,
+    }
+
+    impl Sight {
+        pub(super) fn now() -> Option<Self> {
+            let stat = std::fs::read_to_string("/proc/stat").ok()?;
+            let us = std::fs::read_to_string("/proc/self/stat").ok()?;
+            Self::of(&stat, &us)
+        }
+
+        /// **Source**: proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal. A guest's time is in user's.
+        pub(super) fn of(stat: &str, us: &str) -> Option<Self> {
+            let numbers = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
+            let times: Vec<u64> = numbers.take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
+            let &[user, _nice, system, _idle, _iowait, irq, softirq, ..] = times.as_slice() else {
+                return None;
+            };
+            let (our_user, our_system) = super::super::processor_ticks_of(us)?;
+            Some(Self {
+                used: user + system + irq + softirq,
+                by_us: our_user + our_system,
+                total: times.iter().sum(),
+            })
+        }
+
+        /// Share of all processors that others used since `before`. Percent.
+        pub(super) fn percent_used_since(&self, before: &Self, by_workers: u64) -> f64 {
+            let total = self.total.saturating_sub(before.total).max(1);
+            let ours = self.by_us.saturating_sub(before.by_us) + by_workers;
+            let used = self.used.saturating_sub(before.used).saturating_sub(ours);
+            100.0 * used as f64 / total as f64
+        }
+    }
+
+    /// A descriptor of the process, so that no signal ever meets another one that got its number.
+    #[derive(Debug)]
+    pub(super) struct Background {
+        process: OwnedFd,
+        pid: u32,
+        system_ticks: u64,
+    }
+
+    impl Background {
+        pub(super) fn open(pid: u32) -> io::Result<Self> {
+            let number = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
+            Ok(Self {
+                process: pidfd_open(number, PidfdFlags::empty())?,
+                pid,
+                system_ticks: system_ticks(pid).unwrap_or_default(),
+            })
+        }
+
+        /// What the kernel did for it since the last look: that counts as the kernel's, although the process is nice.
+        pub(super) fn system_ticks_since(&mut self) -> u64 {
+            let now = system_ticks(self.pid).unwrap_or(self.system_ticks);
+            now.saturating_sub(std::mem::replace(&mut self.system_ticks, now))
+        }
+
+        pub(super) fn stop(&self) {
+            self.signal(Signal::STOP);
+        }
+
+        pub(super) fn go_on(&self) {
+            self.signal(Signal::CONT);
+        }
+
+        fn signal(&self, signal: Signal) {
+            // One that has ended needs nothing more.
+            if let Err(error) = pidfd_send_signal(&self.process, signal)
+                && error != rustix::io::Errno::SRCH
+            {
+                tracing::debug!(pid = self.pid, ?signal, %error, "a worker cannot be told to give way");
+            }
+        }
+    }
+
+    fn system_ticks(pid: u32) -> Option<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        super::super::processor_ticks_of(&stat).map(|(_, system)| system)
+    }
+}
+
+/// Elsewhere nobody gives way.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    #[derive(Clone, Debug)]
+    pub(super) struct Sight;
+
+    impl Sight {
+        pub(super) fn now() -> Option<Self> {
+            None
+        }
+
+        pub(super) fn percent_used_since(&self, _before: &Self, _by_workers: u64) -> f64 {
+            0.0
+        }
+    }
+
+    #[derive(Debug)]
+    pub(super) struct Background;
+
+    impl Background {
+        pub(super) fn open(_pid: u32) -> std::io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(super) fn system_ticks_since(&mut self) -> u64 {
+            0
+        }
+
+        pub(super) fn stop(&self) {}
+
+        pub(super) fn go_on(&self) {}
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// What is seen after a turn in which others used this share.
+    fn later(sight: &system::Sight, percent: u64) -> system::Sight {
+        system::Sight {
+            used: sight.used + percent,
+            by_us: sight.by_us,
+            total: sight.total + 100,
+        }
+    }
+
+    #[test]
+    fn workers_get_one_turn_of_four_while_others_use_the_processors() {
+        let mut duty = Duty::new(25);
+        let mut sight = system::Sight {
+            used: 1000,
+            by_us: 10,
+            total: 5000,
+        };
+        let mut rests = Vec::new();
+        for percent in [90, 90, 90, 90, 90, 90, 10, 10, 90, 90, 90, 0, 0, 0] {
+            sight = later(&sight, percent);
+            rests.push(duty.rests_after(&sight, 0));
+        }
+        let [w, r] = [false, true];
+        // Of the first look nothing follows.
+        assert_eq!(rests, [w, r, r, r, w, r, r, r, w, r, r, r, w, w]);
+    }
+
+    #[test]
+    fn what_workers_and_the_daemon_use_is_nobody_elses() {
+        let us = "7 (scened) S 1 7 7 0 -1 0 0 0 0 0 30 20 0 0 20 0 9 0 100 1000 100 1";
+        let sight = system::Sight::of("cpu  100 900 50 2000 10 5 5 30 0 0\ncpu0 1 1 1 1\n", us).unwrap();
+        let expected = system::Sight {
+            used: 160,
+            by_us: 50,
+            total: 3100,
+        };
+        assert_eq!(sight, expected);
+        let after = system::Sight {
+            used: 260,
+            by_us: 80,
+            total: 3300,
+        };
+        // 100 ticks of 200, of which 30 are the daemon's and 20 the kernel's for workers.
+        assert!((after.percent_used_since(&sight, 20) - 25.0).abs() < 1e-9);
+        assert_eq!(system::Sight::of("cpu  1 2 3\n", us), None);
+        assert_eq!(system::Sight::of("intr 1 2 3\n", us), None);
+    }
+
+    #[test]
+    fn a_worker_that_is_let_go_runs_again_and_one_that_ended_is_no_error() {
+        let courtesy = Courtesy::new(1).unwrap();
+        let keeper = courtesy.0.as_ref().unwrap();
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let state_of = |pid: u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit_once(')').unwrap().1.trim_start().chars().next().unwrap()
+        };
+        let wait_for = |states: &str| {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !states.contains(state_of(child.id())) {
+                assert!(Instant::now() < deadline, "{} is no {states}", state_of(child.id()));
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+        };
+        let turn = courtesy.keep(child.id()).unwrap();
+        {
+            // As the thread does it.
+            let mut state = keeper.shared.lock();
+            state.is_resting = true;
+            state.workers.values().for_each(Background::stop);
+            wait_for("T");
+            drop(state);
+        }
+        keeper.shared.lock().is_resting = true;
+        drop(turn);
+        wait_for("SR");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(courtesy.keep(child.id()).is_none());
+    }
+}
