@@ -135,8 +135,7 @@ impl Shared {
         let mut state = self.lock();
         while !state.is_ended {
             if state.workers.is_empty() {
-                duty = Duty::new(duty.limit_percent);
-                state.is_resting = false;
+                // Rest goes on for the next one: films may be so short that each would be decoded in a turn.
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }

@@ -208,3 +208,30 @@ fn a_volume_that_went_is_noticed_although_the_watcher_of_mounts_lags_behind() {
     drop(holding);
     world.check(&["a/x.mp4 offline"]);
 }
+
+#[test]
+fn what_changed_on_a_volume_while_it_was_away_for_a_moment_is_found() {
+    if !testkit::hung::own_mounts_or_say("a mount that comes again at once") {
+        return;
+    }
+    let mut world = World::idle(&["a"]);
+    let disk = world.folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    rustix::mount::mount_bind(&disk, world.path("a")).unwrap();
+    if crate::watch::mounts::unique_id(&world.path("a")).is_none() {
+        return eprintln!("a mount that comes again at once: NOT TESTED HERE: this kernel gives it the same number (Linux 6.8 does not)");
+    }
+    world.write("a/x.mp4", "one");
+    world.start();
+    world.quiet();
+    // Neither the watcher of files nor that of mounts tells of it in time.
+    let n_to_lose = Arc::clone(&world.handle().events.n_to_lose);
+    n_to_lose.store(u64::MAX, Ordering::SeqCst);
+    rustix::mount::unmount(world.path("a"), rustix::mount::UnmountFlags::DETACH).unwrap();
+    std::fs::write(disk.join("y.mp4"), "two").unwrap();
+    rustix::mount::mount_bind(&disk, world.path("a")).unwrap();
+    assert!(world.handle().barrier(PATIENCE));
+    n_to_lose.store(0, Ordering::SeqCst);
+    assert_eq!(world.quiet(), [world.path("a/y.mp4")]);
+    world.check_store_equals_tree();
+}
