@@ -103,7 +103,7 @@ def measure(program, folder, threads, rounds):
             ours.ask("restart")
             cold.append(ours.ask("cold")["cold_text_ms"])
         ours.ask("texts 20")
-        memory_text = ours.ask("memory")["worker_kb"]
+        memory_text = ours.ask("memory")["workers_kb"]
         ours.ask("frames 16")
         ours.ask("restart")
         ours.ask("frames 32")
@@ -135,7 +135,7 @@ def measure(program, folder, threads, rounds):
             "first_query_ms": first_ms,
             "cold_query_ms": statistics.median(cold),
             "memory_text_kb": memory_text,
-            "memory_kb": ours.ask("memory")["worker_kb"],
+            "memory_kb": ours.ask("memory")["workers_kb"],
             "idle_cpu_ms": ours.ask("idle 2")["idle_cpu_ticks"] * 10,
         }
         ours.close()
@@ -143,7 +143,7 @@ def measure(program, folder, threads, rounds):
 
 
 def table(results):
-    yield "| model | frames/s | Python | ratio | text p50, p99 | Python p50 | text p50, p99 while frames are embedded | cold query (first ever) | memory: RSS, of it anonymous |"
+    yield "| model | frames/s | Python | ratio | text p50, p99 | Python p50 | text p50, p99 while frames are embedded | cold query (first ever) | memory of both workers: PSS, of it anonymous |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for r in results:
         memory = r["memory_kb"]
@@ -151,7 +151,7 @@ def table(results):
             f"| {r['model']} ({r['precision']}) | {r['ours_frames_per_second']:.1f} | {r['python_frames_per_second']:.1f} | {r['ratio']:.2f} "
             f"| {r['text_p50_ms']:.1f} ms, {r['text_p99_ms']:.1f} ms | {r['python_text_p50_ms']:.1f} ms "
             f"| {r['loaded_text_p50_ms']:.0f} ms, {r['loaded_text_p99_ms']:.0f} ms | {r['cold_query_ms']:.0f} ms ({r['first_query_ms']:.0f} ms) "
-            f"| {memory['rss'] / 1024:.0f} MB, {memory['anonymous'] / 1024:.0f} MB |"
+            f"| {memory['pss'] / 1024:.0f} MB, {memory['anonymous'] / 1024:.0f} MB |"
         )
 
 

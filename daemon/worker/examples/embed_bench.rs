@@ -7,7 +7,9 @@
 //! - `cold`: a text, with no worker running before; `restart` ends the worker first;
 //! - `texts N`, `frames N`: so many, texts one by one;
 //! - `loaded N`: so many texts while frames are being embedded;
-//! - `memory`: of the worker, in KiB; `idle S`: what the worker computes in so many seconds without a request.
+//! - `memory`: of both workers together, in KiB (what they share counts once); `idle S`: what they compute in so many seconds without a request.
+//!
+//! As in the daemon, texts have one worker and frames another one, of idle priority.
 //!
 //! Graphs are kept in the data folder; a folder that is not there keeps none. Needs a built `scened-worker` beside it
 //! (`cargo build --release -p scened-worker` first). `SCENED_BENCH_THREADS`, `SCENED_BENCH_PROVIDERS` (with commas) as in the config.
@@ -32,7 +34,8 @@ const N_FRAMES: usize = 97;
 
 struct Bench {
     config: EmbedConfig,
-    embedder: EmbedProcess,
+    queries: EmbedProcess,
+    indexing: EmbedProcess,
     n_texts: usize,
     frames: Vec<Frame>,
 }
@@ -67,7 +70,8 @@ fn main() -> anyhow::Result<()> {
         model,
     };
     let mut bench = Bench {
-        embedder: EmbedProcess::new(config.clone())?,
+        queries: EmbedProcess::new(config.clone())?,
+        indexing: EmbedProcess::new(in_background(&config))?,
         frames: (0..N_FRAMES).map(|k| frame(&config.model, k)).collect(),
         n_texts: 0,
         config,
@@ -82,6 +86,13 @@ fn main() -> anyhow::Result<()> {
         bench.answer(&command)?;
     }
     Ok(())
+}
+
+fn in_background(config: &EmbedConfig) -> EmbedConfig {
+    EmbedConfig {
+        background: true,
+        ..config.clone()
+    }
 }
 
 fn frame(model: &ModelFolder, k: usize) -> Frame {
@@ -103,11 +114,13 @@ impl Bench {
             "cold" => {
                 let started = Instant::now();
                 let first_ms = self.text()?;
-                json!({ "cold_text_ms": first_ms, "with_start_ms": started.elapsed().as_millis() as u64, "provider": self.embedder.provider() })
+                json!({ "cold_text_ms": first_ms, "with_start_ms": started.elapsed().as_millis() as u64, "provider": self.queries.provider() })
             }
             "restart" => {
-                self.embedder.stop();
-                self.embedder = EmbedProcess::new(self.config.clone())?;
+                self.queries.stop();
+                self.indexing.stop();
+                self.queries = EmbedProcess::new(self.config.clone())?;
+                self.indexing = EmbedProcess::new(in_background(&self.config))?;
                 json!({})
             }
             "texts" => quantiles(&self.texts(n)?),
@@ -117,7 +130,7 @@ impl Bench {
                 json!({ "frames_per_second": n as f64 / started.elapsed().as_secs_f64(), "n_frames": n })
             }
             "loaded" => self.loaded(n)?,
-            "memory" => json!({ "worker_kb": memory_kb(self.embedder.worker_pid()) }),
+            "memory" => json!({ "workers_kb": self.memory_kb() }),
             "idle" => self.idle(n)?,
             _ => bail!("{verb:?} is no command"),
         };
@@ -130,7 +143,7 @@ impl Bench {
         self.n_texts += 1;
         let text = format!("a photo of number {} in the snow", self.n_texts);
         let started = Instant::now();
-        self.embedder.embed_texts(&[text])?;
+        self.queries.embed_texts(&[text])?;
         Ok(started.elapsed().as_secs_f64() * 1000.0)
     }
 
@@ -142,7 +155,7 @@ impl Bench {
         let mut left = n;
         while left > 0 {
             let lot = left.min(self.frames.len());
-            self.embedder.embed_frames(&self.frames[..lot])?;
+            self.indexing.embed_frames(&self.frames[..lot])?;
             left -= lot;
         }
         Ok(())
@@ -167,7 +180,7 @@ impl Bench {
                 // At any time of a batch, as people ask, and not right after the last answer.
                 pause(Duration::from_millis(60 + text.len() as u64 * 7 % 40));
                 let started = Instant::now();
-                this.embedder.embed_texts(std::slice::from_ref(text))?;
+                this.queries.embed_texts(std::slice::from_ref(text))?;
                 Ok(started.elapsed().as_secs_f64() * 1000.0)
             });
             let waits_ms = asked.collect::<anyhow::Result<Vec<f64>>>();
@@ -177,12 +190,31 @@ impl Bench {
         Ok(quantiles(&waits_ms))
     }
 
-    /// Processor time of the worker while nobody asks.
+    fn workers(&self) -> impl Iterator<Item = u32> {
+        [self.queries.worker_pid(), self.indexing.worker_pid()].into_iter().flatten()
+    }
+
+    /// Processor time of the workers while nobody asks.
     fn idle(&self, seconds: usize) -> anyhow::Result<Value> {
-        let pid = self.embedder.worker_pid().context("no worker runs")?;
-        let before = cpu_ticks(pid)?;
+        let ticks = || self.workers().map(cpu_ticks).sum::<anyhow::Result<u64>>();
+        let before = ticks()?;
         pause(Duration::from_secs(seconds as u64));
-        Ok(json!({ "idle_cpu_ticks": cpu_ticks(pid)? - before, "seconds": seconds }))
+        Ok(json!({ "idle_cpu_ticks": ticks()? - before, "seconds": seconds }))
+    }
+
+    /// Proportional memory of the workers, and what of it no file backs; `None` where /proc does not tell.
+    fn memory_kb(&self) -> Option<Value> {
+        let (mut pss, mut anonymous) = (0, 0);
+        for pid in self.workers() {
+            let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+            let field = |name: &str| -> Option<u64> {
+                let line = rollup.lines().find(|line| line.starts_with(name))?;
+                line.split_whitespace().nth(1)?.parse().ok()
+            };
+            pss += field("Pss:")?;
+            anonymous += field("Anonymous:")?;
+        }
+        Some(json!({ "pss": pss, "anonymous": anonymous }))
     }
 }
 
@@ -205,19 +237,4 @@ fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
     let fields: Vec<&str> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();
     let field = |k: usize| -> anyhow::Result<u64> { Ok(fields.get(k).context("too few fields")?.parse()?) };
     Ok(field(11)? + field(12)?)
-}
-
-/// Memory of a process; `None` where /proc does not tell.
-fn memory_kb(pid: Option<u32>) -> Option<Value> {
-    let folder = Path::new("/proc").join(pid?.to_string());
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
-    let (status, rollup) = (read("status")?, read("smaps_rollup")?);
-    let field = |text: &str, name: &str| -> Option<u64> {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    };
-    Some(json!({
-        "rss": field(&status, "VmRSS:"), "highest_rss": field(&status, "VmHWM:"),
-        "pss": field(&rollup, "Pss:"), "anonymous": field(&rollup, "Anonymous:"),
-    }))
 }
