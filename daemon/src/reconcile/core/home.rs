@@ -163,6 +163,12 @@ impl Core {
         let mut keeps_former = false;
         let verdict = home.judge(&current, || self.look_around(&path));
         let changed = home.identity.as_ref() != Some(&current);
+        // What was looked around in may be another folder than the one whose identity was read: then nothing is known of either.
+        let at = path.clone();
+        if changed && !reach::look(&path, move |_| Identity::of(&at)).is_ok_and(|again| again == current) {
+            self.set_root_offline(index, "another folder took its place while it was looked at".to_owned());
+            return false;
+        }
         match verdict {
             Verdict::Vacant => {
                 self.set_root_offline(index, "an empty folder is in its place; it may not be mounted".to_owned());
