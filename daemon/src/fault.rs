@@ -24,6 +24,10 @@ impl From<StoreError> for Fatal {
         match error {
             StoreError::NewerVersion { .. } => Self::Setup(text),
             StoreError::Locked { .. } => Self::AlreadyRunning(text),
+            // Starting again would meet the same, and what may not be read may be whole: nothing is set aside.
+            StoreError::Folder { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => Self::Setup(format!(
+                "{text}\n  hint: everything in the data folder must be readable and writable for the user that runs scened: chmod -R u+rwX, or chown -R"
+            )),
             _ => Self::Store(text),
         }
     }

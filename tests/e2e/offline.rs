@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use testkit::hung::{HungMount, own_mounts_or_say};
-use testkit::{Sandbox, wait_until};
+use testkit::{Sandbox, pause, wait_until};
 
 use crate::SOON;
 
@@ -212,4 +212,89 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
     until_counts(&sandbox, [3, 0, 0, 0]);
     assert_eq!(sandbox.n_decoded(), 3, "{}", sandbox.log_tail());
     daemon.stop();
+}
+
+#[test]
+fn questions_about_a_disk_that_hangs_hold_up_no_search() {
+    if !own_mounts_or_say("a hung mount") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let (disk, point) = (sandbox.path().join("disk"), sandbox.path().join("nas"));
+    fs::create_dir(&point).unwrap();
+    fs::create_dir_all(disk.join("model")).unwrap();
+    let mount = match HungMount::new(&disk, &point) {
+        Ok(mount) => mount,
+        Err(error) => {
+            eprintln!("a hung mount: NOT TESTED HERE: no FUSE: {error}");
+            return;
+        }
+    };
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let daemon = sandbox.start();
+    sandbox.settle();
+    mount.freeze();
+    let ask = |words: &[&str]| Asking(sandbox.command("scenectl").args(words).stdout(Stdio::null()).spawn().unwrap());
+    // Each of another process, and more of them than all threads that answer. scenectl would look at the path by itself.
+    let about_the_disk = || {
+        let mut command = Command::new("python3");
+        command
+            .args(["-c", ASK_ABOUT_A_MODEL])
+            .args([sandbox.socket(), point.join("model")]);
+        Asking(command.stdout(Stdio::null()).spawn().unwrap())
+    };
+    let mut held: Vec<Asking> = (0..16).map(|_| about_the_disk()).collect();
+    wait_until("as many questions as are let in to be held by the disk", SOON, || {
+        let mut another = ask(&["model", "list"]);
+        if another.ends_within(Duration::from_secs(2)) {
+            return Err("another one of their kind is answered".to_owned());
+        }
+        Ok(())
+    });
+    for _ in 0..20 {
+        for words in [&["search", "red"][..], &["status"]] {
+            let is_answered = ask(words).ends_within(SOON);
+            assert!(is_answered, "{words:?} waits for the disk: {}", sandbox.log_tail());
+        }
+    }
+    assert_eq!(sandbox.search("red").len(), 1);
+    mount.thaw();
+    for (number, question) in held.iter_mut().enumerate() {
+        assert!(question.ends_within(SOON), "question {number} is not answered although the disk is");
+    }
+    daemon.stop();
+}
+
+const ASK_ABOUT_A_MODEL: &str = r#"
+import json, socket, sys
+peer = socket.socket(socket.AF_UNIX)
+peer.connect(sys.argv[1])
+answers = peer.makefile()
+for method, params in [("hello", {"protocol": 1, "client": "x", "version": "0"}), ("model_info", {"model": sys.argv[2]})]:
+    peer.sendall((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n").encode())
+    answers.readline()
+"#;
+
+/// A client that waits for its answer, killed when dropped.
+struct Asking(Child);
+
+impl Asking {
+    fn ends_within(&mut self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        loop {
+            let has_ended = self.0.try_wait().unwrap().is_some();
+            if has_ended || Instant::now() > until {
+                return has_ended;
+            }
+            pause(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if self.0.kill().is_ok() {
+            self.0.wait().unwrap();
+        }
+    }
 }

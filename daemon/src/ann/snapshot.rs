@@ -5,7 +5,7 @@
 //! hash does not match. It is loaded into memory, not mapped, because a mapped file that shrinks is a crash.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,14 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn new(dir: &Path, model: &ModelId, dimensions: usize) -> Result<Self, AnnError> {
         std::fs::create_dir_all(dir).map_err(file_error("create", dir))?;
+        // Through itself, so that it must be passable as well. What lies in it can be made again, and so is not waited for.
+        if let Err(error) = std::fs::read_dir(dir.join("."))
+            && error.kind() == ErrorKind::PermissionDenied
+        {
+            let aside = set_aside(dir).map_err(file_error("set aside", dir))?;
+            tracing::warn!(moved_to = %aside.display(), %error, "the folder of search indexes may not be read; they are built anew");
+            std::fs::create_dir_all(dir).map_err(file_error("create", dir))?;
+        }
         Ok(Self {
             dir: dir.to_owned(),
             stem: file_stem(model),
@@ -64,8 +72,10 @@ impl Files {
         let header_path = self.header_path();
         let bytes = match std::fs::read(&header_path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Opened::Missing),
-            Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => return self.reject("its header is a folder".to_owned()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Opened::Missing),
+            Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::PermissionDenied) => {
+                return self.reject(format!("its header cannot be read: {error}"));
+            }
             Err(source) => return Err(file_error("read", &header_path)(source)),
         };
         let header: Header = match serde_json::from_slice(&bytes) {
@@ -130,7 +140,7 @@ impl Files {
         // A snapshot that fills the disk would stop the store, and it can be made again.
         let needed_bytes = graph.serialized_length() as u64 + LEFT_FREE_BYTES;
         if crate::room::free_bytes(&self.dir).is_some_and(|free| free < needed_bytes) {
-            return Err(file_error("find room for", &path)(std::io::ErrorKind::StorageFull.into()));
+            return Err(file_error("find room for", &path)(ErrorKind::StorageFull.into()));
         }
         let at = |point| reach(point).map_err(file_error("write", &path));
         at("snapshot.begin")?;

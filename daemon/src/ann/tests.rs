@@ -284,6 +284,33 @@ fn a_snapshot_survives_a_crash_between_its_steps() {
 }
 
 #[test]
+fn a_snapshot_takes_no_room_that_the_store_needs() {
+    if !testkit::hung::own_mounts_or_say("a snapshot on a disk that is nearly full") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    rustix::mount::mount("tmpfs", folder.path(), "tmpfs", rustix::mount::MountFlags::empty(), c"size=40m").unwrap();
+    let (ann, _) = open(folder.path(), 8);
+    ann.put(scene(1), &Random(1).vector(8)).unwrap();
+    ann.save(1).unwrap();
+    let ballast = folder.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 30 << 20]).unwrap();
+    let free_bytes = || crate::room::free_bytes(folder.path()).unwrap();
+    let before = free_bytes();
+    ann.put(scene(2), &Random(2).vector(8)).unwrap();
+    match ann.save(2) {
+        Err(AnnError::File { source, .. }) => assert_eq!(source.kind(), std::io::ErrorKind::StorageFull),
+        other => panic!("with {before} bytes free it was saved: {other:?}"),
+    }
+    assert_eq!(free_bytes(), before);
+    assert_eq!(open(folder.path(), 8).1, Opened::Loaded { generation: 1 }, "the one before stays");
+    std::fs::remove_file(ballast).unwrap();
+    ann.save(2).unwrap();
+    assert_eq!(open(folder.path(), 8).1, Opened::Loaded { generation: 2 });
+    rustix::mount::unmount(folder.path(), rustix::mount::UnmountFlags::DETACH).unwrap();
+}
+
+#[test]
 fn models_and_dimensions_do_not_meet() {
     let folder = tempfile::tempdir().unwrap();
     let (first, second) = (ModelId("a/b".to_owned()), ModelId("a.b".to_owned()));

@@ -36,17 +36,6 @@ struct World {
     decoded: Vec<(Fingerprint, PathBuf)>,
 }
 
-/// The user `nobody`.
-const NOBODY: u32 = 65534;
-
-/// Takes root's rights from this thread; those who have none are nobody already.
-fn become_nobody() {
-    if rustix::process::geteuid().is_root() {
-        let nobody = rustix::thread::Uid::from_raw(NOBODY);
-        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-    }
-}
-
 /// Lets `nobody` into a test's folder, and into its store.
 fn give_to_nobody(folder: &Path) {
     use std::os::unix::fs::{PermissionsExt, chown};
@@ -56,12 +45,12 @@ fn give_to_nobody(folder: &Path) {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     let mut folders = vec![folder.join("store")];
     while let Some(folder) = folders.pop() {
-        chown(&folder, Some(NOBODY), None).unwrap();
+        chown(&folder, Some(testkit::NOBODY), None).unwrap();
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if let Err(error) = chown(&path, Some(NOBODY), None) {
+            } else if let Err(error) = chown(&path, Some(testkit::NOBODY), None) {
                 // The store cleans up meanwhile.
                 assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{}", path.display());
             }
@@ -126,7 +115,7 @@ impl World {
         let handle = std::thread::scope(|scope| {
             let starting = scope.spawn(|| {
                 if self.as_nobody {
-                    become_nobody();
+                    testkit::become_nobody();
                 }
                 Reconciler::start_with_limits(config, store, Arc::new(|_| ()), limits).unwrap()
             });

@@ -58,7 +58,8 @@ pub(super) fn read(data_dir: &Path) -> io::Result<Read> {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) if error.kind() == ErrorKind::IsADirectory => Vec::new(),
+            // What may not be read is not waited for: the other copy may be whole.
+            Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::PermissionDenied) => Vec::new(),
             Err(error) => return Err(error),
         };
         match parse(&bytes) {

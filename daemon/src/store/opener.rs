@@ -149,7 +149,8 @@ fn try_trees(folder: &Path, is_used: bool) -> Result<(), String> {
     for entry in entries.flatten() {
         let path = entry.path();
         let is_number = entry.file_name().to_str().is_some_and(|name| name.parse::<u64>().is_ok());
-        if !is_number || !path.is_dir() {
+        // Not what a look at it would say: where nothing may be looked at nothing would be a folder.
+        if !is_number || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
             return Err(format!("{} does not belong there", path.display()));
         }
         has_directory_of_trees |= entry.file_name() == "0";

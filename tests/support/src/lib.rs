@@ -38,6 +38,18 @@ pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
 }
 
+/// The user `nobody`.
+pub const NOBODY: u32 = 65534;
+
+/// Takes root's rights from this thread and what it starts from now on, because for root nothing is unreadable; those who have none are
+/// another user already.
+pub fn become_nobody() {
+    if rustix::process::geteuid().is_root() {
+        let nobody = rustix::thread::Uid::from_raw(NOBODY);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may become anybody");
+    }
+}
+
 /// The repository's root.
 pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))

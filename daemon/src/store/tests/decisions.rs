@@ -85,6 +85,17 @@ fn a_damaged_setting_comes_from_the_copy() {
 
 #[test]
 fn damaged_copies_are_set_aside_and_written_again() {
+    // For root nothing is unreadable.
+    std::thread::scope(|scope| {
+        let as_a_user = scope.spawn(|| {
+            testkit::become_nobody();
+            damage_copies();
+        });
+        as_a_user.join().unwrap();
+    });
+}
+
+fn damage_copies() {
     for damaged in [
         &["decisions.json"][..],
         &["decisions.previous.json"],
@@ -101,6 +112,9 @@ fn damaged_copies_are_set_aside_and_written_again() {
             ("a folder", |path| {
                 std::fs::remove_file(path).unwrap();
                 std::fs::create_dir(path).unwrap();
+            }),
+            ("may not be read", |path| {
+                std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
             }),
         ] {
             let folder = tempfile::tempdir().unwrap();
