@@ -10,6 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -46,6 +47,8 @@ pub struct HungMount {
 #[derive(Default)]
 struct Gate {
     is_frozen: Mutex<bool>,
+    /// While frozen.
+    has_asker: AtomicBool,
     opened: Condvar,
 }
 
@@ -84,8 +87,14 @@ impl HungMount {
         *self.gate.is_frozen.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
+    /// Whether somebody looked since it was frozen.
+    pub fn has_asker(&self) -> bool {
+        self.gate.has_asker.load(Ordering::SeqCst)
+    }
+
     /// Everybody gets theirs.
     pub fn thaw(&self) {
+        self.gate.has_asker.store(false, Ordering::SeqCst);
         *self.gate.is_frozen.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.gate.opened.notify_all();
     }
@@ -140,6 +149,7 @@ impl Server {
         poll(&mut [PollFd::new(&self.device, PollFlags::IN)], None)?;
         let mut is_frozen = gate.is_frozen.lock().unwrap_or_else(PoisonError::into_inner);
         while *is_frozen {
+            gate.has_asker.store(true, Ordering::SeqCst);
             is_frozen = gate.opened.wait(is_frozen).unwrap_or_else(PoisonError::into_inner);
         }
         drop(is_frozen);

@@ -87,3 +87,40 @@ fn a_hung_mount_inside_a_root_hides_only_its_own_films() {
     assert_eq!(world.quiet().len(), 0);
     world.stop();
 }
+
+#[test]
+fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own_films() {
+    const WHAT: &str = "a root that comes back while it is looked at";
+    if !own_mounts_or_say(WHAT) {
+        return;
+    }
+    let mut world = World::new();
+    world.write("a/nas/x.mp4", "one");
+    world.quiet();
+    world.stop();
+    // Another folder is in its place, and hangs where the film would be.
+    world.rename("a", "unplugged");
+    std::fs::create_dir_all(world.path("a/nas")).unwrap();
+    let disk = world.folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mount = match HungMount::new(&disk, &world.path("a/nas")) {
+        Ok(mount) => mount,
+        Err(error) => return eprintln!("{WHAT}: NOT TESTED HERE: no FUSE: {error}"),
+    };
+    mount.freeze();
+    world.start();
+    world.wait_until("the look at the film", |_| mount.has_asker());
+    world.rename("a", "aside");
+    world.rename("unplugged", "a");
+    world.rename("a/nas/x.mp4", "a/y.mp4");
+    mount.thaw();
+    world.wait_until("the root back", |world| {
+        let is_watched = world.handle().roots().iter().all(|root| root.state == RootState::Watched);
+        is_watched && !world.listing().is_empty() && !world.listing().iter().any(|line| line.ends_with("offline"))
+    });
+    assert_eq!(world.quiet().len(), 0);
+    world.check(&["a/y.mp4"]);
+    world.stop();
+    // Its place has another name by now.
+    rustix::mount::unmount(world.path("aside/nas"), rustix::mount::UnmountFlags::DETACH).unwrap();
+}
