@@ -19,6 +19,7 @@ mod generate;
 mod hits;
 mod incidents;
 mod model;
+mod open;
 mod pause;
 mod scenes;
 mod scope;
@@ -76,6 +77,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
     match verb {
         Verb::Search(args) => search::run(context, args),
         Verb::Similar(args) => similar::run(context, &args),
+        Verb::Open(args) => open::run(context, &args),
         Verb::Scenes(args) => scenes::run(context, &args.file),
         Verb::Status(args) => status::run(context, args.watch),
         Verb::Add(args) => folders::add(context, &args.folder),

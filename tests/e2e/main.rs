@@ -14,6 +14,7 @@ mod main_job;
 mod models;
 mod names;
 mod offline;
+mod open;
 mod pausing;
 mod real_clips;
 mod search;

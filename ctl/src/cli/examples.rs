@@ -14,6 +14,7 @@ Examples:
   scenectl search a red car at night
   scenectl search \"birthday cake\" --in ~/Videos/2023 --not balloons -n 20
   scenectl search sunset --since 2024-05 --until 2024-08 --by video
+  scenectl search \"a dog\" --open 2
   scenectl search \"a dog\" --paths | head -1
   scenectl search \"a dog\" -0 | xargs -0 mpv
   scenectl search --json beach | jq -r '.hits[] | \"\\(.path) \\(.best_ms)\"'
@@ -28,6 +29,18 @@ Examples:
   scenectl similar clip.mkv@1h2m3s --in ~/Videos
 
 A file whose own name contains `@` is taken whole where it exists.";
+
+pub(super) const OPEN: &str = "\
+Examples:
+  scenectl open ~/Videos/holiday.mp4@3:15
+  scenectl search \"a dog\" --open          the first hit
+  scenectl search \"a dog\" --open 3
+  SCENED_PLAYER=mpv scenectl open clip.mkv@90
+  SCENED_PLAYER=\"myplayer --from {seconds} {file}\" scenectl open clip.mkv@1:30
+
+The player is the one that SCENED_PLAYER names, else the desktop's default for the type of file, else one that is installed.
+mpv, VLC, Celluloid, SMPlayer, MPlayer, ffplay, IINA, QuickTime Player and MPC-HC are told where to start; with others the time is
+printed. The player goes on when this terminal is closed.";
 
 pub(super) const SCENES: &str = "\
 Examples:

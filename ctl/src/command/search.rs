@@ -15,5 +15,5 @@ pub(super) fn run(context: &mut Context, args: Search) -> Result<Outcome, Failur
         filters: hits::filters(&args.selection)?,
     };
     let answer = context.ask::<method::Search>(&request)?;
-    hits::show(&mut context.out, &answer, &args.selection)
+    hits::show(context, &answer, &args.selection)
 }

@@ -17,5 +17,5 @@ pub(super) fn run(context: &mut Context, args: &Similar) -> Result<Outcome, Fail
         filters: hits::filters(&args.selection)?,
     };
     let answer = context.ask::<method::Similar>(&request)?;
-    hits::show(&mut context.out, &answer, &args.selection)
+    hits::show(context, &answer, &args.selection)
 }
