@@ -48,7 +48,7 @@ pub(crate) enum Verb {
     Open(Open),
     /// List the scenes of one video
     #[command(after_help = ex::SCENES)]
-    Scenes(OneFile),
+    Scenes(Scenes),
     /// Show what is indexed, pending, failed and offline
     #[command(after_help = ex::STATUS)]
     Status(Status),
@@ -132,6 +132,9 @@ pub(crate) struct Selection {
     /// Only hits at least this certain, 0 to 1
     #[arg(long, value_name = "X", value_parser = fraction)]
     pub(crate) min_confidence: Option<f32>,
+    /// Draw the hits' pictures, where standard output is a terminal
+    #[arg(long, conflicts_with_all = ["json", "paths", "null"])]
+    pub(crate) preview: bool,
     /// Open a hit in your player at its moment [default: the first]; stands behind the query
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = rank)]
     pub(crate) open: Option<usize>,
@@ -186,9 +189,12 @@ pub(crate) struct Open {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OneFile {
+pub(crate) struct Scenes {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Draw the scenes' pictures, where standard output is a terminal
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) preview: bool,
 }
 
 #[derive(Debug, Args)]

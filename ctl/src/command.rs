@@ -21,6 +21,7 @@ mod incidents;
 mod model;
 mod open;
 mod pause;
+mod preview;
 mod scenes;
 mod scope;
 mod search;
@@ -78,7 +79,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Search(args) => search::run(context, args),
         Verb::Similar(args) => similar::run(context, &args),
         Verb::Open(args) => open::run(context, &args),
-        Verb::Scenes(args) => scenes::run(context, &args.file),
+        Verb::Scenes(args) => scenes::run(context, &args),
         Verb::Status(args) => status::run(context, args.watch),
         Verb::Add(args) => folders::add(context, &args.folder),
         Verb::Remove(args) => folders::remove(context, &args),

@@ -11,7 +11,10 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 
 pub(crate) mod color;
+pub(crate) mod grid;
+pub(crate) mod picture;
 pub(crate) mod progress;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;
@@ -56,6 +59,16 @@ impl Out {
     /// Whether somebody looks at both streams: then progress is a bar and questions can be asked.
     pub(crate) fn is_interactive(&self) -> bool {
         self.stdout_is_terminal && self.stderr_is_terminal
+    }
+
+    /// Whether somebody looks at the answer.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.stdout_is_terminal
+    }
+
+    /// Columns of the terminal that the answer goes to.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width
     }
 
     /// Prints one object on one line, at once.

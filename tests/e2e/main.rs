@@ -16,6 +16,7 @@ mod names;
 mod offline;
 mod open;
 mod pausing;
+mod preview;
 mod real_clips;
 mod search;
 mod similar;

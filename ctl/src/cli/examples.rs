@@ -20,12 +20,14 @@ Examples:
   scenectl search --json beach | jq -r '.hits[] | \"\\(.path) \\(.best_ms)\"'
 
 --since and --until include what they name: --since 2024 --until 2024 is all of 2024. A date is the file's, not the recording's.
+--preview asks the terminal how it draws pictures (kitty's, iTerm2's or sixel graphics, else coloured half blocks);
+SCENED_PICTURES=kitty, iterm2, sixel, blocks or none says so where it answers wrongly.
 Notices and how complete the answer is go to standard error. Exit status 1: nothing found.";
 
 pub(super) const SIMILAR: &str = "\
 Examples:
   scenectl similar ~/Videos/holiday.mp4@3:15
-  scenectl similar picture.jpg -n 5
+  scenectl similar picture.jpg -n 5 --preview
   scenectl similar clip.mkv@1h2m3s --in ~/Videos
 
 A file whose own name contains `@` is taken whole where it exists.";
@@ -45,6 +47,7 @@ printed. The player goes on when this terminal is closed.";
 pub(super) const SCENES: &str = "\
 Examples:
   scenectl scenes ~/Videos/holiday.mp4
+  scenectl scenes ~/Videos/holiday.mp4 --preview
   scenectl scenes --json holiday.mp4 | jq '.scenes | length'";
 
 pub(super) const STATUS: &str = "\

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use scened_shared::client::Client;
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
 
 use crate::cli::{By, Selection};
-use crate::command::{Context, open, wire};
+use crate::command::{Context, open, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
 use crate::render::table::{Cell, Column, Table};
@@ -38,7 +39,7 @@ struct Shown<'a> {
     opened: open::Opened,
 }
 
-pub(super) fn show(context: &mut Context, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
+pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
     let outcome = Outcome::found(!answer.hits.is_empty());
     // Where nothing was found there is nothing to open, and that has been said.
     let to_open = selection.open.filter(|_| !answer.hits.is_empty());
@@ -52,7 +53,12 @@ pub(super) fn show(context: &mut Context, answer: &SearchAnswer, selection: &Sel
         }
         return Ok(outcome);
     }
-    print(&mut context.out, answer, selection)?;
+    let screen = if selection.preview { preview::screen(&context.out)? } else { None };
+    match screen {
+        Some(screen) => preview::hits(context, &mut client, screen, &answer.hits)?,
+        None => print(&mut context.out, answer, selection)?,
+    }
+    notes(&mut context.out, answer)?;
     if let Some(rank) = to_open {
         context.out.flush()?;
         let opened = open::hit(context, &answer.hits, rank)?;
@@ -78,6 +84,10 @@ fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection) -> Result<
         let table = table(out, &answer.hits);
         out.table(table)?;
     }
+    Ok(())
+}
+
+fn notes(out: &mut Out, answer: &SearchAnswer) -> Result<(), Failure> {
     if let Some(note) = completeness(&answer.coverage, answer.hits.is_empty()) {
         out.note(&note)?;
     }
