@@ -43,6 +43,9 @@ pub(crate) enum Verb {
     /// Find scenes that look like a moment of a video, or like a picture
     #[command(after_help = ex::SIMILAR)]
     Similar(Similar),
+    /// Look for scenes on a full screen, as you type
+    #[command(after_help = ex::BROWSE)]
+    Browse(Browse),
     /// Show a film in your player, at a moment
     #[command(after_help = ex::OPEN)]
     Open(Open),
@@ -179,6 +182,19 @@ pub(crate) struct Similar {
     pub(crate) target: OsString,
     #[command(flatten)]
     pub(crate) selection: Selection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Browse {
+    /// What to look for first
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+    /// Only in this folder
+    #[arg(long = "in", value_name = "DIR")]
+    pub(crate) within: Option<PathBuf>,
+    /// End what is printed of the marked hits with NUL instead of a line end (for `xargs -0`)
+    #[arg(short = '0', long = "null", conflicts_with = "json")]
+    pub(crate) null: bool,
 }
 
 #[derive(Debug, Args)]

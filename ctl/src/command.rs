@@ -12,6 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::input::place;
 use crate::render::Out;
 
+mod browse;
 mod doctor;
 mod folders;
 mod forget;
@@ -78,6 +79,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
     match verb {
         Verb::Search(args) => search::run(context, args),
         Verb::Similar(args) => similar::run(context, &args),
+        Verb::Browse(args) => browse::run(context, &args),
         Verb::Open(args) => open::run(context, &args),
         Verb::Scenes(args) => scenes::run(context, &args),
         Verb::Status(args) => status::run(context, args.watch),

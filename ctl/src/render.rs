@@ -107,6 +107,13 @@ impl Out {
         self.stdout.write_all(&[end])
     }
 
+    /// Prints a moment of a film for a program to read, as `open` and `similar` take it: the path's own bytes, `@`, seconds.
+    pub(crate) fn bare_moment(&mut self, path: &Path, at_ms: u64, end: u8) -> io::Result<()> {
+        self.bare_path(path, b'@')?;
+        write!(self.stdout, "{}.{:03}", at_ms / 1000, at_ms % 1000)?;
+        self.stdout.write_all(&[end])
+    }
+
     /// A path for people; a table shortens it where it has to.
     pub(crate) fn path(&self, path: &WirePath) -> String {
         match path.to_path() {

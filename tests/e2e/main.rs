@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
 
 mod bad_videos;
+mod browse;
 mod clients;
 mod crops;
 mod folders;

@@ -32,6 +32,17 @@ Examples:
 
 A file whose own name contains `@` is taken whole where it exists.";
 
+pub(super) const BROWSE: &str = "\
+Examples:
+  scenectl browse
+  scenectl browse sunset over the sea --in ~/Videos
+  scenectl browse -0 | xargs -0 mpv
+
+Keys: type to search; up, down, page up, page down choose; Enter opens the hit in your player at its moment; Tab marks it;
+Ctrl-F filters by folder; Ctrl-Y copies the path (OSC 52); Ctrl-U clears the line; Esc leaves and prints the paths of what is marked;
+Ctrl-E leaves and prints FILE@TIME lines of what is marked; Ctrl-C leaves and prints nothing (exit status 1).
+It is drawn on the terminal itself, so that its output can be piped. SCENED_PICTURES and SCENED_PLAYER count as for search and open.";
+
 pub(super) const OPEN: &str = "\
 Examples:
   scenectl open ~/Videos/holiday.mp4@3:15

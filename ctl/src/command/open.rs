@@ -1,7 +1,8 @@
 //! `open`, and `--open` of the verbs that find: a film in the user's player, at a moment.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{Hit, WhyRequest};
 use scened_shared::method;
 use scened_shared::wire_path::WirePath;
@@ -31,7 +32,7 @@ pub(super) struct Opened {
 pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure> {
     let target = target::parse(&args.target, place::is_there).map_err(Failure::new)?;
     let file = wire(&target.file)?;
-    let opened = open(context, &file, target.at_ms)?;
+    let opened = open(context.endpoint().ok().as_ref(), &file, target.at_ms)?;
     if context.out.json {
         context.out.json(&opened)?;
     } else {
@@ -48,14 +49,14 @@ pub(super) fn hit(context: &Context, hits: &[Hit], rank: usize) -> Result<Opened
         Failure::new(format!("there is no hit {rank}: {} found", text::count(n_hits, "hit")))
             .hint("-n N asks for more; --min-confidence and filters make them fewer")
     })?;
-    open(context, &hit.file, Some(hit.best_ms))
+    open(context.endpoint().ok().as_ref(), &hit.file, Some(hit.best_ms))
 }
 
-/// Starts the player.
-pub(super) fn open(context: &Context, file: &WirePath, at_ms: Option<u64>) -> Result<Opened, Failure> {
+/// Starts the player. Where the film is not there the daemon is asked why, if it can be.
+pub(super) fn open(daemon: Option<&Endpoint>, file: &WirePath, at_ms: Option<u64>) -> Result<Opened, Failure> {
     let path = file.to_path().map_err(|e| Failure::new("this path is none").cause(e.to_string()))?;
     if !place::is_there(&path) {
-        return Err(absent(context, &path, file));
+        return Err(absent(daemon, &path, file));
     }
     let moment = Moment { file: &path, at_ms };
     let plan = player::plan(moment, &Environment::of_process()).map_err(|error| {
@@ -100,13 +101,14 @@ fn command_line(plan: &Plan) -> Vec<String> {
 }
 
 /// Why a file is not there. The daemon may know which drive it lies on; where it is off, that much is not said.
-fn absent(context: &Context, path: &PathBuf, file: &WirePath) -> Failure {
+fn absent(daemon: Option<&Endpoint>, path: &Path, file: &WirePath) -> Failure {
     let request = WhyRequest {
         file: file.clone(),
         query: None,
     };
-    let known = context.ask::<method::Why>(&request).ok();
-    let name = Path::new(path).display();
+    let client = daemon.and_then(|endpoint| super::open(endpoint).ok());
+    let known = client.and_then(|mut client| client.call::<method::Why>(&request).ok());
+    let name = path.display();
     match known {
         Some(why) if why.state == "offline" => why
             .reasons

@@ -79,6 +79,9 @@ fn tiles<T>(
             let picture = thumbnail(client, scene(item))?;
             line.push(Tile { picture, title, name });
         }
+        if n_rows > 0 {
+            out.line("")?;
+        }
         grid.row(out, &line, screen, first_id.wrapping_add(first as u32))?;
         out.flush()?;
     }
