@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 
 use base64::Engine as _;
@@ -69,6 +70,7 @@ impl Tty {
             placed: Vec::new(),
             protocol: Protocol::None,
         };
+        IS_TAKEN.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
         execute!(open()?, EnterAlternateScreen, EnableBracketedPaste)?;
         Ok(tty)
@@ -151,8 +153,14 @@ impl Drop for Tty {
     }
 }
 
-/// Puts the terminal back; twice does no harm. Where it is gone nothing can be done.
+/// Whether the terminal is ours. A panic puts it back before it is told, and once more would put the cursor over what was told.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Puts the terminal back, once. Where it is gone nothing can be done.
 fn put_back() {
+    if !IS_TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
     if let Ok(mut terminal) = open() {
         execute!(terminal, DisableBracketedPaste, LeaveAlternateScreen, Show).unwrap_or_default();
     }
