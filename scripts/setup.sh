@@ -45,6 +45,8 @@ has_libclang() {
 has_pip() { has_onnxruntime || python3 -m pip --version >/dev/null 2>&1 || python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 # Only for `make test`, which checks the units: fetched where that is easy; elsewhere the check says that it was left out.
 has_systemd_analyze() { have systemd-analyze || ! have apt-get; }
+# The same for the full-screen finder, which is driven in it.
+has_tmux() { have tmux || ! have apt-get; }
 
 missing=()
 apt=() dnf=() pacman=() brew=()
@@ -73,6 +75,7 @@ look() {
     ffmpeg-free-devel ffmpeg ffmpeg
   need "clang" has_clang clang clang clang llvm
   need "libclang" has_libclang libclang-dev clang-devel clang llvm
+  need "tmux (for the tests)" has_tmux tmux '' '' ''
   need "systemd-analyze (checks the units)" has_systemd_analyze systemd '' '' ''
 }
 

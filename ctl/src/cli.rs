@@ -43,9 +43,15 @@ pub(crate) enum Verb {
     /// Find scenes that look like a moment of a video, or like a picture
     #[command(after_help = ex::SIMILAR)]
     Similar(Similar),
+    /// Look for scenes on a full screen, as you type
+    #[command(after_help = ex::BROWSE)]
+    Browse(Browse),
+    /// Show a film in your player, at a moment
+    #[command(after_help = ex::OPEN)]
+    Open(Open),
     /// List the scenes of one video
     #[command(after_help = ex::SCENES)]
-    Scenes(OneFile),
+    Scenes(Scenes),
     /// Show what is indexed, pending, failed and offline
     #[command(after_help = ex::STATUS)]
     Status(Status),
@@ -129,12 +135,25 @@ pub(crate) struct Selection {
     /// Only hits at least this certain, 0 to 1
     #[arg(long, value_name = "X", value_parser = fraction)]
     pub(crate) min_confidence: Option<f32>,
+    /// Draw the hits' pictures, where standard output is a terminal
+    #[arg(long, conflicts_with_all = ["json", "paths", "null"])]
+    pub(crate) preview: bool,
+    /// Open a hit in your player at its moment [default: the first]; stands behind the query
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = rank)]
+    pub(crate) open: Option<usize>,
     /// Print only the paths, each once, one a line
     #[arg(long, conflicts_with = "json")]
     pub(crate) paths: bool,
     /// Like --paths, with a NUL after each (for `xargs -0`)
     #[arg(short = '0', long = "null", conflicts_with = "json")]
     pub(crate) null: bool,
+}
+
+fn rank(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rank) if (1..=1000).contains(&rank) => Ok(rank),
+        _ => Err("give the number of a hit, or write --open behind the query".to_owned()),
+    }
 }
 
 fn fraction(text: &str) -> Result<f32, String> {
@@ -166,9 +185,32 @@ pub(crate) struct Similar {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OneFile {
+pub(crate) struct Browse {
+    /// What to look for first
+    #[arg(value_name = "QUERY")]
+    pub(crate) query: Vec<String>,
+    /// Only in this folder
+    #[arg(long = "in", value_name = "DIR")]
+    pub(crate) within: Option<PathBuf>,
+    /// End what is printed of the marked hits with NUL instead of a line end (for `xargs -0`)
+    #[arg(short = '0', long = "null", conflicts_with = "json")]
+    pub(crate) null: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Open {
+    /// A film; TIME is 90, 90.5, 1:30, 0:01:30.5 or 1h2m3s
+    #[arg(value_name = "FILE[@TIME]")]
+    pub(crate) target: OsString,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Scenes {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Draw the scenes' pictures, where standard output is a terminal
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) preview: bool,
 }
 
 #[derive(Debug, Args)]

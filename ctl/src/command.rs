@@ -12,6 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::input::place;
 use crate::render::Out;
 
+mod browse;
 mod doctor;
 mod folders;
 mod forget;
@@ -19,7 +20,9 @@ mod generate;
 mod hits;
 mod incidents;
 mod model;
+mod open;
 mod pause;
+mod preview;
 mod scenes;
 mod scope;
 mod search;
@@ -76,7 +79,9 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
     match verb {
         Verb::Search(args) => search::run(context, args),
         Verb::Similar(args) => similar::run(context, &args),
-        Verb::Scenes(args) => scenes::run(context, &args.file),
+        Verb::Browse(args) => browse::run(context, &args),
+        Verb::Open(args) => open::run(context, &args),
+        Verb::Scenes(args) => scenes::run(context, &args),
         Verb::Status(args) => status::run(context, args.watch),
         Verb::Add(args) => folders::add(context, &args.folder),
         Verb::Remove(args) => folders::remove(context, &args),

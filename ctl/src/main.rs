@@ -1,7 +1,7 @@
 //! `scenectl`, the client of scened: words in, one request, an answer out.
 //!
 //! `cli` says what can be typed, `input` turns text into values, `command` asks the daemon (one file a verb), `render` is the only place
-//! that prints, `failure` decides the exit status, `hub` downloads models. Nothing but the verb's own work happens before the connection is made: people type
+//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `hub` downloads models, `player` knows how films are shown. Nothing but the verb's own work happens before the connection is made: people type
 //! searches one after another, and scripts run thousands.
 
 use std::process::ExitCode;
@@ -13,6 +13,7 @@ mod command;
 mod failure;
 mod hub;
 mod input;
+mod player;
 mod render;
 
 fn main() -> ExitCode {

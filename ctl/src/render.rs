@@ -11,7 +11,10 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 
 pub(crate) mod color;
+pub(crate) mod grid;
+pub(crate) mod picture;
 pub(crate) mod progress;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod time;
@@ -58,6 +61,16 @@ impl Out {
         self.stdout_is_terminal && self.stderr_is_terminal
     }
 
+    /// Whether somebody looks at the answer.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.stdout_is_terminal
+    }
+
+    /// Columns of the terminal that the answer goes to.
+    pub(crate) fn width(&self) -> Option<usize> {
+        self.width
+    }
+
     /// Prints one object on one line, at once.
     ///
     /// Signs that JSON lets through and a terminal might obey are written as `\uXXXX`: the line is the same JSON, and no terminal obeys it.
@@ -91,6 +104,13 @@ impl Out {
         } else {
             self.stdout.write_all(path.as_os_str().as_encoded_bytes())?;
         }
+        self.stdout.write_all(&[end])
+    }
+
+    /// Prints a moment of a film for a program to read, as `open` and `similar` take it: the path's own bytes, `@`, seconds.
+    pub(crate) fn bare_moment(&mut self, path: &Path, at_ms: u64, end: u8) -> io::Result<()> {
+        self.bare_path(path, b'@')?;
+        write!(self.stdout, "{}.{:03}", at_ms / 1000, at_ms % 1000)?;
         self.stdout.write_all(&[end])
     }
 

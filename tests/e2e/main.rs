@@ -4,6 +4,7 @@
 #![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
 
 mod bad_videos;
+mod browse;
 mod clients;
 mod crops;
 mod folders;
@@ -14,7 +15,9 @@ mod main_job;
 mod models;
 mod names;
 mod offline;
+mod open;
 mod pausing;
+mod preview;
 mod real_clips;
 mod search;
 mod similar;

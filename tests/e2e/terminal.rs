@@ -131,6 +131,9 @@ fn no_name_reaches_a_terminal_raw() {
     verb("similar", &[os(&missing)]);
     verb("similar", &[joined(&[film.as_os_str(), OsStr::new("@0:00.5")])]);
     verb("similar", &[joined(&[film.as_os_str(), OsStr::new("@"), &worst])]);
+    // No player is started: neither is there to be shown.
+    verb("open", &[os(&missing)]);
+    verb("open", &[joined(&[missing.as_os_str(), OsStr::new("@1:30")])]);
     verb("add", &[os(&missing)]);
     verb("add", &[os(&odd.join("films"))]);
     verb("folders", &[]);

@@ -14,24 +14,51 @@ Examples:
   scenectl search a red car at night
   scenectl search \"birthday cake\" --in ~/Videos/2023 --not balloons -n 20
   scenectl search sunset --since 2024-05 --until 2024-08 --by video
+  scenectl search \"a dog\" --open 2
   scenectl search \"a dog\" --paths | head -1
   scenectl search \"a dog\" -0 | xargs -0 mpv
   scenectl search --json beach | jq -r '.hits[] | \"\\(.path) \\(.best_ms)\"'
 
 --since and --until include what they name: --since 2024 --until 2024 is all of 2024. A date is the file's, not the recording's.
+--preview asks the terminal how it draws pictures (kitty's, iTerm2's or sixel graphics, else coloured half blocks);
+SCENED_PICTURES=kitty, iterm2, sixel, blocks or none says so where it answers wrongly.
 Notices and how complete the answer is go to standard error. Exit status 1: nothing found.";
 
 pub(super) const SIMILAR: &str = "\
 Examples:
   scenectl similar ~/Videos/holiday.mp4@3:15
-  scenectl similar picture.jpg -n 5
+  scenectl similar picture.jpg -n 5 --preview
   scenectl similar clip.mkv@1h2m3s --in ~/Videos
 
 A file whose own name contains `@` is taken whole where it exists.";
 
+pub(super) const BROWSE: &str = "\
+Examples:
+  scenectl browse
+  scenectl browse sunset over the sea --in ~/Videos
+  scenectl browse -0 | xargs -0 mpv
+
+Keys: type to search; up, down, page up, page down choose; Enter opens the hit in your player at its moment; Tab marks it;
+Ctrl-F filters by folder; Ctrl-Y copies the path (OSC 52); Ctrl-U clears the line; Esc leaves and prints the paths of what is marked;
+Ctrl-E leaves and prints FILE@TIME lines of what is marked; Ctrl-C leaves and prints nothing (exit status 1).
+It is drawn on the terminal itself, so that its output can be piped. SCENED_PICTURES and SCENED_PLAYER count as for search and open.";
+
+pub(super) const OPEN: &str = "\
+Examples:
+  scenectl open ~/Videos/holiday.mp4@3:15
+  scenectl search \"a dog\" --open          the first hit
+  scenectl search \"a dog\" --open 3
+  SCENED_PLAYER=mpv scenectl open clip.mkv@90
+  SCENED_PLAYER=\"myplayer --from {seconds} {file}\" scenectl open clip.mkv@1:30
+
+The player is the one that SCENED_PLAYER names, else the desktop's default for the type of file, else one that is installed.
+mpv, VLC, Celluloid, SMPlayer, MPlayer, ffplay, IINA, QuickTime Player and MPC-HC are told where to start; with others the time is
+printed. The player goes on when this terminal is closed.";
+
 pub(super) const SCENES: &str = "\
 Examples:
   scenectl scenes ~/Videos/holiday.mp4
+  scenectl scenes ~/Videos/holiday.mp4 --preview
   scenectl scenes --json holiday.mp4 | jq '.scenes | length'";
 
 pub(super) const STATUS: &str = "\

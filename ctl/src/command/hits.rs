@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use serde::Serialize;
+
+use scened_shared::client::Client;
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
 
 use crate::cli::{By, Selection};
-use crate::command::wire;
+use crate::command::{Context, open, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
 use crate::render::table::{Cell, Column, Table};
@@ -28,12 +31,44 @@ pub(super) fn group_by(selection: &Selection) -> GroupBy {
     }
 }
 
-pub(super) fn show(out: &mut Out, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
+/// An answer, and what was opened of it.
+#[derive(Debug, Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    answer: &'a SearchAnswer,
+    opened: open::Opened,
+}
+
+pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
     let outcome = Outcome::found(!answer.hits.is_empty());
-    if out.json {
-        out.json(answer)?;
+    // Where nothing was found there is nothing to open, and that has been said.
+    let to_open = selection.open.filter(|_| !answer.hits.is_empty());
+    if context.out.json {
+        match to_open {
+            Some(rank) => {
+                let opened = open::hit(context, &answer.hits, rank)?;
+                context.out.json(&Shown { answer, opened })?;
+            }
+            None => context.out.json(answer)?,
+        }
         return Ok(outcome);
     }
+    let screen = if selection.preview { preview::screen(&context.out)? } else { None };
+    match screen {
+        Some(screen) => preview::hits(context, &mut client, screen, &answer.hits)?,
+        None => print(&mut context.out, answer, selection)?,
+    }
+    notes(&mut context.out, answer)?;
+    if let Some(rank) = to_open {
+        context.out.flush()?;
+        let opened = open::hit(context, &answer.hits, rank)?;
+        let line = opened.line(&context.out);
+        context.out.note(&line)?;
+    }
+    Ok(outcome)
+}
+
+fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection) -> Result<(), Failure> {
     if selection.paths || selection.null {
         let mut seen = BTreeSet::new();
         for hit in &answer.hits {
@@ -49,13 +84,17 @@ pub(super) fn show(out: &mut Out, answer: &SearchAnswer, selection: &Selection) 
         let table = table(out, &answer.hits);
         out.table(table)?;
     }
+    Ok(())
+}
+
+fn notes(out: &mut Out, answer: &SearchAnswer) -> Result<(), Failure> {
     if let Some(note) = completeness(&answer.coverage, answer.hits.is_empty()) {
         out.note(&note)?;
     }
     for notice in &answer.notices {
         out.note(&format!("note: {notice}"))?;
     }
-    Ok(outcome)
+    Ok(())
 }
 
 fn table(out: &Out, hits: &[Hit]) -> Table {

@@ -1,7 +1,7 @@
 //! A terminal for a program: what is printed to somebody who looks, colours and progress bars included.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,37 @@ pub fn run(command: &mut Command, limit: Duration) -> Vec<u8> {
 
 /// The same, and ends it when `is_enough` of what it wrote.
 pub fn run_until(command: &mut Command, limit: Duration, is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    let (ours, theirs) = open();
+    talk(command, limit, ours, theirs, is_enough, |_| Vec::new())
+}
+
+/// A terminal of so many columns and rows, in a session of its own, that answers: `answer` is given all that was heard so far, each time
+/// that something was, and says what is typed then.
+pub fn run_answering(command: &Command, limit: Duration, size: (u16, u16), answer: impl FnMut(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let (ours, theirs) = open();
+    let size = rustix::termios::Winsize {
+        ws_col: size.0,
+        ws_row: size.1,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    rustix::termios::tcsetwinsize(&ours, size).expect("a terminal has a size");
+    // Of util-linux: makes standard input the controlling terminal, which is what /dev/tty is then.
+    let mut own_session = Command::new("setsid");
+    own_session
+        .args(["--ctty", "--wait"])
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => own_session.env(name, value),
+            None => own_session.env_remove(name),
+        };
+    }
+    talk(&mut own_session, limit, ours, theirs, |_| false, answer)
+}
+
+fn open() -> (OwnedFd, File) {
     let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal can be had");
     grantpt(&ours).expect("it is ours");
     unlockpt(&ours).expect("it is ours");
@@ -25,6 +56,17 @@ pub fn run_until(command: &mut Command, limit: Duration, is_enough: impl Fn(&[u8
         .write(true)
         .open(name.to_str().expect("a name in /dev is UTF-8"))
         .expect("it opens");
+    (ours, theirs)
+}
+
+fn talk(
+    command: &mut Command,
+    limit: Duration,
+    ours: OwnedFd,
+    theirs: File,
+    is_enough: impl Fn(&[u8]) -> bool,
+    mut answer: impl FnMut(&[u8]) -> Vec<u8>,
+) -> Vec<u8> {
     let stream = || Stdio::from(theirs.try_clone().expect("a descriptor is free"));
     let mut child = command
         .env_remove("NO_COLOR")
@@ -39,6 +81,7 @@ pub fn run_until(command: &mut Command, limit: Duration, is_enough: impl Fn(&[u8
     drop(theirs);
     let heard = Arc::new(Mutex::new(Vec::new()));
     let for_reader = Arc::clone(&heard);
+    let mut keys = File::from(ours.try_clone().expect("a descriptor is free"));
     let reader = std::thread::spawn(move || {
         let mut screen = File::from(ours);
         let mut piece = [0; 4096];
@@ -56,9 +99,16 @@ pub fn run_until(command: &mut Command, limit: Duration, is_enough: impl Fn(&[u8
         }
     });
     let deadline = Instant::now() + limit;
+    let mut n_answered = 0;
     while child.try_wait().expect("the child can be asked").is_none() {
         if Instant::now() > deadline || is_enough(&heard.lock().expect("nobody panics")) {
             child.kill().expect("the program is stopped");
+        }
+        let so_far = heard.lock().expect("nobody panics").clone();
+        if so_far.len() > n_answered {
+            n_answered = so_far.len();
+            // The program may have ended meanwhile.
+            drop(keys.write_all(&answer(&so_far)));
         }
         crate::pause(Duration::from_millis(10));
     }

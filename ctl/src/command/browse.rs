@@ -1,0 +1,201 @@
+//! `browse`: a full-screen finder. What is typed is asked as it is typed, and what comes is shown with pictures.
+//!
+//! `finder` is what there is and what keys do to it, without a terminal; `asker` speaks with the daemon on a thread of its own, because one
+//! connection answers one question at a time and an answer may be slow; `view` draws cells; `tty` owns the terminal and puts it back.
+//! Everything that happens comes through one bounded channel, and the screen is drawn once for all that came together.
+
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use ratatui::crossterm::event::{Event as Input, read};
+use scened_shared::message::{Hit, SearchAnswer};
+use serde::Serialize;
+
+use crate::cli::Browse;
+use crate::command::{Context, open};
+use crate::failure::{Failure, Outcome};
+use crate::render::Out;
+use crate::render::picture::Picture;
+use crate::render::screen::{Protocol, Screen};
+
+mod asker;
+mod finder;
+mod tty;
+mod view;
+
+use asker::Asker;
+use finder::{Action, Finder, Leaving};
+use tty::Tty;
+
+/// Full when somebody holds a key down and the terminal is slow: then the keyboard's thread waits, and keys in the kernel.
+const MAX_EVENTS: usize = 256;
+
+/// What may happen.
+#[derive(Debug)]
+enum Event {
+    Input(Input),
+    /// The answer to the question of this number.
+    Answer(u64, Result<SearchAnswer, String>),
+    /// The picture of a scene; `None` where there is none.
+    Picture(String, Option<Picture>),
+    /// The daemon cannot be reached, and why; it is tried again.
+    Lost(String),
+    Connected,
+    /// What came of opening a hit.
+    Opened(String),
+    /// A signal, a panic, or the terminal is gone.
+    End,
+}
+
+pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failure> {
+    let endpoint = context.endpoint()?;
+    // Before the screen is taken: a daemon that is off is said where it can be read, with its exit status.
+    let client = context.connect()?;
+    if !tty::is_there() {
+        return Err(
+            Failure::new("browse needs a terminal").hint("`scenectl search` prints what it finds, and `--json` prints it for programs")
+        );
+    }
+    let screen = Screen::ask().map_err(Failure::new)?;
+    let (tell, events) = sync_channel(MAX_EVENTS);
+    let asker = Asker::start(client, endpoint.clone(), tell.clone());
+    let finder = Finder::new(args.query.join(" "), args.within.as_deref());
+    let (finder, leaving) = {
+        let mut tty = Tty::take(&tell).map_err(|e| Failure::new("the terminal cannot be used").cause(e.to_string()))?;
+        listen_to_keys(tell.clone());
+        let mut browsing = Browsing {
+            finder,
+            asker,
+            screen,
+            tell,
+            endpoint,
+        };
+        let leaving = browsing.run(&mut tty, &events);
+        drop(tty);
+        (
+            browsing.finder,
+            leaving.map_err(|e| Failure::new("the terminal cannot be drawn on").cause(e.to_string()))?,
+        )
+    };
+    finish(&mut context.out, &finder, leaving, args.null)
+}
+
+/// Ends with the program: a read from the terminal cannot be called back.
+fn listen_to_keys(tell: SyncSender<Event>) {
+    std::thread::spawn(move || {
+        loop {
+            let event = read().map_or(Event::End, Event::Input);
+            let is_end = matches!(event, Event::End);
+            if tell.send(event).is_err() || is_end {
+                return;
+            }
+        }
+    });
+}
+
+struct Browsing {
+    finder: Finder,
+    asker: Asker,
+    screen: Screen,
+    tell: SyncSender<Event>,
+    endpoint: scened_shared::endpoint::Endpoint,
+}
+
+impl Browsing {
+    fn run(&mut self, tty: &mut Tty, events: &Receiver<Event>) -> std::io::Result<Leaving> {
+        self.ask();
+        loop {
+            let wanted = tty.draw(&mut self.finder, self.screen)?;
+            if self.screen.protocol != Protocol::None {
+                self.asker.want(wanted);
+            }
+            // The first is waited for; what came with it is drawn with it.
+            let Ok(first) = events.recv() else {
+                return Ok(Leaving::Ended);
+            };
+            for event in std::iter::once(first).chain(events.try_iter()) {
+                if let Some(leaving) = self.happened(event, tty)? {
+                    return Ok(leaving);
+                }
+            }
+        }
+    }
+
+    fn happened(&mut self, event: Event, tty: &mut Tty) -> std::io::Result<Option<Leaving>> {
+        match event {
+            Event::Input(Input::Key(key)) => match self.finder.key(key) {
+                Action::Nothing => {}
+                Action::Ask => self.ask(),
+                Action::Open(hit) => self.open(hit),
+                Action::Copy(bytes) => tty.copy(&bytes)?,
+                Action::Leave(leaving) => return Ok(Some(leaving)),
+            },
+            Event::Input(Input::Paste(text)) => {
+                if self.finder.paste(&text) {
+                    self.ask();
+                }
+            }
+            Event::Input(Input::Resize(..)) => tty.resized()?,
+            Event::Input(_) => {}
+            Event::Answer(number, answer) => self.finder.answered(number, answer),
+            Event::Picture(scene, picture) => self.finder.pictures.put(scene, picture),
+            Event::Lost(why) => self.finder.lost = Some(why),
+            Event::Connected => self.finder.lost = None,
+            Event::Opened(said) => self.finder.message = said,
+            Event::End => return Ok(Some(Leaving::Ended)),
+        }
+        Ok(None)
+    }
+
+    fn ask(&mut self) {
+        let (number, request) = self.finder.question();
+        self.asker.ask(number, request);
+    }
+
+    /// On a thread of its own: a film on a drive that sleeps may take its time, and a player is watched for a moment.
+    fn open(&self, hit: Hit) {
+        let (tell, endpoint) = (self.tell.clone(), self.endpoint.clone());
+        std::thread::spawn(move || {
+            let said = match open::open(Some(&endpoint), &hit.file, Some(hit.best_ms)) {
+                Ok(opened) => opened.line(&Out::new(false)),
+                Err(failure) => {
+                    let hints = failure.causes.iter().chain(&failure.hints);
+                    hints.fold(failure.message.clone(), |said, more| format!("{said}; {more}"))
+                }
+            };
+            // Nobody listens any more once the finder is left.
+            drop(tell.send(Event::Opened(said)));
+        });
+    }
+}
+
+/// What was marked, as `--json` prints it.
+#[derive(Debug, Serialize)]
+struct Chosen<'a> {
+    marked: &'a [Hit],
+}
+
+fn finish(out: &mut Out, finder: &Finder, leaving: Leaving, with_nul: bool) -> Result<Outcome, Failure> {
+    let end = if with_nul { 0 } else { b'\n' };
+    let marked = match leaving {
+        Leaving::Aborted | Leaving::Ended => return Ok(Outcome::Nothing),
+        Leaving::WithPaths | Leaving::WithMoments => finder.marked(),
+    };
+    if out.json {
+        out.json(&Chosen { marked })?;
+        return Ok(Outcome::Done);
+    }
+    let mut seen = BTreeSet::new();
+    for hit in marked {
+        let path = hit
+            .file
+            .to_path()
+            .map_err(|e| Failure::new("the daemon sent a path that is none").cause(e.to_string()))?;
+        if leaving == Leaving::WithMoments {
+            out.bare_moment(&path, hit.best_ms, end)?;
+        } else if seen.insert(path.clone()) {
+            out.bare_path(&path, end)?;
+        }
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,330 @@
+//! What the finder knows, and what keys do to it: no terminal, no daemon.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer, SearchRequest};
+
+use crate::command::wire;
+use crate::render::picture::Picture;
+
+/// More than anybody scrolls through before typing another word.
+const N_HITS: u32 = 50;
+
+/// Pictures of 320 × 180 pixels: 40 MB at most. Beyond it all are forgotten, and those in sight fetched again.
+const MAX_PICTURES: usize = 200;
+
+/// Longer texts the daemon refuses.
+const MAX_TEXT_BYTES: usize = 2048;
+
+/// What a key asks for beyond the finder itself.
+#[derive(Debug, PartialEq)]
+pub(super) enum Action {
+    Nothing,
+    Ask,
+    Open(Hit),
+    /// Bytes for the clipboard.
+    Copy(Vec<u8>),
+    Leave(Leaving),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    /// The paths of what is marked are printed.
+    WithPaths,
+    /// `FILE@TIME` of what is marked is printed.
+    WithMoments,
+    Aborted,
+    /// By a signal or a closed terminal.
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    Query,
+    Folder,
+}
+
+/// A line that is typed into; the cursor is a byte position between characters.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) text: String,
+    pub(super) cursor: usize,
+}
+
+impl Line {
+    fn new(text: String) -> Self {
+        let cursor = text.len();
+        Self { text, cursor }
+    }
+
+    fn insert(&mut self, text: &str) -> bool {
+        // Line ends and other controls have no business in a question.
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if self.text.len() + text.len() > MAX_TEXT_BYTES {
+            return false;
+        }
+        self.text.insert_str(self.cursor, &text);
+        self.cursor += text.len();
+        !text.is_empty()
+    }
+
+    fn before(&self) -> usize {
+        self.text[..self.cursor].char_indices().next_back().map_or(0, |(at, _)| at)
+    }
+
+    fn after(&self) -> usize {
+        self.text[self.cursor..]
+            .chars()
+            .next()
+            .map_or(self.cursor, |c| self.cursor + c.len_utf8())
+    }
+
+    fn remove(&mut self, from: usize, to: usize) -> bool {
+        self.text.replace_range(from..to, "");
+        self.cursor = from;
+        from < to
+    }
+
+    fn word_start(&self) -> usize {
+        let before = self.text[..self.cursor].trim_end();
+        before.rfind(char::is_whitespace).map_or(0, |at| at + 1)
+    }
+
+    /// Whether the text is another one now; `None` where the key means nothing to a line.
+    fn key(&mut self, key: KeyEvent) -> Option<bool> {
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('u') if control => Some(self.remove(0, self.cursor)),
+            KeyCode::Char('w') if control => Some(self.remove(self.word_start(), self.cursor)),
+            KeyCode::Char('a') if control => Some(self.go(0)),
+            KeyCode::Char(c) if !control && !key.modifiers.contains(KeyModifiers::ALT) => Some(self.insert(c.encode_utf8(&mut [0; 4]))),
+            KeyCode::Backspace => Some(self.remove(self.before(), self.cursor)),
+            KeyCode::Delete => {
+                let (from, to) = (self.cursor, self.after());
+                Some(self.remove(from, to))
+            }
+            KeyCode::Left => Some(self.go(self.before())),
+            KeyCode::Right => Some(self.go(self.after())),
+            KeyCode::Home => Some(self.go(0)),
+            KeyCode::End => Some(self.go(self.text.len())),
+            _ => None,
+        }
+    }
+
+    /// The text stays what it is.
+    fn go(&mut self, to: usize) -> bool {
+        self.cursor = to;
+        false
+    }
+}
+
+/// Pictures by scene; `None` where the daemon has none.
+#[derive(Debug, Default)]
+pub(super) struct Pictures(BTreeMap<String, Option<Picture>>);
+
+impl Pictures {
+    pub(super) fn put(&mut self, scene: String, picture: Option<Picture>) {
+        if self.0.len() >= MAX_PICTURES {
+            self.0.clear();
+        }
+        self.0.insert(scene, picture);
+    }
+
+    pub(super) fn get(&self, scene: &str) -> Option<&Option<Picture>> {
+        self.0.get(scene)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Finder {
+    pub(super) query: Line,
+    pub(super) folder: Line,
+    pub(super) field: Field,
+    pub(super) hits: Vec<Hit>,
+    pub(super) selected: usize,
+    /// Where the list begins; the view moves it so that the selected one is seen.
+    pub(super) first_seen: usize,
+    /// Rows of the list, as they were drawn last.
+    pub(super) n_rows: usize,
+    pub(super) coverage: Option<Coverage>,
+    pub(super) pictures: Pictures,
+    /// Why the daemon is not there.
+    pub(super) lost: Option<String>,
+    pub(super) message: String,
+    marked: Vec<Hit>,
+    /// The number of the newest question, and of the one whose answer is shown.
+    asked: u64,
+    answered: u64,
+}
+
+impl Finder {
+    pub(super) fn new(query: String, folder: Option<&Path>) -> Self {
+        Self {
+            query: Line::new(query),
+            folder: Line::new(folder.map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default()),
+            field: Field::Query,
+            hits: Vec::new(),
+            selected: 0,
+            first_seen: 0,
+            n_rows: 1,
+            coverage: None,
+            pictures: Pictures::default(),
+            lost: None,
+            message: String::new(),
+            marked: Vec::new(),
+            asked: 0,
+            answered: 0,
+        }
+    }
+
+    /// The question as it is typed now, with a number; `None` where nothing is typed.
+    pub(super) fn question(&mut self) -> (u64, Option<SearchRequest>) {
+        self.asked += 1;
+        self.message.clear();
+        if self.query.text.trim().is_empty() {
+            self.answered = self.asked;
+            self.show(Vec::new(), None);
+            return (self.asked, None);
+        }
+        let within = match self.folder.text.trim() {
+            "" => Vec::new(),
+            text => wire(&with_home(text)).into_iter().collect(),
+        };
+        let request = SearchRequest {
+            query: self.query.text.trim().to_owned(),
+            n: N_HITS,
+            not: Vec::new(),
+            by: GroupBy::Scene,
+            min_confidence: None,
+            filters: Filters {
+                within,
+                ..Filters::default()
+            },
+        };
+        (self.asked, Some(request))
+    }
+
+    /// Takes an answer, unless it answers what is no longer asked.
+    pub(super) fn answered(&mut self, number: u64, answer: Result<SearchAnswer, String>) {
+        if number < self.asked {
+            return;
+        }
+        self.answered = number;
+        match answer {
+            Ok(answer) => self.show(answer.hits, Some(answer.coverage)),
+            Err(why) => {
+                self.show(Vec::new(), None);
+                self.message = why;
+            }
+        }
+    }
+
+    fn show(&mut self, hits: Vec<Hit>, coverage: Option<Coverage>) {
+        self.hits = hits;
+        self.coverage = coverage;
+        self.selected = 0;
+        self.first_seen = 0;
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.answered < self.asked
+    }
+
+    pub(super) fn marked(&self) -> &[Hit] {
+        &self.marked
+    }
+
+    pub(super) fn is_marked(&self, hit: &Hit) -> bool {
+        self.marked.iter().any(|marked| marked.scene == hit.scene)
+    }
+
+    /// Whether something was added.
+    pub(super) fn paste(&mut self, text: &str) -> bool {
+        self.line().insert(text)
+    }
+
+    fn line(&mut self) -> &mut Line {
+        match self.field {
+            Field::Query => &mut self.query,
+            Field::Folder => &mut self.folder,
+        }
+    }
+
+    pub(super) fn key(&mut self, key: KeyEvent) -> Action {
+        if key.kind == KeyEventKind::Release {
+            return Action::Nothing;
+        }
+        let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        match key.code {
+            KeyCode::Char('c') if control => Action::Leave(Leaving::Aborted),
+            KeyCode::Esc | KeyCode::Enter if self.field == Field::Folder => self.other_field(),
+            KeyCode::Esc => Action::Leave(Leaving::WithPaths),
+            KeyCode::Char('e') if control => {
+                if self.marked.is_empty() {
+                    self.marked.extend(self.hits.get(self.selected).cloned());
+                }
+                Action::Leave(Leaving::WithMoments)
+            }
+            KeyCode::Char('f') if control => self.other_field(),
+            KeyCode::Enter => self.hits.get(self.selected).cloned().map_or(Action::Nothing, Action::Open),
+            KeyCode::Char('y') if control => self.copy(),
+            KeyCode::Tab => {
+                self.mark();
+                self.go(1)
+            }
+            KeyCode::Up => self.go(-1),
+            KeyCode::Char('p') if control => self.go(-1),
+            KeyCode::Down => self.go(1),
+            KeyCode::Char('n') if control => self.go(1),
+            KeyCode::PageUp => self.go(-(self.n_rows as isize)),
+            KeyCode::PageDown => self.go(self.n_rows as isize),
+            _ => match self.line().key(key) {
+                Some(true) => Action::Ask,
+                _ => Action::Nothing,
+            },
+        }
+    }
+
+    fn other_field(&mut self) -> Action {
+        self.field = match self.field {
+            Field::Query => Field::Folder,
+            Field::Folder => Field::Query,
+        };
+        Action::Nothing
+    }
+
+    fn go(&mut self, by: isize) -> Action {
+        self.selected = self.selected.saturating_add_signed(by).min(self.hits.len().saturating_sub(1));
+        Action::Nothing
+    }
+
+    fn mark(&mut self) {
+        let Some(hit) = self.hits.get(self.selected) else { return };
+        match self.marked.iter().position(|marked| marked.scene == hit.scene) {
+            Some(at) => drop(self.marked.remove(at)),
+            None => self.marked.push(hit.clone()),
+        }
+    }
+
+    fn copy(&mut self) -> Action {
+        let Some(path) = self.hits.get(self.selected).and_then(|hit| hit.file.to_path().ok()) else {
+            return Action::Nothing;
+        };
+        "the path was sent to the clipboard".clone_into(&mut self.message);
+        Action::Copy(path.into_os_string().into_encoded_bytes())
+    }
+}
+
+/// `~` is what a shell would have made of it.
+fn with_home(text: &str) -> std::path::PathBuf {
+    let rest = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    match (rest, std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest.trim_start_matches('/')),
+        _ => text.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+use scened_shared::wire_path::WirePath;
+
+use super::*;
+
+fn hit(name: &str) -> Hit {
+    let path = WirePath::new(Path::new("/films").join(name).as_path());
+    let mut value = serde_json::json!({"start_ms": 1000, "end_ms": 2000, "best_ms": 1500, "score": 0.3, "video": "v", "scene": name,
+                                       "offline": false});
+    value["path"] = path.path.into();
+    serde_json::from_value(value).unwrap()
+}
+
+fn answer(names: &[&str]) -> SearchAnswer {
+    SearchAnswer {
+        query: String::new(),
+        model: String::new(),
+        hits: names.iter().map(|name| hit(name)).collect(),
+        coverage: Coverage::default(),
+        notices: Vec::new(),
+    }
+}
+
+fn press(finder: &mut Finder, code: KeyCode) -> Action {
+    finder.key(KeyEvent::new(code, KeyModifiers::NONE))
+}
+
+fn control(finder: &mut Finder, letter: char) -> Action {
+    finder.key(KeyEvent::new(KeyCode::Char(letter), KeyModifiers::CONTROL))
+}
+
+fn typed(finder: &mut Finder, text: &str) {
+    for c in text.chars() {
+        assert_eq!(press(finder, KeyCode::Char(c)), Action::Ask, "{c:?}");
+    }
+}
+
+fn found(names: &[&str]) -> Finder {
+    let mut finder = Finder::new("dog".to_owned(), None);
+    let (number, request) = finder.question();
+    assert_eq!(request.unwrap().query, "dog");
+    finder.answered(number, Ok(answer(names)));
+    finder
+}
+
+#[test]
+fn a_stale_answer_is_dropped() {
+    let mut finder = Finder::new(String::new(), None);
+    assert!(finder.question().1.is_none());
+    typed(&mut finder, "ca");
+    let (first, _) = finder.question();
+    typed(&mut finder, "t");
+    let (second, request) = finder.question();
+    assert_eq!(request.unwrap().query, "cat");
+    finder.answered(first, Ok(answer(&["old"])));
+    assert!(finder.hits.is_empty() && finder.is_waiting());
+    finder.answered(second, Ok(answer(&["new"])));
+    assert_eq!((finder.hits[0].scene.as_str(), finder.is_waiting()), ("new", false));
+    // Nothing typed is nothing found, whatever comes.
+    control(&mut finder, 'u');
+    assert!(finder.question().1.is_none() && finder.hits.is_empty());
+    finder.answered(second, Ok(answer(&["late"])));
+    assert!(finder.hits.is_empty());
+}
+
+#[test]
+fn lines_are_edited_between_characters() {
+    let mut finder = Finder::new(String::new(), None);
+    typed(&mut finder, "rød 日本 e\u{301}");
+    for (code, expected) in [
+        (KeyCode::Backspace, "rød 日本 e"),
+        (KeyCode::Left, "rød 日本 e"),
+        (KeyCode::Backspace, "rød 日本e"),
+        (KeyCode::Backspace, "rød 日e"),
+        (KeyCode::Home, "rød 日e"),
+        (KeyCode::Backspace, "rød 日e"),
+        (KeyCode::Right, "rød 日e"),
+        (KeyCode::Delete, "rd 日e"),
+        (KeyCode::End, "rd 日e"),
+        (KeyCode::Delete, "rd 日e"),
+    ] {
+        press(&mut finder, code);
+        assert_eq!(finder.query.text, expected, "{code:?}");
+    }
+    control(&mut finder, 'w');
+    assert_eq!(finder.query.text, "rd ");
+    control(&mut finder, 'w');
+    assert_eq!((finder.query.text.as_str(), finder.query.cursor), ("", 0));
+    // What is pasted is one line, and not without end.
+    assert!(finder.paste("a\nb\u{1b}[2J\tc"));
+    assert_eq!(finder.query.text, "a b [2J c");
+    assert!(!finder.paste(&"x".repeat(5000)));
+    assert_eq!(finder.query.text, "a b [2J c");
+}
+
+#[test]
+fn what_is_marked_stays_marked_over_other_questions() {
+    let mut finder = found(&["a", "b", "c"]);
+    press(&mut finder, KeyCode::Tab);
+    press(&mut finder, KeyCode::Down);
+    press(&mut finder, KeyCode::Tab);
+    assert_eq!(finder.selected, 2);
+    let (number, _) = finder.question();
+    finder.answered(number, Ok(answer(&["d", "a"])));
+    let scenes = |finder: &Finder| finder.marked().iter().map(|hit| hit.scene.clone()).collect::<Vec<_>>();
+    assert_eq!(scenes(&finder), ["a", "c"]);
+    assert!(finder.is_marked(&finder.hits[1]));
+    press(&mut finder, KeyCode::Down);
+    press(&mut finder, KeyCode::Tab);
+    assert_eq!(scenes(&finder), ["c"]);
+    assert_eq!(press(&mut finder, KeyCode::Esc), Action::Leave(Leaving::WithPaths));
+}
+
+#[test]
+fn keys_open_copy_filter_and_leave() {
+    let mut finder = found(&["a", "b"]);
+    press(&mut finder, KeyCode::Down);
+    assert_eq!(press(&mut finder, KeyCode::Enter), Action::Open(hit("b")));
+    assert_eq!(control(&mut finder, 'y'), Action::Copy(b"/films/b".to_vec()));
+    assert_eq!(control(&mut finder, 'c'), Action::Leave(Leaving::Aborted));
+    // Without marks it is the one that is chosen.
+    assert_eq!(control(&mut finder, 'e'), Action::Leave(Leaving::WithMoments));
+    assert_eq!(finder.marked(), [hit("b")]);
+    // The selection stays inside.
+    for code in [KeyCode::Down, KeyCode::PageDown, KeyCode::Down] {
+        press(&mut finder, code);
+    }
+    assert_eq!(finder.selected, 1);
+    press(&mut finder, KeyCode::PageUp);
+    press(&mut finder, KeyCode::Up);
+    assert_eq!(finder.selected, 0);
+    // The folder: typed into, left with Enter or Esc without leaving the finder, asked with.
+    control(&mut finder, 'f');
+    typed(&mut finder, "/films/x");
+    assert_eq!(press(&mut finder, KeyCode::Enter), Action::Nothing);
+    assert_eq!(finder.field, Field::Query);
+    let within = finder.question().1.unwrap().filters.within;
+    assert_eq!(within, [WirePath::new(Path::new("/films/x"))]);
+    control(&mut finder, 'f');
+    assert_eq!(press(&mut finder, KeyCode::Esc), Action::Nothing);
+    // Nothing found: nothing to open, copy or mark.
+    let mut finder = found(&[]);
+    for code in [KeyCode::Enter, KeyCode::Tab, KeyCode::Up, KeyCode::Down, KeyCode::F(5)] {
+        assert_eq!(press(&mut finder, code), Action::Nothing, "{code:?}");
+    }
+    assert_eq!(control(&mut finder, 'y'), Action::Nothing);
+    assert!(finder.marked().is_empty());
+}

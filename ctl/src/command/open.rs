@@ -1,0 +1,123 @@
+//! `open`, and `--open` of the verbs that find: a film in the user's player, at a moment.
+
+use std::path::Path;
+
+use scened_shared::endpoint::Endpoint;
+use scened_shared::message::{Hit, WhyRequest};
+use scened_shared::method;
+use scened_shared::wire_path::WirePath;
+use serde::Serialize;
+
+use crate::cli::Open;
+use crate::command::{Context, wire};
+use crate::failure::{Failure, Outcome};
+use crate::input::{place, target};
+use crate::player::{self, Environment, Moment, Plan, launch};
+use crate::render::{Out, text, time};
+
+/// What was started, as `--json` says it.
+#[derive(Debug, Serialize)]
+pub(super) struct Opened {
+    #[serde(flatten)]
+    file: WirePath,
+    at_ms: Option<u64>,
+    player: String,
+    /// The program and its arguments; what is not UTF-8 in them is replaced.
+    command: Vec<String>,
+    /// Whether the player was told to start there.
+    starts_there: bool,
+    pid: u32,
+}
+
+pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure> {
+    let target = target::parse(&args.target, place::is_there).map_err(Failure::new)?;
+    let file = wire(&target.file)?;
+    let opened = open(context.endpoint().ok().as_ref(), &file, target.at_ms)?;
+    if context.out.json {
+        context.out.json(&opened)?;
+    } else {
+        let line = opened.line(&context.out);
+        context.out.line(&line)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Opens a hit by its place in the list, from 1.
+pub(super) fn hit(context: &Context, hits: &[Hit], rank: usize) -> Result<Opened, Failure> {
+    let hit = hits.get(rank - 1).ok_or_else(|| {
+        let n_hits = hits.len() as u64;
+        Failure::new(format!("there is no hit {rank}: {} found", text::count(n_hits, "hit")))
+            .hint("-n N asks for more; --min-confidence and filters make them fewer")
+    })?;
+    open(context.endpoint().ok().as_ref(), &hit.file, Some(hit.best_ms))
+}
+
+/// Starts the player. Where the film is not there the daemon is asked why, if it can be.
+pub(super) fn open(daemon: Option<&Endpoint>, file: &WirePath, at_ms: Option<u64>) -> Result<Opened, Failure> {
+    let path = file.to_path().map_err(|e| Failure::new("this path is none").cause(e.to_string()))?;
+    if !place::is_there(&path) {
+        return Err(absent(daemon, &path, file));
+    }
+    let moment = Moment { file: &path, at_ms };
+    let plan = player::plan(moment, &Environment::of_process()).map_err(|error| {
+        let hint = error.hint();
+        Failure::new(error.to_string()).hint(hint)
+    })?;
+    let started =
+        launch::start(&plan).map_err(|e| Failure::new(format!("{} cannot be started", plan.program.display())).cause(e.to_string()))?;
+    if let Some(status) = started.failed_at_once() {
+        return Err(Failure::new(format!("{} ended at once", plan.player))
+            .cause(status.to_string())
+            .hint(format!("it says why when it is started by hand: {}", command_line(&plan).join(" "))));
+    }
+    Ok(Opened {
+        file: file.clone(),
+        at_ms,
+        command: command_line(&plan),
+        starts_there: plan.is_told_time,
+        player: plan.player,
+        pid: started.pid,
+    })
+}
+
+impl Opened {
+    /// What people are told; where the player was not told the time, they are.
+    pub(super) fn line(&self, out: &Out) -> String {
+        let (file, player) = (out.path(&self.file), text::escape(&self.player));
+        match self.at_ms {
+            Some(at_ms) if self.starts_there => format!("{player} shows {file} at {}", time::exact(at_ms)),
+            Some(at_ms) => format!(
+                "{player} shows {file}; it cannot be told where to start: go to {}",
+                time::exact(at_ms)
+            ),
+            None => format!("{player} shows {file}"),
+        }
+    }
+}
+
+fn command_line(plan: &Plan) -> Vec<String> {
+    let arguments = plan.arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
+    std::iter::once(plan.program.display().to_string()).chain(arguments).collect()
+}
+
+/// Why a file is not there. The daemon may know which drive it lies on; where it is off, that much is not said.
+fn absent(daemon: Option<&Endpoint>, path: &Path, file: &WirePath) -> Failure {
+    let request = WhyRequest {
+        file: file.clone(),
+        query: None,
+    };
+    let client = daemon.and_then(|endpoint| super::open(endpoint).ok());
+    let known = client.and_then(|mut client| client.call::<method::Why>(&request).ok());
+    let name = path.display();
+    match known {
+        Some(why) if why.state == "offline" => why
+            .reasons
+            .into_iter()
+            .fold(Failure::new(format!("{name} is offline")), Failure::cause)
+            .hint("plug its drive in, or connect the share, and try again"),
+        Some(why) if why.state == "indexed" || why.state == "pending" => Failure::new(format!("{name} is not there any more"))
+            .cause("it was there when it was indexed")
+            .hint("`scenectl rescan` looks for where it went"),
+        _ => Failure::new(format!("there is no file {name}")),
+    }
+}

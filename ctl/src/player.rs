@@ -1,0 +1,235 @@
+//! Which program shows a film, and how it is told where to start.
+//!
+//! Owns the choice (the user's own word, the desktop's default for the type, what is installed, the system's opener), the table of players
+//! (`table`), and the start of a program that outlives this one (`launch`). Never goes through a shell: a film's name is one argument from
+//! beginning to end. Knows nothing of the daemon, and prints nothing.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+#[cfg(unix)]
+mod desktop;
+pub(crate) mod launch;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(unix)]
+mod mime;
+mod table;
+mod words;
+
+use table::Known;
+
+/// Names the program that shows films, with its arguments; wins over the desktop's default.
+pub(crate) const PLAYER_VARIABLE: &str = "SCENED_PLAYER";
+
+/// A film, and where in it to start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment<'a> {
+    /// Absolute: such a path cannot be taken for a flag, and where it has to be a URL it can be made one.
+    pub(crate) file: &'a Path,
+    pub(crate) at_ms: Option<u64>,
+}
+
+/// What is to be run.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// For people: `mpv`, `VLC media player`.
+    pub(crate) player: String,
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+    /// Whether the player is told where to start.
+    pub(crate) is_told_time: bool,
+    /// Where it runs, if its desktop file says so.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum PlayerError {
+    #[error("{PLAYER_VARIABLE} cannot be understood: {0}")]
+    BadOverride(String),
+    #[error("the program `{}` that {PLAYER_VARIABLE} names is not there", .0.display())]
+    NoSuchProgram(PathBuf),
+    #[error("there is no player for {}", .0.display())]
+    NoPlayer(PathBuf),
+    #[error("there is no display to show a film on")]
+    NoDisplay,
+}
+
+impl PlayerError {
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::BadOverride(_) | Self::NoSuchProgram(_) => {
+                format!("for example {PLAYER_VARIABLE}=mpv, or {PLAYER_VARIABLE}=\"myplayer --from {{seconds}} {{file}}\"")
+            }
+            Self::NoPlayer(_) => format!("install one such as mpv or VLC, or name one with {PLAYER_VARIABLE}"),
+            Self::NoDisplay => format!("run it where the desktop is; a player named with {PLAYER_VARIABLE} is started all the same"),
+        }
+    }
+}
+
+/// What the choice depends on: variables of the environment, once, as plain values.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Environment {
+    player: Option<OsString>,
+    path: Vec<PathBuf>,
+    has_display: bool,
+    #[cfg(unix)]
+    xdg: desktop::Folders,
+}
+
+impl Environment {
+    pub(crate) fn of_process() -> Self {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        Self {
+            player: variable(PLAYER_VARIABLE),
+            path: variable("PATH")
+                .map(|path| std::env::split_paths(&path).collect())
+                .unwrap_or_default(),
+            has_display: cfg!(not(all(unix, not(target_os = "macos"))))
+                || variable("WAYLAND_DISPLAY").is_some()
+                || variable("DISPLAY").is_some(),
+            #[cfg(unix)]
+            xdg: desktop::Folders::new(variable),
+        }
+    }
+
+    /// Where a program is: a path stays one, a name is looked for.
+    fn program(&self, name: &OsStr) -> Option<PathBuf> {
+        let as_path = Path::new(name);
+        if as_path.components().nth(1).is_some() {
+            return is_program(as_path).then(|| as_path.to_path_buf());
+        }
+        let mut places = self
+            .path
+            .iter()
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(name));
+        places.find(|place| is_program(place))
+    }
+}
+
+#[cfg(unix)]
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_program(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Chooses: what the user names, else the desktop's default for the type, else a player that is installed, else the system's opener.
+pub(crate) fn plan(moment: Moment<'_>, environment: &Environment) -> Result<Plan, PlayerError> {
+    if let Some(command) = &environment.player {
+        return overridden(command, moment, environment);
+    }
+    if !environment.has_display {
+        return Err(PlayerError::NoDisplay);
+    }
+    #[cfg(target_os = "macos")]
+    if let Some(plan) = macos::default_player(moment) {
+        return Ok(plan);
+    }
+    #[cfg(all(unix, not(target_os = "macos")))]
+    for application in environment.xdg.applications_for(moment.file) {
+        if let Some(plan) = application.plan(moment, environment) {
+            return Ok(plan);
+        }
+    }
+    let mut installed = table::PLAYERS
+        .iter()
+        .flat_map(|known| known.programs)
+        .filter_map(|name| Some((name, environment.program(OsStr::new(name))?)));
+    if let Some((name, program)) = installed.next() {
+        return Ok(plain(name, program, moment));
+    }
+    opener(moment, environment).ok_or_else(|| PlayerError::NoPlayer(moment.file.to_path_buf()))
+}
+
+/// A program and a file, nothing between them but where to start.
+fn plain(name: &str, program: PathBuf, moment: Moment<'_>) -> Plan {
+    let known = Known::by_program(&program);
+    let mut arguments = vec![moment.file.as_os_str().to_owned()];
+    let is_told_time = told(known, moment, &mut arguments, 0);
+    Plan {
+        player: name.to_owned(),
+        program,
+        arguments,
+        is_told_time,
+        folder: None,
+    }
+}
+
+/// Puts what says where to start among the arguments, `at` that place or behind them all; whether there was anything to put.
+fn told(known: Option<&Known>, moment: Moment<'_>, arguments: &mut Vec<OsString>, at: usize) -> bool {
+    let (Some(known), Some(at_ms)) = (known, moment.at_ms) else {
+        return false;
+    };
+    let before = known.before_file.iter().map(|form| table::filled(form, at_ms));
+    arguments.splice(at..at, before);
+    arguments.extend(known.behind_file.iter().map(|form| table::filled(form, at_ms)));
+    true
+}
+
+/// `SCENED_PLAYER`: words; `{file}` and `{seconds}` say where these belong, else the table does.
+fn overridden(command: &OsStr, moment: Moment<'_>, environment: &Environment) -> Result<Plan, PlayerError> {
+    let text = command
+        .to_str()
+        .ok_or_else(|| PlayerError::BadOverride("it is not UTF-8".to_owned()))?;
+    let mut words = words::split(text)
+        .map_err(|what| PlayerError::BadOverride(what.to_owned()))?
+        .into_iter();
+    let name = words
+        .next()
+        .ok_or_else(|| PlayerError::BadOverride("it names no program".to_owned()))?;
+    let program = environment
+        .program(OsStr::new(&name))
+        .ok_or_else(|| PlayerError::NoSuchProgram(PathBuf::from(&name)))?;
+    let words: Vec<String> = words.collect();
+    let has_file = words.iter().any(|word| word.contains("{file}"));
+    let is_told_time = words.iter().any(|word| word.contains("{seconds}"));
+    let mut arguments: Vec<OsString> = words.iter().map(|word| table::with_file(word, moment)).collect();
+    let mut plan = Plan {
+        player: name,
+        is_told_time: is_told_time && moment.at_ms.is_some(),
+        arguments: Vec::new(),
+        program,
+        folder: None,
+    };
+    if !has_file {
+        let at = arguments.len();
+        arguments.push(moment.file.as_os_str().to_owned());
+        if !is_told_time {
+            plan.is_told_time = told(Known::by_program(&plan.program), moment, &mut arguments, at);
+        }
+    }
+    plan.arguments = arguments;
+    Ok(plan)
+}
+
+/// What the system itself opens files with. None of these can be told a time.
+fn opener(moment: Moment<'_>, environment: &Environment) -> Option<Plan> {
+    let (name, arguments): (&str, &[&str]) = if cfg!(target_os = "macos") {
+        ("open", &[])
+    } else if cfg!(windows) {
+        // What `start` does, without the shell that `start` is a part of.
+        ("rundll32.exe", &["url.dll,FileProtocolHandler"])
+    } else {
+        ("xdg-open", &[])
+    };
+    let program = environment.program(OsStr::new(name))?;
+    let mut arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    arguments.push(moment.file.as_os_str().to_owned());
+    Some(Plan {
+        player: name.to_owned(),
+        program,
+        arguments,
+        is_told_time: false,
+        folder: None,
+    })
+}
+
+#[cfg(all(test, unix, not(target_os = "macos")))]
+mod tests;

@@ -1,0 +1,300 @@
+//! `browse` in a real tmux, driven by keys.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use testkit::{Ran, Sandbox, processes, program, wait_until};
+
+use crate::SOON;
+
+fn has_tmux() -> bool {
+    let found = Command::new("tmux").arg("-V").stdout(Stdio::null()).status().is_ok();
+    if !found {
+        eprintln!("NOT RUN: tmux is not installed (apt-get install tmux), so nobody pressed the finder's keys");
+    }
+    found
+}
+
+/// A tmux of the test's own, with a shell in it.
+struct Tmux<'a> {
+    sandbox: &'a Sandbox,
+    socket: PathBuf,
+}
+
+impl<'a> Tmux<'a> {
+    fn start(sandbox: &'a Sandbox) -> Self {
+        let socket = sandbox.path().join("tmux.sock");
+        let tmux = Self { sandbox, socket };
+        let player = sandbox.path().join("player");
+        let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >>'{}/played'\n", sandbox.path().display());
+        fs::write(&player, script).unwrap();
+        fs::set_permissions(&player, fs::Permissions::from_mode(0o755)).unwrap();
+        // The sandbox's own variables, for whatever is typed into the shell.
+        let mut command = sandbox.command("scenectl");
+        let environment: Vec<_> = command
+            .get_envs()
+            .map(|(name, value)| (name.to_owned(), value.map(ToOwned::to_owned)))
+            .collect();
+        command = Command::new("tmux");
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command
+            .env("SCENED_PLAYER", format!("{} --at {{seconds}} {{file}}", player.display()))
+            .env("COLORTERM", "truecolor")
+            .env("LC_ALL", "C.UTF-8")
+            .env_remove("TMUX")
+            .env_remove("SCENED_PICTURES")
+            .env_remove("ENV");
+        command
+            .arg("-u")
+            .arg("-S")
+            .arg(&tmux.socket)
+            .args(["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "sh"]);
+        Ran::from(&command.output().unwrap()).expect(0);
+        tmux.run(&["set-option", "-g", "set-clipboard", "on"]);
+        tmux.run(&["set-option", "-g", "history-limit", "100"]);
+        tmux.until("a shell", |screen| screen.contains(['#', '$']));
+        tmux
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let mut command = Command::new("tmux");
+        let ran = Ran::from(&command.arg("-S").arg(&self.socket).args(words).env_remove("TMUX").output().unwrap());
+        ran.expect(0).stdout
+    }
+
+    fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p"])
+    }
+
+    #[track_caller]
+    fn until(&self, what: &str, is_there: impl Fn(&str) -> bool) -> String {
+        wait_until(what, SOON, || {
+            let screen = self.screen();
+            if is_there(&screen) {
+                Ok(screen)
+            } else {
+                Err(format!("\n{screen}"))
+            }
+        })
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        self.run(&[&["send-keys"], keys].concat());
+    }
+
+    fn types(&self, text: &str) {
+        self.run(&["send-keys", "-l", text]);
+    }
+
+    /// Starts the finder from the shell.
+    fn browse(&self, words: &str) {
+        let ctl = program("scenectl");
+        self.types(&format!("{} browse {words}; echo left with $?", ctl.display()));
+        self.keys(&["Enter"]);
+        self.until("the finder", |screen| screen.starts_with('>'));
+    }
+
+    /// The shell has the terminal again, as it was: it echoes, and a line end is one.
+    #[track_caller]
+    fn until_left(&self, status: i32) -> String {
+        let said = self.until("the shell", |screen| {
+            screen.contains(&format!("left with {status}")) && !screen.starts_with("> ")
+        });
+        self.types("stty -a | tr ';' ' ' | grep -cE '(^| )-(echo|icanon|opost|isig)( |$)'; echo checked");
+        self.keys(&["Enter"]);
+        self.until("a terminal as it was", |screen| screen.contains("\n0\nchecked"));
+        self.types("clear");
+        self.keys(&["Enter"]);
+        self.until("an empty screen", |screen| !screen.contains("checked"));
+        said
+    }
+
+    fn finder_pid(&self) -> u32 {
+        let shell: u32 = self.run(&["display-message", "-p", "#{pane_pid}"]).trim().parse().unwrap();
+        let found = processes::children(shell)
+            .into_iter()
+            .find(|child| child.arguments.iter().any(|word| word == "browse"));
+        found.expect("the finder runs in the shell").pid
+    }
+}
+
+impl Drop for Tmux<'_> {
+    fn drop(&mut self) {
+        let mut command = Command::new("tmux");
+        // It ends with its last shell; a test that fails leaves that.
+        drop(command.arg("-S").arg(&self.socket).arg("kill-server").env_remove("TMUX").output());
+        drop(fs::remove_file(self.sandbox.path().join("player")));
+    }
+}
+
+fn has_picture(screen: &str) -> bool {
+    screen.matches('▀').count() > 40
+}
+
+#[test]
+fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
+    if !has_tmux() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let film = sandbox.film("two.mp4", &[("red", 2.0), ("green", 2.0)]);
+    let other = sandbox.film("sub/-odd \u{1b}[2J'$(x).mp4", &[("blue", 2.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let tmux = Tmux::start(&sandbox);
+    tmux.browse("");
+    tmux.types("a red background");
+    let red = tmux.until("red first, with its picture", |screen| {
+        screen.contains("3 hits") && screen.contains(" 1 ") && has_picture(screen)
+    });
+    assert!(red.contains("two.mp4") && red.contains("\\e[2J'$(x).mp4"), "{red}");
+    // Another question, other hits: the first is the blue one now.
+    tmux.keys(&["C-u"]);
+    tmux.types("a blue background");
+    let first_is_odd = |screen: &str| screen.lines().nth(2).is_some_and(|line| line.contains("'$(x).mp4"));
+    tmux.until("blue first", first_is_odd);
+
+    // Enter plays it; ^Y copies its path as it is; both are told below.
+    tmux.keys(&["Enter"]);
+    let played = wait_until("the player", SOON, || {
+        fs::read_to_string(sandbox.path().join("played")).map_err(|e| e.to_string())
+    });
+    assert!(played.starts_with("--at\n0.") || played.starts_with("--at\n1."), "{played}");
+    assert!(played.ends_with(&format!("{}\n", other.display())), "{played}");
+    tmux.until("what was opened", |screen| screen.contains("player shows"));
+    tmux.keys(&["C-y"]);
+    tmux.until("what was copied", |screen| screen.contains("sent to the clipboard"));
+    let copied = wait_until("tmux to have it", SOON, || {
+        let buffer = tmux.run(&["show-buffer"]);
+        if buffer.is_empty() { Err(buffer) } else { Ok(buffer) }
+    });
+    assert_eq!(Path::new(copied.trim_end_matches('\n')), other);
+
+    // Marks survive another question; only a folder's films are left with the filter.
+    tmux.keys(&["Tab"]);
+    tmux.keys(&["C-f"]);
+    tmux.types("~/films/sub");
+    tmux.keys(&["Enter"]);
+    tmux.until("one hit in the folder", |screen| {
+        screen.contains("1 hit  1 marked") && first_is_odd(screen)
+    });
+    tmux.keys(&["C-f", "C-u", "Enter", "C-u"]);
+    tmux.types("green");
+    tmux.until("three again", |screen| screen.contains("3 hits  1 marked"));
+    tmux.keys(&["Tab"]);
+    tmux.until("two marks", |screen| screen.contains("3 hits  2 marked"));
+    tmux.keys(&["Escape"]);
+    let said = tmux.until_left(0);
+    assert!(said.contains("films/two.mp4") && said.contains("-odd \\e[2J'$(x).mp4"), "{said}");
+
+    // Its output is what is chosen and nothing else, also where that is a file.
+    let out = sandbox.path().join("out");
+    let printed = |flags: &str, keys: &[&str], status: i32| {
+        drop(fs::remove_file(&out));
+        tmux.browse(&format!("a green background {flags} >{}", out.display()));
+        tmux.until("an answer", |screen| screen.contains("3 hits") && has_picture(screen));
+        tmux.keys(keys);
+        tmux.until_left(status);
+        fs::read(&out).unwrap()
+    };
+    let hits = sandbox.search("a green background");
+    let best_ms = hits[0]["best_ms"].as_u64().unwrap();
+    let moment = format!("{}@{}.{:03}", film.display(), best_ms / 1000, best_ms % 1000);
+    assert_eq!(printed("", &["C-e"], 0), format!("{moment}\n").into_bytes());
+    let path = film.to_str().unwrap();
+    assert_eq!(printed("-0", &["Tab", "Escape"], 0), format!("{path}\0").into_bytes());
+    assert_eq!(printed("", &["Tab", "C-c"], 1), b"");
+    assert_eq!(printed("", &["Escape"], 0), b"");
+    let json: Value = serde_json::from_slice(&printed("--json", &["Tab", "Escape"], 0)).unwrap();
+    assert_eq!(
+        (&json["marked"][0]["scene"], json["marked"].as_array().unwrap().len()),
+        (&hits[0]["scene"], 1)
+    );
+    // What it prints is what the other verbs take.
+    sandbox.run(["similar", &moment]).expect(0);
+}
+
+#[test]
+fn small_windows_signals_and_a_daemon_that_goes_leave_the_terminal_whole() {
+    if !has_tmux() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.film("two.mp4", &[("red", 2.0), ("green", 2.0)]);
+    let daemon = sandbox.start();
+    sandbox.settle();
+    let tmux = Tmux::start(&sandbox);
+    tmux.browse("red");
+    tmux.until("a picture", has_picture);
+    for (columns, rows) in [("20", "5"), ("2", "1"), ("61", "11"), ("200", "50")] {
+        tmux.run(&["resize-window", "-x", columns, "-y", rows]);
+        tmux.keys(&["Down", "Up"]);
+    }
+    tmux.run(&["resize-window", "-x", "20", "-y", "5"]);
+    tmux.until("what fits", |screen| {
+        screen
+            .lines()
+            .nth(2)
+            .is_some_and(|line| line.starts_with("  1 ") && line.chars().count() <= 20)
+    });
+    tmux.run(&["resize-window", "-x", "80", "-y", "24"]);
+    tmux.until("pictures again", |screen| has_picture(screen) && screen.contains("Enter open"));
+
+    // The daemon goes and comes back; what was typed meanwhile is answered then.
+    daemon.kill();
+    tmux.types(" and");
+    tmux.until("that it is gone", |screen| {
+        screen.contains("the daemon cannot be reached") || screen.contains("ended before it answered")
+    });
+    tmux.types(" green");
+    let daemon = sandbox.start();
+    tmux.until("an answer to the whole", |screen| {
+        screen.starts_with("> red and green\n") && screen.contains("2 hits") && screen.contains("Enter open")
+    });
+
+    // However it ends, the shell gets the terminal back.
+    assert!(processes::signal(tmux.finder_pid(), "TERM"));
+    tmux.until_left(1);
+    tmux.browse("green");
+    tmux.keys(&["C-c"]);
+    tmux.until_left(1);
+    daemon.stop();
+    let ctl = program("scenectl");
+    tmux.types(&format!("{} browse; echo left with $?", ctl.display()));
+    tmux.keys(&["Enter"]);
+    let said = tmux.until_left(3);
+    assert!(said.contains("systemctl --user start scened"), "{said}");
+}
+
+#[test]
+fn without_a_terminal_it_says_what_to_use_instead() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    let mut command = Command::new("setsid");
+    let ctl = sandbox.command("scenectl");
+    for (name, value) in ctl.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let output = command
+        .arg("--wait")
+        .arg(ctl.get_program())
+        .args(["browse", "red"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Ran::from(&output)
+        .expect(2)
+        .complains("browse needs a terminal")
+        .complains("scenectl search");
+}
