@@ -36,6 +36,9 @@ else
   echo "test: NO REAL TOKENIZER: there is no ../shared/clip-vit-base-patch32 and SCENED_TEST_CLIP is not set, so its ids are not compared"
 fi
 
+# Real programs that are too large to ask of everybody who types `make test`; tests say so where they are missing.
+if [ -n "$long" ]; then scripts/setup_long.sh; fi
+
 step "format"
 cargo fmt --all --check
 

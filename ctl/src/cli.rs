@@ -46,6 +46,9 @@ pub(crate) enum Verb {
     /// List the scenes of one video
     #[command(after_help = ex::SCENES)]
     Scenes(OneFile),
+    /// Write a contact sheet of one video: a page with a picture and a link for each scene
+    #[command(after_help = ex::SHEET)]
+    Sheet(Sheet),
     /// Show what is indexed, pending, failed and offline
     #[command(after_help = ex::STATUS)]
     Status(Status),
@@ -135,6 +138,25 @@ pub(crate) struct Selection {
     /// Like --paths, with a NUL after each (for `xargs -0`)
     #[arg(short = '0', long = "null", conflicts_with = "json")]
     pub(crate) null: bool,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// What hits are written into, besides or instead of lines on the terminal.
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// Write a contact sheet: one HTML page with pictures, times and links
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(crate) html: Option<PathBuf>,
+    /// Replace files that are there already (never a film that was found)
+    #[arg(long, help_heading = "Files")]
+    pub(crate) force: bool,
+}
+
+impl Files {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.html.is_none()
+    }
 }
 
 fn fraction(text: &str) -> Result<f32, String> {
@@ -169,6 +191,18 @@ pub(crate) struct Similar {
 pub(crate) struct OneFile {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sheet {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The page [default: the film's name with .html, in the current folder]
+    #[arg(long, short = 'o', value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the page if it is there already
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

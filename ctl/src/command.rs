@@ -13,16 +13,19 @@ use crate::input::place;
 use crate::render::Out;
 
 mod doctor;
+mod files;
 mod folders;
 mod forget;
 mod generate;
 mod hits;
 mod incidents;
 mod model;
+mod moments;
 mod pause;
 mod scenes;
 mod scope;
 mod search;
+mod sheet;
 mod similar;
 mod status;
 mod wait;
@@ -77,6 +80,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Search(args) => search::run(context, args),
         Verb::Similar(args) => similar::run(context, &args),
         Verb::Scenes(args) => scenes::run(context, &args.file),
+        Verb::Sheet(args) => sheet::run(context, &args),
         Verb::Status(args) => status::run(context, args.watch),
         Verb::Add(args) => folders::add(context, &args.folder),
         Verb::Remove(args) => folders::remove(context, &args),

@@ -1,7 +1,8 @@
 //! `scenectl`, the client of scened: words in, one request, an answer out.
 //!
 //! `cli` says what can be typed, `input` turns text into values, `command` asks the daemon (one file a verb), `render` is the only place
-//! that prints, `failure` decides the exit status, `hub` downloads models. Nothing but the verb's own work happens before the connection is made: people type
+//! that prints, `failure` decides the exit status, `hub` downloads models, `page` makes
+//! contact sheets of `moment`s, `target` writes files. Nothing but the verb's own work happens before the connection is made: people type
 //! searches one after another, and scripts run thousands.
 
 use std::process::ExitCode;
@@ -13,7 +14,11 @@ mod command;
 mod failure;
 mod hub;
 mod input;
+mod moment;
+mod page;
+mod quote;
 mod render;
+mod target;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| explain(&error));

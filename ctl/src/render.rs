@@ -53,6 +53,10 @@ impl Out {
         }
     }
 
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
+    }
+
     /// Whether somebody looks at both streams: then progress is a bar and questions can be asked.
     pub(crate) fn is_interactive(&self) -> bool {
         self.stdout_is_terminal && self.stderr_is_terminal

@@ -14,6 +14,7 @@ mod main_job;
 mod models;
 mod names;
 mod offline;
+mod page;
 mod pausing;
 mod real_clips;
 mod search;

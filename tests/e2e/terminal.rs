@@ -126,6 +126,11 @@ fn no_name_reaches_a_terminal_raw() {
         verb("scenes", &[os(film)]);
         verb("why", &[os(film), text.clone().into()]);
     }
+    verb("search red -n 100 --force --html", &[os(&odd.join("page.html"))]);
+    verb("search red --html", &[os(film)]);
+    verb("sheet --force", &[os(film), "-o".into(), os(&odd.join("page.html"))]);
+    verb("sheet", &[os(film), "-o".into(), os(&odd.join("missing/page.html"))]);
+    verb("sheet", &[os(&missing)]);
     verb("similar", &[os(film)]);
     verb("similar", &[os(bad)]);
     verb("similar", &[os(&missing)]);

@@ -16,6 +16,7 @@ Examples:
   scenectl search sunset --since 2024-05 --until 2024-08 --by video
   scenectl search \"a dog\" --paths | head -1
   scenectl search \"a dog\" -0 | xargs -0 mpv
+  scenectl search \"a dog\" -n 100 --html dogs.html
   scenectl search --json beach | jq -r '.hits[] | \"\\(.path) \\(.best_ms)\"'
 
 --since and --until include what they name: --since 2024 --until 2024 is all of 2024. A date is the file's, not the recording's.
@@ -25,6 +26,7 @@ pub(super) const SIMILAR: &str = "\
 Examples:
   scenectl similar ~/Videos/holiday.mp4@3:15
   scenectl similar picture.jpg -n 5
+  scenectl similar holiday.mp4@3:15 -n 50 --html alike.html
   scenectl similar clip.mkv@1h2m3s --in ~/Videos
 
 A file whose own name contains `@` is taken whole where it exists.";
@@ -33,6 +35,13 @@ pub(super) const SCENES: &str = "\
 Examples:
   scenectl scenes ~/Videos/holiday.mp4
   scenectl scenes --json holiday.mp4 | jq '.scenes | length'";
+
+pub(super) const SHEET: &str = "\
+Examples:
+  scenectl sheet ~/Videos/holiday.mp4                    writes holiday.mp4.html into the current folder
+  scenectl sheet holiday.mp4 -o ~/sheet.html --force && xdg-open ~/sheet.html
+
+The page holds its pictures, works offline, and opens the film at the scene. Nothing is replaced without --force.";
 
 pub(super) const STATUS: &str = "\
 Examples:

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use scened_shared::client::Client;
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
 
 use crate::cli::{By, Selection};
+use crate::command::files::{self, Answer};
 use crate::command::wire;
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
@@ -28,10 +30,11 @@ pub(super) fn group_by(selection: &Selection) -> GroupBy {
     }
 }
 
-pub(super) fn show(out: &mut Out, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
+pub(super) fn show(out: &mut Out, client: &mut Client, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
     let outcome = Outcome::found(!answer.hits.is_empty());
+    let written = files::write(out, client, answer, &selection.files)?;
     if out.json {
-        out.json(answer)?;
+        out.json(&Answer { answer, files: &written })?;
         return Ok(outcome);
     }
     if selection.paths || selection.null {
@@ -45,9 +48,15 @@ pub(super) fn show(out: &mut Out, answer: &SearchAnswer, selection: &Selection) 
                 out.bare_path(&path, if selection.null { 0 } else { b'\n' })?;
             }
         }
+    } else if !written.is_empty() {
+        // What was found went where it was asked for.
+        files::tell(out, &written)?;
     } else {
         let table = table(out, &answer.hits);
         out.table(table)?;
+    }
+    if selection.paths || selection.null {
+        files::note(out, &written)?;
     }
     if let Some(note) = completeness(&answer.coverage, answer.hits.is_empty()) {
         out.note(&note)?;
@@ -73,12 +82,12 @@ fn table(out: &Out, hits: &[Hit]) -> Table {
 }
 
 /// The calibrated certainty where there is one, else what ranks the rows.
-fn shown_score(hit: &Hit) -> f32 {
+pub(super) fn shown_score(hit: &Hit) -> f32 {
     hit.confidence.or(hit.video_score).unwrap_or(hit.score)
 }
 
 /// What a user should know about an answer that is empty or incomplete.
-fn completeness(coverage: &Coverage, is_empty: bool) -> Option<String> {
+pub(super) fn completeness(coverage: &Coverage, is_empty: bool) -> Option<String> {
     let mut parts = Vec::new();
     if is_empty {
         parts.push(format!("nothing found in {}", text::count(coverage.indexed, "indexed video")));

@@ -14,6 +14,7 @@ pub(super) fn run(context: &mut Context, args: Search) -> Result<Outcome, Failur
         min_confidence: args.selection.min_confidence,
         filters: hits::filters(&args.selection)?,
     };
-    let answer = context.ask::<method::Search>(&request)?;
-    hits::show(&mut context.out, &answer, &args.selection)
+    let mut client = context.connect()?;
+    let answer = client.call::<method::Search>(&request)?;
+    hits::show(&mut context.out, &mut client, &answer, &args.selection)
 }

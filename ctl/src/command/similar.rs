@@ -16,6 +16,7 @@ pub(super) fn run(context: &mut Context, args: &Similar) -> Result<Outcome, Fail
         min_confidence: args.selection.min_confidence,
         filters: hits::filters(&args.selection)?,
     };
-    let answer = context.ask::<method::Similar>(&request)?;
-    hits::show(&mut context.out, &answer, &args.selection)
+    let mut client = context.connect()?;
+    let answer = client.call::<method::Similar>(&request)?;
+    hits::show(&mut context.out, &mut client, &answer, &args.selection)
 }
