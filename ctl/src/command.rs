@@ -12,7 +12,9 @@ use crate::failure::{Failure, Outcome};
 use crate::input::place;
 use crate::render::Out;
 
+mod clocks;
 mod doctor;
+mod export;
 mod files;
 mod folders;
 mod forget;
@@ -81,6 +83,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Similar(args) => similar::run(context, &args),
         Verb::Scenes(args) => scenes::run(context, &args.file),
         Verb::Sheet(args) => sheet::run(context, &args),
+        Verb::Export(args) => export::run(context, &args),
         Verb::Status(args) => status::run(context, args.watch),
         Verb::Add(args) => folders::add(context, &args.folder),
         Verb::Remove(args) => folders::remove(context, &args),

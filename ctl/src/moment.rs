@@ -12,6 +12,8 @@ pub(crate) struct Moment {
     pub(crate) end_ms: u64,
     /// Where a player is to begin.
     pub(crate) at_ms: u64,
+    /// How long the film is, where that is known.
+    pub(crate) film_ms: Option<u64>,
     /// The scene's id, by which the daemon knows its picture.
     pub(crate) scene: Option<String>,
     pub(crate) reach: Reach,
@@ -25,6 +27,12 @@ pub(crate) enum Reach {
     Gone,
     /// Says on which drive it lies and when that was last seen, where the daemon knows.
     Offline(String),
+}
+
+impl Moment {
+    pub(crate) fn length_ms(&self) -> u64 {
+        self.end_ms.saturating_sub(self.start_ms)
+    }
 }
 
 impl Reach {

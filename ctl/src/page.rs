@@ -157,6 +157,7 @@ mod tests {
             start_ms: 192_000,
             end_ms: 199_500,
             at_ms: 193_250,
+            film_ms: None,
             scene: None,
             reach: Reach::There,
         }

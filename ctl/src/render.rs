@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 
 pub(crate) mod color;
+pub(crate) mod cutting;
 pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod text;

@@ -1,10 +1,11 @@
 //! Files that are written whole or not at all, and never over something that was not meant.
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::failure::Failure;
 use crate::input::place;
@@ -83,6 +84,14 @@ impl Target {
             .map_err(|error| self.failure(&error))
     }
 
+    /// A folder beside the target, on the same disk; gone when it is dropped.
+    pub(crate) fn workshop(&self) -> Result<TempDir, Failure> {
+        tempfile::Builder::new()
+            .prefix(".scenectl-")
+            .tempdir_in(self.folder())
+            .map_err(|error| self.failure(&error))
+    }
+
     /// Puts a finished draft in its place, in one step.
     pub(crate) fn place(&self, draft: NamedTempFile) -> Result<u64, Failure> {
         let placed = || -> io::Result<u64> {
@@ -111,6 +120,11 @@ impl Target {
         let mut draft = self.draft("")?;
         draft.write_all(bytes).map_err(|error| self.failure(&error))?;
         self.place(draft)
+    }
+
+    /// The extension of a name, in lower case; empty where there is none.
+    pub(crate) fn extension(path: &Path) -> String {
+        path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
     }
 
     pub(crate) fn failure(&self, error: &io::Error) -> Failure {

@@ -29,21 +29,6 @@ fn films_with_odd_names(sandbox: &Sandbox) -> Vec<PathBuf> {
         .collect()
 }
 
-fn percent_decoded(url: &str) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let mut rest = url.as_bytes();
-    while let Some((first, more)) = rest.split_first() {
-        if *first == b'%' {
-            bytes.push(u8::from_str_radix(std::str::from_utf8(&more[..2]).unwrap(), 16).unwrap());
-            rest = &more[2..];
-        } else {
-            bytes.push(*first);
-            rest = more;
-        }
-    }
-    bytes
-}
-
 /// The values of an attribute, in order.
 fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
     let mark = format!(" {attribute}=\"");
@@ -76,7 +61,7 @@ fn a_page_of_odd_names_leads_to_every_film_and_works_in_a_real_browser() {
     let urls: Vec<&str> = values(&html, "href");
     let mut led: Vec<Vec<u8>> = urls
         .iter()
-        .map(|url| percent_decoded(url.strip_prefix("file://").unwrap().rsplit_once("#t=").unwrap().0))
+        .map(|url| crate::percent_decoded(url.strip_prefix("file://").unwrap().rsplit_once("#t=").unwrap().0))
         .collect();
     led.sort();
     led.dedup();

@@ -8,12 +8,14 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Files;
-use crate::command::{hits, moments};
+use crate::command::{clocks, hits, moments};
 use crate::failure::Failure;
-use crate::moment::Moment;
+use crate::moment::{Moment, Reach};
 use crate::page::{Card, Sheet};
+use crate::playlist::Form;
 use crate::render::{Out, text, time};
 use crate::target::Target;
+use crate::timeline;
 
 /// A file that was written, as `--json` tells it.
 #[derive(Debug, Serialize)]
@@ -47,22 +49,74 @@ pub(super) struct Answer<'a> {
 }
 
 /// Writes what was asked for; nothing where nothing was found.
-pub(super) fn write(out: &Out, client: &mut Client, answer: &SearchAnswer, files: &Files) -> Result<Vec<Written>, Failure> {
-    let mut written = Vec::new();
+pub(super) fn write(out: &mut Out, client: &mut Client, answer: &SearchAnswer, files: &Files) -> Result<Vec<Written>, Failure> {
+    let form = files.playlist.as_deref().map(form).transpose()?;
     if answer.hits.is_empty() || files.is_empty() {
-        return Ok(written);
+        return Ok(Vec::new());
     }
     let moments = moments::of_hits(client, &answer.hits)?;
     let sources: Vec<&Path> = moments.iter().map(|moment| moment.path.as_path()).collect();
     // All targets are looked at before any is written.
     let target = |path: &PathBuf| Target::new(path, files.force, sources.iter().copied());
     let html = files.html.as_ref().map(target).transpose()?;
+    let playlist = files.playlist.as_ref().map(target).transpose()?.zip(form);
+    let edl = files.edl.as_ref().map(target).transpose()?;
+    let otio = files.otio.as_ref().map(target).transpose()?;
+    let mut written = Vec::new();
+    let mut put = |kind, target: &Target, text: String, n_scenes| -> Result<(), Failure> {
+        let size_bytes = target.write(text.as_bytes())?;
+        written.push(Written::new(kind, target.path(), n_scenes, size_bytes));
+        Ok(())
+    };
     if let Some(target) = html {
-        let page = page(out, client, answer, &moments)?;
-        let size_bytes = target.write(page.as_bytes())?;
-        written.push(Written::new("html", target.path(), moments.len(), size_bytes));
+        put("html", &target, page(out, client, answer, &moments)?, moments.len())?;
+    }
+    if let Some((target, form)) = playlist {
+        let there = playable(out, &moments)?;
+        put("playlist", &target, form.write(&answer.query, &there), there.len())?;
+    }
+    if edl.is_some() || otio.is_some() {
+        let shots = clocks::of(out, &moments, files.rate)?;
+        if let Some(target) = otio {
+            put("otio", &target, timeline::otio::write(&answer.query, &shots), shots.len())?;
+        }
+        if let Some(target) = edl {
+            let rate = clocks::one_rate(out, &shots, files.rate)?;
+            let n_events = shots.len().min(timeline::edl::MAX_EVENTS);
+            if n_events < shots.len() {
+                out.note(&format!("an edit list holds {n_events} scenes; the others are left out of it"))?;
+            }
+            put("edl", &target, timeline::edl::write(&answer.query, rate, &shots), n_events)?;
+        }
     }
     Ok(written)
+}
+
+fn form(path: &Path) -> Result<Form, Failure> {
+    Form::of_extension(&Target::extension(path)).ok_or_else(|| {
+        Failure::new(format!("{} names no form of playlist", text::path(path, None)))
+            .hint("end the name in .m3u8 or .xspf (VLC keeps to their times), or in .mpv (mpv does)")
+    })
+}
+
+/// The moments that a player can open now; says which are left out and where they are.
+fn playable(out: &mut Out, moments: &[Moment]) -> Result<Vec<Moment>, Failure> {
+    let mut last: Option<&Path> = None;
+    for moment in moments {
+        let Some(obstacle) = moment.reach.obstacle().filter(|_| last != Some(&moment.path)) else {
+            continue;
+        };
+        out.note(&format!(
+            "left out of the playlist: {} ({obstacle})",
+            text::path(&moment.path, out.home())
+        ))?;
+        last = Some(&moment.path);
+    }
+    let there: Vec<Moment> = moments.iter().filter(|moment| moment.reach == Reach::There).cloned().collect();
+    if there.is_empty() {
+        return Err(Failure::new("no film of the playlist can be opened now; it was not written"));
+    }
+    Ok(there)
 }
 
 fn page(out: &Out, client: &mut Client, answer: &SearchAnswer, moments: &[Moment]) -> Result<String, Failure> {
