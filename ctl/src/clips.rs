@@ -227,7 +227,7 @@ fn one(clip: &Clip<'_>, encoding: Option<&Encoding>, is_alone: bool) -> Vec<OsSt
     let (start_us, end_us) = (clip.moment.start_ms * 1000, clip.moment.end_ms * 1000);
     // A packet at the very start is not to be lost by rounding.
     let begin_us = clip.keyframe_us.map_or(start_us, |us| us.saturating_sub(ROUNDING_US));
-    let mut arguments = words(&ffmpeg::guarded());
+    let mut arguments = ffmpeg::guarded();
     arguments.extend(words(&[
         "-ss",
         &seconds(begin_us),

@@ -19,13 +19,32 @@ pub(crate) mod look;
 /// among them.
 const FORMATS: &str = "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,dv,mxf,ivf,h264,hevc,av1,obu,m4v,gif,apng";
 
+/// The decoders of pictures of the same list: FFmpeg's worst holes were in rarer ones.
+const PICTURES: &str = "h264,libopenh264,hevc,libdav1d,libaom-av1,vp8,libvpx,vp9,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,\
+    msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,wmv3,vc1,h263,h263p,flv,vp6,vp6a,vp6f,theora,mjpeg,prores,dnxhd,dvvideo,ffv1,huffyuv,ffvhuff,\
+    jpeg2000,libopenjpeg,svq1,svq3,qtrle,rawvideo,png,apng,gif";
+
+/// Sound is decoded here alone: what cameras, discs, broadcasters and the web have.
+const SOUNDS: &str = "aac,aac_fixed,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1float,ac3,ac3_fixed,eac3,dca,truehd,mlp,opus,libopus,vorbis,\
+    libvorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,adpcm_ima_wav,adpcm_ima_qt,adpcm_ms,pcm_s8,pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,\
+    pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd";
+
 /// How much of what FFmpeg complains of is repeated.
 const MAX_COMPLAINTS: usize = 5;
 const MAX_COMPLAINT_BYTES: u64 = 64 << 10;
 
 /// What stands before every `-i` of a film.
-pub(crate) fn guarded() -> [&'static str; 4] {
-    ["-protocol_whitelist", "file", "-format_whitelist", FORMATS]
+pub(crate) fn guarded() -> Vec<OsString> {
+    let codecs = format!("{PICTURES},{SOUNDS}");
+    let words = [
+        "-protocol_whitelist",
+        "file",
+        "-format_whitelist",
+        FORMATS,
+        "-codec_whitelist",
+        &codecs,
+    ];
+    words.into_iter().map(Into::into).collect()
 }
 
 /// A film's or a draft's name, as FFmpeg takes it.
@@ -101,8 +120,17 @@ pub(crate) fn complaints(said: &[u8]) -> Vec<String> {
     let said = String::from_utf8_lossy(said);
     let mut lines: Vec<String> = Vec::new();
     for line in said.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        if !lines.iter().any(|known| known == line) {
-            lines.push(line.to_owned());
+        // The list is ours, and long.
+        let (line, is_refused) = line
+            .split_once(" not on whitelist")
+            .map_or((line, false), |(codec, _)| (codec, true));
+        let line = if is_refused {
+            format!("{line} is not among the codecs that are allowed")
+        } else {
+            line.to_owned()
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
         }
     }
     lines.split_off(lines.len().saturating_sub(MAX_COMPLAINTS))
@@ -184,4 +212,29 @@ fn is_cut_short(said: &[u8]) -> bool {
 
 fn interrupted() -> Failure {
     Failure::new("interrupted; nothing was written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ffmpeg_may_read_is_what_the_worker_reads() {
+        let source = include_str!("../../daemon/worker/src/media/allowed.rs");
+        for (ours, theirs) in [(FORMATS, "const FORMATS"), (PICTURES, "const CODECS")] {
+            let (_, list) = source.split_once(theirs).expect("the worker has such a list");
+            let (list, _) = list.split_once("];").expect("a list ends");
+            let theirs: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+            assert_eq!(ours.split(',').collect::<Vec<_>>(), theirs);
+        }
+    }
+
+    #[test]
+    fn complaints_are_few_and_told_once() {
+        let said = b"a\nb\nb\n\n[m] Codec (magicyuv) not on whitelist 'a,b'\nc\nd\ne\nf\n";
+        assert_eq!(
+            complaints(said),
+            ["[m] Codec (magicyuv) is not among the codecs that are allowed", "c", "d", "e", "f"]
+        );
+    }
 }

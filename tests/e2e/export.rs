@@ -302,6 +302,10 @@ fn films_are_never_written_over_and_trouble_leaves_nothing() {
     to("there.mp4", &["--force"]).expect(0);
     assert_eq!(runs(&sandbox.path().join("there.mp4"))[0].0, "red");
     to("none/clip.mp4", &[]).expect(2).complains("there is no folder");
+    films::ffmpeg_line("-f lavfi -i testsrc2=s=160x120:d=2 -c:v magicyuv", &sandbox.path().join("rare.mkv"));
+    export(&sandbox, &["rare.mkv@0-1".as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
+        .expect(2)
+        .complains("(magicyuv) is not among the codecs");
     for name in ["text.mp4@0-1", "list.mp4@0-1"] {
         // A playlist that calls itself a film opens no other file.
         export(&sandbox, &[name.as_ref(), "-o".as_ref(), "x.mp4".as_ref()])

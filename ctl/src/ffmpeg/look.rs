@@ -142,7 +142,7 @@ fn fraction(text: &str) -> Option<f64> {
 /// **Errors**: `ffprobe` is not there; it does not take the file for a film; the film has no picture.
 pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
     let shown = text::path(path, None);
-    let mut arguments: Vec<OsString> = ["-v", "error"].into_iter().chain(super::guarded()).map(Into::into).collect();
+    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
     arguments.extend(["-show_streams", "-show_format", "-show_data_hash", "MD5", "-of", "json"].map(Into::into));
     arguments.push(super::name(path));
     let output = super::capture("ffprobe", arguments, LIMIT)?;
@@ -179,7 +179,7 @@ pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
 /// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
 pub(crate) fn keyframe_before(path: &Path, film: &Film, ms: u64) -> Result<Option<u64>, Failure> {
     let at_s = ms as f64 / 1000.0 + film.started_s;
-    let mut arguments: Vec<OsString> = ["-v", "error"].into_iter().chain(super::guarded()).map(Into::into).collect();
+    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
     let (stream, interval) = (film.picture.index.to_string(), format!("{at_s:.6}%{:.6}", at_s + 0.001));
     arguments.extend(["-select_streams", &stream, "-show_entries", "packet=pts_time,flags"].map(Into::into));
     arguments.extend(["-of", "csv=print_section=0", "-read_intervals", &interval].map(Into::into));
