@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::ffmpeg;
-use crate::ffmpeg::look::Film;
+use crate::ffmpeg::look::{self, Film};
 use crate::hub::stop::Stop;
 use crate::moment::Moment;
 use crate::render::{text, time};
@@ -168,6 +168,32 @@ fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
 }
 
+/// Why nothing was cut.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    Failed(Failure),
+    /// Packets were copied, and the picture is missing or begins late: FFmpeg does not find that keyframe again, as in streams without an
+    /// index.
+    NoKeyframe,
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+/// A picture may begin that much later than its sound.
+const MAX_DELAY_S: f64 = 0.3;
+
+/// **Errors**: what was copied has no picture from its beginning on.
+fn check(copied: &Path) -> Result<(), Trouble> {
+    match look::film(copied) {
+        Ok(film) if film.picture_delay_s() <= MAX_DELAY_S => Ok(()),
+        _ => Err(Trouble::NoKeyframe),
+    }
+}
+
 /// Cuts the clips and joins them into `draft`; `progress` hears how many microseconds are done.
 pub(crate) fn cut(
     clips: &[Clip<'_>],
@@ -176,12 +202,13 @@ pub(crate) fn cut(
     (draft, workshop): (&Path, &Path),
     stop: &Stop,
     progress: &(impl Fn(u64) + Clone + Send + 'static),
-) -> Result<(), Failure> {
+) -> Result<(), Trouble> {
     if let [clip] = clips {
         let mut arguments = one(clip, encoding, true);
         arguments.extend(target(container, clips));
         arguments.push(ffmpeg::name(draft));
-        return ffmpeg::run(&arguments, stop, progress.clone());
+        ffmpeg::run(&arguments, stop, progress.clone())?;
+        return if encoding.is_none() { check(draft) } else { Ok(()) };
     }
     let mut list = "ffconcat version 1.0\n".to_owned();
     let mut done_us = 0;
@@ -196,10 +223,14 @@ pub(crate) fn cut(
             arguments.extend(words(&["-video_track_timescale", "90000"]));
         }
         arguments.extend(words(&["-f", muxer]));
-        arguments.push(ffmpeg::name(&workshop.join(&name)));
+        let place = workshop.join(&name);
+        arguments.push(ffmpeg::name(&place));
         let progress = progress.clone();
         let before_us = done_us;
         ffmpeg::run(&arguments, stop, move |us| progress(before_us + us))?;
+        if encoding.is_none() {
+            check(&place)?;
+        }
         done_us += clip.length_us();
         writeln!(list, "file {name}").expect("a string takes any text");
         if let Some(encoding) = encoding {
@@ -219,7 +250,7 @@ pub(crate) fn cut(
     }
     arguments.extend(target(container, clips));
     arguments.push(ffmpeg::name(draft));
-    ffmpeg::run(&arguments, stop, |_| {})
+    Ok(ffmpeg::run(&arguments, stop, |_| {})?)
 }
 
 /// What comes before the output's name: the film, the stretch, the streams, and how they are encoded.

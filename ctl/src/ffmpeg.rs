@@ -29,13 +29,16 @@ const SOUNDS: &str = "aac,aac_fixed,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1fl
     libvorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,adpcm_ima_wav,adpcm_ima_qt,adpcm_ms,pcm_s8,pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,\
     pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd";
 
+/// `ffprobe` opens the decoders of all streams, and gives up where it may not.
+const TEXTS: &str = "ass,ssa,srt,subrip,mov_text,webvtt,text,dvdsub,dvbsub,pgssub,xsub,cc_dec,libzvbi_teletextdec";
+
 /// How much of what FFmpeg complains of is repeated.
 const MAX_COMPLAINTS: usize = 5;
 const MAX_COMPLAINT_BYTES: u64 = 64 << 10;
 
 /// What stands before every `-i` of a film.
 pub(crate) fn guarded() -> Vec<OsString> {
-    let codecs = format!("{PICTURES},{SOUNDS}");
+    let codecs = format!("{PICTURES},{SOUNDS},{TEXTS}");
     let words = [
         "-protocol_whitelist",
         "file",

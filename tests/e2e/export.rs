@@ -140,7 +140,7 @@ fn packets_are_copied_from_the_keyframe_before_and_frames_exactly_where_asked() 
     assert!((25..=33).contains(&n_green), "{n_green}");
     clip("@2-3", "clip.webm", &[])
         .expect(0)
-        .complains("encoding again: such a file cannot hold h264 with aac");
+        .complains("encoded again: such a file cannot hold h264 with aac");
     assert_eq!(runs(&sandbox.path().join("clip.webm")), [("green", 25)]);
     let told = clip("@2-3", "again.mov", &["--json"]).expect(0);
     let told: Value = serde_json::from_str(&told.stdout).unwrap();
@@ -186,7 +186,7 @@ fn clips_of_one_film_are_joined_as_they_are_and_of_different_ones_encoded_again(
 
     join(&[("a.mp4", "@0-1"), ("b.webm", "@2-3"), ("c.mp4", "@1-2")], "mixed.mp4", &[])
         .expect(0)
-        .complains("encoding again: the films do not go together: their pictures are of different size or encoding");
+        .complains("encoded again: the films do not go together: their pictures are of different size or encoding");
     let told = look(&at_path("mixed.mp4"));
     let (picture, sound) = (&told["streams"][0], &told["streams"][1]);
     assert_eq!(
@@ -207,6 +207,35 @@ fn clips_of_one_film_are_joined_as_they_are_and_of_different_ones_encoded_again(
     join(&[("a.mp4", "@0-1"), ("c.mp4", "@1-2")], "webm.webm", &[]).expect(0);
     assert_eq!(look(&at_path("webm.webm"))["streams"][0]["codec_name"], "vp9");
     nothing_is_left(sandbox.path());
+}
+
+/// Films that trip over copying: subtitles beside the picture, and streams without an index, in which FFmpeg finds no keyframe again.
+#[test]
+fn real_films_with_subtitles_and_without_an_index_are_cut_as_well() {
+    let sandbox = Sandbox::new();
+    let Some(media) = std::env::var_os("SCENED_TEST_MEDIA").map(PathBuf::from) else {
+        eprintln!("real films: NOT TESTED HERE: SCENED_TEST_MEDIA is not set");
+        return;
+    };
+    let assets = media.join("google+ExoPlayer/testdata/src/test/assets/media");
+    let resources = media.join("pytorch+torchcodec/test/resources/nasa_13013.mp4");
+    for (index, (film, is_copied)) in [
+        (resources, true),
+        (assets.join("mkv/sample_with_srt.mkv"), true),
+        (assets.join("mkv/sample_with_ssa_subtitles.mkv"), true),
+        (assets.join("ts/sample_h265.ts"), false),
+        (assets.join("ts/sample_scte35.ts"), false),
+        (assets.join("flv/sample.flv"), false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("{index}.mkv");
+        let told = export(&sandbox, &[&at(&film, "@0.2-0.7"), "-o".as_ref(), name.as_ref(), "--json".as_ref()]).expect(0);
+        let told: Value = serde_json::from_str(&told.stdout).unwrap();
+        assert_eq!(told["copied"], is_copied, "{}: {told}", film.display());
+        assert!(!runs(&sandbox.path().join(&name)).is_empty(), "{}", film.display());
+    }
 }
 
 #[test]

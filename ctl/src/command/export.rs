@@ -11,7 +11,7 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli;
-use crate::clips::{self, Clip, Container, Encoding};
+use crate::clips::{self, Clip, Container, Encoding, Trouble};
 use crate::command::{Context, moments, wire};
 use crate::failure::{Failure, Outcome};
 use crate::ffmpeg::look::{self, Film};
@@ -75,17 +75,14 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
             keyframe_us: None,
         })
         .collect();
-    let reason = (!args.exact).then(|| obstacle(container, &parts)).flatten();
-    let encoding = (args.exact || reason.is_some())
+    let mut reason = (!args.exact).then(|| obstacle(container, &parts)).flatten();
+    let mut encoding = (args.exact || reason.is_some())
         .then(|| Encoding::of(container, &parts))
         .transpose()?;
     if encoding.is_none() {
         for clip in &mut parts {
             clip.keyframe_us = look::keyframe_before(&clip.moment.path, clip.film, clip.moment.start_ms)?;
         }
-    }
-    if let Some(reason) = &reason {
-        context.out.note(&format!("encoding again: {reason}"))?;
     }
 
     let stop = Stop::default();
@@ -98,9 +95,21 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
     let cutting = Cutting::new(&context.out, asked_ms * 1000);
     let heard = cutting.clone();
     let places = (draft.path(), workshop.path());
-    let cut = clips::cut(&parts, container, encoding.as_ref(), places, &stop, &move |us| heard.position(us));
+    let progress = move |us| heard.position(us);
+    let mut cut = clips::cut(&parts, container, encoding.as_ref(), places, &stop, &progress);
+    if matches!(cut, Err(Trouble::NoKeyframe)) && encoding.is_none() {
+        reason = Some("no keyframe can be found to begin with".to_owned());
+        encoding = Some(Encoding::of(container, &parts)?);
+        for clip in &mut parts {
+            clip.keyframe_us = None;
+        }
+        cut = clips::cut(&parts, container, encoding.as_ref(), places, &stop, &progress);
+    }
     cutting.clear();
-    cut.map_err(|failure| explain(failure, &shown, encoding.is_some()))?;
+    match cut {
+        Ok(()) | Err(Trouble::NoKeyframe) => {}
+        Err(Trouble::Failed(failure)) => return Err(explain(failure, &shown, encoding.is_some())),
+    }
     let made = look::film(draft.path()).map_err(|failure| empty(failure, &shown))?;
     let size_bytes = target.place(draft)?;
 
@@ -121,6 +130,9 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
         copied: encoding.is_none(),
         reason,
     };
+    if let Some(reason) = &exported.reason {
+        context.out.note(&format!("encoded again: {reason}"))?;
+    }
     let lead_ms = parts.iter().map(Clip::lead_ms).max().unwrap_or(0);
     tell(context, &exported, lead_ms)
 }

@@ -41,6 +41,7 @@ pub(crate) struct Stream {
     channels: Option<u32>,
     /// Of what the decoder needs to know beforehand.
     extradata_hash: Option<String>,
+    start_time: Option<String>,
     r_frame_rate: Option<String>,
     avg_frame_rate: Option<String>,
     #[serde(default)]
@@ -129,6 +130,14 @@ impl Film {
             (Some(one), Some(two)) if one.continues(two) => None,
             _ => Some("their sound is of different encoding"),
         }
+    }
+}
+
+impl Film {
+    /// How much later than the file itself its picture begins.
+    pub(crate) fn picture_delay_s(&self) -> f64 {
+        let start_s = self.picture.start_time.as_deref().and_then(|start| start.parse::<f64>().ok());
+        start_s.map_or(0.0, |start_s| start_s - self.started_s)
     }
 }
 
