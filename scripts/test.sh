@@ -36,6 +36,15 @@ else
   echo "test: NO REAL TOKENIZER: there is no ../shared/clip-vit-base-patch32 and SCENED_TEST_CLIP is not set, so its ids are not compared"
 fi
 
+# What reads timelines in a test (3 MB, pure enough to lie in a folder of its own).
+if [ ! -d .setup/otio/opentimelineio ]; then
+  python3 -m pip install --quiet --disable-pip-version-check --target .setup/otio OpenTimelineIO==0.18.1 otio-cmx3600-adapter==1.0.0 ||
+    echo "test: NO OPENTIMELINEIO: it could not be installed, so no edit list is read by it"
+fi
+
+# Real programs that are too large to ask of everybody who types `make test`; tests say so where they are missing.
+if [ -n "$long" ]; then scripts/setup_long.sh; fi
+
 step "format"
 cargo fmt --all --check
 

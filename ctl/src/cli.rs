@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::hub::layout::Precision;
 use crate::input::{date, span};
+use crate::timeline::rate::Rate;
 
 mod examples;
 
@@ -52,6 +53,12 @@ pub(crate) enum Verb {
     /// List the scenes of one video
     #[command(after_help = ex::SCENES)]
     Scenes(Scenes),
+    /// Write a contact sheet of one video: a page with a picture and a link for each scene
+    #[command(after_help = ex::SHEET)]
+    Sheet(Sheet),
+    /// Cut scenes out of films into a film of their own
+    #[command(after_help = ex::EXPORT)]
+    Export(Export),
     /// Show what is indexed, pending, failed and offline
     #[command(after_help = ex::STATUS)]
     Status(Status),
@@ -147,6 +154,37 @@ pub(crate) struct Selection {
     /// Like --paths, with a NUL after each (for `xargs -0`)
     #[arg(short = '0', long = "null", conflicts_with = "json")]
     pub(crate) null: bool,
+    #[command(flatten)]
+    pub(crate) files: Files,
+}
+
+/// What hits are written into, besides or instead of lines on the terminal.
+#[derive(Debug, Args)]
+pub(crate) struct Files {
+    /// Write a contact sheet: one HTML page with pictures, times and links
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write a playlist with start and stop times: .m3u8 or .xspf for VLC, .mpv for mpv
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(crate) playlist: Option<PathBuf>,
+    /// Write an edit list (CMX 3600)
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(crate) edl: Option<PathBuf>,
+    /// Write a timeline (OpenTimelineIO)
+    #[arg(long, value_name = "FILE", help_heading = "Files")]
+    pub(crate) otio: Option<PathBuf>,
+    /// Frames a second of the edit list, and of films whose rate ffprobe cannot tell [default: that of the first film, else 25]
+    #[arg(long, value_name = "FPS", help_heading = "Files")]
+    pub(crate) rate: Option<Rate>,
+    /// Replace files that are there already (never a film that was found)
+    #[arg(long, help_heading = "Files")]
+    pub(crate) force: bool,
+}
+
+impl Files {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.html.is_none() && self.playlist.is_none() && self.edl.is_none() && self.otio.is_none()
+    }
 }
 
 fn rank(text: &str) -> Result<usize, String> {
@@ -211,6 +249,34 @@ pub(crate) struct Scenes {
     /// Draw the scenes' pictures, where standard output is a terminal
     #[arg(long, conflicts_with = "json")]
     pub(crate) preview: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sheet {
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The page [default: the film's name with .html, in the current folder]
+    #[arg(long, short = 'o', value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace the page if it is there already
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Export {
+    /// A stretch of a film; with one TIME the scene there; `-` is an answer of `search --json` on standard input
+    #[arg(required = true, value_name = "FILE@START-END|FILE@TIME|-")]
+    pub(crate) hits: Vec<OsString>,
+    /// The film: .mp4, .m4v, .mov, .mkv, .webm or .ts
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Cut at the frame, which encodes again; without it packets are copied from the keyframe before on
+    #[arg(long)]
+    pub(crate) exact: bool,
+    /// Replace the file if it is there already (never a film that is cut from)
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

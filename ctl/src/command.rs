@@ -13,19 +13,24 @@ use crate::input::place;
 use crate::render::Out;
 
 mod browse;
+mod clocks;
 mod doctor;
+mod export;
+mod files;
 mod folders;
 mod forget;
 mod generate;
 mod hits;
 mod incidents;
 mod model;
+mod moments;
 mod open;
 mod pause;
 mod preview;
 mod scenes;
 mod scope;
 mod search;
+mod sheet;
 mod similar;
 mod status;
 mod wait;
@@ -82,6 +87,8 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Browse(args) => browse::run(context, &args),
         Verb::Open(args) => open::run(context, &args),
         Verb::Scenes(args) => scenes::run(context, &args),
+        Verb::Sheet(args) => sheet::run(context, &args),
+        Verb::Export(args) => export::run(context, &args),
         Verb::Status(args) => status::run(context, args.watch),
         Verb::Add(args) => folders::add(context, &args.folder),
         Verb::Remove(args) => folders::remove(context, &args),

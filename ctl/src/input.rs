@@ -3,4 +3,5 @@
 pub(crate) mod date;
 pub(crate) mod place;
 pub(crate) mod span;
+pub(crate) mod stretch;
 pub(crate) mod target;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::failure::{Failure, Kind};
 
 pub(crate) mod color;
+pub(crate) mod cutting;
 pub(crate) mod grid;
 pub(crate) mod picture;
 pub(crate) mod progress;
@@ -54,6 +55,10 @@ impl Out {
             stderr_is_terminal,
             json,
         }
+    }
+
+    pub(crate) fn home(&self) -> Option<&Path> {
+        self.home.as_deref()
     }
 
     /// Whether somebody looks at both streams: then progress is a bar and questions can be asked.

@@ -712,3 +712,52 @@ fn completions_and_manual_pages_are_generated() {
         "could not be written into",
     );
 }
+
+#[test]
+fn a_page_and_a_playlist_know_what_is_gone_and_what_has_no_picture() {
+    let folder = private_folder();
+    let film = folder.path().join("there.mp4");
+    std::fs::write(&film, "a film").unwrap();
+    let hit = |path: &Path| json!({"path": path, "start_ms": 1000, "end_ms": 2000, "best_ms": 1500, "score": 0.3, "video": "1", "scene": "1-1", "offline": false});
+    let hits = json!([hit(&film), hit(&folder.path().join("gone.mp4"))]);
+    let answer = json!({"query": "q", "model": "m", "hits": hits, "coverage": {"indexed": 2, "pending": 0, "failed": 0, "offline": 0}});
+    let daemon = Daemon::start(move |method| match method {
+        "search" => Ok(answer.clone()),
+        _ => Err(RpcError::new(ErrorKind::NotFound, "there is no picture")),
+    });
+    let [page, list] = ["page.html", "list.m3u8"].map(|name| folder.path().join(name));
+    let ran = daemon.run(&[
+        "search",
+        "q",
+        "--html",
+        page.to_str().unwrap(),
+        "--playlist",
+        list.to_str().unwrap(),
+    ]);
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("left out of the playlist: ") && ran.stderr.contains("gone.mp4 (gone)"),
+        "{}",
+        ran.stderr
+    );
+    let page = std::fs::read_to_string(page).unwrap();
+    assert_eq!(
+        (page.matches("no picture").count(), page.matches(">gone</span>").count()),
+        (2, 1),
+        "{page}"
+    );
+    let list = std::fs::read_to_string(list).unwrap();
+    assert!(list.contains("there.mp4") && !list.contains("gone.mp4"), "{list}");
+}
+
+#[test]
+fn nothing_is_written_where_the_daemon_is_off() {
+    let folder = private_folder();
+    let page = folder.path().join("page.html");
+    for verb in [&["search", "q", "--html"][..], &["sheet", "film.mp4", "-o"]] {
+        let mut command = scenectl(&folder.path().join("s"));
+        command.args(verb).arg(&page);
+        check(&run(command), 3, "", "start it with");
+        assert!(!page.is_file());
+    }
+}

@@ -7,15 +7,18 @@ mod bad_videos;
 mod browse;
 mod clients;
 mod crops;
+mod export;
 mod folders;
 mod forget;
 mod ignoring;
 mod install;
+mod lists;
 mod main_job;
 mod models;
 mod names;
 mod offline;
 mod open;
+mod page;
 mod pausing;
 mod preview;
 mod real_clips;
@@ -44,4 +47,20 @@ fn name(hit: &Value) -> &str {
 /// The file names of hits, in order.
 fn names(hits: &[Value]) -> Vec<&str> {
     hits.iter().map(name).collect()
+}
+
+/// The bytes that a URL's path means.
+fn percent_decoded(url: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = url.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        if *first == b'%' {
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&more[..2]).unwrap(), 16).unwrap());
+            rest = &more[2..];
+        } else {
+            bytes.push(*first);
+            rest = more;
+        }
+    }
+    bytes
 }

@@ -126,6 +126,27 @@ fn no_name_reaches_a_terminal_raw() {
         verb("scenes", &[os(film)]);
         verb("why", &[os(film), text.clone().into()]);
     }
+    verb("search red -n 100 --force --html", &[os(&odd.join("page.html"))]);
+    verb("search red --html", &[os(film)]);
+    verb("sheet --force", &[os(film), "-o".into(), os(&odd.join("page.html"))]);
+    verb("sheet", &[os(film), "-o".into(), os(&odd.join("missing/page.html"))]);
+    verb("sheet", &[os(&missing)]);
+    verb("search red -n 100 --force --playlist", &[os(&odd.join("hits.xspf"))]);
+    verb("search red --playlist", &[os(&odd.join("hits.nothing"))]);
+    verb("search red -n 100 --force --edl", &[os(&odd.join("hits.edl"))]);
+    let stretch = |path: &Path, stretch: &str| joined(&[path.as_os_str(), OsStr::new(stretch)]);
+    verb("export --force", &[stretch(film, "@0-1"), "-o".into(), os(&odd.join("clip.mp4"))]);
+    for bad in [
+        stretch(bad, "@0-1"),
+        stretch(&missing, "@0-1"),
+        stretch(film, "@9"),
+        os(film),
+        joined(&[film.as_os_str(), OsStr::new("@"), &worst]),
+    ] {
+        verb("export", &[bad, "-o".into(), os(&odd.join("none.mp4"))]);
+    }
+    verb("export", &[stretch(film, "@0-1"), "-o".into(), os(film)]);
+    verb("export", &[stretch(film, "@0-1"), "-o".into(), os(&odd)]);
     verb("similar", &[os(film)]);
     verb("similar", &[os(bad)]);
     verb("similar", &[os(&missing)]);

@@ -17,8 +17,13 @@ Examples:
   scenectl search \"a dog\" --open 2
   scenectl search \"a dog\" --paths | head -1
   scenectl search \"a dog\" -0 | xargs -0 mpv
+  scenectl search \"a dog\" -n 100 --html dogs.html
+  scenectl search \"a dog\" --playlist dogs.mpv && mpv dogs.mpv
+  scenectl search \"a dog\" --edl dogs.edl --otio dogs.otio
   scenectl search --json beach | jq -r '.hits[] | \"\\(.path) \\(.best_ms)\"'
 
+Playlists: VLC keeps to the times in .m3u8 and .xspf, mpv to those in .mpv; other players begin each
+film at its start. Frame rates of timelines are asked of ffprobe.
 --since and --until include what they name: --since 2024 --until 2024 is all of 2024. A date is the file's, not the recording's.
 --preview asks the terminal how it draws pictures (kitty's, iTerm2's or sixel graphics, else coloured half blocks);
 SCENED_PICTURES=kitty, iterm2, sixel, blocks or none says so where it answers wrongly.
@@ -28,6 +33,7 @@ pub(super) const SIMILAR: &str = "\
 Examples:
   scenectl similar ~/Videos/holiday.mp4@3:15
   scenectl similar picture.jpg -n 5 --preview
+  scenectl similar holiday.mp4@3:15 -n 50 --html alike.html
   scenectl similar clip.mkv@1h2m3s --in ~/Videos
 
 A file whose own name contains `@` is taken whole where it exists.";
@@ -60,6 +66,25 @@ Examples:
   scenectl scenes ~/Videos/holiday.mp4
   scenectl scenes ~/Videos/holiday.mp4 --preview
   scenectl scenes --json holiday.mp4 | jq '.scenes | length'";
+
+pub(super) const SHEET: &str = "\
+Examples:
+  scenectl sheet ~/Videos/holiday.mp4                    writes holiday.mp4.html into the current folder
+  scenectl sheet holiday.mp4 -o ~/sheet.html --force && xdg-open ~/sheet.html
+
+The page holds its pictures, works offline, and opens the film at the scene. Nothing is replaced without --force.";
+
+pub(super) const EXPORT: &str = "\
+Examples:
+  scenectl export holiday.mp4@3:12-3:19 -o dog.mp4
+  scenectl export holiday.mp4@3:15 -o scene.mkv                     the scene at 3:15
+  scenectl export a.mp4@10-15 b.mov@1:00-1:05 -o both.mp4 --exact   joined, cut at the frame
+  scenectl search --json \"a dog\" | scenectl export - -o dogs.mp4    every hit
+
+Runs the system's ffmpeg. Without --exact nothing is encoded again, and each clip begins at the keyframe
+before its start; films that do not go together are encoded again, and it says so. The new file's
+comment says what it is cut from; what a camera wrote about the place is left out.
+Nothing is replaced without --force, and never a film that is cut from.";
 
 pub(super) const STATUS: &str = "\
 Examples:

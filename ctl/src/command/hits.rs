@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-
 use scened_shared::client::Client;
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
 
 use crate::cli::{By, Selection};
+use crate::command::files::{self, Answer, Written};
 use crate::command::{Context, open, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
@@ -31,32 +30,25 @@ pub(super) fn group_by(selection: &Selection) -> GroupBy {
     }
 }
 
-/// An answer, and what was opened of it.
-#[derive(Debug, Serialize)]
-struct Shown<'a> {
-    #[serde(flatten)]
-    answer: &'a SearchAnswer,
-    opened: open::Opened,
-}
-
+/// Shows an answer, writes what was asked for besides, and opens a hit.
 pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
     let outcome = Outcome::found(!answer.hits.is_empty());
+    let written = files::write(&mut context.out, &mut client, answer, &selection.files)?;
     // Where nothing was found there is nothing to open, and that has been said.
     let to_open = selection.open.filter(|_| !answer.hits.is_empty());
     if context.out.json {
-        match to_open {
-            Some(rank) => {
-                let opened = open::hit(context, &answer.hits, rank)?;
-                context.out.json(&Shown { answer, opened })?;
-            }
-            None => context.out.json(answer)?,
-        }
+        let opened = to_open.map(|rank| open::hit(context, &answer.hits, rank)).transpose()?;
+        let files = &written;
+        context.out.json(&Answer { answer, files, opened })?;
         return Ok(outcome);
     }
     let screen = if selection.preview { preview::screen(&context.out)? } else { None };
     match screen {
-        Some(screen) => preview::hits(context, &mut client, screen, &answer.hits)?,
-        None => print(&mut context.out, answer, selection)?,
+        Some(screen) => {
+            preview::hits(context, &mut client, screen, &answer.hits)?;
+            files::note(&mut context.out, &written)?;
+        }
+        None => print(&mut context.out, answer, selection, &written)?,
     }
     notes(&mut context.out, answer)?;
     if let Some(rank) = to_open {
@@ -68,7 +60,7 @@ pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAns
     Ok(outcome)
 }
 
-fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection) -> Result<(), Failure> {
+fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection, written: &[Written]) -> Result<(), Failure> {
     if selection.paths || selection.null {
         let mut seen = BTreeSet::new();
         for hit in &answer.hits {
@@ -80,6 +72,10 @@ fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection) -> Result<
                 out.bare_path(&path, if selection.null { 0 } else { b'\n' })?;
             }
         }
+        files::note(out, written)?;
+    } else if !written.is_empty() {
+        // What was found went where it was asked for.
+        files::tell(out, written)?;
     } else {
         let table = table(out, &answer.hits);
         out.table(table)?;
@@ -112,12 +108,12 @@ fn table(out: &Out, hits: &[Hit]) -> Table {
 }
 
 /// The calibrated certainty where there is one, else what ranks the rows.
-fn shown_score(hit: &Hit) -> f32 {
+pub(super) fn shown_score(hit: &Hit) -> f32 {
     hit.confidence.or(hit.video_score).unwrap_or(hit.score)
 }
 
 /// What a user should know about an answer that is empty or incomplete.
-fn completeness(coverage: &Coverage, is_empty: bool) -> Option<String> {
+pub(super) fn completeness(coverage: &Coverage, is_empty: bool) -> Option<String> {
     let mut parts = Vec::new();
     if is_empty {
         parts.push(format!("nothing found in {}", text::count(coverage.indexed, "indexed video")));

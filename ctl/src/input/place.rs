@@ -24,6 +24,21 @@ pub(crate) fn is_there(path: &Path) -> bool {
     within_patience(move || path.try_exists().unwrap_or(false)).unwrap_or(false)
 }
 
+/// Which file is there, links followed: the same for all names of one file. `None` where nothing is, or nothing answers.
+#[cfg(unix)]
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = path.to_owned();
+    within_patience(move || path.metadata().ok().map(|seen| (seen.dev(), seen.ino()))).flatten()
+}
+
+/// Which file is there, links followed.
+#[cfg(not(unix))]
+pub(crate) fn identity(path: &Path) -> Option<PathBuf> {
+    let path = path.to_owned();
+    within_patience(move || path.canonicalize().ok()).flatten()
+}
+
 /// What `look` says, unless it takes too long; then its thread is left behind and ends with the program.
 fn within_patience<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, answer) = std::sync::mpsc::sync_channel(1);

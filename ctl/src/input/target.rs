@@ -39,7 +39,7 @@ pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<Ta
 }
 
 #[cfg(unix)]
-fn split_at_last(word: &OsStr) -> Option<(&OsStr, String)> {
+pub(super) fn split_at_last(word: &OsStr) -> Option<(&OsStr, String)> {
     use std::os::unix::ffi::OsStrExt as _;
     let bytes = word.as_bytes();
     let at = bytes.iter().rposition(|&b| b == b'@')?;
@@ -48,7 +48,7 @@ fn split_at_last(word: &OsStr) -> Option<(&OsStr, String)> {
 }
 
 #[cfg(not(unix))]
-fn split_at_last(word: &OsStr) -> Option<(&OsStr, String)> {
+pub(super) fn split_at_last(word: &OsStr) -> Option<(&OsStr, String)> {
     let (file, time) = word.to_str()?.rsplit_once('@')?;
     (!file.is_empty() && !time.contains(['/', '\\'])).then(|| (OsStr::new(file), time.to_owned()))
 }

@@ -29,6 +29,11 @@ pub(crate) fn rough(ms: u64) -> String {
     }
 }
 
+/// [`date`] of this moment.
+pub(crate) fn now() -> String {
+    date(jiff::Timestamp::now().as_millisecond())
+}
+
 /// A point in time, as the clock on the wall shows it here: `2026-11-23 01:16`.
 pub(crate) fn date(unix_ms: i64) -> String {
     let timestamp = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default();

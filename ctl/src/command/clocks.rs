@@ -1,0 +1,66 @@
+//! Frame rates for timelines: asked of each film, else as the user says, else 25.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::failure::Failure;
+use crate::ffmpeg::look::{self, Film};
+use crate::moment::{Moment, Reach};
+use crate::render::{Out, text};
+use crate::timeline::Shot;
+use crate::timeline::rate::Rate;
+
+/// Looks at each film once; says of which ones the rate was assumed, and why.
+pub(super) fn of<'a>(out: &mut Out, moments: &'a [Moment], wished: Option<Rate>) -> Result<Vec<Shot<'a>>, Failure> {
+    let mut films: BTreeMap<&Path, Option<Film>> = BTreeMap::new();
+    // One reason stands for all; that ffprobe is missing says more than that a drive is.
+    let mut why = None;
+    for moment in moments {
+        films.entry(moment.path.as_path()).or_insert_with(|| {
+            let film = match moment.reach.obstacle() {
+                None => look::film(&moment.path).map_err(|failure| why = Some(failure.message)).ok(),
+                Some(obstacle) => {
+                    why.get_or_insert_with(|| format!("{} is {obstacle}", text::path(&moment.path, None)));
+                    None
+                }
+            };
+            film.filter(|film| film.rate.is_some())
+        });
+    }
+    let n_unknown = films.values().filter(|film| film.is_none()).count() as u64;
+    let assumed = wished.unwrap_or(Rate::PAL);
+    if n_unknown > 0 {
+        let hint = if wished.is_none() { "; --rate says otherwise" } else { "" };
+        let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+        out.note(&format!(
+            "{assumed} frames a second are assumed of {}{why}{hint}",
+            text::count(n_unknown, "film")
+        ))?;
+    }
+    let shots = moments.iter().map(|moment| {
+        let film = films.get(moment.path.as_path()).and_then(Option::as_ref);
+        Shot {
+            moment,
+            rate: film.and_then(|film| film.rate).unwrap_or(assumed),
+            first: film.and_then(|film| film.first),
+        }
+    });
+    Ok(shots.collect())
+}
+
+/// The rate of an edit list, which has but one.
+pub(super) fn one_rate(out: &mut Out, shots: &[Shot<'_>], wished: Option<Rate>) -> Result<Rate, Failure> {
+    let known = shots.iter().filter(|shot| shot.moment.reach == Reach::There).map(|shot| shot.rate);
+    let rate = wished
+        .or_else(|| known.chain(shots.iter().map(|shot| shot.rate)).next())
+        .unwrap_or(Rate::PAL);
+    let n_others = shots.iter().filter(|shot| shot.rate != rate).count() as u64;
+    if n_others > 0 {
+        out.note(&format!(
+            "the edit list counts {rate} frames a second; {} of films with another rate {} told in that",
+            text::count(n_others, "scene"),
+            if n_others == 1 { "is" } else { "are" }
+        ))?;
+    }
+    Ok(rate)
+}

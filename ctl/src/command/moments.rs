@@ -1,0 +1,149 @@
+//! Hits and scenes as moments: where they lie, whether the film can be opened, and their pictures.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use scened_shared::client::{Client, ClientError};
+use scened_shared::message::{ErrorKind, Folder, Hit, NoParams, ScenesAnswer, ThumbnailRequest};
+use scened_shared::method;
+use scened_shared::wire_path::WirePath;
+
+use crate::failure::Failure;
+use crate::input::place;
+use crate::moment::{Moment, Reach};
+use crate::render::time;
+
+pub(super) fn path(file: &WirePath) -> Result<PathBuf, Failure> {
+    file.to_path()
+        .map_err(|error| Failure::new("the daemon sent a path that is none").cause(error.to_string()))
+}
+
+pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, Failure> {
+    let mut reaches = Reaches::default();
+    hits.iter()
+        .map(|hit| {
+            let path = path(&hit.file)?;
+            Ok(Moment {
+                start_ms: hit.start_ms,
+                end_ms: hit.end_ms.max(hit.start_ms),
+                at_ms: hit.best_ms,
+                film_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
+                scene: Some(hit.scene.clone()),
+                reach: reaches.of(client, &path, hit.offline)?,
+                path,
+            })
+        })
+        .collect()
+}
+
+pub(super) fn of_scenes(client: &mut Client, answer: &ScenesAnswer) -> Result<Vec<Moment>, Failure> {
+    let path = path(&answer.file)?;
+    let reach = Reaches::default().of(client, &path, answer.offline)?;
+    let moments = answer.scenes.iter().map(|scene| Moment {
+        path: path.clone(),
+        start_ms: scene.start_ms,
+        end_ms: scene.end_ms.max(scene.start_ms),
+        at_ms: scene.start_ms,
+        film_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
+        scene: Some(scene.scene.clone()),
+        reach: reach.clone(),
+    });
+    Ok(moments.collect())
+}
+
+/// The pictures of moments, as JPEG in base64; `None` where the daemon has none.
+pub(super) fn pictures(client: &mut Client, moments: &[Moment]) -> Result<Vec<Option<String>>, Failure> {
+    let mut pictures = Vec::with_capacity(moments.len());
+    for moment in moments {
+        let Some(scene) = moment.scene.clone() else {
+            pictures.push(None);
+            continue;
+        };
+        pictures.push(match client.call::<method::Thumbnail>(&ThumbnailRequest { scene }) {
+            Ok(answer) => Some(answer.jpeg),
+            Err(ClientError::Rpc(error)) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        });
+    }
+    Ok(pictures)
+}
+
+/// What was found out about films; each is looked at once.
+#[derive(Debug, Default)]
+pub(super) struct Reaches {
+    known: BTreeMap<PathBuf, Reach>,
+    folders: Option<Vec<Folder>>,
+}
+
+impl Reaches {
+    pub(super) fn of(&mut self, client: &mut Client, path: &Path, is_offline: bool) -> Result<Reach, Failure> {
+        if let Some(reach) = self.known.get(path) {
+            return Ok(reach.clone());
+        }
+        let reach = if is_offline {
+            if self.folders.is_none() {
+                self.folders = Some(client.call::<method::Folders>(&NoParams {})?.folders);
+            }
+            Reach::Offline(drive(self.folders.as_deref().unwrap_or_default(), path))
+        } else if place::is_there(path) {
+            Reach::There
+        } else {
+            Reach::Gone
+        };
+        self.known.insert(path.to_owned(), reach.clone());
+        Ok(reach)
+    }
+}
+
+/// On which drive a film lies that is offline, and when that was last seen; empty where nobody knows.
+fn drive(folders: &[Folder], film: &Path) -> String {
+    let mut nearest: Option<(PathBuf, &str, i64)> = None;
+    for folder in folders {
+        let itself = folder
+            .volume
+            .as_deref()
+            .zip(folder.last_seen_ms)
+            .map(|(volume, seen)| (&folder.file, volume, seen));
+        let away = folder.away.iter().map(|away| (&away.file, away.volume.as_str(), away.last_seen_ms));
+        for (file, volume, seen_ms) in itself.into_iter().chain(away) {
+            let Ok(place) = file.to_path() else { continue };
+            let is_nearer = nearest
+                .as_ref()
+                .is_none_or(|(best, ..)| best.as_os_str().len() < place.as_os_str().len());
+            if is_nearer && film.starts_with(&place) {
+                nearest = Some((place, volume, seen_ms));
+            }
+        }
+    }
+    nearest.map_or_else(String::new, |(_, volume, seen_ms)| {
+        format!("on {volume}, last seen {}", time::date(seen_ms))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_offline_film_lies_on_the_nearest_drive_that_is_away() {
+        let folders: Vec<Folder> = serde_json::from_value(json!([
+            {"path": "/films", "state": "watched", "videos": {"indexed": 1, "pending": 0, "failed": 0, "offline": 1},
+             "away": [{"path": "/films/stick", "volume": "Stick", "last_seen_ms": 1_700_000_000_000_i64}]},
+            {"path": "/nas", "state": "offline", "videos": {"indexed": 0, "pending": 0, "failed": 0, "offline": 1},
+             "volume": "host:/share", "last_seen_ms": 1_700_000_000_000_i64},
+        ]))
+        .unwrap();
+        let check = |film: &str, expected: &str| {
+            let drive = drive(&folders, Path::new(film));
+            assert!(
+                drive.starts_with(expected) && drive.is_empty() == expected.is_empty(),
+                "{film}: {drive}"
+            );
+        };
+        check("/films/stick/a.mp4", "on Stick, last seen 2023-11-1");
+        check("/films/sticky/a.mp4", "");
+        check("/nas/a.mp4", "on host:/share, last seen 2023");
+        check("/elsewhere/a.mp4", "");
+    }
+}

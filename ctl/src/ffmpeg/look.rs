@@ -1,0 +1,235 @@
+//! What a film holds, by `ffprobe`.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::failure::Failure;
+use crate::render::text;
+use crate::timeline::rate::{Rate, Timecode};
+
+/// A film on a disk that is asleep takes some seconds; one that takes longer is not waited for.
+const LIMIT: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Film {
+    pub(crate) rate: Option<Rate>,
+    /// What its first frame is called, where a camera wrote that down.
+    pub(crate) first: Option<Timecode>,
+    pub(crate) picture: Stream,
+    pub(crate) sound: Option<Stream>,
+    pub(crate) duration_s: Option<f64>,
+    /// What its clock shows at its beginning.
+    started_s: f64,
+}
+
+/// One stream, as far as it decides whether two films can be joined as they are.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(crate) struct Stream {
+    pub(crate) index: u32,
+    codec_type: Option<String>,
+    pub(crate) codec_name: Option<String>,
+    #[serde(default)]
+    pub(crate) width: u32,
+    #[serde(default)]
+    pub(crate) height: u32,
+    pix_fmt: Option<String>,
+    sample_aspect_ratio: Option<String>,
+    sample_rate: Option<String>,
+    channels: Option<u32>,
+    /// Of what the decoder needs to know beforehand.
+    extradata_hash: Option<String>,
+    start_time: Option<String>,
+    r_frame_rate: Option<String>,
+    avg_frame_rate: Option<String>,
+    #[serde(default)]
+    disposition: Disposition,
+    #[serde(default)]
+    tags: Tags,
+    #[serde(default)]
+    side_data_list: Vec<SideData>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Disposition {
+    #[serde(default)]
+    attached_pic: u8,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Tags {
+    timecode: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct SideData {
+    rotation: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Format {
+    duration: Option<String>,
+    start_time: Option<String>,
+    #[serde(default)]
+    tags: Tags,
+}
+
+#[derive(Debug, Deserialize)]
+struct Told {
+    #[serde(default)]
+    streams: Vec<Stream>,
+    #[serde(default)]
+    format: Format,
+}
+
+impl Stream {
+    fn is(&self, kind: &str) -> bool {
+        self.codec_type.as_deref() == Some(kind)
+    }
+
+    fn rotation(&self) -> i64 {
+        self.side_data_list.iter().find_map(|data| data.rotation).unwrap_or(0.0) as i64
+    }
+
+    /// Whether packets of both can follow each other in one stream.
+    fn continues(&self, other: &Self) -> bool {
+        let of = |stream: &Self| {
+            (
+                (stream.codec_name.clone(), stream.extradata_hash.clone(), stream.pix_fmt.clone()),
+                (stream.width, stream.height, stream.sample_aspect_ratio.clone(), stream.rotation()),
+                (stream.sample_rate.clone(), stream.channels),
+            )
+        };
+        self.codec_name.is_some() && of(self) == of(other)
+    }
+
+    /// Width and height as shown, both even.
+    pub(crate) fn shown_size(&self) -> (u32, u32) {
+        let aspect = self.sample_aspect_ratio.as_deref().and_then(fraction).unwrap_or(1.0);
+        let width = (f64::from(self.width) * aspect).round() as u32;
+        let even = |length: u32| (length.max(2) + 1) & !1;
+        let (width, height) = (even(width), even(self.height));
+        if self.rotation() % 180 == 0 {
+            (width, height)
+        } else {
+            (height, width)
+        }
+    }
+}
+
+impl Film {
+    /// Why clips of the two cannot be joined without encoding them again; `None` where they can.
+    pub(crate) fn obstacle(&self, other: &Self) -> Option<&'static str> {
+        if !self.picture.continues(&other.picture) {
+            return Some("their pictures are of different size or encoding");
+        }
+        match (&self.sound, &other.sound) {
+            (None, None) => None,
+            (Some(one), Some(two)) if one.continues(two) => None,
+            _ => Some("their sound is of different encoding"),
+        }
+    }
+}
+
+impl Film {
+    /// How much later than the file itself its picture begins.
+    pub(crate) fn picture_delay_s(&self) -> f64 {
+        let start_s = self.picture.start_time.as_deref().and_then(|start| start.parse::<f64>().ok());
+        start_s.map_or(0.0, |start_s| start_s - self.started_s)
+    }
+}
+
+/// `30000/1001`, `16:9`; `None` for what is none, such as `0/0` and `0:1`.
+fn fraction(text: &str) -> Option<f64> {
+    let (up, down) = text.split_once(['/', ':'])?;
+    let value = up.parse::<f64>().ok()? / down.parse::<f64>().ok()?;
+    (value.is_finite() && value > 0.0).then_some(value)
+}
+
+/// **Errors**: `ffprobe` is not there; it does not take the file for a film; the film has no picture.
+pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
+    let shown = text::path(path, None);
+    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
+    arguments.extend(["-show_streams", "-show_format", "-show_data_hash", "MD5", "-of", "json"].map(Into::into));
+    arguments.push(super::name(path));
+    let output = super::capture("ffprobe", arguments, LIMIT)?;
+    let refused = || {
+        let mut failure = Failure::new(format!("{shown} cannot be read by FFmpeg"));
+        failure.causes = super::complaints(&output.stderr);
+        failure
+    };
+    if !output.status.success() {
+        return Err(refused());
+    }
+    let told: Told = serde_json::from_slice(&output.stdout).map_err(|error| refused().cause(error.to_string()))?;
+    let picture = told
+        .streams
+        .iter()
+        .find(|stream| stream.is("video") && stream.disposition.attached_pic == 0)
+        .cloned()
+        .ok_or_else(|| refused().cause("it has no picture"))?;
+    let sound = told.streams.iter().find(|stream| stream.is("audio")).cloned();
+    let rate = [&picture.avg_frame_rate, &picture.r_frame_rate]
+        .into_iter()
+        .find_map(|rate| Rate::nearest(fraction(rate.as_deref()?)?));
+    let mut tags = told.streams.iter().map(|stream| &stream.tags).chain([&told.format.tags]);
+    Ok(Film {
+        rate,
+        first: tags.find_map(|tags| Timecode::parse(tags.timecode.as_deref()?)),
+        sound,
+        picture,
+        started_s: told.format.start_time.and_then(|start| start.parse().ok()).unwrap_or(0.0),
+        duration_s: told.format.duration.and_then(|duration| duration.parse().ok()),
+    })
+}
+
+/// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
+pub(crate) fn keyframe_before(path: &Path, film: &Film, ms: u64) -> Result<Option<u64>, Failure> {
+    let at_s = ms as f64 / 1000.0 + film.started_s;
+    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
+    let (stream, interval) = (film.picture.index.to_string(), format!("{at_s:.6}%{:.6}", at_s + 0.001));
+    arguments.extend(["-select_streams", &stream, "-show_entries", "packet=pts_time,flags"].map(Into::into));
+    arguments.extend(["-of", "csv=print_section=0", "-read_intervals", &interval].map(Into::into));
+    arguments.push(super::name(path));
+    let output = super::capture("ffprobe", arguments, LIMIT)?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let keyframes = told.lines().filter_map(|line| {
+        let (time, flags) = line.split_once(',')?;
+        let time_s: f64 = time.parse().ok()?;
+        // Boundaries of scenes are told in whole milliseconds.
+        (flags.starts_with('K') && time_s <= at_s + 0.001).then_some(time_s - film.started_s)
+    });
+    let last_s = keyframes.fold(f64::NEG_INFINITY, f64::max);
+    Ok((last_s.is_finite() && last_s >= -0.001).then(|| (last_s.max(0.0) * 1e6) as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fractions_are_read() {
+        assert_eq!(fraction("30000/1001"), Some(30_000.0 / 1001.0));
+        assert_eq!(fraction("16:9"), Some(16.0 / 9.0));
+        for none in ["0/0", "0:1", "1/0", "x/2", "25", ""] {
+            assert_eq!(fraction(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_as_large_as_it_is_shown() {
+        let stream = |width, height, aspect: &str, rotation| Stream {
+            width,
+            height,
+            sample_aspect_ratio: Some(aspect.to_owned()),
+            side_data_list: vec![SideData { rotation: Some(rotation) }],
+            ..Stream::default()
+        };
+        assert_eq!(stream(1920, 1080, "1:1", 0.0).shown_size(), (1920, 1080));
+        assert_eq!(stream(1920, 1080, "1:1", -90.0).shown_size(), (1080, 1920));
+        assert_eq!(stream(720, 576, "64:45", 0.0).shown_size(), (1024, 576));
+        assert_eq!(stream(333, 1, "0:1", 180.0).shown_size(), (334, 2));
+    }
+}

@@ -1,0 +1,35 @@
+//! How far a cut is: a bar on standard error where that is a terminal, nothing otherwise.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Out;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Cutting {
+    bar: Option<ProgressBar>,
+}
+
+impl Cutting {
+    pub(crate) fn new(out: &Out, total_us: u64) -> Self {
+        let bar = out.stderr_is_terminal.then(|| {
+            let style = ProgressStyle::with_template("{bar:24} {percent}% {msg}").expect("the template is a constant");
+            let bar = ProgressBar::with_draw_target(Some(total_us), ProgressDrawTarget::stderr());
+            bar.with_style(style.progress_chars("━╸ ")).with_message("cutting")
+        });
+        Self { bar }
+    }
+
+    pub(crate) fn position(&self, done_us: u64) {
+        if let Some(bar) = &self.bar {
+            // A clip that begins at an earlier keyframe is longer than was asked.
+            bar.set_position(done_us.min(bar.length().unwrap_or(u64::MAX)));
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,424 @@
+//! `export`: clips cut by the real ffmpeg, looked at frame by frame.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use testkit::hung::own_mounts_or_say;
+use testkit::{Ran, Sandbox, films, wait_until};
+
+use crate::SOON;
+use crate::lists::colours;
+
+/// Red, green and blue for two seconds each, 25 frames a second, a keyframe a second, with a tone.
+fn film(path: &Path, size: &str, codecs: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let part = |colour: &str| format!("-f lavfi -i color=c={colour}:s={size}:r=25:d=2");
+    films::ffmpeg_line(
+        &format!(
+            "{} {} {} -f lavfi -i sine=d=6 -filter_complex [0][1][2]concat=n=3:v=1:a=0,format=yuv420p -g 25 -keyint_min 25 \
+             -sc_threshold 0 {codecs}",
+            part("red"),
+            part("lime"),
+            part("blue")
+        ),
+        path,
+    );
+}
+
+const H264: &str = "-c:v libx264 -c:a aac -metadata location=+48.1+011.5/ -f mp4";
+
+fn export(sandbox: &Sandbox, arguments: &[&OsStr]) -> Ran {
+    let output = sandbox
+        .command("scenectl")
+        .arg("export")
+        .args(arguments)
+        .current_dir(sandbox.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Ran::from(&output)
+}
+
+fn at(path: &Path, stretch: &str) -> OsString {
+    let mut word = path.as_os_str().to_owned();
+    word.push(stretch);
+    word
+}
+
+/// Streams and metadata, by ffprobe.
+fn look(path: &Path) -> Value {
+    let output = Command::new("ffprobe")
+        .args(["-v", "error", "-show_streams", "-show_format", "-of", "json"])
+        .arg(path)
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Runs of equal colours: which, and how many frames.
+fn runs(path: &Path) -> Vec<(&'static str, usize)> {
+    let mut runs: Vec<(&'static str, usize)> = Vec::new();
+    for colour in colours(&["-i"], path) {
+        match runs.last_mut() {
+            Some((last, n)) if *last == colour => *n += 1,
+            _ => runs.push((colour, 1)),
+        }
+    }
+    runs
+}
+
+fn nothing_is_left(folder: &Path) {
+    let left: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .filter(|name| name.to_string_lossy().starts_with(".scenectl"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn packets_are_copied_from_the_keyframe_before_and_frames_exactly_where_asked() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.path().join("film.mp4");
+    film(&source, "160x120", H264);
+    let clip = |stretch: &str, name: &str, more: &[&str]| {
+        let hit = at(&source, stretch);
+        let mut words: Vec<&OsStr> = vec![&hit, "-o".as_ref(), name.as_ref()];
+        words.extend(more.iter().map(OsStr::new));
+        export(&sandbox, &words)
+    };
+    // No daemon runs: a stretch needs none.
+    clip("@1.4-2.6", "copied.mp4", &[])
+        .expect(0)
+        .says("~/copied.mp4: 1 clip, ")
+        .complains("begins 0.4 s earlier than asked");
+    let [("red", n_red), ("green", n_green)] = runs(&sandbox.path().join("copied.mp4"))[..] else {
+        panic!()
+    };
+    assert_eq!(n_red, 25, "from the keyframe at 1 s on");
+    // Packets are cut in the order of decoding, so that the end is rough.
+    assert!((15..=23).contains(&n_green), "{n_green}");
+    // Nothing was encoded again.
+    let streams = look(&sandbox.path().join("copied.mp4"));
+    assert_eq!(
+        streams["streams"][0]["extradata_size"],
+        look(&source)["streams"][0]["extradata_size"]
+    );
+
+    clip("@1.4-2.6", "exact.mp4", &["--exact"]).expect(0);
+    assert_eq!(runs(&sandbox.path().join("exact.mp4")), [("red", 15), ("green", 15)]);
+    let told = look(&sandbox.path().join("exact.mp4"));
+    let tags = &told["format"]["tags"];
+    let comment = tags["comment"].as_str().unwrap();
+    assert_eq!(
+        comment,
+        format!("From {} 0:00:01.400 – 0:00:02.600", source.canonicalize().unwrap().display())
+    );
+    assert!(look(&source)["format"]["tags"]["location"].is_string());
+    assert!(tags["location"].is_null(), "where it was filmed is nobody's business: {tags}");
+    let kinds: Vec<_> = told["streams"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stream| &stream["codec_name"])
+        .collect();
+    assert_eq!(kinds, ["h264", "aac"]);
+
+    // A stretch beyond the end, an end beyond the end, other containers, JSON.
+    clip("@7-8", "x.mp4", &[]).expect(2).complains("has nothing at 0:00:07.0");
+    clip("@5-60", "end.mkv", &[]).expect(0);
+    assert_eq!(runs(&sandbox.path().join("end.mkv")), [("blue", 25)]);
+    clip("@2-3", "clip.ts", &[]).expect(0);
+    let [("green", n_green)] = runs(&sandbox.path().join("clip.ts"))[..] else {
+        panic!()
+    };
+    assert!((25..=33).contains(&n_green), "{n_green}");
+    clip("@2-3", "clip.webm", &[])
+        .expect(0)
+        .complains("encoded again: such a file cannot hold h264 with aac");
+    assert_eq!(runs(&sandbox.path().join("clip.webm")), [("green", 25)]);
+    let told = clip("@2-3", "again.mov", &["--json"]).expect(0);
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(
+        (&told["copied"], &told["clips"][0]["start_ms"]),
+        (&json!(true), &json!(2000)),
+        "{told}"
+    );
+    nothing_is_left(sandbox.path());
+}
+
+#[test]
+fn clips_of_one_film_are_joined_as_they_are_and_of_different_ones_encoded_again() {
+    let sandbox = Sandbox::new();
+    let at_path = |name: &str| sandbox.path().join(name);
+    film(&at_path("a.mp4"), "160x120", H264);
+    film(
+        &at_path("b.webm"),
+        "120x160",
+        "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus -f webm",
+    );
+    // Without sound.
+    films::colours(&at_path("c.mp4"), &[("red", 1.0), ("blue", 1.0)]);
+    let join = |hits: &[(&str, &str)], name: &str, more: &[&str]| {
+        let hits: Vec<OsString> = hits.iter().map(|(film, stretch)| at(&at_path(film), stretch)).collect();
+        let mut words: Vec<&OsStr> = hits.iter().map(OsString::as_os_str).collect();
+        words.extend(["-o", name].map(OsStr::new));
+        words.extend(more.iter().map(OsStr::new));
+        export(&sandbox, &words)
+    };
+    join(&[("a.mp4", "@4-5"), ("a.mp4", "@0-1"), ("a.mp4", "@2-3")], "same.mp4", &[])
+        .expect(0)
+        .says("3 clips");
+    let colours: Vec<_> = runs(&at_path("same.mp4"))
+        .into_iter()
+        .map(|(colour, n)| (colour, (25..=33).contains(&n)))
+        .collect();
+    assert_eq!(colours, [("blue", true), ("red", true), ("green", true)]);
+
+    let exact = [("a.mp4", "@4-5"), ("a.mp4", "@1.6-2.4")];
+    join(&exact, "exact.mp4", &["--exact"]).expect(0);
+    assert_eq!(runs(&at_path("exact.mp4")), [("blue", 25), ("red", 10), ("green", 10)]);
+
+    join(&[("a.mp4", "@0-1"), ("b.webm", "@2-3"), ("c.mp4", "@1-2")], "mixed.mp4", &[])
+        .expect(0)
+        .complains("encoded again: the films do not go together: their pictures are of different size or encoding");
+    let told = look(&at_path("mixed.mp4"));
+    let (picture, sound) = (&told["streams"][0], &told["streams"][1]);
+    assert_eq!(
+        (&picture["width"], &picture["height"], &picture["nb_frames"]),
+        (&json!(160), &json!(120), &json!("75")),
+        "{told}"
+    );
+    // Picture and sound are as long as each other to the end.
+    let length = |stream: &Value| stream["duration"].as_str().unwrap().parse::<f64>().unwrap();
+    assert!((length(picture) - 3.0).abs() < 0.01 && (length(sound) - 3.0).abs() < 0.05, "{told}");
+    let comment = told["format"]["tags"]["comment"].as_str().unwrap();
+    assert!(
+        ["a.mp4 0:00:00.000 – 0:00:01.000; ", "b.webm 0:00:02.000", "c.mp4 0:00:01.000"]
+            .iter()
+            .all(|part| comment.contains(part)),
+        "{comment}"
+    );
+    join(&[("a.mp4", "@0-1"), ("c.mp4", "@1-2")], "webm.webm", &[]).expect(0);
+    assert_eq!(look(&at_path("webm.webm"))["streams"][0]["codec_name"], "vp9");
+    nothing_is_left(sandbox.path());
+}
+
+/// Films that trip over copying: subtitles beside the picture, and streams without an index, in which FFmpeg finds no keyframe again.
+#[test]
+fn real_films_with_subtitles_and_without_an_index_are_cut_as_well() {
+    let sandbox = Sandbox::new();
+    let Some(media) = std::env::var_os("SCENED_TEST_MEDIA").map(PathBuf::from) else {
+        eprintln!("real films: NOT TESTED HERE: SCENED_TEST_MEDIA is not set");
+        return;
+    };
+    let assets = media.join("google+ExoPlayer/testdata/src/test/assets/media");
+    let resources = media.join("pytorch+torchcodec/test/resources/nasa_13013.mp4");
+    for (index, (film, is_copied)) in [
+        (resources, true),
+        (assets.join("mkv/sample_with_srt.mkv"), true),
+        (assets.join("mkv/sample_with_ssa_subtitles.mkv"), true),
+        (assets.join("ts/sample_h265.ts"), false),
+        (assets.join("ts/sample_scte35.ts"), false),
+        (assets.join("flv/sample.flv"), false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("{index}.mkv");
+        let told = export(&sandbox, &[&at(&film, "@0.2-0.7"), "-o".as_ref(), name.as_ref(), "--json".as_ref()]).expect(0);
+        let told: Value = serde_json::from_str(&told.stdout).unwrap();
+        assert_eq!(told["copied"], is_copied, "{}: {told}", film.display());
+        assert!(!runs(&sandbox.path().join(&name)).is_empty(), "{}", film.display());
+    }
+}
+
+#[test]
+fn hits_of_a_search_and_scenes_at_a_time_are_cut_whatever_their_names() {
+    let sandbox = Sandbox::new();
+    let odd: &[&[u8]] = &[
+        b"new\nfile 'x'\nline.mp4",
+        b"quo'te \"s\" \\ %d [a] {b}.mp4",
+        b"not utf-8 \xff\xfe.mp4",
+        b"-i concat:x|y.mp4",
+        b"http:,x;y=1.mp4",
+        b"at@0:01-0:02.mp4",
+    ];
+    let paths: Vec<PathBuf> = odd
+        .iter()
+        .map(|name| sandbox.film(OsStr::from_bytes(name), &[("red", 1.0), ("lime", 1.0)]))
+        .collect();
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    for (index, path) in paths.iter().enumerate() {
+        let name = format!("{index}.mp4");
+        export(&sandbox, &[&at(path, "@1.5"), "--exact".as_ref(), "-o".as_ref(), name.as_ref()]).expect(0);
+        assert_eq!(runs(&sandbox.path().join(&name)), [("green", 25)], "{}", path.display());
+        let comment = look(&sandbox.path().join(&name))["format"]["tags"]["comment"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert!(
+            !comment.contains(['\n', '\u{fffd}']) && comment.contains(" 0:00:01.000 – "),
+            "{comment:?}"
+        );
+    }
+    // Every hit, as the README says; joined through a list of FFmpeg's, into a folder that could trip over as well.
+    let folder = sandbox.path().join(OsStr::from_bytes(b"new\nfile 'y'\nfolder \xff"));
+    fs::create_dir(&folder).unwrap();
+    let found = sandbox.ctl(["search", "--json", "a green background", "-n", "6"]);
+    let answer = sandbox.path().join("answer.json");
+    fs::write(&answer, &found.stdout).unwrap();
+    let output = sandbox
+        .command("scenectl")
+        .args(["export", "-", "--exact", "-o"])
+        .arg(folder.join("all.mp4"))
+        .stdin(fs::File::open(&answer).unwrap())
+        .output()
+        .unwrap();
+    Ran::from(&output).expect(0).says("6 clips");
+    assert_eq!(runs(&folder.join("all.mp4")), [("green", 6 * 25)]);
+    nothing_is_left(&folder);
+
+    export(&sandbox, &["-".as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
+        .expect(2)
+        .complains("standard input holds no answer");
+    export(&sandbox, &[paths[0].as_os_str(), "-o".as_ref(), "x.mp4".as_ref()])
+        .expect(2)
+        .complains("which part of it?");
+    export(&sandbox, &[&at(&paths[0], "@9"), "-o".as_ref(), "x.mp4".as_ref()])
+        .expect(2)
+        .complains("there is no scene");
+    export(&sandbox, &[&at(&paths[0], "@0-1"), "-o".as_ref(), "x.gif".as_ref()])
+        .expect(2)
+        .complains("names no kind of film");
+    export(&sandbox, &["gone.mp4@0-1".as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
+        .expect(2)
+        .complains("is not there");
+}
+
+#[test]
+fn films_are_never_written_over_and_trouble_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.path().join("film.mp4");
+    film(&source, "160x120", H264);
+    let before = fs::read(&source).unwrap();
+    symlink(&source, sandbox.path().join("link.mp4")).unwrap();
+    fs::hard_link(&source, sandbox.path().join("hard.mp4")).unwrap();
+    fs::write(sandbox.path().join("there.mp4"), "another's").unwrap();
+    fs::write(sandbox.path().join("text.mp4"), "no film").unwrap();
+    fs::write(
+        sandbox.path().join("list.mp4"),
+        "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfilm.mp4\n#EXT-X-ENDLIST\n",
+    )
+    .unwrap();
+    let hit = at(&source, "@0-1");
+    let to = |name: &str, more: &[&str]| {
+        let mut words: Vec<&OsStr> = vec![&hit, "-o".as_ref(), name.as_ref()];
+        words.extend(more.iter().map(OsStr::new));
+        export(&sandbox, &words)
+    };
+    for name in ["film.mp4", "link.mp4", "hard.mp4", "./film.mp4"] {
+        to(name, &["--force"]).expect(2).complains("never writes over a film");
+    }
+    to("there.mp4", &[]).expect(2).complains("is there already");
+    assert_eq!(fs::read(sandbox.path().join("there.mp4")).unwrap(), b"another's");
+    to("there.mp4", &["--force"]).expect(0);
+    assert_eq!(runs(&sandbox.path().join("there.mp4"))[0].0, "red");
+    to("none/clip.mp4", &[]).expect(2).complains("there is no folder");
+    films::ffmpeg_line("-f lavfi -i testsrc2=s=160x120:d=2 -c:v magicyuv", &sandbox.path().join("rare.mkv"));
+    export(&sandbox, &["rare.mkv@0-1".as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
+        .expect(2)
+        .complains("(magicyuv) is not among the codecs");
+    for name in ["text.mp4@0-1", "list.mp4@0-1"] {
+        // A playlist that calls itself a film opens no other file.
+        export(&sandbox, &[name.as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
+            .expect(2)
+            .complains("cannot be read by FFmpeg");
+    }
+    let output = sandbox
+        .command("scenectl")
+        .args(["export".as_ref(), hit.as_os_str(), "-o".as_ref(), "x.mp4".as_ref()])
+        .current_dir(sandbox.path())
+        .env("PATH", "/nonexistent")
+        .output()
+        .unwrap();
+    Ran::from(&output)
+        .expect(2)
+        .complains("is not installed")
+        .complains("apt-get install ffmpeg");
+    assert!(!sandbox.path().join("x.mp4").is_file());
+    assert_eq!(fs::read(&source).unwrap(), before);
+    nothing_is_left(sandbox.path());
+    if !own_mounts_or_say("clips onto a full disk") {
+        return;
+    }
+    let full = sandbox.path().join("full");
+    fs::create_dir(&full).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=8k", "none"]).arg(&full);
+    assert!(mount.status().unwrap().success(), "{mount:?}");
+    for more in [&[][..], &["--exact"]] {
+        to("full/clip.mp4", more)
+            .expect(2)
+            .complains("full/clip.mp4 cannot be written")
+            .complains("make room");
+    }
+    assert_eq!(fs::read_dir(&full).unwrap().count(), 0);
+    assert!(Command::new("umount").arg("-l").arg(&full).status().unwrap().success());
+}
+
+#[test]
+fn an_interrupted_export_leaves_neither_file_nor_ffmpeg() {
+    let sandbox = Sandbox::new();
+    let source = sandbox.path().join("film.mp4");
+    // Long enough to be still at it when the signal comes.
+    films::ffmpeg_line(
+        "-f lavfi -i testsrc2=s=320x180:r=25:d=400 -c:v libx264 -preset ultrafast -crf 40 -f mp4",
+        &source,
+    );
+    let folder = sandbox.path().join("out");
+    fs::create_dir(&folder).unwrap();
+    for signal in ["INT", "TERM"] {
+        let mut child = sandbox
+            .command("scenectl")
+            .arg("export")
+            .arg(at(&source, "@0-399"))
+            .args(["--exact", "-o"])
+            .arg(folder.join("clip.mp4"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let ffmpeg = wait_until("ffmpeg to write", SOON, || {
+            let written: u64 = fs::read_dir(&folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().metadata().unwrap().len())
+                .sum();
+            let children = testkit::processes::children(child.id());
+            match children.first() {
+                Some(ffmpeg) if written > 8192 => Ok(ffmpeg.pid),
+                _ => Err(format!("{written} bytes, {children:?}")),
+            }
+        });
+        assert!(testkit::processes::signal(child.id(), signal));
+        let status = wait_until("scenectl to end", SOON, || {
+            child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
+        });
+        assert_eq!(status.code(), Some(2));
+        wait_until("ffmpeg to be gone", SOON, || {
+            if testkit::processes::is_alive(ffmpeg) {
+                Err("it still runs".to_owned())
+            } else {
+                Ok(())
+            }
+        });
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "a draft was left");
+    }
+}

@@ -1,0 +1,392 @@
+//! Playlists, edit lists and timelines of hits, read by the programs that they are for.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use testkit::{Ran, Sandbox, films};
+
+/// Names that a list, a URL or an option could trip over.
+const ODD: &[&[u8]] = &[
+    b"plain.mp4",
+    b"new\n#EXTVLCOPT:start-time=0\nline.mp4",
+    b"a,0,1;!b %3%c.mp4",
+    b"not utf-8 \xff\xfe 'q' \"q\".mp4",
+    "</location> & 日本 🦊.mp4".as_bytes(),
+    b"-dash #1 ?.mp4",
+];
+
+/// Films that are red for two seconds and green for one and a half.
+fn library() -> (Sandbox, Vec<PathBuf>) {
+    let sandbox = Sandbox::new();
+    let paths = ODD
+        .iter()
+        .map(|name| sandbox.film(OsStr::from_bytes(name), &[("red", 2.0), ("green", 1.5)]))
+        .collect();
+    (sandbox, paths)
+}
+
+fn has(program: &str) -> bool {
+    Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
+}
+
+/// All hits are the green scene of each film, from 2 to 3.5 s.
+fn search(sandbox: &Sandbox, flag: &str, file: &Path) -> Ran {
+    let n = ODD.len().to_string();
+    sandbox.run([
+        OsStr::new("search"),
+        OsStr::new("a green background"),
+        OsStr::new("-n"),
+        OsStr::new(&n),
+        OsStr::new(flag),
+        file.as_os_str(),
+    ])
+}
+
+#[test]
+fn mpv_plays_what_was_found_and_nothing_else() {
+    let (sandbox, paths) = library();
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let list = sandbox.path().join("hits.mpv");
+    search(&sandbox, "--playlist", &list).expect(0).says("~/hits.mpv: 6 scenes, ");
+    if !has("mpv") {
+        eprintln!("playlists in mpv: NOT TESTED HERE: there is no mpv (apt-get install mpv, or make check-long)");
+        return;
+    }
+    let frames = sandbox.path().join("frames");
+    let output = Command::new("mpv")
+        .args([
+            "--no-config",
+            "--vo=image",
+            "--vo-image-format=png",
+            "--ao=null",
+            "--untimed",
+            "--msg-level=all=warn",
+        ])
+        .arg(format!("--vo-image-outdir={}", frames.display()))
+        .arg(&list)
+        .env("HOME", sandbox.path())
+        .output()
+        .unwrap();
+    let told = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{told}");
+    // Of each film 38 frames, give or take one for mpv's rounding; each is green.
+    let shown = fs::read_dir(&frames).unwrap().count();
+    let expected = paths.len() * 38;
+    assert!(
+        shown.abs_diff(expected) <= paths.len(),
+        "{shown} frames were shown, not {expected}: {told}"
+    );
+    let colours = colours(&["-framerate", "25", "-pattern_type", "glob", "-i"], &frames.join("*.png"));
+    assert!(colours.iter().all(|colour| *colour == "green"), "{colours:?}");
+}
+
+/// What a film or a row of pictures shows, frame by frame.
+pub(crate) fn colours(before: &[&str], input: &Path) -> Vec<&'static str> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin"])
+        .args(before)
+        .arg(input)
+        .args(["-vf", "scale=1:1:flags=area", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let name = |colour: &[u8]| match colour.iter().map(|part| *part > 90).collect::<Vec<_>>()[..] {
+        [true, false, false] => "red",
+        [false, true, false] => "green",
+        [false, false, true] => "blue",
+        [false, false, false] => "black",
+        _ => "another",
+    };
+    output.stdout.chunks(3).map(name).collect()
+}
+
+#[test]
+fn vlc_begins_where_the_playlist_says() {
+    let (sandbox, paths) = library();
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    // VLC refuses to run as root, and so reads as nobody.
+    fs::set_permissions(sandbox.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    for name in ["hits.m3u8", "hits.xspf"] {
+        let list = sandbox.path().join(name);
+        search(&sandbox, "--playlist", &list).expect(0);
+        if !has("vlc") || !has("setpriv") {
+            eprintln!("{name} in VLC: NOT TESTED HERE: there is no vlc (apt-get install vlc-bin vlc-plugin-base, or make check-long)");
+            continue;
+        }
+        let mut vlc = Command::new("setpriv")
+            .args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "vlc",
+                "-I",
+                "dummy",
+                "--no-audio",
+            ])
+            .args(["--vout", "dummy", "--play-and-exit", "-vv"])
+            .arg(&list)
+            .env("HOME", "/nonexistent")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        for line in BufReader::new(vlc.stderr.take().unwrap()).split(b'\n') {
+            said.push_str(&String::from_utf8_lossy(&line.unwrap()));
+            said.push('\n');
+        }
+        vlc.wait().unwrap();
+        assert_eq!(said.matches("starting at time: 2s").count(), paths.len(), "{name}: {said}");
+    }
+}
+
+/// Where `opentimelineio` and its adapter for CMX 3600 lie, put there by `scripts/test.sh`.
+fn otio() -> Option<PathBuf> {
+    let folder = testkit::repository().join(".setup/otio");
+    if folder.join("opentimelineio").is_dir() {
+        return Some(folder);
+    }
+    eprintln!(
+        "timelines in OpenTimelineIO: NOT TESTED HERE: scripts/test.sh has not put it into {}",
+        folder.display()
+    );
+    None
+}
+
+/// What OpenTimelineIO makes of a file: of each clip name, source start, source length, record start (frames), rate and URL.
+fn read(folder: &Path, file: &Path, rate: Option<f64>) -> Value {
+    let script = r#"
+import json, sys
+import opentimelineio as otio
+file, rate = sys.argv[1], float(sys.argv[2])
+timeline = otio.adapters.read_from_file(file, rate=rate) if rate else otio.adapters.read_from_file(file)
+if not hasattr(timeline, "find_clips"):
+    timeline = timeline[0]
+find = getattr(timeline, "find_clips", None) or timeline.each_clip
+clips = []
+for clip in find():
+    reference = clip.media_reference
+    clips.append({
+        "name": clip.name,
+        "start": clip.source_range.start_time.value,
+        "length": clip.source_range.duration.value,
+        "record": clip.range_in_parent().start_time.value,
+        "rate": clip.source_range.start_time.rate,
+        "url": getattr(reference, "target_url", None),
+        "comments": list(clip.metadata.get("cmx_3600", {}).get("comments", [])),
+    })
+print(json.dumps({"name": timeline.name, "clips": clips}))
+"#;
+    let output = Command::new("python3")
+        .args(["-c", script])
+        .arg(file)
+        .arg(rate.unwrap_or(0.0).to_string())
+        .env("PYTHONPATH", folder)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stderr),
+        fs::read_to_string(file).unwrap()
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn opentimelineio_reads_every_clip_of_odd_names() {
+    let (sandbox, paths) = library();
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let (edl, timeline) = (sandbox.path().join("hits.edl"), sandbox.path().join("hits.otio"));
+    search(&sandbox, "--edl", &edl).expect(0);
+    search(&sandbox, "--otio", &timeline).expect(0);
+    let list = fs::read_to_string(&edl).unwrap();
+    assert!(list.starts_with("TITLE: a green background\nFCM: NON-DROP FRAME\n"), "{list}");
+    // An event, a name, a file, and an empty line before them.
+    assert_eq!(list.lines().count(), 2 + 4 * paths.len(), "{list}");
+    let Some(folder) = otio() else { return };
+    for (file, rate) in [(&edl, Some(25.0)), (&timeline, None)] {
+        let read = read(&folder, file, rate);
+        let clips = read["clips"].as_array().unwrap();
+        assert_eq!(clips.len(), paths.len(), "{read}");
+        assert_eq!(read["name"], "a green background");
+        for (index, clip) in clips.iter().enumerate() {
+            let place = (&clip["start"], &clip["length"], &clip["record"], &clip["rate"]);
+            assert_eq!(
+                place,
+                (&json!(50.0), &json!(38.0), &json!(38.0 * index as f64), &json!(25.0)),
+                "{clip}"
+            );
+        }
+    }
+    // The URLs hold every byte of the names.
+    let read = read(&folder, &timeline, None);
+    let mut led: Vec<Vec<u8>> = read["clips"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|clip| crate::percent_decoded(clip["url"].as_str().unwrap().strip_prefix("file://").unwrap()))
+        .collect();
+    let mut expected: Vec<Vec<u8>> = paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
+    led.sort();
+    expected.sort();
+    assert_eq!(led, expected);
+}
+
+#[test]
+fn drop_frame_films_have_drop_frame_timecodes_and_their_own_clock_counts() {
+    let sandbox = Sandbox::new();
+    let make = |name: &str, rate: &str, timecode: Option<&str>| {
+        let made = sandbox.path().join("made.mov");
+        let timecode = timecode.map(|timecode| format!("-timecode {timecode} ")).unwrap_or_default();
+        let parts = |seconds: u32| format!("color=c=red:s=160x120:r={rate}:d={seconds},format=yuv420p");
+        films::ffmpeg_line(
+            &format!(
+                "-f lavfi -i {},concat=n=1 -f lavfi -i color=c=green:s=160x120:r={rate}:d=4 -filter_complex [0][1]concat=n=2:v=1:a=0 \
+                 -c:v libx264 -preset ultrafast -pix_fmt yuv420p {timecode}",
+                parts(62)
+            ),
+            &made,
+        );
+        let path = sandbox.films().join(name);
+        sandbox.put(&made, &path);
+        path
+    };
+    make("slow.mov", "30000/1001", None);
+    make("clock.mov", "30000/1001", Some("10:00:00;00"));
+    make("fast.mov", "60000/1001", None);
+    make("pal.mov", "25", Some("01:02:03:04"));
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let edl = |name: &str, more: &[&str]| {
+        let file = sandbox.path().join(format!("{name}.edl"));
+        let ran = sandbox.run(
+            [
+                "search",
+                "a green background",
+                "-n",
+                "1",
+                "--force",
+                "--in",
+                &format!("{}", sandbox.films().join(name).display()),
+                "--edl",
+            ]
+            .into_iter()
+            .chain([file.to_str().unwrap()])
+            .chain(more.iter().copied()),
+        );
+        ran.expect(0);
+        let list = fs::read_to_string(&file).unwrap();
+        let event = list.lines().find(|line| line.starts_with("001")).unwrap().to_owned();
+        (list, event)
+    };
+    // The film is cut behind 1,859 frames: minute one leaves two numbers out.
+    let (list, event) = edl("slow.mov", &[]);
+    assert!(list.contains("FCM: DROP FRAME"), "{list}");
+    assert!(event.contains(" 00:01:02;01 00:01:06;01 01:00:00;00 01:00:04;00"), "{event}");
+    let (_, event) = edl("clock.mov", &[]);
+    assert!(event.contains(" 10:01:02;01 10:01:06;01 01:00:00;00 01:00:04;00"), "{event}");
+    let (_, event) = edl("fast.mov", &[]);
+    assert!(event.contains(" 00:01:02;01 "), "{event}");
+    let (list, event) = edl("pal.mov", &[]);
+    assert!(
+        list.contains("NON-DROP") && event.contains(" 01:03:05:04 01:03:09:04 01:00:00:00 01:00:04:00"),
+        "{list}"
+    );
+    // Asked for another rate it is told in that.
+    let (_, event) = edl("pal.mov", &["--rate", "50"]);
+    assert!(event.contains(" 01:03:05:08 01:03:09:08 01:00:00:00 01:00:04:00"), "{event}");
+    if let Some(folder) = otio() {
+        let clip = &read(&folder, &sandbox.path().join("clock.mov.edl"), Some(30_000.0 / 1001.0))["clips"][0];
+        // Ten hours are 1,078,920 frames.
+        assert_eq!(clip["start"], json!(1_078_920.0 + 1859.0), "{clip}");
+    }
+}
+
+#[test]
+fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
+    let sandbox = Sandbox::new();
+    let away = sandbox.path().join("drive");
+    sandbox.configure(&format!("folders = [{:?}, {away:?}]", sandbox.films()));
+    sandbox.film_at(&away.join("away.mp4"), &[("red", 1.0)]);
+    sandbox.film("here.mp4", &[("red", 1.2)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    fs::rename(&away, sandbox.path().join("unplugged")).unwrap();
+    sandbox.say("rescan").expect(0);
+    sandbox.settle();
+    assert_eq!(sandbox.counts(), [1, 0, 0, 1]);
+    let at = |name: &str| sandbox.path().join(name);
+    let search = |flag: &str, name: &str| sandbox.run(["search", "red", flag, at(name).to_str().unwrap()]);
+    search("--playlist", "hits.m3u8")
+        .expect(0)
+        .says("1 scene,")
+        .complains("left out of the playlist: ~/drive/away.mp4 (offline: on ");
+    assert!(!fs::read_to_string(at("hits.m3u8")).unwrap().contains("away.mp4"));
+    // An editing program knows media that are offline.
+    search("--edl", "hits.edl")
+        .expect(0)
+        .complains("25 frames a second are assumed of 1 film")
+        .complains("--rate");
+    assert!(fs::read_to_string(at("hits.edl")).unwrap().contains("away.mp4"));
+    sandbox
+        .run([
+            "search",
+            "red",
+            "--in",
+            away.to_str().unwrap(),
+            "--playlist",
+            at("none.xspf").to_str().unwrap(),
+        ])
+        .expect(2)
+        .complains("no film of the playlist can be opened now");
+    assert!(!at("none.xspf").is_file());
+    search("--playlist", "hits.txt")
+        .expect(2)
+        .complains("names no form of playlist")
+        .complains(".m3u8");
+    search("--edl", "hits.edl").expect(2).complains("is there already");
+    sandbox
+        .run(["search", "red", "--rate", "fast"])
+        .expect(2)
+        .complains("give frames a second");
+    // As JSON the files stand beside the hits.
+    let told = sandbox.ctl_json(["search", "red", "--otio", at("hits.otio").to_str().unwrap()]);
+    assert_eq!(
+        (told["hits"].as_array().unwrap().len(), &told["files"][0]["kind"]),
+        (2, &json!("otio")),
+        "{told}"
+    );
+    // Without ffprobe everything is assumed, and it is said why.
+    let output = sandbox
+        .command("scenectl")
+        .args(["search", "red", "--force", "--rate", "30", "--edl"])
+        .arg(at("hits.edl"))
+        .env("PATH", "/nonexistent")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    Ran::from(&output)
+        .expect(0)
+        .complains("30 frames a second are assumed of 2 films")
+        .complains("ffprobe is not installed");
+}
