@@ -42,7 +42,7 @@ impl Written {
 
 /// An answer with what became of it.
 #[derive(Serialize)]
-pub(super) struct Answer<'a> {
+pub(super) struct Shown<'a> {
     #[serde(flatten)]
     pub(super) answer: &'a SearchAnswer,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

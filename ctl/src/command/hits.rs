@@ -6,7 +6,7 @@ use scened_shared::client::Client;
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
 
 use crate::cli::{By, Selection};
-use crate::command::files::{self, Answer, Written};
+use crate::command::files::{self, Shown, Written};
 use crate::command::{Context, open, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
@@ -39,7 +39,7 @@ pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAns
     if context.out.json {
         let opened = to_open.map(|rank| open::hit(context, &answer.hits, rank)).transpose()?;
         let files = &written;
-        context.out.json(&Answer { answer, files, opened })?;
+        context.out.json(&Shown { answer, files, opened })?;
         return Ok(outcome);
     }
     let screen = if selection.preview { preview::screen(&context.out)? } else { None };
