@@ -24,6 +24,29 @@ if [ -z "${SCENED_ONNXRUNTIME:-}" ]; then
   ls "$root"/lib/scened/libonnxruntime.* >/dev/null || complain "ONNX Runtime's library was not installed"
 fi
 grep -qx 'ExecStart="/opt/my scened/bin/scened"' "$root/share/systemd/user/scened.service" || complain "the unit does not start what was installed"
+if [ "$(uname -s)" = Linux ]; then
+  name=org.scened.Desktop
+  for file in libexec/scened/scened-desktop share/gnome-shell/search-providers/$name.search-provider.ini share/krunner/dbusplugins/$name.desktop \
+    share/icons/hicolor/scalable/apps/$name.svg share/icons/hicolor/symbolic/apps/$name-symbolic.svg; do
+    [ -s "$root/$file" ] || complain "$file was not installed"
+  done
+  grep -qx 'Exec="/opt/my scened/libexec/scened/scened-desktop"' "$root/share/dbus-1/services/$name.service" || complain "the bus does not start what was installed"
+  grep -qx 'Exec="/opt/my scened/bin/scenectl" browse' "$root/share/applications/$name.desktop" || complain "the menu does not start what was installed"
+  "$root/libexec/scened/scened-desktop" --version >/dev/null
+  if command -v desktop-file-validate >/dev/null; then
+    for file in applications krunner/dbusplugins; do
+      said=$(desktop-file-validate "$root/share/$file/$name.desktop" 2>&1) || complain "desktop-file-validate: $said"
+      [ -z "$said" ] || complain "desktop-file-validate: $said"
+    done
+  else
+    echo "install: NOT CHECKED: desktop-file-validate is not there (Debian: desktop-file-utils)" >&2
+  fi
+  if command -v appstreamcli >/dev/null; then
+    said=$(appstreamcli validate --no-net "$root/share/metainfo/$name.metainfo.xml") || complain "appstreamcli: $said"
+  else
+    echo "install: NOT CHECKED: appstreamcli is not there (Debian: appstream)" >&2
+  fi
+fi
 "$root/bin/scened" --version >/dev/null
 "$root/bin/scenectl" --version >/dev/null
 

@@ -25,6 +25,7 @@ put() { # MODE FROM TO (below PREFIX)
 put 755 "$release/scened" bin/scened
 put 755 "$release/scenectl" bin/scenectl
 put 755 "$release/scened-worker" libexec/scened/scened-worker
+put 755 "$release/scened-desktop" libexec/scened/scened-desktop
 
 # The library itself, or a folder that holds it.
 libraries=("${SCENED_ONNXRUNTIME:-.setup/onnxruntime}")
@@ -43,6 +44,24 @@ escaped=$(printf '%s' "$prefix" | sed 's/%/%%/g; s/[\\&|]/\\&/g')
 sed "s|%h/.local/bin/scened|\"$escaped/bin/scened\"|" systemd/scened.service >"$work/scened.service"
 put 644 "$work/scened.service" share/systemd/user/scened.service
 put 644 systemd/scened.socket share/systemd/user/scened.socket
+
+# Desktop search, where there is one. The bus reads Exec as a shell would; a desktop file has its own quoting, on top of the one for
+# strings (https://specifications.freedesktop.org/desktop-entry-spec/latest/exec-variables.html), and doubles percent signs.
+if [ "$(uname -s)" = Linux ]; then
+  name=org.scened.Desktop
+  for_sed() { sed 's/[\\&|]/\\&/g'; }
+  bus=$(printf '%s' "$prefix" | sed 's/[\\"$`]/\\&/g' | for_sed)
+  menu=$(printf '%s' "$prefix" | sed 's/[\\"$`]/\\&/g; s/\\/\\\\/g; s/%/%%/g' | for_sed)
+  sed "s|^Exec=@libexec@/\(.*\)|Exec=\"$bus/libexec/scened/\1\"|" desktop/data/$name.service >"$work/bus.service"
+  sed "s|^Exec=@bin@/\([^ ]*\)|Exec=\"$menu/bin/\1\"|" desktop/data/$name.desktop >"$work/menu.desktop"
+  put 644 "$work/bus.service" share/dbus-1/services/$name.service
+  put 644 "$work/menu.desktop" share/applications/$name.desktop
+  put 644 desktop/data/$name.search-provider.ini share/gnome-shell/search-providers/$name.search-provider.ini
+  put 644 desktop/data/$name.krunner.desktop share/krunner/dbusplugins/$name.desktop
+  put 644 desktop/data/$name.metainfo.xml share/metainfo/$name.metainfo.xml
+  put 644 desktop/data/$name.svg share/icons/hicolor/scalable/apps/$name.svg
+  put 644 desktop/data/$name-symbolic.svg share/icons/hicolor/symbolic/apps/$name-symbolic.svg
+fi
 
 "$release/scenectl" completions bash >"$work/bash"
 "$release/scenectl" completions zsh >"$work/zsh"
@@ -70,4 +89,15 @@ scened is installed under $destdir$prefix. Next:
   scenectl wait
   scenectl search "a dog on the beach"
 END
+# GNOME Shell reads search providers from the system's data folders alone, and starts what they name through the user's bus.
+provider=share/gnome-shell/search-providers/org.scened.Desktop.search-provider.ini
+case :${XDG_DATA_DIRS:-/usr/local/share:/usr/share}: in
+  *:"$prefix/share":* | *:"$prefix/share/":*) ;;
+  *) [ ! -e "$destdir$prefix/$provider" ] || cat <<END
+
+For scenes in GNOME's search as well (KDE's needs nothing more), once, then log in again:
+  sudo install -Dm644 "$prefix/$provider" "/usr/local/$provider"
+END
+    ;;
+esac
 case :$PATH: in *:"$prefix/bin":*) ;; *) printf '\n%s/bin is not in PATH yet.\n' "$prefix" ;; esac

@@ -46,6 +46,11 @@ has_pip() { has_onnxruntime || python3 -m pip --version >/dev/null 2>&1 || pytho
 # Only for `make test`, which checks the units: fetched where that is easy; elsewhere the check says that it was left out.
 has_systemd_analyze() { have systemd-analyze || ! have apt-get; }
 
+# The same: for the tests of scened-desktop and for the check of what is installed; together a few MB.
+on_debian() { have apt-get; }
+has_bus() { have dbus-daemon && have dbus-monitor && have gdbus || ! on_debian; }
+has_validators() { have desktop-file-validate && have appstreamcli || ! on_debian; }
+
 missing=()
 apt=() dnf=() pacman=() brew=()
 need() { # NAME CHECK APT DNF PACMAN BREW
@@ -74,6 +79,8 @@ look() {
   need "clang" has_clang clang clang clang llvm
   need "libclang" has_libclang libclang-dev clang-devel clang llvm
   need "systemd-analyze (checks the units)" has_systemd_analyze systemd '' '' ''
+  need "a session bus and gdbus (for tests)" has_bus "dbus libglib2.0-bin" '' '' ''
+  need "desktop-file-validate and appstreamcli (for tests)" has_validators "desktop-file-utils appstream" '' '' ''
 }
 
 list_packages() {
