@@ -33,6 +33,19 @@ if [ "$(uname -s)" = Linux ]; then
   grep -qx 'Exec="/opt/my scened/libexec/scened/scened-desktop"' "$root/share/dbus-1/services/$name.service" || complain "the bus does not start what was installed"
   grep -qx 'Exec="/opt/my scened/bin/scenectl" browse' "$root/share/applications/$name.desktop" || complain "the menu does not start what was installed"
   "$root/libexec/scened/scened-desktop" --version >/dev/null
+  for file in kio/servicemenus/$name.films kio/servicemenus/$name.folders file-manager/actions/$name.{like,scenes,search,index,unindex}; do
+    grep -q '^Exec="/opt/my scened/libexec/scened/scened-desktop" act [a-z]* %F$' "$root/share/$file.desktop" || complain "$file does not run what was installed"
+    ! grep -q '@' "$root/share/$file.desktop" || complain "$file has a place that was not filled in"
+  done
+  [ -x "$root/share/kio/servicemenus/$name.films.desktop" ] || complain "KDE does not believe a service menu that may not be executed"
+  for manager in nautilus nemo caja; do
+    # Without the bytecode, which is made when the file manager loads it.
+    PYTHONDONTWRITEBYTECODE=1 python3 - "$root/share/$manager-python/extensions/scened_$manager.py" "$root/share/scened/filemanagers/scened_menu.py" <<'PYTHON' || complain "the menu of $manager is no Python"
+import ast, sys
+for path in sys.argv[1:]:
+    ast.parse(open(path, encoding="utf-8").read(), path)
+PYTHON
+  done
   if command -v desktop-file-validate >/dev/null; then
     for file in applications krunner/dbusplugins; do
       said=$(desktop-file-validate "$root/share/$file/$name.desktop" 2>&1) || complain "desktop-file-validate: $said"
@@ -50,7 +63,10 @@ fi
 "$root/bin/scened" --version >/dev/null
 "$root/bin/scenectl" --version >/dev/null
 
-# What a user keeps beside it stays.
+# What a user keeps beside it stays; what Python made of the menus goes.
+if [ -d "$root/share/scened/filemanagers" ]; then
+  python3 -m compileall -q "$root/share/scened/filemanagers" "$root/share/nautilus-python"
+fi
 touch "$root/share/scened/mine"
 scripts/uninstall.sh >/dev/null
 left=$(cd "$root" && find . -type f)

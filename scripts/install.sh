@@ -54,6 +54,19 @@ if [ "$(uname -s)" = Linux ]; then
   menu=$(printf '%s' "$prefix" | sed 's/[\\"$`]/\\&/g; s/\\/\\\\/g; s/%/%%/g' | for_sed)
   sed "s|^Exec=@libexec@/\(.*\)|Exec=\"$bus/libexec/scened/\1\"|" desktop/data/$name.service >"$work/bus.service"
   sed "s|^Exec=@bin@/\([^ ]*\)|Exec=\"$menu/bin/\1\"|" desktop/data/$name.desktop >"$work/menu.desktop"
+  # The menus of file managers run the same program; KDE believes a service menu under a home only where it may be executed.
+  for file in servicemenus/$name.films servicemenus/$name.folders actions/$name.like actions/$name.scenes actions/$name.search \
+    actions/$name.index actions/$name.unindex; do
+    sed "s|^Exec=@libexec@/\([^ ]*\)|Exec=\"$menu/libexec/scened/\1\"|" "desktop/data/$file.desktop" >"$work/action.desktop"
+    case $file in
+      servicemenus/*) put 755 "$work/action.desktop" "share/kio/$file.desktop" ;;
+      *) put 644 "$work/action.desktop" "share/file-manager/$file.desktop" ;;
+    esac
+  done
+  put 644 desktop/data/python/scened_menu.py share/scened/filemanagers/scened_menu.py
+  for manager in nautilus nemo caja; do
+    put 644 desktop/data/python/scened_$manager.py share/$manager-python/extensions/scened_$manager.py
+  done
   put 644 "$work/bus.service" share/dbus-1/services/$name.service
   put 644 "$work/menu.desktop" share/applications/$name.desktop
   put 644 desktop/data/$name.search-provider.ini share/gnome-shell/search-providers/$name.search-provider.ini

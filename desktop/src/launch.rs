@@ -14,7 +14,7 @@ use scened_shared::endpoint::Endpoint;
 use crate::moment::Moment;
 
 /// Hits on the page of "show more".
-const N_ON_PAGE: &str = "60";
+pub(crate) const N_ON_PAGE: &str = "60";
 /// What a program said that is told to the user. Bytes.
 const MAX_SAID_BYTES: u64 = 4 << 10;
 
@@ -61,22 +61,34 @@ pub(crate) fn open(programs: &Programs, moment: &Moment, startup_id: Option<Stri
 
 /// Makes the contact sheet of a search and shows it in the browser.
 pub(crate) fn sheet(programs: &Programs, query: &str, startup_id: Option<String>) -> Launched {
-    let folder = sheet_folder().map_err(|e| format!("there is no place for the page: {e}"))?;
-    let page = folder.join("search.html");
+    let page = page()?;
+    let words = ["search", "-n", N_ON_PAGE, "--force", "--html"].map(OsStr::new);
+    scenectl(programs, words.into_iter().chain([page.as_os_str(), "--".as_ref(), query.as_ref()]))?;
+    browse(&page, startup_id)
+}
+
+/// Runs `scenectl` with these arguments to its end.
+pub(crate) fn scenectl<I: AsRef<OsStr>>(programs: &Programs, arguments: impl IntoIterator<Item = I>) -> Launched {
     let mut command = programs.scenectl();
-    command
-        .args(["search", "-n", N_ON_PAGE, "--force", "--html"])
-        .arg(&page)
-        .arg("--")
-        .arg(query);
-    run(command, None)?;
+    command.args(arguments);
+    run(command, None)
+}
+
+/// Shows a page in the browser.
+pub(crate) fn browse(page: &Path, startup_id: Option<String>) -> Launched {
     let mut browser = Command::new("xdg-open");
-    browser.arg(&page);
+    browser.arg(page);
     let shown = spawn(&mut browser, startup_id, Stdio::null());
     let mut child = shown.map_err(|e| format!("xdg-open shows no page ({e}): it is {}", page.display()))?;
     // It may last as long as the browser does; this only keeps it from becoming a zombie.
     std::thread::spawn(move || child.wait());
     Ok(())
+}
+
+/// Where a page is put: the next one takes its place.
+pub(crate) fn page() -> Result<PathBuf, String> {
+    let folder = sheet_folder().map_err(|e| format!("there is no place for the page: {e}"))?;
+    Ok(folder.join("search.html"))
 }
 
 /// Where the page goes: it names films, so the folder is the user's alone, and it is gone with the session.

@@ -187,13 +187,13 @@ fn the_files_that_are_installed_name_the_paths_that_are_served() {
 }
 
 /// What goes over the bus, line by line.
-struct Monitor {
+pub(crate) struct Monitor {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Monitor {
-    fn start(bus: &Bus) -> Self {
+    pub(crate) fn start(bus: &Bus) -> Self {
         let mut child = Command::new("dbus-monitor")
             .args(["--address", &bus.address, "interface='org.freedesktop.Notifications'"])
             .stdout(Stdio::piped())
@@ -216,7 +216,7 @@ impl Monitor {
     }
 
     /// Everything up to the line that holds this.
-    fn wait_for(&self, what: &str) -> String {
+    pub(crate) fn wait_for(&self, what: &str) -> String {
         let deadline = Instant::now() + SOON;
         let mut seen = String::new();
         loop {

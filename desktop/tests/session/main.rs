@@ -4,9 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 #![expect(clippy::print_stderr, reason = "what was not run is said aloud, and so is what was measured")]
 
+mod act;
 mod gnome;
 mod kde;
 mod life;
+mod menus;
 mod real;
 mod world;
 

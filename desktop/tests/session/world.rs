@@ -34,7 +34,8 @@ me=$(basename "$0")
 printf '%s\0' "$@" >"$RECORDS/$me.$$.new"
 printf '%s' "${DESKTOP_STARTUP_ID:-}" >"$RECORDS/$me.startup-id"
 mv "$RECORDS/$me.$$.new" "$RECORDS/$me.$$.call"
-[ ! -e "$RECORDS/$me.says" ] || { cat "$RECORDS/$me.says" >&2; exit 3; }
+[ ! -e "$RECORDS/$me.prints" ] || cat "$RECORDS/$me.prints"
+[ ! -e "$RECORDS/$me.says" ] || { cat "$RECORDS/$me.says" >&2; exit "$(cat "$RECORDS/$me.status" 2>/dev/null || echo 3)"; }
 "#;
 
 /// What the daemon answers, and what it was asked.
@@ -153,9 +154,19 @@ impl Bus {
     }
 }
 
+fn environment(home: &Path, command: &mut Command) {
+    command
+        .env("SCENED_SOCKET", home.join("run/s"))
+        .env("XDG_RUNTIME_DIR", home.join("run"))
+        .env("RECORDS", home.join("records"))
+        .env("HOME", "/home/u")
+        .env("PATH", format!("{}:/usr/bin:/bin", home.join("bin").display()))
+        .env_remove("XDG_CURRENT_DESKTOP");
+}
+
 /// Copies a program in another process: a child that another test starts meanwhile would hold ours open for writing, and nothing that
 /// is can be executed.
-fn put(from: &Path, to: &Path) {
+pub(crate) fn put(from: &Path, to: &Path) {
     let status = Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap();
     assert!(status.success(), "{status}");
 }
@@ -170,7 +181,7 @@ pub(crate) fn lay_out(home: &Path, arguments: &str) {
     put(Path::new(env!("CARGO_BIN_EXE_scened-desktop")), &program);
     let script = home.join("recorder");
     fs::write(&script, RECORDER).unwrap();
-    for name in ["scenectl", "xdg-open"] {
+    for name in ["scenectl", "xdg-open", "zenity"] {
         put(&script, &home.join("bin").join(name));
     }
     let service = format!("[D-BUS Service]\nName={NAME}\nExec=\"{}\"{arguments}\n", program.display());
@@ -199,20 +210,22 @@ impl World {
         // A space and a quote, because people have them.
         let home = tempfile::Builder::new().prefix("scened desk's ").tempdir().unwrap();
         lay_out(home.path(), arguments);
-        let path = format!("{}:/usr/bin:/bin", home.path().join("bin").display());
-        let bus = Bus::start(&home.path().join("services"), |command| {
-            command
-                .env("SCENED_SOCKET", home.path().join("run/s"))
-                .env("XDG_RUNTIME_DIR", home.path().join("run"))
-                .env("RECORDS", home.path().join("records"))
-                .env("HOME", "/home/u")
-                .env("PATH", path);
-        });
+        let bus = Bus::start(&home.path().join("services"), |command| environment(home.path(), command));
         Self {
             home,
             answers: Arc::default(),
             bus,
         }
+    }
+
+    /// What every program of this session has.
+    pub(crate) fn environment(&self, command: &mut Command) {
+        environment(self.home.path(), command);
+    }
+
+    /// What the user types into the next dialog.
+    pub(crate) fn answer_dialog(&self, words: &str) {
+        fs::write(self.record("zenity.prints"), words).unwrap();
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut Answers) -> T) -> T {
