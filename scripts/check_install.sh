@@ -71,4 +71,21 @@ touch "$root/share/scened/mine"
 scripts/uninstall.sh >/dev/null
 left=$(cd "$root" && find . -type f)
 [ "$left" = ./share/scened/mine ] || complain "after uninstalling, this is left: $left"
+# The bus starts what is installed, wherever it lies.
+if command -v dbus-run-session >/dev/null && command -v gdbus >/dev/null; then
+  unset DESTDIR
+  export PREFIX=$folder/'a b"c$d\e%f&g|h`i'
+  scripts/install.sh >/dev/null
+  cp -r "$PREFIX/share/dbus-1/services" "$folder/services"
+  cat >"$folder/bus.conf" <<END
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path=$folder/bus</listen><servicedir>$folder/services</servicedir>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>
+END
+  said=$(timeout 60 dbus-run-session --config-file="$folder/bus.conf" -- gdbus call --session --dest org.scened.Desktop \
+    --object-path /org/scened/Desktop/KRunner --method org.kde.krunner1.Actions 2>&1) || complain "the bus does not start scened-desktop: $said"
+  scripts/uninstall.sh >/dev/null
+else
+  echo "install: NOT CHECKED: dbus-run-session or gdbus is not there, so scened-desktop was not started (Debian: dbus libglib2.0-bin)" >&2
+fi
 echo "install: what is installed runs, and uninstalling removes it and nothing else"

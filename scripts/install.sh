@@ -45,13 +45,13 @@ sed "s|%h/.local/bin/scened|\"$escaped/bin/scened\"|" systemd/scened.service >"$
 put 644 "$work/scened.service" share/systemd/user/scened.service
 put 644 systemd/scened.socket share/systemd/user/scened.socket
 
-# Desktop search, where there is one. The bus reads Exec as a shell would; a desktop file has its own quoting, on top of the one for
-# strings (https://specifications.freedesktop.org/desktop-entry-spec/latest/exec-variables.html), and doubles percent signs.
+# Desktop search, where there is one. Exec is quoted twice: once as a shell would, and once more as every string of such a file
+# (https://specifications.freedesktop.org/desktop-entry-spec/latest/exec-variables.html); menus, not the bus, double percent signs.
 if [ "$(uname -s)" = Linux ]; then
   name=org.scened.Desktop
-  for_sed() { sed 's/[\\&|]/\\&/g'; }
-  bus=$(printf '%s' "$prefix" | sed 's/[\\"$`]/\\&/g' | for_sed)
-  menu=$(printf '%s' "$prefix" | sed 's/[\\"$`]/\\&/g; s/\\/\\\\/g; s/%/%%/g' | for_sed)
+  quoted=$(printf '%s' "$prefix" | sed 's/[\\"$`]/\\&/g; s/\\/\\\\/g')
+  bus=$(printf '%s' "$quoted" | sed 's/[\\&|]/\\&/g')
+  menu=$(printf '%s' "$quoted" | sed 's/%/%%/g; s/[\\&|]/\\&/g')
   sed "s|^Exec=@libexec@/\(.*\)|Exec=\"$bus/libexec/scened/\1\"|" desktop/data/$name.service >"$work/bus.service"
   sed "s|^Exec=@bin@/\([^ ]*\)|Exec=\"$menu/bin/\1\"|" desktop/data/$name.desktop >"$work/menu.desktop"
   # The menus of file managers run the same program; KDE believes a service menu under a home only where it may be executed.
