@@ -21,6 +21,7 @@ forbid() { # PACKAGE CRATE...
 media=(ffmpeg-next ffmpeg-sys-next)
 models=(ort ort-sys tokenizers)
 forbid scened-shared tokio fjall usearch "${media[@]}" "${models[@]}"
+forbid scened-desktop fjall usearch scened scenectl ureq rustls "${media[@]}" "${models[@]}"
 forbid scenectl fjall usearch scened "${media[@]}" "${models[@]}"
 # Linking libav* costs 25 MB in every process; the worker alone does it.
 forbid scened "${media[@]}" "${models[@]}"
@@ -44,7 +45,7 @@ confine ureq ctl/src '^ctl/src/hub'
 
 # What the programs are linked with, where they have been built.
 if [ "$(uname -s)" = Linux ]; then
-  for program in target/debug/scened target/debug/scenectl; do
+  for program in target/debug/scened target/debug/scenectl target/debug/scened-desktop; do
     [ -x "$program" ] || continue
     linked=$(ldd "$program" | grep -oE 'lib(av|sw)[a-z]+|libonnxruntime' | sort -u | tr '\n' ' ' || true)
     [ -z "$linked" ] || complain "$program is linked with $linked"

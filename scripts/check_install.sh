@@ -24,12 +24,68 @@ if [ -z "${SCENED_ONNXRUNTIME:-}" ]; then
   ls "$root"/lib/scened/libonnxruntime.* >/dev/null || complain "ONNX Runtime's library was not installed"
 fi
 grep -qx 'ExecStart="/opt/my scened/bin/scened"' "$root/share/systemd/user/scened.service" || complain "the unit does not start what was installed"
+if [ "$(uname -s)" = Linux ]; then
+  name=org.scened.Desktop
+  for file in libexec/scened/scened-desktop share/gnome-shell/search-providers/$name.search-provider.ini share/krunner/dbusplugins/$name.desktop \
+    share/icons/hicolor/scalable/apps/$name.svg share/icons/hicolor/symbolic/apps/$name-symbolic.svg; do
+    [ -s "$root/$file" ] || complain "$file was not installed"
+  done
+  grep -qx 'Exec="/opt/my scened/libexec/scened/scened-desktop"' "$root/share/dbus-1/services/$name.service" || complain "the bus does not start what was installed"
+  grep -qx 'Exec="/opt/my scened/bin/scenectl" browse' "$root/share/applications/$name.desktop" || complain "the menu does not start what was installed"
+  "$root/libexec/scened/scened-desktop" --version >/dev/null
+  for file in kio/servicemenus/$name.films kio/servicemenus/$name.folders file-manager/actions/$name.{like,scenes,search,index,unindex}; do
+    grep -q '^Exec="/opt/my scened/libexec/scened/scened-desktop" act [a-z]* %F$' "$root/share/$file.desktop" || complain "$file does not run what was installed"
+    ! grep -q '@' "$root/share/$file.desktop" || complain "$file has a place that was not filled in"
+  done
+  [ -x "$root/share/kio/servicemenus/$name.films.desktop" ] || complain "KDE does not believe a service menu that may not be executed"
+  for manager in nautilus nemo caja; do
+    # Without the bytecode, which is made when the file manager loads it.
+    PYTHONDONTWRITEBYTECODE=1 python3 - "$root/share/$manager-python/extensions/scened_$manager.py" "$root/share/scened/filemanagers/scened_menu.py" <<'PYTHON' || complain "the menu of $manager is no Python"
+import ast, sys
+for path in sys.argv[1:]:
+    ast.parse(open(path, encoding="utf-8").read(), path)
+PYTHON
+  done
+  if command -v desktop-file-validate >/dev/null; then
+    for file in applications krunner/dbusplugins; do
+      said=$(desktop-file-validate "$root/share/$file/$name.desktop" 2>&1) || complain "desktop-file-validate: $said"
+      [ -z "$said" ] || complain "desktop-file-validate: $said"
+    done
+  else
+    echo "install: NOT CHECKED: desktop-file-validate is not there (Debian: desktop-file-utils)" >&2
+  fi
+  if command -v appstreamcli >/dev/null; then
+    said=$(appstreamcli validate --no-net "$root/share/metainfo/$name.metainfo.xml") || complain "appstreamcli: $said"
+  else
+    echo "install: NOT CHECKED: appstreamcli is not there (Debian: appstream)" >&2
+  fi
+fi
 "$root/bin/scened" --version >/dev/null
 "$root/bin/scenectl" --version >/dev/null
 
-# What a user keeps beside it stays.
+# What a user keeps beside it stays; what Python made of the menus goes.
+if [ -d "$root/share/scened/filemanagers" ]; then
+  python3 -m compileall -q "$root/share/scened/filemanagers" "$root/share/nautilus-python"
+fi
 touch "$root/share/scened/mine"
 scripts/uninstall.sh >/dev/null
 left=$(cd "$root" && find . -type f)
 [ "$left" = ./share/scened/mine ] || complain "after uninstalling, this is left: $left"
+# The bus starts what is installed, wherever it lies.
+if command -v dbus-run-session >/dev/null && command -v gdbus >/dev/null; then
+  unset DESTDIR
+  export PREFIX=$folder/'a b"c$d\e%f&g|h`i'
+  scripts/install.sh >/dev/null
+  cp -r "$PREFIX/share/dbus-1/services" "$folder/services"
+  cat >"$folder/bus.conf" <<END
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>session</type><listen>unix:path=$folder/bus</listen><servicedir>$folder/services</servicedir>
+<policy context="default"><allow send_destination="*" eavesdrop="true"/><allow eavesdrop="true"/><allow own="*"/></policy></busconfig>
+END
+  said=$(timeout 60 dbus-run-session --config-file="$folder/bus.conf" -- gdbus call --session --dest org.scened.Desktop \
+    --object-path /org/scened/Desktop/KRunner --method org.kde.krunner1.Actions 2>&1) || complain "the bus does not start scened-desktop: $said"
+  scripts/uninstall.sh >/dev/null
+else
+  echo "install: NOT CHECKED: dbus-run-session or gdbus is not there, so scened-desktop was not started (Debian: dbus libglib2.0-bin)" >&2
+fi
 echo "install: what is installed runs, and uninstalling removes it and nothing else"

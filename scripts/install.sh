@@ -25,6 +25,7 @@ put() { # MODE FROM TO (below PREFIX)
 put 755 "$release/scened" bin/scened
 put 755 "$release/scenectl" bin/scenectl
 put 755 "$release/scened-worker" libexec/scened/scened-worker
+put 755 "$release/scened-desktop" libexec/scened/scened-desktop
 
 # The library itself, or a folder that holds it.
 libraries=("${SCENED_ONNXRUNTIME:-.setup/onnxruntime}")
@@ -43,6 +44,37 @@ escaped=$(printf '%s' "$prefix" | sed 's/%/%%/g; s/[\\&|]/\\&/g')
 sed "s|%h/.local/bin/scened|\"$escaped/bin/scened\"|" systemd/scened.service >"$work/scened.service"
 put 644 "$work/scened.service" share/systemd/user/scened.service
 put 644 systemd/scened.socket share/systemd/user/scened.socket
+
+# Desktop search, where there is one. Exec is quoted twice: once as a shell would, and once more as every string of such a file
+# (https://specifications.freedesktop.org/desktop-entry-spec/latest/exec-variables.html); menus, not the bus, double percent signs.
+if [ "$(uname -s)" = Linux ]; then
+  name=org.scened.Desktop
+  quoted=$(printf '%s' "$prefix" | sed 's/[\\"$`]/\\&/g; s/\\/\\\\/g')
+  bus=$(printf '%s' "$quoted" | sed 's/[\\&|]/\\&/g')
+  menu=$(printf '%s' "$quoted" | sed 's/%/%%/g; s/[\\&|]/\\&/g')
+  sed "s|^Exec=@libexec@/\(.*\)|Exec=\"$bus/libexec/scened/\1\"|" desktop/data/$name.service >"$work/bus.service"
+  sed "s|^Exec=@bin@/\([^ ]*\)|Exec=\"$menu/bin/\1\"|" desktop/data/$name.desktop >"$work/menu.desktop"
+  # The menus of file managers run the same program; KDE believes a service menu under a home only where it may be executed.
+  for file in servicemenus/$name.films servicemenus/$name.folders actions/$name.like actions/$name.scenes actions/$name.search \
+    actions/$name.index actions/$name.unindex; do
+    sed "s|^Exec=@libexec@/\([^ ]*\)|Exec=\"$menu/libexec/scened/\1\"|" "desktop/data/$file.desktop" >"$work/action.desktop"
+    case $file in
+      servicemenus/*) put 755 "$work/action.desktop" "share/kio/$file.desktop" ;;
+      *) put 644 "$work/action.desktop" "share/file-manager/$file.desktop" ;;
+    esac
+  done
+  put 644 desktop/data/python/scened_menu.py share/scened/filemanagers/scened_menu.py
+  for manager in nautilus nemo caja; do
+    put 644 desktop/data/python/scened_$manager.py share/$manager-python/extensions/scened_$manager.py
+  done
+  put 644 "$work/bus.service" share/dbus-1/services/$name.service
+  put 644 "$work/menu.desktop" share/applications/$name.desktop
+  put 644 desktop/data/$name.search-provider.ini share/gnome-shell/search-providers/$name.search-provider.ini
+  put 644 desktop/data/$name.krunner.desktop share/krunner/dbusplugins/$name.desktop
+  put 644 desktop/data/$name.metainfo.xml share/metainfo/$name.metainfo.xml
+  put 644 desktop/data/$name.svg share/icons/hicolor/scalable/apps/$name.svg
+  put 644 desktop/data/$name-symbolic.svg share/icons/hicolor/symbolic/apps/$name-symbolic.svg
+fi
 
 "$release/scenectl" completions bash >"$work/bash"
 "$release/scenectl" completions zsh >"$work/zsh"
@@ -70,4 +102,15 @@ scened is installed under $destdir$prefix. Next:
   scenectl wait
   scenectl search "a dog on the beach"
 END
+# GNOME Shell reads search providers from the system's data folders alone, and starts what they name through the user's bus.
+provider=share/gnome-shell/search-providers/org.scened.Desktop.search-provider.ini
+case :${XDG_DATA_DIRS:-/usr/local/share:/usr/share}: in
+  *:"$prefix/share":* | *:"$prefix/share/":*) ;;
+  *) [ ! -e "$destdir$prefix/$provider" ] || cat <<END
+
+For scenes in GNOME's search as well (KDE's needs nothing more), once, then log in again:
+  sudo install -Dm644 "$prefix/$provider" "/usr/local/$provider"
+END
+    ;;
+esac
 case :$PATH: in *:"$prefix/bin":*) ;; *) printf '\n%s/bin is not in PATH yet.\n' "$prefix" ;; esac

@@ -48,6 +48,11 @@ has_systemd_analyze() { have systemd-analyze || ! have apt-get; }
 # The same for the full-screen finder, which is driven in it.
 has_tmux() { have tmux || ! have apt-get; }
 
+# The same: for the tests of scened-desktop and for the check of what is installed; together a few MB.
+on_debian() { have apt-get; }
+has_bus() { have dbus-daemon && have dbus-monitor && have gdbus || ! on_debian; }
+has_validators() { have desktop-file-validate && have appstreamcli || ! on_debian; }
+
 missing=()
 apt=() dnf=() pacman=() brew=()
 need() { # NAME CHECK APT DNF PACMAN BREW
@@ -77,6 +82,8 @@ look() {
   need "libclang" has_libclang libclang-dev clang-devel clang llvm
   need "tmux (for the tests)" has_tmux tmux '' '' ''
   need "systemd-analyze (checks the units)" has_systemd_analyze systemd '' '' ''
+  need "a session bus and gdbus (for tests)" has_bus "dbus libglib2.0-bin" '' '' ''
+  need "desktop-file-validate and appstreamcli (for tests)" has_validators "desktop-file-utils appstream" '' '' ''
 }
 
 list_packages() {

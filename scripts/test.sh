@@ -79,6 +79,11 @@ if [ -n "$long" ]; then
 fi
 
 if [ -n "$long" ]; then
+  step "a real file manager"
+  tests/desktop/nautilus.sh
+fi
+
+if [ -n "$long" ]; then
   step "full-size models against transformers and open_clip"
   tests/reference/full.sh
 fi

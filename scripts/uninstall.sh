@@ -14,6 +14,11 @@ while IFS= read -r file; do
   case /$file/ in */../*) continue ;; esac
   rm -f "$root/$file"
 done < <(cat "$list")
+# What Python made of the file managers' menus.
+rm -rf "$root/share/scened/filemanagers/__pycache__"
+for manager in nautilus nemo caja; do
+  rm -f "$root/share/$manager-python/extensions/__pycache__/scened_$manager".*.pyc
+done
 for folder in share/scened share/doc/scened lib/scened libexec/scened; do
   [ ! -d "$root/$folder" ] || find "$root/$folder" -depth -type d -empty -delete
 done

@@ -1,0 +1,139 @@
+"""The menus of Nautilus, Nemo and Caja, which load this through a file of a few lines each.
+
+Runs in the file manager: nothing here waits. What a menu item does is done by `scened-desktop act` in a process of its own, which
+also tells the user what hinders it. Which folders are indexed is asked of `scenectl` by a thread; until it is known (or while the
+daemon is off) both items of a folder are shown.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import threading
+import time
+
+_PREFIX = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", ".."))
+_DESKTOP = os.path.join(_PREFIX, "libexec", "scened", "scened-desktop")
+_SCENECTL = os.path.join(_PREFIX, "bin", "scenectl")
+
+# How long an answer about the folders counts, and how long scenectl may take for it. Seconds.
+_FRESH_S = 5
+_LIMIT_S = 10
+
+_FILM_ITEMS = [
+    ("like", "Find Scenes Like This", "Shows scenes that look like this film"),
+    ("scenes", "Show Scenes", "Shows the scenes of this film on a page"),
+]
+_SEARCH = ("search", "Search Films Here…", "Finds scenes of the films in this folder")
+_INDEX = ("index", "Index This Folder", "Makes the films in this folder searchable")
+_UNINDEX = ("unindex", "Stop Indexing…", "Drops what is known of the films in this folder")
+
+
+class _Folders:
+    """The folders that scened watches, as far as is known."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._known = None
+        self._asked_at = float("-inf")
+        self._is_asking = False
+
+    def known(self):
+        """A set of paths (bytes), or None; asks anew in the background where the answer is old."""
+        with self._lock:
+            if not self._is_asking and time.monotonic() - self._asked_at > _FRESH_S:
+                self._is_asking = True
+                threading.Thread(target=self._ask, daemon=True).start()
+            return self._known
+
+    def forget(self):
+        """Something was changed."""
+        with self._lock:
+            self._asked_at = float("-inf")
+
+    def _ask(self):
+        known = None
+        try:
+            ran = subprocess.run(
+                [_SCENECTL, "folders", "--json"],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_LIMIT_S, check=True,
+            )
+            known = {_path(folder) for folder in json.loads(ran.stdout)["folders"]}
+        except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
+            # The daemon is off, or of another version: nothing is known.
+            pass
+        with self._lock:
+            self._known, self._asked_at, self._is_asking = known, time.monotonic(), False
+
+
+def _path(row):
+    coded = row.get("path_bytes")
+    return base64.b64decode(coded) if coded else os.fsencode(row["path"])
+
+
+_folders = _Folders()
+
+
+def file_items(selected):
+    """What is offered for a selection: rows of action, label and tip, and the path they are for."""
+    if len(selected) != 1:
+        return [], None
+    path = _local_path(selected[0])
+    if path is None:
+        return [], None
+    if selected[0].is_directory():
+        return _folder_rows(path), path
+    if (selected[0].get_mime_type() or "").startswith("video/"):
+        return _FILM_ITEMS, path
+    return [], None
+
+
+def background_items(folder):
+    """The same for the folder that is shown."""
+    path = _local_path(folder)
+    return ([], None) if path is None else (_folder_rows(path), path)
+
+
+def _folder_rows(path):
+    known = _folders.known()
+    if known is None:
+        return [_SEARCH, _INDEX, _UNINDEX]
+    return [_SEARCH, _UNINDEX if os.fsencode(os.path.realpath(path)) in known else _INDEX]
+
+
+def _local_path(info):
+    if info.get_uri_scheme() != "file":
+        return None
+    return info.get_location().get_path()
+
+
+def run(action, path):
+    """Starts an action; the process is awaited by a thread, so that none is left as a zombie."""
+    try:
+        child = subprocess.Popen(
+            [_DESKTOP, "act", action, path],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+    except OSError as error:
+        print(f"scened: {_DESKTOP} cannot be started: {error}")
+        return
+
+    def wait():
+        child.wait()
+        _folders.forget()
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def items(make, rows, path):
+    """Menu items of the file manager's own kind: `make` is its class."""
+    made = []
+    for action, label, tip in rows:
+        item = make(name=f"Scened::{action}", label=label, tip=tip, icon="org.scened.Desktop")
+        item.connect("activate", lambda _item, action=action: run(action, path))
+        made.append(item)
+    return made
+
+
+# So that the first menu already knows.
+_folders.known()

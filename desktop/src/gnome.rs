@@ -1,0 +1,101 @@
+//! `org.gnome.Shell.SearchProvider2`: the search of GNOME's overview.
+//!
+//! The shell asks with every key press, cannot take a question back, and waits for all providers at once; so an answer has
+//! [`PATIENCE`], and what is found later is there for the next key press.
+//! Source: <https://developer.gnome.org/documentation/tutorials/search-provider.html>.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zbus::{Connection, Variant, fdo, interface};
+
+use crate::desk::{CHOSEN_PATIENCE, Desk, ICON, Properties};
+use crate::finder::Found;
+use crate::moment::Moment;
+
+pub(crate) const PATH: &str = "/org/scened/Desktop/SearchProvider";
+
+/// Of one answer; beyond this somebody would see it wait.
+const PATIENCE: Duration = Duration::from_millis(45);
+/// Results that are described in one call; the shell shows five.
+const MAX_DESCRIBED: usize = 32;
+
+pub(crate) struct SearchProvider {
+    desk: Arc<Desk>,
+}
+
+impl SearchProvider {
+    pub(crate) fn new(desk: Arc<Desk>) -> Self {
+        Self { desk }
+    }
+}
+
+#[interface(name = "org.gnome.Shell.SearchProvider2")]
+impl SearchProvider {
+    #[zbus(out_args("results"))]
+    async fn get_initial_result_set(&self, terms: Vec<String>) -> Vec<String> {
+        ids(&self.desk.find(&terms.join(" "), PATIENCE).await)
+    }
+
+    /// Scenes that fit more words are no part of those that fit fewer, so `previous_results` say nothing.
+    #[zbus(out_args("results"))]
+    async fn get_subsearch_result_set(&self, previous_results: Vec<String>, terms: Vec<String>) -> Vec<String> {
+        drop(previous_results);
+        ids(&self.desk.find(&terms.join(" "), PATIENCE).await)
+    }
+
+    #[zbus(out_args("metas"))]
+    async fn get_result_metas(&self, identifiers: Vec<String>) -> Vec<Properties> {
+        let mut moments = Vec::new();
+        for id in identifiers.iter().take(MAX_DESCRIBED) {
+            moments.extend(self.desk.recall(id, PATIENCE).await);
+        }
+        let pictures = self.desk.pictures(&moments).await;
+        let described = moments.iter().zip(pictures).map(|(moment, picture)| {
+            let mut meta = self.describe(moment);
+            match picture {
+                Some(picture) => meta.insert("icon-data", picture.to_variant()),
+                None => meta.insert("gicon", Variant::new(ICON)),
+            };
+            meta
+        });
+        described.collect()
+    }
+
+    async fn activate_result(
+        &self,
+        identifier: String,
+        terms: Vec<String>,
+        timestamp: u32,
+        #[zbus(connection)] connection: &Connection,
+    ) -> fdo::Result<()> {
+        drop(terms);
+        let moment = self.desk.recall(&identifier, CHOSEN_PATIENCE).await;
+        let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such result".to_owned()))?;
+        self.desk.open(connection, moment, startup_id(timestamp)).await;
+        Ok(())
+    }
+
+    async fn launch_search(&self, terms: Vec<String>, timestamp: u32, #[zbus(connection)] connection: &Connection) {
+        self.desk.show_all(connection, &terms.join(" "), startup_id(timestamp)).await;
+    }
+}
+
+impl SearchProvider {
+    fn describe(&self, moment: &Moment) -> Properties {
+        Properties::from([
+            ("id", Variant::new(moment.id.clone())),
+            ("name", Variant::new(moment.title())),
+            ("description", Variant::new(moment.details(self.desk.home.as_deref()))),
+        ])
+    }
+}
+
+fn ids(found: &Found) -> Vec<String> {
+    found.iter().map(|moment| moment.id.clone()).collect()
+}
+
+/// As GTK and Qt read it: the time after `_TIME` is that of the click.
+fn startup_id(timestamp: u32) -> Option<String> {
+    (timestamp != 0).then(|| format!("scened-desktop-{}_TIME{timestamp}", std::process::id()))
+}

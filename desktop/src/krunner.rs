@@ -1,0 +1,99 @@
+//! `org.kde.krunner1`: KRunner, and the search of Plasma's menus.
+//!
+//! KRunner waits for nobody: a late answer is shown when it comes, and one to an old query is thrown away.
+//! Source: `org.kde.krunner1.xml` of KDE's krunner, and how `dbusrunner.cpp` there reads the answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use zbus::{Connection, Variant, fdo, interface};
+
+use crate::desk::{CHOSEN_PATIENCE, Desk, ICON, Properties};
+use crate::launch;
+use crate::moment::Moment;
+
+pub(crate) const PATH: &str = "/org/scened/Desktop/KRunner";
+
+/// A model wakes in about a second.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The action besides opening.
+const SHOW_FOLDER: &str = "folder";
+/// From here on a match is listed with the likely ones.
+const LIKELY: f32 = 0.8;
+/// Categories of matches: KRunner 5 calls them `PossibleMatch` and `HelperMatch`, KRunner 6 "low" and "high".
+const POSSIBLE: i32 = 30;
+const HELPER: i32 = 70;
+
+/// Id, text, icon, category, relevance, properties.
+type Match = (String, String, &'static str, i32, f64, Properties);
+
+pub(crate) struct Runner {
+    desk: Arc<Desk>,
+}
+
+impl Runner {
+    pub(crate) fn new(desk: Arc<Desk>) -> Self {
+        Self { desk }
+    }
+}
+
+#[expect(clippy::unused_self, reason = "the macro wants methods of an object")]
+#[interface(name = "org.kde.krunner1")]
+impl Runner {
+    /// Asked for where the desktop file says `X-Plasma-API=DBus2`; ours says the same in a key of its own.
+    #[zbus(out_args("config"))]
+    fn config(&self) -> Properties {
+        Properties::from([("MinLetterCount", Variant::new(3_i32))])
+    }
+
+    #[zbus(out_args("matches"))]
+    fn actions(&self) -> Vec<(&str, &str, &str)> {
+        vec![(SHOW_FOLDER, "Show in the file manager", "document-open-folder")]
+    }
+
+    #[zbus(name = "Match", out_args("matches"))]
+    async fn look_for(&self, query: String) -> Vec<Match> {
+        let found = self.desk.find(&query, PATIENCE).await;
+        let pictures = self.desk.pictures(&found).await;
+        let matches = found.iter().zip(pictures).enumerate().map(|(rank, (moment, picture))| {
+            let mut properties = Properties::from([
+                ("subtext", Variant::new(moment.details(self.desk.home.as_deref()))),
+                ("category", Variant::new("Film scenes")),
+                ("urls", Variant::new(vec![launch::uri(&moment.path)])),
+                ("actions", Variant::new(vec![SHOW_FOLDER])),
+            ]);
+            if let Some(picture) = &picture {
+                properties.insert("icon-data", picture.to_variant());
+            }
+            let (category, relevance) = standing(moment, rank);
+            (moment.id.clone(), moment.title(), ICON, category, relevance, properties)
+        });
+        matches.collect()
+    }
+
+    #[zbus(name = "Run")]
+    async fn choose(&self, match_id: String, action_id: String, #[zbus(connection)] connection: &Connection) -> fdo::Result<()> {
+        if !["", SHOW_FOLDER].contains(&action_id.as_str()) {
+            return Err(fdo::Error::InvalidArgs("there is no such action".to_owned()));
+        }
+        let moment = self.desk.recall(&match_id, CHOSEN_PATIENCE).await;
+        let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such match".to_owned()))?;
+        if action_id.is_empty() {
+            self.desk.open(connection, moment, None).await;
+        } else {
+            self.desk.show_folder(connection, &moment).await;
+        }
+        Ok(())
+    }
+
+    /// The search is over. What was found is small, and is kept for whoever chooses late.
+    fn teardown(&self) {}
+}
+
+/// Category and relevance: from the certainty, where the model says one; ranks keep their order.
+fn standing(moment: &Moment, rank: usize) -> (i32, f64) {
+    let certainty = moment.confidence.unwrap_or(0.3);
+    let category = if certainty >= LIKELY { HELPER } else { POSSIBLE };
+    let relevance = f64::from(certainty) - 0.01 * rank as f64;
+    (category, relevance.clamp(0.0, 1.0))
+}

@@ -1,0 +1,163 @@
+//! `scened-desktop`: scenes of films in the search of GNOME and KDE.
+//!
+//! The bus starts it at the first question (`data/*.service`), and it ends when nobody has asked for a minute. A client of the
+//! daemon's socket and nothing more: `daemon` asks, `finder` keeps up with whoever types, `gnome` and `krunner` are the two interfaces,
+//! `desk` is what they share, `launch` starts programs. It opens no film and no picture but the daemon's own.
+//!
+//! Threads: one for D-Bus (tokio), one for each [`finder::Finder`], and tokio's blocking ones for pictures and programs.
+
+mod act;
+mod daemon;
+mod desk;
+mod finder;
+mod gnome;
+mod krunner;
+mod launch;
+mod log;
+mod moment;
+mod notify;
+mod picture;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use scened_shared::endpoint::{Endpoint, EndpointError};
+use zbus::connection;
+
+use crate::act::Action;
+use crate::desk::Desk;
+use crate::launch::Programs;
+
+/// The name on the bus, of the desktop file and of the icon.
+pub(crate) const APPLICATION: &str = "org.scened.Desktop";
+
+/// How long a call that is at work when the time is up may take.
+const LAST_CALLS: Duration = Duration::from_secs(30);
+
+/// Offers scenes of films to the search of GNOME and KDE. The session bus starts it when it is needed.
+#[derive(Debug, Parser)]
+#[command(name = "scened-desktop", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// The daemon's socket [env: SCENED_SOCKET] [default: scened/scened.sock in $XDG_RUNTIME_DIR, or scened.sock in the data folder]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// The daemon's data folder [env: SCENED_DATA_DIR]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// End after so long without a question
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    idle: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Do what a file manager's menu asks for; what hinders it is shown as a notification
+    Act(Act),
+}
+
+#[derive(Debug, Args)]
+struct Act {
+    #[arg(value_enum)]
+    action: Action,
+    /// A film, or a folder
+    path: PathBuf,
+}
+
+const EXAMPLES: &str = "Examples:
+  scened-desktop                      serve until nobody has asked for a minute
+  scened-desktop act like FILM        what \"Find Scenes Like This\" does
+  gdbus call --session --dest org.scened.Desktop --object-path /org/scened/Desktop/SearchProvider \\
+    --method org.gnome.Shell.SearchProvider2.GetInitialResultSet \"['red', 'car']\"";
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("{0}; {hint}", hint = .0.hint())]
+    Endpoint(#[from] EndpointError),
+    #[error("the runtime could not be started: {0}")]
+    Runtime(#[from] std::io::Error),
+    #[error("another scened-desktop serves this session")]
+    Taken,
+    /// The user has been told.
+    #[error("{0}")]
+    Act(String),
+    #[error(
+        "there is no session bus ({0}); a desktop starts this program by itself, and in a terminal it needs DBUS_SESSION_BUS_ADDRESS: try `dbus-run-session scened-desktop`"
+    )]
+    NoBus(zbus::Error),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match serve(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            log::warn(&failure.to_string());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    let endpoint = Endpoint::resolve(arguments.socket.as_deref(), arguments.data_dir.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(Verb::Act(Act { action, path })) = &arguments.verb {
+        let done = act::act(&Programs::of(&endpoint), *action, &act::absolute(path));
+        return runtime.block_on(tell(done));
+    }
+    let served = runtime.block_on(answer_calls(&endpoint, Duration::from_secs(arguments.idle)));
+    // A question that wakes a model, and that nobody waits for any more, is left behind.
+    runtime.shutdown_background();
+    served
+}
+
+/// Shows how an action went, where there is somebody to show it.
+async fn tell(done: act::Done) -> Result<(), Failure> {
+    let message = match &done.outcome {
+        Ok(None) => return Ok(()),
+        Ok(Some(message)) => message,
+        Err(why) => why,
+    };
+    match connection::Builder::session().build().await {
+        Ok(connection) => notify::show(&connection, &done.summary, message).await,
+        Err(error) => log::warn(&format!("no notification could be shown: {error}")),
+    }
+    match done.outcome {
+        Ok(_) => Ok(()),
+        Err(why) => Err(Failure::Act(format!("{}: {why}", done.summary))),
+    }
+}
+
+async fn answer_calls(endpoint: &Endpoint, idle: Duration) -> Result<(), Failure> {
+    let desk = Arc::new(Desk::new(endpoint));
+    let connection = connection::Builder::session()
+        .serve_at(gnome::PATH, gnome::SearchProvider::new(Arc::clone(&desk)))
+        .serve_at(krunner::PATH, krunner::Runner::new(desk))
+        // Neither takes the place of one that serves, nor lets itself be replaced.
+        .allow_name_replacements(false)
+        .replace_existing_names(false)
+        .name(APPLICATION)
+        .build()
+        .await
+        .map_err(|error| match error {
+            zbus::Error::NameTaken => Failure::Taken,
+            error => Failure::NoBus(error),
+        })?;
+    loop {
+        let activity = connection.monitor_activity();
+        tokio::select! {
+            () = connection.closed() => return Ok(()),
+            waited = tokio::time::timeout(idle, activity) => if waited.is_err() { break },
+        }
+    }
+    // From here on the bus starts another one for new calls; those that came before are answered.
+    if let Err(error) = connection.release_name(APPLICATION).await {
+        log::warn(&format!("the name could not be given back: {error}"));
+    }
+    tokio::time::timeout(LAST_CALLS, connection.graceful_shutdown()).await.ok();
+    Ok(())
+}
