@@ -454,9 +454,12 @@ impl Script {
         // Where events are lost and nobody says so, nobody notices, either.
         let is_waited_for = n_known > 0 && !self.lost_silently && self.random.one_in(2);
         if is_waited_for {
+            let others = self.roots_inside(&root);
             self.world.wait_until("the root offline", |world| {
                 let roots = world.handle().roots();
-                roots.iter().any(|status| status.path == root && status.state == RootState::Offline)
+                let is_offline = roots.iter().any(|status| status.path == root && status.state == RootState::Offline);
+                // What was known there may have been on its way to another root: where nothing is, an empty folder takes nothing's place.
+                is_offline || n_below(world, &root, &others) == 0
             });
             if self.random.one_in(2) {
                 self.world.handle().rescan(None);
@@ -512,15 +515,12 @@ impl Script {
 
     /// Videos of this root and of no root inside it.
     fn n_known_below(&self, root: &Path) -> usize {
-        let others: Vec<PathBuf> = self
-            .world
-            .roots
-            .iter()
-            .filter(|other| *other != root && other.starts_with(root))
-            .cloned()
-            .collect();
-        let videos = self.world.store.videos();
-        videos.iter().filter(|video| is_below(&video.path, root, &others)).count()
+        n_below(&self.world, root, &self.roots_inside(root))
+    }
+
+    fn roots_inside(&self, root: &Path) -> Vec<PathBuf> {
+        let roots = self.world.roots.iter();
+        roots.filter(|other| *other != root && other.starts_with(root)).cloned().collect()
     }
 
     fn excuse_everything(&mut self) {
@@ -639,4 +639,10 @@ fn fingerprint_of(content: &[u8]) -> Fingerprint {
     let file = tempfile::tempfile().unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, content, 0).unwrap();
     fingerprint::fingerprint(&file, content.len() as u64).unwrap()
+}
+
+/// Videos below `root` and below none of the `others`.
+fn n_below(world: &World, root: &Path, others: &[PathBuf]) -> usize {
+    let videos = world.store.videos();
+    videos.iter().filter(|video| is_below(&video.path, root, others)).count()
 }
