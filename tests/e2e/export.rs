@@ -236,6 +236,12 @@ fn real_films_with_subtitles_and_without_an_index_are_cut_as_well() {
         assert_eq!(told["copied"], is_copied, "{}: {told}", film.display());
         assert!(!runs(&sandbox.path().join(&name)).is_empty(), "{}", film.display());
     }
+    // Joined to another, a clip without its picture would go unseen.
+    let film = assets.join("ts/sample_h265.ts");
+    let [first, second] = ["@0.2-0.7", "@0.1-0.5"].map(|stretch| at(&film, stretch));
+    let told = export(&sandbox, &[&first, &second, "-o".as_ref(), "both.mkv".as_ref(), "--json".as_ref()]).expect(0);
+    let told: Value = serde_json::from_str(&told.stdout).unwrap();
+    assert_eq!(told["reason"], "no keyframe can be found to begin with", "{told}");
 }
 
 #[test]
