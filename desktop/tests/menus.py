@@ -6,6 +6,36 @@ Called by session/menus.rs with the folder of a made-up installation, in which s
 import os
 import sys
 import time
+import types
+
+
+class Loop:
+    """The part of GLib that is used, as a main loop that turns when `wait_for` lets it."""
+
+    PRIORITY_DEFAULT = 0
+    children = {}
+
+    @classmethod
+    def child_watch_add(cls, _priority, pid, ended):
+        cls.children[pid] = ended
+
+    @staticmethod
+    def timeout_add_seconds(_seconds, _callback, _argument):
+        pass
+
+    @classmethod
+    def turn(cls):
+        for pid, ended in list(cls.children.items()):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                del cls.children[pid]
+                ended(pid, status)
+
+
+repository = types.ModuleType("gi.repository")
+repository.GLib = Loop
+sys.modules["gi"] = types.ModuleType("gi")
+sys.modules["gi.repository"] = repository
 
 prefix = sys.argv[1]
 sys.dont_write_bytecode = True
@@ -56,6 +86,7 @@ def wait_for(what, look):
     while not (seen := look()):
         assert time.monotonic() < deadline, f"waited for {what}; last seen: {seen!r}"
         time.sleep(0.05)
+        Loop.turn()
     return seen
 
 

@@ -1,16 +1,19 @@
 """The menus of Nautilus, Nemo and Caja, which load this through a file of a few lines each.
 
 Runs in the file manager: nothing here waits. What a menu item does is done by `scened-desktop act` in a process of its own, which
-also tells the user what hinders it. Which folders are indexed is asked of `scenectl` by a thread; until it is known (or while the
-daemon is off) both items of a folder are shown.
+also tells the user what hinders it. Which folders are indexed is asked of `scenectl`, and the main loop tells when it has answered
+(a thread would not do: it runs only while the file manager is in Python code). Until it is known, or while the daemon is off, both
+items of a folder are shown.
 """
 
 import base64
 import json
 import os
 import subprocess
-import threading
+import tempfile
 import time
+
+from gi.repository import GLib
 
 _PREFIX = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", ".."))
 _DESKTOP = os.path.join(_PREFIX, "libexec", "scened", "scened-desktop")
@@ -29,41 +32,62 @@ _INDEX = ("index", "Index This Folder", "Makes the films in this folder searchab
 _UNINDEX = ("unindex", "Stop Indexing…", "Drops what is known of the films in this folder")
 
 
+def _start(arguments, stdout, done):
+    """Starts a program, and calls `done` with whether it ended well."""
+    child = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.DEVNULL, start_new_session=True)
+
+    def ended(_pid, status):
+        # The main loop has reaped it: without this, Python would try again.
+        child.returncode = status
+        done(status == 0)
+
+    GLib.child_watch_add(GLib.PRIORITY_DEFAULT, child.pid, ended)
+    return child
+
+
 class _Folders:
     """The folders that scened watches, as far as is known."""
 
     def __init__(self):
-        self._lock = threading.Lock()
         self._known = None
         self._asked_at = float("-inf")
-        self._is_asking = False
+        self._asking = None
 
     def known(self):
-        """A set of paths (bytes), or None; asks anew in the background where the answer is old."""
-        with self._lock:
-            if not self._is_asking and time.monotonic() - self._asked_at > _FRESH_S:
-                self._is_asking = True
-                threading.Thread(target=self._ask, daemon=True).start()
-            return self._known
+        """A set of paths (bytes), or None; asks anew where the answer is old."""
+        if self._asking is None and time.monotonic() - self._asked_at > _FRESH_S:
+            self._ask()
+        return self._known
 
     def forget(self):
         """Something was changed."""
-        with self._lock:
-            self._asked_at = float("-inf")
+        self._asked_at = float("-inf")
 
     def _ask(self):
-        known = None
+        self._asked_at = time.monotonic()
+        answer = tempfile.TemporaryFile()
         try:
-            ran = subprocess.run(
-                [_SCENECTL, "folders", "--json"],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=_LIMIT_S, check=True,
-            )
-            known = {_path(folder) for folder in json.loads(ran.stdout)["folders"]}
-        except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
-            # The daemon is off, or of another version: nothing is known.
-            pass
-        with self._lock:
-            self._known, self._asked_at, self._is_asking = known, time.monotonic(), False
+            self._asking = _start([_SCENECTL, "folders", "--json"], answer, lambda is_well: self._answered(answer, is_well))
+        except OSError:
+            self._known = None
+            return
+        GLib.timeout_add_seconds(_LIMIT_S, self._give_up, self._asking)
+
+    def _give_up(self, child):
+        if self._asking is child:
+            child.kill()
+        return False
+
+    def _answered(self, answer, is_well):
+        self._known, self._asking = None, None
+        with answer:
+            try:
+                if is_well:
+                    answer.seek(0)
+                    self._known = {_path(folder) for folder in json.load(answer)["folders"]}
+            except (OSError, ValueError, KeyError, TypeError):
+                # Of another version: nothing is known.
+                pass
 
 
 def _path(row):
@@ -108,21 +132,11 @@ def _local_path(info):
 
 
 def run(action, path):
-    """Starts an action; the process is awaited by a thread, so that none is left as a zombie."""
+    """Starts an action."""
     try:
-        child = subprocess.Popen(
-            [_DESKTOP, "act", action, path],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )
+        _start([_DESKTOP, "act", action, path], subprocess.DEVNULL, lambda _is_well: _folders.forget())
     except OSError as error:
         print(f"scened: {_DESKTOP} cannot be started: {error}")
-        return
-
-    def wait():
-        child.wait()
-        _folders.forget()
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def items(make, rows, path):
