@@ -65,9 +65,13 @@ pub fn find_worker() -> Result<PathBuf, WorkerNotFound> {
 
 /// Processor time that a process and all its threads have used; `None` where the system does not tell (only Linux does here).
 pub(crate) fn processor_time(pid: u32) -> Option<std::time::Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (user, system) = processor_ticks_of(&stat)?;
+    let (user, system) = processor_ticks(pid)?;
     Some(std::time::Duration::from_millis((user + system) * 10))
+}
+
+/// See [`processor_ticks_of`].
+fn processor_ticks(pid: u32) -> Option<(u64, u64)> {
+    processor_ticks_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
 /// In user mode and in the kernel. **Source**: proc_pid_stat(5): fields 14 and 15, in clock ticks of 10 ms; the name before them may hold

@@ -79,7 +79,7 @@ fn fails_at(point: &str, what: &str) {
         }
     });
     sandbox.run(["pause"]);
-    sandbox.run(["resume"]);
+    let is_resumed = sandbox.run(["resume"]).status == 0;
     // With an error it may go on or start again and fail again; with a kill it is gone.
     let mut is_asked_to_end = false;
     wait_until("the fail point", SOON, || {
@@ -107,8 +107,8 @@ fn fails_at(point: &str, what: &str) {
     drop(daemon);
 
     let daemon = sandbox.start();
-    if point.starts_with("decisions") {
-        // What was paused when it died stays paused, as the user said.
+    if point.starts_with("decisions") || !is_resumed {
+        // What was paused when it died or stopped stays paused, as the user said.
         sandbox.run(["resume"]).expect(0);
     }
     sandbox.settle();

@@ -68,8 +68,8 @@ impl MountWatch {
 /// One file system in the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Of this mounting: the same file system mounted again at the same place has another. (Before Linux 6.8, and for file systems that
-    /// may hang, only as long as no mounting has ended: the table's own numbers are given again at once.)
+    /// Of this mounting: the same file system mounted again at the same place has another. (Before Linux 6.8, for file systems that may
+    /// hang and below these, and in a [`MountTable`], only as long as no mounting has ended: the table's own numbers are given again at once.)
     pub id: u64,
     pub point: PathBuf,
     /// What is mounted: a device, a server's folder, or a word.
@@ -121,7 +121,7 @@ impl MountTable {
         }
         // Opened before it is read: a change after this line is told.
         self.file = std::fs::File::open(TABLE).ok();
-        self.mounts = mounts();
+        self.mounts = listed();
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -133,11 +133,24 @@ const TABLE: &str = "/proc/thread-self/mountinfo";
 
 /// The mounts of this thread, in the order in which they were made; none where the system has no table.
 pub fn mounts() -> Vec<Mount> {
-    let mut mounts = parse_mounts(&std::fs::read(TABLE).unwrap_or_default());
-    for mount in mounts.iter_mut().filter(|mount| !mount.may_hang()) {
-        mount.id = unique_id(&mount.point).unwrap_or(mount.id);
+    let mut mounts = listed();
+    // What may hang is not asked, nor is what can be reached only through it.
+    let hanging: Vec<PathBuf> = mounts
+        .iter()
+        .filter(|mount| mount.may_hang())
+        .map(|mount| mount.point.clone())
+        .collect();
+    for mount in &mut mounts {
+        if !hanging.iter().any(|point| mount.point.starts_with(point)) {
+            mount.id = unique_id(&mount.point).unwrap_or(mount.id);
+        }
     }
     mounts
+}
+
+/// As the table says it; nothing is asked of a mount.
+fn listed() -> Vec<Mount> {
+    parse_mounts(&std::fs::read(TABLE).unwrap_or_default())
 }
 
 /// The number that no other mounting ever had since the machine started. **Source**: statx(2), STATX_MNT_ID_UNIQUE.

@@ -291,8 +291,7 @@ mod system {
     }
 
     fn system_ticks(pid: u32) -> Option<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        super::super::processor_ticks_of(&stat).map(|(_, system)| system)
+        super::super::processor_ticks(pid).map(|(_, system)| system)
     }
 }
 
