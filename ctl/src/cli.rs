@@ -139,7 +139,7 @@ pub(crate) struct Selection {
     /// One row a scene, or one row a video
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = By::Scene)]
     pub(crate) by: By,
-    /// Only hits at least this certain, 0 to 1
+    /// Only hits of a text that are at least this sure, 0 to 1
     #[arg(long, value_name = "X", value_parser = fraction)]
     pub(crate) min_confidence: Option<f32>,
     /// Draw the hits' pictures, where standard output is a terminal

@@ -178,7 +178,12 @@ impl Engine {
             store.clone(),
             Arc::clone(&reconciler),
         ));
-        let searcher = Arc::new(Searcher::new(store.clone(), Arc::clone(&serving), source));
+        let searcher = Arc::new(Searcher::new(
+            store.clone(),
+            Arc::clone(&serving),
+            source,
+            Some(places.data_dir.join("cache/background")),
+        ));
         let facts = Facts {
             data_dir: places.data_dir.clone(),
             config_file: config.file.clone(),

@@ -1,8 +1,9 @@
 //! Text, picture or moment → vector → candidate scenes → rescored on their frames → ranked hits.
 //!
 //! Knows the store's vectors and the ANN index, nothing of the wire. Everything here blocks and runs on the query pool.
-//! It writes nothing.
+//! It writes nothing but what `confidence` keeps to measure confidence with.
 
+mod confidence;
 mod pool;
 mod rank;
 mod scope;
@@ -18,6 +19,7 @@ use crate::ann::AnnError;
 use crate::domain::{Embedding, SceneId, Span, VideoId};
 use crate::embed::EmbedError;
 use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
+use crate::query::confidence::{Measure, Measures};
 pub use crate::query::pool::{Asker, Lane, Overloaded, Pool, Turn};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
@@ -51,6 +53,8 @@ pub enum GroupBy {
 pub struct Wanted {
     pub n: usize,
     pub by: GroupBy,
+    /// Hits less sure than that are left out; has no effect where no confidence is told.
+    pub min_confidence: Option<f32>,
     pub filters: Filters,
 }
 
@@ -63,6 +67,8 @@ pub struct Hit {
     /// Cosine of the query and the frame at `best_ms`; where the model is shown a frame in parts, of the part that fits best or of
     /// their mean, and for a picture the mean over its own parts.
     pub score: f32,
+    /// How probable it is that the hit shows what the text says, in [0, 1]; `None` for pictures, and while there is nothing to measure with.
+    pub confidence: Option<f32>,
     /// Mean over the video's scenes of the cosine of query and scene vector; only when grouped by video.
     pub video_score: Option<f32>,
 }
@@ -71,6 +77,8 @@ pub struct Hit {
 pub struct Answer {
     pub model: String,
     pub hits: Vec<Hit>,
+    /// Whether hits tell their confidence, so that [`Wanted::min_confidence`] was obeyed.
+    pub is_measured: bool,
     pub coverage: Coverage,
 }
 
@@ -116,15 +124,18 @@ pub struct Searcher {
     serving: Arc<Serving>,
     source: Arc<dyn FrameSource>,
     texts: TextVectors,
+    measures: Measures,
 }
 
 impl Searcher {
-    pub fn new(store: Store, serving: Arc<Serving>, source: Arc<dyn FrameSource>) -> Self {
+    /// `cache`: a folder for what can be made again.
+    pub fn new(store: Store, serving: Arc<Serving>, source: Arc<dyn FrameSource>, cache: Option<PathBuf>) -> Self {
         Self {
             store,
             serving,
             source,
             texts: TextVectors::default(),
+            measures: Measures::new(cache),
         }
     }
 
@@ -194,7 +205,7 @@ impl Searcher {
             .into_iter()
             .take_while(|(_, score)| *score > own)
             .count();
-        let hit = self.hit(&best, Arc::clone(record), None)?;
+        let hit = self.hit(slot, &best, Arc::clone(record), self.measure(slot, &probe).as_ref())?;
         Ok(hit.map(|hit| Standing {
             hit,
             rank: better as u64 + 1,
@@ -216,6 +227,7 @@ impl Searcher {
             parts: vec![wanted.clone()],
             wanted,
             unwanted: vectors.collect::<Result<_, _>>()?,
+            is_text: true,
         })
     }
 
@@ -269,6 +281,8 @@ impl Searcher {
             slot,
             probe,
             n: wanted.n,
+            measure: self.measure(slot, probe),
+            min_confidence: wanted.min_confidence,
             scope: &scope,
             admits,
         };
@@ -279,22 +293,25 @@ impl Searcher {
         Ok(Answer {
             model: slot.info.name.clone(),
             hits,
+            is_measured: question.measure.is_some(),
             coverage: scope.coverage,
         })
     }
 
     fn by_scene(&self, question: &Question) -> Result<Vec<Hit>, QueryError> {
-        let Question { slot, probe, n, scope, .. } = *question;
+        let &Question { slot, probe, n, scope, .. } = question;
         // With unwanted texts candidates may be struck out later: look at more of them.
         let n_candidates = ((n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len())).min(MAX_CANDIDATES);
         let candidates = question.candidates(n_candidates)?;
         let mut hits = Vec::with_capacity(n);
-        for scored in self.rescore(slot, probe, candidates)? {
+        // What is sure enough stands near the front.
+        for scored in self.rescore(slot, probe, candidates)?.iter().take(n + MIN_CANDIDATES) {
             if hits.len() == n {
                 break;
             }
             if let Some(record) = scope.record(scored.scene.video)
-                && let Some(hit) = self.hit(&scored, Arc::clone(record), None)?
+                && let Some(hit) = self.hit(slot, scored, Arc::clone(record), question.measure.as_ref())?
+                && question.takes(&hit)
             {
                 hits.push(hit);
             }
@@ -305,13 +322,14 @@ impl Searcher {
     /// Ranks videos by the mean over *all* their scenes of the cosine between query and scene vector (the article's rule), and names
     /// the best scene of each. In a library beyond [`EXACT_UP_TO`] scenes only videos with a scene among the candidates are ranked.
     fn by_video(&self, question: &Question) -> Result<Vec<Hit>, QueryError> {
-        let Question {
+        let &Question {
             slot,
             probe,
             n,
             scope,
             admits,
-        } = *question;
+            ..
+        } = question;
         let scenes: Vec<SceneId> = if scope.n_scenes() <= EXACT_UP_TO {
             scope.scenes().filter(|scene| admits(*scene)).collect()
         } else {
@@ -344,9 +362,13 @@ impl Searcher {
             let Some(record) = scope.record(video) else { continue };
             let own: Vec<SceneId> = scope.scenes_of(video).filter(|scene| admits(*scene)).collect();
             if let Some(best) = self.rescore(slot, probe, own)?.first()
-                && let Some(hit) = self.hit(best, Arc::clone(record), Some(mean))?
+                && let Some(hit) = self.hit(slot, best, Arc::clone(record), question.measure.as_ref())?
+                && question.takes(&hit)
             {
-                hits.push(hit);
+                hits.push(Hit {
+                    video_score: Some(mean),
+                    ..hit
+                });
             }
         }
         Ok(hits)
@@ -365,16 +387,38 @@ impl Searcher {
         Ok(scored)
     }
 
-    fn hit(&self, scored: &Scored, record: Arc<VideoRecord>, video_score: Option<f32>) -> Result<Option<Hit>, QueryError> {
+    fn hit(
+        &self,
+        slot: &ModelSlot,
+        scored: &Scored,
+        record: Arc<VideoRecord>,
+        measure: Option<&Measure>,
+    ) -> Result<Option<Hit>, QueryError> {
         let scenes = self.store.scenes(scored.scene.video)?;
-        Ok(scenes.get(scored.scene.index as usize).map(|scene| Hit {
+        let Some(scene) = scenes.get(scored.scene.index as usize) else {
+            return Ok(None);
+        };
+        let vectors = measure
+            .map(|_| self.store.vectors(&slot.info.id, scored.scene))
+            .transpose()?
+            .flatten();
+        let confidence = measure
+            .zip(vectors)
+            .and_then(|(measure, vectors)| measure.confidence(scored, &vectors));
+        Ok(Some(Hit {
             record,
             scene: scored.scene,
             span: scene.span,
             best_ms: scored.best_ms,
             score: scored.score,
-            video_score,
+            confidence,
+            video_score: None,
         }))
+    }
+
+    /// What says how sure the hits of a text are; pictures have no such measure.
+    fn measure(&self, slot: &ModelSlot, probe: &Probe) -> Option<Measure> {
+        probe.is_text.then(|| self.measures.of(slot)).flatten()
     }
 }
 
@@ -385,6 +429,7 @@ pub(crate) struct Probe {
     /// A text; or a picture in the parts that the model is shown, all of which a frame should have. Never empty.
     pub(crate) parts: Vec<Embedding>,
     pub(crate) unwanted: Vec<Embedding>,
+    pub(crate) is_text: bool,
 }
 
 impl Probe {
@@ -394,6 +439,7 @@ impl Probe {
             wanted: Embedding::mean(&parts)?,
             parts,
             unwanted: Vec::new(),
+            is_text: false,
         })
     }
 }
@@ -404,6 +450,8 @@ struct Question<'a> {
     probe: &'a Probe,
     /// Hits wanted.
     n: usize,
+    measure: Option<Measure>,
+    min_confidence: Option<f32>,
     scope: &'a Scope,
     /// Leaves out scenes within the scope.
     admits: &'a dyn Fn(SceneId) -> bool,
@@ -412,7 +460,7 @@ struct Question<'a> {
 impl Question<'_> {
     /// The `k` scenes whose vectors are nearest to what is wanted: exactly, or by the graph in a large scope.
     fn candidates(&self, k: usize) -> Result<Vec<SceneId>, AnnError> {
-        let Self { slot, scope, admits, .. } = *self;
+        let &Self { slot, scope, admits, .. } = self;
         let wanted = &self.probe.wanted;
         let selectivity = scope.n_scenes() as f64 / slot.ann.len().max(1) as f64;
         let found = if scope.n_scenes() <= EXACT_UP_TO || selectivity < EXACT_BELOW_SELECTIVITY {
@@ -422,6 +470,13 @@ impl Question<'_> {
                 .search_filtered(wanted, k, &|scene| scope.record(scene.video).is_some() && admits(scene))?
         };
         Ok(found.into_iter().map(|(scene, _)| scene).collect())
+    }
+
+    fn takes(&self, hit: &Hit) -> bool {
+        match (self.min_confidence, hit.confidence) {
+            (Some(least), Some(confidence)) => confidence >= least,
+            _ => true,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use crate::moment::Moment;
 
 /// Results of one question: GNOME shows three to five, KRunner a few more.
 const N_RESULTS: u32 = 8;
-/// A model that knows how certain it is has to be at least so certain. One that was never calibrated does not say, and its best hits are shown.
+/// What is less sure is more likely wrong than right. Where nothing says how sure hits are, in the first seconds of a slow model, there is none.
 const MIN_CONFIDENCE: f32 = 0.5;
 /// Below this a query is the beginning of a word.
 const MIN_LETTERS: usize = 3;
@@ -174,7 +174,7 @@ fn search(daemon: &mut Daemon, query: &str) -> Result<Found, ClientError> {
     let certain = answer
         .hits
         .iter()
-        .filter(|hit| hit.confidence.is_none_or(|confidence| confidence >= MIN_CONFIDENCE));
+        .filter(|hit| hit.confidence.is_some_and(|confidence| confidence >= MIN_CONFIDENCE));
     Ok(certain.filter_map(|hit| Moment::of(query, hit)).collect())
 }
 

@@ -88,8 +88,9 @@
 //! - A path is absolute and goes as `path`. Where the file's name isn't UTF-8, `path` is only for people (the bad bytes replaced), and
 //!   `path_bytes`, beside it, is the base64 of the true bytes. Whoever gets `path_bytes` uses those ([`wire_path::WirePath`]).
 //! - `video` and `scene` are ids: opaque strings that last as long as the video stays in the index.
-//! - `score` is the model's own similarity, the cosine between the query and the frame at `best_ms`; `confidence`, where a
-//!   model has been calibrated, is a probability.
+//! - `score` is the model's own similarity, the cosine between the query and the frame at `best_ms`; `confidence`, with texts, is
+//!   how probable it is that the hit shows what was asked for, and comparable between questions. Hits below `min_confidence` are left out;
+//!   where an answer has no confidence (pictures; a slow model that is asked for the first time) a notice says that they were not.
 //! - `coverage` says how complete an answer is: the videos of the asked scope that are indexed, pending, failed, offline. Offline videos
 //!   are counted as nothing else.
 //!

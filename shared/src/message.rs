@@ -107,7 +107,7 @@ pub struct Hit {
     pub best_ms: u64,
     /// Cosine between the query and the frame at `best_ms`.
     pub score: f32,
-    /// Calibrated certainty in [0, 1]; absent while the model in use has no calibration.
+    /// How probable it is that the hit shows what the text says, in [0, 1]; absent for pictures, and in the first seconds of a slow model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confidence: Option<f32>,
     pub video: String,

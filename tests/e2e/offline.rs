@@ -78,6 +78,8 @@ fn a_drive_is_unmounted_replaced_and_back() {
     // Unmounted: an empty folder is where it was.
     system("umount", &[&point]);
     until_counts(&sandbox, [0, 0, 0, 1]);
+    // The film may have been missed, and doubted, before its folder was looked at.
+    sandbox.settle();
     let told = sandbox.ctl_json(["status"]);
     let folder = &told["folders"][0];
     assert_eq!(folder["state"], "offline", "{told}");

@@ -274,6 +274,7 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
         [1, 0, 0, 1] => Ok(()),
         other => Err(format!("{other:?}")),
     });
+    sandbox.settle();
     open(&away)
         .complains("b.mp4 is offline")
         .complains("it lies on ")

@@ -37,11 +37,11 @@ fn the_answer_is_the_contract_to_the_letter() {
     let hits = answer["hits"].as_array().unwrap();
     assert_eq!(hits.len(), 2);
     for hit in hits {
-        // Of the contract's members only `confidence` is not there yet.
         assert_eq!(
             keys(hit),
             [
                 "best_ms",
+                "confidence",
                 "duration_ms",
                 "end_ms",
                 "offline",
@@ -59,6 +59,7 @@ fn the_answer_is_the_contract_to_the_letter() {
         );
         assert!(start <= best && best < end, "{hit}");
         assert!((-1.0..=1.0).contains(&hit["score"].as_f64().unwrap()), "{hit}");
+        assert!((0.0..=1.0).contains(&hit["confidence"].as_f64().unwrap()), "{hit}");
         assert!(
             hit["video"].is_string() && hit["scene"].is_string() && hit["offline"] == false,
             "{hit}"
@@ -70,6 +71,30 @@ fn the_answer_is_the_contract_to_the_letter() {
     assert!(hits[0]["score"].as_f64() > hits[1]["score"].as_f64());
     assert_eq!(hits[0]["video"], hits[1]["video"]);
     assert_ne!(hits[0]["scene"], hits[1]["scene"]);
+}
+
+#[test]
+fn what_is_not_there_is_found_with_little_confidence_and_left_out_on_demand() {
+    let sandbox = Sandbox::new();
+    sandbox.film("film.mp4", &[("red", 1.0), ("green", 1.4)]);
+    let picture = sandbox.path().join("red.png");
+    sandbox.film_at(&picture, &[("red", 0.04)]);
+    let daemon = sandbox.start();
+    sandbox.settle();
+    let sure = |query: &str| sandbox.search(query)[0]["confidence"].as_f64().unwrap();
+    let (there, not_there) = (sure("a red background"), sure("a piano on a beach"));
+    assert!(there > 0.5 && not_there < 0.1, "{there} {not_there}");
+    let ask = |query: &str| sandbox.say(&format!("search {query} --min-confidence 0.5"));
+    ask("a red background").expect(0).says("film.mp4");
+    ask("a piano on a beach").expect(1);
+    sandbox.say("search a piano on a beach").expect(0).complains("probably not there");
+    let told = sandbox.ctl_json([Path::new("similar"), &picture, Path::new("--min-confidence"), Path::new("0.9")]);
+    assert!(told["hits"][0]["confidence"].is_null(), "{told}");
+    assert!(told["notices"].to_string().contains("was not applied"), "{told}");
+    // The same after a start, from what was kept.
+    drop(daemon);
+    let _daemon = sandbox.start();
+    assert_eq!(sure("a red background"), there);
 }
 
 #[test]

@@ -87,6 +87,9 @@ fn notes(out: &mut Out, answer: &SearchAnswer) -> Result<(), Failure> {
     if let Some(note) = completeness(&answer.coverage, answer.hits.is_empty()) {
         out.note(&note)?;
     }
+    if is_doubtful(&answer.hits) {
+        out.note("note: what was asked for is probably not there; these come nearest (--min-confidence 0.5 leaves them out)")?;
+    }
     for notice in &answer.notices {
         out.note(&format!("note: {notice}"))?;
     }
@@ -107,9 +110,18 @@ fn table(out: &Out, hits: &[Hit]) -> Table {
     table
 }
 
-/// The calibrated certainty where there is one, else what ranks the rows.
+/// What ranks the videos, where they are the rows; else how sure the hit is, where that is known.
 pub(super) fn shown_score(hit: &Hit) -> f32 {
-    hit.confidence.or(hit.video_score).unwrap_or(hit.score)
+    hit.video_score.or(hit.confidence).unwrap_or(hit.score)
+}
+
+/// Less is more likely wrong than right.
+const SURE: f32 = 0.5;
+
+/// Whether every hit is more likely wrong than right.
+fn is_doubtful(hits: &[Hit]) -> bool {
+    let surest = hits.iter().filter_map(|hit| hit.confidence).max_by(f32::total_cmp);
+    surest.is_some_and(|confidence| confidence < SURE)
 }
 
 /// What a user should know about an answer that is empty or incomplete.

@@ -37,7 +37,13 @@ pub(super) fn path(file: &WirePath) -> Result<PathBuf, RpcError> {
 }
 
 /// `within`: the paths of `limits`, as the watched folders name them.
-pub(super) fn wanted(n: u32, by: wire::GroupBy, limits: &wire::Filters, within: Vec<PathBuf>) -> query::Wanted {
+pub(super) fn wanted(
+    n: u32,
+    by: wire::GroupBy,
+    min_confidence: Option<f32>,
+    limits: &wire::Filters,
+    within: Vec<PathBuf>,
+) -> query::Wanted {
     let by = match by {
         wire::GroupBy::Scene => query::GroupBy::Scene,
         wire::GroupBy::Video => query::GroupBy::Video,
@@ -45,6 +51,7 @@ pub(super) fn wanted(n: u32, by: wire::GroupBy, limits: &wire::Filters, within: 
     query::Wanted {
         n: n as usize,
         by,
+        min_confidence,
         filters: query::Filters {
             within,
             since_ms: limits.since_ms,
@@ -62,7 +69,7 @@ pub(super) fn hit(hit: &query::Hit) -> wire::Hit {
         end_ms: hit.span.end_ms,
         best_ms: hit.best_ms,
         score: hit.score,
-        confidence: None,
+        confidence: hit.confidence,
         video: hit.record.id.to_string(),
         scene: hit.scene.to_string(),
         offline: hit.record.offline,

@@ -57,7 +57,7 @@ fn likeness(probe: &Probe, views: &[(u64, Embedding)]) -> f32 {
 
 /// Cosine of the part that is nearest, or of the mean of all parts where that is nearer: what a text says of a whole frame may be in
 /// no part alone. With it, texts of several things find as much as in a squeezed frame (`tests/compare/crops.py`).
-fn nearest(vector: &Embedding, views: &[(u64, Embedding)]) -> f32 {
+pub(super) fn nearest(vector: &Embedding, views: &[(u64, Embedding)]) -> f32 {
     let cosines = views.iter().map(|(_, view)| vector.cosine(view));
     let (best, sum) = cosines.fold((f32::NEG_INFINITY, 0.0), |(best, sum), cosine| (best.max(cosine), sum + cosine));
     // The square of the length of the sum of the parts, without adding them up: each has length 1.
@@ -89,6 +89,7 @@ mod tests {
             wanted: vector(wanted),
             parts: vec![vector(wanted)],
             unwanted: unwanted.iter().map(|values| vector(values)).collect(),
+            is_text: true,
         }
     }
 

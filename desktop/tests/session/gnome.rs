@@ -111,7 +111,9 @@ fn what_the_model_is_not_sure_of_is_not_shown() {
     let (mut sure, mut unsure) = (hit("/sure.mp4", "a-1"), hit("/unsure.mp4", "b-1"));
     sure["confidence"] = json!(0.81);
     unsure["confidence"] = json!(0.49);
-    let world = World::new(&[sure, unsure]);
+    let mut unmeasured = hit("/unmeasured.mp4", "c-1");
+    unmeasured.as_object_mut().unwrap().remove("confidence");
+    let world = World::new(&[sure, unsure, unmeasured]);
     assert_eq!(world.ids_of(&["dog"]).trim(), format!("(['{}'],)", id("a-1", "dog")));
 }
 

@@ -369,7 +369,7 @@ fn answer(answers: &(Mutex<Answers>, Condvar), method: &str, params: &Value) -> 
 }
 
 pub(crate) fn hit(path: &str, scene: &str) -> Value {
-    json!({"path": path, "start_ms": 190_000, "end_ms": 199_000, "best_ms": 192_500, "score": 0.27,
+    json!({"path": path, "start_ms": 190_000, "end_ms": 199_000, "best_ms": 192_500, "score": 0.27, "confidence": 0.7,
            "video": "v", "scene": scene, "offline": false, "duration_ms": 600_000})
 }
 

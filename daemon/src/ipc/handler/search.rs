@@ -19,7 +19,13 @@ pub(super) fn search(context: &Context, request: &SearchRequest) -> Result<Searc
     if request.not.len() > MAX_NOT {
         return Err(too_many("texts in `not`", request.not.len(), MAX_NOT));
     }
-    let wanted = convert::wanted(request.n, request.by, &request.filters, within(context, &request.filters)?);
+    let wanted = convert::wanted(
+        request.n,
+        request.by,
+        request.min_confidence,
+        &request.filters,
+        within(context, &request.filters)?,
+    );
     let answer = context
         .searcher
         .search(&request.query, &request.not, &wanted)
@@ -28,7 +34,13 @@ pub(super) fn search(context: &Context, request: &SearchRequest) -> Result<Searc
 }
 
 pub(super) fn similar(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<SearchAnswer, RpcError> {
-    let wanted = convert::wanted(request.n, request.by, &request.filters, within(context, &request.filters)?);
+    let wanted = convert::wanted(
+        request.n,
+        request.by,
+        request.min_confidence,
+        &request.filters,
+        within(context, &request.filters)?,
+    );
     let likeness = Likeness {
         path: context.path(&request.file)?,
         at_ms: request.at_ms,
@@ -53,8 +65,8 @@ fn too_many(what: &str, n: usize, max: usize) -> RpcError {
 
 fn to_wire(context: &Context, query: String, min_confidence: Option<f32>, answer: &Answer) -> SearchAnswer {
     let mut notices = context.models.notices();
-    if min_confidence.is_some() {
-        notices.push("this model has no calibration yet: --min-confidence was not applied".to_owned());
+    if min_confidence.is_some() && !answer.is_measured {
+        notices.push("it is not known how sure these hits are: --min-confidence was not applied".to_owned());
     }
     SearchAnswer {
         query,

@@ -1,0 +1,176 @@
+//! What a model makes of three hundred plain descriptions of what films show: the measure of how much a score says.
+//!
+//! Cosines mean something else in every model, and for every picture: one that shows much is like many texts. So a score is compared
+//! with those of texts that nobody asked for.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::domain::{Embedding, ModelId};
+use crate::embed::{EmbedError, Embedder};
+use crate::serving::ModelSlot;
+
+/// One description a line, written for this project: people, occasions, places, weather, animals, vehicles, things, food, pictures.
+const TEXTS: &str = include_str!("background.txt");
+/// Embedded at a time, so that a question asked meanwhile waits for these only.
+const CHUNK: usize = 8;
+/// A search waits so long for vectors that are being made; then it answers without confidence. The starter needs a tenth of a second,
+/// ViT-B/32 on two cores a second or two, a large multilingual text tower half a minute: once, then they lie on the disk.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Unit vectors of [`TEXTS`] by one model. **Shape** `[300][dimensions]`.
+#[derive(Debug, PartialEq)]
+pub(super) struct Background {
+    pub(super) vectors: Vec<Embedding>,
+}
+
+/// The background of the model that was asked last, and the folder that keeps those of all.
+#[derive(Clone)]
+pub(super) struct Backgrounds {
+    /// Everything in it can be made again.
+    folder: Option<Arc<Path>>,
+    shared: Arc<(Mutex<State>, Condvar)>,
+}
+
+#[derive(Default)]
+struct State {
+    ready: Option<(ModelId, Arc<Background>)>,
+    /// A thread is at work on it.
+    making: Option<ModelId>,
+}
+
+impl Backgrounds {
+    /// `folder`: where vectors are kept from start to start.
+    pub(super) fn new(folder: Option<PathBuf>) -> Self {
+        Self {
+            folder: folder.map(Arc::from),
+            shared: Arc::default(),
+        }
+    }
+
+    /// The background of the slot's model; `None` when it is not ready after [`PATIENCE`], or could not be made.
+    pub(super) fn get(&self, slot: &ModelSlot) -> Option<Arc<Background>> {
+        let id = &slot.info.id;
+        let (state, changed) = &*self.shared;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.has(id) && state.making.is_none() {
+            state.making = Some(id.clone());
+            let maker = self.clone();
+            let (id, embedder) = (id.clone(), Arc::clone(&slot.embedder));
+            let thread = std::thread::Builder::new().name("background".to_owned());
+            if thread.spawn(move || maker.make(&id, &*embedder)).is_err() {
+                state.making = None;
+            }
+        }
+        let is_made = |state: &mut State| state.making.as_ref() == Some(id);
+        let (state, _) = changed
+            .wait_timeout_while(state, PATIENCE, is_made)
+            .unwrap_or_else(PoisonError::into_inner);
+        state
+            .ready
+            .as_ref()
+            .filter(|(known, _)| known == id)
+            .map(|(_, background)| Arc::clone(background))
+    }
+
+    fn make(&self, id: &ModelId, embedder: &dyn Embedder) {
+        let file = self.folder.as_ref().map(|folder| folder.join(file_name(id)));
+        let made = match file.as_deref().and_then(|file| read(file, id)) {
+            Some(background) => Some(background),
+            None => match embed(embedder) {
+                Ok(background) => {
+                    if let Some(Err(error)) = file.as_deref().map(|file| write(file, id, &background)) {
+                        tracing::warn!(%error, "the vectors that confidence is measured with are not kept, and are made again at the next start");
+                    }
+                    Some(background)
+                }
+                Err(EmbedError::ShuttingDown) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "no confidence can be told");
+                    None
+                }
+            },
+        };
+        let (state, changed) = &*self.shared;
+        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(background) = made {
+            state.ready = Some((id.clone(), Arc::new(background)));
+        }
+        state.making = None;
+        drop(state);
+        changed.notify_all();
+    }
+}
+
+impl State {
+    fn has(&self, id: &ModelId) -> bool {
+        self.ready.as_ref().is_some_and(|(known, _)| known == id)
+    }
+}
+
+fn texts() -> Vec<String> {
+    TEXTS.lines().map(str::to_owned).collect()
+}
+
+fn embed(embedder: &dyn Embedder) -> Result<Background, EmbedError> {
+    let mut vectors = Vec::new();
+    for chunk in texts().chunks(CHUNK) {
+        vectors.extend(embedder.embed_texts(chunk)?);
+    }
+    Ok(Background { vectors })
+}
+
+// --- The file -------------------------------------------------------------------------------------------------------------------
+// What it is of (hash of the model's id and the texts), dimensions (u32), numbers (f32), hash of all that; little-endian.
+
+fn file_name(id: &ModelId) -> String {
+    format!("{:032x}.vectors", xxh3_128(id.0.as_bytes()))
+}
+
+/// Other texts make another file of it.
+fn subject(id: &ModelId) -> [u8; 16] {
+    xxh3_128([id.0.as_bytes(), b"\0", TEXTS.as_bytes()].concat().as_slice()).to_le_bytes()
+}
+
+/// `None` when it is not there, of something else, or damaged: then it is made again.
+fn read(file: &Path, id: &ModelId) -> Option<Background> {
+    let bytes = fs::read(file).ok()?;
+    let (content, hash) = bytes.split_last_chunk::<16>()?;
+    if xxh3_128(content).to_le_bytes() != *hash {
+        return None;
+    }
+    let (of, content) = content.split_first_chunk::<16>()?;
+    let (dimensions, numbers) = content.split_first_chunk::<4>()?;
+    let dimensions = u32::from_le_bytes(*dimensions) as usize;
+    if *of != subject(id) || dimensions == 0 || numbers.len() != dimensions.checked_mul(4 * TEXTS.lines().count())? {
+        return None;
+    }
+    let vectors = numbers.chunks_exact(4 * dimensions).map(|row| {
+        let values = row.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes));
+        Embedding::normalised(values.collect()).ok()
+    });
+    Some(Background {
+        vectors: vectors.collect::<Option<_>>()?,
+    })
+}
+
+fn write(file: &Path, id: &ModelId, background: &Background) -> io::Result<()> {
+    let folder = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    let dimensions = background.vectors.first().map_or(0, |vector| vector.as_slice().len());
+    let mut bytes = subject(id).to_vec();
+    bytes.extend(u32::try_from(dimensions).map_err(io::Error::other)?.to_le_bytes());
+    let numbers = background.vectors.iter().flat_map(Embedding::as_slice);
+    bytes.extend(numbers.flat_map(|number| number.to_le_bytes()));
+    bytes.extend(xxh3_128(&bytes).to_le_bytes());
+    let mut temporary = NamedTempFile::new_in(folder)?;
+    temporary.write_all(&bytes)?;
+    temporary.persist(file).map_err(|error| error.error)?;
+    Ok(())
+}
