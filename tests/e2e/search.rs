@@ -94,7 +94,8 @@ fn what_is_not_there_is_found_with_little_confidence_and_left_out_on_demand() {
     // The same after a start, from what was kept.
     drop(daemon);
     let _daemon = sandbox.start();
-    assert_eq!(sure("a red background"), there);
+    let again = sure("a red background");
+    assert!((again - there).abs() < 1e-6, "{again} {there}");
 }
 
 #[test]
