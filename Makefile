@@ -43,6 +43,10 @@ bench-embed: setup ## embedding against ONNX Runtime driven from Python (ARGS=mo
 bench-foreground: setup ## how much a compile is slowed while scened indexes (ARGS=rounds)
 	@scripts/bench_foreground.sh $(ARGS)
 
+.PHONY: bench-clients
+bench-clients: setup ## what people wait for at the terminal: answers, pictures, the finder, pages, clips (ARGS=rounds)
+	@scripts/bench_clients.sh $(ARGS)
+
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt --all

@@ -159,7 +159,7 @@ pub(crate) struct Selection {
 }
 
 /// What hits are written into, besides or instead of lines on the terminal.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Files {
     /// Write a contact sheet: one HTML page with pictures, times and links
     #[arg(long, value_name = "FILE", help_heading = "Files")]

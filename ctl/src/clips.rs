@@ -7,7 +7,6 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::ffmpeg;
@@ -15,133 +14,59 @@ use crate::ffmpeg::look::{self, Film};
 use crate::hub::stop::Stop;
 use crate::moment::Moment;
 use crate::render::{text, time};
-use crate::timeline::rate::Rate;
 
-/// What a clip can be put into, by extension.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Container {
-    /// FFmpeg's name of what writes it.
-    muxer: &'static str,
-    is_mp4: bool,
-    is_webm: bool,
-}
+mod container;
+mod encoding;
 
-pub(crate) const EXTENSIONS: &str = ".mp4, .m4v, .mov, .mkv, .webm or .ts";
-
-impl Container {
-    pub(crate) fn of_extension(extension: &str) -> Option<Self> {
-        let (muxer, is_mp4, is_webm) = match extension {
-            "mp4" | "m4v" => ("mp4", true, false),
-            "mov" => ("mov", true, false),
-            "mkv" => ("matroska", false, false),
-            "webm" => ("webm", false, true),
-            "ts" => ("mpegts", false, false),
-            _ => return None,
-        };
-        Some(Self { muxer, is_mp4, is_webm })
-    }
-
-    /// Whether it takes what the film has without encoding it again, so that players understand it.
-    pub(crate) fn takes(self, film: &Film) -> bool {
-        const MPEG: &str = "h264 hevc mpeg4 mpeg2video mpeg1video";
-        const SOUND: &str = "aac mp3 mp2 ac3 eac3";
-        let (pictures, sounds): (&[&str], &[&str]) = match self.muxer {
-            "mp4" => (&[MPEG, "av1 vp9 mjpeg"], &[SOUND, "opus flac alac dts"]),
-            "mov" => (&[MPEG, "mjpeg prores dnxhd qtrle png dvvideo"], &[SOUND, "alac pcm_"]),
-            "webm" => (&["vp8 vp9 av1"], &["vorbis opus"]),
-            "mpegts" => (&[MPEG], &[SOUND, "dts opus"]),
-            // Matroska takes everything.
-            _ => return true,
-        };
-        let is_one = |codec: &Option<String>, codecs: &[&str]| {
-            let codec = codec.as_deref().unwrap_or_default();
-            let names = || codecs.iter().flat_map(|names| names.split(' '));
-            names().any(|name| codec == name || name.ends_with('_') && codec.starts_with(name))
-        };
-        is_one(&film.picture.codec_name, pictures) && film.sound.as_ref().is_none_or(|sound| is_one(&sound.codec_name, sounds))
-    }
-}
+pub(crate) use container::{Company, Container, EXTENSIONS};
+pub(crate) use encoding::Encoding;
 
 /// A stretch of a film to be cut out.
 #[derive(Debug)]
 pub(crate) struct Clip<'a> {
     pub(crate) moment: &'a Moment,
     pub(crate) film: &'a Film,
-    /// Where packets are copied: the keyframe to begin with, which is not behind the moment's start.
+    /// The last keyframe that is not behind the moment's start, where one can be told. Packets are copied from there on.
     pub(crate) keyframe_us: Option<u64>,
 }
 
+/// How clips come about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way<'a> {
+    Copied,
+    Encoded {
+        encoding: &'a Encoding,
+        /// Reads each film from its start on instead of leaping to the moment: the only way where leaps end between keyframes, as in
+        /// files without an index. It takes as long as decoding all that comes before.
+        from_start: bool,
+    },
+}
+
+impl Way<'_> {
+    pub(crate) fn is_encoded(self) -> bool {
+        matches!(self, Self::Encoded { .. })
+    }
+}
+
 impl Clip<'_> {
-    /// How much earlier than asked it begins.
+    /// How much earlier than asked it begins where packets are copied.
     pub(crate) fn lead_ms(&self) -> u64 {
         self.keyframe_us.map_or(0, |us| self.moment.start_ms.saturating_sub(us / 1000))
     }
 
+    /// Where FFmpeg begins to read.
+    fn begin_us(&self, way: Way<'_>) -> u64 {
+        let start_us = self.moment.start_ms * 1000;
+        match way {
+            // A packet at the very start is not to be lost by rounding.
+            Way::Copied => self.keyframe_us.map_or(start_us, |us| us.saturating_sub(ROUNDING_US)),
+            Way::Encoded { from_start: false, .. } => start_us,
+            Way::Encoded { from_start: true, .. } => 0,
+        }
+    }
+
     fn length_us(&self) -> u64 {
         self.moment.length_ms() * 1000
-    }
-}
-
-/// How clips are encoded again: all of them the same.
-#[derive(Clone, Debug)]
-pub(crate) struct Encoding {
-    video: Vec<&'static str>,
-    sound: Vec<&'static str>,
-    size: (u32, u32),
-    rate: Rate,
-    has_sound: bool,
-}
-
-/// How long listing its encoders may take.
-const LIMIT: Duration = Duration::from_secs(30);
-
-impl Encoding {
-    /// The size and rate of the first clip, by the best encoder that this FFmpeg has.
-    pub(crate) fn of(container: Container, clips: &[Clip<'_>]) -> Result<Self, Failure> {
-        let output = ffmpeg::capture("ffmpeg", ["-hide_banner", "-loglevel", "error", "-encoders"], LIMIT)?;
-        let listed = String::from_utf8_lossy(&output.stdout).into_owned();
-        let has = |name: &str| listed.lines().any(|line| line.split_whitespace().nth(1) == Some(name));
-        // Each with settings by which nobody sees a difference at a glance.
-        let pictures: &[&[&str]] = if container.is_webm {
-            &[
-                &[
-                    "libvpx-vp9",
-                    "-crf",
-                    "28",
-                    "-b:v",
-                    "0",
-                    "-row-mt",
-                    "1",
-                    "-deadline",
-                    "good",
-                    "-cpu-used",
-                    "4",
-                ],
-                &["libvpx", "-crf", "8", "-b:v", "8M"],
-            ]
-        } else {
-            &[
-                &["libx264", "-crf", "18", "-preset", "fast"],
-                &["libopenh264", "-b:v", "8M"],
-                &["mpeg4", "-q:v", "3"],
-            ]
-        };
-        let sounds: &[&[&str]] = if container.is_webm {
-            &[&["libopus", "-b:a", "160k"], &["libvorbis", "-q:a", "6"]]
-        } else {
-            &[&["aac", "-b:a", "192k"]]
-        };
-        let best = |encoders: &[&[&'static str]]| encoders.iter().find(|encoder| has(encoder[0])).map(|encoder| encoder.to_vec());
-        let lacks =
-            || Failure::new(format!("this FFmpeg has no encoder for {}", container.muxer)).hint("install a full FFmpeg, or write .mkv");
-        let first = clips.first().map(|clip| clip.film).ok_or_else(lacks)?;
-        Ok(Self {
-            video: best(pictures).ok_or_else(lacks)?,
-            sound: best(sounds).ok_or_else(lacks)?,
-            size: first.picture.shown_size(),
-            rate: first.rate.unwrap_or(Rate::PAL),
-            has_sound: clips.iter().any(|clip| clip.film.sound.is_some()),
-        })
     }
 }
 
@@ -153,17 +78,6 @@ fn seconds(us: u64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
 
-impl Encoding {
-    fn n_frames(&self, clip: &Clip<'_>) -> u64 {
-        self.rate.frame_at(clip.moment.length_ms()).max(1)
-    }
-
-    /// How long a clip is that is joined to others.
-    fn length_s(&self, clip: &Clip<'_>) -> f64 {
-        self.n_frames(clip) as f64 / self.rate.frames_a_second()
-    }
-}
-
 fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
 }
@@ -172,8 +86,7 @@ fn words(words: &[&str]) -> Vec<OsString> {
 #[derive(Debug)]
 pub(crate) enum Trouble {
     Failed(Failure),
-    /// Packets were copied, and the picture is missing or begins late: FFmpeg does not find that keyframe again, as in streams without an
-    /// index.
+    /// The picture is missing or begins late: FFmpeg's leap did not end at a keyframe, as in streams without an index.
     NoKeyframe,
 }
 
@@ -186,39 +99,63 @@ impl From<Failure> for Trouble {
 /// A picture may begin that much later than its sound.
 const MAX_DELAY_S: f64 = 0.3;
 
-/// **Errors**: what was copied has no picture from its beginning on.
-fn check(copied: &Path) -> Result<(), Trouble> {
-    match look::film(copied) {
-        Ok(film) if film.picture_delay_s() <= MAX_DELAY_S => Ok(()),
+/// **Errors**: what was cut has no picture from its beginning on.
+fn check(cut: &Path) -> Result<(), Trouble> {
+    match look::film(cut) {
+        Ok(film) if film.picture_delay_s() <= MAX_DELAY_S && look::begins_with_keyframe(cut, &film)? => Ok(()),
         _ => Err(Trouble::NoKeyframe),
     }
+}
+
+/// What goes along with the picture of these clips.
+pub(crate) fn company(clips: &[Clip<'_>], container: Container, way: Way<'_>) -> Company {
+    let films: Vec<&Film> = clips.iter().map(|clip| clip.film).collect();
+    let mut company = match films[..] {
+        [film] => Company::of_one(film, container, way.is_encoded()),
+        _ => Company::of_joined(&films, container, way.is_encoded()),
+    };
+    if matches!(way, Way::Encoded { from_start: true, .. }) && !company.subtitles.is_empty() {
+        // No filter moves them.
+        company.subtitles.clear();
+        company.left_out.push("subtitles, as the film has no index".to_owned());
+    }
+    company
 }
 
 /// Cuts the clips and joins them into `draft`; `progress` hears how many microseconds are done.
 pub(crate) fn cut(
     clips: &[Clip<'_>],
     container: Container,
-    encoding: Option<&Encoding>,
+    way: Way<'_>,
     (draft, workshop): (&Path, &Path),
     stop: &Stop,
     progress: &(impl Fn(u64) + Clone + Send + 'static),
 ) -> Result<(), Trouble> {
+    let company = company(clips, container, way);
     if let [clip] = clips {
-        let mut arguments = one(clip, encoding, true);
-        arguments.extend(target(container, clips));
+        let mut arguments = opened(clip, way);
+        arguments.extend(match way {
+            Way::Copied => copied(clip, &company),
+            Way::Encoded { encoding, from_start } => encoded(clip, &company, encoding, from_start),
+        });
+        arguments.extend(target(container, clips, way));
         arguments.push(ffmpeg::name(draft));
         ffmpeg::run(&arguments, stop, progress.clone())?;
-        return if encoding.is_none() { check(draft) } else { Ok(()) };
+        return check(draft);
     }
     let mut list = "ffconcat version 1.0\n".to_owned();
     let mut done_us = 0;
     for (index, clip) in clips.iter().enumerate() {
         // Where packets are copied, into the container that they are for; else into one that takes everything to the tick.
-        let muxer = if encoding.is_some() { "nut" } else { container.muxer };
+        let muxer = if way.is_encoded() { "nut" } else { container.muxer };
         let name = format!("{index:04}.{muxer}");
-        let mut arguments = one(clip, encoding, false);
+        let mut arguments = opened(clip, way);
+        arguments.extend(match way {
+            Way::Copied => copied(clip, &company),
+            Way::Encoded { encoding, from_start } => encoded_to_be_joined(clip, encoding, from_start),
+        });
         arguments.extend(words(&["-map_metadata:g", "-1", "-map_chapters", "-1"]));
-        if container.is_mp4 && encoding.is_none() {
+        if container.is_mp4 && !way.is_encoded() {
             // The clocks of joined files have to tick alike.
             arguments.extend(words(&["-video_track_timescale", "90000"]));
         }
@@ -228,12 +165,12 @@ pub(crate) fn cut(
         let progress = progress.clone();
         let before_us = done_us;
         ffmpeg::run(&arguments, stop, move |us| progress(before_us + us))?;
-        if encoding.is_none() {
+        if !way.is_encoded() {
             check(&place)?;
         }
         done_us += clip.length_us();
         writeln!(list, "file {name}").expect("a string takes any text");
-        if let Some(encoding) = encoding {
+        if let Way::Encoded { encoding, .. } = way {
             // It is known to the frame; what the file says may be a frame longer.
             writeln!(list, "duration {:.6}", encoding.length_s(clip)).expect("a string takes any text");
         }
@@ -243,87 +180,138 @@ pub(crate) fn cut(
     let mut arguments = words(&["-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i"]);
     arguments.push(ffmpeg::name(&path));
     arguments.extend(words(&["-map", "0", "-c", "copy"]));
-    if let Some(encoding) = encoding.filter(|encoding| encoding.has_sound) {
+    if let Way::Encoded { encoding, .. } = way
+        && encoding.has_sound
+    {
         // Sound is kept as it is until here: encoded clip by clip there would be a gap at every joint.
         arguments.push("-c:a".into());
         arguments.extend(words(&encoding.sound));
     }
-    arguments.extend(target(container, clips));
+    arguments.extend(target(container, clips, way));
     arguments.push(ffmpeg::name(draft));
     Ok(ffmpeg::run(&arguments, stop, |_| {})?)
 }
 
-/// What comes before the output's name: the film, the stretch, the streams, and how they are encoded.
-fn one(clip: &Clip<'_>, encoding: Option<&Encoding>, is_alone: bool) -> Vec<OsString> {
-    let (start_us, end_us) = (clip.moment.start_ms * 1000, clip.moment.end_ms * 1000);
-    // A packet at the very start is not to be lost by rounding.
-    let begin_us = clip.keyframe_us.map_or(start_us, |us| us.saturating_sub(ROUNDING_US));
+/// The film as FFmpeg's input, as far as it is wanted.
+fn opened(clip: &Clip<'_>, way: Way<'_>) -> Vec<OsString> {
+    let (begin_us, end_us) = (clip.begin_us(way), clip.moment.end_ms * 1000);
     let mut arguments = ffmpeg::guarded();
-    arguments.extend(words(&[
-        "-ss",
-        &seconds(begin_us),
-        "-t",
-        &seconds(end_us.saturating_sub(begin_us)),
-        "-i",
-    ]));
-    arguments.push(ffmpeg::name(&clip.moment.path));
-    let picture = format!("0:{}", clip.film.picture.index);
-    let sound = clip.film.sound.as_ref().map(|sound| format!("0:{}", sound.index));
-    let Some(encoding) = encoding else {
-        arguments.extend(words(&["-map", &picture]));
-        // All tracks of sound where no other clip has to have the same.
-        match sound {
-            Some(_) if is_alone => arguments.extend(words(&["-map", "0:a"])),
-            Some(sound) => arguments.extend(words(&["-map", &sound])),
-            None => {}
-        }
-        arguments.extend(words(&["-c", "copy"]));
-        if clip.keyframe_us.is_some() {
-            // FFmpeg may go back further than to that keyframe.
-            arguments.extend(words(&["-copypriorss", "0"]));
-        }
-        return arguments;
-    };
-    let (width, height) = encoding.size;
-    let silent = encoding.has_sound && sound.is_none();
-    if silent {
-        arguments.extend(words(&["-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo"]));
+    if !matches!(way, Way::Encoded { from_start: true, .. }) {
+        arguments.extend(words(&["-ss", &seconds(begin_us)]));
     }
-    arguments.extend(words(&["-map", &picture]));
-    let n_frames = encoding.n_frames(clip);
-    let filter = if is_alone {
-        // Frames stay as they are; only an odd width or height is more than most encoders take.
-        "pad=ceil(iw/2)*2:ceil(ih/2)*2,format=yuv420p".to_owned()
-    } else {
-        format!(
-            "scale=w='max(2,trunc(iw*if(sar,sar,1)))':h=ih,setsar=1,scale={width}:{height}:force_original_aspect_ratio=decrease:\
-             force_divisible_by=2,pad={width}:{height}:(ow-iw)/2:(oh-ih)/2,fps={},tpad=stop_mode=clone:stop={n_frames},trim=end_frame={n_frames},\
-             format=yuv420p",
-            encoding.rate.fraction()
-        )
-    };
-    arguments.extend(words(&["-vf", &filter, "-c:v"]));
-    arguments.extend(words(&encoding.video));
-    if encoding.has_sound {
-        let sound = if silent { "1:a" } else { sound.as_deref().unwrap_or("0:a") };
-        arguments.extend(words(&["-map", sound]));
-        if is_alone {
-            arguments.push("-c:a".into());
-            arguments.extend(words(&encoding.sound));
-        } else {
-            // As long as the picture, to the sample: what is missing is silence.
-            let filter = format!("aresample=48000:async=1,apad,atrim=end={}", encoding.length_s(clip));
-            arguments.extend(words(&["-af", &filter, "-ac", "2", "-c:a", "pcm_s16le"]));
+    arguments.extend(words(&["-t", &seconds(end_us.saturating_sub(begin_us)), "-i"]));
+    arguments.push(ffmpeg::name(&clip.moment.path));
+    arguments
+}
+
+/// The streams as they are.
+fn copied(clip: &Clip<'_>, company: &Company) -> Vec<OsString> {
+    let mut arguments = words(&["-map", &format!("0:{}", clip.film.picture.index)]);
+    for place in company.sounds.iter().filter(|place| **place < clip.film.sounds.len()) {
+        arguments.extend(words(&["-map", &format!("0:a:{place}")]));
+    }
+    arguments.extend(words(&["-c", "copy"]));
+    let begin_us = clip.begin_us(Way::Copied);
+    arguments.extend(beside(company, (clip.moment.end_ms * 1000).saturating_sub(begin_us)));
+    if clip.keyframe_us.is_some() {
+        // FFmpeg may go back further than to that keyframe.
+        arguments.extend(words(&["-copypriorss", "0"]));
+    }
+    arguments
+}
+
+/// Subtitles, and what they are drawn with. None lasts longer than the clip, which would last as long.
+fn beside(company: &Company, length_us: u64) -> Vec<OsString> {
+    let mut arguments = Vec::new();
+    for place in &company.subtitles {
+        arguments.extend(words(&["-map", &format!("0:s:{place}")]));
+    }
+    if !company.subtitles.is_empty() {
+        let cut = format!("setts=duration='min(DURATION,max(0,{}/TB-PTS))'", seconds(length_us));
+        arguments.extend(words(&["-c:s", "copy", "-bsf:s", &cut]));
+        if company.has_attachments {
+            arguments.extend(words(&["-map", "0:t", "-c:t", "copy"]));
         }
     }
     arguments
 }
 
+/// What a filter begins with where the film was read from its start on.
+fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
+    if !from_start {
+        return String::new();
+    }
+    let (start, end) = (seconds(clip.moment.start_ms * 1000), seconds(clip.moment.end_ms * 1000));
+    format!("{kind}trim=start={start}:end={end},{kind}setpts=PTS-{start}/TB,")
+}
+
+/// One clip, encoded again: frames stay as they are, and all sound and subtitles go along.
+fn encoded(clip: &Clip<'_>, company: &Company, encoding: &Encoding, from_start: bool) -> Vec<OsString> {
+    // Only an odd width or height is more than most encoders take.
+    let filter = format!(
+        "{}pad=ceil(iw/2)*2:ceil(ih/2)*2,format={}",
+        trimmed("", clip, from_start),
+        encoding.pixels
+    );
+    let mut arguments = words(&["-map", &format!("0:{}", clip.film.picture.index), "-vf", &filter, "-c:v"]);
+    arguments.extend(encoding.video.iter().map(OsString::from));
+    for place in &company.sounds {
+        arguments.extend(words(&["-map", &format!("0:a:{place}")]));
+    }
+    if !company.sounds.is_empty() {
+        arguments.push("-c:a".into());
+        arguments.extend(words(&encoding.sound));
+        let filter = trimmed("a", clip, from_start);
+        if !filter.is_empty() {
+            arguments.extend(words(&["-af", filter.trim_end_matches(',')]));
+        }
+    }
+    arguments.extend(beside(company, clip.length_us()));
+    arguments
+}
+
+/// A clip among others: the same size, rate and sound as they have, each exactly as long as its number of frames.
+fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_start: bool) -> Vec<OsString> {
+    let (width, height) = encoding.size;
+    let n_frames = encoding.n_frames(clip);
+    let is_silent = encoding.has_sound && clip.film.sounds.is_empty();
+    let mut arguments = Vec::new();
+    if is_silent {
+        arguments.extend(words(&["-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo"]));
+    }
+    let filter = format!(
+        "{}scale=w='max(2,trunc(iw*if(sar,sar,1)))':h=ih,setsar=1,scale={width}:{height}:force_original_aspect_ratio=decrease:\
+         force_divisible_by=2,pad={width}:{height}:(ow-iw)/2:(oh-ih)/2,fps={},tpad=stop_mode=clone:stop={n_frames},trim=end_frame={n_frames},\
+         format={}",
+        trimmed("", clip, from_start),
+        encoding.rate.fraction(),
+        encoding.pixels
+    );
+    arguments.extend(words(&["-map", &format!("0:{}", clip.film.picture.index), "-vf", &filter, "-c:v"]));
+    arguments.extend(encoding.video.iter().map(OsString::from));
+    if encoding.has_sound {
+        // As long as the picture, to the sample: what is missing is silence.
+        let filter = format!(
+            "{}aresample=48000:async=1,apad,atrim=end={}",
+            if is_silent { String::new() } else { trimmed("a", clip, from_start) },
+            encoding.length_s(clip)
+        );
+        let sound = if is_silent { "1:a" } else { "0:a:0" };
+        arguments.extend(words(&["-map", sound, "-af", &filter, "-ac", "2", "-c:a", "pcm_s16le"]));
+    }
+    arguments
+}
+
 /// Container and metadata of what is handed out: where it comes from, and nothing of what a camera wrote about the place.
-fn target(container: Container, clips: &[Clip<'_>]) -> Vec<OsString> {
+fn target(container: Container, clips: &[Clip<'_>], way: Way<'_>) -> Vec<OsString> {
     let mut arguments = words(&["-map_metadata:g", "-1", "-map_chapters", "-1"]);
     if container.is_mp4 {
         arguments.extend(words(&["-movflags", "+faststart"]));
+    }
+    if let Way::Encoded { encoding, .. } = way
+        && let Some(tag) = encoding.tag
+    {
+        arguments.extend(words(&["-tag:v", tag]));
     }
     arguments.extend(words(&["-metadata", &format!("comment={}", origin(clips)), "-f", container.muxer]));
     arguments

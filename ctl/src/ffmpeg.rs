@@ -200,6 +200,12 @@ pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + 
     Err(failure)
 }
 
+/// Whether this FFmpeg can end subtitles where a clip ends; 4.4 cannot.
+pub(crate) fn cuts_subtitles() -> Result<bool, Failure> {
+    let told = capture("ffmpeg", ["-hide_banner", "-h", "bsf=setts"], Duration::from_secs(30))?;
+    Ok(String::from_utf8_lossy(&told.stdout).contains("set expression for packet duration"))
+}
+
 /// Some releases (5.1) end as if all were well when the disk is full.
 fn is_cut_short(said: &[u8]) -> bool {
     let said = String::from_utf8_lossy(said);
@@ -213,7 +219,7 @@ fn is_cut_short(said: &[u8]) -> bool {
     .any(|sign| said.contains(sign))
 }
 
-fn interrupted() -> Failure {
+pub(crate) fn interrupted() -> Failure {
     Failure::new("interrupted; nothing was written")
 }
 

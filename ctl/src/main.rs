@@ -13,6 +13,7 @@ mod cli;
 mod clips;
 mod command;
 mod failure;
+mod fault;
 mod ffmpeg;
 mod hub;
 mod input;

@@ -48,7 +48,9 @@ impl Target {
                     }
                 }
                 if !force {
-                    return Err(Failure::new(format!("{shown} is there already")).hint("give another name, or --force to replace it"));
+                    return Err(Failure::new(format!("{shown} is there already"))
+                        .hint("give another name")
+                        .hint("--force replaces it"));
                 }
                 if there.is_some() {
                     path = fs::canonicalize(&path).map_err(|error| failed(&error))?;
@@ -163,7 +165,7 @@ mod tests {
         assert_eq!(Target::new(&path, false, []).unwrap().write(b"one").unwrap(), 3);
         let refused = Target::new(&path, false, []).unwrap_err();
         assert!(
-            refused.message.contains("is there already") && refused.hints[0].contains("--force"),
+            refused.message.contains("is there already") && refused.hints[1].contains("--force"),
             "{refused:?}"
         );
         Target::new(&path, true, []).unwrap().write(b"two").unwrap();

@@ -96,8 +96,13 @@ impl<'a> Tmux<'a> {
 
     /// Starts the finder from the shell.
     fn browse(&self, words: &str) {
+        self.browse_with("", words);
+    }
+
+    /// The same with variables.
+    fn browse_with(&self, variables: &str, words: &str) {
         let ctl = program("scenectl");
-        self.types(&format!("{} browse {words}; echo left with $?", ctl.display()));
+        self.types(&format!("{variables} {} browse {words}; echo left with $?", ctl.display()));
         self.keys(&["Enter"]);
         self.until("the finder", |screen| screen.starts_with('>'));
     }
@@ -191,6 +196,7 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     tmux.until("three again", |screen| screen.contains("3 hits  1 marked"));
     tmux.keys(&["Tab"]);
     tmux.until("two marks", |screen| screen.contains("3 hits  2 marked"));
+    exports(&tmux, &film);
     tmux.keys(&["Escape"]);
     let said = tmux.until_left(0);
     assert!(said.contains("films/two.mp4") && said.contains("-odd \\e[2J'$(x).mp4"), "{said}");
@@ -208,7 +214,7 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     let hits = sandbox.search("a green background");
     let best_ms = hits[0]["best_ms"].as_u64().unwrap();
     let moment = format!("{}@{}.{:03}", film.display(), best_ms / 1000, best_ms % 1000);
-    assert_eq!(printed("", &["C-e"], 0), format!("{moment}\n").into_bytes());
+    assert_eq!(printed("", &["C-o"], 0), format!("{moment}\n").into_bytes());
     let path = film.to_str().unwrap();
     assert_eq!(printed("-0", &["Tab", "Escape"], 0), format!("{path}\0").into_bytes());
     assert_eq!(printed("", &["Tab", "C-c"], 1), b"");
@@ -220,6 +226,105 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     );
     // What it prints is what the other verbs take.
     sandbox.run(["similar", &moment]).expect(0);
+}
+
+/// Two hits are marked, the second of which lies in `film`; afterwards as well.
+fn exports(tmux: &Tmux<'_>, film: &Path) {
+    let home = tmux.sandbox.path();
+    let export = |keys: &[&str], name: &str| {
+        tmux.keys(&["C-e"]);
+        tmux.until("to be asked for a name", |screen| {
+            screen.contains("2 hits (") && screen.contains("Tab) to")
+        });
+        tmux.keys(&[&["C-u"], keys].concat());
+        tmux.types(name);
+        tmux.keys(&["Enter"]);
+    };
+    // A film, at the frame: the blue scene of the oddly named film and the green one of the other.
+    export(&["Tab"], "~/both.mp4");
+    let said = tmux.until("a film", |screen| screen.contains("wrote ~/both.mp4: 2 clips, 0:00:0"));
+    assert!(!said.contains(" % of "), "{said}");
+    let shown = crate::lists::colours(&["-i"], &home.join("both.mp4"));
+    let first = shown.iter().position(|colour| *colour != "blue");
+    assert_eq!((first, shown.len(), shown[99]), (Some(50), 100, "green"), "{shown:?}");
+    // The name is kept for the next time, what is there is not replaced, and what is typed is no question.
+    tmux.keys(&["C-e"]);
+    tmux.until("the name of before", |screen| {
+        screen.contains("2 hits (cut at the frame, Tab) to ~/both.mp4")
+    });
+    tmux.keys(&["Enter"]);
+    let said = tmux.until("a refusal", |screen| screen.contains("is there already; give another name"));
+    assert!(!said.contains("--force"), "there are no flags here: {said}");
+    for (name, found) in [
+        ("~/hits.m3u8", "wrote ~/hits.m3u8: 2 scenes"),
+        ("~/hits.html", "wrote ~/hits.html: 2 scenes"),
+        ("~/hits.edl", "wrote ~/hits.edl: 2 scenes"),
+        ("~/hits.jpeg", "names no kind of file; end the name in .mp4"),
+        ("~/none/hits.mkv", "there is no folder"),
+    ] {
+        export(&[], name);
+        let said = tmux.until(found, |screen| screen.replace('\n', "").contains(found));
+        assert!(!said.contains('\u{1b}'), "{said}");
+    }
+    let list = fs::read_to_string(home.join("hits.m3u8")).unwrap();
+    assert!(list.contains("/-odd%20%1B%5B2J%27%24%28x%29.mp4\n"), "{list}");
+    // Esc and ^C leave the name and not the finder; nothing else is asked meanwhile.
+    for key in ["Escape", "C-c"] {
+        tmux.keys(&["C-e", key]);
+        tmux.until("the list again", |screen| {
+            screen.starts_with("> green\nin anywhere\n") && screen.contains("3 hits  2 marked")
+        });
+    }
+    // A film that is gone.
+    let away = home.join("away.mp4");
+    fs::rename(film, &away).unwrap();
+    export(&[], "~/gone.mp4");
+    tmux.until("that it is gone", |screen| {
+        let said = screen.replace('\n', "");
+        said.contains("two.mp4 is gone") || said.contains("two.mp4 is not there")
+    });
+    fs::rename(&away, film).unwrap();
+    tmux.sandbox.settle();
+    assert!(!home.join("gone.mp4").is_file());
+}
+
+/// An ffmpeg that takes its time is ended by ^C, and by what ends the finder, and no draft is left.
+fn stops_exporting(tmux: &Tmux<'_>) {
+    let home = tmux.sandbox.path();
+    let (folder, programs) = (home.join("out"), home.join("programs"));
+    fs::create_dir_all(&folder).unwrap();
+    fs::create_dir_all(&programs).unwrap();
+    fs::write(programs.join("ffmpeg"), "#!/bin/sh\nexec sleep 600\n").unwrap();
+    fs::set_permissions(programs.join("ffmpeg"), fs::Permissions::from_mode(0o755)).unwrap();
+    let begin = || {
+        tmux.keys(&["C-e", "C-u"]);
+        tmux.types("~/out/x.mp4");
+        tmux.keys(&["Enter"]);
+        tmux.until("an export", |screen| screen.contains("0 % of ~/out/x.mp4  ^C stops it"));
+        wait_until("ffmpeg to run", SOON, || {
+            let children = processes::children(tmux.finder_pid());
+            let ffmpeg = children.iter().find(|child| child.arguments.iter().any(|word| word == "600"));
+            ffmpeg.map(|child| child.pid).ok_or_else(|| format!("{children:?}"))
+        })
+    };
+    let is_stopped = |ffmpeg: u32| {
+        wait_until("ffmpeg to be gone", SOON, || {
+            if processes::is_alive(ffmpeg) { Err("it runs") } else { Ok(()) }.map_err(str::to_owned)
+        });
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "a draft was left");
+    };
+    tmux.browse_with(&format!("PATH={}:$PATH", programs.display()), "green");
+    tmux.until("an answer", |screen| screen.contains("2 hits"));
+    let ffmpeg = begin();
+    tmux.keys(&["Escape"]);
+    tmux.until("to be told", |screen| screen.contains("not before it is done"));
+    tmux.keys(&["C-c"]);
+    tmux.until("an end of it", |screen| screen.contains("interrupted; nothing was written"));
+    is_stopped(ffmpeg);
+    let ffmpeg = begin();
+    assert!(processes::signal(tmux.finder_pid(), "TERM"));
+    tmux.until_left(1);
+    is_stopped(ffmpeg);
 }
 
 #[test]
@@ -248,21 +353,30 @@ fn small_windows_signals_and_a_daemon_that_goes_leave_the_terminal_whole() {
     tmux.run(&["resize-window", "-x", "80", "-y", "24"]);
     tmux.until("pictures again", |screen| has_picture(screen) && screen.contains("Enter open"));
 
-    // The daemon goes and comes back; what was typed meanwhile is answered then.
+    // The daemon goes and comes back; what was asked meanwhile is answered then, without another key.
     daemon.kill();
-    tmux.types(" and");
+    tmux.keys(&["C-u"]);
+    tmux.types("green");
     tmux.until("that it is gone", |screen| {
         screen.contains("the daemon cannot be reached") || screen.contains("ended before it answered")
     });
-    tmux.types(" green");
     let daemon = sandbox.start();
-    tmux.until("an answer to the whole", |screen| {
-        screen.starts_with("> red and green\n") && screen.contains("2 hits") && screen.contains("Enter open")
+    tmux.until("an answer", |screen| {
+        screen.starts_with("> green\n") && screen.contains("2 hits") && screen.contains("Enter open")
     });
 
     // However it ends, the shell gets the terminal back.
     assert!(processes::signal(tmux.finder_pid(), "TERM"));
     tmux.until_left(1);
+    stops_exporting(&tmux);
+    for (point, key, status) in [("browse-copy", "C-y", 101), ("browse-open", "Enter", 2)] {
+        tmux.browse_with(&format!("SCENED_FAIL_POINT={point}=panic"), "green");
+        tmux.until("an answer", |screen| screen.contains("2 hits"));
+        tmux.keys(&[key]);
+        let said = tmux.until_left(status);
+        // It is told on the screen that stays, and whole.
+        assert!(said.replace('\n', "").contains(&format!("fail point {point}")), "{said}");
+    }
     tmux.browse("green");
     tmux.keys(&["C-c"]);
     tmux.until_left(1);

@@ -21,12 +21,12 @@ const ODD: &[&[u8]] = &[
     b"-dash #1 ?.mp4",
 ];
 
-/// Films that are red for two seconds and green for one and a half.
+/// Films that are red for two seconds, green for one and a half, and blue for two: what begins too early or ends too late is seen.
 fn library() -> (Sandbox, Vec<PathBuf>) {
     let sandbox = Sandbox::new();
     let paths = ODD
         .iter()
-        .map(|name| sandbox.film(OsStr::from_bytes(name), &[("red", 2.0), ("green", 1.5)]))
+        .map(|name| sandbox.film(OsStr::from_bytes(name), &[("red", 2.0), ("green", 1.5), ("blue", 2.0)]))
         .collect();
     (sandbox, paths)
 }
@@ -42,7 +42,11 @@ fn has(program: &str) -> bool {
 
 /// All hits are the green scene of each film, from 2 to 3.5 s.
 fn search(sandbox: &Sandbox, flag: &str, file: &Path) -> Ran {
-    let n = ODD.len().to_string();
+    search_some(sandbox, ODD.len(), flag, file)
+}
+
+fn search_some(sandbox: &Sandbox, n: usize, flag: &str, file: &Path) -> Ran {
+    let n = n.to_string();
     sandbox.run([
         OsStr::new("search"),
         OsStr::new("a green background"),
@@ -116,16 +120,23 @@ pub(crate) fn colours(before: &[&str], input: &Path) -> Vec<&'static str> {
     output.stdout.chunks(3).map(name).collect()
 }
 
+/// VLC stops with the part of a file that it has read when the time comes, a quarter of a second of MP4, and plays what it has read.
+const MAX_LATE_FRAMES: usize = 13;
+
 #[test]
-fn vlc_begins_where_the_playlist_says() {
-    let (sandbox, paths) = library();
+fn vlc_begins_and_ends_where_the_playlist_says() {
+    let (sandbox, _) = library();
     let _daemon = sandbox.start();
     sandbox.settle();
+    let frames = sandbox.path().join("frames");
+    fs::create_dir(&frames).unwrap();
     // VLC refuses to run as root, and so reads as nobody.
     fs::set_permissions(sandbox.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&frames, fs::Permissions::from_mode(0o777)).unwrap();
     for name in ["hits.m3u8", "hits.xspf"] {
         let list = sandbox.path().join(name);
-        search(&sandbox, "--playlist", &list).expect(0);
+        // In real time: two hits are enough.
+        search_some(&sandbox, 2, "--playlist", &list).expect(0);
         if !has("vlc") || !has("setpriv") {
             eprintln!("{name} in VLC: NOT TESTED HERE: there is no vlc (apt-get install vlc-bin vlc-plugin-base, or make check-long)");
             continue;
@@ -140,7 +151,27 @@ fn vlc_begins_where_the_playlist_says() {
                 "dummy",
                 "--no-audio",
             ])
-            .args(["--vout", "dummy", "--play-and-exit", "-vv"])
+            .args([
+                "--vout",
+                "dummy",
+                "--play-and-exit",
+                "-vv",
+                "--no-drop-late-frames",
+                "--no-skip-frames",
+            ])
+            // Every frame that is shown, as a picture; the second film's over the first one's.
+            .args([
+                "--video-filter",
+                "scene",
+                "--scene-format",
+                "png",
+                "--scene-prefix",
+                "f",
+                "--scene-ratio",
+                "1",
+            ])
+            .arg("--scene-path")
+            .arg(&frames)
             .arg(&list)
             .env("HOME", "/nonexistent")
             .stdin(Stdio::null())
@@ -154,7 +185,16 @@ fn vlc_begins_where_the_playlist_says() {
             said.push('\n');
         }
         vlc.wait().unwrap();
-        assert_eq!(said.matches("starting at time: 2s").count(), paths.len(), "{name}: {said}");
+        assert_eq!(said.matches("starting at time: 2s").count(), 2, "{name}: {said}");
+        let colours = colours(&["-framerate", "25", "-pattern_type", "glob", "-i"], &frames.join("*.png"));
+        let count = |colour: &str| colours.iter().filter(|shown| **shown == colour).count();
+        assert!(count("red") <= 1, "{name}: {colours:?}");
+        assert!((36..=39).contains(&count("green")), "{name}: {colours:?}");
+        // 50 frames of blue follow.
+        assert!(count("blue") <= MAX_LATE_FRAMES, "{name}: {colours:?}");
+        for frame in fs::read_dir(&frames).unwrap() {
+            fs::remove_file(frame.unwrap().path()).unwrap();
+        }
     }
 }
 

@@ -45,8 +45,11 @@ Examples:
   scenectl browse -0 | xargs -0 mpv
 
 Keys: type to search; up, down, page up, page down choose; Enter opens the hit in your player at its moment; Tab marks it;
-Ctrl-F filters by folder; Ctrl-Y copies the path (OSC 52); Ctrl-U clears the line; Esc leaves and prints the paths of what is marked;
-Ctrl-E leaves and prints FILE@TIME lines of what is marked; Ctrl-C leaves and prints nothing (exit status 1).
+Ctrl-F filters by folder; Ctrl-Y copies the path (OSC 52); Ctrl-U clears the line; Ctrl-E exports what is marked (else the chosen hit)
+into a file whose ending says what it becomes: a film (.mp4 .m4v .mov .mkv .webm .ts; Tab there: cut at the frame), a playlist
+(.m3u8 .xspf .mpv), a page (.html), .edl or .otio; nothing is replaced.
+Esc leaves and prints the paths of what is marked; Ctrl-O leaves and prints FILE@TIME lines of it; Ctrl-C leaves and prints nothing
+(exit status 1), or stops an export that runs.
 It is drawn on the terminal itself, so that its output can be piped. SCENED_PICTURES and SCENED_PLAYER count as for search and open.";
 
 pub(super) const OPEN: &str = "\

@@ -14,16 +14,19 @@ use serde::Serialize;
 use crate::cli::Browse;
 use crate::command::{Context, open};
 use crate::failure::{Failure, Outcome};
+use crate::fault;
 use crate::render::Out;
 use crate::render::picture::Picture;
 use crate::render::screen::{Protocol, Screen};
 
 mod asker;
+mod exporter;
 mod finder;
 mod tty;
 mod view;
 
 use asker::Asker;
+use exporter::Exporter;
 use finder::{Action, Finder, Leaving};
 use tty::Tty;
 
@@ -43,8 +46,14 @@ enum Event {
     Connected,
     /// What came of opening a hit.
     Opened(String),
-    /// A signal, a panic, or the terminal is gone.
+    /// How many percent of the file are done.
+    ExportedSoFar(u8),
+    /// What came of exporting.
+    Exported(String),
+    /// A signal, or the terminal is gone.
     End,
+    /// A thread panicked.
+    Panicked,
 }
 
 pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failure> {
@@ -69,9 +78,12 @@ pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failu
             screen,
             tell,
             endpoint,
+            exporter: None,
         };
         let leaving = browsing.run(&mut tty, &events);
+        // The terminal first: an export that has to be stopped may take a moment.
         drop(tty);
+        drop(browsing.exporter);
         (
             browsing.finder,
             leaving.map_err(|e| Failure::new("the terminal cannot be drawn on").cause(e.to_string()))?,
@@ -99,6 +111,8 @@ struct Browsing {
     screen: Screen,
     tell: SyncSender<Event>,
     endpoint: scened_shared::endpoint::Endpoint,
+    /// Waited for at the end, whatever ends us.
+    exporter: Option<Exporter>,
 }
 
 impl Browsing {
@@ -127,7 +141,16 @@ impl Browsing {
                 Action::Nothing => {}
                 Action::Ask => self.ask(),
                 Action::Open(hit) => self.open(hit),
-                Action::Copy(bytes) => tty.copy(&bytes)?,
+                Action::Copy(bytes) => {
+                    fault::reach("browse-copy");
+                    tty.copy(&bytes)?;
+                }
+                Action::Export(wish) => self.exporter = Some(Exporter::start(wish, self.endpoint.clone(), self.tell.clone())),
+                Action::StopExport => {
+                    if let Some(exporter) = &self.exporter {
+                        exporter.stop();
+                    }
+                }
                 Action::Leave(leaving) => return Ok(Some(leaving)),
             },
             Event::Input(Input::Paste(text)) => {
@@ -142,7 +165,13 @@ impl Browsing {
             Event::Lost(why) => self.finder.lost = Some(why),
             Event::Connected => self.finder.lost = None,
             Event::Opened(said) => self.finder.message = said,
+            Event::ExportedSoFar(percent) => self.finder.exporting.iter_mut().for_each(|exporting| exporting.percent = percent),
+            Event::Exported(said) => {
+                self.exporter = None;
+                self.finder.exported(said);
+            }
             Event::End => return Ok(Some(Leaving::Ended)),
+            Event::Panicked => return Ok(Some(Leaving::Panicked)),
         }
         Ok(None)
     }
@@ -156,12 +185,10 @@ impl Browsing {
     fn open(&self, hit: Hit) {
         let (tell, endpoint) = (self.tell.clone(), self.endpoint.clone());
         std::thread::spawn(move || {
+            fault::reach("browse-open");
             let said = match open::open(Some(&endpoint), &hit.file, Some(hit.best_ms)) {
                 Ok(opened) => opened.line(&Out::new(false)),
-                Err(failure) => {
-                    let hints = failure.causes.iter().chain(&failure.hints);
-                    hints.fold(failure.message.clone(), |said, more| format!("{said}; {more}"))
-                }
+                Err(failure) => exporter::in_one_line(&failure),
             };
             // Nobody listens any more once the finder is left.
             drop(tell.send(Event::Opened(said)));
@@ -179,6 +206,7 @@ fn finish(out: &mut Out, finder: &Finder, leaving: Leaving, with_nul: bool) -> R
     let end = if with_nul { 0 } else { b'\n' };
     let marked = match leaving {
         Leaving::Aborted | Leaving::Ended => return Ok(Outcome::Nothing),
+        Leaving::Panicked => return Err(Failure::new("a part of the finder broke; what is above says where")),
         Leaving::WithPaths | Leaving::WithMoments => finder.marked(),
     };
     if out.json {

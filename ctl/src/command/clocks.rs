@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::failure::Failure;
 use crate::ffmpeg::look::{self, Film};
 use crate::moment::{Moment, Reach};
-use crate::render::{Out, text};
+use crate::render::text;
 use crate::timeline::Shot;
 use crate::timeline::rate::Rate;
 
 /// Looks at each film once; says of which ones the rate was assumed, and why.
-pub(super) fn of<'a>(out: &mut Out, moments: &'a [Moment], wished: Option<Rate>) -> Result<Vec<Shot<'a>>, Failure> {
+pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Vec<String>) -> Vec<Shot<'a>> {
     let mut films: BTreeMap<&Path, Option<Film>> = BTreeMap::new();
     // One reason stands for all; that ffprobe is missing says more than that a drive is.
     let mut why = None;
@@ -32,10 +31,10 @@ pub(super) fn of<'a>(out: &mut Out, moments: &'a [Moment], wished: Option<Rate>)
     if n_unknown > 0 {
         let hint = if wished.is_none() { "; --rate says otherwise" } else { "" };
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
-        out.note(&format!(
+        notes.push(format!(
             "{assumed} frames a second are assumed of {}{why}{hint}",
             text::count(n_unknown, "film")
-        ))?;
+        ));
     }
     let shots = moments.iter().map(|moment| {
         let film = films.get(moment.path.as_path()).and_then(Option::as_ref);
@@ -45,22 +44,22 @@ pub(super) fn of<'a>(out: &mut Out, moments: &'a [Moment], wished: Option<Rate>)
             first: film.and_then(|film| film.first),
         }
     });
-    Ok(shots.collect())
+    shots.collect()
 }
 
 /// The rate of an edit list, which has but one.
-pub(super) fn one_rate(out: &mut Out, shots: &[Shot<'_>], wished: Option<Rate>) -> Result<Rate, Failure> {
+pub(super) fn one_rate(shots: &[Shot<'_>], wished: Option<Rate>, notes: &mut Vec<String>) -> Rate {
     let known = shots.iter().filter(|shot| shot.moment.reach == Reach::There).map(|shot| shot.rate);
     let rate = wished
         .or_else(|| known.chain(shots.iter().map(|shot| shot.rate)).next())
         .unwrap_or(Rate::PAL);
     let n_others = shots.iter().filter(|shot| shot.rate != rate).count() as u64;
     if n_others > 0 {
-        out.note(&format!(
+        notes.push(format!(
             "the edit list counts {rate} frames a second; {} of films with another rate {} told in that",
             text::count(n_others, "scene"),
             if n_others == 1 { "is" } else { "are" }
-        ))?;
+        ));
     }
-    Ok(rate)
+    rate
 }

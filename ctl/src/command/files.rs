@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use scened_shared::client::Client;
-use scened_shared::message::SearchAnswer;
+use scened_shared::message::{Hit, SearchAnswer};
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
@@ -51,13 +51,44 @@ pub(super) struct Shown<'a> {
     pub(super) opened: Option<Opened>,
 }
 
-/// Writes what was asked for; nothing where nothing was found.
-pub(super) fn write(out: &mut Out, client: &mut Client, answer: &SearchAnswer, files: &Files) -> Result<Vec<Written>, Failure> {
+/// What is written: hits, and what is said of them.
+#[derive(Debug)]
+pub(super) struct Contents<'a> {
+    pub(super) title: &'a str,
+    /// Beneath the title of a page.
+    pub(super) lead: String,
+    pub(super) remarks: Vec<String>,
+    pub(super) hits: &'a [Hit],
+}
+
+impl<'a> Contents<'a> {
+    pub(super) fn of_answer(answer: &'a SearchAnswer) -> Self {
+        let n_hits = answer.hits.len() as u64;
+        Self {
+            title: &answer.query,
+            lead: format!("{}, best first · model {}", text::count(n_hits, "scene"), answer.model),
+            remarks: hits::completeness(&answer.coverage, false)
+                .into_iter()
+                .chain(answer.notices.iter().cloned())
+                .collect(),
+            hits: &answer.hits,
+        }
+    }
+}
+
+/// Writes what was asked for; nothing where nothing was found. `notes` gets what is to be said besides, also where it fails.
+pub(super) fn write(
+    contents: &Contents<'_>,
+    home: Option<&Path>,
+    client: &mut Client,
+    files: &Files,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Written>, Failure> {
     let form = files.playlist.as_deref().map(form).transpose()?;
-    if answer.hits.is_empty() || files.is_empty() {
+    if contents.hits.is_empty() || files.is_empty() {
         return Ok(Vec::new());
     }
-    let moments = moments::of_hits(client, &answer.hits)?;
+    let moments = moments::of_hits(client, contents.hits)?;
     let sources: Vec<&Path> = moments.iter().map(|moment| moment.path.as_path()).collect();
     // All targets are looked at before any is written.
     let target = |path: &PathBuf| Target::new(path, files.force, sources.iter().copied());
@@ -72,24 +103,24 @@ pub(super) fn write(out: &mut Out, client: &mut Client, answer: &SearchAnswer, f
         Ok(())
     };
     if let Some(target) = html {
-        put("html", &target, page(out, client, answer, &moments)?, moments.len())?;
+        put("html", &target, page(home, client, contents, &moments)?, moments.len())?;
     }
     if let Some((target, form)) = playlist {
-        let there = playable(out, &moments)?;
-        put("playlist", &target, form.write(&answer.query, &there), there.len())?;
+        let there = playable(home, &moments, notes)?;
+        put("playlist", &target, form.write(contents.title, &there), there.len())?;
     }
     if edl.is_some() || otio.is_some() {
-        let shots = clocks::of(out, &moments, files.rate)?;
+        let shots = clocks::of(&moments, files.rate, notes);
         if let Some(target) = otio {
-            put("otio", &target, timeline::otio::write(&answer.query, &shots), shots.len())?;
+            put("otio", &target, timeline::otio::write(contents.title, &shots), shots.len())?;
         }
         if let Some(target) = edl {
-            let rate = clocks::one_rate(out, &shots, files.rate)?;
+            let rate = clocks::one_rate(&shots, files.rate, notes);
             let n_events = shots.len().min(timeline::edl::MAX_EVENTS);
             if n_events < shots.len() {
-                out.note(&format!("an edit list holds {n_events} scenes; the others are left out of it"))?;
+                notes.push(format!("an edit list holds {n_events} scenes; the others are left out of it"));
             }
-            put("edl", &target, timeline::edl::write(&answer.query, rate, &shots), n_events)?;
+            put("edl", &target, timeline::edl::write(contents.title, rate, &shots), n_events)?;
         }
     }
     Ok(written)
@@ -103,16 +134,13 @@ fn form(path: &Path) -> Result<Form, Failure> {
 }
 
 /// The moments that a player can open now; says which are left out and where they are.
-fn playable(out: &mut Out, moments: &[Moment]) -> Result<Vec<Moment>, Failure> {
+fn playable(home: Option<&Path>, moments: &[Moment], notes: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
     let mut last: Option<&Path> = None;
     for moment in moments {
         let Some(obstacle) = moment.reach.obstacle().filter(|_| last != Some(&moment.path)) else {
             continue;
         };
-        out.note(&format!(
-            "left out of the playlist: {} ({obstacle})",
-            text::path(&moment.path, out.home())
-        ))?;
+        notes.push(format!("left out of the playlist: {} ({obstacle})", text::path(&moment.path, home)));
         last = Some(&moment.path);
     }
     let there: Vec<Moment> = moments.iter().filter(|moment| moment.reach == Reach::There).cloned().collect();
@@ -122,27 +150,24 @@ fn playable(out: &mut Out, moments: &[Moment]) -> Result<Vec<Moment>, Failure> {
     Ok(there)
 }
 
-fn page(out: &Out, client: &mut Client, answer: &SearchAnswer, moments: &[Moment]) -> Result<String, Failure> {
+fn page(home: Option<&Path>, client: &mut Client, contents: &Contents<'_>, moments: &[Moment]) -> Result<String, Failure> {
     let pictures = moments::pictures(client, moments)?;
-    let cards = moments.iter().zip(pictures).zip(&answer.hits).map(|((moment, picture), hit)| Card {
-        moment,
-        picture,
-        label: Some(format!("{:.2}", hits::shown_score(hit))),
-    });
-    let notes = hits::completeness(&answer.coverage, false)
-        .into_iter()
-        .chain(answer.notices.iter().cloned());
+    let cards = moments
+        .iter()
+        .zip(pictures)
+        .zip(contents.hits)
+        .map(|((moment, picture), hit)| Card {
+            moment,
+            picture,
+            label: Some(format!("{:.2}", hits::shown_score(hit))),
+        });
     let sheet = Sheet {
-        title: answer.query.clone(),
-        lead: format!(
-            "{}, best first · model {}",
-            text::count(moments.len() as u64, "scene"),
-            answer.model
-        ),
-        notes: notes.collect(),
+        title: contents.title.to_owned(),
+        lead: contents.lead.clone(),
+        notes: contents.remarks.clone(),
         cards: cards.collect(),
         is_one_film: false,
-        home: out.home(),
+        home,
         made_at: time::now(),
     };
     Ok(sheet.to_html())
@@ -172,7 +197,7 @@ pub(super) fn note(out: &mut Out, written: &[Written]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn line(out: &Out, file: &Written) -> String {
+pub(super) fn line(out: &Out, file: &Written) -> String {
     let scenes = text::count(file.n, "scene");
     format!("{}: {scenes}, {}", out.path(&file.file), text::size(file.size_bytes))
 }

@@ -6,7 +6,7 @@ use scened_shared::client::Client;
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
 
 use crate::cli::{By, Selection};
-use crate::command::files::{self, Shown, Written};
+use crate::command::files::{self, Contents, Shown, Written};
 use crate::command::{Context, open, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
@@ -33,7 +33,13 @@ pub(super) fn group_by(selection: &Selection) -> GroupBy {
 /// Shows an answer, writes what was asked for besides, and opens a hit.
 pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
     let outcome = Outcome::found(!answer.hits.is_empty());
-    let written = files::write(&mut context.out, &mut client, answer, &selection.files)?;
+    let mut said = Vec::new();
+    let contents = Contents::of_answer(answer);
+    let written = files::write(&contents, context.out.home(), &mut client, &selection.files, &mut said);
+    for note in said {
+        context.out.note(&note)?;
+    }
+    let written = written?;
     // Where nothing was found there is nothing to open, and that has been said.
     let to_open = selection.open.filter(|_| !answer.hits.is_empty());
     if context.out.json {

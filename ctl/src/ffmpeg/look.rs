@@ -13,16 +13,20 @@ use crate::timeline::rate::{Rate, Timecode};
 /// A film on a disk that is asleep takes some seconds; one that takes longer is not waited for.
 const LIMIT: Duration = Duration::from_secs(30);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Film {
     pub(crate) rate: Option<Rate>,
     /// What its first frame is called, where a camera wrote that down.
     pub(crate) first: Option<Timecode>,
     pub(crate) picture: Stream,
-    pub(crate) sound: Option<Stream>,
+    /// In the order of the file, as the two that follow.
+    pub(crate) sounds: Vec<Stream>,
+    pub(crate) subtitles: Vec<Stream>,
+    /// Typefaces, as a rule, for subtitles.
+    pub(crate) has_attachments: bool,
     pub(crate) duration_s: Option<f64>,
     /// What its clock shows at its beginning.
-    started_s: f64,
+    pub(crate) started_s: f64,
 }
 
 /// One stream, as far as it decides whether two films can be joined as they are.
@@ -36,6 +40,10 @@ pub(crate) struct Stream {
     #[serde(default)]
     pub(crate) height: u32,
     pix_fmt: Option<String>,
+    /// How its numbers are light, and which colours they are.
+    pub(crate) color_transfer: Option<String>,
+    pub(crate) color_primaries: Option<String>,
+    pub(crate) color_space: Option<String>,
     sample_aspect_ratio: Option<String>,
     sample_rate: Option<String>,
     channels: Option<u32>,
@@ -93,13 +101,18 @@ impl Stream {
         self.side_data_list.iter().find_map(|data| data.rotation).unwrap_or(0.0) as i64
     }
 
+    /// Whether it has more light than common screens show (PQ or HLG): in 8 bits, or without its colours' names, it would look washed out.
+    pub(crate) fn is_hdr(&self) -> bool {
+        matches!(self.color_transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
+    }
+
     /// Whether packets of both can follow each other in one stream.
     fn continues(&self, other: &Self) -> bool {
         let of = |stream: &Self| {
             (
                 (stream.codec_name.clone(), stream.extradata_hash.clone(), stream.pix_fmt.clone()),
                 (stream.width, stream.height, stream.sample_aspect_ratio.clone(), stream.rotation()),
-                (stream.sample_rate.clone(), stream.channels),
+                (stream.sample_rate.clone(), stream.channels, stream.color_transfer.clone()),
             )
         };
         self.codec_name.is_some() && of(self) == of(other)
@@ -125,15 +138,19 @@ impl Film {
         if !self.picture.continues(&other.picture) {
             return Some("their pictures are of different size or encoding");
         }
-        match (&self.sound, &other.sound) {
+        match (self.sounds.first(), other.sounds.first()) {
             (None, None) => None,
             (Some(one), Some(two)) if one.continues(two) => None,
             _ => Some("their sound is of different encoding"),
         }
     }
-}
 
-impl Film {
+    /// Whether the two have the same tracks of sound, so that each can go on.
+    pub(crate) fn sounds_as(&self, other: &Self) -> bool {
+        let (ours, theirs) = (&self.sounds, &other.sounds);
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(one, two)| one.continues(two))
+    }
+
     /// How much later than the file itself its picture begins.
     pub(crate) fn picture_delay_s(&self) -> f64 {
         let start_s = self.picture.start_time.as_deref().and_then(|start| start.parse::<f64>().ok());
@@ -170,7 +187,7 @@ pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
         .find(|stream| stream.is("video") && stream.disposition.attached_pic == 0)
         .cloned()
         .ok_or_else(|| refused().cause("it has no picture"))?;
-    let sound = told.streams.iter().find(|stream| stream.is("audio")).cloned();
+    let all = |kind: &str| told.streams.iter().filter(|stream| stream.is(kind)).cloned().collect();
     let rate = [&picture.avg_frame_rate, &picture.r_frame_rate]
         .into_iter()
         .find_map(|rate| Rate::nearest(fraction(rate.as_deref()?)?));
@@ -178,7 +195,9 @@ pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
     Ok(Film {
         rate,
         first: tags.find_map(|tags| Timecode::parse(tags.timecode.as_deref()?)),
-        sound,
+        sounds: all("audio"),
+        subtitles: all("subtitle"),
+        has_attachments: told.streams.iter().any(|stream| stream.is("attachment")),
         picture,
         started_s: told.format.start_time.and_then(|start| start.parse().ok()).unwrap_or(0.0),
         duration_s: told.format.duration.and_then(|duration| duration.parse().ok()),
@@ -203,6 +222,27 @@ pub(crate) fn keyframe_before(path: &Path, film: &Film, ms: u64) -> Result<Optio
     });
     let last_s = keyframes.fold(f64::NEG_INFINITY, f64::max);
     Ok((last_s.is_finite() && last_s >= -0.001).then(|| (last_s.max(0.0) * 1e6) as u64))
+}
+
+/// Whether the first packet of the picture is one that can be decoded by itself. **Errors**: `ffprobe` is not there.
+pub(crate) fn begins_with_keyframe(path: &Path, film: &Film) -> Result<bool, Failure> {
+    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
+    let stream = film.picture.index.to_string();
+    arguments.extend(
+        [
+            "-select_streams",
+            &stream,
+            "-show_entries",
+            "packet=flags",
+            "-of",
+            "csv=print_section=0",
+        ]
+        .map(Into::into),
+    );
+    arguments.extend(["-read_intervals", "%+#1"].map(Into::into));
+    arguments.push(super::name(path));
+    let output = super::capture("ffprobe", arguments, LIMIT)?;
+    Ok(output.stdout.starts_with(b"K"))
 }
 
 #[cfg(test)]

@@ -10,19 +10,20 @@ pub(crate) struct Cutting {
 }
 
 impl Cutting {
-    pub(crate) fn new(out: &Out, total_us: u64) -> Self {
+    pub(crate) fn new(out: &Out) -> Self {
         let bar = out.stderr_is_terminal.then(|| {
             let style = ProgressStyle::with_template("{bar:24} {percent}% {msg}").expect("the template is a constant");
-            let bar = ProgressBar::with_draw_target(Some(total_us), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
             bar.with_style(style.progress_chars("━╸ ")).with_message("cutting")
         });
         Self { bar }
     }
 
-    pub(crate) fn position(&self, done_us: u64) {
+    pub(crate) fn position(&self, done_us: u64, of_us: u64) {
         if let Some(bar) = &self.bar {
+            bar.set_length(of_us);
             // A clip that begins at an earlier keyframe is longer than was asked.
-            bar.set_position(done_us.min(bar.length().unwrap_or(u64::MAX)));
+            bar.set_position(done_us.min(of_us));
         }
     }
 

@@ -6,8 +6,10 @@ use std::path::Path;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer, SearchRequest};
 
+use super::exporter::Wish;
 use crate::command::wire;
-use crate::render::picture::Picture;
+use crate::render::picture::blocks::{self, Block};
+use crate::render::picture::{Cells, Picture};
 
 /// More than anybody scrolls through before typing another word.
 const N_HITS: u32 = 50;
@@ -26,6 +28,8 @@ pub(super) enum Action {
     Open(Hit),
     /// Bytes for the clipboard.
     Copy(Vec<u8>),
+    Export(Wish),
+    StopExport,
     Leave(Leaving),
 }
 
@@ -38,12 +42,16 @@ pub(super) enum Leaving {
     Aborted,
     /// By a signal or a closed terminal.
     Ended,
+    /// A thread did, and told why.
+    Panicked,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
     Query,
     Folder,
+    /// The name of the file that hits are exported into; in the folder's place while it is asked for.
+    Target,
 }
 
 /// A line that is typed into; the cursor is a byte position between characters.
@@ -122,25 +130,55 @@ impl Line {
 
 /// Pictures by scene; `None` where the daemon has none.
 #[derive(Debug, Default)]
-pub(super) struct Pictures(BTreeMap<String, Option<Picture>>);
+pub(super) struct Pictures {
+    known: BTreeMap<String, Option<Picture>>,
+    /// As they were drawn last: scaling one takes longer than all the rest of a redraw.
+    drawn: BTreeMap<String, (Cells, Vec<Vec<Block>>)>,
+}
 
 impl Pictures {
     pub(super) fn put(&mut self, scene: String, picture: Option<Picture>) {
-        if self.0.len() >= MAX_PICTURES {
-            self.0.clear();
+        if self.known.len() >= MAX_PICTURES {
+            self.known.clear();
+            self.drawn.clear();
         }
-        self.0.insert(scene, picture);
+        self.drawn.remove(&scene);
+        self.known.insert(scene, picture);
     }
 
     pub(super) fn get(&self, scene: &str) -> Option<&Option<Picture>> {
-        self.0.get(scene)
+        self.known.get(scene)
     }
+
+    /// The picture of a scene in half blocks; empty where there is none.
+    pub(super) fn blocks(&mut self, scene: &str, cells: Cells, has_true_colour: bool) -> &[Vec<Block>] {
+        let Some(Some(picture)) = self.known.get(scene) else {
+            return &[];
+        };
+        let draw = || (cells, blocks::rows(picture, cells, has_true_colour));
+        let drawn = self.drawn.entry(scene.to_owned()).or_insert_with(draw);
+        if drawn.0 != cells {
+            *drawn = draw();
+        }
+        &drawn.1
+    }
+}
+
+/// An export that runs.
+#[derive(Debug)]
+pub(super) struct Exporting {
+    pub(super) target: String,
+    pub(super) percent: u8,
 }
 
 #[derive(Debug)]
 pub(super) struct Finder {
     pub(super) query: Line,
     pub(super) folder: Line,
+    pub(super) target: Line,
+    /// Whether films are cut at the frame.
+    pub(super) is_exact: bool,
+    pub(super) exporting: Option<Exporting>,
     pub(super) field: Field,
     pub(super) hits: Vec<Hit>,
     pub(super) selected: usize,
@@ -164,6 +202,9 @@ impl Finder {
         Self {
             query: Line::new(query),
             folder: Line::new(folder.map(|folder| folder.to_string_lossy().into_owned()).unwrap_or_default()),
+            target: Line::default(),
+            is_exact: false,
+            exporting: None,
             field: Field::Query,
             hits: Vec::new(),
             selected: 0,
@@ -240,15 +281,26 @@ impl Finder {
         self.marked.iter().any(|marked| marked.scene == hit.scene)
     }
 
-    /// Whether something was added.
+    /// Whether there is another question now.
     pub(super) fn paste(&mut self, text: &str) -> bool {
-        self.line().insert(text)
+        self.line().insert(text) && self.field != Field::Target
+    }
+
+    /// What would be exported: what is marked, else the selected one.
+    pub(super) fn chosen(&self) -> &[Hit] {
+        if self.marked.is_empty() {
+            let selected = self.selected.min(self.hits.len());
+            &self.hits[selected..(selected + 1).min(self.hits.len())]
+        } else {
+            &self.marked
+        }
     }
 
     fn line(&mut self) -> &mut Line {
         match self.field {
             Field::Query => &mut self.query,
             Field::Folder => &mut self.folder,
+            Field::Target => &mut self.target,
         }
     }
 
@@ -257,16 +309,21 @@ impl Finder {
             return Action::Nothing;
         }
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
+        if self.field == Field::Target {
+            return self.key_of_target(key, control);
+        }
         match key.code {
+            KeyCode::Char('c') if control && self.exporting.is_some() => Action::StopExport,
             KeyCode::Char('c') if control => Action::Leave(Leaving::Aborted),
             KeyCode::Esc | KeyCode::Enter if self.field == Field::Folder => self.other_field(),
-            KeyCode::Esc => Action::Leave(Leaving::WithPaths),
-            KeyCode::Char('e') if control => {
+            KeyCode::Esc => self.leave(Leaving::WithPaths),
+            KeyCode::Char('o') if control => {
                 if self.marked.is_empty() {
                     self.marked.extend(self.hits.get(self.selected).cloned());
                 }
-                Action::Leave(Leaving::WithMoments)
+                self.leave(Leaving::WithMoments)
             }
+            KeyCode::Char('e') if control => self.ask_for_target(),
             KeyCode::Char('f') if control => self.other_field(),
             KeyCode::Enter => self.hits.get(self.selected).cloned().map_or(Action::Nothing, Action::Open),
             KeyCode::Char('y') if control => self.copy(),
@@ -290,9 +347,69 @@ impl Finder {
     fn other_field(&mut self) -> Action {
         self.field = match self.field {
             Field::Query => Field::Folder,
-            Field::Folder => Field::Query,
+            Field::Folder | Field::Target => Field::Query,
         };
         Action::Nothing
+    }
+
+    /// Not while something is written: what is half done would be lost without a word.
+    fn leave(&mut self, leaving: Leaving) -> Action {
+        if self.exporting.is_none() {
+            return Action::Leave(leaving);
+        }
+        "not before it is done".clone_into(&mut self.message);
+        Action::Nothing
+    }
+
+    fn ask_for_target(&mut self) -> Action {
+        self.message.clear();
+        if self.exporting.is_some() {
+            "one after the other".clone_into(&mut self.message);
+        } else if self.chosen().is_empty() {
+            "there is nothing to export".clone_into(&mut self.message);
+        } else {
+            self.field = Field::Target;
+            self.target.cursor = self.target.text.len();
+        }
+        Action::Nothing
+    }
+
+    fn key_of_target(&mut self, key: KeyEvent, control: bool) -> Action {
+        match key.code {
+            KeyCode::Esc => self.other_field(),
+            KeyCode::Char('c' | 'e') if control => self.other_field(),
+            KeyCode::Tab => {
+                self.is_exact = !self.is_exact;
+                Action::Nothing
+            }
+            KeyCode::Enter => {
+                self.field = Field::Query;
+                let name = self.target.text.trim();
+                if name.is_empty() {
+                    return Action::Nothing;
+                }
+                let wish = Wish {
+                    hits: self.chosen().to_vec(),
+                    target: with_home(name),
+                    is_exact: self.is_exact,
+                    title: self.query.text.trim().to_owned(),
+                };
+                self.exporting = Some(Exporting {
+                    target: name.to_owned(),
+                    percent: 0,
+                });
+                Action::Export(wish)
+            }
+            _ => {
+                self.target.key(key);
+                Action::Nothing
+            }
+        }
+    }
+
+    pub(super) fn exported(&mut self, said: String) {
+        self.exporting = None;
+        self.message = said;
     }
 
     fn go(&mut self, by: isize) -> Action {

@@ -62,7 +62,7 @@ impl Tty {
         std::panic::set_hook(Box::new(move |info| {
             put_back();
             before(info);
-            drop(for_panics.try_send(Event::End));
+            drop(for_panics.try_send(Event::Panicked));
         }));
         // From here on dropping puts it back.
         let tty = Self {

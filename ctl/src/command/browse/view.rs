@@ -8,8 +8,8 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use scened_shared::message::Hit;
 
-use super::finder::{Field, Finder};
-use crate::render::picture::{Cells, Picture, blocks};
+use super::finder::{Exporting, Field, Finder};
+use crate::render::picture::{Cells, blocks};
 use crate::render::screen::{Protocol, Screen};
 use crate::render::{text, time};
 
@@ -17,8 +17,12 @@ use crate::render::{text, time};
 const MIN_COLUMNS: u16 = 60;
 const MIN_ROWS: u16 = 10;
 const MAX_PICTURE_COLUMNS: u16 = 40;
+const MAX_FOOTER_LINES: usize = 3;
 
-const KEYS: &str = "Enter open  Tab mark  ^F folder  ^Y copy  ^E FILE@TIME  Esc leave";
+const KEYS: &str = "Enter open  Tab mark  ^F folder  ^Y copy  ^E export  Esc leave";
+
+/// While the name of a file is asked for.
+const TARGETS: &str = "Enter write  Esc back  .mp4 .mkv .webm … film  .m3u8 .xspf .mpv playlist  .html page  .edl .otio";
 
 /// A picture's place, for terminals that draw it themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,11 +46,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, finder: &mut Finder, screen: Screen) -
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);
     }
-    let has_footer = area.height > 3;
-    let bottom = area.bottom().saturating_sub(u16::from(has_footer));
+    let (words, style, n_lines) = footer(finder);
+    let n_lines = match area.height {
+        0..=3 => 0,
+        4..MIN_ROWS => 1,
+        _ => n_lines,
+    };
+    let lines = wrapped(&words, usize::from(area.width), n_lines);
+    let bottom = area.bottom().saturating_sub(lines.len() as u16);
     let body = Rect::new(area.x, 2.min(bottom), area.width, bottom.saturating_sub(2));
-    if has_footer {
-        footer(frame.buffer_mut(), finder, row(bottom));
+    for (y, line) in (bottom..).zip(&lines) {
+        put(frame.buffer_mut(), row(y), line, style);
     }
     let has_room = body.width >= MIN_COLUMNS && body.height >= MIN_ROWS && screen.protocol != Protocol::None;
     let picture_columns = if has_room {
@@ -77,16 +87,21 @@ fn put(buffer: &mut Buffer, area: Rect, words: &str, style: Style) {
 fn fields(buffer: &mut Buffer, finder: &Finder, rows: [Rect; 2]) -> Option<Position> {
     let dim = Style::new().add_modifier(Modifier::DIM);
     let mut cursor = None;
-    let lines = [(Field::Query, "> ", &finder.query), (Field::Folder, "in ", &finder.folder)];
+    let second = if finder.field == Field::Target {
+        (Field::Target, target_label(finder), &finder.target)
+    } else {
+        (Field::Folder, "in ".to_owned(), &finder.folder)
+    };
+    let lines = [(Field::Query, "> ".to_owned(), &finder.query), second];
     for ((field, label, line), row) in lines.into_iter().zip(rows) {
         let is_active = finder.field == field;
-        let label_width = text::width(label) as u16;
+        let label_width = text::width(&label) as u16;
         let inside = Rect {
             x: row.x + label_width.min(row.width),
             width: row.width.saturating_sub(label_width),
             ..row
         };
-        put(buffer, row, label, if is_active { Style::new().fg(Color::Cyan) } else { dim });
+        put(buffer, row, &label, if is_active { Style::new().fg(Color::Cyan) } else { dim });
         // The end that is typed at is what is seen.
         let before = text::escape(&line.text[..line.cursor]);
         let skipped = text::width(&before).saturating_sub(usize::from(inside.width.saturating_sub(1)));
@@ -107,6 +122,13 @@ fn fields(buffer: &mut Buffer, finder: &Finder, rows: [Rect; 2]) -> Option<Posit
     cursor
 }
 
+/// `3 hits, cut at the frame, to `; what can be toggled is said where there is room for it.
+fn target_label(finder: &Finder) -> String {
+    let hits = text::count(finder.chosen().len() as u64, "hit");
+    let how = if finder.is_exact { "cut at the frame" } else { "copied" };
+    format!("{hits} ({how}, Tab) to ")
+}
+
 /// What is left when at least so many columns are left out at the beginning, and how many were.
 fn without_columns(words: &str, n_columns: usize) -> (&str, usize) {
     let mut starts = words.char_indices().map(|(at, _)| at).chain([words.len()]);
@@ -114,12 +136,17 @@ fn without_columns(words: &str, n_columns: usize) -> (&str, usize) {
     (&words[start..], text::width(&words[..start]))
 }
 
-fn footer(buffer: &mut Buffer, finder: &Finder, row: Rect) {
-    let width = usize::from(row.width);
-    let (words, style) = if let Some(why) = &finder.lost {
-        (text::escape(why), Style::new().fg(Color::Red))
+/// The words beneath all, and how many lines they are worth: news more than keys.
+fn footer(finder: &Finder) -> (String, Style, usize) {
+    if let Some(why) = &finder.lost {
+        (text::escape(why), Style::new().fg(Color::Red), MAX_FOOTER_LINES)
+    } else if let Some(Exporting { target, percent }) = &finder.exporting {
+        let words = format!("{percent} % of {target}  ^C stops it  {}", finder.message);
+        (text::escape(&words), Style::new().fg(Color::Cyan), MAX_FOOTER_LINES)
     } else if !finder.message.is_empty() {
-        (text::escape(&finder.message), Style::new().fg(Color::Yellow))
+        (text::escape(&finder.message), Style::new().fg(Color::Yellow), MAX_FOOTER_LINES)
+    } else if finder.field == Field::Target {
+        (TARGETS.to_owned(), Style::new().add_modifier(Modifier::DIM), MAX_FOOTER_LINES)
     } else {
         let mut words = match (finder.hits.len() as u64, &finder.coverage) {
             (0, None) => String::new(),
@@ -136,17 +163,29 @@ fn footer(buffer: &mut Buffer, finder: &Finder, row: Rect) {
         if !finder.marked().is_empty() {
             write!(words, "{} marked  ", finder.marked().len()).expect("a string takes any text");
         }
-        (words + KEYS, Style::new().add_modifier(Modifier::DIM))
-    };
-    // What is too long loses its end, not its middle: the beginning says what it is about.
-    let (shown, _) = words.char_indices().fold((String::new(), 0), |(mut shown, columns), (_, c)| {
-        let columns = columns + text::width(c.encode_utf8(&mut [0; 4]));
-        if columns <= width {
-            shown.push(c);
+        (words + KEYS, Style::new().add_modifier(Modifier::DIM), 1)
+    }
+}
+
+/// Words in lines as wide as the screen; what does not fit into so many loses its end, because the beginning says what it is about.
+fn wrapped(words: &str, width: usize, n_lines: usize) -> Vec<String> {
+    let mut lines = vec![String::new(); n_lines.min(1)];
+    let mut columns = 0;
+    for c in words.chars() {
+        let more = text::width(c.encode_utf8(&mut [0; 4]));
+        if columns + more > width {
+            if lines.len() >= n_lines {
+                break;
+            }
+            lines.push(String::new());
+            columns = 0;
         }
-        (shown, columns)
-    });
-    put(buffer, row, &shown, style);
+        columns += more;
+        if let Some(line) = lines.last_mut() {
+            line.push(c);
+        }
+    }
+    lines
 }
 
 fn list(buffer: &mut Buffer, finder: &mut Finder, area: Rect) {
@@ -200,7 +239,7 @@ fn name_of(hit: &Hit) -> String {
 }
 
 /// The pictures of the selected hit and of those after it, as many as there is room for.
-fn pictures(buffer: &mut Buffer, finder: &Finder, screen: Screen, area: Rect) -> Drawn {
+fn pictures(buffer: &mut Buffer, finder: &mut Finder, screen: Screen, area: Rect) -> Drawn {
     let mut drawn = Drawn::default();
     let rows = u32::from(area.width) * u32::from(screen.cell_px.0) * 9 / 16 / u32::from(screen.cell_px.1);
     let room = Cells {
@@ -222,7 +261,7 @@ fn pictures(buffer: &mut Buffer, finder: &Finder, screen: Screen, area: Rect) ->
             let cells = picture.fitted(room, screen.cell_px);
             let place = Rect::new(area.x, y, cells.columns, cells.rows);
             if screen.protocol == Protocol::Blocks {
-                in_blocks(buffer, picture, place, screen);
+                in_blocks(buffer, finder.pictures.blocks(&hit.scene, cells, screen.has_true_colour), place);
             } else {
                 let scene = hit.scene.clone();
                 drawn.placed.push(Placed { scene, area: place });
@@ -237,16 +276,12 @@ fn pictures(buffer: &mut Buffer, finder: &Finder, screen: Screen, area: Rect) ->
     drawn
 }
 
-fn in_blocks(buffer: &mut Buffer, picture: &Picture, area: Rect, screen: Screen) {
-    let cells = Cells {
-        columns: area.width,
-        rows: area.height,
-    };
+fn in_blocks(buffer: &mut Buffer, rows: &[Vec<blocks::Block>], area: Rect) {
     let color = |shade: blocks::Shade| match shade {
         blocks::Shade::Rgb(red, green, blue) => Color::Rgb(red, green, blue),
         blocks::Shade::Indexed(index) => Color::Indexed(index),
     };
-    for (y, row) in blocks::rows(picture, cells, screen.has_true_colour).iter().enumerate() {
+    for (y, row) in rows.iter().enumerate() {
         for (x, (upper, lower)) in row.iter().enumerate() {
             if let Some(cell) = buffer.cell_mut((area.x + x as u16, area.y + y as u16)) {
                 cell.set_char(blocks::SIGN).set_fg(color(*upper)).set_bg(color(*lower));

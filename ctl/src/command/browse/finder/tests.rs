@@ -118,7 +118,7 @@ fn keys_open_copy_filter_and_leave() {
     assert_eq!(control(&mut finder, 'y'), Action::Copy(b"/films/b".to_vec()));
     assert_eq!(control(&mut finder, 'c'), Action::Leave(Leaving::Aborted));
     // Without marks it is the one that is chosen.
-    assert_eq!(control(&mut finder, 'e'), Action::Leave(Leaving::WithMoments));
+    assert_eq!(control(&mut finder, 'o'), Action::Leave(Leaving::WithMoments));
     assert_eq!(finder.marked(), [hit("b")]);
     // The selection stays inside.
     for code in [KeyCode::Down, KeyCode::PageDown, KeyCode::Down] {
@@ -144,4 +144,69 @@ fn keys_open_copy_filter_and_leave() {
     }
     assert_eq!(control(&mut finder, 'y'), Action::Nothing);
     assert!(finder.marked().is_empty());
+}
+
+fn wish(finder: &mut Finder, name: &str) -> Wish {
+    assert_eq!((control(finder, 'e'), finder.field), (Action::Nothing, Field::Target));
+    control(finder, 'u');
+    assert!(!finder.paste(name), "the name of a file is no question");
+    match press(finder, KeyCode::Enter) {
+        Action::Export(wish) => wish,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_marked_is_exported_else_what_is_chosen() {
+    let mut finder = found(&["a", "b", "c"]);
+    press(&mut finder, KeyCode::Down);
+    let one = wish(&mut finder, "clip.mp4");
+    assert_eq!(
+        (one.hits, one.target.as_path(), one.is_exact),
+        (vec![hit("b")], Path::new("clip.mp4"), false)
+    );
+    assert_eq!(one.title, "dog");
+    // While that runs nothing else is exported and nobody leaves; ^C stops it, and the next one leaves.
+    assert_eq!((control(&mut finder, 'e'), finder.field), (Action::Nothing, Field::Query));
+    assert_eq!(press(&mut finder, KeyCode::Esc), Action::Nothing);
+    assert_eq!(control(&mut finder, 'o'), Action::Nothing);
+    assert_eq!(control(&mut finder, 'c'), Action::StopExport);
+    finder.exported("interrupted".to_owned());
+    assert_eq!(control(&mut finder, 'c'), Action::Leave(Leaving::Aborted));
+
+    press(&mut finder, KeyCode::Up);
+    press(&mut finder, KeyCode::Tab);
+    press(&mut finder, KeyCode::Down);
+    press(&mut finder, KeyCode::Tab);
+    // The name stays for the next time, and Tab beside it marks nothing.
+    control(&mut finder, 'e');
+    assert_eq!(finder.target.text, "clip.mp4");
+    press(&mut finder, KeyCode::Tab);
+    press(&mut finder, KeyCode::Esc);
+    let both = wish(&mut finder, "-o x\n\u{1b}.mkv");
+    assert_eq!((both.hits, both.is_exact), (vec![hit("a"), hit("c")], true));
+    assert_eq!(both.target, Path::new("-o x  .mkv"));
+    finder.exported(String::new());
+    assert_eq!(finder.marked().len(), 2);
+    // No name, no hits: no export.
+    control(&mut finder, 'e');
+    control(&mut finder, 'u');
+    assert_eq!((press(&mut finder, KeyCode::Enter), finder.field), (Action::Nothing, Field::Query));
+    let mut finder = found(&[]);
+    assert_eq!((control(&mut finder, 'e'), finder.field), (Action::Nothing, Field::Query));
+}
+
+#[test]
+fn blocks_are_made_once_a_size_and_anew_for_another_picture() {
+    use crate::render::picture::tests::red;
+    let mut pictures = Pictures::default();
+    let cells = |columns, rows| Cells { columns, rows };
+    assert!(pictures.blocks("a", cells(4, 2), true).is_empty());
+    pictures.put("a".to_owned(), Some(red()));
+    let first = pictures.blocks("a", cells(4, 2), true).to_vec();
+    assert_eq!((first.len(), first[0].len()), (2, 4));
+    assert_eq!(pictures.blocks("a", cells(4, 2), true).as_ptr(), pictures.drawn["a"].1.as_ptr());
+    assert_eq!(pictures.blocks("a", cells(6, 3), true).len(), 3);
+    pictures.put("a".to_owned(), None);
+    assert!(pictures.blocks("a", cells(6, 3), true).is_empty());
 }

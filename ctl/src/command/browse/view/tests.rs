@@ -122,7 +122,7 @@ fn no_size_and_no_name_is_too_odd() {
         ] {
             for selected in 0..names.len() {
                 finder.selected = selected;
-                for field in [Field::Query, Field::Folder] {
+                for field in [Field::Query, Field::Folder, Field::Target] {
                     finder.field = field;
                     let (lines, _) = drawn(&mut finder, columns, rows, screen);
                     let all = lines.concat();
@@ -146,4 +146,28 @@ fn a_daemon_that_is_gone_is_said() {
     finder.lost = Some("the daemon cannot be reached\u{1b}[2J".to_owned());
     let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
     assert_eq!(lines[23], "the daemon cannot be reached\\e[2J");
+}
+
+#[test]
+fn what_is_said_of_an_export_is_read_to_its_end() {
+    let mut finder = finder(&["one.mp4", "two.mp4"]);
+    finder.field = Field::Target;
+    finder.target.text = "dogs\u{1b}.mp4".to_owned();
+    let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
+    assert_eq!(lines[1], "1 hit (copied, Tab) to dogs\\e.mp4");
+    assert!(lines[22].starts_with("Enter write") && lines[23].contains(" .otio"), "{lines:#?}");
+    finder.field = Field::Query;
+    finder.exporting = Some(Exporting {
+        target: "dogs\u{1b}.mp4".to_owned(),
+        percent: 7,
+    });
+    let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
+    assert_eq!(lines[23], "7 % of dogs\\e.mp4  ^C stops it");
+    let said = "/a/very/long/path/".repeat(7) + "film.mp4 is offline: on Stick, last seen 2023-11-14; connect its drive, and ask again";
+    finder.exported(said.clone());
+    let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
+    assert_eq!(lines[21..].concat(), said);
+    // A window of few lines keeps its list.
+    let (lines, _) = drawn(&mut finder, 30, 5, BLOCKS);
+    assert!(lines[2].starts_with("  1 ") && lines[4] == said[..30], "{lines:#?}");
 }

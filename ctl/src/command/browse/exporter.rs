@@ -1,0 +1,131 @@
+//! Marked hits into a file, on a thread of its own, while the finder goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use scened_shared::endpoint::Endpoint;
+use scened_shared::message::Hit;
+
+use super::Event;
+use crate::cli::Files;
+use crate::clips::{self, Container};
+use crate::command::export::film::{self, Order};
+use crate::command::files::{self, Contents};
+use crate::failure::Failure;
+use crate::hub::stop::Stop;
+use crate::playlist::Form;
+use crate::render::{Out, text};
+use crate::target::Target;
+
+/// What is to be written where; the name's ending says what it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wish {
+    pub(super) hits: Vec<Hit>,
+    pub(super) target: PathBuf,
+    /// Cut films at the frame.
+    pub(super) is_exact: bool,
+    /// What playlists, pages and timelines are called.
+    pub(super) title: String,
+}
+
+/// An export that runs. Dropped it is stopped, and leaves neither a draft nor an ffmpeg behind.
+pub(super) struct Exporter {
+    stop: Stop,
+    is_over: Receiver<()>,
+}
+
+impl Exporter {
+    pub(super) fn start(wish: Wish, endpoint: Endpoint, tell: SyncSender<Event>) -> Self {
+        let stop = Stop::default();
+        let heard = stop.clone();
+        let (over, is_over) = sync_channel::<()>(1);
+        std::thread::spawn(move || {
+            let progress = tell.clone();
+            let said = export(&wish, &endpoint, &heard, move |percent| {
+                // The next one says more, should the finder be behind.
+                drop(progress.try_send(Event::ExportedSoFar(percent)));
+            });
+            // Nothing is left of it now. Who waits for that does not listen any more, so it comes before it is told.
+            drop(over);
+            drop(tell.send(Event::Exported(said.unwrap_or_else(|failure| in_one_line(&failure)))));
+        });
+        Self { stop, is_over }
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.ask();
+    }
+}
+
+impl Drop for Exporter {
+    fn drop(&mut self) {
+        self.stop.ask();
+        // Nothing is ever sent: the other end goes when the thread has cleared up, or has panicked.
+        self.is_over.recv().unwrap_or_default();
+    }
+}
+
+/// What became of it, in a line.
+fn export(wish: &Wish, endpoint: &Endpoint, stop: &Stop, percent: impl Fn(u8) + Clone + Send + 'static) -> Result<String, Failure> {
+    let out = Out::new(false);
+    let mut notes = Vec::new();
+    let extension = Target::extension(&wish.target);
+    let written = if let Some(container) = Container::of_extension(&extension) {
+        let order = Order {
+            output: &wish.target,
+            container,
+            is_exact: wish.is_exact,
+            force: false,
+        };
+        let moments = film::of_hits(Some(endpoint), &wish.hits)?;
+        let made = film::make(order, moments, stop, &move |done_us, of_us: u64| {
+            percent((done_us.min(of_us) * 100).checked_div(of_us).unwrap_or(0) as u8);
+        })?;
+        notes = made.notes("Tab beside the name cuts at the frame");
+        format!("{}: {}", out.path(&made.file), made.summary())
+    } else {
+        let files = kind(&wish.target, &extension)?;
+        let contents = Contents {
+            title: &wish.title,
+            lead: format!("{}, chosen by hand", text::count(wish.hits.len() as u64, "scene")),
+            remarks: Vec::new(),
+            hits: &wish.hits,
+        };
+        let mut client = crate::command::open(endpoint)?;
+        let written = files::write(&contents, out.home(), &mut client, &files, &mut notes);
+        let written = written.map_err(|failure| notes.drain(..).fold(failure, Failure::cause))?;
+        let lines: Vec<String> = written.iter().map(|file| files::line(&out, file)).collect();
+        lines.join("; ")
+    };
+    Ok(notes
+        .into_iter()
+        .fold(format!("wrote {written}"), |said, note| format!("{said}; {note}")))
+}
+
+/// Which of the files that are no films.
+fn kind(target: &Path, extension: &str) -> Result<Files, Failure> {
+    let mut files = Files::default();
+    let wanted = Some(target.to_owned());
+    match extension {
+        "html" | "htm" => files.html = wanted,
+        "edl" => files.edl = wanted,
+        "otio" => files.otio = wanted,
+        other if Form::of_extension(other).is_some() => files.playlist = wanted,
+        _ => {
+            return Err(
+                Failure::new(format!("{} names no kind of file", text::path(target, None))).hint(format!(
+                    "end the name in {}, or .html .m3u8 .xspf .mpv .edl .otio",
+                    clips::EXTENSIONS.replace(" or ", " ").replace(',', "")
+                )),
+            );
+        }
+    }
+    Ok(files)
+}
+
+/// A failure where there is but one line for it. Flags are for a command line, and left out.
+pub(super) fn in_one_line(failure: &Failure) -> String {
+    let hints = failure.hints.iter().filter(|hint| !hint.starts_with("--"));
+    let more = failure.causes.iter().chain(hints);
+    more.fold(failure.message.clone(), |said, more| format!("{said}; {more}"))
+}
