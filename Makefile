@@ -43,6 +43,10 @@ bench-embed: setup ## embedding against ONNX Runtime driven from Python (ARGS=mo
 bench-foreground: setup ## how much a compile is slowed while scened indexes (ARGS=rounds)
 	@scripts/bench_foreground.sh $(ARGS)
 
+.PHONY: bench-desktop
+bench-desktop: setup ## what desktops wait for: answers on the session bus, thumbnails
+	@scripts/bench_desktop.sh
+
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt --all
