@@ -41,7 +41,7 @@ if [ "$(uname -s)" = Linux ]; then
     ! grep -q '@' "$root/share/$file.desktop" || complain "$file has a place that was not filled in"
   done
   [ -x "$root/share/kio/servicemenus/$name.films.desktop" ] || complain "KDE does not believe a service menu that may not be executed"
-  for manager in nautilus nemo caja; do
+  for manager in nautilus nemo caja thunarx; do
     # Without the bytecode, which is made when the file manager loads it.
     PYTHONDONTWRITEBYTECODE=1 python3 - "$root/share/$manager-python/extensions/scened_$manager.py" "$root/share/scened/filemanagers/scened_menu.py" <<'PYTHON' || complain "the menu of $manager is no Python"
 import ast, sys

@@ -72,7 +72,7 @@ if [ "$(uname -s)" = Linux ]; then
     *) put 644 "$work/thumbnailer" share/scened/scened.thumbnailer ;;
   esac
   put 644 desktop/data/python/scened_menu.py share/scened/filemanagers/scened_menu.py
-  for manager in nautilus nemo caja; do
+  for manager in nautilus nemo caja thunarx; do
     put 644 desktop/data/python/scened_$manager.py share/$manager-python/extensions/scened_$manager.py
   done
   put 644 "$work/bus.service" share/dbus-1/services/$name.service

@@ -21,6 +21,7 @@ have vlc || install vlc-bin vlc-plugin-base
 have Xvfb && have xdotool || install xvfb xdotool
 have nautilus && have bwrap || install nautilus python3-nautilus python3-gi gir1.2-gnomedesktop-3.0 bubblewrap
 have dolphin || install dolphin
+have thunar || install thunar thunarx-python gir1.2-thunarx-3.0
 [ -e /usr/share/dbus-1/services/org.xfce.Tumbler.Thumbnailer1.service ] || install tumbler
 have gnome-shell || install gnome-shell
 have krunner || install plasma-workspace

@@ -80,7 +80,7 @@ fi
 
 if [ -n "$long" ]; then
   step "real desktops"
-  for desktop in nautilus dolphin thumbnails gnome_shell krunner; do
+  for desktop in nautilus dolphin thunar thumbnails gnome_shell krunner; do
     "tests/desktop/$desktop.sh"
   done
 fi

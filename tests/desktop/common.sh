@@ -105,5 +105,5 @@ serve_library() { # PREFIX
   started+=($!)
   wait_for "the daemon" 60 "$1/bin/scenectl" status
   "$1/bin/scenectl" add "$HOME/Videos" >/dev/null
-  "$1/bin/scenectl" wait --timeout 600 >/dev/null
+  "$1/bin/scenectl" wait --timeout 600 >/dev/null 2>&1
 }
