@@ -47,6 +47,10 @@ bench-foreground: setup ## how much a compile is slowed while scened indexes (AR
 bench-clients: setup ## what people wait for at the terminal: answers, pictures, the finder, pages, clips (ARGS=rounds)
 	@scripts/bench_clients.sh $(ARGS)
 
+.PHONY: bench-desktop
+bench-desktop: setup ## what desktops wait for: answers on the session bus, thumbnails
+	@scripts/bench_desktop.sh
+
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt --all

@@ -33,12 +33,15 @@ if [ "$(uname -s)" = Linux ]; then
   grep -qx 'Exec="/opt/my scened/libexec/scened/scened-desktop"' "$root/share/dbus-1/services/$name.service" || complain "the bus does not start what was installed"
   grep -qx 'Exec="/opt/my scened/bin/scenectl" browse' "$root/share/applications/$name.desktop" || complain "the menu does not start what was installed"
   "$root/libexec/scened/scened-desktop" --version >/dev/null
+  [ ! -e "$root/share/thumbnailers" ] || complain "a thumbnailer that GNOME's sandbox does not reach was put where GNOME looks"
+  grep -qx 'Exec="/opt/my scened/bin/scened" thumbnail --size %s -- %i %o' "$root/share/scened/scened.thumbnailer" || complain "the thumbnailer does not run what was installed"
+  grep -qx 'TryExec=/opt/my scened/bin/scened' "$root/share/scened/scened.thumbnailer" || complain "the thumbnailer does not look for what was installed"
   for file in kio/servicemenus/$name.films kio/servicemenus/$name.folders file-manager/actions/$name.{like,scenes,search,index,unindex}; do
     grep -q '^Exec="/opt/my scened/libexec/scened/scened-desktop" act [a-z]* %F$' "$root/share/$file.desktop" || complain "$file does not run what was installed"
     ! grep -q '@' "$root/share/$file.desktop" || complain "$file has a place that was not filled in"
   done
   [ -x "$root/share/kio/servicemenus/$name.films.desktop" ] || complain "KDE does not believe a service menu that may not be executed"
-  for manager in nautilus nemo caja; do
+  for manager in nautilus nemo caja thunarx; do
     # Without the bytecode, which is made when the file manager loads it.
     PYTHONDONTWRITEBYTECODE=1 python3 - "$root/share/$manager-python/extensions/scened_$manager.py" "$root/share/scened/filemanagers/scened_menu.py" <<'PYTHON' || complain "the menu of $manager is no Python"
 import ast, sys
@@ -71,6 +74,10 @@ touch "$root/share/scened/mine"
 scripts/uninstall.sh >/dev/null
 left=$(cd "$root" && find . -type f)
 [ "$left" = ./share/scened/mine ] || complain "after uninstalling, this is left: $left"
+# Below /usr GNOME's sandbox reaches the thumbnailer.
+PREFIX=/usr scripts/install.sh >/dev/null
+grep -qx 'Exec="/usr/bin/scened" thumbnail --size %s -- %i %o' "$DESTDIR/usr/share/thumbnailers/scened.thumbnailer" || complain "below /usr the thumbnailer is not where desktops look"
+PREFIX=/usr scripts/uninstall.sh >/dev/null
 # The bus starts what is installed, wherever it lies.
 if command -v dbus-run-session >/dev/null && command -v gdbus >/dev/null; then
   unset DESTDIR
@@ -84,6 +91,19 @@ if command -v dbus-run-session >/dev/null && command -v gdbus >/dev/null; then
 END
   said=$(timeout 60 dbus-run-session --config-file="$folder/bus.conf" -- gdbus call --session --dest org.scened.Desktop \
     --object-path /org/scened/Desktop/KRunner --method org.kde.krunner1.Actions 2>&1) || complain "the bus does not start scened-desktop: $said"
+  # And desktops the thumbnailer, as GNOME's library reads and fills in its entry: a string of a key file, words of a shell, placeholders.
+  film=$folder/$'-it\'s "$(x)" %i\n.mp4'
+  cp "tests/data/library/wild animals.mp4" "$film"
+  python3 - "$PREFIX/share/scened/scened.thumbnailer" "$film" "$folder/picture.png" <<'PYTHON' || complain "the thumbnailer's entry does not run what was installed"
+import re, subprocess, sys
+entry, film, picture = sys.argv[1:]
+line = next(line for line in open(entry, encoding="utf-8") if line.startswith("Exec="))
+unescaped = re.sub(r"\\(.)", lambda found: {"s": " ", "n": "\n", "t": "\t", "r": "\r"}.get(found[1], found[1]), line[5:].rstrip("\n"))
+fill = {"%i": film, "%o": picture, "%s": "128", "%%": "%"}
+words = subprocess.run(["sh", "-c", f"printf '%s\\0' {unescaped}"], check=True, capture_output=True, text=True).stdout.split("\0")[:-1]
+subprocess.run([re.sub("%.", lambda found: fill[found[0]], word) for word in words], check=True)
+assert open(picture, "rb").read(8) == b"\x89PNG\r\n\x1a\n"
+PYTHON
   scripts/uninstall.sh >/dev/null
 else
   echo "install: NOT CHECKED: dbus-run-session or gdbus is not there, so scened-desktop was not started (Debian: dbus libglib2.0-bin)" >&2

@@ -63,8 +63,16 @@ if [ "$(uname -s)" = Linux ]; then
       *) put 644 "$work/action.desktop" "share/file-manager/$file.desktop" ;;
     esac
   done
+  # Thumbnails. GNOME takes the first thumbnailer it finds, under the home first, and runs it where nothing is there but /usr: one that lies
+  # elsewhere would leave its user without any. It is kept where no desktop looks, for those that have no such sandbox (README).
+  plain=$(printf '%s' "$prefix" | sed 's/\\/\\\\/g; s/[\\&|]/\\&/g')
+  sed "s|^TryExec=@bin@|TryExec=$plain/bin|; s|^Exec=@bin@/\([^ ]*\)|Exec=\"$menu/bin/\1\"|" desktop/data/scened.thumbnailer >"$work/thumbnailer"
+  case $prefix/ in
+    /usr/*) put 644 "$work/thumbnailer" share/thumbnailers/scened.thumbnailer ;;
+    *) put 644 "$work/thumbnailer" share/scened/scened.thumbnailer ;;
+  esac
   put 644 desktop/data/python/scened_menu.py share/scened/filemanagers/scened_menu.py
-  for manager in nautilus nemo caja; do
+  for manager in nautilus nemo caja thunarx; do
     put 644 desktop/data/python/scened_$manager.py share/$manager-python/extensions/scened_$manager.py
   done
   put 644 "$work/bus.service" share/dbus-1/services/$name.service

@@ -79,8 +79,10 @@ if [ -n "$long" ]; then
 fi
 
 if [ -n "$long" ]; then
-  step "a real file manager"
-  tests/desktop/nautilus.sh
+  step "real desktops"
+  for desktop in nautilus dolphin thunar thumbnails gnome_shell krunner; do
+    "tests/desktop/$desktop.sh"
+  done
 fi
 
 if [ -n "$long" ]; then

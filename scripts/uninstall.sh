@@ -16,7 +16,7 @@ while IFS= read -r file; do
 done < <(cat "$list")
 # What Python made of the file managers' menus.
 rm -rf "$root/share/scened/filemanagers/__pycache__"
-for manager in nautilus nemo caja; do
+for manager in nautilus nemo caja thunarx; do
   rm -f "$root/share/$manager-python/extensions/__pycache__/scened_$manager".*.pyc
 done
 for folder in share/scened share/doc/scened lib/scened libexec/scened; do

@@ -1,5 +1,6 @@
 //! `scened`: arguments, logging, signals. Everything else is in the library.
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,6 +13,7 @@ use scened::domain::Crop;
 use scened::fault::Fatal;
 use scened::media::extras::{self, Extras};
 use scened::media::inspect::{self, InspectOptions};
+use scened::media::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::media::{Detector, Hardware, SceneMode};
 use scened::probe::{self, ProbeOptions};
 use scened_shared::terminal;
@@ -79,6 +81,19 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the frame that tells most about a film as a PNG, without a daemon; desktops run it for their thumbnails
+    #[command(
+        after_help = "Examples:\n  scened thumbnail holiday.mp4 holiday.png\n  scened thumbnail --size 512 file:///home/me/a%20film.mkv /tmp/a.png"
+    )]
+    Thumbnail {
+        /// Longest side of the picture, in pixels; a smaller film is not enlarged
+        #[arg(long, short, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_PX)..=i64::from(LARGEST_PX)))]
+        size: u32,
+        /// The film: a path or a file:// address
+        input: OsString,
+        /// Where the PNG goes; replaced when it is an empty file or a PNG
+        output: PathBuf,
+    },
     /// Whether fp32 or int8 of a model with both is to be kept on this machine, as one line of JSON (`scenectl model install` asks)
     #[command(hide = true)]
     ProbeModel {
@@ -122,6 +137,7 @@ fn main() -> ExitCode {
             };
             return run_inspect(file, &options);
         }
+        Some(Command::Thumbnail { size, input, output }) => return run_thumbnail(input, output, *size),
         Some(Command::TryStore { data_dir }) => {
             scened::store::try_open(data_dir);
             Ok(())
@@ -178,6 +194,16 @@ fn run_inspect(file: &std::path::Path, options: &InspectOptions) -> ExitCode {
     // A closed pipe does not change what was found.
     let _printed = std::io::stdout().lock().write_all(safe.as_bytes());
     match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&terminal::escape(&error.to_string()));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run_thumbnail(input: &std::ffi::OsStr, output: &std::path::Path, size_px: u32) -> ExitCode {
+    match thumbnail::run(input, output, size_px) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&terminal::escape(&error.to_string()));

@@ -9,6 +9,7 @@ pub mod ffmpeg;
 pub mod inspect;
 pub mod keyframes;
 pub mod process;
+pub mod thumbnail;
 pub mod wire;
 
 use std::fs::File;
@@ -137,6 +138,24 @@ pub struct KeyframesRequest {
     pub image: ImageSpec,
     /// File name, for messages only.
     pub label: String,
+}
+
+/// What is asked of a media worker for a film's thumbnail: the one frame that tells most about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PosterRequest {
+    /// Longest side of the picture; a smaller film is not enlarged. Pixels.
+    pub longer_px: u32,
+    /// File name, for messages only.
+    pub label: String,
+}
+
+/// The frame that tells most about a film. **Shape**: `rgb` is `[height, width, 3]` u8, upright and with square pixels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Poster {
+    pub time_ms: u64,
+    pub width_px: u32,
+    pub height_px: u32,
+    pub rgb: Vec<u8>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -62,11 +62,16 @@ impl Runner {
                 ("urls", Variant::new(vec![launch::uri(&moment.path)])),
                 ("actions", Variant::new(vec![SHOW_FOLDER])),
             ]);
-            if let Some(picture) = &picture {
-                properties.insert("icon-data", picture.to_variant());
-            }
+            // Where an icon has a name, KRunner shows no picture.
+            let icon = match &picture {
+                Some(picture) => {
+                    properties.insert("icon-data", picture.to_variant());
+                    ""
+                }
+                None => ICON,
+            };
             let (category, relevance) = standing(moment, rank);
-            (moment.id.clone(), moment.title(), ICON, category, relevance, properties)
+            (moment.id.clone(), moment.title(), icon, category, relevance, properties)
         });
         matches.collect()
     }

@@ -17,6 +17,7 @@ mod runtime;
 mod single;
 mod space;
 mod strangers;
+mod thumbnail;
 mod unreadable;
 
 use std::path::Path;

@@ -24,7 +24,9 @@ use self::check::Checker;
 use super::budget::Budget;
 use super::extras::Extras;
 use super::wire::Confinement;
-use super::{AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, wire};
+use super::{
+    AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, Poster, PosterRequest, wire,
+};
 use crate::domain::Frame;
 use crate::worker::courtesy::{Courtesy, Turn};
 use crate::worker::patience::Patience;
@@ -97,6 +99,14 @@ impl MediaProcess {
         self
     }
 
+    /// Finds the frame that tells most about a film, among a few dozen; blocks.
+    pub fn poster(&self, film: File, request: &PosterRequest, cancel: &Cancel) -> Result<Poster, MediaError> {
+        let mut worker = self.start(film, wire::KIND_POSTER, request)?;
+        worker.read_start(cancel)?;
+        let frame = worker.read(cancel)?;
+        check::poster(&frame, request)
+    }
+
     fn start(&self, film: File, kind: u8, request: &impl Serialize) -> Result<Worker, MediaError> {
         let cannot_start = |error: &dyn std::fmt::Display| MediaError::Start {
             program: self.program.display().to_string(),
@@ -132,10 +142,9 @@ impl MediaProcess {
         }
         drop(requests);
         // Somebody waits for a picture.
-        let turn = if kind == wire::KIND_PICTURE {
-            None
-        } else {
-            self.courtesy.keep(child.id())
+        let turn = match kind {
+            wire::KIND_PICTURE | wire::KIND_POSTER => None,
+            _ => self.courtesy.keep(child.id()),
         };
         Ok(Worker {
             child,

@@ -11,7 +11,7 @@ use crate::worker::pipe;
 /// The role in the hello, and the worker's first argument.
 pub const ROLE: &str = "media";
 /// Version of everything in this module.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 /// The worker's second argument: it may decode without a sandbox where it must.
 pub const ALLOW_UNSANDBOXED: &str = "--allow-unsandboxed";
 /// The film's descriptor in the worker.
@@ -23,6 +23,8 @@ pub const KIND_ANALYSE: u8 = 1;
 pub const KIND_PICTURE: u8 = 2;
 /// Request: [`crate::media::KeyframesRequest`]; the descriptor is a file of [`crate::media::keyframes`] instead of a film.
 pub const KIND_KEYFRAMES: u8 = 3;
+/// Request: [`crate::media::PosterRequest`].
+pub const KIND_POSTER: u8 = 4;
 /// First event: [`Confinement`].
 pub const KIND_CONFINED: u8 = 15;
 /// Event: [`crate::media::Probe`].
@@ -37,6 +39,8 @@ pub const KIND_FINISHED: u8 = 19;
 pub const KIND_PICTURE_FOUND: u8 = 20;
 /// Last event: [`Failure`].
 pub const KIND_FAILED: u8 = 21;
+/// Last event: [`PosterHeader`]; the body is the picture, `[height, width, 3]` u8 RGB.
+pub const KIND_POSTER_FOUND: u8 = 22;
 
 /// Longest side of a picture that may be asked for. Pixels.
 pub const MAX_IMAGE_PX: u32 = 1024;
@@ -94,6 +98,13 @@ pub struct Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureHeader {
     pub time_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PosterHeader {
+    pub time_ms: u64,
+    pub width_px: u32,
+    pub height_px: u32,
 }
 
 /// The file gives nothing; the reason is written for the user.

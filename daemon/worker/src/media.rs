@@ -23,6 +23,7 @@ mod picture;
 #[cfg(test)]
 mod pictures_for_tests;
 mod planes;
+mod poster;
 mod render;
 mod replay;
 mod sampler;
@@ -30,6 +31,7 @@ pub(crate) mod sandbox;
 mod scale;
 mod scenes;
 mod takes;
+mod telling;
 mod thumbnail;
 mod tone;
 
@@ -41,7 +43,7 @@ use anyhow::Context;
 use scened::media::budget::Budget;
 use scened::media::extras::Extras;
 use scened::media::wire;
-use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest};
+use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest, PosterRequest};
 use scened::worker::pipe;
 use scened_shots as shots;
 
@@ -63,6 +65,7 @@ enum Request {
     Analyse(AnalyseRequest),
     Picture(PictureRequest),
     Keyframes(KeyframesRequest),
+    Poster(PosterRequest),
 }
 
 /// Answers the one request on standard input.
@@ -82,12 +85,13 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
         wire::KIND_ANALYSE => Request::Analyse(request.header()?),
         wire::KIND_PICTURE => Request::Picture(request.header()?),
         wire::KIND_KEYFRAMES => Request::Keyframes(request.header()?),
+        wire::KIND_POSTER => Request::Poster(request.header()?),
         kind => anyhow::bail!("a request of kind {kind} is not known"),
     };
     ffmpeg_next::init().context("FFmpeg cannot be initialised")?;
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Fatal);
     // A picture is waited for.
-    if !matches!(request, Request::Picture(_)) {
+    if !matches!(request, Request::Picture(_) | Request::Poster(_)) {
         manners::stay_in_background();
     }
     #[cfg(all(feature = "malice", target_os = "linux"))]
@@ -107,6 +111,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
         Request::Analyse(request) => analyse::analyse(film, &request, budget, extras, &mut answers),
         Request::Picture(request) => picture::picture(film, &request, extras, &mut answers),
         Request::Keyframes(request) => replay::replay(film, &request, &mut answers),
+        Request::Poster(request) => poster::poster(film, &request, extras, &mut answers),
     };
     match ended {
         Ok(()) => {}
@@ -123,7 +128,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
 fn confine(request: &Request, budget: Budget, allow_unsandboxed: bool) -> wire::Confinement {
     let hardware = match request {
         Request::Analyse(request) => request.hardware,
-        Request::Picture(_) | Request::Keyframes(_) => Hardware::None,
+        Request::Picture(_) | Request::Keyframes(_) | Request::Poster(_) => Hardware::None,
     };
     if hardware != Hardware::None && allow_unsandboxed {
         return wire::Confinement::Unsandboxed {

@@ -1,4 +1,4 @@
-"""The menus of Nautilus, Nemo and Caja, which load this through a file of a few lines each.
+"""The menus of Nautilus, Nemo, Caja and Thunar, which load this through a file of a few lines each.
 
 Runs in the file manager: nothing here waits. What a menu item does is done by `scened-desktop act` in a process of its own, which
 also tells the user what hinders it. Which folders are indexed is asked of `scenectl`, and the main loop tells when it has answered

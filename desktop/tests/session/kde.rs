@@ -18,8 +18,8 @@ fn a_match_has_text_picture_standing_and_an_action() {
     let world = World::new(&[likely, possible]);
     let said = world.says_at_last("'icon-data'", |world| world.kde("Match", &[text("a dog")]));
     for part in [
-        format!("('{}', 'a #1.mp4', 'video-x-generic', 70, 0.8", id("a-1", "a dog")),
-        format!("('{}', 'b.mkv', 'video-x-generic', 30, 0.5", id("b-1", "a dog")),
+        format!("('{}', 'a #1.mp4', '', 70, 0.8", id("a-1", "a dog")),
+        format!("('{}', 'b.mkv', '', 30, 0.5", id("b-1", "a dog")),
         "'subtext': <'0:03:12 · ~/Videos'>".to_owned(),
         "'subtext': <'0:03:12 · / · drive not connected'>".to_owned(),
         "'urls': <['file:///home/u/Videos/a%20%231.mp4']>".to_owned(),

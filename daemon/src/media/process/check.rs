@@ -2,7 +2,9 @@
 
 use super::super::budget::Budget;
 use super::super::wire::Confinement;
-use super::super::{AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Probe, wire};
+use super::super::{
+    AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Poster, PosterRequest, Probe, wire,
+};
 use crate::domain::{Boundary, Frame, ImageSpec};
 use crate::worker;
 use crate::worker::pipe::RawFrame;
@@ -328,6 +330,35 @@ pub(super) fn picture(frame: &RawFrame, image: &ImageSpec) -> Result<Vec<Frame>,
     }
 }
 
+/// Takes the answer to a request for a poster frame.
+pub(super) fn poster(frame: &RawFrame, request: &PosterRequest) -> Result<Poster, MediaError> {
+    match frame.kind {
+        wire::KIND_FAILED => Err(failed(frame)),
+        wire::KIND_POSTER_FOUND => {
+            let wire::PosterHeader {
+                time_ms,
+                width_px,
+                height_px,
+            } = header(frame)?;
+            let sides = 1..=request.longer_px;
+            let is_possible = sides.contains(&width_px) && sides.contains(&height_px) && time_ms <= wire::MAX_TIME_MS;
+            if !is_possible || frame.body.len() as u64 != u64::from(width_px) * u64::from(height_px) * 3 {
+                return Err(breach(format!(
+                    "a picture of {width_px} × {height_px} px at {time_ms} ms in {} bytes",
+                    frame.body.len()
+                )));
+            }
+            Ok(Poster {
+                time_ms,
+                width_px,
+                height_px,
+                rgb: frame.body.clone(),
+            })
+        }
+        kind => Err(breach(format!("an event of kind {kind} came when a poster frame was expected"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -629,5 +660,37 @@ mod tests {
             .event(&raw(wire::KIND_FAILED, &json!({"reason": endless}), vec![]))
             .unwrap_err();
         assert!(error.to_string().len() <= wire::MAX_TEXT_BYTES);
+    }
+
+    #[test]
+    fn a_poster_frame_is_as_large_as_it_says_and_no_larger_than_asked_for() {
+        let request = PosterRequest {
+            longer_px: 4,
+            label: String::new(),
+        };
+        let found = |time_ms: u64, width_px: u32, height_px: u32, n_bytes: usize| {
+            let said = json!({"time_ms": time_ms, "width_px": width_px, "height_px": height_px});
+            poster(&raw(wire::KIND_POSTER_FOUND, &said, vec![7; n_bytes]), &request)
+        };
+        assert_eq!(found(5, 4, 2, 24).unwrap().rgb.len(), 24);
+        for (time_ms, width_px, height_px, n_bytes) in [
+            (5, 4, 2, 23),
+            (5, 5, 2, 30),
+            (5, 0, 2, 0),
+            (5, 4, u32::MAX, 24),
+            (wire::MAX_TIME_MS + 1, 4, 2, 24),
+        ] {
+            let refused = found(time_ms, width_px, height_px, n_bytes);
+            assert!(matches!(refused, Err(MediaError::Protocol { .. })), "{refused:?}");
+        }
+        let other = raw(wire::KIND_PROGRESSED, &json!({"position_ms": 0}), vec![]);
+        assert!(matches!(poster(&other, &request), Err(MediaError::Protocol { .. })));
+        let failed = raw(wire::KIND_FAILED, &json!({"reason": "no\u{0007} film"}), vec![]);
+        assert_eq!(
+            poster(&failed, &request),
+            Err(MediaError::Unusable {
+                reason: "no  film".to_owned()
+            })
+        );
     }
 }

@@ -3,7 +3,7 @@
 use super::check::{self, Checker};
 use crate::domain::{ImageSpec, Resample, ResizeMode};
 use crate::media::budget::Budget;
-use crate::media::{AnalyseRequest, Detector, Hardware, KeyframesRequest, SceneMode};
+use crate::media::{AnalyseRequest, Detector, Hardware, KeyframesRequest, PosterRequest, SceneMode};
 use crate::worker::pipe;
 
 /// Small, so that a picture is found.
@@ -34,6 +34,10 @@ pub fn run(data: &[u8]) {
         image: IMAGE,
         label: "a film".to_owned(),
     };
+    let poster = PosterRequest {
+        longer_px: 2,
+        label: "a film".to_owned(),
+    };
     let mut checker = if options & 4 == 0 {
         Checker::new(&request, Budget::of_bytes(1 << 20))
     } else {
@@ -42,6 +46,7 @@ pub fn run(data: &[u8]) {
     while let Ok(Some(frame)) = pipe::read_frame(&mut from, pipe::MAX_FRAME_BYTES) {
         drop(check::confinement(&frame));
         drop(check::picture(&frame, &IMAGE));
+        drop(check::poster(&frame, &poster));
         if checker.finished(&frame).is_ok() || checker.replayed(&frame).is_ok() || checker.event(&frame).is_err() {
             return;
         }

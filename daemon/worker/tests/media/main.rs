@@ -11,6 +11,7 @@ mod films;
 mod keyframes;
 mod mutations;
 mod pictures;
+mod posters;
 #[cfg(all(feature = "malice", target_os = "linux"))]
 mod sandbox;
 mod second_files;

@@ -1,0 +1,346 @@
+//! The poster frame of a film: the one that its thumbnail shows.
+//!
+//! A file manager asks for the thumbnails of a whole folder, so a film of any length costs about the same: a few dozen keyframes spread over
+//! it are looked at, then the first second after the best of them, for a sharper frame and to see that it lasts. A film with few
+//! keyframes, or one in which nothing can be found by time, is decoded from its beginning for as long as that may take.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Packet, decoder};
+use rustix::time::{ClockId, clock_gettime};
+use scened::domain::{ImageSpec, Resample, ResizeMode};
+use scened::media::PosterRequest;
+use scened::media::extras::Extras;
+use scened::media::wire::{self, PosterHeader};
+use scened::worker::pipe;
+
+use super::Ended;
+use super::allowed::Allowed;
+use super::analyse::us_to_ms;
+use super::film::{Film, Step, Unusable};
+use super::glimpse::{Glimpse, Glimpser};
+use super::kept::{self, Kept};
+use super::sampler::Sampler;
+use super::telling::{self, OTHER_VIEW, Seen};
+use super::thumbnail::Small;
+
+/// Moments whose keyframes are looked at; a power of two.
+const N_GLANCES: u32 = 32;
+/// Processor time that this may take. A picture is kept for good: on a machine that has other things to do it is found later, not a worse one.
+const GLANCING: Duration = Duration::from_secs(1);
+/// With fewer different keyframes a film is not known well enough.
+const ENOUGH: usize = 8;
+/// Processor time by which a film is decoded from its beginning no more, if something was found.
+const READING: Duration = Duration::from_millis(1500);
+/// Of so long a time one frame is looked at then, at least and where the length is not known. Microseconds.
+const SHORTEST_STEP_US: i64 = 200_000;
+const USUAL_STEP_US: i64 = 500_000;
+/// More candidates are thinned out.
+const MAX_CANDIDATES: usize = 64;
+
+/// How many of the best are looked at once more, for how long and for how many frames.
+const N_FINALISTS: usize = 3;
+const SECOND_LOOK_US: i64 = 1_000_000;
+const SECOND_LOOK_FRAMES: u32 = 30;
+/// Processor time after which nothing is looked at once more.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+/// A disk may be slow as well; from here on the best of what was found is good enough.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How much better than the keyframe another frame of its shot must be.
+const BETTER: f32 = 1.1;
+
+/// Tells the poster frame.
+pub(super) fn poster(opened: std::fs::File, request: &PosterRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
+    if !(1..=wire::MAX_IMAGE_PX).contains(&request.longer_px) {
+        return Err(Unusable(format!(
+            "a picture of {} px was asked for (1 to {} are possible)",
+            request.longer_px,
+            wire::MAX_IMAGE_PX
+        ))
+        .into());
+    }
+    let film = Film::open(opened, 1, Allowed::films(extras))?;
+    let mut search = Search::new(film, request.longer_px);
+    search.glance()?;
+    if search.candidates.len() < ENOUGH {
+        search.read_on();
+    }
+    let Some((time_us, picture)) = search.choose() else {
+        return Err(Unusable(search.film.why_nothing()).into());
+    };
+    let header = PosterHeader {
+        time_ms: us_to_ms(time_us),
+        width_px: picture.width,
+        height_px: picture.height,
+    };
+    pipe::write_frame(answers, wire::KIND_POSTER_FOUND, &header, &picture.rgb)?;
+    Ok(())
+}
+
+/// A frame that may be chosen. It is rendered at once: a decoded frame takes up to fifty times the memory.
+struct Candidate {
+    seen: Seen,
+    picture: Small,
+    is_keyframe: bool,
+}
+
+struct Search {
+    film: Film,
+    length_us: Option<i64>,
+    glimpser: Glimpser,
+    sampler: Sampler,
+    candidates: Vec<Candidate>,
+    effort: Effort,
+}
+
+/// What the search has cost.
+struct Effort {
+    started: Instant,
+    processor_time: Duration,
+}
+
+impl Effort {
+    fn begin() -> Self {
+        Self {
+            started: Instant::now(),
+            processor_time: processor_time(),
+        }
+    }
+
+    /// Whether more processor time than this was used, or the time of whoever waits.
+    fn is_over(&self, limit: Duration) -> bool {
+        processor_time().saturating_sub(self.processor_time) > limit || self.started.elapsed() > PATIENCE
+    }
+}
+
+/// Of this process, all its threads together.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+impl Search {
+    fn new(film: Film, longer_px: u32) -> Self {
+        // No model is shown anything; the sampler makes thumbnails alone.
+        let no_model = ImageSpec {
+            width_px: 1,
+            height_px: 1,
+            shortest_side_px: 1,
+            resize: ResizeMode::Squash,
+            resample: Resample::Bilinear,
+        };
+        Self {
+            length_us: film.claimed_us(),
+            film,
+            glimpser: Glimpser::new(),
+            sampler: Sampler::new(no_model, longer_px, 0),
+            candidates: Vec::new(),
+            effort: Effort::begin(),
+        }
+    }
+
+    /// Looks at keyframes all over the film.
+    fn glance(&mut self) -> Result<(), Unusable> {
+        let Some(length_us) = self.length_us.filter(|_| self.film.can_seek()) else {
+            return Ok(());
+        };
+        let mut decoder = self.film.single_decoder(false)?;
+        let mut met = Vec::new();
+        for at in 0..N_GLANCES {
+            if self.effort.is_over(GLANCING) {
+                break;
+            }
+            // Bits in reverse order, the middle first: wherever time runs out, the moments are spread evenly.
+            let part = (at.reverse_bits() >> (u32::BITS - N_GLANCES.ilog2())) ^ (N_GLANCES / 2);
+            let time_us = (i128::from(length_us) * i128::from(2 * part + 1) / i128::from(2 * N_GLANCES)) as i64;
+            self.film.seek(time_us);
+            let Some(packet) = self.next_key() else { continue };
+            let time_us = packet
+                .pts()
+                .or(packet.dts())
+                .map_or(time_us, |stamp| self.film.clock().time_us(stamp))
+                .max(0);
+            if met.contains(&time_us) {
+                continue;
+            }
+            met.push(time_us);
+            if let Some(frame) = decode_alone(&mut decoder, &packet) {
+                self.offer(time_us, &frame, true);
+            }
+        }
+        self.candidates.sort_by_key(|candidate| candidate.seen.time_us);
+        Ok(())
+    }
+
+    /// The next keyframe's packet; none where time runs out first.
+    fn next_key(&mut self) -> Option<Packet> {
+        while !self.effort.is_over(GLANCING) {
+            let packet = self.film.next_packet()?;
+            if packet.is_key() {
+                return Some(packet);
+            }
+        }
+        None
+    }
+
+    /// Decodes from the beginning, for as long as that may take.
+    fn read_on(&mut self) {
+        // A stream without a clock was not touched, and can be decoded from where it is alone.
+        if self.film.can_seek() {
+            self.film.rewind();
+        }
+        let mut step_us = self
+            .length_us
+            .map_or(USUAL_STEP_US, |length_us| (length_us / i64::from(N_GLANCES)).max(SHORTEST_STEP_US));
+        let mut frame = Video::empty();
+        // Half a step in, as the first frames of many films are black.
+        let mut next_us = step_us / 2;
+        let mut last = None;
+        while self.candidates.is_empty() && last.is_none() || !self.effort.is_over(READING) {
+            match self.film.step(&mut frame) {
+                Step::End => break,
+                Step::Packet => {}
+                Step::Frame(shown) if shown.start_us < next_us => {
+                    if last.is_none() {
+                        last = Kept::of(&frame).map(|kept| (shown.start_us, kept));
+                    }
+                }
+                Step::Frame(shown) => {
+                    self.offer(shown.start_us, &frame, false);
+                    next_us = shown.start_us.saturating_add(step_us);
+                    if self.candidates.len() > MAX_CANDIDATES {
+                        step_us *= 2;
+                        let mut keep = false;
+                        self.candidates.retain(|_| {
+                            keep = !keep;
+                            keep
+                        });
+                    }
+                }
+            }
+        }
+        // A film that is shorter than a step.
+        if let Some((time_us, kept)) = last.filter(|_| self.candidates.is_empty()) {
+            self.offer(time_us, kept.frame(), false);
+        }
+        self.candidates.sort_by_key(|candidate| candidate.seen.time_us);
+    }
+
+    fn see(&mut self, time_us: i64, frame: &Video) -> Option<Seen> {
+        let mut glimpse = Glimpse::default();
+        self.glimpser.look(frame, &mut glimpse).ok()?;
+        Some(Seen::of(time_us, kept::sharpness(frame).unwrap_or(0), &glimpse))
+    }
+
+    fn offer(&mut self, time_us: i64, frame: &Video, is_keyframe: bool) {
+        let Some(seen) = self.see(time_us, frame) else { return };
+        if let Ok(Some(picture)) = self.sampler.thumbnail(&self.film, frame) {
+            self.candidates.push(Candidate {
+                seen,
+                picture,
+                is_keyframe,
+            });
+        }
+    }
+
+    /// The frame that tells most, and its time; none where there is none at all.
+    fn choose(&mut self) -> Option<(i64, Small)> {
+        let seen: Vec<Seen> = self.candidates.iter().map(|candidate| candidate.seen.clone()).collect();
+        let scores = telling::scores(&seen, self.length_us);
+        let mut order: Vec<usize> = (0..seen.len()).collect();
+        order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
+        let mut best: Option<(f32, i64, Small)> = None;
+        let mut looked_at: Vec<usize> = Vec::new();
+        for at in order {
+            let candidate = &self.candidates[at];
+            if best.is_some() && (looked_at.len() == N_FINALISTS || self.effort.is_over(LAST_LOOK) || !candidate.is_keyframe) {
+                break;
+            }
+            // Another keyframe of a shot that was looked at tells nothing new.
+            if looked_at
+                .iter()
+                .any(|other| seen[*other].look.change(&seen[at].look).n_blocks < OTHER_VIEW)
+            {
+                continue;
+            }
+            looked_at.push(at);
+            let found = if candidate.is_keyframe { self.look_again(&seen[at]) } else { None };
+            let candidate = &self.candidates[at];
+            let (score, time_us, picture) = match found {
+                Some(Second { steadiness, better: None }) => (scores[at] * steadiness, seen[at].time_us, candidate.picture.clone()),
+                Some(Second {
+                    steadiness,
+                    better: Some((gain, time_us, picture)),
+                }) => (scores[at] * steadiness * gain.sqrt(), time_us, picture),
+                None => (scores[at], seen[at].time_us, candidate.picture.clone()),
+            };
+            if best.as_ref().is_none_or(|(best, ..)| score > *best) {
+                best = Some((score, time_us, picture));
+            }
+        }
+        best.map(|(_, time_us, picture)| (time_us, picture))
+    }
+
+    /// Looks at what follows a keyframe; none where it cannot be found again.
+    fn look_again(&mut self, keyframe: &Seen) -> Option<Second> {
+        self.film.seek(keyframe.time_us);
+        let mut frame = Video::empty();
+        let mut last: Option<Seen> = None;
+        let mut best: Option<(f32, Seen, Kept)> = None;
+        let (mut n_frames, mut ended_early) = (0, false);
+        while n_frames < SECOND_LOOK_FRAMES && !self.effort.is_over(LAST_LOOK) {
+            let shown = match self.film.step(&mut frame) {
+                Step::End => break,
+                Step::Packet => continue,
+                Step::Frame(shown) => shown,
+            };
+            n_frames += 1;
+            if shown.start_us < keyframe.time_us {
+                continue;
+            }
+            if shown.start_us > keyframe.time_us + SECOND_LOOK_US {
+                break;
+            }
+            let Some(seen) = self.see(shown.start_us, &frame) else { continue };
+            let before = last.as_ref().unwrap_or(keyframe);
+            if before.look.change(&seen.look).n_blocks >= OTHER_VIEW {
+                ended_early = true;
+                break;
+            }
+            let gain = telling::gain(&seen, keyframe);
+            if gain > best.as_ref().map_or(BETTER, |(best, ..)| *best)
+                && let Some(kept) = Kept::of(&frame)
+            {
+                best = Some((gain, seen.clone(), kept));
+            }
+            last = Some(seen);
+        }
+        let changed = keyframe.look.change(&last?.look).n_blocks;
+        let better = best.and_then(|(gain, seen, kept)| {
+            let picture = self.sampler.thumbnail(&self.film, kept.frame()).ok().flatten()?;
+            Some((gain, seen.time_us, picture))
+        });
+        Some(Second {
+            steadiness: telling::steadiness(changed, ended_early),
+            better,
+        })
+    }
+}
+
+/// What a second look at a shot told.
+struct Second {
+    steadiness: f32,
+    /// How much better than the keyframe, when, and what it looks like.
+    better: Option<(f32, i64, Small)>,
+}
+
+/// Decodes a keyframe that needs nothing of what comes before it.
+fn decode_alone(decoder: &mut decoder::Video, packet: &Packet) -> Option<Video> {
+    let mut frame = Video::empty();
+    let sent = decoder.send_packet(packet).is_ok() && decoder.send_eof().is_ok();
+    let is_whole = sent && decoder.receive_frame(&mut frame).is_ok() && !frame.is_corrupt() && !frame.has_decode_errors();
+    decoder.flush();
+    is_whole.then_some(frame)
+}
