@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What `make check-long` uses besides: a real browser and real players. Where it cannot be installed its tests say that they did not run.
+# What `make check-long` uses besides: a real browser, real players, and what makes and checks Debian packages. Where it cannot be
+# installed its tests say that they did not run.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -8,6 +9,9 @@ wanted=()
 have chromium || have chromium-browser || have google-chrome || wanted+=(chromium)
 have mpv || wanted+=(mpv)
 have vlc || wanted+=(vlc-bin vlc-plugin-base)
+have dpkg-shlibdeps || wanted+=(dpkg-dev)
+have debootstrap || wanted+=(debootstrap)
+have lintian || wanted+=(lintian)
 [ ${#wanted[@]} = 0 ] && exit
 as_root=()
 [ "$(id -u)" = 0 ] || as_root=(sudo)

@@ -79,6 +79,11 @@ if [ -n "$long" ]; then
 fi
 
 if [ -n "$long" ]; then
+  step "the Debian package on a clean system"
+  scripts/check_deb.sh
+fi
+
+if [ -n "$long" ]; then
   step "a real file manager"
   tests/desktop/nautilus.sh
 fi
