@@ -69,6 +69,10 @@ install: build ## under PREFIX (~/.local); DESTDIR is honoured
 uninstall: ## what `make install` put there; configuration and data stay
 	@scripts/uninstall.sh
 
+.PHONY: deb
+deb: ## a Debian package, in target/debian
+	@scripts/deb.sh
+
 .PHONY: clean
 clean: ## what was built (not .setup)
 	cargo clean

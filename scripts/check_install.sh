@@ -13,11 +13,17 @@ complain() {
 # A space, because people have them; DESTDIR, because packagers do.
 export PREFIX="/opt/my scened" DESTDIR=$folder/stage SCENED_BUILT=${CARGO_TARGET_DIR:-target}/debug
 root=$DESTDIR$PREFIX
+# What was there before has to be there afterwards, and nothing else.
+mkdir -p "$root/share/scened/mine" "$root/bin"
+touch "$root/bin/another program" "$root/share/scened/mine/kept"
+list() { (cd "$root" && find . -print0 | sort -z | tr '\0' '\n'); }
+before=$(list)
 scripts/install.sh >/dev/null
 
 for file in bin/scened bin/scenectl libexec/scened/scened-worker share/scened/models/starter/config.json share/systemd/user/scened.service \
   share/systemd/user/scened.socket share/bash-completion/completions/scenectl share/zsh/site-functions/_scenectl \
-  share/fish/vendor_completions.d/scenectl.fish share/man/man1/scenectl.1; do
+  share/fish/vendor_completions.d/scenectl.fish share/man/man1/scenectl.1 share/man/man1/scenectl-search.1 share/man/man1/scened.1 \
+  share/man/man1/scened-desktop.1 share/man/man5/scened-config.5 share/doc/scened/copyright; do
   [ -s "$root/$file" ] || complain "$file was not installed"
 done
 if [ -z "${SCENED_ONNXRUNTIME:-}" ]; then
@@ -66,18 +72,35 @@ fi
 "$root/bin/scened" --version >/dev/null
 "$root/bin/scenectl" --version >/dev/null
 
+# An earlier version may have had more: what it had is gone after an update, and only that.
+touch "$root/share/scened/of an earlier version"
+printf '%s\n' 'share/scened/of an earlier version' '../../outside' >>"$root/share/scened/installed"
+touch "$root/../../outside"
+scripts/install.sh >/dev/null
+[ ! -e "$root/share/scened/of an earlier version" ] || complain "an update leaves what an earlier version had"
+[ -e "$root/../../outside" ] || complain "an update removes what is not below PREFIX"
+printf '../../outside\n' >>"$root/share/scened/installed"
+
 # What a user keeps beside it stays; what Python made of the menus goes.
 if [ -d "$root/share/scened/filemanagers" ]; then
   python3 -m compileall -q "$root/share/scened/filemanagers" "$root/share/nautilus-python"
 fi
-touch "$root/share/scened/mine"
 scripts/uninstall.sh >/dev/null
-left=$(cd "$root" && find . -type f)
-[ "$left" = ./share/scened/mine ] || complain "after uninstalling, this is left: $left"
+[ -e "$root/../../outside" ] || complain "uninstalling removes what is not below PREFIX"
+changed=$(diff <(printf '%s\n' "$before") <(list)) || complain "after uninstalling, this is left (>) or gone (<): $changed"
+
+# For all users, units lie where packages put theirs, with a preset; scripts/deb.sh makes the package of this.
+export PREFIX=/usr
+root=$DESTDIR$PREFIX
+scripts/install.sh >/dev/null
+grep -qx 'ExecStart="/usr/bin/scened"' "$root/lib/systemd/user/scened.service" || complain "for all users, the unit does not start what was installed"
+grep -qx 'enable scened.socket' "$root/lib/systemd/user-preset/90-scened.preset" || complain "for all users, no preset enables the socket"
 # Below /usr GNOME's sandbox reaches the thumbnailer.
-PREFIX=/usr scripts/install.sh >/dev/null
 grep -qx 'Exec="/usr/bin/scened" thumbnail --size %s -- %i %o' "$DESTDIR/usr/share/thumbnailers/scened.thumbnailer" || complain "below /usr the thumbnailer is not where desktops look"
-PREFIX=/usr scripts/uninstall.sh >/dev/null
+scripts/uninstall.sh >/dev/null
+left=$(find "$root" -mindepth 1)
+[ -z "$left" ] || complain "after uninstalling from /usr, this is left: $left"
+
 # The bus starts what is installed, wherever it lies.
 if command -v dbus-run-session >/dev/null && command -v gdbus >/dev/null; then
   unset DESTDIR

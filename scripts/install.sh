@@ -32,18 +32,30 @@ libraries=("${SCENED_ONNXRUNTIME:-.setup/onnxruntime}")
 [ ! -d "${libraries[0]}" ] || libraries=("${libraries[0]}"/libonnxruntime.*)
 for library in "${libraries[@]}"; do
   put 755 "$library" "lib/scened/$(basename "$library")"
+  for text in LICENSE ThirdPartyNotices.txt; do
+    [ ! -f "$(dirname "$library")/$text" ] || put 644 "$(dirname "$library")/$text" "share/doc/scened/onnxruntime-$text"
+  done
 done
+put 644 packaging/deb/copyright share/doc/scened/copyright
 
 # The model itself, not what it was made with.
 while IFS= read -r file; do
   put 644 "$file" "share/scened/$file"
-done < <(find models/starter -type f \( -path '*/onnx/*' -o -name '*config.json' -o -name tokenizer.json -o -name README.md \) | sort)
+done < <(find models/starter -type f \( -path '*/onnx/*' -o -name '*config.json' -o -name tokenizer.json -o -name README.md -o -name LICENSE-UNICODE \) | sort)
 
 # In quotes for spaces; a percent sign is doubled for systemd, and what sed would take for its own is escaped.
 escaped=$(printf '%s' "$prefix" | sed 's/%/%%/g; s/[\\&|]/\\&/g')
 sed "s|%h/.local/bin/scened|\"$escaped/bin/scened\"|" systemd/scened.service >"$work/scened.service"
-put 644 "$work/scened.service" share/systemd/user/scened.service
-put 644 systemd/scened.socket share/systemd/user/scened.socket
+# For one user, units lie among the data; for all of them where packages put theirs, and there a preset says what is enabled.
+case $prefix in
+  /usr | /usr/local)
+    units=lib/systemd/user
+    put 644 systemd/scened.preset lib/systemd/user-preset/90-scened.preset
+    ;;
+  *) units=share/systemd/user ;;
+esac
+put 644 "$work/scened.service" "$units/scened.service"
+put 644 systemd/scened.socket "$units/scened.socket"
 
 # Desktop search, where there is one. Exec is quoted twice: once as a shell would, and once more as every string of such a file
 # (https://specifications.freedesktop.org/desktop-entry-spec/latest/exec-variables.html); menus, not the bus, double percent signs.
@@ -93,12 +105,22 @@ put 644 "$work/fish" share/fish/vendor_completions.d/scenectl.fish
 
 mkdir "$work/man"
 "$release/scenectl" man "$work/man" >/dev/null
-for page in "$work"/man/*.1; do
-  put 644 "$page" "share/man/man1/$(basename "$page")"
+"$release/scened" man "$work/man"
+"$release/scened-desktop" man "$work/man"
+for page in "$work"/man/*; do
+  put 644 "$page" "share/man/man${page##*.}/$(basename "$page")"
 done
 
 put 644 docs/config.md share/doc/scened/config.md
 printf 'share/scened/installed\n' >>"$list"
+# What an earlier version had and this one has not.
+earlier=$destdir$prefix/share/scened/installed
+if [ -f "$earlier" ]; then
+  while IFS= read -r file; do
+    case /$file/ in */../*) continue ;; esac
+    grep -qxF -- "$file" "$list" || rm -f "$destdir$prefix/$file"
+  done < <(cat "$earlier")
+fi
 put 644 "$list" share/scened/installed
 
 cat <<END

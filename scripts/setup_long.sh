@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What `make check-long` uses besides: a real browser, real players and real desktops (gnome-shell takes 150 MB, plasma-workspace 450 MB, dolphin
-# 40 MB on Debian 12). Where something cannot be installed its tests say that they did not run.
+# What `make check-long` uses besides: a real browser, real players, real desktops (gnome-shell takes 150 MB, plasma-workspace 450 MB, dolphin
+# 40 MB on Debian 12), and what makes and checks Debian packages. Where something cannot be installed its tests say that they did not run.
 set -euo pipefail
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -25,3 +25,6 @@ have thunar || install thunar thunarx-python gir1.2-thunarx-3.0
 [ -e /usr/share/dbus-1/services/org.xfce.Tumbler.Thumbnailer1.service ] || install tumbler
 have gnome-shell || install gnome-shell
 have krunner || install plasma-workspace
+have dpkg-shlibdeps || install dpkg-dev
+have debootstrap || install debootstrap
+have lintian || install lintian

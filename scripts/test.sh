@@ -83,6 +83,9 @@ if [ -n "$long" ]; then
   for desktop in nautilus dolphin thunar thumbnails gnome_shell krunner; do
     "tests/desktop/$desktop.sh"
   done
+
+  step "the Debian package on a clean system"
+  scripts/check_deb.sh
 fi
 
 if [ -n "$long" ]; then

@@ -29,7 +29,7 @@ use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
 pub use keys::PROVIDERS;
-pub use reference::reference_page;
+pub use reference::{manual_page, reference_page};
 
 /// The documented defaults, as the file a user may start from.
 pub const DEFAULT_TOML: &str = include_str!("config/default.toml");

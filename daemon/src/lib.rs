@@ -1,7 +1,11 @@
 //! `scened`: keeps a library of videos searchable by what is seen in them.
 
-/// The source checkout that this was built from; only programs that lie in a `target` folder look there.
-pub(crate) const CHECKOUT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+/// The source checkout that this was built from; only programs that lie in a `target` folder look there. What is built for others
+/// (`scripts/deb.sh`) names none, so that the same source makes the same program wherever it lies.
+pub(crate) const CHECKOUT: &str = match option_env!("SCENED_CHECKOUT") {
+    Some(other) => other,
+    None => concat!(env!("CARGO_MANIFEST_DIR"), "/.."),
+};
 /// Of the data folder: pictures of what was embedded, for other models.
 pub(crate) const KEYFRAMES_FOLDER: &str = "keyframes";
 

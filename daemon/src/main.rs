@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use scened::app::{self, Places, Seams};
 use scened::config::{Config, ConfigError};
 use scened::domain::Crop;
@@ -23,7 +23,7 @@ use tokio::sync::watch;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  scened                                 serve the folders of config.toml\n  scened --check-config                  say whether config.toml is right\n  scened inspect holiday.mp4 --json      what the media worker sees in one file\n\nAsk it with scenectl: scenectl add ~/Videos; scenectl search \"a dog on the beach\""
+    after_help = "Examples:\n  scened                                 serve the folders of config.toml\n  scened --check-config                  say whether config.toml is right\n  scened inspect holiday.mp4 --json      what the media worker sees in one file\n\nAsk it with scenectl: scenectl add ~/Videos; scenectl search \"a dog on the beach\"\nThe configuration is described in scened-config(5) and docs/config.md."
 )]
 struct Arguments {
     /// Configuration file [default: $XDG_CONFIG_HOME/scened/config.toml]
@@ -102,6 +102,9 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// Write the manual pages of scened and of config.toml into a folder (`make install` does)
+    #[command(hide = true)]
+    Man { folder: PathBuf },
 }
 
 fn main() -> ExitCode {
@@ -143,6 +146,12 @@ fn main() -> ExitCode {
             Ok(())
         }
         Some(Command::ProbeModel { folder, seconds }) => probe_model(&arguments, folder, *seconds),
+        Some(Command::Man { folder }) => write_manual(folder).map_err(|error| {
+            Fatal::Setup(terminal::escape(&format!(
+                "the manual pages cannot be written into {}: {error}",
+                folder.display()
+            )))
+        }),
         None if arguments.check_config => return check_config(&arguments),
         None => serve(&arguments),
     };
@@ -210,6 +219,12 @@ fn run_thumbnail(input: &std::ffi::OsStr, output: &std::path::Path, size_px: u32
             ExitCode::from(2)
         }
     }
+}
+
+fn write_manual(folder: &std::path::Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    clap_mangen::generate_to(Arguments::command(), folder)?;
+    std::fs::write(folder.join("scened-config.5"), scened::config::manual_page())
 }
 
 fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) -> Result<(), Fatal> {

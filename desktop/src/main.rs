@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use scened_shared::endpoint::{Endpoint, EndpointError};
 use zbus::connection;
 
@@ -58,6 +58,9 @@ struct Arguments {
 enum Verb {
     /// Do what a file manager's menu asks for; what hinders it is shown as a notification
     Act(Act),
+    /// Write the manual pages into a folder (`make install` does)
+    #[command(hide = true)]
+    Man { folder: PathBuf },
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +81,8 @@ const EXAMPLES: &str = "Examples:
 enum Failure {
     #[error("{0}; {hint}", hint = .0.hint())]
     Endpoint(#[from] EndpointError),
+    #[error("the manual pages cannot be written: {0}")]
+    Manual(std::io::Error),
     #[error("the runtime could not be started: {0}")]
     Runtime(#[from] std::io::Error),
     #[error("another scened-desktop serves this session")]
@@ -103,6 +108,11 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: &Arguments) -> Result<(), Failure> {
+    if let Some(Verb::Man { folder }) = &arguments.verb {
+        return std::fs::create_dir_all(folder)
+            .and_then(|()| clap_mangen::generate_to(Arguments::command(), folder))
+            .map_err(Failure::Manual);
+    }
     let endpoint = Endpoint::resolve(arguments.socket.as_deref(), arguments.data_dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(Verb::Act(Act { action, path })) = &arguments.verb {

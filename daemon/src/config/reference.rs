@@ -2,38 +2,93 @@
 
 use std::fmt::Write;
 
+use clap_mangen::roff::{Inline, Roff, bold, roman};
+
 use super::DEFAULT_TOML;
-use super::keys::KEYS;
+use super::keys::{Allows, KEYS};
 
 /// `docs/config.md`: every key with what it does, its default and what it allows.
 pub fn reference_page() -> String {
     let mut page = String::from(
         "<!-- Made from daemon/src/config/default.toml and keys.rs; a test compares them. Write it anew with\n     \
          SCENED_WRITE_REFERENCE=1 cargo test -p scened --lib reference_page_is_current -->\n\n\
-         # config.toml\n\n\
-         `$XDG_CONFIG_HOME/scened/config.toml` (`~/.config/scened/config.toml`), or the file named by `--config FILE` or `SCENED_CONFIG`.\n\
-         A file that does not exist means the defaults.\n\
-         Unknown keys, wrong types and values out of range are refused with file and line; `scened --check-config` only looks.\n\
-         A flag wins over the environment, which wins over the file.\n\n\
-         ```toml\n\
-         folders = [\"~/Videos\", \"/mnt/films\"]\n\
-         on-battery = \"run\"\n\
-         ```\n",
+         # config.toml\n\n",
     );
+    write!(page, "{INTRODUCTION}\n\n```toml\n{EXAMPLE}\n```\n").expect("a String takes everything");
     for key in KEYS {
         let (text, default) = described(key.name);
-        let allows = key.allows.to_string();
-        let mut letters = allows.chars();
-        let first = letters.next().map(|c| c.to_ascii_uppercase()).into_iter();
-        let sentence: String = first.chain(letters).collect();
         write!(
             page,
-            "\n## `{}`\n\n{text}\n\n{sentence}.\n\nDefault:\n\n```toml\n{default}\n```\n",
-            key.name
+            "\n## `{}`\n\n{text}\n\n{}\n\nDefault:\n\n```toml\n{default}\n```\n",
+            key.name,
+            allowed(&key.allows)
         )
         .expect("a String takes everything");
     }
     page
+}
+
+const INTRODUCTION: &str =
+    "`$XDG_CONFIG_HOME/scened/config.toml` (`~/.config/scened/config.toml`), or the file named by `--config FILE` or `SCENED_CONFIG`.
+A file that does not exist means the defaults.
+Unknown keys, wrong types and values out of range are refused with file and line; `scened --check-config` only looks.
+A flag wins over the environment, which wins over the file.";
+
+const EXAMPLE: &str = "folders = [\"~/Videos\", \"/mnt/films\"]
+on-battery = \"run\"";
+
+/// The same as a manual page, `scened-config(5)`.
+pub fn manual_page() -> String {
+    let mut page = Roff::new();
+    page.control("TH", ["scened-config", "5", concat!("scened ", env!("CARGO_PKG_VERSION"))]);
+    page.control("SH", ["NAME"]);
+    page.text([roman("scened-config - the configuration of scened, config.toml")]);
+    page.control("SH", ["DESCRIPTION"]);
+    page.text(marked(INTRODUCTION));
+    page.control("SH", ["EXAMPLE"]);
+    verbatim(&mut page, EXAMPLE);
+    page.control("SH", ["KEYS"]);
+    for key in KEYS {
+        let (text, default) = described(key.name);
+        page.control("SS", [key.name]);
+        page.text(marked(&text));
+        page.control("PP", []);
+        page.text(marked(&allowed(&key.allows)));
+        page.control("PP", []);
+        page.text([roman("Default:")]);
+        verbatim(&mut page, &default);
+    }
+    page.control("SH", ["SEE ALSO"]);
+    page.text([bold("scened"), roman("(1), "), bold("scenectl"), roman("(1)")]);
+    page.render()
+}
+
+/// What stands between backticks in bold.
+fn marked(text: &str) -> Vec<Inline> {
+    let turns = text.split('`').enumerate();
+    turns.map(|(n, part)| if n % 2 == 1 { bold(part) } else { roman(part) }).collect()
+}
+
+/// Lines as they are, indented.
+fn verbatim(page: &mut Roff, text: &str) {
+    page.control("PP", []);
+    page.control("RS", ["4"]);
+    page.control("nf", []);
+    for line in text.lines() {
+        page.text([roman(line)]);
+    }
+    page.control("fi", []);
+    page.control("RE", []);
+}
+
+/// What a key allows, as a sentence.
+fn allowed(allows: &Allows) -> String {
+    let text = allows.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase()).into_iter();
+    let mut sentence: String = first.chain(letters).collect();
+    sentence.push('.');
+    sentence
 }
 
 /// The comment above `key` in `default.toml`, and the key with its default as written there.

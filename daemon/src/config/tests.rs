@@ -336,6 +336,16 @@ fn reference_page_is_current() {
 }
 
 #[test]
+fn the_manual_page_names_every_key_and_its_default() {
+    let page = manual_page();
+    for key in keys::KEYS {
+        assert!(page.contains(&format!(".SS {}\n", key.name)), "{}: {page}", key.name);
+    }
+    assert!(page.contains("settle\\-seconds = 5\n"), "{page}");
+    assert!(!page.contains('`'), "{page}");
+}
+
+#[test]
 fn reference_snippets_parse_and_name_every_key() {
     let page = reference_page();
     let mut snippets = 0;
