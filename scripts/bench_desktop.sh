@@ -10,11 +10,13 @@ for program in ffmpeg dbus-daemon gdbus; do
     exit 1
   }
 done
-cargo build --locked --release --bins
-programs=${CARGO_TARGET_DIR:-target}/release
+# Figures are those of optimised programs; `PROFILE=dev` tries this script out.
+profile=${PROFILE:-release}
+cargo build --locked --workspace --profile "$profile" --all-features --bins
+programs=${CARGO_TARGET_DIR:-target}/${profile/dev/debug}
 export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
 echo "== on the session bus (load $(cut -d' ' -f1 /proc/loadavg) on $(nproc) processors)"
-cargo test --locked --quiet --release -p scened-desktop --test session real::measure -- --ignored --exact --nocapture 2>&1 |
+cargo test --locked --quiet --profile "$profile" --all-features -p scened-desktop --test session real::measure -- --ignored --exact --nocapture 2>&1 |
   grep -E '^(asleep|warm|memory of)|panicked|FAILED|NOT RUN'
 
 echo "== thumbnails"

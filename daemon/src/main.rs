@@ -86,8 +86,8 @@ enum Command {
         after_help = "Examples:\n  scened thumbnail holiday.mp4 holiday.png\n  scened thumbnail --size 512 file:///home/me/a%20film.mkv /tmp/a.png"
     )]
     Thumbnail {
-        /// Longest side of the picture, in pixels; a smaller film is not enlarged
-        #[arg(long, short, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_PX)..=i64::from(LARGEST_PX)))]
+        /// Longest side of the picture, in pixels: from 32 on, and never more than 1024; a smaller film is not enlarged
+        #[arg(long, short, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_PX)..=65_535))]
         size: u32,
         /// The film: a path or a file:// address
         input: OsString,
@@ -212,7 +212,7 @@ fn run_inspect(file: &std::path::Path, options: &InspectOptions) -> ExitCode {
 }
 
 fn run_thumbnail(input: &std::ffi::OsStr, output: &std::path::Path, size_px: u32) -> ExitCode {
-    match thumbnail::run(input, output, size_px) {
+    match thumbnail::run(input, output, size_px.min(LARGEST_PX)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&terminal::escape(&error.to_string()));

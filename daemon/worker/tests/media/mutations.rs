@@ -5,6 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use scened::media::PosterRequest;
+
 use super::*;
 
 /// Containers and codecs that mutations begin with.
@@ -145,6 +147,9 @@ fn seeds(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     SEEDS.iter().map(make).collect()
 }
 
+/// Of so many mutations one is asked for its poster frame as well.
+const POSTER_EVERY: usize = 3;
+
 /// What became of all mutations.
 #[derive(Debug, Default)]
 struct Tally {
@@ -153,6 +158,10 @@ struct Tally {
     died: Vec<String>,
     timed_out: Vec<String>,
     wrong: Vec<String>,
+    /// How many had a poster frame, or said why not.
+    posters: usize,
+    /// Workers that died of looking for one, or hung.
+    posters_lost: Vec<String>,
 }
 
 fn run(n_mutations: usize) -> Tally {
@@ -178,7 +187,7 @@ fn run(n_mutations: usize) -> Tally {
     tally.into_inner().unwrap()
 }
 
-fn one(n: usize, seeds: &[(&str, Vec<u8>)], path: &Path, tally: &Mutex<Tally>) {
+fn one(n: usize, seeds: &[(&str, Vec<u8>)], path: &Path, shared: &Mutex<Tally>) {
     let mut random = Random(n as u64);
     let (name, whole) = &seeds[n % seeds.len()];
     let other = &seeds[random.below(seeds.len())].1;
@@ -201,7 +210,7 @@ fn one(n: usize, seeds: &[(&str, Vec<u8>)], path: &Path, tally: &Mutex<Tally>) {
     };
     let ended = analyse_with(&worker().with_silence(Duration::from_secs(20)), path, &request);
     let line = |error: &MediaError| format!("mutation {n} of {name} ({ways}; {mode:?}, {threads} threads): {error}");
-    let mut tally = tally.lock().unwrap();
+    let mut tally = shared.lock().unwrap();
     match &ended {
         Ok(_) => tally.indexed += 1,
         Err(MediaError::Unusable { .. }) => tally.unusable += 1,
@@ -211,20 +220,45 @@ fn one(n: usize, seeds: &[(&str, Vec<u8>)], path: &Path, tally: &Mutex<Tally>) {
         Err(error @ MediaError::TimedOut { .. }) => tally.timed_out.push(line(error)),
         Err(error) => tally.wrong.push(line(error)),
     }
+    drop(tally);
+    if n.is_multiple_of(POSTER_EVERY) {
+        poster(&format!("poster of mutation {n} of {name} ({ways})"), path, shared);
+    }
+}
+
+/// A poster frame is looked for by seeking, and by a decoder that sees keyframes alone.
+fn poster(what: &str, path: &Path, tally: &Mutex<Tally>) {
+    let request = PosterRequest {
+        longer_px: 64,
+        label: "test".to_owned(),
+    };
+    let source = worker().with_silence(Duration::from_secs(20));
+    let ended = source.poster(File::open(path).unwrap(), &request, &Cancel::default());
+    let mut tally = tally.lock().unwrap();
+    match ended {
+        Ok(_) | Err(MediaError::Unusable { .. }) => tally.posters += 1,
+        Err(MediaError::WorkerDied { detail }) if !detail.contains("panicked") && !detail.contains("SIGSYS") => {
+            tally.posters_lost.push(format!("{what}: {detail}"));
+        }
+        Err(error @ MediaError::TimedOut { .. }) => tally.posters_lost.push(format!("{what}: {error}")),
+        Err(error) => tally.wrong.push(format!("{what}: {error}")),
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "figures are told to who runs the tests")]
 fn check(n_mutations: usize) {
     let tally = run(n_mutations);
     eprintln!(
-        "{n_mutations} mutated films of {} kinds: {} indexed, {} said to be unusable, {} workers died, {} timed out",
+        "{n_mutations} mutated films of {} kinds: {} indexed, {} said to be unusable, {} workers died, {} timed out; {} posters, {} lost",
         SEEDS.len(),
         tally.indexed,
         tally.unusable,
         tally.died.len(),
-        tally.timed_out.len()
+        tally.timed_out.len(),
+        tally.posters,
+        tally.posters_lost.len()
     );
-    for line in tally.died.iter().chain(&tally.timed_out) {
+    for line in tally.died.iter().chain(&tally.timed_out).chain(&tally.posters_lost) {
         eprintln!("{line}");
     }
     assert!(tally.wrong.is_empty(), "{:#?}", tally.wrong);
@@ -232,6 +266,7 @@ fn check(n_mutations: usize) {
         tally.indexed + tally.unusable + tally.died.len() + tally.timed_out.len(),
         n_mutations
     );
+    assert_eq!(tally.posters + tally.posters_lost.len(), n_mutations.div_ceil(POSTER_EVERY));
 }
 
 #[test]
