@@ -273,10 +273,7 @@ fn hits_of_a_search_and_scenes_at_a_time_are_cut_whatever_their_names() {
         b"http:,x;y=1.mp4",
         b"at@0:01-0:02.mp4",
     ];
-    let paths: Vec<PathBuf> = odd
-        .iter()
-        .map(|name| sandbox.film(OsStr::from_bytes(name), &[("red", 1.0), ("lime", 1.0)]))
-        .collect();
+    let paths = sandbox.films_alike(odd.iter().map(|name| OsStr::from_bytes(name)), &[("red", 1.0), ("lime", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     for (index, path) in paths.iter().enumerate() {

@@ -23,10 +23,8 @@ const ODD: &[&[u8]] = &[
 /// Films that are red for two seconds, green for one and a half, and blue for two: what begins too early or ends too late is seen.
 fn library() -> (Sandbox, Vec<PathBuf>) {
     let sandbox = Sandbox::new();
-    let paths = ODD
-        .iter()
-        .map(|name| sandbox.film(OsStr::from_bytes(name), &[("red", 2.0), ("green", 1.5), ("blue", 2.0)]))
-        .collect();
+    let names = ODD.iter().map(|name| OsStr::from_bytes(name));
+    let paths = sandbox.films_alike(names, &[("red", 2.0), ("green", 1.5), ("blue", 2.0)]);
     (sandbox, paths)
 }
 
