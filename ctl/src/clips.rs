@@ -96,17 +96,6 @@ impl From<Failure> for Trouble {
     }
 }
 
-/// A picture may begin that much later than its sound.
-const MAX_DELAY_S: f64 = 0.3;
-
-/// **Errors**: what was cut has no picture from its beginning on.
-fn check(cut: &Path) -> Result<(), Trouble> {
-    match look::film(cut) {
-        Ok(film) if film.picture_delay_s() <= MAX_DELAY_S && look::begins_with_keyframe(cut, &film)? => Ok(()),
-        _ => Err(Trouble::NoKeyframe),
-    }
-}
-
 /// What goes along with the picture of these clips.
 pub(crate) fn company(clips: &[Clip<'_>], container: Container, way: Way<'_>) -> Company {
     let films: Vec<&Film> = clips.iter().map(|clip| clip.film).collect();
@@ -122,7 +111,7 @@ pub(crate) fn company(clips: &[Clip<'_>], container: Container, way: Way<'_>) ->
     company
 }
 
-/// Cuts the clips and joins them into `draft`; `progress` hears how many microseconds are done.
+/// Cuts the clips and joins them into `draft`, and looks at what came of it; `progress` hears how many microseconds are done.
 pub(crate) fn cut(
     clips: &[Clip<'_>],
     container: Container,
@@ -130,7 +119,7 @@ pub(crate) fn cut(
     (draft, workshop): (&Path, &Path),
     stop: &Stop,
     progress: &(impl Fn(u64) + Clone + Send + 'static),
-) -> Result<(), Trouble> {
+) -> Result<Film, Trouble> {
     let company = company(clips, container, way);
     if let [clip] = clips {
         let mut arguments = opened(clip, way);
@@ -141,7 +130,7 @@ pub(crate) fn cut(
         arguments.extend(target(container, clips, way));
         arguments.push(ffmpeg::name(draft));
         ffmpeg::run(&arguments, stop, progress.clone())?;
-        return check(draft);
+        return look::cut(draft).ok_or(Trouble::NoKeyframe);
     }
     let mut list = "ffconcat version 1.0\n".to_owned();
     let mut done_us = 0;
@@ -165,8 +154,8 @@ pub(crate) fn cut(
         let progress = progress.clone();
         let before_us = done_us;
         ffmpeg::run(&arguments, stop, move |us| progress(before_us + us))?;
-        if !way.is_encoded() {
-            check(&place)?;
+        if !way.is_encoded() && look::cut(&place).is_none() {
+            return Err(Trouble::NoKeyframe);
         }
         done_us += clip.length_us();
         writeln!(list, "file {name}").expect("a string takes any text");
@@ -189,7 +178,8 @@ pub(crate) fn cut(
     }
     arguments.extend(target(container, clips, way));
     arguments.push(ffmpeg::name(draft));
-    Ok(ffmpeg::run(&arguments, stop, |_| {})?)
+    ffmpeg::run(&arguments, stop, |_| {})?;
+    look::cut(draft).ok_or(Trouble::NoKeyframe)
 }
 
 /// The film as FFmpeg's input, as far as it is wanted.

@@ -27,6 +27,9 @@ impl Target {
     pub(crate) fn new<'a>(path: &Path, force: bool, sources: impl IntoIterator<Item = &'a Path>) -> Result<Self, Failure> {
         let shown = shown(path);
         let failed = |error: &io::Error| Failure::new(format!("{shown} cannot be written")).cause(error.to_string());
+        if path == Path::new("-") {
+            return Err(Failure::new("a file has to have a name").hint("write ./- for one that is called so"));
+        }
         if path.file_name().is_none() {
             return Err(Failure::new(format!("{shown} is no name of a file")));
         }
@@ -130,7 +133,10 @@ impl Target {
     }
 
     pub(crate) fn failure(&self, error: &io::Error) -> Failure {
-        let failure = Failure::new(format!("{} cannot be written", shown(&self.path))).cause(error.to_string());
+        // The name of a draft behind it tells nobody anything.
+        let said = error.to_string();
+        let why = said.split(" at path ").next().unwrap_or_default();
+        let failure = Failure::new(format!("{} cannot be written", shown(&self.path))).cause(why);
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure.hint("make room there, or write it elsewhere"),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => failure.hint("choose a folder that you may write to"),
@@ -213,6 +219,7 @@ mod tests {
             PathBuf::from("/dev/null"),
             PathBuf::from("/"),
             PathBuf::from(".."),
+            PathBuf::from("-"),
         ] {
             assert!(Target::new(&path, true, []).is_err(), "{}", path.display());
         }

@@ -49,6 +49,8 @@ impl<'a> Tmux<'a> {
             .env("SCENED_PLAYER", format!("{} --at {{seconds}} {{file}}", player.display()))
             .env("COLORTERM", "truecolor")
             .env("LC_ALL", "C.UTF-8")
+            // What a panic says has to fit on the screen.
+            .env("RUST_BACKTRACE", "0")
             .env_remove("TMUX")
             .env_remove("SCENED_PICTURES")
             .env_remove("ENV");

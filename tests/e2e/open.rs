@@ -239,6 +239,20 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     // A player that fails at once, one that cannot be started, none, no display, a bad choice.
     desktop.player("mpv", "exit 7");
     desktop.default("mpv", "mpv %f");
+    // What is to be started by hand is pasted into a shell.
+    let odd = sandbox.films().join("$(touch pwned) 'x'.mp4");
+    fs::write(&odd, b"").unwrap();
+    let said = open(&odd).stderr;
+    let (_, by_hand) = said.trim_end().rsplit_once("started by hand: ").unwrap();
+    let output = Command::new("bash")
+        .args(["-c", &format!("printf '%s\\n' {by_hand}")])
+        .current_dir(sandbox.path())
+        .output()
+        .unwrap();
+    let words = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(words.lines().collect::<Vec<_>>()[1..], [odd.to_str().unwrap()], "{said}");
+    assert!(!sandbox.path().join("pwned").is_file());
+    fs::remove_file(&odd).unwrap();
     open(&film)
         .complains("My mpv ended at once")
         .complains("exit status: 7")
@@ -274,7 +288,11 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
         [1, 0, 0, 1] => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    sandbox.settle();
+    // Which drive it is may be found out a moment later.
+    wait_until("its drive to be known", SOON, || {
+        let why = sandbox.run([OsStr::new("why"), away.as_os_str()]).stdout;
+        if why.contains("it lies on ") { Ok(()) } else { Err(why) }
+    });
     open(&away)
         .complains("b.mp4 is offline")
         .complains("it lies on ")

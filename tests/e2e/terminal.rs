@@ -66,7 +66,7 @@ fn check(what: &str, heard: &[u8], on_terminal: bool) {
     assert!(!text.lines().any(|line| line.trim_start().starts_with("FORGED")), "{}", shown());
 }
 
-/// Runs a program to its end, or for some seconds, with pipes and on a terminal.
+/// Runs a program to its end, or for some seconds, with pipes and, unless it speaks JSON (the same to whoever reads), on a terminal.
 fn drive(what: &str, make: &dyn Fn() -> Command) {
     const LIMIT: Duration = Duration::from_secs(2);
     let mut watching = what.contains("--watch");
@@ -75,6 +75,9 @@ fn drive(what: &str, make: &dyn Fn() -> Command) {
         check(&format!("{what}, stdout"), &output.stdout, false);
         check(&format!("{what}, stderr"), &output.stderr, false);
         watching = false;
+        if what.ends_with(" true") {
+            return;
+        }
     }
     let limit = if watching { LIMIT } else { LIMIT * 20 };
     check(&format!("{what}, on a terminal"), &pty::run(&mut make(), limit), true);
@@ -133,7 +136,8 @@ fn no_name_reaches_a_terminal_raw() {
     verb("sheet", &[os(&missing)]);
     verb("search red -n 100 --force --playlist", &[os(&odd.join("hits.xspf"))]);
     verb("search red --playlist", &[os(&odd.join("hits.nothing"))]);
-    verb("search red -n 100 --force --edl", &[os(&odd.join("hits.edl"))]);
+    // Each film is looked at with ffprobe: two say as much as all.
+    verb("search red -n 2 --force --edl", &[os(&odd.join("hits.edl"))]);
     let stretch = |path: &Path, stretch: &str| joined(&[path.as_os_str(), OsStr::new(stretch)]);
     verb("export --force", &[stretch(film, "@0-1"), "-o".into(), os(&odd.join("clip.mp4"))]);
     for bad in [

@@ -1,5 +1,6 @@
 //! `open`, and `--open` of the verbs that find: a film in the user's player, at a moment.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use scened_shared::endpoint::Endpoint;
@@ -13,6 +14,7 @@ use crate::command::{Context, wire};
 use crate::failure::{Failure, Outcome};
 use crate::input::{place, target};
 use crate::player::{self, Environment, Moment, Plan, launch};
+use crate::quote;
 use crate::render::{Out, text, time};
 
 /// What was started, as `--json` says it.
@@ -68,7 +70,7 @@ pub(super) fn open(daemon: Option<&Endpoint>, file: &WirePath, at_ms: Option<u64
     if let Some(status) = started.failed_at_once() {
         return Err(Failure::new(format!("{} ended at once", plan.player))
             .cause(status.to_string())
-            .hint(format!("it says why when it is started by hand: {}", command_line(&plan).join(" "))));
+            .hint(format!("it says why when it is started by hand: {}", by_hand(&plan))));
     }
     Ok(Opened {
         file: file.clone(),
@@ -98,6 +100,13 @@ impl Opened {
 fn command_line(plan: &Plan) -> Vec<String> {
     let arguments = plan.arguments.iter().map(|argument| argument.to_string_lossy().into_owned());
     std::iter::once(plan.program.display().to_string()).chain(arguments).collect()
+}
+
+/// The same for a shell, where it will be pasted: a name is one word, whatever is in it.
+fn by_hand(plan: &Plan) -> String {
+    let words = std::iter::once(plan.program.as_os_str()).chain(plan.arguments.iter().map(AsRef::as_ref));
+    let words: Vec<String> = words.map(|word: &OsStr| quote::shell(word.as_encoded_bytes())).collect();
+    words.join(" ")
 }
 
 /// Why a file is not there. The daemon may know which drive it lies on; where it is off, that much is not said.

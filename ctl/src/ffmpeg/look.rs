@@ -85,7 +85,16 @@ struct Format {
 }
 
 #[derive(Debug, Deserialize)]
+struct Packet {
+    stream_index: u32,
+    #[serde(default)]
+    flags: String,
+}
+
+#[derive(Debug, Deserialize)]
 struct Told {
+    #[serde(default)]
+    packets: Vec<Packet>,
     #[serde(default)]
     streams: Vec<Stream>,
     #[serde(default)]
@@ -152,7 +161,7 @@ impl Film {
     }
 
     /// How much later than the file itself its picture begins.
-    pub(crate) fn picture_delay_s(&self) -> f64 {
+    fn picture_delay_s(&self) -> f64 {
         let start_s = self.picture.start_time.as_deref().and_then(|start| start.parse::<f64>().ok());
         start_s.map_or(0.0, |start_s| start_s - self.started_s)
     }
@@ -167,8 +176,27 @@ fn fraction(text: &str) -> Option<f64> {
 
 /// **Errors**: `ffprobe` is not there; it does not take the file for a film; the film has no picture.
 pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
+    Ok(look(path, 0)?.0)
+}
+
+/// What was cut just now; `None` where it has no picture, or not from its beginning on.
+pub(crate) fn cut(path: &Path) -> Option<Film> {
+    /// A picture may begin that much later than its sound.
+    const MAX_DELAY_S: f64 = 0.3;
+    /// As many packets of other streams as could come before the first of the picture.
+    const N_PACKETS: u32 = 64;
+    let (film, packets) = look(path, N_PACKETS).ok()?;
+    let first = packets.iter().find(|packet| packet.stream_index == film.picture.index)?;
+    (first.flags.starts_with('K') && film.picture_delay_s() <= MAX_DELAY_S).then_some(film)
+}
+
+/// The film, and its first packets.
+fn look(path: &Path, n_packets: u32) -> Result<(Film, Vec<Packet>), Failure> {
     let shown = text::path(path, None);
     let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
+    if n_packets > 0 {
+        arguments.extend(["-show_packets", "-read_intervals", &format!("%+#{n_packets}")].map(Into::into));
+    }
     arguments.extend(["-show_streams", "-show_format", "-show_data_hash", "MD5", "-of", "json"].map(Into::into));
     arguments.push(super::name(path));
     let output = super::capture("ffprobe", arguments, LIMIT)?;
@@ -192,7 +220,7 @@ pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
         .into_iter()
         .find_map(|rate| Rate::nearest(fraction(rate.as_deref()?)?));
     let mut tags = told.streams.iter().map(|stream| &stream.tags).chain([&told.format.tags]);
-    Ok(Film {
+    let film = Film {
         rate,
         first: tags.find_map(|tags| Timecode::parse(tags.timecode.as_deref()?)),
         sounds: all("audio"),
@@ -201,7 +229,8 @@ pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
         picture,
         started_s: told.format.start_time.and_then(|start| start.parse().ok()).unwrap_or(0.0),
         duration_s: told.format.duration.and_then(|duration| duration.parse().ok()),
-    })
+    };
+    Ok((film, told.packets))
 }
 
 /// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
@@ -222,27 +251,6 @@ pub(crate) fn keyframe_before(path: &Path, film: &Film, ms: u64) -> Result<Optio
     });
     let last_s = keyframes.fold(f64::NEG_INFINITY, f64::max);
     Ok((last_s.is_finite() && last_s >= -0.001).then(|| (last_s.max(0.0) * 1e6) as u64))
-}
-
-/// Whether the first packet of the picture is one that can be decoded by itself. **Errors**: `ffprobe` is not there.
-pub(crate) fn begins_with_keyframe(path: &Path, film: &Film) -> Result<bool, Failure> {
-    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
-    let stream = film.picture.index.to_string();
-    arguments.extend(
-        [
-            "-select_streams",
-            &stream,
-            "-show_entries",
-            "packet=flags",
-            "-of",
-            "csv=print_section=0",
-        ]
-        .map(Into::into),
-    );
-    arguments.extend(["-read_intervals", "%+#1"].map(Into::into));
-    arguments.push(super::name(path));
-    let output = super::capture("ffprobe", arguments, LIMIT)?;
-    Ok(output.stdout.starts_with(b"K"))
 }
 
 #[cfg(test)]

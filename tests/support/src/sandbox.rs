@@ -160,7 +160,22 @@ impl Sandbox {
         path
     }
 
-    /// The same, anywhere in the sandbox.
+    /// The same film under several names; made once.
+    pub fn films_alike<P: AsRef<Path>>(&self, names: impl IntoIterator<Item = P>, parts: &[(&str, f64)]) -> Vec<PathBuf> {
+        let (made, copy) = (self.path().join("film in the making"), self.path().join("copy in the making"));
+        films::colours(&made, parts);
+        let paths = names.into_iter().map(|name| {
+            let path = self.films().join(name);
+            fs::copy(&made, &copy).expect("the film can be copied");
+            self.put(&copy, &path);
+            path
+        });
+        let paths = paths.collect();
+        fs::remove_file(made).expect("it was made just now");
+        paths
+    }
+
+    /// A film of plain colours, anywhere in the sandbox.
     pub fn film_at(&self, path: &Path, parts: &[(&str, f64)]) {
         let made = self.path().join("film in the making");
         films::colours(&made, parts);

@@ -318,7 +318,7 @@ impl Finder {
             KeyCode::Esc | KeyCode::Enter if self.field == Field::Folder => self.other_field(),
             KeyCode::Esc => self.leave(Leaving::WithPaths),
             KeyCode::Char('o') if control => {
-                if self.marked.is_empty() {
+                if self.marked.is_empty() && self.exporting.is_none() {
                     self.marked.extend(self.hits.get(self.selected).cloned());
                 }
                 self.leave(Leaving::WithMoments)

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -58,9 +59,15 @@ impl Tty {
         // A full channel means that the finder is awake; it will hear of the next signal.
         ctrlc::set_handler(move || drop(for_signals.try_send(Event::End))).map_err(io::Error::other)?;
         let for_panics = tell.clone();
+        let drawer = std::thread::current().id();
         let before: Hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            put_back();
+            {
+                // What is being drawn comes first, and nothing after it: it would cover what is told. Unless it is the drawing itself that
+                // panics, and will not go on.
+                let _drawn = (std::thread::current().id() != drawer).then(drawing);
+                put_back();
+            }
             before(info);
             drop(for_panics.try_send(Event::Panicked));
         }));
@@ -78,6 +85,10 @@ impl Tty {
 
     /// Draws; what pictures are missing.
     pub(super) fn draw(&mut self, finder: &mut Finder, screen: Screen) -> io::Result<Vec<String>> {
+        let _drawing = drawing();
+        if !IS_TAKEN.load(Ordering::SeqCst) {
+            return Ok(Vec::new());
+        }
         self.protocol = screen.protocol;
         let mut drawn = Drawn::default();
         self.terminal.draw(|frame| drawn = view::draw(frame, finder, screen))?;
@@ -118,6 +129,10 @@ impl Tty {
 
     /// Everything is drawn anew at the new size.
     pub(super) fn resized(&mut self) -> io::Result<()> {
+        let _drawing = drawing();
+        if !IS_TAKEN.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         self.placed.clear();
         if self.protocol == Protocol::Kitty {
             self.terminal.backend_mut().write_all(kitty::ALL_GONE)?;
@@ -134,7 +149,8 @@ impl Tty {
 
     /// Sends bytes to the clipboard of whoever looks, also over ssh (OSC 52). Terminals may refuse, and say nothing.
     pub(super) fn copy(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if bytes.len() > MAX_CLIPBOARD_BYTES {
+        let _drawing = drawing();
+        if bytes.len() > MAX_CLIPBOARD_BYTES || !IS_TAKEN.load(Ordering::SeqCst) {
             return Ok(());
         }
         let out = self.terminal.backend_mut();
@@ -155,6 +171,12 @@ impl Drop for Tty {
 
 /// Whether the terminal is ours. A panic puts it back before it is told, and once more would put the cursor over what was told.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Held while something is written to the terminal. There is nothing in it to spoil.
+fn drawing() -> MutexGuard<'static, ()> {
+    static DRAWING: Mutex<()> = Mutex::new(());
+    DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Puts the terminal back, once. Where it is gone nothing can be done.
 fn put_back() {

@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color, Modifier, Style};
-use scened_shared::message::Hit;
+use scened_shared::message::{Coverage, Hit};
 
 use super::finder::{Exporting, Field, Finder};
 use crate::render::picture::{Cells, blocks};
@@ -18,8 +18,10 @@ const MIN_COLUMNS: u16 = 60;
 const MIN_ROWS: u16 = 10;
 const MAX_PICTURE_COLUMNS: u16 = 40;
 const MAX_FOOTER_LINES: usize = 3;
+/// Where little is missing one is enough.
+const MAX_KEY_LINES: usize = 2;
 
-const KEYS: &str = "Enter open  Tab mark  ^F folder  ^Y copy  ^E export  Esc leave";
+const KEYS: &str = "Enter open  Tab mark  ^F folder  ^Y copy  ^E export  Esc quit";
 
 /// While the name of a file is asked for.
 const TARGETS: &str = "Enter write  Esc back  .mp4 .mkv .webm … film  .m3u8 .xspf .mpv playlist  .html page  .edl .otio";
@@ -163,7 +165,7 @@ fn footer(finder: &Finder) -> (String, Style, usize) {
         if !finder.marked().is_empty() {
             write!(words, "{} marked  ", finder.marked().len()).expect("a string takes any text");
         }
-        (words + KEYS, Style::new().add_modifier(Modifier::DIM), 1)
+        (words + KEYS, Style::new().add_modifier(Modifier::DIM), MAX_KEY_LINES)
     }
 }
 
@@ -177,8 +179,13 @@ fn wrapped(words: &str, width: usize, n_lines: usize) -> Vec<String> {
             if lines.len() >= n_lines {
                 break;
             }
-            lines.push(String::new());
-            columns = 0;
+            // A word that has begun goes along, unless it is most of the line.
+            let line = lines.last().map_or("", String::as_str);
+            let begun = line.rfind(' ').map_or(line.len(), |at| at + 1);
+            let begun = if begun < line.len() / 2 { line.len() } else { begun };
+            let word = lines.last_mut().map(|line| line.split_off(begun)).unwrap_or_default();
+            columns = text::width(&word);
+            lines.push(word);
         }
         columns += more;
         if let Some(line) = lines.last_mut() {
@@ -209,7 +216,13 @@ fn list(buffer: &mut Buffer, finder: &mut Finder, area: Rect) {
         put(buffer, line, &row_of(finder, i, hit, usize::from(area.width)), style);
     }
     if finder.hits.is_empty() && !finder.query.text.trim().is_empty() && !finder.is_waiting() && finder.lost.is_none() {
-        put(buffer, area, "nothing found", Style::new().add_modifier(Modifier::DIM));
+        let is_elsewhere = !finder.folder.text.trim().is_empty() && finder.coverage == Some(Coverage::default());
+        let words = if is_elsewhere {
+            "no film in that folder is indexed"
+        } else {
+            "nothing found"
+        };
+        put(buffer, area, words, Style::new().add_modifier(Modifier::DIM));
     }
 }
 

@@ -131,7 +131,7 @@ pub(crate) fn make(
     let mut reason = (!is_exact).then(|| obstacle(container, &clips)).flatten();
     let mut encoding = None;
     let (mut is_copied, mut from_start) = (!is_exact && reason.is_none(), false);
-    let cut = loop {
+    let (made, way) = loop {
         if !is_copied && encoding.is_none() {
             encoding = Some(Encoding::of(container, &clips)?);
             // There is nowhere to leap to.
@@ -147,13 +147,13 @@ pub(crate) fn make(
                 is_copied = false;
             }
             Err(Trouble::NoKeyframe) if !from_start => from_start = true,
+            Err(Trouble::NoKeyframe) => return Err(empty(&shown)),
             Err(Trouble::Failed(failure)) => return Err(explain(failure, &shown, !is_copied)),
-            Ok(()) | Err(Trouble::NoKeyframe) => break way,
+            Ok(made) => break (made, way),
         }
     };
-    let Company { left_out: more, .. } = clips::company(&clips, container, cut);
+    let Company { left_out: more, .. } = clips::company(&clips, container, way);
     left_out.extend(more);
-    let made = look::film(draft.path()).map_err(|failure| empty(failure, &shown))?;
     let size_bytes = target.place(draft)?;
     let parts = clips.iter().map(|clip| Part {
         file: WirePath::new(&clip.moment.path),
@@ -294,9 +294,6 @@ fn explain(failure: Failure, shown: &str, is_encoded: bool) -> Failure {
 }
 
 /// FFmpeg is content with a stretch in which there is nothing.
-fn empty(failure: Failure, shown: &str) -> Failure {
-    Failure {
-        message: format!("{shown} was not written: there is nothing at that time of the film"),
-        ..failure
-    }
+fn empty(shown: &str) -> Failure {
+    Failure::new(format!("{shown} was not written: there is no picture at that time of the film"))
 }

@@ -1,6 +1,6 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use scened_shared::message::{Coverage, SearchAnswer};
+use scened_shared::message::SearchAnswer;
 
 use super::*;
 use crate::render::picture::tests::red;
@@ -68,7 +68,7 @@ fn at_80_by_24_there_is_all_of_it() {
     // The second's picture is not there yet, and there is room for it.
     assert_eq!(what.wanted, ["1"]);
     assert!(
-        lines[23].starts_with("3 hits (2 videos not searched or away)  Enter open"),
+        lines[22].starts_with("3 hits (2 videos not searched or away)  Enter open") && lines[23].ends_with("Esc quit"),
         "{lines:#?}"
     );
 }
@@ -166,8 +166,19 @@ fn what_is_said_of_an_export_is_read_to_its_end() {
     let said = "/a/very/long/path/".repeat(7) + "film.mp4 is offline: on Stick, last seen 2023-11-14; connect its drive, and ask again";
     finder.exported(said.clone());
     let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
-    assert_eq!(lines[21..].concat(), said);
+    assert_eq!(lines[21..].concat().replace(' ', ""), said.replace(' ', ""));
     // A window of few lines keeps its list.
     let (lines, _) = drawn(&mut finder, 30, 5, BLOCKS);
     assert!(lines[2].starts_with("  1 ") && lines[4] == said[..30], "{lines:#?}");
+}
+
+#[test]
+fn an_empty_list_says_whether_the_folder_is_to_blame() {
+    let mut finder = finder(&[]);
+    let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
+    assert_eq!(lines[2], "nothing found");
+    finder.folder.text = "/nowhere".to_owned();
+    finder.coverage = Some(Coverage::default());
+    let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
+    assert_eq!(lines[2], "no film in that folder is indexed");
 }
