@@ -142,7 +142,7 @@ apt install /tmp/scened.deb
 [ -L "$wanted" ] && [ -e "$root/$(readlink "$wanted")" ] || complain "the preset has not enabled the socket"
 # Nor when an administrator lets the presets decide, which without one means yes on Debian.
 as_root systemctl --global preset scened.service >/dev/null 2>&1
-[ ! -e "$root/etc/systemd/user/default.target.wants/scened.service" ] || complain "the daemon is started for everybody"
+[ ! -L "$root/etc/systemd/user/default.target.wants/scened.service" ] || complain "the daemon is started for everybody"
 as_root dpkg -s libavcodec59 >/dev/null || complain "FFmpeg's libraries were not pulled in"
 for program in bin/scened bin/scenectl libexec/scened/scened-worker libexec/scened/scened-desktop lib/scened/libonnxruntime.so.*; do
   # shellcheck disable=SC2086 # the library's version is not known here
