@@ -140,7 +140,9 @@ apt purge scened
 rm -r "$root/etc/systemd/user-preset"
 apt install /tmp/scened.deb
 [ -L "$wanted" ] && [ -e "$root/$(readlink "$wanted")" ] || complain "the preset has not enabled the socket"
-[ ! -e "$root/etc/systemd/user/default.target.wants/scened.service" ] || complain "the daemon is started for everybody"
+# Nor when an administrator lets the presets decide, which without one means yes on Debian.
+as_root systemctl --global preset scened.service >/dev/null 2>&1
+[ ! -L "$root/etc/systemd/user/default.target.wants/scened.service" ] || complain "the daemon is started for everybody"
 as_root dpkg -s libavcodec59 >/dev/null || complain "FFmpeg's libraries were not pulled in"
 for program in bin/scened bin/scenectl libexec/scened/scened-worker libexec/scened/scened-desktop lib/scened/libonnxruntime.so.*; do
   # shellcheck disable=SC2086 # the library's version is not known here
@@ -185,6 +187,7 @@ chown -R 1000:1000 "$root/sys/fs/cgroup/$group"
     env -i HOME=/home/viewer USER=viewer PATH=/usr/bin:/bin XDG_RUNTIME_DIR=/run/user/1000 LANG=C.UTF-8 \
     /lib/systemd/systemd --user --log-target=console
 ) >"$folder/manager.log" 2>&1 &
+disown
 wait_for "the user's service manager" 60 "systemctl --user is-active default.target"
 rmdir "$root/run/systemd/system"
 # What the preset says, nobody having enabled anything.

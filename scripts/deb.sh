@@ -18,6 +18,8 @@ fail() {
 for program in dpkg-deb dpkg-shlibdeps strip gzip; do
   command -v "$program" >/dev/null || fail "$program is not there (Debian: dpkg-dev binutils); a .deb is made on Debian or what is built on it"
 done
+# Compilers' flags are lists of words.
+case $PWD${CARGO_HOME:-$HOME} in *[[:space:]]*) fail "a package is built where no folder on the way has a space in its name, and this is $PWD" ;; esac
 revision=${SCENED_DEB_REVISION:-1}
 [[ $revision =~ ^[0-9a-zA-Z.+~]+$ ]] || fail "SCENED_DEB_REVISION is $revision, and has to be letters, digits and . + ~"
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
@@ -42,8 +44,8 @@ fi
 if [ -z "${SCENED_DEB_BUILT:-}" ]; then
   cargo_home=${CARGO_HOME:-$HOME/.cargo}
   map="-ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$PWD=/scened"
-  CFLAGS="${CFLAGS:-} $map" CXXFLAGS="${CXXFLAGS:-} $map" SCENED_CHECKOUT=/nonexistent \
-    RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$PWD=/scened" \
+  CFLAGS="${CFLAGS:+$CFLAGS }$map" CXXFLAGS="${CXXFLAGS:+$CXXFLAGS }$map" SCENED_CHECKOUT=/nonexistent \
+    RUSTFLAGS="${RUSTFLAGS:+$RUSTFLAGS }--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$PWD=/scened" \
     cargo build --locked --release --bins
   SCENED_DEB_BUILT=${CARGO_TARGET_DIR:-target}/release
 fi

@@ -132,6 +132,9 @@ scened is installed under $destdir$prefix. Next:
   scenectl wait
   scenectl search "a dog on the beach"
 END
+case $prefix in
+  /usr | /usr/local) printf '\nOr for every user, from the next login on:\n  sudo systemctl --global preset scened.socket\n' ;;
+esac
 # GNOME Shell reads search providers from the system's data folders alone, and starts what they name through the user's bus.
 provider=share/gnome-shell/search-providers/org.scened.Desktop.search-provider.ini
 case :${XDG_DATA_DIRS:-/usr/local/share:/usr/share}: in
