@@ -94,7 +94,11 @@ impl Tty {
         self.terminal.draw(|frame| drawn = view::draw(frame, finder, screen))?;
         if drawn.placed != self.placed {
             // As pictures come in one after the other, those that stand where they stood are not sent again.
-            let n_kept = if drawn.placed.starts_with(&self.placed) { self.placed.len() } else { 0 };
+            let n_kept = if drawn.placed.starts_with(&self.placed) {
+                self.placed.len()
+            } else {
+                0
+            };
             match screen.protocol {
                 Protocol::Kitty if n_kept == 0 => self.terminal.backend_mut().write_all(kitty::ALL_GONE)?,
                 // Their pictures are gone when something is written over them, and nothing else takes them away.
