@@ -77,7 +77,7 @@ class Terminal:
     """A terminal of our own that answers what a program asks of one, and says when what came."""
 
     def __init__(self, command: list, **variables: str) -> None:
-        self.heard = b""
+        self.heard = bytearray()
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             environment = dict(os.environ, TERM="xterm-256color", COLORTERM="truecolor", **variables)

@@ -93,24 +93,30 @@ impl Tty {
         let mut drawn = Drawn::default();
         self.terminal.draw(|frame| drawn = view::draw(frame, finder, screen))?;
         if drawn.placed != self.placed {
+            // As pictures come in one after the other, those that stand where they stood are not sent again.
+            let n_kept = if drawn.placed.starts_with(&self.placed) {
+                self.placed.len()
+            } else {
+                0
+            };
             match screen.protocol {
-                Protocol::Kitty => self.terminal.backend_mut().write_all(kitty::ALL_GONE)?,
+                Protocol::Kitty if n_kept == 0 => self.terminal.backend_mut().write_all(kitty::ALL_GONE)?,
                 // Their pictures are gone when something is written over them, and nothing else takes them away.
-                Protocol::Iterm2 | Protocol::Sixel if !self.placed.is_empty() => {
+                Protocol::Iterm2 | Protocol::Sixel if n_kept == 0 && !self.placed.is_empty() => {
                     self.blank()?;
                     self.terminal.draw(|frame| drawn = view::draw(frame, finder, screen))?;
                 }
                 _ => {}
             }
-            self.place(&drawn.placed, finder, screen)?;
+            self.place(&drawn.placed, n_kept, finder, screen)?;
             self.placed = drawn.placed;
         }
         Ok(drawn.wanted)
     }
 
-    fn place(&mut self, placed: &[Placed], finder: &Finder, screen: Screen) -> io::Result<()> {
+    fn place(&mut self, placed: &[Placed], n_kept: usize, finder: &Finder, screen: Screen) -> io::Result<()> {
         let out = self.terminal.backend_mut();
-        for (i, Placed { scene, area }) in placed.iter().enumerate() {
+        for (i, Placed { scene, area }) in placed.iter().enumerate().skip(n_kept) {
             let Some(Some(picture)) = finder.pictures.get(scene) else {
                 continue;
             };
