@@ -21,7 +21,8 @@ fi
 
 folder=$(mktemp -d /tmp/scened-deb.XXXXXX)
 root=$folder/root
-group=scened-check-$$
+# Numbers of processes begin anew in here; the folder has its name alone.
+group=$(basename "$folder")
 clean_up() {
   local status=$?
   trap - EXIT
@@ -243,8 +244,6 @@ said=$(answer "systemd-analyze --user --man=yes --recursive-errors=yes verify /u
 [ -z "$said" ] || complain "systemd-analyze: $said"
 said=$(answer "dbus-run-session -- gdbus call --session --dest org.scened.Desktop --object-path /org/scened/Desktop/KRunner --method org.kde.krunner1.Match 'fox in a field'")
 [[ $said == *"wild animals"* ]] || complain "scened-desktop answers: $said"
-# As if root had used a file manager.
-as_root python3 -m compileall -q /usr/share/scened/filemanagers /usr/share/nautilus-python
 step "manual pages, completions of three shells, desktop files, AppStream, units and the session bus are right"
 
 # --- Upgrading ------------------------------------------------------------------------------------------------------------------
@@ -267,6 +266,8 @@ step "an upgrade leaves the running daemon, the index, and an administrator's de
 # --- Removing -------------------------------------------------------------------------------------------------------------------
 
 answer "systemctl --user stop scened.socket scened.service"
+# As if root had used a file manager.
+as_root python3 -m compileall -q /usr/share/scened/filemanagers /usr/share/nautilus-python
 data() { (cd "$root/home/viewer" && find . -type f -exec sha256sum {} + | sort); }
 kept=$(data)
 list() { (cd "$root" && find . -xdev \( -path ./proc -o -path ./sys -o -path ./run -o -path ./tmp -o -path ./home -o -path ./var/log -o -path ./var/lib/dpkg -o -path ./var/cache -o -path ./var/lib/apt \) -prune -o -print | sort); }

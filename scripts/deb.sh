@@ -6,8 +6,7 @@
 #   SCENED_DEB_FAST=1       compress less
 #   SCENED_DEB_BUILT=DIR    take the programs from this folder and build none (scripts/check_deb.sh, for a quick look)
 #
-# The same source, tools and revision give the same package: its files have the time of the last commit, and no program knows in which
-# folder it was built.
+# The same programs give the same package: its files have the time of the last commit. No program knows in which folder it was built.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
