@@ -225,7 +225,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
             Err(reason) => Finding::fail(
                 "onnxruntime",
                 reason.clone(),
-                "make setup fetches it; or name the library: onnxruntime = \"/path/libonnxruntime.so\" in config.toml",
+                "it comes with the package (install that again), and `make setup` in the source folder fetches it; or name the library: onnxruntime = \"/path/libonnxruntime.so\" in config.toml",
             ),
         },
         disk(facts),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub const VARIABLES: [&str; 2] = ["SCENED_ONNXRUNTIME", "ORT_DYLIB_PATH"];
 
 /// What every message about a missing or unfit library tells the user to do.
-pub const HOW_TO_GET_IT: &str = "`make setup` in scened's source folder fetches ONNX Runtime; a library that is already there can be named \
+pub const HOW_TO_GET_IT: &str = "it comes with the package (install that again), and `make setup` in scened's source folder fetches it; another can be named \
      in the environment variable SCENED_ONNXRUNTIME";
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
