@@ -74,6 +74,8 @@ fn measure() {
     }
     let sandbox = Sandbox::new();
     let bus = session(&sandbox);
+    sandbox.film("c.mp4", &[("red", 1.6)]);
+    sandbox.film("d.mp4", &[("red", 2.2)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -93,10 +95,16 @@ fn measure() {
         let initial = async |words: String| call("GetInitialResultSet", vec![words]).await;
         // Activation and the first connection are not what is measured.
         initial("warm up".to_owned()).await;
+        // Another text each time, which the model has not embedded yet, and which it is as sure of.
+        let mut n_spaces = 0;
+        let mut query = || {
+            n_spaces += 1;
+            format!("a red{}background", " ".repeat(n_spaces))
+        };
 
         let mut asleep = Vec::new();
         let mut woken = Vec::new();
-        for round in 0..20 {
+        for _ in 0..20 {
             wait_until("the workers to end", SOON, || {
                 if processes::children(daemon.pid()).is_empty() {
                     Ok(())
@@ -105,11 +113,9 @@ fn measure() {
                 }
             });
             let began = Instant::now();
-            let mut letter = 0;
             loop {
-                let (took, n_found, _) = initial(format!("asleep {round} letter {letter}")).await;
+                let (took, n_found, _) = initial(query()).await;
                 asleep.push(took);
-                letter += 1;
                 if n_found > 0 {
                     woken.push(began.elapsed());
                     break;
@@ -122,8 +128,8 @@ fn measure() {
         report("asleep, first key press to first results", &mut woken);
 
         let (mut warm, mut described, mut n_empty) = (Vec::new(), Vec::new(), 0);
-        for n in 0..500 {
-            let (took, n_found, ids) = initial(format!("a red car number {n}")).await;
+        for _ in 0..500 {
+            let (took, n_found, ids) = initial(query()).await;
             warm.push(took);
             n_empty += usize::from(n_found == 0);
             let (more, ..) = call("GetResultMetas", ids.into_iter().take(3).collect()).await;
