@@ -355,7 +355,8 @@ impl Searcher {
             .collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let mut hits = Vec::with_capacity(n);
-        for (video, mean) in ranked {
+        // The rest would be read in vain for what no video shows.
+        for (video, mean) in ranked.into_iter().take(n + MIN_CANDIDATES) {
             if hits.len() == n {
                 break;
             }
