@@ -15,6 +15,7 @@ pub mod app;
 mod aside;
 pub mod clock;
 pub mod config;
+mod damage;
 pub mod doctor;
 pub mod domain;
 pub mod embed;
