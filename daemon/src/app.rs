@@ -33,7 +33,7 @@ use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::room::Room;
 use crate::serving::Serving;
-use crate::store::{ChangeKind, OpenReport, Store};
+use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store};
 use crate::worker::courtesy::Courtesy;
 
 /// Setting: indexing was paused without an end.
@@ -146,13 +146,13 @@ impl Engine {
         store.on_change(Box::new(models.change_hook()));
         models.open()?;
         break_off_when_fatal(&store, &break_off, &activity);
-        let touched = Arc::default();
+        let touched: Arc<OnceLock<Weak<ReconcilerHandle>>> = Arc::default();
         let hook = pipeline_hook(events.clone(), Arc::clone(&touched), break_off);
         let decoder = worker.as_deref().unwrap_or("no worker");
         let software = format!("scened {}, {decoder}{}", env!("CARGO_PKG_VERSION"), config.extras);
         let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
         let indexer = Indexer::start(
-            indexer_config(config, software.clone(), &places.data_dir),
+            indexer_config(config, software.clone(), &places.data_dir, root_finder(config, &touched)),
             Parts {
                 store: store.clone(),
                 source: Arc::clone(&source),
@@ -164,7 +164,7 @@ impl Engine {
         )?;
         store.on_change(Box::new(indexer.change_hook()));
         store.on_change(Box::new(event_hook(&events)));
-        retry_after_update(&store, &software)?;
+        retry_after_update(&store, worker.is_ok().then_some(&software))?;
         let for_reconciler = activity.clone();
         let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move |_| for_reconciler.bump()))
             .map_err(|error| Fatal::Internal(with_causes(&error)))?;
@@ -322,7 +322,7 @@ async fn finish_model_change(context: &Arc<Context>) {
             drop(done);
         };
         // One at a time: it waits while a change is being arranged. What happens meanwhile is looked at next.
-        if context.pool.submit(Lane::Quick, Asker::DAEMON, look).is_ok() {
+        if context.pool.submit(Lane::Slow, Asker::DAEMON, look).is_ok() {
             let _closed = ended.await;
         }
     }
@@ -409,7 +409,7 @@ fn embedder_maker(config: &Config, data_dir: &Path, courtesy: &Courtesy) -> Make
     })
 }
 
-fn indexer_config(config: &Config, software: String, data_dir: &Path) -> IndexerConfig {
+fn indexer_config(config: &Config, software: String, data_dir: &Path, root_of: RootFinder) -> IndexerConfig {
     let n_cores = match config.threads {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         threads => threads as usize,
@@ -430,7 +430,21 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path) -> Indexer
         sight: Box::new(Sight::now),
         room: room(config, data_dir),
         keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
+        root_of,
     }
+}
+
+type RootFinder = Box<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>;
+
+/// Finds the innermost watched folder of a path, as the reconciler knows them; before it runs, as they are configured.
+fn root_finder(config: &Config, reconciler: &Arc<OnceLock<Weak<ReconcilerHandle>>>) -> RootFinder {
+    let (reconciler, configured) = (Arc::clone(reconciler), config.folders.clone());
+    Box::new(move |path| {
+        let watched = reconciler.get().and_then(Weak::upgrade).map(|reconciler| reconciler.roots());
+        let roots = watched.map_or_else(|| configured.clone(), |roots| roots.into_iter().map(|root| root.path).collect());
+        let owners = roots.into_iter().filter(|root| path.starts_with(root));
+        owners.max_by_key(|root| root.components().count())
+    })
 }
 
 fn room(config: &Config, data_dir: &Path) -> Room {
@@ -451,13 +465,19 @@ fn reconcile_config(config: &Config) -> Result<ReconcileConfig, Fatal> {
     })
 }
 
-/// A file that failed under other software deserves another try.
-fn retry_after_update(store: &Store, software: &str) -> Result<(), Fatal> {
-    for incident in store.incidents()? {
-        if incident.software != software {
-            info!(path = %incident.path.display(), "failed under {}; trying again", incident.software);
-            store.requeue(incident.video, None, crate::clock::now_ms())?;
-        }
+/// A file that failed under other software, or for the drive's or the machine's sake, deserves another try. So does, once, what a version
+/// wrote down that did not say what it is laid to. `software`: `None` where the worker's cannot be told now.
+fn retry_after_update(store: &Store, software: Option<&String>) -> Result<(), Fatal> {
+    let deserves = |incident: &IncidentRecord| {
+        let is_of_other = software.is_some_and(|software| incident.software != *software);
+        is_of_other || incident.cause.is_none() || incident.is_blameless()
+    };
+    let n_queued = store.retry_incidents(deserves, crate::clock::now_ms())?;
+    if n_queued > 0 {
+        info!(
+            n_queued,
+            "videos failed under other software, or through no fault of theirs; they are tried again"
+        );
     }
     Ok(())
 }
@@ -500,5 +520,57 @@ fn instance_fatal(error: &InstanceError) -> Fatal {
     match error {
         InstanceError::AlreadyRunning { .. } => Fatal::AlreadyRunning(text),
         _ => Fatal::Setup(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Fingerprint;
+    use crate::store::{Cause, FileStamp, NewVideo, VideoState};
+
+    #[test]
+    fn a_start_tries_again_what_no_video_is_to_blame_for_and_once_what_an_older_version_wrote_down() {
+        let folder = tempfile::tempdir().unwrap();
+        // Of a released version: one of its videos failed, and nothing says what that is laid to.
+        let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/stores/v1");
+        testkit::copy_tree(&released, folder.path(), &|_| true);
+        let (store, _) = Store::open(folder.path()).unwrap();
+        let old = store.incidents().unwrap().remove(0);
+        assert_eq!(old.cause, None);
+        let fail = |path: &str, cause| {
+            let stamp = FileStamp {
+                size_bytes: 1,
+                mtime_ns: 1,
+                inode: 1,
+            };
+            let video = NewVideo {
+                path: path.into(),
+                stamp,
+                fingerprint: Fingerprint([7; 16]),
+                on_root_device: true,
+            };
+            let id = store.add_video(video, 1).unwrap().id;
+            store.put_failed(id, "a reason", None, cause, &old.software, 2).unwrap();
+            id
+        };
+        let (video, storage) = (fail("/video", Cause::Video), fail("/storage", Cause::Storage));
+        let state = |id| store.video(id).unwrap().state;
+        retry_after_update(&store, Some(&old.software)).unwrap();
+        assert_eq!(
+            [state(old.video), state(video), state(storage)],
+            [VideoState::Pending, VideoState::Failed, VideoState::Pending]
+        );
+        // It fails again, and says now what it is laid to.
+        store
+            .put_failed(old.video, "a reason", None, Cause::Video, &old.software, 3)
+            .unwrap();
+        retry_after_update(&store, Some(&old.software)).unwrap();
+        assert_eq!(state(old.video), VideoState::Failed);
+        // A worker that cannot tell its version is no other version.
+        retry_after_update(&store, None).unwrap();
+        assert_eq!([state(old.video), state(video)], [VideoState::Failed; 2]);
+        retry_after_update(&store, Some(&"another FFmpeg".to_owned())).unwrap();
+        assert_eq!([state(old.video), state(video)], [VideoState::Pending; 2]);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::domain::{Embedding, SceneId};
+use crate::embed::{EmbedError, sound};
 use crate::media::Hardware;
 use crate::media::extras::Extras;
 use crate::media::ffmpeg::{self, Concern};
@@ -18,6 +19,8 @@ const RECALL_PROBES: usize = 20;
 const RECALL_AT: usize = 10;
 /// Below this the graph is worth rebuilding.
 const RECALL_WANTED: f64 = 0.90;
+/// Scores nearer than this are one: the graph's vectors are rounded. The score is the cosine.
+const SCORE_TOLERANCE: f32 = 2e-3;
 /// Under this much free disk space indexing may soon stop. Bytes.
 const LITTLE_SPACE: u64 = 512 << 20;
 
@@ -347,9 +350,24 @@ fn model(subject: &Subject) -> Vec<Finding> {
             "a hostile model could read your files; use models that you trust, or providers = [\"cpu\"] on Linux",
         ),
     }));
+    findings.push(question(&slot));
     findings.push(index(subject.store, &slot, subject.models.behind()));
     findings.extend(recall(subject.store, &slot));
     findings
+}
+
+/// Whether the model that answers can be asked at all.
+fn question(slot: &ModelSlot) -> Finding {
+    match sound::check_words(slot.embedder.as_ref()) {
+        Ok(_) => Finding::ok("question", "the model reads a question"),
+        Err(error) => {
+            let hint = match &error {
+                EmbedError::Unavailable { hint: Some(hint), .. } => hint.clone(),
+                _ => "see the log of scened; another model: scenectl model use NAME".to_owned(),
+            };
+            Finding::fail("question", error.to_string(), hint)
+        }
+    }
 }
 
 fn index(store: &Store, slot: &ModelSlot, behind: u64) -> Finding {
@@ -398,16 +416,10 @@ fn recall(store: &Store, slot: &ModelSlot) -> Option<Finding> {
         .collect();
     let (mut found, mut wanted) = (0, 0);
     for probe in &probes {
-        let near: Vec<SceneId> = slot
-            .ann
-            .search(probe, RECALL_AT)
-            .ok()?
-            .into_iter()
-            .map(|(scene, _)| scene)
-            .collect();
+        let near = slot.ann.search(probe, RECALL_AT).ok()?;
         let exact = slot.ann.exact(probe, RECALL_AT, scenes.iter().copied()).ok()?;
         wanted += exact.len();
-        found += exact.iter().filter(|(scene, _)| near.contains(scene)).count();
+        found += n_as_good(&near, &exact);
     }
     if wanted == 0 {
         return None;
@@ -426,6 +438,16 @@ fn recall(store: &Store, slot: &ModelSlot) -> Option<Finding> {
             "stop scened, delete the folder `index` in the data folder, and start it: it is rebuilt from the store",
         )
     })
+}
+
+/// How many of those found are as good as the best there are. Of scenes that score the same (copies, one slide in twenty recordings) any will
+/// do, so that scores are compared, and not which scene it is.
+fn n_as_good(found: &[(SceneId, f32)], best: &[(SceneId, f32)]) -> usize {
+    let Some(least) = best.iter().map(|(_, score)| *score).min_by(f32::total_cmp) else {
+        return 0;
+    };
+    let n_good = found.iter().filter(|(_, score)| *score >= least - SCORE_TOLERANCE).count();
+    n_good.min(best.len())
 }
 
 fn watching(warnings: &[String]) -> Vec<Finding> {
@@ -472,6 +494,26 @@ mod tests {
         let wrong = Codecs::of(new, |_| Err("no decoder named \"x\"".to_owned()), &extras("x"));
         assert_eq!(wrong.findings()[1].state, Health::Fail);
         assert_eq!(wrong.warnings(), ["no decoder named \"x\""]);
+    }
+
+    #[test]
+    fn scenes_that_score_the_same_are_no_miss_of_the_index() {
+        let scene = |video, index| SceneId::new(crate::domain::VideoId(video), index);
+        let at = |scores: &[f32], video| -> Vec<_> {
+            scores
+                .iter()
+                .enumerate()
+                .map(|(index, score)| (scene(video, index), *score))
+                .collect()
+        };
+        // Twenty copies of one film: each list has others of them.
+        assert_eq!(n_as_good(&at(&[1.0; 10], 1), &at(&[1.0; 10], 2)), 10);
+        assert_eq!(n_as_good(&at(&[1.0, 0.9995, 0.80], 1), &at(&[1.0, 0.9999, 0.8003], 2)), 3);
+        // What is worse than the worst of the best is a miss.
+        assert_eq!(n_as_good(&at(&[1.0, 0.7, 0.6], 1), &at(&[1.0, 0.95, 0.9], 2)), 1);
+        assert_eq!(n_as_good(&at(&[0.9; 10], 1), &at(&[1.0; 3], 2)), 0);
+        assert_eq!(n_as_good(&[], &at(&[1.0; 3], 2)), 0);
+        assert_eq!(n_as_good(&at(&[1.0], 1), &[]), 0);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod pair;
 pub mod process;
 pub mod protocol;
 pub mod runtime;
+pub(crate) mod sound;
 
 use crate::domain::{Embedding, Frame, ImageSpec, ModelId};
 
@@ -56,6 +57,10 @@ pub trait Embedder: Send + Sync {
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError>;
     /// Execution provider in use (`cpu`, `cuda`, …) and what fell back; `None` while no worker runs and none has run yet.
     fn provider(&self) -> Option<ProviderReport>;
+    /// What `status` must say of it.
+    fn warning(&self) -> Option<String> {
+        None
+    }
     /// Ends what runs for it; later calls fail with [`EmbedError::ShuttingDown`].
     fn stop(&self) {}
 }

@@ -48,6 +48,19 @@ fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
+/// Reads a little from the middle of a file, and not from what the system remembers of it: a drive that is gone is still remembered.
+pub(crate) fn read_uncached(path: &Path) -> io::Result<()> {
+    /// More than what is read ahead.
+    const LOOK_BYTES: u64 = 64 << 10;
+    let file = open_video(path, true)?;
+    let middle = file.metadata()?.len() / 2;
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(&file, middle, std::num::NonZero::new(LOOK_BYTES), rustix::fs::Advice::DontNeed)?;
+    let mut bytes = vec![0; LOOK_BYTES as usize];
+    file.read_at(&mut bytes, middle)?;
+    Ok(())
+}
+
 /// [`open_video`] with the stamp of what was opened. Whether links are followed was decided when the path was chosen.
 ///
 /// **Errors**: besides those of opening, [`crate::reach::is_silence`] where the film lies on a mount that hangs; its first bytes are

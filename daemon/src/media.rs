@@ -248,10 +248,14 @@ pub struct Analysis {
     /// What decoded: `software`, the name of a [`Hardware`], or `software (why not the hardware asked for)`.
     #[serde(default)]
     pub decoder: String,
+    /// Set to what the machine did while it was decoded: a part may be missing that is not missing in the file.
+    #[serde(default)]
+    pub fault: wire::Fault,
     pub times: StageTimes,
 }
 
-/// Why a file gives nothing. Every variant but `Cancelled`, `Start` and `Unsandboxed` becomes an incident.
+/// Why a file gives nothing. Only a worker that was ready, got the video and failed in it can lay it to the video: `Unusable`,
+/// `WorkerDied`, `TimedOut` and `Protocol`.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MediaError {
     /// The file itself: empty, no picture, unknown codec, encrypted… The text is written for the user.
@@ -269,11 +273,36 @@ pub enum MediaError {
     /// The worker could not be started; the file is not to blame.
     #[error("cannot start the media worker {program}: {source_text}")]
     Start { program: String, source_text: String },
+    /// The worker failed before it had read anything of the video: its libraries, its memory, its version.
+    #[error("the media worker cannot work: {detail}")]
+    NotReady { detail: String },
+    /// Somebody else ended the worker: the system that was out of memory, or an administrator.
+    #[error("the media worker was ended from outside: {detail}")]
+    Killed { detail: String },
+    /// The system did not let the video be read.
+    #[error("cannot be read: {}", std::io::Error::from_raw_os_error(*errno))]
+    Unread { errno: i32 },
+    /// The machine was short of something while the video was decoded.
+    #[error("{reason} (the machine was short of threads, memory or descriptors)")]
+    Short { reason: String },
     /// The worker cannot be shut into its sandbox, and was not allowed to do without; the file is not to blame.
     #[error("no film is decoded without a sandbox: {reason}")]
     Unsandboxed { reason: String },
     #[error("cancelled")]
     Cancelled,
+}
+
+impl MediaError {
+    /// The same, met before the worker had read anything of the video, and so nothing that the video did.
+    #[must_use]
+    fn before_the_video(self) -> Self {
+        match self {
+            Self::WorkerDied { .. } | Self::TimedOut { .. } | Self::Protocol { .. } | Self::Killed { .. } => {
+                Self::NotReady { detail: self.to_string() }
+            }
+            other => other,
+        }
+    }
 }
 
 /// Set by another thread (pause, shutdown, the file changed); an analysis notices within a tenth of a second.
@@ -313,6 +342,13 @@ pub trait FrameSource: Send + Sync {
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<u64, MediaError>;
+
+    /// Decodes a video that is known to be good: whether a worker works here and now. Blocks.
+    ///
+    /// **Errors**: what a worker fails with that no video is to blame for.
+    fn prove(&self, _threads: u32) -> Result<(), MediaError> {
+        Ok(())
+    }
 
     /// Decodes one moment, in as many pictures as the model is shown of it (at least one, all with the same time); blocks.
     fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError>;

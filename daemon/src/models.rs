@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tracing::{error, info, warn};
@@ -19,7 +20,7 @@ use crate::ann::{Ann, AnnError};
 use crate::config::edit::{self, EditError};
 use crate::domain::{Crop, ModelId, VideoId};
 use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
-use crate::embed::{EmbedError, Embedder};
+use crate::embed::{EmbedError, Embedder, sound};
 use crate::pipeline::follower::Follower;
 use crate::serving::{ModelSlot, NoModel, Serving};
 use crate::store::{Change, Store, StoreError, VideoRecord, VideoState};
@@ -28,6 +29,8 @@ use crate::store::{Change, Store, StoreError, VideoRecord, VideoState};
 const SERVING_SETTING: &str = "serving-model";
 /// Setting: the id of the model whose vectors are to be made of the films and not of keyframe pictures, while it is brought in.
 const AFRESH_SETTING: &str = "afresh-model";
+/// How long a model that did not work when it was to answer is left alone.
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 pub use list::Listed;
 
 pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, EmbedError> + Send + Sync>;
@@ -84,6 +87,8 @@ pub struct Models {
     followers: RwLock<Vec<Arc<Follower>>>,
     /// Free the room of models that were removed.
     purges: Mutex<Vec<JoinHandle<()>>>,
+    /// The next model did not work when it was to answer, and is looked at again at this moment.
+    next_looked_at: Mutex<Option<(ModelId, Instant)>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -97,6 +102,7 @@ impl Models {
             wanted: Mutex::new(wanted),
             followers: RwLock::default(),
             purges: Mutex::default(),
+            next_looked_at: Mutex::default(),
             stopping: Arc::default(),
         }
     }
@@ -232,10 +238,18 @@ impl Models {
             *wanted = choice;
             drop(wanted);
             self.serving.clear_problem();
+            *self.next_looked_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return if afresh { self.index_again() } else { Ok(()) };
         }
         // All that can be refused comes before the first thing that is changed: a half-made change would be completed with no videos.
         let mut opened = if goes_back { None } else { Some(self.open_slot(&folder, false)?) };
+        // A library takes days to embed, and a model that cannot read a question is no use then.
+        if let Some(slot) = &opened
+            && let Err(error) = sound::check(slot.embedder.as_ref())
+        {
+            self.retire(opened);
+            return Err(unusable(&folder, &error));
+        }
         if let Err(error) = edit::set_model(&self.config.config_file, &choice) {
             self.retire(opened);
             return Err(error.into());
@@ -301,9 +315,10 @@ impl Models {
             .followers()
             .iter()
             .any(|follower| Arc::ptr_eq(follower.slot(), &next) && follower.behind() == 0);
-        if !seen || !has_caught_up() {
+        if !seen || !has_caught_up() || !self.still_works(&next) {
             return;
         }
+        self.serving.clear_problem();
         let retired = self.serving.promote();
         info!(model = %next.info.id, "the new model answers from now on");
         if let Err(error) = self.store.put_setting(SERVING_SETTING, &Value::String(next.info.id.0.clone())) {
@@ -316,6 +331,32 @@ impl Models {
         }
         self.retire(retired);
         self.activity.bump();
+    }
+
+    /// Whether the next model works now that it is to answer; where not, `status` says why and it is looked at again later.
+    fn still_works(&self, next: &ModelSlot) -> bool {
+        let mut looked_at = self.next_looked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = |(id, due): &(ModelId, Instant)| *id == next.info.id && *due > Instant::now();
+        if looked_at.as_ref().is_some_and(waits) {
+            return false;
+        }
+        *looked_at = None;
+        let Err(error) = sound::check(next.embedder.as_ref()) else {
+            return true;
+        };
+        *looked_at = Some((next.info.id.clone(), Instant::now() + LOOK_AGAIN));
+        let hint = match &error {
+            EmbedError::Unavailable { hint, .. } => hint.clone(),
+            _ => None,
+        };
+        let reason = format!(
+            "model {} cannot take over, and the former one goes on answering: {error}",
+            next.info.name
+        );
+        warn!(reason, "the change of model waits");
+        self.serving.set_problem(NoModel { reason, hint });
+        self.activity.bump();
+        false
     }
 
     fn retire(&self, slot: Option<Arc<ModelSlot>>) {
@@ -402,6 +443,12 @@ impl Models {
     pub fn provider(&self) -> String {
         let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider());
         report.map_or_else(|| "none".to_owned(), |report| report.active)
+    }
+
+    /// What the models in use say of themselves.
+    pub fn model_warnings(&self) -> Vec<String> {
+        let slots = [self.serving.current().ok(), self.serving.next()];
+        slots.into_iter().flatten().filter_map(|slot| slot.embedder.warning()).collect()
     }
 
     pub fn provider_warnings(&self) -> Vec<String> {

@@ -6,6 +6,7 @@
 //!
 //! **Threads**: `n` indexers, each waiting on one condition variable; no timers while the queue is empty.
 
+mod blame;
 mod brake;
 mod catch_up;
 pub mod follower;
@@ -18,7 +19,7 @@ mod threads;
 mod vectors;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -76,6 +77,8 @@ pub struct IndexerConfig {
     pub room: Room,
     /// Where embedded frames are kept for other models; `None` = nowhere.
     pub keyframes: Option<Keyframes>,
+    /// The watched folder that a path lies in.
+    pub root_of: Box<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>,
 }
 
 pub struct Parts {
@@ -112,8 +115,14 @@ struct State {
     left_behind: HashSet<VideoId>,
     /// Keyframe pictures may lie there that nobody wants.
     sweep: bool,
-    /// Jobs whose file is not what the store says, each with the moment when it is tried again.
-    changed_files: BTreeMap<VideoId, Instant>,
+    /// Jobs that cannot be done now (the file is not what the store says, or cannot be read), each with the moment when it is tried again.
+    aside: BTreeMap<VideoId, Instant>,
+    /// How often a video failed in a way that is not laid to it, since it was last indexed or the daemon started.
+    doubts: HashMap<VideoId, u32>,
+    /// Watched folders whose drives give errors.
+    held_folders: BTreeMap<PathBuf, blame::HeldFolder>,
+    /// The machine was at fault since a video was last indexed.
+    machine_failed: bool,
     /// Deaths of workers on indexed videos that catch up with another model, since the daemon started. Those on jobs are in the store.
     catch_up_deaths: HashMap<VideoId, u32>,
     /// Deaths of the embed worker since it last embedded a film to its end.
@@ -218,6 +227,9 @@ impl Indexer {
         state.hindrance = None;
         state.held_until = None;
         state.n_holds = 0;
+        state.held_folders.clear();
+        let now = Instant::now();
+        state.aside.values_mut().for_each(|until| *until = now);
         drop(state);
         self.shared.changed.notify_all();
         self.shared.parts.activity.bump();
@@ -263,12 +275,13 @@ impl Indexer {
     /// Jobs waiting or running.
     pub fn n_jobs(&self) -> u64 {
         let state = self.shared.lock();
-        let n_waiting = state.queue.len() + state.suspects.len() + state.changed_files.len() + state.behind.len();
+        let n_waiting = state.queue.len() + state.suspects.len() + state.aside.len() + state.behind.len();
         (n_waiting + state.in_flight.len()) as u64
     }
 
     pub fn hindrance(&self) -> Option<String> {
-        self.shared.lock().hindrance.clone()
+        let state = self.shared.lock();
+        state.hindrance.clone().or_else(|| state.held_folder_in_words())
     }
 
     /// What decoded the last film: `software`, a graphics card, or `software` with the reason why not the card asked for.
@@ -342,7 +355,7 @@ impl State {
         if self.in_flight.contains_key(&video) {
             return;
         }
-        self.changed_files.remove(&video);
+        self.aside.remove(&video);
         if n_deaths > 0 {
             if let Some(at) = self.queued_at.remove(&video) {
                 self.queue.remove(&(at, video));
@@ -359,7 +372,7 @@ impl State {
     }
 
     fn forget(&mut self, video: VideoId) {
-        self.changed_files.remove(&video);
+        self.aside.remove(&video);
         self.suspects.remove(&video);
         self.behind.remove(&video);
         self.left_behind.remove(&video);
@@ -370,6 +383,7 @@ impl State {
             in_flight.cancel.cancel();
         }
         self.catch_up_deaths.remove(&video);
+        self.doubts.remove(&video);
     }
 
     #[expect(clippy::iter_over_hash_type, reason = "all are cancelled, in whatever order")]
@@ -382,14 +396,9 @@ impl State {
     /// The jobs whose file may have settled by now, to be queued, and the moment when the next one is due.
     fn take_back_changed(&mut self, now: Instant) -> (Vec<VideoId>, Option<Instant>) {
         let is_due = |at: &Instant| *at <= now;
-        let due: Vec<VideoId> = self
-            .changed_files
-            .iter()
-            .filter(|(_, at)| is_due(at))
-            .map(|(video, _)| *video)
-            .collect();
-        self.changed_files.retain(|_, at| !is_due(at));
-        (due, self.changed_files.values().min().copied())
+        let due: Vec<VideoId> = self.aside.iter().filter(|(_, at)| is_due(at)).map(|(video, _)| *video).collect();
+        self.aside.retain(|_, at| !is_due(at));
+        (due, self.aside.values().min().copied())
     }
 
     /// Keeps the reason for `status`, and logs it once; true when it is news.

@@ -215,6 +215,29 @@ pub struct JobRecord {
     pub n_deaths: u32,
 }
 
+/// What a failure is laid to; it decides when the video is tried again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// What the file holds. Tried again when that or the software changes.
+    Video,
+    /// The system did not let it be read. Tried again when its drive comes back, and at each start.
+    Storage,
+    /// The machine was short of something, or a worker was ended from outside. Tried again when the machine does well, and at each start.
+    Machine,
+}
+
+impl Cause {
+    /// The word in the protocol.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Storage => "storage",
+            Self::Machine => "machine",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncidentRecord {
     pub video: VideoId,
@@ -226,6 +249,15 @@ pub struct IncidentRecord {
     pub last_ms: i64,
     /// scened's and FFmpeg's versions at the time: a change of either queues the file again.
     pub software: String,
+    /// `None`: written by a version that did not tell.
+    pub cause: Option<Cause>,
+}
+
+impl IncidentRecord {
+    /// Whether it is known to be something else than the video's fault.
+    pub fn is_blameless(&self) -> bool {
+        matches!(self.cause, Some(Cause::Storage | Cause::Machine))
+    }
 }
 
 /// Opens the database in the data folder `dir` and changes nothing that opening does not: whether the process survives is the answer.

@@ -69,6 +69,13 @@ pub(crate) fn processor_time(pid: u32) -> Option<std::time::Duration> {
     Some(std::time::Duration::from_millis((user + system) * 10))
 }
 
+/// Whether a process was stopped by a signal (SIGSTOP) and does nothing; false where the system does not tell.
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state follows the name, which may hold brackets.
+    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+}
+
 /// See [`processor_ticks_of`].
 fn processor_ticks(pid: u32) -> Option<(u64, u64)> {
     processor_ticks_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
@@ -304,6 +311,25 @@ pub fn describe_exit(status: ExitStatus) -> String {
         Some(code) => format!("ended with exit status {code}"),
         None => "ended for an unknown reason".to_owned(),
     }
+}
+
+/// Whether a signal ended a process that nothing in it gives rise to: somebody else sent it, or the system that was out of memory.
+pub fn is_ended_from_outside(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::process::ExitStatusExt;
+        /// What the processor, the C library and the kernel's sandbox answer a fault with (ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS), and the
+        /// limit of a file's size.
+        const OWN: [i32; 8] = [4, 5, 6, 7, 8, 11, 25, 31];
+        const XCPU: i32 = 24;
+        status.signal().is_some_and(|signal| match signal {
+            // Our own limit is the video's budget; a lower one of the daemon's, which the worker has too, is an administrator's.
+            XCPU => rustix::process::getrlimit(rustix::process::Resource::Cpu).maximum.is_some(),
+            signal => !OWN.contains(&signal),
+        })
+    }
+    #[cfg(not(unix))]
+    false
 }
 
 #[cfg(unix)]

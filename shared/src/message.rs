@@ -372,6 +372,9 @@ pub struct Incident {
     /// What the user can do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What it is laid to: `video`, `storage` (the drive did not let it be read) or `machine`; the last two are tried again by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -276,3 +276,263 @@ fn a_choice_that_cannot_be_remembered_changes_nothing() {
     let notices = sandbox.ctl_json(["status"])["notices"].to_string();
     assert!(!notices.contains("changing to model"), "{notices}");
 }
+
+fn cut_in_half(file: &Path) {
+    let half = file.metadata().unwrap().len() / 2;
+    fs::File::options().write(true).open(file).unwrap().set_len(half).unwrap();
+}
+
+#[test]
+fn a_model_that_cannot_read_a_question_is_refused_before_anything_is_embedded() {
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let before = fs::read_to_string(sandbox.config()).unwrap();
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+    let damages: [Damage<'_>; 4] = [
+        ("no-text", &|model| cut_in_half(&model.join("onnx/text_model.onnx"))),
+        ("no-tokenizer", &|model| cut_in_half(&model.join("tokenizer.json"))),
+        ("no-vision", &|model| cut_in_half(&model.join("onnx/vision_model.onnx"))),
+        ("vision-twice", &|model| {
+            fs::copy(model.join("onnx/vision_model.onnx"), model.join("onnx/text_model.onnx")).unwrap();
+        }),
+    ];
+    for (name, damage) in damages {
+        let model = other_starter(&sandbox, name);
+        damage(&model);
+        sandbox
+            .run([Path::new("model"), Path::new("use"), &model])
+            .expect(2)
+            .complains(name);
+        let status = sandbox.ctl_json(["status"]);
+        assert_eq!(
+            (&status["model"], &status["model_change"]),
+            (&"starter".into(), &Value::Null),
+            "{name}: {status}"
+        );
+        assert_eq!(sandbox.search("a red background").len(), 1, "{name}");
+        assert_eq!(fs::read_to_string(sandbox.config()).unwrap(), before, "{name}");
+    }
+    let report = sandbox.ctl_json(["doctor"]).to_string();
+    assert!(report.contains("the model reads a question"), "{report}");
+}
+
+#[test]
+fn model_files_that_change_in_place_make_no_more_vectors_under_the_old_id() {
+    let sandbox = Sandbox::new();
+    let other = other_starter(&sandbox, "other");
+    sandbox.configure("model-idle-seconds = 1");
+    let _daemon = sandbox.start();
+    sandbox.run([Path::new("model"), Path::new("use"), &other]).expect(0);
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.settle();
+    assert_eq!(sandbox.search("red").len(), 1);
+    // A byte of the weights, far from where the id looks, and the time is put back.
+    let weights = other.join("onnx/text_model.onnx");
+    let file = fs::File::options().read(true).write(true).open(&weights).unwrap();
+    let (modified, at) = (file.metadata().unwrap().modified().unwrap(), file.metadata().unwrap().len() / 3);
+    let mut byte = [0];
+    std::os::unix::fs::FileExt::read_exact_at(&file, &mut byte, at).unwrap();
+    let write = |byte: u8| {
+        std::os::unix::fs::FileExt::write_all_at(&file, &[byte], at).unwrap();
+        file.set_modified(modified).unwrap();
+    };
+    write(!byte[0]);
+    sandbox
+        .say("search green")
+        .expect(2)
+        .complains("not those that the index was made with");
+    sandbox.say("search green").expect(2).complains("scenectl model use");
+    assert_eq!(sandbox.search("red").len(), 1, "what was asked before needs no model");
+    assert_eq!(
+        sandbox.ctl_json([Path::new("similar"), &sandbox.films().join("red.mp4")])["model"],
+        sandbox.ctl_json(["search", "red"])["model"]
+    );
+    let warnings = sandbox.ctl_json(["status"])["warnings"].to_string();
+    assert!(warnings.contains("not those"), "{warnings}");
+    sandbox.film("green.mp4", &[("green", 1.0)]);
+    wait_until("indexing to wait", SOON, || {
+        let doctor = sandbox.run(["doctor", "--json"]).stdout;
+        if doctor.contains("\"indexing\"") { Ok(()) } else { Err(doctor) }
+    });
+    assert_eq!(sandbox.counts(), [1, 1, 0, 0], "{}", sandbox.log_tail());
+    write(byte[0]);
+    sandbox.say("retry");
+    sandbox.settle();
+    assert_eq!(sandbox.search("green").len(), 2);
+}
+
+/// One field of a message of the ONNX format (protobuf): number, kind, content.
+type Field<'a> = (u64, u64, &'a [u8]);
+
+fn number(bytes: &mut &[u8]) -> u64 {
+    let mut value = 0;
+    for shift in (0..).step_by(7) {
+        let (byte, rest) = bytes.split_first().unwrap();
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    value
+}
+
+fn fields(mut bytes: &[u8]) -> Vec<Field<'_>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let tag = number(&mut bytes);
+        let before = bytes;
+        let length = match tag & 7 {
+            0 => {
+                number(&mut bytes);
+                before.len() - bytes.len()
+            }
+            2 => number(&mut bytes) as usize,
+            1 => 8,
+            _ => 4,
+        };
+        let from = if tag & 7 == 0 { before } else { bytes };
+        let (content, rest) = from.split_at(length);
+        bytes = rest;
+        found.push((tag >> 3, tag & 7, content));
+    }
+    found
+}
+
+fn put_number(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+fn message<'a>(fields: impl IntoIterator<Item = Field<'a>>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (field, kind, content) in fields {
+        put_number(&mut bytes, field << 3 | kind);
+        if kind == 2 {
+            put_number(&mut bytes, content.len() as u64);
+        }
+        bytes.extend(content);
+    }
+    bytes
+}
+
+/// The same ONNX file with its largest tensor in a file of that name, and what belongs into that.
+fn with_weights_at(onnx: &[u8], location: &str) -> (Vec<u8>, Vec<u8>) {
+    let model = fields(onnx);
+    let graph = model.iter().find(|(field, ..)| *field == 7).unwrap().2;
+    let raw = |tensor: &[u8]| {
+        fields(tensor)
+            .iter()
+            .find(|(field, ..)| *field == 9)
+            .map(|(_, _, raw)| raw.to_vec())
+    };
+    let tensors = fields(graph);
+    let largest = tensors
+        .iter()
+        .filter(|(field, ..)| *field == 5)
+        .max_by_key(|(_, _, tensor)| raw(tensor).map_or(0, |raw| raw.len()))
+        .unwrap()
+        .2;
+    let weights = raw(largest).unwrap();
+    let length = weights.len().to_string();
+    let entries = [("location", location), ("offset", "0"), ("length", length.as_str())]
+        .map(|(key, value)| message([(1, 2, key.as_bytes()), (2, 2, value.as_bytes())]));
+    let mut moved: Vec<Field<'_>> = fields(largest).into_iter().filter(|(field, ..)| *field != 9).collect();
+    moved.extend(entries.iter().map(|entry| (13, 2, entry.as_slice())));
+    moved.push((14, 0, &[1]));
+    let moved = message(moved);
+    let graph = message(tensors.iter().map(|(field, kind, content)| {
+        let is_it = std::ptr::eq(*content, largest);
+        (*field, *kind, if is_it { moved.as_slice() } else { content })
+    }));
+    let onnx = message(
+        model
+            .iter()
+            .map(|(field, kind, content)| (*field, *kind, if *field == 7 { graph.as_slice() } else { content })),
+    );
+    (onnx, weights)
+}
+
+/// Makes a folder of the hub's cache of a model: all its files are links to blobs.
+fn as_hub_cache(model: &Path, cache: &Path) -> PathBuf {
+    let snapshot = cache.join("snapshots/0123abcd");
+    fs::create_dir_all(cache.join("blobs")).unwrap();
+    let mut folders = vec![PathBuf::new()];
+    let mut n_files = 0;
+    while let Some(folder) = folders.pop() {
+        fs::create_dir_all(snapshot.join(&folder)).unwrap();
+        for entry in fs::read_dir(model.join(&folder)).unwrap() {
+            let entry = entry.unwrap();
+            let name = folder.join(entry.file_name());
+            if entry.metadata().unwrap().is_dir() {
+                folders.push(name);
+                continue;
+            }
+            n_files += 1;
+            fs::copy(model.join(&name), cache.join(format!("blobs/{n_files:064x}"))).unwrap();
+            let up = "../".repeat(1 + name.components().count());
+            std::os::unix::fs::symlink(format!("{up}blobs/{n_files:064x}"), snapshot.join(&name)).unwrap();
+        }
+    }
+    snapshot
+}
+
+#[test]
+fn a_folder_of_the_hubs_cache_whose_weights_are_links_is_used_as_it_is() {
+    let sandbox = Sandbox::new();
+    sandbox.film("red.mp4", &[("red", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    fs::write(sandbox.path().join("secret"), "of the user").unwrap();
+    for (name, location, kind) in [
+        ("plain", "data/of/weights.bin", "plain"),
+        ("cached", "text_model.onnx_data", "cached"),
+        ("cached-deep", "data/of/weights.bin", "cached"),
+        ("mixed", "text_model.onnx_data", "mixed"),
+        ("mixed-deep", "data/of/weights.bin", "mixed"),
+        ("mixed-above", "../weights.bin", "mixed"),
+    ] {
+        let model = other_starter(&sandbox, name);
+        let onnx = model.join("onnx/text_model.onnx");
+        let (moved, weights) = with_weights_at(&fs::read(&onnx).unwrap(), location);
+        fs::write(&onnx, moved).unwrap();
+        let at = model.join("onnx").join(location);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        fs::write(at, weights).unwrap();
+        let folder = match kind {
+            "plain" => model,
+            _ => as_hub_cache(&model, &sandbox.path().join(format!("hub/models--them--{name}"))),
+        };
+        if kind == "mixed" {
+            // A cache of which a file is no link: ONNX Runtime itself then refuses the weights.
+            let file = folder.join("onnx/text_model.onnx");
+            let content = fs::read(&file).unwrap();
+            fs::remove_file(&file).unwrap();
+            fs::write(&file, content).unwrap();
+        }
+        sandbox.run([Path::new("model"), Path::new("use"), &folder]).expect(0);
+        sandbox.settle();
+        sandbox.answered_by(name, 1, SOON);
+        assert_eq!(sandbox.search(&format!("a red background {name}")).len(), 1);
+        // The same with a link out of the cache.
+        let elsewhere = folder.with_file_name(format!("{name}-elsewhere"));
+        std::process::Command::new("cp")
+            .arg("-a")
+            .arg(&folder)
+            .arg(&elsewhere)
+            .status()
+            .unwrap();
+        let link = elsewhere.join("onnx").join(location);
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(sandbox.path().join("secret"), &link).unwrap();
+        sandbox
+            .run([Path::new("model"), Path::new("use"), &elsewhere])
+            .expect(2)
+            .complains("belongs to another place");
+    }
+}

@@ -217,6 +217,51 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
 }
 
 #[test]
+fn a_drive_that_gives_errors_while_films_wait_fails_none_of_them() {
+    if !own_mounts_or_say("a drive that gives errors") {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let (disk, point) = (sandbox.path().join("disk"), sandbox.path().join("nas"));
+    for folder in [&disk, &point] {
+        fs::create_dir(folder).unwrap();
+    }
+    let mount = match HungMount::new(&disk, &point) {
+        Ok(mount) => mount,
+        Err(error) => {
+            eprintln!("a drive that gives errors: NOT TESTED HERE: no FUSE: {error}");
+            return;
+        }
+    };
+    sandbox.configure(&format!("folders = [{:?}, {point:?}]", sandbox.films()));
+    let daemon = sandbox.start();
+    sandbox.settle();
+    sandbox.say("pause").expect(0);
+    for (name, colour) in [("red", "red"), ("green", "green"), ("blue", "blue"), ("white", "white")] {
+        sandbox.film_at(&disk.join(format!("{name}.mp4")), &[(colour, 1.0)]);
+    }
+    sandbox.say("rescan").expect(0);
+    until_counts(&sandbox, [0, 4, 0, 0]);
+    mount.fail_reads(rustix::io::Errno::IO.raw_os_error());
+    sandbox.say("resume").expect(0);
+    wait_until("the drive to be told of", SOON, || {
+        let warnings = sandbox.ctl_json(["status"])["warnings"].to_string();
+        if warnings.contains("drive may be failing") {
+            Ok(())
+        } else {
+            Err(warnings)
+        }
+    });
+    // A film elsewhere is not held up.
+    sandbox.film("elsewhere.mp4", &[("red", 1.0)]);
+    until_counts(&sandbox, [1, 4, 0, 0]);
+    mount.fail_reads(0);
+    until_counts(&sandbox, [5, 0, 0, 0]);
+    assert_eq!(sandbox.ctl_json(["incidents"])["incidents"].as_array().map(Vec::len), Some(0));
+    daemon.stop();
+}
+
+#[test]
 fn questions_about_a_disk_that_hangs_hold_up_no_search() {
     if !own_mounts_or_say("a hung mount") {
         return;

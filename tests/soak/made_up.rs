@@ -82,6 +82,7 @@ impl FrameSource for Scenes {
             }))?;
         }
         Ok(Analysis {
+            fault: scened::media::wire::Fault::default(),
             duration_ms: N_SCENES * SCENE_MS,
             n_frames: N_SCENES * FRAMES_A_SCENE,
             n_scenes: N_SCENES,

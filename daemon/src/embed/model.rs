@@ -8,6 +8,7 @@
 mod catalog;
 mod crop;
 mod document;
+pub mod external;
 mod hugging_face;
 mod identity;
 mod immich;
@@ -137,6 +138,9 @@ pub struct ModelFolder {
     pub files: ModelFiles,
     /// All files a worker needs, together.
     pub size_bytes: u64,
+    /// These files: whatever changes vectors.
+    #[serde(default)]
+    pub parts: Vec<PathBuf>,
     pub is_starter: bool,
     /// The object `scened` of config.json as it stands (only models made for scened have one): name, calibration, ….
     pub extra: serde_json::Map<String, serde_json::Value>,
@@ -171,7 +175,8 @@ impl ModelFolder {
         } else {
             immich::read(&path, &config)?
         };
-        let (id, size_bytes) = identity::of(&path, &name, &understood.files, &understood.small_files)?;
+        let identity = identity::of(&path, &name, &understood.files, &understood.small_files)?;
+        let id = identity.id;
         Ok(Self {
             is_starter: extra.contains_key("name") && name == "starter",
             layout: understood.layout,
@@ -186,7 +191,8 @@ impl ModelFolder {
             head: understood.head,
             dimensions: understood.dimensions,
             files: understood.files,
-            size_bytes,
+            size_bytes: identity.size_bytes,
+            parts: identity.parts,
             extra,
             path,
         })
@@ -247,6 +253,8 @@ pub enum ModelError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is damaged: it is not JSON", path.display())]
     Json { path: PathBuf, source: serde_json::Error },
+    #[error("the weights {location:?} of {} lead to {}, which belongs to another place", path.display(), target.display())]
+    Outside { path: PathBuf, location: String, target: PathBuf },
     #[error("{}: {key}: {reason}", path.display())]
     NotUnderstood { path: PathBuf, key: String, reason: String },
     #[error("no model is named {name:?} (there are: {})", list(known))]
@@ -265,6 +273,7 @@ impl ModelError {
             | Self::Missing { path, .. }
             | Self::Read { path, .. }
             | Self::Json { path, .. }
+            | Self::Outside { path, .. }
             | Self::NotUnderstood { path, .. } => Some(path),
             Self::Unknown { .. } => None,
         }
@@ -279,6 +288,11 @@ impl ModelError {
             Self::Missing { action, .. } => action.clone(),
             Self::Read { .. } => "check that the file is there and may be read".to_owned(),
             Self::Json { .. } => "download the model again".to_owned(),
+            Self::Outside { .. } => {
+                "a model reads only what lies in its folder, or in the cache of its own repository: put the file there, in \
+                 place of the link"
+                    .to_owned()
+            }
             Self::NotUnderstood { .. } => "this model needs something that scened does not do; choose another one, or report it".to_owned(),
             Self::Unknown { looked_in, .. } => {
                 let folders: Vec<_> = looked_in.iter().map(|p| p.display().to_string()).collect();
@@ -337,4 +351,4 @@ fn folder_name(path: &Path) -> String {
 pub mod fuzz;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

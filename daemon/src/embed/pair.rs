@@ -69,6 +69,10 @@ impl Embedder for EmbedPair {
         Some(report)
     }
 
+    fn warning(&self) -> Option<String> {
+        self.queries.warning().or_else(|| self.indexing.warning())
+    }
+
     fn stop(&self) {
         // Both are told before either is waited for.
         std::thread::scope(|scope| {

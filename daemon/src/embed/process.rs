@@ -8,6 +8,7 @@
 mod connection;
 mod owner;
 mod queue;
+mod unchanged;
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -70,6 +71,8 @@ struct Shared {
 struct State {
     info: ModelInfo,
     provider: Option<ProviderReport>,
+    /// Why its files may not be used any more.
+    changed: Option<String>,
     /// Process id of the worker, while one lives.
     worker: Option<u32>,
 }
@@ -95,6 +98,7 @@ impl EmbedProcess {
             state: Mutex::new(State {
                 info: config.model.info(),
                 provider: None,
+                changed: None,
                 worker: None,
             }),
         });
@@ -191,6 +195,11 @@ impl Embedder for EmbedProcess {
     fn provider(&self) -> Option<ProviderReport> {
         self.shared.state().provider.clone()
     }
+
+    fn warning(&self) -> Option<String> {
+        self.shared.state().changed.clone()
+    }
+
     fn stop(&self) {
         Self::stop(self);
     }

@@ -9,7 +9,7 @@ mod check;
 pub mod fuzz;
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek as _, Write as _};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -25,13 +25,27 @@ use super::budget::Budget;
 use super::extras::Extras;
 use super::wire::Confinement;
 use super::{
-    AnalyseRequest, Analysis, Cancel, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, Poster, PosterRequest, wire,
+    AnalyseRequest, Analysis, Cancel, Detector, FrameSource, Hardware, KeyframesRequest, MediaError, MediaEvent, PictureRequest, Poster,
+    PosterRequest, SceneMode, wire,
 };
-use crate::domain::Frame;
+use crate::domain::{Frame, ImageSpec, Resample, ResizeMode};
 use crate::worker::courtesy::{Courtesy, Turn};
 use crate::worker::patience::Patience;
 use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{self, OwnedChild, StderrTail};
+
+/// Three frames of 32 × 32 in Motion JPEG, which every FFmpeg decodes.
+const CONTROL: &[u8] = include_bytes!("control.mkv");
+
+/// A file that has no name and lies on no disk, where the system has such files.
+fn tempfile_in_memory() -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    {
+        Ok(File::from(rustix::fs::memfd_create("control", rustix::fs::MemfdFlags::CLOEXEC)?))
+    }
+    #[cfg(not(target_os = "linux"))]
+    tempfile::tempfile()
+}
 
 /// How often a wait looks whether it was cancelled.
 const CANCEL_TICK: Duration = Duration::from_millis(50);
@@ -166,8 +180,8 @@ impl FrameSource for MediaProcess {
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError> {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
-        let budget = Budget::of(&film).map_err(|error| MediaError::Unusable {
-            reason: format!("cannot read the file: {error}"),
+        let budget = Budget::of(&film).map_err(|error| MediaError::Unread {
+            errno: error.raw_os_error().unwrap_or_else(|| rustix::io::Errno::IO.raw_os_error()),
         })?;
         let mut checker = Checker::new(request, budget);
         let mut worker = self.start(film, wire::KIND_ANALYSE, request)?;
@@ -193,6 +207,38 @@ impl FrameSource for MediaProcess {
         Ok(n_scenes)
     }
 
+    fn prove(&self, threads: u32) -> Result<(), MediaError> {
+        let request = AnalyseRequest {
+            image: ImageSpec {
+                width_px: 32,
+                height_px: 32,
+                shortest_side_px: 32,
+                resize: ResizeMode::Squash,
+                resample: Resample::Bilinear,
+            },
+            detector: Detector::Shot,
+            mode: SceneMode::Exact,
+            keyframes_only: false,
+            max_scene_ms: 15_000,
+            thumbnail_px: 0,
+            keyframe_px: 0,
+            threads,
+            hardware: Hardware::None,
+            label: "control".to_owned(),
+        };
+        let cannot_start = |error: io::Error| MediaError::Start {
+            program: self.program.display().to_string(),
+            source_text: format!("no room for a few kilobytes: {error}"),
+        };
+        let mut film = tempfile_in_memory().map_err(cannot_start)?;
+        film.write_all(CONTROL).and_then(|()| film.rewind()).map_err(cannot_start)?;
+        match self.analyse(film, &request, &Cancel::default(), &mut |_| ControlFlow::Continue(())) {
+            // An FFmpeg that lacks its decoder says so in words, and works.
+            Ok(_) | Err(MediaError::Unusable { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
         let mut worker = self.start(film, wire::KIND_PICTURE, request)?;
@@ -213,8 +259,12 @@ struct Worker {
 }
 
 impl Worker {
-    /// Reads what a worker says before it touches the film.
+    /// Reads what a worker says before it touches the film. Whatever goes wrong until then is not the film's doing.
     fn read_start(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
+        self.try_start(cancel).map_err(MediaError::before_the_video)
+    }
+
+    fn try_start(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
         self.read_hello(cancel)?;
         let frame = self.read(cancel)?;
         match check::confinement(&frame)? {
@@ -293,6 +343,9 @@ impl Worker {
     fn why(&mut self, error: PipeError) -> MediaError {
         match error {
             PipeError::Io(error) => match error.kind() {
+                io::ErrorKind::TimedOut if worker::is_stopped(self.child.id()) => MediaError::Killed {
+                    detail: "it was stopped by a signal, and nobody had it go on".to_owned(),
+                },
                 io::ErrorKind::TimedOut => MediaError::TimedOut {
                     seconds: self.silence.as_secs(),
                 },
@@ -309,8 +362,12 @@ impl Worker {
     fn how_it_died(&mut self) -> MediaError {
         // It closed its pipe, so it is ending by itself: let it, to learn how.
         let deadline = Instant::now() + GOODBYE;
+        let mut is_from_outside = false;
         let status = match self.child.wait_until(deadline) {
-            Ok(Some(status)) => worker::describe_exit(status),
+            Ok(Some(status)) => {
+                is_from_outside = worker::is_ended_from_outside(status);
+                worker::describe_exit(status)
+            }
             Ok(None) => "it closed its pipe and went on".to_owned(),
             Err(error) => format!("its end is unknown: {error}"),
         };
@@ -323,7 +380,11 @@ impl Worker {
         } else {
             format!("{status}; it said: {said}")
         };
-        MediaError::WorkerDied { detail }
+        if is_from_outside {
+            MediaError::Killed { detail }
+        } else {
+            MediaError::WorkerDied { detail }
+        }
     }
 }
 

@@ -107,10 +107,25 @@ pub struct PosterHeader {
     pub height_px: u32,
 }
 
+/// What a worker lays it to that a video gives nothing, or less than it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// What the file holds, or nothing at all.
+    #[default]
+    Video,
+    /// The system did not let it be read.
+    Reading { errno: i32 },
+    /// The machine was short of threads, memory or descriptors.
+    Shortage { errno: i32 },
+}
+
 /// The file gives nothing; the reason is written for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     pub reason: String,
+    #[serde(default)]
+    pub fault: Fault,
 }
 
 /// Bytes of one RGB frame of this size.

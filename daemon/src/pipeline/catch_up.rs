@@ -98,9 +98,17 @@ impl Run<'_> {
             ControlFlow::Continue(())
         });
         match (stopped, replayed) {
-            (Some(Stopped::Embed(error)), _) => return Err(embed_failed(error)),
+            (Some(Stopped::Embed(error)), _) => return Err(embed_failed(error, slot.embedder.as_ref())),
             (Some(Stopped::OtherScenes), _) => return discard(&"they are of other scenes"),
-            (None, Err(error @ (MediaError::Cancelled | MediaError::Start { .. } | MediaError::Unsandboxed { .. }))) => {
+            (
+                None,
+                Err(
+                    error @ (MediaError::Cancelled
+                    | MediaError::Start { .. }
+                    | MediaError::Unsandboxed { .. }
+                    | MediaError::NotReady { .. }),
+                ),
+            ) => {
                 return Err(media_failed(error));
             }
             (None, Err(error @ MediaError::Unusable { .. })) => return discard(&error),
@@ -110,6 +118,9 @@ impl Run<'_> {
         if vectors.n_scenes() != scenes.len() {
             return discard(&"they are of fewer scenes");
         }
-        vectors.finish().map(Some).map_err(embed_failed)
+        vectors
+            .finish()
+            .map(Some)
+            .map_err(|error| embed_failed(error, slot.embedder.as_ref()))
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tracing::{debug, warn};
 
 use crate::domain::SceneId;
-use crate::embed::EmbedError;
+use crate::embed::{EmbedError, Embedder, sound};
 use crate::film::{open_stamped, stamp_of};
 use crate::media::keyframes::{self, KeyframeScene};
-use crate::media::{AnalyseRequest, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
+use crate::media::wire::Fault;
+use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
 use crate::serving::ModelSlot;
@@ -29,6 +30,19 @@ pub(super) enum Outcome {
     Bad {
         reason: String,
         hint: Option<String>,
+    },
+    /// It may not be read.
+    Forbidden {
+        reason: String,
+        hint: String,
+    },
+    /// The system did not let it be read: its drive may be to blame, or a bad place on it.
+    Unread {
+        reason: String,
+    },
+    /// A worker that was decoding it was ended from outside, or the machine was short of something.
+    Short {
+        reason: String,
     },
     /// A worker died or stalled; the file may be to blame.
     Died {
@@ -61,6 +75,8 @@ pub(super) struct Run<'a> {
     pub(super) threads: u32,
     /// Whether to decode keyframes and nothing else.
     pub(super) keyframes_only: bool,
+    /// Whether a part is stored where the system does not let the rest be read.
+    pub(super) takes_part: bool,
     /// Position and duration in milliseconds.
     pub(super) progress: &'a dyn Fn(u64, u64),
     /// Told what decoded a film.
@@ -127,16 +143,21 @@ impl Run<'_> {
             .source
             .analyse(film, &request, self.cancel, &mut |event| self.take(event, record, &mut found));
         if let Some(failure) = found.failure {
-            return embed_failed(failure);
+            return embed_failed(failure, self.slot.embedder.as_ref());
         }
         let analysis = match analysed {
             Ok(analysis) => analysis,
             Err(error) => return media_failed(error),
         };
         (self.decoded_by)(&analysis.decoder);
+        if !self.takes_part
+            && let Some(outcome) = in_part(&analysis)
+        {
+            return outcome;
+        }
         let vectors = match found.vectors.finish() {
             Ok(vectors) => vectors,
-            Err(error) => return embed_failed(error),
+            Err(error) => return embed_failed(error, self.slot.embedder.as_ref()),
         };
         if self.cancel.is_cancelled() {
             return Outcome::Cancelled;
@@ -327,43 +348,45 @@ fn not_kept(error: &io::Error) {
 
 fn unopened(error: &io::Error) -> Outcome {
     use rustix::io::Errno;
-    // The mount is to blame: the walk that follows marks the film offline.
-    let of_mount = [
-        Errno::STALE,
-        Errno::NOTCONN,
-        Errno::TIMEDOUT,
-        Errno::HOSTDOWN,
-        Errno::HOSTUNREACH,
-        Errno::NODEV,
-        Errno::NXIO,
-    ];
-    let is_away = error
-        .raw_os_error()
-        .is_some_and(|code| of_mount.contains(&Errno::from_raw_os_error(code)));
-    if is_away || crate::reach::is_silence(error) {
+    if crate::reach::is_silence(error) {
+        // The walk that follows marks the film offline.
         return Outcome::FileChanged;
     }
     match error.kind() {
         // Not there, or not a regular file any more.
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => Outcome::FileChanged,
-        io::ErrorKind::PermissionDenied => Outcome::Bad {
-            reason: "cannot be read: permission denied".to_owned(),
-            hint: Some("let your user read it (chmod u+r), then: scenectl retry".to_owned()),
-        },
-        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Outcome::FileChanged,
-        _ if matches!(
-            error.raw_os_error().map(rustix::io::Errno::from_raw_os_error),
-            Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM)
-        ) =>
-        {
-            Outcome::MachineAtFault {
-                reason: format!("cannot open files: {error}"),
-            }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => return Outcome::FileChanged,
+        io::ErrorKind::PermissionDenied => {
+            return Outcome::Forbidden {
+                reason: "cannot be read: permission denied".to_owned(),
+                hint: "let your user read it (chmod u+r), then: scenectl retry".to_owned(),
+            };
         }
-        _ => Outcome::Bad {
-            reason: format!("cannot be read: {error}"),
-            hint: Some("check the disk, then: scenectl retry".to_owned()),
+        _ => {}
+    }
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::LOOP) => Outcome::FileChanged,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Outcome::MachineAtFault {
+            reason: format!("cannot open files: {error}"),
         },
+        _ if crate::damage::is_damage(error) => Outcome::Forbidden {
+            reason: format!("cannot be read: {error}"),
+            hint: "check the file system it lies on (fsck), then: scenectl retry".to_owned(),
+        },
+        // Whatever else the system says is not what the file holds.
+        _ => Outcome::Unread {
+            reason: format!("cannot be read: {error}"),
+        },
+    }
+}
+
+/// What became of a video of which a part was not decoded for another reason than what it holds.
+fn in_part(analysis: &Analysis) -> Option<Outcome> {
+    match analysis.fault {
+        Fault::Video => None,
+        Fault::Reading { errno } => Some(media_failed(MediaError::Unread { errno })),
+        Fault::Shortage { errno } => Some(media_failed(MediaError::Short {
+            reason: io::Error::from_raw_os_error(errno).to_string(),
+        })),
     }
 }
 
@@ -371,15 +394,22 @@ pub(super) fn media_failed(error: MediaError) -> Outcome {
     match error {
         MediaError::Unusable { reason } => Outcome::Bad { reason, hint: None },
         MediaError::Cancelled => Outcome::Cancelled,
-        MediaError::Start { .. } | MediaError::Unsandboxed { .. } => Outcome::MachineAtFault { reason: error.to_string() },
+        MediaError::Start { .. } | MediaError::Unsandboxed { .. } | MediaError::NotReady { .. } => {
+            Outcome::MachineAtFault { reason: error.to_string() }
+        }
+        MediaError::Unread { .. } => Outcome::Unread { reason: error.to_string() },
+        MediaError::Killed { .. } | MediaError::Short { .. } => Outcome::Short { reason: error.to_string() },
         MediaError::WorkerDied { .. } | MediaError::TimedOut { .. } | MediaError::Protocol { .. } => {
             Outcome::Died { reason: error.to_string() }
         }
     }
 }
 
-pub(super) fn embed_failed(error: EmbedError) -> Outcome {
+pub(super) fn embed_failed(error: EmbedError, embedder: &dyn Embedder) -> Outcome {
     match error {
+        EmbedError::Degenerate { .. } if sound::is_blind(embedder) => Outcome::MachineAtFault {
+            reason: format!("{error}, nor for a plain picture: the model does not work"),
+        },
         EmbedError::Unavailable { reason, .. } => Outcome::MachineAtFault { reason },
         EmbedError::Degenerate { .. } => Outcome::Bad {
             reason: error.to_string(),

@@ -8,7 +8,7 @@ use super::job::Outcome;
 use super::threads::MACHINE_RETRY;
 use super::{PipelineEvent, Shared};
 use crate::domain::VideoId;
-use crate::store::{StoreError, VideoRecord, VideoState};
+use crate::store::{Cause, StoreError, VideoRecord, VideoState};
 
 /// A worker that dies, or stalls, is tried this often on one file (whole; whole and alone; its keyframes alone) before the file is left alone.
 const MAX_ATTEMPTS: u32 = 3;
@@ -25,7 +25,13 @@ impl Shared {
             Outcome::Indexed { n_scenes, duration_ms } => {
                 info!(n_scenes, duration_ms, "indexed");
                 self.embedded();
+                let folder = self.folder_of(path);
+                let mut state = self.lock();
+                state.doubts.remove(&video);
+                state.release_folder(&folder, Instant::now());
+                drop(state);
                 self.finished(video, duration_ms);
+                self.machine_works();
                 (self.parts.hook)(PipelineEvent::VideoIndexed {
                     path: path.clone(),
                     n_scenes,
@@ -41,14 +47,23 @@ impl Shared {
                 self.lock().left_behind.insert(video);
                 self.finished(video, 0);
             }
-            Outcome::Bad { reason, hint } => self.fail(record, &reason, hint.as_deref()),
+            Outcome::Bad { reason, hint } => self.fail(record, &reason, hint.as_deref(), Cause::Video),
+            Outcome::Forbidden { reason, hint } => self.fail(record, &reason, Some(&hint), Cause::Storage),
+            Outcome::Unread { reason } => self.unread(record, &reason),
+            Outcome::Short { reason } => self.short(record, &reason),
             // It waited for a mount that hangs or went away: not the film's doing.
             Outcome::Died { reason } if crate::film::open_stamped(path).is_err() => {
                 warn!(reason, "the film cannot be read any more");
                 self.changed_under_us(record);
                 (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
             }
-            Outcome::Died { reason } => self.died(record, &reason),
+            Outcome::Died { reason } => match self.why_no_worker_works() {
+                Some(why) => self.machine_failed(
+                    video,
+                    &format!("{reason}; nor does one work on a video that is known to be good: {why}"),
+                ),
+                None => self.died(record, &reason),
+            },
             Outcome::EmbedderDied { reason } => {
                 // One film may be to blame; when the next one that is embedded ends the same way it is the model or the machine.
                 let n_deaths = {
@@ -57,16 +72,12 @@ impl Shared {
                     state.n_embedder_deaths
                 };
                 if n_deaths > 1 {
-                    self.hold_off(&reason);
-                    self.again(video);
+                    self.machine_failed(video, &reason);
                 } else {
                     self.died(record, &reason);
                 }
             }
-            Outcome::MachineAtFault { reason } => {
-                self.hold_off(&reason);
-                self.again(video);
-            }
+            Outcome::MachineAtFault { reason } => self.machine_failed(video, &reason),
             Outcome::FileChanged => {
                 self.changed_under_us(record);
                 (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
@@ -106,7 +117,7 @@ impl Shared {
             Ok(n_deaths) if n_deaths >= MAX_ATTEMPTS => {
                 let hint = "it was tried beside others, alone, and by its keyframes only, and is left alone now until it, FFmpeg or scened changes \
                             (at once: scenectl retry FILE); if a player shows it, a copy may do: ffmpeg -i FILE -c copy NEW.mkv";
-                self.fail(record, reason, Some(hint));
+                self.fail(record, reason, Some(hint), Cause::Video);
             }
             Ok(n_deaths) => {
                 warn!(reason, attempt = n_deaths, "it is tried again when nothing else waits");
@@ -117,12 +128,12 @@ impl Shared {
         }
     }
 
-    fn fail(&self, record: &VideoRecord, reason: &str, hint: Option<&str>) {
+    pub(super) fn fail(&self, record: &VideoRecord, reason: &str, hint: Option<&str>, cause: Cause) {
         warn!(reason, "cannot be indexed");
         match self
             .parts
             .store
-            .put_failed_for(record, reason, hint, &self.config.software, crate::clock::now_ms())
+            .put_failed_for(record, reason, hint, cause, &self.config.software, crate::clock::now_ms())
         {
             Ok(_attempts) => {
                 // Its pictures are another matter: a video that failed again keeps what it had.
@@ -143,7 +154,7 @@ impl Shared {
     }
 
     /// Lets no thread take a job before a nudge or [`MACHINE_RETRY`]; whatever is tried meanwhile would fail in the same way.
-    fn hold_off(&self, reason: &str) {
+    pub(super) fn hold_off(&self, reason: &str) {
         let mut state = self.lock();
         state.note_hindrance(reason);
         let now = Instant::now();
@@ -181,16 +192,7 @@ impl Shared {
     /// The file is not what `record` says. Reconcile looks at it, and its change of the record queues the job again; until then trying
     /// would find the same. A record that has changed already goes into the queue at once.
     fn changed_under_us(&self, record: &VideoRecord) {
-        let now = self.parts.store.video(record.id);
-        if now.is_none_or(|now| now.stamp != record.stamp || now.state != record.state) {
-            return self.finished(record.id, 0);
-        }
-        let mut state = self.lock();
-        state.in_flight.remove(&record.id);
-        state.pace.finished(0, Instant::now());
-        state.changed_files.insert(record.id, Instant::now() + CHANGED_RETRY);
-        drop(state);
-        self.changed.notify_all();
+        self.set_aside(record, Instant::now() + CHANGED_RETRY);
     }
 
     /// Back into the queue, behind the others.

@@ -13,6 +13,7 @@ use crate::store::{FileStamp, NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
 
+mod blame;
 mod catching_up;
 mod poison;
 
@@ -130,6 +131,7 @@ impl World {
                 min_free_bytes: 0,
             },
             keyframes: Some(Keyframes::new(folder.path().join("keyframes"))),
+            root_of: Box::new(|_| None),
         };
         let indexer = Indexer::start(config, parts, paused).unwrap();
         store.on_change(Box::new(indexer.change_hook()));

@@ -38,6 +38,11 @@ impl Shared {
         let mut state = self.lock();
         match record {
             Some(record) if record.state == VideoState::Pending && !record.offline => {
+                if change.kind == ChangeKind::Offline {
+                    // Its drive is back.
+                    let folder = self.folder_of(&record.path);
+                    state.release_folder(&folder, Instant::now());
+                }
                 if let Some(in_flight) = state.in_flight.get(&record.id) {
                     if in_flight.fingerprint != record.fingerprint {
                         in_flight.cancel.cancel();
@@ -181,6 +186,14 @@ impl Shared {
                 None if self.lacks(&record) => true,
                 None => continue,
             };
+            // What another model needs may be had without the film.
+            if !is_catching_up
+                && !state.held_folders.is_empty()
+                && let Some(until) = state.folder_is_held_until(&self.folder_of(&record.path), Instant::now())
+            {
+                state.aside.insert(video, until);
+                continue;
+            }
             let cancel = Arc::new(Cancel::default());
             let in_flight = InFlight {
                 cancel,
@@ -286,6 +299,7 @@ impl Shared {
             cancel: &cancel,
             threads,
             keyframes_only: n_deaths >= DEATHS_BEFORE_KEYFRAMES,
+            takes_part: self.takes_part_of(video),
             progress: &|position_ms, duration_ms| {
                 self.progressed(video, position_ms, duration_ms);
                 self.stand_back(&cancel);

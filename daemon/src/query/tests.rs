@@ -327,7 +327,10 @@ fn pending_failed_and_offline_videos_are_counted() {
     };
     add("/v/new.mp4");
     let failed = add("/v/failed.mp4");
-    world.store.put_failed(failed, "broken", None, "test", 0).unwrap();
+    world
+        .store
+        .put_failed(failed, "broken", None, crate::store::Cause::Video, "test", 0)
+        .unwrap();
     let answer = world.search("red", &everything(10, GroupBy::Scene));
     assert_eq!(
         answer.coverage,

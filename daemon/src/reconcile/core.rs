@@ -24,7 +24,7 @@ use super::volumes::Volumes;
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::VideoId;
 use crate::store::{NewVideo, Store, VideoRecord};
-use crate::watch::debounce::Debouncer;
+use crate::watch::debounce::{Debouncer, Hint};
 use crate::watch::mounts::{Mount, MountWatch, mounts};
 use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
 
@@ -96,6 +96,9 @@ impl Seed {
             unwatched: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             unreadable_files: BTreeMap::new(),
+            refused: BTreeSet::new(),
+            refused_due: now,
+            refused_pause: None,
             silent: BTreeSet::new(),
             suspects: HashSet::new(),
             suspects_by_due: VecDeque::new(),
@@ -144,6 +147,11 @@ struct Core {
     /// Folders and files that could not be read, and why.
     unreadable: BTreeMap<PathBuf, String>,
     unreadable_files: BTreeMap<PathBuf, String>,
+    /// Of these files, those that the drive did not let be read: no event tells when it does.
+    refused: BTreeSet<PathBuf>,
+    refused_due: Instant,
+    /// The last pause before they were tried again; `None` = one could be read since.
+    refused_pause: Option<Duration>,
     /// Files and folders on mounts that did not answer, to be looked at when these do.
     silent: BTreeSet<PathBuf>,
     /// Videos that were missed at their path. The queue may name ones that are no longer suspect.
@@ -346,6 +354,11 @@ impl Core {
             self.look_for_offline_roots();
             self.look_at_silent();
         }
+        if !self.refused.is_empty() && self.refused_due <= now {
+            for path in std::mem::take(&mut self.refused) {
+                self.look_at(&path, Hint::default());
+            }
+        }
         for root in &mut self.roots {
             if let Some(doubt) = &mut root.doubt
                 && !doubt.walked
@@ -386,6 +399,7 @@ impl Core {
             self.suspects_by_due.front().map(|(due, _)| clear(*due)),
             self.replaced.values().map(|replaced| clear(replaced.due)).min(),
             has_offline.then_some(self.next_offline_poll),
+            (!self.refused.is_empty()).then_some(self.refused_due),
             has_polled.then_some(self.next_poll),
         ];
         dues.into_iter().flatten().chain(doubts).fold(self.next_rescan, Instant::min)

@@ -6,7 +6,10 @@ use super::disk::Found;
 use super::mirror::Entry;
 use super::record;
 use super::transaction::Transaction;
-use super::{ChangeKind, IncidentRecord, IndexedVideo, NewVideo, SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState, keys};
+use super::{
+    Cause, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobRecord, NewVideo, SceneRecord, SceneVectors, StoreError, VideoRecord,
+    VideoState, keys,
+};
 use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
 
 impl Transaction<'_> {
@@ -174,6 +177,7 @@ impl Transaction<'_> {
         id: VideoId,
         reason: &str,
         hint: Option<&str>,
+        cause: Cause,
         software: &str,
         now_ms: i64,
     ) -> Result<u32, StoreError> {
@@ -193,6 +197,7 @@ impl Transaction<'_> {
             first_ms,
             last_ms: now_ms,
             software: software.to_owned(),
+            cause: Some(cause),
         };
         let key = keys::video(id);
         let value = record::seal_incident(&key, &incident)?;
@@ -216,6 +221,51 @@ impl Transaction<'_> {
         })?;
         self.change(id, ChangeKind::Failed, n_scenes)?;
         Ok(attempts)
+    }
+
+    /// Queues a video: its content changed (`Some`), or it is tried again.
+    pub(super) fn requeue(&mut self, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
+        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
+        let mut record = (*entry.record).clone();
+        record.state = VideoState::Pending;
+        let mut changed = false;
+        if let Some((stamp, fingerprint)) = content {
+            changed = fingerprint != record.fingerprint;
+            record.stamp = stamp;
+            record.fingerprint = fingerprint;
+        }
+        let attempts = if changed {
+            0
+        } else {
+            match self.job(id) {
+                Some(job) => job.attempts,
+                None => self.incident(&record)?.map_or(0, |incident| incident.attempts),
+            }
+        };
+        let n_scenes = record.n_scenes;
+        self.put_video(Entry {
+            record: Arc::new(record),
+            indexed_as: entry.indexed_as,
+        })?;
+        let job = JobRecord {
+            video: id,
+            queued_at_ms: now_ms,
+            attempts,
+            n_deaths: 0,
+        };
+        self.put_job(id, Some(job))?;
+        self.change(id, ChangeKind::Record, n_scenes)
+    }
+
+    /// Queues a video again that failed, where the incident is laid to the drive or the machine.
+    pub(super) fn retry_if_blameless(&mut self, id: VideoId, now_ms: i64) -> Result<(), StoreError> {
+        let Some(entry) = self.entry(id).filter(|entry| entry.record.state == VideoState::Failed) else {
+            return Ok(());
+        };
+        match self.incident(&entry.record)? {
+            Some(incident) if incident.is_blameless() => self.requeue(id, None, now_ms),
+            _ => Ok(()),
+        }
     }
 
     /// The incident as stored before this transaction; a damaged one counts as none.

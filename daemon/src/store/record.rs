@@ -11,7 +11,7 @@ use half::f16;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Change, ChangeKind, FileStamp, IncidentRecord, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
+use super::{Cause, Change, ChangeKind, FileStamp, IncidentRecord, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
 use crate::domain::{Embedding, Fingerprint, ModelId, VideoId};
 
 /// Version byte of every record written today. Readers must accept every earlier one.
@@ -250,6 +250,8 @@ struct StoredIncident {
     first_ms: i64,
     last_ms: i64,
     software: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cause: Option<Cause>,
 }
 
 pub(super) fn seal_incident(key: &[u8], incident: &IncidentRecord) -> Result<Vec<u8>, StoreError> {
@@ -260,6 +262,7 @@ pub(super) fn seal_incident(key: &[u8], incident: &IncidentRecord) -> Result<Vec
         first_ms: incident.first_ms,
         last_ms: incident.last_ms,
         software: incident.software.clone(),
+        cause: incident.cause,
     };
     seal_json(key, &stored)
 }
@@ -275,6 +278,7 @@ pub(super) fn unseal_incident(video: VideoId, path: PathBuf, key: &[u8], bytes: 
         first_ms: stored.first_ms,
         last_ms: stored.last_ms,
         software: stored.software,
+        cause: stored.cause,
     })
 }
 

@@ -181,11 +181,16 @@ fn a_failure_keeps_its_history_until_success() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
-    assert_eq!(store.put_failed(record.id, "no picture", Some("look"), "v1", 10).unwrap(), 1);
+    assert_eq!(
+        store
+            .put_failed(record.id, "no picture", Some("look"), Cause::Video, "v1", 10)
+            .unwrap(),
+        1
+    );
     assert_eq!((store.n_jobs(), store.counts().failed), (0, 1));
     store.requeue(record.id, None, 20).unwrap();
     assert_eq!(store.job(record.id).unwrap().attempts, 1);
-    assert_eq!(store.put_failed(record.id, "again", None, "v2", 30).unwrap(), 2);
+    assert_eq!(store.put_failed(record.id, "again", None, Cause::Video, "v2", 30).unwrap(), 2);
     let incident = store.incident(record.id).unwrap().unwrap();
     assert_eq!((incident.first_ms, incident.last_ms, incident.attempts), (10, 30, 2));
     assert_eq!(
@@ -196,13 +201,45 @@ fn a_failure_keeps_its_history_until_success() {
     assert_eq!(store.incidents().unwrap().len(), 1);
     let changed = store.video(record.id).unwrap();
     assert!(matches!(
-        store.put_failed_for(&record, "late", None, "v2", 50),
+        store.put_failed_for(&record, "late", None, Cause::Video, "v2", 50),
         Err(StoreError::Superseded(_))
     ));
-    assert_eq!(store.put_failed_for(&changed, "new content", None, "v2", 50).unwrap(), 1);
+    assert_eq!(
+        store.put_failed_for(&changed, "new content", None, Cause::Video, "v2", 50).unwrap(),
+        1
+    );
     store.requeue(record.id, None, 60).unwrap();
     store.put_indexed(indexed(&changed, "m", 1)).unwrap();
     assert!(store.incidents().unwrap().is_empty());
+}
+
+#[test]
+fn what_is_laid_to_drive_or_machine_is_queued_again_and_what_is_laid_to_the_video_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let fail = |path: &str, n: u8, cause: Cause| {
+        let id = store.add_video(new_video(path, n), 1).unwrap().id;
+        store.put_failed(id, "a reason", None, cause, "v", 2).unwrap();
+        id
+    };
+    let (video, storage, machine) = (
+        fail("/video", 1, Cause::Video),
+        fail("/storage", 2, Cause::Storage),
+        fail("/machine", 3, Cause::Machine),
+    );
+    let states = |store: &Store| [video, storage, machine].map(|id| store.video(id).unwrap().state);
+    use VideoState::{Failed, Pending};
+    assert_eq!(store.incident(storage).unwrap().unwrap().cause, Some(Cause::Storage));
+    // A drive goes away and comes back.
+    store.set_offline(&[video, storage, machine], true).unwrap();
+    assert_eq!(states(&store), [Failed; 3]);
+    store.set_offline(&[video, storage], false).unwrap();
+    assert_eq!(states(&store), [Failed, Pending, Failed]);
+    let of_machine = |incident: &IncidentRecord| incident.cause == Some(Cause::Machine);
+    assert_eq!(store.retry_incidents(of_machine, 3).unwrap(), 1);
+    assert_eq!(states(&store), [Failed, Pending, Pending]);
+    assert_eq!(store.job(machine).unwrap().attempts, 1, "its history stays");
+    assert_eq!(store.retry_incidents(|_| true, 4).unwrap(), 1, "what is queued already is left");
 }
 
 #[test]
@@ -212,11 +249,13 @@ fn failing_on_new_content_drops_what_the_old_one_had() {
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
     store.put_indexed(indexed(&record, "m", 5)).unwrap();
     store.requeue(record.id, None, 2).unwrap();
-    store.put_failed(record.id, "retry failed", None, "v", 3).unwrap();
+    store.put_failed(record.id, "retry failed", None, Cause::Video, "v", 3).unwrap();
     check_content(&store, &record, "m", 5);
     store.requeue(record.id, Some((stamp(2), Fingerprint([2; 16]))), 4).unwrap();
     let before = store.generation();
-    store.put_failed(record.id, "not a film any more", None, "v", 5).unwrap();
+    store
+        .put_failed(record.id, "not a film any more", None, Cause::Video, "v", 5)
+        .unwrap();
     assert!(store.scenes(record.id).unwrap().is_empty() && store.models().unwrap().is_empty());
     let kinds: Vec<_> = store
         .changes_since(before)

@@ -5,7 +5,8 @@ use std::sync::{Arc, PoisonError};
 
 use super::mirror::Entry;
 use super::{
-    Change, ChangeKind, FileStamp, IndexedVideo, JobRecord, NewVideo, SceneVectors, Store, StoreError, VideoRecord, VideoState, keys,
+    Cause, Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, NewVideo, SceneVectors, Store, StoreError, VideoRecord, VideoState,
+    keys,
 };
 use crate::domain::{Fingerprint, ModelId, VideoId};
 
@@ -64,38 +65,26 @@ impl Store {
 
     /// Queues a video: its content changed (`Some`), or it is tried again. What it had stays searchable; its incident stays until success.
     pub fn requeue(&self, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
-        self.inner.write("queue a video", |transaction| {
-            let entry = transaction.entry(id).ok_or(StoreError::Gone(id))?;
-            let mut record = (*entry.record).clone();
-            record.state = VideoState::Pending;
-            let mut changed = false;
-            if let Some((stamp, fingerprint)) = content {
-                changed = fingerprint != record.fingerprint;
-                record.stamp = stamp;
-                record.fingerprint = fingerprint;
-            }
-            let attempts = if changed {
-                0
-            } else {
-                match transaction.job(id) {
-                    Some(job) => job.attempts,
-                    None => transaction.incident(&record)?.map_or(0, |incident| incident.attempts),
+        self.inner
+            .write("queue a video", |transaction| transaction.requeue(id, content, now_ms))
+    }
+
+    /// Queues the videos of some incidents again, in few batches; gives their number.
+    pub fn retry_incidents(&self, which: impl Fn(&IncidentRecord) -> bool, now_ms: i64) -> Result<usize, StoreError> {
+        let ids: Vec<VideoId> = self.incidents()?.into_iter().filter(which).map(|incident| incident.video).collect();
+        let mut n_queued = 0;
+        for batch in ids.chunks(VIDEOS_PER_BATCH) {
+            self.inner.write("queue failed videos again", |transaction| {
+                for id in batch {
+                    if transaction.entry(*id).is_some_and(|entry| entry.record.state == VideoState::Failed) {
+                        transaction.requeue(*id, None, now_ms)?;
+                        n_queued += 1;
+                    }
                 }
-            };
-            let n_scenes = record.n_scenes;
-            transaction.put_video(Entry {
-                record: Arc::new(record),
-                indexed_as: entry.indexed_as,
+                Ok(())
             })?;
-            let job = JobRecord {
-                video: id,
-                queued_at_ms: now_ms,
-                attempts,
-                n_deaths: 0,
-            };
-            transaction.put_job(id, Some(job))?;
-            transaction.change(id, ChangeKind::Record, n_scenes)
-        })
+        }
+        Ok(n_queued)
     }
 
     /// Adds a file with the bytes of another: copies scenes, vectors of all models and thumbnails, without a job.
@@ -164,7 +153,8 @@ impl Store {
         })
     }
 
-    /// Marks videos as out of reach, or as back. Ids that are gone are skipped.
+    /// Marks videos as out of reach, or as back. Ids that are gone are skipped. What failed for the drive's or the machine's sake, and is back,
+    /// is queued again.
     pub fn set_offline(&self, ids: &[VideoId], offline: bool) -> Result<(), StoreError> {
         for batch in ids.chunks(VIDEOS_PER_BATCH) {
             self.inner.write("mark videos offline", |transaction| {
@@ -173,6 +163,9 @@ impl Store {
                         let mut record = (*entry.record).clone();
                         record.offline = offline;
                         transaction.update(&entry, record, ChangeKind::Offline)?;
+                        if !offline {
+                            transaction.retry_if_blameless(*id, crate::clock::now_ms())?;
+                        }
                     }
                 }
                 Ok(())
@@ -239,9 +232,17 @@ impl Store {
     /// Notes that a video could not be indexed; gives the number of attempts at this content so far.
     ///
     /// What it had stays searchable, unless that belongs to earlier content: then it is dropped.
-    pub fn put_failed(&self, id: VideoId, reason: &str, hint: Option<&str>, software: &str, now_ms: i64) -> Result<u32, StoreError> {
+    pub fn put_failed(
+        &self,
+        id: VideoId,
+        reason: &str,
+        hint: Option<&str>,
+        cause: Cause,
+        software: &str,
+        now_ms: i64,
+    ) -> Result<u32, StoreError> {
         self.inner.write("store an incident", |transaction| {
-            transaction.put_failed(id, reason, hint, software, now_ms)
+            transaction.put_failed(id, reason, hint, cause, software, now_ms)
         })
     }
 
@@ -251,6 +252,7 @@ impl Store {
         video: &VideoRecord,
         reason: &str,
         hint: Option<&str>,
+        cause: Cause,
         software: &str,
         now_ms: i64,
     ) -> Result<u32, StoreError> {
@@ -259,7 +261,7 @@ impl Store {
             if entry.record.fingerprint != video.fingerprint {
                 return Err(StoreError::Superseded(video.id));
             }
-            transaction.put_failed(video.id, reason, hint, software, now_ms)
+            transaction.put_failed(video.id, reason, hint, cause, software, now_ms)
         })
     }
 

@@ -67,6 +67,7 @@ struct State {
     n_replays: usize,
     running: usize,
     most_running: usize,
+    breakdown: Option<MediaError>,
 }
 
 impl ScriptedFrames {
@@ -106,6 +107,11 @@ impl ScriptedFrames {
     /// How many analyses ran at once at most.
     pub fn most_running(&self) -> usize {
         self.lock().most_running
+    }
+
+    /// From now on no worker works, and what a video known to be good ends with; `None` = workers work.
+    pub fn break_down(&self, breakdown: Option<MediaError>) {
+        self.lock().breakdown = breakdown;
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -197,6 +203,7 @@ impl ScriptedFrames {
                 plan: DecodePlan::default(),
                 damage,
                 decoder: "software".to_owned(),
+                fault: wire::Fault::default(),
                 times: StageTimes::default(),
             }),
         }
@@ -265,6 +272,10 @@ impl FrameSource for ScriptedFrames {
             }
         }
         Ok(n_scenes)
+    }
+
+    fn prove(&self, _threads: u32) -> Result<(), MediaError> {
+        self.lock().breakdown.clone().map_or(Ok(()), Err)
     }
 
     fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {

@@ -9,6 +9,7 @@ mod candidates;
 mod choose;
 mod colour;
 mod detect;
+mod evidence;
 mod fast;
 mod film;
 mod fit;
@@ -116,7 +117,8 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     match ended {
         Ok(()) => {}
         Err(Ended::Unusable(film::Unusable(reason))) => {
-            pipe::write_frame(&mut answers, wire::KIND_FAILED, &wire::Failure { reason }, &[])?;
+            let fault = evidence::fault();
+            pipe::write_frame(&mut answers, wire::KIND_FAILED, &wire::Failure { reason, fault }, &[])?;
         }
         Err(Ended::Pipe(error)) => return Err(error.into()),
     }

@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -50,6 +50,7 @@ struct Gate {
     /// While frozen.
     has_asker: AtomicBool,
     opened: Condvar,
+    read_error: AtomicI32,
 }
 
 impl HungMount {
@@ -80,6 +81,11 @@ impl HungMount {
             gate,
             server: Some(server),
         })
+    }
+
+    /// From now on every read of a file is answered with this error; 0 = reads work. Names and stats go on.
+    pub fn fail_reads(&self, errno: i32) {
+        self.gate.read_error.store(errno, Ordering::SeqCst);
     }
 
     /// From now on nobody who looks gets an answer.
@@ -166,7 +172,10 @@ impl Server {
         if [opcode::FORGET, opcode::BATCH_FORGET, opcode::INTERRUPT].contains(&code) {
             return Ok(());
         }
-        let result = self.answer(code, node, &request[40..]);
+        let result = match gate.read_error.load(Ordering::SeqCst) {
+            errno if errno != 0 && code == opcode::READ => Err(io::Error::from_raw_os_error(errno)),
+            _ => self.answer(code, node, &request[40..]),
+        };
         let (error, body) = match result {
             Ok(body) => (0, body),
             Err(error) => (-error.raw_os_error().unwrap_or(rustix::io::Errno::IO.raw_os_error()), vec![]),

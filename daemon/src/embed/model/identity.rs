@@ -13,8 +13,17 @@ use crate::domain::ModelId;
 /// everywhere, so three samples and the size tell them apart without reading gigabytes at each start.
 const SAMPLE_BYTES: u64 = 64 << 10;
 
-/// Id and size of a model: its name and a hash over the small files' bytes and samples of the big ones.
-pub(super) fn of(folder: &Path, name: &str, files: &ModelFiles, small_files: &[PathBuf]) -> Result<(ModelId, u64), ModelError> {
+/// What tells a model from others.
+pub(super) struct Identity {
+    pub(super) id: ModelId,
+    /// All files together.
+    pub(super) size_bytes: u64,
+    /// The files that decide what its vectors are.
+    pub(super) parts: Vec<PathBuf>,
+}
+
+/// The id of a model is its name and a hash over the small files' bytes and samples of the big ones.
+pub(super) fn of(folder: &Path, name: &str, files: &ModelFiles, small_files: &[PathBuf]) -> Result<Identity, ModelError> {
     let mut hash = Xxh3::new();
     let mut size_bytes = 0;
     let mut paths: Vec<PathBuf> = small_files.to_vec();
@@ -25,6 +34,13 @@ pub(super) fn of(folder: &Path, name: &str, files: &ModelFiles, small_files: &[P
             path: onnx.clone(),
             source,
         })?);
+        // Those that have names of their own come last, so that they change no id of a model that has none.
+        for weights in super::external::weights(folder, onnx)? {
+            let named = onnx.parent().unwrap_or(folder).join(&weights.location);
+            if !paths.contains(&named) {
+                paths.push(named);
+            }
+        }
     }
     for path in &paths {
         let relative = path.strip_prefix(folder).unwrap_or(path);
@@ -39,7 +55,11 @@ pub(super) fn of(folder: &Path, name: &str, files: &ModelFiles, small_files: &[P
         .map(|c| if c.is_ascii_alphanumeric() || "._".contains(c) { c } else { '-' })
         .take(48)
         .collect();
-    Ok((ModelId(format!("{safe}-{:08x}", hash.digest() >> 32)), size_bytes))
+    Ok(Identity {
+        id: ModelId(format!("{safe}-{:08x}", hash.digest() >> 32)),
+        size_bytes,
+        parts: paths,
+    })
 }
 
 /// Files that hold the weights of `onnx` outside it: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …

@@ -15,7 +15,7 @@ fn write_json(path: &Path, value: &Value) {
 }
 
 /// A complete folder in the Hugging Face layout, shaped like Xenova/clip-vit-base-patch32.
-fn hugging_face(path: &Path) {
+pub(crate) fn hugging_face(path: &Path) {
     write_json(
         &path.join("config.json"),
         &json!({"model_type": "clip", "projection_dim": 512, "text_config": {"max_position_embeddings": 77}}),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::connection::{Connection, RequestError, unexpected};
 use super::queue::{Item, Lane, Work};
+use super::unchanged::Unchanged;
 use super::{EmbedConfig, Shared};
 use crate::domain::Embedding;
 use crate::embed::EmbedError;
@@ -28,6 +29,7 @@ struct Owner<'a> {
     config: EmbedConfig,
     wake: OwnedFd,
     connection: Option<Connection>,
+    files: Unchanged,
     /// How many frames fit into [`BATCH_TIME`], by the last batch.
     frames_at_once: usize,
 }
@@ -35,6 +37,7 @@ struct Owner<'a> {
 pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
     let mut owner = Owner {
         shared,
+        files: Unchanged::new(config.model.clone(), &config.data_dir),
         config,
         wake,
         connection: None,
@@ -136,6 +139,8 @@ impl Owner<'_> {
     }
 
     fn try_request(&mut self, lane: Lane, payloads: &[&[u8]], body: &[u8]) -> Result<RawFrame, RequestError> {
+        // Also while a worker lives: it reads a tower when that is first needed.
+        self.check_files()?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.start_worker()?,
@@ -160,9 +165,25 @@ impl Owner<'_> {
         drop(turn);
         self.connection = Some(connection);
         match answer? {
-            frame if frame.kind == protocol::KIND_VECTORS => Ok(frame),
+            frame if frame.kind == protocol::KIND_VECTORS => {
+                self.check_files()?;
+                Ok(frame)
+            }
             frame => Err(unexpected(frame.kind)),
         }
+    }
+
+    /// Refuses to go on with files that are not the model's any more.
+    fn check_files(&mut self) -> Result<(), RequestError> {
+        let checked = self.files.check();
+        let changed = checked.as_ref().err().map(ToString::to_string);
+        let mut state = self.shared.state();
+        if changed.is_some() && state.changed != changed {
+            tracing::error!(reason = changed.as_deref(), "the model is not used any more");
+        }
+        state.changed = changed;
+        drop(state);
+        checked.map_err(RequestError::Broken)
     }
 
     fn start_worker(&self) -> Result<Connection, RequestError> {
@@ -189,7 +210,14 @@ impl Owner<'_> {
             allow_unsandboxed: self.config.allow_unsandboxed,
         };
         let started = Instant::now();
-        let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd())?;
+        let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd()).map_err(|error| match error {
+            // It has seen neither a text nor a picture: the system, or the installation, is to blame.
+            RequestError::Died { detail } => unavailable(
+                format!("the embed worker cannot work: {detail}"),
+                Some("it is tried again; scenectl doctor says what is missing"),
+            ),
+            error => error,
+        })?;
         tracing::info!(
             pid = connection.pid(),
             model = %self.config.model.id,

@@ -17,6 +17,7 @@ pub(super) fn answer(context: &Context) -> Result<IncidentsAnswer, RpcError> {
         first_ms: incident.first_ms,
         last_ms: incident.last_ms,
         hint: incident.hint,
+        cause: incident.cause.map(|cause| cause.as_str().to_owned()),
     };
     Ok(IncidentsAnswer {
         incidents: incidents.into_iter().map(to_wire).collect(),

@@ -26,6 +26,7 @@ pub(super) fn assemble(context: &Context) -> Status {
     warnings.extend(context.indexer.hindrance());
     warnings.extend(context.store.warnings());
     warnings.extend(context.reconciler.warnings());
+    warnings.extend(context.models.model_warnings());
     warnings.extend(context.models.provider_warnings());
     warnings.extend(context.models.sandbox_warning());
     warnings.sort();

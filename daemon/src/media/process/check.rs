@@ -293,13 +293,12 @@ fn is_webp(bytes: &[u8]) -> bool {
 fn failed(frame: &RawFrame) -> MediaError {
     match header::<wire::Failure>(frame) {
         Ok(failure) => {
-            let reason = clean(&failure.reason);
-            MediaError::Unusable {
-                reason: if reason.is_empty() {
-                    "no reason was given".to_owned()
-                } else {
-                    reason
-                },
+            let told = clean(&failure.reason);
+            let reason = if told.is_empty() { "no reason was given".to_owned() } else { told };
+            match failure.fault {
+                wire::Fault::Video => MediaError::Unusable { reason },
+                wire::Fault::Reading { errno } => MediaError::Unread { errno },
+                wire::Fault::Shortage { .. } => MediaError::Short { reason },
             }
         }
         Err(error) => error,

@@ -14,7 +14,7 @@ use super::super::whereabouts::stat;
 use super::{Core, Root, now_ms};
 use crate::domain::VideoId;
 use crate::reach::{self, Pulse};
-use crate::store::VideoRecord;
+use crate::store::{Cause, IncidentRecord, VideoRecord};
 use crate::watch::mounts::{Mount, mounts};
 
 /// Name of the setting with the identities of all roots ever watched.
@@ -289,6 +289,7 @@ impl Core {
         self.unwatched.retain(|folder| !folder.starts_with(path));
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
         self.unreadable_files.retain(|file, _| !file.starts_with(path));
+        self.refused.retain(|file| !file.starts_with(path));
         self.silent.retain(|silent| !silent.starts_with(path));
     }
 
@@ -338,6 +339,10 @@ impl Core {
     /// Looks through everything, with new watches: where events were lost unnoticed, a watch may be on a folder that has another name now.
     pub(super) fn rescan_all(&mut self) {
         self.next_rescan = Instant::now() + self.timing.rescan_every;
+        let is_of_machine = |incident: &IncidentRecord| incident.cause == Some(Cause::Machine);
+        if let Err(error) = self.store.retry_incidents(is_of_machine, now_ms()) {
+            tracing::debug!(%error, "what failed for the machine's sake is not queued again");
+        }
         // Walks look at the roots again; what is there then was there until then.
         self.volumes.is_unsaved = true;
         for root in &self.roots {

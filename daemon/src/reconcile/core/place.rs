@@ -48,6 +48,7 @@ impl Core {
         match read_file(path, self.rules.follow_symlinks()) {
             Ok(Some(reading)) if reading.stamp == expected => {
                 self.unreadable_files.remove(path);
+                self.refused_pause = None;
                 match self.place(index, path, reading) {
                     Ok(()) => drop(forget(self)),
                     Err(error) => {
@@ -69,6 +70,17 @@ impl Core {
     fn cannot_read_file(&mut self, path: &Path, error: &io::Error) {
         if reach::is_silence(error) {
             self.silent.insert(path.to_owned());
+        }
+        if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::PermissionDenied {
+            if self.refused.is_empty() {
+                let longest = self.timing.poll_every.max(self.timing.offline_poll);
+                let pause = self
+                    .refused_pause
+                    .map_or(self.timing.offline_poll, |pause| (pause * 2).min(longest));
+                self.refused_pause = Some(pause);
+                self.refused_due = Instant::now() + pause;
+            }
+            self.refused.insert(path.to_owned());
         }
         if self.unreadable_files.insert(path.to_owned(), error.to_string()).is_none() {
             tracing::warn!(path = %path.display(), %error, "the file cannot be read");

@@ -124,3 +124,37 @@ fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own
     // Its place has another name by now.
     rustix::mount::unmount(world.path("aside/nas"), rustix::mount::UnmountFlags::DETACH).unwrap();
 }
+
+#[test]
+fn files_that_the_drive_does_not_let_be_read_are_tried_again_by_themselves() {
+    if !own_mounts_or_say("a drive that gives errors") {
+        return;
+    }
+    let mut world = World::idle(&["a", "nas"]);
+    world.settle = Duration::from_millis(20);
+    let disk = world.folder.path().join("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let mount = match HungMount::new(&disk, &world.path("nas")) {
+        Ok(mount) => mount,
+        Err(error) => return eprintln!("a drive that gives errors: NOT TESTED HERE: no FUSE: {error}"),
+    };
+    for i in 0..3 {
+        std::fs::write(disk.join(format!("{i}.mp4")), format!("film {i}")).unwrap();
+    }
+    mount.fail_reads(rustix::io::Errno::IO.raw_os_error());
+    world.start();
+    world.quiet();
+    let until = Instant::now() + LONGER;
+    while !world.handle().warnings().iter().any(|warning| warning.contains("cannot read")) {
+        assert!(Instant::now() < until, "{:?}", world.handle().warnings());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    assert!(world.store.video_at(&world.path("nas/0.mp4")).is_none());
+    mount.fail_reads(0);
+    // No event tells of it.
+    let is_there = |i| world.store.video_at(&world.path(&format!("nas/{i}.mp4"))).is_some();
+    while !(0..3).all(is_there) {
+        assert!(Instant::now() < until, "{:?}", world.listing());
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}

@@ -66,7 +66,7 @@ fn run(seed: u64) {
                 (video.content, video.state) = (content, VideoState::Pending);
             }
             (7, Some(id)) => {
-                store.put_failed(id, "broken", None, "v", step).unwrap();
+                store.put_failed(id, "broken", None, crate::store::Cause::Video, "v", step).unwrap();
                 let video = expected.get_mut(&id).unwrap();
                 video.state = VideoState::Failed;
                 let current = video.content;

@@ -27,7 +27,14 @@ fn write() {
     store.put_indexed(indexed(&films[1], "starter-0", 2)).unwrap();
     store.put_indexed(indexed(&films[1], "clip-1", 2)).unwrap();
     store
-        .put_failed(films[2].id, "no picture", Some("a hint"), "scened 0.1.0", 2_000)
+        .put_failed(
+            films[2].id,
+            "no picture",
+            Some("a hint"),
+            crate::store::Cause::Video,
+            "scened 0.1.0",
+            2_000,
+        )
         .unwrap();
     store.set_offline(&[films[1].id], true).unwrap();
     store.put_setting("model", &serde_json::json!({"active": "starter-0"})).unwrap();

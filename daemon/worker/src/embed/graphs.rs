@@ -75,9 +75,9 @@ impl Graphs {
     }
 
     /// Opens `model` for the CPU: from its entry, else from an entry that is made now, else as it is.
-    pub(super) fn open(&self, environment: &Environment, model: &Path, settings: Settings) -> ort::Result<Session> {
+    pub(super) fn open(&self, environment: &Environment, model: &Path, settings: Settings<'_>) -> ort::Result<Session> {
         let plain = || session::open_on_cpu(environment, model, &Form::Exported, settings);
-        let Some((folder, about)) = self.folder.as_deref().zip(self.about(model)) else {
+        let Some((folder, about)) = self.folder.as_deref().zip(self.about(model, &settings.beside.files)) else {
             return plain();
         };
         let entry = Entry::new(folder, model, about);
@@ -95,7 +95,7 @@ impl Graphs {
     }
 
     /// Everything that decides what the optimised form of `model` is; `None` where that cannot be found out.
-    fn about(&self, model: &Path) -> Option<String> {
+    fn about(&self, model: &Path, beside: &[PathBuf]) -> Option<String> {
         let mut about = format!("scened graph {FORMAT}\n{}", self.machine);
         // Weights may lie beside it, in files whose names begin with its own.
         let (folder, name) = (model.parent()?, model.file_name()?);
@@ -109,6 +109,12 @@ impl Graphs {
             })
             .collect();
         files.sort();
+        // Or in files with names of their own.
+        for file in beside {
+            if !files.iter().any(|known| known.canonicalize().is_ok_and(|known| known == *file)) {
+                files.push(file.clone());
+            }
+        }
         for file in files {
             write!(about, "\n{} {}", file.display(), stamp(&file)?).ok()?;
         }
@@ -167,7 +173,7 @@ impl<'a> Entry<'a> {
     }
 
     /// The session of an entry that is there and whole.
-    fn open(&self, environment: &Environment, settings: Settings) -> Option<Session> {
+    fn open(&self, environment: &Environment, settings: Settings<'_>) -> Option<Session> {
         let seal = match fs::read(self.folder.join(SEAL)) {
             Ok(bytes) => serde_json::from_slice::<Seal>(&bytes).ok(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -188,7 +194,7 @@ impl<'a> Entry<'a> {
     }
 
     /// Checks the graph before it is read, and the weights (which are only mapped) while it is.
-    fn open_sealed(&self, seal: &Seal, environment: &Environment, settings: Settings) -> Option<Session> {
+    fn open_sealed(&self, seal: &Seal, environment: &Environment, settings: Settings<'_>) -> Option<Session> {
         let (graph, others) = seal.files.split_first()?;
         if !holds(&self.folder, graph) {
             return None;
@@ -202,9 +208,9 @@ impl<'a> Entry<'a> {
     }
 
     /// Makes the entry; it appears at once and complete.
-    fn make(&self, environment: &Environment, model: &Path, settings: Settings) -> io::Result<()> {
+    fn make(&self, environment: &Environment, model: &Path, settings: Settings<'_>) -> io::Result<()> {
         fs::create_dir_all(self.cache)?;
-        let needed_bytes = model_bytes(model)? * FREE_PER_MODEL_BYTE;
+        let needed_bytes = model_bytes(model, &settings.beside.files)? * FREE_PER_MODEL_BYTE;
         let room = rustix::fs::statvfs(self.cache)?;
         if room.f_bavail.saturating_mul(room.f_frsize) < needed_bytes {
             return Err(io::ErrorKind::StorageFull.into());
@@ -223,7 +229,7 @@ impl<'a> Entry<'a> {
         made
     }
 
-    fn fill(&self, folder: &Path, environment: &Environment, model: &Path, settings: Settings) -> io::Result<()> {
+    fn fill(&self, folder: &Path, environment: &Environment, model: &Path, settings: Settings<'_>) -> io::Result<()> {
         let form = Form::OptimisedInto {
             graph: folder.join(GRAPH),
             weights: WEIGHTS,
@@ -250,8 +256,12 @@ impl<'a> Entry<'a> {
     }
 }
 
-fn model_bytes(model: &Path) -> io::Result<u64> {
-    Ok(model.metadata()?.len())
+fn model_bytes(model: &Path, beside: &[PathBuf]) -> io::Result<u64> {
+    let mut n_bytes = model.metadata()?.len();
+    for file in beside {
+        n_bytes += file.metadata()?.len();
+    }
+    Ok(n_bytes)
 }
 
 fn sealed(folder: &Path, name: &str) -> io::Result<Sealed> {
@@ -360,7 +370,7 @@ mod tests {
         fs::write(folder.path().join("other.onnx"), "of another model").unwrap();
         let about = |version: &str| {
             let graphs = Graphs::new(Some(folder.path().to_owned()), &model, version);
-            graphs.about(&model).unwrap()
+            graphs.about(&model, &[]).unwrap()
         };
         let first = about("1.32");
         assert_eq!(about("1.32"), first);

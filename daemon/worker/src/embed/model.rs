@@ -15,7 +15,7 @@ use super::graphs::Graphs;
 use super::pixels::Normaliser;
 use super::providers::Provider;
 use super::runtime;
-use super::session::{self, Numbers, Output, Settings, Tower};
+use super::session::{self, Beside, Numbers, Output, Settings, Tower};
 use super::tokens::TextTokenizer;
 
 /// Vectors of one request, ready to be sent.
@@ -169,10 +169,12 @@ impl Model {
         discover: impl Fn(&Session) -> Result<G, String>,
         probe: impl Fn(&mut Session, &G) -> ort::Result<Output>,
     ) -> Result<(Session, G), Refusal> {
+        let beside = Beside::of(&self.request.model.path, file)?;
         loop {
             let provider = self.providers.first().copied().unwrap_or(Provider::Cpu);
             let settings = Settings {
                 tower,
+                beside: &beside,
                 threads: self.request.threads,
             };
             let opened = match (provider, self.card_memory(provider)) {
@@ -378,6 +380,7 @@ mod tests {
         let tokenizer = TextTokenizer::load(&model.files.tokenizer, &model.text).unwrap();
         let settings = Settings {
             tower: Tower::Text,
+            beside: &Beside::default(),
             threads: 1,
         };
         let session = session::open_on_cpu(environment, &model.files.text, &Form::Exported, settings).unwrap();

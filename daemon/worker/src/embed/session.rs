@@ -1,15 +1,19 @@
 //! One ONNX session: how it is built, on which provider, and how numbers go in and come out.
 
 use std::borrow::Cow;
+use std::ffi::CString;
+use std::fs::File;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use half::f16;
+use ort::AsPointer as _;
 use ort::environment::Environment;
 use ort::ep::ExecutionProviderDispatch;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Tensor, TensorElementType, TensorRef};
+use scened::embed::model::external;
 
 use super::Refusal;
 use super::graph::Slot;
@@ -39,15 +43,98 @@ pub(super) enum Tower {
     Text,
 }
 
+/// The weights that an ONNX file keeps in other files.
+#[derive(Debug, Default)]
+pub(super) struct Beside {
+    pub(super) files: Vec<PathBuf>,
+    /// Each by its name in the ONNX file; empty where ONNX Runtime opens them by itself.
+    mapped: Vec<(CString, &'static [u8])>,
+}
+
+impl Beside {
+    /// Finds the weights of `onnx`, and maps them where they lie behind links that ONNX Runtime does not follow.
+    pub(super) fn of(model: &Path, onnx: &Path) -> Result<Self, Refusal> {
+        let weights = external::weights(model, onnx).map_err(|error| Refusal::new(error.to_string()).hint(error.hint()))?;
+        let mut beside = Self {
+            files: weights.iter().map(|weights| weights.path.clone()).collect(),
+            mapped: Vec::new(),
+        };
+        // It takes all from memory or none.
+        if weights.iter().any(|weights| !weights.is_in_folder) {
+            for weights in weights {
+                let unread = |error: std::io::Error| Refusal::new(format!("cannot read {}: {error}", weights.path.display()));
+                let name = CString::new(weights.location.as_str()).map_err(|error| unread(error.into()))?;
+                beside.mapped.push((name, map(&weights.path).map_err(unread)?));
+            }
+        }
+        Ok(beside)
+    }
+}
+
+/// A file as memory, until this process ends: a session reads its weights for as long as it lives, and nothing of a file that is mapped
+/// counts as the process's own.
+#[expect(unsafe_code, reason = "a file as memory")]
+fn map(path: &Path) -> std::io::Result<&'static [u8]> {
+    use std::os::fd::AsRawFd as _;
+    let file = File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).map_err(std::io::Error::other)?;
+    if length == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: a new mapping, of a file that is open; the kernel chooses its place, and it is never unmapped. Who changes the file while
+    // it is mapped changes the model, which the daemon notices and refuses; who shortens it ends this process and no other.
+    let at = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ,
+            libc::MAP_PRIVATE,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if at == libc::MAP_FAILED {
+        return Err(std::io::Error::last_os_error());
+    }
+    // SAFETY: `length` bytes are mapped there, for reading, for as long as the process lives.
+    Ok(unsafe { std::slice::from_raw_parts(at.cast_const().cast::<u8>(), length) })
+}
+
+/// Hands a session the weights that it is not to open by itself.
+#[expect(unsafe_code, reason = "ort copies what it is given here; a model is too large for that")]
+fn give_weights(builder: &mut SessionBuilder, beside: &Beside) -> ort::Result<()> {
+    let names: Vec<_> = beside.mapped.iter().map(|(name, _)| name.as_ptr()).collect();
+    let buffers: Vec<_> = beside
+        .mapped
+        .iter()
+        .map(|(_, bytes)| bytes.as_ptr().cast_mut().cast::<std::ffi::c_char>())
+        .collect();
+    let lengths: Vec<usize> = beside.mapped.iter().map(|(_, bytes)| bytes.len()).collect();
+    // SAFETY: the three arrays have the same length; names end with a zero and are copied; buffers live as long as the process, and
+    // ONNX Runtime does not write to them. The status is handed on, and freed there.
+    unsafe {
+        let status = (ort::api().AddExternalInitializersFromMemory)(
+            builder.ptr_mut(),
+            names.as_ptr(),
+            buffers.as_ptr(),
+            lengths.as_ptr(),
+            names.len(),
+        );
+        ort::Error::result_from_status(status)
+    }
+}
+
 /// How a session is to run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
+pub(super) struct Settings<'a> {
     pub(super) tower: Tower,
+    /// What belongs to the model's file.
+    pub(super) beside: &'a Beside,
     /// 0 = one for each core allowed.
     pub(super) threads: usize,
 }
 
-impl Settings {
+impl Settings<'_> {
     fn n_threads(self) -> usize {
         match self.threads {
             // What the affinity and the control group allow.
@@ -74,13 +161,13 @@ pub(super) fn open(
     file: &Path,
     provider: Provider,
     memory_limit_bytes: Option<usize>,
-    settings: Settings,
+    settings: Settings<'_>,
 ) -> ort::Result<Session> {
     let dispatch = provider.dispatch(settings.n_threads(), memory_limit_bytes);
     open_as(environment, file, &Form::Exported, dispatch, settings)
 }
 
-pub(super) fn open_on_cpu(environment: &Environment, file: &Path, form: &Form, settings: Settings) -> ort::Result<Session> {
+pub(super) fn open_on_cpu(environment: &Environment, file: &Path, form: &Form, settings: Settings<'_>) -> ort::Result<Session> {
     open_as(
         environment,
         file,
@@ -95,12 +182,14 @@ fn open_as(
     file: &Path,
     form: &Form,
     provider: ExecutionProviderDispatch,
-    settings: Settings,
+    settings: Settings<'_>,
 ) -> ort::Result<Session> {
     let builder = Session::builder(environment)?;
-    configure(builder, form, provider, settings)
-        .map_err(|error| ort::Error::new(error.message()))?
-        .commit_from_file(file)
+    let mut builder = configure(builder, form, provider, settings).map_err(|error| ort::Error::new(error.message()))?;
+    if !matches!(form, Form::Optimised) && !settings.beside.mapped.is_empty() {
+        give_weights(&mut builder, settings.beside)?;
+    }
+    builder.commit_from_file(file)
 }
 
 #[expect(
@@ -111,7 +200,7 @@ fn configure(
     builder: SessionBuilder,
     form: &Form,
     provider: ExecutionProviderDispatch,
-    settings: Settings,
+    settings: Settings<'_>,
 ) -> Result<SessionBuilder, ort::Error<SessionBuilder>> {
     let builder = builder
         .with_intra_threads(settings.n_threads())?

@@ -14,6 +14,7 @@ use scened::worker::pipe;
 use super::allowed::Allowed;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
+use super::evidence;
 use super::film::{Film, Losses, Shown, Step, Unusable};
 use super::glimpse::{Glimpse, Glimpser};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
@@ -82,6 +83,7 @@ pub(super) fn analyse(
         plan,
         damage: (!damage.is_empty()).then(|| damage.join("; ")),
         decoder: film.decoder_name(),
+        fault: evidence::fault(),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;

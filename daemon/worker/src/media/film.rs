@@ -18,6 +18,7 @@ use scened::media::wire::MAX_TIME_MS;
 use scened::media::{Hardware, Probe};
 
 use super::allowed::Allowed;
+use super::evidence::{self, Watched};
 use super::fit;
 use super::orientation::Orientation;
 use super::tone::USUAL_PEAK_NITS;
@@ -146,7 +147,8 @@ impl Film {
     }
 
     /// As [`Film::open`], decoding on a graphics card where that is possible.
-    pub(crate) fn open_on(mut file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
+    pub(crate) fn open_on(file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
+        let mut file = Watched(file);
         let head = streams::read_head(&mut file)?;
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut options = Dictionary::new();
@@ -322,7 +324,8 @@ impl Film {
             }
             Err(Error::Eof) => return Step::End,
             Err(Error::Other { errno: EAGAIN }) => {}
-            Err(_) => {
+            Err(error) => {
+                evidence::look_at(error);
                 self.losses.bad_packets += 1;
                 if self.draining {
                     self.read_errors += 1;
@@ -340,7 +343,8 @@ impl Film {
         match self.read() {
             Read::Packet if self.leaves_out() => {}
             Read::Packet => {
-                if self.decoder.send_packet(&self.packet).is_err() {
+                if let Err(error) = self.decoder.send_packet(&self.packet) {
+                    evidence::look_at(error);
                     self.losses.bad_packets += 1;
                 }
             }
@@ -417,6 +421,9 @@ impl Film {
                 // A demuxer can find its way again after invalid data (a transport stream says "again"), and after nothing else.
                 let goes_on = matches!(error, Error::InvalidData | Error::Other { errno: EAGAIN });
                 if !goes_on || self.read_errors > MAX_READ_ERRORS {
+                    if !goes_on {
+                        evidence::look_at(error);
+                    }
                     self.losses.broke_off = true;
                     return Read::End;
                 }

@@ -14,6 +14,7 @@ use scened::media::wire::{self, Replayed, SceneHeader};
 use scened::worker::pipe;
 
 use super::Ended;
+use super::evidence::{self, Watched};
 use super::film::Unusable;
 use super::fit::{self, Plan};
 use super::render::Renderer;
@@ -23,8 +24,11 @@ use super::tone::USUAL_PEAK_NITS;
 pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let damaged = |error: KeyframesError| Unusable(error.to_string());
-    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, opened)).map_err(damaged)?;
-    let mut pictures = Pictures::new(request.image).map_err(|error| Unusable(format!("FFmpeg cannot decode WebP and JPEG: {error}")))?;
+    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, Watched(opened))).map_err(damaged)?;
+    let mut pictures = Pictures::new(request.image).map_err(|error| {
+        evidence::look_at_opening(error);
+        Unusable(format!("FFmpeg cannot decode WebP and JPEG: {error}"))
+    })?;
     let frame_bytes = wire::frame_bytes(&request.image);
     let mut n_scenes = 0;
     while let Some(scene) = reader.next_scene().map_err(damaged)? {

@@ -117,29 +117,47 @@ const ADDRESS_SPACE_OF_THREAD: u64 = 256 << 20;
 #[cfg(target_os = "linux")]
 const N_DESCRIPTORS: u64 = 8;
 
+/// Between the signal that ends a worker and the one that nobody can catch.
+#[cfg(target_os = "linux")]
+const PROCESSOR_GRACE_SECONDS: u64 = 5;
+
+/// Whether memory may run out before our own limit is reached: by an administrator's limit, or where the kernel promises no more than it has.
+#[cfg(target_os = "linux")]
+fn memory_is_bounded_by_others() -> bool {
+    use rustix::process::{Resource, getrlimit};
+    let is_strict = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").is_ok_and(|mode| mode.trim() == "2");
+    is_strict
+        || [Resource::As, Resource::Data]
+            .into_iter()
+            .any(|resource| getrlimit(resource).current.is_some())
+}
+
 #[cfg(target_os = "linux")]
 fn limit(budget: Budget) -> std::io::Result<()> {
     use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
+    if memory_is_bounded_by_others() {
+        super::evidence::memory_is_scarce();
+    }
     let n_threads = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let address_space = ADDRESS_SPACE + n_threads * ADDRESS_SPACE_OF_THREAD;
-    for (resource, most) in [
-        (Resource::As, address_space),
-        // The daemon's watchdog ends what gets nowhere; this ends what goes on for ever, though the daemon were gone.
-        (Resource::Cpu, budget.most_processor_time().as_secs()),
-        (Resource::Fsize, 0),
-        (Resource::Nofile, N_DESCRIPTORS),
-        (Resource::Core, 0),
+    for (resource, most, grace) in [
+        (Resource::As, address_space, 0),
+        // The daemon's watchdog ends what gets nowhere; this ends what goes on for ever, though the daemon were gone. The signal of
+        // this limit comes first, so that it is not taken for a kill from outside.
+        (Resource::Cpu, budget.most_processor_time().as_secs(), PROCESSOR_GRACE_SECONDS),
+        (Resource::Fsize, 0, 0),
+        (Resource::Nofile, N_DESCRIPTORS, 0),
+        (Resource::Core, 0, 0),
     ] {
         // The administrator's own limit may be lower, and cannot be raised.
-        let most = rustix::process::getrlimit(resource)
-            .maximum
-            .map_or(most, |maximum| maximum.min(most));
+        let maximum = rustix::process::getrlimit(resource).maximum;
+        let at_most = |wanted: u64| maximum.map_or(wanted, |maximum| maximum.min(wanted));
         setrlimit(
             resource,
             Rlimit {
-                current: Some(most),
-                maximum: Some(most),
+                current: Some(at_most(most)),
+                maximum: Some(at_most(most + grace)),
             },
         )?;
     }

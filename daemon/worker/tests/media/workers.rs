@@ -46,6 +46,7 @@ fn garbage_and_other_versions_break_the_protocol() {
         write_frame(to, wire::KIND_CONFINED, &wire::Confinement::Sandboxed { how }, &[]).unwrap();
     };
     let folder = tempfile::tempdir().unwrap();
+    // The last two come from a worker that was ready; what comes before is no fault of the film.
     let cases: [(&str, Speech<'_>); 7] = [
         ("did not begin with a hello", &|to| to.extend(b"Illegal instruction\n")),
         ("version 99", &|to| write_hello(to, wire::ROLE, 99).unwrap()),
@@ -55,7 +56,16 @@ fn garbage_and_other_versions_break_the_protocol() {
         }),
         ("before what confines it", &|to| {
             write_hello(to, wire::ROLE, wire::VERSION).unwrap();
-            write_frame(to, wire::KIND_FAILED, &wire::Failure { reason: String::new() }, &[]).unwrap();
+            write_frame(
+                to,
+                wire::KIND_FAILED,
+                &wire::Failure {
+                    reason: String::new(),
+                    fault: wire::Fault::Video,
+                },
+                &[],
+            )
+            .unwrap();
         }),
         ("without a sandbox, and may not", &|to| {
             write_hello(to, wire::ROLE, wire::VERSION).unwrap();
@@ -73,10 +83,15 @@ fn garbage_and_other_versions_break_the_protocol() {
             write_frame(to, wire::KIND_FINISHED, &end, &[]).unwrap();
         }),
     ];
-    for (expected, write) in cases {
+    for (index, (expected, write)) in cases.into_iter().enumerate() {
         let command = spoken(folder.path(), write);
         let error = error_of(&script(folder.path(), &command), folder.path());
-        assert!(matches!(error, MediaError::Protocol { .. }), "{expected}: {error}");
+        let is_right = match error {
+            MediaError::NotReady { .. } => index < 5,
+            MediaError::Protocol { .. } => index >= 5,
+            _ => false,
+        };
+        assert!(is_right, "{expected}: {error:?}");
         assert!(error.to_string().contains(expected), "{error} does not say {expected:?}");
     }
 }
@@ -97,8 +112,71 @@ fn a_silent_worker_is_killed() {
     let source = script(folder.path(), "exec sleep 600").with_silence(Duration::from_millis(300));
     let started = Instant::now();
     let error = error_of(&source, folder.path());
-    assert!(matches!(error, MediaError::TimedOut { .. }), "{error}");
+    assert!(
+        matches!(&error, MediaError::NotReady { detail } if detail.contains("no progress")),
+        "{error}"
+    );
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+}
+
+#[test]
+fn only_a_worker_that_was_ready_lays_its_end_to_the_film() {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = spoken(folder.path(), honest);
+    for (end, expected) in [
+        // As the loader ends a program whose library is empty or gone.
+        ("echo 'error while loading shared libraries' >&2; exit 127", "not ready"),
+        ("kill -SEGV $$", "not ready"),
+        ("kill -KILL $$", "not ready"),
+        ("exit 0", "not ready"),
+    ] {
+        let error = error_of(&script(folder.path(), end), folder.path());
+        assert!(matches!(error, MediaError::NotReady { .. }), "{expected}: {end}: {error:?}");
+    }
+    for (end, is_from_outside) in [
+        ("kill -SEGV $$", false),
+        ("kill -BUS $$", false),
+        ("kill -ABRT $$", false),
+        ("kill -SYS $$", false),
+        ("exit 101", false),
+        ("kill -KILL $$", true),
+        ("kill -TERM $$", true),
+        ("kill -HUP $$", true),
+    ] {
+        let error = error_of(&script(folder.path(), &format!("{ready}; {end}")), folder.path());
+        let is_right = match error {
+            MediaError::Killed { .. } => is_from_outside,
+            MediaError::WorkerDied { .. } => !is_from_outside,
+            _ => false,
+        };
+        assert!(is_right, "{end}: {error:?}");
+    }
+}
+
+#[test]
+fn a_worker_is_proved_by_a_film_that_is_known_to_be_good() {
+    assert_eq!(worker().prove(2), Ok(()));
+    let folder = tempfile::tempdir().unwrap();
+    let broken = script(folder.path(), "exit 127");
+    assert!(matches!(broken.prove(2), Err(MediaError::NotReady { .. })));
+}
+
+/// The limit holds for the worker that this process starts next, as an administrator's does for a daemon's.
+#[test]
+fn a_decoder_that_gets_no_thread_is_the_machines_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = film(folder.path(), "film.mp4", &format!("{RED_BLUE} -c:v libx264"));
+    // Under this uid nobody else has processes, so that the limit is this worker's alone; root is not held by it.
+    let text = format!(
+        "exec setpriv --reuid 54321 --clear-groups prlimit --nproc=1 {} \"$@\"",
+        env!("CARGO_BIN_EXE_scened-worker")
+    );
+    let source = script(folder.path(), &text);
+    match analyse_with(&source, &film, &AnalyseRequest { threads: 4, ..request() }) {
+        Err(MediaError::Short { .. }) => {}
+        Err(error @ MediaError::NotReady { .. }) => eprintln!("a limit on threads: NOT TESTED HERE: {error}"),
+        other => panic!("the limit is laid to the film: {other:?}"),
+    }
 }
 
 #[test]

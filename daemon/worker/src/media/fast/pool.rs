@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Error, Packet, decoder};
 
+use super::super::evidence;
 use super::super::film::{Clock, Shown, Unusable};
 use super::super::glimpse::{Glimpse, Glimpser};
 use super::super::scale::ScaleError;
@@ -81,7 +82,10 @@ impl Pool {
                     drop(job.reply.send(done));
                 }
             });
-            threads.push(thread.map_err(|error| Unusable(format!("cannot start a thread: {error}")))?);
+            threads.push(thread.map_err(|error| {
+                evidence::look_at_thread(&error);
+                Unusable(format!("cannot start a thread: {error}"))
+            })?);
         }
         Ok((Self { jobs: sender }, threads))
     }
@@ -127,7 +131,8 @@ impl Hand {
         self.decoder
             .skip_frame(if job.skim { Discard::NonReference } else { Discard::Default });
         for packet in &job.packets {
-            if self.decoder.send_packet(packet.as_ref()).is_err() {
+            if let Err(error) = self.decoder.send_packet(packet.as_ref()) {
+                evidence::look_at(error);
                 done.n_bad_packets += 1;
             }
             self.receive(job, &mut keeper, &mut done);

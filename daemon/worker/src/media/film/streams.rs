@@ -5,7 +5,6 @@
     reason = "ffmpeg-next shows neither dispositions to set, nor sizes, tags and start times of streams"
 )]
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
 use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
@@ -17,6 +16,7 @@ use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
 use super::super::allowed::Allowed;
+use super::super::evidence::{self, Watched};
 use super::super::orientation::Orientation;
 use super::Unusable;
 use super::hardware::Device;
@@ -27,7 +27,7 @@ const MAX_PIXELS: i64 = 16_384 * 8192;
 const HEAD_BYTES: u64 = 16 << 10;
 
 /// The first bytes of the file, for the words of an error; the file is rewound.
-pub(super) fn read_head(file: &mut File) -> Result<Vec<u8>, Unusable> {
+pub(super) fn read_head(file: &mut Watched) -> Result<Vec<u8>, Unusable> {
     let cannot_read = |error| Unusable(format!("cannot read the file: {error}"));
     let mut head = Vec::new();
     file.seek(SeekFrom::Start(0)).map_err(cannot_read)?;
@@ -40,6 +40,7 @@ pub(super) fn read_head(file: &mut File) -> Result<Vec<u8>, Unusable> {
 }
 
 pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusable {
+    evidence::look_at(error);
     let is_mp4 = head
         .get(4..8)
         .is_some_and(|kind| [&b"ftyp"[..], b"mdat", b"wide", b"skip", b"free"].contains(&kind));
@@ -119,6 +120,7 @@ pub(super) fn discard_others(input: &mut Input, chosen: usize) {
 pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32, allowed: &Allowed) -> Result<decoder::Video, Unusable> {
     let codec = software_codec(stream, allowed).ok_or(Error::DecoderNotFound);
     codec.and_then(|codec| open_decoder(stream, codec, threads, None)).map_err(|error| {
+        evidence::look_at_opening(error);
         Unusable(format!(
             "the decoder for {} cannot be opened: {error}",
             stream.parameters().id().name()

@@ -1,0 +1,275 @@
+//! Who is to blame: the video, its drive, or the machine.
+//!
+//! Blame needs evidence. A worker that dies, and a read that the system refuses, look alike for a video that is broken and for one
+//! that lies on a drive that is breaking, or meets a machine that is short of memory. So others are asked first: a worker decodes a
+//! video that is known to be good, and other videos of the same folder are read. What cannot be laid to the video is tried again after
+//! a pause that grows, and what becomes an incident all the same says what it is laid to ([`Cause`]), and is tried again when that mends.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::{PipelineEvent, Shared, State};
+use crate::domain::VideoId;
+use crate::store::{Cause, VideoRecord};
+
+/// Other videos that are read where one of a folder cannot be.
+const N_ASKED: usize = 4;
+/// Of so many those are chosen that lie on the same drive: others may be mounted in the folder.
+const N_LOOKED_AT: usize = 16;
+/// A test does not wait for as long.
+const SECOND: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
+/// How long a folder is left alone whose drive gives errors, the first time; each time twice as long …
+const FOLDER_PAUSE: Duration = SECOND.saturating_mul(10);
+/// … up to this often: ten minutes.
+const MAX_DOUBLINGS: u32 = 6;
+/// Pauses before the next try of a video that cannot be read while others of its folder can.
+const PAUSES_AMONG_READABLE: [Duration; 2] = seconds([2, 5]);
+/// The same where there is no other to compare it with.
+const PAUSES_ALONE: [Duration; 4] = seconds([10, 30, 120, 300]);
+/// The same where the machine was short of something, or ended the worker, while others were decoded.
+const PAUSES_OF_MACHINE: [Duration; 5] = seconds([5, 15, 45, 120, 300]);
+
+const fn seconds<const N: usize>(numbers: [u32; N]) -> [Duration; N] {
+    let mut pauses = [Duration::ZERO; N];
+    let mut at = 0;
+    while at < N {
+        pauses[at] = SECOND.saturating_mul(numbers[at]);
+        at += 1;
+    }
+    pauses
+}
+
+/// A watched folder that is left alone because its drive gives errors.
+#[derive(Debug)]
+pub(super) struct HeldFolder {
+    until: Instant,
+    n_times: u32,
+    reason: String,
+}
+
+/// What other videos of a folder say about one that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Neighbours {
+    Readable,
+    Unreadable,
+    /// There are none.
+    None,
+}
+
+impl State {
+    /// Until when the folder of a video is left alone.
+    pub(super) fn folder_is_held_until(&self, folder: &Path, now: Instant) -> Option<Instant> {
+        self.held_folders.get(folder).map(|held| held.until).filter(|until| *until > now)
+    }
+
+    /// What `status` says of folders that are left alone.
+    pub(super) fn held_folder_in_words(&self) -> Option<String> {
+        // Where its videos are gone, nothing waits for it any more.
+        let waits = !self.aside.is_empty() || !self.in_flight.is_empty();
+        let held = self.held_folders.values().next().filter(|_| waits);
+        held.map(|held| held.reason.clone())
+    }
+
+    /// A drive gives what it should: whatever waited for it is tried now.
+    pub(super) fn release_folder(&mut self, folder: &Path, now: Instant) {
+        if self.held_folders.remove(folder).is_some() {
+            info!(folder = %folder.display(), "its videos can be read again");
+            self.aside.values_mut().for_each(|until| *until = now);
+        }
+    }
+}
+
+impl Shared {
+    /// The watched folder that a video lies in, else its own.
+    pub(super) fn folder_of(&self, path: &Path) -> PathBuf {
+        let of_root = (self.config.root_of)(path);
+        of_root.unwrap_or_else(|| path.parent().unwrap_or(path).to_owned())
+    }
+
+    /// The system did not let a video be read.
+    pub(super) fn unread(&self, record: &VideoRecord, reason: &str) {
+        let folder = self.folder_of(&record.path);
+        match self.ask_neighbours(&folder, record) {
+            Neighbours::Unreadable => {
+                self.hold_folder(record, &folder, reason);
+                // Perhaps the drive is gone, and its videos are offline.
+                (self.parts.hook)(PipelineEvent::FileChanged { path: record.path.clone() });
+            }
+            Neighbours::Readable => self.doubt(record, reason, Cause::Storage, &PAUSES_AMONG_READABLE),
+            Neighbours::None => self.doubt(record, reason, Cause::Storage, &PAUSES_ALONE),
+        }
+    }
+
+    /// Reads a little of some other videos of a folder, past what the system remembers of them.
+    fn ask_neighbours(&self, folder: &Path, record: &VideoRecord) -> Neighbours {
+        let mut others = self.parts.store.videos();
+        others.retain(|other| other.id != record.id && !other.offline && other.path.starts_with(folder));
+        others.sort_by(|a, b| a.path.cmp(&b.path));
+        let mount = |path: &Path| crate::reach::mount_of(path).map(|mount| mount.point);
+        let of_video = mount(&record.path);
+        let on_its_drive = chosen(&others, &record.path)
+            .into_iter()
+            .filter(|other| mount(&other.path) == of_video);
+        let (mut n_read, mut n_refused) = (0, 0);
+        for other in on_its_drive.take(N_ASKED) {
+            let at = other.path.clone();
+            let looked = crate::reach::look(&other.path, move |_| crate::film::read_uncached(&at));
+            match looked {
+                Ok(()) => n_read += 1,
+                Err(error) if is_of_drive(&error) => n_refused += 1,
+                // It is not there, or may not be read: that tells nothing about the drive.
+                Err(_) => {}
+            }
+        }
+        match (n_read, n_refused) {
+            (0, 0) => Neighbours::None,
+            (n_read, n_refused) if n_refused > n_read => Neighbours::Unreadable,
+            _ => Neighbours::Readable,
+        }
+    }
+
+    /// Leaves a folder alone for a while, and sets the job aside for as long.
+    fn hold_folder(&self, record: &VideoRecord, folder: &Path, reason: &str) {
+        let now = Instant::now();
+        let mut state = self.lock();
+        let held = state.held_folders.entry(folder.to_owned()).or_insert_with(|| HeldFolder {
+            until: now,
+            n_times: 0,
+            reason: String::new(),
+        });
+        // Jobs that ran side by side find the same fault; they count as one.
+        if held.until <= now {
+            let pause = FOLDER_PAUSE * (1 << held.n_times.min(MAX_DOUBLINGS));
+            held.until = now + pause;
+            held.n_times += 1;
+            held.reason = format!(
+                "several videos in {} {reason}; its drive may be failing, and they are tried again by themselves",
+                folder.display()
+            );
+            warn!(folder = %folder.display(), reason, seconds = pause.as_secs(), "its videos cannot be read; they are left alone for a while");
+        }
+        let until = held.until;
+        drop(state);
+        self.set_aside(record, until);
+        self.parts.activity.bump();
+    }
+
+    /// Nothing can be laid to the video yet: it is tried again after a pause, and after the last one it is an incident that says why.
+    pub(super) fn doubt(&self, record: &VideoRecord, reason: &str, cause: Cause, pauses: &[Duration]) {
+        let n_doubts = {
+            let mut state = self.lock();
+            let n_doubts = state.doubts.entry(record.id).or_default();
+            *n_doubts += 1;
+            *n_doubts as usize
+        };
+        match pauses.get(n_doubts - 1) {
+            Some(pause) => {
+                warn!(reason, attempt = n_doubts, seconds = pause.as_secs(), "it is tried again");
+                self.set_aside(record, Instant::now() + *pause);
+            }
+            None => {
+                self.lock().doubts.remove(&record.id);
+                let hint = match cause {
+                    Cause::Storage => {
+                        "check the disk; it is tried again when its drive comes back and at each start (at once: scenectl retry FILE)"
+                    }
+                    Cause::Machine | Cause::Video => "it is tried again by itself (at once: scenectl retry FILE)",
+                };
+                self.fail(record, reason, Some(hint), cause);
+            }
+        }
+    }
+
+    /// A worker was ended from outside, or was short of something.
+    pub(super) fn short(&self, record: &VideoRecord, reason: &str) {
+        match self.why_no_worker_works() {
+            Some(why) => self.machine_failed(record.id, &why),
+            None => self.doubt(record, reason, Cause::Machine, &PAUSES_OF_MACHINE),
+        }
+    }
+
+    /// Whether the part of a video that was decoded is taken for all there is: it has had its tries.
+    pub(super) fn takes_part_of(&self, video: VideoId) -> bool {
+        self.lock()
+            .doubts
+            .get(&video)
+            .is_some_and(|n_doubts| *n_doubts as usize >= PAUSES_AMONG_READABLE.len())
+    }
+
+    /// Has a worker decode a video that is known to be good; says why it does not.
+    pub(super) fn why_no_worker_works(&self) -> Option<String> {
+        self.parts
+            .source
+            .prove(self.config.n_cores as u32)
+            .err()
+            .map(|error| error.to_string())
+    }
+
+    /// Nothing is taken for a while; the job waits with the others.
+    pub(super) fn machine_failed(&self, video: VideoId, reason: &str) {
+        self.lock().machine_failed = true;
+        self.hold_off(reason);
+        self.again(video);
+    }
+
+    /// The machine does what it should: what failed for its sake is tried again.
+    pub(super) fn machine_works(&self) {
+        if !std::mem::take(&mut self.lock().machine_failed) {
+            return;
+        }
+        let laid_to_it = |incident: &crate::store::IncidentRecord| incident.cause == Some(Cause::Machine);
+        match self.parts.store.retry_incidents(laid_to_it, crate::clock::now_ms()) {
+            Ok(0) => {}
+            Ok(n_queued) => info!(n_queued, "videos that failed for the machine's sake are tried again"),
+            Err(error) => warn!(%error, "videos that failed for the machine's sake cannot be queued again; the next start does it"),
+        }
+    }
+
+    /// Takes a job out of the way until `until`. A record that has changed meanwhile goes into the queue at once.
+    pub(super) fn set_aside(&self, record: &VideoRecord, until: Instant) {
+        let now = self.parts.store.video(record.id);
+        if now.is_none_or(|now| now.stamp != record.stamp || now.state != record.state) {
+            return self.finished(record.id, 0);
+        }
+        let mut state = self.lock();
+        state.in_flight.remove(&record.id);
+        state.pace.finished(0, Instant::now());
+        state.aside.insert(record.id, until);
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+/// The nearest by name, and some from all over the folder.
+fn chosen<'a>(others: &'a [Arc<VideoRecord>], path: &Path) -> Vec<&'a Arc<VideoRecord>> {
+    let n = others.len();
+    let at = others.partition_point(|other| other.path.as_path() < path);
+    let near = [at.checked_sub(1), Some(at).filter(|at| *at < n)].into_iter().flatten();
+    let spread = (0..n).step_by((n / N_LOOKED_AT).max(1));
+    let mut places: Vec<usize> = Vec::new();
+    for place in near.chain(spread) {
+        if places.len() < N_LOOKED_AT && !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    places.into_iter().map(|place| &others[place]).collect()
+}
+
+/// Whether a refused read tells of the drive, and not of one file's name or rights, or of this process.
+fn is_of_drive(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let of_process = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::INTR];
+    let of_file = matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
+    );
+    crate::reach::is_silence(error)
+        || !of_file
+            && error
+                .raw_os_error()
+                .is_some_and(|code| !of_process.contains(&Errno::from_raw_os_error(code)))
+}
