@@ -2,20 +2,28 @@
 //!
 //! `RUST_LOG` wins over the configuration's `log`. Under systemd the journal adds time and name itself and takes a line's
 //! priority from a prefix (`<4>` is a warning, sd-daemon(3)), so that `journalctl -p warning` works. Colours appear only on a
-//! terminal, and not with `NO_COLOR`. Owns the process's one subscriber; no threads.
+//! terminal, and not with `NO_COLOR`. Owns the process's one subscriber.
+//!
+//! Lines go through [`scened_shared::standard_error`]: one that nobody can read costs the line and nothing else. A line says little of
+//! a long value ([`fields`]), and what is said over and over is summed up ([`ration`]).
 
 mod clean;
+mod fields;
 mod journal;
+mod ration;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
 
 use rustix::fs::fstat;
-use tracing::Subscriber;
+use scened_shared::standard_error::{self, StandardError};
+use tracing::Dispatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use journal::JournalFormat;
+use ration::Ration;
 
 /// Whom the lines are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,14 +55,14 @@ pub fn init(from_config: &str) -> Result<(), LoggingError> {
         io::stderr().is_terminal(),
         std::env::var_os("NO_COLOR").as_deref(),
     );
-    tracing::subscriber::set_global_default(subscriber(filter, style, io::stderr))?;
+    tracing::dispatcher::set_global_default(subscriber(filter, style, Ration::default(), || StandardError))?;
     if let Some(mistake) = mistake {
         tracing::warn!("RUST_LOG is ignored: {mistake}");
     }
     Ok(())
 }
 
-fn subscriber<W>(filter: EnvFilter, style: Style, writer: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(filter: EnvFilter, style: Style, ration: Ration, writer: W) -> Dispatch
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -62,12 +70,29 @@ where
         writer,
         with_colours: style == Style::Terminal,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        // It would be told by a print that panics in whoever logs.
+        .log_internal_errors(false)
+        .fmt_fields(fields::short());
     match style {
-        Style::Journal => Box::new(builder.with_ansi(false).event_format(JournalFormat).finish()),
-        Style::Terminal => Box::new(builder.with_ansi(true).finish()),
-        Style::Plain => Box::new(builder.with_ansi(false).finish()),
+        Style::Journal => Dispatch::new(builder.with_ansi(false).event_format(JournalFormat).finish().with(ration)),
+        Style::Terminal => Dispatch::new(builder.with_ansi(true).finish().with(ration)),
+        Style::Plain => Dispatch::new(builder.with_ansi(false).finish().with(ration)),
     }
+}
+
+/// Has panics told in the log, once there is one: the standard library's own way waits for whoever reads standard error.
+pub fn tell_panics(program: &'static str) {
+    std::panic::set_hook(Box::new(move |info| {
+        let told = standard_error::describe_panic(info);
+        if tracing::dispatcher::has_been_set() {
+            tracing::error!("{told} (a bug: please report it)");
+        } else {
+            standard_error::say(format!("{program}: {told}\n").as_bytes());
+        }
+    }));
 }
 
 /// The filter, and what is wrong with `RUST_LOG` where it is.

@@ -16,7 +16,7 @@ use scened::media::inspect::{self, InspectOptions};
 use scened::media::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::media::{Detector, Hardware, SceneMode};
 use scened::probe::{self, ProbeOptions};
-use scened_shared::terminal;
+use scened_shared::{standard_error, terminal};
 use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
@@ -108,6 +108,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    scened::logging::tell_panics("scened");
     let arguments = Arguments::try_parse().unwrap_or_else(|error| explain(&error));
     let outcome = match &arguments.command {
         Some(Command::Inspect {
@@ -366,6 +367,5 @@ fn stop_on_signal() -> Result<watch::Receiver<bool>, Fatal> {
 }
 
 fn complain(text: &str) {
-    // Standard error may be closed; there is nobody else to tell.
-    let _printed = writeln!(std::io::stderr().lock(), "scened: {}", terminal::guard(text, false));
+    standard_error::say(format!("scened: {}\n", terminal::guard(text, false)).as_bytes());
 }

@@ -1,11 +1,8 @@
 //! What a developer or a curious user finds in the journal: D-Bus hands our standard error there.
 
-use std::io::Write as _;
-
-use scened_shared::terminal;
+use scened_shared::{standard_error, terminal};
 
 /// One line; nothing in it can command a terminal.
 pub(crate) fn warn(message: &str) {
-    // There is nobody to tell where standard error is closed.
-    writeln!(std::io::stderr(), "scened-desktop: {}", terminal::escape(message)).ok();
+    standard_error::say(format!("scened-desktop: {}\n", terminal::escape(message)).as_bytes());
 }

@@ -97,6 +97,7 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
+    scened_shared::standard_error::tell_panics("scened-desktop");
     let arguments = Arguments::parse();
     match serve(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

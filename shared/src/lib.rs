@@ -214,6 +214,7 @@ pub mod frame;
 pub mod hello;
 pub mod message;
 pub mod method;
+pub mod standard_error;
 pub mod terminal;
 pub mod wire_path;
 

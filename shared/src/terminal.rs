@@ -28,6 +28,24 @@ pub fn escape(text: &str) -> String {
     safe
 }
 
+/// Beginning and end of a text that is longer than `max` characters, with a mark between: a path's end is the name.
+pub fn shorten(text: &str, max: usize) -> String {
+    // More bytes than characters: most texts are not counted.
+    let n_chars = if text.len() <= max {
+        return text.to_owned();
+    } else {
+        text.chars().count()
+    };
+    if n_chars <= max {
+        return text.to_owned();
+    }
+    let n_end = max / 3;
+    let n_begin = max - n_end;
+    let begin: String = text.chars().take(n_begin).collect();
+    let end: String = text.chars().skip(n_chars - n_end).collect();
+    format!("{begin}…{end}")
+}
+
 /// Adds one sign, escaped where it is unsafe.
 pub fn push_escaped(safe: &mut String, c: char) {
     match c {
@@ -84,6 +102,19 @@ pub fn escape_words(words: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_text_is_shown_by_its_beginning_and_its_end() {
+        for (text, shown) in [
+            ("", ""),
+            ("123456789", "123456789"),
+            ("äöüäöüäöü", "äöüäöüäöü"),
+            ("1234567890", "123456…890"),
+            ("äöüäöüäöüß", "äöüäöü…öüß"),
+        ] {
+            assert_eq!(shorten(text, 9), shown);
+        }
+    }
 
     #[test]
     fn a_name_cannot_command_the_terminal() {

@@ -1,4 +1,5 @@
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::*;
 
@@ -21,8 +22,8 @@ impl io::Write for Sink {
 fn logged(style: Style, f: impl FnOnce()) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
-    let subscriber = subscriber(EnvFilter::new("info"), style, move || writer.clone());
-    tracing::subscriber::with_default(subscriber, f);
+    let subscriber = subscriber(EnvFilter::new("info"), style, Ration::default(), move || writer.clone());
+    tracing::dispatcher::with_default(&subscriber, f);
     let bytes = sink.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
 }
@@ -48,6 +49,82 @@ fn journal_lines_carry_their_priority_and_neither_time_nor_colour() {
 fn a_name_with_a_line_break_forges_no_entry_in_the_journal() {
     let text = logged(Style::Journal, || tracing::info!("cannot read {}", "a\n<3>b.mp4"));
     assert_eq!(text, "<6>scened::logging::tests: cannot read a\\n<3>b.mp4\n");
+}
+
+#[test]
+fn of_a_long_value_a_line_has_beginning_and_end() {
+    let path = format!("/films/{}/holiday.mp4", "\u{1b}".repeat(4000));
+    for style in [Style::Journal, Style::Plain, Style::Terminal] {
+        let text = logged(style, || {
+            let _span = tracing::info_span!("video", path = %path).entered();
+            tracing::warn!(error = %path, reason = path, ?path, "cannot read {path}");
+        });
+        assert!(text.len() < 3_000, "{} bytes", text.len());
+        assert_eq!(text.matches("/films/\\").count(), 5, "{text}");
+        assert_eq!(text.matches("/holiday.mp4").count(), 5, "{text}");
+    }
+}
+
+/// Logs with a minute of that length until `f` returns, and what was logged.
+fn logged_in_minutes(minute: Duration, f: impl FnOnce(&dyn Fn() -> String)) -> String {
+    let sink = Sink::default();
+    let writer = sink.clone();
+    let ration = Ration::of(minute);
+    let subscriber = subscriber(EnvFilter::new("debug"), Style::Journal, ration, move || writer.clone());
+    let text = move || String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    tracing::dispatcher::with_default(&subscriber, || f(&text));
+    text()
+}
+
+#[test]
+fn what_is_said_a_thousand_times_is_told_twenty_times_and_what_is_asked_for_each_time() {
+    let text = logged_in_minutes(Duration::from_hours(1), |_| {
+        for n in 0..1_225 {
+            tracing::debug!(n, "asked for");
+            tracing::warn!(n, "cannot be indexed");
+            tracing::info!(n, "indexed");
+            if n < 3 {
+                tracing::info!("rare");
+            }
+        }
+    });
+    let n = |what: &str| text.matches(what).count();
+    assert_eq!(
+        [n("asked for"), n("cannot be indexed"), n(": indexed"), n("rare")],
+        [1_225, 20, 20, 3]
+    );
+}
+
+#[test]
+fn what_was_left_out_is_counted_when_the_minute_is_over_and_nothing_more_comes() {
+    logged_in_minutes(Duration::from_millis(300), |text| {
+        for n in 0..10_000 {
+            tracing::warn!(n, "cannot be indexed");
+        }
+        testkit::wait_until("the count", Duration::from_mins(1), || {
+            let lines = text();
+            let counted = |line: &&str| line.starts_with("<4>scened::logging::ration: cannot be indexed: … and ");
+            let n_told = lines.lines().filter(|line| line.contains(" n=")).count();
+            let n_counted: usize = lines
+                .lines()
+                .filter(counted)
+                .filter_map(|line| {
+                    line.split_once(" and ")?
+                        .1
+                        .split_once(" more like it")?
+                        .0
+                        .replace(',', "")
+                        .parse::<usize>()
+                        .ok()
+                })
+                .sum();
+            if n_told + n_counted == 10_000 {
+                Ok(())
+            } else {
+                Err(format!("{n_told} told, {n_counted} counted"))
+            }
+        });
+    });
 }
 
 #[test]

@@ -113,6 +113,8 @@ fn wait_beside_others(model: &Model) -> io::Result<bool> {
 fn log_to_standard_error() {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        // It would be told by a print that panics.
+        .log_internal_errors(false)
         .with_max_level(tracing::Level::WARN)
         .with_ansi(false)
         .without_time()

@@ -7,6 +7,7 @@ mod embed;
 mod manners;
 mod media;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use scened::media::extras::Extras;
@@ -22,10 +23,7 @@ fn main() -> ExitCode {
     let ended = match role.as_str() {
         "media" => media::run(allow_unsandboxed, &extras),
         "embed" => embed::run(),
-        "--version" => {
-            print_version();
-            Ok(())
-        }
+        "--version" => print_version(),
         "--sandbox" => media::sandbox::try_out(),
         "--allowed" => print_allowed(&extras),
         _ => Err(anyhow::anyhow!(
@@ -41,20 +39,20 @@ fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "standard error is where the daemon reads a worker's last words")]
+/// Standard error is where the daemon reads a worker's last words.
 fn complain(error: &anyhow::Error) {
-    eprintln!("scened-worker: {error:#}");
+    // It may be closed; there is nobody else to tell.
+    let _written = writeln!(std::io::stderr(), "scened-worker: {error:#}");
 }
 
 /// What films may be made of.
-#[expect(clippy::print_stdout, reason = "the answer to --allowed")]
 fn print_allowed(extras: &Extras) -> anyhow::Result<()> {
-    println!("{}", media::allowed::describe(extras).map_err(anyhow::Error::msg)?);
-    Ok(())
+    let allowed = media::allowed::describe(extras).map_err(anyhow::Error::msg)?;
+    Ok(writeln!(std::io::stdout(), "{allowed}")?)
 }
 
 /// One line that changes when anything that decodes changes: incidents are tried again then.
-#[expect(clippy::print_stdout, reason = "the answer to --version")]
-fn print_version() {
-    println!("scened-worker {}, {}", env!("CARGO_PKG_VERSION"), media::ffmpeg_version());
+fn print_version() -> anyhow::Result<()> {
+    let (ours, ffmpeg) = (env!("CARGO_PKG_VERSION"), media::ffmpeg_version());
+    Ok(writeln!(std::io::stdout(), "scened-worker {ours}, {ffmpeg}")?)
 }

@@ -7,6 +7,7 @@
 #[cfg(target_os = "linux")]
 mod calls;
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use scened::media::budget::Budget;
@@ -58,11 +59,10 @@ pub(super) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> 
 }
 
 /// Puts up the sandbox around this process and prints what it is made of: the daemon asks so at its start.
-#[expect(clippy::print_stdout, reason = "the answer to --sandbox")]
 pub(crate) fn try_out() -> anyhow::Result<()> {
     match enter(Layers::ALL, Budget::of_bytes(0), false) {
         Confinement::Sandboxed { how } => {
-            println!("{how}");
+            writeln!(std::io::stdout(), "{how}")?;
             Ok(())
         }
         Confinement::Unsandboxed { reason } | Confinement::Refused { reason } => anyhow::bail!(reason),

@@ -1,0 +1,308 @@
+//! Standard error that nobody has to read: for the log, and for the last words of a program.
+//!
+//! Whoever reads it may be gone, may have stopped reading without closing, or may be a disk that is full or hangs. That costs lines and
+//! nothing else: [`say`] never fails, never panics, and waits for a reader that does not read once, for [`PATIENCE`].
+//!
+//! **Threads**: one, which alone waits for the reader; it is started by the first line.
+
+use std::collections::VecDeque;
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How long a line is waited for, so that in ordinary times it is written when [`say`] returns. A reader that needs longer is not waited
+/// for any more until it has read all that waits.
+pub const PATIENCE: Duration = Duration::from_millis(250);
+/// What may wait for the reader. Bytes; a line beyond it is lost, and counted.
+const CAPACITY: usize = 1 << 20;
+
+/// Writes a line, or loses it.
+pub fn say(line: &[u8]) {
+    static OUTLET: OnceLock<Outlet> = OnceLock::new();
+    OUTLET.get_or_init(|| Outlet::new(io::stderr())).say(line);
+}
+
+/// Has panics told by [`say`]: the standard library's own way waits for whoever reads, for ever if need be.
+pub fn tell_panics(program: &'static str) {
+    std::panic::set_hook(Box::new(move |info| {
+        say(format!("{program}: {}\n", describe_panic(info)).as_bytes());
+    }));
+}
+
+/// A panic in words, with where it came from if `RUST_BACKTRACE` asks for it.
+pub fn describe_panic(info: &std::panic::PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let name = thread.name().unwrap_or("without a name").to_owned();
+    let place = info.location().map_or_else(String::new, |place| format!(" at {place}"));
+    let reason = info.payload_as_str().unwrap_or("no reason given");
+    let backtrace = std::backtrace::Backtrace::capture();
+    let traced = match backtrace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("\n{backtrace}"),
+        _ => String::new(),
+    };
+    format!("the thread {name} panicked{place}: {reason}{traced}")
+}
+
+/// For whoever wants a [`Write`]: hands each piece over to [`say`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StandardError;
+
+impl Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        say(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One reader, and the lines that wait for it.
+struct Outlet {
+    shared: Arc<Shared>,
+    /// Where the system gave no thread: whoever has something to say writes it.
+    direct: Option<Mutex<Box<dyn Write + Send>>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Vec<u8>>,
+    n_bytes: usize,
+    /// Lines that were taken in, and of these the ones that are written or lost.
+    n_given: u64,
+    n_done: u64,
+    /// Lines that nobody will read, since the last one that was written.
+    n_lost: u64,
+    /// The reader took longer than [`PATIENCE`], and has not caught up since.
+    is_stuck: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what comes, for ever.
+    fn run(&self, mut to: impl Write) {
+        let mut is_torn = false;
+        loop {
+            let (line, n_lost) = {
+                let mut state = self.lock();
+                let line = loop {
+                    if let Some(line) = state.waiting.pop_front() {
+                        break line;
+                    }
+                    state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                };
+                (line, state.n_lost)
+            };
+            let mut text = Vec::new();
+            if is_torn {
+                text.push(b'\n');
+            }
+            if n_lost > 0 {
+                text.extend(format!("… {n_lost} lines of the log could not be written\n").as_bytes());
+            }
+            text.extend(&line);
+            let written = write_patiently(&mut to, &text);
+            let mut state = self.lock();
+            match written {
+                Ok(()) => {
+                    is_torn = false;
+                    state.n_lost -= n_lost;
+                }
+                Err(n_written) => {
+                    is_torn |= n_written > 0;
+                    state.n_lost += 1;
+                }
+            }
+            state.n_bytes -= line.len();
+            state.n_done += 1;
+            state.is_stuck &= !state.waiting.is_empty();
+            drop(state);
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl Outlet {
+    fn new(to: impl Write + Send + 'static) -> Self {
+        let shared = Arc::new(Shared::default());
+        let (theirs, given) = (Arc::clone(&shared), Arc::new(Mutex::new(Some(to))));
+        let taken = Arc::clone(&given);
+        let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            let to = taken.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(to) = to {
+                theirs.run(to);
+            }
+        });
+        let direct = match thread {
+            Ok(_) => None,
+            Err(_) => given
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .map(|to| Mutex::new(Box::new(to) as Box<dyn Write + Send>)),
+        };
+        Self { shared, direct }
+    }
+
+    fn say(&self, line: &[u8]) {
+        if let Some(direct) = &self.direct {
+            // There is nobody else to tell.
+            let _written = direct.lock().unwrap_or_else(PoisonError::into_inner).write_all(line);
+            return;
+        }
+        let mut state = self.shared.lock();
+        if state.n_bytes + line.len() > CAPACITY {
+            state.n_lost += 1;
+            return;
+        }
+        state.waiting.push_back(line.to_vec());
+        state.n_bytes += line.len();
+        state.n_given += 1;
+        let mine = state.n_given;
+        self.shared.changed.notify_all();
+        let is_on_its_way = |state: &mut State| state.n_done < mine && !state.is_stuck;
+        let (mut state, waited) = self
+            .shared
+            .changed
+            .wait_timeout_while(state, PATIENCE, is_on_its_way)
+            .unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            state.is_stuck = true;
+            drop(state);
+            // Others that wait for it need not wait any longer.
+            self.shared.changed.notify_all();
+        }
+    }
+}
+
+/// Writes all of it, however long that takes. The error is the number of bytes that were written.
+fn write_patiently(to: &mut impl Write, text: &[u8]) -> Result<(), usize> {
+    let mut n_written = 0;
+    while n_written < text.len() {
+        match to.write(&text[n_written..]) {
+            Ok(0) => return Err(n_written),
+            Ok(n) => n_written += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Another program made it so for all who share it.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(),
+            Err(_) => return Err(n_written),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(unix)]
+fn wait_for_room() {
+    use rustix::event::{PollFd, PollFlags, poll};
+    // Whatever it says, writing is tried again.
+    let _ready = poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], None);
+}
+
+#[cfg(not(unix))]
+fn wait_for_room() {
+    std::thread::yield_now();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::sync::mpsc::{Receiver, sync_channel};
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Far longer than anything here takes.
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    /// Takes a line at each word of the test, and tells them all.
+    struct Reader {
+        may_read: Receiver<io::Result<()>>,
+        read: Arc<Mutex<String>>,
+    }
+
+    impl Write for Reader {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.may_read.recv().unwrap_or(Ok(()))?;
+            self.read.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn wait_for(read: &Mutex<String>, wanted: &str) {
+        let deadline = Instant::now() + LIMIT;
+        while !read.lock().unwrap().contains(wanted) {
+            assert!(Instant::now() < deadline, "{wanted:?} did not come; {:?} did", read.lock().unwrap());
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_when_it_was_said() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let outlet = Outlet::new(writer);
+        outlet.say(b"one\n");
+        let mut line = [0; 4];
+        reader.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"one\n");
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_is_waited_for_once_and_what_is_lost_is_told() {
+        let (go_on, may_read) = sync_channel(4);
+        let read = Arc::new(Mutex::new(String::new()));
+        let outlet = Outlet::new(Reader {
+            may_read,
+            read: Arc::clone(&read),
+        });
+        let begun = Instant::now();
+        let line = [b"x".repeat(1023).as_slice(), b"\n"].concat();
+        let n_lines = CAPACITY / line.len() + 100;
+        for _ in 0..n_lines {
+            outlet.say(&line);
+        }
+        assert!(begun.elapsed() < LIMIT, "every line waited: {:?}", begun.elapsed());
+        drop(go_on);
+        wait_for(&read, "lines of the log could not be written");
+        // The reader has caught up: nothing is missing any more.
+        let caught_up = Instant::now();
+        while outlet.shared.lock().n_bytes > 0 {
+            assert!(caught_up.elapsed() < LIMIT);
+            std::thread::yield_now();
+        }
+        outlet.say(b"the end\n");
+        wait_for(&read, "the end\n");
+        assert!(!outlet.shared.lock().is_stuck && outlet.shared.lock().n_lost == 0);
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_costs_the_line() {
+        let (go_on, may_read) = sync_channel(8);
+        let read = Arc::new(Mutex::new(String::new()));
+        let outlet = Outlet::new(Reader {
+            may_read,
+            read: Arc::clone(&read),
+        });
+        for kind in [io::ErrorKind::BrokenPipe, io::ErrorKind::StorageFull] {
+            go_on.send(Err(kind.into())).unwrap();
+            outlet.say(b"lost\n");
+        }
+        go_on.send(Ok(())).unwrap();
+        outlet.say(b"kept\n");
+        wait_for(&read, "kept\n");
+        assert_eq!(*read.lock().unwrap(), "… 2 lines of the log could not be written\nkept\n");
+    }
+}
