@@ -79,6 +79,7 @@ struct Engine {
     events: broadcast::Sender<Event>,
     /// The store cannot go on.
     broken: mpsc::Receiver<String>,
+    break_off: mpsc::Sender<String>,
     room: Room,
     courtesy: Courtesy,
     facts: Facts,
@@ -100,7 +101,12 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     drop(entered);
     kept::keep_or_tell(&config.file, &places.data_dir);
     let mut engine = Engine::start(config, config_warnings, places, seams)?;
-    let pool = Pool::start().map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
+    let break_off = engine.break_off.clone();
+    let lost = move |why: &str| {
+        // A second one says nothing new.
+        let _first = break_off.try_send(why.to_owned());
+    };
+    let pool = Pool::start(lost).map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
     let context = Arc::new(engine.context(pool.clone(), started));
     info!(socket = %places.socket.display(), data = %places.data_dir.display(), folders = config.folders.len(), version = env!("CARGO_PKG_VERSION"), "scened is ready");
     crate::systemd::ready();
@@ -147,7 +153,7 @@ impl Engine {
         models.open()?;
         break_off_when_fatal(&store, &break_off, &activity);
         let touched: Arc<OnceLock<Weak<ReconcilerHandle>>> = Arc::default();
-        let hook = pipeline_hook(events.clone(), Arc::clone(&touched), break_off);
+        let hook = pipeline_hook(events.clone(), Arc::clone(&touched), break_off.clone());
         let decoder = worker.as_deref().unwrap_or("no worker");
         let software = format!("scened {}, {decoder}{}", env!("CARGO_PKG_VERSION"), config.extras);
         let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
@@ -204,6 +210,7 @@ impl Engine {
             activity,
             events,
             broken,
+            break_off,
             room: room(config, &places.data_dir),
             courtesy,
             facts,
@@ -236,12 +243,17 @@ impl Engine {
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), Fatal> {
         let (close, closing) = watch::channel(false);
-        let socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), closing));
+        let mut socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), closing));
         let outcome = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Ok(()),
             reason = broken_and_mendable(&mut self.broken, &self.room) => Err(Fatal::Store(reason)),
             () = watchdog() => Ok(()),
             () = finish_model_change(context) => Ok(()),
+            // Nobody could be answered any more.
+            ended = &mut socket_task => return Err(Fatal::Internal(match ended {
+                Ok(()) => "the socket's task ended".to_owned(),
+                Err(error) => format!("the socket's task failed (a bug: please report it): {error}"),
+            })),
         };
         close.send_replace(true);
         if let Err(error) = socket_task.await {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Config;
 use crate::domain::{Embedding, SceneId};
@@ -11,6 +12,7 @@ use crate::media::extras::Extras;
 use crate::media::ffmpeg::{self, Concern};
 use crate::media::keyframes::Keyframes;
 use crate::models::Models;
+use crate::query::MODEL_PATIENCE;
 use crate::serving::{ModelSlot, Serving};
 use crate::store::Store;
 
@@ -245,6 +247,13 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
             .iter()
             .map(|reason| Finding::fail("indexing", reason.clone(), "films wait until this is mended; then: scenectl retry")),
     );
+    findings.extend(crate::supervise::left_off().into_iter().map(|why| {
+        Finding::fail(
+            "threads",
+            why,
+            "systemctl --user restart scened, or stop it and start it again; its log says where it failed",
+        )
+    }));
     findings.extend(
         facts
             .start_warnings
@@ -358,8 +367,8 @@ fn model(subject: &Subject) -> Vec<Finding> {
 
 /// Whether the model that answers can be asked at all.
 fn question(slot: &ModelSlot) -> Finding {
-    match sound::check_words(slot.embedder.as_ref()) {
-        Ok(_) => Finding::ok("question", "the model reads a question"),
+    match sound::check_words(slot.embedder.as_ref(), Instant::now() + MODEL_PATIENCE) {
+        Ok(()) => Finding::ok("question", "the model reads a question"),
         Err(error) => {
             let hint = match &error {
                 EmbedError::Unavailable { hint: Some(hint), .. } => hint.clone(),

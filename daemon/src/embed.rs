@@ -11,6 +11,8 @@ pub mod protocol;
 pub mod runtime;
 pub(crate) mod sound;
 
+use std::time::Instant;
+
 use crate::domain::{Embedding, Frame, ImageSpec, ModelId};
 
 /// What is known of a model without running it.
@@ -41,8 +43,14 @@ pub enum EmbedError {
     Degenerate { what: String },
     #[error("embedding took longer than {seconds} s")]
     TimedOut { seconds: u64 },
+    /// Whoever asked would wait no longer.
+    #[error("the model did not answer in time: {waited_for}")]
+    NotInTime { waited_for: String },
     #[error("shutting down")]
     ShuttingDown,
+    /// A panic of our own while it was at work.
+    #[error("scened failed while it embedded (a bug: please report it)")]
+    Bug,
 }
 
 /// The seam between pipeline, query and the model: the real worker, or a deterministic fake in tests.
@@ -53,6 +61,18 @@ pub trait Embedder: Send + Sync {
     fn embed_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError>;
     /// Pictures that somebody asks about; otherwise as [`Self::embed_frames`].
     fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError>;
+    /// As [`Self::embed_texts`]; one that may take long gives up at `deadline`, with [`EmbedError::NotInTime`].
+    fn embed_texts_until(&self, texts: &[String], _deadline: Instant) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_texts(texts)
+    }
+    /// As [`Self::embed_pictures`], with a deadline.
+    fn embed_pictures_until(&self, pictures: &[Frame], _deadline: Instant) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_pictures(pictures)
+    }
+    /// What a question waits for at present, in words for the user.
+    fn at_work(&self) -> Option<String> {
+        None
+    }
     /// Frames to be indexed, in the background. `frames` all have the size of `model().image`.
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError>;
     /// Execution provider in use (`cpu`, `cuda`, …) and what fell back; `None` while no worker runs and none has run yet.

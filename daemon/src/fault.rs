@@ -57,7 +57,8 @@ impl Fatal {
     }
 }
 
-/// A fail point: a place where tests have a run fail or die, named by `SCENED_FAIL_POINT=name=error|kill`; nothing in a release.
+/// A fail point: a place where tests have a run fail, panic or die, named by `SCENED_FAIL_POINT=name=error|panic|kill`; nothing in a
+/// release. `panic:3` is for the first three times that the place is reached.
 ///
 /// **Errors**: the one asked for.
 #[cfg(not(any(test, feature = "testing")))]
@@ -74,7 +75,14 @@ pub(crate) fn reach(point: &'static str) -> std::io::Result<()> {
     });
     match &*ASKED {
         Some((asked, what)) if asked == point => {
+            static N_REACHED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+            let (what, times) = what.split_once(':').unwrap_or((what, ""));
+            let limit = times.parse().unwrap_or(u64::MAX);
+            if N_REACHED.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= limit {
+                return Ok(());
+            }
             tracing::warn!(point, what, "fail point");
+            assert!(what != "panic", "fail point {point}");
             if what == "kill" {
                 let myself = rustix::process::getpid();
                 rustix::process::kill_process(myself, rustix::process::Signal::KILL)?;
@@ -83,4 +91,11 @@ pub(crate) fn reach(point: &'static str) -> std::io::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// A fail point that can only panic; nothing in a release.
+#[inline]
+pub fn stumble(point: &'static str) {
+    // What asks for an error asks it of a place that has some.
+    let _error = reach(point);
 }

@@ -59,6 +59,7 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
         }
     };
     loop {
+        crate::fault::stumble("accept");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,

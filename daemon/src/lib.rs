@@ -37,6 +37,7 @@ pub mod reconcile;
 pub mod room;
 pub mod serving;
 pub mod store;
+pub mod supervise;
 pub mod systemd;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

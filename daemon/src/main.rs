@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -16,6 +17,7 @@ use scened::media::inspect::{self, InspectOptions};
 use scened::media::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::media::{Detector, Hardware, SceneMode};
 use scened::probe::{self, ProbeOptions};
+use scened::supervise::{self, End, Ward};
 use scened_shared::{standard_error, terminal};
 use tokio::sync::watch;
 
@@ -306,7 +308,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
         socket: endpoint.path().to_owned(),
         program: std::env::current_exe().ok(),
     };
-    let stop = stop_on_signal()?;
+    let (stop, _listening) = stop_on_signal()?;
     // A service manager starts it again; without one it has to do so itself.
     let is_supervised = ["NOTIFY_SOCKET", "LISTEN_FDS"].iter().any(|name| std::env::var_os(name).is_some());
     loop {
@@ -333,18 +335,37 @@ fn wait_for_stop(mut stop: watch::Receiver<bool>, limit: Duration) -> Result<(),
     Ok(())
 }
 
+/// The thread that hears signals. Where it is left off nobody asks the daemon to end; a channel without a sender would.
+struct Listening {
+    _ward: Arc<Ward>,
+    _stop: watch::Sender<bool>,
+}
+
 /// Becomes true at SIGTERM or SIGINT.
-fn stop_on_signal() -> Result<watch::Receiver<bool>, Fatal> {
+fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
+    use tokio::signal::unix::{SignalKind, signal};
     let (stop, stopping) = watch::channel(false);
+    let kept = stop.clone();
     let failed = |error: std::io::Error| Fatal::Internal(format!("cannot listen for signals: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let thread = move || {
+    let new_runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = Some(new_runtime().map_err(failed)?);
+    let body = move || {
+        let runtime = match runtime.take().map_or_else(new_runtime, Ok) {
+            Ok(runtime) => runtime,
+            Err(error) => return End::Lost(format!("cannot listen for signals: {error}")),
+        };
         runtime.block_on(async {
-            use tokio::signal::unix::{SignalKind, signal};
+            // A log (or anything else) that may not grow any more is an error of the write then, and not our end.
+            let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
             let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
                 tracing::error!("cannot listen for signals; stop scened with SIGKILL, nothing is lost by it");
                 return std::future::pending().await;
             };
+            if *stop.borrow() {
+                // It was asked before this thread died.
+                return;
+            }
+            scened::fault::stumble("signals");
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -358,12 +379,11 @@ fn stop_on_signal() -> Result<watch::Receiver<bool>, Fatal> {
             tracing::warn!("second signal: ending at once");
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap_or_default();
         });
+        End::Asked
     };
-    std::thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(thread)
-        .map_err(failed)?;
-    Ok(stopping)
+    let ward = Ward::new("signals", "SIGTERM does not end scened; SIGKILL does, and nothing is lost by it");
+    supervise::spawn(&ward, body, |_| ()).map_err(failed)?;
+    Ok((stopping, Listening { _ward: ward, _stop: kept }))
 }
 
 fn complain(text: &str) {

@@ -8,7 +8,7 @@ mod purge;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -436,7 +436,7 @@ impl Models {
     pub fn name_in_use(&self) -> String {
         self.serving
             .current()
-            .map_or_else(|_| self.wanted().clone(), |slot| slot.info.name.clone())
+            .map_or_else(|_| self.name_wanted(), |slot| slot.info.name.clone())
     }
 
     /// The execution provider in use; `none` before the model was needed.
@@ -527,6 +527,15 @@ impl Models {
 
     fn followers(&self) -> Vec<Arc<Follower>> {
         self.followers.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Without waiting for a change of model that is being arranged.
+    fn name_wanted(&self) -> String {
+        match self.wanted.try_lock() {
+            Ok(wanted) => wanted.clone(),
+            Err(TryLockError::Poisoned(wanted)) => wanted.into_inner().clone(),
+            Err(TryLockError::WouldBlock) => "being chosen".to_owned(),
+        }
     }
 
     fn wanted(&self) -> MutexGuard<'_, String> {

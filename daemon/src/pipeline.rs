@@ -36,6 +36,7 @@ pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
 use crate::room::Room;
 use crate::serving::Serving;
 use crate::store::{Change, Store, VideoRecord, VideoState};
+use crate::supervise::{self, End, Ward};
 
 /// What the pipeline tells the rest of the daemon. Called on an indexing thread; must be quick.
 #[derive(Clone, Debug)]
@@ -130,6 +131,9 @@ struct State {
     paused: bool,
     paused_until: Option<Instant>,
     stopping: bool,
+    /// Threads that were left off; with the last one nothing is indexed any more, and this says why.
+    n_lost: usize,
+    dead: Option<String>,
     /// Why nothing is indexed although there are jobs, in words for `status`.
     hindrance: Option<String>,
     /// What decoded the last film, in words for `status`.
@@ -156,6 +160,7 @@ struct Shared {
 pub struct Indexer {
     shared: Arc<Shared>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    wards: Arc<Mutex<Vec<Arc<Ward>>>>,
 }
 
 impl Indexer {
@@ -179,14 +184,19 @@ impl Indexer {
         let indexer = Self {
             shared,
             threads: Arc::default(),
+            wards: Arc::default(),
         };
         indexer.catch_up();
         for index in 0..n_threads {
-            let shared = Arc::clone(&indexer.shared);
-            let thread = std::thread::Builder::new()
-                .name(format!("indexer-{index}"))
-                .spawn(move || shared.run())
+            let ward = Ward::new(format!("indexer-{index}"), "fewer videos are indexed at once, or none");
+            let (shared, for_waiting) = (Arc::clone(&indexer.shared), Arc::clone(&indexer.shared));
+            let body = move || {
+                shared.run();
+                End::Asked
+            };
+            let thread = supervise::spawn(&ward, body, move |why| for_waiting.lose_thread(why))
                 .map_err(|error| crate::fault::Fatal::Internal(format!("cannot start an indexing thread: {error}")))?;
+            indexer.wards.lock().unwrap_or_else(PoisonError::into_inner).push(ward);
             indexer.threads().push(thread);
         }
         Ok(indexer)
@@ -277,6 +287,11 @@ impl Indexer {
         let state = self.shared.lock();
         let n_waiting = state.queue.len() + state.suspects.len() + state.aside.len() + state.behind.len();
         (n_waiting + state.in_flight.len()) as u64
+    }
+
+    /// Why nothing will be indexed any more, where that is so.
+    pub fn is_left_off(&self) -> Option<String> {
+        self.shared.lock().dead.clone()
     }
 
     pub fn hindrance(&self) -> Option<String> {

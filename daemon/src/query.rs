@@ -14,12 +14,13 @@ mod text;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::ann::AnnError;
-use crate::domain::{Embedding, SceneId, Span, VideoId};
+use crate::domain::{Embedding, Frame, ModelId, SceneId, Span, VideoId};
 use crate::embed::EmbedError;
 use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
-use crate::query::confidence::{Measure, Measures};
+use crate::query::confidence::{Measure, Measures, PATIENCE};
 pub use crate::query::pool::{Asker, Lane, Overloaded, Pool, Turn};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
@@ -32,6 +33,8 @@ use crate::store::{Store, StoreError, VideoRecord};
 pub const MAX_QUERY_BYTES: usize = 4_096;
 /// Most hits one answer may have.
 pub const MAX_HITS: usize = 1_000;
+/// How long a question waits for the model.
+pub const MODEL_PATIENCE: Duration = Duration::from_secs(20);
 /// Up to so many scenes in scope every one is compared exactly; above, the graph gives the candidates.
 const EXACT_UP_TO: usize = 20_000;
 /// A filter that leaves less than this share of a large library is scanned exactly: a graph search under a predicate degrades there.
@@ -56,6 +59,13 @@ pub struct Wanted {
     /// Hits less sure than that are left out; has no effect where no confidence is told.
     pub min_confidence: Option<f32>,
     pub filters: Filters,
+}
+
+impl Wanted {
+    /// Whether it can be asked for.
+    pub fn check(&self) -> Result<(), QueryError> {
+        check_count(self.n)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +104,9 @@ pub struct Standing {
 pub enum QueryError {
     #[error("the query is empty")]
     Empty,
+    /// Its vectors are those of a model that answers no longer: to be asked again.
+    #[error("the model was changed while this was asked")]
+    OtherModel,
     #[error("the query is {bytes} bytes long; at most {MAX_QUERY_BYTES} are allowed")]
     TooLong { bytes: usize },
     #[error("{0} is not a number of hits; ask for 1 to {MAX_HITS}")]
@@ -119,6 +132,36 @@ pub struct Likeness {
     pub at_ms: Option<u64>,
 }
 
+/// The texts of a question as vectors of one model.
+#[derive(Clone, Debug)]
+pub struct Worded {
+    model: ModelId,
+    wanted: Embedding,
+    unwanted: Vec<Embedding>,
+}
+
+/// What is asked about as a picture: its vectors, or the parts that the model has to be shown.
+#[derive(Clone, Debug)]
+pub struct Pictured {
+    model: ModelId,
+    parts: Parts,
+}
+
+#[derive(Clone, Debug)]
+enum Parts {
+    Vectors(Vec<Embedding>),
+    Frames(Vec<Frame>),
+}
+
+impl Pictured {
+    /// Whether the model has to be asked.
+    pub fn is_unseen(&self) -> bool {
+        matches!(self.parts, Parts::Frames(_))
+    }
+}
+
+/// Asking has three steps, because only the second one waits for the model: what is known already ([`Searcher::recall`],
+/// [`Searcher::look`]), the vectors of the rest ([`Searcher::word`], [`Searcher::show`]), and the answer.
 pub struct Searcher {
     store: Store,
     serving: Arc<Serving>,
@@ -139,13 +182,52 @@ impl Searcher {
         }
     }
 
-    /// Scenes that match `query` and look less like each of `not`.
+    /// The texts as vectors, where all of them were asked for lately. Waits for nothing.
+    pub fn recall(&self, query: &str, not: &[String]) -> Result<Option<Worded>, QueryError> {
+        let texts = checked(query, not)?;
+        let slot = self.serving.current()?;
+        let known: Option<Vec<Embedding>> = texts.iter().map(|text| self.texts.recall(&slot.info.id, text)).collect();
+        Ok(known.and_then(|vectors| Worded::of(&slot, vectors)))
+    }
+
+    /// The texts as vectors; waits for the model until `deadline`.
+    pub fn word(&self, query: &str, not: &[String], deadline: Instant) -> Result<Worded, QueryError> {
+        let texts = checked(query, not)?;
+        self.with_current(|slot| {
+            let vectors = texts
+                .iter()
+                .map(|text| self.texts.get(slot, text, deadline))
+                .collect::<Result<_, _>>()?;
+            // Made by the first question of all. The answer does not wait for it.
+            let patience = PATIENCE.min(deadline.saturating_duration_since(Instant::now()));
+            let _made = self.measures.of(slot, patience);
+            Worded::of(slot, vectors).ok_or(QueryError::Empty)
+        })
+    }
+
+    /// Scenes that match the query and look less like each of what is not wanted. Waits for nothing.
+    ///
+    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    pub fn answer_texts(&self, worded: &Worded, wanted: &Wanted) -> Result<Answer, QueryError> {
+        check_count(wanted.n)?;
+        let slot = self.slot_of(&worded.model)?;
+        self.answer(&slot, &worded.probe(), wanted, &|_| true)
+    }
+
+    /// All steps at once.
+    #[cfg(any(test, feature = "testing"))]
     pub fn search(&self, query: &str, not: &[String], wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        self.with_current(|slot| {
-            let probe = self.text_probe(slot, query, not)?;
-            self.answer(slot, &probe, wanted, &|_| true)
-        })
+        self.answer_texts(&self.word(query, not, Instant::now() + MODEL_PATIENCE)?, wanted)
+    }
+
+    fn slot_of(&self, model: &ModelId) -> Result<Arc<ModelSlot>, QueryError> {
+        let slot = self.serving.current()?;
+        if slot.info.id == *model {
+            Ok(slot)
+        } else {
+            Err(QueryError::OtherModel)
+        }
     }
 
     /// Asks the model that answers; and the one that took its place meanwhile, when it was retired in the middle of the question.
@@ -161,33 +243,75 @@ impl Searcher {
         answer
     }
 
-    /// Scenes that look like a moment of a video, or like a picture.
-    pub fn similar(&self, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
-        check_count(wanted.n)?;
-        self.with_current(|slot| self.similar_in(slot, likeness, wanted, cancel))
+    /// What the model waits with, in words for the user, where it says so.
+    pub fn model_at_work(&self) -> Option<String> {
+        self.serving.current().ok()?.embedder.at_work()
     }
 
-    fn similar_in(&self, slot: &ModelSlot, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
-        let record = self.store.video_at(&likeness.path);
-        let parts = self.look(slot, likeness, record.as_deref(), cancel)?;
+    /// The model's view of a picture: of pictures that were never shown to it.
+    ///
+    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    pub fn show(&self, pictured: Pictured, deadline: Instant) -> Result<Pictured, QueryError> {
+        let Parts::Frames(frames) = &pictured.parts else {
+            return Ok(pictured);
+        };
+        let slot = self.slot_of(&pictured.model)?;
+        let vectors = match slot.embedder.embed_pictures_until(frames, deadline) {
+            // It was retired in the middle of the question.
+            Err(EmbedError::ShuttingDown) if self.slot_of(&pictured.model).is_err() => return Err(QueryError::OtherModel),
+            vectors => vectors?,
+        };
+        Ok(Pictured {
+            model: pictured.model,
+            parts: Parts::Vectors(vectors),
+        })
+    }
+
+    /// Scenes that look like a moment of a video, or like a picture. Waits for nothing.
+    ///
+    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    pub fn answer_picture(&self, likeness: &Likeness, pictured: &Pictured, wanted: &Wanted) -> Result<Answer, QueryError> {
+        check_count(wanted.n)?;
+        let slot = self.slot_of(&pictured.model)?;
+        let parts = match &pictured.parts {
+            Parts::Vectors(vectors) => vectors.clone(),
+            Parts::Frames(_) => Vec::new(),
+        };
         let probe = Probe::of(parts).ok_or_else(|| EmbedError::Degenerate {
             what: likeness.path.display().to_string(),
         })?;
         // A video is always most like itself: when the whole of it is the question, leave it out. A moment finds its own scene first,
         // which shows what was asked about.
+        let record = self.store.video_at(&likeness.path);
         let asked = record.filter(|_| likeness.at_ms.is_none()).map(|record| record.id);
-        self.answer(slot, &probe, wanted, &|scene| asked != Some(scene.video))
+        self.answer(&slot, &probe, wanted, &|scene| asked != Some(scene.video))
     }
 
-    /// Where the best scene of the video at `record` stands for `query`.
+    /// All steps at once.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn similar(&self, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
+        check_count(wanted.n)?;
+        let pictured = self.show(self.look(likeness, cancel)?, Instant::now() + MODEL_PATIENCE)?;
+        self.answer_picture(likeness, &pictured, wanted)
+    }
+
+    /// Where the best scene of the video at `record` stands for a query. Waits for nothing.
+    ///
+    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    pub fn standing_of(&self, record: &Arc<VideoRecord>, worded: &Worded) -> Result<Option<Standing>, QueryError> {
+        let slot = self.slot_of(&worded.model)?;
+        self.standing_in(&slot, record, &worded.probe())
+    }
+
+    /// All steps at once.
+    #[cfg(any(test, feature = "testing"))]
     pub fn standing(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
-        self.with_current(|slot| self.standing_in(slot, record, query))
+        self.standing_of(record, &self.word(query, &[], Instant::now() + MODEL_PATIENCE)?)
     }
 
-    fn standing_in(&self, slot: &ModelSlot, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
-        let probe = self.text_probe(slot, query, &[])?;
+    fn standing_in(&self, slot: &ModelSlot, record: &Arc<VideoRecord>, probe: &Probe) -> Result<Option<Standing>, QueryError> {
         let scenes = scenes_of(record).collect();
-        let Some(best) = self.rescore(slot, &probe, scenes)?.into_iter().next() else {
+        let Some(best) = self.rescore(slot, probe, scenes)?.into_iter().next() else {
             return Ok(None);
         };
         let everything = Scope::of(&self.store, &slot.info.id, &Filters::default());
@@ -205,7 +329,7 @@ impl Searcher {
             .into_iter()
             .take_while(|(_, score)| *score > own)
             .count();
-        let hit = self.hit(slot, &best, Arc::clone(record), self.measure(slot, &probe).as_ref())?;
+        let hit = self.hit(slot, &best, Arc::clone(record), self.measure(slot, probe).as_ref())?;
         Ok(hit.map(|hit| Standing {
             hit,
             rank: better as u64 + 1,
@@ -213,51 +337,48 @@ impl Searcher {
         }))
     }
 
-    fn text_probe(&self, slot: &ModelSlot, query: &str, not: &[String]) -> Result<Probe, QueryError> {
-        let mut vectors = std::iter::once(query).chain(not.iter().map(String::as_str)).map(|text| {
-            let text = text.trim();
-            match text.len() {
-                0 => Err(QueryError::Empty),
-                bytes if bytes > MAX_QUERY_BYTES => Err(QueryError::TooLong { bytes }),
-                _ => Ok(self.texts.get(slot, text)?),
-            }
-        });
-        let wanted = vectors.next().unwrap_or(Err(QueryError::Empty))?;
-        Ok(Probe {
-            parts: vec![wanted.clone()],
-            wanted,
-            unwanted: vectors.collect::<Result<_, _>>()?,
-            is_text: true,
-        })
+    /// The vectors of a moment of an indexed video or of the whole of it, where the store tells them; else pictures, as many as the model
+    /// is shown parts of one. Waits for the disk and a worker.
+    pub fn look(&self, likeness: &Likeness, cancel: &Cancel) -> Result<Pictured, QueryError> {
+        let slot = self.serving.current()?;
+        let record = self.store.video_at(&likeness.path);
+        let parts = match self.stored_parts(&slot, likeness, record.as_deref())? {
+            Some(vectors) => Parts::Vectors(vectors),
+            None => Parts::Frames(self.frames(&slot, likeness, cancel)?),
+        };
+        let model = slot.info.id.clone();
+        Ok(Pictured { model, parts })
     }
 
-    /// The vectors of a picture or a moment, as many as the model is shown parts of it; or the one of a whole indexed video.
-    fn look(
+    fn stored_parts(
         &self,
         slot: &ModelSlot,
         likeness: &Likeness,
         record: Option<&VideoRecord>,
-        cancel: &Cancel,
-    ) -> Result<Vec<Embedding>, QueryError> {
+    ) -> Result<Option<Vec<Embedding>>, QueryError> {
         if let Some(record) = record {
             let scenes = self.store.video_vectors(&slot.info.id, record.id)?;
             let frames = || scenes.iter().flat_map(|scene| &scene.frames);
             match likeness.at_ms {
                 None => {
                     if let Some(mean) = Embedding::mean(frames().map(|(_, vector)| vector)) {
-                        return Ok(vec![mean]);
+                        return Ok(Some(vec![mean]));
                     }
                 }
                 // The film may be on a drive that is away: the nearest sampled frame stands in for the moment.
                 Some(at_ms) if record.offline => {
                     if let Some((nearest_ms, _)) = frames().min_by_key(|(time_ms, _)| time_ms.abs_diff(at_ms)) {
                         let parts = frames().filter(|(time_ms, _)| time_ms == nearest_ms);
-                        return Ok(parts.map(|(_, vector)| vector.clone()).collect());
+                        return Ok(Some(parts.map(|(_, vector)| vector.clone()).collect()));
                     }
                 }
                 Some(_) => {}
             }
         }
+        Ok(None)
+    }
+
+    fn frames(&self, slot: &ModelSlot, likeness: &Likeness, cancel: &Cancel) -> Result<Vec<Frame>, QueryError> {
         let path = &likeness.path;
         let (film, _stamp) = crate::film::open_stamped(path).map_err(|source| QueryError::File {
             path: path.clone(),
@@ -268,11 +389,10 @@ impl Searcher {
             at_ms: likeness.at_ms,
             label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        let frames = self.source.picture(film, &request, cancel).map_err(|source| QueryError::Media {
+        self.source.picture(film, &request, cancel).map_err(|source| QueryError::Media {
             path: path.clone(),
             source,
-        })?;
-        Ok(slot.embedder.embed_pictures(&frames)?)
+        })
     }
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {
@@ -419,7 +539,39 @@ impl Searcher {
 
     /// What says how sure the hits of a text are; pictures have no such measure.
     fn measure(&self, slot: &ModelSlot, probe: &Probe) -> Option<Measure> {
-        probe.is_text.then(|| self.measures.of(slot)).flatten()
+        probe.is_text.then(|| self.measures.of(slot, Duration::ZERO)).flatten()
+    }
+}
+
+/// The texts of a question, each without spaces around it.
+fn checked<'a>(query: &'a str, not: &'a [String]) -> Result<Vec<&'a str>, QueryError> {
+    let texts = std::iter::once(query).chain(not.iter().map(String::as_str)).map(str::trim);
+    texts
+        .map(|text| match text.len() {
+            0 => Err(QueryError::Empty),
+            bytes if bytes > MAX_QUERY_BYTES => Err(QueryError::TooLong { bytes }),
+            _ => Ok(text),
+        })
+        .collect()
+}
+
+impl Worded {
+    fn of(slot: &ModelSlot, vectors: Vec<Embedding>) -> Option<Self> {
+        let mut vectors = vectors.into_iter();
+        Some(Self {
+            model: slot.info.id.clone(),
+            wanted: vectors.next()?,
+            unwanted: vectors.collect(),
+        })
+    }
+
+    fn probe(&self) -> Probe {
+        Probe {
+            parts: vec![self.wanted.clone()],
+            wanted: self.wanted.clone(),
+            unwanted: self.unwanted.clone(),
+            is_text: true,
+        }
     }
 }
 

@@ -81,7 +81,8 @@ fn look_for<T: Send + 'static>(
     let is_left = Arc::new(Mutex::new(false));
     let left = Arc::clone(&is_left);
     std::thread::Builder::new().name("look".into()).spawn(move || {
-        let result = work(&of_thread);
+        // A panic is no answer, and no silence either.
+        let result = crate::supervise::caught(|| work(&of_thread)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
         // The asker may have gone on without an answer.
         let _unheard = done.send(result);
         if *left.lock().unwrap_or_else(PoisonError::into_inner) {

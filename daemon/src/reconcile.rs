@@ -40,6 +40,7 @@ pub use rules::{Exclusion, Rules, RulesError};
 pub use volumes::Volume;
 
 use crate::store::Store;
+use crate::supervise::{self, End, Ward};
 use crate::watch::{self, Change};
 use shared::{Shared, lock};
 
@@ -48,6 +49,9 @@ pub const COMMAND_CAPACITY: usize = 64;
 
 /// How long [`ReconcilerHandle::set_roots`] waits for a reconciler that is busy (or stuck in a hung mount).
 pub const SET_ROOTS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a start waits for the first look at the watched folders.
+const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What to watch and how. Paths are absolute.
 #[derive(Clone, Debug)]
@@ -148,8 +152,9 @@ impl Reconciler {
     ) -> Result<ReconcilerHandle, ReconcileError> {
         let (event_sender, events) = watch::event_queue(limits.n_events);
         let (commands, command_receiver) = crossbeam_channel::bounded(COMMAND_CAPACITY);
-        let shared = Arc::new(Shared::new(Arc::clone(&config.rules), config.settle, events.in_flight()));
-        shared.requested.store(1, Ordering::SeqCst);
+        let (rules, roots) = (Arc::clone(&config.rules), config.roots.clone());
+        let shared = Arc::new(Shared::new(rules, roots, config.settle, events.in_flight()));
+        let (looked, first_look) = crossbeam_channel::bounded(1);
         let core = core::Seed {
             config,
             store,
@@ -159,16 +164,26 @@ impl Reconciler {
             events,
             event_sender: event_sender.clone(),
             watch_limit: limits.n_watches,
+            looked,
         };
-        let thread = std::thread::Builder::new()
-            .name("reconcile".into())
-            .spawn(move || core.run())
-            .map_err(ReconcileError::Thread)?;
+        let ward = Ward::essential("reconcile", "files that come, change and go are not noticed");
+        let for_waiting = Arc::clone(&core.on_event);
+        let body = move || {
+            core.run();
+            End::Asked
+        };
+        let left_off = move |_: &str| {
+            for_waiting(ReconcileEvent::QueueChanged);
+        };
+        let thread = supervise::spawn(&ward, body, left_off).map_err(ReconcileError::Thread)?;
+        // Who asks first is told of the folders as they are; one that hangs keeps nobody from asking.
+        let _looked = first_look.recv_timeout(FIRST_LOOK_PATIENCE);
         Ok(ReconcilerHandle {
             commands,
             events: event_sender,
             shared,
             thread: Mutex::new(Some(thread)),
+            ward,
         })
     }
 }
@@ -188,9 +203,15 @@ pub struct ReconcilerHandle {
     events: watch::EventSender,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    ward: Arc<Ward>,
 }
 
 impl ReconcilerHandle {
+    /// Why the tree is looked at no longer, where it is not.
+    pub fn is_left_off(&self) -> Option<String> {
+        self.ward.is_left_off()
+    }
+
     /// Watches these folders from now on. Videos of folders that are no longer among them stay in the store, untouched: whoever
     /// calls decides with [`is_below`] and the store whether to remove them or to mark them offline.
     ///

@@ -57,11 +57,14 @@ pub struct EventSender {
     pub held_up: Arc<std::sync::Mutex<()>>,
 }
 
-/// The receiving side, in the reconciler's thread.
+/// The receiving side, in the reconciler's thread. A clone is the same one: for the next reconciler, when one has died.
+#[derive(Clone)]
 pub struct EventReceiver {
     pub receiver: Receiver<Change>,
     lost: Arc<AtomicBool>,
     in_flight: Arc<AtomicU64>,
+    /// Received and not taken over yet.
+    taken: Arc<AtomicU64>,
 }
 
 /// Makes the bounded queue between the `notify` thread and the reconciler.
@@ -78,7 +81,13 @@ pub fn event_queue(capacity: usize) -> (EventSender, EventReceiver) {
         #[cfg(test)]
         held_up: Arc::default(),
     };
-    (events, EventReceiver { receiver, lost, in_flight })
+    let receiver = EventReceiver {
+        receiver,
+        lost,
+        in_flight,
+        taken: Arc::default(),
+    };
+    (events, receiver)
 }
 
 impl EventSender {
@@ -115,9 +124,14 @@ impl EventReceiver {
         self.lost.swap(false, Ordering::SeqCst)
     }
 
-    /// Says that `n` received events are now accounted for elsewhere.
-    pub fn taken_over(&self, n: u64) {
-        self.in_flight.fetch_sub(n, Ordering::SeqCst);
+    /// Says that an event was received.
+    pub fn took(&self) {
+        self.taken.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Says that what was received is now accounted for elsewhere.
+    pub fn taken_over(&self) {
+        self.in_flight.fetch_sub(self.taken.swap(0, Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// The counter of events on their way, for [`crate::reconcile::ReconcilerHandle::queue`].

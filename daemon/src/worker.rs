@@ -69,11 +69,15 @@ pub(crate) fn processor_time(pid: u32) -> Option<std::time::Duration> {
     Some(std::time::Duration::from_millis((user + system) * 10))
 }
 
-/// Whether a process was stopped by a signal (SIGSTOP) and does nothing; false where the system does not tell.
+/// Whether a process stands still until a signal lets it go on (a signal, a debugger). Where the system does not tell, none does.
 pub(crate) fn is_stopped(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state follows the name, which may hold brackets.
-    stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_stopped_state(&stat))
+}
+
+/// **Source**: proc_pid_stat(5): the third field.
+fn is_stopped_state(stat: &str) -> bool {
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
 }
 
 /// See [`processor_ticks_of`].
@@ -359,6 +363,7 @@ mod tests {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 900 0 0 0 250 50 0 0 20 0 1 0 100 1000 100 18446744073709551615";
         assert_eq!(processor_ticks_of(stat), Some((250, 50)));
         assert_eq!(processor_ticks_of("nonsense"), None);
+        assert!(!is_stopped_state(stat) && is_stopped_state(&stat.replace(") S ", ") T ")));
     }
 
     #[test]

@@ -42,7 +42,9 @@
 //! | connections (a subscription takes one) | 256, or a third of the descriptors the system allows | a process with fewer gets a seat of the one with most; then one that was idle for a minute; else the newcomer is told `overloaded` and closed, as is who loses a seat (`"id": null`) |
 //! | requests of one connection at work | 1 | the next one waits in the socket |
 //! | requests at work | 8, of one process 4; of those that touch files, decode or walk through everything (`similar`, `why`, `add`, `remove`, `rescan`, `retry`, `doctor`, `model_*`) 4, of one process 2 | they wait, and those of the process that used least lately go first; the last free place is for one that used little |
-//! | requests waiting | 128 and 32 | a process with fewer takes the place of the one with most; else `overloaded` |
+//! | time for the model to embed a question (`search`, `similar`, `why` with a query) | 20 s | `model-timed-out`; the message says what was waited for |
+//! | questions that the model embeds | 8, of one process 4 | they wait, as above, and no other request waits for them; what was asked lately is answered without the model |
+//! | requests waiting | 128, 128 and 32 | a process with fewer takes the place of the one with most; else `overloaded` |
 //!
 //! A request:
 //!
@@ -174,6 +176,7 @@
 //! | `too-large` | -32012 | a line over its limit; the connection is closed |
 //! | `shutting-down` | -32013 | the daemon is about to end |
 //! | `timed-out` | -32014 | a request was begun and not finished in time; the connection is closed |
+//! | `model-timed-out` | -32015 | the model did not embed the question within 20 s: ask again; `message` says what was waited for |
 //!
 //! # A session with `socat`
 //!

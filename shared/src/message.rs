@@ -528,6 +528,8 @@ pub enum ErrorKind {
     ShuttingDown,
     /// A request that was begun was not finished in time; the connection is closed.
     TimedOut,
+    /// The model gave no vectors of the question in time; the message says what it waited for.
+    ModelTimedOut,
     #[serde(other)]
     Other,
 }
@@ -549,6 +551,7 @@ impl ErrorKind {
             Self::TooLarge => -32012,
             Self::ShuttingDown => -32013,
             Self::TimedOut => -32014,
+            Self::ModelTimedOut => -32015,
         }
     }
 }

@@ -10,13 +10,16 @@ mod damage;
 mod hostile;
 mod idle;
 mod kills;
+mod log;
 mod manners;
 mod points;
+mod questions;
 mod refusals;
 mod runtime;
 mod single;
 mod space;
 mod strangers;
+mod threads;
 mod thumbnail;
 mod unreadable;
 

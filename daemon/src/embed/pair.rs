@@ -4,6 +4,8 @@
 //! cannot leave it again, so these are two. Each loads a tower when it needs it, so that together they hold what one would:
 //! the text tower here, the vision tower there. The files of both are mapped and shared.
 
+use std::time::Instant;
+
 use super::process::{EmbedConfig, EmbedProcess};
 use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
 use crate::domain::{Embedding, Frame};
@@ -47,6 +49,18 @@ impl Embedder for EmbedPair {
 
     fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
         self.queries.embed_frames(pictures)
+    }
+
+    fn embed_texts_until(&self, texts: &[String], deadline: Instant) -> Result<Vec<Embedding>, EmbedError> {
+        self.queries.embed_texts_until(texts, deadline)
+    }
+
+    fn embed_pictures_until(&self, pictures: &[Frame], deadline: Instant) -> Result<Vec<Embedding>, EmbedError> {
+        self.queries.embed_pictures_until(pictures, deadline)
+    }
+
+    fn at_work(&self) -> Option<String> {
+        self.queries.at_work()
     }
 
     fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {

@@ -11,17 +11,22 @@ mod queue;
 mod unchanged;
 
 use std::io::Write as _;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::model::ModelFolder;
 use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
 use crate::domain::{Embedding, Frame};
+use crate::supervise::{self, End, Ward};
 use crate::worker::courtesy::Courtesy;
 use queue::{Call, Lane, Payload, Queue};
+
+/// What is lost without an owner.
+const NOTHING_INDEXED: &str = "no video is embedded";
+const NOTHING_ASKED: &str = "only questions asked before are answered";
 
 /// What an [`EmbedProcess`] needs to know.
 #[derive(Clone, Debug)]
@@ -58,6 +63,7 @@ pub struct EmbedProcess {
     /// Written to when the owner must stop although it waits for a worker's answer.
     wake: Mutex<Option<std::io::PipeWriter>>,
     owner: Mutex<Option<JoinHandle<()>>>,
+    _ward: Arc<Ward>,
 }
 
 /// What callers and the owner thread have in common.
@@ -75,6 +81,40 @@ struct State {
     changed: Option<String>,
     /// Process id of the worker, while one lives.
     worker: Option<u32>,
+    /// What the owner is at, and since when.
+    at_work: Option<(Step, Instant)>,
+}
+
+/// What an owner may wait for.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// A new worker that has not said hello yet, or not found ONNX Runtime.
+    Start,
+    /// Loading the model, where it is the first thing asked of the worker, and the vectors.
+    Vectors,
+}
+
+impl State {
+    /// In words for whoever waited in vain.
+    fn waited_for(&self) -> String {
+        let worker = self
+            .worker
+            .map_or_else(|| "the worker".to_owned(), |pid| format!("the worker (process {pid})"));
+        if self.worker.is_some_and(crate::worker::is_stopped) {
+            return format!("{worker} is stopped, by a signal or a debugger");
+        }
+        match self.at_work {
+            Some((Step::Start, since)) => format!(
+                "{worker} was started {} s ago and is not ready yet: ONNX Runtime is being loaded",
+                since.elapsed().as_secs()
+            ),
+            Some((Step::Vectors, since)) => format!(
+                "{worker} has been at work for {} s: the model is being loaded, or it is slow",
+                since.elapsed().as_secs()
+            ),
+            None => "other questions came first".to_owned(),
+        }
+    }
 }
 
 impl Shared {
@@ -100,20 +140,35 @@ impl EmbedProcess {
                 provider: None,
                 changed: None,
                 worker: None,
+                at_work: None,
             }),
         });
+        let ward = if config.background {
+            Ward::essential("embed-owner", NOTHING_INDEXED)
+        } else {
+            Ward::new("embed-owner", NOTHING_ASKED)
+        };
         let owner = {
-            let shared = Arc::clone(&shared);
+            let (shared, of_callers) = (Arc::clone(&shared), Arc::clone(&shared));
             let span = tracing::Span::current();
-            std::thread::Builder::new()
-                .name("embed-owner".to_owned())
-                .spawn(move || span.in_scope(|| owner::run(&shared, config, OwnedFd::from(wake_reader))))
-                .map_err(failed)?
+            let wake = OwnedFd::from(wake_reader);
+            let body = move || {
+                span.in_scope(|| owner::run(&shared, &config, wake.as_fd()));
+                End::Asked
+            };
+            let left_off = move |why: &str| {
+                of_callers.queue.end(&EmbedError::Unavailable {
+                    reason: why.to_owned(),
+                    hint: None,
+                });
+            };
+            supervise::spawn(&ward, body, left_off).map_err(failed)?
         };
         Ok(Self {
             shared,
             wake: Mutex::new(Some(wake)),
             owner: Mutex::new(Some(owner)),
+            _ward: ward,
         })
     }
 
@@ -147,33 +202,22 @@ impl EmbedProcess {
         self.shared.queue.request_prewarm();
     }
 
-    fn embed(&self, lane: Lane, payloads: Vec<Payload>) -> Result<Vec<Embedding>, EmbedError> {
+    fn embed(&self, lane: Lane, payloads: Vec<Payload>, deadline: Option<Instant>) -> Result<Vec<Embedding>, EmbedError> {
         let call = Arc::new(Call::new(payloads.len()));
-        self.shared.queue.put(lane, &call, payloads)?;
-        call.wait()
-    }
-}
-
-impl Drop for EmbedProcess {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-impl Embedder for EmbedProcess {
-    fn model(&self) -> ModelInfo {
-        self.shared.state().info.clone()
+        self.shared.queue.put(lane, &call, payloads, deadline)?;
+        match call.wait(deadline) {
+            Some(answer) => answer,
+            None => {
+                let waited_for = self.shared.state().waited_for();
+                let error = EmbedError::NotInTime { waited_for };
+                // What waits of it is not embedded any more.
+                call.fail(error.clone());
+                Err(error)
+            }
+        }
     }
 
-    fn embed_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError> {
-        self.embed(Lane::Texts, texts.iter().map(|text| Payload::text(text)).collect())
-    }
-
-    fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
-        self.embed_frames(pictures)
-    }
-
-    fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+    fn embed_checked(&self, frames: &[Frame], deadline: Option<Instant>) -> Result<Vec<Embedding>, EmbedError> {
         let image = self.shared.state().info.image;
         for frame in frames {
             let (width_px, height_px) = (image.width_px, image.height_px);
@@ -189,7 +233,43 @@ impl Embedder for EmbedProcess {
                 });
             }
         }
-        self.embed(Lane::Frames, frames.iter().map(Payload::frame).collect())
+        self.embed(Lane::Frames, frames.iter().map(Payload::frame).collect(), deadline)
+    }
+}
+
+impl Drop for EmbedProcess {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Embedder for EmbedProcess {
+    fn model(&self) -> ModelInfo {
+        self.shared.state().info.clone()
+    }
+
+    fn embed_texts(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed(Lane::Texts, texts.iter().map(|text| Payload::text(text)).collect(), None)
+    }
+
+    fn embed_texts_until(&self, texts: &[String], deadline: Instant) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed(Lane::Texts, texts.iter().map(|text| Payload::text(text)).collect(), Some(deadline))
+    }
+
+    fn embed_pictures(&self, pictures: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_frames(pictures)
+    }
+
+    fn embed_pictures_until(&self, pictures: &[Frame], deadline: Instant) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_checked(pictures, Some(deadline))
+    }
+
+    fn at_work(&self) -> Option<String> {
+        Some(self.shared.state().waited_for())
+    }
+
+    fn embed_frames(&self, frames: &[Frame]) -> Result<Vec<Embedding>, EmbedError> {
+        self.embed_checked(frames, None)
     }
 
     fn provider(&self) -> Option<ProviderReport> {

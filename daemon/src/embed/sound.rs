@@ -3,6 +3,8 @@
 //! A folder may be complete and a tower be broken all the same: another model's file under its name, weights that are all zero, a tokenizer
 //! that reads every word as the same token. What is embedded by such a model for days could then not be asked.
 
+use std::time::Instant;
+
 use super::{EmbedError, Embedder};
 use crate::domain::{Embedding, Frame, ImageSpec};
 
@@ -15,7 +17,7 @@ const SAME: f32 = 1.0 - 1e-6;
 ///
 /// **Errors**: those of the model; [`EmbedError::Unavailable`] says what is wrong with its vectors.
 pub(crate) fn check(embedder: &dyn Embedder) -> Result<(), EmbedError> {
-    let texts = check_words(embedder)?;
+    let texts = words(embedder.embed_texts(&WORDS.map(str::to_owned)), embedder)?;
     let image = embedder.model().image;
     let pictures = embedder.embed_pictures(&[plain(&image), pattern(&image)]).map_err(in_words)?;
     check_vectors(&pictures, embedder.model().dimensions, "pictures")?;
@@ -28,9 +30,13 @@ pub(crate) fn check(embedder: &dyn Embedder) -> Result<(), EmbedError> {
     Ok(())
 }
 
-/// Puts words alone through a model.
-pub(crate) fn check_words(embedder: &dyn Embedder) -> Result<Vec<Embedding>, EmbedError> {
-    let texts = embedder.embed_texts(&WORDS.map(str::to_owned)).map_err(in_words)?;
+/// Puts words alone through a model, and waits for it no longer than that.
+pub(crate) fn check_words(embedder: &dyn Embedder, deadline: Instant) -> Result<(), EmbedError> {
+    words(embedder.embed_texts_until(&WORDS.map(str::to_owned), deadline), embedder).map(drop)
+}
+
+fn words(texts: Result<Vec<Embedding>, EmbedError>, embedder: &dyn Embedder) -> Result<Vec<Embedding>, EmbedError> {
+    let texts = texts.map_err(in_words)?;
     check_vectors(&texts, embedder.model().dimensions, "texts")?;
     Ok(texts)
 }

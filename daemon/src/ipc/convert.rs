@@ -127,6 +127,11 @@ pub(super) fn query_error(error: &QueryError) -> RpcError {
         QueryError::BadCount(_) => (ErrorKind::InvalidParams, None),
         QueryError::NoModel(problem) => (ErrorKind::Unavailable, problem.hint.clone()),
         QueryError::Embed(EmbedError::Unavailable { hint, .. }) => (ErrorKind::Unavailable, hint.clone()),
+        QueryError::Embed(EmbedError::NotInTime { .. }) => (
+            ErrorKind::ModelTimedOut,
+            Some("what was asked before is answered at once; ask again in a moment".to_owned()),
+        ),
+        QueryError::OtherModel => (ErrorKind::Unavailable, Some("ask again".to_owned())),
         QueryError::Embed(EmbedError::ShuttingDown) => (ErrorKind::ShuttingDown, None),
         QueryError::Embed(_) => (
             ErrorKind::Unavailable,

@@ -15,6 +15,7 @@ use crate::ann::Opened;
 use crate::domain::{Embedding, SceneId, VideoId};
 use crate::serving::ModelSlot;
 use crate::store::{ChangeKind, Store, StoreError};
+use crate::supervise::{self, End, Ward, caught};
 
 /// A snapshot is written after this long without changes …
 const QUIET_BEFORE_SAVE: Duration = Duration::from_secs(10);
@@ -34,6 +35,7 @@ pub struct Follower {
     /// Capacity 1: a poke that finds it full is already promised a look at everything.
     poke: Sender<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    _ward: Arc<Ward>,
 }
 
 impl Follower {
@@ -51,14 +53,20 @@ impl Follower {
             applied: AtomicU64::new(applied),
             stop: AtomicBool::new(false),
         });
-        let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("ann".to_owned())
-            .spawn(move || for_thread.run(&opened, &poked))?;
+        let ward = Ward::essential("ann", "what is indexed from now on is not found");
+        let (for_thread, for_waiting) = (Arc::clone(&shared), Arc::clone(&shared));
+        // After a panic in the middle of a change nothing is sure but the store.
+        let mut opened = Some(opened);
+        let body = move || {
+            for_thread.run(&opened.take().unwrap_or(Opened::Missing), &poked);
+            End::Asked
+        };
+        let thread = supervise::spawn(&ward, body, move |_| for_waiting.activity.bump())?;
         Ok(Self {
             shared,
             poke,
             thread: Mutex::new(Some(thread)),
+            _ward: ward,
         })
     }
 
@@ -114,6 +122,7 @@ impl Shared {
             self.report(self.rebuild(), &mut unsaved_since);
         }
         loop {
+            crate::fault::stumble("ann");
             self.report(self.catch_up(), &mut unsaved_since);
             self.activity.bump();
             if self.stop.load(Ordering::Acquire) {
@@ -168,7 +177,7 @@ impl Shared {
                 for index in 0..change.n_scenes_before as usize {
                     self.forget(SceneId::new(change.video, index));
                 }
-                self.load(change.video)?;
+                self.load_or_skip(change.video)?;
                 touched = true;
             }
             self.applied.store(change.generation, Ordering::Release);
@@ -192,11 +201,19 @@ impl Shared {
             if self.stop.load(Ordering::Acquire) {
                 return Ok(false);
             }
-            self.load(video.id)?;
+            self.load_or_skip(video.id)?;
         }
         self.applied.store(generation, Ordering::Release);
         info!(model = %self.slot.info.id, scenes = self.slot.ann.len(), seconds = started.elapsed().as_secs_f32(), "built the ANN index from the store");
         Ok(true)
+    }
+
+    /// A panic over one video costs that video.
+    fn load_or_skip(&self, video: VideoId) -> Result<(), StoreError> {
+        caught(|| self.load(video)).unwrap_or_else(|panic| {
+            error!(panic, %video, "a video cannot be put into the ANN index (a bug: please report it); it is found by exact search only");
+            Ok(())
+        })
     }
 
     /// Puts the scene vectors of one video, each the normalised mean of its frames' vectors.

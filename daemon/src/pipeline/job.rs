@@ -415,8 +415,10 @@ pub(super) fn embed_failed(error: EmbedError, embedder: &dyn Embedder) -> Outcom
             reason: error.to_string(),
             hint: None,
         },
+        // Films have all the time that they need.
+        EmbedError::NotInTime { waited_for } => Outcome::MachineAtFault { reason: waited_for },
         EmbedError::ShuttingDown => Outcome::Cancelled,
-        EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } => {
+        EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } | EmbedError::Bug => {
             Outcome::EmbedderDied { reason: error.to_string() }
         }
     }

@@ -3,18 +3,21 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::job::{self, Outcome};
 use super::{InFlight, Shared, State, brake};
 use crate::domain::VideoId;
 use crate::media::Cancel;
-use crate::store::{Change, ChangeKind, VideoRecord, VideoState};
+use crate::store::{Cause, Change, ChangeKind, VideoRecord, VideoState};
+use crate::supervise::caught;
 
 /// How long to wait before trying again when not the file but the machine is at fault (no model, no worker, on battery).
 pub(super) const MACHINE_RETRY: Duration = Duration::from_secs(30);
 /// A film on which a worker died this often is decoded by its keyframes alone: fewer parts of the decoder see it.
 const DEATHS_BEFORE_KEYFRAMES: u32 = 2;
+
+const OUR_BUG: &str = "scened failed on this file (a bug: please report it)";
 
 /// What an indexing thread does next.
 enum Job {
@@ -73,14 +76,47 @@ impl Shared {
     }
 
     pub(super) fn run(&self) {
-        while let Some(job) = self.next_job() {
+        loop {
+            crate::fault::stumble("indexer");
+            let Some(job) = self.next_job() else { return };
             match job {
-                Job::Index(video, threads) => self.work(video, threads, false),
-                Job::CatchUp(video, threads) => self.work(video, threads, true),
+                Job::Index(video, threads) => self.spared(video, || self.work(video, threads, false)),
+                Job::CatchUp(video, threads) => self.spared(video, || self.work(video, threads, true)),
                 Job::Sweep => self.sweep(),
             }
             self.parts.activity.bump();
         }
+    }
+
+    /// A panic over one video costs that video: it becomes an incident, or else is left alone until the next start.
+    fn spared(&self, video: VideoId, work: impl FnOnce()) {
+        let Err(panic) = caught(work) else { return };
+        error!(panic, "indexing a video failed (a bug: please report it)");
+        let note = || {
+            if let Some(record) = self.parts.store.video(video) {
+                self.fail(&record, OUR_BUG, None, Cause::Video);
+            }
+        };
+        if let Err(panic) = caught(note) {
+            error!(panic, "nor can that be noted");
+        }
+        let mut state = self.lock();
+        if state.in_flight.remove(&video).is_some() {
+            state.left_behind.insert(video);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// An indexing thread is not started again.
+    pub(super) fn lose_thread(&self, why: &str) {
+        let mut state = self.lock();
+        state.n_lost += 1;
+        if state.n_lost >= self.config.n_threads {
+            state.dead = Some(why.to_owned());
+        }
+        drop(state);
+        self.parts.activity.bump();
     }
 
     /// Whether a video is indexed, and not by the target model.
@@ -314,10 +350,11 @@ impl Shared {
                 run.index(&record)
             }
         };
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(attempt)).unwrap_or_else(|_| Outcome::Bad {
-            reason: "scened failed on this file (a bug: please report it)".to_owned(),
+        let outcome = caught(attempt).unwrap_or_else(|_| Outcome::Bad {
+            reason: OUR_BUG.to_owned(),
             hint: None,
         });
+        crate::fault::stumble("settle");
         self.settle(&record, outcome);
     }
 

@@ -8,8 +8,10 @@ mod background;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::Embedding;
+pub(super) use crate::query::confidence::background::PATIENCE;
 use crate::query::confidence::background::{Background, Backgrounds};
 use crate::query::rank::{Scored, nearest};
 use crate::serving::ModelSlot;
@@ -24,10 +26,10 @@ impl Measures {
         Self(Backgrounds::new(cache))
     }
 
-    /// `None` where it would take long to make, until it is made, and where it could not be made.
-    pub(super) fn of(&self, slot: &ModelSlot) -> Option<Measure> {
+    /// `None` where it is not made within `patience`, or could not be made.
+    pub(super) fn of(&self, slot: &ModelSlot, patience: Duration) -> Option<Measure> {
         Some(Measure {
-            background: self.0.get(slot)?,
+            background: self.0.get(slot, patience)?,
             calibration: if slot.info.is_starter { STARTER } else { OTHERS },
         })
     }

@@ -1,7 +1,7 @@
 //! Threads that answer questions, so that nothing blocking runs on the async thread; and who is served first.
 //!
-//! Two lanes with threads of their own: what only looks into memory and the store never waits behind what touches files that a
-//! client names, decodes, or walks through everything ([`Lane`]). Within a lane whoever used it least lately goes first, counted by
+//! Lanes with threads of their own ([`Lane`]): what only looks into memory and the store never waits behind what waits for the model, nor
+//! behind what touches files that a client names, decodes, or walks through everything. Within a lane whoever used it least lately goes first, counted by
 //! process: a client that asks now and then is not slowed by others that ask all the time.
 //!
 //! **Bounds**, for each lane: threads, tasks of one process at work, tasks waiting. A full queue takes the task of a process that has
@@ -14,8 +14,16 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
-/// Questions at work at the same time. They mostly wait for the one embed worker, so more than the cores is right.
+use crate::supervise::{self, End, Ward};
+
+/// Questions at work at the same time.
 const QUICK: Bounds = Bounds {
+    threads: 8,
+    running_each: 4,
+    waiting: 128,
+};
+/// They do nothing but wait for the embed worker, which takes what all of them have at once, each for [`crate::query::MODEL_PATIENCE`] at most.
+const WAITING: Bounds = Bounds {
     threads: 8,
     running_each: 4,
     waiting: 128,
@@ -40,8 +48,10 @@ const STOP_LIMIT: Duration = Duration::from_millis(500);
 /// Which threads a task runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// Memory and the store.
+    /// Memory and the store. Nothing here waits for a worker or a disk that a client names.
     Quick,
+    /// Waiting for the model's vectors, and nothing else.
+    Waiting,
     /// Files that a client names, workers that decode, walks through everything, waiting for another part.
     Slow,
 }
@@ -83,25 +93,45 @@ pub struct Overloaded;
 #[derive(Clone)]
 pub struct Pool {
     quick: Arc<Queue>,
+    waiting: Arc<Queue>,
     slow: Arc<Queue>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+    _wards: Arc<Vec<Arc<Ward>>>,
 }
 
 impl Pool {
-    pub fn start() -> std::io::Result<Self> {
-        let (quick, slow) = (Arc::new(Queue::new(QUICK)), Arc::new(Queue::new(SLOW)));
-        let mut threads = Vec::new();
-        for (name, queue) in [("query", &quick), ("slow", &slow)] {
+    /// `lost`: called when no thread of a lane is left.
+    pub fn start(lost: impl Fn(&str) + Send + Sync + 'static) -> std::io::Result<Self> {
+        let (quick, waiting, slow) = (
+            Arc::new(Queue::new(QUICK)),
+            Arc::new(Queue::new(WAITING)),
+            Arc::new(Queue::new(SLOW)),
+        );
+        let lost = Arc::new(lost);
+        let (mut threads, mut wards) = (Vec::new(), Vec::new());
+        for (name, queue) in [("query", &quick), ("asking", &waiting), ("slow", &slow)] {
             for index in 0..queue.bounds.threads {
-                let queue = Arc::clone(queue);
-                let thread = std::thread::Builder::new().name(format!("{name}-{index}"));
-                threads.push(thread.spawn(move || queue.work())?);
+                let ward = Ward::new(format!("{name}-{index}"), "fewer questions are answered at once");
+                let (queue, of_askers, lost) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(&lost));
+                let body = move || {
+                    queue.work(name);
+                    End::Asked
+                };
+                let left_off = move |why: &str| {
+                    if of_askers.lose_thread() {
+                        lost(why);
+                    }
+                };
+                threads.push(supervise::spawn(&ward, body, left_off)?);
+                wards.push(ward);
             }
         }
         Ok(Self {
             quick,
+            waiting,
             slow,
             threads: Arc::new(Mutex::new(threads)),
+            _wards: Arc::new(wards),
         })
     }
 
@@ -109,6 +139,7 @@ impl Pool {
     pub fn submit(&self, lane: Lane, asker: Asker, task: impl FnOnce(Turn) + Send + 'static) -> Result<(), Overloaded> {
         let queue = match lane {
             Lane::Quick => &self.quick,
+            Lane::Waiting => &self.waiting,
             Lane::Slow => &self.slow,
         };
         queue.submit(asker, Box::new(task))
@@ -116,10 +147,10 @@ impl Pool {
 
     /// Lets queued tasks finish and joins the threads; one that a disk holds for longer than [`STOP_LIMIT`] is left behind.
     pub fn stop(&self) {
-        self.quick.stop();
-        self.slow.stop();
+        let lanes = [&self.quick, &self.waiting, &self.slow];
+        lanes.iter().for_each(|queue| queue.stop());
         let deadline = Instant::now() + STOP_LIMIT;
-        let all_ended = [&self.quick, &self.slow].iter().all(|queue| queue.wait_for_end(deadline));
+        let all_ended = lanes.iter().all(|queue| queue.wait_for_end(deadline));
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             if !all_ended && !thread.is_finished() {
                 warn!(thread = thread.thread().name(), "a question does not end; it is left behind");
@@ -145,6 +176,8 @@ struct State {
     stopped: bool,
     /// Threads that have ended.
     n_ended: usize,
+    /// Threads that were left off.
+    n_lost: usize,
 }
 
 /// What one process has of a lane.
@@ -266,7 +299,26 @@ impl Queue {
         Ok(())
     }
 
-    fn work(&self) {
+    /// A thread is not started again. True when it was the last one: then nobody waits here any more.
+    fn lose_thread(&self) -> bool {
+        let mut state = self.state();
+        state.n_ended += 1;
+        state.n_lost += 1;
+        let is_last = state.n_lost == self.bounds.threads;
+        let unanswered = if is_last {
+            state.stopped = true;
+            std::mem::take(&mut state.waiting)
+        } else {
+            Vec::new()
+        };
+        drop(state);
+        // Dropped, a task closes the channel that its asker listens at.
+        drop(unanswered);
+        self.changed.notify_all();
+        is_last
+    }
+
+    fn work(&self, name: &'static str) {
         let mut state = self.state();
         loop {
             let now = Instant::now();
@@ -281,13 +333,18 @@ impl Queue {
             };
             state.begin(asker, now);
             drop(state);
+            let at_work = AtWork {
+                queue: self,
+                asker,
+                began: now,
+            };
+            crate::fault::stumble(name);
             // A bug in one answer must not cost the pool a thread; the asker sees its channel close.
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| task(Turn::Run))).is_err() {
-                error!("a question made scened fail (a bug: please report it)");
+            if let Err(panic) = supervise::caught(|| task(Turn::Run)) {
+                error!(panic, "a question made scened fail (a bug: please report it)");
             }
+            drop(at_work);
             state = self.state();
-            let now_done = Instant::now();
-            state.end(asker, now_done.saturating_duration_since(now), now_done);
             // A task that was held back because its process had enough at work may run now; this thread looks for it itself.
         }
     }
@@ -307,6 +364,20 @@ impl Queue {
             state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
+    }
+}
+
+/// A task at work; however it ends, its process has a thread less.
+struct AtWork<'a> {
+    queue: &'a Queue,
+    asker: Asker,
+    began: Instant,
+}
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        self.queue.state().end(self.asker, now.saturating_duration_since(self.began), now);
     }
 }
 
@@ -338,8 +409,8 @@ mod tests {
 
     #[test]
     fn a_full_queue_is_an_answer_not_a_wait() {
-        for (lane, bounds) in [(Lane::Quick, QUICK), (Lane::Slow, SLOW)] {
-            let pool = Pool::start().unwrap();
+        for (lane, bounds) in [(Lane::Quick, QUICK), (Lane::Waiting, WAITING), (Lane::Slow, SLOW)] {
+            let pool = Pool::start(|_| {}).unwrap();
             let (release, gate) = bounded::<()>(0);
             let mut accepted = 0;
             while pool
@@ -362,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_panic_costs_no_thread() {
-        let pool = Pool::start().unwrap();
+        let pool = Pool::start(|_| {}).unwrap();
         for _ in 0..QUICK.threads * 2 {
             pool.submit(Lane::Quick, Asker(1), |_| panic!("expected by this test")).unwrap();
         }
@@ -373,8 +444,22 @@ mod tests {
     }
 
     #[test]
+    fn with_the_last_thread_of_a_lane_nobody_waits_in_it_any_more() {
+        let (queue, asker) = (Queue::new(SLOW), Asker(1));
+        let (answer, answered) = bounded::<()>(1);
+        let held = move |_| drop(answer);
+        queue.submit(asker, Box::new(held)).unwrap();
+        for n in 1..=SLOW.threads {
+            assert_eq!(queue.lose_thread(), n == SLOW.threads, "thread {n}");
+        }
+        assert!(answered.recv_timeout(LIMIT).is_err(), "who waited was not told");
+        assert!(queue.submit(asker, Box::new(|_| ())).is_err());
+        assert!(queue.wait_for_end(Instant::now()), "its end is waited for");
+    }
+
+    #[test]
     fn one_process_does_not_get_every_thread_and_slow_tasks_hold_up_no_quick_ones() {
-        let pool = Pool::start().unwrap();
+        let pool = Pool::start(|_| {}).unwrap();
         let (done, finished): (_, Receiver<&str>) = bounded(10);
         let tell = |what: &'static str| {
             let done = done.clone();
@@ -396,7 +481,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_makes_room_for_who_has_few() {
-        let pool = Pool::start().unwrap();
+        let pool = Pool::start(|_| {}).unwrap();
         let held = occupy(&pool, Lane::Slow, &[1, 2, 3, 4]);
         let (done, order) = bounded(100);
         let task = |name: u32| {
@@ -457,7 +542,7 @@ mod tests {
 
     #[test]
     fn a_task_that_does_not_end_holds_up_no_shutdown() {
-        let pool = Pool::start().unwrap();
+        let pool = Pool::start(|_| {}).unwrap();
         let held = occupy(&pool, Lane::Slow, &[1]);
         let begun = Instant::now();
         pool.stop();

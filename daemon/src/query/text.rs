@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::domain::{Embedding, ModelId};
 use crate::embed::EmbedError;
@@ -15,11 +16,12 @@ const CAPACITY: usize = 256;
 pub(super) struct TextVectors(Mutex<VecDeque<(ModelId, String, Embedding)>>);
 
 impl TextVectors {
-    pub(super) fn get(&self, slot: &ModelSlot, text: &str) -> Result<Embedding, EmbedError> {
+    /// Asks the model where the text was not asked for lately, and waits for it until `deadline`.
+    pub(super) fn get(&self, slot: &ModelSlot, text: &str, deadline: Instant) -> Result<Embedding, EmbedError> {
         if let Some(vector) = self.recall(&slot.info.id, text) {
             return Ok(vector);
         }
-        let vectors = slot.embedder.embed_texts(&[text.to_owned()])?;
+        let vectors = slot.embedder.embed_texts_until(&[text.to_owned()], deadline)?;
         let vector = vectors
             .into_iter()
             .next()
@@ -36,7 +38,7 @@ impl TextVectors {
         cache.push_back((model.clone(), text.to_owned(), vector.clone()));
     }
 
-    fn recall(&self, model: &ModelId, text: &str) -> Option<Embedding> {
+    pub(super) fn recall(&self, model: &ModelId, text: &str) -> Option<Embedding> {
         let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = cache
             .iter()

@@ -8,22 +8,22 @@ mod place;
 mod timing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 use timing::Timing;
 
 use super::fingerprint::Reading;
 use super::roots::Home;
 use super::rules::FolderRules;
-use super::shared::{Shared, lock};
+use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::VideoId;
 use crate::store::{NewVideo, Store, VideoRecord};
+use crate::supervise::caught;
 use crate::watch::debounce::{Debouncer, Hint};
 use crate::watch::mounts::{Mount, MountWatch, mounts};
 use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
@@ -69,23 +69,26 @@ pub(super) struct Seed {
     pub(super) events: EventReceiver,
     pub(super) event_sender: EventSender,
     pub(super) watch_limit: Option<usize>,
+    /// Told when the folders were looked at.
+    pub(super) looked: Sender<()>,
 }
 
 impl Seed {
-    pub(super) fn run(self) {
+    /// Reconciles until it is asked to stop. Another run after a panic knows nothing of the one before but what the store has.
+    pub(super) fn run(&self) {
         let watches = AllWatches::start(self.event_sender.clone(), self.watch_limit);
-        let mount_watch = MountWatch::start(self.event_sender)
+        let mount_watch = MountWatch::start(self.event_sender.clone())
             .inspect_err(|error| tracing::debug!(%error, "mounts are only polled"))
             .ok();
         let timing = Timing::new(self.config.settle, self.config.rescan_every);
         let now = Instant::now();
         let core = Core {
-            rules: self.config.rules,
-            store: self.store,
-            on_event: self.on_event,
-            shared: self.shared,
-            commands: self.commands,
-            events: self.events,
+            rules: Arc::clone(&self.config.rules),
+            store: self.store.clone(),
+            on_event: Arc::clone(&self.on_event),
+            shared: Arc::clone(&self.shared),
+            commands: self.commands.clone(),
+            events: self.events.clone(),
             watches,
             _mount_watch: mount_watch,
             timing,
@@ -121,7 +124,7 @@ impl Seed {
             will_have_heard_until: now,
             jobs_added: false,
         };
-        core.run(self.config.roots);
+        core.run(&self.looked);
     }
 }
 
@@ -190,13 +193,20 @@ struct Core {
 }
 
 impl Core {
-    fn run(mut self, roots: Vec<PathBuf>) {
+    fn run(mut self, looked: &Sender<()>) {
         self.load_volumes();
-        self.set_roots(roots);
+        let wanted = lock(&self.shared.wanted).clone();
+        self.set_roots(wanted);
+        self.look_for_offline_roots();
         self.publish();
-        self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        // One that died may have had some.
+        self.events.taken_over();
+        self.shared.settle_debts();
         (self.on_event)(ReconcileEvent::QueueChanged);
+        // Nobody waits after the first time.
+        let _first = looked.try_send(());
         loop {
+            crate::fault::stumble("reconcile");
             self.step();
             if self.volumes.is_unsaved {
                 self.store_volumes();
@@ -218,12 +228,11 @@ impl Core {
     /// Waits for the next command or event, at most for `pause`, and takes over all events that wait. False: stop.
     fn receive(&mut self, pause: Duration) -> bool {
         let (commands, events) = (self.commands.clone(), self.events.receiver.clone());
-        let mut n_taken = 0;
         let mut command = None;
         crossbeam_channel::select! {
             recv(events) -> event => if let Ok(event) = event {
                 self.debouncer.push(event, Instant::now());
-                n_taken += 1;
+                self.events.took();
             },
             recv(commands) -> received => match received {
                 Ok(received) => command = Some(received),
@@ -231,26 +240,29 @@ impl Core {
             },
             default(pause) => {}
         }
-        self.take_events(n_taken);
+        // What is asked for is counted; to stop is not.
+        let is_counted = command.as_ref().is_some_and(|command| !matches!(command, Command::Stop));
+        let obeying = is_counted.then(|| self.shared.obeying());
+        self.take_events();
         match command {
             None => true,
-            Some(command) => self.obey(command),
+            Some(command) => self.obey(command, obeying),
         }
     }
 
-    /// Moves every waiting event to the debouncer; `n_taken` were received by the caller already.
-    fn take_events(&mut self, mut n_taken: u64) {
+    /// Moves every waiting event to the debouncer.
+    fn take_events(&mut self) {
         let now = Instant::now();
         let n_waiting = self.events.receiver.len();
         for change in self.events.receiver.try_iter().take(n_waiting) {
             self.debouncer.push(change, now);
-            n_taken += 1;
+            self.events.took();
         }
         if self.events.take_lost() {
             self.debouncer.push(Change::Rescan, now);
         }
         self.publish();
-        self.events.taken_over(n_taken);
+        self.events.taken_over();
     }
 
     /// Takes over everything that events tell of until now: the threads that watch may lag behind.
@@ -259,10 +271,10 @@ impl Core {
         if mounts() != self.mounts {
             self.debouncer.push(Change::Mounts, Instant::now());
         }
-        self.take_events(0);
+        self.take_events();
     }
 
-    fn obey(&mut self, command: Command) -> bool {
+    fn obey(&mut self, command: Command, obeying: Option<Obeying>) -> bool {
         let mut reply_to = None;
         match command {
             Command::Stop => return false,
@@ -271,6 +283,7 @@ impl Core {
                 reply_to = Some(reply);
             }
             Command::SetRoots(roots, reply) => {
+                lock(&self.shared.wanted).clone_from(&roots);
                 self.set_roots(roots);
                 reply_to = Some(reply);
             }
@@ -278,7 +291,7 @@ impl Core {
             Command::Rescan(None) => self.rescan_all(),
         }
         self.publish();
-        self.shared.requested.fetch_sub(1, Ordering::SeqCst);
+        drop(obeying);
         // The command itself was counted until now.
         (self.on_event)(ReconcileEvent::QueueChanged);
         if let Some(reply) = reply_to
@@ -308,12 +321,12 @@ impl Core {
         while started.elapsed() < STEP
             && let Some((folder, rewatch)) = self.walks.pop_first()
         {
-            self.walk(&folder, rewatch);
+            self.spared(&folder, |core| core.walk(&folder, rewatch));
         }
         while started.elapsed() < STEP * 2
             && let Some((path, stamp)) = self.due_file()
         {
-            self.decide(&path, stamp);
+            self.spared(&path, |core| core.decide(&path, stamp));
         }
         self.look_at_other_names();
         self.store_batches();
@@ -325,6 +338,16 @@ impl Core {
         }
         if std::mem::take(&mut self.jobs_added) {
             (self.on_event)(ReconcileEvent::JobsAdded);
+        }
+    }
+
+    /// A panic over one path costs that path.
+    fn spared(&mut self, path: &Path, look: impl FnOnce(&mut Self)) {
+        if let Err(panic) = caught(|| look(self)) {
+            tracing::error!(path = %path.display(), panic, "looking at it failed (a bug: please report it); it is passed over");
+            lock(&self.shared.settling).remove(path);
+            self.unreadable_files
+                .insert(path.to_owned(), "scened failed on it (a bug: please report it)".to_owned());
         }
     }
 

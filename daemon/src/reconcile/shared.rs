@@ -1,6 +1,6 @@
 //! What the reconciler's thread shows to others: counts without a gap, states of the roots, warnings, explanations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,8 +16,12 @@ pub(super) struct Shared {
     pub(super) settling: Mutex<Settling>,
     pub(super) roots: Mutex<Vec<RootStatus>>,
     pub(super) warnings: Mutex<Vec<String>>,
+    /// The folders to watch, also for the next reconciler when one has died.
+    pub(super) wanted: Mutex<Vec<PathBuf>>,
     /// Commands sent whose work is not yet counted in `counts`.
     pub(super) requested: AtomicU64,
+    /// Of these, the ones that a reconciler died over: the next one looks through everything, and then they are done.
+    owed: AtomicU64,
     /// Events received that are not yet counted in `counts`.
     in_flight: Arc<AtomicU64>,
     /// As of the end of the last step; never lowered before its results are in the store. Both counts in one word (walks in the
@@ -30,17 +34,54 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Counted as requested until it is dropped; in a panic, until the next reconciler has looked at everything.
+pub(super) struct Obeying(Arc<Shared>);
+
+impl Drop for Obeying {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.owed.fetch_add(1, Ordering::SeqCst);
+        } else {
+            self.0.requested.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// What is told of a folder before it was looked at.
+fn not_looked_at(path: &Path) -> RootStatus {
+    RootStatus {
+        path: path.to_owned(),
+        state: RootState::Offline,
+        detail: Some("not looked at yet".to_owned()),
+        volume: None,
+        away: Vec::new(),
+    }
+}
+
 impl Shared {
-    pub(super) fn new(rules: Arc<Rules>, settle: Duration, in_flight: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(rules: Arc<Rules>, roots: Vec<PathBuf>, settle: Duration, in_flight: Arc<AtomicU64>) -> Self {
         Self {
             rules,
             settling: Mutex::new(Settling::new(settle)),
-            roots: Mutex::default(),
+            roots: Mutex::new(roots.iter().map(|path| not_looked_at(path)).collect()),
+            wanted: Mutex::new(roots),
             warnings: Mutex::default(),
-            requested: AtomicU64::new(0),
+            // The first look at everything.
+            requested: AtomicU64::new(1),
+            owed: AtomicU64::new(1),
             in_flight,
             counts: AtomicU64::new(0),
         }
+    }
+
+    /// A command that is being obeyed.
+    pub(super) fn obeying(self: &Arc<Self>) -> Obeying {
+        Obeying(Arc::clone(self))
+    }
+
+    /// Everything that is asked for so far is counted.
+    pub(super) fn settle_debts(&self) {
+        self.requested.fetch_sub(self.owed.swap(0, Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// Shows new counts; true if they differ from those before.

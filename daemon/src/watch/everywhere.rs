@@ -24,11 +24,20 @@ impl AllWatches {
     /// Starts the watcher of this machine's own file systems; without one every folder has to be polled.
     pub fn start(events: EventSender, limit: Option<usize>) -> Self {
         Self {
-            own: start(&events),
+            own: Watches::new(events.clone()),
             others: BTreeMap::new(),
             events,
             limit: limit.unwrap_or_else(system_limit),
         }
+    }
+
+    /// Why the system gives no watcher, where it gives none; as far as can be told now.
+    pub fn lack(&self) -> Option<String> {
+        let of_others = self
+            .others
+            .values()
+            .find_map(|watches| watches.try_lock().ok()?.lack().map(str::to_owned));
+        self.own.lack().map(str::to_owned).or(of_others)
     }
 
     /// Number of watched folders, as far as it can be told now.
@@ -49,7 +58,7 @@ impl AllWatches {
         let watches = self
             .others
             .entry(mount)
-            .or_insert_with(|| Arc::new(Mutex::new(start(&self.events))));
+            .or_insert_with(|| Arc::new(Mutex::new(Watches::new(self.events.clone()))));
         let (watches, at) = (Arc::clone(watches), folder.to_owned());
         let added = reach::look(folder, move |_| Ok(with(&watches, |watches| watches.add(&at, is_full))));
         match added {
@@ -96,11 +105,4 @@ fn with<T>(watches: &Mutex<Watches>, work: impl FnOnce(&mut Watches) -> T) -> Op
         Err(TryLockError::Poisoned(poisoned)) => Some(work(&mut poisoned.into_inner())),
         Err(TryLockError::WouldBlock) => None,
     }
-}
-
-fn start(events: &EventSender) -> Watches {
-    Watches::start(events.clone()).unwrap_or_else(|error| {
-        tracing::warn!(%error, "changes of folders raise no events; the folders are polled");
-        Watches::none()
-    })
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::{Change, EventSender};
+#[cfg(target_os = "linux")]
+use crate::supervise::{self, End, Ward};
 
 /// A thread that sleeps in `poll` on `/proc/thread-self/mountinfo` until the table of mounts changes. Dropping it ends the thread.
 #[cfg(target_os = "linux")]
@@ -10,6 +12,7 @@ pub struct MountWatch {
     /// Closing it wakes the thread.
     stop: Option<rustix::fd::OwnedFd>,
     thread: Option<std::thread::JoinHandle<()>>,
+    _ward: std::sync::Arc<Ward>,
 }
 
 #[cfg(target_os = "linux")]
@@ -18,26 +21,34 @@ impl MountWatch {
         use rustix::event::{PollFd, PollFlags, poll};
         let table = std::fs::File::open(TABLE)?;
         let (stopped, stop) = std::os::unix::net::UnixStream::pair()?;
-        let thread = std::thread::Builder::new().name("mounts".into()).spawn(move || {
+        let ward = Ward::new("mounts", "drives that come and go are noticed late");
+        let mut is_again = false;
+        let body = move || {
+            // What changed while nobody looked.
+            if std::mem::replace(&mut is_again, true) {
+                events.send(Change::Mounts);
+            }
             loop {
                 let mut fds = [
                     PollFd::new(&table, PollFlags::PRI | PollFlags::ERR),
                     PollFd::new(&stopped, PollFlags::IN),
                 ];
                 match poll(&mut fds, None) {
-                    Ok(_) if !fds[1].revents().is_empty() => return,
-                    Ok(_) => events.send(Change::Mounts),
-                    Err(rustix::io::Errno::INTR) => {}
-                    Err(error) => {
-                        tracing::debug!(%error, "the table of mounts cannot be watched any more");
-                        return;
+                    Ok(_) if !fds[1].revents().is_empty() => return End::Asked,
+                    Ok(_) => {
+                        crate::fault::stumble("mounts");
+                        events.send(Change::Mounts);
                     }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return End::Lost(format!("the table of mounts cannot be watched: {error}")),
                 }
             }
-        })?;
+        };
+        let thread = supervise::spawn(&ward, body, |_| ())?;
         Ok(Self {
             stop: Some(stop.into()),
             thread: Some(thread),
+            _ward: ward,
         })
     }
 }

@@ -2,10 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use super::{EventSender, forward};
+use super::{Change, EventSender, forward};
+use crate::supervise::{Verdict, Ward, caught};
+
+/// Where the system gives no watcher, it is asked again after this.
+const RETRY: Duration = Duration::from_mins(1);
 
 /// What became of a wish to watch a folder.
 #[derive(Debug)]
@@ -17,29 +24,83 @@ pub enum WatchOutcome {
     Failed(std::io::Error),
 }
 
-/// Owns the `notify` watcher and knows which folders it watches.
+/// Owns the `notify` watcher and knows which folders it watches. One that cannot be had, or whose thread ended, is made anew.
 pub struct Watches {
-    /// `None`: the system gives us no watcher at all.
-    notify: Option<RecommendedWatcher>,
+    events: EventSender,
+    /// `None`: the system gives us no watcher at present.
+    notify: Option<Guarded>,
+    /// Why there is none, and when it is tried again.
+    lack: Option<(String, Instant)>,
+    ward: Arc<Ward>,
     watched: BTreeSet<PathBuf>,
 }
 
 impl Watches {
-    /// Starts the watcher's thread, which sends to `events` from now on.
-    pub fn start(events: EventSender) -> Result<Self, notify::Error> {
-        let config = notify::Config::default().with_follow_symlinks(false);
-        let notify = RecommendedWatcher::new(move |event| forward(event, &events), config)?;
-        Ok(Self {
-            notify: Some(notify),
+    /// Starts the watcher's thread, which sends to `events` from now on. Where none can be had (128 inotify instances a user) every folder
+    /// has to be polled, and [`Watches::lack`] says why.
+    pub fn new(events: EventSender) -> Self {
+        let mut watches = Self {
+            events,
+            notify: None,
+            lack: None,
+            ward: Ward::new("watcher", "folders are looked through now and then instead of being watched"),
             watched: BTreeSet::new(),
-        })
+        };
+        watches.start();
+        watches
     }
 
-    /// Stands in where no watcher can be had (128 inotify instances a user): every folder has to be polled.
-    pub fn none() -> Self {
-        Self {
-            notify: None,
-            watched: BTreeSet::new(),
+    /// Why the system gives no watcher, in words for the user.
+    pub fn lack(&self) -> Option<&str> {
+        self.lack.as_ref().map(|(why, _)| why.as_str())
+    }
+
+    fn start(&mut self) {
+        match Guarded::start(self.events.clone()) {
+            Ok(notify) => {
+                self.notify = Some(notify);
+                self.lack = None;
+            }
+            Err(why) => {
+                if self.lack().is_none_or(|known| known != why) {
+                    tracing::warn!(why, "changes of folders raise no events; the folders are polled");
+                }
+                self.lack = Some((why, Instant::now() + RETRY));
+            }
+        }
+    }
+
+    /// The watcher is of no use any more: everything is looked through, and watched by another one.
+    fn lose(&mut self, why: &str) {
+        if let Some(lost) = self.notify.take() {
+            lost.forget();
+        }
+        self.watched.clear();
+        self.lack = None;
+        if self.ward.died(why) == Verdict::Again {
+            self.start();
+        } else {
+            self.lack = Some((format!("their watcher ended again and again ({why})"), Instant::now() + RETRY));
+        }
+        self.events.send(Change::Rescan);
+    }
+
+    /// Asks the watcher, where there is one. `notify` panics when its thread has ended.
+    fn ask<T>(&mut self, ask: impl FnOnce(&mut RecommendedWatcher) -> T) -> Option<T> {
+        if self.notify.as_ref().is_some_and(Guarded::is_over) {
+            self.lose("its thread ended");
+        }
+        let may_retry = |(_, at): &(String, Instant)| *at <= Instant::now();
+        if self.notify.is_none() && self.lack.as_ref().is_some_and(may_retry) && self.ward.is_left_off().is_none() {
+            self.start();
+        }
+        let notify = self.notify.as_mut()?.watcher.as_mut()?;
+        match caught(|| ask(notify)) {
+            Ok(answer) => Some(answer),
+            Err(panic) => {
+                self.lose(&panic);
+                None
+            }
         }
     }
 
@@ -56,10 +117,10 @@ impl Watches {
         if is_full {
             return WatchOutcome::LimitReached;
         }
-        let Some(notify) = &mut self.notify else {
+        let Some(answer) = self.ask(|notify| notify.watch(folder, MODE)) else {
             return WatchOutcome::LimitReached;
         };
-        match notify.watch(folder, MODE) {
+        match answer {
             Ok(()) => {
                 self.watched.insert(folder.to_owned());
                 WatchOutcome::Watched
@@ -96,9 +157,7 @@ impl Watches {
             .collect();
         for folder in below {
             self.watched.remove(&folder);
-            if let Some(notify) = &mut self.notify
-                && let Err(error) = notify.unwatch(&folder)
-            {
+            if let Some(Err(error)) = self.ask(|notify| notify.unwatch(&folder)) {
                 tracing::trace!(folder = %folder.display(), %error, "the watch was gone already");
             }
         }
@@ -111,13 +170,115 @@ impl Watches {
     /// for as long as there are any, so a second one that comes at once may be answered in the same poll as well: there are several,
     /// and it gets the processor in between.
     pub fn flush(&mut self) {
-        let Some(notify) = &mut self.notify else { return };
         for _ in 0..N_REQUESTS {
             // Never watched (no path is empty), so the answer is an error, and it is the answer that counts.
-            drop(notify.unwatch(Path::new("")));
+            if self.ask(|notify| notify.unwatch(Path::new(""))).is_none() {
+                return;
+            }
             std::thread::yield_now();
         }
     }
+}
+
+/// `notify`'s watcher, which says nothing when its thread could not be started or has ended, and then panics when it is asked and once
+/// more when it is dropped.
+struct Guarded {
+    watcher: Option<RecommendedWatcher>,
+    end: Arc<ThreadEnd>,
+}
+
+#[derive(Default)]
+struct ThreadEnd {
+    is_over: AtomicBool,
+    is_asked: AtomicBool,
+}
+
+/// Belongs to the watcher's thread, and goes with it.
+struct OfThread {
+    events: EventSender,
+    end: Arc<ThreadEnd>,
+}
+
+impl Drop for OfThread {
+    fn drop(&mut self) {
+        self.end.is_over.store(true, Ordering::SeqCst);
+        if !self.end.is_asked.load(Ordering::SeqCst) {
+            // Looking through everything finds out that there is none.
+            self.events.send(Change::Rescan);
+        }
+    }
+}
+
+impl Guarded {
+    fn start(events: EventSender) -> Result<Self, String> {
+        let end = Arc::new(ThreadEnd::default());
+        // Until it is known to live nobody relies on it.
+        end.is_asked.store(true, Ordering::SeqCst);
+        let of_thread = OfThread {
+            events,
+            end: Arc::clone(&end),
+        };
+        let take = move |event: notify::Result<notify::Event>| {
+            crate::fault::stumble("watcher");
+            let events = &of_thread.events;
+            if let Err(panic) = caught(|| forward(event, events)) {
+                tracing::error!(
+                    panic,
+                    "an event cannot be understood (a bug: please report it); everything is looked through"
+                );
+                events.send(Change::Rescan);
+            }
+        };
+        let config = notify::Config::default().with_follow_symlinks(false);
+        let watcher = caught(|| RecommendedWatcher::new(take, config))?.map_err(|error| why_none(&error))?;
+        let started = Self {
+            watcher: Some(watcher),
+            end,
+        };
+        started.end.is_asked.store(false, Ordering::SeqCst);
+        if started.is_over() {
+            started.forget();
+            return Err("the system gives no thread for it".to_owned());
+        }
+        Ok(started)
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_over.load(Ordering::SeqCst)
+    }
+
+    /// Drops nothing of it.
+    fn forget(mut self) {
+        std::mem::forget(self.watcher.take());
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        self.end.is_asked.store(true, Ordering::SeqCst);
+        let watcher = self.watcher.take();
+        if self.is_over() {
+            std::mem::forget(watcher);
+        } else if let Err(panic) = caught(|| drop(watcher)) {
+            tracing::debug!(panic, "the watcher had ended already");
+        }
+    }
+}
+
+/// In words what is lacking.
+fn why_none(error: &notify::Error) -> String {
+    let ErrorKind::Io(io) = &error.kind else {
+        return error.to_string();
+    };
+    // The same number for two limits: where another file can be opened it is not that of the process.
+    let is_emfile = io.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
+    if is_emfile && std::fs::File::open("/dev/null").is_ok() {
+        return "no inotify instance is left for this user (sysctl fs.inotify.max_user_instances)".to_owned();
+    }
+    if is_emfile {
+        return "scened may not open more files (ulimit -n)".to_owned();
+    }
+    io.to_string()
 }
 
 /// Requests; with two of them one flush in a thousand came too early on a busy machine, with these none was seen to.
@@ -143,7 +304,7 @@ mod tests {
 
     fn watches() -> (Watches, EventReceiver) {
         let (sender, receiver) = event_queue(1024);
-        (Watches::start(sender).unwrap(), receiver)
+        (Watches::new(sender), receiver)
     }
 
     #[test]
@@ -197,6 +358,76 @@ mod tests {
         assert_eq!(watches.n_watched(), 1);
         watches.remove_below(folder.path());
         assert!(matches!(watches.add(&folder.path().join("a")), WatchOutcome::Watched));
+    }
+
+    /// As another user than root, for whom no limits hold, and in a thread of its own, which stays that user.
+    #[cfg(target_os = "linux")]
+    fn as_nobody(test: impl FnOnce() + Send + 'static) {
+        let as_nobody = move || {
+            testkit::become_nobody();
+            test();
+        };
+        std::thread::spawn(as_nobody).join().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn where_no_thread_can_be_had_folders_are_polled_until_one_can() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        as_nobody(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let before = getrlimit(Resource::Nproc);
+            let none = Rlimit {
+                current: Some(0),
+                maximum: before.maximum,
+            };
+            setrlimit(Resource::Nproc, none).unwrap();
+            let (mut watches, receiver) = watches();
+            assert_eq!(watches.lack(), Some("the system gives no thread for it"));
+            assert!(matches!(watches.add(folder.path(), false), WatchOutcome::LimitReached));
+            setrlimit(Resource::Nproc, before).unwrap();
+            let time_is_up = |(why, _): (String, Instant)| (why, Instant::now());
+            watches.lack = watches.lack.take().map(time_is_up);
+            assert!(matches!(watches.add(folder.path(), false), WatchOutcome::Watched));
+            assert_eq!(watches.lack(), None);
+            std::fs::write(folder.path().join("x.mp4"), "x").unwrap();
+            watches.flush();
+            let seen: Vec<Change> = receiver.receiver.try_iter().collect();
+            assert!(seen.contains(&Change::Touched(folder.path().join("x.mp4"))), "{seen:?}");
+        });
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_limit_of_instances_is_told_by_its_name() {
+        use rustix::fs::inotify;
+        as_nobody(|| {
+            let taken: Vec<_> = std::iter::from_fn(|| inotify::init(inotify::CreateFlags::CLOEXEC).ok())
+                .take(900)
+                .collect();
+            let (watches, _receiver) = watches();
+            match watches.lack() {
+                None => eprintln!("inotify instances: NOT TESTED HERE: more than {} are allowed", taken.len()),
+                Some(why) => assert!(why.contains("fs.inotify.max_user_instances"), "{why}"),
+            }
+        });
+    }
+
+    #[test]
+    fn a_watcher_whose_thread_has_ended_is_replaced_and_everything_is_looked_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut watches, receiver) = watches();
+        for n in 0..crate::supervise::DEATHS {
+            assert!(matches!(watches.add(folder.path(), false), WatchOutcome::Watched), "death {n}");
+            // As if it had panicked: `notify` would panic when it is asked, and once more when it is dropped.
+            watches.notify.as_ref().unwrap().end.is_over.store(true, Ordering::SeqCst);
+            watches.flush();
+            let seen: Vec<Change> = receiver.receiver.try_iter().collect();
+            assert!(seen.contains(&Change::Rescan), "{seen:?}");
+        }
+        assert!(matches!(watches.add(folder.path(), false), WatchOutcome::LimitReached));
+        assert!(watches.ward.is_left_off().is_some_and(|why| why.contains("the thread watcher")));
+        assert!(watches.lack().is_some());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::system::Background;
+use crate::supervise::{self, End, Ward};
 
 /// A turn.
 const TICK: Duration = Duration::from_millis(250);
@@ -30,6 +31,7 @@ pub struct Courtesy(Option<Arc<Keeper>>);
 struct Keeper {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    _ward: Arc<Ward>,
 }
 
 #[derive(Debug, Default)]
@@ -64,12 +66,19 @@ impl Courtesy {
             return Ok(Self::default());
         }
         let shared = Arc::new(Shared::default());
-        let theirs = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("courtesy".to_owned())
-            .spawn(move || theirs.run(Duty::new(limit_percent)))?;
-        let thread = Some(thread);
-        Ok(Self(Some(Arc::new(Keeper { shared, thread }))))
+        let (theirs, of_workers) = (Arc::clone(&shared), Arc::clone(&shared));
+        let ward = Ward::new("courtesy", "indexing gives way to other programs less well");
+        let body = move || {
+            theirs.lock().let_all_go_on();
+            theirs.run(Duty::new(limit_percent));
+            End::Asked
+        };
+        let thread = supervise::spawn(&ward, body, move |_| of_workers.lock().let_all_go_on())?;
+        Ok(Self(Some(Arc::new(Keeper {
+            shared,
+            thread: Some(thread),
+            _ward: ward,
+        }))))
     }
 
     /// The worker `pid`, a child that is not reaped yet, gives way until the turn is dropped.
@@ -139,6 +148,7 @@ impl Shared {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
+            crate::fault::stumble("courtesy");
             let until = Instant::now() + TICK;
             // A worker that comes or goes does not shorten a turn.
             while !state.is_ended && Instant::now() < until {
@@ -158,9 +168,15 @@ impl Shared {
                 }
             }
         }
-        for worker in state.workers.values() {
-            worker.go_on();
-        }
+        state.let_all_go_on();
+    }
+}
+
+impl State {
+    /// Nobody is left resting by one who does not come back.
+    fn let_all_go_on(&mut self) {
+        self.is_resting = false;
+        self.workers.values().for_each(Background::go_on);
     }
 }
 

@@ -109,8 +109,13 @@ impl Sandbox {
     }
 
     /// Starts a command that is or becomes the daemon.
-    pub fn launch_as(&self, mut command: Command) -> Daemon<'_> {
+    pub fn launch_as(&self, command: Command) -> Daemon<'_> {
         let log = File::options().create(true).append(true).open(self.log()).expect("the log opens");
+        self.launch_logging(command, log.into())
+    }
+
+    /// The same with another standard error.
+    pub fn launch_logging(&self, mut command: Command, log: Stdio) -> Daemon<'_> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -43,13 +43,20 @@ pub(super) enum RequestError {
 
 impl Connection {
     /// Starts `program` and has it load ONNX Runtime. `wake` becomes readable when all must stop.
-    pub(super) fn open(program: &Path, request: &LoadRequest, wake: BorrowedFd<'_>) -> Result<(Self, Loaded), RequestError> {
+    /// `tell_pid` hears of the process before that has said anything.
+    pub(super) fn open(
+        program: &Path,
+        request: &LoadRequest,
+        wake: BorrowedFd<'_>,
+        tell_pid: impl FnOnce(u32),
+    ) -> Result<(Self, Loaded), RequestError> {
         let mut connection = Self::spawn(program).map_err(|source| {
             RequestError::Broken(EmbedError::Unavailable {
                 reason: format!("cannot start {}: {source}", program.display()),
                 hint: Some("check the installation: scened-worker belongs beside scened".to_owned()),
             })
         })?;
+        tell_pid(connection.pid());
         let frame = connection.exchange(wake, |pipe| {
             pipe::write_hello(pipe, protocol::ROLE, protocol::VERSION)?;
             pipe::read_hello(pipe, protocol::ROLE, protocol::VERSION)?;

@@ -1,16 +1,17 @@
 //! The thread that owns the worker: takes work, keeps a worker for it, checks what comes back, ends it when idle.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use super::connection::{Connection, RequestError, unexpected};
 use super::queue::{Item, Lane, Work};
 use super::unchanged::Unchanged;
-use super::{EmbedConfig, Shared};
+use super::{EmbedConfig, Shared, Step};
 use crate::domain::Embedding;
 use crate::embed::EmbedError;
 use crate::embed::protocol::{self, FramesRequest, LoadRequest, MAX_BATCH, TextsRequest, Vectors};
 use crate::embed::runtime::{HOW_TO_GET_IT, find_onnxruntime};
+use crate::supervise::caught;
 use crate::worker::find_worker;
 use crate::worker::pipe::RawFrame;
 
@@ -26,15 +27,20 @@ const NORM_TOLERANCE: f64 = 1e-3;
 
 struct Owner<'a> {
     shared: &'a Shared,
-    config: EmbedConfig,
-    wake: OwnedFd,
+    config: &'a EmbedConfig,
+    wake: BorrowedFd<'a>,
     connection: Option<Connection>,
     files: Unchanged,
     /// How many frames fit into [`BATCH_TIME`], by the last batch.
     frames_at_once: usize,
 }
 
-pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
+pub(super) fn run(shared: &Shared, config: &EmbedConfig, wake: BorrowedFd<'_>) {
+    // One that died took its worker with it.
+    {
+        let mut state = shared.state();
+        (state.worker, state.at_work) = (None, None);
+    }
     let mut owner = Owner {
         shared,
         files: Unchanged::new(config.model.clone(), &config.data_dir),
@@ -46,8 +52,19 @@ pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
     loop {
         let deadline = owner.connection.as_ref().map(|_| Instant::now() + owner.config.idle);
         match shared.queue.next(deadline, owner.frames_at_once) {
-            Work::Embed(lane, items) => owner.embed(lane, items),
-            Work::Prewarm => owner.prewarm(),
+            Work::Embed(lane, items) => {
+                crate::fault::stumble("embed-owner");
+                // A panic over one batch costs the batch: whoever waits for it is told when it is dropped.
+                if let Err(panic) = caught(|| owner.embed(lane, items)) {
+                    tracing::error!(panic, "embedding failed (a bug: please report it)");
+                    owner.end_worker();
+                }
+                shared.state().at_work = None;
+            }
+            Work::Prewarm => {
+                owner.prewarm();
+                shared.state().at_work = None;
+            }
             Work::Idle => {
                 tracing::debug!(idle = ?owner.config.idle, "ending the idle embed worker");
                 owner.end_worker();
@@ -60,6 +77,7 @@ pub(super) fn run(shared: &Shared, config: EmbedConfig, wake: OwnedFd) {
 
 impl Owner<'_> {
     fn embed(&mut self, lane: Lane, items: Vec<Item>) {
+        crate::fault::stumble("embed-batch");
         let started = Instant::now();
         let n = items.len();
         let payloads: Vec<&[u8]> = items.iter().map(|item| item.payload.0.as_slice()).collect();
@@ -145,7 +163,8 @@ impl Owner<'_> {
             Some(connection) => connection,
             None => self.start_worker()?,
         };
-        let wake = self.wake.as_fd();
+        self.shared.state().at_work = Some((Step::Vectors, Instant::now()));
+        let wake = self.wake;
         let turn = self.config.background.then(|| self.config.courtesy.keep(connection.pid()));
         let answer = match lane {
             Lane::Texts => {
@@ -210,7 +229,13 @@ impl Owner<'_> {
             allow_unsandboxed: self.config.allow_unsandboxed,
         };
         let started = Instant::now();
-        let (connection, loaded) = Connection::open(&program, &request, self.wake.as_fd()).map_err(|error| match error {
+        self.shared.state().at_work = Some((Step::Start, started));
+        let tell_pid = |pid| self.shared.state().worker = Some(pid);
+        let opened = Connection::open(&program, &request, self.wake, tell_pid);
+        if opened.is_err() {
+            self.shared.state().worker = None;
+        }
+        let (connection, loaded) = opened.map_err(|error| match error {
             // It has seen neither a text nor a picture: the system, or the installation, is to blame.
             RequestError::Died { detail } => unavailable(
                 format!("the embed worker cannot work: {detail}"),
@@ -225,7 +250,6 @@ impl Owner<'_> {
             milliseconds = started.elapsed().as_millis() as u64,
             "embed worker started"
         );
-        self.shared.state().worker = Some(connection.pid());
         Ok(connection)
     }
 

@@ -66,20 +66,20 @@ impl Call {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks until every vector is there or one failed.
-    pub(super) fn wait(&self) -> Result<Vec<Embedding>, EmbedError> {
-        let unfinished = |state: &mut CallState| state.error.is_none() && state.n_missing > 0;
-        let mut state = self
-            .done
-            .wait_while(self.state(), unfinished)
-            .unwrap_or_else(PoisonError::into_inner);
-        match state.error.take() {
+    /// Blocks until every vector is there or one failed; `None` when it is the deadline first.
+    pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Result<Vec<Embedding>, EmbedError>> {
+        let is_unfinished = |state: &CallState| state.error.is_none() && state.n_missing > 0;
+        let mut state = self.state();
+        while is_unfinished(&state) {
+            state = wait_until(&self.done, state, deadline)?;
+        }
+        Some(match state.error.take() {
             Some(error) => Err(error),
             None => Ok(state.results.drain(..).flatten().collect()),
-        }
+        })
     }
 
-    fn fail(&self, error: EmbedError) {
+    pub(super) fn fail(&self, error: EmbedError) {
         self.state().error.get_or_insert(error);
         self.done.notify_all();
     }
@@ -89,16 +89,37 @@ impl Call {
     }
 }
 
-/// One thing of one call.
+/// Waits for news; `None` when the deadline has passed.
+fn wait_until<'a, T>(changed: &Condvar, state: MutexGuard<'a, T>, deadline: Option<Instant>) -> Option<MutexGuard<'a, T>> {
+    match deadline {
+        None => Some(changed.wait(state).unwrap_or_else(PoisonError::into_inner)),
+        Some(deadline) => {
+            let left = deadline.checked_duration_since(Instant::now())?;
+            Some(changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+        }
+    }
+}
+
+/// One thing of one call. Dropped without a result it fails its call: nobody waits for what nobody has.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) payload: Payload,
     call: Arc<Call>,
     index: usize,
+    is_finished: bool,
+}
+
+impl Drop for Item {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            self.call.fail(EmbedError::Bug);
+        }
+    }
 }
 
 impl Item {
-    pub(super) fn finish(self, result: Result<Embedding, EmbedError>) {
+    pub(super) fn finish(mut self, result: Result<Embedding, EmbedError>) {
+        self.is_finished = true;
         match result {
             Err(error) => self.call.fail(error),
             Ok(vector) => {
@@ -144,7 +165,8 @@ struct Lanes {
     texts: VecDeque<Item>,
     frames: VecDeque<Item>,
     prewarm: bool,
-    stopped: bool,
+    /// Nothing is taken any more, and why.
+    over: Option<EmbedError>,
 }
 
 impl Lanes {
@@ -175,18 +197,24 @@ impl Queue {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts all `payloads` of `call` into its lane, waiting for room where it is full.
-    pub(super) fn put(&self, lane: Lane, call: &Arc<Call>, payloads: Vec<Payload>) -> Result<(), EmbedError> {
+    /// Puts all `payloads` of `call` into its lane, waiting for room where it is full. At the deadline the rest is left out, and
+    /// the call does not end.
+    pub(super) fn put(&self, lane: Lane, call: &Arc<Call>, payloads: Vec<Payload>, deadline: Option<Instant>) -> Result<(), EmbedError> {
         let mut lanes = self.lanes();
         for (index, payload) in payloads.into_iter().enumerate() {
             let full = |lanes: &mut Lanes| {
                 let (waiting, limit) = lanes.lane(lane);
                 let is_full = waiting.len() >= limit;
-                is_full && !lanes.stopped && !call.is_failed()
+                is_full && lanes.over.is_none() && !call.is_failed()
             };
-            lanes = self.room.wait_while(lanes, full).unwrap_or_else(PoisonError::into_inner);
-            if lanes.stopped {
-                return Err(EmbedError::ShuttingDown);
+            while full(&mut lanes) {
+                match wait_until(&self.room, lanes, deadline) {
+                    Some(again) => lanes = again,
+                    None => return Ok(()),
+                }
+            }
+            if let Some(error) = &lanes.over {
+                return Err(error.clone());
             }
             if call.is_failed() {
                 return Ok(());
@@ -195,6 +223,7 @@ impl Queue {
                 payload,
                 call: Arc::clone(call),
                 index,
+                is_finished: false,
             });
             self.work.notify_one();
         }
@@ -211,7 +240,7 @@ impl Queue {
     pub(super) fn next(&self, deadline: Option<Instant>, max_frames: usize) -> Work {
         let mut lanes = self.lanes();
         loop {
-            if lanes.stopped {
+            if lanes.over.is_some() {
                 return Work::Stop;
             }
             for (lane, n) in [(Lane::Texts, MAX_BATCH), (Lane::Frames, max_frames.clamp(1, MAX_BATCH))] {
@@ -253,9 +282,14 @@ impl Queue {
 
     /// Fails everything that waits, and whatever comes later.
     pub(super) fn stop(&self) {
-        self.lanes().stopped = true;
+        self.end(&EmbedError::ShuttingDown);
+    }
+
+    /// The same for another reason.
+    pub(super) fn end(&self, error: &EmbedError) {
+        self.lanes().over.get_or_insert_with(|| error.clone());
         self.work.notify_all();
-        self.fail_all(&EmbedError::ShuttingDown);
+        self.fail_all(error);
     }
 }
 
@@ -266,7 +300,7 @@ mod tests {
     fn put(queue: &Queue, lane: Lane, n: usize) -> Arc<Call> {
         let call = Arc::new(Call::new(n));
         let payloads = (0..n).map(|i| Payload(vec![i as u8])).collect();
-        queue.put(lane, &call, payloads).unwrap();
+        queue.put(lane, &call, payloads, None).unwrap();
         call
     }
 
@@ -304,7 +338,7 @@ mod tests {
         for item in items {
             item.finish(Ok(vector()));
         }
-        assert_eq!(calls.map(|call| call.wait().unwrap().len()), [3, 2]);
+        assert_eq!(calls.map(|call| call.wait(None).unwrap().unwrap().len()), [3, 2]);
     }
 
     #[test]
@@ -318,8 +352,8 @@ mod tests {
                 Ok(vector())
             });
         }
-        assert_eq!(bad.wait(), Err(EmbedError::Degenerate { what: "it".into() }));
-        assert_eq!(good.wait().unwrap().len(), 2);
+        assert_eq!(bad.wait(None).unwrap(), Err(EmbedError::Degenerate { what: "it".into() }));
+        assert_eq!(good.wait(None).unwrap().unwrap().len(), 2);
     }
 
     #[test]
@@ -328,7 +362,7 @@ mod tests {
         let n = MAX_WAITING_FRAMES + 5;
         let caller = {
             let queue = Arc::clone(&queue);
-            std::thread::spawn(move || put(&queue, Lane::Frames, n).wait().unwrap().len())
+            std::thread::spawn(move || put(&queue, Lane::Frames, n).wait(None).unwrap().unwrap().len())
         };
         let mut taken = 0;
         while taken < n {
@@ -345,19 +379,44 @@ mod tests {
     }
 
     #[test]
+    fn a_thing_that_is_dropped_fails_its_call() {
+        let queue = Queue::default();
+        let call = put(&queue, Lane::Texts, 2);
+        drop(batch(&queue, 16));
+        assert_eq!(call.wait(None), Some(Err(EmbedError::Bug)));
+    }
+
+    #[test]
+    fn nobody_waits_longer_than_they_want_to_and_what_nobody_waits_for_is_not_embedded() {
+        let queue = Queue::default();
+        let deadline = || Some(Instant::now() + Duration::from_millis(20));
+        let call = put(&queue, Lane::Texts, 1);
+        assert_eq!(call.wait(deadline()), None);
+        call.fail(EmbedError::Bug);
+        put(&queue, Lane::Texts, MAX_WAITING_TEXTS - 1);
+        let late = Arc::new(Call::new(1));
+        queue.put(Lane::Texts, &late, vec![Payload(vec![])], deadline()).unwrap();
+        assert_eq!(late.wait(deadline()), None, "the lane is full");
+        assert!(matches!(batch(&queue, 16), (Lane::Texts, items) if items.iter().all(|item| !Arc::ptr_eq(&item.call, &call))));
+    }
+
+    #[test]
     fn stopping_fails_what_waits_and_what_comes() {
         let queue = Queue::default();
         let waiting = put(&queue, Lane::Texts, 1);
         queue.stop();
-        assert_eq!(waiting.wait(), Err(EmbedError::ShuttingDown));
+        assert_eq!(waiting.wait(None).unwrap(), Err(EmbedError::ShuttingDown));
         let late = Arc::new(Call::new(1));
-        assert_eq!(queue.put(Lane::Texts, &late, vec![Payload(vec![])]), Err(EmbedError::ShuttingDown));
+        assert_eq!(
+            queue.put(Lane::Texts, &late, vec![Payload(vec![])], None),
+            Err(EmbedError::ShuttingDown)
+        );
         assert!(matches!(queue.next(None, 1), Work::Stop));
     }
 
     #[test]
     fn a_call_for_nothing_returns_at_once() {
-        assert_eq!(put(&Queue::default(), Lane::Texts, 0).wait(), Ok(vec![]));
+        assert_eq!(put(&Queue::default(), Lane::Texts, 0).wait(None), Some(Ok(vec![])));
     }
 
     #[test]

@@ -1,39 +1,38 @@
 //! `search` and `similar`.
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use scened_shared::frame::RpcError;
 use scened_shared::message::{ErrorKind, Filters, SearchAnswer, SearchRequest, SimilarRequest};
 
 use crate::ipc::context::Context;
 use crate::ipc::convert;
+use crate::ipc::handler::ModelStep;
 use crate::media::Cancel;
-use crate::query::{Answer, Likeness};
+use crate::query::{Answer, Likeness, Pictured, QueryError, Wanted, Worded};
 
 /// Folders and files that a question may be limited to; each is compared with every video.
 pub(super) const MAX_WITHIN: usize = 256;
 /// Unwanted texts of one question; each is embedded.
 const MAX_NOT: usize = 16;
 
-pub(super) fn search(context: &Context, request: &SearchRequest) -> Result<SearchAnswer, RpcError> {
+/// What a search is about, and what it needs the model for.
+pub(super) fn recall(context: &Context, request: &SearchRequest) -> Result<ModelStep<Worded>, RpcError> {
     if request.not.len() > MAX_NOT {
         return Err(too_many("texts in `not`", request.not.len(), MAX_NOT));
     }
-    let wanted = convert::wanted(
-        request.n,
-        request.by,
-        request.min_confidence,
-        &request.filters,
-        within(context, &request.filters)?,
-    );
-    let answer = context
-        .searcher
-        .search(&request.query, &request.not, &wanted)
-        .map_err(|error| convert::query_error(&error))?;
-    Ok(to_wire(context, request.query.clone(), request.min_confidence, &answer))
+    let known = context.searcher.recall(&request.query, &request.not);
+    Ok(known
+        .map_err(|error| convert::query_error(&error))?
+        .map_or(ModelStep::Ask(None), ModelStep::Known))
 }
 
-pub(super) fn similar(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<SearchAnswer, RpcError> {
+pub(super) fn word(context: &Context, request: &SearchRequest, deadline: Instant) -> Result<Worded, QueryError> {
+    context.searcher.word(&request.query, &request.not, deadline)
+}
+
+pub(super) fn search(context: &Context, request: &SearchRequest, worded: &Worded) -> Result<Option<SearchAnswer>, RpcError> {
     let wanted = convert::wanted(
         request.n,
         request.by,
@@ -41,15 +40,50 @@ pub(super) fn similar(context: &Context, request: &SimilarRequest, cancel: &Canc
         &request.filters,
         within(context, &request.filters)?,
     );
-    let likeness = Likeness {
+    let answer = unless_changed(context.searcher.answer_texts(worded, &wanted))?;
+    Ok(answer.map(|answer| to_wire(context, request.query.clone(), request.min_confidence, &answer)))
+}
+
+/// `None` when another model answers now, and has to be asked.
+pub(super) fn unless_changed<T>(answer: Result<T, QueryError>) -> Result<Option<T>, RpcError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(QueryError::OtherModel) => Ok(None),
+        Err(error) => Err(convert::query_error(&error)),
+    }
+}
+
+fn likeness(context: &Context, request: &SimilarRequest) -> Result<Likeness, RpcError> {
+    Ok(Likeness {
         path: context.path(&request.file)?,
         at_ms: request.at_ms,
-    };
-    let answer = context
-        .searcher
-        .similar(&likeness, &wanted, cancel)
-        .map_err(|error| convert::query_error(&error))?;
-    Ok(to_wire(context, request.file.path.clone(), request.min_confidence, &answer))
+    })
+}
+
+/// Looks at the picture that is asked about.
+pub(super) fn look(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<ModelStep<Pictured>, RpcError> {
+    // What is wrong with the rest is said before anything is decoded.
+    wanted(context, request)?;
+    let pictured = context.searcher.look(&likeness(context, request)?, cancel);
+    let pictured = pictured.map_err(|error| convert::query_error(&error))?;
+    Ok(if pictured.is_unseen() {
+        ModelStep::Ask(Some(pictured))
+    } else {
+        ModelStep::Known(pictured)
+    })
+}
+
+fn wanted(context: &Context, request: &SimilarRequest) -> Result<Wanted, RpcError> {
+    let within = within(context, &request.filters)?;
+    let wanted = convert::wanted(request.n, request.by, request.min_confidence, &request.filters, within);
+    wanted.check().map_err(|error| convert::query_error(&error))?;
+    Ok(wanted)
+}
+
+pub(super) fn similar(context: &Context, request: &SimilarRequest, pictured: &Pictured) -> Result<Option<SearchAnswer>, RpcError> {
+    let wanted = wanted(context, request)?;
+    let answer = unless_changed(context.searcher.answer_picture(&likeness(context, request)?, pictured, &wanted))?;
+    Ok(answer.map(|answer| to_wire(context, request.file.path.clone(), request.min_confidence, &answer)))
 }
 
 fn within(context: &Context, filters: &Filters) -> Result<Vec<PathBuf>, RpcError> {

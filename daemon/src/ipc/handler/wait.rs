@@ -24,6 +24,9 @@ pub(in crate::ipc) async fn answer(server: &Server, asker: Asker, request: Reque
     loop {
         let queue = status::queue(context);
         let idle = queue == Queue::default();
+        if !idle && let Some(why) = status::stuck(context) {
+            return Err(RpcError::new(ErrorKind::Unavailable, format!("waiting would have no end: {why}")));
+        }
         if idle || Instant::now() >= deadline {
             let for_pool = Arc::clone(context);
             let videos = in_pool(context, Lane::Quick, asker, move || Ok(status::videos(&for_pool))).await?;

@@ -1,16 +1,39 @@
 //! `why`: why a file is or isn't found.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use scened_shared::frame::RpcError;
 use scened_shared::message::{WhyAnswer, WhyRequest};
 
 use crate::ipc::context::Context;
 use crate::ipc::convert;
+use crate::ipc::handler::ModelStep;
+use crate::ipc::handler::search::unless_changed;
+use crate::query::{QueryError, Worded};
 use crate::reconcile::{Explanation, RootStatus};
 use crate::store::{VideoRecord, VideoState};
 
-pub(super) fn answer(context: &Context, request: &WhyRequest) -> Result<WhyAnswer, RpcError> {
+/// What it needs the model for: a query about a video that has scenes.
+pub(super) fn recall(context: &Context, request: &WhyRequest) -> Result<ModelStep<Option<Worded>>, RpcError> {
+    let Some(query) = &request.query else {
+        return Ok(ModelStep::Known(None));
+    };
+    let record = context.store.video_at(&context.path(&request.file)?);
+    if record.is_none_or(|record| record.n_scenes == 0) {
+        return Ok(ModelStep::Known(None));
+    }
+    let known = context.searcher.recall(query, &[]).map_err(|error| convert::query_error(&error))?;
+    Ok(known.map_or(ModelStep::Ask(None), |worded| ModelStep::Known(Some(worded))))
+}
+
+pub(super) fn word(context: &Context, request: &WhyRequest, deadline: Instant) -> Result<Option<Worded>, QueryError> {
+    let query = request.query.as_deref().unwrap_or_default();
+    context.searcher.word(query, &[], deadline).map(Some)
+}
+
+#[expect(clippy::ref_option, reason = "it is what a step gave")]
+pub(super) fn answer(context: &Context, request: &WhyRequest, worded: &Option<Worded>) -> Result<Option<WhyAnswer>, RpcError> {
     let path = context.path(&request.file)?;
     let record = context.store.video_at(&path);
     let (state, mut reasons) = match &record {
@@ -26,12 +49,11 @@ pub(super) fn answer(context: &Context, request: &WhyRequest) -> Result<WhyAnswe
         of_scenes: None,
     };
     if let Some(query) = &request.query {
-        match record.filter(|record| record.n_scenes > 0) {
-            Some(record) => {
-                let standing = context
-                    .searcher
-                    .standing(&record, query)
-                    .map_err(|error| convert::query_error(&error))?;
+        match record.filter(|record| record.n_scenes > 0).zip(worded.as_ref()) {
+            Some((record, worded)) => {
+                let Some(standing) = unless_changed(context.searcher.standing_of(&record, worded))? else {
+                    return Ok(None);
+                };
                 if let Some(standing) = standing {
                     reasons.push(format!(
                         "its best scene for {query:?} is number {} of {} scenes",
@@ -46,7 +68,7 @@ pub(super) fn answer(context: &Context, request: &WhyRequest) -> Result<WhyAnswe
         }
     }
     answer.reasons = reasons;
-    Ok(answer)
+    Ok(Some(answer))
 }
 
 fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static str, Vec<String>), RpcError> {

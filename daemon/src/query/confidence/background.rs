@@ -15,6 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::domain::{Embedding, ModelId};
 use crate::embed::{EmbedError, Embedder};
 use crate::serving::ModelSlot;
+use crate::supervise::{Ward, caught};
 
 /// One description a line, written for this project: people, occasions, places, weather, animals, vehicles, things, food, pictures.
 const TEXTS: &str = include_str!("background.txt");
@@ -22,7 +23,7 @@ const TEXTS: &str = include_str!("background.txt");
 const CHUNK: usize = 8;
 /// A search waits so long for vectors that are being made; then it answers without confidence. It happens once, then they lie on the disk:
 /// the first question of all to ViT-B/32 takes 2.4 s on two cores, its start included, and later ones 10 ms.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(in crate::query) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Unit vectors of [`TEXTS`] by one model. **Shape** `[300][dimensions]`.
 #[derive(Debug, PartialEq)]
@@ -36,6 +37,7 @@ pub(super) struct Backgrounds {
     /// Everything in it can be made again.
     folder: Option<Arc<Path>>,
     shared: Arc<(Mutex<State>, Condvar)>,
+    ward: Arc<Ward>,
 }
 
 #[derive(Default)]
@@ -51,26 +53,27 @@ impl Backgrounds {
         Self {
             folder: folder.map(Arc::from),
             shared: Arc::default(),
+            ward: Ward::new("background", "hits do not tell how sure they are"),
         }
     }
 
-    /// The background of the slot's model; `None` when it is not ready after [`PATIENCE`], or could not be made.
-    pub(super) fn get(&self, slot: &ModelSlot) -> Option<Arc<Background>> {
+    /// The background of the slot's model; `None` when it is not ready after `patience`, or could not be made.
+    pub(super) fn get(&self, slot: &ModelSlot, patience: Duration) -> Option<Arc<Background>> {
         let id = &slot.info.id;
         let (state, changed) = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.has(id) && state.making.is_none() {
+        if !state.has(id) && state.making.is_none() && self.ward.is_left_off().is_none() {
             state.making = Some(id.clone());
             let maker = self.clone();
             let (id, embedder) = (id.clone(), Arc::clone(&slot.embedder));
             let thread = std::thread::Builder::new().name("background".to_owned());
-            if thread.spawn(move || maker.make(&id, &*embedder)).is_err() {
+            if thread.spawn(move || maker.make_or_give_up(&id, &*embedder)).is_err() {
                 state.making = None;
             }
         }
         let is_made = |state: &mut State| state.making.as_ref() == Some(id);
         let (state, _) = changed
-            .wait_timeout_while(state, PATIENCE, is_made)
+            .wait_timeout_while(state, patience, is_made)
             .unwrap_or_else(PoisonError::into_inner);
         state
             .ready
@@ -79,7 +82,17 @@ impl Backgrounds {
             .map(|(_, background)| Arc::clone(background))
     }
 
+    fn make_or_give_up(&self, id: &ModelId, embedder: &dyn Embedder) {
+        if let Err(panic) = caught(|| self.make(id, embedder)) {
+            self.ward.died(&panic);
+            let (state, changed) = &*self.shared;
+            state.lock().unwrap_or_else(PoisonError::into_inner).making = None;
+            changed.notify_all();
+        }
+    }
+
     fn make(&self, id: &ModelId, embedder: &dyn Embedder) {
+        crate::fault::stumble("background");
         let file = self.folder.as_ref().map(|folder| folder.join(file_name(id)));
         let made = match file.as_deref().and_then(|file| read(file, id)) {
             Some(background) => Some(background),

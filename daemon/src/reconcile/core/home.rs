@@ -395,8 +395,12 @@ impl Core {
         let mut warnings = Vec::new();
         if !self.unwatched.is_empty() {
             let (n_watched, n_unwatched) = (self.watches.n_watched(), self.unwatched.len());
+            let why = self
+                .watches
+                .lack()
+                .unwrap_or_else(|| "the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches)".to_owned());
             warnings.push(format!(
-                "watching {n_watched} of {} folders: the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches); the others are looked through every {} minutes",
+                "watching {n_watched} of {} folders: {why}; the others are looked through every {} minutes",
                 n_watched + n_unwatched,
                 self.timing.poll_every.as_secs() / 60
             ));
@@ -404,7 +408,7 @@ impl Core {
         let unreadable = self
             .unreadable
             .iter()
-            .map(|(folder, reason)| format!("cannot read {}: {reason}; its videos are kept", folder.display()));
+            .map(|(folder, reason)| format!("cannot read {}: {reason}; its videos are kept", shown(folder)));
         warnings.extend(unreadable.take(MAX_WARNINGS));
         if let Some((file, reason)) = self.unreadable_files.first_key_value() {
             let n_others = self.unreadable_files.len() - 1;
@@ -413,11 +417,19 @@ impl Core {
             } else {
                 String::new()
             };
-            warnings.push(format!("cannot read {}: {reason}{others}", file.display()));
+            warnings.push(format!("cannot read {}: {reason}{others}", shown(file)));
         }
         warnings
     }
 }
+
+/// A path in a warning: the rest of a long one is for those who ask.
+fn shown(path: &Path) -> String {
+    scened_shared::terminal::shorten(&path.display().to_string(), MAX_SHOWN)
+}
+
+/// Characters of a path.
+const MAX_SHOWN: usize = 200;
 
 /// Unreadable folders named one by one.
 const MAX_WARNINGS: usize = 10;

@@ -32,7 +32,7 @@ impl Core {
             self.look_at_mounts();
         }
         for (path, hint) in batch.paths {
-            self.look_at(&path, hint);
+            self.spared(&path, |core| core.look_at(&path, hint));
         }
         if self.overflow_rescan.is_some_and(|due| due <= now) {
             self.run_timers(now);

@@ -45,3 +45,14 @@ fn a_start_over_unchanged_files_reads_none_of_them() {
     assert_eq!(world.store.generation(), generation, "something was written");
     assert_eq!(world.handle().roots()[0].state, RootState::Watched);
 }
+
+#[test]
+fn who_asks_first_is_told_of_the_folders_as_they_are() {
+    for _ in 0..10 {
+        let mut world = World::idle(&["a", "b"]);
+        std::fs::remove_dir(world.path("b")).unwrap();
+        world.start();
+        let states: Vec<RootState> = world.handle().roots().iter().map(|root| root.state).collect();
+        assert_eq!(states, [RootState::Watched, RootState::Offline]);
+    }
+}

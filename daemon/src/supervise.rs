@@ -1,0 +1,224 @@
+//! Threads that live as long as the daemon: the end of one is noticed, whatever the reason.
+//!
+//! A thread whose body panics, or ends without being asked to, is started again, and rebuilds its state. One that dies
+//! [`DEATHS`] times within [`PERIOD`] is left off: it would do so for ever. Then whoever waits for it is told, the daemon goes on without
+//! it, and `status` and `doctor` name it ([`left_off`]).
+//!
+//! A panic over one thing (a video, a question, an event) is caught by the body itself and costs that thing; what arrives here is the rest.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tracing::{error, warn};
+
+/// A thread that dies so often within [`PERIOD`] is not started again.
+pub const DEATHS: usize = 3;
+const PERIOD: Duration = Duration::from_mins(10);
+
+/// All that live; those of a daemon that ended are gone with it.
+static WARDS: Mutex<Vec<Weak<Ward>>> = Mutex::new(Vec::new());
+
+/// How the body of a thread ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was asked to.
+    Asked,
+    /// It could not go on; the reason.
+    Lost(String),
+}
+
+/// What follows from a death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Again,
+    LeftOff,
+}
+
+/// The deaths of one thread. Kept by whoever owns the thread: with the last clone `status` forgets it.
+#[derive(Debug)]
+pub struct Ward {
+    name: String,
+    /// What no longer happens without it, in words for the user.
+    loss: &'static str,
+    /// Without it what waits to be indexed will wait for ever.
+    is_essential: bool,
+    deaths: Mutex<Deaths>,
+}
+
+#[derive(Debug, Default)]
+struct Deaths {
+    /// Those within [`PERIOD`].
+    times: VecDeque<Instant>,
+    /// Why it was left off.
+    last: Option<String>,
+}
+
+impl Ward {
+    pub fn new(name: impl Into<String>, loss: &'static str) -> Arc<Self> {
+        Self::kept(name.into(), loss, false)
+    }
+
+    /// One without which what waits to be indexed will wait for ever.
+    pub fn essential(name: impl Into<String>, loss: &'static str) -> Arc<Self> {
+        Self::kept(name.into(), loss, true)
+    }
+
+    fn kept(name: String, loss: &'static str, is_essential: bool) -> Arc<Self> {
+        let ward = Arc::new(Self {
+            name,
+            loss,
+            is_essential,
+            deaths: Mutex::default(),
+        });
+        let mut wards = wards();
+        wards.retain(|ward| ward.strong_count() > 0);
+        wards.push(Arc::downgrade(&ward));
+        ward
+    }
+
+    /// Notes a death, and says whether to start the thread again.
+    pub fn died(&self, why: &str) -> Verdict {
+        self.died_at(why, Instant::now())
+    }
+
+    fn died_at(&self, why: &str, now: Instant) -> Verdict {
+        let mut deaths = self.deaths();
+        deaths.times.push_back(now);
+        deaths.times.retain(|time| now.saturating_duration_since(*time) < PERIOD);
+        if deaths.times.len() < DEATHS {
+            drop(deaths);
+            warn!(thread = self.name, why, "a thread ended; it is started again");
+            return Verdict::Again;
+        }
+        deaths.last = Some(why.to_owned());
+        drop(deaths);
+        error!(
+            thread = self.name,
+            why, "a thread ended {DEATHS} times within ten minutes; scened goes on without it: {}", self.loss
+        );
+        Verdict::LeftOff
+    }
+
+    /// Why nothing is to be expected of it any more, where that is so.
+    pub fn is_left_off(&self) -> Option<String> {
+        let why = self.deaths().last.clone()?;
+        Some(format!(
+            "a part of scened failed {DEATHS} times and is left off (the thread {}: {why}): {}; restart scened, and please report the bug",
+            self.name, self.loss
+        ))
+    }
+
+    fn deaths(&self) -> MutexGuard<'_, Deaths> {
+        self.deaths.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn wards() -> MutexGuard<'static, Vec<Weak<Ward>>> {
+    WARDS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What `status` and `doctor` say of threads that were left off.
+pub fn left_off() -> Vec<String> {
+    living().iter().filter_map(|ward| ward.is_left_off()).collect()
+}
+
+/// Why what waits to be indexed will wait for ever, where that is so.
+pub fn holds_up() -> Option<String> {
+    living().iter().filter(|ward| ward.is_essential).find_map(|ward| ward.is_left_off())
+}
+
+fn living() -> Vec<Arc<Ward>> {
+    wards().iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Starts a thread that runs `body` until that was asked to end, again after each death. When it is left off, `left_off` has the last word:
+/// it tells whoever waits.
+///
+/// **Errors**: when the system gives no thread.
+pub fn spawn(
+    ward: &Arc<Ward>,
+    mut body: impl FnMut() -> End + Send + 'static,
+    left_off: impl FnOnce(&str) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    let ward = Arc::clone(ward);
+    // The kernel keeps 15 bytes of a name.
+    let name = ward.name.clone();
+    std::thread::Builder::new().name(name).spawn(move || {
+        loop {
+            let why = match caught(&mut body) {
+                Ok(End::Asked) => return,
+                Ok(End::Lost(why)) | Err(why) => why,
+            };
+            if ward.died(&why) == Verdict::LeftOff {
+                break;
+            }
+        }
+        let why = ward.is_left_off().unwrap_or_default();
+        if let Err(panic) = caught(|| left_off(&why)) {
+            error!(panic, "nor could those who wait for it be told");
+        }
+    })
+}
+
+/// What `work` gives, or what its panic said.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|payload| in_words(payload.as_ref()))
+}
+
+fn in_words(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("no reason given"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn a_thread_that_panics_or_is_lost_is_started_again_and_left_off_after_three_deaths() {
+        let n_runs = Arc::new(AtomicUsize::new(0));
+        let runs = Arc::clone(&n_runs);
+        let (tell, told) = crossbeam_channel::bounded(1);
+        let ward = Ward::new("sorter", "nothing is sorted");
+        let body = move || match runs.fetch_add(1, Ordering::SeqCst) {
+            0 => panic!("number {}", 0),
+            1 => End::Lost("no table".to_owned()),
+            _ => panic!("again"),
+        };
+        let thread = spawn(&ward, body, move |why| tell.send(why.to_owned()).unwrap()).unwrap();
+        let why = told.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(why.contains("the thread sorter: it panicked: again): nothing is sorted"), "{why}");
+        thread.join().unwrap();
+        assert_eq!(n_runs.load(Ordering::SeqCst), DEATHS);
+        assert_eq!(left_off(), [why]);
+        drop(ward);
+        assert_eq!(left_off(), [""; 0], "a daemon that ended is remembered");
+    }
+
+    #[test]
+    fn a_thread_that_was_asked_to_end_ends() {
+        let ward = Ward::new("sorter", "nothing is sorted");
+        spawn(&ward, || End::Asked, |_| panic!("it was not left off"))
+            .unwrap()
+            .join()
+            .unwrap();
+        assert_eq!(ward.is_left_off(), None);
+    }
+
+    #[test]
+    fn deaths_far_apart_are_never_too_many() {
+        let ward = Ward::new("sorter", "nothing is sorted");
+        let begun = Instant::now();
+        for n in 0..20 {
+            assert_eq!(ward.died_at("it fell", begun + PERIOD / 2 * n), Verdict::Again);
+        }
+        assert_eq!(ward.died_at("it fell", begun + PERIOD / 2 * 19), Verdict::LeftOff);
+    }
+}

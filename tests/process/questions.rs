@@ -1,0 +1,95 @@
+//! Questions that wait for the model hold up none that need none.
+
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use testkit::{Sandbox, processes, wait_until};
+
+use crate::{SOON, worker};
+
+/// What is answered at once, on a machine that has other things to do. A question that waits for the model waits 20 s.
+const AT_ONCE: Duration = Duration::from_secs(10);
+/// New questions; more than any lane has threads.
+const N_WAITING: usize = 30;
+
+/// A daemon's worker for questions stands still.
+fn with_a_stopped_worker(test: impl FnOnce(&Sandbox, &dyn Fn(&[&str]) -> Child)) {
+    let sandbox = Sandbox::new();
+    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    let daemon = sandbox.start();
+    sandbox.settle();
+    assert_eq!(sandbox.search("first").len(), 2);
+    worker(daemon.pid(), "embed", &sandbox);
+    let stopped: Vec<u32> = processes::workers(daemon.pid(), "embed").iter().map(|worker| worker.pid).collect();
+    for pid in &stopped {
+        assert!(processes::signal(*pid, "STOP"));
+    }
+    let ask = |words: &[&str]| {
+        let mut command = sandbox.command("scenectl");
+        command
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    test(&sandbox, &ask);
+    for pid in stopped {
+        processes::signal(pid, "CONT");
+    }
+    // It goes on as if nothing had been.
+    wait_until("a new question to be answered", SOON, || {
+        let answer = sandbox.run(["search", "afterwards", "--json"]);
+        if answer.status == 0 { Ok(()) } else { Err(format!("{answer:?}")) }
+    });
+    assert!(daemon.stop().success());
+}
+
+fn answered_at_once(sandbox: &Sandbox, words: &[&str]) {
+    let begun = Instant::now();
+    let answer = sandbox.run(words);
+    assert!(begun.elapsed() < AT_ONCE, "{words:?} took {:?}", begun.elapsed());
+    assert_eq!(answer.status, 0, "{answer:?}");
+}
+
+#[test]
+fn while_the_model_stands_still_what_needs_none_is_answered_at_once() {
+    with_a_stopped_worker(|sandbox, ask| {
+        let film = sandbox.films().join("a.mp4");
+        let film = film.to_str().unwrap();
+        let mut waiting: Vec<Child> = (0..N_WAITING).map(|n| ask(&["search", &format!("question {n}")])).collect();
+        waiting.extend((0..6).map(|n| ask(&["similar", &format!("{film}@0.{n}")])));
+        waiting.extend((0..6).map(|n| ask(&["why", film, &format!("reason {n}")])));
+        for _ in 0..3 {
+            answered_at_once(sandbox, &["status"]);
+            answered_at_once(sandbox, &["search", "first"]);
+            answered_at_once(sandbox, &["folders"]);
+            answered_at_once(sandbox, &["why", film]);
+            answered_at_once(sandbox, &["wait", "--timeout", "5"]);
+            answered_at_once(sandbox, &["scenes", film]);
+        }
+        for mut child in waiting {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    });
+}
+
+#[test]
+#[ignore = "it waits for the deadline of questions, 20 s"]
+fn a_question_that_waited_in_vain_is_told_for_what() {
+    with_a_stopped_worker(|sandbox, ask| {
+        let film = sandbox.films().join("a.mp4");
+        let begun = Instant::now();
+        let mut waiting: Vec<Child> = (0..N_WAITING).map(|n| ask(&["search", &format!("question {n}")])).collect();
+        waiting.push(ask(&["why", film.to_str().unwrap(), "reason"]));
+        for child in waiting {
+            let output = child.wait_with_output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{told}");
+            assert!(told.contains(") is stopped, by a signal"), "{told}");
+        }
+        let waited = begun.elapsed();
+        assert!(waited > Duration::from_secs(19) && waited < Duration::from_secs(40), "{waited:?}");
+    });
+}
