@@ -115,7 +115,7 @@
 //! | `wait` | optional: `timeout_ms` | `idle`, `queue`, `videos`; answered when nothing is left to do, or when the time is up |
 //! | `rescan` | optional: `scope`: *(file)* | `n` folders, `state` |
 //! | `retry` | optional: `scope`: *(file)* | `n` files, `state` |
-//! | `incidents` | | `incidents`: *(file)*, `reason`, `attempts`, `first_ms`, `last_ms`; optional: `hint` |
+//! | `incidents` | | `incidents`: *(file)*, `reason`, `attempts`, `first_ms`, `last_ms`; optional: `hint`, `cause` (`video`, `storage`, `machine`) |
 //! | `pause` | optional: `for_ms` | `n`, `state` |
 //! | `resume` | | `n`, `state` |
 //! | `why` | *(file)*; optional: `query` | *(file)*, `state`, `reasons`; optional: `best`: a hit, `rank`, `of_scenes` |

@@ -122,11 +122,19 @@ impl Unchanged {
     }
 
     fn remember(&self, note: &Note) {
-        let written = self.note.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+        let write = || {
+            // Not what is above: a data folder that is not there is not made here.
+            for folder in self.note.ancestors().skip(1).take(2).collect::<Vec<_>>().into_iter().rev() {
+                match fs::create_dir(folder) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                    _ => {}
+                }
+            }
             let temporary = self.note.with_extension(format!("new-{}", std::process::id()));
             fs::write(&temporary, serde_json::to_vec(note)?)?;
             fs::rename(temporary, &self.note)
-        });
+        };
+        let written = write();
         if let Err(error) = written {
             tracing::debug!(%error, "what a model's files hold is not remembered");
         }
