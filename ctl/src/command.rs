@@ -57,6 +57,10 @@ impl Context {
         Ok(Endpoint::resolve(self.socket.as_deref(), self.data_dir.as_deref())?)
     }
 
+    fn data_dir(&self) -> Result<PathBuf, Failure> {
+        Ok(scened_shared::endpoint::data_dir(self.data_dir.as_deref())?)
+    }
+
     fn connect(&self) -> Result<Client, Failure> {
         Ok(open(&self.endpoint()?)?)
     }

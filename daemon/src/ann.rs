@@ -72,6 +72,10 @@ pub enum Opened {
         reason: String,
         set_aside: Vec<PathBuf>,
     },
+    /// The machine cannot read the snapshot now.
+    Unreadable {
+        reason: String,
+    },
     /// The files belong to another model (whose name became the same file name); they will be overwritten.
     OtherModel,
 }
@@ -94,9 +98,9 @@ struct Inner {
 impl Ann {
     /// Loads the snapshot of `model` from `dir`, or starts empty.
     ///
-    /// **Errors**: [`AnnError::File`] when the folder cannot be made or read, [`AnnError::Engine`] when there is no memory.
+    /// **Errors**: [`AnnError::File`] when what is damaged cannot be set aside, [`AnnError::Engine`] when there is no memory.
     pub fn open(dir: &Path, model: &ModelId, dimensions: usize) -> Result<(Self, Opened), AnnError> {
-        let files = snapshot::Files::new(dir, model, dimensions)?;
+        let files = snapshot::Files::new(dir, model, dimensions);
         let n_searchers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_SEARCHERS);
         let mut graph = empty_graph(dimensions)?;
         let mut opened = files.load(&graph)?;
@@ -122,9 +126,9 @@ impl Ann {
 
     /// Deletes the snapshot of `model`, which no [`Ann`] has open.
     ///
-    /// **Errors**: [`AnnError::File`] when the folder cannot be made or read.
+    /// **Errors**: [`AnnError::File`] when the folder cannot be read.
     pub fn delete(dir: &Path, model: &ModelId) -> Result<(), AnnError> {
-        snapshot::Files::new(dir, model, 0)?.delete_all()
+        snapshot::Files::new(dir, model, 0).delete_all()
     }
 
     pub fn dimensions(&self) -> usize {

@@ -93,7 +93,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
         .enable_all()
         .max_blocking_threads(2)
         .build()
-        .map_err(|error| Fatal::Internal(format!("cannot start the async runtime: {error}")))?;
+        .map_err(|error| Fatal::of_system(format!("cannot start the async runtime: {error}"), &error))?;
     // The socket first: a client that comes while the store opens waits in its backlog instead of being refused.
     let inherited = crate::systemd::inherited_socket().map_err(|error| Fatal::Setup(error.to_string()))?;
     let entered = runtime.enter();
@@ -106,7 +106,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
         // A second one says nothing new.
         let _first = break_off.try_send(why.to_owned());
     };
-    let pool = Pool::start(lost).map_err(|error| Fatal::Internal(format!("cannot start the query threads: {error}")))?;
+    let pool = Pool::start(lost).map_err(|error| Fatal::of_system(format!("cannot start the query threads: {error}"), &error))?;
     let context = Arc::new(engine.context(pool.clone(), started));
     info!(socket = %places.socket.display(), data = %places.data_dir.display(), folders = config.folders.len(), version = env!("CARGO_PKG_VERSION"), "scened is ready");
     crate::systemd::ready();
@@ -173,7 +173,8 @@ impl Engine {
         retry_after_update(&store, worker.is_ok().then_some(&software))?;
         let for_reconciler = activity.clone();
         let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move |_| for_reconciler.bump()))
-            .map_err(|error| Fatal::Internal(with_causes(&error)))?;
+            // There is no thread left, or no memory.
+            .map_err(|error| Fatal::Passing(with_causes(&error)))?;
         let reconciler = Arc::new(reconciler);
         // Nothing else sets it: a film that changed before this line is found by the first walk.
         let _set = touched.set(Arc::downgrade(&reconciler));
@@ -382,7 +383,8 @@ fn event_hook(events: &broadcast::Sender<Event>) -> impl Fn(&crate::store::Chang
 }
 
 fn courtesy(config: &Config) -> Result<Courtesy, Fatal> {
-    Courtesy::new(config.busy).map_err(|error| Fatal::Internal(format!("cannot start the thread that lets workers give way: {error}")))
+    Courtesy::new(config.busy)
+        .map_err(|error| Fatal::of_system(format!("cannot start the thread that lets workers give way: {error}"), &error))
 }
 
 fn media_process(config: &Config, courtesy: &Courtesy) -> Arc<dyn FrameSource> {
@@ -526,12 +528,18 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
     warnings
 }
 
-fn instance_fatal(error: &InstanceError) -> Fatal {
+/// How a daemon ends that cannot have its data folder or its socket.
+pub fn instance_fatal(error: &InstanceError) -> Fatal {
     // A path in it may have a line break, and this is one line.
     let text = scened_shared::terminal::escape(&error.to_string());
     match error {
         InstanceError::AlreadyRunning { .. } => Fatal::AlreadyRunning(text),
-        _ => Fatal::Setup(text),
+        // Nothing can be made there, as below /proc.
+        InstanceError::CreateDataDir { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Fatal::Setup(text),
+        error => match error.source_of_system() {
+            Some(source) => Fatal::of_system(text, source),
+            None => Fatal::Setup(text),
+        },
     }
 }
 

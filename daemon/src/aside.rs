@@ -9,8 +9,7 @@ use crate::fault::reach;
 
 /// Renames `path` to `path.damaged-20261122T130501` (UTC), with a number behind it when that name is taken.
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    let stamp = utc_stamp(seconds);
+    let stamp = utc_now();
     for attempt in 0..1_000_u32 {
         let mut name = OsString::from(path);
         name.push(".damaged-");
@@ -19,7 +18,10 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
             name.push(format!("-{attempt}"));
         }
         let target = PathBuf::from(name);
-        if target.symlink_metadata().is_err() {
+        if target
+            .symlink_metadata()
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        {
             reach("aside.begin")?;
             std::fs::rename(path, &target)?;
             reach("aside.end")?;
@@ -30,6 +32,11 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
         io::ErrorKind::AlreadyExists,
         "a thousand damaged copies are there already",
     ))
+}
+
+/// Now, as it stands in names.
+pub(crate) fn utc_now() -> String {
+    utc_stamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()))
 }
 
 /// `20261122T130501` for seconds since the Unix epoch.

@@ -4,8 +4,8 @@
 //! nothing is set aside or blamed for it. Damage is what a checksum, a parser or a length says, and the two numbers by which file
 //! systems tell of their own checksums.
 //!
-//! A file that is missing is damage too, but "no such file" is a poor witness: mounts and network drives say it of files that are there.
-//! So [`is_absent`] believes the listing of the folder.
+//! A file that is missing is damage too, but "no such file" is a poor witness: mounts and network drives say it of files that are there,
+//! and a listing that breaks off looks like one that ends. So [`is_absent`] believes the two together.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -36,25 +36,36 @@ pub(crate) fn tells_of_machine(text: &str) -> bool {
     })
 }
 
-/// Whether the listing of the folder lacks this name. **Errors**: nobody knows, because the folder cannot be listed.
+/// Whether nothing is at `path`: the folder does not list it, and a look at it finds nothing.
+///
+/// **Errors**: nobody knows, because the folder cannot be listed, or the two contradict each other.
 pub(crate) fn is_absent(path: &Path) -> io::Result<bool> {
+    let is_listed = is_listed(path)?;
+    match path.symlink_metadata() {
+        Err(error) if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Err(error),
+        found if found.is_ok() == is_listed => Ok(!is_listed),
+        _ => Err(ErrorKind::ResourceBusy.into()),
+    }
+}
+
+fn is_listed(path: &Path) -> io::Result<bool> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-        return Ok(false);
+        return Ok(true);
     };
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound && is_absent(folder)? => return Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound && is_absent(folder)? => return Ok(false),
         // A file lies where the folder should be.
-        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(false),
         Err(error) => return Err(error),
     };
     for entry in entries {
         if entry?.file_name() == name {
-            return Ok(false);
+            return Ok(true);
         }
     }
-    Ok(true)
+    Ok(false)
 }
 
 /// File systems that keep checksums say by these that one was wrong.
@@ -143,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_absent_when_its_folder_does_not_list_it() {
+    fn a_file_is_absent_when_listing_and_look_agree() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();

@@ -25,6 +25,8 @@ const RECALL_WANTED: f64 = 0.90;
 const SCORE_TOLERANCE: f32 = 2e-3;
 /// Under this much free disk space indexing may soon stop. Bytes.
 const LITTLE_SPACE: u64 = 512 << 20;
+/// The same, counted in files.
+const FEW_FILES: u64 = 1_000;
 
 /// What was found out at start.
 #[derive(Clone, Debug)]
@@ -268,7 +270,15 @@ fn disk(facts: &Facts) -> Finding {
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);
             let detail = format!("{} ({} MiB free)", facts.data_dir.display(), free >> 20);
-            if free < LITTLE_SPACE {
+            let n_left = stat.f_favail;
+            if stat.f_files > 0 && n_left < FEW_FILES {
+                let detail = format!("{detail}, {n_left} inodes left");
+                Finding::warn(
+                    "data",
+                    detail,
+                    "delete files there: indexing stops when no more can be made (df -i)",
+                )
+            } else if free < LITTLE_SPACE {
                 Finding::warn("data", detail, "free some space: indexing stops when the disk is full")
             } else {
                 Finding::ok("data", detail)

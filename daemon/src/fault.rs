@@ -14,6 +14,9 @@ pub enum Fatal {
     /// The store cannot go on in this process (disk full, I/O error): a restart is asked for (`EX_TEMPFAIL`).
     #[error("the store stopped: {0}")]
     Store(String),
+    /// A start failed over what may pass by itself (an error of a disk, a shortage, a quota): another one is asked for (`EX_TEMPFAIL`).
+    #[error("{0}")]
+    Passing(String),
     #[error("{0}")]
     Internal(String),
 }
@@ -25,12 +28,34 @@ impl From<StoreError> for Fatal {
             StoreError::NewerVersion { .. } => Self::Setup(text),
             StoreError::Locked { .. } => Self::AlreadyRunning(text),
             // Starting again would meet the same, and what may not be read may be whole: nothing is set aside.
-            StoreError::Folder { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => Self::Setup(format!(
+            StoreError::Folder { source, .. } if needs_person(&source) => Self::Setup(format!(
                 "{text}\n  hint: everything in the data folder must be readable and writable for the user that runs scened: chmod -R u+rwX, or chown -R"
             )),
             _ => Self::Store(text),
         }
     }
+}
+
+impl Fatal {
+    /// What an error of the system ends, which the text tells of.
+    pub fn of_system(text: String, source: &std::io::Error) -> Self {
+        if needs_person(source) {
+            Self::Setup(text)
+        } else {
+            Self::Passing(text)
+        }
+    }
+}
+
+/// Whether nothing but a person mends what was reported: names, rights, what is no error of the system at all, and file systems that
+/// have to be checked. All else (a disk, a mount, memory, a quota, locks of a network drive) may be otherwise in a minute.
+fn needs_person(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind as Kind;
+    let is_of_names = matches!(
+        error.kind(),
+        Kind::PermissionDenied | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename | Kind::Unsupported
+    );
+    is_of_names || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) || crate::damage::is_damage(error)
 }
 
 /// An error and its causes in one line.
@@ -51,14 +76,14 @@ impl Fatal {
         match self {
             Self::Internal(_) => 1,
             Self::AlreadyRunning(_) => 3,
-            Self::Store(_) => 75,
+            Self::Store(_) | Self::Passing(_) => 75,
             Self::Setup(_) => 78,
         }
     }
 }
 
-/// A fail point: a place where tests have a run fail, panic or die, named by `SCENED_FAIL_POINT=name=error|panic|kill`; nothing in a
-/// release. `panic:3` is for the first three times that the place is reached.
+/// A fail point: a place where tests have a run fail, panic or die, named by `SCENED_FAIL_POINT=name=error|panic|kill|NUMBER` (of an error
+/// of the system); nothing in a release. `panic:3` is for the first three times that the place is reached.
 ///
 /// **Errors**: the one asked for.
 #[cfg(not(any(test, feature = "testing")))]
@@ -87,7 +112,10 @@ pub(crate) fn reach(point: &'static str) -> std::io::Result<()> {
                 let myself = rustix::process::getpid();
                 rustix::process::kill_process(myself, rustix::process::Signal::KILL)?;
             }
-            Err(std::io::Error::other(format!("fail point {point}")))
+            Err(match what.parse() {
+                Ok(code) => std::io::Error::from_raw_os_error(code),
+                Err(_) => std::io::Error::other(format!("fail point {point}")),
+            })
         }
         _ => Ok(()),
     }
@@ -98,4 +126,48 @@ pub(crate) fn reach(point: &'static str) -> std::io::Result<()> {
 pub fn stumble(point: &'static str) {
     // What asks for an error asks it of a place that has some.
     let _error = reach(point);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_may_go_well_in_a_minute_is_asked_for_again() {
+        use rustix::io::Errno;
+        let code = |errno: Errno| Fatal::of_system(String::new(), &errno.into()).exit_code();
+        for passing in [
+            Errno::IO,
+            Errno::DQUOT,
+            Errno::NOSPC,
+            Errno::ROFS,
+            Errno::NOLCK,
+            Errno::AGAIN,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::INTR,
+            Errno::STALE,
+            Errno::NOTCONN,
+            Errno::NXIO,
+            Errno::NODEV,
+            Errno::TIMEDOUT,
+            Errno::BUSY,
+        ] {
+            assert_eq!(code(passing), 75, "{passing:?}");
+        }
+        for lasting in [
+            Errno::ACCESS,
+            Errno::PERM,
+            Errno::NOTDIR,
+            Errno::ISDIR,
+            Errno::LOOP,
+            Errno::NAMETOOLONG,
+            Errno::NOSYS,
+        ] {
+            assert_eq!(code(lasting), 78, "{lasting:?}");
+        }
+        let in_words = std::io::Error::other("it belongs to another user");
+        assert_eq!(Fatal::of_system(String::new(), &in_words).exit_code(), 78);
+    }
 }

@@ -17,6 +17,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
+use crate::fault::reach;
+
 pub use socket::{Listening, PeerError, check_peer};
 
 /// Name of the lock file in the data folder.
@@ -29,7 +31,7 @@ const PID_PAUSE: rustix::event::Timespec = rustix::event::Timespec {
     tv_nsec: 20_000_000,
 };
 
-/// Why this daemon cannot run here. All are for the user to solve.
+/// Why this daemon cannot run here. [`InstanceError::source_of_system`] tells what may pass by itself; all else is for the user to solve.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
     #[error("cannot create the data folder {}: {source}", .path.display())]
@@ -56,8 +58,29 @@ pub enum InstanceError {
     SocketPathTaken { path: PathBuf, what: &'static str },
     #[error("cannot listen on {}: {source}", .path.display())]
     Listen { path: PathBuf, source: io::Error },
+    #[error("cannot use {} as the socket's folder: {source}", .path.display())]
+    SocketDirUnusable { path: PathBuf, source: io::Error },
     #[error("cannot use the socket that the service manager handed over: {why}")]
     Inherited { why: String },
+}
+
+impl InstanceError {
+    /// What the system reported, where this is about that.
+    pub fn source_of_system(&self) -> Option<&io::Error> {
+        match self {
+            Self::CreateDataDir { source, .. }
+            | Self::DataDirNotWritable { source, .. }
+            | Self::Lock { source, .. }
+            | Self::SocketDirUnusable { source, .. }
+            | Self::Listen { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// A disk without room, in blocks, in files or in the user's share: searches are answered without writing anything.
+fn is_without_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn with_pid(pid: Option<u32>) -> String {
@@ -78,7 +101,7 @@ impl Instance {
     /// **Errors**: [`InstanceError`]'s variants on the data folder and [`InstanceError::AlreadyRunning`].
     pub fn acquire(data_dir: &Path) -> Result<Self, InstanceError> {
         let path = data_dir.to_owned();
-        match fs::metadata(data_dir) {
+        match reach("instance.begin").and_then(|()| fs::metadata(data_dir)) {
             Ok(found) if !found.is_dir() => return Err(InstanceError::DataDirNotAFolder { path }),
             Ok(found) if found.uid() != geteuid().as_raw() => {
                 let uid = found.uid();
@@ -103,10 +126,11 @@ impl Instance {
             Err(source) => return Err(InstanceError::CreateDataDir { path, source }),
         }
         // An old lock file may be writable where nothing new can be made, so a new file is tried as well.
-        tempfile::tempfile_in(data_dir).map_err(|source| InstanceError::DataDirNotWritable {
-            path: path.clone(),
-            source,
-        })?;
+        match tempfile::tempfile_in(data_dir) {
+            Err(error) if is_without_room(&error) => tracing::warn!(%error, path = %path.display(), "nothing can be written now"),
+            Err(source) => return Err(InstanceError::DataDirNotWritable { path, source }),
+            Ok(_file) => {}
+        }
         let lock_path = data_dir.join(LOCK_FILE);
         if fs::symlink_metadata(&lock_path).is_ok_and(|found| found.is_dir()) {
             crate::aside::set_aside(&lock_path).map_err(|source| InstanceError::DataDirNotWritable {
@@ -136,11 +160,9 @@ impl Instance {
             }
             Err(e) => return Err(InstanceError::Lock { path, source: e.into() }),
         }
-        match write_pid(&mut lock) {
-            Ok(()) => {}
-            // The pid is for a message alone: a full disk must not keep searches from being answered.
-            Err(error) if error.kind() == io::ErrorKind::StorageFull => tracing::warn!(%error, "cannot write the lock file"),
-            Err(source) => return Err(InstanceError::DataDirNotWritable { path, source }),
+        // The pid is for a message alone, and whether the folder can be written to was tried above.
+        if let Err(error) = write_pid(&mut lock) {
+            tracing::warn!(%error, "cannot write the lock file");
         }
         Ok(Self {
             data_dir: path,

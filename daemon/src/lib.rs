@@ -34,6 +34,7 @@ pub mod probe;
 pub mod query;
 pub mod reach;
 pub mod reconcile;
+pub mod rescue;
 pub mod room;
 pub mod serving;
 pub mod store;

@@ -4,19 +4,21 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use scened::app::{self, Places, Seams};
 use scened::config::{Config, ConfigError};
 use scened::domain::Crop;
 use scened::fault::Fatal;
+use scened::instance::Instance;
 use scened::media::extras::{self, Extras};
 use scened::media::inspect::{self, InspectOptions};
 use scened::media::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::media::{Detector, Hardware, SceneMode};
 use scened::probe::{self, ProbeOptions};
+use scened::rescue::{self, RescueError};
 use scened::supervise::{self, End, Ward};
 use scened_shared::{standard_error, terminal};
 use tokio::sync::watch;
@@ -96,6 +98,11 @@ enum Command {
         /// Where the PNG goes; replaced when it is an empty file or a PNG
         output: PathBuf,
     },
+    /// Move away what the disk of the data folder cannot read any more, and nothing else; scened must not run
+    #[command(
+        after_help = "`scenectl doctor` names this where scened could not open its store ten times in a row. First see whether the disk, its cable or\nits mount can be mended: then nothing is lost at all. Nothing is deleted: what cannot be read is moved to `unreadable-<date>` in the\ndata folder, and scened indexes again what is missing."
+    )]
+    SetAsideUnreadable,
     /// Whether fp32 or int8 of a model with both is to be kept on this machine, as one line of JSON (`scenectl model install` asks)
     #[command(hide = true)]
     ProbeModel {
@@ -110,6 +117,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    LazyLock::force(&STARTED);
     scened::logging::tell_panics("scened");
     let arguments = Arguments::try_parse().unwrap_or_else(|error| explain(&error));
     let outcome = match &arguments.command {
@@ -148,6 +156,7 @@ fn main() -> ExitCode {
             scened::store::try_open(data_dir);
             Ok(())
         }
+        Some(Command::SetAsideUnreadable) => set_aside_unreadable(&arguments),
         Some(Command::ProbeModel { folder, seconds }) => probe_model(&arguments, folder, *seconds),
         Some(Command::Man { folder }) => write_manual(folder).map_err(|error| {
             Fatal::Setup(terminal::escape(&format!(
@@ -242,6 +251,14 @@ fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) ->
     probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fault::with_causes(&error))))
 }
 
+fn set_aside_unreadable(arguments: &Arguments) -> Result<(), Fatal> {
+    let data_dir = data_dir(arguments)?;
+    let failed = |error: &RescueError| Fatal::Setup(terminal::escape(&scened::fault::with_causes(error)));
+    rescue::check(&data_dir).map_err(|error| failed(&error))?;
+    let _instance = Instance::acquire(&data_dir).map_err(|error| app::instance_fatal(&error))?;
+    rescue::run(&data_dir, &mut std::io::stdout().lock()).map_err(|error| failed(&error))
+}
+
 fn data_dir(arguments: &Arguments) -> Result<PathBuf, Fatal> {
     scened_shared::endpoint::data_dir(arguments.data_dir.as_deref()).map_err(|error| Fatal::Setup(terminal::escape(&error.to_string())))
 }
@@ -249,12 +266,11 @@ fn data_dir(arguments: &Arguments) -> Result<PathBuf, Fatal> {
 fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
     let file = scened_shared::endpoint::config_file(arguments.config.as_deref())
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
-    let (config, warnings) = Config::load(&file).map_err(|error| {
-        Fatal::Setup(match error {
-            // One line for each thing that is wrong, escaped already.
-            ConfigError::Invalid { .. } => error.to_string(),
-            _ => terminal::escape(&error.to_string()),
-        })
+    let (config, warnings) = Config::load(&file).map_err(|error| match &error {
+        // One line for each thing that is wrong, escaped already.
+        ConfigError::Invalid { .. } => Fatal::Setup(error.to_string()),
+        ConfigError::Read { source, .. } => Fatal::of_system(terminal::escape(&error.to_string()), source),
+        ConfigError::NotUtf8 { .. } => Fatal::Setup(terminal::escape(&error.to_string())),
     })?;
     Ok((
         config,
@@ -311,19 +327,43 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     let (stop, _listening) = stop_on_signal()?;
     // A service manager starts it again; without one it has to do so itself.
     let is_supervised = ["NOTIFY_SOCKET", "LISTEN_FDS"].iter().any(|name| std::env::var_os(name).is_some());
-    loop {
-        match app::run(&config, warnings.clone(), &places, Seams::default(), stop.clone()) {
-            Err(Fatal::Store(reason)) if !is_supervised && !*stop.borrow() => {
-                tracing::warn!(reason, "starting again in {} s", RESTART_PAUSE.as_secs());
-                wait_for_stop(stop.clone(), RESTART_PAUSE)?;
-            }
-            outcome => return outcome,
-        }
+    match app::run(&config, warnings, &places, Seams::default(), stop.clone()) {
+        Err(fatal @ (Fatal::Store(_) | Fatal::Passing(_))) if !is_supervised && !*stop.borrow() => start_again(fatal, &places, &stop),
+        outcome => outcome,
     }
 }
 
-/// Between the end of a store that takes nothing more and the next opening.
-const RESTART_PAUSE: Duration = Duration::from_secs(5);
+/// How often in a row this program has started itself again.
+const RESTARTS: &str = "SCENED_RESTARTS";
+/// The pause before the first start of a row; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// A run of this length was none of a row.
+const GOOD_RUN: Duration = Duration::from_mins(10);
+
+/// Does what a service manager does: waits, and starts the program anew. Another process, because this one may still hold what a
+/// panic or an error left behind: threads, locks, a database that takes nothing more.
+fn start_again(fatal: Fatal, places: &Places, stop: &watch::Receiver<bool>) -> Result<(), Fatal> {
+    use std::os::unix::process::CommandExt as _;
+    let known = std::env::var(RESTARTS).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u32);
+    let n_before = if STARTED.elapsed() < GOOD_RUN { known } else { 0 };
+    let pause = FIRST_PAUSE.saturating_mul(1 << n_before.min(10)).min(LONGEST_PAUSE);
+    tracing::warn!(reason = %fatal, "starting again in {} s", pause.as_secs());
+    wait_for_stop(stop.clone(), pause)?;
+    if *stop.borrow() {
+        return Ok(());
+    }
+    let Some(program) = &places.program else { return Err(fatal) };
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env(RESTARTS, (n_before + 1).to_string())
+        .exec();
+    tracing::error!(program = %program.display(), %error, "cannot start again");
+    Err(fatal)
+}
+
+/// When this process began.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 fn wait_for_stop(mut stop: watch::Receiver<bool>, limit: Duration) -> Result<(), Fatal> {
     let failed = |error: std::io::Error| Fatal::Internal(format!("cannot wait: {error}"));

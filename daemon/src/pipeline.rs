@@ -195,7 +195,7 @@ impl Indexer {
                 End::Asked
             };
             let thread = supervise::spawn(&ward, body, move |why| for_waiting.lose_thread(why))
-                .map_err(|error| crate::fault::Fatal::Internal(format!("cannot start an indexing thread: {error}")))?;
+                .map_err(|error| crate::fault::Fatal::of_system(format!("cannot start an indexing thread: {error}"), &error))?;
             indexer.wards.lock().unwrap_or_else(PoisonError::into_inner).push(ward);
             indexer.threads().push(thread);
         }

@@ -13,6 +13,15 @@ pub struct Room {
 impl Room {
     /// Why nothing may be written just now, in words for `status`; `None` where there is room, or nobody knows.
     pub fn lack(&self) -> Option<String> {
+        if let Some(n_left) = files_left(&self.data_dir)
+            && n_left < FEWEST_FILES
+        {
+            return Some(format!(
+                "the disk of {} takes hardly any more files ({n_left} inodes left, however many bytes are free): indexing waits until files are \
+                 deleted there; search goes on",
+                self.data_dir.display()
+            ));
+        }
         let free = free_bytes(&self.data_dir)?;
         (free < self.min_free_bytes).then(|| {
             format!(
@@ -23,6 +32,15 @@ impl Room {
             )
         })
     }
+}
+
+/// The store, an index and the pictures of a few videos need fewer.
+const FEWEST_FILES: u64 = 100;
+
+/// How many files may still be made there; `None` where the file system keeps no such number (btrfs) or nobody knows.
+pub fn files_left(folder: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    (stat.f_files > 0).then_some(stat.f_favail)
 }
 
 /// What this user may still write there.

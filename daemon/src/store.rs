@@ -37,6 +37,7 @@ mod read;
 mod record;
 mod side;
 mod transaction;
+mod unopened;
 mod write;
 
 #[cfg(test)]
@@ -96,6 +97,23 @@ pub struct NewVideo {
     pub path: PathBuf,
     pub stamp: FileStamp,
     pub fingerprint: Fingerprint,
+    pub on_root_device: bool,
+}
+
+/// A video whose file was found under another path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    pub video: VideoId,
+    pub path: PathBuf,
+    pub stamp: FileStamp,
+    pub on_root_device: bool,
+}
+
+/// A video whose file has another modification time or inode, and the same content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch {
+    pub video: VideoId,
+    pub stamp: FileStamp,
     pub on_root_device: bool,
 }
 

@@ -11,6 +11,7 @@ mod hostile;
 mod idle;
 mod kills;
 mod log;
+mod machine;
 mod manners;
 mod points;
 mod questions;

@@ -26,7 +26,10 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome, Failure> {
             checks.push(check);
             match client {
                 Some(client) => checks.extend(daemons_checks(client)),
-                None => checks.push(program()),
+                None => {
+                    checks.push(program());
+                    checks.extend(context.data_dir().ok().and_then(|folder| unopened(&folder)));
+                }
             }
         }
     }
@@ -116,6 +119,24 @@ fn program() -> Check {
     }
 }
 
+/// Starts that fail in a row before it is said what to give up.
+const FAILED_STARTS: u32 = 10;
+
+/// What the daemon noted when it could not open its store (`daemon/src/store/unopened.rs`).
+fn unopened(data_dir: &Path) -> Option<Check> {
+    let noted = std::fs::read_to_string(data_dir.join("store.unopened")).ok()?;
+    let mut lines = noted.lines();
+    let (n, _since, reason) = (lines.next()?.parse::<u32>().ok()?, lines.next()?, lines.next().unwrap_or_default());
+    let times = if n == 1 { "once".to_owned() } else { format!("{n} times in a row") };
+    let detail = format!("scened could not open it {times}; nothing was set aside: {reason}");
+    let hint = if n < FAILED_STARTS {
+        "see to the disk and its mount; scened tries again by itself, with growing pauses"
+    } else {
+        "see to the disk and its mount; if it stays so, stop scened and run `scened set-aside-unreadable`: it moves away only what cannot be read"
+    };
+    Some(check("store", "fail", detail, Some(hint)))
+}
+
 #[cfg(unix)]
 fn socket_folder(folder: &Path) -> Check {
     use std::os::unix::fs::MetadataExt as _;
@@ -188,6 +209,23 @@ fn show(out: &mut Out, checks: &[Check]) -> Result<(), Failure> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_store_that_did_not_open_ten_times_names_the_one_command() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(unopened(folder.path()).is_none());
+        let noted = |n: u32| {
+            let text = format!("{n}\n1795352701\ncannot open the store: Input/output error (os error 5)\n");
+            std::fs::write(folder.path().join("store.unopened"), text).unwrap();
+            unopened(folder.path()).unwrap()
+        };
+        let first = noted(1);
+        assert_eq!(first.state, "fail");
+        assert!(first.detail.contains("once") && first.detail.contains("os error 5"), "{first:?}");
+        assert!(!first.hint.unwrap().contains("set-aside-unreadable"));
+        assert!(!noted(9).hint.unwrap().contains("set-aside-unreadable"));
+        assert!(noted(10).hint.unwrap().contains("`scened set-aside-unreadable`"));
+    }
 
     #[test]
     fn the_socket_folder_is_ours_alone_or_worth_a_word() {

@@ -14,6 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::{AnnError, Opened, engine};
 use crate::aside::set_aside;
+use crate::damage::{is_absent, is_damage};
 use crate::domain::ModelId;
 use crate::fault::reach;
 
@@ -45,22 +46,17 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn new(dir: &Path, model: &ModelId, dimensions: usize) -> Result<Self, AnnError> {
-        std::fs::create_dir_all(dir).map_err(file_error("create", dir))?;
-        // Through itself, so that it must be passable as well. What lies in it can be made again, and so is not waited for.
-        if let Err(error) = std::fs::read_dir(dir.join("."))
-            && error.kind() == ErrorKind::PermissionDenied
-        {
-            let aside = set_aside(dir).map_err(file_error("set aside", dir))?;
-            tracing::warn!(moved_to = %aside.display(), %error, "the folder of search indexes may not be read; they are built anew");
-            std::fs::create_dir_all(dir).map_err(file_error("create", dir))?;
+    pub(super) fn new(dir: &Path, model: &ModelId, dimensions: usize) -> Self {
+        // Searches need no folder, and saving makes it again.
+        if let Err(error) = std::fs::create_dir_all(dir) {
+            tracing::warn!(path = %dir.display(), %error, "the folder of search indexes cannot be made now");
         }
-        Ok(Self {
+        Self {
             dir: dir.to_owned(),
             stem: file_stem(model),
             model: model.clone(),
             dimensions,
-        })
+        }
     }
 
     fn header_path(&self) -> PathBuf {
@@ -73,10 +69,10 @@ impl Files {
         let bytes = match std::fs::read(&header_path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Opened::Missing),
-            Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::PermissionDenied) => {
+            Err(error) if header_path.is_dir() || is_damage(&error) => {
                 return self.reject(format!("its header cannot be read: {error}"));
             }
-            Err(source) => return Err(file_error("read", &header_path)(source)),
+            Err(error) => return Ok(unreadable(&header_path, &error)),
         };
         let header: Header = match serde_json::from_slice(&bytes) {
             Ok(header) => header,
@@ -98,7 +94,10 @@ impl Files {
         match hash_of(&path) {
             Ok(found) if found == (header.n_bytes, header.hash) => {}
             Ok(_) => return self.reject("its hash is not the one it was saved with".to_owned()),
-            Err(error) => return self.reject(format!("it cannot be read: {error}")),
+            Err(error) if path.is_dir() || is_damage(&error) || is_absent(&path).is_ok_and(|is_absent| is_absent) => {
+                return self.reject(format!("it cannot be read: {error}"));
+            }
+            Err(error) => return Ok(unreadable(&path, &error)),
         }
         let loaded = match path.to_str() {
             Some(text) => graph.load(text).map_err(|error| error.to_string()),
@@ -107,7 +106,10 @@ impl Files {
                 .and_then(|bytes| graph.load_from_buffer(&bytes).map_err(|error| error.to_string())),
         };
         match loaded {
-            Err(error) => self.reject(format!("usearch cannot load it: {error}")),
+            // Its bytes were the right ones a moment ago, and usearch does not say what the system said.
+            Err(error) => Ok(Opened::Unreadable {
+                reason: format!("usearch cannot load it: {error}"),
+            }),
             Ok(()) if graph.size() != header.n_scenes => {
                 self.reject(format!("it holds {} scenes instead of {}", graph.size(), header.n_scenes))
             }
@@ -134,6 +136,7 @@ impl Files {
     }
 
     pub(super) fn save(&self, graph: &Index, generation: u64) -> Result<(), AnnError> {
+        std::fs::create_dir_all(&self.dir).map_err(file_error("create", &self.dir))?;
         let name = format!("{}.{generation}.usearch", self.stem);
         let path = self.dir.join(&name);
         let temporary = self.dir.join(format!("{name}.new"));
@@ -236,6 +239,13 @@ impl Files {
         if let Err(error) = deleted {
             tracing::warn!(path = %path.display(), %error, "an old file of the search index stays");
         }
+    }
+}
+
+/// The snapshot may be whole: the index is filled from the store, and what is there stays until a new one is saved.
+fn unreadable(path: &Path, error: &std::io::Error) -> Opened {
+    Opened::Unreadable {
+        reason: format!("{} cannot be read: {error}", path.display()),
     }
 }
 

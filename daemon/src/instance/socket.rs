@@ -98,10 +98,7 @@ fn bind(path: &Path) -> Result<Listening, InstanceError> {
     let Some(folder) = path.parent().filter(|_| path.is_absolute()) else {
         return Err(InstanceError::SocketPathRelative { path: owned });
     };
-    prepare_folder(folder).map_err(|why| InstanceError::SocketDir {
-        path: folder.to_owned(),
-        why,
-    })?;
+    prepare_folder(folder)?;
     clear_path(path)?;
     let failed = |source| InstanceError::Listen {
         path: path.to_owned(),
@@ -122,29 +119,33 @@ fn bind(path: &Path) -> Result<Listening, InstanceError> {
 }
 
 /// Makes the socket's folder, or sees that nobody else can put anything into it.
-fn prepare_folder(folder: &Path) -> Result<(), String> {
-    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    let found = match fs::symlink_metadata(folder) {
-        Ok(found) => found,
-        Err(e) => return Err(created.err().unwrap_or(e).to_string()),
+fn prepare_folder(folder: &Path) -> Result<(), InstanceError> {
+    let refused = |why: String| InstanceError::SocketDir {
+        path: folder.to_owned(),
+        why,
     };
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let found = fs::symlink_metadata(folder).map_err(|error| InstanceError::SocketDirUnusable {
+        path: folder.to_owned(),
+        source: created.err().unwrap_or(error),
+    })?;
     if found.is_symlink() {
-        return Err("it is a symbolic link".to_owned());
+        return Err(refused("it is a symbolic link".to_owned()));
     }
     if !found.is_dir() {
-        return Err("it is not a folder".to_owned());
+        return Err(refused("it is not a folder".to_owned()));
     }
     if found.uid() != geteuid().as_raw() {
-        return Err(format!("it belongs to another user (uid {})", found.uid()));
+        return Err(refused(format!("it belongs to another user (uid {})", found.uid())));
     }
     let mode = found.mode() & 0o7777;
     // A folder that we make is 0700. One that a user chose may be read by others: the socket itself is 0600 and every peer's uid is
     // checked. What others may write to, they may also put their own socket into.
     if mode & 0o022 != 0 {
-        return Err(format!(
+        return Err(refused(format!(
             "other users may write to it (mode {mode:04o}); give the socket a folder of its own, or: chmod 700 {}",
             folder.display()
-        ));
+        )));
     }
     Ok(())
 }

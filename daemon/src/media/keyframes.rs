@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::wire;
+use crate::damage::is_damage;
 use crate::domain::{Boundary, Fingerprint, Span};
 use crate::fault::reach;
 use crate::worker::pipe::{self, PipeError};
@@ -57,7 +58,7 @@ pub enum KeyframesError {
 impl From<PipeError> for KeyframesError {
     fn from(error: PipeError) -> Self {
         match error {
-            PipeError::Io(error) => Self::Io(error),
+            PipeError::Io(error) if !is_damage(&error) => Self::Io(error),
             error => Self::Damaged(error.to_string()),
         }
     }

@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::job::{Outcome, Run, embed_failed, media_failed};
 use super::vectors::SceneEmbedder;
+use crate::damage::tells_of_machine;
 use crate::embed::EmbedError;
 use crate::media::keyframes::KeyframesError;
 use crate::media::{KeyframesRequest, MediaError, MediaEvent};
@@ -111,7 +112,7 @@ impl Run<'_> {
             ) => {
                 return Err(media_failed(error));
             }
-            (None, Err(error @ MediaError::Unusable { .. })) => return discard(&error),
+            (None, Err(MediaError::Unusable { reason })) if !tells_of_machine(&reason) => return discard(&reason),
             (None, Err(error)) => return keep(&error),
             (None, Ok(_)) => {}
         }

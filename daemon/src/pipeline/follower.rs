@@ -21,6 +21,8 @@ use crate::supervise::{self, End, Ward, caught};
 const QUIET_BEFORE_SAVE: Duration = Duration::from_secs(10);
 /// … and at the latest this long after the first unsaved one, so that a crash during a long indexing costs little catching up.
 const LONGEST_UNSAVED: Duration = Duration::from_mins(5);
+/// The pause before the store is read again that could not be read.
+const READ_AGAIN: Duration = Duration::from_secs(30);
 
 struct Shared {
     store: Store,
@@ -123,12 +125,16 @@ impl Shared {
         }
         loop {
             crate::fault::stumble("ann");
-            self.report(self.catch_up(), &mut unsaved_since);
+            let is_equal = self.report(self.catch_up(), &mut unsaved_since);
             self.activity.bump();
             if self.stop.load(Ordering::Acquire) {
                 break;
             }
             let received = match unsaved_since {
+                _ if !is_equal => match poked.recv_timeout(READ_AGAIN) {
+                    Err(RecvTimeoutError::Timeout) => Ok(()),
+                    received => received,
+                },
                 None => poked.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(since) => poked.recv_timeout(QUIET_BEFORE_SAVE.min(LONGEST_UNSAVED.saturating_sub(since.elapsed()))),
             };
@@ -146,14 +152,17 @@ impl Shared {
         }
     }
 
-    fn report(&self, outcome: Result<bool, StoreError>, unsaved_since: &mut Option<Instant>) {
+    /// Whether the index is now what the store is.
+    fn report(&self, outcome: Result<bool, StoreError>, unsaved_since: &mut Option<Instant>) -> bool {
         match outcome {
             Ok(true) => *unsaved_since = unsaved_since.or_else(|| Some(Instant::now())),
             Ok(false) => {}
             Err(error) => {
-                error!(%error, model = %self.slot.info.id, "the ANN index could not follow the store; search may miss the newest videos until the next change");
+                error!(%error, model = %self.slot.info.id, "the ANN index could not follow the store; search may miss videos until it is read again");
+                return false;
             }
         }
+        true
     }
 
     /// Applies the change log; true when anything changed.

@@ -4,6 +4,7 @@ mod clear;
 mod home;
 mod known;
 mod look;
+mod moves;
 mod place;
 mod timing;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
+use moves::Moves;
 use timing::Timing;
 
 use super::fingerprint::Reading;
@@ -22,7 +24,7 @@ use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::VideoId;
-use crate::store::{NewVideo, Store, VideoRecord};
+use crate::store::{NewVideo, Store, Touch, VideoRecord};
 use crate::supervise::caught;
 use crate::watch::debounce::{Debouncer, Hint};
 use crate::watch::mounts::{Mount, MountWatch, mounts};
@@ -108,6 +110,8 @@ impl Seed {
             replaced: BTreeMap::new(),
             new_videos: Vec::new(),
             back_online: Vec::new(),
+            moves: Moves::default(),
+            touched: Vec::new(),
             mounts: mounts(),
             folder_rules: HashMap::new(),
             videos: None,
@@ -164,6 +168,9 @@ struct Core {
     replaced: BTreeMap<PathBuf, Replaced>,
     new_videos: Vec<NewVideo>,
     back_online: Vec<VideoId>,
+    /// Videos whose files were found elsewhere, not yet stored: one by one each would cost a sync of the disk.
+    moves: Moves,
+    touched: Vec<Touch>,
     mounts: Vec<Mount>,
 
     /// Cache of one step.
@@ -453,6 +460,13 @@ impl Core {
 
     /// Writes what walks and files have gathered.
     fn store_batches(&mut self) {
+        self.store_moves();
+        let touched = std::mem::take(&mut self.touched);
+        if !touched.is_empty()
+            && let Err(error) = self.store.touch_videos(&touched)
+        {
+            tracing::error!(n_videos = touched.len(), %error, "the new stamps of videos cannot be stored");
+        }
         let back = std::mem::take(&mut self.back_online);
         if !back.is_empty()
             && let Err(error) = self.store.set_offline(&back, false)

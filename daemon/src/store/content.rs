@@ -7,8 +7,8 @@ use super::mirror::Entry;
 use super::record;
 use super::transaction::Transaction;
 use super::{
-    Cause, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobRecord, NewVideo, SceneRecord, SceneVectors, StoreError, VideoRecord,
-    VideoState, keys,
+    Cause, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobRecord, Move, NewVideo, SceneRecord, SceneVectors, StoreError,
+    VideoRecord, VideoState, keys,
 };
 use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
 
@@ -52,6 +52,29 @@ impl Transaction<'_> {
             indexed_as: entry.indexed_as,
         })?;
         self.change(id, kind, n_scenes)
+    }
+
+    /// Gives a video another path; what was there is removed. **Errors**: [`StoreError::Gone`].
+    pub(super) fn move_video(&mut self, moved: &Move) -> Result<(), StoreError> {
+        let id = moved.video;
+        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
+        if let Some(occupant) = self.at(&moved.path).filter(|occupant| *occupant != id)
+            && let Some(occupant) = self.entry(occupant)
+        {
+            self.delete_video(&occupant)?;
+        }
+        let mut record = (*entry.record).clone();
+        let from = std::mem::replace(&mut record.path, moved.path.clone());
+        record.stamp = moved.stamp;
+        record.on_root_device = moved.on_root_device;
+        record.offline = false;
+        let n_scenes = record.n_scenes;
+        self.put_video(Entry {
+            record: Arc::new(record),
+            indexed_as: entry.indexed_as,
+        })?;
+        let to = moved.path.clone();
+        self.change(id, ChangeKind::Moved { from, to }, n_scenes)
     }
 
     pub(super) fn copy(&mut self, source: &VideoRecord, scenes: &[SceneRecord], video: NewVideo) -> Result<Arc<VideoRecord>, StoreError> {

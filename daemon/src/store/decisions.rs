@@ -16,6 +16,7 @@ use super::record;
 use super::transaction::Inner;
 use super::{OpenReport, StoreError};
 use crate::aside::set_aside;
+use crate::damage::is_damage;
 use crate::fault::reach;
 
 /// Key beside the settings: how often any of them changed.
@@ -46,11 +47,13 @@ pub(super) struct Read {
     pub(super) decisions: Option<Decisions>,
     /// Copies that were not believed.
     pub(super) set_aside: Vec<PathBuf>,
+    /// A copy may be whole, and could not be read.
+    pub(super) is_unsure: bool,
 }
 
-/// Reads the newer copy of the two that is whole. Damaged ones are set aside.
+/// Reads the newer copy of the two that is whole. Damaged ones are set aside; what the system cannot read is passed over.
 ///
-/// **Errors**: of a system that cannot read or rename.
+/// **Errors**: of a system that cannot rename.
 pub(super) fn read(data_dir: &Path) -> io::Result<Read> {
     let mut found = Read::default();
     for name in [FILE, PREVIOUS] {
@@ -58,9 +61,13 @@ pub(super) fn read(data_dir: &Path) -> io::Result<Read> {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            // What may not be read is not waited for: the other copy may be whole.
-            Err(error) if matches!(error.kind(), ErrorKind::IsADirectory | ErrorKind::PermissionDenied) => Vec::new(),
-            Err(error) => return Err(error),
+            Err(error) if path.is_dir() || is_damage(&error) => Vec::new(),
+            // It may be whole, and so may the other copy be, which is not kept waiting.
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "a copy of the settings cannot be read now");
+                found.is_unsure = true;
+                continue;
+            }
         };
         match parse(&bytes) {
             Some(decisions) if found.decisions.as_ref().is_none_or(|known| known.n_changes < decisions.n_changes) => {
@@ -136,6 +143,7 @@ impl Inner {
                 return Ok(());
             }
         };
+        let is_unsure = copy.is_unsure;
         report.decisions_set_aside.extend(copy.set_aside);
         let Some(copy) = copy.decisions else {
             if !stored.settings.is_empty() {
@@ -171,7 +179,7 @@ impl Inner {
                 Ok(())
             })?;
         }
-        if copy.n_changes < stored.n_changes || !report.decisions_set_aside.is_empty() {
+        if copy.n_changes < stored.n_changes || !report.decisions_set_aside.is_empty() || is_unsure {
             self.copy_settings(&stored);
         }
         Ok(())

@@ -9,6 +9,7 @@ use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
 
 use super::StoreError;
 use super::record::Damage;
+use crate::damage::is_damage;
 
 /// Block cache shared by all keyspaces: candidates of one query are read a few times at most, the system's page cache does the rest.
 const CACHE_BYTES: u64 = 16 << 20;
@@ -183,31 +184,15 @@ fn until_stuck(pairs: impl Iterator<Item = Result<Pair, StoreError>>) -> impl It
 }
 
 /// Tells damaged content from a system that cannot read just now (which is given back).
-fn as_damage(error: fjall::Error) -> Result<Damage, fjall::Error> {
-    match &error {
-        fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) if is_environment(io) => Err(error),
-        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted | fjall::Error::Locked => Err(error),
-        _ => Ok(Damage::Unreadable(error.to_string())),
+pub(super) fn as_damage(error: fjall::Error) -> Result<Damage, fjall::Error> {
+    let is_damage = match &error {
+        fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => is_damage(io),
+        fjall::Error::Poisoned | fjall::Error::KeyspaceDeleted | fjall::Error::Locked => false,
+        _ => true,
+    };
+    if is_damage {
+        Ok(Damage::Unreadable(error.to_string()))
+    } else {
+        Err(error)
     }
-}
-
-/// Whether the machine rather than the content is to blame: then nothing is set aside, because the content may be whole.
-pub(super) fn is_environment(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind as Kind;
-    const EIO: i32 = 5;
-    const ENFILE: i32 = 23;
-    const EMFILE: i32 = 24;
-    matches!(
-        error.kind(),
-        Kind::PermissionDenied
-            | Kind::StorageFull
-            | Kind::QuotaExceeded
-            | Kind::ReadOnlyFilesystem
-            | Kind::OutOfMemory
-            | Kind::TimedOut
-            | Kind::Interrupted
-            | Kind::ResourceBusy
-            | Kind::StaleNetworkFileHandle
-            | Kind::NotADirectory
-    ) || matches!(error.raw_os_error(), Some(EIO | ENFILE | EMFILE))
 }

@@ -164,6 +164,7 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         visible: Mutex::new(settled),
         hooks: RwLock::default(),
         damage: Mutex::default(),
+        unreadable: Mutex::default(),
         settings_turn: Mutex::default(),
         broken: std::sync::OnceLock::new(),
         fatal_hooks: RwLock::default(),

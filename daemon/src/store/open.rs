@@ -3,17 +3,31 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::disk::{Disk, is_environment};
+use super::disk::Disk;
 use super::load::{self, Loaded};
 use super::migrations::{FORMAT, migrate};
+use super::opener::{self, Refusal};
 use super::side::{Progress, SideFile};
 use super::transaction::Inner;
-use super::{OpenReport, StoreError, opener};
+use super::{OpenReport, StoreError, unopened};
 use crate::aside::set_aside;
+use crate::damage::is_absent;
+use crate::fault::reach;
 
 const MARKER_START: &str = "scened store ";
 
+/// Opens the store, and keeps count of the starts that could not.
 pub(super) fn open(dir: &Path, trial: Option<&Path>) -> Result<(Inner, OpenReport), StoreError> {
+    let opened = open_uncounted(dir, trial);
+    match &opened {
+        Ok(_) => unopened::forget(dir),
+        Err(StoreError::NewerVersion { .. } | StoreError::Locked { .. }) => {}
+        Err(error) => unopened::note(dir, &crate::fault::with_causes(error)),
+    }
+    opened
+}
+
+fn open_uncounted(dir: &Path, trial: Option<&Path>) -> Result<(Inner, OpenReport), StoreError> {
     create_folder(dir)?;
     let (folder, marker_path) = (dir.join("store"), dir.join("format"));
     let marker = read_marker(&marker_path)?;
@@ -27,10 +41,10 @@ pub(super) fn open(dir: &Path, trial: Option<&Path>) -> Result<(Inner, OpenRepor
     let known = known.unwrap_or_default();
 
     let mut report = OpenReport::default();
-    let opened = match folder.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(source) => return Err(folder_error("open", &folder, source)),
-        Ok(_) => open_existing(&folder, &marker, dir, known.generation > 0, trial, &mut report)?,
+    let opened = if is_absent(&folder).map_err(|source| folder_error("look for", &folder, source))? {
+        None
+    } else {
+        open_existing(&folder, &marker, dir, trial, &mut report)?
     };
     let (disk, loaded) = match opened {
         Some(opened) => opened,
@@ -48,7 +62,6 @@ fn open_existing(
     folder: &Path,
     marker: &Marker,
     dir: &Path,
-    is_used: bool,
     trial: Option<&Path>,
     report: &mut OpenReport,
 ) -> Result<Option<(Disk, Loaded)>, StoreError> {
@@ -56,16 +69,18 @@ fn open_existing(
     if is_suspect {
         tracing::warn!("the store stopped taking writes in an earlier run; it is read through once to see whether it is whole");
     }
-    let attempt = opener::attempt(folder, is_used, trial, || {
+    let attempt = opener::attempt(folder, trial, || {
+        reach("store.open")?;
+        opener::try_trees(folder)?;
         let disk = Disk::open(folder)?;
         let loaded = load::load(&disk)?;
         if is_suspect {
             disk.read_everything()?;
         }
-        Ok::<_, fjall::Error>((disk, loaded))
+        Ok((disk, loaded))
     });
     let reason = match attempt {
-        Ok(Ok((disk, mut loaded))) => {
+        Ok((disk, mut loaded)) => {
             opener::forget(folder);
             match (loaded.state.map(|state| state.format), marker) {
                 (Some(found), _) if found > FORMAT => return Err(newer(found, dir)),
@@ -81,12 +96,9 @@ fn open_existing(
                 (None, Marker::Missing | Marker::Unreadable) => "neither the store nor its marker file says which format it has".to_owned(),
             }
         }
-        Ok(Err(fjall::Error::Locked)) => return Err(StoreError::Locked { path: folder.to_owned() }),
-        Ok(Err(fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)))) if is_environment(&error) => {
-            return Err(folder_error("open", folder, error));
-        }
-        Ok(Err(error)) => error.to_string(),
-        Err(reason) => reason,
+        Err(Refusal::Locked) => return Err(StoreError::Locked { path: folder.to_owned() }),
+        Err(Refusal::Machine(error)) => return Err(folder_error("open", folder, error)),
+        Err(Refusal::Damaged(reason)) => reason,
     };
     let target = set_aside(folder).map_err(|source| folder_error("set aside the damaged store", folder, source))?;
     opener::forget(folder);
@@ -95,10 +107,22 @@ fn open_existing(
     Ok(None)
 }
 
-/// Begins a fresh store. The marker comes first, so that a store without one is never ours.
+/// Begins a fresh store. The marker comes first, so that a store without one is never ours. The store gets its name when it is whole:
+/// what an end in the middle leaves behind was never one, and is no damage.
 fn begin(folder: &Path, marker_path: &Path, known: Progress, report: &mut OpenReport) -> Result<(Disk, Loaded), StoreError> {
     write_marker(marker_path)?;
     report.fresh = true;
+    let unborn = folder.with_file_name("store.new");
+    match std::fs::remove_dir_all(&unborn) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(folder_error("clear away", &unborn, source)),
+        _ => {}
+    }
+    drop(Disk::open(&unborn).map_err(|error| read_error(&unborn, error))?);
+    let named = std::fs::rename(&unborn, folder).and_then(|()| {
+        let data_dir = folder.parent().unwrap_or(folder);
+        std::fs::File::open(data_dir)?.sync_all()
+    });
+    named.map_err(|source| folder_error("begin", folder, source))?;
     let disk = Disk::open(folder).map_err(|error| read_error(folder, error))?;
     Ok((disk, Loaded::fresh(known)))
 }
@@ -140,9 +164,11 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
                 .and_then(|number| number.parse().ok());
             Ok(number.map_or(Marker::Unreadable, Marker::Format))
         }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Marker::Missing),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_absent(path).is_ok_and(|is_absent| is_absent) => {
+            Ok(Marker::Missing)
+        }
         // Something else lies where the file should be.
-        Err(error) if error.kind() == std::io::ErrorKind::IsADirectory => {
+        Err(_) if path.is_dir() => {
             set_aside(path).map_err(|source| folder_error("set aside", path, source))?;
             Ok(Marker::Unreadable)
         }

@@ -6,15 +6,26 @@
 //! through, a first panic leaves a note beside the store, and the next start sets the store aside instead of opening it again.
 //! Nothing catches the end of the process (a damaged length asks for more memory than there is), so a note lies there while a store is
 //! being opened: where an earlier start left it, because it died or was killed, another process tries the store first.
+//!
+//! What the operating system reports condemns no store ([`crate::damage`]), neither as an error nor behind a panic or a death. So what
+//! damage would make it report (a file that is missing or is a folder, a place behind the end of a file) is looked for here, by
+//! listings and lengths, before the engine meets it.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, FileType};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Once;
 
 use lsm_tree::SequenceNumberCounter;
 
-use super::disk::is_environment;
+use super::disk::as_damage;
+use crate::damage::{is_absent, is_damage, tells_of_machine};
 
 /// Beside the store: the text of a panic while it was opened.
 const NOTE: &str = "store.panicked";
@@ -24,15 +35,52 @@ const OPENING: &str = "store.opening";
 const SUSPICION: &str = "store.suspect";
 /// Of each tree: names the version that counts.
 const POINTER: &str = "current";
+/// Bytes at the end of each archive of the engine's (a version, a table), the last sixteen of which are a position and a length.
+const TRAILER_BYTES: u64 = 38;
+/// What opening a store may ask for at once, however small the store is. Bytes.
+const LEAST_ALLOCATION: u64 = 64 << 20;
 
 thread_local! {
-    /// Where this thread notes a panic, while it opens a store.
+    /// Where this thread notes a panic, while it opens a store. Taken by the first: later ones follow from it.
     static NOTE_PATH: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
 }
 
-/// Runs `open` on the database at `folder`; an error says what is damaged. `is_used`: something was committed to it once.
+/// Why a store was not opened.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// The content, and this is what is wrong with it.
+    Damaged(String),
+    /// The machine: the content may be whole.
+    Machine(io::Error),
+    /// Another process has it open.
+    Locked,
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        if is_damage(&error) {
+            Self::Damaged(error.to_string())
+        } else {
+            Self::Machine(error)
+        }
+    }
+}
+
+impl From<fjall::Error> for Refusal {
+    fn from(error: fjall::Error) -> Self {
+        match as_damage(error) {
+            Ok(damage) => Self::Damaged(damage.to_string()),
+            Err(fjall::Error::Locked) => Self::Locked,
+            Err(fjall::Error::Io(error) | fjall::Error::Storage(lsm_tree::Error::Io(error))) => Self::Machine(error),
+            Err(error) => Self::Machine(io::Error::other(error)),
+        }
+    }
+}
+
+/// Runs `open` on the database at `folder`.
 /// `trial`: the program that may be started as `PROGRAM try-store DATA` where the last start did not come to an end.
-pub(super) fn attempt<T>(folder: &Path, is_used: bool, trial: Option<&Path>, open: impl FnOnce() -> T) -> Result<T, String> {
+/// Damage is believed when it is there at a second look.
+pub(super) fn attempt<T>(folder: &Path, trial: Option<&Path>, open: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
     let opening = folder.with_file_name(OPENING);
     if let Some(program) = trial.filter(|_| opening.symlink_metadata().is_ok()) {
         try_elsewhere(program, folder)?;
@@ -41,7 +89,10 @@ pub(super) fn attempt<T>(folder: &Path, is_used: bool, trial: Option<&Path>, ope
         // On a full disk: then an end of this process goes unnoticed.
         tracing::debug!(path = %opening.display(), %error, "the opening of the store is not noted");
     }
-    let outcome = attempt_here(folder, is_used, open);
+    let outcome = attempt_here(folder, || match open() {
+        Err(Refusal::Damaged(_)) => open(),
+        outcome => outcome,
+    });
     if let Err(error) = std::fs::remove_file(&opening) {
         tracing::debug!(path = %opening.display(), %error, "the note stays: the next start tries the store in another process first");
     }
@@ -49,45 +100,97 @@ pub(super) fn attempt<T>(folder: &Path, is_used: bool, trial: Option<&Path>, ope
 }
 
 /// Has another process open the store; an error when that ended by a signal.
-fn try_elsewhere(program: &Path, folder: &Path) -> Result<(), String> {
-    use std::os::unix::process::ExitStatusExt as _;
-    use std::process::{Command, Stdio};
+fn try_elsewhere(program: &Path, folder: &Path) -> Result<(), Refusal> {
     let data_dir = folder.parent().unwrap_or(folder);
-    let mut command = Command::new(program);
-    command.arg("try-store").arg(data_dir).stdin(Stdio::null()).stdout(Stdio::null());
-    match command.status() {
-        Ok(status) if status.signal().is_some() => Err(format!("a process that opened it ended: {status}")),
-        Ok(_) => Ok(()),
+    let (status, said) = match run_trial(program, data_dir) {
+        Ok(ran) => ran,
         Err(error) => {
             tracing::warn!(program = %program.display(), %error, "the store cannot be tried in another process");
-            Ok(())
+            return Ok(());
         }
+    };
+    let Some(reason) = death_of(status) else { return Ok(()) };
+    tracing::warn!(reason, said, "a process that opened the store on trial died");
+    // A process that cannot open an empty store either dies of something else.
+    let control = tempfile::tempdir_in(data_dir).and_then(|empty| run_trial(program, empty.path()));
+    let can_live = control.is_ok_and(|(status, _)| death_of(status).is_none());
+    if can_live && is_of_content(status) && !blames_machine(&said, size_of(folder)) {
+        return Err(Refusal::Damaged(reason));
     }
+    Err(Refusal::Machine(io::Error::other(format!(
+        "{reason}, and not over what it read (is there too little memory, or a limit?)"
+    ))))
 }
 
-fn attempt_here<T>(folder: &Path, is_used: bool, open: impl FnOnce() -> T) -> Result<T, String> {
+/// How a trial ended, and what it said.
+fn run_trial(program: &Path, data_dir: &Path) -> io::Result<(ExitStatus, String)> {
+    use std::process::{Command, Stdio};
+    let mut command = Command::new(program);
+    command.arg("try-store").arg(data_dir).env("RUST_BACKTRACE", "0");
+    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).output()?;
+    Ok((output.status, String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+fn death_of(status: ExitStatus) -> Option<String> {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.signal().map(|_| format!("a process that opened it ended: {status}"))
+}
+
+/// Whether a process may end so over what it reads. Others are sent from outside: by a person, a limit, or for want of memory.
+fn is_of_content(status: ExitStatus) -> bool {
+    use rustix::process::Signal;
+    use std::os::unix::process::ExitStatusExt as _;
+    let signals = [Signal::ABORT, Signal::SEGV, Signal::ILL];
+    status
+        .signal()
+        .is_some_and(|signal| signals.iter().any(|of_content| of_content.as_raw() == signal))
+}
+
+/// Whether the last words of a process blame the machine. Who reads a whole store asks for no more memory at once than the store has bytes.
+fn blames_machine(said: &str, store_bytes: u64) -> bool {
+    let asked_for = said.split("memory allocation of ").nth(1).and_then(|rest| {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<u64>().ok()
+    });
+    tells_of_machine(said) || asked_for.is_some_and(|n_bytes| n_bytes <= store_bytes.max(LEAST_ALLOCATION))
+}
+
+/// The bytes of all files below a folder, as far as they can be seen.
+fn size_of(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+fn attempt_here<T>(folder: &Path, open: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     let note = note_of(folder);
-    if let Ok(text) = std::fs::read_to_string(&note) {
-        return Err(format!("an earlier start panicked over it: {}", text.trim()));
+    match std::fs::read_to_string(&note) {
+        // Version 0.1.0 noted these as well.
+        Ok(text) if tells_of_machine(&text) => forget(folder),
+        Ok(text) => return Err(Refusal::Damaged(format!("an earlier start panicked over it: {}", text.trim()))),
+        Err(_) => {}
     }
     note_panics();
     NOTE_PATH.set(Some(note));
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        try_trees(folder, is_used)?;
-        Ok(open())
-    }));
+    let outcome = catch_unwind(AssertUnwindSafe(open));
     NOTE_PATH.set(None);
-    match outcome {
-        Ok(Ok(opened)) => Ok(opened),
-        Ok(Err(reason)) => Err(reason),
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<&str>()
-                .copied()
-                .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-            Err(format!("the storage engine panicked: {}", text.unwrap_or("no reason given")))
-        }
-    }
+    outcome.unwrap_or_else(|panic| {
+        let text = panic
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let text = format!("the storage engine panicked: {}", text.unwrap_or("no reason given"));
+        Err(if tells_of_machine(&text) {
+            Refusal::Machine(io::Error::other(text))
+        } else {
+            Refusal::Damaged(text)
+        })
+    })
 }
 
 /// The store that was noted is out of the way, or has been found to be good.
@@ -125,54 +228,139 @@ fn note_of(folder: &Path) -> PathBuf {
     folder.with_file_name(NOTE)
 }
 
-/// fjall goes on without a journal that is gone, and then forgets at the next start what it was given meanwhile.
-fn has_journal(folder: &Path) -> bool {
-    let Ok(entries) = std::fs::read_dir(folder) else { return true };
-    entries
-        .flatten()
-        .any(|entry| entry.path().extension().is_some_and(|extension| extension == "jnl"))
-}
-
-/// Looks at every tree of the database, and opens it. What the system cannot read just now is left for fjall to say.
-fn try_trees(folder: &Path, is_used: bool) -> Result<(), String> {
-    if is_used && !has_journal(folder) {
-        return Err(format!("there is no journal in {}", folder.display()));
+/// Looks at the whole database as far as listings and lengths tell of it, and opens every tree.
+pub(super) fn try_trees(folder: &Path) -> Result<(), Refusal> {
+    let entries = list(folder)?;
+    needs_file(&entries, folder, "version")?;
+    // It holds nothing, and the engine does not make it anew.
+    match entries.get(std::ffi::OsStr::new("lock")) {
+        None => drop(File::create(folder.join("lock"))?),
+        Some(_) => needs_file(&entries, folder, "lock")?,
+    }
+    let journals = entries
+        .iter()
+        .filter(|(name, _)| Path::new(name).extension().is_some_and(|extension| extension == "jnl"));
+    let journals: Vec<_> = journals.collect();
+    // fjall goes on without a journal that is gone, and then forgets at the next start what it was given meanwhile.
+    if journals.is_empty() {
+        return Err(damaged(folder, "has no journal"));
+    }
+    if let Some((name, _)) = journals.iter().find(|(_, kind)| !kind.is_file()) {
+        return Err(damaged(&folder.join(name), "is no file"));
     }
     let trees = folder.join("keyspaces");
-    let entries = match std::fs::read_dir(&trees) {
-        Ok(entries) => entries,
-        Err(error) if is_environment(&error) && error.kind() != std::io::ErrorKind::NotADirectory => return Ok(()),
-        Err(error) if is_used => return Err(format!("{} cannot be read: {error}", trees.display())),
-        Err(_) => return Ok(()),
-    };
-    let mut has_directory_of_trees = false;
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let is_number = entry.file_name().to_str().is_some_and(|name| name.parse::<u64>().is_ok());
-        // Not what a look at it would say: where nothing may be looked at nothing would be a folder.
-        if !is_number || !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            return Err(format!("{} does not belong there", path.display()));
+    needs_folder(&entries, folder, "keyspaces")?;
+    let entries = list(&trees)?;
+    needs_folder(&entries, &trees, "0")?;
+    for (name, kind) in &entries {
+        let path = trees.join(name);
+        let is_number = name.to_str().is_some_and(|name| name.parse::<u64>().is_ok());
+        if !is_number || !kind.is_dir() {
+            return Err(damaged(&path, "does not belong there"));
         }
-        has_directory_of_trees |= entry.file_name() == "0";
-        match std::fs::symlink_metadata(path.join(POINTER)) {
-            // A start that was interrupted before the store was first used may leave it so, and fjall makes it anew.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_used => continue,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(format!("{} is missing", path.join(POINTER).display()));
-            }
-            _ => {}
-        }
-        let config = lsm_tree::Config::new(&path, SequenceNumberCounter::default(), SequenceNumberCounter::default());
-        match config.open() {
-            Ok(_tree) => {}
-            Err(lsm_tree::Error::Io(error)) if is_environment(&error) => return Ok(()),
-            Err(error) => return Err(format!("{} cannot be opened: {error}", path.display())),
-        }
-    }
-    if is_used && !has_directory_of_trees {
-        return Err(format!("{} is missing", trees.join("0").display()));
+        try_tree(&path)?;
     }
     Ok(())
+}
+
+fn try_tree(folder: &Path) -> Result<(), Refusal> {
+    let entries = list(folder)?;
+    // A keyspace without it would be deleted.
+    needs_file(&entries, folder, POINTER)?;
+    let pointer = folder.join(POINTER);
+    let pointed = std::fs::read(&pointer)?;
+    let Some(version) = pointed.first_chunk::<8>() else {
+        return Err(damaged(&pointer, "is too short"));
+    };
+    let version = format!("v{}", u64::from_le_bytes(*version));
+    needs_file(&entries, folder, &version)?;
+    check_archive(&folder.join(version))?;
+    let tables = folder.join("tables");
+    if entries.contains_key(std::ffi::OsStr::new("tables")) {
+        needs_folder(&entries, folder, "tables")?;
+        for (name, kind) in list(&tables)? {
+            if !kind.is_file() {
+                return Err(damaged(&tables.join(name), "is no file"));
+            }
+            check_archive(&tables.join(name))?;
+        }
+    }
+    let config = lsm_tree::Config::new(folder, SequenceNumberCounter::default(), SequenceNumberCounter::default());
+    let opened = config.open().map(drop);
+    // A tree that the system says is not there is begun anew, over the one that is: its tables would be deleted next.
+    if std::fs::read(&pointer)? != pointed {
+        let temporary = folder.join("restored");
+        let mut file = File::create(&temporary)?;
+        file.write_all(&pointed)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, &pointer)?;
+        File::open(folder)?.sync_all()?;
+        return Err(Refusal::Machine(io::ErrorKind::ResourceBusy.into()));
+    }
+    match opened {
+        Ok(()) => Ok(()),
+        Err(lsm_tree::Error::Io(error)) => Err(explained(folder, error)),
+        Err(error) => Err(damaged(folder, &format!("cannot be opened: {error}"))),
+    }
+}
+
+/// The engine seeks to what an archive's last bytes say. What lies before the beginning or behind the end of the file the system refuses.
+fn check_archive(path: &Path) -> Result<(), Refusal> {
+    let file = File::open(path)?;
+    let n_bytes = file.metadata()?.len();
+    if n_bytes < TRAILER_BYTES {
+        return Err(damaged(path, "is too short"));
+    }
+    let mut position = [0; 8];
+    file.read_exact_at(&mut position, n_bytes - 16)
+        .map_err(|error| explained(path, error))?;
+    if u64::from_le_bytes(position) > n_bytes {
+        return Err(damaged(path, "ends with nonsense"));
+    }
+    Ok(())
+}
+
+/// What a folder's listing has, with its kind.
+fn list(folder: &Path) -> io::Result<BTreeMap<OsString, FileType>> {
+    let named = |entry: std::fs::DirEntry| Ok((entry.file_name(), entry.file_type()?));
+    std::fs::read_dir(folder)?.map(|entry| entry.and_then(named)).collect()
+}
+
+fn needs_file(entries: &BTreeMap<OsString, FileType>, folder: &Path, name: &str) -> Result<(), Refusal> {
+    match entries.get(std::ffi::OsStr::new(name)) {
+        Some(kind) if kind.is_file() => Ok(()),
+        Some(_) => Err(damaged(&folder.join(name), "is no file")),
+        None => Err(missing(&folder.join(name))),
+    }
+}
+
+fn needs_folder(entries: &BTreeMap<OsString, FileType>, folder: &Path, name: &str) -> Result<(), Refusal> {
+    match entries.get(std::ffi::OsStr::new(name)) {
+        Some(kind) if kind.is_dir() => Ok(()),
+        Some(_) => Err(damaged(&folder.join(name), "is no folder")),
+        None => Err(missing(&folder.join(name))),
+    }
+}
+
+/// What a listing did not have.
+fn missing(path: &Path) -> Refusal {
+    match is_absent(path) {
+        Ok(true) => damaged(path, "is missing"),
+        Ok(false) => Refusal::Machine(io::ErrorKind::ResourceBusy.into()),
+        Err(error) => Refusal::Machine(error),
+    }
+}
+
+fn damaged(path: &Path, what: &str) -> Refusal {
+    Refusal::Damaged(format!("{} {what}", path.display()))
+}
+
+/// Damage says where it is.
+fn explained(path: &Path, error: io::Error) -> Refusal {
+    match Refusal::from(error) {
+        Refusal::Damaged(reason) => damaged(path, &format!("cannot be read: {reason}")),
+        refusal => refusal,
+    }
 }
 
 fn note_panics() {
@@ -180,7 +368,7 @@ fn note_panics() {
     LISTENING.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let note = NOTE_PATH.try_with(|path| path.try_borrow().ok().and_then(|path| path.clone()));
+            let note = NOTE_PATH.try_with(|path| path.try_borrow_mut().ok().and_then(|mut path| path.take()));
             if let Ok(Some(note)) = note {
                 write_note(&note, info);
             }
@@ -191,6 +379,9 @@ fn note_panics() {
 
 fn write_note(note: &Path, info: &PanicHookInfo<'_>) {
     let text = info.payload_as_str().unwrap_or("no reason given");
+    if tells_of_machine(text) {
+        return;
+    }
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     // Where it cannot be written the next start panics as well; nothing more can be done about it here.
     let _written = std::fs::write(note, format!("{text} ({place})"));
@@ -200,16 +391,52 @@ fn write_note(note: &Path, info: &PanicHookInfo<'_>) {
 mod tests {
     use super::*;
 
+    fn reason(outcome: Result<u8, Refusal>) -> String {
+        match outcome {
+            Err(Refusal::Damaged(reason)) => reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn a_panic_is_an_error_and_the_next_attempt_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
         let store = folder.path().join("store");
-        let panicking = attempt(&store, false, None, || -> u8 { panic!("on page {}", 7) });
-        assert_eq!(panicking, Err("the storage engine panicked: on page 7".to_owned()));
-        let next = attempt(&store, false, None, || 1).unwrap_err();
+        let panicking = attempt(&store, None, || -> Result<u8, Refusal> { panic!("on page {}", 7) });
+        assert_eq!(reason(panicking), "the storage engine panicked: on page 7");
+        let next = reason(attempt(&store, None, || Ok(1)));
         assert!(next.contains("earlier start panicked over it: on page 7 ("), "{next}");
         forget(&store);
-        assert_eq!(attempt(&store, false, None, || 1), Ok(1));
+        assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
+    }
+
+    /// As a destructor of the engine's does after a panic.
+    struct PanicsAsWell;
+
+    impl Drop for PanicsAsWell {
+        fn drop(&mut self) {
+            let _second = catch_unwind(|| panic!("the lock is poisoned"));
+        }
+    }
+
+    #[test]
+    fn a_panic_over_the_machine_condemns_nothing_now_or_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        let eagain = || io::Error::from_raw_os_error(11);
+        let panicking = attempt(&store, None, || -> Result<u8, Refusal> { panic!("no thread: {:?}", eagain()) });
+        assert!(matches!(panicking, Err(Refusal::Machine(_))), "{panicking:?}");
+        assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
+        // What follows from it is no damage either.
+        let twice = attempt(&store, None, || -> Result<u8, Refusal> {
+            let _guard = PanicsAsWell;
+            panic!("no thread: {:?}", eagain())
+        });
+        assert!(matches!(twice, Err(Refusal::Machine(_))), "{twice:?}");
+        assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
+        // As version 0.1.0 noted it.
+        std::fs::write(note_of(&store), format!("no thread: {:?} (somewhere.rs)", eagain())).unwrap();
+        assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
     }
 
     #[test]
@@ -217,16 +444,44 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let (store, program) = (folder.path().join("store"), folder.path().join("program"));
+        // Only over this data folder: over an empty one it lives.
         let is_asked = |script: &str| {
-            std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+            let only_here = format!("#!/bin/sh\n[ \"$2\" = '{}' ] || exit 0\n{script}\n", folder.path().display());
+            std::fs::write(&program, only_here).unwrap();
             std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
-            attempt(&store, false, Some(&program), || 1)
+            attempt(&store, Some(&program), || Ok(1))
         };
-        assert_eq!(is_asked("kill -ABRT $$"), Ok(1), "nobody died before, so nobody is asked");
-        std::fs::write(folder.path().join(OPENING), "").unwrap();
-        let died = is_asked("kill -ABRT $$").unwrap_err();
+        assert!(matches!(is_asked("kill -ABRT $$"), Ok(1)), "nobody died before, so nobody is asked");
+        let opening = folder.path().join(OPENING);
+        std::fs::write(&opening, "").unwrap();
+        let died = reason(is_asked("kill -ABRT $$"));
         assert!(died.contains("SIGABRT"), "{died}");
-        assert_eq!(is_asked("test \"$1\" = try-store"), Ok(1));
-        assert!(!folder.path().join(OPENING).is_file(), "it was opened: the next start asks nobody");
+        let died = reason(is_asked("echo memory allocation of 81604378624 bytes failed >&2; kill -ABRT $$"));
+        assert!(died.contains("SIGABRT"), "{died}");
+        // None of these is about what lies there.
+        for of_machine in [
+            "kill -KILL $$",
+            "kill -TERM $$",
+            "kill -XCPU $$",
+            "echo memory allocation of 4096 bytes failed >&2; kill -ABRT $$",
+            "echo 'panicked: Os { code: 11, kind: WouldBlock }' >&2; kill -ABRT $$",
+        ] {
+            let outcome = is_asked(of_machine);
+            assert!(matches!(outcome, Err(Refusal::Machine(_))), "{of_machine}: {outcome:?}");
+        }
+        assert!(matches!(is_asked("test \"$1\" = try-store"), Ok(1)));
+        assert!(!opening.is_file(), "it was opened: the next start asks nobody");
+    }
+
+    #[test]
+    fn a_process_that_cannot_open_an_empty_store_either_condemns_none() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (store, program) = (folder.path().join("store"), folder.path().join("program"));
+        std::fs::write(&program, "#!/bin/sh\nkill -ABRT $$\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::fs::write(folder.path().join(OPENING), "").unwrap();
+        let outcome = attempt(&store, Some(&program), || Ok(1));
+        assert!(matches!(outcome, Err(Refusal::Machine(_))), "{outcome:?}");
     }
 }

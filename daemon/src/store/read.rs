@@ -2,12 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::disk::{Found, Space};
 use super::record::{self, Damage};
 use super::transaction::lock;
 use super::{Change, Counts, DamagedRecord, IncidentRecord, JobRecord, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, keys};
 use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
+
+/// How long it is told that the disk could not be read.
+const TOLD_FOR: Duration = Duration::from_mins(10);
 
 impl Store {
     pub fn video(&self, id: VideoId) -> Option<Arc<VideoRecord>> {
@@ -203,7 +207,11 @@ impl Store {
         let broken = broken.map(|reason| {
             format!("the store takes nothing more ({reason}): search goes on, and scened starts again when the disk has room; see its log")
         });
-        damaged.into_iter().chain(broken).collect()
+        let unreadable = lock(&self.inner.unreadable).clone();
+        let unreadable = unreadable.filter(|(when, _)| when.elapsed() < TOLD_FOR).map(|(_, reason)| {
+            format!("the disk of the data folder could not be read just now ({reason}): answers may lack scenes, and nothing was set aside; see to the disk")
+        });
+        damaged.into_iter().chain(broken).chain(unreadable).collect()
     }
 
     /// Records found damaged since the start (the first thousand).
@@ -219,7 +227,10 @@ impl Store {
         video: Option<VideoId>,
         decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
     ) -> Result<Option<T>, StoreError> {
-        let damage = match space.get(key)? {
+        let found = space.get(key).inspect_err(|error| {
+            *lock(&self.inner.unreadable) = Some((Instant::now(), crate::fault::with_causes(error)));
+        });
+        let damage = match found? {
             Found::Nothing => return Ok(None),
             Found::Bytes(bytes) => match decode(&bytes) {
                 Ok(value) => return Ok(Some(value)),

@@ -8,6 +8,8 @@ use crate::domain::{Boundary, SceneId};
 
 mod damage;
 mod decisions;
+#[cfg(target_os = "linux")]
+mod machine;
 mod models;
 mod random;
 mod released;
@@ -346,7 +348,12 @@ fn changes_are_told_in_order_and_kept_until_trimmed() {
     store.on_change(Box::new(move |change| sink.lock().unwrap().push(change.clone())));
     let record = store.add_video(new_video("/a", 1), 1).unwrap();
     store.put_indexed(indexed(&record, "m", 2)).unwrap();
-    store.touch_video(record.id, record.stamp, true).unwrap();
+    let touch = Touch {
+        video: record.id,
+        stamp: record.stamp,
+        on_root_device: true,
+    };
+    store.touch_videos(&[touch]).unwrap();
     store.set_offline(&[record.id], true).unwrap();
     store.move_video(record.id, Path::new("/b"), stamp(5), true).unwrap();
     store.remove_videos(&[record.id, VideoId(77)]).unwrap();
@@ -416,4 +423,46 @@ fn a_locked_store_says_so() {
     assert!(matches!(error, StoreError::Locked { .. }), "{error}");
     drop(store);
     open(folder.path());
+}
+
+#[test]
+fn many_moves_are_one_batch_and_happen_in_their_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let ids: Vec<VideoId> = (0..4_u8)
+        .map(|number| store.add_video(new_video(&format!("/films/{number}"), number), 1).unwrap().id)
+        .collect();
+    let to = |video: VideoId, path: &str| Move {
+        video,
+        path: path.into(),
+        stamp: stamp(7),
+        on_root_device: true,
+    };
+    let before = store.generation();
+    // A chain, an exchange's second half, an overwritten file, and one that is not there any more.
+    store
+        .move_videos(&[
+            to(ids[0], "/new/0"),
+            to(ids[1], "/films/0"),
+            to(ids[2], "/films/1"),
+            to(ids[3], "/new/0"),
+            to(VideoId(99), "/nowhere"),
+        ])
+        .unwrap();
+    let at = |path: &str| store.video_at(Path::new(path)).map(|video| video.id);
+    assert_eq!(
+        (at("/films/0"), at("/films/1"), at("/new/0")),
+        (Some(ids[1]), Some(ids[2]), Some(ids[3]))
+    );
+    assert_eq!(
+        (store.video(ids[0]), at("/films/2"), at("/films/3"), at("/nowhere")),
+        (None, None, None, None)
+    );
+    assert_eq!(store.generation(), before + 5);
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(
+        store.videos().iter().map(|video| video.id).collect::<Vec<_>>(),
+        [ids[1], ids[2], ids[3]]
+    );
 }

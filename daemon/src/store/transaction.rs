@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
+use std::time::Instant;
 
 use fjall::PersistMode;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub(super) struct Inner {
     pub(super) fatal_hooks: RwLock<Vec<FatalHook>>,
     /// Held while a setting and its copy are written.
     pub(super) settings_turn: Mutex<()>,
+    /// When the system could not read a record last, and why.
+    pub(super) unreadable: Mutex<Option<(Instant, String)>>,
     /// Damaged records: found since the start, and those whose repair waits for the commit lock.
     pub(super) damage: Mutex<DamageLog>,
 }

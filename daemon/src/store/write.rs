@@ -3,15 +3,14 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
-use super::mirror::Entry;
 use super::{
-    Cause, Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, NewVideo, SceneVectors, Store, StoreError, VideoRecord, VideoState,
-    keys,
+    Cause, Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, Move, NewVideo, SceneVectors, Store, StoreError, Touch,
+    VideoRecord, VideoState, keys,
 };
 use crate::domain::{Fingerprint, ModelId, VideoId};
 
-/// Videos in one batch of [`Store::add_videos`], [`Store::queue_again`], [`Store::set_offline`] and [`Store::remove_videos`]: bounds memory, and 30,000 new
-/// files cost seven syncs.
+/// Videos in one batch of the calls for many ([`Store::add_videos`], [`Store::move_videos`] and the like): bounds memory, and 30,000 new files
+/// cost seven syncs.
 const VIDEOS_PER_BATCH: usize = 5_000;
 /// Keys removed in one batch of [`Store::purge_some`]: other writers wait for one.
 const KEYS_PER_BATCH: usize = 2_000;
@@ -115,42 +114,47 @@ impl Store {
     /// Gives a video another path. A video that was at the new path is removed: its file was overwritten.
     pub fn move_video(&self, id: VideoId, new_path: &Path, stamp: FileStamp, on_root_device: bool) -> Result<(), StoreError> {
         self.inner.write("move a video", |transaction| {
-            let entry = transaction.entry(id).ok_or(StoreError::Gone(id))?;
-            if let Some(occupant) = transaction.at(new_path).filter(|occupant| *occupant != id)
-                && let Some(occupant) = transaction.entry(occupant)
-            {
-                transaction.delete_video(&occupant)?;
-            }
-            let mut record = (*entry.record).clone();
-            let from = std::mem::replace(&mut record.path, new_path.to_owned());
-            record.stamp = stamp;
-            record.on_root_device = on_root_device;
-            record.offline = false;
-            let n_scenes = record.n_scenes;
-            transaction.put_video(Entry {
-                record: Arc::new(record),
-                indexed_as: entry.indexed_as,
-            })?;
-            transaction.change(
-                id,
-                ChangeKind::Moved {
-                    from,
-                    to: new_path.to_owned(),
-                },
-                n_scenes,
-            )
+            transaction.move_video(&Move {
+                video: id,
+                path: new_path.to_owned(),
+                stamp,
+                on_root_device,
+            })
         })
     }
 
-    /// Notes that the same content has another modification time or inode.
-    pub fn touch_video(&self, id: VideoId, stamp: FileStamp, on_root_device: bool) -> Result<(), StoreError> {
-        self.inner.write("update a video", |transaction| {
-            let entry = transaction.entry(id).ok_or(StoreError::Gone(id))?;
-            let mut record = (*entry.record).clone();
-            record.stamp = stamp;
-            record.on_root_device = on_root_device;
-            transaction.update(&entry, record, ChangeKind::Record)
-        })
+    /// [`Store::move_video`] for many, in their order, in few batches (a folder was renamed). Ids that are gone are skipped.
+    pub fn move_videos(&self, moves: &[Move]) -> Result<(), StoreError> {
+        for batch in moves.chunks(VIDEOS_PER_BATCH) {
+            self.inner.write("move videos", |transaction| {
+                for moved in batch {
+                    match transaction.move_video(moved) {
+                        Ok(()) | Err(StoreError::Gone(_)) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Notes that the same contents have other modification times or inodes, in few batches. Ids that are gone are skipped.
+    pub fn touch_videos(&self, touched: &[Touch]) -> Result<(), StoreError> {
+        for batch in touched.chunks(VIDEOS_PER_BATCH) {
+            self.inner.write("update videos", |transaction| {
+                for touch in batch {
+                    if let Some(entry) = transaction.entry(touch.video) {
+                        let mut record = (*entry.record).clone();
+                        record.stamp = touch.stamp;
+                        record.on_root_device = touch.on_root_device;
+                        transaction.update(&entry, record, ChangeKind::Record)?;
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Marks videos as out of reach, or as back. Ids that are gone are skipped. What failed for the drive's or the machine's sake, and is back,

@@ -14,6 +14,8 @@ mod wire;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+#[cfg(target_os = "linux")]
+pub use libc;
 pub use sandbox::{Daemon, Ran, Sandbox};
 pub use wire::Wire;
 
@@ -48,6 +50,18 @@ pub fn become_nobody() {
         let nobody = rustix::thread::Uid::from_raw(NOBODY);
         rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may become anybody");
     }
+}
+
+/// Has one system call fail with this error in this thread and what it starts from now on, whatever it is asked. There is no way back:
+/// the thread has to end.
+#[cfg(target_os = "linux")]
+pub fn fail_call(call: libc::c_long, errno: i32) {
+    use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+    let arch = TargetArch::try_from(std::env::consts::ARCH).expect("a filter for this machine");
+    let fails = SeccompAction::Errno(errno.unsigned_abs());
+    let filter = SeccompFilter::new([(call, Vec::new())].into(), SeccompAction::Allow, fails, arch).expect("a filter");
+    let program: BpfProgram = filter.try_into().expect("a filter's program");
+    seccompiler::apply_filter(&program).expect("a filter may be set");
 }
 
 /// The repository's root.

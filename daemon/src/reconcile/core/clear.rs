@@ -161,6 +161,8 @@ impl Core {
             None => self.place_new(index, path, reading).map(|()| true),
             Some(video) => self.replace(index, &video, reading, finally),
         };
+        // The next one is judged by where the store has its videos.
+        self.store_moves();
         let is_settled = result.unwrap_or_else(|error| {
             tracing::error!(path = %path.display(), %error, "a changed file cannot be noted in the store");
             if let Some(replaced) = self.replaced.get_mut(path) {

@@ -17,7 +17,7 @@ use super::super::{Exclusion, RootState};
 use super::Core;
 use crate::domain::VideoId;
 use crate::reach::{self, Pulse};
-use crate::store::{FileStamp, VideoRecord};
+use crate::store::{FileStamp, Touch, VideoRecord};
 use crate::watch::WatchOutcome;
 use crate::watch::debounce::{Batch, Hint};
 
@@ -375,10 +375,12 @@ impl Core {
         if video.offline {
             self.back_online.push(video.id);
         }
-        if (video.stamp != stamp || video.on_root_device != on_root_device)
-            && let Err(error) = self.store.touch_video(video.id, stamp, on_root_device)
-        {
-            tracing::error!(path = %video.path.display(), %error, "a video's new stamp cannot be stored");
+        if video.stamp != stamp || video.on_root_device != on_root_device {
+            self.touched.push(Touch {
+                video: video.id,
+                stamp,
+                on_root_device,
+            });
         }
     }
 }

@@ -88,6 +88,7 @@ impl Core {
     }
 
     fn place(&mut self, index: usize, path: &Path, reading: Reading) -> Result<(), StoreError> {
+        self.store_moves_of(path);
         let Some(video) = self.store.video_at(path) else {
             return self.place_new(index, path, reading);
         };
@@ -114,8 +115,9 @@ impl Core {
             on_root_device: reading.device == self.roots[index].device,
         };
         let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
-        if let Some(moved) = twins.iter().find(|twin| self.has_left(twin)) {
-            return self.move_here(moved, &new);
+        if let Some(moved) = twins.iter().find(|twin| !self.moves.has(twin.id) && self.has_left(twin)) {
+            self.move_soon(moved, &new);
+            return Ok(());
         }
         if let Some(twin) = twins.iter().find(|twin| twin.state == VideoState::Indexed) {
             tracing::info!(path = %path.display(), same_as = %twin.path.display(), "a copy of a known video");

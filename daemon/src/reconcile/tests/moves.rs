@@ -244,3 +244,54 @@ fn content_that_comes_back_within_the_grace_time_is_the_film_that_was_missed() {
     world.quiet();
     world.check(&[]);
 }
+
+/// Renames a folder of so many videos; gives how many commits the store needed, and how long it took.
+fn rename_folder_of(n_videos: usize) -> (usize, Duration) {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let mut world = World::idle(&["a"]);
+    for number in 0..n_videos {
+        world.write(&format!("a/b/{}/{number}.mp4", number % 100), &format!("film {number}"));
+    }
+    world.start();
+    let (store, new) = (world.store.clone(), world.folder.path().join("tree/a/c"));
+    let n_there = || store.videos().iter().filter(|video| video.path.starts_with(&new)).count();
+    let limit = PATIENCE * 30;
+    testkit::wait_until("the videos to be known", limit, || match store.videos().len() {
+        n if n == n_videos => Ok(()),
+        n => Err(n.to_string()),
+    });
+    let (n_commits, generation) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
+    let counted = Arc::clone(&n_commits);
+    let of_hook = store.clone();
+    store.on_change(Box::new(move |change| {
+        // Everything of a commit is visible when the first of its changes is told.
+        let (visible, told) = (of_hook.generation() as usize, change.generation as usize);
+        if generation.swap(visible, Ordering::Relaxed) != visible && told <= visible {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    let began = Instant::now();
+    world.rename("a/b", "a/c");
+    testkit::wait_until("the videos to be known under their new names", limit, || match n_there() {
+        n if n == n_videos => Ok(()),
+        n => Err(n.to_string()),
+    });
+    (n_commits.load(Ordering::Relaxed), began.elapsed())
+}
+
+#[test]
+fn a_renamed_folder_of_many_videos_costs_few_commits() {
+    let (n_commits, _) = rename_folder_of(500);
+    assert!(n_commits < 100, "{n_commits} commits for 500 videos");
+}
+
+#[test]
+#[ignore = "a measurement: make check-long"]
+fn a_renamed_folder_of_a_great_many_videos_takes_seconds() {
+    const N: usize = 20_000;
+    let (n_commits, took) = rename_folder_of(N);
+    eprintln!(
+        "{N} videos in {n_commits} commits and {took:?}: {:.0} a second",
+        N as f64 / took.as_secs_f64()
+    );
+}

@@ -308,6 +308,24 @@ fn damage_that_stops_compaction_does_not_stop_every_start() {
     panic!("{n_fatal} runs ended fatally, and nothing became of it");
 }
 
+#[test]
+fn what_a_first_start_left_unfinished_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("format"), "scened store 1\nscened store 1\n").unwrap();
+    std::fs::create_dir_all(folder.path().join("store.new/keyspaces/0")).unwrap();
+    std::fs::write(folder.path().join("store.new/0.jnl"), "half").unwrap();
+    let (store, report) = Store::open(folder.path()).unwrap();
+    let fresh = OpenReport {
+        fresh: true,
+        ..OpenReport::default()
+    };
+    assert_eq!(report, fresh);
+    assert!(!folder.path().join("store.new").is_dir());
+    store.add_video(new_video("/films/1", 1), 1).unwrap();
+    drop(store);
+    assert_eq!(open(folder.path()).counts().pending, 1);
+}
+
 /// fjall would go on with a new journal, and forget at the next start what it was given.
 #[test]
 fn a_store_without_its_journal_is_set_aside() {

@@ -123,7 +123,9 @@ fn damage_copies() {
                 harm(&folder.path().join(name));
             }
             let (store, report) = Store::open(folder.path()).unwrap();
-            assert_eq!(report.decisions_set_aside.len(), damaged.len(), "{damaged:?} {how}");
+            // What the system does not let us read may be whole.
+            let n_set_aside = if how == "may not be read" { 0 } else { damaged.len() };
+            assert_eq!(report.decisions_set_aside.len(), n_set_aside, "{damaged:?} {how}");
             assert_eq!(report.n_decisions_restored, 0);
             check(&store);
             drop(store);
