@@ -269,6 +269,8 @@ impl Engine {
         // `add` and `remove` may have changed it.
         kept::keep_or_tell(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();
+        // Indexing threads may wait for a worker that does not answer; those are ended first.
+        self.models.stop_embedders();
         self.indexer.stop();
         self.models.stop();
         pool.stop();

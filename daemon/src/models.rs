@@ -491,12 +491,17 @@ impl Models {
         }
     }
 
-    /// Saves the indexes and ends the embed workers.
-    pub fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+    /// Ends the embed workers; whoever waits for one is told so.
+    pub fn stop_embedders(&self) {
         for slot in [self.serving.current().ok(), self.serving.next()].into_iter().flatten() {
             slot.embedder.stop();
         }
+    }
+
+    /// Saves the indexes and ends the embed workers.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.stop_embedders();
         let followers = std::mem::take(&mut *self.followers.write().unwrap_or_else(PoisonError::into_inner));
         for follower in followers {
             follower.stop();

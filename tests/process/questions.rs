@@ -1,5 +1,6 @@
 //! Questions that wait for the model hold up none that need none.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -92,4 +93,39 @@ fn a_question_that_waited_in_vain_is_told_for_what() {
         let waited = begun.elapsed();
         assert!(waited > Duration::from_secs(19) && waited < Duration::from_secs(40), "{waited:?}");
     });
+}
+
+#[test]
+fn a_worker_that_says_nothing_holds_up_no_end() {
+    let sandbox = Sandbox::new();
+    let program = sandbox.path().join("scened-worker");
+    let worker = testkit::program("scened-worker");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = embed ] && exec sleep 1000\nexec {} \"$@\"\n",
+        worker.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    let mut command = sandbox.command("scened");
+    command.env("SCENED_WORKER", &program);
+    let daemon = sandbox.launch_as(command);
+    daemon.wait_until_ready();
+    // One for indexing, one for the question.
+    let mut waiting = sandbox.command("scenectl");
+    let mut waiting = waiting
+        .args(["search", "red"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("both workers", SOON, || match processes::workers(daemon.pid(), "1000").len() {
+        2 => Ok(()),
+        n => Err(format!("{n}\n{}", sandbox.log_tail())),
+    });
+    answered_at_once(&sandbox, &["status"]);
+    let begun = Instant::now();
+    assert!(daemon.stop().success());
+    assert!(begun.elapsed() < AT_ONCE, "the end took {:?}", begun.elapsed());
+    waiting.wait().unwrap();
 }
