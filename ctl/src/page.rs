@@ -8,6 +8,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use scened_shared::shell;
 use sha2::{Digest as _, Sha256};
 
 use crate::moment::Moment;
@@ -43,10 +44,10 @@ pub(crate) struct Card<'a> {
 
 /// What is asked for, and what pasting it gives: `FILE@TIME`, quoted for a shell where it has to be.
 fn address(moment: &Moment) -> String {
-    let mut word = moment.path.as_os_str().as_encoded_bytes().to_vec();
+    let mut word = moment.path.clone().into_os_string();
     let ms = moment.at_ms;
-    word.extend(format!("@{}.{:03}", time::moment(ms), ms % 1000).into_bytes());
-    quote::shell(&word)
+    word.push(format!("@{}.{:03}", time::moment(ms), ms % 1000));
+    shell::word(&word).expect("a time is no line break")
 }
 
 fn hash(of: &str) -> String {

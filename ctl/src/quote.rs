@@ -1,6 +1,6 @@
-//! Names of files for those who read them as something else: a browser, an XML parser, a shell. Names are whatever somebody chose.
+//! Names of files for those who read them as something else: a browser, an XML parser. Names are whatever somebody chose; for shells
+//! there is `scened_shared::shell`.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
@@ -46,37 +46,6 @@ pub(crate) fn markup(text: &str) -> String {
     safe
 }
 
-/// A word for a POSIX shell: as it is where that is safe, else in quotes. What a terminal might obey, also while it is pasted, and what
-/// is not UTF-8 is written as `\ooo` within `$'…'`.
-pub(crate) fn shell(word: &[u8]) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "/._-@:+,%=".contains(c);
-    match std::str::from_utf8(word) {
-        Ok(text) if !text.is_empty() && text.chars().all(plain) && !text.starts_with(['-', '=', '%']) => text.to_owned(),
-        Ok(text) if !text.chars().any(terminal::is_unsafe) => format!("'{}'", text.replace('\'', "'\\''")),
-        _ => {
-            let mut quoted = "$'".to_owned();
-            for chunk in word.utf8_chunks() {
-                for c in chunk.valid().chars() {
-                    match c {
-                        '\'' | '\\' => quoted.extend(['\\', c]),
-                        c if terminal::is_unsafe(c) => octal(&mut quoted, c.encode_utf8(&mut [0; 4]).as_bytes()),
-                        c => quoted.push(c),
-                    }
-                }
-                octal(&mut quoted, chunk.invalid());
-            }
-            quoted.push('\'');
-            quoted
-        }
-    }
-}
-
-fn octal(to: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        write!(to, "\\{byte:03o}").expect("a string takes any text");
-    }
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -114,21 +83,5 @@ mod tests {
             markup("<a href=\"x\" b='c'>&amp;\n\u{202e}\u{ffff}"),
             "&lt;a href=&quot;x&quot; b=&#39;c&#39;&gt;&amp;amp;\\n\\u{202e}\\u{ffff}"
         );
-    }
-
-    #[test]
-    fn a_real_shell_reads_the_word_that_was_meant() {
-        assert_eq!(shell(b"/films/at@1:30.mp4@0:03:12.0"), "/films/at@1:30.mp4@0:03:12.0");
-        assert_eq!(shell("/Füße/日本.mp4".as_bytes()), "/Füße/日本.mp4");
-        assert_eq!(shell(b"/a b.mp4"), "'/a b.mp4'");
-        assert_eq!(shell(b"-rf"), "'-rf'");
-        assert_eq!(shell(b""), "''");
-        for path in ODD {
-            let word = shell(path);
-            assert!(!word.chars().any(terminal::is_unsafe), "{word:?}");
-            let script = format!("printf %s {word}");
-            let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
-            assert_eq!(output.stdout, *path, "{word}");
-        }
     }
 }

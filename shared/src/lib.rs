@@ -217,6 +217,7 @@ pub mod frame;
 pub mod hello;
 pub mod message;
 pub mod method;
+pub mod shell;
 pub mod standard_error;
 pub mod terminal;
 pub mod wire_path;

@@ -7,6 +7,7 @@ use scened_shared::client::Client;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{Check, DoctorAnswer, NoParams};
 use scened_shared::method;
+use scened_shared::shell;
 
 use crate::command::{Context, open};
 use crate::failure::{Failure, HOW_TO_START, Kind, Outcome};
@@ -164,12 +165,12 @@ fn socket_folder(folder: &Path) -> Check {
             Some("remove it, or choose another --socket"),
         ),
         () if mode & 0o077 != 0 => {
-            let hint = format!("`chmod 700 {shown}`");
+            let hint = shell::word(folder).map(|word| format!("`chmod 700 {word}`"));
             check(
                 NAME,
                 "warn",
                 format!("{shown} has mode {mode:o}: others can look into it"),
-                Some(&hint),
+                hint.as_deref(),
             )
         }
         () => check(NAME, "ok", format!("{shown}, mode {mode:o}"), None),

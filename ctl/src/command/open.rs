@@ -6,6 +6,7 @@ use std::path::Path;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{Hit, WhyRequest};
 use scened_shared::method;
+use scened_shared::shell;
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
@@ -14,7 +15,6 @@ use crate::command::{Context, wire};
 use crate::failure::{Failure, Outcome};
 use crate::input::{place, target};
 use crate::player::{self, Environment, Moment, Plan, launch};
-use crate::quote;
 use crate::render::{Out, text, time};
 
 /// What was started, as `--json` says it.
@@ -68,9 +68,11 @@ pub(super) fn open(daemon: Option<&Endpoint>, file: &WirePath, at_ms: Option<u64
     let started =
         launch::start(&plan).map_err(|e| Failure::new(format!("{} cannot be started", plan.program.display())).cause(e.to_string()))?;
     if let Some(status) = started.failed_at_once() {
-        return Err(Failure::new(format!("{} ended at once", plan.player))
-            .cause(status.to_string())
-            .hint(format!("it says why when it is started by hand: {}", by_hand(&plan))));
+        let failure = Failure::new(format!("{} ended at once", plan.player)).cause(status.to_string());
+        return Err(match by_hand(&plan) {
+            Some(command) => failure.hint(format!("it says why when it is started by hand: {command}")),
+            None => failure.hint("it says why when it is started in a terminal; the file's name ends in a line break, which shells drop"),
+        });
     }
     Ok(Opened {
         file: file.clone(),
@@ -102,11 +104,11 @@ fn command_line(plan: &Plan) -> Vec<String> {
     std::iter::once(plan.program.display().to_string()).chain(arguments).collect()
 }
 
-/// The same for a shell, where it will be pasted: a name is one word, whatever is in it.
-fn by_hand(plan: &Plan) -> String {
+/// The same for a shell, where it will be pasted: a name is one word, whatever is in it. `None` where no shell can be told that word.
+fn by_hand(plan: &Plan) -> Option<String> {
     let words = std::iter::once(plan.program.as_os_str()).chain(plan.arguments.iter().map(AsRef::as_ref));
-    let words: Vec<String> = words.map(|word: &OsStr| quote::shell(word.as_encoded_bytes())).collect();
-    words.join(" ")
+    let words: Option<Vec<String>> = words.map(|word: &OsStr| shell::word(word)).collect();
+    Some(words?.join(" "))
 }
 
 /// Why a file is not there. The daemon may know which drive it lies on; where it is off, that much is not said.

@@ -15,6 +15,7 @@ use interprocess::os::unix::uds_local_socket::tokio::Listener as UnixListener;
 use rustix::net::sockopt::{socket_acceptconn, socket_domain, socket_type};
 use rustix::net::{AddressFamily, SocketType};
 use rustix::process::geteuid;
+use scened_shared::shell;
 
 use super::{Instance, InstanceError};
 
@@ -142,9 +143,9 @@ fn prepare_folder(folder: &Path) -> Result<(), InstanceError> {
     // A folder that we make is 0700. One that a user chose may be read by others: the socket itself is 0600 and every peer's uid is
     // checked. What others may write to, they may also put their own socket into.
     if mode & 0o022 != 0 {
+        let command = shell::word(folder).map_or_else(String::new, |word| format!(", or: chmod 700 {word}"));
         return Err(refused(format!(
-            "other users may write to it (mode {mode:04o}); give the socket a folder of its own, or: chmod 700 {}",
-            folder.display()
+            "other users may write to it (mode {mode:04o}); give the socket a folder of its own{command}"
         )));
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer, SearchRequest};
+use scened_shared::shell;
 
 use super::exporter::Wish;
 use crate::command::wire;
@@ -429,8 +430,17 @@ impl Finder {
         let Some(path) = self.hits.get(self.selected).and_then(|hit| hit.file.to_path().ok()) else {
             return Action::Nothing;
         };
-        "the path was sent to the clipboard".clone_into(&mut self.message);
-        Action::Copy(path.into_os_string().into_encoded_bytes())
+        // It may be pasted into a terminal, where a name must be one word and no command.
+        let Some(word) = shell::word(&path) else {
+            "the name ends in a line break, which no shell takes; nothing was copied".clone_into(&mut self.message);
+            return Action::Nothing;
+        };
+        let is_plain = word.as_bytes() == path.as_os_str().as_encoded_bytes();
+        self.message = format!(
+            "the path was sent to the clipboard{}",
+            if is_plain { "" } else { ", quoted for a shell" }
+        );
+        Action::Copy(word.into_bytes())
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use scened_shared::message::{ModelRequest, ModelRow, NoParams};
 use scened_shared::method;
+use scened_shared::shell;
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 use serde_json::Value;
@@ -363,10 +364,8 @@ fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gat
     if sees_it {
         out.note(&format!("`scenectl model use {name}` indexes with it"))?;
     } else {
-        out.note(&format!(
-            "the daemon looks for models elsewhere: `scenectl model use {}` uses it there",
-            folder.display()
-        ))?;
+        let use_it = shell::word(&folder).map_or_else(String::new, |word| format!(": `scenectl model use {word}` uses it there"));
+        out.note(&format!("the daemon looks for models elsewhere{use_it}"))?;
     }
     Ok(Outcome::Done)
 }
