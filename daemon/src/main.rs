@@ -78,7 +78,7 @@ enum Command {
         /// How frames are shown to models of CLIP's size, as `crop` in config.toml: auto, reference, squash, letterbox, two
         #[arg(long, default_value = "reference", value_name = "NAME")]
         crop: Crop,
-        /// Write the sampled frames to this folder, as PPM pictures of the size that models see
+        /// Write the sampled frames to this folder, as PPM pictures of the size that models see; the folder is made
         #[arg(long, value_name = "DIR")]
         frames: Option<PathBuf>,
         /// Print one JSON object
@@ -322,7 +322,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
         model_dirs: scened::embed::model::model_dirs(&data_dir),
         data_dir,
         socket: endpoint.path().to_owned(),
-        program: std::env::current_exe().ok(),
+        program: scened_shared::program::own(),
     };
     let (stop, _listening) = stop_on_signal()?;
     // A service manager starts it again; without one it has to do so itself.
@@ -381,6 +381,9 @@ struct Listening {
     _stop: watch::Sender<bool>,
 }
 
+/// Within this time after the first signal another one is no impatience.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
 /// Becomes true at SIGTERM or SIGINT.
 fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -411,10 +414,17 @@ fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
                 _ = interrupt.recv() => {}
             }
             stop.send_replace(true);
-            // A second signal ends a shutdown that hangs.
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+            let asked_at = std::time::Instant::now();
+            // A second signal ends a shutdown that hangs. One that comes at once is the same wish told twice: `timeout` sends it to the
+            // process and to its group, and so do terminals that close.
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                if asked_at.elapsed() >= IMPATIENCE {
+                    break;
+                }
             }
             tracing::warn!("second signal: ending at once");
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap_or_default();

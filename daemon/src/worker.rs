@@ -58,7 +58,7 @@ pub fn find_worker() -> Result<PathBuf, WorkerNotFound> {
     let named = std::env::var_os(WORKER_VARIABLE).filter(|value| !value.is_empty());
     find_worker_from(
         named.as_deref(),
-        std::env::current_exe().ok().as_deref(),
+        scened_shared::program::own().as_deref(),
         std::env::var_os("PATH").as_deref(),
     )
 }

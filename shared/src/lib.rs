@@ -211,12 +211,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod address;
 pub mod client;
 pub mod endpoint;
 pub mod frame;
 pub mod hello;
 pub mod message;
 pub mod method;
+pub mod program;
 pub mod shell;
 pub mod standard_error;
 pub mod terminal;

@@ -268,3 +268,18 @@ fn term_at_any_moment_ends_it_and_leaves_no_worker() {
     let _daemon = sandbox.start();
     assert_eq!(sandbox.ctl_json(["status"])["warnings"].to_string(), "[]");
 }
+
+#[test]
+fn a_wish_to_end_that_is_told_twice_at_once_is_no_impatience() {
+    let sandbox = Sandbox::new();
+    sandbox.film("a.mp4", &[("red", 1.0)]);
+    for _ in 0..3 {
+        let mut daemon = sandbox.start();
+        // Two of one kind may be told as one; these are not.
+        daemon.signal("TERM");
+        daemon.signal("INT");
+        let status = daemon.wait_for_end();
+        assert!(status.success(), "{status}\n{}", sandbox.log_tail());
+        assert!(!sandbox.log_tail().contains("second signal"), "{}", sandbox.log_tail());
+    }
+}

@@ -7,6 +7,7 @@ use scened_shared::client::Client;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{Check, DoctorAnswer, NoParams};
 use scened_shared::method;
+use scened_shared::program;
 use scened_shared::shell;
 
 use crate::command::{Context, open};
@@ -28,7 +29,7 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome, Failure> {
             match client {
                 Some(client) => checks.extend(daemons_checks(client)),
                 None => {
-                    checks.push(program());
+                    checks.push(installed_program());
                     checks.extend(context.data_dir().ok().and_then(|folder| unopened(&folder)));
                 }
             }
@@ -102,13 +103,13 @@ fn daemons_checks(mut client: Client) -> Vec<Check> {
 /// The daemon's program, beside this one or where a shell would find it.
 pub(super) fn find_daemon() -> Option<PathBuf> {
     let name = format!("scened{}", std::env::consts::EXE_SUFFIX);
-    let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_path_buf));
+    let beside = program::own().and_then(|own| own.parent().map(Path::to_path_buf));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = beside.into_iter().chain(std::env::split_paths(&path));
     folders.map(|folder| folder.join(&name)).find(|file| file.is_file())
 }
 
-fn program() -> Check {
+fn installed_program() -> Check {
     match find_daemon() {
         Some(file) => check("program", "ok", text::path(&file, None), Some(HOW_TO_START)),
         None => check(

@@ -32,7 +32,7 @@ pub fn find_onnxruntime(configured: Option<&Path>, data_dir: &Path) -> Result<Pa
         (Some(path), _) => Some(("the configuration", path.to_owned())),
         (None, other) => other,
     };
-    find_from(named, data_dir, std::env::current_exe().ok().as_deref())
+    find_from(named, data_dir, scened_shared::program::own().as_deref())
 }
 
 fn find_from(named: Option<(&str, PathBuf)>, data_dir: &Path, executable: Option<&Path>) -> Result<PathBuf, RuntimeNotFound> {

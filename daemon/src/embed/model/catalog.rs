@@ -15,7 +15,7 @@ pub fn model_dirs(data_dir: &Path) -> Vec<PathBuf> {
     model_dirs_from(
         std::env::var_os(MODELS_VARIABLE).as_deref(),
         data_dir,
-        std::env::current_exe().ok().as_deref(),
+        scened_shared::program::own().as_deref(),
     )
 }
 
