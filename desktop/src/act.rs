@@ -35,6 +35,15 @@ pub(crate) struct Done {
 /// Does it. Blocks as long as somebody thinks about a dialog.
 pub(crate) fn act(programs: &Programs, action: Action, path: &Path) -> Done {
     let name = terminal::escape(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
+    let _place = match launch::action() {
+        Ok(place) => place,
+        Err(why) => {
+            return Done {
+                summary: format!("Nothing was done with {name}"),
+                outcome: Err(why),
+            };
+        }
+    };
     let (summary, outcome) = match action {
         Action::Like => (
             format!("Scenes like {name} could not be found"),

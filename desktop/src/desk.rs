@@ -3,11 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scened_shared::endpoint::Endpoint;
-use zbus::{Connection, Variant};
+use tokio::sync::Semaphore;
+use zbus::{Connection, Variant, fdo};
 
+use crate::allowance::{Allowance, Turn};
 use crate::finder::{Finder, Found};
 use crate::launch::{self, Launched, Programs};
 use crate::moment::{Asked, Moment};
@@ -21,6 +23,18 @@ const PICTURE_PATIENCE: Duration = Duration::from_millis(200);
 /// Somebody chose a moment that is not remembered: now an answer is worth waiting for.
 pub(crate) const CHOSEN_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Programs that are started, at once and in a row. Nobody chooses faster than that; who asks for more is refused.
+const N_STARTS: u32 = 5;
+/// After so long one more is started.
+const ONE_MORE_START: Duration = Duration::from_secs(8);
+/// The same for what is told: a desktop shows one notification after the other.
+const N_NOTIFICATIONS: u32 = 3;
+const ONE_MORE_NOTIFICATION: Duration = Duration::from_secs(10);
+/// Answers whose pictures are asked for at once; the others have none.
+const N_PICTURES: usize = 2;
+/// How long a file manager may take to show a folder.
+const FOLDER_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Shown where a scene has no picture.
 pub(crate) const ICON: &str = "video-x-generic";
 
@@ -29,19 +43,25 @@ pub(crate) struct Desk {
     /// For moments that are not remembered: whoever types takes the place of every other question in `finder`.
     recaller: Finder,
     pictures: Pictures,
+    drawing: Arc<Semaphore>,
+    starts: Arc<Allowance>,
+    told: Arc<Allowance>,
     remembered: Mutex<VecDeque<Moment>>,
     programs: Programs,
     pub(crate) home: Option<PathBuf>,
 }
 
 impl Desk {
-    pub(crate) fn new(endpoint: &Endpoint) -> Self {
+    pub(crate) fn new(endpoint: &Endpoint, programs: Programs) -> Self {
         Self {
             finder: Finder::new(endpoint.clone()),
             recaller: Finder::new(endpoint.clone()),
             pictures: Pictures::new(endpoint.clone()),
+            drawing: Arc::new(Semaphore::new(N_PICTURES)),
+            starts: Allowance::new(N_STARTS, ONE_MORE_START),
+            told: Allowance::new(N_NOTIFICATIONS, ONE_MORE_NOTIFICATION),
             remembered: Mutex::default(),
-            programs: Programs::of(endpoint),
+            programs,
             home: std::env::home_dir(),
         }
     }
@@ -81,8 +101,16 @@ impl Desk {
     /// The pictures of moments, each where there is one and it came in time.
     pub(crate) async fn pictures(&self, moments: &[Moment]) -> Vec<Option<Arc<Picture>>> {
         let scenes: Vec<String> = moments.iter().map(|moment| moment.scene.clone()).collect();
+        // The daemon may not answer; who types must not leave a thread behind with each letter.
+        let Ok(permit) = Arc::clone(&self.drawing).try_acquire_owned() else {
+            return vec![None; moments.len()];
+        };
         let pictures = self.pictures.clone();
-        let looked = tokio::task::spawn_blocking(move || pictures.of(&scenes));
+        let looked = tokio::task::spawn_blocking(move || {
+            let found = pictures.of(&scenes);
+            drop(permit);
+            found
+        });
         match tokio::time::timeout(PICTURE_PATIENCE, looked).await {
             Ok(Ok(pictures)) => pictures,
             // Late, or a picture that the decoder panicked on.
@@ -91,45 +119,62 @@ impl Desk {
     }
 
     /// Opens the film there; what hinders it is shown as a notification, because nobody reads our standard error.
-    pub(crate) async fn open(&self, connection: &Connection, moment: Moment, startup_id: Option<String>) {
+    pub(crate) async fn open(&self, connection: &Connection, moment: Moment, startup_id: Option<String>) -> fdo::Result<()> {
         let programs = self.programs.clone();
         let title = moment.title();
-        let ran = tokio::task::spawn_blocking(move || launch::open(&programs, &moment, startup_id)).await;
-        tell(connection, &format!("{title} could not be opened"), ran.map_err(|e| e.to_string())).await;
+        let ran = start(self.turn()?, move || launch::open(&programs, &moment, startup_id)).await;
+        self.tell(connection, &format!("{title} could not be opened"), ran).await;
+        Ok(())
     }
 
     /// Shows everything that is found on one page.
-    pub(crate) async fn show_all(&self, connection: &Connection, query: &str, startup_id: Option<String>) {
+    pub(crate) async fn show_all(&self, connection: &Connection, query: &str, startup_id: Option<String>) -> fdo::Result<()> {
         let programs = self.programs.clone();
         let query = query.to_owned();
-        let ran = tokio::task::spawn_blocking(move || launch::sheet(&programs, &query, startup_id)).await;
-        tell(connection, "The scenes could not be shown", ran.map_err(|e| e.to_string())).await;
+        let ran = start(self.turn()?, move || launch::sheet(&programs, &query, startup_id)).await;
+        self.tell(connection, "The scenes could not be shown", ran).await;
+        Ok(())
     }
 
     /// Shows the film in the file manager.
-    pub(crate) async fn show_folder(&self, connection: &Connection, moment: &Moment) {
+    pub(crate) async fn show_folder(&self, connection: &Connection, moment: &Moment) -> fdo::Result<()> {
+        let _turn = self.turn()?;
         let uris = [launch::uri(&moment.path)];
-        let shown = connection
-            .call_method(
-                Some("org.freedesktop.FileManager1"),
-                "/org/freedesktop/FileManager1",
-                Some("org.freedesktop.FileManager1"),
-                "ShowItems",
-                &(&uris[..], ""),
-            )
-            .await;
-        if let Err(error) = shown {
-            let what = format!("no file manager shows {}: {error}", moment.title());
-            tell(connection, "The folder could not be opened", Ok(Err(what))).await;
-        }
+        let arguments = (&uris[..], "");
+        let name = "org.freedesktop.FileManager1";
+        let call = connection.call_method(Some(name), "/org/freedesktop/FileManager1", Some(name), "ShowItems", &arguments);
+        let why = match tokio::time::timeout(FOLDER_PATIENCE, call).await {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        let what = format!("no file manager shows {}: {why}", moment.title());
+        self.tell(connection, "The folder could not be opened", Err(what)).await;
+        Ok(())
     }
-}
 
-async fn tell(connection: &Connection, summary: &str, ran: Result<Launched, String>) {
-    if let Err(why) | Ok(Err(why)) = ran {
+    /// A turn to start something; whoever asks too much or too fast is refused, and nothing waits.
+    fn turn(&self) -> fdo::Result<Turn> {
+        let refused = || fdo::Error::LimitsExceeded("too much is being opened: try again in some seconds".to_owned());
+        self.starts.take(Instant::now()).ok_or_else(refused)
+    }
+
+    async fn tell(&self, connection: &Connection, summary: &str, ran: Launched) {
+        let Err(why) = ran else { return };
+        let Some(_turn) = self.told.take(Instant::now()) else { return };
         log::warn(&format!("{summary}: {why}"));
         notify::show(connection, summary, &why).await;
     }
+}
+
+/// Runs a program on a thread of its own; the turn ends with it.
+async fn start(turn: Turn, program: impl FnOnce() -> Launched + Send + 'static) -> Launched {
+    let ran = tokio::task::spawn_blocking(move || {
+        let launched = program();
+        drop(turn);
+        launched
+    });
+    ran.await.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Properties of a result, in D-Bus's a{sv}.

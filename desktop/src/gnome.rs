@@ -72,12 +72,11 @@ impl SearchProvider {
         drop(terms);
         let moment = self.desk.recall(&identifier, CHOSEN_PATIENCE).await;
         let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such result".to_owned()))?;
-        self.desk.open(connection, moment, startup_id(timestamp)).await;
-        Ok(())
+        self.desk.open(connection, moment, startup_id(timestamp)).await
     }
 
-    async fn launch_search(&self, terms: Vec<String>, timestamp: u32, #[zbus(connection)] connection: &Connection) {
-        self.desk.show_all(connection, &terms.join(" "), startup_id(timestamp)).await;
+    async fn launch_search(&self, terms: Vec<String>, timestamp: u32, #[zbus(connection)] connection: &Connection) -> fdo::Result<()> {
+        self.desk.show_all(connection, &terms.join(" "), startup_id(timestamp)).await
     }
 }
 

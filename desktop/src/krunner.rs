@@ -84,11 +84,10 @@ impl Runner {
         let moment = self.desk.recall(&match_id, CHOSEN_PATIENCE).await;
         let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such match".to_owned()))?;
         if action_id.is_empty() {
-            self.desk.open(connection, moment, None).await;
+            self.desk.open(connection, moment, None).await
         } else {
-            self.desk.show_folder(connection, &moment).await;
+            self.desk.show_folder(connection, &moment).await
         }
-        Ok(())
     }
 
     /// The search is over. What was found is small, and is kept for whoever chooses late.

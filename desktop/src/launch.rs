@@ -2,13 +2,15 @@
 //!
 //! No shell, and every path that is handed on is absolute, so that none can be taken for a flag.
 
-use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use scened_shared::address;
 use scened_shared::endpoint::Endpoint;
 
 use crate::moment::Moment;
@@ -17,6 +19,8 @@ use crate::moment::Moment;
 pub(crate) const N_ON_PAGE: &str = "60";
 /// What a program said that is told to the user. Bytes.
 const MAX_SAID_BYTES: u64 = 4 << 10;
+/// Actions of file managers that are done at once, dialogs included; each is a process of its own.
+const N_ACTIONS: u32 = 5;
 
 /// A sentence for the user where it failed.
 pub(crate) type Launched = Result<(), String>;
@@ -25,13 +29,15 @@ pub(crate) type Launched = Result<(), String>;
 pub(crate) struct Programs {
     scenectl: PathBuf,
     socket: PathBuf,
+    /// How long one may run.
+    limit: Duration,
 }
 
 impl Programs {
     /// `scenectl` beside this program or where `make install` puts it from here, else the one in PATH.
-    pub(crate) fn of(endpoint: &Endpoint) -> Self {
+    pub(crate) fn of(endpoint: &Endpoint, limit: Duration) -> Self {
         let name = Path::new("scenectl");
-        let us = std::env::current_exe().ok();
+        let us = scened_shared::program::own();
         let beside = us.iter().filter_map(|us| us.parent()).flat_map(|folder| {
             let installed = folder.join("../../bin").join(name);
             [folder.join(name), installed]
@@ -40,6 +46,7 @@ impl Programs {
         Self {
             scenectl: found.unwrap_or_else(|| name.to_path_buf()),
             socket: endpoint.path().to_path_buf(),
+            limit,
         }
     }
 
@@ -52,11 +59,10 @@ impl Programs {
 
 /// Opens a film where the scene fits best.
 pub(crate) fn open(programs: &Programs, moment: &Moment, startup_id: Option<String>) -> Launched {
-    let mut target = OsString::from(&moment.path);
-    target.push(format!("@{}.{:03}", moment.at_ms / 1000, moment.at_ms % 1000));
+    let target = address::of_moment(&moment.path, moment.at_ms, |path| path.symlink_metadata().is_ok());
     let mut command = programs.scenectl();
     command.arg("open").arg(target);
-    run(command, startup_id)
+    run(command, startup_id, programs.limit)
 }
 
 /// Makes the contact sheet of a search and shows it in the browser.
@@ -71,7 +77,7 @@ pub(crate) fn sheet(programs: &Programs, query: &str, startup_id: Option<String>
 pub(crate) fn scenectl<I: AsRef<OsStr>>(programs: &Programs, arguments: impl IntoIterator<Item = I>) -> Launched {
     let mut command = programs.scenectl();
     command.args(arguments);
-    run(command, None)
+    run(command, None, programs.limit)
 }
 
 /// Shows a page in the browser.
@@ -93,29 +99,66 @@ pub(crate) fn page() -> Result<PathBuf, String> {
 
 /// Where the page goes: it names films, so the folder is the user's alone, and it is gone with the session.
 fn sheet_folder() -> io::Result<PathBuf> {
-    let folder = match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute()) {
-        Some(folder) => PathBuf::from(folder).join("scened"),
+    let Some(folder) = runtime_folder() else {
         // Kept: the browser reads it after this program has ended.
-        None => return tempfile::Builder::new().prefix("scened-").tempdir().map(tempfile::TempDir::keep),
+        return tempfile::Builder::new().prefix("scened-").tempdir().map(tempfile::TempDir::keep);
     };
+    make(&folder).map(|()| folder)
+}
+
+/// Ours in the folder of the session, which is the user's alone.
+fn runtime_folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute())?;
+    Some(PathBuf::from(folder).join("scened"))
+}
+
+fn make(folder: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(&folder) {
+    match builder.create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(folder),
+        _ => Ok(()),
     }
 }
 
-/// Runs a program to its end, and tells what it said where it failed.
-fn run(mut command: Command, startup_id: Option<String>) -> Launched {
+/// A place among the actions that are at work in this session, until it is dropped.
+///
+/// **Errors**: all are taken.
+pub(crate) fn action() -> Result<Option<File>, String> {
+    let Some(folder) = runtime_folder() else { return Ok(None) };
+    if make(&folder).is_err() {
+        return Ok(None);
+    }
+    for n in 0..N_ACTIONS {
+        let Ok(place) = File::create(folder.join(format!("action-{n}.lock"))) else {
+            return Ok(None);
+        };
+        match place.try_lock() {
+            Ok(()) => return Ok(Some(place)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+    Err(format!("{N_ACTIONS} such actions are at work already: end one, or wait for it"))
+}
+
+/// Runs a program to its end, or for as long as it may take, and tells what it said where it failed.
+fn run(mut command: Command, startup_id: Option<String>, limit: Duration) -> Launched {
     let program = command.get_program().to_owned();
     let name = || Path::new(&program).display();
     // A file and not a pipe: a player that inherited a pipe would hold it open as long as the film lasts.
     let mut said = tempfile::tempfile().map_err(|e| format!("no temporary file: {e}"))?;
     let theirs = said.try_clone().map_err(|e| format!("no temporary file: {e}"))?;
     let mut child = spawn(&mut command, startup_id, theirs.into()).map_err(|e| format!("{} cannot be started: {e}", name()))?;
-    let status = child.wait().map_err(|e| format!("{} was lost: {e}", name()))?;
+    let status = wait(&mut child, limit).map_err(|e| format!("{} was lost: {e}", name()))?;
+    let Some(status) = status else {
+        return Err(format!(
+            "{} did not end within {} s; `scenectl status` says what the daemon does",
+            name(),
+            limit.as_secs()
+        ));
+    };
     if status.success() {
         return Ok(());
     }
@@ -128,6 +171,35 @@ fn run(mut command: Command, startup_id: Option<String>) -> Launched {
         });
     }
     Err(said)
+}
+
+/// Waits for the end, or makes one; `None` where it had to.
+#[cfg(target_os = "linux")]
+fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+    let limit = Timespec {
+        tv_sec: limit.as_secs() as i64,
+        tv_nsec: 0,
+    };
+    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
+    let ended = loop {
+        match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&limit)) {
+            Ok(n) => break n > 0,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    };
+    if !ended {
+        child.kill()?;
+    }
+    let status = child.wait()?;
+    Ok(ended.then_some(status))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn wait(child: &mut Child, _limit: Duration) -> io::Result<Option<ExitStatus>> {
+    child.wait().map(Some)
 }
 
 fn spawn(command: &mut Command, startup_id: Option<String>, stderr: Stdio) -> io::Result<std::process::Child> {

@@ -7,6 +7,7 @@
 //! Threads: one for D-Bus (tokio), one for each [`finder::Finder`], and tokio's blocking ones for pictures and programs.
 
 mod act;
+mod allowance;
 mod daemon;
 mod desk;
 mod finder;
@@ -34,6 +35,9 @@ use crate::launch::Programs;
 /// The name on the bus, of the desktop file and of the icon.
 pub(crate) const APPLICATION: &str = "org.scened.Desktop";
 
+/// How long an action of a menu may take once nobody is asked anything: `similar` decodes, `add` waits for the daemon.
+const ACTION_LIMIT: Duration = Duration::from_mins(10);
+
 /// How long a call that is at work when the time is up may take.
 const LAST_CALLS: Duration = Duration::from_secs(30);
 
@@ -52,6 +56,9 @@ struct Arguments {
     /// End after so long without a question
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     idle: u64,
+    /// End a program that was started for a shell after so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, hide = true, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    patience: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,10 +124,11 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     let endpoint = Endpoint::resolve(arguments.socket.as_deref(), arguments.data_dir.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(Verb::Act(Act { action, path })) = &arguments.verb {
-        let done = act::act(&Programs::of(&endpoint), *action, &act::absolute(path));
+        let done = act::act(&Programs::of(&endpoint, ACTION_LIMIT), *action, &act::absolute(path));
         return runtime.block_on(tell(done));
     }
-    let served = runtime.block_on(answer_calls(&endpoint, Duration::from_secs(arguments.idle)));
+    let programs = Programs::of(&endpoint, Duration::from_secs(arguments.patience));
+    let served = runtime.block_on(answer_calls(&endpoint, programs, Duration::from_secs(arguments.idle)));
     // A question that wakes a model, and that nobody waits for any more, is left behind.
     runtime.shutdown_background();
     served
@@ -133,9 +141,10 @@ async fn tell(done: act::Done) -> Result<(), Failure> {
         Ok(Some(message)) => message,
         Err(why) => why,
     };
-    match connection::Builder::session().build().await {
-        Ok(connection) => notify::show(&connection, &done.summary, message).await,
-        Err(error) => log::warn(&format!("no notification could be shown: {error}")),
+    match tokio::time::timeout(notify::LIMIT, connection::Builder::session().build()).await {
+        Ok(Ok(connection)) => notify::show(&connection, &done.summary, message).await,
+        Ok(Err(error)) => log::warn(&format!("no notification could be shown: {error}")),
+        Err(_) => log::warn("no notification could be shown: the session bus does not answer"),
     }
     match done.outcome {
         Ok(_) => Ok(()),
@@ -143,8 +152,8 @@ async fn tell(done: act::Done) -> Result<(), Failure> {
     }
 }
 
-async fn answer_calls(endpoint: &Endpoint, idle: Duration) -> Result<(), Failure> {
-    let desk = Arc::new(Desk::new(endpoint));
+async fn answer_calls(endpoint: &Endpoint, programs: Programs, idle: Duration) -> Result<(), Failure> {
+    let desk = Arc::new(Desk::new(endpoint, programs));
     let connection = connection::Builder::session()
         .serve_at(gnome::PATH, gnome::SearchProvider::new(Arc::clone(&desk)))
         .serve_at(krunner::PATH, krunner::Runner::new(desk))

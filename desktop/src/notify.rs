@@ -8,7 +8,7 @@ use zbus::{Connection, Variant};
 
 use crate::{APPLICATION, log};
 
-const LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const LIMIT: Duration = Duration::from_secs(2);
 /// Enough for an error with its hints. Characters.
 const MAX_BODY: usize = 600;
 

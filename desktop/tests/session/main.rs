@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "what was not run is said aloud, and so is what was measured")]
 
 mod act;
+mod floods;
 mod gnome;
 mod kde;
 mod life;

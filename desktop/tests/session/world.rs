@@ -34,6 +34,7 @@ me=$(basename "$0")
 printf '%s\0' "$@" >"$RECORDS/$me.$$.new"
 printf '%s' "${DESKTOP_STARTUP_ID:-}" >"$RECORDS/$me.startup-id"
 mv "$RECORDS/$me.$$.new" "$RECORDS/$me.$$.call"
+[ ! -e "$RECORDS/$me.hangs" ] || exec sleep 600
 [ ! -e "$RECORDS/$me.prints" ] || cat "$RECORDS/$me.prints"
 [ ! -e "$RECORDS/$me.says" ] || { cat "$RECORDS/$me.says" >&2; exit "$(cat "$RECORDS/$me.status" 2>/dev/null || echo 3)"; }
 "#;
@@ -336,6 +337,15 @@ impl World {
             .collect()
     }
 
+    /// The processes that ran a program.
+    pub(crate) fn pids(&self, name: &str) -> Vec<u32> {
+        let entries = fs::read_dir(self.record("")).unwrap().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names
+            .filter_map(|file| file.strip_prefix(&format!("{name}."))?.strip_suffix(".call")?.parse().ok())
+            .collect()
+    }
+
     pub(crate) fn record(&self, name: &str) -> PathBuf {
         self.home.path().join("records").join(name)
     }
@@ -343,6 +353,11 @@ impl World {
     /// Lets a program fail, saying this.
     pub(crate) fn fail(&self, name: &str, says: &str) {
         fs::write(self.record(&format!("{name}.says")), says).unwrap();
+    }
+
+    /// Lets a program neither say anything nor end.
+    pub(crate) fn hang(&self, name: &str) {
+        fs::write(self.record(&format!("{name}.hangs")), "").unwrap();
     }
 
     pub(crate) fn socket(&self) -> OsString {
