@@ -26,6 +26,7 @@ pub(crate) mod listing;
 pub(crate) mod local;
 pub(crate) mod probe;
 pub(crate) mod reference;
+pub(crate) mod room;
 pub(crate) mod settings;
 pub(crate) mod staging;
 pub(crate) mod stop;

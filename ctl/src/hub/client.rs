@@ -5,8 +5,10 @@
 //!
 //! **Source** of the headers: `huggingface_hub/file_download.py` (`X-Linked-Etag`, `X-Linked-Size`, `X-Repo-Commit`, `X-Error-Code`).
 
+use std::io::{self, Read};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use ureq::http::{HeaderMap, Method, Request, Response, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
@@ -23,6 +25,14 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// A connection that brings nothing for so long is given up and made anew.
 const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 8;
+/// An installation takes some dozens; each broken connection takes one more.
+const MAX_REQUESTS: u32 = 4_000;
+/// Without anything new for so long an installation is given up, however many tries are left.
+const FRUITLESS_LIMIT: Duration = Duration::from_mins(2);
+/// All questions that come before the first byte of a file are answered by then.
+const QUESTIONS_LIMIT: Duration = Duration::from_mins(5);
+/// What a server may say of its own refusal. Bytes.
+const MAX_SAID_BYTES: usize = 300;
 /// Tries of one request that all fail, before it is given up.
 const MAX_TRIES: u32 = 6;
 /// The first pause between tries; each one is twice as long.
@@ -68,6 +78,9 @@ pub(crate) struct Client {
     agent: Agent,
     pub(crate) settings: Settings,
     stop: Stop,
+    n_requests: AtomicU32,
+    /// When questions have to be answered.
+    questions_until: Instant,
 }
 
 impl Client {
@@ -83,11 +96,21 @@ impl Client {
             // Redirects are followed here: the token must not go along to another host.
             .max_redirects(0)
             .http_status_as_error(false)
+            .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_per_read(Some(SILENCE_LIMIT))
+            .timeout_per_write(Some(SILENCE_LIMIT))
+            // The head as a whole: one byte at a time is no answer either.
+            .timeout_recv_response(Some(SILENCE_LIMIT))
             .build()
             .new_agent();
-        Self { agent, settings, stop }
+        Self {
+            agent,
+            settings,
+            stop,
+            n_requests: AtomicU32::new(0),
+            questions_until: Instant::now() + QUESTIONS_LIMIT,
+        }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -113,16 +136,52 @@ impl Client {
         )
     }
 
-    /// Asks for `path` below the endpoint.
-    pub(crate) fn get_path(&self, path: &str, about: &Remote) -> Result<Response<Body>, Trouble> {
+    /// Asks for `path` below the endpoint: an answer of at most so many bytes.
+    pub(crate) fn get_path(&self, path: &str, about: &Remote, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
+        self.still_asking()?;
         let url = format!("{}/{path}", self.settings.endpoint);
-        self.send(&Method::GET, &url, &[], about, |_| false)
+        let mut response = self.send(&Method::GET, &url, &[], about, |_| false)?;
+        let mut bytes = Vec::new();
+        let mut reader = Steady::new(response.body_mut().with_config().limit(u64::MAX).reader().take(max_bytes + 1));
+        reader.read_to_end(&mut bytes).map_err(|error| Trouble::Passing {
+            error: HubError::Unreachable {
+                host: self.host(),
+                cause: error.to_string(),
+            },
+            pause: None,
+        })?;
+        if bytes.len() as u64 > max_bytes {
+            return Err(self.strange(format!("a list of over {max_bytes} bytes")).into());
+        }
+        Ok(bytes)
+    }
+
+    /// An answer of the hub that no hub gives.
+    pub(crate) fn strange(&self, what: impl Into<String>) -> HubError {
+        HubError::Strange {
+            host: self.host(),
+            what: what.into(),
+        }
+    }
+
+    fn still_asking(&self) -> Result<(), HubError> {
+        if Instant::now() < self.questions_until {
+            return Ok(());
+        }
+        Err(HubError::Unreachable {
+            host: self.host(),
+            cause: format!(
+                "it has not said within {} minutes what files there are",
+                QUESTIONS_LIMIT.as_secs() / 60
+            ),
+        })
     }
 
     /// Size and hash of a file; `None` where it is not there.
     pub(crate) fn head(&self, file: &Remote, watcher: &dyn Watcher) -> Result<Option<Head>, HubError> {
         // What the hub says of a file in another store stands in its own answer, which is a redirect to that store.
         let told = |headers: &HeaderMap| headers.contains_key("x-linked-etag");
+        self.still_asking()?;
         self.persist(watcher, || match self.send(&Method::HEAD, &self.file_url(file), &[], file, told) {
             Ok(response) => Ok(Some(head(response.headers()))),
             Err(Trouble::Final(HubError::NoFile { .. })) => Ok(None),
@@ -165,6 +224,9 @@ impl Client {
             if self.stop.is_asked() {
                 return Err(HubError::Interrupted.into());
             }
+            if self.n_requests.fetch_add(1, Ordering::Relaxed) >= MAX_REQUESTS {
+                return Err(self.strange(format!("{MAX_REQUESTS} requests, and the model is not whole")).into());
+            }
             let is_hub = origin(&url) == origin(&self.settings.endpoint);
             // Sizes, ranges and hashes are of the content as it is, not of a compressed form.
             let mut request = Request::builder()
@@ -182,6 +244,11 @@ impl Client {
             let response = self.agent.run(request).map_err(|error| unreachable(&url, &error))?;
             let status = response.status();
             if status.is_success() || suffice(response.headers()) && status.is_redirection() {
+                // Its bytes would be neither as many as the file has, nor of its hash, and may become any number.
+                let coding = response.headers().get(header::CONTENT_ENCODING).filter(|_| *method == Method::GET);
+                if coding.is_some_and(|coding| coding != "identity" && !coding.is_empty()) {
+                    return Err(strange("with a compressed file, which was not asked for".to_owned()).into());
+                }
                 return Ok(response);
             }
             let Some(target) = response.headers().get(header::LOCATION).filter(|_| status.is_redirection()) else {
@@ -203,7 +270,7 @@ impl Client {
     fn refusal(&self, response: &Response<Body>, url: &str, is_hub: bool, about: &Remote) -> Trouble {
         let text = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
         let status = response.status().as_u16();
-        let said = text("x-error-message");
+        let said = text("x-error-message").map(|said| shortened(&said, MAX_SAID_BYTES));
         let (repository, page) = (about.repository.clone(), self.page(&about.repository));
         match (status, text("x-error-code").as_deref()) {
             // The hub does not tell strangers which private repositories there are: it answers 401 for what is not there as well.
@@ -250,6 +317,10 @@ pub(crate) struct Patience<'a> {
     client: &'a Client,
     watcher: &'a dyn Watcher,
     n_failures: u32,
+    /// When something worth having came last, or might have come first.
+    fruitful_at: Instant,
+    /// How long the server had us wait since then.
+    paused: Duration,
 }
 
 impl<'a> Patience<'a> {
@@ -258,6 +329,8 @@ impl<'a> Patience<'a> {
             client,
             watcher,
             n_failures: 0,
+            fruitful_at: Instant::now(),
+            paused: Duration::ZERO,
         }
     }
 
@@ -268,10 +341,12 @@ impl<'a> Patience<'a> {
             Trouble::Passing { error, pause } => (error, pause),
         };
         self.n_failures += 1;
-        let pause = pause.unwrap_or(FIRST_PAUSE * 2_u32.pow(self.n_failures - 1));
-        if self.n_failures >= MAX_TRIES || pause > LONGEST_PAUSE {
+        let is_fruitless = self.fruitful_at.elapsed() >= FRUITLESS_LIMIT + self.paused;
+        self.paused += pause.unwrap_or_default();
+        if self.n_failures >= MAX_TRIES || is_fruitless || self.paused > LONGEST_PAUSE {
             return Err(error);
         }
+        let pause = pause.unwrap_or(FIRST_PAUSE * 2_u32.pow(self.n_failures - 1));
         self.watcher.retry(&error.to_string());
         if self.client.stop.wait(pause) {
             return Err(HubError::Interrupted);
@@ -281,7 +356,58 @@ impl<'a> Patience<'a> {
 
     /// Something worth having has come: failures before it count no more.
     pub(crate) fn renew(&mut self) {
-        self.n_failures = 0;
+        *self = Self::new(self.client, self.watcher);
+    }
+}
+
+/// Reads what comes at a bearable pace. A read has its own limit, but bytes that trickle meet it for ever.
+pub(crate) struct Steady<R> {
+    inner: R,
+    window: Duration,
+    began_at: Instant,
+    n_bytes: u64,
+}
+
+/// Fewer bytes than this within [`SILENCE_LIMIT`] are as good as none: a modem of 1998 brought ten times as many.
+const SLOWEST_BYTES: u64 = 16 << 10;
+
+impl<R: Read> Steady<R> {
+    pub(crate) fn new(inner: R) -> Self {
+        Self::within(inner, SILENCE_LIMIT)
+    }
+
+    fn within(inner: R, window: Duration) -> Self {
+        Self {
+            inner,
+            window,
+            began_at: Instant::now(),
+            n_bytes: 0,
+        }
+    }
+}
+
+impl<R: Read> Read for Steady<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buffer)?;
+        self.n_bytes += n as u64;
+        if n > 0 && self.began_at.elapsed() >= self.window {
+            if self.n_bytes < SLOWEST_BYTES {
+                let why = format!("only {} bytes came in {} s", self.n_bytes, self.began_at.elapsed().as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
+            (self.began_at, self.n_bytes) = (Instant::now(), 0);
+        }
+        Ok(n)
+    }
+}
+
+/// The beginning of a text that others wrote.
+pub(crate) fn shortened(text: &str, max_bytes: usize) -> String {
+    let end = text.floor_char_boundary(max_bytes);
+    if end == text.len() {
+        text.to_owned()
+    } else {
+        format!("{}…", &text[..end])
     }
 }
 
@@ -299,9 +425,12 @@ fn unreachable(url: &str, error: &ureq::Error) -> Trouble {
         cause: error.to_string(),
     };
     match error {
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) | ureq::Error::InvalidProxyUrl | ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-            Trouble::Final(unreachable)
-        }
+        ureq::Error::BadUri(_)
+        | ureq::Error::Http(_)
+        | ureq::Error::InvalidProxyUrl
+        | ureq::Error::Rustls(_)
+        | ureq::Error::Tls(_)
+        | ureq::Error::LargeResponseHeader(..) => Trouble::Final(unreachable),
         // What rustls does not believe comes as such an error.
         ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::InvalidData => Trouble::Final(unreachable),
         _ => Trouble::Passing {
@@ -323,8 +452,13 @@ fn head(headers: &HeaderMap) -> Head {
     Head {
         size_bytes: number("x-linked-size").or(own_size),
         hash: text("x-linked-etag").or_else(|| text("etag")).and_then(Expected::from_etag),
-        commit: text("x-repo-commit").map(str::to_owned),
+        commit: text("x-repo-commit").filter(|commit| is_commit(commit)).map(str::to_owned),
     }
+}
+
+/// What names one state of a repository for good.
+pub(crate) fn is_commit(text: &str) -> bool {
+    text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// Seconds, or a date.
@@ -425,6 +559,29 @@ mod tests {
         let pause = retry_after(&date).unwrap();
         assert!((90..=100).contains(&pause.as_secs()), "{date}: {pause:?}");
         assert_eq!(retry_after("soon"), None);
+    }
+
+    #[test]
+    fn bytes_that_trickle_are_silence() {
+        struct Trickle(u32);
+        impl Read for Trickle {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                let Some(left) = self.0.checked_sub(1) else { return Ok(0) };
+                self.0 = left;
+                buffer[0] = b'x';
+                Ok(1)
+            }
+        }
+        let mut out = Vec::new();
+        let refused = Steady::within(Trickle(1_000), Duration::ZERO).read_to_end(&mut out).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        Steady::within(Trickle(1_000), Duration::from_mins(10))
+            .read_to_end(&mut out)
+            .unwrap();
+        let plenty = io::repeat(0).take(1 << 20);
+        let mut steady = Steady::within(plenty, Duration::ZERO);
+        let mut chunk = vec![0; SLOWEST_BYTES as usize];
+        while steady.read(&mut chunk).unwrap() > 0 {}
     }
 
     #[test]

@@ -50,11 +50,22 @@ pub(crate) enum HubError {
     Strange { host: String, what: String },
     #[error("{file} arrived damaged twice")]
     Damaged { file: String, expected: String, found: String },
-    #[error("{} needs {}, and {} are free", folder.display(), text::size(*needed_bytes), text::size(*free_bytes))]
+    #[error(
+        "{} needs {}, and {} are free, of which {} stay free (min-free-mib)",
+        folder.display(), text::size(*needed_bytes), text::size(*free_bytes), text::size(*kept_bytes)
+    )]
     Space {
         folder: PathBuf,
         needed_bytes: u64,
         free_bytes: u64,
+        kept_bytes: u64,
+    },
+    #[error("{file} is larger than such a file of a model ever is: {}", size_bytes.map_or_else(|| format!("over {}", text::size(*most_bytes)), text::size))]
+    TooLarge {
+        file: String,
+        /// `None` where nobody told, and it came without an end.
+        size_bytes: Option<u64>,
+        most_bytes: u64,
     },
     #[error("the disk is full: {} could not be written", path.display())]
     DiskFull { path: PathBuf, source: io::Error },
@@ -109,7 +120,7 @@ impl From<HubError> for Failure {
             HubError::NoModel { source, .. } => {
                 let hint = match &source {
                     NoModel::Precision { there, .. } => format!("say --precision {}", there[0]),
-                    NoModel::Incomplete { .. } | NoModel::Foreign { .. } => {
+                    NoModel::Incomplete { .. } | NoModel::Foreign { .. } | NoModel::Scattered { .. } => {
                         "scened needs config.json, preprocessor_config.json, tokenizer.json and onnx/{vision_model,text_model}.onnx, or Immich's layout; \
                          such exports are often in repositories named …-ONNX, or of Xenova, onnx-community and immich-app"
                             .to_owned()
@@ -130,11 +141,13 @@ impl From<HubError> for Failure {
                 Some(wait) => failure.hint(format!("it asks to be left alone for {} s; then {GO_ON}", wait.as_secs())),
                 None => failure.hint(format!("try later: {GO_ON}")),
             },
-            HubError::Strange { .. } => failure.hint("is HF_ENDPOINT a hub? Without it, https://huggingface.co is asked"),
+            HubError::Strange { .. } | HubError::TooLarge { .. } => failure
+                .hint("is HF_ENDPOINT a hub? Without it, https://huggingface.co is asked")
+                .hint("does this network want a login first? A browser shows it"),
             HubError::Damaged { expected, found, .. } => failure
                 .cause(format!("its content should be {expected}, and is {found}"))
                 .hint("the hub's copy or something on the way is broken: try another network, or later"),
-            HubError::Space { .. } => failure.hint("free some space, or give another data folder with --data-dir"),
+            HubError::Space { .. } => failure.hint(format!("free some space, then {GO_ON}; or give another data folder with --data-dir")),
             HubError::DiskFull { source, .. } => failure.cause(source.to_string()).hint(format!("free some space, then {GO_ON}")),
             HubError::File { source, .. } => failure.cause(source.to_string()),
             HubError::Installed { name, .. } => failure.hint(format!(

@@ -9,14 +9,19 @@ use ureq::http::{HeaderMap, StatusCode};
 
 use super::Watcher;
 use super::cache;
-use super::client::{Client, Patience, Remote, Trouble};
+use super::client::{Client, Patience, Remote, Steady, Trouble};
 use super::digest::{Expected, Hasher};
 use super::error::HubError;
+use super::layout;
 use super::staging::{Note, Staging, make_parent};
 
 const CHUNK_BYTES: usize = 128 << 10;
-/// A try that brought as much as this was worth it: failures before it are forgotten.
+/// A try that brought the part forward by as much as this was worth it: failures before it are forgotten.
 const WORTH_BYTES: u64 = 1 << 20;
+/// Over the network comes at most so many times what a file has: parts that cannot be gone on with begin anew.
+const MOST_TIMES: u64 = 4;
+/// After so many bytes it is looked again whether there is room: others write as well, and not every size is known.
+const LOOK_BYTES: u64 = 16 << 20;
 
 /// A file to fetch, with what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,11 +104,19 @@ pub(crate) fn fetch(client: &Client, staging: &mut Staging, item: &Item, progres
     let mut network_bytes = 0;
     let mut resumed = false;
     let mut is_second = false;
+    let mut furthest_bytes = length(&part);
+    let most_bytes = item.size_bytes.unwrap_or_else(|| layout::most_bytes(&item.local)).max(WORTH_BYTES);
     loop {
         let transfer = transfer(client, staging, item, progress);
         network_bytes += transfer.network_bytes;
         resumed |= transfer.resumed;
-        if transfer.network_bytes >= WORTH_BYTES {
+        if network_bytes > most_bytes * MOST_TIMES {
+            return Err(client.strange(format!("with {network_bytes} bytes, and {} is not whole", item.local)));
+        }
+        // Bytes that came before and come again bring nothing.
+        let at_bytes = length(&part);
+        if at_bytes >= furthest_bytes + WORTH_BYTES {
+            furthest_bytes = at_bytes;
             patience.renew();
         }
         match transfer.outcome {
@@ -182,8 +195,10 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
     file.set_len(begins_at).map_err(HubError::file("write", &part))?;
     io::Seek::seek(&mut file, io::SeekFrom::Start(begins_at)).map_err(HubError::file("write", &part))?;
     let mut at = begins_at;
+    let mut looked_at = begins_at;
+    let most_bytes = layout::most_bytes(&item.local);
     progress.at(at);
-    let mut reader = response.body_mut().with_config().limit(u64::MAX).reader();
+    let mut reader = Steady::new(response.body_mut().with_config().limit(u64::MAX).reader());
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         if client.is_stopped() {
@@ -197,6 +212,24 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
         };
         if expected_end.is_some_and(|end| at + n as u64 > end) {
             return Err(restart(&part, client, "with more bytes than the file has"));
+        }
+        if at + n as u64 > most_bytes {
+            fs::remove_file(&part).map_err(HubError::file("remove", &part))?;
+            return Err(Trouble::Final(HubError::TooLarge {
+                file: item.local.clone(),
+                size_bytes: None,
+                most_bytes,
+            }));
+        }
+        if at + n as u64 >= looked_at + LOOK_BYTES {
+            looked_at = at;
+            if let Err(error) = staging.room_for(LOOK_BYTES) {
+                // What nobody told the size of may have no end: it must not keep the room.
+                if item.size_bytes.is_none() {
+                    fs::remove_file(&part).map_err(HubError::file("remove", &part))?;
+                }
+                return Err(error.into());
+            }
         }
         file.write_all(&chunk[..n]).map_err(HubError::file("write", &part))?;
         at += n as u64;

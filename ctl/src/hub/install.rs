@@ -186,9 +186,18 @@ fn item(
             found: told.to_string(),
         });
     }
+    let size_bytes = head.size_bytes.or(listed.size_bytes);
+    let most_bytes = layout::most_bytes(&local);
+    if size_bytes.is_some_and(|size| size > most_bytes) {
+        return Err(HubError::TooLarge {
+            file: remote.path,
+            size_bytes,
+            most_bytes,
+        });
+    }
     Ok(Item {
         local,
-        size_bytes: head.size_bytes.or(listed.size_bytes),
+        size_bytes,
         hash: pinned.or(told),
         remote,
     })
@@ -197,25 +206,18 @@ fn item(
 /// Fetches a plan into the staging folder of a name, which is ready to be placed then.
 pub(crate) fn gather(
     client: &Client,
-    models: &Path,
+    (models, kept_bytes): (&Path, u64),
     name: &str,
     plan: &Plan,
     watcher: &dyn Watcher,
 ) -> Result<(Staging, Vec<Report>), HubError> {
-    let mut staging = Staging::open(models, name)?;
+    let mut staging = Staging::open(models, name, kept_bytes)?;
     let mut wanted: Vec<&str> = plan.items.iter().map(|item| item.local.as_str()).collect();
     wanted.extend(plan.written.keys().map(String::as_str));
     staging.sweep(&wanted)?;
     let there_bytes: u64 = plan.items.iter().map(|item| fetch::bytes_there(&staging, item)).sum();
     let known_bytes: u64 = plan.items.iter().filter_map(|item| item.size_bytes).sum();
-    let needed_bytes = known_bytes.saturating_sub(there_bytes) + MARGIN_BYTES;
-    if let Some(free_bytes) = staging.free_bytes().filter(|free| *free < needed_bytes) {
-        return Err(HubError::Space {
-            folder: staging.target(),
-            needed_bytes,
-            free_bytes,
-        });
-    }
+    staging.room_for(known_bytes.saturating_sub(there_bytes) + MARGIN_BYTES)?;
     let is_known = plan.items.iter().all(|item| item.size_bytes.is_some());
     watcher.begin(is_known.then_some(known_bytes), there_bytes);
     let mut reports = Vec::new();

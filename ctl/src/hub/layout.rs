@@ -74,11 +74,16 @@ pub(crate) enum NoModel {
     Incomplete { layout: Layout, missing: Vec<String> },
     #[error("neither the Hugging Face layout nor the Immich layout is there{}", has.as_deref().map(|has| format!(", only {has}")).unwrap_or_default())]
     Foreign { has: Option<String> },
+    #[error("its weights lie in {n_data} files; a model has {MAX_DATA} at most")]
+    Scattered { n_data: usize },
 }
 
 fn list(precisions: &[Precision]) -> String {
     precisions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
+
+/// Files with weights beside the two towers; exports have one for each, or some for 2 GB each.
+const MAX_DATA: usize = 64;
 
 const HUGGING_FACE: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
 /// Where transformers 5 keeps what older exports have in preprocessor_config.json: the one stands in for the other.
@@ -125,6 +130,13 @@ pub(crate) fn choose(names: &[String], precision: Precision) -> Result<Choice, N
     if !missing.is_empty() {
         return Err(NoModel::Incomplete { layout, missing });
     }
+    let n_data = names
+        .iter()
+        .filter(|name| towers.iter().any(|tower| is_external_data(name, tower)))
+        .count();
+    if n_data > MAX_DATA {
+        return Err(NoModel::Scattered { n_data });
+    }
     let small = required.iter().chain(optional).filter(|name| has(name));
     let mut files: Vec<String> = small.map(|name| (*name).to_owned()).collect();
     for tower in towers {
@@ -152,10 +164,23 @@ pub(crate) fn choose_with_rival(names: &[String], precision: Precision) -> Resul
     Ok((choice, Some(Precision::Int8)))
 }
 
-/// Weights outside the ONNX file: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …, beside it.
+/// Weights outside the ONNX file: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …, beside it. A `.part` is ours (`staging`).
 fn is_external_data(name: &str, tower: &str) -> bool {
-    name.strip_prefix(tower)
-        .is_some_and(|rest| !rest.contains(['/', '\\']) && (rest.starts_with("_data") || rest.starts_with(".data")))
+    name.strip_prefix(tower).is_some_and(|rest| {
+        !rest.contains(['/', '\\']) && (rest.starts_with("_data") || rest.starts_with(".data")) && !rest.ends_with(".part")
+    })
+}
+
+/// The most bytes that a file of a model has, by its name: settings and tokenizers are of some dozen megabytes, an ONNX file is one protobuf.
+pub(crate) fn most_bytes(name: &str) -> u64 {
+    const JSON: u64 = 128 << 20;
+    const PROTOBUF: u64 = 2 << 30;
+    const WEIGHTS: u64 = 32 << 30;
+    match name.rsplit_once('.') {
+        Some((_, "json")) => JSON,
+        Some((_, "onnx")) => PROTOBUF,
+        _ => WEIGHTS,
+    }
 }
 
 fn hugging_face_towers(names: &[String], precision: Precision) -> Result<[String; 2], NoModel> {
@@ -296,6 +321,7 @@ mod tests {
             "onnx/text_model_fp16.onnx_data",
             "onnx/text_model.onnx_data/../../x",
             "onnx/text_model.onnx.bak",
+            "onnx/text_model.onnx.data.part",
         ]));
         let files = choose(&there, Precision::Fp32).unwrap().files;
         assert_eq!(

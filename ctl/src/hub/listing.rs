@@ -5,11 +5,22 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::Watcher;
-use super::client::{Client, Head, Remote, Trouble, escape_revision};
+use super::client::{Client, Head, Remote, escape_revision, is_commit, shortened};
 use super::digest::Expected;
 use super::error::HubError;
 use super::layout;
 use super::reference::Repository;
+
+/// Ten thousands of files.
+const MAX_LISTING_BYTES: u64 = 4 << 20;
+/// Files with weights beside one ONNX file, where each has to be asked for.
+const MAX_PARTS: u32 = 32;
+/// Longest name of a file, of one folder or file in it, and of a licence. Bytes.
+const MAX_NAME_BYTES: usize = 1_000;
+const MAX_COMPONENT_BYTES: usize = 200;
+const MAX_LICENCE_BYTES: usize = 100;
+/// A name that no repository has: who has it, has everything, and is no hub.
+const NOBODYS_NAME: &str = "scenectl-asks-whether-every-name-is-there";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listing {
@@ -55,19 +66,16 @@ pub(crate) fn of(client: &Client, repository: &Repository, revision: &str, watch
         path: String::new(),
     };
     let path = format!("api/models/{repository}/revision/{}?blobs=true", escape_revision(revision));
-    let asked = client.persist(watcher, || {
-        let mut response = client.get_path(&path, &about)?;
-        response.body_mut().read_to_vec().map_err(|error| Trouble::Passing {
-            error: HubError::Unreachable {
-                host: client.host(),
-                cause: error.to_string(),
-            },
-            pause: None,
-        })
-    });
+    let asked = client.persist(watcher, || client.get_path(&path, &about, MAX_LISTING_BYTES));
     match asked {
         Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(answer) => Ok(understand(answer)),
+            Ok(answer) => {
+                let listing = understand(answer);
+                match listing.names.iter().find(|name| !is_name(name)) {
+                    Some(name) => Err(client.strange(format!("with a file's name that no file should have: {:?}", shortened(name, 100)))),
+                    None => Ok(listing),
+                }
+            }
             // A page that some mirrors show for every address they do not know.
             Err(_) => probe(client, &about, watcher),
         },
@@ -83,10 +91,9 @@ fn understand(answer: Answer) -> Listing {
         Some(other) if other == "other" => text("license_name").or(Some(other)),
         licence => licence,
     };
+    let licence = licence.map(|licence| shortened(&licence, MAX_LICENCE_BYTES));
     let mut listing = Listing {
-        commit: answer
-            .sha
-            .filter(|sha| sha.len() == 40 && sha.bytes().all(|b| b.is_ascii_hexdigit())),
+        commit: answer.sha.filter(|sha| is_commit(sha)),
         licence,
         ..Listing::default()
     };
@@ -109,6 +116,15 @@ fn understand(answer: Answer) -> Listing {
     listing
 }
 
+/// Whether a name can be a file's of a repository, on any disk and on any screen.
+fn is_name(name: &str) -> bool {
+    name.len() <= MAX_NAME_BYTES
+        && !name.chars().any(|c| c == '\\' || scened_shared::terminal::is_unsafe(c))
+        && name
+            .split('/')
+            .all(|part| !["", ".", ".."].contains(&part) && part.len() <= MAX_COMPONENT_BYTES)
+}
+
 /// Asks for every name that could be of use.
 fn probe(client: &Client, about: &Remote, watcher: &dyn Watcher) -> Result<Listing, HubError> {
     let mut listing = Listing::default();
@@ -126,6 +142,9 @@ fn probe(client: &Client, about: &Remote, watcher: &dyn Watcher) -> Result<Listi
         }
         Ok::<bool, HubError>(is_there)
     };
+    if ask(NOBODYS_NAME.to_owned())? {
+        return Err(client.strange("that it has every file, also one that cannot be there"));
+    }
     let towers = layout::all_towers();
     for name in layout::candidates() {
         let is_tower = towers.contains(&name);
@@ -137,6 +156,9 @@ fn probe(client: &Client, about: &Remote, watcher: &dyn Watcher) -> Result<Listi
             let mut n_more = 0;
             while ask(data)? {
                 n_more += 1;
+                if n_more > MAX_PARTS {
+                    return Err(client.strange(format!("that there are more than {MAX_PARTS} files beside {name}")));
+                }
                 data = format!("{name}{first}_{n_more}");
             }
         }
@@ -153,6 +175,37 @@ fn probe(client: &Client, about: &Remote, watcher: &dyn Watcher) -> Result<Listi
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_a_path_below_a_folder_and_nothing_else() {
+        for name in [
+            "config.json",
+            "onnx/vision_model.onnx_data_1",
+            ".gitattributes",
+            "Füße/日本.bin",
+            "a b..c",
+        ] {
+            assert!(is_name(name), "{name}");
+        }
+        let (long, deep) = ("x".repeat(300), "x/".repeat(600) + "x");
+        for name in [
+            "",
+            "/etc/evil",
+            "../evil",
+            "a/../../evil",
+            "a//b",
+            "a/",
+            "./a",
+            "a\n\u{1b}[31m",
+            "a\0",
+            "a\\b",
+            "a\u{202e}b",
+            &long,
+            &deep,
+        ] {
+            assert!(!is_name(name), "{name:?}");
+        }
+    }
 
     #[test]
     fn the_apis_answer_is_understood() {

@@ -48,13 +48,7 @@ pub(crate) fn copy(
         path.metadata().map(|m| m.len()).map_err(HubError::file("read", &path))
     };
     let total_bytes = choice.files.iter().map(size).sum::<Result<u64, _>>()?;
-    if let Some(free_bytes) = staging.free_bytes().filter(|free| *free < total_bytes) {
-        return Err(HubError::Space {
-            folder: staging.target(),
-            needed_bytes: total_bytes,
-            free_bytes,
-        });
-    }
+    staging.room_for(total_bytes)?;
     watcher.begin(Some(total_bytes), 0);
     let mut done_bytes = 0;
     let mut copied = Vec::new();

@@ -31,6 +31,8 @@ pub(crate) struct Staging {
     name: String,
     folder: PathBuf,
     notes: BTreeMap<String, Note>,
+    /// What has to stay free on the disk.
+    kept_bytes: u64,
     /// Held until this value is dropped.
     _lock: File,
 }
@@ -45,8 +47,8 @@ pub(crate) fn is_begun(models: &Path, name: &str) -> bool {
 }
 
 impl Staging {
-    /// Opens the staging folder of a name, or makes it, and locks it.
-    pub(crate) fn open(models: &Path, name: &str) -> Result<Self, HubError> {
+    /// Opens the staging folder of a name, or makes it, and locks it. `kept_bytes` stay free on its disk.
+    pub(crate) fn open(models: &Path, name: &str, kept_bytes: u64) -> Result<Self, HubError> {
         let folder = folder_of(models, name);
         let files = folder.join("files");
         fs::create_dir_all(&files).map_err(HubError::file("make", &files))?;
@@ -63,6 +65,7 @@ impl Staging {
             name: name.to_owned(),
             folder,
             notes,
+            kept_bytes,
             _lock: lock,
         };
         staging.recover()?;
@@ -147,8 +150,21 @@ impl Staging {
         Ok(())
     }
 
+    /// Sees that so many bytes more leave free what has to stay so.
+    pub(crate) fn room_for(&self, needed_bytes: u64) -> Result<(), HubError> {
+        match self.free_bytes() {
+            Some(free_bytes) if free_bytes < needed_bytes.saturating_add(self.kept_bytes) => Err(HubError::Space {
+                folder: self.target(),
+                needed_bytes,
+                free_bytes,
+                kept_bytes: self.kept_bytes,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Bytes that the disk has free for files here; `None` where the system does not tell.
-    pub(crate) fn free_bytes(&self) -> Option<u64> {
+    fn free_bytes(&self) -> Option<u64> {
         #[cfg(unix)]
         {
             let state = rustix::fs::statvfs(&self.folder).ok()?;
@@ -326,7 +342,7 @@ mod tests {
     #[test]
     fn a_model_is_there_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let staging = Staging::open(folder.path(), "m").unwrap();
+        let staging = Staging::open(folder.path(), "m", 0).unwrap();
         staging.write("config.json", b"1").unwrap();
         staging.write("onnx/a.onnx", b"2").unwrap();
         assert!(!folder.path().join("m").is_dir() && is_begun(folder.path(), "m"));
@@ -340,11 +356,11 @@ mod tests {
         );
         assert_eq!(list(folder.path()).unwrap().len(), 2, "nothing but the model is left");
 
-        let second = Staging::open(folder.path(), "m").unwrap();
+        let second = Staging::open(folder.path(), "m", 0).unwrap();
         second.write("config.json", b"3").unwrap();
         assert!(matches!(second.place(false), Err(HubError::Installed { .. })));
         assert_eq!(content(&placed).len(), 2, "the old one is untouched");
-        Staging::open(folder.path(), "m").unwrap().place(true).unwrap();
+        Staging::open(folder.path(), "m", 0).unwrap().place(true).unwrap();
         assert_eq!(content(&placed), [("config.json".to_owned(), "3".to_owned())]);
     }
 
@@ -353,24 +369,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("m")).unwrap();
         fs::write(folder.path().join("m/config.json"), "old").unwrap();
-        let mut staging = Staging::open(folder.path(), "m").unwrap();
+        let mut staging = Staging::open(folder.path(), "m", 0).unwrap();
         staging.write("config.json", b"new").unwrap();
         staging.write_note("config.json", Note::default()).unwrap();
         // Killed before the staging folder is taken away.
         staging.put(true).unwrap();
         drop(staging);
         assert_eq!(content(&folder.path().join("m")), [("config.json".to_owned(), "new".to_owned())]);
-        assert_eq!(Staging::open(folder.path(), "m").unwrap().note("config.json"), None);
+        assert_eq!(Staging::open(folder.path(), "m", 0).unwrap().note("config.json"), None);
     }
 
     #[test]
     fn one_name_is_installed_once_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let first = Staging::open(folder.path(), "m").unwrap();
-        assert!(matches!(Staging::open(folder.path(), "m"), Err(HubError::Locked { .. })));
-        Staging::open(folder.path(), "other").unwrap();
+        let first = Staging::open(folder.path(), "m", 0).unwrap();
+        assert!(matches!(Staging::open(folder.path(), "m", 0), Err(HubError::Locked { .. })));
+        Staging::open(folder.path(), "other", 0).unwrap();
         first.discard();
-        Staging::open(folder.path(), "m").unwrap();
+        Staging::open(folder.path(), "m", 0).unwrap();
     }
 
     #[test]
@@ -379,14 +395,14 @@ mod tests {
         let old = folder.path().join(".incoming-m/old");
         fs::create_dir_all(&old).unwrap();
         fs::write(old.join("config.json"), "old").unwrap();
-        let staging = Staging::open(folder.path(), "m").unwrap();
+        let staging = Staging::open(folder.path(), "m", 0).unwrap();
         assert_eq!(content(&staging.target()), [("config.json".to_owned(), "old".to_owned())]);
     }
 
     #[test]
     fn what_another_revision_left_is_swept() {
         let folder = tempfile::tempdir().unwrap();
-        let mut staging = Staging::open(folder.path(), "m").unwrap();
+        let mut staging = Staging::open(folder.path(), "m", 0).unwrap();
         for name in ["a.json", "b.json.part", "onnx/c.onnx", "onnx/d.onnx.part"] {
             staging.write(name, b"x").unwrap();
         }
@@ -396,7 +412,7 @@ mod tests {
         assert_eq!(list(&staging.files()).unwrap(), ["a.json", "b.json.part"]);
         assert!(staging.note("b.json").is_some() && staging.note("onnx/d.onnx").is_none());
         drop(staging);
-        let staging = Staging::open(folder.path(), "m").unwrap();
+        let staging = Staging::open(folder.path(), "m", 0).unwrap();
         assert!(staging.note("b.json").is_some(), "the next run knows");
     }
 }

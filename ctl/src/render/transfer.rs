@@ -1,4 +1,6 @@
-//! How far a download is: a bar on standard error where that is a terminal, nothing otherwise.
+//! How far a download is: a bar on standard error where that is a terminal; otherwise only what did not work and is tried again.
+
+use std::io::{self, Write as _};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -65,8 +67,11 @@ impl Watcher for Transfer {
     }
 
     fn retry(&self, why: &str) {
-        if let Some(bar) = &self.bar {
-            bar.println(format!("{}; trying again", text::escape(why)));
+        let line = format!("{}; trying again", text::escape(why));
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            // Nobody may be there to read it.
+            None => writeln!(io::stderr(), "{line}").unwrap_or_default(),
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::hub::layout::{Layout, Precision};
 use crate::hub::local;
 use crate::hub::probe::{self, Probed};
 use crate::hub::reference::{Reference, Repository, is_name};
+use crate::hub::room;
 use crate::hub::settings::Settings;
 use crate::hub::staging::Staging;
 use crate::hub::stop::Stop;
@@ -196,12 +197,13 @@ fn gather(
     transfer: &Arc<Transfer>,
 ) -> Result<Option<Gathered>, Failure> {
     let (models, name) = (models.to_path_buf(), name.to_owned());
+    let kept_bytes = room::kept_bytes();
     let watcher = Arc::clone(transfer);
     if let Wanted::Folder(folder) = wanted {
         let (wish, inner) = (args.precision.fixed(), stop.clone());
         let gathered = work(stop, move || {
             let (choice, precision, rival) = local::choose(&folder, wish)?;
-            let mut staging = Staging::open(&models, &name)?;
+            let mut staging = Staging::open(&models, &name, kept_bytes)?;
             let copied = local::copy(&folder, &choice, &mut staging, &inner, &*watcher)?;
             let files: Vec<Report> = copied
                 .into_iter()
@@ -242,7 +244,7 @@ fn gather(
         }
     }
     let gathered = work(stop, move || {
-        let (staging, files) = install::gather(&client, &models, &name, &plan, &*watcher)?;
+        let (staging, files) = install::gather(&client, (&models, kept_bytes), &name, &plan, &*watcher)?;
         Ok(Gathered {
             staging,
             downloaded_bytes: files.iter().map(|file| file.network_bytes).sum(),
