@@ -2,8 +2,10 @@
 //!
 //! Writes to whatever it is given; the caller owns standard output.
 
-use std::io::{self, Write};
+use std::fs;
+use std::io::{self, Read as _, Write};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -72,6 +74,10 @@ pub enum InspectError {
     Media { path: String, source: MediaError },
     #[error("cannot write the frame {path}: {source}")]
     Frame { path: String, source: io::Error },
+    #[error("cannot make the folder {path} for the frames: {source}")]
+    Frames { path: String, source: io::Error },
+    #[error("{path} is there already and is no such picture; give another folder")]
+    NotOurs { path: String },
     #[error("cannot write: {0}")]
     Write(#[from] io::Error),
 }
@@ -100,6 +106,12 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
         return Err(InspectError::NotAFile { path });
     }
     let opened = crate::film::open_video(file, true).map_err(cannot_open)?;
+    if let Some(folder) = &options.frames {
+        fs::create_dir_all(folder).map_err(|source| InspectError::Frames {
+            path: folder.display().to_string(),
+            source,
+        })?;
+    }
     let request = AnalyseRequest {
         image: options.crop.of(CLIP_IMAGE),
         detector: options.detector,
@@ -146,13 +158,47 @@ fn write_frames(folder: &Path, scene_number: usize, scene: &FoundScene, image: &
         let ending = if part == 0 { String::new() } else { format!("-{}", part + 1) };
         let path = folder.join(format!("{scene_number:04}-{:010}{ending}.ppm", frame.time_ms));
         let mut ppm = format!("P6\n{} {}\n255\n", image.width_px, image.height_px).into_bytes();
+        let n_head_bytes = ppm.len();
         ppm.extend_from_slice(&frame.rgb);
-        std::fs::write(&path, ppm).map_err(|source| InspectError::Frame {
-            path: path.display().to_string(),
-            source,
-        })?;
+        write_frame(&path, &ppm, n_head_bytes)?;
     }
     Ok(())
+}
+
+/// Puts a picture into its place, whole or not at all. What is there already is replaced only where it is such a picture, as an earlier
+/// run wrote it; a link is never followed.
+fn write_frame(path: &Path, ppm: &[u8], n_head_bytes: usize) -> Result<(), InspectError> {
+    let shown = || path.display().to_string();
+    let failed = |source| InspectError::Frame { path: shown(), source };
+    let is_there = match path.symlink_metadata() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(failed(error)),
+        Ok(there) => {
+            let mut head = Vec::new();
+            if there.is_file() && there.len() == ppm.len() as u64 {
+                let open = crate::film::open_video(path, false);
+                let read = open.and_then(|file| file.take(n_head_bytes as u64).read_to_end(&mut head));
+                read.map_err(failed)?;
+            }
+            if head != ppm[..n_head_bytes] {
+                return Err(InspectError::NotOurs { path: shown() });
+            }
+            true
+        }
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let mut draft = tempfile::Builder::new()
+        .prefix(".scened-frame-")
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder.unwrap_or(Path::new(".")))
+        .map_err(failed)?;
+    draft.write_all(ppm).map_err(failed)?;
+    let placed = if is_there {
+        draft.persist(path)
+    } else {
+        draft.persist_noclobber(path)
+    };
+    placed.map(drop).map_err(|error| failed(error.error))
 }
 
 #[derive(Debug, Default)]
@@ -331,6 +377,51 @@ mod tests {
         assert_eq!(answer["scenes"][0]["frames"].as_array().unwrap().len(), 3, "{answer}");
         assert_eq!(folder.path().read_dir().unwrap().count(), 12, "two scenes of three moments");
         assert!(folder.path().join("0000-0000000250-2.ppm").is_file(), "{answer}");
+    }
+
+    #[test]
+    fn frames_replace_frames_and_nothing_else_and_follow_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let frames = folder.path().join("made/by us");
+        let options = InspectOptions {
+            frames: Some(frames.clone()),
+            ..InspectOptions::default()
+        };
+        inspect(&options).unwrap();
+        let first = frames.join("0000-0000000250.ppm");
+        let ours = fs::read(&first).unwrap();
+        inspect(&options).unwrap();
+        assert_eq!(fs::read(&first).unwrap(), ours, "a second run replaces what the first one wrote");
+        let n_files = frames.read_dir().unwrap().count();
+
+        let mine = folder.path().join("mine");
+        let refused = || {
+            let error = inspect(&options).unwrap_err().to_string();
+            assert!(error.contains("0000-0000000250.ppm is there already"), "{error}");
+            assert_eq!(frames.read_dir().unwrap().count(), n_files, "nothing is left over");
+        };
+        for content in [b"letters".as_slice(), b"", ours.as_slice()] {
+            fs::write(&mine, content).unwrap();
+            fs::remove_file(&first).unwrap();
+            std::os::unix::fs::symlink(&mine, &first).unwrap();
+            refused();
+            assert!(first.is_symlink() && fs::read(&mine).unwrap() == content);
+        }
+        fs::remove_file(&first).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nowhere"), &first).unwrap();
+        refused();
+        assert!(!folder.path().join("nowhere").is_file());
+        fs::remove_file(&first).unwrap();
+        fs::write(&first, "notes of mine").unwrap();
+        refused();
+        assert_eq!(fs::read(&first).unwrap(), b"notes of mine");
+
+        let into_a_file = InspectOptions {
+            frames: Some(mine),
+            ..InspectOptions::default()
+        };
+        let error = inspect(&into_a_file).unwrap_err().to_string();
+        assert!(error.starts_with("cannot make the folder "), "{error}");
     }
 
     #[test]
