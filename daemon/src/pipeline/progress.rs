@@ -35,6 +35,7 @@ pub struct CatchingUp {
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     since: Option<Instant>,
+    /// When each ended, and its length; none where it failed or had none. That is an end as well: the next one begins.
     done: VecDeque<(Instant, u64)>,
 }
 
@@ -48,9 +49,7 @@ impl Pace {
     }
 
     pub(super) fn finished(&mut self, duration_ms: u64, now: Instant) {
-        if duration_ms > 0 {
-            self.done.push_back((now, duration_ms));
-        }
+        self.done.push_back((now, duration_ms));
         self.forget(now);
     }
 
@@ -79,13 +78,19 @@ impl Pace {
             (finished_ms + partial_ms) as f64 / 1000.0 / worked.as_secs_f64()
         };
         let busy = n_waiting > 0 || !current.is_empty();
-        let left_ms = (busy && rate > 0.0 && !recent.is_empty()).then(|| {
-            let mean_ms = finished_ms as f64 / recent.len() as f64;
+        let left_ms = (busy && !recent.is_empty()).then(|| {
             let current_ms: f64 = current
                 .iter()
                 .map(|job| job.duration_ms.saturating_sub(job.position_ms) as f64)
                 .sum();
-            ((mean_ms * n_waiting as f64 + current_ms) / rate) as u64
+            let current_left_ms = if rate > 0.0 { current_ms / rate } else { 0.0 };
+            // Where nothing but failures was met, only their number tells how long the others will take.
+            let all_ms = if finished_ms > 0 {
+                finished_ms as f64 / rate
+            } else {
+                worked.as_millis() as f64
+            };
+            (all_ms / recent.len() as f64 * n_waiting as f64 + current_left_ms) as u64
         });
         Progress {
             current,
@@ -110,6 +115,27 @@ mod tests {
         let progress = pace.report(Vec::new(), 4, start + Duration::from_secs(10));
         assert!((progress.rate - 6.0).abs() < 1e-9, "{progress:?}");
         assert_eq!(progress.left_ms, Some(20_000));
+    }
+
+    #[test]
+    fn what_fails_at_once_takes_no_time_of_those_that_wait() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut pace = Pace::default();
+        pace.began(start);
+        pace.finished(30_000, at(3));
+        for second in 4..=30 {
+            for _ in 0..10 {
+                pace.finished(0, at(second));
+            }
+        }
+        let left_ms = pace.report(Vec::new(), 2_000, at(30)).left_ms.unwrap();
+        assert!((200_000..240_000).contains(&left_ms), "some 9 a second: {left_ms}");
+        // Nothing but failures.
+        let mut pace = Pace::default();
+        pace.began(start);
+        (1..=10).for_each(|second| pace.finished(0, at(second)));
+        assert_eq!(pace.report(Vec::new(), 30, at(10)).left_ms, Some(30_000));
     }
 
     #[test]
