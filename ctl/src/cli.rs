@@ -64,7 +64,7 @@ pub(crate) enum Verb {
     Status(Status),
     /// Watch a folder from now on
     #[command(after_help = ex::ADD)]
-    Add(OneFolder),
+    Add(Add),
     /// Stop watching a folder and drop its videos from the index (the files stay)
     #[command(after_help = ex::REMOVE)]
     Remove(Remove),
@@ -280,9 +280,9 @@ pub(crate) struct Export {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct OneFolder {
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
+pub(crate) struct Add {
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -294,8 +294,8 @@ pub(crate) struct Status {
 
 #[derive(Debug, Args)]
 pub(crate) struct Remove {
-    #[arg(value_name = "DIR")]
-    pub(crate) folder: PathBuf,
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
     /// Keep the folder's videos in the index, marked offline
     #[arg(long)]
     pub(crate) keep: bool,

@@ -10,7 +10,7 @@ use scened_shared::wire_path::WirePath;
 use crate::cli::{Global, Verb};
 use crate::failure::{Failure, Outcome};
 use crate::input::place;
-use crate::render::Out;
+use crate::render::{Out, text};
 
 mod browse;
 mod clocks;
@@ -84,6 +84,12 @@ fn wire(path: &Path) -> Result<WirePath, Failure> {
     place::wire(path).map_err(|e| Failure::new(format!("{} cannot be made absolute", path.display())).cause(e.to_string()))
 }
 
+/// **Errors**: what is there is no file. Opening a pipe would wait for ever; what is not there at all others find words for.
+fn look_at(path: &Path) -> Result<(), Failure> {
+    let Some(what) = place::oddity(path) else { return Ok(()) };
+    Err(Failure::new(format!("{} is {what}, and no video", text::path(path, None))).hint("give the name of a video's file"))
+}
+
 pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure> {
     match verb {
         Verb::Search(args) => search::run(context, args),
@@ -94,7 +100,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Sheet(args) => sheet::run(context, &args),
         Verb::Export(args) => export::run(context, &args),
         Verb::Status(args) => status::run(context, args.watch),
-        Verb::Add(args) => folders::add(context, &args.folder),
+        Verb::Add(args) => folders::add(context, &args.folders),
         Verb::Remove(args) => folders::remove(context, &args),
         Verb::Forget(args) => forget::run(context, &args),
         Verb::Folders => folders::list(context),

@@ -223,6 +223,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_copied_runs_nothing_in_a_plain_shell() {
+        let name = b"/films/q\x01'$(touch PWN) #.mp4";
+        let word = address(&moment(name));
+        assert!(html(&[moment(name)], None).contains(&format!("data-moment=\"{}\"", quote::markup(&word))));
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!("printf %s {word}");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.stdout, [name.as_slice(), b"@0:03:13.250"].concat(), "{word}");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            0,
+            "a command in the name was run"
+        );
+    }
+
+    #[test]
     fn script_and_style_end_where_they_should() {
         for (source, end) in [(STYLE, "</style"), (SCRIPT, "</script")] {
             assert!(!source.to_ascii_lowercase().contains(end) && !source.contains("<!--"));

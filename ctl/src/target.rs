@@ -1,7 +1,7 @@
 //! Files that are written whole or not at all, and never over something that was not meant.
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -11,12 +11,27 @@ use crate::failure::Failure;
 use crate::input::place;
 use crate::render::text;
 
+mod drafts;
+
 /// Where a file is to lie; what is made for it is made beside it, under another name, until it is whole.
 #[derive(Debug)]
 pub(crate) struct Target {
     /// Absolute; of a link to a file that is to be replaced, that file.
     path: PathBuf,
     force: bool,
+}
+
+/// A folder to work in, claimed as long as it is there.
+#[derive(Debug)]
+pub(crate) struct Workshop {
+    folder: TempDir,
+    claim: File,
+}
+
+impl Workshop {
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
 }
 
 impl Target {
@@ -36,6 +51,7 @@ impl Target {
         let mut path = std::path::absolute(path).map_err(|error| failed(&error))?;
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Err(failed(&error).hint(SHORTER)),
             Err(error) => return Err(failed(&error)),
             Ok(_) => {
                 // What a link leads to is what would be replaced; one that leads nowhere is replaced itself.
@@ -73,28 +89,48 @@ impl Target {
         &self.path
     }
 
+    /// Sees that of several files to be written none would be written over another, by whatever names.
+    pub(crate) fn all_differ(targets: &[&Self]) -> Result<(), Failure> {
+        for (n, target) in targets.iter().enumerate() {
+            if targets[..n].iter().any(|other| target.is_same(other)) {
+                return Err(
+                    Failure::new(format!("{} would be written twice", shown(&target.path))).hint("give each file a name of its own")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let identity = |target: &Self| place::identity(&target.path);
+        let place = |target: &Self| (fs::canonicalize(target.folder()).ok(), target.path.file_name().map(OsStr::to_owned));
+        identity(self).is_some_and(|ours| identity(other) == Some(ours)) || place(self) == place(other)
+    }
+
     fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// An empty file beside the target, with the same rights as any new file; gone when it is dropped.
+    /// An empty file beside the target, with the same rights as any new file; gone when it is dropped. What killed ones left behind in
+    /// that folder goes first.
     pub(crate) fn draft(&self, extension: &str) -> Result<NamedTempFile, Failure> {
-        let mut builder = tempfile::Builder::new();
+        drafts::sweep(self.folder());
+        let mut builder = drafts::builder();
         #[cfg(unix)]
         builder.permissions(<Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666));
-        builder
-            .prefix(".scenectl-")
-            .suffix(extension)
-            .tempfile_in(self.folder())
-            .map_err(|error| self.failure(&error))
+        builder.suffix(extension);
+        let draft = || builder.tempfile_in(self.folder());
+        drafts::claimed(draft, |draft| drafts::claim(draft.as_file(), draft.path())).map_err(|error| self.failure(&error))
     }
 
     /// A folder beside the target, on the same disk; gone when it is dropped.
-    pub(crate) fn workshop(&self) -> Result<TempDir, Failure> {
-        tempfile::Builder::new()
-            .prefix(".scenectl-")
-            .tempdir_in(self.folder())
-            .map_err(|error| self.failure(&error))
+    pub(crate) fn workshop(&self) -> Result<Workshop, Failure> {
+        let make = || {
+            let folder = drafts::builder().tempdir_in(self.folder())?;
+            let claim = File::open(folder.path())?;
+            Ok(Workshop { folder, claim })
+        };
+        drafts::claimed(make, |made| drafts::claim(&made.claim, made.folder.path())).map_err(|error| self.failure(&error))
     }
 
     /// Puts a finished draft in its place, in one step.
@@ -140,10 +176,13 @@ impl Target {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure.hint("make room there, or write it elsewhere"),
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => failure.hint("choose a folder that you may write to"),
+            io::ErrorKind::InvalidFilename => failure.hint(SHORTER),
             _ => failure,
         }
     }
 }
+
+const SHORTER: &str = "its name is too long for this disk: give a shorter one";
 
 fn shown(path: &Path) -> String {
     text::path(path, None)
@@ -177,6 +216,76 @@ mod tests {
         Target::new(&path, true, []).unwrap().write(b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["page.html"]);
+    }
+
+    #[test]
+    fn what_a_killed_writer_left_is_swept_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let target = Target::new(&at("film.mp4"), false, []).unwrap();
+        let (draft, workshop) = (target.draft("").unwrap(), target.workshop().unwrap());
+        fs::write(workshop.path().join("part"), "x").unwrap();
+        let n_claimed = names(folder.path()).len();
+        target.draft("").unwrap();
+        assert_eq!(names(folder.path()).len(), n_claimed, "another's, at work");
+
+        // As by SIGKILL: what is there stays, and the kernel lets go of the locks.
+        let (file, left) = draft.keep().unwrap();
+        drop(file);
+        let Workshop { folder: kept, claim } = workshop;
+        let left_folder = kept.keep();
+        drop(claim);
+        fs::write(at(".scenectl-notes"), "of mine").unwrap();
+        symlink(at("film"), at(".scenectl-draft-link")).unwrap();
+        fs::write(at("film"), "a film").unwrap();
+        assert!(left.is_file() && left_folder.is_dir());
+        target.write(b"page").unwrap();
+        assert_eq!(
+            names(folder.path()),
+            [".scenectl-draft-link", ".scenectl-notes", "film", "film.mp4"]
+        );
+        assert_eq!(fs::read(at("film")).unwrap(), b"a film");
+    }
+
+    #[test]
+    fn writers_that_sweep_at_once_take_nothing_from_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let writing = |n: usize| {
+            let path = folder.path().join(format!("page-{n}.html"));
+            std::thread::spawn(move || {
+                for _ in 0..50 {
+                    Target::new(&path, true, []).unwrap().write(b"page").unwrap();
+                }
+            })
+        };
+        let threads: Vec<_> = (0..4).map(writing).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(names(folder.path()).len(), 4);
+    }
+
+    #[test]
+    fn outputs_are_one_by_any_spelling() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("sub")).unwrap();
+        symlink("sub", at("link")).unwrap();
+        fs::write(at("sub/there"), "").unwrap();
+        symlink("sub/there", at("soft")).unwrap();
+        fs::hard_link(at("sub/there"), at("hard")).unwrap();
+        let target = |name: &str| Target::new(&at(name), true, []).unwrap();
+        for (one, other) in [
+            ("x", "x"),
+            ("x", "./x"),
+            ("x", "sub/../x"),
+            ("sub/x", "link/x"),
+            ("sub/there", "soft"),
+            ("sub/there", "hard"),
+            ("link/there", "soft"),
+        ] {
+            let refused = Target::all_differ(&[&target("y"), &target(one), &target(other)]).unwrap_err();
+            assert!(refused.message.contains("would be written twice"), "{one} {other}: {refused:?}");
+        }
+        Target::all_differ(&[&target("x"), &target("sub/x"), &target("X.html"), &target("sub/there")]).unwrap();
     }
 
     #[test]

@@ -631,3 +631,61 @@ fn an_interrupted_export_leaves_neither_file_nor_ffmpeg() {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "a draft was left");
     }
 }
+
+#[test]
+fn what_a_killed_export_left_is_taken_away_by_the_next_one_there() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::new();
+    let path = sandbox.path().join("a.mp4");
+    film(&path, "64x48", H264);
+    let (clips, bin) = (sandbox.path().join("clips"), sandbox.path().join("bin"));
+    fs::create_dir(&clips).unwrap();
+    fs::create_dir_all(&bin).unwrap();
+    // A cut that takes long.
+    let script = "#!/bin/sh\ncase \"$*\" in *-progress*) exec sleep 30;; *) exec /usr/bin/ffmpeg \"$@\";; esac\n";
+    fs::write(bin.join("ffmpeg"), script).unwrap();
+    fs::set_permissions(bin.join("ffmpeg"), fs::Permissions::from_mode(0o755)).unwrap();
+    let slow = || {
+        let mut command = sandbox.command("scenectl");
+        command
+            .arg("export")
+            .arg(at(&path, "@0-6"))
+            .arg("--exact")
+            .arg("-o")
+            .arg(clips.join("slow.mkv"));
+        command
+            .env("PATH", format!("{}:/usr/bin:/bin", bin.display()))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command.spawn().unwrap()
+    };
+    let drafts = || {
+        fs::read_dir(&clips)
+            .unwrap()
+            .flatten()
+            .filter(|entry| entry.file_name().as_bytes().starts_with(b".scenectl-"))
+            .count()
+    };
+    let both_are_there = |n: usize| {
+        wait_until("a draft and a folder to work in", SOON, || {
+            if drafts() == n { Ok(()) } else { Err(format!("{}", drafts())) }
+        });
+    };
+    let mut killed = slow();
+    both_are_there(2);
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let mut at_work = slow();
+    // The next one takes away what nobody holds.
+    both_are_there(2);
+    fs::write(clips.join(".scenectl-of-mine"), "x").unwrap();
+    export(
+        &sandbox,
+        &[&at(&path, "@1-2"), OsStr::new("-o"), clips.join("clip.mkv").as_os_str()],
+    )
+    .expect(0);
+    both_are_there(3);
+    assert!(clips.join(".scenectl-of-mine").is_file() && clips.join("clip.mkv").is_file());
+    at_work.kill().unwrap();
+    at_work.wait().unwrap();
+}

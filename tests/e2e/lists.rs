@@ -427,3 +427,36 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
         .complains("30 frames a second are assumed of 2 films")
         .complains("ffprobe is not installed");
 }
+
+#[test]
+fn two_lists_of_one_name_are_refused_before_anything_is_written() {
+    let sandbox = Sandbox::new();
+    sandbox.film("a.mp4", &[("green", 1.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let folder = sandbox.path().join("lists");
+    fs::create_dir(&folder).unwrap();
+    std::os::unix::fs::symlink(".", folder.join("here")).unwrap();
+    let x = folder.join("x.m3u8");
+    for (one, other) in [
+        ("--html", "--edl"),
+        ("--playlist", "--otio"),
+        ("--edl", "--otio"),
+        ("--html", "--playlist"),
+    ] {
+        for again in [x.clone(), folder.join("here/../lists/./x.m3u8"), folder.join("here/x.m3u8")] {
+            for force in ["--json", "--force"] {
+                let words = [
+                    OsStr::new("search"),
+                    OsStr::new("green"),
+                    OsStr::new(force),
+                    OsStr::new(one),
+                    x.as_os_str(),
+                ];
+                let ran = sandbox.run(words.into_iter().chain([OsStr::new(other), again.as_os_str()]));
+                ran.expect(2).complains("would be written twice");
+            }
+        }
+    }
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was written");
+}

@@ -376,3 +376,67 @@ fn a_real_mpv_starts_at_the_moment() {
     check(Some(&format!("{player} --start={{seconds}} -- {{file}}")), "@1.6", 1.6);
     check(None, "", 0.0);
 }
+
+#[test]
+fn what_is_no_file_is_told_by_every_verb_and_nothing_waits_for_it() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    let films = sandbox.films();
+    let at = |name: &str| films.join(name);
+    assert!(Command::new("mkfifo").arg(at("pipe.mp4")).status().unwrap().success());
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket.mp4")).unwrap();
+    fs::create_dir(at("folder.mp4")).unwrap();
+    std::os::unix::fs::symlink("pipe.mp4", at("link.mp4")).unwrap();
+    let desktop = Desktop::new(&sandbox);
+    desktop.player("mpv", "");
+    desktop.default("mpv", "mpv %U");
+    let out = sandbox.path().join("out.mp4");
+    for (name, what) in [
+        ("pipe.mp4", "a named pipe"),
+        ("link.mp4", "a named pipe"),
+        ("socket.mp4", "a socket"),
+        ("folder.mp4", "a folder"),
+        ("/dev/zero", "a device"),
+    ] {
+        let film = at(name);
+        for verb in ["open", "similar", "scenes", "sheet"] {
+            desktop.run([OsStr::new(verb), film.as_os_str()]).expect(2).complains(what);
+        }
+        let timed = joined(&film, "@1");
+        desktop.run([OsStr::new("open"), &timed]).expect(2).complains(what);
+        let stretch = joined(&film, "@1-2");
+        let ran = desktop
+            .run([OsStr::new("export"), &stretch, OsStr::new("-o"), out.as_os_str()])
+            .expect(2);
+        ran.complains(what);
+        let png = sandbox.path().join("out.png");
+        sandbox
+            .run_daemon([OsStr::new("thumbnail"), film.as_os_str(), png.as_os_str()])
+            .expect(2);
+        sandbox.run_daemon([OsStr::new("inspect"), film.as_os_str()]).expect(2);
+    }
+    assert!(!desktop.told().is_file(), "no player was started");
+}
+
+#[test]
+fn a_file_of_that_very_name_is_what_is_meant() {
+    let sandbox = Sandbox::new();
+    let film = sandbox.film("a.mp4", &[("red", 2.0)]);
+    let named = sandbox.films().join("a.mp4@1.5");
+    fs::copy(&film, &named).unwrap();
+    let desktop = Desktop::new(&sandbox);
+    desktop.player("mpv", "");
+    for (word, meant) in [(named.clone().into_os_string(), &named), (joined(&film, "@1.50"), &film)] {
+        let output = desktop
+            .command()
+            .env("SCENED_PLAYER", "mpv")
+            .arg("open")
+            .arg(&word)
+            .output()
+            .unwrap();
+        Ran::from(&output).expect(0);
+        let last = desktop.arguments().pop().unwrap().into_string().unwrap();
+        let opened = crate::percent_decoded(&last);
+        assert!(opened.ends_with(meant.as_os_str().as_bytes()), "{last} for {}", word.display());
+    }
+}

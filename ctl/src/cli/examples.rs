@@ -98,7 +98,7 @@ Examples:
 
 pub(super) const ADD: &str = "\
 Examples:
-  scenectl add ~/Videos
+  scenectl add ~/Videos ~/Movies
   scenectl add /media/usb/films && scenectl wait";
 
 pub(super) const REMOVE: &str = "\

@@ -10,7 +10,7 @@ use scened_shared::wire_path::WirePath;
 
 use crate::cli;
 use crate::clips::{self, Container};
-use crate::command::{Context, moments, wire};
+use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
 use crate::hub::stop::Stop;
 use crate::input::place;
@@ -86,6 +86,7 @@ fn wanted(context: &Context, args: &cli::Export) -> Result<Vec<Moment>, Failure>
         }
         let shown = text::path(Path::new(word), None);
         let (file, stretch) = stretch::parse(word, place::is_there).map_err(|why| Failure::new(format!("{shown}: {why}")))?;
+        look_at(&file)?;
         let file = wire(&file)?;
         moments.push(match stretch {
             Stretch::Between { start_ms, end_ms } => Moment {

@@ -96,6 +96,13 @@ pub(super) fn write(
     let playlist = files.playlist.as_ref().map(target).transpose()?.zip(form);
     let edl = files.edl.as_ref().map(target).transpose()?;
     let otio = files.otio.as_ref().map(target).transpose()?;
+    let all = [
+        html.as_ref(),
+        playlist.as_ref().map(|(target, _)| target),
+        edl.as_ref(),
+        otio.as_ref(),
+    ];
+    Target::all_differ(&all.into_iter().flatten().collect::<Vec<_>>())?;
     let mut written = Vec::new();
     let mut put = |kind, target: &Target, text: String, n_scenes| -> Result<(), Failure> {
         let size_bytes = target.write(text.as_bytes())?;

@@ -1,8 +1,9 @@
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
+use std::path::PathBuf;
 
 use scened_shared::message::{AddRequest, Folder, NoParams, RemoveAnswer, RemoveRequest};
 use scened_shared::method;
+use scened_shared::wire_path::WirePath;
 
 use crate::cli::Remove;
 use crate::command::{Context, wire};
@@ -24,21 +25,38 @@ pub(super) fn list(context: &mut Context) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-pub(super) fn add(context: &mut Context, folder: &Path) -> Result<Outcome, Failure> {
-    let request = AddRequest { file: wire(folder)? };
-    let answer = context.ask::<method::Add>(&request)?;
-    let out = &mut context.out;
-    if out.json {
-        out.json(&answer)?;
-    } else {
-        let line = format!("watching {}", out.path(&request.file));
-        out.line(&line)?;
+/// One folder after the other; the first that cannot be watched ends it, and those before it are.
+pub(super) fn add(context: &mut Context, folders: &[PathBuf]) -> Result<Outcome, Failure> {
+    let requests: Vec<AddRequest> = folders
+        .iter()
+        .map(|folder| wire(folder).map(|file| AddRequest { file }))
+        .collect::<Result<_, _>>()?;
+    let mut client = context.connect()?;
+    for request in requests {
+        let answer = client.call::<method::Add>(&request)?;
+        let out = &mut context.out;
+        if out.json {
+            out.json(&answer)?;
+        } else {
+            let line = format!("watching {}", out.path(&request.file));
+            out.line(&line)?;
+        }
     }
     Ok(Outcome::Done)
 }
 
+/// One folder after the other; whoever says no to one keeps it and those behind it.
 pub(super) fn remove(context: &mut Context, args: &Remove) -> Result<Outcome, Failure> {
-    let file = wire(&args.folder)?;
+    let folders: Vec<WirePath> = args.folders.iter().map(|folder| wire(folder)).collect::<Result<_, _>>()?;
+    for file in folders {
+        if remove_one(context, args, &file)? == Outcome::Nothing {
+            return Ok(Outcome::Nothing);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn remove_one(context: &mut Context, args: &Remove, file: &WirePath) -> Result<Outcome, Failure> {
     let request = |dry_run| RemoveRequest {
         file: file.clone(),
         keep: args.keep,
@@ -64,7 +82,7 @@ pub(super) fn remove(context: &mut Context, args: &Remove) -> Result<Outcome, Fa
     } else {
         format!("{videos} dropped from the index")
     };
-    let line = format!("no longer watching {}: {fate}", out.path(&file));
+    let line = format!("no longer watching {}: {fate}", out.path(file));
     out.line(&line)?;
     Ok(Outcome::Done)
 }

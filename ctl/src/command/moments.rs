@@ -85,7 +85,7 @@ impl Reaches {
                 self.folders = Some(client.call::<method::Folders>(&NoParams {})?.folders);
             }
             Reach::Offline(drive(self.folders.as_deref().unwrap_or_default(), path))
-        } else if place::is_there(path) {
+        } else if place::is_there(path) && place::oddity(path).is_none() {
             Reach::There
         } else {
             Reach::Gone

@@ -11,7 +11,7 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Open;
-use crate::command::{Context, wire};
+use crate::command::{Context, look_at, wire};
 use crate::failure::{Failure, Outcome};
 use crate::input::{place, target};
 use crate::player::{self, Environment, Moment, Plan, launch};
@@ -60,6 +60,7 @@ pub(super) fn open(daemon: Option<&Endpoint>, file: &WirePath, at_ms: Option<u64
     if !place::is_there(&path) {
         return Err(absent(daemon, &path, file));
     }
+    look_at(&path)?;
     let moment = Moment { file: &path, at_ms };
     let plan = player::plan(moment, &Environment::of_process()).map_err(|error| {
         let hint = error.hint();

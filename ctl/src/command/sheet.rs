@@ -7,13 +7,14 @@ use scened_shared::method;
 
 use crate::cli;
 use crate::command::files::{self, Written};
-use crate::command::{Context, moments, wire};
+use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
 use crate::page::{Card, Sheet};
 use crate::render::{text, time};
 use crate::target::Target;
 
 pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, Failure> {
+    look_at(&args.file)?;
     let mut client = context.connect()?;
     let answer = client.call::<method::Scenes>(&FileRequest { file: wire(&args.file)? })?;
     let moments = moments::of_scenes(&mut client, &answer)?;
@@ -56,8 +57,43 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
 }
 
 /// Where the page goes unless somebody says otherwise: into the folder one stands in, named after the film.
+/// A name that leaves no room for the ending loses its own end.
 fn beside_us(film: &Path) -> PathBuf {
-    let mut name = film.file_name().unwrap_or_default().to_owned();
-    name.push(".html");
-    PathBuf::from(name)
+    const ENDING: &str = ".html";
+    const MAX_NAME_BYTES: usize = 255;
+    let name = film.file_name().unwrap_or_default();
+    let mut page = if name.len() + ENDING.len() <= MAX_NAME_BYTES {
+        name.to_owned()
+    } else {
+        let text = name.to_string_lossy();
+        text[..text.floor_char_boundary(MAX_NAME_BYTES - ENDING.len() - '…'.len_utf8())]
+            .to_owned()
+            .into()
+    };
+    if page.len() < name.len() {
+        page.push("…");
+    }
+    page.push(ENDING);
+    PathBuf::from(page)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    #[test]
+    fn the_longest_name_has_a_page_beside_us() {
+        let check = |name: &[u8], expected: &str| {
+            let page = beside_us(Path::new(OsStr::from_bytes(name)));
+            assert_eq!(page.to_str().unwrap(), expected);
+            assert!(page.as_os_str().len() <= 255);
+        };
+        check(b"/films/a.mp4", "a.mp4.html");
+        check("x".repeat(250).as_bytes(), &("x".repeat(250) + ".html"));
+        check("x".repeat(251).as_bytes(), &("x".repeat(247) + "….html"));
+        check(("ü".repeat(125) + ".mp4").as_bytes(), &("ü".repeat(123) + "….html"));
+        check(&[0xff; 255], &("\u{fffd}".repeat(82) + "….html"));
+    }
 }

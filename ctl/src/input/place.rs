@@ -24,6 +24,31 @@ pub(crate) fn is_there(path: &Path) -> bool {
     within_patience(move || path.try_exists().unwrap_or(false)).unwrap_or(false)
 }
 
+/// What is there instead of a file, links followed: to open it may wait for ever, or do something. `None` for a file, and where nothing
+/// is or nothing answers.
+pub(crate) fn oddity(path: &Path) -> Option<&'static str> {
+    let path = path.to_owned();
+    let kind = within_patience(move || path.metadata().ok().map(|seen| seen.file_type())).flatten()?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        if kind.is_fifo() {
+            return Some("a named pipe");
+        }
+        if kind.is_socket() {
+            return Some("a socket");
+        }
+        if kind.is_block_device() || kind.is_char_device() {
+            return Some("a device");
+        }
+    }
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some("a folder"),
+        () => Some("something else"),
+    }
+}
+
 /// Which file is there, links followed: the same for all names of one file. `None` where nothing is, or nothing answers.
 #[cfg(unix)]
 pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
@@ -107,6 +132,29 @@ mod tests {
         check("link/gone/film.mp4", "real/gone/film.mp4");
         check("gone/x/../film.mp4", "gone/film.mp4");
         check("real/sub/", "real/sub");
+    }
+
+    #[test]
+    fn what_is_no_file_is_told_without_opening_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("film"), "").unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
+        let _listener = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink("pipe", at("link")).unwrap();
+        std::os::unix::fs::symlink("link", at("loop")).unwrap();
+        for (name, what) in [
+            ("film", None),
+            ("gone", None),
+            ("pipe", Some("a named pipe")),
+            ("link", Some("a named pipe")),
+            ("loop", Some("a named pipe")),
+            ("socket", Some("a socket")),
+            (".", Some("a folder")),
+            ("/dev/null", Some("a device")),
+        ] {
+            assert_eq!(oddity(&at(name)), what, "{name}");
+        }
     }
 
     #[test]

@@ -212,7 +212,7 @@ pub(crate) fn of_hits(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mom
 /// **Errors**: the film is not there. The daemon may know which drive it lies on.
 pub(crate) fn reachable(client: Option<&mut Client>, film: &Path) -> Result<(), Failure> {
     if place::is_there(film) {
-        return Ok(());
+        return crate::command::look_at(film);
     }
     let shown = text::path(film, None);
     let request = FileRequest { file: WirePath::new(film) };
