@@ -348,7 +348,7 @@ fn model(subject: &Subject) -> Vec<Finding> {
         Finding::warn(
             "model",
             named,
-            "the starter knows drawn things, not real footage: scenectl model list, scenectl model use NAME",
+            "the starter knows drawn things, not real footage: scenectl model list --available, scenectl model install NAME, scenectl model use NAME",
         )
     } else {
         Finding::ok("model", named)

@@ -410,7 +410,8 @@ impl Models {
         let current = self.serving.current();
         if current.as_ref().is_ok_and(|slot| slot.info.is_starter) {
             notices.push(
-                "the starter model is in use; it knows drawn things, not real footage: `scenectl model use DIR` brings in a CLIP model"
+                "the starter model is in use; it knows drawn things, not real footage: `scenectl model install NAME` fetches a real one \
+                 (`scenectl model list --available`), and `scenectl model use NAME` brings it in"
                     .to_owned(),
             );
         }

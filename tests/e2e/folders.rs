@@ -117,3 +117,34 @@ fn a_folder_configured_by_a_link_is_asked_about_by_either_name() {
     sandbox.run([Path::new("remove"), &disk, Path::new("--yes")]).expect(0);
     assert_eq!(sandbox.counts(), [0, 0, 0, 0]);
 }
+
+#[test]
+fn several_folders_come_and_go_at_once_and_whoever_has_none_is_told_how() {
+    let sandbox = Sandbox::new();
+    let _daemon = sandbox.start();
+    let films = sandbox.films();
+    sandbox.run([Path::new("remove"), &films]).expect(0);
+    for words in ["search a dog", "search a dog --json"] {
+        let ran = sandbox.say(words).expect(1);
+        assert_eq!(ran.stderr.contains("scenectl add DIR"), !words.contains("json"), "{ran:?}");
+    }
+    let folders = ["one", "two", "three"].map(|name| sandbox.path().join(name));
+    for folder in &folders {
+        fs::create_dir(folder).unwrap();
+    }
+    let words = |verb: &'static str| std::iter::once(Path::new(verb)).chain(folders.iter().map(|folder| folder.as_path()));
+    let ran = sandbox.run(words("add")).expect(0);
+    assert_eq!(ran.stdout.lines().count(), 3, "{ran:?}");
+    assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 3);
+    let ran = sandbox.say("search a dog").expect(1);
+    assert!(!ran.stderr.contains("scenectl add"), "{ran:?}");
+    // The first that cannot be watched ends it; those before it are watched.
+    let gone = sandbox.path().join("gone");
+    sandbox.run([Path::new("add"), &films, &gone]).expect(2).says("watching ");
+    assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 4);
+    let ran = sandbox.run(words("remove")).expect(0);
+    assert_eq!(ran.stdout.lines().count(), 3, "{ran:?}");
+    assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 1);
+    sandbox.say("add").expect(2);
+    sandbox.say("remove").expect(2);
+}

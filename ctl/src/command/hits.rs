@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use scened_shared::client::Client;
-use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer};
+use scened_shared::message::{Coverage, Filters, GroupBy, Hit, NoParams, SearchAnswer};
+use scened_shared::method;
 
 use crate::cli::{By, Selection};
 use crate::command::files::{self, Contents, Shown, Written};
@@ -57,6 +58,9 @@ pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAns
         None => print(&mut context.out, answer, selection, &written)?,
     }
     notes(&mut context.out, answer)?;
+    if has_no_folder(answer, &mut client) {
+        context.out.note("no folder is watched: add one with `scenectl add DIR`")?;
+    }
     if let Some(rank) = to_open {
         context.out.flush()?;
         let opened = open::hit(context, &answer.hits, rank)?;
@@ -64,6 +68,20 @@ pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAns
         context.out.note(&line)?;
     }
     Ok(outcome)
+}
+
+/// Whether there is nothing to be found because nothing was added yet. Whoever has videos is not asked about.
+fn has_no_folder(answer: &SearchAnswer, client: &mut Client) -> bool {
+    let Coverage {
+        indexed,
+        pending,
+        failed,
+        offline,
+    } = answer.coverage;
+    indexed + pending + failed + offline == 0
+        && client
+            .call::<method::Folders>(&NoParams {})
+            .is_ok_and(|answer| answer.folders.is_empty())
 }
 
 fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection, written: &[Written]) -> Result<(), Failure> {
