@@ -430,16 +430,17 @@ impl Finder {
         let Some(path) = self.hits.get(self.selected).and_then(|hit| hit.file.to_path().ok()) else {
             return Action::Nothing;
         };
-        // It may be pasted into a terminal, where a name must be one word and no command.
+        let raw = path.as_os_str().as_encoded_bytes();
+        // A line break that is pasted into a terminal is a key that is pressed: what stands behind it would be a command.
+        if !raw.iter().any(|byte| b"\n\r".contains(byte)) {
+            "the path was sent to the clipboard".clone_into(&mut self.message);
+            return Action::Copy(raw.to_vec());
+        }
         let Some(word) = shell::word(&path) else {
             "the name ends in a line break, which no shell takes; nothing was copied".clone_into(&mut self.message);
             return Action::Nothing;
         };
-        let is_plain = word.as_bytes() == path.as_os_str().as_encoded_bytes();
-        self.message = format!(
-            "the path was sent to the clipboard{}",
-            if is_plain { "" } else { ", quoted for a shell" }
-        );
+        "the path was sent to the clipboard, quoted for a shell".clone_into(&mut self.message);
         Action::Copy(word.into_bytes())
     }
 }

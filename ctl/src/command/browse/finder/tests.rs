@@ -146,6 +146,22 @@ fn keys_open_copy_filter_and_leave() {
     assert!(finder.marked().is_empty());
 }
 
+#[test]
+fn a_copied_path_presses_no_keys() {
+    let copied = |name: &str| control(&mut found(&[name]), 'y');
+    assert_eq!(copied("it's $(x) 1.mp4"), Action::Copy(b"/films/it's $(x) 1.mp4".to_vec()));
+    for name in ["a\ntouch PWN\n.mp4", "a\rtouch PWN\r.mp4"] {
+        let Action::Copy(word) = copied(name) else {
+            panic!("{name:?} can be copied")
+        };
+        assert!(
+            !word.iter().any(u8::is_ascii_control) && word.starts_with(b"\"$(printf "),
+            "{word:?}"
+        );
+    }
+    assert_eq!(copied("a\n"), Action::Nothing);
+}
+
 fn wish(finder: &mut Finder, name: &str) -> Wish {
     assert_eq!((control(finder, 'e'), finder.field), (Action::Nothing, Field::Target));
     control(finder, 'u');
