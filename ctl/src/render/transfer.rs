@@ -1,8 +1,7 @@
 //! How far a download is: a bar on standard error where that is a terminal; otherwise only what did not work and is tried again.
 
-use std::io::{self, Write as _};
-
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use scened_shared::standard_error;
 
 use super::{Out, text};
 use crate::hub::Watcher;
@@ -70,8 +69,7 @@ impl Watcher for Transfer {
         let line = format!("{}; trying again", text::escape(why));
         match &self.bar {
             Some(bar) => bar.println(line),
-            // Nobody may be there to read it.
-            None => writeln!(io::stderr(), "{line}").unwrap_or_default(),
+            None => standard_error::say(format!("{line}\n").as_bytes()),
         }
     }
 }
