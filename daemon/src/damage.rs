@@ -95,7 +95,9 @@ mod tests {
 
     #[test]
     fn no_number_of_the_system_is_damage_but_those_of_checksums() {
-        let damage: Vec<i32> = (1..LAST_CODE).filter(|code| is_damage(&io::Error::from_raw_os_error(*code))).collect();
+        let damage: Vec<i32> = (1..LAST_CODE)
+            .filter(|code| is_damage(&io::Error::from_raw_os_error(*code)))
+            .collect();
         assert_eq!(damage, [Errno::BADMSG.raw_os_error(), Errno::UCLEAN.raw_os_error()]);
     }
 
@@ -120,7 +122,12 @@ mod tests {
         ] {
             assert!(is_damage(&error), "{error:?}");
         }
-        for kind in [ErrorKind::StorageFull, ErrorKind::TimedOut, ErrorKind::OutOfMemory, ErrorKind::WouldBlock] {
+        for kind in [
+            ErrorKind::StorageFull,
+            ErrorKind::TimedOut,
+            ErrorKind::OutOfMemory,
+            ErrorKind::WouldBlock,
+        ] {
             assert!(!is_damage(&kind.into()), "{kind}");
         }
     }
