@@ -41,9 +41,11 @@ impl Packing {
     }
 }
 
-/// Leaves the first eye's picture of a frame; `said`: what its stream says. Gives by how much that is to be stretched, across and down.
-pub(crate) fn leave_one(frame: &mut Video, said: Option<Packing>, aspect: (i32, i32)) -> (i32, i32) {
-    let Some(packing) = Packing::of_frame(frame).or(said) else {
+/// Leaves the first eye's picture of a frame. `said`: what its stream, or a frame before, says; encoders say it with keyframes alone. Gives by
+/// how much the picture is to be stretched, across and down.
+pub(crate) fn leave_one(frame: &mut Video, said: &mut Option<Packing>, aspect: (i32, i32)) -> (i32, i32) {
+    *said = Packing::of_frame(frame).or(*said);
+    let Some(packing) = *said else {
         return (1, 1);
     };
     let (width, height) = (frame.width(), frame.height());

@@ -181,6 +181,8 @@ pub(crate) struct Film {
     /// Where in the file it was opened anew, how often that was tried, and how it was opened first.
     bytes_before: i64,
     n_anew: u32,
+    /// Draining, to see whether another codec goes on.
+    doubting: bool,
     first_input: Option<Input>,
     /// Set where nothing but keyframes is decoded: the end of the last packet's picture. Microseconds.
     keyframes_to_us: Option<i64>,
@@ -281,6 +283,7 @@ impl Film {
             shown_to: 0,
             bytes_before: 0,
             n_anew: 0,
+            doubting: false,
             first_input: None,
             keyframes_to_us: None,
             file_bytes,
@@ -401,6 +404,7 @@ impl Film {
         self.follower = Follower::default();
         self.draining = false;
         self.moving = false;
+        self.doubting = false;
         self.last = None;
     }
 
@@ -412,6 +416,8 @@ impl Film {
             self.bytes_before = 0;
         }
         self.n_anew = 0;
+        self.n_bad_since = 0;
+        self.shown_to = 0;
         if streams::seek_to_first_byte(&mut self.input) {
             self.start_over();
         } else {
@@ -440,19 +446,27 @@ impl Film {
         if self.decoded_track != self.track && !self.moving {
             self.open_followed();
         }
-        if self.n_bad_since == MANY_BAD && self.goes_on_anew() {
-            return Step::Packet;
+        if self.n_bad_since == MANY_BAD && !self.draining && self.may_change_codec() {
+            self.n_bad_since += 1;
+            self.doubting = true;
+            self.drain();
         }
         match self.decoder.receive_frame(frame) {
             Ok(()) => {
                 if !self.fetch(frame) {
                     return Step::Packet;
                 }
-                self.viewer_of(self.decoded_track).prepare(frame);
-                self.n_bad_since = 0;
+                let mut viewer = self.viewer_of(self.decoded_track);
+                viewer.prepare(frame);
+                self.tracks[self.decoded_track].packing = viewer.packing;
+                // What the decoder held back is older than what it could not decode.
+                if !self.draining {
+                    self.n_bad_since = 0;
+                }
                 let packet = frame.packet();
                 if packet.position >= 0 {
-                    self.shown_to = self.bytes_before + packet.position + i64::try_from(packet.size).unwrap_or(0);
+                    let ends_at = self.bytes_before + packet.position + i64::try_from(packet.size).unwrap_or(0);
+                    self.shown_to = self.shown_to.max(ends_at);
                 }
                 let shown = self.shown(frame);
                 if shown.end_us > MAX_END_US {
@@ -558,10 +572,13 @@ impl Film {
                 self.follower.met_followed();
                 self.followed_stamp = self.packet.dts().or(self.packet.pts());
                 if let Some(stamp) = self.packet.pts().or(self.followed_stamp) {
-                    self.followed_end_us = self
-                        .clock
-                        .time_us(stamp)
-                        .saturating_add(self.clock.duration_us(self.packet.duration()));
+                    let duration_us = self.clock.duration_us(self.packet.duration());
+                    let end_us = self.clock.time_us(stamp).saturating_add(duration_us);
+                    // Pictures come in the order of decoding; what lies far back is another clock.
+                    let is_earlier = (end_us..end_us.saturating_add(moving::DELAY_US)).contains(&self.followed_end_us);
+                    if !is_earlier {
+                        self.followed_end_us = end_us;
+                    }
                 }
                 if streams::codec_of(&self.input, self.packet.stream()) != Some(self.tracks[self.track].codec) {
                     let packets = VecDeque::from([std::mem::replace(&mut self.packet, Packet::empty())]);

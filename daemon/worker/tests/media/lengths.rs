@@ -17,7 +17,13 @@ fn damage(path: &Path) -> Option<String> {
         let told = analyse_with(&worker(), path, &request).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         all.push(told.analysis.damage);
     }
-    assert!(all.iter().all(|damage| *damage == all[0]), "{}: {all:?}", path.display());
+    // The ways count packets differently that cannot be decoded, and nothing else.
+    let first_words = |damage: &Option<String>| damage.as_deref().map(|words| words.split(';').next().map(str::to_owned));
+    assert!(
+        all.iter().all(|damage| first_words(damage) == first_words(&all[0])),
+        "{}: {all:?}",
+        path.display()
+    );
     all.swap_remove(0)
 }
 

@@ -15,6 +15,9 @@ use super::{Film, streams};
 
 /// With less behind its last picture a file is only damaged at its end. Bytes.
 const MIN_BYTES: i64 = 16 << 10;
+/// The old codec may still be announced a little behind its last picture: so many places are tried, so far apart. Bytes.
+const N_PLACES: u64 = 16;
+const PLACE_BYTES: u64 = 12 << 10;
 /// A film that changes its codec more often is no film.
 const MAX_TIMES: u32 = 100;
 
@@ -60,11 +63,12 @@ impl Film {
             return false;
         }
         self.n_anew += 1;
-        self.open_anew().is_some()
+        let from = u64::try_from(self.shown_to).unwrap_or(0);
+        (0..N_PLACES).any(|place| self.open_anew(from + place * PLACE_BYTES).is_some())
     }
 
-    fn open_anew(&mut self) -> Option<()> {
-        let from = u64::try_from(self.shown_to).ok()?;
+    fn open_anew(&mut self, from: u64) -> Option<()> {
+        let bytes_before = i64::try_from(from).ok()?;
         let file = self.looked_through_later.as_ref()?.try_clone().ok()?;
         let rest = StreamIo::from_read_seek(Rest { file, from, at: 0 }).ok()?;
         let mut input = format::input_from_stream(rest, None, Some(streams::options(&self.allowed))).ok()?;
@@ -79,7 +83,7 @@ impl Film {
         self.losses.bad_packets = self.losses.bad_packets.saturating_sub(u64::from(self.n_bad_since));
         self.n_bad_since = 0;
         self.n_moves += 1;
-        self.bytes_before = self.shown_to;
+        self.bytes_before = bytes_before;
         self.pushed_back.clear();
         self.follower = Follower::default();
         self.followed_stamp = None;

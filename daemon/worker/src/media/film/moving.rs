@@ -12,13 +12,22 @@ use super::{Film, Read, Step, Unfollowed, Unusable, frame_us};
 /// A film whose picture moves from stream to stream more often is no film.
 const MAX_MOVES: u32 = 1000;
 /// No decoder holds pictures back for longer. Microseconds.
-const DELAY_US: i64 = 5_000_000;
+pub(super) const DELAY_US: i64 = 5_000_000;
 
 impl Film {
     /// The decoder has given everything: the film ends, or goes on elsewhere.
     pub(super) fn drained(&mut self) -> Step {
         if !self.moving {
-            return if self.goes_on_anew() { Step::Packet } else { Step::End };
+            let doubted = std::mem::take(&mut self.doubting);
+            if self.goes_on_anew() {
+                return Step::Packet;
+            }
+            if doubted {
+                self.draining = false;
+                self.decoder.flush();
+                return Step::Packet;
+            }
+            return Step::End;
         }
         self.moving = false;
         self.draining = false;

@@ -70,8 +70,8 @@ const TWICE_DOWN: usize = 1 << 31;
 
 impl Viewer {
     /// Leaves one eye's picture, and notes on the frame which track it is of: it may be looked at when the film is in another one.
-    pub(crate) fn prepare(self, frame: &mut Video) {
-        let stretch = eye::leave_one(frame, self.packing, self.pixel_aspect);
+    pub(crate) fn prepare(&mut self, frame: &mut Video) {
+        let stretch = eye::leave_one(frame, &mut self.packing, self.pixel_aspect);
         let across = if stretch.0 > 1 { TWICE_ACROSS } else { 0 };
         let down = if stretch.1 > 1 { TWICE_DOWN } else { 0 };
         // SAFETY: `frame` is a live AVFrame. The field is for whoever decodes: FFmpeg copies it with a frame and never follows it.
