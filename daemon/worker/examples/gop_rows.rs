@@ -10,6 +10,9 @@
 mod media {
     pub(crate) mod allowed;
     mod colour;
+    mod dovi;
+    mod evidence;
+    mod eye;
     pub(crate) mod film;
     mod fit;
     pub(crate) mod glimpse;
