@@ -77,8 +77,11 @@ fn is_like_video(head: &[u8]) -> bool {
 
 /// Lines that are as long as a packet is must not be taken for packets.
 fn is_text(head: &[u8]) -> bool {
-    let is_binary = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31);
-    !head.iter().take(4096).any(is_binary)
+    let head = &head[..head.len().min(4096)];
+    let is_control = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31);
+    // The last character may have been cut.
+    let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    is_utf8 && !head.iter().any(is_control)
 }
 
 fn has_packets(head: &[u8], length: usize) -> bool {
