@@ -109,20 +109,10 @@ enum Kept {
 
 impl Run<'_> {
     pub(super) fn index(&self, record: &VideoRecord) -> Outcome {
-        let (film, stamp) = match open_stamped(&record.path) {
+        let (film, stamp) = match open_as_queued(record) {
             Ok(opened) => opened,
-            Err(error) => return unopened(&error),
+            Err(outcome) => return outcome,
         };
-        if !is_of_one_moment(&stamp, &record.stamp) {
-            debug!("changed since it was queued");
-            return Outcome::FileChanged;
-        }
-        if stamp.size_bytes == 0 {
-            return Outcome::Bad {
-                reason: "the file is empty (0 bytes)".to_owned(),
-                hint: Some("it is looked at again when it changes".to_owned()),
-            };
-        }
         let watched = match film.try_clone() {
             Ok(watched) => Arc::new(watched),
             Err(error) => {
@@ -411,6 +401,22 @@ impl Run<'_> {
             Err(error) => Outcome::StoreFailed(error),
         }
     }
+}
+
+/// Opens the film if it is what was queued.
+fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
+    let (film, stamp) = open_stamped(&record.path).map_err(|error| unopened(&error))?;
+    if !is_of_one_moment(&stamp, &record.stamp) {
+        debug!("changed since it was queued");
+        return Err(Outcome::FileChanged);
+    }
+    if stamp.size_bytes == 0 {
+        return Err(Outcome::Bad {
+            reason: "the file is empty (0 bytes)".to_owned(),
+            hint: Some("it is looked at again when it changes".to_owned()),
+        });
+    }
+    Ok((film, stamp))
 }
 
 fn look_again(record: &VideoRecord, film: &Arc<File>) -> io::Result<Metadata> {
