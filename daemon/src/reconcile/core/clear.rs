@@ -183,7 +183,7 @@ impl Core {
             path: video.path.clone(),
             stamp: reading.stamp,
             fingerprint: reading.fingerprint,
-            on_root_device: self.is_on_root_mount(index, &video.path),
+            on_root_device: self.is_on_root_mount(index, &video.path, video.on_root_device),
         };
         let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
         let others: Vec<_> = twins.into_iter().filter(|twin| twin.id != video.id).collect();

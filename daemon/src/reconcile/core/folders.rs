@@ -21,8 +21,9 @@ pub(super) struct Folders {
 
 impl Core {
     /// Whether a file lies on the mount of its root: its folder does, because a file's own device may be that of one layer of an overlay.
-    /// Of a link that counts it is the folder of the file that it leads to.
-    pub(super) fn is_on_root_mount(&self, index: usize, file: &Path) -> bool {
+    /// Of a link that counts it is the folder of the file that it leads to. `known`: what holds where the folder cannot be asked, because it
+    /// was renamed or deleted just now; that is looked at next.
+    pub(super) fn is_on_root_mount(&self, index: usize, file: &Path, known: bool) -> bool {
         let is_link = self.rules.follow_symlinks() && stat(file, false).is_ok_and(|metadata| metadata.is_symlink());
         let real = if is_link {
             let at = file.to_owned();
@@ -33,7 +34,7 @@ impl Core {
         let folder = real.as_deref().unwrap_or(file).parent().unwrap_or(file);
         let mut folders = self.folders.borrow_mut();
         let mount = folders.mounts.entry(folder.to_owned()).or_insert_with(|| mount_of(folder).ok());
-        *mount == Some(self.roots[index].mount)
+        mount.map_or(known, |mount| mount == self.roots[index].mount)
     }
 
     /// Whether the folders from the root down to `path` have exactly these names. Where a file system is blind to capitals, or to the ways

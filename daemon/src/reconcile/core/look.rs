@@ -371,7 +371,7 @@ impl Core {
                 }
                 lock(&self.shared.settling).lose(path, Instant::now());
                 self.lose_replaced(path);
-                let on_root_device = self.is_on_root_mount(index, path);
+                let on_root_device = self.is_on_root_mount(index, path, video.on_root_device);
                 self.is_in_place(video, stamp, on_root_device);
                 return;
             }

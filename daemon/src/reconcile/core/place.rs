@@ -108,7 +108,7 @@ impl Core {
         };
         self.suspects.remove(&video.id);
         if video.fingerprint == reading.fingerprint {
-            let on_root_device = self.is_on_root_mount(index, path);
+            let on_root_device = self.is_on_root_mount(index, path, video.on_root_device);
             self.lose_replaced(path);
             let is_known = self.is_known_content(index, &video, reading.stamp);
             self.is_in_place(&video, reading.stamp, on_root_device);
@@ -131,7 +131,7 @@ impl Core {
             path: path.to_owned(),
             stamp: reading.stamp,
             fingerprint: reading.fingerprint,
-            on_root_device: self.is_on_root_mount(index, path),
+            on_root_device: self.is_on_root_mount(index, path, true),
         };
         let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
         // A known file, asked for by a name that its folder does not have.
