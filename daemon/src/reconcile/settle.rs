@@ -50,7 +50,7 @@ impl Settling {
 
     /// Files that are believed when they have rested as usual.
     pub(super) fn n_usual(&self) -> usize {
-        self.files.len() - self.n_long
+        self.files.len().saturating_sub(self.n_long)
     }
 
     /// How long the file at this path must rest, if it is waited for.
@@ -156,7 +156,7 @@ impl Settling {
     pub(super) fn remove(&mut self, path: &Path) -> bool {
         let Some(known) = self.files.remove(path) else { return false };
         self.by_due.remove(&(known.due, path.to_owned()));
-        self.n_long -= usize::from(known.rest > self.settle);
+        self.n_long = self.n_long.saturating_sub(usize::from(known.rest > self.settle));
         if let Some(n) = self.by_size.get_mut(&known.stamp.size_bytes) {
             *n -= 1;
             if *n == 0 {
