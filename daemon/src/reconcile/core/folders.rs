@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::whereabouts::{mount_of, stat};
@@ -21,20 +22,27 @@ pub(super) struct Folders {
 
 impl Core {
     /// Whether a file lies on the mount of its root: its folder does, because a file's own device may be that of one layer of an overlay.
-    /// Of a link that counts it is the folder of the file that it leads to. `known`: what holds where the folder cannot be asked, because it
+    /// Of what lies behind a link that counts, the device decides. `known`: what holds where the folder cannot be asked, because it
     /// was renamed or deleted just now; that is looked at next.
     pub(super) fn is_on_root_mount(&self, index: usize, file: &Path, known: bool) -> bool {
-        let is_link = self.rules.follow_symlinks() && stat(file, false).is_ok_and(|metadata| metadata.is_symlink());
-        let real = if is_link {
-            let at = file.to_owned();
-            reach::look(file, move |_| std::fs::canonicalize(at)).ok()
-        } else {
-            None
-        };
-        let folder = real.as_deref().unwrap_or(file).parent().unwrap_or(file);
+        let root = &self.roots[index];
+        if self.rules.follow_symlinks() {
+            let (at, of_root) = (file.to_owned(), root.path.clone());
+            let looked = reach::look(file, move |_| {
+                let real = std::fs::canonicalize(at)?;
+                let is_same_device = std::fs::metadata(&real)?.dev() == std::fs::metadata(of_root)?.dev();
+                Ok((real, is_same_device))
+            });
+            let Ok((real, is_same_device)) = looked else { return known };
+            // What a link leads to is gone with the link, unless it may be a drive that was unplugged.
+            if file.strip_prefix(&root.path).is_ok_and(|below| real != root.real.join(below)) {
+                return is_same_device;
+            }
+        }
+        let folder = file.parent().unwrap_or(file);
         let mut folders = self.folders.borrow_mut();
         let mount = folders.mounts.entry(folder.to_owned()).or_insert_with(|| mount_of(folder).ok());
-        mount.map_or(known, |mount| mount == self.roots[index].mount)
+        mount.map_or(known, |mount| mount == root.mount)
     }
 
     /// Whether the folders from the root down to `path` have exactly these names. Where a file system is blind to capitals, or to the ways
