@@ -79,7 +79,7 @@ pub(crate) enum Verb {
     Wait(Wait),
     /// Look at the watched folders again
     #[command(after_help = ex::RESCAN)]
-    Rescan(Scope),
+    Rescan(Rescan),
     /// Try failed files again
     #[command(after_help = ex::RETRY)]
     Retry(Scope),
@@ -319,6 +319,16 @@ pub(crate) struct Wait {
     /// Give up after so long: seconds, or 90s, 2m, 1h30m
     #[arg(long, value_name = "S", value_parser = span::parse)]
     pub(crate) timeout: Option<span::Span>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rescan {
+    /// Only this folder or file
+    #[arg(value_name = "PATH")]
+    pub(crate) scope: Option<PathBuf>,
+    /// Decode this one file anew, although nothing says that it changed
+    #[arg(long, requires = "scope")]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]

@@ -105,7 +105,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Forget(args) => forget::run(context, &args),
         Verb::Folders => folders::list(context),
         Verb::Wait(args) => wait::run(context, args.timeout),
-        Verb::Rescan(args) => scope::rescan(context, args.scope.as_deref()),
+        Verb::Rescan(args) => scope::rescan(context, &args),
         Verb::Retry(args) => scope::retry(context, args.scope.as_deref()),
         Verb::Incidents => incidents::run(context),
         Verb::Pause(args) => pause::pause(context, args.duration),

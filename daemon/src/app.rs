@@ -9,18 +9,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use scened_shared::spelling;
 use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::activity::Activity;
 use crate::config::{Config, OnBattery, kept};
 use crate::doctor::{self, Facts};
+use crate::domain::VideoId;
 use crate::embed::Embedder;
 use crate::embed::model::ModelFolder;
 use crate::embed::pair::EmbedPair;
 use crate::embed::process::EmbedConfig;
 use crate::embed::runtime::find_onnxruntime;
 use crate::fault::{Fatal, with_causes};
+use crate::film::whole::has_every_byte;
 use crate::folders::Folders;
 use crate::instance::{Instance, InstanceError};
 use crate::ipc::{Context, Event};
@@ -33,7 +36,7 @@ use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::room::Room;
 use crate::serving::Serving;
-use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store};
+use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store, VideoRecord, VideoState};
 use crate::worker::courtesy::Courtesy;
 
 /// Setting: indexing was paused without an end.
@@ -171,6 +174,7 @@ impl Engine {
         store.on_change(Box::new(indexer.change_hook()));
         store.on_change(Box::new(event_hook(&events)));
         retry_after_update(&store, worker.is_ok().then_some(&software))?;
+        look_for_halves(&store, report.fresh)?;
         let for_reconciler = activity.clone();
         let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move |_| for_reconciler.bump()))
             // There is no thread left, or no memory.
@@ -181,7 +185,7 @@ impl Engine {
         let folders = Arc::new(Folders::new(
             config.file.clone(),
             places.data_dir.clone(),
-            config.folders.clone(),
+            watched_folders(config),
             store.clone(),
             Arc::clone(&reconciler),
         ));
@@ -470,11 +474,20 @@ fn room(config: &Config, data_dir: &Path) -> Room {
     }
 }
 
+/// The configured folders, as the disk spells them.
+fn watched_folders(config: &Config) -> Vec<PathBuf> {
+    let as_on_disk = |folder: &PathBuf| {
+        let at = folder.clone();
+        crate::reach::look(folder, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| folder.clone())
+    };
+    config.folders.iter().map(as_on_disk).collect()
+}
+
 fn reconcile_config(config: &Config) -> Result<ReconcileConfig, Fatal> {
     let rules = Rules::new(config.extensions.clone(), &config.ignore, config.hidden, config.follow_symlinks)
         .map_err(|error| Fatal::Setup(with_causes(&error)))?;
     Ok(ReconcileConfig {
-        roots: config.folders.clone(),
+        roots: watched_folders(config),
         rules: Arc::new(rules),
         settle: Duration::from_secs(config.settle_seconds),
         rescan_every: Duration::from_secs(config.rescan_minutes * 60),
@@ -495,6 +508,38 @@ fn retry_after_update(store: &Store, software: Option<&String>) -> Result<(), Fa
             "videos failed under other software, or through no fault of theirs; they are tried again"
         );
     }
+    Ok(())
+}
+
+/// Setting: what earlier versions took for whole was looked into again.
+const HALVES_SETTING: &str = "halves-looked-for";
+
+/// Earlier versions gave what they knew of a half-written video to its whole copies, and kept it when that was completed in place. Once,
+/// everything that may be such is looked into again: what was damaged or failed, what was written to after it was indexed, and what has
+/// the fingerprint of another.
+fn look_for_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal> {
+    if store.setting(HALVES_SETTING)?.is_some() {
+        return Ok(());
+    }
+    let videos = if is_fresh { Vec::new() } else { store.videos() };
+    let may_be_half = |record: &&Arc<VideoRecord>| {
+        let was_looked_into = record.state != VideoState::Pending && record.whole.is_none();
+        let is_complete = record.state == VideoState::Indexed && record.damage.is_none();
+        let was_written_to = record.stamp.mtime_ns / 1_000_000 > record.indexed_at_ms;
+        // The fingerprint of a small file tells all its bytes.
+        was_looked_into
+            && !has_every_byte(record.stamp.size_bytes)
+            && (!is_complete || was_written_to || store.videos_with_fingerprint(&record.fingerprint).len() > 1)
+    };
+    let again: Vec<VideoId> = videos.iter().filter(may_be_half).map(|record| record.id).collect();
+    if !again.is_empty() {
+        info!(
+            n_videos = again.len(),
+            "looking once more into videos that an earlier version may have seen half-written"
+        );
+        store.queue_again(&again, crate::clock::now_ms())?;
+    }
+    store.put_setting(HALVES_SETTING, &serde_json::Value::Bool(true))?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 use crate::config::Config;
 use crate::domain::{Embedding, SceneId};
 use crate::embed::{EmbedError, sound};
+use crate::instance::privacy::{self, Privacy};
 use crate::media::Hardware;
 use crate::media::extras::Extras;
 use crate::media::ffmpeg::{self, Concern};
@@ -239,6 +240,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
         store(subject.store),
         keyframes(facts, subject.store),
     ];
+    findings.extend(privacy(facts));
     findings.extend(facts.sandbox.finding());
     findings.extend(facts.codecs.findings());
     findings.extend(model(subject));
@@ -285,6 +287,30 @@ fn disk(facts: &Facts) -> Finding {
             }
         }
         Err(error) => Finding::fail("data", format!("{}: {error}", facts.data_dir.display()), "check the disk"),
+    }
+}
+
+/// Nothing is said of a data folder that is closed.
+fn privacy(facts: &Facts) -> Option<Finding> {
+    const NAME: &str = "privacy";
+    let folder = facts.data_dir.display();
+    match privacy::look(&facts.data_dir) {
+        // Another check says that it cannot be looked at.
+        Ok(Privacy::Closed) | Err(_) => None,
+        Ok(Privacy::Shared { mode }) => Some(Finding::ok(
+            NAME,
+            format!(
+                "{folder} holds other things as well and keeps its mode ({mode:04o}); store, index, cache and keyframes in it are closed to other users"
+            ),
+        )),
+        Ok(Privacy::Open { path, mode }) => Some(Finding::warn(
+            NAME,
+            format!(
+                "other users may look into {} (mode {mode:04o}): it tells which films you have and what is seen in them",
+                path.display()
+            ),
+            "chmod -R go= it, and start scened again; on a file system without modes choose another --data-dir",
+        )),
     }
 }
 

@@ -6,11 +6,12 @@
 //!
 //! The socket is a path in a folder of mode 0700 that belongs to us, never the abstract namespace (which has no permissions).
 
+pub mod privacy;
 mod socket;
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -96,7 +97,7 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// Makes `data_dir` where it is missing (mode 0700; an empty one is given it), sees that it can be written to, and locks it.
+    /// Makes `data_dir` where it is missing (mode 0700), sees that it can be written to, locks it, and closes it to other users ([`privacy`]).
     ///
     /// **Errors**: [`InstanceError`]'s variants on the data folder and [`InstanceError::AlreadyRunning`].
     pub fn acquire(data_dir: &Path) -> Result<Self, InstanceError> {
@@ -108,7 +109,7 @@ impl Instance {
                 return Err(InstanceError::DataDirNotOurs { path, uid });
             }
             Ok(found) => {
-                let mode = close_to_others(data_dir, &found).map_err(|source| InstanceError::DataDirNotWritable {
+                let mode = privacy::close_folder(data_dir, &found).map_err(|source| InstanceError::DataDirNotWritable {
                     path: path.clone(),
                     source,
                 })?;
@@ -164,6 +165,7 @@ impl Instance {
         if let Err(error) = write_pid(&mut lock) {
             tracing::warn!(%error, "cannot write the lock file");
         }
+        privacy::close_content(data_dir);
         Ok(Self {
             data_dir: path,
             _lock: lock,
@@ -173,18 +175,6 @@ impl Instance {
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }
-}
-
-/// Takes other users' permissions off a data folder made by hand (`mkdir`): thumbnails are private, and the socket may be in it.
-/// A folder that holds other things than ours stays as it is. Gives the permissions that it has then.
-fn close_to_others(data_dir: &Path, found: &fs::Metadata) -> io::Result<u32> {
-    let mode = found.mode() & 0o7777;
-    if mode & 0o077 != 0 && (data_dir.join(LOCK_FILE).try_exists()? || fs::read_dir(data_dir)?.next().is_none()) {
-        fs::set_permissions(data_dir, fs::Permissions::from_mode(0o700))?;
-        tracing::info!(path = %data_dir.display(), "closed the data folder to other users");
-        return Ok(0o700);
-    }
-    Ok(mode)
 }
 
 /// The pid is for the message of a second daemon; the lock alone decides.

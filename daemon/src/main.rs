@@ -120,6 +120,13 @@ fn main() -> ExitCode {
     LazyLock::force(&STARTED);
     scened::logging::tell_panics("scened");
     let arguments = Arguments::try_parse().unwrap_or_else(|error| explain(&error));
+    if !matches!(
+        &arguments.command,
+        Some(Command::Inspect { .. } | Command::Thumbnail { .. } | Command::Man { .. })
+    ) {
+        // What it writes from here on is its user's alone. The others write files that were asked for, as any program would.
+        let _of_user = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    }
     let outcome = match &arguments.command {
         Some(Command::Inspect {
             file,

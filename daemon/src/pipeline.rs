@@ -213,6 +213,13 @@ impl Indexer {
     }
 
     /// Indexing stops within a second: running analyses are cancelled and start again on `resume`.
+    /// Breaks off what is being done with a video; it is begun again as its job says now.
+    pub fn start_over(&self, video: VideoId) {
+        if let Some(in_flight) = self.shared.lock().in_flight.get(&video) {
+            in_flight.cancel.cancel();
+        }
+    }
+
     pub fn pause(&self, duration: Option<Duration>) {
         let mut state = self.shared.lock();
         state.paused = true;

@@ -107,6 +107,8 @@ pub enum Explanation {
     Unreachable(String),
     /// It is looked at again soon: it was written to a moment ago, or is still growing.
     Settling,
+    /// Its name, or what lies beside it, says that a program has not finished it: it is looked at when nobody wrote to it for a long while.
+    Unfinished,
     /// It is a file that belongs in the index.
     Fine,
 }
@@ -127,6 +129,8 @@ struct Limits {
     n_watches: Option<usize>,
     /// Events that may wait.
     n_events: usize,
+    /// How long a file must rest whose name says that a program has not finished it.
+    unfinished_rest: Duration,
 }
 
 impl Default for Limits {
@@ -134,6 +138,7 @@ impl Default for Limits {
         Self {
             n_watches: None,
             n_events: watch::EVENT_CAPACITY,
+            unfinished_rest: Duration::from_mins(10),
         }
     }
 }
@@ -165,6 +170,7 @@ impl Reconciler {
             event_sender: event_sender.clone(),
             watch_limit: limits.n_watches,
             looked,
+            unfinished_rest: limits.unfinished_rest,
         };
         let ward = Ward::essential("reconcile", "files that come, change and go are not noticed");
         let for_waiting = Arc::clone(&core.on_event);

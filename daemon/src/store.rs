@@ -181,7 +181,7 @@ pub struct VideoRecord {
     pub state: VideoState,
     /// Its folder cannot be reached at present; it stays searchable.
     pub offline: bool,
-    /// The file lies on the same device as its watched folder (false: on a mount below it).
+    /// The file's folder lies on the same mount as its watched folder (false: on one below it).
     pub on_root_device: bool,
     /// 0 while pending for the first time.
     pub duration_ms: u64,
@@ -195,6 +195,29 @@ pub struct VideoRecord {
     pub model: Option<ModelId>,
     /// Unix milliseconds; 0 before the first indexing.
     pub indexed_at_ms: i64,
+    /// Hash of every byte of the file that its scenes were found in; `None` where it was not read whole. The fingerprint, which reads
+    /// samples, says the same of a video that was completed in place.
+    pub whole: Option<Fingerprint>,
+}
+
+impl VideoRecord {
+    /// Whether all of it was decoded without a complaint: only then it speaks for other files with the same bytes.
+    pub fn is_sound(&self) -> bool {
+        self.state == VideoState::Indexed && self.damage.is_none()
+    }
+}
+
+/// What a job has to do with a video that may be known already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// Decode it, unless another video has the same bytes.
+    #[default]
+    Index,
+    /// Its stamp changed and its fingerprint did not: decode it unless all its bytes are what they were.
+    Verify,
+    /// Decode it, whatever is known: a person asked for it.
+    Afresh,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -231,6 +254,7 @@ pub struct JobRecord {
     pub attempts: u32,
     /// How often a worker died on it since it was queued.
     pub n_deaths: u32,
+    pub kind: JobKind,
 }
 
 /// What a failure is laid to; it decides when the video is tried again by itself.

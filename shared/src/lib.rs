@@ -113,7 +113,7 @@
 //! | `remove` | *(file)*; optional: `keep`, `dry_run` | `n_videos`, `folders` |
 //! | `forget` | *(file)*; optional: `dry_run` | `n_videos`, `n_scenes`, `duration_ms`, `n_offline`, `n_kept` |
 //! | `wait` | optional: `timeout_ms` | `idle`, `queue`, `videos`; answered when nothing is left to do, or when the time is up |
-//! | `rescan` | optional: `scope`: *(file)* | `n` folders, `state` |
+//! | `rescan` | optional: `scope`: *(file)*, `force`: decode this one file anew | `n` folders (with `force`: files), `state`; with `force`: `forced` |
 //! | `retry` | optional: `scope`: *(file)* | `n` files, `state` |
 //! | `incidents` | | `incidents`: *(file)*, `reason`, `attempts`, `first_ms`, `last_ms`; optional: `hint`, `cause` (`video`, `storage`, `machine`) |
 //! | `pause` | optional: `for_ms` | `n`, `state` |
@@ -220,6 +220,7 @@ pub mod message;
 pub mod method;
 pub mod program;
 pub mod shell;
+pub mod spelling;
 pub mod standard_error;
 pub mod terminal;
 pub mod wire_path;

@@ -350,6 +350,9 @@ pub struct WaitAnswer {
 pub struct ScopeRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<WirePath>,
+    /// `rescan` alone: the one file is decoded anew, although nothing says that it changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// Answer of `rescan` (folders queued), `retry` (files queued), `pause`, `resume`.
@@ -358,6 +361,9 @@ pub struct DoneAnswer {
     pub n: u64,
     /// `idle`, `indexing` or `paused`.
     pub state: String,
+    /// `rescan` with `force` was understood: an earlier daemon passes over it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forced: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,6 +10,7 @@ mod crops;
 mod export;
 mod folders;
 mod forget;
+mod halves;
 mod ignoring;
 mod install;
 mod lists;

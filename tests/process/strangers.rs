@@ -168,3 +168,54 @@ fn what_another_user_owns_or_may_write_to_is_not_used() {
     chown(sandbox.config(), Some(STRANGER), None).unwrap();
     refused(&[], &[&whose]);
 }
+
+/// Everything below a folder that others may read, write or enter.
+fn open_below(folder: &Path) -> Vec<String> {
+    let mut open = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap().flatten() {
+            // A cache may be replaced meanwhile.
+            let Ok(found) = entry.metadata() else { continue };
+            if found.mode() & 0o077 != 0 && !found.is_symlink() {
+                open.push(format!("{} {:o}", entry.path().display(), found.mode() & 0o777));
+            }
+            if found.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    open
+}
+
+#[test]
+fn whoever_installs_a_model_first_has_an_index_of_their_own_under_any_umask() {
+    for umask in ["000", "022", "002"] {
+        let sandbox = Sandbox::new();
+        let with_umask = |program: &str| {
+            let mut command = sandbox.command("sh");
+            command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+            command.arg(testkit::program(program));
+            command
+        };
+        let model = testkit::repository().join("models/starter");
+        let mut install = with_umask("scenectl");
+        let installed = install
+            .args(["model", "install"])
+            .arg(model)
+            .args(["--name", "mine"])
+            .output()
+            .unwrap();
+        assert!(installed.status.success(), "{installed:?}");
+        let of_folder = |folder: &Path| fs::metadata(folder).unwrap().mode() & 0o777;
+        assert_eq!(of_folder(&sandbox.data()), 0o700, "after scenectl model install, umask {umask}");
+        let daemon = sandbox.launch_as(with_umask("scened"));
+        daemon.wait_until_ready();
+        sandbox.film("red.mp4", &[("red", 2.0)]);
+        sandbox.settle();
+        assert_eq!(sandbox.search("red").len(), 1);
+        daemon.stop();
+        assert_eq!(of_folder(&sandbox.data()), 0o700);
+        assert_eq!(open_below(&sandbox.data()), Vec::<String>::new(), "umask {umask}");
+    }
+}

@@ -132,7 +132,8 @@ Examples:
 pub(super) const RESCAN: &str = "\
 Examples:
   scenectl rescan
-  scenectl rescan /mnt/nas/films";
+  scenectl rescan /mnt/nas/films
+  scenectl rescan --force ~/Videos/holiday.mp4";
 
 pub(super) const RETRY: &str = "\
 Examples:

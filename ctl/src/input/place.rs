@@ -5,17 +5,18 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use scened_shared::spelling;
 use scened_shared::wire_path::WirePath;
 
 /// How long a file system may take to say what a path is. One that hangs never does.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Makes a path absolute and resolves links in the part of it that exists, so that a file which is gone can be named as well. On a
+/// Makes a path absolute, spells it as the disk does and resolves links in the part of it that exists, so that a file which is gone can be named as well. On a
 /// mount that hangs the path is taken as it was typed: the daemon knows its films by name.
 pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     let typed = std::path::absolute(path)?;
     let existing = typed.clone();
-    Ok(within_patience(move || resolved(existing)).unwrap_or(typed))
+    Ok(within_patience(move || resolved(spelling::on_disk(&existing))).unwrap_or(typed))
 }
 
 /// Whether something is there; on a mount that hangs nothing is.

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use scened_shared::spelling;
 use tempfile::NamedTempFile;
 use toml_edit::{Array, DocumentMut, Item, Value};
 
@@ -126,9 +127,17 @@ fn edit(file: &Path, change: impl FnOnce(&mut DocumentMut) -> bool) -> Result<Ed
 }
 
 fn position(folders: &Array, wanted: &Path) -> Option<usize> {
-    folders
-        .iter()
-        .position(|entry| entry.as_str().and_then(|text| paths::absolute(text).ok()).as_deref() == Some(wanted))
+    let find = |is_it: &dyn Fn(&Path) -> bool| {
+        let mut entries = folders.iter();
+        entries.position(|entry| {
+            entry
+                .as_str()
+                .and_then(|text| paths::absolute(text).ok())
+                .is_some_and(|folder| is_it(&folder))
+        })
+    };
+    // What was typed and what the disk has may differ in how an accent is spelled.
+    find(&|folder| folder == wanted).or_else(|| find(&|folder| spelling::on_disk(folder) == wanted))
 }
 
 /// Splits what stands before an entry: the rest of the line before it (a comment on the entry before), and its own lines.

@@ -1,3 +1,4 @@
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
@@ -55,6 +56,63 @@ fn only_a_data_folder_of_our_own_is_closed_to_others() {
     fs::write(shared.join("letter.txt"), "").unwrap();
     let (_one, _two) = (acquire(&empty), acquire(&shared));
     assert_eq!((mode(&empty), mode(&shared)), (0o700, 0o755));
+}
+
+/// A data folder as `scenectl model install` of an earlier version made it, and as an earlier daemon left it.
+#[test]
+fn what_an_earlier_version_left_open_is_closed_at_the_first_start() {
+    let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o777;
+    let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for has_other_things in [false, true] {
+        let data = folder.path().join(has_other_things.to_string());
+        let outside = folder.path().join("not ours");
+        fs::write(&outside, "").unwrap();
+        open(&outside, 0o644);
+        let names = [
+            "models/m/config.json",
+            "store/0.jnl",
+            "store/tables/1",
+            "store.damaged-20261122T130501/0.jnl",
+            "index/m.1.usearch",
+            "keyframes/ab/cd",
+            "cache/background/m",
+            "decisions.json",
+            "config.toml.last-good",
+        ];
+        for name in names {
+            let file = data.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, "").unwrap();
+            open(file.parent().unwrap(), 0o755);
+            open(&file, 0o644);
+        }
+        symlink(&outside, data.join("store/link")).unwrap();
+        if has_other_things {
+            fs::write(data.join("letter.txt"), "").unwrap();
+        }
+        open(&data, 0o755);
+        drop(acquire(&data));
+        assert_eq!(mode(&data), if has_other_things { 0o755 } else { 0o700 });
+        for name in &names[1..] {
+            let file = data.join(name);
+            let parent = file.parent().unwrap();
+            assert_eq!(mode(&file), 0o600, "{name}");
+            assert!(parent == data || mode(parent) == 0o700, "{name}");
+        }
+        assert_eq!(mode(&outside), 0o644, "a link was followed");
+        // A backup that is put back is closed again.
+        open(&data.join("index"), 0o755);
+        open(&data.join("index/m.1.usearch"), 0o644);
+        drop(acquire(&data));
+        assert_eq!((mode(&data.join("index")), mode(&data.join("index/m.1.usearch"))), (0o700, 0o600));
+        let expected = if has_other_things {
+            privacy::Privacy::Shared { mode: 0o755 }
+        } else {
+            privacy::Privacy::Closed
+        };
+        assert_eq!(privacy::look(&data).unwrap(), expected);
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use scened_shared::frame::RpcError;
+use scened_shared::spelling;
 use scened_shared::wire_path::WirePath;
 use tokio::sync::broadcast;
 
@@ -14,7 +15,7 @@ use crate::ipc::convert;
 use crate::models::Models;
 use crate::pipeline::Indexer;
 use crate::query::{Pool, Searcher};
-use crate::reconcile::ReconcilerHandle;
+use crate::reconcile::{ReconcilerHandle, RootStatus};
 use crate::serving::Serving;
 use crate::store::{Store, VideoRecord};
 use crate::worker::courtesy::Courtesy;
@@ -60,15 +61,52 @@ impl Context {
     pub(super) fn path(&self, file: &WirePath) -> Result<PathBuf, RpcError> {
         let path = convert::path(file)?;
         let roots = self.reconciler.roots();
+        let path = self.as_known(path, &roots);
         if roots.iter().any(|root| path.starts_with(&root.path)) {
             return Ok(path);
         }
         Ok(roots.iter().find_map(|root| below_link(&path, &root.path)).unwrap_or(path))
     }
 
+    /// A path in the spelling that the store and the watched folders have: its client may have typed an accent in another way than the
+    /// system that named the file, and the file may be away. What is called exactly so comes first.
+    fn as_known(&self, path: PathBuf, roots: &[RootStatus]) -> PathBuf {
+        if path.as_os_str().as_encoded_bytes().is_ascii() {
+            return path;
+        }
+        let videos = self.store.videos();
+        let at = videos.partition_point(|video| video.path < path);
+        if videos.get(at).is_some_and(|video| video.path.starts_with(&path)) || roots.iter().any(|root| root.path == path) {
+            return path;
+        }
+        let n_components = path.components().count();
+        let wanted = spelling::plain(&path);
+        let as_long = |known: &Path| -> Option<PathBuf> {
+            let start: PathBuf = known.components().take(n_components).collect();
+            (spelling::plain(&start) == wanted).then_some(start)
+        };
+        let mut known = roots
+            .iter()
+            .map(|root| root.path.as_path())
+            .chain(videos.iter().map(|video| video.path.as_path()));
+        let at = path.clone();
+        let on_disk = crate::reach::look(&path, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| path.clone());
+        // Something of exactly this name is there, and it is another thing.
+        let is_other = |known: &PathBuf| identity(&on_disk).is_some_and(|here| identity(known).is_some_and(|known| known != here));
+        known.find_map(as_long).filter(|known| !is_other(known)).unwrap_or(on_disk)
+    }
+
     pub(super) fn paths(&self, files: &[WirePath]) -> Result<Vec<PathBuf>, RpcError> {
         files.iter().map(|file| self.path(file)).collect()
     }
+}
+
+/// Which file or folder is there.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let at = path.to_owned();
+    let found = crate::reach::look(path, move |_| std::fs::symlink_metadata(at)).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// `path` below `root`, when it lies below what `root` resolves to.

@@ -1,13 +1,15 @@
 //! One job: open the film, look into it, embed its frames, keep them for other models, commit.
 
+use std::fs::{File, Metadata};
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use crate::domain::SceneId;
+use crate::domain::{Fingerprint, SceneId};
 use crate::embed::{EmbedError, Embedder, sound};
+use crate::film::whole::{Whole, has_every_byte};
 use crate::film::{open_stamped, stamp_of};
 use crate::media::keyframes::{self, KeyframeScene};
 use crate::media::wire::Fault;
@@ -15,12 +17,16 @@ use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, Me
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
 use crate::serving::ModelSlot;
-use crate::store::{IndexedVideo, SceneRecord, Store, StoreError, VideoRecord, VideoState};
+use crate::store::{FileStamp, IndexedVideo, JobKind, SceneRecord, Store, StoreError, VideoRecord, VideoState};
 
 pub(super) enum Outcome {
     Indexed {
         n_scenes: usize,
         duration_ms: u64,
+    },
+    /// Nothing was decoded: all its bytes are those of what is indexed already.
+    Known {
+        n_scenes: usize,
     },
     /// Nothing was decoded: another model's vectors were made of the keyframe pictures.
     CaughtUp,
@@ -103,33 +109,24 @@ enum Kept {
 
 impl Run<'_> {
     pub(super) fn index(&self, record: &VideoRecord) -> Outcome {
-        let (film, stamp) = match open_stamped(&record.path) {
+        let (film, stamp) = match open_as_queued(record) {
             Ok(opened) => opened,
-            Err(error) => return unopened(&error),
+            Err(outcome) => return outcome,
         };
-        if stamp.size_bytes != record.stamp.size_bytes || stamp.mtime_ns != record.stamp.mtime_ns {
-            debug!("changed since it was queued");
-            return Outcome::FileChanged;
-        }
-        if stamp.size_bytes == 0 {
-            return Outcome::Bad {
-                reason: "the file is empty (0 bytes)".to_owned(),
-                hint: Some("it is looked at again when it changes".to_owned()),
-            };
-        }
-        match self.copy_of_twin(record) {
-            Ok(None) => {}
-            Ok(Some(outcome)) => return outcome,
-            Err(error) => return Outcome::StoreFailed(error),
-        }
         let watched = match film.try_clone() {
-            Ok(watched) => watched,
+            Ok(watched) => Arc::new(watched),
             Err(error) => {
                 return Outcome::MachineAtFault {
                     reason: format!("cannot open another file: {error}"),
                 };
             }
         };
+        let mut whole = None;
+        match self.known_content(record, &watched, &mut whole) {
+            Ok(None) => {}
+            Ok(Some(outcome)) => return outcome,
+            Err(error) => return Outcome::StoreFailed(error),
+        }
         let request = self.request(record);
         let mut found = Found {
             probe: None,
@@ -159,12 +156,15 @@ impl Run<'_> {
             Ok(vectors) => vectors,
             Err(error) => return embed_failed(error, self.slot.embedder.as_ref()),
         };
+        if whole.is_none() {
+            whole = self.hash_whole(record, &watched);
+        }
         if self.cancel.is_cancelled() {
             return Outcome::Cancelled;
         }
         // What was decoded is only worth keeping if it is what lies there now.
-        match crate::reach::look(&record.path, move |_| watched.metadata()).map(|metadata| stamp_of(&metadata)) {
-            Ok(now) if now.size_bytes == stamp.size_bytes && now.mtime_ns == stamp.mtime_ns => {}
+        match look_again(record, &watched).map(|metadata| stamp_of(&metadata)) {
+            Ok(now) if is_of_one_moment(&now, &stamp) => {}
             _ => return Outcome::FileChanged,
         }
         if let Kept::Begun(writer) = found.kept
@@ -193,6 +193,7 @@ impl Run<'_> {
                 damage: self.damage(analysis.damage),
                 model: Some(self.slot.info.id.clone()),
                 indexed_at_ms: crate::clock::now_ms(),
+                whole,
                 ..record.clone()
             },
             scenes: found.scenes,
@@ -233,26 +234,61 @@ impl Run<'_> {
         }
     }
 
-    /// The same bytes may have been indexed under another name since this job was queued (two copies that arrived together):
-    /// then nothing is decoded.
-    fn copy_of_twin(&self, record: &VideoRecord) -> Result<Option<Outcome>, StoreError> {
-        let model = &self.slot.info.id;
-        let twins = self.store.videos_with_fingerprint(&record.fingerprint);
+    /// Nothing is decoded where all bytes of the film are indexed already: under another name (two copies that arrived together), or
+    /// under its own (only its time changed). `whole` is given its hash where that had to be read.
+    fn known_content(
+        &self,
+        record: &VideoRecord,
+        film: &Arc<File>,
+        whole: &mut Option<Fingerprint>,
+    ) -> Result<Option<Outcome>, StoreError> {
+        let kind = self.store.job(record.id).map_or(JobKind::Index, |job| job.kind);
         // A twin has been decoded already, and a user who wants that again means all of them.
-        if self.slot.decodes_afresh {
+        if self.slot.decodes_afresh || kind == JobKind::Afresh {
             return Ok(None);
         }
-        let is_done = |twin: &Arc<VideoRecord>| {
-            twin.id != record.id && twin.state == VideoState::Indexed && self.store.has_vectors(model, twin.id).is_ok_and(|has| has)
-        };
-        let Some(twin) = twins.into_iter().find(is_done) else {
+        let model = &self.slot.info.id;
+        let is_small = has_every_byte(record.stamp.size_bytes);
+        let mut twins = self.store.videos_with_fingerprint(&record.fingerprint);
+        twins.retain(|twin| {
+            let is_itself = twin.id == record.id;
+            let speaks = if is_itself {
+                kind == JobKind::Verify && twin.damage.is_none()
+            } else {
+                twin.is_sound()
+            };
+            speaks && (is_small || twin.whole.is_some()) && self.store.has_vectors(model, twin.id).is_ok_and(|has| has)
+        });
+        if twins.is_empty() {
             return Ok(None);
-        };
+        }
+        if !is_small {
+            *whole = self.hash_whole(record, film);
+            twins.retain(|twin| twin.whole == *whole);
+            let is_same = |now: Metadata| is_of_one_moment(&stamp_of(&now), &record.stamp);
+            if self.cancel.is_cancelled() {
+                return Ok(Some(Outcome::Cancelled));
+            }
+            if !look_again(record, film).is_ok_and(is_same) {
+                return Ok(Some(Outcome::FileChanged));
+            }
+        }
+        // Its own scenes before those of another.
+        twins.sort_by_key(|twin| twin.id != record.id);
+        match twins.first() {
+            Some(twin) => self.copy_of_twin(record, twin),
+            None => Ok(None),
+        }
+    }
+
+    fn copy_of_twin(&self, record: &VideoRecord, twin: &VideoRecord) -> Result<Option<Outcome>, StoreError> {
+        let model = &self.slot.info.id;
         let (scenes, vectors) = (self.store.scenes(twin.id)?, self.store.video_vectors(model, twin.id)?);
         if scenes.is_empty() || scenes.len() != vectors.len() {
             return Ok(None);
         }
-        let thumbnails = (0..scenes.len())
+        let n_scenes = scenes.len();
+        let thumbnails = (0..n_scenes)
             .map(|index| self.store.thumbnail(SceneId::new(twin.id, index)).map(Option::unwrap_or_default))
             .collect::<Result<_, _>>()?;
         debug!(twin = %twin.path.display(), "the same bytes are indexed already");
@@ -262,20 +298,45 @@ impl Run<'_> {
             stamp: record.stamp,
             offline: record.offline,
             on_root_device: record.on_root_device,
-            ..(*twin).clone()
+            model: Some(model.clone()),
+            ..twin.clone()
         };
-        let duration_ms = twin.duration_ms;
-        Ok(Some(self.put(
-            record,
-            IndexedVideo {
-                record: copied,
-                scenes,
-                vectors,
-                thumbnails,
-                others: Vec::new(),
-            },
-            duration_ms,
-        )))
+        let indexed = IndexedVideo {
+            record: copied,
+            scenes,
+            vectors,
+            thumbnails,
+            others: Vec::new(),
+        };
+        Ok(Some(match self.put(record, indexed, twin.duration_ms) {
+            Outcome::Indexed { .. } => Outcome::Known { n_scenes },
+            other => other,
+        }))
+    }
+
+    /// The hash of all bytes of a film; `None` where its fingerprint is one already, or where they cannot be read.
+    fn hash_whole(&self, record: &VideoRecord, film: &Arc<File>) -> Option<Fingerprint> {
+        if has_every_byte(record.stamp.size_bytes) {
+            return None;
+        }
+        let mut whole = Whole::new(record.stamp.size_bytes);
+        while !self.cancel.is_cancelled() {
+            let film = Arc::clone(film);
+            let read = crate::reach::look(&record.path, move |pulse| {
+                let hash = whole.read_on(&film, || pulse.beat())?;
+                Ok((whole, hash))
+            });
+            match read {
+                Ok((_, Some(hash))) => return Some(hash),
+                Ok((rest, None)) => whole = rest,
+                // What could be decoded is worth keeping all the same; a later change of its time has it decoded again.
+                Err(error) => {
+                    debug!(%error, "not all of it can be read");
+                    return None;
+                }
+            }
+        }
+        None
     }
 
     fn take(&self, event: MediaEvent, record: &VideoRecord, found: &mut Found<'_>) -> ControlFlow<()> {
@@ -340,6 +401,32 @@ impl Run<'_> {
             Err(error) => Outcome::StoreFailed(error),
         }
     }
+}
+
+/// Opens the film if it is what was queued.
+fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
+    let (film, stamp) = open_stamped(&record.path).map_err(|error| unopened(&error))?;
+    if !is_of_one_moment(&stamp, &record.stamp) {
+        debug!("changed since it was queued");
+        return Err(Outcome::FileChanged);
+    }
+    if stamp.size_bytes == 0 {
+        return Err(Outcome::Bad {
+            reason: "the file is empty (0 bytes)".to_owned(),
+            hint: Some("it is looked at again when it changes".to_owned()),
+        });
+    }
+    Ok((film, stamp))
+}
+
+fn look_again(record: &VideoRecord, film: &Arc<File>) -> io::Result<Metadata> {
+    let film = Arc::clone(film);
+    crate::reach::look(&record.path, move |_| film.metadata())
+}
+
+/// Whether a file was not written to between two looks.
+fn is_of_one_moment(one: &FileStamp, other: &FileStamp) -> bool {
+    (one.size_bytes, one.mtime_ns) == (other.size_bytes, other.mtime_ns)
 }
 
 fn not_kept(error: &io::Error) {

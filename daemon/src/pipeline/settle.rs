@@ -37,6 +37,14 @@ impl Shared {
                     n_scenes,
                 });
             }
+            Outcome::Known { n_scenes } => {
+                info!(n_scenes, "all its bytes are known; nothing was decoded");
+                self.finished(video, 0);
+                (self.parts.hook)(PipelineEvent::VideoIndexed {
+                    path: path.clone(),
+                    n_scenes,
+                });
+            }
             Outcome::CaughtUp => {
                 debug!("embedded from keyframe pictures");
                 self.embedded();

@@ -15,6 +15,7 @@ use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
 
 mod blame;
 mod catching_up;
+mod halves;
 mod poison;
 
 const PATIENCE: Duration = Duration::from_secs(20);

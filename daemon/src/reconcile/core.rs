@@ -1,6 +1,7 @@
 //! The reconciler's thread: what it knows, and the loop that takes one bounded step after the other.
 
 mod clear;
+mod folders;
 mod home;
 mod known;
 mod look;
@@ -8,12 +9,15 @@ mod moves;
 mod place;
 mod timing;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender};
+use folders::Folders;
 use moves::Moves;
 use timing::Timing;
 
@@ -24,7 +28,7 @@ use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::VideoId;
-use crate::store::{NewVideo, Store, Touch, VideoRecord};
+use crate::store::{FileStamp, NewVideo, Store, Touch, VideoRecord};
 use crate::supervise::caught;
 use crate::watch::debounce::{Debouncer, Hint};
 use crate::watch::mounts::{Mount, MountWatch, mounts};
@@ -41,7 +45,7 @@ struct Root {
     home: Home,
     state: RootState,
     detail: Option<String>,
-    device: u64,
+    mount: u64,
     remote: bool,
     /// Its path without links.
     real: PathBuf,
@@ -73,6 +77,7 @@ pub(super) struct Seed {
     pub(super) watch_limit: Option<usize>,
     /// Told when the folders were looked at.
     pub(super) looked: Sender<()>,
+    pub(super) unfinished_rest: Duration,
 }
 
 impl Seed {
@@ -82,7 +87,7 @@ impl Seed {
         let mount_watch = MountWatch::start(self.event_sender.clone())
             .inspect_err(|error| tracing::debug!(%error, "mounts are only polled"))
             .ok();
-        let timing = Timing::new(self.config.settle, self.config.rescan_every);
+        let timing = Timing::new(self.config.settle, self.unfinished_rest, self.config.rescan_every);
         let now = Instant::now();
         let core = Core {
             rules: Arc::clone(&self.config.rules),
@@ -114,6 +119,9 @@ impl Seed {
             touched: Vec::new(),
             mounts: mounts(),
             folder_rules: HashMap::new(),
+            folders: RefCell::default(),
+            filled_here: None,
+            other_things: HashMap::new(),
             videos: None,
             videos_as_of: 0,
             by_inode: None,
@@ -175,6 +183,12 @@ struct Core {
 
     /// Cache of one step.
     folder_rules: HashMap<PathBuf, FolderRules>,
+    /// The same, of what was asked about folders.
+    folders: RefCell<Folders>,
+    /// The folder that is being listed, and the files in it beside which a program writes another one while it fills them.
+    filled_here: Option<(PathBuf, HashSet<OsString>)>,
+    /// Files that end like videos and are something else, with the stamp they had then.
+    other_things: HashMap<PathBuf, FileStamp>,
     /// All videos, sorted by path, kept until the store changes.
     videos: Option<Vec<Arc<VideoRecord>>>,
     /// Generation of the store that they were asked for at.
@@ -313,6 +327,8 @@ impl Core {
     fn step(&mut self) {
         let started = Instant::now();
         self.folder_rules.clear();
+        self.folders.take();
+        self.filled_here = None;
         // Listing all videos takes longer than a step's other work where there are many.
         let generation = self.store.generation();
         if self.videos_as_of != generation {
@@ -358,7 +374,7 @@ impl Core {
         }
     }
 
-    fn due_file(&self) -> Option<(PathBuf, crate::store::FileStamp)> {
+    fn due_file(&self) -> Option<(PathBuf, FileStamp)> {
         lock(&self.shared.settling).due(Instant::now())
     }
 
@@ -438,7 +454,7 @@ impl Core {
     /// Shows counts, states and warnings to the other threads.
     fn publish(&mut self) {
         let walks = self.walks.len() + usize::from(self.overflow_rescan.is_some());
-        let uncertain = self.debouncer.len() + lock(&self.shared.settling).len() + self.suspects.len() + self.replaced.len();
+        let uncertain = self.debouncer.len() + lock(&self.shared.settling).n_usual() + self.suspects.len() + self.replaced.len();
         if self.shared.publish(walks, uncertain) {
             (self.on_event)(ReconcileEvent::QueueChanged);
         }

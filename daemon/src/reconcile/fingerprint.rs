@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::domain::Fingerprint;
+use crate::film::whole::WHOLE_BYTES;
 pub use crate::film::{open_video, stamp_of};
 use crate::store::FileStamp;
 
@@ -16,8 +17,7 @@ const EDGE_BYTES: u64 = 64 << 10;
 /// Blocks hashed between the two edges, evenly spaced.
 const N_MIDDLE_BLOCKS: u64 = 8;
 const MIDDLE_BYTES: u64 = 16 << 10;
-/// Up to this size the whole file is hashed.
-const WHOLE_BYTES: u64 = 2 * EDGE_BYTES + N_MIDDLE_BLOCKS * MIDDLE_BYTES;
+const _: () = assert!(WHOLE_BYTES == 2 * EDGE_BYTES + N_MIDDLE_BLOCKS * MIDDLE_BYTES);
 
 /// XXH3-128 over the size, both edges and some blocks between; the whole content of small files.
 ///
@@ -55,26 +55,20 @@ pub fn fingerprint(file: &File, size_bytes: u64) -> io::Result<Fingerprint> {
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     pub stamp: FileStamp,
-    pub device: u64,
     pub fingerprint: Fingerprint,
 }
 
 /// Reads the fingerprint of the file at `path`; `None` when the file changed while it was read.
 pub fn read_file(path: &Path, follow: bool) -> io::Result<Option<Reading>> {
     let file = open_video(path, follow)?;
-    let before = file.metadata()?;
-    let stamp = stamp_of(&before);
+    let stamp = stamp_of(&file.metadata()?);
     let fingerprint = match fingerprint(&file, stamp.size_bytes) {
         Ok(fingerprint) => fingerprint,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error),
     };
     let unchanged = stamp_of(&file.metadata()?) == stamp;
-    Ok(unchanged.then_some(Reading {
-        stamp,
-        device: before.dev(),
-        fingerprint,
-    }))
+    Ok(unchanged.then_some(Reading { stamp, fingerprint }))
 }
 
 #[cfg(test)]

@@ -31,10 +31,6 @@ impl Identity {
         })
     }
 
-    pub(super) fn device(&self) -> u64 {
-        self.device
-    }
-
     /// Device numbers are handed out anew at every start and plugging in, and the topmost inode of most file systems is the same
     /// number: so the volume decides where both have one, and only without it the device.
     fn is_same_folder(&self, other: &Self) -> bool {

@@ -1,11 +1,17 @@
 //! Which files count as videos of the library: names, globs, hidden files, links, `.nomedia` and `.scenedignore`.
 
+mod built_in;
+pub(super) mod content;
+pub(super) mod unfinished;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use scened_shared::spelling;
+use unfinished::is_partial;
 
 /// A folder that has it is ignored with everything below.
 pub const NOMEDIA: &str = ".nomedia";
@@ -14,26 +20,6 @@ pub const SCENEDIGNORE: &str = ".scenedignore";
 
 /// A larger file is no list of patterns; reading it would only cost memory.
 const MAX_SCENEDIGNORE_BYTES: u64 = 1 << 20;
-
-/// Endings of names that programs give to files they have not finished; the finished file is renamed.
-const PARTIAL_SUFFIXES: [&str; 16] = [
-    ".part",
-    ".partial",
-    ".crdownload",
-    ".download",
-    ".opdownload",
-    ".tmp",
-    ".temp",
-    "~",
-    ".!qb",
-    ".!ut",
-    ".!bt",
-    ".bc!",
-    ".aria2",
-    ".ytdl",
-    ".filepart",
-    ".unfinished",
-];
 
 /// The checked rules of the configuration. Cheap to share; knows no folder of its own.
 #[derive(Debug)]
@@ -60,6 +46,13 @@ pub enum Exclusion {
     Extension,
     /// A download or copy that is not finished.
     PartialName,
+    /// Its ending means other things as well, and its content is no video's.
+    NotVideo,
+    /// A storage box, a file system or a desktop keeps it for itself.
+    BuiltIn {
+        at: PathBuf,
+        why: &'static str,
+    },
     /// The name of this file or folder begins with a dot.
     Hidden(PathBuf),
     /// A pattern of `ignore` matches this file or folder.
@@ -83,6 +76,13 @@ impl std::fmt::Display for Exclusion {
         match self {
             Self::Extension => write!(f, "its extension is not one of `extensions`"),
             Self::PartialName => write!(f, "its name is that of an unfinished download or copy"),
+            Self::NotVideo => write!(f, "its content is not a video's: files with this ending often are something else"),
+            Self::BuiltIn { at, why } => write!(
+                f,
+                "a rule built into scened leaves out {}: {why} (a line `!{}` in a {SCENEDIGNORE} above it takes it back)",
+                at.display(),
+                at.file_name().unwrap_or_default().to_string_lossy()
+            ),
             Self::Hidden(path) => write!(f, "{} is hidden (`hidden = false`)", path.display()),
             Self::Ignored { pattern, at } => write!(f, "`ignore` has {pattern:?}, which matches {}", at.display()),
             Self::NoMedia(file) => write!(f, "{} is there", file.display()),
@@ -104,7 +104,7 @@ impl Rules {
             };
             // `*` stays inside one folder's names, `**` crosses them; names are matched alone as well, so `*.trailer.*` works anywhere.
             globs.add(
-                GlobBuilder::new(glob.trim_end_matches('/'))
+                GlobBuilder::new(&spelling::plain_text(glob.trim_end_matches('/')))
                     .literal_separator(true)
                     .build()
                     .map_err(error)?,
@@ -158,32 +158,50 @@ impl Rules {
 
     fn excludes_name(&self, root: &Path, path: &Path, is_folder: bool, folder: &FolderRules) -> Option<Exclusion> {
         let name = path.file_name()?;
+        let verdict = folder.verdict(path, is_folder);
+        if verdict != Verdict::Wanted
+            && let Some(why) = built_in::what_is(name, is_folder)
+        {
+            return Some(Exclusion::BuiltIn { at: path.to_owned(), why });
+        }
         // `._x` are macOS's resource forks, never videos, whatever `hidden` says.
         if name.as_bytes().starts_with(b"._") || (!self.hidden && name.as_bytes().starts_with(b".")) {
             return Some(Exclusion::Hidden(path.to_owned()));
         }
-        let below = path.strip_prefix(root).unwrap_or(path);
-        let matched = self
-            .ignore
-            .matches(below)
-            .into_iter()
-            .chain(self.ignore.matches(Path::new(name)))
-            .next();
+        // Patterns are matched in the spelling that they were read in.
+        let (below, name) = (
+            spelling::plain(path.strip_prefix(root).unwrap_or(path)),
+            spelling::plain(Path::new(name)),
+        );
+        let matched = self.ignore.matches(&*below).into_iter().chain(self.ignore.matches(&*name)).next();
         if let Some(index) = matched {
             return Some(Exclusion::Ignored {
                 pattern: self.ignore_texts[index].clone(),
                 at: path.to_owned(),
             });
         }
-        folder.excludes(path, is_folder)
+        match verdict {
+            Verdict::Unwanted(exclusion) => Some(exclusion),
+            Verdict::Wanted | Verdict::Silent => None,
+        }
     }
 }
 
-fn is_partial(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    PARTIAL_SUFFIXES
-        .iter()
-        .any(|suffix| name.len() >= suffix.len() && name[name.len() - suffix.len()..].eq_ignore_ascii_case(suffix.as_bytes()))
+/// What the files of a folder and of those above it say of a name.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Unwanted(Exclusion),
+    /// A pattern with `!` asks for it.
+    Wanted,
+    Silent,
+}
+
+/// The patterns of one `.scenedignore`.
+#[derive(Debug)]
+struct ScenedIgnore {
+    file: PathBuf,
+    /// All its paths are in one spelling, see [`spelling::plain`].
+    patterns: Gitignore,
 }
 
 /// What the files `.nomedia` and `.scenedignore` of a folder and of those above it (up to the watched one) say.
@@ -191,7 +209,7 @@ fn is_partial(name: &OsStr) -> bool {
 pub struct FolderRules {
     no_media: Option<PathBuf>,
     /// Innermost last.
-    scenedignores: Vec<std::sync::Arc<Gitignore>>,
+    scenedignores: Vec<std::sync::Arc<ScenedIgnore>>,
 }
 
 impl FolderRules {
@@ -220,24 +238,25 @@ impl FolderRules {
         self.no_media.clone().map(Exclusion::NoMedia)
     }
 
-    fn excludes(&self, path: &Path, is_folder: bool) -> Option<Exclusion> {
+    fn verdict(&self, path: &Path, is_folder: bool) -> Verdict {
         if let Some(no_media) = self.no_media() {
-            return Some(no_media);
+            return Verdict::Unwanted(no_media);
         }
+        let path = spelling::plain(path);
         // As in git: the innermost file that has an opinion wins.
-        for scenedignore in self.scenedignores.iter().rev() {
-            match scenedignore.matched(path, is_folder) {
+        for ScenedIgnore { file, patterns } in self.scenedignores.iter().rev().map(|rules| &**rules) {
+            match patterns.matched(&*path, is_folder) {
                 ignore::Match::Ignore(glob) => {
-                    return Some(Exclusion::ScenedIgnore {
-                        file: scenedignore.path().join(SCENEDIGNORE),
+                    return Verdict::Unwanted(Exclusion::ScenedIgnore {
+                        file: file.clone(),
                         pattern: glob.original().to_owned(),
                     });
                 }
-                ignore::Match::Whitelist(_) => return None,
+                ignore::Match::Whitelist(_) => return Verdict::Wanted,
                 ignore::Match::None => {}
             }
         }
-        None
+        Verdict::Silent
     }
 }
 
@@ -252,20 +271,38 @@ pub fn folders_between(root: &Path, folder: &Path) -> Vec<PathBuf> {
     folders
 }
 
-fn read_scenedignore(folder: &Path) -> Option<Gitignore> {
+fn read_scenedignore(folder: &Path) -> Option<ScenedIgnore> {
     let file = folder.join(SCENEDIGNORE);
     let metadata = file.symlink_metadata().ok()?;
     if !metadata.is_file() || metadata.len() > MAX_SCENEDIGNORE_BYTES {
         return None;
     }
-    let bytes = std::fs::read(&file).ok()?;
-    let mut builder = GitignoreBuilder::new(folder);
-    for line in String::from_utf8_lossy(&bytes).lines() {
-        if let Err(error) = builder.add_line(Some(file.clone()), line) {
+    let text = text_of(&std::fs::read(&file).ok()?);
+    let mut builder = GitignoreBuilder::new(spelling::plain(folder));
+    for line in text.lines() {
+        let line = line.trim_start_matches(BYTE_ORDER_MARK);
+        if let Err(error) = builder.add_line(Some(file.clone()), &spelling::plain_text(line)) {
             tracing::warn!(file = %file.display(), line, %error, "a pattern cannot be read and is passed over");
         }
     }
-    builder.build().ok()
+    let patterns = builder.build().ok()?;
+    Some(ScenedIgnore { file, patterns })
+}
+
+/// What editors of Windows put before the first character.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
+/// A text in UTF-8, or in UTF-16 where its first two bytes say so.
+fn text_of(bytes: &[u8]) -> String {
+    let of_units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
+        String::from_utf16_lossy(&units)
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => of_units(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => of_units(rest, u16::from_be_bytes),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 /// Why `path` (a file, or a folder) below `root` is left out, looking at every folder above it; `None` = it counts.
@@ -340,6 +377,117 @@ mod tests {
         let rules = rules(&[], true);
         check(&rules, "/v/.b/.a.mp4", None);
         check(&rules, "/v/._a.mp4", Some("hidden"));
+    }
+
+    #[test]
+    fn what_a_nas_keeps_for_itself_is_left_out_whatever_the_configuration_says() {
+        for hidden in [false, true] {
+            let rules = rules(&["nothing"], hidden);
+            for folder in [
+                "@eaDir",
+                "#recycle",
+                "#Recycle",
+                "#snapshot/daily",
+                "@Recycle",
+                "@Recently-Snapshot/s1",
+                ".@__thumb",
+                ".zfs/snapshot/a",
+                ".snapshots/1/snapshot",
+                ".snapshot",
+                "~snapshot",
+                "$RECYCLE.BIN/S-1-5",
+                "$Recycle.Bin",
+                "RECYCLER",
+                "System Volume Information",
+                ".Trashes/501",
+                ".Trash-1000/files",
+                ".recycle",
+                ".Recycle.Bin",
+                "Network Trash Folder",
+                "Temporary Items",
+                ".AppleDB",
+                ".AppleDouble",
+                "lost+found",
+                "Recycle Bin - Volume_1",
+                "trashbox",
+                "@GMT-2026.11.30-00.00.00",
+                ".stversions",
+            ] {
+                for folder in [folder.to_owned(), folder.to_ascii_uppercase(), format!("deep/er/{folder}")] {
+                    check(&rules, &format!("/v/{folder}/a.mp4"), Some("a rule built into scened"));
+                }
+            }
+            for folder in ["recycle", "Snapshots", "Trash", "my @eaDir", "snapshot", "@home"] {
+                check(&rules, &format!("/v/{folder}/a.mp4"), None);
+            }
+            check(&rules, "/v/#recycle.mp4", None);
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_built_in_can_be_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        std::fs::create_dir_all(root.join("a/#recycle/sub")).unwrap();
+        std::fs::create_dir_all(root.join("b/#recycle")).unwrap();
+        std::fs::write(root.join("a/.scenedignore"), "!#recycle\n").unwrap();
+        let rules = rules(&[], false);
+        let of = |path: &str| exclusion(&rules, root, &root.join(path), false);
+        assert_eq!(of("a/#recycle/sub/x.mp4"), None);
+        assert!(matches!(of("b/#recycle/x.mp4"), Some(Exclusion::BuiltIn { .. })));
+    }
+
+    #[test]
+    fn a_scenedignore_is_read_in_the_encodings_of_windows() {
+        let text = "Geheim-ä.mp4\r\n*.raw.mp4\r\n";
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let encodings: [Vec<u8>; 5] = [
+            text.as_bytes().to_vec(),
+            [b"\xef\xbb\xbf", text.as_bytes()].concat(),
+            [b"\xef\xbb\xbf\xef\xbb\xbf", text.as_bytes()].concat(),
+            [0xff, 0xfe]
+                .into_iter()
+                .chain(units.iter().flat_map(|unit| unit.to_le_bytes()))
+                .collect(),
+            [0xfe, 0xff]
+                .into_iter()
+                .chain(units.iter().flat_map(|unit| unit.to_be_bytes()))
+                .collect(),
+        ];
+        for encoded in encodings {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join(SCENEDIGNORE), &encoded).unwrap();
+            let rules = rules(&[], false);
+            let of = |name: &str| exclusion(&rules, folder.path(), &folder.path().join(name), false).is_some();
+            assert!(of("Geheim-ä.mp4") && of("x.raw.mp4") && !of("x.mp4"), "{encoded:x?}");
+        }
+    }
+
+    #[test]
+    fn rules_mean_a_name_however_its_accents_are_spelled() {
+        let (composed, decomposed) = ("Caf\u{e9}", "Cafe\u{301}");
+        for (typed, named) in [
+            (composed, decomposed),
+            (decomposed, composed),
+            (composed, composed),
+            (decomposed, decomposed),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path().join(named);
+            std::fs::create_dir_all(root.join("sub")).unwrap();
+            std::fs::write(root.join(SCENEDIGNORE), format!("/sub/{typed}-a.mp4\n")).unwrap();
+            let rules = rules(&[format!("**/{typed}-b.mp4").as_str()], false);
+            let of = |name: &str| exclusion(&rules, &root, &root.join("sub").join(name), false);
+            assert!(
+                matches!(of(&format!("{named}-a.mp4")), Some(Exclusion::ScenedIgnore { .. })),
+                "{typed:?} {named:?}"
+            );
+            assert!(
+                matches!(of(&format!("{named}-b.mp4")), Some(Exclusion::Ignored { .. })),
+                "{typed:?} {named:?}"
+            );
+            assert_eq!(of(&format!("{named}-c.mp4")), None);
+        }
     }
 
     #[test]

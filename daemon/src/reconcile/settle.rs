@@ -14,6 +14,8 @@ struct Waiting {
     stamp: FileStamp,
     due: Instant,
     pause: Duration,
+    /// How long it must rest; longer than usual where its name says that it is not finished.
+    rest: Duration,
 }
 
 /// The files waited for, each with the stamp it had when last looked at.
@@ -25,6 +27,8 @@ pub(super) struct Settling {
     by_size: HashMap<u64, usize>,
     /// When a file of this size last vanished or changed while it was waited for: what it had may be on its way to elsewhere.
     astray: HashMap<u64, Instant>,
+    /// Number of files that must rest for longer than `settle`.
+    n_long: usize,
 }
 
 impl Settling {
@@ -35,11 +39,27 @@ impl Settling {
             by_due: BTreeSet::new(),
             by_size: HashMap::new(),
             astray: HashMap::new(),
+            n_long: 0,
         }
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.files.len()
+    }
+
+    /// Files that are believed when they have rested as usual.
+    pub(super) fn n_usual(&self) -> usize {
+        self.files.len().saturating_sub(self.n_long)
+    }
+
+    /// How long the file at this path must rest, if it is waited for.
+    pub(super) fn rest_of(&self, path: &Path) -> Option<Duration> {
+        self.files.get(path).map(|waiting| waiting.rest)
+    }
+
+    pub(super) fn waits_long(&self, path: &Path) -> bool {
+        self.rest_of(path).is_some_and(|rest| rest > self.settle)
     }
 
     pub(super) fn contains(&self, path: &Path) -> bool {
@@ -66,20 +86,28 @@ impl Settling {
         self.astray.clear();
     }
 
-    /// A file was seen that differs from what the store knows. `at_rest`: it has not changed for longer than `settle` already.
+    /// [`Settling::saw_for`], for as long as usual.
+    #[cfg(test)]
     pub(super) fn saw(&mut self, path: &Path, stamp: FileStamp, at_rest: bool, now: Instant) {
+        self.saw_for(self.settle, path, stamp, at_rest, now);
+    }
+
+    /// A file was seen that differs from what the store knows. It must rest for `rest`; `at_rest`: it has not changed for longer already.
+    pub(super) fn saw_for(&mut self, rest: Duration, path: &Path, stamp: FileStamp, at_rest: bool, now: Instant) {
         let waiting = match self.files.get(path) {
-            Some(known) if known.stamp == stamp => return,
+            Some(known) if known.stamp == stamp && known.rest == rest => return,
             // Seen changing: it must rest from now on, whatever its times say.
-            Some(_) => Waiting {
+            Some(known) if known.stamp != stamp => Waiting {
                 stamp,
-                due: now + self.settle,
-                pause: self.settle,
+                due: now + rest,
+                pause: rest,
+                rest,
             },
-            None => Waiting {
+            _ => Waiting {
                 stamp,
-                due: if at_rest { now } else { now + self.settle },
-                pause: self.settle,
+                due: if at_rest { now } else { now + rest },
+                pause: rest,
+                rest,
             },
         };
         self.insert(path, waiting, now);
@@ -87,14 +115,18 @@ impl Settling {
 
     /// At its due time the file was found changed again.
     pub(super) fn still_changing(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
-        let pause = self.files.get(path).map_or(self.settle, |known| known.pause);
-        let pause = (pause * 2).min(self.settle * MAX_BACK_OFF);
+        let (pause, rest) = self
+            .files
+            .get(path)
+            .map_or((self.settle, self.settle), |known| (known.pause, known.rest));
+        let pause = (pause * 2).min(self.settle * MAX_BACK_OFF).max(rest);
         self.insert(
             path,
             Waiting {
                 stamp,
                 due: now + pause,
                 pause,
+                rest,
             },
             now,
         );
@@ -109,6 +141,7 @@ impl Settling {
         }
         self.by_due.insert((waiting.due, path.to_owned()));
         *self.by_size.entry(waiting.stamp.size_bytes).or_default() += 1;
+        self.n_long += usize::from(waiting.rest > self.settle);
         self.files.insert(path.to_owned(), waiting);
     }
 
@@ -123,6 +156,7 @@ impl Settling {
     pub(super) fn remove(&mut self, path: &Path) -> bool {
         let Some(known) = self.files.remove(path) else { return false };
         self.by_due.remove(&(known.due, path.to_owned()));
+        self.n_long = self.n_long.saturating_sub(usize::from(known.rest > self.settle));
         if let Some(n) = self.by_size.get_mut(&known.stamp.size_bytes) {
             *n -= 1;
             if *n == 0 {
@@ -205,6 +239,25 @@ mod tests {
             settling.still_changing(Path::new("/a"), stamp(size), now);
         }
         assert_eq!(pauses, [5, 10, 20, 40, 60, 60]);
+    }
+
+    #[test]
+    fn a_file_with_the_name_of_an_unfinished_one_rests_longer_and_is_not_counted_with_the_others() {
+        let (mut settling, now) = (Settling::new(SETTLE), Instant::now());
+        let rest = SETTLE * 100;
+        settling.saw_for(rest, Path::new("/a"), stamp(1), false, now);
+        settling.saw(Path::new("/b"), stamp(2), false, now);
+        assert_eq!((settling.len(), settling.n_usual()), (2, 1));
+        settling.remove(Path::new("/b"));
+        settling.saw_for(rest, Path::new("/a"), stamp(2), true, now + SETTLE);
+        assert_eq!(settling.due(now + rest), None, "written to, it rests anew");
+        assert_eq!(settling.due(now + SETTLE + rest), Some(("/a".into(), stamp(2))));
+        settling.still_changing(Path::new("/a"), stamp(3), now);
+        assert!(settling.deadline().unwrap() >= now + rest);
+        // Its control file is gone: it is finished.
+        settling.saw(Path::new("/a"), stamp(3), false, now);
+        assert_eq!(settling.deadline(), Some(now + SETTLE));
+        assert_eq!(settling.n_usual(), 1);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! What the reconciler's thread shows to others: counts without a gap, states of the roots, warnings, explanations.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::fingerprint::open_video;
+use super::rules::content;
 use super::rules::{self, Rules};
 use super::settle::Settling;
 use super::whereabouts::says_missing;
@@ -134,9 +137,25 @@ impl Shared {
         if !metadata.is_file() && !metadata.is_dir() {
             return Explanation::Excluded(Exclusion::NotAFile);
         }
-        if lock(&self.settling).contains(path) {
-            return Explanation::Settling;
+        if metadata.is_file() && is_something_else(path, follow).is_ok_and(|is_else| is_else) {
+            return Explanation::Excluded(Exclusion::NotVideo);
+        }
+        let settling = lock(&self.settling);
+        if settling.contains(path) {
+            return if settling.waits_long(path) {
+                Explanation::Unfinished
+            } else {
+                Explanation::Settling
+            };
         }
         Explanation::Fine
     }
+}
+
+/// Whether a file ends like a video and is something else (TypeScript, music), by its first bytes.
+pub(super) fn is_something_else(path: &Path, follow: bool) -> io::Result<bool> {
+    if !content::is_ambiguous(path) {
+        return Ok(false);
+    }
+    content::may_be_video(&open_video(path, follow)?).map(|may_be| !may_be)
 }

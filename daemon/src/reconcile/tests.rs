@@ -2,8 +2,10 @@
 //! pipeline does with a job and counts it.
 
 mod basics;
+mod halves;
 mod hung;
 mod moves;
+mod names;
 mod offline;
 mod property;
 mod startup;
@@ -32,6 +34,7 @@ struct World {
     /// The reconciler's threads have another user's rights: for root nothing is unreadable.
     as_nobody: bool,
     follow_symlinks: bool,
+    extensions: Vec<String>,
     /// What was decoded since the start, with the path at the time.
     decoded: Vec<(Fingerprint, PathBuf)>,
 }
@@ -95,12 +98,13 @@ impl World {
             rescan_every: Duration::from_hours(1),
             as_nobody: false,
             follow_symlinks: false,
+            extensions: vec!["mp4".into(), "mkv".into()],
             decoded: vec![],
         }
     }
 
     fn start(&mut self) {
-        let rules = Rules::new(vec!["mp4".into(), "mkv".into()], &[], false, self.follow_symlinks).unwrap();
+        let rules = Rules::new(self.extensions.clone(), &[], false, self.follow_symlinks).unwrap();
         let config = ReconcileConfig {
             roots: self.roots.clone(),
             rules: Arc::new(rules),
@@ -303,7 +307,11 @@ impl World {
             };
             if kind.is_dir() {
                 self.visit(&path, found);
-            } else if kind.is_file() && path.extension().is_some_and(|extension| extension == "mp4" || extension == "mkv") {
+            } else if kind.is_file()
+                && path
+                    .extension()
+                    .is_some_and(|extension| self.extensions.iter().any(|known| extension == known.as_str()))
+            {
                 let content = read(&path);
                 found.insert(path, content);
             }

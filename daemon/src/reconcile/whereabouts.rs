@@ -2,10 +2,10 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::reach;
+use crate::watch::mounts;
 
 /// What a look at a known video's path found.
 #[derive(Debug)]
@@ -39,17 +39,23 @@ pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
     })
 }
 
-/// Looks for the file of a video that lay below `root` (whose device is `root_device`). `found`: what a look at its path says, `None`
+/// The number of the mount that a folder lies on; links are followed.
+pub(super) fn mount_of(folder: &Path) -> io::Result<u64> {
+    let at = folder.to_owned();
+    reach::look(folder, move |_| mounts::number_of(&at))
+}
+
+/// Looks for the file of a video that lay below `root` (whose mount is `root_mount`). `found`: what a look at its path says, `None`
 /// for a link that does not count.
 ///
-/// `on_root_device`: it lay on the root's own file system, not on one mounted below. When it is missing, the nearest folder above
+/// `on_root_mount`: its folder lay on the root's own mount, not on one below. When it is missing, the nearest folder above
 /// it that is there must be on the same side, or else a mount vanished or now covers it.
 pub(super) fn whereabouts(
     path: &Path,
     found: io::Result<Option<Metadata>>,
     root: &Path,
-    root_device: u64,
-    on_root_device: bool,
+    root_mount: u64,
+    on_root_mount: bool,
 ) -> Whereabouts {
     match found {
         Ok(Some(metadata)) if metadata.is_file() => return Whereabouts::Present(metadata),
@@ -58,12 +64,12 @@ pub(super) fn whereabouts(
         Err(error) => return Whereabouts::Unreachable(error.to_string()),
     }
     for ancestor in path.ancestors().skip(1).take_while(|ancestor| ancestor.starts_with(root)) {
-        let metadata = match stat(ancestor, true) {
-            Ok(metadata) => metadata,
+        let mount = match mount_of(ancestor) {
+            Ok(mount) => mount,
             Err(error) if says_missing(&error) => continue,
             Err(error) => return Whereabouts::Unreachable(format!("{}: {error}", ancestor.display())),
         };
-        return match (metadata.dev() == root_device, on_root_device) {
+        return match (mount == root_mount, on_root_mount) {
             (true, true) | (false, false) => Whereabouts::Gone,
             (true, false) => Whereabouts::Unreachable(format!("nothing is mounted at or below {}", ancestor.display())),
             (false, true) => Whereabouts::Unreachable(format!("{} is covered by another file system", ancestor.display())),
@@ -82,27 +88,27 @@ mod tests {
         let root = folder.path();
         std::fs::create_dir_all(root.join("a/b")).unwrap();
         std::fs::write(root.join("a/b/x.mp4"), "x").unwrap();
-        let device = std::fs::metadata(root).unwrap().dev();
-        let look = |path: &str, device, on_root_device| {
+        let mount = mount_of(root).unwrap();
+        let look = |path: &str, mount, on_root_mount| {
             let path = root.join(path);
-            whereabouts(&path, stat(&path, false).map(Some), root, device, on_root_device)
+            whereabouts(&path, stat(&path, false).map(Some), root, mount, on_root_mount)
         };
-        assert!(matches!(look("a/b/x.mp4", device, true), Whereabouts::Present(_)));
-        assert!(matches!(look("a/b/y.mp4", device, true), Whereabouts::Gone));
-        assert!(matches!(look("a/c/d/y.mp4", device, true), Whereabouts::Gone));
-        assert!(matches!(look("a/b", device, true), Whereabouts::Gone), "a folder took its name");
+        assert!(matches!(look("a/b/x.mp4", mount, true), Whereabouts::Present(_)));
+        assert!(matches!(look("a/b/y.mp4", mount, true), Whereabouts::Gone));
+        assert!(matches!(look("a/c/d/y.mp4", mount, true), Whereabouts::Gone));
+        assert!(matches!(look("a/b", mount, true), Whereabouts::Gone), "a folder took its name");
         assert!(
-            matches!(look("a/b/x.mp4/y.mp4", device, true), Whereabouts::Gone),
+            matches!(look("a/b/x.mp4/y.mp4", mount, true), Whereabouts::Gone),
             "a file took its folder's name"
         );
         // The video lay on a mount below; now the nearest folder is on the root's own file system.
-        assert!(matches!(look("a/b/y.mp4", device, false), Whereabouts::Unreachable(_)));
-        // The root is on another device than the folder found: something is mounted over it.
-        assert!(matches!(look("a/b/y.mp4", device + 1, true), Whereabouts::Unreachable(_)));
-        assert!(matches!(look("a/b/y.mp4", device + 1, false), Whereabouts::Gone));
+        assert!(matches!(look("a/b/y.mp4", mount, false), Whereabouts::Unreachable(_)));
+        // The root is on another mount than the folder found: something is mounted over it.
+        assert!(matches!(look("a/b/y.mp4", mount + 1, true), Whereabouts::Unreachable(_)));
+        assert!(matches!(look("a/b/y.mp4", mount + 1, false), Whereabouts::Gone));
         let missing = root.join("no-such-root");
         assert!(matches!(
-            whereabouts(&missing.join("x.mp4"), stat(&missing, false).map(Some), &missing, device, true),
+            whereabouts(&missing.join("x.mp4"), stat(&missing, false).map(Some), &missing, mount, true),
             Whereabouts::Unreachable(_)
         ));
     }

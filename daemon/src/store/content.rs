@@ -7,7 +7,7 @@ use super::mirror::Entry;
 use super::record;
 use super::transaction::Transaction;
 use super::{
-    Cause, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobRecord, Move, NewVideo, SceneRecord, SceneVectors, StoreError,
+    Cause, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobKind, JobRecord, Move, NewVideo, SceneRecord, SceneVectors, StoreError,
     VideoRecord, VideoState, keys,
 };
 use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
@@ -31,6 +31,7 @@ impl Transaction<'_> {
             damage: None,
             model: None,
             indexed_at_ms: 0,
+            whole: None,
         });
         self.put_video(Entry {
             record: Arc::clone(&record),
@@ -126,7 +127,8 @@ impl Transaction<'_> {
         let inner = self.inner;
         let id = indexed.record.id;
         let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
-        if entry.record.fingerprint != indexed.record.fingerprint {
+        // A file that was completed in place has another time and may have the same fingerprint.
+        if entry.record.fingerprint != indexed.record.fingerprint || !is_of_one_moment(&entry.record, &indexed.record) {
             return Err(StoreError::Superseded(id));
         }
         let model = indexed
@@ -235,6 +237,7 @@ impl Transaction<'_> {
             record.n_scenes = 0;
             record.duration_ms = 0;
             record.model = None;
+            record.whole = None;
             indexed_as = None;
         }
         let n_scenes = record.n_scenes;
@@ -247,7 +250,13 @@ impl Transaction<'_> {
     }
 
     /// Queues a video: its content changed (`Some`), or it is tried again.
-    pub(super) fn requeue(&mut self, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
+    pub(super) fn requeue(
+        &mut self,
+        kind: JobKind,
+        id: VideoId,
+        content: Option<(FileStamp, Fingerprint)>,
+        now_ms: i64,
+    ) -> Result<(), StoreError> {
         let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
         let mut record = (*entry.record).clone();
         record.state = VideoState::Pending;
@@ -275,6 +284,7 @@ impl Transaction<'_> {
             queued_at_ms: now_ms,
             attempts,
             n_deaths: 0,
+            kind,
         };
         self.put_job(id, Some(job))?;
         self.change(id, ChangeKind::Record, n_scenes)
@@ -286,7 +296,7 @@ impl Transaction<'_> {
             return Ok(());
         };
         match self.incident(&entry.record)? {
-            Some(incident) if incident.is_blameless() => self.requeue(id, None, now_ms),
+            Some(incident) if incident.is_blameless() => self.requeue(JobKind::Index, id, None, now_ms),
             _ => Ok(()),
         }
     }
@@ -299,4 +309,9 @@ impl Transaction<'_> {
         };
         Ok(record::unseal_incident(video.id, video.path.clone(), &key, &bytes).ok())
     }
+}
+
+/// Whether two records are about a file that was not written to in between.
+pub(super) fn is_of_one_moment(one: &VideoRecord, other: &VideoRecord) -> bool {
+    (one.stamp.size_bytes, one.stamp.mtime_ns) == (other.stamp.size_bytes, other.stamp.mtime_ns)
 }

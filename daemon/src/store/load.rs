@@ -239,6 +239,7 @@ fn repair(
                     queued_at_ms: now_ms(),
                     attempts: 0,
                     n_deaths: 0,
+                    kind: super::JobKind::Index,
                 };
                 transaction.put_job(video.id, Some(job))?;
             }

@@ -11,7 +11,7 @@ use half::f16;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Change, ChangeKind, FileStamp, IncidentRecord, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
+use super::{Cause, Change, ChangeKind, FileStamp, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
 use crate::domain::{Embedding, Fingerprint, ModelId, VideoId};
 
 /// Version byte of every record written today. Readers must accept every earlier one.
@@ -141,6 +141,9 @@ struct StoredVideo {
     /// The content that scenes and vectors belong to; differs from `fingerprint` while changed content waits for its job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     indexed_as: Option<StoredFingerprint>,
+    /// Of the content that scenes and vectors belong to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    whole: Option<StoredFingerprint>,
 }
 
 /// 32 hexadecimal digits.
@@ -181,6 +184,7 @@ pub(super) fn seal_video(key: &[u8], video: &VideoRecord, indexed_as: Option<Fin
         model: video.model.clone(),
         indexed_at_ms: video.indexed_at_ms,
         indexed_as: indexed_as.map(StoredFingerprint),
+        whole: video.whole.map(StoredFingerprint),
     };
     seal_json(key, &stored)
 }
@@ -203,6 +207,7 @@ pub(super) fn unseal_video(id: VideoId, key: &[u8], bytes: &[u8]) -> Result<(Vid
         damage: stored.damage,
         model: stored.model,
         indexed_at_ms: stored.indexed_at_ms,
+        whole: stored.whole.map(|whole| whole.0),
     };
     Ok((record, stored.indexed_as.map(|fingerprint| fingerprint.0)))
 }
@@ -214,6 +219,13 @@ struct StoredJob {
     attempts: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     n_deaths: u32,
+    #[serde(default, skip_serializing_if = "is_ordinary")]
+    kind: JobKind,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands on references")]
+fn is_ordinary(kind: &JobKind) -> bool {
+    *kind == JobKind::Index
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands on references")]
@@ -226,6 +238,7 @@ pub(super) fn seal_job(key: &[u8], job: &JobRecord) -> Result<Vec<u8>, StoreErro
         queued_at_ms: job.queued_at_ms,
         attempts: job.attempts,
         n_deaths: job.n_deaths,
+        kind: job.kind,
     };
     seal_json(key, &stored)
 }
@@ -237,6 +250,7 @@ pub(super) fn unseal_job(video: VideoId, key: &[u8], bytes: &[u8]) -> Result<Job
         queued_at_ms: stored.queued_at_ms,
         attempts: stored.attempts,
         n_deaths: stored.n_deaths,
+        kind: stored.kind,
     })
 }
 

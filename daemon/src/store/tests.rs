@@ -130,7 +130,8 @@ fn a_video_goes_from_pending_to_indexed_and_survives_reopening() {
             video: record.id,
             queued_at_ms: 10,
             attempts: 0,
-            n_deaths: 0
+            n_deaths: 0,
+            kind: JobKind::Index,
         }]
     );
     assert_eq!(

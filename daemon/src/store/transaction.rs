@@ -347,6 +347,7 @@ impl<'a> Transaction<'a> {
             queued_at_ms: now_ms,
             attempts: 0,
             n_deaths: 0,
+            kind: super::JobKind::Index,
         };
         self.put_job(video, Some(job))
     }

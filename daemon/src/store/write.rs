@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use super::content::is_of_one_moment;
 use super::{
-    Cause, Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, Move, NewVideo, SceneVectors, Store, StoreError, Touch,
+    Cause, Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobKind, Move, NewVideo, SceneVectors, Store, StoreError, Touch,
     VideoRecord, VideoState, keys,
 };
 use crate::domain::{Fingerprint, ModelId, VideoId};
@@ -64,8 +65,13 @@ impl Store {
 
     /// Queues a video: its content changed (`Some`), or it is tried again. What it had stays searchable; its incident stays until success.
     pub fn requeue(&self, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
+        self.requeue_to(JobKind::Index, id, content, now_ms)
+    }
+
+    /// [`Store::requeue`] for a job of this kind.
+    pub fn requeue_to(&self, kind: JobKind, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
         self.inner
-            .write("queue a video", |transaction| transaction.requeue(id, content, now_ms))
+            .write("queue a video", |transaction| transaction.requeue(kind, id, content, now_ms))
     }
 
     /// Queues the videos of some incidents again, in few batches; gives their number.
@@ -76,7 +82,7 @@ impl Store {
             self.inner.write("queue failed videos again", |transaction| {
                 for id in batch {
                     if transaction.entry(*id).is_some_and(|entry| entry.record.state == VideoState::Failed) {
-                        transaction.requeue(*id, None, now_ms)?;
+                        transaction.requeue(JobKind::Index, *id, None, now_ms)?;
                         n_queued += 1;
                     }
                 }
@@ -100,7 +106,7 @@ impl Store {
                 });
             }
             let source = transaction.entry(from).ok_or(StoreError::Gone(from))?;
-            let is_whole = source.record.state == VideoState::Indexed
+            let is_whole = source.record.is_sound()
                 && source.record.fingerprint == video.fingerprint
                 && source.indexed_as == Some(video.fingerprint)
                 && source.record.n_scenes as usize == source_scenes.len();
@@ -262,7 +268,7 @@ impl Store {
     ) -> Result<u32, StoreError> {
         self.inner.write("store an incident", |transaction| {
             let entry = transaction.entry(video.id).ok_or(StoreError::Gone(video.id))?;
-            if entry.record.fingerprint != video.fingerprint {
+            if entry.record.fingerprint != video.fingerprint || !is_of_one_moment(&entry.record, video) {
                 return Err(StoreError::Superseded(video.id));
             }
             transaction.put_failed(video.id, reason, hint, cause, software, now_ms)

@@ -179,6 +179,23 @@ pub(crate) fn unique_id(_point: &Path) -> Option<u64> {
     None
 }
 
+/// The number of the mount that a folder lies on, as long as that is mounted; where the system tells none, of its device.
+///
+/// A file's own device says less: on an overlay of several file systems it is that of the layer which the file lies in, and Btrfs gives
+/// every subvolume another one. **Source**: statx(2), STATX_MNT_ID (Linux 5.8).
+pub(crate) fn number_of(folder: &Path) -> std::io::Result<u64> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+        if let Ok(known) = statx(CWD, folder, AtFlags::empty(), StatxFlags::MNT_ID)
+            && known.stx_mask & StatxFlags::MNT_ID.bits() != 0
+        {
+            return Ok(known.stx_mnt_id);
+        }
+    }
+    std::fs::metadata(folder).map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
+}
+
 /// See proc_pid_mountinfo(5): the first field is the number, the fifth field is the place; after the optional fields and a dash come kind and source.
 fn parse_mounts(table: &[u8]) -> Vec<Mount> {
     use std::os::unix::ffi::OsStringExt;

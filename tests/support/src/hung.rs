@@ -56,6 +56,15 @@ struct Gate {
 impl HungMount {
     /// **Errors**: where there is no `/dev/fuse`, or mounting is not allowed.
     pub fn new(source: &Path, point: &Path) -> io::Result<Self> {
+        Self::serve(source, point, false)
+    }
+
+    /// One that never hangs and is blind to capitals, as FAT, NTFS and APFS are. Changes are made in `source`.
+    pub fn blind_to_capitals(source: &Path, point: &Path) -> io::Result<Self> {
+        Self::serve(source, point, true)
+    }
+
+    fn serve(source: &Path, point: &Path, is_blind: bool) -> io::Result<Self> {
         let device = rustix::fs::open("/dev/fuse", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let options = format!(
             "fd={},rootmode=40000,user_id=0,group_id=0,allow_other",
@@ -73,6 +82,7 @@ impl HungMount {
         let mut server = Server {
             device: File::from(device),
             nodes: HashMap::from([(1, source.to_owned())]),
+            is_blind,
         };
         let for_server = Arc::clone(&gate);
         let server = std::thread::spawn(move || while server.answer_one(&for_server).is_ok() {});
@@ -122,6 +132,7 @@ impl Drop for HungMount {
 struct Server {
     device: File,
     nodes: HashMap<u64, PathBuf>,
+    is_blind: bool,
 }
 
 /// The calls that are answered (linux/fuse.h); all others are "not implemented".
@@ -205,7 +216,10 @@ impl Server {
             }
             opcode::LOOKUP => {
                 let name = body.split(|byte| *byte == 0).next().unwrap_or_default();
-                let path = path.join(std::ffi::OsStr::from_bytes(name));
+                let mut path = path.join(std::ffi::OsStr::from_bytes(name));
+                if self.is_blind {
+                    path = as_spelled(path)?;
+                }
                 let attributes = attributes(&path)?;
                 let node = u64_at(&attributes, 0);
                 self.nodes.insert(node, path);
@@ -234,6 +248,19 @@ impl Server {
             _ => Err(rustix::io::Errno::NOSYS.into()),
         }
     }
+}
+
+/// What a file system that is blind to capitals finds under this name.
+fn as_spelled(path: PathBuf) -> io::Result<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(path);
+    };
+    if path.symlink_metadata().is_ok() {
+        return Ok(path);
+    }
+    let mut names = std::fs::read_dir(folder)?.flatten().map(|entry| entry.file_name());
+    let found = names.find(|other| other.eq_ignore_ascii_case(name));
+    Ok(found.map_or_else(|| path.clone(), |found| folder.join(found)))
 }
 
 fn attributes(path: &Path) -> io::Result<Vec<u8>> {

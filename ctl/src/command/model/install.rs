@@ -93,6 +93,9 @@ pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome,
             return Ok(Outcome::Nothing);
         }
     }
+    // It may make the data folder, in which the index will lie: that is nobody else's, whatever the umask says.
+    #[cfg(unix)]
+    let _of_user = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let stop = Stop::default();
     let asked = stop.clone();
     ctrlc::set_handler(move || asked.ask()).map_err(|error| Failure::new("Ctrl-C cannot be heard").cause(error.to_string()))?;

@@ -24,6 +24,7 @@ pub(super) fn pause(context: &Context, request: &PauseRequest) -> Result<DoneAns
     Ok(DoneAnswer {
         n: context.indexer.n_jobs(),
         state: status::state(context).to_owned(),
+        forced: false,
     })
 }
 
@@ -33,6 +34,7 @@ pub(super) fn resume(context: &Context) -> Result<DoneAnswer, RpcError> {
     Ok(DoneAnswer {
         n: context.indexer.n_jobs(),
         state: status::state(context).to_owned(),
+        forced: false,
     })
 }
 

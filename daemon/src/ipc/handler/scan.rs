@@ -1,15 +1,20 @@
 //! `rescan` and `retry`.
 
+use std::path::Path;
+
 use scened_shared::frame::RpcError;
 use scened_shared::message::{DoneAnswer, ErrorKind, ScopeRequest};
 
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::ipc::handler::status;
-use crate::store::VideoState;
+use crate::store::{JobKind, VideoState};
 
 pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAnswer, RpcError> {
     let scope = request.scope.as_ref().map(|scope| context.path(scope)).transpose()?;
+    if request.force {
+        return decode_anew(context, scope.as_deref());
+    }
     if let Some(scope) = &scope
         && !context
             .reconciler
@@ -29,6 +34,44 @@ pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAn
     Ok(DoneAnswer {
         n,
         state: status::state(context).to_owned(),
+        forced: false,
+    })
+}
+
+/// One file, whatever is known of it: for a file that looks the same to scened and is not.
+fn decode_anew(context: &Context, file: Option<&Path>) -> Result<DoneAnswer, RpcError> {
+    let Some(file) = file else {
+        return Err(RpcError::new(
+            ErrorKind::InvalidParams,
+            "force needs a file: everything is not decoded anew at once",
+        )
+        .hint("scenectl rescan --force FILE; scenectl model use MODEL --reindex decodes all videos again"));
+    };
+    let Some(record) = context.store.video_at(file) else {
+        return Err(
+            RpcError::new(ErrorKind::NotFound, format!("{} is no video of the index", file.display()))
+                .hint("force takes one file; scenectl why FILE says what is known of it"),
+        );
+    };
+    if record.offline {
+        return Err(
+            RpcError::new(ErrorKind::Unavailable, format!("{} cannot be reached at present", file.display()))
+                .hint("scenectl why FILE says where it lies; what was indexed of it stays searchable"),
+        );
+    }
+    context
+        .store
+        .requeue_to(JobKind::Afresh, record.id, None, crate::clock::now_ms())
+        .map_err(|error| convert::store_error(&error))?;
+    // A job that is at work on it now may be about to find that nothing changed.
+    context.indexer.start_over(record.id);
+    // The file itself may be another one by now.
+    context.reconciler.rescan(Some(record.path.clone()));
+    context.indexer.catch_up();
+    Ok(DoneAnswer {
+        n: 1,
+        state: status::state(context).to_owned(),
+        forced: true,
     })
 }
 
@@ -59,5 +102,6 @@ pub(super) fn retry(context: &Context, request: &ScopeRequest) -> Result<DoneAns
     Ok(DoneAnswer {
         n,
         state: status::state(context).to_owned(),
+        forced: false,
     })
 }

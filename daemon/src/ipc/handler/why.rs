@@ -160,6 +160,10 @@ fn of_file(explanation: &Explanation) -> (&'static str, Vec<String>) {
             "pending",
             vec!["it was just written; it is looked at once it stops growing (settle-seconds)".to_owned()],
         ),
+        Explanation::Unfinished => (
+            "pending",
+            vec!["it looks like an unfinished download, by its name or by what lies beside it; it is indexed once nobody wrote to it for ten minutes".to_owned()],
+        ),
         Explanation::Offline(reason) | Explanation::Unreachable(reason) => ("offline", vec![reason.clone()]),
         Explanation::Fine => (
             "unknown",

@@ -5,6 +5,7 @@
 //! did, postpones the decision.
 
 use std::collections::HashMap;
+use std::fs::Metadata;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::super::fingerprint::stamp_of;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, whereabouts};
 use super::super::{Reading, RootState};
+use super::place::speaks_for;
 use super::{Core, Doubt, now_ms};
 use crate::domain::VideoId;
 use crate::reach;
@@ -181,18 +183,19 @@ impl Core {
             path: video.path.clone(),
             stamp: reading.stamp,
             fingerprint: reading.fingerprint,
-            on_root_device: reading.device == self.roots[index].device,
+            on_root_device: self.is_on_root_mount(index, &video.path, video.on_root_device),
         };
         let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
-        if let Some(moved) = twins.iter().find(|twin| twin.id != video.id && self.has_left(twin)) {
+        let others: Vec<_> = twins.into_iter().filter(|twin| twin.id != video.id).collect();
+        if let Some(moved) = self.moved_among(index, &others, reading.stamp) {
             self.displace(video)?;
-            self.move_here(moved, &new)?;
+            self.move_here(index, &moved, &new)?;
             return Ok(true);
         }
         if !finally {
             return Ok(false);
         }
-        if let Some(twin) = twins.iter().find(|twin| twin.id != video.id && twin.state == VideoState::Indexed) {
+        if let Some(twin) = others.iter().find(|twin| speaks_for(twin, reading.stamp)) {
             self.displace(video)?;
             let copy = self.store.clone_video(twin.id, new, now_ms())?;
             self.jobs_added |= copy.state == VideoState::Pending;
@@ -279,14 +282,14 @@ impl Core {
         if root.state == RootState::Offline || self.is_of_a_former_volume(index, video) {
             return Finding::Settled;
         }
-        match whereabouts(
-            &video.path,
-            self.look_at_link(&video.path),
-            &root.path,
-            root.device,
-            video.on_root_device,
-        ) {
-            Whereabouts::Present(_) if self.is_excluded(index, video) => Finding::Excluded,
+        let mut found = self.look_at_link(&video.path);
+        if matches!(found, Ok(Some(_))) && !self.has_this_name(index, &video.path) {
+            found = Err(std::io::ErrorKind::NotFound.into());
+        }
+        match whereabouts(&video.path, found, &root.path, root.mount, video.on_root_device) {
+            Whereabouts::Present(metadata) if self.is_excluded(index, video) || self.is_known_other(&video.path, &metadata) => {
+                Finding::Excluded
+            }
             Whereabouts::Present(metadata) => {
                 self.suspects.remove(&video.id);
                 self.saw_file(index, &video.path, &metadata, false);
@@ -302,6 +305,11 @@ impl Core {
             Whereabouts::Gone if self.may_turn_up(video, due) => Finding::Postponed,
             Whereabouts::Gone => Finding::Gone,
         }
+    }
+
+    /// Whether the file there was found to be no video.
+    fn is_known_other(&self, path: &Path, metadata: &Metadata) -> bool {
+        self.other_things.get(path) == Some(&stamp_of(metadata))
     }
 
     /// Whether some file that is not placed yet may have (or certainly has) the content of this video, whose grace time ended at `due`.

@@ -1,7 +1,6 @@
 //! Roots: starting and ending to watch them, noticing that they vanished or came back.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,12 +9,11 @@ use super::super::roots::{self, Home, Identity, InPlace, RootState, RootStatus, 
 use super::super::rules::Rules;
 use super::super::shared::lock;
 use super::super::volumes::{self, StoredVolume, Volumes};
-use super::super::whereabouts::stat;
 use super::{Core, Root, now_ms};
 use crate::domain::VideoId;
 use crate::reach::{self, Pulse};
 use crate::store::{Cause, IncidentRecord, VideoRecord};
-use crate::watch::mounts::{Mount, mounts};
+use crate::watch::mounts::{Mount, mounts, number_of};
 
 /// Name of the setting with the identities of all roots ever watched.
 const SETTING: &str = "roots";
@@ -61,7 +59,7 @@ impl Core {
                 home,
                 state: RootState::Offline,
                 detail: Some("not looked at yet".to_owned()),
-                device: 0,
+                mount: 0,
                 remote: false,
                 doubt: None,
             });
@@ -150,9 +148,9 @@ impl Core {
         let found = reach::look(&path, move |_| {
             let identity = Identity::of(&at)?;
             std::fs::read_dir(&at)?.next().transpose()?;
-            Ok((identity, roots::is_remote(&at), std::fs::canonicalize(&at)?))
+            Ok((identity, number_of(&at)?, roots::is_remote(&at), std::fs::canonicalize(&at)?))
         });
-        let (current, remote, real) = match found {
+        let (current, mount, remote, real) = match found {
             Ok(found) => found,
             Err(error) => {
                 self.set_root_offline(index, error.to_string());
@@ -176,7 +174,7 @@ impl Core {
             }
             Verdict::Another => {
                 tracing::info!(root = %path.display(), "another volume is in place; videos of the former one are kept, offline");
-                self.roots[index].device = current.device();
+                self.roots[index].mount = mount;
                 let missing = self.missing_below(&path);
                 self.set_offline(&missing);
                 keeps_former = !missing.is_empty();
@@ -189,7 +187,7 @@ impl Core {
         }
         self.see_volumes(index, keeps_former);
         let root = &mut self.roots[index];
-        root.device = current.device();
+        root.mount = mount;
         root.remote = remote || reach::mount_that_may_hang(&path).is_some();
         root.real = real;
         root.detail = None;
@@ -455,9 +453,4 @@ fn has_video(path: &Path, rules: &Rules, pulse: &Pulse) -> bool {
         }
     }
     false
-}
-
-/// Device of the file or folder, not following a link in the last component unless `follow`.
-pub(super) fn device_of(path: &Path, follow: bool) -> std::io::Result<u64> {
-    stat(path, follow).map(|metadata| metadata.dev())
 }

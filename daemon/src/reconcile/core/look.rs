@@ -7,17 +7,17 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::super::fingerprint::stamp_of;
-use super::super::rules::{FolderRules, NOMEDIA, Rules, SCENEDIGNORE};
-use super::super::shared::lock;
+use super::super::rules::{FolderRules, NOMEDIA, Rules, SCENEDIGNORE, content, unfinished};
+use super::super::shared::{is_something_else, lock};
 use super::super::whereabouts::{says_missing, stat};
 use super::super::{Exclusion, RootState};
 use super::Core;
 use crate::domain::VideoId;
 use crate::reach::{self, Pulse};
-use crate::store::{FileStamp, Touch, VideoRecord};
+use crate::store::{FileStamp, Touch, VideoRecord, VideoState};
 use crate::watch::WatchOutcome;
 use crate::watch::debounce::{Batch, Hint};
 
@@ -59,8 +59,17 @@ impl Core {
             self.queue_walk(folder.to_owned(), false);
             return;
         }
+        if let Some(filled) = path
+            .file_name()
+            .and_then(unfinished::controlled)
+            .map(|name| path.with_file_name(name))
+            && lock(&self.shared.settling).waits_long(&filled)
+        {
+            // What lay beside it may be gone: then it is finished.
+            self.look_at(&filled, Hint::default());
+        }
         match self.look_at_link(path) {
-            Ok(Some(metadata)) if metadata.is_dir() => self.queue_walk(path.to_owned(), hint.rewatch),
+            Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, path) => self.queue_walk(path.to_owned(), hint.rewatch),
             Ok(Some(metadata)) if metadata.is_file() => {
                 if hint.rewatch {
                     self.missed_below(path);
@@ -75,7 +84,13 @@ impl Core {
                     self.suspect(video.id);
                 }
             }
-            Ok(_) => self.missed(path),
+            Ok(found) => {
+                // A folder that has another name by now is watched under that one.
+                if hint.rewatch && found.is_some_and(|found| found.is_dir()) {
+                    self.watches.remove_below(path);
+                }
+                self.missed(path);
+            }
             Err(error) if says_missing(&error) => {
                 if hint.rewatch {
                     self.watches.remove_below(path);
@@ -129,6 +144,7 @@ impl Core {
         self.missed_below(path);
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
         self.unreadable_files.remove(path);
+        self.other_things.remove(path);
         self.unwatched.retain(|folder| !folder.starts_with(path));
         let now = Instant::now();
         let mut settling = lock(&self.shared.settling);
@@ -198,7 +214,7 @@ impl Core {
             self.look_at_link(folder)
         };
         match found {
-            Ok(Some(metadata)) if metadata.is_dir() => {}
+            Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, folder) => {}
             Ok(Some(metadata)) if metadata.is_file() => return self.look_at(folder, Hint::default()),
             Ok(_) => return self.missed(folder),
             Err(error) if says_missing(&error) => return self.missed(folder),
@@ -244,6 +260,8 @@ impl Core {
         let mut found = HashSet::new();
         let (at, rules) = (folder.to_owned(), Arc::clone(&self.rules));
         let entries = reach::look(folder, move |pulse| entries(&at, &rules, pulse))?;
+        let filled = entries.iter().filter_map(|entry| unfinished::controlled(&entry.name));
+        self.filled_here = Some((folder.to_owned(), filled.collect()));
         for Entry { name, kind, metadata } in entries {
             let path = folder.join(&name);
             let metadata = if kind.is_symlink() {
@@ -272,6 +290,7 @@ impl Core {
                 self.saw_file(index, &path, &metadata, false);
             }
         }
+        self.filled_here = None;
         Ok(found)
     }
 
@@ -342,13 +361,17 @@ impl Core {
     /// A regular file that counts is at `path`. `written`: an event said that it was written to just now.
     pub(super) fn saw_file(&mut self, index: usize, path: &Path, metadata: &Metadata, written: bool) {
         let stamp = stamp_of(metadata);
-        let on_root_device = metadata.dev() == self.roots[index].device;
         let known = self.store.video_at(path);
         if let Some(video) = &known {
             self.suspects.remove(&video.id);
             if self.is_unchanged(index, video, stamp) {
+                if video.state != VideoState::Indexed && self.is_other_thing(path, stamp) {
+                    // An earlier version gave it to a worker.
+                    return self.suspect(video.id);
+                }
                 lock(&self.shared.settling).lose(path, Instant::now());
                 self.lose_replaced(path);
+                let on_root_device = self.is_on_root_mount(index, path, video.on_root_device);
                 self.is_in_place(video, stamp, on_root_device);
                 return;
             }
@@ -359,8 +382,55 @@ impl Core {
         if self.replaced.get(path).is_some_and(|replaced| replaced.reading.stamp == stamp) {
             return;
         }
-        let at_rest = !written && is_older_than(metadata, self.timing.settle);
-        lock(&self.shared.settling).saw(path, stamp, at_rest, Instant::now());
+        if known.is_none() && self.other_things.get(path) == Some(&stamp) {
+            return;
+        }
+        let rest = self.rest_for(index, path);
+        let at_rest = !written && is_older_than(metadata, rest);
+        lock(&self.shared.settling).saw_for(rest, path, stamp, at_rest, Instant::now());
+    }
+
+    /// How long the file at `path` must rest.
+    pub(super) fn rest_for(&self, index: usize, path: &Path) -> Duration {
+        let below = path.strip_prefix(&self.roots[index].path).unwrap_or(path);
+        if unfinished::may_be_unfinished(below) || self.is_being_filled(path) {
+            self.timing.unfinished
+        } else {
+            self.timing.settle
+        }
+    }
+
+    /// Whether a program's file lies beside it that says so.
+    fn is_being_filled(&self, path: &Path) -> bool {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return false;
+        };
+        if let Some((listed, filled)) = &self.filled_here
+            && listed == folder
+        {
+            return filled.contains(name);
+        }
+        let controls: Vec<PathBuf> = unfinished::controls(name).map(|control| folder.join(control)).collect();
+        let looked = reach::look(path, move |_| Ok(controls.iter().any(|control| control.symlink_metadata().is_ok())));
+        looked.unwrap_or(false)
+    }
+
+    /// Whether a file with this stamp ends like a video and is something else. Read once; where it cannot be read it is not said.
+    pub(super) fn is_other_thing(&mut self, path: &Path, stamp: FileStamp) -> bool {
+        if !content::is_ambiguous(path) {
+            return false;
+        }
+        if self.other_things.get(path) == Some(&stamp) {
+            return true;
+        }
+        let (at, follow) = (path.to_owned(), self.rules.follow_symlinks());
+        let is_else = reach::look(path, move |_| is_something_else(&at, follow)).unwrap_or(false);
+        if is_else {
+            self.other_things.insert(path.to_owned(), stamp);
+        } else {
+            self.other_things.remove(path);
+        }
+        is_else
     }
 
     /// Inodes of network and user-space file systems may be numbered anew at every mount.
@@ -427,7 +497,7 @@ fn without_dots(path: &Path) -> PathBuf {
     plain
 }
 
-fn is_older_than(metadata: &Metadata, age: std::time::Duration) -> bool {
+fn is_older_than(metadata: &Metadata, age: Duration) -> bool {
     metadata
         .modified()
         .is_ok_and(|modified| SystemTime::now().duration_since(modified).is_ok_and(|elapsed| elapsed >= age))

@@ -8,11 +8,12 @@ use std::time::Instant;
 use super::super::fingerprint::{self, Reading, stamp_of};
 use super::super::rules;
 use super::super::shared::lock;
-use super::super::whereabouts::{Whereabouts, says_missing, whereabouts};
+use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts};
 use super::super::{ReconcileEvent, RootState};
 use super::{ADD_BATCH, Core, Replaced, now_ms};
+use crate::film::whole::has_every_byte;
 use crate::reach;
-use crate::store::{FileStamp, NewVideo, StoreError, VideoRecord, VideoState};
+use crate::store::{FileStamp, JobKind, NewVideo, StoreError, VideoRecord, VideoState};
 
 impl Core {
     /// A file's time is up: if it still has the stamp it had then, it is read and placed.
@@ -36,6 +37,19 @@ impl Core {
                 let stamp = stamp_of(&metadata);
                 if stamp != expected {
                     return still_changing(self, stamp);
+                }
+                // A program may have begun to write beside it only now.
+                let (rest, rested) = (self.rest_for(index, path), lock(&self.shared.settling).rest_of(path));
+                if rested.is_some_and(|rested| rested < rest) {
+                    return lock(&self.shared.settling).saw_for(rest, path, stamp, false, Instant::now());
+                }
+                if self.is_other_thing(path, stamp) {
+                    forget(self);
+                    self.lose_replaced(path);
+                    if let Some(video) = self.store.video_at(path) {
+                        self.suspect(video.id);
+                    }
+                    return;
                 }
             }
             Ok(_) => return self.missed(path),
@@ -94,9 +108,14 @@ impl Core {
         };
         self.suspects.remove(&video.id);
         if video.fingerprint == reading.fingerprint {
-            let on_root_device = reading.device == self.roots[index].device;
+            let on_root_device = self.is_on_root_mount(index, path, video.on_root_device);
             self.lose_replaced(path);
+            let is_known = self.is_known_content(index, &video, reading.stamp);
             self.is_in_place(&video, reading.stamp, on_root_device);
+            if !is_known {
+                tracing::info!(path = %path.display(), "written to since it was indexed; it is looked into again");
+                self.look_into_again(&video, reading.stamp)?;
+            }
             return Ok(());
         }
         // The content it had may turn up elsewhere (the file was renamed and another put in its place), so this waits like a deletion.
@@ -112,14 +131,21 @@ impl Core {
             path: path.to_owned(),
             stamp: reading.stamp,
             fingerprint: reading.fingerprint,
-            on_root_device: reading.device == self.roots[index].device,
+            on_root_device: self.is_on_root_mount(index, path, true),
         };
         let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
-        if let Some(moved) = twins.iter().find(|twin| !self.moves.has(twin.id) && self.has_left(twin)) {
-            self.move_soon(moved, &new);
+        // A known file, asked for by a name that its folder does not have.
+        if twins.iter().any(|twin| twin.stamp.inode == reading.stamp.inode) && !self.has_this_name(index, path) {
             return Ok(());
         }
-        if let Some(twin) = twins.iter().find(|twin| twin.state == VideoState::Indexed) {
+        if let Some(moved) = self.moved_among(index, &twins, reading.stamp) {
+            if self.is_known_content(index, &moved, reading.stamp) {
+                self.move_soon(&moved, &new);
+                return Ok(());
+            }
+            return self.move_here(index, &moved, &new);
+        }
+        if let Some(twin) = twins.iter().find(|twin| speaks_for(twin, reading.stamp)) {
             tracing::info!(path = %path.display(), same_as = %twin.path.display(), "a copy of a known video");
             let copy = self.store.clone_video(twin.id, new, now_ms())?;
             // The store queues it like a new one when the twin turns out not to be complete.
@@ -134,28 +160,59 @@ impl Core {
         Ok(())
     }
 
-    /// The video's file is now at `new.path`: nothing is decoded. A video that was there is gone, unless its content turns up again.
-    pub(super) fn move_here(&mut self, video: &VideoRecord, new: &NewVideo) -> Result<(), StoreError> {
+    /// The one among these videos that was moved to where a file with this stamp is: the very same file before one that may differ from
+    /// it where the fingerprint does not look.
+    pub(super) fn moved_among(&self, index: usize, twins: &[Arc<VideoRecord>], stamp: FileStamp) -> Option<Arc<VideoRecord>> {
+        let (known, others): (Vec<_>, Vec<_>) = twins.iter().partition(|twin| self.is_known_content(index, twin, stamp));
+        let mut all = known.into_iter().chain(others);
+        all.find(|twin| !self.moves.has(twin.id) && self.has_left(twin, stamp)).cloned()
+    }
+
+    /// The video's file is now at `new.path`: nothing is decoded, unless it may have been written to on its way. A video that was there is
+    /// gone, unless its content turns up again.
+    pub(super) fn move_here(&mut self, index: usize, video: &VideoRecord, new: &NewVideo) -> Result<(), StoreError> {
         tracing::info!(from = %video.path.display(), to = %new.path.display(), "a video was moved");
         self.store.move_video(video.id, &new.path, new.stamp, new.on_root_device)?;
+        if !self.is_known_content(index, video, new.stamp) {
+            self.look_into_again(video, new.stamp)?;
+        }
         self.suspects.remove(&video.id);
         self.back_online.retain(|id| *id != video.id);
         self.videos = None;
         Ok(())
     }
 
-    /// Whether the content of a known video is certainly no longer at its path. Offline and unreachable videos have not left.
-    pub(super) fn has_left(&self, video: &VideoRecord) -> bool {
+    /// Whether a file that has the fingerprint of a video has nothing else to tell than what is known of that video. What is pending is
+    /// looked into anyway. What is damaged or failed may be whole by now, so that only the very same file is not looked into again.
+    fn is_known_content(&self, index: usize, video: &VideoRecord, stamp: FileStamp) -> bool {
+        match video.state {
+            VideoState::Pending => true,
+            VideoState::Indexed if video.is_sound() => speaks_for(video, stamp),
+            VideoState::Indexed | VideoState::Failed => self.is_unchanged(index, video, stamp),
+        }
+    }
+
+    /// Queues a video whose file may have been completed in place. Reading all its bytes is enough where those are known.
+    fn look_into_again(&mut self, video: &VideoRecord, stamp: FileStamp) -> Result<(), StoreError> {
+        let kind = if video.is_sound() { JobKind::Verify } else { JobKind::Index };
+        self.store.requeue_to(kind, video.id, Some((stamp, video.fingerprint)), now_ms())?;
+        self.jobs_added = true;
+        Ok(())
+    }
+
+    /// Whether the content of a known video is certainly no longer at its path: it was found elsewhere, in a file with the stamp
+    /// `elsewhere`. Offline and unreachable videos have not left.
+    fn has_left(&self, video: &VideoRecord, elsewhere: FileStamp) -> bool {
         if self.replaced.contains_key(&video.path) {
             return true;
         }
         let owner = self.owner(&video.path);
         // A folder that is no longer watched is judged by whether the file's own folder is there.
-        let (root, device): (PathBuf, u64) = match owner {
+        let (root, mount): (PathBuf, u64) = match owner {
             Some(index) if self.roots[index].state == RootState::Offline => return false,
-            Some(index) => (self.roots[index].path.clone(), self.roots[index].device),
-            None => match video.path.parent().map(|parent| (parent, super::home::device_of(parent, true))) {
-                Some((parent, Ok(device))) => (parent.to_owned(), device),
+            Some(index) => (self.roots[index].path.clone(), self.roots[index].mount),
+            None => match video.path.parent().map(|parent| (parent, mount_of(parent))) {
+                Some((parent, Ok(mount))) => (parent.to_owned(), mount),
                 _ => return false,
             },
         };
@@ -164,11 +221,15 @@ impl Core {
             return false;
         }
         let follow = self.rules.follow_symlinks();
-        match whereabouts(&video.path, self.look_at_link(&video.path), &root, device, on_root_device) {
+        match whereabouts(&video.path, self.look_at_link(&video.path), &root, mount, on_root_device) {
             Whereabouts::Gone => true,
             Whereabouts::Unreachable(_) => false,
             Whereabouts::Present(metadata) => {
                 let stamp = stamp_of(&metadata);
+                // One file under two names, of which a file system that is blind to capitals has only one.
+                if stamp.inode == elsewhere.inode && owner.is_some_and(|index| !self.has_this_name(index, &video.path)) {
+                    return true;
+                }
                 let unchanged = owner.map_or(stamp == video.stamp, |index| self.is_unchanged(index, video, stamp));
                 !unchanged
                     && read_file(&video.path, follow)
@@ -187,6 +248,15 @@ impl Core {
         let (rules, root, path) = (Arc::clone(&self.rules), self.roots[index].path.clone(), video.path.clone());
         reach::look(&video.path, move |_| Ok(rules::exclusion(&rules, &root, &path, false).is_some())).unwrap_or(false)
     }
+}
+
+/// Whether a file with the fingerprint of a video and this stamp certainly has its bytes, and these were decoded without a complaint.
+///
+/// The fingerprint of a larger file reads samples. A download that fills a file of its final size changes what lies between them, and the
+/// time with every write; who copies with the time (`mv` to another disk, `rsync -a`) sets it when all is written.
+pub(super) fn speaks_for(video: &VideoRecord, stamp: FileStamp) -> bool {
+    let is_same_size = video.stamp.size_bytes == stamp.size_bytes;
+    video.is_sound() && is_same_size && (has_every_byte(stamp.size_bytes) || video.stamp.mtime_ns == stamp.mtime_ns)
 }
 
 fn read_file(path: &Path, follow: bool) -> io::Result<Option<Reading>> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timing {
     pub(super) settle: Duration,
+    /// How long a file must rest whose name says that a program has not finished it.
+    pub(super) unfinished: Duration,
     /// Hints are held back until this long nothing came …
     pub(super) quiet: Duration,
     /// … or the first one waits for so long.
@@ -24,10 +26,12 @@ pub(super) struct Timing {
 }
 
 impl Timing {
-    pub(super) fn new(settle: Duration, rescan_every: Duration) -> Self {
+    pub(super) fn new(settle: Duration, unfinished: Duration, rescan_every: Duration) -> Self {
         let second = Duration::from_secs(1);
         Self {
             settle,
+            // A file that is told apart has to rest longer than others.
+            unfinished: unfinished.max(settle + second / 1000),
             quiet: (settle / 4).min(second / 5),
             max_delay: settle.min(second),
             // Longer than any event is held back, so that both halves of a renaming have been looked at.
