@@ -15,7 +15,7 @@ use super::allowed::Allowed;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::evidence;
-use super::film::{Film, Losses, Shown, Step, Unusable};
+use super::film::{Film, Losses, SHORT_FRACTION, SHORT_US, Shown, Step, Unfollowed, Unusable};
 use super::glimpse::{Glimpse, Glimpser};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::scenes::Scenes;
@@ -27,9 +27,6 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 /// Packets without a frame between two looks at the clock.
 const PACKETS_BETWEEN_LOOKS: u32 = 64;
 const ONLY_KEYFRAMES: &str = "only its keyframes were decoded";
-/// A film that ends this much before its claimed end is worth a word: a fraction of the claim, and a least time.
-const SHORT_FRACTION: f64 = 0.05;
-const SHORT_US: i64 = 2_000_000;
 
 /// Tells everything about a film.
 pub(super) fn analyse(
@@ -70,11 +67,14 @@ pub(super) fn analyse(
             film.losses,
             work.n_unscaled + work.scenes.n_failed(),
             work.scenes.end_us(),
-            film.claimed_us(),
+            film.promised_us(),
         ),
     ]
     .into_iter()
     .flatten()
+    .chain(film.unfollowed().iter().map(describe_unfollowed))
+    .chain(film.ends_undecoded().then(|| describe_undecoded(work.scenes.end_us())))
+    .chain(film.another_follows().then(|| describe_another(work.scenes.end_us())))
     .collect();
     let analysis = Analysis {
         duration_ms: work.scenes.duration_ms(),
@@ -368,9 +368,9 @@ impl Eye {
     }
 }
 
-fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, claimed_us: Option<i64>) -> Option<String> {
+fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, promised_us: Option<i64>) -> Option<String> {
     let mut words = Vec::new();
-    let short = claimed_us.filter(|claimed| {
+    let short = promised_us.filter(|claimed| {
         let missing = claimed - end_us;
         missing > SHORT_US && missing as f64 > *claimed as f64 * SHORT_FRACTION
     });
@@ -393,6 +393,28 @@ fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, claimed_us: Opt
         }
     }
     (!words.is_empty()).then(|| words.join("; "))
+}
+
+fn describe_unfollowed(unfollowed: &Unfollowed) -> String {
+    format!(
+        "from {} on the picture is in another stream, which is not followed: {}",
+        clock(unfollowed.from_us),
+        unfollowed.reason
+    )
+}
+
+fn describe_undecoded(end_us: i64) -> String {
+    format!(
+        "from {} on nothing could be decoded: it is damaged there, or in another codec",
+        clock(end_us)
+    )
+}
+
+fn describe_another(end_us: i64) -> String {
+    format!(
+        "from {} on another video follows in the same file, which is not followed",
+        clock(end_us)
+    )
 }
 
 /// A time as people write it: `00:12:40`.

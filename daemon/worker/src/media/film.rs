@@ -4,27 +4,46 @@
 
 #![expect(unsafe_code, reason = "ffmpeg-next does not show what kind of clock a container has")]
 
+mod anew;
+mod announced;
+mod extent;
+mod follow;
 mod hardware;
+mod moving;
 mod streams;
+mod track;
 
+use std::collections::VecDeque;
 use std::fs::File;
 
 use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Dictionary, Discard, Error, Packet, decoder, ffi, format};
+use ffmpeg_next::{Discard, Error, Packet, decoder, ffi, format};
 use scened::media::wire::MAX_TIME_MS;
 use scened::media::{Hardware, Probe};
 
 use super::allowed::Allowed;
+use super::colour::{Light, Transfer};
+use super::dovi::Dovi;
 use super::evidence::{self, Watched};
 use super::fit;
 use super::orientation::Orientation;
 use super::tone::USUAL_PEAK_NITS;
+use announced::Announced;
+use extent::Extent;
+use follow::{Follower, Moved};
 use hardware::Device;
 use streams::to_us;
+pub(crate) use track::Viewer;
+use track::{Note, Track};
 
+/// A film that ends this much before its promised end is worth a word: a fraction of the promise, and a least time.
+pub(crate) const SHORT_FRACTION: f64 = 0.05;
+pub(crate) const SHORT_US: i64 = 2_000_000;
+/// So many packets without a picture at the end of a film are worth a word.
+const MANY_BAD: u32 = 50;
 /// Packets in a row that cannot be read, before the rest of the file is given up.
 const MAX_READ_ERRORS: u32 = 1000;
 /// A file with fewer bytes for each second it claims to last does not last so long.
@@ -47,6 +66,15 @@ pub(crate) struct Unusable(pub(crate) String);
 pub(crate) struct Shown {
     pub(crate) start_us: i64,
     pub(crate) end_us: i64,
+}
+
+/// A stream that the picture went to and that cannot be followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unfollowed {
+    /// From when on the picture is there. Microseconds.
+    pub(crate) from_us: i64,
+    /// Why it cannot be followed, in words.
+    pub(crate) reason: String,
 }
 
 /// What was lost on the way.
@@ -104,6 +132,8 @@ enum Read {
     /// `packet` holds one to be decoded.
     Packet,
     Nothing,
+    /// The picture goes on in another stream, or in another codec: what the decoder still holds comes first.
+    Moved,
     End,
 }
 
@@ -118,23 +148,48 @@ pub(crate) struct Film {
     device_refusals: Vec<String>,
     threads: u32,
     allowed: Allowed,
-    stream: usize,
+    /// The streams that the film was in so far, and which of them is followed and decoded.
+    tracks: Vec<Track>,
+    track: usize,
+    decoded_track: usize,
+    follower: Follower,
+    n_moves: u32,
+    unfollowed: Vec<Unfollowed>,
     clock: Clock,
-    orientation: Orientation,
-    pixel_aspect: (i32, i32),
-    peak_nits: Option<f32>,
+    spares_filtering: bool,
     probe: Probe,
     stream_duration_us: Option<i64>,
+    announced: Announced,
+    /// Where the tracks end that are not of pictures, as far as they were read. Microseconds.
+    others_end_us: i64,
+    /// Where in the file the last packet ends.
+    read_to: i64,
+    /// The same file once more, for what FFmpeg does not read of it.
+    looked_through_later: Option<File>,
     packet: Packet,
     /// Read already, and next all the same.
-    pushed_back: Option<Packet>,
+    pushed_back: VecDeque<Packet>,
     n_packets: u64,
+    /// Time stamp of the last packet of the followed stream.
+    followed_stamp: Option<i64>,
+    /// When the picture of the packet that is shown last ends. Microseconds.
+    followed_end_us: i64,
+    /// Packets that could not be decoded, since the last picture.
+    n_bad_since: u32,
+    /// Where in the file the packet of the last picture ends.
+    shown_to: i64,
+    /// Where in the file it was opened anew, how often that was tried, and how it was opened first.
+    bytes_before: i64,
+    n_anew: u32,
+    /// Draining, to see whether another codec goes on.
+    doubting: bool,
+    first_input: Option<Input>,
     /// Set where nothing but keyframes is decoded: the end of the last packet's picture. Microseconds.
     keyframes_to_us: Option<i64>,
-    /// The container says that the stream is encrypted.
-    marked_encrypted: bool,
     file_bytes: i64,
     draining: bool,
+    /// Draining, because the picture goes on elsewhere.
+    moving: bool,
     read_errors: u32,
     last: Option<Shown>,
     pub(crate) losses: Losses,
@@ -150,34 +205,38 @@ impl Film {
     pub(crate) fn open_on(file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
         let mut file = Watched(file);
         let head = streams::read_head(&mut file)?;
+        let extent = Extent::of(&mut file.0, &head);
+        let looked_through_later = file.0.try_clone().ok();
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
-        let mut options = Dictionary::new();
-        // A custom reader takes FFmpeg's own default away, and with it a playlist could open files and sockets.
-        options.set("protocol_whitelist", "none");
-        options.set("format_whitelist", &allowed.format_list());
-        options.set("codec_whitelist", &allowed.codec_list());
-        let mut input =
-            format::input_from_stream(stream_io, None, Some(options)).map_err(|error| streams::cannot_open(error, &head, &allowed))?;
-        let stream = streams::choose_stream(&input, &allowed)?;
-        streams::discard_others(&mut input, stream);
+        let mut input = format::input_from_stream(stream_io, None, Some(streams::options(&allowed)))
+            .map_err(|error| streams::cannot_open(error, &head, &allowed))?;
+        let mut pushed_back = VecDeque::new();
+        let stream = streams::find_stream(&mut input, &allowed, &mut pushed_back)?;
         let chosen = input.stream(stream).expect("the stream was just chosen");
-        let id = chosen.parameters().id();
-        let time_base = chosen.time_base();
-        let rate = streams::frame_rate(&chosen);
-        let orientation = streams::stream_orientation(&chosen);
+        let track = Track::of(&chosen);
+        let (id, rate) = (track.codec, track.rate);
         let origin_us = streams::origin_us(&input, &chosen);
         let stream_duration_us = Some(chosen.duration())
             .filter(|duration| *duration > 0)
-            .map(|duration| to_us(duration, (i64::from(time_base.0), i64::from(time_base.1))));
+            .map(|duration| to_us(duration, track.time_base));
         // FFmpeg shortens the duration of an AVI file to what is there; the number of its frames stays what it was meant to be.
         let announced_us = rate
             .filter(|_| input.format().name() == "avi")
             .map(|rate| (chosen.frames() as f64 / rate * 1e6) as i64);
-        let stream_duration_us = stream_duration_us.max(announced_us);
-        let pixel_aspect = streams::stream_aspect(&chosen);
-        let peak_nits = streams::stream_peak_nits(&chosen);
-        let marked_encrypted = streams::is_marked_encrypted(&chosen);
         let file_bytes = input.io_size().unwrap_or(i64::MAX);
+        let own_us = streams::own_duration_us(&input, stream);
+        let indexed_us = streams::indexed_us(&mut input, stream, origin_us);
+        let announced = Announced {
+            extent,
+            own_us,
+            indexed_us,
+            planned_us: announced_us,
+            container_us: streams::container_duration_us(&input),
+            is_avi: input.format().name() == "avi",
+        };
+        // Where nothing is known of this picture's length alone, the other tracks tell whether the container's is theirs.
+        streams::discard_others(&mut input, stream, announced.rests_on_the_container());
+        let chosen = input.stream(stream).expect("the stream was just chosen");
         let probe = streams::probe(&input, stream);
         if allowed.decoder(id).is_none() {
             return Err(Unusable(Allowed::why_not(id)));
@@ -197,24 +256,39 @@ impl Film {
             device_refusals,
             threads,
             allowed,
-            stream,
             clock: Clock {
-                time_base: (i64::from(time_base.0), i64::from(time_base.1)),
+                time_base: track.time_base,
                 origin_us,
-                frame_us: (1e6 / rate.unwrap_or(ASSUMED_FPS)) as i64,
+                frame_us: frame_us(&track),
             },
-            orientation,
-            pixel_aspect,
-            peak_nits,
+            tracks: vec![track],
+            track: 0,
+            decoded_track: 0,
+            follower: Follower::default(),
+            n_moves: 0,
+            unfollowed: Vec::new(),
+            spares_filtering: false,
             probe,
-            stream_duration_us,
+            stream_duration_us: stream_duration_us.max(announced_us),
+            announced,
+            others_end_us: 0,
+            read_to: 0,
+            looked_through_later,
             packet: Packet::empty(),
-            pushed_back: None,
+            pushed_back,
             n_packets: 0,
+            followed_stamp: None,
+            followed_end_us: 0,
+            n_bad_since: 0,
+            shown_to: 0,
+            bytes_before: 0,
+            n_anew: 0,
+            doubting: false,
+            first_input: None,
             keyframes_to_us: None,
-            marked_encrypted,
             file_bytes,
             draining: false,
+            moving: false,
             read_errors: 0,
             last: None,
             losses: Losses::default(),
@@ -234,10 +308,36 @@ impl Film {
         (claimed / 1_000_000 <= possible.max(60)).then_some(claimed)
     }
 
+    /// How long the picture was meant to be, as far as that is told of the picture and not of anything else in the file. Microseconds.
+    pub(crate) fn promised_us(&self) -> Option<i64> {
+        let promised = self.announced.promised_us(self.file_bytes, self.read_to, self.others_end_us)?;
+        let possible = self.file_bytes / MIN_BYTES_PER_SECOND;
+        (promised / 1_000_000 <= possible.max(60)).then_some(promised)
+    }
+
+    /// Whether the picture ends with many packets that are none for its decoder: FFmpeg hands on another codec under the same name.
+    pub(crate) fn ends_undecoded(&self) -> bool {
+        self.n_bad_since >= MANY_BAD && self.last.is_some()
+    }
+
+    /// Whether another film follows in the same file that FFmpeg does not go on to.
+    pub(crate) fn another_follows(&self) -> bool {
+        if self.announced.extent.next_film_at.is_some() {
+            return true;
+        }
+        let format = self.input.format();
+        let name = format.name();
+        let ends_early = ["flv", "asf", "ogg"].contains(&name) || name.contains("mov");
+        let Some(file) = self.looked_through_later.as_ref().filter(|_| ends_early) else {
+            return false;
+        };
+        extent::another_follows(file, u64::try_from(self.read_to).unwrap_or(0))
+    }
+
     /// Why decoding it all gave no frame.
     pub(crate) fn why_nothing(&self) -> String {
         let codec = self.decoder.id().name();
-        if self.losses.n_encrypted > 0 || self.marked_encrypted {
+        if self.losses.n_encrypted > 0 || self.tracks.iter().all(|track| track.marked_encrypted) {
             "the film is encrypted".to_owned()
         } else if self.n_packets == 0 {
             format!("it announces a picture ({codec}) but holds no frame of it")
@@ -248,24 +348,35 @@ impl Film {
 
     /// How this frame is to be turned.
     pub(crate) fn orientation(&self, frame: &Video) -> Orientation {
-        streams::frame_orientation(frame).unwrap_or(self.orientation)
+        streams::frame_orientation(frame).unwrap_or(self.track_of(frame).orientation)
     }
 
     /// The size at which this frame is shown, before it is turned: with square pixels.
     pub(crate) fn square_size(&self, frame: &Video) -> (u32, u32) {
         let aspect = frame.aspect_ratio();
         // The container's word counts before the codec's, as in FFmpeg's own `av_guess_sample_aspect_ratio`.
-        let aspect = if self.pixel_aspect.0 > 0 && self.pixel_aspect.1 > 0 {
-            self.pixel_aspect
-        } else {
-            (aspect.0, aspect.1)
-        };
-        fit::square_pixels(frame.width(), frame.height(), aspect)
+        let said = self.track_of(frame).pixel_aspect;
+        let aspect = if said.0 > 0 && said.1 > 0 { said } else { (aspect.0, aspect.1) };
+        let aspect = if aspect.0 > 0 && aspect.1 > 0 { aspect } else { (1, 1) };
+        let stretch = Note::of(frame).stretch;
+        let stretched = (aspect.0.saturating_mul(stretch.0), aspect.1.saturating_mul(stretch.1));
+        fit::square_pixels(frame.width(), frame.height(), stretched)
     }
 
-    /// The brightest light of an HDR film: what the frame says, else the container, else what most are made for.
-    pub(crate) fn peak_nits(&self, frame: &Video) -> f32 {
-        streams::frame_peak_nits(frame).or(self.peak_nits).unwrap_or(USUAL_PEAK_NITS)
+    /// What is to be known of a frame's light beyond its numbers. The brightest: what the frame says, else the container, else what most
+    /// films are made for.
+    pub(crate) fn light(&self, frame: &Video) -> Light {
+        let track = self.track_of(frame);
+        let fallback = match track.dovi {
+            Some(dovi) if dovi.is_hdr10() => Some(Transfer::Pq),
+            Some(dovi) if dovi.is_hlg() => Some(Transfer::Hlg),
+            _ => None,
+        };
+        Light {
+            peak_nits: streams::frame_peak_nits(frame).or(track.peak_nits).unwrap_or(USUAL_PEAK_NITS),
+            dovi: track.dovi.filter(|dovi| dovi.is_ipt()).map(|_| Dovi::of(frame)),
+            fallback,
+        }
     }
 
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
@@ -282,17 +393,39 @@ impl Film {
     pub(crate) fn seek(&mut self, time_us: i64) {
         let target = time_us.saturating_add(self.clock.origin_us);
         if self.input.seek(target, ..target).is_ok() || self.input.seek(target, ..).is_ok() {
-            self.decoder.flush();
-            self.pushed_back = None;
-            self.draining = false;
-            self.last = None;
+            self.start_over();
         }
+    }
+
+    /// Forgets what was read before the place in the file that reading goes on at.
+    fn start_over(&mut self) {
+        self.decoder.flush();
+        self.pushed_back.clear();
+        self.follower = Follower::default();
+        self.draining = false;
+        self.moving = false;
+        self.doubting = false;
+        self.last = None;
     }
 
     /// Goes back to the beginning, after [`Step::End`] too.
     pub(crate) fn rewind(&mut self) {
         // Where streams count in decoding time, the first keyframe lies before the player's zero; aiming at zero would miss it.
-        self.seek(-10_000_000);
+        if let Some(first) = self.first_input.take() {
+            self.input = first;
+            self.bytes_before = 0;
+        }
+        self.n_anew = 0;
+        self.n_bad_since = 0;
+        self.shown_to = 0;
+        if streams::seek_to_first_byte(&mut self.input) {
+            self.start_over();
+        } else {
+            self.seek(-10_000_000);
+        }
+        self.follow(0);
+        self.n_moves = 0;
+        self.unfollowed.clear();
     }
 
     /// Goes back to the beginning after packets were read, and forgets what was lost on the way. `first`: the first packet's time
@@ -304,16 +437,36 @@ impl Film {
         self.n_packets = 0;
         let packet = self.next_packet();
         let is_first = packet.as_ref().map(|packet| (packet.pts(), packet.dts(), packet.size())) == first;
-        self.pushed_back = packet;
+        self.pushed_back.extend(packet);
         is_first
     }
 
     /// Reads on by one packet or one frame.
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
+        if self.decoded_track != self.track && !self.moving {
+            self.open_followed();
+        }
+        if self.n_bad_since == MANY_BAD && !self.draining && self.may_change_codec() {
+            self.n_bad_since += 1;
+            self.doubting = true;
+            self.drain();
+        }
         match self.decoder.receive_frame(frame) {
             Ok(()) => {
                 if !self.fetch(frame) {
                     return Step::Packet;
+                }
+                let mut viewer = self.viewer_of(self.decoded_track);
+                viewer.prepare(frame);
+                self.tracks[self.decoded_track].packing = viewer.packing;
+                // What the decoder held back is older than what it could not decode.
+                if !self.draining {
+                    self.n_bad_since = 0;
+                }
+                let packet = frame.packet();
+                if packet.position >= 0 {
+                    let ends_at = self.bytes_before + packet.position + i64::try_from(packet.size).unwrap_or(0);
+                    self.shown_to = self.shown_to.max(ends_at);
                 }
                 let shown = self.shown(frame);
                 if shown.end_us > MAX_END_US {
@@ -322,15 +475,16 @@ impl Film {
                 }
                 return Step::Frame(shown);
             }
-            Err(Error::Eof) => return Step::End,
+            Err(Error::Eof) => return self.drained(),
             Err(Error::Other { errno: EAGAIN }) => {}
             Err(error) => {
                 evidence::look_at(error);
                 self.losses.bad_packets += 1;
+                self.n_bad_since += 1;
                 if self.draining {
                     self.read_errors += 1;
                     return if self.read_errors > MAX_READ_ERRORS {
-                        Step::End
+                        self.drained()
                     } else {
                         Step::Packet
                     };
@@ -338,7 +492,7 @@ impl Film {
             }
         }
         if self.draining {
-            return Step::End;
+            return self.drained();
         }
         match self.read() {
             Read::Packet if self.leaves_out() => {}
@@ -346,9 +500,14 @@ impl Film {
                 if let Err(error) = self.decoder.send_packet(&self.packet) {
                     evidence::look_at(error);
                     self.losses.bad_packets += 1;
+                    self.n_bad_since += 1;
                 }
             }
             Read::Nothing => {}
+            Read::Moved => {
+                self.moving = true;
+                self.drain();
+            }
             Read::End => self.drain(),
         }
         Step::Packet
@@ -387,6 +546,7 @@ impl Film {
             match self.read() {
                 Read::Packet => return Some(std::mem::replace(&mut self.packet, Packet::empty())),
                 Read::Nothing => {}
+                Read::Moved => self.follow(self.track),
                 Read::End => return None,
             }
         }
@@ -394,15 +554,36 @@ impl Film {
 
     /// Reads on by one packet of any stream.
     fn read(&mut self) -> Read {
-        if let Some(packet) = self.pushed_back.take() {
+        if let Some(packet) = self.pushed_back.pop_front() {
             self.packet = packet;
             return Read::Packet;
         }
         match self.packet.read(&mut self.input) {
             Ok(()) => {
                 self.read_errors = 0;
-                if self.packet.stream() != self.stream {
-                    return Read::Nothing;
+                if self.is_of_next_film() {
+                    return Read::End;
+                }
+                let read_to = self.bytes_before + self.packet.position() as i64 + self.packet.size() as i64;
+                self.read_to = self.read_to.max(read_to);
+                if self.packet.stream() != self.tracks[self.track].stream {
+                    return self.look_elsewhere();
+                }
+                self.follower.met_followed();
+                self.followed_stamp = self.packet.dts().or(self.packet.pts());
+                if let Some(stamp) = self.packet.pts().or(self.followed_stamp) {
+                    let duration_us = self.clock.duration_us(self.packet.duration());
+                    let end_us = self.clock.time_us(stamp).saturating_add(duration_us);
+                    // Pictures come in the order of decoding; what lies far back is another clock.
+                    let is_earlier = (end_us..end_us.saturating_add(moving::DELAY_US)).contains(&self.followed_end_us);
+                    if !is_earlier {
+                        self.followed_end_us = end_us;
+                    }
+                }
+                if streams::codec_of(&self.input, self.packet.stream()) != Some(self.tracks[self.track].codec) {
+                    let packets = VecDeque::from([std::mem::replace(&mut self.packet, Packet::empty())]);
+                    let stream = self.tracks[self.track].stream;
+                    return self.moved(Moved { stream, packets });
                 }
                 self.n_packets += 1;
                 if self.packet.side_data().any(|data| data.kind() == PacketSideData::EncryptionInfo) {
@@ -414,7 +595,10 @@ impl Film {
                 }
                 Read::Packet
             }
-            Err(Error::Eof) => Read::End,
+            Err(Error::Eof) => match self.follower.met_end(self.tracks[self.track].stream) {
+                Some(moved) => self.moved(moved),
+                None => Read::End,
+            },
             Err(error) => {
                 self.read_errors += 1;
                 self.losses.bad_packets += 1;
@@ -430,6 +614,12 @@ impl Film {
                 Read::Nothing
             }
         }
+    }
+
+    /// Whether the packet just read is of another film in the same file.
+    fn is_of_next_film(&self) -> bool {
+        let position = u64::try_from(self.packet.position()).unwrap_or(0);
+        self.announced.extent.next_film_at.is_some_and(|at| position >= at)
     }
 
     /// What decodes this film: `software`, the name of a device, or `software (why no device)`.
@@ -472,7 +662,7 @@ impl Film {
     fn begin_again_in_software(&mut self) {
         let chosen = self
             .input
-            .stream(self.stream)
+            .stream(self.tracks[self.track].stream)
             .expect("the stream was chosen when the film was opened");
         match streams::open_in_software(&chosen, self.threads, &self.allowed) {
             Ok(decoder) => {
@@ -490,7 +680,7 @@ impl Film {
     pub(crate) fn single_decoder(&self, rough: bool) -> Result<decoder::Video, Unusable> {
         let stream = self
             .input
-            .stream(self.stream)
+            .stream(self.tracks[self.track].stream)
             .expect("the stream was chosen when the film was opened");
         let mut decoder = streams::open_in_software(&stream, 1, &self.allowed)?;
         decoder.skip_loop_filter(if rough { Discard::All } else { Discard::NonReference });
@@ -500,11 +690,26 @@ impl Film {
     /// Leaves out the deblocking of frames that no other is made from: a twelfth of the work, and no error grows from it. What is
     /// looked at is far smaller than a block.
     pub(crate) fn spare_filtering(&mut self) {
+        self.spares_filtering = true;
         self.decoder.skip_loop_filter(Discard::NonReference);
     }
 
     pub(crate) fn codec(&self) -> ffmpeg_next::codec::Id {
-        self.decoder.id()
+        self.tracks[self.track].codec
+    }
+
+    /// What makes frames of the followed stream ready that other decoders than this one's gave.
+    pub(crate) fn viewer(&self) -> Viewer {
+        self.viewer_of(self.track)
+    }
+
+    fn viewer_of(&self, number: usize) -> Viewer {
+        let track = &self.tracks[number];
+        Viewer {
+            track: number,
+            packing: track.packing,
+            pixel_aspect: track.pixel_aspect,
+        }
     }
 
     pub(crate) fn clock(&self) -> Clock {
@@ -541,4 +746,9 @@ impl Film {
         self.last = Some(shown);
         shown
     }
+}
+
+/// How long a frame of a track is shown that does not say. Microseconds.
+fn frame_us(track: &Track) -> i64 {
+    (1e6 / track.rate.unwrap_or(ASSUMED_FPS)) as i64
 }

@@ -166,7 +166,8 @@ impl Search {
                 continue;
             }
             met.push(time_us);
-            if let Some(frame) = decode_alone(&mut decoder, &packet) {
+            if let Some(mut frame) = decode_alone(&mut decoder, &packet) {
+                self.film.viewer().prepare(&mut frame);
                 self.offer(time_us, &frame, true);
             }
         }

@@ -16,11 +16,12 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
 
-use super::colour::{Colour, Transfer};
+use super::colour::{Colour, Gamut, Light, Matrix3, Transfer};
+use super::dovi::Dovi;
 use super::fit::{self, Fit};
 use super::planes::{Component, Field, Layout, Rows, has_alpha};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
-use super::tone::{Mastering, ToneMap};
+use super::tone::{Mastering, ToneMap, pq_to_nits};
 
 /// Renders frames of a film at one size.
 pub(crate) struct Renderer {
@@ -88,34 +89,52 @@ impl Renderer {
         }
     }
 
-    /// Renders one frame. `peak_nits`: the brightest light of an HDR film. **Shape**: `[height, width, 3]` u8 of the fit's size,
-    /// RGB.
-    pub(crate) fn render(&mut self, frame: &Video, peak_nits: f32) -> Result<Vec<u8>, ScaleError> {
-        match self.render_planes(frame, peak_nits) {
+    /// Renders one frame. **Shape**: `[height, width, 3]` u8 of the fit's size, RGB.
+    pub(crate) fn render(&mut self, frame: &Video, light: &Light) -> Result<Vec<u8>, ScaleError> {
+        match self.render_planes(frame, light) {
             Some(rgb) => Ok(rgb),
-            None => self.render_anything(frame),
+            None => self.render_anything(frame, light),
         }
     }
 
-    fn render_planes(&mut self, frame: &Video, peak_nits: f32) -> Option<Vec<u8>> {
+    fn render_planes(&mut self, frame: &Video, light: &Light) -> Option<Vec<u8>> {
         let layout = Layout::of(frame)?;
-        let colour = Colour::of(frame);
-        let is_common = colour.transfer == Transfer::Sdr && !colour.is_wide_gamut;
-        let mastering = Mastering {
-            transfer: colour.transfer,
-            is_wide_gamut: colour.is_wide_gamut,
-            peak_nits,
-        };
-        if !is_common && self.tone_map.as_ref().is_none_or(|map| !map.is_for(mastering)) {
-            self.tone_map = Some(ToneMap::new(mastering));
+        let mut colour = Colour::of(frame, light.fallback);
+        let mut lms = colour.matrix.lms_to_bt2020();
+        let mut peak_nits = light.peak_nits;
+        if let Some(dovi) = &light.dovi {
+            colour = Colour {
+                is_full_range: true,
+                transfer: Transfer::Pq,
+                gamut: Gamut::Bt2020,
+                ..colour
+            };
+            lms = Some(dovi.to_bt2020);
+            peak_nits = dovi.peak_pq.map_or(peak_nits, pq_to_nits);
         }
+        self.prepare(colour, lms, peak_nits);
         let mix = Mix::new(&layout, colour);
         if layout.is_wide {
             let small = self.shrink::<u16>(frame, &layout)?;
-            Some(mix.apply(&small, self.tone_map.as_ref().filter(|_| !is_common)))
+            Some(mix.apply(&small, light.dovi.as_ref(), self.tone_map.as_ref()))
         } else {
             let small = self.shrink::<u8>(frame, &layout)?;
-            Some(mix.apply(&small, self.tone_map.as_ref().filter(|_| !is_common)))
+            Some(mix.apply(&small, light.dovi.as_ref(), self.tone_map.as_ref()))
+        }
+    }
+
+    /// Makes the tone map that these colours need.
+    fn prepare(&mut self, colour: Colour, lms: Option<Matrix3>, peak_nits: f32) {
+        let mastering = Mastering {
+            transfer: colour.transfer,
+            gamut: colour.gamut,
+            lms,
+            peak_nits,
+        };
+        if colour.is_common() && lms.is_none() {
+            self.tone_map = None;
+        } else if self.tone_map.as_ref().is_none_or(|map| !map.is_for(mastering)) {
+            self.tone_map = Some(ToneMap::new(mastering));
         }
     }
 
@@ -182,19 +201,25 @@ impl Renderer {
         Some(small)
     }
 
-    fn render_anything(&mut self, frame: &Video) -> Result<Vec<u8>, ScaleError> {
+    fn render_anything(&mut self, frame: &Video, light: &Light) -> Result<Vec<u8>, ScaleError> {
         let wanted = Wanted {
             size: self.fit.scaled,
             bgr: false,
             colours: Colours::Shown,
             resample: self.resample,
         };
-        let rgb = if has_alpha(frame) {
+        self.prepare(Colour::of(frame, light.fallback), None, light.peak_nits);
+        let mut rgb = if has_alpha(frame) {
             let scaler = self.transparent.get_or_insert_with(|| Scaler::with_alpha(wanted));
             on_black(&scaler.scale_packed(frame)?)
         } else {
             self.opaque.get_or_insert_with(|| Scaler::new(wanted)).scale_packed(frame)?
         };
+        if let Some(tone_map) = &self.tone_map {
+            for pixel in rgb.as_chunks_mut::<3>().0 {
+                *pixel = tone_map.map(pixel.map(|value| f32::from(value) / 255.0));
+            }
+        }
         Ok(fit::crop(rgb, &self.fit))
     }
 }
@@ -212,10 +237,10 @@ fn on_black(rgba: &[u8]) -> Vec<u8> {
 /// How samples become red, green and blue from 0 to 1.
 struct Mix {
     luma_gain: f32,
-    red_from_red: f32,
-    green_from_red: f32,
-    green_from_blue: f32,
-    blue_from_blue: f32,
+    chroma_gain: f32,
+    /// What red, green and blue are made of: of the first and the second colour difference.
+    from_blue: [f32; 3],
+    from_red: [f32; 3],
     /// Added to red, green and blue.
     offsets: [f32; 3],
     /// Sample of a colour difference that means no colour.
@@ -249,31 +274,23 @@ impl Mix {
         };
         let luma_gain = 1.0 / (luma_range * luma_unit);
         let chroma_gain = 1.0 / (chroma_range * chroma_unit);
-        let (red, blue) = colour.matrix.weights();
-        let green = 1.0 - red - blue;
-        let red_from_red = 2.0 * (1.0 - red) * chroma_gain;
-        let blue_from_blue = 2.0 * (1.0 - blue) * chroma_gain;
-        let green_from_red = -red_from_red * red / green;
-        let green_from_blue = -blue_from_blue * blue / green;
+        let rows = colour.matrix.rows(colour.transfer);
+        let from_blue = rows.map(|row| row[1] * chroma_gain);
+        let from_red = rows.map(|row| row[2] * chroma_gain);
         let neutral = 128.0 * chroma_unit;
         let dark = -black * luma_unit * luma_gain;
         Self {
             luma_gain,
-            red_from_red,
-            green_from_red,
-            green_from_blue,
-            blue_from_blue,
-            offsets: [
-                dark - neutral * red_from_red,
-                dark - neutral * (green_from_red + green_from_blue),
-                dark - neutral * blue_from_blue,
-            ],
+            chroma_gain,
+            from_blue,
+            from_red,
+            offsets: std::array::from_fn(|at| dark - neutral * (from_blue[at] + from_red[at])),
             neutral,
             opaque: full * luma_unit,
         }
     }
 
-    fn apply<S: Sample>(&self, small: &Small<S>, tone_map: Option<&ToneMap>) -> Vec<u8> {
+    fn apply<S: Sample>(&self, small: &Small<S>, dovi: Option<&Dovi>, tone_map: Option<&ToneMap>) -> Vec<u8> {
         let mut rgb = vec![0; small.luma.len() * 3];
         let mut lanes = Lanes {
             luma: [0.0; LANES],
@@ -288,7 +305,10 @@ impl Mix {
                 fill(&mut lanes.blue, &blue[samples.clone()]);
                 fill(&mut lanes.red, &red[samples.clone()]);
             }
-            let mut mixed = self.mix(&lanes);
+            let mut mixed = match dovi {
+                Some(dovi) => self.bend(&lanes, dovi),
+                None => self.mix(&lanes),
+            };
             if let Some(alpha) = &small.alpha {
                 fill(&mut lanes.alpha, &alpha[samples]);
                 for channel in &mut mixed {
@@ -319,11 +339,28 @@ impl Mix {
         let [red, green, blue] = &mut mixed;
         for at in 0..LANES {
             let light = lanes.luma[at] * self.luma_gain;
-            red[at] = light + lanes.red[at] * self.red_from_red + self.offsets[0];
-            green[at] = light + lanes.red[at] * self.green_from_red + lanes.blue[at] * self.green_from_blue + self.offsets[1];
-            blue[at] = light + lanes.blue[at] * self.blue_from_blue + self.offsets[2];
+            red[at] = light + lanes.blue[at] * self.from_blue[0] + lanes.red[at] * self.from_red[0] + self.offsets[0];
+            green[at] = light + lanes.blue[at] * self.from_blue[1] + lanes.red[at] * self.from_red[1] + self.offsets[1];
+            blue[at] = light + lanes.blue[at] * self.from_blue[2] + lanes.red[at] * self.from_red[2] + self.offsets[2];
         }
         mixed
+    }
+
+    /// L, M and S of Dolby Vision's own pictures.
+    fn bend(&self, lanes: &Lanes, dovi: &Dovi) -> [[f32; LANES]; 3] {
+        let mut bent = [[0.0; LANES]; 3];
+        let difference = |sample: f32| (sample - self.neutral) * self.chroma_gain + 0.5;
+        for at in 0..LANES {
+            let samples = [
+                lanes.luma[at] * self.luma_gain,
+                difference(lanes.blue[at]),
+                difference(lanes.red[at]),
+            ];
+            for (channel, value) in bent.iter_mut().zip(dovi.lms(samples)) {
+                channel[at] = value;
+            }
+        }
+        bent
     }
 }
 

@@ -14,11 +14,11 @@ use scened::media::wire::{self, Replayed, SceneHeader};
 use scened::worker::pipe;
 
 use super::Ended;
+use super::colour::Light;
 use super::evidence::{self, Watched};
 use super::film::Unusable;
 use super::fit::{self, Plan};
 use super::render::Renderer;
-use super::tone::USUAL_PEAK_NITS;
 
 /// Tells every scene of the file with its frames at the model's size.
 pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {
@@ -98,7 +98,7 @@ impl Pictures {
             }
         };
         let (_, plan, renderer) = self.prepared.insert(prepared);
-        let rgb = renderer.render(&frame, USUAL_PEAK_NITS).map_err(|error| unreadable(&error))?;
+        let rgb = renderer.render(&frame, &Light::common()).map_err(|error| unreadable(&error))?;
         Ok(plan.lay(rgb))
     }
 }

@@ -72,7 +72,7 @@ impl Prepared {
         let current = prepared.insert(current);
         let size = current.plan.fit.size;
         let (width, height) = orientation.turned_size(size);
-        let rgb = current.renderer.render(frame, film.peak_nits(frame))?;
+        let rgb = current.renderer.render(frame, &film.light(frame))?;
         Ok(Small {
             width: size.0,
             height: size.1,

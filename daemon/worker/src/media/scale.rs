@@ -212,8 +212,9 @@ impl Drop for Scaler {
 fn coefficients(matrix: Matrix) -> i32 {
     match matrix {
         Matrix::Bt601 => ffi::SWS_CS_ITU601,
-        Matrix::Bt709 => ffi::SWS_CS_ITU709,
-        Matrix::Bt2020 => ffi::SWS_CS_BT2020,
+        Matrix::Bt709 | Matrix::Ycgco => ffi::SWS_CS_ITU709,
+        // It knows no others, and no common picture has them.
+        Matrix::Bt2020 | Matrix::Ictcp => ffi::SWS_CS_BT2020,
         Matrix::Fcc => ffi::SWS_CS_FCC,
         Matrix::Smpte240m => ffi::SWS_CS_SMPTE240M,
     }

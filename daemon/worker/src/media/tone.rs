@@ -5,7 +5,7 @@
 //! **Source**: SMPTE ST 2084 (PQ); ITU-R BT.2100-2 table 5 (HLG, its OOTF for 1000 nits); ITU-R BT.2390-10 section 5.4.1 (EETF);
 //! ITU-R BT.2408 (203 nits for white); ITU-R BT.2087 (BT.2020 to BT.709).
 
-use super::colour::Transfer;
+use super::colour::{Gamut, Matrix3, Transfer};
 
 /// Light of a white sheet of paper in HDR, and the brightest that is left of it afterwards. Nits.
 const WHITE_NITS: f32 = 203.0;
@@ -16,17 +16,14 @@ const PQ_PEAK_NITS: f32 = 10_000.0;
 const STEPS: usize = 4096;
 /// What a screen makes of SDR (BT.1886).
 const SDR_GAMMA: f32 = 2.4;
-const BT2020_TO_BT709: [[f32; 3]; 3] = [
-    [1.660_491, -0.587_641, -0.072_85],
-    [-0.124_550, 1.132_9, -0.008_349],
-    [-0.018_151, -0.100_579, 1.118_73],
-];
 
 /// Everything that decides how light is mapped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Mastering {
     pub(crate) transfer: Transfer,
-    pub(crate) is_wide_gamut: bool,
+    pub(crate) gamut: Gamut,
+    /// What makes red, green and blue of light as L, M and S, where values are those.
+    pub(crate) lms: Option<Matrix3>,
     /// Brightest light of the film. Nits.
     pub(crate) peak_nits: f32,
 }
@@ -56,11 +53,12 @@ impl ToneMap {
             Transfer::Pq => (table(&pq_to_nits), PQ_PEAK_NITS),
             Transfer::Hlg => (table(&hlg_to_scene), USUAL_PEAK_NITS),
             Transfer::Sdr => (table(&|value| value.powf(SDR_GAMMA)), 1.0),
+            Transfer::Linear => (table(&|value| value), 1.0),
         };
         let gains = table(&|root: f32| {
             let nits = full_light * root.powi(4);
             match mastering.transfer {
-                Transfer::Sdr => 1.0,
+                Transfer::Sdr | Transfer::Linear => 1.0,
                 _ if nits > 0.0 => darken(nits, peak_nits) / (nits * WHITE_NITS),
                 _ => 1.0 / WHITE_NITS,
             }
@@ -86,6 +84,9 @@ impl ToneMap {
     /// Maps one pixel. **Units**: values of the film from 0 to 1, red first; outside of that they are cut off.
     pub(crate) fn map(&self, rgb: [f32; 3]) -> [u8; 3] {
         let mut light = rgb.map(|value| self.to_light[step(value)]);
+        if let Some(lms) = &self.mastering.lms {
+            light = applied(lms, light).map(|light| light.max(0.0));
+        }
         if self.mastering.transfer == Transfer::Hlg {
             let [r, g, b] = light;
             // The OOTF: the brighter a scene, the more its light grows.
@@ -96,18 +97,22 @@ impl ToneMap {
         let brightest = light[0].max(light[1]).max(light[2]);
         let gain = self.gains[step((brightest / self.full_light).sqrt().sqrt())];
         light = light.map(|light| light * gain);
-        if self.mastering.is_wide_gamut {
-            light = BT2020_TO_BT709.map(|[r, g, b]| r * light[0] + g * light[1] + b * light[2]);
+        if let Some(gamut) = self.mastering.gamut.to_common() {
+            light = applied(&gamut, light);
         }
         light.map(|light| self.to_value[step(light.max(0.0).sqrt().sqrt())])
     }
+}
+
+fn applied(matrix: &Matrix3, [first, second, third]: [f32; 3]) -> [f32; 3] {
+    matrix.map(|[a, b, c]| a * first + b * second + c * third)
 }
 
 fn step(value: f32) -> usize {
     (value.clamp(0.0, 1.0) * (STEPS - 1) as f32 + 0.5) as usize
 }
 
-fn pq_to_nits(value: f32) -> f32 {
+pub(crate) fn pq_to_nits(value: f32) -> f32 {
     let power = value.powf(1.0 / 78.84375);
     PQ_PEAK_NITS * ((power - 0.835_937_5).max(0.0) / (18.851_562 - 18.6875 * power)).powf(1.0 / 0.159_301_76)
 }
@@ -155,10 +160,11 @@ fn darken(nits: f32, peak_nits: f32) -> f32 {
 mod tests {
     use super::*;
 
-    fn map(transfer: Transfer, is_wide_gamut: bool) -> ToneMap {
+    fn map(transfer: Transfer, gamut: Gamut) -> ToneMap {
         ToneMap::new(Mastering {
             transfer,
-            is_wide_gamut,
+            gamut,
+            lms: None,
             peak_nits: USUAL_PEAK_NITS,
         })
     }
@@ -175,7 +181,7 @@ mod tests {
     #[test]
     fn hdr_grey_stays_grey_grows_steadily_and_ends_in_white() {
         for transfer in [Transfer::Pq, Transfer::Hlg] {
-            let map = map(transfer, true);
+            let map = map(transfer, Gamut::Bt2020);
             let greys: Vec<_> = (0..=100).map(|value| map.map([value as f32 / 100.0; 3])).collect();
             for pair in greys.windows(2) {
                 assert!(pair[1][1] >= pair[0][1], "{transfer:?}: {pair:?}");
@@ -192,7 +198,7 @@ mod tests {
     fn paper_white_and_skin_end_where_sdr_has_them() {
         // **Source**: BT.2408 tables 1 and 2: reference white is 58 % of PQ and 75 % of HLG; light skin about 44 % and 50 %.
         for (transfer, white, skin) in [(Transfer::Pq, 0.58, 0.44), (Transfer::Hlg, 0.75, 0.50)] {
-            let map = map(transfer, true);
+            let map = map(transfer, Gamut::Bt2020);
             let [white, ..] = map.map([white; 3]);
             let [skin, ..] = map.map([skin; 3]);
             assert!((190..=235).contains(&white), "{transfer:?}: white is {white}");
@@ -204,8 +210,8 @@ mod tests {
     fn colours_that_both_screens_have_stay_themselves() {
         // A red of BT.709, said in BT.2020.
         let inverse = [0.6274_f32, 0.0691, 0.0164].map(|light| light.powf(1.0 / SDR_GAMMA));
-        let [r, g, b] = map(Transfer::Sdr, true).map(inverse);
+        let [r, g, b] = map(Transfer::Sdr, Gamut::Bt2020).map(inverse);
         assert!(r >= 253 && g <= 12 && b <= 12, "{r} {g} {b}");
-        assert_eq!(map(Transfer::Sdr, false).map([0.0, 0.5, 1.0]), [0, 128, 255]);
+        assert_eq!(map(Transfer::Sdr, Gamut::Common).map([0.0, 0.5, 1.0]), [0, 128, 255]);
     }
 }

@@ -6,15 +6,18 @@ mod bad_films;
 mod bombs;
 mod boxes;
 mod clips;
+mod colours;
 mod fast;
 mod films;
 mod keyframes;
+mod lengths;
 mod mutations;
 mod pictures;
 mod posters;
 #[cfg(all(feature = "malice", target_os = "linux"))]
 mod sandbox;
 mod second_files;
+mod streams;
 mod workers;
 
 use std::fs::File;

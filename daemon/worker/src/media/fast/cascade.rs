@@ -59,7 +59,7 @@ pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize
         .map(|_| film.single_decoder(mode == SceneMode::Fast))
         .collect::<Result<Vec<_>, _>>()?;
     std::thread::scope(|scope| {
-        let (pool, _threads) = Pool::start(scope, decoders, film.clock())?;
+        let (pool, _threads) = Pool::start(scope, decoders, film.clock(), film.viewer())?;
         let mut cascade = Cascade {
             kind,
             mode,

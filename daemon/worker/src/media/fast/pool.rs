@@ -9,7 +9,7 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Error, Packet, decoder};
 
 use super::super::evidence;
-use super::super::film::{Clock, Shown, Unusable};
+use super::super::film::{Clock, Shown, Unusable, Viewer};
 use super::super::glimpse::{Glimpse, Glimpser};
 use super::super::scale::ScaleError;
 use super::Seen;
@@ -66,6 +66,7 @@ impl Pool {
         scope: &'scope Scope<'scope, '_>,
         decoders: Vec<decoder::Video>,
         clock: Clock,
+        viewer: Viewer,
     ) -> Result<(Self, Vec<ScopedJoinHandle<'scope, ()>>), Unusable> {
         let (sender, receiver) = sync_channel(MAX_JOBS);
         let receiver: Arc<Mutex<Receiver<Job>>> = Arc::new(Mutex::new(receiver));
@@ -73,7 +74,7 @@ impl Pool {
         for decoder in decoders {
             let receiver = Arc::clone(&receiver);
             let thread = std::thread::Builder::new().name("gop".to_owned()).spawn_scoped(scope, move || {
-                let mut hand = Hand::new(decoder, clock);
+                let mut hand = Hand::new(decoder, clock, viewer);
                 loop {
                     let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { return };
@@ -109,15 +110,17 @@ impl Pool {
 struct Hand {
     decoder: decoder::Video,
     clock: Clock,
+    viewer: Viewer,
     glimpser: Glimpser,
     frame: Video,
 }
 
 impl Hand {
-    fn new(decoder: decoder::Video, clock: Clock) -> Self {
+    fn new(decoder: decoder::Video, clock: Clock, viewer: Viewer) -> Self {
         Self {
             decoder,
             clock,
+            viewer,
             glimpser: Glimpser::new(),
             frame: Video::empty(),
         }
@@ -178,6 +181,7 @@ impl Hand {
             start_us,
             end_us: start_us + self.clock.duration_us(self.frame.packet().duration),
         };
+        self.viewer.prepare(&mut self.frame);
         let scaling = Instant::now();
         let mut glimpse = Glimpse::default();
         let looked = self.glimpser.look(&self.frame, &mut glimpse);

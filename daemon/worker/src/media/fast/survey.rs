@@ -1,5 +1,6 @@
 //! What the packets alone tell: how the keyframes lie, and whether decoding from keyframes is safe.
 
+use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, codec};
 
@@ -73,6 +74,10 @@ pub(crate) struct Survey {
     n_before_first_key: u64,
     /// Steps in time that no still picture takes.
     n_leaps: u64,
+    /// Packets that bring the decoder other settings, which those after them need as well.
+    n_changes: u64,
+    /// The largest packet and the next. Bytes.
+    largest_bytes: (u64, u64),
     first_us: i64,
     last_us: i64,
 }
@@ -91,9 +96,19 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
     let mut recent = [None; 16];
     let mut first = None;
     let mut keys: Vec<Packet> = Vec::new();
+    let mut last_tried = None;
     while let Some(packet) = film.next_packet() {
         first.get_or_insert((packet.pts(), packet.dts(), packet.size()));
         survey.n_packets += 1;
+        let size = packet.size() as u64;
+        if size > survey.largest_bytes.0 {
+            survey.largest_bytes = (size, survey.largest_bytes.0);
+        } else {
+            survey.largest_bytes.1 = survey.largest_bytes.1.max(size);
+        }
+        if survey.n_packets > 1 && packet.side_data().any(|data| data.kind() == SideData::NewExtraData) {
+            survey.n_changes += 1;
+        }
         if packet.is_key() {
             survey.gops.push(0);
             gop_bytes = 0;
@@ -128,12 +143,28 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
             None => survey.n_without_time += 1,
         }
         // Not the first: a film may begin as none of its other keyframes does.
-        if packet.is_key() && survey.gops.len() > 1 && keys.len() < N_TRIED {
-            keys.push(packet);
+        if packet.is_key() && survey.gops.len() > 1 {
+            if keys.len() < N_TRIED {
+                keys.push(packet);
+            } else {
+                last_tried = Some(packet);
+            }
         }
     }
+    // The last one too: what a decoder must know may have been told once, far before it.
+    keys.extend(last_tried);
+    let has_moved = film.has_moved();
     if !film.begin_again(first) {
         return Verdict::Through("it cannot be read from its beginning again");
+    }
+    if has_moved {
+        return Verdict::Through("its picture moves from one stream to another");
+    }
+    if film.may_change_codec() && survey.holds_rubbish() {
+        return Verdict::Through("some of it may be in another codec");
+    }
+    if survey.n_changes > 0 {
+        return Verdict::Through("its codec's settings change on the way");
     }
     let verdict = survey.verdict();
     if matches!(verdict, Verdict::Gops(_)) && !keys.iter().all(|key| stands_alone(film, key)) {
@@ -183,6 +214,14 @@ fn is_known(id: codec::Id) -> bool {
 }
 
 impl Survey {
+    /// Whether packets may be another codec's, which the demuxer divided wrongly: one is far too large, or far too many have no keyframe.
+    fn holds_rubbish(&self) -> bool {
+        let mut lengths = self.gops.clone();
+        lengths.sort_unstable();
+        let longest = |back: usize| lengths.iter().rev().nth(back).copied().unwrap_or(0);
+        longest(0) > 4 * longest(1) || self.largest_bytes.0 > 8 * self.largest_bytes.1
+    }
+
     fn verdict(&self) -> Verdict {
         let n_gops = self.gops.len();
         if n_gops == 0 {

@@ -5,17 +5,19 @@
     reason = "ffmpeg-next shows neither dispositions to set, nor sizes, tags and start times of streams"
 )]
 
+use std::collections::VecDeque;
 use std::io::{Read, Seek, SeekFrom};
 
 use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::{self, Video};
-use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi, media};
+use ffmpeg_next::{Codec, Dictionary, Error, Packet, Stream, codec, decoder, ffi, media};
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
 use super::super::allowed::Allowed;
+use super::super::dovi;
 use super::super::evidence::{self, Watched};
 use super::super::orientation::Orientation;
 use super::Unusable;
@@ -37,6 +39,16 @@ pub(super) fn read_head(file: &mut Watched) -> Result<Vec<u8>, Unusable> {
         return Err(Unusable("the file is empty (0 bytes)".to_owned()));
     }
     Ok(head)
+}
+
+/// How every input is opened.
+pub(super) fn options(allowed: &Allowed) -> Dictionary<'static> {
+    let mut options = Dictionary::new();
+    // A custom reader takes FFmpeg's own default away, and with it a playlist could open files and sockets.
+    options.set("protocol_whitelist", "none");
+    options.set("format_whitelist", &allowed.format_list());
+    options.set("codec_whitelist", &allowed.codec_list());
+    options
 }
 
 pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusable {
@@ -70,16 +82,7 @@ pub(super) fn choose_stream(input: &Input, allowed: &Allowed) -> Result<usize, U
             media::Type::Audio => n_audio += 1,
             media::Type::Video if is_cover(&stream) => n_pictures += 1,
             media::Type::Video => {
-                let (width, height) = stream_size(&stream);
-                let bonus = if stream.disposition().contains(Disposition::DEFAULT) {
-                    5_000_000
-                } else {
-                    0
-                };
-                let score = (
-                    allowed.decoder(stream.parameters().id()).is_some(),
-                    u64::from(width) * u64::from(height) + bonus,
-                );
+                let score = rank(&stream, allowed);
                 if best.is_none_or(|(best, _)| score > best) {
                     best = Some((score, stream.index()));
                 }
@@ -96,6 +99,84 @@ pub(super) fn choose_stream(input: &Input, allowed: &Allowed) -> Result<usize, U
     }
 }
 
+/// How good a stream is: whether it can be decoded, then its size.
+pub(super) fn rank(stream: &Stream<'_>, allowed: &Allowed) -> (bool, u64) {
+    let (width, height) = stream_size(stream);
+    let bonus = if stream.disposition().contains(Disposition::DEFAULT) {
+        5_000_000
+    } else {
+        0
+    };
+    // What Dolby Vision adds to another stream is no picture.
+    let is_picture = dovi::Configuration::of(stream).is_none_or(|dovi| dovi.has_base_layer);
+    (
+        is_picture && allowed.decoder(stream.parameters().id()).is_some(),
+        u64::from(width) * u64::from(height) + bonus,
+    )
+}
+
+/// Chooses the stream; where a container tells of its streams as they come, it is read on until one of pictures came. `read` takes its
+/// packets.
+pub(super) fn find_stream(input: &mut Input, allowed: &Allowed, read: &mut VecDeque<Packet>) -> Result<usize, Unusable> {
+    loop {
+        let why = match choose_stream(input, allowed) {
+            Ok(stream) => return Ok(stream),
+            Err(why) => why,
+        };
+        // SAFETY: `input` is open; the field is a plain number.
+        let tells_later = unsafe { (*input.as_ptr()).ctx_flags } & ffi::AVFMTCTX_NOHEADER != 0;
+        let mut packet = Packet::empty();
+        if !tells_later || packet.read(input).is_err() {
+            return Err(why);
+        }
+        if input.stream(packet.stream()).is_some_and(|stream| is_film(&stream)) {
+            read.push_back(packet);
+        }
+    }
+}
+
+/// Whether a stream has pictures that may be a film.
+pub(super) fn is_film(stream: &Stream<'_>) -> bool {
+    stream.parameters().medium() == media::Type::Video && !is_cover(stream)
+}
+
+/// The codec of a stream, which a transport stream may change on the way.
+pub(super) fn codec_of(input: &Input, index: usize) -> Option<codec::Id> {
+    input.stream(index).map(|stream| stream.parameters().id())
+}
+
+/// Whether the index says that a stream has pictures after a time stamp.
+pub(super) fn goes_on(input: &mut Input, index: usize, stamp: Option<i64>) -> bool {
+    last_in_index(input, index).is_some_and(|last| stamp.is_none_or(|stamp| last > stamp))
+}
+
+/// The time stamp of the last picture that the index has of a stream.
+pub(super) fn last_in_index(input: &mut Input, index: usize) -> Option<i64> {
+    // SAFETY: `input` is open, `streams` has `nb_streams` valid entries, and an entry of an index is null or lives until the next read.
+    unsafe {
+        let context = input.as_mut_ptr();
+        if index >= (*context).nb_streams as usize {
+            return None;
+        }
+        let stream = *(*context).streams.add(index);
+        let last = ffi::avformat_index_get_entries_count(stream) - 1;
+        let entry = ffi::avformat_index_get_entry(stream, last).as_ref()?;
+        (last >= 0).then_some(entry.timestamp)
+    }
+}
+
+/// Goes to the first byte of a container of a broadcast, whose stamps may begin anew and cannot be looked for. `false`: it is another one.
+pub(super) fn seek_to_first_byte(input: &mut Input) -> bool {
+    // SAFETY: `input` is open; its format is a static description.
+    unsafe {
+        let context = input.as_mut_ptr();
+        let flags = (*(*context).iformat).flags;
+        flags & ffi::AVFMT_TS_DISCONT != 0
+            && flags & (ffi::AVFMT_NO_BYTE_SEEK | ffi::AVFMT_NOBINSEARCH) == 0
+            && ffi::av_seek_frame(context, -1, 0, ffi::AVSEEK_FLAG_BYTE as i32) >= 0
+    }
+}
+
 /// Whether a stream is a cover picture or a track of thumbnails.
 fn is_cover(stream: &Stream<'_>) -> bool {
     // SAFETY: as in `stream_size`.
@@ -103,17 +184,103 @@ fn is_cover(stream: &Stream<'_>) -> bool {
     disposition & (ffi::AV_DISPOSITION_ATTACHED_PIC | ffi::AV_DISPOSITION_TIMED_THUMBNAILS) != 0
 }
 
-/// Spares the demuxer the packets of other streams.
-pub(super) fn discard_others(input: &mut Input, chosen: usize) {
+/// Spares the demuxer the packets of other streams, but for those that the picture may go on in.
+/// `asks_all`: all tracks are to tell how long they are.
+pub(super) fn discard_others(input: &mut Input, chosen: usize, asks_all: bool) {
+    let is_needless: Vec<bool> = (0..input.streams().len())
+        .map(|index| !asks_all && index != chosen && !may_go_on_in(input, index, chosen))
+        .collect();
     // SAFETY: `input` is open; `streams` has `nb_streams` valid entries, and `discard` is meant to be set by its user.
     unsafe {
         let context = input.as_mut_ptr();
-        for index in 0..(*context).nb_streams as usize {
-            if index != chosen {
+        for (index, is_needless) in is_needless.into_iter().enumerate() {
+            if is_needless {
                 (*(*(*context).streams.add(index))).discard = ffi::AVDiscard::AVDISCARD_ALL;
             }
         }
     }
+}
+
+/// How long a stream is by its own word alone. Microseconds.
+pub(super) fn own_duration_us(input: &Input, index: usize) -> Option<i64> {
+    let stream = input.stream(index)?;
+    if is_matroska(input) {
+        // Matroska's muxers tell it in a tag; one that a tool took along from a longer film contradicts the container.
+        let tag_us = stream.metadata().get("DURATION").and_then(read_clock)?;
+        return container_duration_us(input)
+            .is_none_or(|container_us| tag_us <= container_us + 1_000_000)
+            .then_some(tag_us);
+    }
+    // These know one duration for all tracks; others of FFmpeg's numbers are measured on what is there.
+    if ["flv", "asf"].contains(&input.format().name()) || is_measured(input) {
+        return None;
+    }
+    let base = stream.time_base();
+    (stream.duration() > 0).then(|| to_us(stream.duration(), (i64::from(base.0), i64::from(base.1))))
+}
+
+/// What the container says, unless FFmpeg measured or guessed it. Microseconds.
+pub(super) fn container_duration_us(input: &Input) -> Option<i64> {
+    (!is_measured(input) && input.duration() > 0).then(|| input.duration())
+}
+
+/// Whether FFmpeg made durations of the last stamps in the file or of its size, so that they say nothing of what is missing.
+fn is_measured(input: &Input) -> bool {
+    const SAID: i32 = ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM as i32;
+    // SAFETY: `input` is open; the field is read as the plain number it is.
+    let method = unsafe { (&raw const (*input.as_ptr()).duration_estimation_method).cast::<i32>().read() };
+    method != SAID
+}
+
+fn is_matroska(input: &Input) -> bool {
+    input.format().name().contains("matroska")
+}
+
+/// When the index's last picture of a stream is shown, counted as a player counts. Microseconds.
+pub(super) fn indexed_us(input: &mut Input, index: usize, origin_us: i64) -> Option<i64> {
+    // Of what is read without an index FFmpeg makes one of its own.
+    if is_measured(input) {
+        return None;
+    }
+    span_in_index(input, index).map(|(_, last)| last.saturating_sub(origin_us))
+}
+
+/// Reads `00:01:02.500000000`. Microseconds.
+fn read_clock(text: &str) -> Option<i64> {
+    let mut parts = text.trim().split(':');
+    let (hours, minutes): (i64, i64) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let seconds: f64 = parts.next()?.parse().ok()?;
+    let is_clock = (0..100_000).contains(&hours) && (0..60).contains(&minutes) && (0.0..60.0).contains(&seconds);
+    (is_clock && parts.next().is_none()).then(|| (hours * 3600 + minutes * 60) * 1_000_000 + (seconds * 1e6) as i64)
+}
+
+/// Whether the picture may begin in, or move to, a stream that was not chosen. Where an index has all pictures of both, it tells.
+fn may_go_on_in(input: &mut Input, index: usize, chosen: usize) -> bool {
+    const BEYOND_US: i64 = 1_000_000;
+    if !input.stream(index).is_some_and(|stream| is_film(&stream)) {
+        return false;
+    }
+    let name = input.format().name().to_owned();
+    if !name.contains("mov") && name != "avi" {
+        return true;
+    }
+    match (span_in_index(input, index), span_in_index(input, chosen)) {
+        (Some(other), Some(chosen)) => other.0 < chosen.0 - BEYOND_US || other.1 > chosen.1 + BEYOND_US,
+        _ => true,
+    }
+}
+
+/// From when to when the index has pictures of a stream. Microseconds.
+fn span_in_index(input: &mut Input, index: usize) -> Option<(i64, i64)> {
+    let last = last_in_index(input, index)?;
+    let base = input.stream(index)?.time_base();
+    // SAFETY: as in `last_in_index`, which found an entry.
+    let first = unsafe {
+        let stream = *(*input.as_mut_ptr()).streams.add(index);
+        ffi::avformat_index_get_entry(stream, 0).as_ref()?.timestamp
+    };
+    let us = |stamp| to_us(stamp, (i64::from(base.0), i64::from(base.1)));
+    Some((us(first), us(last)))
 }
 
 /// Opens the decoder that needs no graphics card.

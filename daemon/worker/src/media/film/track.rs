@@ -1,0 +1,93 @@
+//! What one stream says of its pictures, as long as the film is in it.
+
+#![expect(unsafe_code, reason = "ffmpeg-next does not show the field of a frame that is its owner's")]
+
+use std::ptr;
+
+use ffmpeg_next::frame::Video;
+use ffmpeg_next::{Stream, codec};
+
+use super::super::dovi;
+use super::super::eye::{self, Packing};
+use super::super::orientation::Orientation;
+use super::streams;
+
+/// A stream that the film is, or was, in.
+#[derive(Clone, Debug)]
+pub(super) struct Track {
+    pub(super) stream: usize,
+    pub(super) codec: codec::Id,
+    /// Units of time stamps: seconds as a fraction.
+    pub(super) time_base: (i64, i64),
+    pub(super) rate: Option<f64>,
+    pub(super) orientation: Orientation,
+    pub(super) pixel_aspect: (i32, i32),
+    pub(super) peak_nits: Option<f32>,
+    pub(super) dovi: Option<dovi::Configuration>,
+    pub(super) packing: Option<Packing>,
+    /// The container says that it is encrypted.
+    pub(super) marked_encrypted: bool,
+}
+
+impl Track {
+    pub(super) fn of(stream: &Stream<'_>) -> Self {
+        let time_base = stream.time_base();
+        Self {
+            stream: stream.index(),
+            codec: stream.parameters().id(),
+            time_base: (i64::from(time_base.0), i64::from(time_base.1)),
+            rate: streams::frame_rate(stream),
+            orientation: streams::stream_orientation(stream),
+            pixel_aspect: streams::stream_aspect(stream),
+            peak_nits: streams::stream_peak_nits(stream),
+            dovi: dovi::Configuration::of(stream),
+            packing: Packing::of_stream(stream),
+            marked_encrypted: streams::is_marked_encrypted(stream),
+        }
+    }
+}
+
+/// Gets a decoded frame ready to be looked at, by what is known of its stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Viewer {
+    /// The number of the track.
+    pub(super) track: usize,
+    pub(super) packing: Option<Packing>,
+    pub(super) pixel_aspect: (i32, i32),
+}
+
+/// What is noted on a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) track: usize,
+    /// By how much the picture of one eye is to be stretched, across and down: 1 or 2.
+    pub(super) stretch: (i32, i32),
+}
+
+/// Bits of a note behind the number of the track.
+const TWICE_ACROSS: usize = 1 << 30;
+const TWICE_DOWN: usize = 1 << 31;
+
+impl Viewer {
+    /// Leaves one eye's picture, and notes on the frame which track it is of: it may be looked at when the film is in another one.
+    pub(crate) fn prepare(&mut self, frame: &mut Video) {
+        let stretch = eye::leave_one(frame, &mut self.packing, self.pixel_aspect);
+        let across = if stretch.0 > 1 { TWICE_ACROSS } else { 0 };
+        let down = if stretch.1 > 1 { TWICE_DOWN } else { 0 };
+        // SAFETY: `frame` is a live AVFrame. The field is for whoever decodes: FFmpeg copies it with a frame and never follows it.
+        unsafe { (*frame.as_mut_ptr()).opaque = ptr::without_provenance_mut(self.track | across | down) };
+    }
+}
+
+impl Note {
+    /// What was noted; the first track where nothing was.
+    pub(super) fn of(frame: &Video) -> Self {
+        // SAFETY: as in `Viewer::prepare`.
+        let bits = unsafe { (*frame.as_ptr()).opaque }.addr();
+        let times = |bit| if bits & bit == 0 { 1 } else { 2 };
+        Self {
+            track: bits & (TWICE_ACROSS - 1),
+            stretch: (times(TWICE_ACROSS), times(TWICE_DOWN)),
+        }
+    }
+}
