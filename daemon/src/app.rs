@@ -31,7 +31,7 @@ use crate::media::FrameSource;
 use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
-use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, Sight};
+use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, RootFinder, Sight};
 use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::room::Room;
@@ -453,8 +453,6 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path, root_of: R
         root_of,
     }
 }
-
-type RootFinder = Box<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>;
 
 /// Finds the innermost watched folder of a path, as the reconciler knows them; before it runs, as they are configured.
 fn root_finder(config: &Config, reconciler: &Arc<OnceLock<Weak<ReconcilerHandle>>>) -> RootFinder {

@@ -59,6 +59,9 @@ pub enum PipelineEvent {
     },
 }
 
+/// Finds the watched folder that a path lies in.
+pub type RootFinder = Box<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>;
+
 pub type PipelineHook = Arc<dyn Fn(PipelineEvent) + Send + Sync>;
 
 pub struct IndexerConfig {
@@ -79,7 +82,7 @@ pub struct IndexerConfig {
     /// Where embedded frames are kept for other models; `None` = nowhere.
     pub keyframes: Option<Keyframes>,
     /// The watched folder that a path lies in.
-    pub root_of: Box<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>,
+    pub root_of: RootFinder,
 }
 
 pub struct Parts {
@@ -122,8 +125,8 @@ struct State {
     doubts: HashMap<VideoId, u32>,
     /// Watched folders whose drives give errors.
     held_folders: BTreeMap<PathBuf, blame::HeldFolder>,
-    /// The machine was at fault since a video was last indexed.
-    machine_failed: bool,
+    /// How often the machine was at fault since a video was last indexed.
+    n_machine_failures: u32,
     /// Deaths of workers on indexed videos that catch up with another model, since the daemon started. Those on jobs are in the store.
     catch_up_deaths: HashMap<VideoId, u32>,
     /// Deaths of the embed worker since it last embedded a film to its end.

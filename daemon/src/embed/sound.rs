@@ -65,7 +65,7 @@ fn check_vectors(vectors: &[Embedding], dimensions: Option<usize>, what: &str) -
         if values.iter().any(|value| !value.is_finite()) {
             return Err(unsound(&format!("its vectors of {what} hold what is no number")));
         }
-        if n > 1 && values.iter().all(|value| *value == values[0]) {
+        if n > 1 && values.iter().all(|value| value.total_cmp(&values[0]).is_eq()) {
             return Err(unsound(&format!("all components of its vectors of {what} are equal")));
         }
     }

@@ -166,22 +166,18 @@ impl Shared {
             *n_doubts += 1;
             *n_doubts as usize
         };
-        match pauses.get(n_doubts - 1) {
-            Some(pause) => {
-                warn!(reason, attempt = n_doubts, seconds = pause.as_secs(), "it is tried again");
-                self.set_aside(record, Instant::now() + *pause);
-            }
-            None => {
-                self.lock().doubts.remove(&record.id);
-                let hint = match cause {
-                    Cause::Storage => {
-                        "check the disk; it is tried again when its drive comes back and at each start (at once: scenectl retry FILE)"
-                    }
-                    Cause::Machine | Cause::Video => "it is tried again by itself (at once: scenectl retry FILE)",
-                };
-                self.fail(record, reason, Some(hint), cause);
-            }
+        if let Some(pause) = pauses.get(n_doubts - 1) {
+            warn!(reason, attempt = n_doubts, seconds = pause.as_secs(), "it is tried again");
+            return self.set_aside(record, Instant::now() + *pause);
         }
+        self.lock().doubts.remove(&record.id);
+        let hint = match cause {
+            Cause::Storage => {
+                "check the disk; it is tried again when its drive comes back and at each start (at once: scenectl retry FILE)"
+            }
+            Cause::Machine | Cause::Video => "it is tried again by itself (at once: scenectl retry FILE)",
+        };
+        self.fail(record, reason, Some(hint), cause);
     }
 
     /// A worker was ended from outside, or was short of something.
@@ -211,14 +207,14 @@ impl Shared {
 
     /// Nothing is taken for a while; the job waits with the others.
     pub(super) fn machine_failed(&self, video: VideoId, reason: &str) {
-        self.lock().machine_failed = true;
+        self.lock().n_machine_failures += 1;
         self.hold_off(reason);
         self.again(video);
     }
 
     /// The machine does what it should: what failed for its sake is tried again.
     pub(super) fn machine_works(&self) {
-        if !std::mem::take(&mut self.lock().machine_failed) {
+        if std::mem::take(&mut self.lock().n_machine_failures) == 0 {
             return;
         }
         let laid_to_it = |incident: &crate::store::IncidentRecord| incident.cause == Some(Cause::Machine);

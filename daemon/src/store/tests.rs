@@ -218,6 +218,7 @@ fn a_failure_keeps_its_history_until_success() {
 
 #[test]
 fn what_is_laid_to_drive_or_machine_is_queued_again_and_what_is_laid_to_the_video_is_not() {
+    use VideoState::{Failed, Pending};
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
     let fail = |path: &str, n: u8, cause: Cause| {
@@ -231,7 +232,6 @@ fn what_is_laid_to_drive_or_machine_is_queued_again_and_what_is_laid_to_the_vide
         fail("/machine", 3, Cause::Machine),
     );
     let states = |store: &Store| [video, storage, machine].map(|id| store.video(id).unwrap().state);
-    use VideoState::{Failed, Pending};
     assert_eq!(store.incident(storage).unwrap().unwrap().cause, Some(Cause::Storage));
     // A drive goes away and comes back.
     store.set_offline(&[video, storage, machine], true).unwrap();

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::embed::EmbedError;
-use crate::embed::model::ModelFolder;
+use crate::embed::model::{ModelError, ModelFolder};
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -48,7 +48,11 @@ impl Unchanged {
         }
         self.stamps = None;
         // What decides a vector may be another file now, or say something else.
-        let found = ModelFolder::open(&self.model.path).map_err(|error| self.changed(&format!("{error}: ")))?;
+        let found = ModelFolder::open(&self.model.path).map_err(|error| match &error {
+            // A lack of descriptors, or of the drive, says nothing about what the files hold.
+            ModelError::Read { source, .. } if source.raw_os_error().is_some() => self.unread(source),
+            _ => self.changed(&format!("{error}: ")),
+        })?;
         if found.reference_id != self.model.reference_id {
             return Err(self.changed(""));
         }

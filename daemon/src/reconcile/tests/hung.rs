@@ -152,7 +152,7 @@ fn files_that_the_drive_does_not_let_be_read_are_tried_again_by_themselves() {
     assert!(world.store.video_at(&world.path("nas/0.mp4")).is_none());
     mount.fail_reads(0);
     // No event tells of it.
-    let is_there = |i| world.store.video_at(&world.path(&format!("nas/{i}.mp4"))).is_some();
+    let is_there = |i| world.store.video_at(&world.path(format!("nas/{i}.mp4"))).is_some();
     while !(0..3).all(is_there) {
         assert!(Instant::now() < until, "{:?}", world.listing());
         std::thread::park_timeout(Duration::from_millis(5));
