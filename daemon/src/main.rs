@@ -117,6 +117,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let status = run();
+    standard_error::finish();
+    status
+}
+
+fn run() -> ExitCode {
     LazyLock::force(&STARTED);
     scened::logging::tell_panics("scened");
     let arguments = Arguments::try_parse().unwrap_or_else(|error| explain(&error));

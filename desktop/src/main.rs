@@ -106,13 +106,15 @@ enum Failure {
 fn main() -> ExitCode {
     scened_shared::standard_error::tell_panics("scened-desktop");
     let arguments = Arguments::parse();
-    match serve(&arguments) {
+    let status = match serve(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             log::warn(&failure.to_string());
             ExitCode::from(2)
         }
-    }
+    };
+    scened_shared::standard_error::finish();
+    status
 }
 
 fn serve(arguments: &Arguments) -> Result<(), Failure> {

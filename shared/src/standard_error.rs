@@ -16,10 +16,21 @@ pub const PATIENCE: Duration = Duration::from_millis(250);
 /// What may wait for the reader. Bytes; a line beyond it is lost, and counted.
 const CAPACITY: usize = 1 << 20;
 
+/// How long the end of a program waits for its last words: a reader that is there needs a moment on a busy machine.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+
+static OUTLET: OnceLock<Outlet> = OnceLock::new();
+
 /// Writes a line, or loses it.
 pub fn say(line: &[u8]) {
-    static OUTLET: OnceLock<Outlet> = OnceLock::new();
     OUTLET.get_or_init(|| Outlet::new(io::stderr())).say(line);
+}
+
+/// Waits until all that was said is written or lost; five seconds at most. For the end of a program, which ends the thread that writes.
+pub fn finish() {
+    if let Some(outlet) = OUTLET.get() {
+        outlet.finish(LAST_PATIENCE);
+    }
 }
 
 /// Has panics told by [`say`]: the standard library's own way waits for whoever reads, for ever if need be.
@@ -183,6 +194,12 @@ impl Outlet {
             self.shared.changed.notify_all();
         }
     }
+
+    fn finish(&self, limit: Duration) {
+        let is_on_its_way = |state: &mut State| state.n_done < state.n_given;
+        let waited = self.shared.changed.wait_timeout_while(self.shared.lock(), limit, is_on_its_way);
+        drop(waited);
+    }
 }
 
 /// Writes all of it, however long that takes. The error is the number of bytes that were written.
@@ -286,6 +303,25 @@ mod tests {
         outlet.say(b"the end\n");
         wait_for(&read, "the end\n");
         assert!(!outlet.shared.lock().is_stuck && outlet.shared.lock().n_lost == 0);
+    }
+
+    #[test]
+    fn the_end_of_a_program_waits_for_a_reader_that_was_slow() {
+        let (go_on, may_read) = sync_channel(1);
+        let read = Arc::new(Mutex::new(String::new()));
+        let outlet = Outlet::new(Reader {
+            may_read,
+            read: Arc::clone(&read),
+        });
+        outlet.say(b"the last word\n");
+        assert_eq!(*read.lock().unwrap(), "", "it was not waited for any longer");
+        let reader = std::thread::spawn(move || {
+            std::thread::yield_now();
+            drop(go_on);
+        });
+        outlet.finish(LIMIT);
+        assert_eq!(*read.lock().unwrap(), "the last word\n");
+        reader.join().unwrap();
     }
 
     #[test]

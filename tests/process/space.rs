@@ -17,9 +17,13 @@ struct SmallDisk<'a> {
 impl<'a> SmallDisk<'a> {
     /// `None` where this user may not mount anything: said aloud.
     fn mount(sandbox: &'a Sandbox, mib: u32) -> Option<Self> {
+        Self::mount_as(sandbox, &format!("size={mib}m"))
+    }
+
+    fn mount_as(sandbox: &'a Sandbox, size: &str) -> Option<Self> {
         fs::create_dir_all(sandbox.data()).unwrap();
         let script = format!(
-            "mount -t tmpfs -o size={mib}m,mode=700 tmpfs '{}' && echo mounted && exec sleep 600",
+            "mount -t tmpfs -o {size},mode=700 tmpfs '{}' && echo mounted && exec sleep 600",
             sandbox.data().display()
         );
         let mut holder = Command::new("unshare")
@@ -178,5 +182,44 @@ fn a_disk_that_others_fill_up_stops_no_search_and_loses_nothing() {
     });
     sandbox.settle();
     assert_eq!(sandbox.counts(), [21, 0, 0, 0], "{}", sandbox.log_tail());
+    assert!(daemon.is_alive());
+}
+
+#[test]
+fn a_disk_that_takes_no_more_files_is_told_of_and_stops_no_search() {
+    let sandbox = Sandbox::new();
+    let Some(disk) = SmallDisk::mount_as(&sandbox, "size=400m,nr_inodes=1000") else {
+        return;
+    };
+    sandbox.configure("min-free-mib = 20");
+    sandbox.film("a.mp4", &[("red", 1.0), ("blue", 1.0)]);
+    let mut daemon = disk.start();
+    sandbox.settle();
+    let expected = answer(&sandbox, "red");
+    let crowd = disk.data().join("crowd");
+    fs::create_dir(&crowd).unwrap();
+    let mut number = 0;
+    while fs::write(crowd.join(number.to_string()), "").is_ok() {
+        number += 1;
+    }
+    sandbox.film("b.mp4", &[("green", 1.0)]);
+    wait_for_warning(&sandbox, "inodes left");
+    assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
+    // Nor does a start need files that cannot be made.
+    daemon.signal("TERM");
+    daemon.wait_for_end();
+    let mut daemon = disk.start();
+    assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
+    fs::remove_dir_all(&crowd).unwrap();
+    wait_until("the film to be indexed", SOON, || {
+        // It may be starting again.
+        let output = sandbox.run(["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
+        if status["videos"]["indexed"] == 2 {
+            Ok(())
+        } else {
+            Err(format!("{output:?}\n{}", sandbox.log_tail()))
+        }
+    });
     assert!(daemon.is_alive());
 }
