@@ -37,6 +37,7 @@ for library in "${libraries[@]}"; do
   done
 done
 put 644 packaging/deb/copyright share/doc/scened/copyright
+for text in LICENSE-MIT LICENSE-APACHE; do put 644 "$text" "share/doc/scened/$text"; done
 
 # The model itself, not what it was made with.
 while IFS= read -r file; do
