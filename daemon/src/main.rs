@@ -369,3 +369,19 @@ fn complain(text: &str) {
     // Standard error may be closed; there is nobody else to tell.
     let _printed = writeln!(std::io::stderr().lock(), "scened: {}", terminal::guard(text, false));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_documents_tell_people_to_type_can_be_typed() {
+        let commands = testkit::documents::commands_of("scened");
+        assert!(commands.len() >= 2, "only {} commands were found", commands.len());
+        for (place, words) in commands {
+            if let Err(error) = Arguments::try_parse_from(&words) {
+                panic!("{place}: {words:?}\n{error}");
+            }
+        }
+    }
+}
