@@ -84,7 +84,7 @@ pub fn scripts() -> Vec<Block> {
     for script in &mut scripts {
         if script.language == "console" {
             let typed = script.text.lines().filter_map(|line| line.strip_prefix("$ "));
-            script.text = typed.map(|line| format!("{line}\n")).collect();
+            script.text = typed.flat_map(|line| [line, "\n"]).collect();
         }
     }
     scripts
