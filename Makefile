@@ -51,6 +51,10 @@ bench-clients: setup ## what people wait for at the terminal: answers, pictures,
 bench-desktop: setup ## what desktops wait for: answers on the session bus, thumbnails
 	@scripts/bench_desktop.sh
 
+.PHONY: pictures
+pictures: setup ## the README's pictures, from the sample library (needs Chromium)
+	@scripts/pictures.sh
+
 .PHONY: fmt
 fmt: ## format the code
 	cargo fmt --all

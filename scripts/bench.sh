@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Benchmarks of the release build: indexing beside plain decoding, search from the shell, and the idle daemon.
 #
-#   scripts/bench.sh [IDLE_SECONDS]      default 60; 300 for the figure in the README
+#   scripts/bench.sh [IDLE_SECONDS]      default 60; 300 for the figure in docs/figures.md
 #
 # Films: SCENED_TEST_MEDIA, else ../shared/media, else the sample library. Every figure is printed with what it was measured on.
 set -euo pipefail

@@ -23,7 +23,8 @@ scripts/install.sh >/dev/null
 for file in bin/scened bin/scenectl libexec/scened/scened-worker share/scened/models/starter/config.json share/systemd/user/scened.service \
   share/systemd/user/scened.socket share/bash-completion/completions/scenectl share/zsh/site-functions/_scenectl \
   share/fish/vendor_completions.d/scenectl.fish share/man/man1/scenectl.1 share/man/man1/scenectl-search.1 share/man/man1/scened.1 \
-  share/man/man1/scened-desktop.1 share/man/man5/scened-config.5 share/doc/scened/copyright; do
+  share/man/man1/scened-desktop.1 share/man/man5/scened-config.5 share/doc/scened/copyright \
+  share/doc/scened/LICENSE-MIT share/doc/scened/LICENSE-APACHE; do
   [ -s "$root/$file" ] || complain "$file was not installed"
 done
 if [ -z "${SCENED_ONNXRUNTIME:-}" ]; then

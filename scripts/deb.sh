@@ -61,8 +61,8 @@ PREFIX=/usr DESTDIR=$PWD/target/deb/stage SCENED_BUILT=$PWD/target/deb/built scr
 # What is Debian's own way.
 root=target/deb/stage/usr
 documents=$root/share/doc/scened
-# dpkg keeps a list itself, and cargo-deb puts the copyright there.
-rm "$root/share/scened/installed" "$documents/copyright"
+# dpkg keeps a list itself, cargo-deb puts the copyright there, and Debian has the Apache licence in one place for all packages.
+rm "$root/share/scened/installed" "$documents/copyright" "$documents/LICENSE-MIT" "$documents/LICENSE-APACHE"
 # Debian's zsh does not look into site-functions.
 mkdir -p "$root/share/zsh/vendor-completions"
 mv "$root/share/zsh/site-functions/_scenectl" "$root/share/zsh/vendor-completions/_scenectl"

@@ -1,9 +1,10 @@
 """Asks the demo's questions through scenectl and compares the answers with the library's truth file.
 
-Usage: demo.py SCENECTL LIBRARY TRUTH. Exit status 1 when an answer is wrong.
+Usage: scripts/with_sample_library.sh demo.py TRUTH. Exit status 1 when an answer is wrong.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,7 @@ def clock(ms):
 
 
 def main():
-    scenectl, library, truth = sys.argv[1], Path(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())
+    library, truth = Path(os.environ["SAMPLE_VIDEOS"]), json.loads(Path(sys.argv[1]).read_text())
     n_wrong = 0
     # The first answer's note (that the starter is in use) is the same for all of them.
     for n_asked, question in enumerate(QUESTIONS):
@@ -49,8 +50,8 @@ def main():
         if not right:
             sys.exit(f"demo: the truth file has no scene for {question!r}")
         print(f'\n$ scenectl search -n 3 "{question}"', flush=True)
-        subprocess.run([scenectl, "search", "-n", "3", question], check=False, stderr=subprocess.DEVNULL if n_asked else None)
-        answer = subprocess.run([scenectl, "search", "--json", "-n", "3", question], check=False, stdout=subprocess.PIPE)
+        subprocess.run(["scenectl", "search", "-n", "3", question], check=False, stderr=subprocess.DEVNULL if n_asked else None)
+        answer = subprocess.run(["scenectl", "search", "--json", "-n", "3", question], check=False, stdout=subprocess.PIPE)
         hits = json.loads(answer.stdout)["hits"] if answer.returncode == 0 else []
         best = hits[0] if hits else None
         if best and any(Path(best["path"]) == library / path and overlaps_by_half(best, start, end) for path, start, end in right):

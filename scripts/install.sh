@@ -37,6 +37,7 @@ for library in "${libraries[@]}"; do
   done
 done
 put 644 packaging/deb/copyright share/doc/scened/copyright
+for text in LICENSE-MIT LICENSE-APACHE; do put 644 "$text" "share/doc/scened/$text"; done
 
 # The model itself, not what it was made with.
 while IFS= read -r file; do
@@ -76,7 +77,7 @@ if [ "$(uname -s)" = Linux ]; then
     esac
   done
   # Thumbnails. GNOME takes the first thumbnailer it finds, under the home first, and runs it where nothing is there but /usr: one that lies
-  # elsewhere would leave its user without any. It is kept where no desktop looks, for those that have no such sandbox (README).
+  # elsewhere would leave its user without any. It is kept where no desktop looks, for those that have no such sandbox (docs/desktop.md).
   plain=$(printf '%s' "$prefix" | sed 's/\\/\\\\/g; s/[\\&|]/\\&/g')
   sed "s|^TryExec=@bin@|TryExec=$plain/bin|; s|^Exec=@bin@/\([^ ]*\)|Exec=\"$menu/bin/\1\"|" desktop/data/scened.thumbnailer >"$work/thumbnailer"
   case $prefix/ in

@@ -48,6 +48,10 @@ if [ -n "$long" ]; then scripts/setup_long.sh; fi
 step "format"
 cargo fmt --all --check
 
+step "prose"
+scripts/check_prose --self-test
+scripts/check_prose
+
 step "units"
 scripts/check_units.sh
 

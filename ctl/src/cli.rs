@@ -451,6 +451,7 @@ mod tests {
     use super::*;
     use clap::CommandFactory as _;
     use clap::error::ErrorKind;
+    use testkit::documents;
 
     fn parse(words: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(words.split(' '))
@@ -503,42 +504,42 @@ mod tests {
         check("scenectl dance", ErrorKind::InvalidSubcommand);
     }
 
-    /// Words of a shell line: quotes group, nothing else is special here.
-    fn words(line: &str) -> Vec<String> {
-        let mut words = vec![String::new()];
-        let mut quoted = false;
-        for character in line.chars() {
-            match character {
-                '"' => quoted = !quoted,
-                ' ' if !quoted => words.push(String::new()),
-                _ => words.last_mut().expect("there is always a last word").push(character),
-            }
+    #[test]
+    fn what_the_documents_tell_people_to_type_can_be_typed() {
+        let commands = documents::commands_of("scenectl");
+        assert!(commands.len() >= 20, "only {} commands were found", commands.len());
+        for (place, words) in commands {
+            Cli::try_parse_from(&words).unwrap_or_else(|error| panic!("{place}: {words:?}\n{error}"));
         }
-        words.retain(|word| !word.is_empty());
-        words
     }
 
     #[test]
-    fn what_the_readme_tells_people_to_type_can_be_typed() {
-        let readme = include_str!("../../README.md");
-        let mut n_commands = 0;
-        for block in readme.split("```sh\n").skip(1) {
-            let (block, _) = block.split_once("```").expect("every block ends");
-            for line in block.lines().filter(|line| line.starts_with("scenectl ")) {
-                let command = line.split(" | ").next().unwrap_or(line);
-                Cli::try_parse_from(words(command)).unwrap_or_else(|error| panic!("{line}\n{error}"));
-                n_commands += 1;
+    fn verbs_and_flags_that_the_documents_name_exist() {
+        let mut scenectl = Cli::command();
+        scenectl.build();
+        let mentions = documents::mentions_of("scenectl");
+        assert!(mentions.len() >= 20, "only {} commands were found", mentions.len());
+        for (place, words) in mentions {
+            let mut command = &scenectl;
+            for word in words[1..].iter().map(|word| word.trim_matches(['[', ']'])) {
+                if let Some(verb) = command.find_subcommand(word) {
+                    command = verb;
+                } else if let Some(flag) = word.strip_prefix("--") {
+                    let mut flags = command.get_arguments().filter_map(clap::Arg::get_long);
+                    assert!(flags.any(|known| known == flag), "{place}: `{}` has no {word}", command.get_name());
+                } else {
+                    assert!(!command.has_subcommands(), "{place}: there is no verb {word:?}");
+                }
             }
         }
-        assert!(n_commands >= 5, "only {n_commands} commands were found");
-        let verbs: Vec<String> = Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
-        for verb in verbs {
-            assert!(
-                readme.contains(&format!("`{verb}"))
-                    || readme.contains(&format!("scenectl {verb}"))
-                    || readme.contains(&format!("{verb} ")),
-                "{verb}"
-            );
+    }
+
+    #[test]
+    fn the_documents_name_every_verb() {
+        let mentions = documents::mentions_of("scenectl");
+        for verb in Cli::command().get_subcommands() {
+            let verb = verb.get_name();
+            assert!(mentions.iter().any(|(_, words)| words[1] == verb), "{verb} is in no document");
         }
     }
 }

@@ -452,3 +452,19 @@ fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
 fn complain(text: &str) {
     standard_error::say(format!("scened: {}\n", terminal::guard(text, false)).as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_documents_tell_people_to_type_can_be_typed() {
+        let commands = testkit::documents::commands_of("scened");
+        assert!(commands.len() >= 2, "only {} commands were found", commands.len());
+        for (place, words) in commands {
+            if let Err(error) = Arguments::try_parse_from(&words) {
+                panic!("{place}: {words:?}\n{error}");
+            }
+        }
+    }
+}

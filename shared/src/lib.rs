@@ -186,7 +186,7 @@
 //! < {"jsonrpc":"2.0","id":1,"result":{"protocol":1,"server":"scened","version":"0.1.0","capabilities":["search",…],"pid":4242}}
 //! > {"jsonrpc":"2.0","id":2,"method":"search","params":{"query":"a red car","n":1}}
 //! < {"jsonrpc":"2.0","id":2,"result":{"query":"a red car","model":"starter","hits":[{"path":"/films/a.mp4","start_ms":1200,
-//!    "end_ms":4900,"best_ms":2500,"score":0.27,"video":"000000002a","scene":"000000002a-2","offline":false,"duration_ms":61000}],
+//!    "end_ms":4900,"best_ms":2500,"score":0.27,"confidence":0.93,"video":"000000002a","scene":"000000002a-2","offline":false,"duration_ms":61000}],
 //!    "coverage":{"indexed":97,"pending":2,"failed":1,"offline":0}}}
 //! > {"jsonrpc":"2.0","id":3,"method":"dance"}
 //! < {"jsonrpc":"2.0","id":3,"error":{"code":-32601,"message":"there is no method \"dance\"","data":{"kind":"unknown-method"}}}

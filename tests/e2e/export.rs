@@ -289,7 +289,7 @@ fn hits_of_a_search_and_scenes_at_a_time_are_cut_whatever_their_names() {
             "{comment:?}"
         );
     }
-    // Every hit, as the README says; joined through a list of FFmpeg's, into a folder that could trip over as well.
+    // Every hit, as the guide says; joined through a list of FFmpeg's, into a folder that could trip over as well.
     let folder = sandbox.path().join(OsStr::from_bytes(b"new\nfile 'y'\nfolder \xff"));
     fs::create_dir(&folder).unwrap();
     let found = sandbox.ctl(["search", "--json", "a green background", "-n", "6"]);

@@ -1,6 +1,6 @@
 //! A folder of films, and a question.
 
-use testkit::{Sandbox, copy_tree, library};
+use testkit::{Sandbox, copy_tree, documents, library};
 
 use crate::name;
 
@@ -52,6 +52,33 @@ fn the_sample_library_answers_its_own_captions() {
         f64::from(n_overlapping) >= WANTED * f64::from(n),
         "{n_overlapping} of {n}:\n{}",
         wrong.join("\n")
+    );
+    what_the_readme_shows_is_what_is_printed(&sandbox);
+}
+
+/// Confidences are compared with a tolerance, since processors round in different ways.
+fn what_the_readme_shows_is_what_is_printed(sandbox: &Sandbox) {
+    let blocks = documents::blocks(&["console"]);
+    let shown = blocks.iter().find(|block| block.place.starts_with("README.md"));
+    let shown = &shown.expect("the README has an example").text;
+    let typed = &documents::commands_of("scenectl");
+    let (_, words) = typed
+        .iter()
+        .find(|(place, _)| place.starts_with("README.md"))
+        .expect("it asks scenectl");
+    let printed = sandbox.run(&words[1..]).expect(0).stdout.replace("~/films/", "~/Videos/");
+    let rows = |text: &str| -> Vec<(f64, String)> {
+        let lines = text.lines().filter(|line| !line.starts_with("$ "));
+        let cells = lines.map(|line| line.split("  ").collect::<Vec<_>>());
+        cells
+            .map(|cells| (cells[1].parse().unwrap(), [&cells[..1], &cells[2..]].concat().join("  ")))
+            .collect()
+    };
+    let (shown_rows, printed_rows) = (rows(shown), rows(&printed));
+    let is_same = |((a, x), (b, y)): (&(f64, String), &(f64, String))| x == y && (a - b).abs() < 0.03;
+    assert!(
+        shown_rows.len() == printed_rows.len() && shown_rows.iter().zip(&printed_rows).all(is_same),
+        "the README shows\n{shown}\nand scenectl prints\n{printed}"
     );
 }
 

@@ -360,14 +360,10 @@ fn reference_snippets_parse_and_name_every_key() {
 }
 
 #[test]
-fn what_the_readme_puts_into_the_file_is_right() {
-    let readme = include_str!("../../../README.md");
-    let blocks: Vec<_> = readme.split("```toml\n").skip(1).collect();
+fn what_the_documents_put_into_the_file_is_right() {
+    let blocks = testkit::documents::blocks(&["toml"]);
     assert!(!blocks.is_empty());
     for block in blocks {
-        let (snippet, _) = block.split_once("```").expect("every block ends");
-        if let Err(e) = parse(snippet) {
-            panic!("{snippet}\n{e}");
-        }
+        parse(&block.text).unwrap_or_else(|error| panic!("{}: {error}", block.place));
     }
 }

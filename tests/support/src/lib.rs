@@ -2,6 +2,7 @@
 //!
 //! Nothing here is installed. Panics are the way a fixture fails a test, so every function may panic with a text that says what went wrong.
 
+pub mod documents;
 pub mod films;
 pub mod golden;
 pub mod hub;
