@@ -117,7 +117,6 @@ fn films_that_are_cut_short_or_have_a_hole_at_their_end_are_found_out_whatever_e
         ("a.flv", "-c:v libx264 -c:a aac"),
         ("a.mp4", "-c:v libx264 -c:a aac -movflags faststart"),
         ("a.avi", "-c:v mpeg4 -c:a mp2"),
-        ("a.wmv", "-c:v wmv2 -c:a wmav2"),
     ] {
         let path = film(folder.path(), name, &format!("{both} {PLAIN} {codecs}"));
         check_whole(&path);

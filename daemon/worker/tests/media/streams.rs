@@ -48,15 +48,16 @@ fn join(folder: &Path, name: &str, parts: &[&PathBuf]) -> PathBuf {
 const LIME: [u8; 3] = [0, 255, 0];
 const WHITE: [u8; 3] = [255, 255, 255];
 
-/// The colours of the scenes one after the other; the cuts must be 4 s apart, and nothing be damaged.
+/// The colours of the scenes one after the other; the cuts must be 4 s apart, and nothing be damaged. Where another codec goes on in the same
+/// stream, pictures are lost up to its next keyframe, a second later.
 fn check_colours(told: &Told, expected: &[[u8; 3]], way: &str) {
     assert_eq!(told.scenes.len(), expected.len(), "{way}");
     for (number, (scene, expected)) in told.scenes.iter().zip(expected).enumerate() {
         let start_ms = number as u64 * 4000;
-        assert!(scene.span.start_ms.abs_diff(start_ms) <= 500, "scene {number} of {way}");
+        assert!(scene.span.start_ms.abs_diff(start_ms) <= 1100, "scene {number} of {way}");
         assert_colour(&scene.frames[0], (1, 1), *expected);
     }
-    assert!(told.analysis.duration_ms.abs_diff(expected.len() as u64 * 4000) <= 500, "{way}");
+    assert!(told.analysis.duration_ms.abs_diff(expected.len() as u64 * 4000) <= 1100, "{way}");
     // Where two recordings meet under one PID, the counters of packets do not fit.
     let damage = told.analysis.damage.as_deref();
     assert!(matches!(damage, None | Some("1 packet is damaged")), "{way}");
