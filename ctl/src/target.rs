@@ -259,7 +259,9 @@ mod tests {
             })
         };
         let threads: Vec<_> = (0..4).map(writing).collect();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
         assert_eq!(names(folder.path()).len(), 4);
     }
 

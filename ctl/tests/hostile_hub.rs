@@ -147,7 +147,10 @@ impl Hostile {
 fn send(stream: &mut TcpStream, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head += name;
+        head += ": ";
+        head += value;
+        head += "\r\n";
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     stream.write_all(body)
@@ -173,8 +176,8 @@ fn a_server_that_has_everything_is_no_hub() {
         b"",
         &[
             b"{\"sha\":\"x\",\"cardData\":".as_slice(),
-            &[b'['; 200_000],
-            &[b']'; 200_000],
+            &vec![b'['; 200_000],
+            &vec![b']'; 200_000],
             b",\"siblings\":[]}",
         ]
         .concat(),

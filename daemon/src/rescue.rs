@@ -77,7 +77,7 @@ impl Rescue<'_> {
     /// `relative`: to the data folder.
     fn look_into(&mut self, relative: &Path) -> Result<(), RescueError> {
         let folder = self.data_dir.join(relative);
-        let listed = fs::read_dir(&folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+        let listed = fs::read_dir(&folder).and_then(std::iter::Iterator::collect::<io::Result<Vec<_>>>);
         let entries = match listed {
             Ok(entries) => entries,
             // Without it nothing can be named at all.
@@ -134,15 +134,12 @@ impl Rescue<'_> {
         let mode = file.metadata().map(|metadata| metadata.permissions());
         mode.and_then(|mode| fs::set_permissions(&copy, mode))
             .map_err(file_error("write", &copy))?;
-        match renameat_with(CWD, &copy, CWD, &path, RenameFlags::EXCHANGE) {
-            Ok(()) => {}
-            // Not every file system can.
-            Err(_) => {
-                let original = copy.with_extension("original");
-                fs::rename(&path, &original)
-                    .and_then(|()| fs::rename(&copy, &path))
-                    .map_err(file_error("set aside", &path))?;
-            }
+        // Not every file system can.
+        if renameat_with(CWD, &copy, CWD, &path, RenameFlags::EXCHANGE).is_err() {
+            let original = copy.with_extension("original");
+            fs::rename(&path, &original)
+                .and_then(|()| fs::rename(&copy, &path))
+                .map_err(file_error("set aside", &path))?;
         }
         self.sync(&path)?;
         self.found.push(format!(

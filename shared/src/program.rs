@@ -19,18 +19,28 @@ fn as_called(word: &OsStr, folder: &Path, path: Option<&OsStr>) -> Option<PathBu
     if name.components().count() > 1 || name.is_absolute() {
         return found(&folder.join(name));
     }
-    let folders = std::env::split_paths(path?);
-    folders.filter_map(|beside| found(&folder.join(beside).join(name))).next()
+    let mut folders = std::env::split_paths(path?);
+    folders.find_map(|beside| found(&folder.join(beside).join(name)))
 }
 
 fn found(file: &Path) -> Option<PathBuf> {
-    let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-    #[cfg(unix)]
-    if std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 == 0 {
-        return None;
+    let metadata = file.metadata().ok()?;
+    if metadata.is_file() && may_be_run(&metadata) {
+        file.canonicalize().ok()
+    } else {
+        None
     }
-    drop(metadata);
-    file.canonicalize().ok()
+}
+
+#[cfg(unix)]
+fn may_be_run(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    metadata.permissions().mode() & 0o111 != 0
+}
+
+#[cfg(not(unix))]
+fn may_be_run(_metadata: &std::fs::Metadata) -> bool {
+    true
 }
 
 #[cfg(all(test, unix))]

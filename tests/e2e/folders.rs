@@ -132,7 +132,7 @@ fn several_folders_come_and_go_at_once_and_whoever_has_none_is_told_how() {
     for folder in &folders {
         fs::create_dir(folder).unwrap();
     }
-    let words = |verb: &'static str| std::iter::once(Path::new(verb)).chain(folders.iter().map(|folder| folder.as_path()));
+    let words = |verb: &'static str| std::iter::once(Path::new(verb)).chain(folders.iter().map(std::path::PathBuf::as_path));
     let ran = sandbox.run(words("add")).expect(0);
     assert_eq!(ran.stdout.lines().count(), 3, "{ran:?}");
     assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 3);

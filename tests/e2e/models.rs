@@ -284,12 +284,12 @@ fn cut_in_half(file: &Path) {
 
 #[test]
 fn a_model_that_cannot_read_a_question_is_refused_before_anything_is_embedded() {
+    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
     let sandbox = Sandbox::new();
     sandbox.film("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let before = fs::read_to_string(sandbox.config()).unwrap();
-    type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
     let damages: [Damage<'_>; 4] = [
         ("no-text", &|model| cut_in_half(&model.join("onnx/text_model.onnx"))),
         ("no-tokenizer", &|model| cut_in_half(&model.join("tokenizer.json"))),
@@ -393,7 +393,7 @@ fn fields(mut bytes: &[u8]) -> Vec<Field<'_>> {
             1 => 8,
             _ => 4,
         };
-        let from = if tag & 7 == 0 { before } else { bytes };
+        let from = if tag.is_multiple_of(8) { before } else { bytes };
         let (content, rest) = from.split_at(length);
         bytes = rest;
         found.push((tag >> 3, tag & 7, content));

@@ -163,11 +163,7 @@ fn is_left_off(point: &str, poke: impl Fn(&Sandbox)) {
     });
     let begun = Instant::now();
     answered(&sandbox, &["wait", "--timeout", "30"]);
-    assert!(
-        begun.elapsed() < Duration::from_secs(60),
-        "{point}: wait took {:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_mins(1), "{point}: wait took {:?}", begun.elapsed());
     let checks = String::from_utf8_lossy(&answered(&sandbox, &["doctor"]).stdout).into_owned();
     assert!(checks.contains("is left off (the thread "), "{point}: {checks}");
     if point != "embed-owner" {

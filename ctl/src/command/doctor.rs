@@ -26,12 +26,11 @@ pub(super) fn run(context: &mut Context) -> Result<Outcome, Failure> {
             checks.push(socket_folder(endpoint.folder()));
             let (check, client) = daemon(&endpoint);
             checks.push(check);
-            match client {
-                Some(client) => checks.extend(daemons_checks(client)),
-                None => {
-                    checks.push(installed_program());
-                    checks.extend(context.data_dir().ok().and_then(|folder| unopened(&folder)));
-                }
+            if let Some(client) = client {
+                checks.extend(daemons_checks(client));
+            } else {
+                checks.push(installed_program());
+                checks.extend(context.data_dir().ok().and_then(|folder| unopened(&folder)));
             }
         }
     }

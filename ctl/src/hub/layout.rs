@@ -167,7 +167,7 @@ pub(crate) fn choose_with_rival(names: &[String], precision: Precision) -> Resul
 /// Weights outside the ONNX file: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …, beside it. A `.part` is ours (`staging`).
 fn is_external_data(name: &str, tower: &str) -> bool {
     name.strip_prefix(tower).is_some_and(|rest| {
-        !rest.contains(['/', '\\']) && (rest.starts_with("_data") || rest.starts_with(".data")) && !rest.ends_with(".part")
+        !rest.contains(['/', '\\']) && (rest.starts_with("_data") || rest.starts_with(".data")) && rest.strip_suffix(".part").is_none()
     })
 }
 

@@ -205,15 +205,14 @@ impl EmbedProcess {
     fn embed(&self, lane: Lane, payloads: Vec<Payload>, deadline: Option<Instant>) -> Result<Vec<Embedding>, EmbedError> {
         let call = Arc::new(Call::new(payloads.len()));
         self.shared.queue.put(lane, &call, payloads, deadline)?;
-        match call.wait(deadline) {
-            Some(answer) => answer,
-            None => {
-                let waited_for = self.shared.state().waited_for();
-                let error = EmbedError::NotInTime { waited_for };
-                // What waits of it is not embedded any more.
-                call.fail(error.clone());
-                Err(error)
-            }
+        if let Some(answer) = call.wait(deadline) {
+            answer
+        } else {
+            let waited_for = self.shared.state().waited_for();
+            let error = EmbedError::NotInTime { waited_for };
+            // What waits of it is not embedded any more.
+            call.fail(error.clone());
+            Err(error)
         }
     }
 

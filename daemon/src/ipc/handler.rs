@@ -175,7 +175,7 @@ impl Call<'_> {
         let begin = Arc::new(begin);
         for _ in 0..MODEL_CHANGES {
             let (for_pool, begin, known_params, unread) = (Arc::clone(context), Arc::clone(&begin), params.clone(), request.take());
-            let begun = in_pool(context, first, asker, move || {
+            let first_step = in_pool(context, first, asker, move || {
                 let params = match (known_params, unread) {
                     (Some(params), _) => params,
                     (None, Some(request)) => Arc::new(request.params::<M::Params>()?),
@@ -183,13 +183,14 @@ impl Call<'_> {
                 };
                 let step = begin(&for_pool, &params)?;
                 match &step {
-                    ModelStep::Known(known) if first == last => {
-                        Ok(Begun::Answered(params.clone(), answered(answer(&for_pool, &params, known)?)?))
-                    }
+                    ModelStep::Known(known) if first == last => Ok(Begun::Answered(
+                        params.clone(),
+                        answered(answer(&for_pool, &params, known)?.as_ref())?,
+                    )),
                     _ => Ok(Begun::Step(params, step)),
                 }
             });
-            let (theirs, known) = match begun.await? {
+            let (theirs, known) = match first_step.await? {
                 Begun::Answered(_, Some(answer)) => return Ok(answer),
                 Begun::Answered(theirs, None) => {
                     params = Some(theirs);
@@ -209,7 +210,7 @@ impl Call<'_> {
             };
             let for_pool = Arc::clone(context);
             params = Some(Arc::clone(&theirs));
-            let last_step = in_pool(context, last, asker, move || answered(answer(&for_pool, &theirs, &known)?));
+            let last_step = in_pool(context, last, asker, move || answered(answer(&for_pool, &theirs, &known)?.as_ref()));
             if let Some(answer) = last_step.await? {
                 return Ok(answer);
             }
@@ -257,8 +258,8 @@ enum Begun<P, T> {
     Step(Arc<P>, ModelStep<T>),
 }
 
-fn answered(answer: Option<impl serde::Serialize>) -> Result<Option<Box<RawValue>>, RpcError> {
-    answer.as_ref().map(to_answer).transpose()
+fn answered(answer: Option<&impl serde::Serialize>) -> Result<Option<Box<RawValue>>, RpcError> {
+    answer.map(to_answer).transpose()
 }
 
 /// Straight to text: by way of `Value` an f32 of 0.27 becomes 0.27000001.
@@ -275,15 +276,14 @@ async fn in_time<T: Send + 'static>(
 ) -> Result<T, RpcError> {
     // A thread that waits gives up at the deadline itself, and knows more.
     let at = tokio::time::Instant::from_std(deadline + LAST_WORD);
-    match tokio::time::timeout_at(at, in_pool(context, Lane::Waiting, asker, work)).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let waited_for = context
-                .searcher
-                .model_at_work()
-                .unwrap_or_else(|| "it is at work on other questions".to_owned());
-            Err(convert::query_error(&QueryError::Embed(EmbedError::NotInTime { waited_for })))
-        }
+    if let Ok(answer) = tokio::time::timeout_at(at, in_pool(context, Lane::Waiting, asker, work)).await {
+        answer
+    } else {
+        let waited_for = context
+            .searcher
+            .model_at_work()
+            .unwrap_or_else(|| "it is at work on other questions".to_owned());
+        Err(convert::query_error(&QueryError::Embed(EmbedError::NotInTime { waited_for })))
     }
 }
 

@@ -148,7 +148,9 @@ impl Pool {
     /// Lets queued tasks finish and joins the threads; one that a disk holds for longer than [`STOP_LIMIT`] is left behind.
     pub fn stop(&self) {
         let lanes = [&self.quick, &self.waiting, &self.slow];
-        lanes.iter().for_each(|queue| queue.stop());
+        for queue in lanes {
+            queue.stop();
+        }
         let deadline = Instant::now() + STOP_LIMIT;
         let all_ended = lanes.iter().all(|queue| queue.wait_for_end(deadline));
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {

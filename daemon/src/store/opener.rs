@@ -268,8 +268,8 @@ fn try_tree(folder: &Path) -> Result<(), Refusal> {
     // A keyspace without it would be deleted.
     needs_file(&entries, folder, POINTER)?;
     let pointer = folder.join(POINTER);
-    let pointed = std::fs::read(&pointer)?;
-    let Some(version) = pointed.first_chunk::<8>() else {
+    let content = std::fs::read(&pointer)?;
+    let Some(version) = content.first_chunk::<8>() else {
         return Err(damaged(&pointer, "is too short"));
     };
     let version = format!("v{}", u64::from_le_bytes(*version));
@@ -288,10 +288,10 @@ fn try_tree(folder: &Path) -> Result<(), Refusal> {
     let config = lsm_tree::Config::new(folder, SequenceNumberCounter::default(), SequenceNumberCounter::default());
     let opened = config.open().map(drop);
     // A tree that the system says is not there is begun anew, over the one that is: its tables would be deleted next.
-    if std::fs::read(&pointer)? != pointed {
+    if std::fs::read(&pointer)? != content {
         let temporary = folder.join("restored");
         let mut file = File::create(&temporary)?;
-        file.write_all(&pointed)?;
+        file.write_all(&content)?;
         file.sync_all()?;
         std::fs::rename(&temporary, &pointer)?;
         File::open(folder)?.sync_all()?;

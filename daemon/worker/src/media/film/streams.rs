@@ -173,7 +173,7 @@ pub(super) fn seek_to_first_byte(input: &mut Input) -> bool {
         let flags = (*(*context).iformat).flags;
         flags & ffi::AVFMT_TS_DISCONT != 0
             && flags & (ffi::AVFMT_NO_BYTE_SEEK | ffi::AVFMT_NOBINSEARCH) == 0
-            && ffi::av_seek_frame(context, -1, 0, ffi::AVSEEK_FLAG_BYTE as i32) >= 0
+            && ffi::av_seek_frame(context, -1, 0, ffi::AVSEEK_FLAG_BYTE) >= 0
     }
 }
 
