@@ -19,7 +19,10 @@ fn film(path: &Path, colours: &[&str], more: &str) {
     for colour in colours {
         write!(words, "-f lavfi -i color=c={colour}:s=160x120:r=25:d=2 ").unwrap();
     }
-    let inputs: String = (0..colours.len()).map(|at| format!("[{at}]")).collect();
+    let mut inputs = String::new();
+    for at in 0..colours.len() {
+        write!(inputs, "[{at}]").unwrap();
+    }
     write!(
         words,
         "-filter_complex {inputs}concat=n={}:v=1:a=0,format=yuv420p -c:v libx264 -preset veryfast -bf 2 -g 25 -sc_threshold 0 {more}",

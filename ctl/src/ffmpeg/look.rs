@@ -88,8 +88,8 @@ struct SideData {
 
 #[derive(Debug, Default, Deserialize)]
 struct Format {
-    #[serde(default)]
-    format_name: String,
+    #[serde(default, rename = "format_name")]
+    names: String,
     duration: Option<String>,
     start_time: Option<String>,
     #[serde(default)]
@@ -274,7 +274,7 @@ fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resul
         subtitles: all("subtitle"),
         has_attachments: told.streams.iter().any(|stream| stream.is("attachment")),
         picture,
-        is_divisible: matches!(told.format.format_name.as_str(), "mpegts" | "mpeg"),
+        is_divisible: matches!(told.format.names.as_str(), "mpegts" | "mpeg"),
         started_s: told.format.start_time.and_then(|start| start.parse().ok()).unwrap_or(0.0),
         duration_s: told.format.duration.and_then(|duration| duration.parse().ok()),
     };
@@ -283,10 +283,10 @@ fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resul
 
 /// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
 pub(crate) fn keyframe_before(source: &Source, film: &Film, at_us: u64) -> Result<Option<u64>, Failure> {
-    let at_s = at_us as f64 / 1e6 + film.started_s;
+    let seconds = at_us as f64 / 1e6 + film.started_s;
     let guarded = super::guarded(source);
     let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();
-    let (stream, interval) = (film.picture.index.to_string(), format!("{at_s:.6}%{:.6}", at_s + 0.001));
+    let (stream, interval) = (film.picture.index.to_string(), format!("{seconds:.6}%{:.6}", seconds + 0.001));
     arguments.extend(["-select_streams", &stream, "-show_entries", "packet=pts_time,flags"].map(Into::into));
     arguments.extend(["-of", "csv=print_section=0", "-read_intervals", &interval].map(Into::into));
     arguments.push(source.name());
@@ -296,7 +296,7 @@ pub(crate) fn keyframe_before(source: &Source, film: &Film, at_us: u64) -> Resul
         let (time, flags) = line.split_once(',')?;
         let time_s: f64 = time.parse().ok()?;
         // Boundaries of scenes are told in whole milliseconds.
-        (flags.starts_with('K') && time_s <= at_s + 0.001).then_some(time_s - film.started_s)
+        (flags.starts_with('K') && time_s <= seconds + 0.001).then_some(time_s - film.started_s)
     });
     let last_s = keyframes.fold(f64::NEG_INFINITY, f64::max);
     Ok((last_s.is_finite() && last_s >= -0.001).then(|| (last_s.max(0.0) * 1e6) as u64))

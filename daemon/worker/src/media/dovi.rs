@@ -279,8 +279,8 @@ struct RawCurve {
 #[repr(C)]
 struct Mapping {
     vdr_rpu_id: u8,
-    mapping_color_space: u8,
-    mapping_chroma_format_idc: u8,
+    color_space: u8,
+    chroma_format_idc: u8,
     curves: [RawCurve; 3],
 }
 

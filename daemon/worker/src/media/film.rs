@@ -143,6 +143,16 @@ enum Read {
     End,
 }
 
+/// Whether the decoder is asked for the pictures that it holds back, and why.
+#[derive(Default)]
+struct Drain {
+    begun: bool,
+    /// The picture goes on elsewhere.
+    for_move: bool,
+    /// Another codec may go on.
+    in_doubt: bool,
+}
+
 /// A file with a picture, ready to be decoded from its beginning.
 pub(crate) struct Film {
     input: Input,
@@ -197,15 +207,11 @@ pub(crate) struct Film {
     /// Where in the file it was opened anew, how often that was tried, and how it was opened first.
     bytes_before: i64,
     n_anew: u32,
-    /// Draining, to see whether another codec goes on.
-    doubting: bool,
     first_input: Option<Input>,
     /// Set where nothing but keyframes is decoded: the end of the last packet's picture. Microseconds.
     keyframes_to_us: Option<i64>,
     file_bytes: i64,
-    draining: bool,
-    /// Draining, because the picture goes on elsewhere.
-    moving: bool,
+    drain: Drain,
     read_errors: u32,
     last: Option<Shown>,
     pub(crate) losses: Losses,
@@ -307,12 +313,10 @@ impl Film {
             shown_to: 0,
             bytes_before: 0,
             n_anew: 0,
-            doubting: false,
             first_input: None,
             keyframes_to_us: None,
             file_bytes,
-            draining: false,
-            moving: false,
+            drain: Drain::default(),
             read_errors: 0,
             last: None,
             losses: Losses::default(),
@@ -430,9 +434,7 @@ impl Film {
         self.decoder.flush();
         self.pushed_back.clear();
         self.follower = Follower::default();
-        self.draining = false;
-        self.moving = false;
-        self.doubting = false;
+        self.drain = Drain::default();
         self.last = None;
         self.met = None;
         self.ahead.clear();
@@ -524,12 +526,12 @@ impl Film {
 
     /// Reads on by one packet or one frame.
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
-        if self.decoded_track != self.track && !self.moving {
+        if self.decoded_track != self.track && !self.drain.for_move {
             self.open_followed();
         }
-        if self.n_bad_since == MANY_BAD && !self.draining && self.may_change_codec() {
+        if self.n_bad_since == MANY_BAD && !self.drain.begun && self.may_change_codec() {
             self.n_bad_since += 1;
-            self.doubting = true;
+            self.drain.in_doubt = true;
             self.drain();
         }
         match self.decoder.receive_frame(frame) {
@@ -541,7 +543,7 @@ impl Film {
                 viewer.prepare(frame);
                 self.tracks[self.decoded_track].packing = viewer.packing;
                 // What the decoder held back is older than what it could not decode.
-                if !self.draining {
+                if !self.drain.begun {
                     self.n_bad_since = 0;
                 }
                 let packet = frame.packet();
@@ -562,7 +564,7 @@ impl Film {
                 evidence::look_at(error);
                 self.losses.bad_packets += 1;
                 self.n_bad_since += 1;
-                if self.draining {
+                if self.drain.begun {
                     self.read_errors += 1;
                     return if self.read_errors > MAX_READ_ERRORS {
                         self.drained()
@@ -572,7 +574,7 @@ impl Film {
                 }
             }
         }
-        if self.draining {
+        if self.drain.begun {
             return self.drained();
         }
         match self.read() {
@@ -586,7 +588,7 @@ impl Film {
             }
             Read::Nothing => {}
             Read::Moved => {
-                self.moving = true;
+                self.drain.for_move = true;
                 self.drain();
             }
             Read::End => self.drain(),
@@ -898,7 +900,7 @@ impl Film {
     }
 
     fn drain(&mut self) {
-        self.draining = true;
+        self.drain.begun = true;
         self.read_errors = 0;
         if self.decoder.send_eof().is_err() {
             self.losses.bad_packets += 1;

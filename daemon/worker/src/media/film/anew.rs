@@ -90,8 +90,8 @@ impl Film {
         self.number = None;
         self.follower = Follower::default();
         self.followed_stamp = None;
-        self.draining = false;
-        self.moving = false;
+        self.drain.begun = false;
+        self.drain.for_move = false;
         self.tracks.push(track);
         self.track = self.tracks.len() - 1;
         self.open_followed();

@@ -17,20 +17,20 @@ pub(super) const DELAY_US: i64 = 5_000_000;
 impl Film {
     /// The decoder has given everything: the film ends, or goes on elsewhere.
     pub(super) fn drained(&mut self) -> Step {
-        if !self.moving {
-            let doubted = std::mem::take(&mut self.doubting);
+        if !self.drain.for_move {
+            let doubted = std::mem::take(&mut self.drain.in_doubt);
             if self.goes_on_anew() {
                 return Step::Packet;
             }
             if doubted {
-                self.draining = false;
+                self.drain.begun = false;
                 self.decoder.flush();
                 return Step::Packet;
             }
             return Step::End;
         }
-        self.moving = false;
-        self.draining = false;
+        self.drain.for_move = false;
+        self.drain.begun = false;
         self.open_followed();
         Step::Packet
     }

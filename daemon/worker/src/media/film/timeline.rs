@@ -360,9 +360,9 @@ impl Timeline {
     pub(super) fn wrong(&self) -> Vec<(u64, u64)> {
         let mut told: Vec<(u64, u64)> = Vec::new();
         for stray in &self.strays {
-            let from_us = stray.at_us.saturating_add(self.shift_us(stray.first));
-            let from_ms = from_us.max(0) as u64 / 1000;
-            let to_ms = from_us.saturating_add(stray.length_us).max(0) as u64 / 1000 + 1;
+            let begins_us = stray.at_us.saturating_add(self.shift_us(stray.first));
+            let from_ms = begins_us.max(0) as u64 / 1000;
+            let to_ms = begins_us.saturating_add(stray.length_us).max(0) as u64 / 1000 + 1;
             let is_full = told.len() == MAX_PARTS;
             match told.last_mut() {
                 Some(last) if is_full || from_ms < last.1 + NEAR_MS => last.1 = last.1.max(to_ms),

@@ -5,7 +5,6 @@ const FRAME_US: i64 = 40_000;
 /// Frames in the order of decoding with two B-frames between anchors, a keyframe every second.
 fn recording(from_us: i64, n: i64) -> Vec<Tick> {
     let order = |i: i64| match i % 3 {
-        0 => i,
         1 if i + 1 < n => i + 1,
         2 => i - 1,
         _ => i,
