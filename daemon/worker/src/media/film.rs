@@ -698,6 +698,10 @@ impl Film {
         self.tracks[self.track].codec
     }
 
+    pub(crate) fn file_bytes(&self) -> i64 {
+        self.file_bytes
+    }
+
     /// What makes frames of the followed stream ready that other decoders than this one's gave.
     pub(crate) fn viewer(&self) -> Viewer {
         self.viewer_of(self.track)

@@ -19,6 +19,11 @@ const INTRA_SHARE: f64 = 0.9;
 /// How long a part of a file of keyframes only is that is decoded by one thread. Seconds.
 const INTRA_STRIDE_S: f64 = 0.4;
 
+/// Where so many times more lies between two packets than is usual, there may be another codec's, which the demuxer made one of.
+const WIDE: i64 = 40;
+/// So much a packet has in any transport stream that matters. Bytes.
+const MIN_PACKET_BYTES: i64 = 1024;
+
 /// How many keyframes are tried alone; one may be damaged.
 const N_TRIED: usize = 2;
 
@@ -76,8 +81,9 @@ pub(crate) struct Survey {
     n_leaps: u64,
     /// Packets that bring the decoder other settings, which those after them need as well.
     n_changes: u64,
-    /// The largest packet and the next. Bytes.
-    largest_bytes: (u64, u64),
+    /// Where the last packet lies, and the widest distance between two, or from the last to the end. Bytes.
+    position: i64,
+    widest_bytes: i64,
     first_us: i64,
     last_us: i64,
 }
@@ -100,11 +106,11 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
     while let Some(packet) = film.next_packet() {
         first.get_or_insert((packet.pts(), packet.dts(), packet.size()));
         survey.n_packets += 1;
-        let size = packet.size() as u64;
-        if size > survey.largest_bytes.0 {
-            survey.largest_bytes = (size, survey.largest_bytes.0);
-        } else {
-            survey.largest_bytes.1 = survey.largest_bytes.1.max(size);
+        if let Ok(position) = i64::try_from(packet.position())
+            && position >= 0
+        {
+            survey.widest_bytes = survey.widest_bytes.max(position - survey.position);
+            survey.position = position;
         }
         if survey.n_packets > 1 && packet.side_data().any(|data| data.kind() == SideData::NewExtraData) {
             survey.n_changes += 1;
@@ -160,6 +166,7 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
     if has_moved {
         return Verdict::Through("its picture moves from one stream to another");
     }
+    survey.widest_bytes = survey.widest_bytes.max(film.file_bytes() - survey.position);
     if film.may_change_codec() && survey.holds_rubbish() {
         return Verdict::Through("some of it may be in another codec");
     }
@@ -214,12 +221,14 @@ fn is_known(id: codec::Id) -> bool {
 }
 
 impl Survey {
-    /// Whether packets may be another codec's, which the demuxer divided wrongly: one is far too large, or far too many have no keyframe.
+    /// Whether packets may be another codec's, which the demuxer divided wrongly: between two lies far too much, or far too
+    /// many have no keyframe.
     fn holds_rubbish(&self) -> bool {
         let mut lengths = self.gops.clone();
         lengths.sort_unstable();
         let longest = |back: usize| lengths.iter().rev().nth(back).copied().unwrap_or(0);
-        longest(0) > 4 * longest(1) || self.largest_bytes.0 > 8 * self.largest_bytes.1
+        let mean_bytes = self.position / i64::try_from(self.n_packets).unwrap_or(i64::MAX).max(1);
+        longest(0) > 4 * longest(1) || self.widest_bytes > WIDE * mean_bytes.max(MIN_PACKET_BYTES)
     }
 
     fn verdict(&self) -> Verdict {
