@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::failure::Failure;
-use crate::ffmpeg;
 use crate::ffmpeg::look::{self, Film};
+use crate::ffmpeg::{self, Source};
 use crate::hub::stop::Stop;
 use crate::moment::Moment;
 use crate::render::{text, time};
+use crate::timeline::rate::Rate;
 
 mod container;
 mod encoding;
@@ -25,9 +26,33 @@ pub(crate) use encoding::Encoding;
 #[derive(Debug)]
 pub(crate) struct Clip<'a> {
     pub(crate) moment: &'a Moment,
+    pub(crate) source: Source,
     pub(crate) film: &'a Film,
+    /// Where it lies in the source, by the source's own clock. Microseconds.
+    pub(crate) start_us: u64,
+    pub(crate) end_us: u64,
+    /// What its clock does not tell.
+    pub(crate) oddity: Option<Oddity>,
     /// The last keyframe that is not behind the moment's start, where one can be told. Packets are copied from there on.
     pub(crate) keyframe_us: Option<u64>,
+}
+
+/// Why a clip cannot be found, or cut, by time stamps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Oddity {
+    /// So many frames come before what the times are counted from, and up to there its sound lasts so long.
+    BehindFrames { first: u64, end: Option<u64>, sound_us: u64 },
+    /// Some frames are stamped with times that are not theirs.
+    WrongStamps,
+}
+
+impl Oddity {
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::BehindFrames { .. } => "the film's time stamps begin anew",
+            Self::WrongStamps => "some of the film's time stamps are wrong there",
+        }
+    }
 }
 
 /// How clips come about.
@@ -51,22 +76,26 @@ impl Way<'_> {
 impl Clip<'_> {
     /// How much earlier than asked it begins where packets are copied.
     pub(crate) fn lead_ms(&self) -> u64 {
-        self.keyframe_us.map_or(0, |us| self.moment.start_ms.saturating_sub(us / 1000))
+        self.keyframe_us.map_or(0, |us| self.start_us.saturating_sub(us) / 1000)
+    }
+
+    /// Whether it is read from the film's start on.
+    fn is_from_start(&self, from_start: bool) -> bool {
+        from_start || matches!(self.oddity, Some(Oddity::BehindFrames { .. }))
     }
 
     /// Where FFmpeg begins to read.
     fn begin_us(&self, way: Way<'_>) -> u64 {
-        let start_us = self.moment.start_ms * 1000;
         match way {
             // A packet at the very start is not to be lost by rounding.
-            Way::Copied => self.keyframe_us.map_or(start_us, |us| us.saturating_sub(ROUNDING_US)),
-            Way::Encoded { from_start: false, .. } => start_us,
-            Way::Encoded { from_start: true, .. } => 0,
+            Way::Copied => self.keyframe_us.map_or(self.start_us, |us| us.saturating_sub(ROUNDING_US)),
+            Way::Encoded { from_start, .. } if self.is_from_start(from_start) => 0,
+            Way::Encoded { .. } => self.start_us,
         }
     }
 
-    fn length_us(&self) -> u64 {
-        self.moment.length_ms() * 1000
+    pub(crate) fn length_us(&self) -> u64 {
+        self.end_us.saturating_sub(self.start_us)
     }
 }
 
@@ -103,10 +132,16 @@ pub(crate) fn company(clips: &[Clip<'_>], container: Container, way: Way<'_>) ->
         [film] => Company::of_one(film, container, way.is_encoded()),
         _ => Company::of_joined(&films, container, way.is_encoded()),
     };
-    if matches!(way, Way::Encoded { from_start: true, .. }) && !company.subtitles.is_empty() {
+    let is_filtered = match way {
+        Way::Copied => false,
+        Way::Encoded { from_start, .. } => from_start || clips.iter().any(|clip| clip.oddity.is_some()),
+    };
+    if is_filtered && !company.subtitles.is_empty() {
         // No filter moves them.
         company.subtitles.clear();
-        company.left_out.push("subtitles, as the film has no index".to_owned());
+        company
+            .left_out
+            .push("subtitles, as the film has no index, or a wrong clock".to_owned());
     }
     company
 }
@@ -184,13 +219,18 @@ pub(crate) fn cut(
 
 /// The film as FFmpeg's input, as far as it is wanted.
 fn opened(clip: &Clip<'_>, way: Way<'_>) -> Vec<OsString> {
-    let (begin_us, end_us) = (clip.begin_us(way), clip.moment.end_ms * 1000);
-    let mut arguments = ffmpeg::guarded();
-    if !matches!(way, Way::Encoded { from_start: true, .. }) {
+    let begin_us = clip.begin_us(way);
+    let mut arguments = ffmpeg::guarded(&clip.source);
+    if !matches!(way, Way::Encoded { from_start, .. } if clip.is_from_start(from_start)) {
         arguments.extend(words(&["-ss", &seconds(begin_us)]));
     }
-    arguments.extend(words(&["-t", &seconds(end_us.saturating_sub(begin_us)), "-i"]));
-    arguments.push(ffmpeg::name(&clip.moment.path));
+    // A time that is wrong ends nothing: filters cut there.
+    match (way, clip.oddity) {
+        (Way::Encoded { .. }, Some(_)) => arguments.extend(words(&["-noaccurate_seek"])),
+        _ => arguments.extend(words(&["-t", &seconds(clip.end_us.saturating_sub(begin_us))])),
+    }
+    arguments.push("-i".into());
+    arguments.push(clip.source.name());
     arguments
 }
 
@@ -202,7 +242,7 @@ fn copied(clip: &Clip<'_>, company: &Company) -> Vec<OsString> {
     }
     arguments.extend(words(&["-c", "copy"]));
     let begin_us = clip.begin_us(Way::Copied);
-    arguments.extend(beside(company, (clip.moment.end_ms * 1000).saturating_sub(begin_us)));
+    arguments.extend(beside(company, clip.end_us.saturating_sub(begin_us)));
     if clip.keyframe_us.is_some() {
         // FFmpeg may go back further than to that keyframe.
         arguments.extend(words(&["-copypriorss", "0"]));
@@ -226,14 +266,40 @@ fn beside(company: &Company, length_us: u64) -> Vec<OsString> {
     arguments
 }
 
-/// What a filter begins with where the film was read from its start on.
+/// What a filter begins with where FFmpeg cannot leap to the clip, or cut it, by itself.
 fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
-    if !from_start {
-        return String::new();
+    let cut = |start_us: u64, length_us: u64| {
+        let (start, end) = (seconds(start_us), seconds(start_us + length_us));
+        format!("{kind}trim=start={start}:end={end},{kind}setpts=PTS-{start}/TB,")
+    };
+    let start_us = if clip.is_from_start(from_start) { clip.start_us } else { 0 };
+    match clip.oddity {
+        None if from_start => cut(start_us, clip.length_us()),
+        None => String::new(),
+        // Sound has no numbers, but its samples follow each other.
+        Some(Oddity::BehindFrames { sound_us, .. }) if !kind.is_empty() => {
+            format!("asetpts=N/SR/TB,{}", cut(sound_us + start_us, clip.length_us()))
+        }
+        Some(Oddity::BehindFrames { first, end, .. }) => {
+            let end = end.map(|end| format!(":end_frame={end}")).unwrap_or_default();
+            format!(
+                "trim=start_frame={first}{end},setpts=PTS-STARTPTS,{}",
+                cut(start_us, clip.length_us())
+            )
+        }
+        Some(Oddity::WrongStamps) if kind.is_empty() => {
+            let frame_s = 1.0 / clip.film.rate.unwrap_or(Rate::PAL).frames_a_second();
+            format!(
+                "setpts='if(isnan(PREV_OUTPTS)+lt(abs(PTS-PREV_OUTPTS)*TB,{MAX_LEAP_S}),PTS,PREV_OUTPTS+{frame_s:.6}/TB)',{}",
+                cut(start_us, clip.length_us())
+            )
+        }
+        Some(Oddity::WrongStamps) => cut(start_us, clip.length_us()),
     }
-    let (start, end) = (seconds(clip.moment.start_ms * 1000), seconds(clip.moment.end_ms * 1000));
-    format!("{kind}trim=start={start}:end={end},{kind}setpts=PTS-{start}/TB,")
 }
+
+/// Frames further apart have wrong stamps, where some have. Seconds.
+const MAX_LEAP_S: u32 = 4;
 
 /// One clip, encoded again: frames stay as they are, and all sound and subtitles go along.
 fn encoded(clip: &Clip<'_>, company: &Company, encoding: &Encoding, from_start: bool) -> Vec<OsString> {
@@ -313,7 +379,13 @@ const MAX_ORIGIN: usize = 8 << 10;
 /// `From /films/a.mp4 0:03:12.040 – 0:03:19.500`, and so on.
 fn origin(clips: &[Clip<'_>]) -> String {
     let mut origin = "From ".to_owned();
+    let mut last: Option<&Moment> = None;
     for (index, clip) in clips.iter().enumerate() {
+        // A moment may come in pieces.
+        if last.is_some_and(|last| std::ptr::eq(last, clip.moment)) {
+            continue;
+        }
+        last = Some(clip.moment);
         if index > 0 {
             origin.push_str("; ");
         }

@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
@@ -36,12 +36,39 @@ const TEXTS: &str = "ass,ssa,srt,subrip,mov_text,webvtt,text,dvdsub,dvbsub,pgssu
 const MAX_COMPLAINTS: usize = 5;
 const MAX_COMPLAINT_BYTES: u64 = 64 << 10;
 
+/// A film, or a stretch of a file that is a film as well.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    /// From and to; 0 is the file's end. Bytes.
+    pub(crate) stretch: Option<(u64, u64)>,
+}
+
+impl Source {
+    pub(crate) fn whole(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            stretch: None,
+        }
+    }
+
+    /// As FFmpeg takes it.
+    pub(crate) fn name(&self) -> OsString {
+        let mut name = OsString::new();
+        if let Some((from, to)) = self.stretch {
+            name.push(format!("subfile,,start,{from},end,{to},,:"));
+        }
+        name.push(self::name(&self.path));
+        name
+    }
+}
+
 /// What stands before every `-i` of a film.
-pub(crate) fn guarded() -> Vec<OsString> {
+pub(crate) fn guarded(source: &Source) -> Vec<OsString> {
     let codecs = format!("{PICTURES},{SOUNDS},{TEXTS}");
     let words = [
         "-protocol_whitelist",
-        "file",
+        if source.stretch.is_some() { "subfile,file" } else { "file" },
         "-format_whitelist",
         FORMATS,
         "-codec_whitelist",

@@ -11,6 +11,7 @@ use clap::Parser as _;
 
 mod cli;
 mod clips;
+mod clock;
 mod command;
 mod failure;
 mod fault;

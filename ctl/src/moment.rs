@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use scened_shared::message::PictureTrack;
+
 /// A stretch of a film, and the moment of it that is meant.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Moment {
@@ -16,6 +18,8 @@ pub(crate) struct Moment {
     pub(crate) film_ms: Option<u64>,
     /// The scene's id, by which the daemon knows its picture.
     pub(crate) scene: Option<String>,
+    /// Which of the film's pictures is meant, where the daemon tells.
+    pub(crate) picture: Option<PictureTrack>,
     pub(crate) reach: Reach,
 }
 

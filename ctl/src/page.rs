@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use scened_shared::shell;
 use sha2::{Digest as _, Sha256};
 
+use crate::clock;
 use crate::moment::Moment;
 use crate::quote;
 use crate::render::{text, time};
@@ -105,7 +106,7 @@ impl Sheet<'_> {
             html,
             "<li data-moment=\"{}\"><a href=\"{}\" rel=\"noreferrer\">{picture}<span class=\"line\"><span class=\"time\" aria-hidden=\"true\">{times}</span>",
             quote::markup(&address(moment)),
-            quote::markup(&quote::moment_url(&moment.path, moment.at_ms)),
+            quote::markup(&link(moment)),
         )
         .expect("a string takes any text");
         if let Some(label) = &card.label {
@@ -144,6 +145,12 @@ fn is_base64(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
 }
 
+/// Browsers go by the file's own time; where that leads elsewhere they begin at the film's start.
+fn link(moment: &Moment) -> String {
+    clock::time(moment.picture.as_ref(), moment.at_ms)
+        .map_or_else(|| quote::file_url(&moment.path), |at_ms| quote::moment_url(&moment.path, at_ms))
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
@@ -160,6 +167,7 @@ mod tests {
             at_ms: 193_250,
             film_ms: None,
             scene: None,
+            picture: None,
             reach: Reach::There,
         }
     }

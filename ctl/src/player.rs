@@ -27,7 +27,30 @@ pub(crate) const PLAYER_VARIABLE: &str = "SCENED_PLAYER";
 pub(crate) struct Moment<'a> {
     /// Absolute: such a path cannot be taken for a flag, and where it has to be a URL it can be made one.
     pub(crate) file: &'a Path,
-    pub(crate) at_ms: Option<u64>,
+    pub(crate) place: Option<Place>,
+    /// Which of several pictures is meant, from 1.
+    pub(crate) track: Option<u32>,
+}
+
+/// Where in a film to start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The film's own time.
+    Time { at_ms: u64 },
+    /// A stretch of the file, as if it were all of it, and the time in that; `to` is 0 where it ends with the file.
+    Bytes { from: u64, to: u64, at_ms: u64 },
+    /// No player can be told.
+    Nowhere,
+}
+
+impl Moment<'_> {
+    /// The time, where the file's own leads there.
+    fn at_ms(self) -> Option<u64> {
+        match self.place {
+            Some(Place::Time { at_ms }) => Some(at_ms),
+            _ => None,
+        }
+    }
 }
 
 /// What is to be run.
@@ -162,11 +185,27 @@ fn plain(name: &str, program: PathBuf, moment: Moment<'_>) -> Plan {
     }
 }
 
-/// Puts what says where to start among the arguments, `at` that place or behind them all; whether there was anything to put.
+/// Puts what says where to start among the arguments, `at` that place or behind them all; whether there was anything to put. Which of
+/// several pictures is meant is said as well, where that can be.
 fn told(known: Option<&Known>, moment: Moment<'_>, arguments: &mut Vec<OsString>, at: usize) -> bool {
-    let (Some(known), Some(at_ms)) = (known, moment.at_ms) else {
+    let (Some(known), Some(place)) = (known, moment.place) else {
         return false;
     };
+    let at_ms = match place {
+        Place::Time { at_ms } => Some(at_ms),
+        Place::Bytes { from, to, at_ms } => {
+            let is_put = known
+                .stretch
+                .is_some_and(|form| table::put_stretch(form, moment.file, (from, to), arguments));
+            is_put.then_some(at_ms)
+        }
+        Place::Nowhere => None,
+    };
+    let track = moment
+        .track
+        .map(|track| known.track.iter().map(move |form| table::track(form, track)));
+    arguments.splice(at..at, track.into_iter().flatten());
+    let Some(at_ms) = at_ms else { return false };
     let before = known.before_file.iter().map(|form| table::filled(form, at_ms));
     arguments.splice(at..at, before);
     arguments.extend(known.behind_file.iter().map(|form| table::filled(form, at_ms)));
@@ -193,7 +232,7 @@ fn overridden(command: &OsStr, moment: Moment<'_>, environment: &Environment) ->
     let mut arguments: Vec<OsString> = words.iter().map(|word| table::with_file(word, moment)).collect();
     let mut plan = Plan {
         player: name,
-        is_told_time: is_told_time && moment.at_ms.is_some(),
+        is_told_time: is_told_time && moment.at_ms().is_some(),
         arguments: Vec::new(),
         program,
         folder: None,

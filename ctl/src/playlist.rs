@@ -102,6 +102,7 @@ mod tests {
             at_ms: 193_250,
             film_ms: None,
             scene: None,
+            picture: None,
             reach: Reach::There,
         }
     }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Boundary, Frame, ImageSpec, Span};
+use crate::domain::{Boundary, Frame, ImageSpec, PictureTrack, Span};
 
 pub use keyframes::Keyframe;
 pub use process::MediaProcess;
@@ -129,6 +129,9 @@ pub struct PictureRequest {
     pub image: ImageSpec,
     /// Moment wanted, milliseconds; `None` takes the first picture of an image, or the middle of a video.
     pub at_ms: Option<u64>,
+    /// The file's time stamps do not say where the moment is: it is counted to from the beginning.
+    #[serde(default)]
+    pub clock_is_odd: bool,
     pub label: String,
 }
 
@@ -251,6 +254,9 @@ pub struct Analysis {
     /// Set to what the machine did while it was decoded: a part may be missing that is not missing in the file.
     #[serde(default)]
     pub fault: wire::Fault,
+    /// What was looked at.
+    #[serde(default)]
+    pub picture: Option<PictureTrack>,
     pub times: StageTimes,
 }
 

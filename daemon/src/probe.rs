@@ -298,6 +298,7 @@ fn frames_of(films: &[PathBuf], model: &ModelFolder, source: &dyn FrameSource, e
             let request = PictureRequest {
                 image: model.image,
                 at_ms,
+                clock_is_odd: false,
                 label: film.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             };
             let opened = open_stamped(film).ok();

@@ -344,7 +344,7 @@ impl Searcher {
         let record = self.store.video_at(&likeness.path);
         let parts = match self.stored_parts(&slot, likeness, record.as_deref())? {
             Some(vectors) => Parts::Vectors(vectors),
-            None => Parts::Frames(self.frames(&slot, likeness, cancel)?),
+            None => Parts::Frames(self.frames(&slot, likeness, record.as_deref(), cancel)?),
         };
         let model = slot.info.id.clone();
         Ok(Pictured { model, parts })
@@ -378,7 +378,13 @@ impl Searcher {
         Ok(None)
     }
 
-    fn frames(&self, slot: &ModelSlot, likeness: &Likeness, cancel: &Cancel) -> Result<Vec<Frame>, QueryError> {
+    fn frames(
+        &self,
+        slot: &ModelSlot,
+        likeness: &Likeness,
+        record: Option<&VideoRecord>,
+        cancel: &Cancel,
+    ) -> Result<Vec<Frame>, QueryError> {
         let path = &likeness.path;
         let (film, _stamp) = crate::film::open_stamped(path).map_err(|source| QueryError::File {
             path: path.clone(),
@@ -387,6 +393,9 @@ impl Searcher {
         let request = PictureRequest {
             image: slot.info.image,
             at_ms: likeness.at_ms,
+            clock_is_odd: record
+                .and_then(|record| record.picture.as_ref())
+                .is_some_and(|picture| !picture.clock.is_empty()),
             label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
         self.source.picture(film, &request, cancel).map_err(|source| QueryError::Media {

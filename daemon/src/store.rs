@@ -19,7 +19,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span, VideoId};
+use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, PictureTrack, Span, VideoId};
 
 mod content;
 mod decisions;
@@ -191,6 +191,8 @@ pub struct VideoRecord {
     pub codec: String,
     /// What the user should know about the content (decoding stopped early…).
     pub damage: Option<String>,
+    /// What of the file was looked at; `None` before the first indexing, and where an earlier version did that.
+    pub picture: Option<PictureTrack>,
     /// The model its vectors belong to; `None` before the first indexing.
     pub model: Option<ModelId>,
     /// Unix milliseconds; 0 before the first indexing.

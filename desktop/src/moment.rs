@@ -122,6 +122,7 @@ mod tests {
             offline: false,
             video_score: None,
             duration_ms: 600_000,
+            picture: None,
         };
         Moment::of(query, &hit).unwrap()
     }

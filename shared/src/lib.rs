@@ -105,7 +105,7 @@
 //! | `hello` | `protocol`, `client`, `version` | `protocol`, `server`, `version`, `capabilities`, `pid` |
 //! | `search` | `query`; optional: `n` = 10, `not`: texts, `by`: `scene` or `video`, `min_confidence`, *filters* | `query`, `model`, `hits`, `coverage`; optional: `notices` |
 //! | `similar` | *(file)*; optional: `at_ms`, `n`, `by`, `min_confidence`, *filters* | as `search` |
-//! | `scenes` | *(file)* | *(file)*, `video`, `duration_ms`, `offline`, `scenes`: `start_ms`, `end_ms`, `boundary`, `scene` |
+//! | `scenes` | *(file)* | *(file)*, `video`, `duration_ms`, `offline`, `scenes`: `start_ms`, `end_ms`, `boundary`, `scene`; optional: `picture`, `size_bytes`, `mtime_ns` |
 //! | `status` | | `videos`, `scenes`, `model`, `provider`, `state`, `warnings`, `notices`, `queue`, `progress`, `folders`, `version`, `pid`, `uptime_ms`, `n_incidents`; optional: `decoder` |
 //! | `subscribe` | | as `status`, then events |
 //! | `folders` | | `folders`: *(file)*, `state`: `watched`, `polled` or `offline`, `videos`; optional: `detail`, `volume`, `last_seen_ms`, `away`: *(file)*, `volume`, `last_seen_ms` |
@@ -133,7 +133,13 @@
 //! *filters*: `in` (a list of *(file)*: a hit lies in one of them), `since_ms` and `until_ms` (the file's modification time; the latter is
 //! exclusive), `min_duration_ms`, `max_duration_ms`.
 //!
-//! A hit: *(file)*, `start_ms`, `end_ms`, `best_ms`, `score`, `video`, `scene`, `offline`, `duration_ms`; optional: `confidence`, `video_score`.
+//! A hit: *(file)*, `start_ms`, `end_ms`, `best_ms`, `score`, `video`, `scene`, `offline`, `duration_ms`; optional: `confidence`, `video_score`,
+//! `picture`.
+//!
+//! `picture` is for programs that open the file themselves: `stream` is the index of what was looked at, as FFmpeg counts, `track` its place
+//! among `n_tracks` pictures, `id` the container's own name of it. `clock` is there where the file's time stamps do not run on: its parts, each
+//! with `start_ms`, what the file shows then and at its end (`file_ms`, `file_end_ms`), `offset_bytes` and `first_frame`. `wrong` lists where
+//! the stamps of a few frames are wrong.
 //!
 //! # Events
 //!

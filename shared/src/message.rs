@@ -118,6 +118,45 @@ pub struct Hit {
     pub video_score: Option<f32>,
     #[serde(default)]
     pub duration_ms: u64,
+    /// Which of the file's pictures it is of; absent where an earlier version indexed the video.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureTrack>,
+}
+
+/// Which of a file's pictures was looked at, and where its times lie in the file: for programs that open the file themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PictureTrack {
+    /// Its index among all streams of the file, as FFmpeg counts them.
+    pub stream: u32,
+    /// What the container calls the stream: the PID of a transport stream, the number of a track.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
+    /// Its place among the file's pictures, covers included, from 1; and how many there are.
+    pub track: u32,
+    pub n_tracks: u32,
+    /// Absent where the file's own time stamps are right throughout; else the parts in order of time, beginning with the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clock: Vec<ClockPart>,
+    /// Where the stamps of a few frames are wrong: from, to. Milliseconds of the video.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub wrong: Vec<(u64, u64)>,
+}
+
+/// A part of a video within which the file's time stamps run on. It ends where the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClockPart {
+    /// Where it begins in the video's time, as all times here. Milliseconds.
+    pub start_ms: u64,
+    /// What the file's clock shows then, counted from a player's zero, and at the part's end. Milliseconds.
+    pub file_ms: i64,
+    pub file_end_ms: i64,
+    /// Where its first packet lies in the file. Bytes; 0 where the container does not say.
+    pub offset_bytes: u64,
+    /// How many frames come before it.
+    pub first_frame: u64,
+    /// The index of its stream, where the picture went on in another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<u32>,
 }
 
 /// How complete an answer is: videos of the asked scope.
@@ -164,6 +203,14 @@ pub struct ScenesAnswer {
     pub video: String,
     pub duration_ms: u64,
     pub offline: bool,
+    /// As in [`Hit`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<PictureTrack>,
+    /// Of the file as it was indexed: its size, and when it was last written to (nanoseconds since the Unix epoch).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtime_ns: Option<i64>,
     pub scenes: Vec<SceneRow>,
 }
 

@@ -6,6 +6,7 @@
 mod bad_videos;
 mod browse;
 mod clients;
+mod clocks;
 mod crops;
 mod export;
 mod folders;

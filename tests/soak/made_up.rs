@@ -89,6 +89,7 @@ impl FrameSource for Scenes {
             plan: DecodePlan::default(),
             damage: None,
             decoder: "software".to_owned(),
+            picture: None,
             times: StageTimes::default(),
         })
     }

@@ -137,7 +137,7 @@ impl Encoding {
     }
 
     pub(super) fn n_frames(&self, clip: &Clip<'_>) -> u64 {
-        self.rate.frame_at(clip.moment.length_ms()).max(1)
+        self.rate.frame_at((clip.length_us() + 500) / 1000).max(1)
     }
 
     /// How long a clip is that is joined to others.

@@ -186,7 +186,7 @@ impl Browsing {
         let (tell, endpoint) = (self.tell.clone(), self.endpoint.clone());
         std::thread::spawn(move || {
             fault::reach("browse-open");
-            let said = match open::open(Some(&endpoint), &hit.file, Some(hit.best_ms)) {
+            let said = match open::open(Some(&endpoint), &hit.file, Some(hit.best_ms), hit.picture.as_ref()) {
                 Ok(opened) => opened.line(&Out::new(false)),
                 Err(failure) => exporter::in_one_line(&failure),
             };

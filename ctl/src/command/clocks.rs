@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::ffmpeg::Source;
 use crate::ffmpeg::look::{self, Film};
 use crate::moment::{Moment, Reach};
 use crate::render::text;
@@ -17,7 +18,9 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
     for moment in moments {
         films.entry(moment.path.as_path()).or_insert_with(|| {
             let film = match moment.reach.obstacle() {
-                None => look::film(&moment.path).map_err(|failure| why = Some(failure.message)).ok(),
+                None => look::film(&Source::whole(&moment.path), moment.picture.as_ref())
+                    .map_err(|failure| why = Some(failure.message))
+                    .ok(),
                 Some(obstacle) => {
                     why.get_or_insert_with(|| format!("{} is {obstacle}", text::path(&moment.path, None)));
                     None

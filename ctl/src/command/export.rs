@@ -32,7 +32,11 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
         let shown = text::path(&args.output, context.out.home());
         Failure::new(format!("{shown} names no kind of film")).hint(format!("end the name in {}", clips::EXTENSIONS))
     })?;
-    let moments = wanted(context, args)?;
+    let mut said = Vec::new();
+    let moments = wanted(context, args, &mut said)?;
+    for note in said {
+        context.out.note(&note)?;
+    }
     if moments.is_empty() {
         context.out.note("nothing to export")?;
         return Ok(Outcome::Nothing);
@@ -68,7 +72,7 @@ fn tell(context: &mut Context, exported: &Exported) -> Result<Outcome, Failure> 
 }
 
 /// What was asked for, word by word; films that cannot be opened are an error that says where they are.
-fn wanted(context: &Context, args: &cli::Export) -> Result<Vec<Moment>, Failure> {
+fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
     let mut moments = Vec::new();
     let mut client = None;
     for word in &args.hits {
@@ -89,15 +93,28 @@ fn wanted(context: &Context, args: &cli::Export) -> Result<Vec<Moment>, Failure>
         look_at(&file)?;
         let file = wire(&file)?;
         moments.push(match stretch {
-            Stretch::Between { start_ms, end_ms } => Moment {
-                path: moments::path(&file)?,
-                start_ms,
-                end_ms,
-                at_ms: start_ms,
-                film_ms: None,
-                scene: None,
-                reach: Reach::There,
-            },
+            Stretch::Between { start_ms, end_ms } => {
+                // Without a daemon, or for a film that it does not know, times are those of the file.
+                let asked = match &mut client {
+                    Some(client) => Some(client),
+                    none => context.connect().ok().map(|connected| none.insert(connected)),
+                };
+                let known = asked.and_then(|client| client.call::<method::Scenes>(&FileRequest { file: file.clone() }).ok());
+                let path = moments::path(&file)?;
+                if known.as_ref().is_some_and(|known| moments::is_changed(known, &path)) {
+                    said.push(format!("{shown} changed since it was indexed: its scenes may lie elsewhere now"));
+                }
+                Moment {
+                    path,
+                    start_ms,
+                    end_ms,
+                    at_ms: start_ms,
+                    film_ms: known.as_ref().map(|known| known.duration_ms).filter(|film_ms| *film_ms > 0),
+                    scene: None,
+                    picture: known.and_then(|known| known.picture),
+                    reach: Reach::There,
+                }
+            }
             Stretch::SceneAt { ms } => {
                 if client.is_none() {
                     client = Some(context.connect()?);
@@ -117,6 +134,10 @@ fn wanted(context: &Context, args: &cli::Export) -> Result<Vec<Moment>, Failure>
 
 fn scene_at(client: &mut Client, file: WirePath, ms: u64, shown: &str) -> Result<Moment, Failure> {
     let answer = client.call::<method::Scenes>(&FileRequest { file })?;
+    if moments::is_changed(&answer, &moments::path(&answer.file)?) {
+        let failure = Failure::new(format!("{shown} changed since it was indexed"));
+        return Err(failure.hint("`scenectl rescan` looks at it again; then ask once more"));
+    }
     let scene = answer
         .scenes
         .iter()
@@ -133,8 +154,9 @@ fn scene_at(client: &mut Client, file: WirePath, ms: u64, shown: &str) -> Result
         start_ms: scene.start_ms,
         end_ms: scene.end_ms,
         at_ms: ms,
-        film_ms: None,
+        film_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
         scene: None,
+        picture: answer.picture.clone(),
         reach: Reach::There,
     })
 }

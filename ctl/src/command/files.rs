@@ -1,5 +1,6 @@
 //! What `search` and `similar` write into files besides: a page, a playlist, a timeline.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use scened_shared::client::Client;
@@ -8,6 +9,7 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Files;
+use crate::clock;
 use crate::command::open::Opened;
 use crate::command::{clocks, hits, moments};
 use crate::failure::Failure;
@@ -113,11 +115,12 @@ pub(super) fn write(
         put("html", &target, page(home, client, contents, &moments)?, moments.len())?;
     }
     if let Some((target, form)) = playlist {
-        let there = playable(home, &moments, notes)?;
+        let there = by_time(home, playable(home, &moments, notes)?, notes)?;
         put("playlist", &target, form.write(contents.title, &there), there.len())?;
     }
     if edl.is_some() || otio.is_some() {
-        let shots = clocks::of(&moments, files.rate, notes);
+        let told = by_time(home, moments, notes)?;
+        let shots = clocks::of(&told, files.rate, notes);
         if let Some(target) = otio {
             put("otio", &target, timeline::otio::write(contents.title, &shots), shots.len())?;
         }
@@ -155,6 +158,63 @@ fn playable(home: Option<&Path>, moments: &[Moment], notes: &mut Vec<String>) ->
         return Err(Failure::new("no film of the playlist can be opened now; it was not written"));
     }
     Ok(there)
+}
+
+/// The moments as the file's own time tells them, which is all that players and editing programs go by; says which no time leads to.
+fn by_time(home: Option<&Path>, moments: Vec<Moment>, notes: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
+    let n_wanted = moments.len();
+    let mut told = Vec::with_capacity(n_wanted);
+    let mut left_out: BTreeMap<PathBuf, u64> = BTreeMap::new();
+    for moment in moments {
+        let path = moment.path.clone();
+        if let Some(picture) = moment.picture.as_ref().filter(|picture| picture.track > 1) {
+            let note = format!(
+                "{} has {} pictures, and its scenes are of number {}: no list can tell a program which one to show",
+                text::path(&path, home),
+                picture.n_tracks,
+                picture.track
+            );
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
+        match in_file_time(moment) {
+            Some(moment) => told.push(moment),
+            None => *left_out.entry(path).or_default() += 1,
+        }
+    }
+    for (path, n) in left_out {
+        let note = format!(
+            "left out: {} of {}, whose time stamps begin anew, so that no time leads there; `scenectl export` can cut it",
+            text::count(n, "scene"),
+            text::path(&path, home)
+        );
+        if !notes.contains(&note) {
+            notes.push(note);
+        }
+    }
+    if told.is_empty() && n_wanted > 0 {
+        return Err(Failure::new("no time leads to any of these scenes; it was not written"));
+    }
+    Ok(told)
+}
+
+fn in_file_time(moment: Moment) -> Option<Moment> {
+    let picture = moment.picture.as_ref();
+    let start_ms = clock::time(picture, moment.start_ms)?;
+    let [_] = clock::pieces(picture, moment.start_ms, moment.end_ms)[..] else {
+        return None;
+    };
+    // The last moment of a part may be the first of another one by its number.
+    clock::time(picture, moment.end_ms.saturating_sub(1).max(moment.start_ms))?;
+    let is_odd = picture.is_some_and(|picture| !picture.clock.is_empty());
+    Some(Moment {
+        end_ms: start_ms + moment.length_ms(),
+        at_ms: clock::time(picture, moment.at_ms).unwrap_or(start_ms),
+        film_ms: moment.film_ms.filter(|_| !is_odd),
+        start_ms,
+        ..moment
+    })
 }
 
 fn page(home: Option<&Path>, client: &mut Client, contents: &Contents<'_>, moments: &[Moment]) -> Result<String, Failure> {

@@ -18,6 +18,18 @@ pub(super) fn path(file: &WirePath) -> Result<PathBuf, Failure> {
         .map_err(|error| Failure::new("the daemon sent a path that is none").cause(error.to_string()))
 }
 
+/// Whether the file is another one than the daemon looked at, as far as its size and time tell.
+pub(super) fn is_changed(known: &ScenesAnswer, path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else { return false };
+    let mtime_ns = metadata
+        .modified()
+        .ok()
+        .and_then(|modified| modified.duration_since(std::time::UNIX_EPOCH).ok())
+        .and_then(|since| i64::try_from(since.as_nanos()).ok());
+    let is_other_size = known.size_bytes.is_some_and(|size_bytes| size_bytes != metadata.len());
+    is_other_size || known.mtime_ns.zip(mtime_ns).is_some_and(|(then, now)| then != now)
+}
+
 pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, Failure> {
     let mut reaches = Reaches::default();
     hits.iter()
@@ -29,6 +41,7 @@ pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, 
                 at_ms: hit.best_ms,
                 film_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
                 scene: Some(hit.scene.clone()),
+                picture: hit.picture.clone(),
                 reach: reaches.of(client, &path, hit.offline)?,
                 path,
             })
@@ -46,6 +59,7 @@ pub(super) fn of_scenes(client: &mut Client, answer: &ScenesAnswer) -> Result<Ve
         at_ms: scene.start_ms,
         film_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
         scene: Some(scene.scene.clone()),
+        picture: answer.picture.clone(),
         reach: reach.clone(),
     });
     Ok(moments.collect())

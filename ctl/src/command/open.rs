@@ -4,17 +4,18 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use scened_shared::endpoint::Endpoint;
-use scened_shared::message::{Hit, WhyRequest};
+use scened_shared::message::{FileRequest, Hit, PictureTrack, WhyRequest};
 use scened_shared::method;
 use scened_shared::shell;
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Open;
-use crate::command::{Context, look_at, wire};
+use crate::clock;
+use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
 use crate::input::{place, target};
-use crate::player::{self, Environment, Moment, Plan, launch};
+use crate::player::{self, Environment, Moment, Place, Plan, launch};
 use crate::render::{Out, text, time};
 
 /// What was started, as `--json` says it.
@@ -28,13 +29,33 @@ pub(super) struct Opened {
     command: Vec<String>,
     /// Whether the player was told to start there.
     starts_there: bool,
+    /// Whether the film's own time leads there.
+    #[serde(skip)]
+    is_by_time: bool,
     pid: u32,
 }
 
 pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure> {
     let target = target::parse(&args.target, place::is_there).map_err(Failure::new)?;
     let file = wire(&target.file)?;
-    let opened = open(context.endpoint().ok().as_ref(), &file, target.at_ms)?;
+    let endpoint = context.endpoint().ok();
+    let known = target.at_ms.and_then(|_| {
+        let mut client = super::open(endpoint.as_ref()?).ok()?;
+        client.call::<method::Scenes>(&FileRequest { file: file.clone() }).ok()
+    });
+    if let Some(known) = &known
+        && moments::is_changed(known, &target.file)
+    {
+        context
+            .out
+            .note("the film changed since it was indexed: its scenes may lie elsewhere now")?;
+    }
+    let opened = open(
+        endpoint.as_ref(),
+        &file,
+        target.at_ms,
+        known.and_then(|known| known.picture).as_ref(),
+    )?;
     if context.out.json {
         context.out.json(&opened)?;
     } else {
@@ -51,17 +72,40 @@ pub(super) fn hit(context: &Context, hits: &[Hit], rank: usize) -> Result<Opened
         Failure::new(format!("there is no hit {rank}: {} found", text::count(n_hits, "hit")))
             .hint("-n N asks for more; --min-confidence and filters make them fewer")
     })?;
-    open(context.endpoint().ok().as_ref(), &hit.file, Some(hit.best_ms))
+    open(context.endpoint().ok().as_ref(), &hit.file, Some(hit.best_ms), hit.picture.as_ref())
 }
 
-/// Starts the player. Where the film is not there the daemon is asked why, if it can be.
-pub(super) fn open(daemon: Option<&Endpoint>, file: &WirePath, at_ms: Option<u64>) -> Result<Opened, Failure> {
+/// Starts the player; `picture` says which of the film's pictures is meant, and where its times lie. Where the film is not there the daemon is asked why, if it can be.
+pub(super) fn open(
+    daemon: Option<&Endpoint>,
+    file: &WirePath,
+    at_ms: Option<u64>,
+    picture: Option<&PictureTrack>,
+) -> Result<Opened, Failure> {
     let path = file.to_path().map_err(|e| Failure::new("this path is none").cause(e.to_string()))?;
     if !place::is_there(&path) {
         return Err(absent(daemon, &path, file));
     }
     look_at(&path)?;
-    let moment = Moment { file: &path, at_ms };
+    // The first of several is what players show by themselves, as a rule; what they are not told they choose.
+    let track = picture.filter(|picture| picture.n_tracks > 1).map(|picture| picture.track);
+    let place = at_ms.map(|at_ms| match (clock::time(picture, at_ms), clock::bytes(picture, at_ms)) {
+        (Some(at_ms), _) => Place::Time { at_ms },
+        (
+            None,
+            Some(clock::Way::Bytes {
+                from_bytes,
+                to_bytes,
+                within_ms,
+            }),
+        ) if is_divisible(&path) => Place::Bytes {
+            from: from_bytes,
+            to: to_bytes,
+            at_ms: within_ms,
+        },
+        _ => Place::Nowhere,
+    });
+    let moment = Moment { file: &path, place, track };
     let plan = player::plan(moment, &Environment::of_process()).map_err(|error| {
         let hint = error.hint();
         Failure::new(error.to_string()).hint(hint)
@@ -80,6 +124,7 @@ pub(super) fn open(daemon: Option<&Endpoint>, file: &WirePath, at_ms: Option<u64
         at_ms,
         command: command_line(&plan),
         starts_there: plan.is_told_time,
+        is_by_time: matches!(place, Some(Place::Time { .. })),
         player: plan.player,
         pid: started.pid,
     })
@@ -91,6 +136,12 @@ impl Opened {
         let (file, player) = (out.path(&self.file), text::escape(&self.player));
         match self.at_ms {
             Some(at_ms) if self.starts_there => format!("{player} shows {file} at {}", time::exact(at_ms)),
+            Some(at_ms) if !self.is_by_time => format!(
+                "{player} shows {file} from its start: its time stamps begin anew, and no time leads this player to {0}; \
+                 `scenectl export` cuts what is there, and mpv can be told ({1}=mpv)",
+                time::exact(at_ms),
+                player::PLAYER_VARIABLE
+            ),
             Some(at_ms) => format!(
                 "{player} shows {file}; it cannot be told where to start: go to {}",
                 time::exact(at_ms)
@@ -98,6 +149,15 @@ impl Opened {
             None => format!("{player} shows {file}"),
         }
     }
+}
+
+/// Whether a stretch of a file is a film as well: of transport streams, and of discs and old cameras, it is.
+fn is_divisible(path: &Path) -> bool {
+    use std::io::Read as _;
+    let mut head = [0; 8];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    // 188 bytes a packet, or 192 with the stamp first (camcorders).
+    read.is_ok() && (head[0] == 0x47 || head[4] == 0x47 || head.starts_with(&[0, 0, 1, 0xba]))
 }
 
 fn command_line(plan: &Plan) -> Vec<String> {

@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
+use scened_shared::message::PictureTrack;
 use serde::Deserialize;
 
+use super::Source;
 use crate::failure::Failure;
 use crate::render::text;
 use crate::timeline::rate::{Rate, Timecode};
@@ -25,6 +27,8 @@ pub(crate) struct Film {
     /// Typefaces, as a rule, for subtitles.
     pub(crate) has_attachments: bool,
     pub(crate) duration_s: Option<f64>,
+    /// Whether a stretch of the file is a film as well: it has no head that the rest would need.
+    pub(crate) is_divisible: bool,
     /// What its clock shows at its beginning.
     pub(crate) started_s: f64,
 }
@@ -33,6 +37,8 @@ pub(crate) struct Film {
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Stream {
     pub(crate) index: u32,
+    /// What the container calls it, as `0x100`.
+    id: Option<String>,
     codec_type: Option<String>,
     pub(crate) codec_name: Option<String>,
     #[serde(default)]
@@ -63,7 +69,11 @@ pub(crate) struct Stream {
 #[derive(Clone, Debug, Default, Deserialize)]
 struct Disposition {
     #[serde(default)]
+    default: u8,
+    #[serde(default)]
     attached_pic: u8,
+    #[serde(default)]
+    timed_thumbnails: u8,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -78,6 +88,8 @@ struct SideData {
 
 #[derive(Debug, Default, Deserialize)]
 struct Format {
+    #[serde(default)]
+    format_name: String,
     duration: Option<String>,
     start_time: Option<String>,
     #[serde(default)]
@@ -113,6 +125,15 @@ impl Stream {
     /// Whether it has more light than common screens show (PQ or HLG): in 8 bits, or without its colours' names, it would look washed out.
     pub(crate) fn is_hdr(&self) -> bool {
         matches!(self.color_transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
+    }
+
+    fn is_film(&self) -> bool {
+        self.is("video") && self.disposition.attached_pic == 0 && self.disposition.timed_thumbnails == 0
+    }
+
+    fn has_id(&self, wanted: i64) -> bool {
+        let id = self.id.as_deref().and_then(|id| id.strip_prefix("0x"));
+        id.and_then(|id| i64::from_str_radix(id, 16).ok()) == Some(wanted)
     }
 
     /// Whether packets of both can follow each other in one stream.
@@ -161,7 +182,7 @@ impl Film {
     }
 
     /// How much later than the file itself its picture begins.
-    fn picture_delay_s(&self) -> f64 {
+    pub(crate) fn picture_delay_s(&self) -> f64 {
         let start_s = self.picture.start_time.as_deref().and_then(|start| start.parse::<f64>().ok());
         start_s.map_or(0.0, |start_s| start_s - self.started_s)
     }
@@ -174,9 +195,37 @@ fn fraction(text: &str) -> Option<f64> {
     (value.is_finite() && value > 0.0).then_some(value)
 }
 
+/// `wanted`: the picture that the daemon looked at, where it tells.
+///
 /// **Errors**: `ffprobe` is not there; it does not take the file for a film; the film has no picture.
-pub(crate) fn film(path: &Path) -> Result<Film, Failure> {
-    Ok(look(path, 0)?.0)
+pub(crate) fn film(source: &Source, wanted: Option<&PictureTrack>) -> Result<Film, Failure> {
+    Ok(look(source, wanted, 0)?.0)
+}
+
+/// Which of a file's streams the daemon looked at. What it does not tell is found by its own rule (`choose_stream` of
+/// `daemon/worker/src/media/film/streams.rs`): the largest one, with a bonus for the one that the file names first.
+fn choose<'a>(streams: &'a [Stream], wanted: Option<&PictureTrack>, is_whole: bool) -> Option<&'a Stream> {
+    const BONUS: u64 = 5_000_000;
+    let score = |stream: &Stream| {
+        let bonus = if stream.disposition.default > 0 { BONUS } else { 0 };
+        (
+            stream.codec_name.is_some(),
+            u64::from(stream.width) * u64::from(stream.height) + bonus,
+        )
+    };
+    let pictures = || streams.iter().filter(|stream| stream.is("video"));
+    let told = wanted.and_then(|wanted| {
+        let by_id = wanted.id.and_then(|id| pictures().find(|stream| stream.has_id(id)));
+        let by_index = || pictures().find(|stream| is_whole && stream.index == wanted.stream);
+        by_id.or_else(by_index)
+    });
+    // Of equals the first one.
+    told.or_else(|| {
+        pictures()
+            .filter(|stream| stream.is_film())
+            .rev()
+            .max_by_key(|stream| score(stream))
+    })
 }
 
 /// What was cut just now; `None` where it has no picture, or not from its beginning on.
@@ -185,20 +234,21 @@ pub(crate) fn cut(path: &Path) -> Option<Film> {
     const MAX_DELAY_S: f64 = 0.3;
     /// As many packets of other streams as could come before the first of the picture.
     const N_PACKETS: u32 = 64;
-    let (film, packets) = look(path, N_PACKETS).ok()?;
+    let (film, packets) = look(&Source::whole(path), None, N_PACKETS).ok()?;
     let first = packets.iter().find(|packet| packet.stream_index == film.picture.index)?;
     (first.flags.starts_with('K') && film.picture_delay_s() <= MAX_DELAY_S).then_some(film)
 }
 
 /// The film, and its first packets.
-fn look(path: &Path, n_packets: u32) -> Result<(Film, Vec<Packet>), Failure> {
-    let shown = text::path(path, None);
-    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
+fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Result<(Film, Vec<Packet>), Failure> {
+    let shown = text::path(&source.path, None);
+    let guarded = super::guarded(source);
+    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();
     if n_packets > 0 {
         arguments.extend(["-show_packets", "-read_intervals", &format!("%+#{n_packets}")].map(Into::into));
     }
     arguments.extend(["-show_streams", "-show_format", "-show_data_hash", "MD5", "-of", "json"].map(Into::into));
-    arguments.push(super::name(path));
+    arguments.push(source.name());
     let output = super::capture("ffprobe", arguments, LIMIT)?;
     let refused = || {
         let mut failure = Failure::new(format!("{shown} cannot be read by FFmpeg"));
@@ -209,10 +259,7 @@ fn look(path: &Path, n_packets: u32) -> Result<(Film, Vec<Packet>), Failure> {
         return Err(refused());
     }
     let told: Told = serde_json::from_slice(&output.stdout).map_err(|error| refused().cause(error.to_string()))?;
-    let picture = told
-        .streams
-        .iter()
-        .find(|stream| stream.is("video") && stream.disposition.attached_pic == 0)
+    let picture = choose(&told.streams, wanted, source.stretch.is_none())
         .cloned()
         .ok_or_else(|| refused().cause("it has no picture"))?;
     let all = |kind: &str| told.streams.iter().filter(|stream| stream.is(kind)).cloned().collect();
@@ -227,6 +274,7 @@ fn look(path: &Path, n_packets: u32) -> Result<(Film, Vec<Packet>), Failure> {
         subtitles: all("subtitle"),
         has_attachments: told.streams.iter().any(|stream| stream.is("attachment")),
         picture,
+        is_divisible: matches!(told.format.format_name.as_str(), "mpegts" | "mpeg"),
         started_s: told.format.start_time.and_then(|start| start.parse().ok()).unwrap_or(0.0),
         duration_s: told.format.duration.and_then(|duration| duration.parse().ok()),
     };
@@ -234,13 +282,14 @@ fn look(path: &Path, n_packets: u32) -> Result<(Film, Vec<Packet>), Failure> {
 }
 
 /// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
-pub(crate) fn keyframe_before(path: &Path, film: &Film, ms: u64) -> Result<Option<u64>, Failure> {
-    let at_s = ms as f64 / 1000.0 + film.started_s;
-    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(super::guarded()).collect();
+pub(crate) fn keyframe_before(source: &Source, film: &Film, at_us: u64) -> Result<Option<u64>, Failure> {
+    let at_s = at_us as f64 / 1e6 + film.started_s;
+    let guarded = super::guarded(source);
+    let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();
     let (stream, interval) = (film.picture.index.to_string(), format!("{at_s:.6}%{:.6}", at_s + 0.001));
     arguments.extend(["-select_streams", &stream, "-show_entries", "packet=pts_time,flags"].map(Into::into));
     arguments.extend(["-of", "csv=print_section=0", "-read_intervals", &interval].map(Into::into));
-    arguments.push(super::name(path));
+    arguments.push(source.name());
     let output = super::capture("ffprobe", arguments, LIMIT)?;
     let told = String::from_utf8_lossy(&output.stdout);
     let keyframes = told.lines().filter_map(|line| {

@@ -137,7 +137,7 @@ impl Application {
         let mut arguments: Vec<OsString> = Vec::new();
         let mut file_at = None;
         for word in words {
-            if moment.at_ms.is_some() && known.is_some_and(|known| known.without.contains(&word.as_str())) {
+            if moment.place.is_some() && known.is_some_and(|known| known.without.contains(&word.as_str())) {
                 continue;
             }
             let holds_file = ["%f", "%F", "%u", "%U"].iter().any(|code| word.contains(code));

@@ -26,7 +26,7 @@ end run";
 
 /// `None` where the default application cannot be told a time: then `open` starts it.
 pub(super) fn default_player(moment: Moment<'_>) -> Option<Plan> {
-    let at_ms = moment.at_ms?;
+    let at_ms = moment.at_ms()?;
     let output = Command::new("/usr/bin/osascript")
         .args(["-l", "JavaScript", "-e", WHICH])
         .arg(moment.file)

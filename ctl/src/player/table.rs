@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use super::Moment;
+use crate::quote;
 
 /// A player, and its own way to start at a time. In an argument `{seconds}` is `12.345`, `{whole_seconds}`
 /// `12`, `{ms}` `12345`.
@@ -17,6 +18,10 @@ pub(super) struct Known {
     pub(super) desktop_ids: &'static [&'static str],
     pub(super) before_file: &'static [&'static str],
     pub(super) behind_file: &'static [&'static str],
+    /// Shows the picture track `{track}`, counted from 1.
+    pub(super) track: &'static [&'static str],
+    /// The file's name where a stretch of it is meant: what stands before FFmpeg's own name of such a stretch.
+    pub(super) stretch: Option<&'static str>,
     /// What a desktop file says and would undo it.
     pub(super) without: &'static [&'static str],
 }
@@ -27,6 +32,8 @@ const fn known(programs: &'static [&'static str], desktop_ids: &'static [&'stati
         desktop_ids,
         before_file,
         behind_file: &[],
+        track: &[],
+        stretch: None,
         without: &[],
     }
 }
@@ -36,7 +43,11 @@ const fn known(programs: &'static [&'static str], desktop_ids: &'static [&'stati
 /// Where no player is the default for a type, the first of these that is installed is taken.
 pub(super) static PLAYERS: &[Known] = &[
     // mpv 0.35.
-    known(&["mpv", "mpvnet"], &["mpv", "io.mpv.Mpv", "mpv_mpv"], &["--start={seconds}"]),
+    Known {
+        track: &["--vid={track}"],
+        stretch: Some("lavf://"),
+        ..known(&["mpv", "mpvnet"], &["mpv", "io.mpv.Mpv", "mpv_mpv"], &["--start={seconds}"])
+    },
     // VLC 3.0.24. One that already runs would be handed the file alone: its options are not passed on between instances.
     Known {
         without: &["--started-from-file", "--one-instance"],
@@ -47,20 +58,29 @@ pub(super) static PLAYERS: &[Known] = &[
         )
     },
     // Celluloid 0.20.
-    known(
-        &["celluloid", "gnome-mpv"],
-        &["io.github.celluloid_player.Celluloid", "io.github.GnomeMpv"],
-        &["--mpv-start={seconds}"],
-    ),
+    Known {
+        track: &["--mpv-vid={track}"],
+        ..known(
+            &["celluloid", "gnome-mpv"],
+            &["io.github.celluloid_player.Celluloid", "io.github.GnomeMpv"],
+            &["--mpv-start={seconds}"],
+        )
+    },
     // SMPlayer 22.7, which takes no fractions.
     known(
         &["smplayer"],
         &["smplayer", "info.smplayer.SMPlayer"],
         &["-start", "{whole_seconds}"],
     ),
-    known(&["iina-cli", "iina"], &["IINA"], &["--no-stdin", "--mpv-start={seconds}"]),
+    Known {
+        track: &["--mpv-vid={track}"],
+        ..known(&["iina-cli", "iina"], &["IINA"], &["--no-stdin", "--mpv-start={seconds}"])
+    },
     known(&["mplayer"], &["mplayer"], &["-ss", "{seconds}"]),
-    known(&["ffplay"], &[], &["-ss", "{seconds}"]),
+    Known {
+        stretch: Some(""),
+        ..known(&["ffplay"], &[], &["-ss", "{seconds}"])
+    },
     Known {
         behind_file: &["/start", "{ms}"],
         ..known(&["mpc-hc64", "mpc-hc", "mpc-be64", "mpc-be"], &[], &[])
@@ -93,11 +113,30 @@ pub(super) fn filled(form: &str, at_ms: u64) -> OsString {
         .into()
 }
 
+pub(super) fn track(form: &str, track: u32) -> OsString {
+    form.replace("{track}", &track.to_string()).into()
+}
+
+/// Puts a stretch in the place of the file, by the name that FFmpeg has for it; whether the file was there.
+pub(super) fn put_stretch(form: &str, file: &Path, (from, to): (u64, u64), arguments: &mut [OsString]) -> bool {
+    let url = quote::file_url(file);
+    let Some(argument) = arguments
+        .iter_mut()
+        .find(|argument| *argument == file.as_os_str() || *argument == url.as_str())
+    else {
+        return false;
+    };
+    let mut stretch = OsString::from(format!("{form}subfile,,start,{from},end,{to},,:file:"));
+    stretch.push(file);
+    *argument = stretch;
+    true
+}
+
 /// A word of the user's own command. Without a time it starts at the beginning.
 pub(super) fn with_file(word: &str, moment: Moment<'_>) -> OsString {
     let mut filled = OsString::new();
     let file: &OsStr = moment.file.as_os_str();
-    let word = word.replace("{seconds}", &seconds(moment.at_ms.unwrap_or(0)));
+    let word = word.replace("{seconds}", &seconds(moment.at_ms().unwrap_or(0)));
     for (i, part) in word.split("{file}").enumerate() {
         if i > 0 {
             filled.push(file);

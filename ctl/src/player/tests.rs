@@ -60,7 +60,8 @@ impl Desktop {
     fn plan(&self, file: &str) -> Result<(String, Vec<String>, bool), PlayerError> {
         let moment = Moment {
             file: Path::new(file),
-            at_ms: Some(12_345),
+            place: Some(Place::Time { at_ms: 12_345 }),
+            track: None,
         };
         let plan = plan(moment, &self.environment)?;
         let arguments = plan
@@ -177,7 +178,11 @@ fn names_stay_one_argument_and_one_url() {
     desktop.default("home/.config/mimeapps.list", "mpv");
     let url = |name: &[u8]| {
         let path = PathBuf::from("/f").join(OsStr::from_bytes(name));
-        let moment = Moment { file: &path, at_ms: None };
+        let moment = Moment {
+            file: &path,
+            place: None,
+            track: None,
+        };
         plan(moment, &desktop.environment).unwrap().arguments[1]
             .clone()
             .into_string()
@@ -191,7 +196,15 @@ fn names_stay_one_argument_and_one_url() {
     // As plain paths they are whole.
     desktop.application("mpv", "mpv -- %f");
     let path = PathBuf::from("/f").join(OsStr::from_bytes(b"%U \"caf\xe9\".mp4"));
-    let found = plan(Moment { file: &path, at_ms: None }, &desktop.environment).unwrap();
+    let found = plan(
+        Moment {
+            file: &path,
+            place: None,
+            track: None,
+        },
+        &desktop.environment,
+    )
+    .unwrap();
     assert_eq!(found.arguments[1], path.as_os_str());
 }
 

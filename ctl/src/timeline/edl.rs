@@ -73,6 +73,7 @@ mod tests {
             at_ms: start_ms,
             film_ms: None,
             scene: None,
+            picture: None,
             reach: Reach::There,
         }
     }

@@ -7,7 +7,7 @@ use scened_shared::message as wire;
 use scened_shared::message::ErrorKind;
 use scened_shared::wire_path::WirePath;
 
-use crate::domain::Boundary;
+use crate::domain::{Boundary, ClockPart, PictureTrack};
 use crate::embed::EmbedError;
 use crate::folders::FolderError;
 use crate::ipc::context::Event;
@@ -75,7 +75,27 @@ pub(super) fn hit(hit: &query::Hit) -> wire::Hit {
         offline: hit.record.offline,
         video_score: hit.video_score,
         duration_ms: hit.record.duration_ms,
+        picture: picture(hit.record.picture.as_ref()),
     }
+}
+
+pub(super) fn picture(picture: Option<&PictureTrack>) -> Option<wire::PictureTrack> {
+    let clock = |part: &ClockPart| wire::ClockPart {
+        start_ms: part.start_ms,
+        file_ms: part.file_ms,
+        file_end_ms: part.file_end_ms,
+        offset_bytes: part.offset_bytes,
+        first_frame: part.first_frame,
+        stream: part.stream,
+    };
+    picture.map(|picture| wire::PictureTrack {
+        stream: picture.stream,
+        id: picture.id,
+        track: picture.track,
+        n_tracks: picture.n_tracks,
+        clock: picture.clock.iter().map(clock).collect(),
+        wrong: picture.wrong.clone(),
+    })
 }
 
 pub(super) fn coverage(coverage: &query::Coverage) -> wire::Coverage {

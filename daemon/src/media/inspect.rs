@@ -246,6 +246,7 @@ impl Found {
             "times": analysis.times,
             "damage": analysis.damage,
             "decoder": analysis.decoder,
+            "picture": analysis.picture,
         });
         if file.to_str().is_none() {
             answer["path_bytes"] = json!(STANDARD.encode(file.as_os_str().as_encoded_bytes()));

@@ -191,6 +191,7 @@ impl Run<'_> {
                 height_px: chosen.map_or(0, |stream| stream.height_px),
                 codec: chosen.map_or_else(String::new, |stream| stream.codec.clone()),
                 damage: self.damage(analysis.damage),
+                picture: analysis.picture,
                 model: Some(self.slot.info.id.clone()),
                 indexed_at_ms: crate::clock::now_ms(),
                 whole,

@@ -29,6 +29,7 @@ impl Transaction<'_> {
             height_px: 0,
             codec: String::new(),
             damage: None,
+            picture: None,
             model: None,
             indexed_at_ms: 0,
             whole: None,

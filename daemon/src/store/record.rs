@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Change, ChangeKind, FileStamp, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
-use crate::domain::{Embedding, Fingerprint, ModelId, VideoId};
+use crate::domain::{Embedding, Fingerprint, ModelId, PictureTrack, VideoId};
 
 /// Version byte of every record written today. Readers must accept every earlier one.
 const RECORD_VERSION: u8 = 1;
@@ -136,6 +136,8 @@ struct StoredVideo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     damage: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    picture: Option<PictureTrack>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<ModelId>,
     indexed_at_ms: i64,
     /// The content that scenes and vectors belong to; differs from `fingerprint` while changed content waits for its job.
@@ -181,6 +183,7 @@ pub(super) fn seal_video(key: &[u8], video: &VideoRecord, indexed_as: Option<Fin
         height_px: video.height_px,
         codec: video.codec.clone(),
         damage: video.damage.clone(),
+        picture: video.picture.clone(),
         model: video.model.clone(),
         indexed_at_ms: video.indexed_at_ms,
         indexed_as: indexed_as.map(StoredFingerprint),
@@ -205,6 +208,7 @@ pub(super) fn unseal_video(id: VideoId, key: &[u8], bytes: &[u8]) -> Result<(Vid
         height_px: stored.height_px,
         codec: stored.codec,
         damage: stored.damage,
+        picture: stored.picture,
         model: stored.model,
         indexed_at_ms: stored.indexed_at_ms,
         whole: stored.whole.map(|whole| whole.0),

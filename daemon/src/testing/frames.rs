@@ -204,6 +204,7 @@ impl ScriptedFrames {
                 damage,
                 decoder: "software".to_owned(),
                 fault: wire::Fault::default(),
+                picture: None,
                 times: StageTimes::default(),
             }),
         }

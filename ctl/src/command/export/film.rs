@@ -10,11 +10,12 @@ use scened_shared::method;
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
-use crate::clips::{self, Clip, Company, Container, Encoding, Trouble, Way};
+use crate::clips::{self, Clip, Company, Container, Encoding, Oddity, Trouble, Way};
+use crate::clock;
 use crate::command::moments;
 use crate::failure::Failure;
-use crate::ffmpeg;
 use crate::ffmpeg::look::{self, Film};
+use crate::ffmpeg::{self, Source};
 use crate::hub::stop::Stop;
 use crate::input::place;
 use crate::moment::{Moment, Reach};
@@ -23,6 +24,9 @@ use crate::target::Target;
 
 /// Below this an earlier beginning is not worth a word.
 const WORTH_TELLING_MS: u64 = 100;
+
+/// How far before a clip a keyframe may be that was not found. Microseconds.
+const UNKNOWN_LEAD_US: u64 = 15_000_000;
 
 /// What is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +54,9 @@ pub(crate) struct Exported {
     /// Streams of the films that are not in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
+    /// What may be wrong with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    doubts: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -75,7 +82,7 @@ impl Exported {
 
     /// What whoever asked for it might not expect; `remedy` says how a clip begins at the frame.
     pub(crate) fn notes(&self, remedy: &str) -> Vec<String> {
-        let mut notes = Vec::new();
+        let mut notes = self.doubts.clone();
         if let Some(reason) = &self.reason {
             notes.push(format!("encoded again: {reason}"));
         }
@@ -102,24 +109,44 @@ pub(crate) fn make(
     let Order { container, is_exact, .. } = order;
     let shown = text::path(order.output, None);
     let target = Target::new(order.output, order.force, moments.iter().map(|moment| moment.path.as_path()))?;
-    let mut looked_at = look_at(&moments)?;
+    let mut wholes = look_at(&moments)?;
     let mut left_out = Vec::new();
-    if looked_at.values().any(|film| !film.subtitles.is_empty()) && !ffmpeg::cuts_subtitles()? {
-        for film in looked_at.values_mut() {
+    if wholes.values().any(|film| !film.subtitles.is_empty()) && !ffmpeg::cuts_subtitles()? {
+        for film in wholes.values_mut() {
             film.subtitles.clear();
         }
         left_out.push("subtitles, which this FFmpeg cannot cut".to_owned());
     }
+    let doubts = doubts(&moments, &wholes);
     for moment in &mut moments {
-        keep_within(moment, &looked_at[&moment.path])?;
+        keep_within(moment, &wholes[&moment.path])?;
     }
-    let clips = moments.iter().map(|moment| {
+    let mut pieces = Vec::new();
+    for moment in &moments {
+        pieces.extend(pieces_of(moment, &wholes[&moment.path])?);
+    }
+    let clips = pieces.iter().map(|piece| {
         if stop.is_asked() {
             return Err(ffmpeg::interrupted());
         }
-        let film = &looked_at[&moment.path];
-        let keyframe_us = look::keyframe_before(&moment.path, film, moment.start_ms)?;
-        Ok(Clip { moment, film, keyframe_us })
+        let film = piece.stretch.as_ref().unwrap_or_else(|| &wholes[&piece.moment.path]);
+        let keyframe_us = match piece.oddity {
+            Some(_) => None,
+            None => look::keyframe_before(&piece.source, film, piece.start_us)?,
+        };
+        // What lies between the keyframe and the start is read as well.
+        let lead_us = keyframe_us.map_or(UNKNOWN_LEAD_US, |us| piece.start_us.saturating_sub(us));
+        let from_ms = piece.from_ms.saturating_sub(lead_us / 1000);
+        let is_wrong = clock::is_wrong_in(piece.moment.picture.as_ref(), from_ms, piece.moment.end_ms);
+        Ok(Clip {
+            moment: piece.moment,
+            source: piece.source.clone(),
+            film,
+            start_us: piece.start_us,
+            end_us: piece.end_us,
+            oddity: piece.oddity.or(is_wrong.then_some(Oddity::WrongStamps)),
+            keyframe_us,
+        })
     });
     let clips: Vec<Clip<'_>> = clips.collect::<Result<_, Failure>>()?;
     // FFmpeg writes by name, so that the name must be one that nobody else has: a draft that is there already, and a folder of our own.
@@ -135,7 +162,7 @@ pub(crate) fn make(
         if !is_copied && encoding.is_none() {
             encoding = Some(Encoding::of(container, &clips)?);
             // There is nowhere to leap to.
-            from_start = clips.iter().any(|clip| clip.keyframe_us.is_none());
+            from_start = clips.iter().any(|clip| clip.keyframe_us.is_none() && clip.oddity.is_none());
         }
         let way = match &encoding {
             Some(encoding) => Way::Encoded { encoding, from_start },
@@ -155,11 +182,14 @@ pub(crate) fn make(
     let Company { left_out: more, .. } = clips::company(&clips, container, way);
     left_out.extend(more);
     let size_bytes = target.place(draft)?;
-    let parts = clips.iter().map(|clip| Part {
-        file: WirePath::new(&clip.moment.path),
-        start_ms: clip.moment.start_ms,
-        end_ms: clip.moment.end_ms,
-        lead_ms: if is_copied { clip.lead_ms() } else { 0 },
+    let parts = moments.iter().map(|moment| {
+        let first = clips.iter().find(|clip| std::ptr::eq(clip.moment, moment));
+        Part {
+            file: WirePath::new(&moment.path),
+            start_ms: moment.start_ms,
+            end_ms: moment.end_ms,
+            lead_ms: first.filter(|_| is_copied).map_or(0, Clip::lead_ms),
+        }
     });
     Ok(Exported {
         file: WirePath::new(target.path()),
@@ -169,6 +199,7 @@ pub(crate) fn make(
         copied: is_copied,
         reason,
         left_out,
+        doubts,
     })
 }
 
@@ -186,8 +217,9 @@ pub(crate) fn of_hits(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mom
             start_ms: hit.start_ms,
             end_ms: hit.end_ms.max(hit.start_ms),
             at_ms: hit.best_ms,
-            film_ms: None,
+            film_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
             scene: None,
+            picture: hit.picture.clone(),
             reach: Reach::There,
         });
     }
@@ -199,7 +231,9 @@ pub(crate) fn of_hits(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mom
         let known = client.as_mut().map(|client| client.call::<method::Scenes>(&FileRequest { file }));
         // A file that is changed in its place keeps its id; hardly ever does it keep its length.
         if let Some(Ok(known)) = known
-            && (known.video != hit.video || hit.duration_ms > 0 && known.duration_ms != hit.duration_ms)
+            && (known.video != hit.video
+                || moments::is_changed(&known, path)
+                || hit.duration_ms > 0 && known.duration_ms != hit.duration_ms)
         {
             let shown = text::path(path, None);
             return Err(Failure::new(format!("{shown} is not the film that was found")).hint("it was replaced since: search again"));
@@ -238,17 +272,104 @@ pub(crate) fn has_length(moment: &Moment) -> Result<(), Failure> {
 
 fn look_at(moments: &[Moment]) -> Result<BTreeMap<PathBuf, Film>, Failure> {
     let mut looked_at = BTreeMap::new();
-    for path in moments.iter().map(|moment| &moment.path) {
-        if !looked_at.contains_key(path) {
-            looked_at.insert(path.clone(), look::film(path)?);
+    for moment in moments {
+        if !looked_at.contains_key(&moment.path) {
+            let film = look::film(&Source::whole(&moment.path), moment.picture.as_ref())?;
+            looked_at.insert(moment.path.clone(), film);
         }
     }
     Ok(looked_at)
 }
 
+/// What of a moment is cut in one go.
+struct Piece<'a> {
+    moment: &'a Moment,
+    source: Source,
+    /// What the source holds, where that is not the whole file.
+    stretch: Option<Film>,
+    /// Where it begins in the video's time.
+    from_ms: u64,
+    /// Where it lies in the source's time.
+    start_us: u64,
+    end_us: u64,
+    oddity: Option<Oddity>,
+}
+
+/// Where a moment lies in its file: in one piece, but for files whose time stamps begin anew in it.
+fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, Failure> {
+    let picture = moment.picture.as_ref();
+    let mut pieces = Vec::new();
+    for piece in clock::pieces(picture, moment.start_ms, moment.end_ms) {
+        let mut source = Source::whole(&moment.path);
+        let mut stretch = None;
+        let mut oddity = None;
+        let stretch_way = clock::bytes(picture, piece.start_ms).filter(|_| film.is_divisible);
+        let by_time = || clock::time(picture, piece.start_ms).filter(|_| clock::time(picture, piece.end_ms - 1).is_some());
+        let start_us = if let Some(clock::Way::Bytes {
+            from_bytes,
+            to_bytes,
+            within_ms,
+        }) = stretch_way
+        {
+            source.stretch = Some((from_bytes, to_bytes));
+            let film = look::film(&source, picture)?;
+            // Its times are counted from its first picture on, but for the first stretch, which begins with the file.
+            let delay_s = if from_bytes == 0 { 0.0 } else { film.picture_delay_s().max(0.0) };
+            stretch = Some(film);
+            within_ms * 1000 + (delay_s * 1e6) as u64
+        } else if let Some(ms) = by_time() {
+            ms * 1000
+        } else if let Some(clock::Way::Frames { first, end, within_ms }) = clock::frames(picture, piece.start_ms) {
+            let sound_us = (piece.start_ms - within_ms) * 1000;
+            oddity = Some(Oddity::BehindFrames { first, end, sound_us });
+            within_ms * 1000
+        } else {
+            piece.start_ms * 1000
+        };
+        pieces.push(Piece {
+            moment,
+            source,
+            stretch,
+            from_ms: piece.start_ms,
+            start_us,
+            end_us: start_us + (piece.end_ms - piece.start_ms) * 1000,
+            oddity,
+        });
+    }
+    Ok(pieces)
+}
+
+/// Films that an earlier version looked at, whose clock it did not tell, and whose file says another length than was found.
+fn doubts(moments: &[Moment], films: &BTreeMap<PathBuf, Film>) -> Vec<String> {
+    const DIFFERENCE_MS: u64 = 2000;
+    let mut doubts = Vec::new();
+    for moment in moments.iter().filter(|moment| moment.picture.is_none()) {
+        let said_ms = films
+            .get(&moment.path)
+            .and_then(|film| film.duration_s)
+            .map(|said_s| (said_s * 1000.0) as u64);
+        let differs = |(known_ms, said_ms): (u64, u64)| known_ms.abs_diff(said_ms) > DIFFERENCE_MS.max(known_ms / 20);
+        if moment.film_ms.zip(said_ms).is_some_and(differs) {
+            let shown = text::path(&moment.path, None);
+            let doubt =
+                format!("{shown} was indexed by an earlier version, and its clock may be odd: look at what was cut, or index it anew");
+            if !doubts.contains(&doubt) {
+                doubts.push(doubt);
+            }
+        }
+    }
+    doubts
+}
+
 /// Ends a clip where its film does.
 fn keep_within(moment: &mut Moment, film: &Film) -> Result<(), Failure> {
-    let Some(film_ms) = film.duration_s.map(|duration_s| (duration_s * 1000.0).ceil() as u64) else {
+    let is_odd = moment
+        .picture
+        .as_ref()
+        .is_some_and(|picture| !picture.clock.is_empty() || !picture.wrong.is_empty());
+    // What a file says of its length is made of the stamps that are odd.
+    let said_ms = film.duration_s.map(|duration_s| (duration_s * 1000.0).ceil() as u64);
+    let Some(film_ms) = moment.film_ms.filter(|_| is_odd).or(said_ms) else {
         return Ok(());
     };
     if moment.start_ms >= film_ms {
@@ -263,6 +384,9 @@ fn keep_within(moment: &mut Moment, film: &Film) -> Result<(), Failure> {
 /// Why the clips have to be encoded again.
 fn obstacle(container: Container, clips: &[Clip<'_>]) -> Option<String> {
     let first = clips.first()?;
+    if let Some(oddity) = clips.iter().find_map(|clip| clip.oddity) {
+        return Some(oddity.words().to_owned());
+    }
     if let Some(clip) = clips.iter().find(|clip| !container.takes(clip.film)) {
         let codec = clip.film.picture.codec_name.as_deref().unwrap_or("unknown");
         let sound = clip.film.sounds.first().and_then(|sound| sound.codec_name.as_deref());

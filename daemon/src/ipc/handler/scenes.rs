@@ -28,6 +28,9 @@ pub(super) fn answer(context: &Context, request: &FileRequest) -> Result<ScenesA
         video: record.id.to_string(),
         duration_ms: record.duration_ms,
         offline: record.offline,
+        picture: convert::picture(record.picture.as_ref()),
+        size_bytes: Some(record.stamp.size_bytes),
+        mtime_ns: Some(record.stamp.mtime_ns),
         scenes: scenes
             .iter()
             .enumerate()

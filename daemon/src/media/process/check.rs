@@ -5,7 +5,7 @@ use super::super::wire::Confinement;
 use super::super::{
     AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Poster, PosterRequest, Probe, wire,
 };
-use crate::domain::{Boundary, Frame, ImageSpec};
+use crate::domain::{Boundary, ClockPart, Frame, ImageSpec};
 use crate::worker;
 use crate::worker::pipe::RawFrame;
 
@@ -40,6 +40,24 @@ fn header<T: serde::de::DeserializeOwned>(frame: &RawFrame) -> Result<T, MediaEr
 
 fn clean(text: &str) -> String {
     worker::clean(text, wire::MAX_TEXT_BYTES)
+}
+
+/// More parts of a clock than any worker tells of.
+const MAX_CLOCK_PARTS: usize = 1000;
+
+fn check_clock(clock: &[ClockPart]) -> Result<(), MediaError> {
+    let is_far = |ms: i64| ms.unsigned_abs() > 2 * wire::MAX_TIME_MS;
+    let begins = clock.first().is_none_or(|part| part.start_ms == 0);
+    let ends = clock.last().is_none_or(|part| part.start_ms <= wire::MAX_TIME_MS);
+    if clock.len() > MAX_CLOCK_PARTS
+        || !begins
+        || !ends
+        || !clock.is_sorted_by(|a, b| a.start_ms < b.start_ms && a.first_frame <= b.first_frame)
+        || clock.iter().any(|part| is_far(part.file_ms) || is_far(part.file_end_ms))
+    {
+        return Err(breach("a clock that is none"));
+    }
+    Ok(())
 }
 
 /// The first frame of every worker.
@@ -136,6 +154,12 @@ impl Checker {
         let plan = &mut analysis.plan;
         (plan.kind, plan.reason) = (clean(&plan.kind), clean(&plan.reason));
         analysis.decoder = clean(&analysis.decoder);
+        if let Some(picture) = &analysis.picture {
+            check_clock(&picture.clock)?;
+            if picture.wrong.len() > MAX_CLOCK_PARTS {
+                return Err(breach("more wrong time stamps than it may tell of"));
+            }
+        }
         analysis.damage = analysis.damage.as_deref().map(clean).filter(|text| !text.is_empty());
         Ok(analysis)
     }

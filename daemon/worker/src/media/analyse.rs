@@ -84,6 +84,7 @@ pub(super) fn analyse(
         damage: (!damage.is_empty()).then(|| damage.join("; ")),
         decoder: film.decoder_name(),
         fault: evidence::fault(),
+        picture: Some(film.picture()),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;

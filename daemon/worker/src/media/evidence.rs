@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use ffmpeg_next::Error;
@@ -17,25 +18,44 @@ static SHORTAGE: AtomicI32 = AtomicI32::new(0);
 /// Memory is bounded by somebody else than us, so that a lack of it tells nothing about the video.
 static MEMORY_IS_SCARCE: AtomicBool = AtomicBool::new(false);
 
-/// A file whose reads are watched.
-pub(super) struct Watched(pub(super) File);
+/// A file whose reads are watched. It has a place of its own: descriptors that were duplicated share theirs.
+pub(super) struct Watched {
+    file: File,
+    at: u64,
+}
+
+impl Watched {
+    /// From the file's beginning on.
+    pub(super) fn new(file: File) -> Self {
+        Self { file, at: 0 }
+    }
+}
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let result = self.0.read(buffer);
-        if let Err(error) = &result
-            && error.kind() != io::ErrorKind::Interrupted
-        {
-            note(&READ_ERROR, error.raw_os_error().unwrap_or(libc::EIO));
-        }
-        result
+        let n_bytes = self.file.read_at(buffer, self.at).inspect_err(look_at_reading)?;
+        self.at += n_bytes as u64;
+        Ok(n_bytes)
     }
 }
 
 impl Seek for Watched {
     // Not watched: a video can name places that no file has.
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.0.seek(position)
+        let at = match position {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+            SeekFrom::End(by) => self.file.metadata()?.len().checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+/// Takes note of a read of the video that failed.
+pub(super) fn look_at_reading(error: &io::Error) {
+    if error.kind() != io::ErrorKind::Interrupted {
+        note(&READ_ERROR, error.raw_os_error().unwrap_or(libc::EIO));
     }
 }
 

@@ -2,8 +2,6 @@
 //!
 //! The file comes as a descriptor, never as a path; FFmpeg may open nothing else.
 
-#![expect(unsafe_code, reason = "ffmpeg-next does not show what kind of clock a container has")]
-
 mod anew;
 mod announced;
 mod extent;
@@ -11,6 +9,7 @@ mod follow;
 mod hardware;
 mod moving;
 mod streams;
+mod timeline;
 mod track;
 
 use std::collections::VecDeque;
@@ -20,7 +19,8 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
-use ffmpeg_next::{Discard, Error, Packet, decoder, ffi, format};
+use ffmpeg_next::{Discard, Error, Packet, decoder, format};
+use scened::domain::PictureTrack;
 use scened::media::wire::MAX_TIME_MS;
 use scened::media::{Hardware, Probe};
 
@@ -36,6 +36,7 @@ use extent::Extent;
 use follow::{Follower, Moved};
 use hardware::Device;
 use streams::to_us;
+use timeline::{Follows, Mended, Scan, Tick, Timeline, Watch};
 pub(crate) use track::Viewer;
 use track::{Note, Track};
 
@@ -52,6 +53,11 @@ const MIN_BYTES_PER_SECOND: i64 = 50;
 const ASSUMED_FPS: f64 = 25.0;
 /// A step in time longer than this is a broken clock, not a still picture. Microseconds.
 pub(crate) const MAX_STEP_US: i64 = 12 * 3600 * 1_000_000;
+
+/// A frame that is shown so much too early is shown with the one before it. Microseconds.
+const MAX_JITTER_US: i64 = 1_000_000;
+/// Packets after a leap that tell whether the stamps come back.
+const N_PEEKED: usize = 128;
 
 /// No film is longer: a year. Microseconds.
 const MAX_END_US: i64 = MAX_TIME_MS as i64 * 1000;
@@ -170,6 +176,16 @@ pub(crate) struct Film {
     /// Read already, and next all the same.
     pushed_back: VecDeque<Packet>,
     n_packets: u64,
+    /// Read already and put in its place in time, and next all the same.
+    met: Option<Packet>,
+    /// Read already, of whatever stream.
+    ahead: VecDeque<Packet>,
+    /// How many packets of the picture were read from the beginning on; `None` where there is no clock, and after a leap to elsewhere.
+    number: Option<u64>,
+    watch: Watch,
+    /// What is to be done with the stamps; `None` while nothing is wrong with them.
+    timeline: Option<Timeline>,
+    picture: PictureTrack,
     /// Time stamp of the last packet of the followed stream.
     followed_stamp: Option<i64>,
     /// When the picture of the packet that is shown last ends. Microseconds.
@@ -203,10 +219,14 @@ impl Film {
 
     /// As [`Film::open`], decoding on a graphics card where that is possible.
     pub(crate) fn open_on(file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
-        let mut file = Watched(file);
+        let looked_through_later = file.try_clone().ok();
+        let mut looked_through = file
+            .try_clone()
+            .map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
+        let mut file = Watched::new(file);
         let head = streams::read_head(&mut file)?;
-        let extent = Extent::of(&mut file.0, &head);
-        let looked_through_later = file.0.try_clone().ok();
+        let extent = Extent::of(&mut looked_through, &head);
+        drop(looked_through);
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut input = format::input_from_stream(stream_io, None, Some(streams::options(&allowed)))
             .map_err(|error| streams::cannot_open(error, &head, &allowed))?;
@@ -238,6 +258,8 @@ impl Film {
         streams::discard_others(&mut input, stream, announced.rests_on_the_container());
         let chosen = input.stream(stream).expect("the stream was just chosen");
         let probe = streams::probe(&input, stream);
+        let picture = streams::picture(&input, stream);
+        let number = streams::has_clock(&input).then_some(0);
         if allowed.decoder(id).is_none() {
             return Err(Unusable(Allowed::why_not(id)));
         }
@@ -277,6 +299,12 @@ impl Film {
             packet: Packet::empty(),
             pushed_back,
             n_packets: 0,
+            met: None,
+            ahead: VecDeque::new(),
+            number,
+            watch: Watch::default(),
+            timeline: None,
+            picture,
             followed_stamp: None,
             followed_end_us: 0,
             n_bad_since: 0,
@@ -297,6 +325,15 @@ impl Film {
 
     pub(crate) fn probe(&self) -> &Probe {
         &self.probe
+    }
+
+    /// Which of the file's pictures this is, and where its times lie in the file: as far as it was read.
+    pub(crate) fn picture(&self) -> PictureTrack {
+        PictureTrack {
+            clock: self.timeline.as_ref().map_or_else(Vec::new, Timeline::told),
+            wrong: self.timeline.as_ref().map_or_else(Vec::new, Timeline::wrong),
+            ..self.picture.clone()
+        }
     }
 
     /// How long the file says its picture is, unless it cannot be true. Microseconds.
@@ -381,12 +418,7 @@ impl Film {
 
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
     pub(crate) fn can_seek(&self) -> bool {
-        // SAFETY: `input` is open, its format is a static description, and `start_time` is a plain number.
-        let (flags, start) = unsafe {
-            let context = self.input.as_ptr();
-            ((*(*context).iformat).flags, (*context).start_time)
-        };
-        flags & ffi::AVFMT_NOTIMESTAMPS == 0 && start != ffi::AV_NOPTS_VALUE
+        streams::has_clock(&self.input)
     }
 
     /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the film stays where it was.
@@ -406,6 +438,51 @@ impl Film {
         self.moving = false;
         self.doubting = false;
         self.last = None;
+        self.met = None;
+        self.ahead.clear();
+        self.number = None;
+        self.watch = Watch::default();
+    }
+
+    /// Opens the file once more, at its beginning: the only way back there where time stamps do not say what comes first.
+    fn reopen(&mut self) -> bool {
+        let Some(again) = self.opened_again() else { return false };
+        self.input = again.input;
+        self.start_over();
+        self.pushed_back = again.pushed_back;
+        self.number = again.number;
+        self.follow(0);
+        self.n_moves = 0;
+        self.unfollowed.clear();
+        true
+    }
+
+    /// The same film, from its beginning.
+    fn opened_again(&self) -> Option<Self> {
+        let file = self.looked_through_later.as_ref()?.try_clone().ok()?;
+        let again = Self::open(file, 1, self.allowed.clone()).ok()?;
+        let same = |film: &Self| (film.tracks[0].stream, film.tracks[0].codec, film.tracks[0].time_base);
+        (same(self) == same(&again)).then_some(again)
+    }
+
+    /// Goes to the keyframe before a moment of a film whose stamps do not say where it is.
+    pub(crate) fn count_to(&mut self, time_us: i64) {
+        let (mut n, mut last_key) = (0, 0);
+        while let Some(packet) = self.next_packet() {
+            let shown_us = packet.pts().or(packet.dts()).map(|stamp| self.clock.time_us(stamp));
+            if packet.is_key() && shown_us.is_some_and(|shown_us| shown_us <= time_us) {
+                last_key = n;
+            }
+            if shown_us.is_some_and(|shown_us| shown_us > time_us.saturating_add(MAX_JITTER_US)) {
+                break;
+            }
+            n += 1;
+        }
+        self.rewind();
+        for _ in 0..last_key {
+            self.next_packet();
+        }
+        self.losses = Losses::default();
     }
 
     /// Goes back to the beginning, after [`Step::End`] too.
@@ -418,6 +495,9 @@ impl Film {
         self.n_anew = 0;
         self.n_bad_since = 0;
         self.shown_to = 0;
+        if self.timeline.as_ref().is_some_and(|timeline| !timeline.is_plain()) && self.reopen() {
+            return;
+        }
         if streams::seek_to_first_byte(&mut self.input) {
             self.start_over();
         } else {
@@ -426,18 +506,23 @@ impl Film {
         self.follow(0);
         self.n_moves = 0;
         self.unfollowed.clear();
+        self.number = self.can_seek().then_some(0);
     }
 
     /// Goes back to the beginning after packets were read, and forgets what was lost on the way. `first`: the first packet's time
     /// stamps and size, which must be met again.
     pub(crate) fn begin_again(&mut self, first: Option<(Option<i64>, Option<i64>, usize)>) -> bool {
         self.rewind();
+        self.is_first(first) || self.reopen() && self.is_first(first)
+    }
+
+    fn is_first(&mut self, first: Option<(Option<i64>, Option<i64>, usize)>) -> bool {
         self.losses = Losses::default();
         self.read_errors = 0;
         self.n_packets = 0;
         let packet = self.next_packet();
         let is_first = packet.as_ref().map(|packet| (packet.pts(), packet.dts(), packet.size())) == first;
-        self.pushed_back.extend(packet);
+        self.met = packet;
         is_first
     }
 
@@ -552,13 +637,32 @@ impl Film {
         }
     }
 
-    /// Reads on by one packet of any stream.
+    /// Reads on by one packet of any stream; one of the picture is put in its place in time.
     fn read(&mut self) -> Read {
+        if let Some(packet) = self.met.take() {
+            self.packet = packet;
+            return Read::Packet;
+        }
+        let read = self.read_as_it_is();
+        if let Read::Packet = read {
+            self.mend();
+        }
+        read
+    }
+
+    fn read_as_it_is(&mut self) -> Read {
         if let Some(packet) = self.pushed_back.pop_front() {
             self.packet = packet;
             return Read::Packet;
         }
-        match self.packet.read(&mut self.input) {
+        let read = match self.ahead.pop_front() {
+            Some(packet) => {
+                self.packet = packet;
+                Ok(())
+            }
+            None => self.packet.read(&mut self.input),
+        };
+        match read {
             Ok(()) => {
                 self.read_errors = 0;
                 if self.is_of_next_film() {
@@ -614,6 +718,83 @@ impl Film {
                 Read::Nothing
             }
         }
+    }
+
+    /// Puts the packet just read where it belongs in time.
+    fn mend(&mut self) {
+        let Some(number) = self.number else { return };
+        self.number = Some(number + 1);
+        if self.timeline.is_none() && !self.follows() {
+            self.timeline = Some(self.scan().unwrap_or_default());
+        }
+        match self.timeline.as_ref().map(|timeline| timeline.mended(number)) {
+            None | Some(Mended::Moved { by_us: 0 }) => {}
+            Some(Mended::Moved { by_us }) => {
+                let by = self.clock.units(by_us);
+                let (pts, dts) = (self.packet.pts(), self.packet.dts());
+                self.packet.set_pts(pts.map(|stamp| stamp.saturating_add(by)));
+                self.packet.set_dts(dts.map(|stamp| stamp.saturating_add(by)));
+            }
+            Some(Mended::Gone) => {
+                self.packet.set_pts(None);
+                self.packet.set_dts(None);
+            }
+        }
+    }
+
+    /// Whether stamps are looked after, packet by packet.
+    fn is_mended(&self) -> bool {
+        self.timeline.is_some() && self.number.is_some()
+    }
+
+    /// Whether the packet just read has a stamp that may follow those before it.
+    fn follows(&mut self) -> bool {
+        let Some(tick) = self.tick(&self.packet) else { return true };
+        let before = self.watch;
+        match self.watch.follows(tick) {
+            Follows::Well => true,
+            Follows::Not => false,
+            Follows::Later => {
+                while self.ahead.len() < N_PEEKED {
+                    let mut packet = Packet::empty();
+                    if packet.read(&mut self.input).is_err() {
+                        break;
+                    }
+                    self.ahead.push_back(packet);
+                }
+                let stream = self.tracks[self.track].stream;
+                let own = self
+                    .pushed_back
+                    .iter()
+                    .chain(&self.ahead)
+                    .filter(|packet| packet.stream() == stream);
+                let mut next = own.filter_map(|packet| self.tick(packet));
+                !next.any(|tick| Watch::comes_back(before, tick))
+            }
+        }
+    }
+
+    fn tick(&self, packet: &Packet) -> Option<Tick> {
+        let stamp = packet.pts().or(packet.dts())?;
+        Some(Tick {
+            time_us: self.clock.time_us(stamp),
+            duration_us: self.clock.duration_us(packet.duration()),
+            is_key: packet.is_key(),
+            offset_bytes: u64::try_from(packet.position()).unwrap_or(0),
+            stream: self.tracks[self.track].stream as u32,
+        })
+    }
+
+    /// Reads the stamps of the whole film, beside what is being read.
+    fn scan(&self) -> Option<Timeline> {
+        let mut film = self.opened_again()?;
+        // They are wanted as they are.
+        film.number = None;
+        let mut scan = Scan::default();
+        while let Some(packet) = film.next_packet() {
+            scan.take(film.tick(&packet));
+        }
+        Some(scan.finish())
     }
 
     /// Whether the packet just read is of another film in the same file.
@@ -734,13 +915,19 @@ impl Film {
             self.losses.corrupt_frames += 1;
         }
         let expected = self.last.map_or(0, |last| last.end_us);
-        let mut start_us = frame.timestamp().map_or(expected, |stamp| self.clock.time_us(stamp));
+        // FFmpeg's own guess falls back to the times of decoding once something was wrong.
+        let stamp = if self.is_mended() { frame.pts() } else { frame.timestamp() };
+        let mut start_us = stamp.map_or(expected, |stamp| self.clock.time_us(stamp));
         if let Some(last) = self.last
             && (start_us < last.start_us || start_us - last.start_us > MAX_STEP_US)
         {
-            // The clock jumped: the stamps from here on count from where we are.
-            self.clock.origin_us = self.clock.origin_us.saturating_add(start_us.saturating_sub(expected));
-            start_us = expected;
+            if self.is_mended() || (0..MAX_JITTER_US).contains(&(last.start_us - start_us)) {
+                start_us = expected.min(last.start_us.max(start_us));
+            } else {
+                // The clock jumped: the stamps from here on count from where we are.
+                self.clock.origin_us = self.clock.origin_us.saturating_add(start_us.saturating_sub(expected));
+                start_us = expected;
+            }
         }
         let start_us = start_us.max(0);
         let shown = Shown {

@@ -28,7 +28,10 @@ pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, extras: &
     };
     let mut frame = Video::empty();
     let mut found = None;
-    let seeks = wanted_us > 0 && film.can_seek();
+    let seeks = wanted_us > 0 && film.can_seek() && !request.clock_is_odd;
+    if request.clock_is_odd && film.can_seek() {
+        film.count_to(wanted_us);
+    }
     for back_us in STEPS_BACK_US
         .into_iter()
         .filter(|back_us| *back_us == 0 || seeks && *back_us < wanted_us)

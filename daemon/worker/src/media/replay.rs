@@ -24,7 +24,7 @@ use super::render::Renderer;
 pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let damaged = |error: KeyframesError| Unusable(error.to_string());
-    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, Watched(opened))).map_err(damaged)?;
+    let mut reader = Reader::new(BufReader::with_capacity(1 << 18, Watched::new(opened))).map_err(damaged)?;
     let mut pictures = Pictures::new(request.image).map_err(|error| {
         evidence::look_at_opening(error);
         Unusable(format!("FFmpeg cannot decode WebP and JPEG: {error}"))

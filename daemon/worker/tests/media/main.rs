@@ -6,6 +6,7 @@ mod bad_films;
 mod bombs;
 mod boxes;
 mod clips;
+mod clocks;
 mod colours;
 mod fast;
 mod films;
@@ -20,7 +21,7 @@ mod second_files;
 mod streams;
 mod workers;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -113,6 +114,7 @@ fn picture_with(path: &Path, at_ms: Option<u64>, image: ImageSpec) -> Result<Vec
     let request = PictureRequest {
         image,
         at_ms,
+        clock_is_odd: false,
         label: "test".to_owned(),
     };
     worker().picture(File::open(path).unwrap(), &request, &Cancel::default())

@@ -44,6 +44,7 @@ fn attempt(film: &Path, what: &str, layers: &str) -> (End, String) {
     let request = PictureRequest {
         image: square(64),
         at_ms: None,
+        clock_is_odd: false,
         label: "malice".to_owned(),
     };
     pipe::write_frame(&mut requests, wire::KIND_PICTURE, &request, &[]).unwrap();

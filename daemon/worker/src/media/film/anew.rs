@@ -85,6 +85,9 @@ impl Film {
         self.n_moves += 1;
         self.bytes_before = bytes_before;
         self.pushed_back.clear();
+        self.ahead.clear();
+        // Nobody looked at what is there.
+        self.number = None;
         self.follower = Follower::default();
         self.followed_stamp = None;
         self.draining = false;

@@ -13,6 +13,7 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::{self, Video};
 use ffmpeg_next::{Codec, Dictionary, Error, Packet, Stream, codec, decoder, ffi, media};
+use scened::domain::PictureTrack;
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
@@ -49,6 +50,34 @@ pub(super) fn options(allowed: &Allowed) -> Dictionary<'static> {
     options.set("format_whitelist", &allowed.format_list());
     options.set("codec_whitelist", &allowed.codec_list());
     options
+}
+
+/// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
+pub(super) fn has_clock(input: &Input) -> bool {
+    // SAFETY: `input` is open, its format is a static description, and `start_time` is a plain number.
+    let (flags, start) = unsafe {
+        let context = input.as_ptr();
+        ((*(*context).iformat).flags, (*context).start_time)
+    };
+    flags & ffi::AVFMT_NOTIMESTAMPS == 0 && start != ffi::AV_NOPTS_VALUE
+}
+
+/// What of the file is looked at, for programs that open it themselves.
+pub(super) fn picture(input: &Input, chosen: usize) -> PictureTrack {
+    let pictures = || input.streams().filter(|stream| stream.parameters().medium() == media::Type::Video);
+    let id = input.stream(chosen).map(|stream| {
+        // SAFETY: as in `stream_size`.
+        unsafe { (*stream.as_ptr()).id }
+    });
+    PictureTrack {
+        stream: chosen as u32,
+        // Containers that name no streams leave it 0.
+        id: id.filter(|id| *id > 0).map(i64::from),
+        track: pictures().filter(|stream| stream.index() <= chosen).count() as u32,
+        n_tracks: pictures().count() as u32,
+        clock: Vec::new(),
+        wrong: Vec::new(),
+    }
 }
 
 pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusable {
