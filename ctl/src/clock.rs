@@ -73,6 +73,15 @@ pub(crate) fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
     })
 }
 
+/// The picture at a moment: it may go on in another stream, which containers that are cut into stretches know by another number.
+pub(crate) fn picture_at(picture: Option<&PictureTrack>, ms: u64) -> Option<PictureTrack> {
+    let stream = part_at(picture, ms)?.1.stream?;
+    Some(PictureTrack {
+        stream,
+        ..PictureTrack::default()
+    })
+}
+
 /// Whether stamps between these times are wrong. Programs read from a keyframe on.
 pub(crate) fn is_wrong_in(picture: Option<&PictureTrack>, from_ms: u64, to_ms: u64) -> bool {
     /// More than frames are moved for the order of decoding.

@@ -88,7 +88,8 @@ pub(super) fn open(
     }
     look_at(&path)?;
     // The first of several is what players show by themselves, as a rule; what they are not told they choose.
-    let track = picture.filter(|picture| picture.n_tracks > 1).map(|picture| picture.track);
+    let stays = |picture: &&PictureTrack| picture.n_tracks > 1 && picture.clock.iter().all(|part| part.stream.is_none());
+    let track = picture.filter(stays).map(|picture| picture.track);
     let place = at_ms.map(|at_ms| match (clock::time(picture, at_ms), clock::bytes(picture, at_ms)) {
         (Some(at_ms), _) => Place::Time { at_ms },
         (

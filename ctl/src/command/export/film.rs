@@ -312,7 +312,8 @@ fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, Fail
         }) = stretch_way
         {
             source.stretch = Some((from_bytes, to_bytes));
-            let film = look::film(&source, picture)?;
+            let elsewhere = clock::picture_at(picture, piece.start_ms);
+            let film = look::film(&source, elsewhere.is_none().then_some(picture).flatten())?;
             // Its times are counted from its first picture on, but for the first stretch, which begins with the file.
             let delay_s = if from_bytes == 0 { 0.0 } else { film.picture_delay_s().max(0.0) };
             stretch = Some(film);
@@ -326,6 +327,11 @@ fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, Fail
         } else {
             piece.start_ms * 1000
         };
+        if stretch.is_none()
+            && let Some(elsewhere) = clock::picture_at(picture, piece.start_ms)
+        {
+            stretch = Some(look::film(&source, Some(&elsewhere))?);
+        }
         pieces.push(Piece {
             moment,
             source,

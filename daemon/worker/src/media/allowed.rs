@@ -108,6 +108,7 @@ const PICTURE_CODECS: &[&str] = &["webp", "bmp", "tiff", "libjxl", "jpegxl", "pg
 const OPENING_FORMATS: &[&str] = &["hls", "dash", "concat", "sdp", "rtsp", "rtp", "sap", "imf", "webm_dash_manifest"];
 
 /// What one request may read.
+#[derive(Clone)]
 pub(crate) struct Allowed {
     formats: Vec<String>,
     codecs: Vec<Codec>,

@@ -29,6 +29,11 @@ impl Watched {
     pub(super) fn new(file: File) -> Self {
         Self { file, at: 0 }
     }
+
+    /// The file itself, unwatched.
+    pub(super) fn plain(&mut self) -> &mut File {
+        &mut self.file
+    }
 }
 
 impl Read for Watched {

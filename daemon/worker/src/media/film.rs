@@ -220,13 +220,9 @@ impl Film {
     /// As [`Film::open`], decoding on a graphics card where that is possible.
     pub(crate) fn open_on(file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
         let looked_through_later = file.try_clone().ok();
-        let mut looked_through = file
-            .try_clone()
-            .map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut file = Watched::new(file);
         let head = streams::read_head(&mut file)?;
-        let extent = Extent::of(&mut looked_through, &head);
-        drop(looked_through);
+        let extent = Extent::of(file.plain(), &head);
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
         let mut input = format::input_from_stream(stream_io, None, Some(streams::options(&allowed)))
             .map_err(|error| streams::cannot_open(error, &head, &allowed))?;
