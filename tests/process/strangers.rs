@@ -193,9 +193,16 @@ fn whoever_installs_a_model_first_has_an_index_of_their_own_under_any_umask() {
     for umask in ["000", "022", "002"] {
         let sandbox = Sandbox::new();
         let with_umask = |program: &str| {
-            let mut command = sandbox.command("sh");
+            let of_program = sandbox.command(program);
+            let mut command = Command::new("sh");
             command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
-            command.arg(testkit::program(program));
+            command.arg(of_program.get_program());
+            for (name, value) in of_program.get_envs() {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
             command
         };
         let model = testkit::repository().join("models/starter");
