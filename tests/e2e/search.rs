@@ -46,6 +46,7 @@ fn the_answer_is_the_contract_to_the_letter() {
                 "end_ms",
                 "offline",
                 "path",
+                "picture",
                 "scene",
                 "score",
                 "start_ms",
