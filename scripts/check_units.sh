@@ -14,6 +14,10 @@ trap 'rm -rf "$folder"' EXIT
 # Any program will do in its place: a unit is read, not started.
 sed "s|%h/.local/bin/scened|$(command -v true)|" systemd/scened.service >"$folder/scened.service"
 cp systemd/scened.socket "$folder/"
+# Two keys are newer than some systemd that passes over them with a warning; the unit says what that means.
+if [ "$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')" -lt 254 ]; then
+  sed -i '/^RestartSteps=/d; /^RestartMaxDelaySec=/d' "$folder/scened.service"
+fi
 # A warning (an unknown key) is as wrong as an error. Manual pages are there after an installation only.
 if ! said=$(XDG_RUNTIME_DIR=$folder systemd-analyze verify --user --man=no --recursive-errors=yes "$folder"/scened.* 2>&1) || [ -n "$said" ]; then
   printf 'units: systemd-analyze says:\n%s\n' "$said" >&2
