@@ -411,12 +411,12 @@ impl Timeline {
             let file_end_ms = to_ms(part.end_us);
             let is_far = |ms: i64| ms.unsigned_abs() > MAX_TIME_MS;
             // No program looks for it by such a time.
-            let is_lost = is_last || is_far(file_ms) || is_far(file_end_ms);
+            let cannot_be_found = is_last || is_far(file_ms) || is_far(file_end_ms);
             told.push(ClockPart {
                 start_ms: told.last().map_or(0, |before| start_ms.max(before.start_ms + 1)),
                 // What is behind so many parts cannot be found by time.
-                file_ms: if is_lost { -1 } else { file_ms },
-                file_end_ms: if is_lost { -1 } else { file_end_ms },
+                file_ms: if cannot_be_found { -1 } else { file_ms },
+                file_end_ms: if cannot_be_found { -1 } else { file_end_ms },
                 offset_bytes: if is_last { 0 } else { part.offset_bytes },
                 first_frame: part.first,
                 stream: Some(part.stream).filter(|_| Some(part.stream) != stream),
