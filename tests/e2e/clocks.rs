@@ -183,8 +183,8 @@ fn players_are_told_a_time_that_leads_there_or_people_are_told_that_none_does() 
     let stream = put_together(&sandbox, "stream.ts", "mpegts", 0);
     let _daemon = sandbox.start();
     sandbox.settle();
-    let words = opened(&sandbox, "mpv", &at(&stream, "@5"));
-    assert_eq!(words[0], "--start=1.000");
+    let words = opened(&sandbox, "mpv", &at(&stream, "@4.5"));
+    assert_eq!(words[0], "--start=0.500");
     assert!(words[1].starts_with("lavf://subfile,,start,"), "{words:?}");
     if Command::new("mpv").arg("--version").stdout(Stdio::null()).status().is_ok() {
         let frames = sandbox.path().join("frames");

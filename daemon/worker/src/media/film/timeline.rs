@@ -5,6 +5,7 @@
 //! wrong, stamps that stay belong to another recording or to a pause. What came of it ([`Timeline`]) is told packet by packet.
 
 use scened::domain::ClockPart;
+use scened::media::wire::MAX_TIME_MS;
 
 use super::{Clock, MAX_STEP_US};
 
@@ -20,6 +21,8 @@ const FEW: u64 = 1500;
 const TINY: u64 = 8;
 const TINY_SHARE: u64 = 10;
 const FAR_US: i64 = 60 * 1_000_000;
+/// So much may lie behind the last picture that has a stamp.
+const MAX_UNSTAMPED_US: i64 = 500_000;
 
 /// A packet, as far as its clock is concerned. Microseconds from a player's zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +192,14 @@ impl Scan {
     pub(super) fn take(&mut self, tick: Option<Tick>) {
         let number = self.n;
         self.n += 1;
-        let Some(tick) = tick else { return };
+        let Some(tick) = tick else {
+            // Pictures without a stamp lie between those that have one, and at the end behind them.
+            if let Some(top) = self.open.last_mut() {
+                top.length_us = top.length_us.saturating_add(top.length_us / top.n.max(1) as i64);
+                top.n += 1;
+            }
+            return;
+        };
         let Some(top) = self.open.last_mut() else {
             self.open.push(Run::new(number, tick));
             return;
@@ -278,7 +288,13 @@ impl Scan {
             if !run.is_wrong {
                 before_us = Some(shift_us);
             }
-            end_us = run.end_us.saturating_add(shift_us).max(end_us);
+            let counted_us = run.low_us.saturating_add(run.length_us);
+            let run_end_us = if (0..MAX_UNSTAMPED_US).contains(&counted_us.saturating_sub(run.end_us)) {
+                counted_us
+            } else {
+                run.end_us
+            };
+            end_us = run_end_us.saturating_add(shift_us).max(end_us);
             match parts.last_mut() {
                 Some(part) if (part.shift_us, part.stream) == (shift_us, run.stream) => {
                     part.low_us = part.low_us.min(run.low_us);
@@ -387,15 +403,20 @@ impl Timeline {
         for (at, part) in self.parts.iter().take(MAX_PARTS).enumerate() {
             let is_last = at + 1 == MAX_PARTS && self.parts.len() > MAX_PARTS;
             let start_ms = to_ms(part.low_us.saturating_add(part.shift_us)).max(0) as u64;
+            // No film goes on that long.
+            if start_ms >= MAX_TIME_MS - MAX_PARTS as u64 {
+                break;
+            }
+            let file_ms = if at == 0 { to_ms(-part.shift_us) } else { to_ms(part.low_us) };
+            let file_end_ms = to_ms(part.end_us);
+            let is_far = |ms: i64| ms.unsigned_abs() > MAX_TIME_MS;
+            // No program looks for it by such a time.
+            let cannot_be_found = is_last || is_far(file_ms) || is_far(file_end_ms);
             told.push(ClockPart {
                 start_ms: told.last().map_or(0, |before| start_ms.max(before.start_ms + 1)),
                 // What is behind so many parts cannot be found by time.
-                file_ms: match at {
-                    _ if is_last => -1,
-                    0 => to_ms(-part.shift_us),
-                    _ => to_ms(part.low_us),
-                },
-                file_end_ms: if is_last { -1 } else { to_ms(part.end_us) },
+                file_ms: if cannot_be_found { -1 } else { file_ms },
+                file_end_ms: if cannot_be_found { -1 } else { file_end_ms },
                 offset_bytes: if is_last { 0 } else { part.offset_bytes },
                 first_frame: part.first,
                 stream: Some(part.stream).filter(|_| Some(part.stream) != stream),
