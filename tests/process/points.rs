@@ -70,9 +70,11 @@ fn fails_at(point: &str, what: &str) {
     let mut command = sandbox.command("scened");
     command.env("SCENED_FAIL_POINT", format!("{point}={what}"));
     let mut daemon = sandbox.launch_as(command);
-    // A setting changes, a film is indexed, and the index saved at the end: whichever comes to the point first. It may be gone before.
-    wait_until("the daemon to answer or to die", SOON, || {
-        if !daemon.is_alive() || sandbox.ctl(["status", "--json"]).status.success() {
+    let is_reached = || fs::read_to_string(sandbox.log()).unwrap().contains("fail point");
+    // A setting changes, a film is indexed, and the index saved at the end: whichever comes to the point first. It may be gone before, or
+    // fail at each start before it has answered.
+    wait_until("the daemon to answer, to fail or to die", SOON, || {
+        if !daemon.is_alive() || is_reached() || sandbox.ctl(["status", "--json"]).status.success() {
             Ok(())
         } else {
             Err(log())
@@ -83,8 +85,7 @@ fn fails_at(point: &str, what: &str) {
     // With an error it may go on or start again and fail again; with a kill it is gone.
     let mut is_asked_to_end = false;
     wait_until("the fail point", SOON, || {
-        let reached = fs::read_to_string(sandbox.log()).unwrap().contains("fail point");
-        if reached || !daemon.is_alive() {
+        if is_reached() || !daemon.is_alive() {
             return Ok(());
         }
         let status = sandbox.run(["status", "--json"]);
@@ -103,7 +104,7 @@ fn fails_at(point: &str, what: &str) {
         }
         daemon.wait_for_end();
     }
-    assert!(fs::read_to_string(sandbox.log()).unwrap().contains("fail point"), "{}", log());
+    assert!(is_reached(), "{}", log());
     drop(daemon);
 
     let daemon = sandbox.start();
