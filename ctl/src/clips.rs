@@ -237,8 +237,8 @@ fn opened(clip: &Clip<'_>, way: Way<'_>) -> Vec<OsString> {
 /// The streams as they are.
 fn copied(clip: &Clip<'_>, company: &Company) -> Vec<OsString> {
     let mut arguments = words(&["-map", &format!("0:{}", clip.film.picture.index)]);
-    for place in company.sounds.iter().filter(|place| **place < clip.film.sounds.len()) {
-        arguments.extend(words(&["-map", &format!("0:a:{place}")]));
+    for sound in company.sounds.iter().filter_map(|place| clip.film.sounds.get(*place)) {
+        arguments.extend(words(&["-map", &format!("0:{}", sound.index)]));
     }
     arguments.extend(words(&["-c", "copy"]));
     let begin_us = clip.begin_us(Way::Copied);
@@ -289,8 +289,9 @@ fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
         }
         Some(Oddity::WrongStamps) if kind.is_empty() => {
             let frame_s = 1.0 / clip.film.rate.unwrap_or(Rate::PAL).frames_a_second();
+            let leap_s = MAX_LEAP_FRAMES * frame_s;
             format!(
-                "setpts='if(isnan(PREV_OUTPTS)+lt(abs(PTS-PREV_OUTPTS)*TB,{MAX_LEAP_S}),PTS,PREV_OUTPTS+{frame_s:.6}/TB)',{}",
+                "setpts='if(isnan(PREV_OUTPTS)+lt(abs(PTS-PREV_OUTPTS)*TB,{leap_s:.6}),PTS,PREV_OUTPTS+{frame_s:.6}/TB)',{}",
                 cut(start_us, clip.length_us())
             )
         }
@@ -298,8 +299,8 @@ fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
     }
 }
 
-/// Frames further apart have wrong stamps, where some have. Seconds.
-const MAX_LEAP_S: u32 = 4;
+/// What is so many frames further on has a wrong stamp, where some have.
+const MAX_LEAP_FRAMES: f64 = 5.0;
 
 /// One clip, encoded again: frames stay as they are, and all sound and subtitles go along.
 fn encoded(clip: &Clip<'_>, company: &Company, encoding: &Encoding, from_start: bool) -> Vec<OsString> {
@@ -311,8 +312,8 @@ fn encoded(clip: &Clip<'_>, company: &Company, encoding: &Encoding, from_start: 
     );
     let mut arguments = words(&["-map", &format!("0:{}", clip.film.picture.index), "-vf", &filter, "-c:v"]);
     arguments.extend(encoding.video.iter().map(OsString::from));
-    for place in &company.sounds {
-        arguments.extend(words(&["-map", &format!("0:a:{place}")]));
+    for sound in company.sounds.iter().filter_map(|place| clip.film.sounds.get(*place)) {
+        arguments.extend(words(&["-map", &format!("0:{}", sound.index)]));
     }
     if !company.sounds.is_empty() {
         arguments.push("-c:a".into());
@@ -352,8 +353,9 @@ fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_start: bool) 
             if is_silent { String::new() } else { trimmed("a", clip, from_start) },
             encoding.length_s(clip)
         );
-        let sound = if is_silent { "1:a" } else { "0:a:0" };
-        arguments.extend(words(&["-map", sound, "-af", &filter, "-ac", "2", "-c:a", "pcm_s16le"]));
+        let first = clip.film.sounds.first().map(|sound| format!("0:{}", sound.index));
+        let sound = first.unwrap_or_else(|| "1:a".to_owned());
+        arguments.extend(words(&["-map", &sound, "-af", &filter, "-ac", "2", "-c:a", "pcm_s16le"]));
     }
     arguments
 }

@@ -262,7 +262,7 @@ fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resul
     let picture = choose(&told.streams, wanted, source.stretch.is_none())
         .cloned()
         .ok_or_else(|| refused().cause("it has no picture"))?;
-    let all = |kind: &str| told.streams.iter().filter(|stream| stream.is(kind)).cloned().collect();
+    let all = |kind: &str| -> Vec<Stream> { told.streams.iter().filter(|stream| stream.is(kind)).cloned().collect() };
     let rate = [&picture.avg_frame_rate, &picture.r_frame_rate]
         .into_iter()
         .find_map(|rate| Rate::nearest(fraction(rate.as_deref()?)?));
@@ -270,7 +270,11 @@ fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resul
     let film = Film {
         rate,
         first: tags.find_map(|tags| Timecode::parse(tags.timecode.as_deref()?)),
-        sounds: all("audio"),
+        // What is announced and does not come, as where a stretch of a file ends with the next one's tables, is no sound.
+        sounds: all("audio")
+            .into_iter()
+            .filter(|sound: &Stream| sound.sample_rate.as_deref() != Some("0"))
+            .collect(),
         subtitles: all("subtitle"),
         has_attachments: told.streams.iter().any(|stream| stream.is("attachment")),
         picture,

@@ -269,8 +269,18 @@ impl Scan {
         }
         self.strays.sort_unstable();
         let mut parts: Vec<Part> = Vec::new();
+        // The earliest that comes, from each run on.
+        let mut earliest_us: Vec<i64> = runs.iter().map(|run| run.low_us).collect();
+        for at in (1..earliest_us.len()).rev() {
+            earliest_us[at - 1] = earliest_us[at - 1].min(earliest_us[at]);
+        }
         let (mut end_us, mut before_us) = (0, None);
-        for run in runs {
+        for (at, run) in runs.iter().enumerate() {
+            let leap_us = at
+                .checked_sub(1)
+                .map_or(0, |before| run.low_us.saturating_sub(runs[before].high_us));
+            // Where stamps go back to before a leap, there was no pause.
+            let is_no_pause = leap_us > FAR_US && earliest_us[at] < run.low_us - FAR_US;
             let lies_well = |shift_us: i64| {
                 let step_us = run.low_us.saturating_add(shift_us).saturating_sub(end_us);
                 (-500_000..=MAX_STEP_US).contains(&step_us)
@@ -279,7 +289,7 @@ impl Scan {
                 // Whatever a film begins with is its zero, or not far from it.
                 None if run.low_us >= -FAR_US && run.low_us <= MAX_STEP_US => 0,
                 None => -run.low_us,
-                _ if run.is_wrong => end_us - run.low_us,
+                _ if run.is_wrong || is_no_pause => end_us - run.low_us,
                 // After a pause; or where the file's own time can be true once more.
                 Some(before_us) if lies_well(before_us) => before_us,
                 Some(_) if lies_well(0) => 0,
