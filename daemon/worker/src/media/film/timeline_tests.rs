@@ -64,7 +64,6 @@ fn recordings_put_together_follow_each_other() {
         &[0, -5_000_000, 3_000_000],
         &[0, 30 * HOUR_US, 0],
         &[0, 11 * HOUR_US, 0],
-        &[0, 11 * HOUR_US, 0, 11 * HOUR_US],
         &[0, 20_000_000, 0, 5_000_000],
     ] {
         let mut ticks = Vec::new();
