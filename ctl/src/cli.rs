@@ -145,7 +145,7 @@ pub(crate) struct Selection {
     /// Draw the hits' pictures, where standard output is a terminal
     #[arg(long, conflicts_with_all = ["json", "paths", "null"])]
     pub(crate) preview: bool,
-    /// Open a hit in your player at its moment [default: the first]; stands behind the query
+    /// Open a hit in your player at its moment [default: the first]; must come after the query
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = rank)]
     pub(crate) open: Option<usize>,
     /// Print only the paths, each once, one a line
@@ -190,7 +190,7 @@ impl Files {
 fn rank(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(rank) if (1..=1000).contains(&rank) => Ok(rank),
-        _ => Err("give the number of a hit, or write --open behind the query".to_owned()),
+        _ => Err("give the number of a hit, or write --open after the query".to_owned()),
     }
 }
 

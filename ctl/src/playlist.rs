@@ -1,4 +1,4 @@
-//! Playlists of moments, which begin and end where they should.
+//! Playlists of moments, each with its begin and its end.
 //!
 //! VLC reads options of its own in M3U and XSPF; mpv (0.35) reads neither, but takes a stretch of a film as an entry (`edl://`),
 //! which in turn no other player knows. So there are three forms, and the file's extension says which.

@@ -48,7 +48,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// `None` where the daemon sent a path that is none.
+    /// `None` where the daemon sent an invalid path.
     pub(crate) fn of(query: &str, hit: &Hit) -> Option<Self> {
         let path = hit.file.to_path().ok().filter(|path| path.is_absolute())?;
         let asked = Asked {

@@ -146,7 +146,7 @@ fn a_hit_is_opened_in_the_default_player_at_its_moment() {
     desktop
         .run(["search", "--open", "green"])
         .expect(2)
-        .complains("write --open behind the query");
+        .complains("write --open after the query");
     assert!(!desktop.told().is_file());
 }
 

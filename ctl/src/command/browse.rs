@@ -218,7 +218,7 @@ fn finish(out: &mut Out, finder: &Finder, leaving: Leaving, with_nul: bool) -> R
         let path = hit
             .file
             .to_path()
-            .map_err(|e| Failure::new("the daemon sent a path that is none").cause(e.to_string()))?;
+            .map_err(|e| Failure::new("the daemon sent an invalid path").cause(e.to_string()))?;
         if leaving == Leaving::WithMoments {
             out.bare_moment(&path, hit.best_ms, end)?;
         } else if seen.insert(path.clone()) {

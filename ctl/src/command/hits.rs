@@ -91,7 +91,7 @@ fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection, written: &
             let path = hit
                 .file
                 .to_path()
-                .map_err(|e| Failure::new("the daemon sent a path that is none").cause(e.to_string()))?;
+                .map_err(|e| Failure::new("the daemon sent an invalid path").cause(e.to_string()))?;
             if seen.insert(path.clone()) {
                 out.bare_path(&path, if selection.null { 0 } else { b'\n' })?;
             }

@@ -15,7 +15,7 @@ use crate::render::time;
 
 pub(super) fn path(file: &WirePath) -> Result<PathBuf, Failure> {
     file.to_path()
-        .map_err(|error| Failure::new("the daemon sent a path that is none").cause(error.to_string()))
+        .map_err(|error| Failure::new("the daemon sent an invalid path").cause(error.to_string()))
 }
 
 /// Whether the file is another one than the daemon looked at, as far as its size and time tell.

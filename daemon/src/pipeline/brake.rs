@@ -84,8 +84,8 @@ impl Brake {
         };
     }
 
-    /// The kernel does not tell whose reading makes the disks scarce. So indexing holds still, and looks: pressure that is gone at the
-    /// next look was its own, and is not minded for a while, because somebody who indexes a slow disk wants it indexed.
+    /// The kernel does not say who causes the pressure on the disks. So indexing pauses and looks again. If the pressure is gone then,
+    /// indexing caused it, and pressure is ignored for a while: somebody who indexes a slow disk wants it indexed.
     fn io_is_scarce(&mut self, pressure: Pressure, limit: f64, now: Instant) -> bool {
         let Some(held) = &mut self.io_held else {
             let is_ours = self.io_is_ours_until.is_some_and(|until| now < until);

@@ -390,7 +390,7 @@ fn examine(context: &Context, files: &Path) -> Result<bool, Failure> {
         return Ok(false);
     };
     let refused = |cause: String| {
-        Failure::new("the files came whole, but they make no model that this version of scened can use; nothing was installed").cause(cause)
+        Failure::new("the download is complete, but this version of scened cannot use the model; nothing was installed").cause(cause)
     };
     match client.call::<method::ModelInfo>(&ModelRequest { model, reindex: false }) {
         Ok(answer) => match answer.models.into_iter().find(|row| row.state != "usable") {
