@@ -1,12 +1,12 @@
 //! The protocol of `scened`, and a blocking client for it.
 //!
 //! This page is the specification: a program in any language that does what it says can talk to the daemon.
-//! The structs in [`message`] are the same thing for Rust, [`method`] pairs them, [`frame`] turns them into lines and back,
-//! and [`client::Client`] does it all.
+//! For Rust, [`message`] has the same as structs, and [`method`] pairs requests with answers. [`frame`] turns them into lines and back;
+//! [`client::Client`] does it all.
 //!
 //! # The connection
 //!
-//! The daemon listens at a socket of the file system (a named pipe on Windows), never at a network port and never in Linux's
+//! The daemon listens at a socket of the file system (a named pipe on Windows). It never listens at a network port, nor in Linux's
 //! abstract namespace, which has no permissions. The first of these that is set names the socket, for daemon and client alike:
 //!
 //! 1. the flag `--socket PATH`;
@@ -14,20 +14,20 @@
 //! 3. `$XDG_RUNTIME_DIR/scened/scened.sock`;
 //! 4. `scened.sock` inside the data folder (`--data-dir`, `SCENED_DATA_DIR`, or the platform's folder for user data).
 //!
-//! The socket's folder belongs to the user and is closed to everybody else (0700). The daemon refuses a peer of another user;
-//! a client refuses a socket whose folder, whose file or whose listener belongs to another user, because that user would read every
-//! question. A path longer than the kernel takes (107 bytes on Linux) is an error that says so.
+//! The socket's folder belongs to the user and is closed to all others (0700). The daemon refuses a peer of another user. A client
+//! refuses a socket if its folder, its file or its listener belongs to another user, because that user would read every query.
+//! A path that is too long for the kernel (over 107 bytes on Linux) is an error that says so.
 //!
 //! # Lines
 //!
 //! Both directions carry **one JSON object a line**, UTF-8, ended by a line feed. Inside a line is a JSON-RPC 2.0 message. Blank
-//! lines mean nothing.
+//! lines are ignored.
 //!
-//! Sizes are limited from the first byte, not once a line has been read: a request has at most 1 MiB
-//! ([`frame::MAX_REQUEST_BYTES`]), an answer or event at most 64 MiB ([`frame::MAX_ANSWER_BYTES`]). Whoever sends more has its connection closed; the
-//! daemon says why first (`too-large`, with `"id": null`).
+//! Sizes are limited from the first byte, not once a line has been read. A request has at most 1 MiB
+//! ([`frame::MAX_REQUEST_BYTES`]), an answer or event at most 64 MiB ([`frame::MAX_ANSWER_BYTES`]). If a client sends more, the daemon says why
+//! (`too-large`, with `"id": null`) and closes the connection.
 //!
-//! What else is limited, so that no client slows the others; a program that asks one thing at a time on a few connections meets none of it:
+//! Other limits keep one client from slowing the others. A program that asks one thing at a time on a few connections never meets them:
 //!
 //! | what | limit | beyond it |
 //! |---|---|---|
@@ -39,7 +39,7 @@
 //! | time to read an answer | 20 s | closed |
 //! | requests over 64 KiB being received | 8 | `overloaded`, closed |
 //! | answers over 256 KiB being sent | 192 MiB in all | `overloaded` in the answer's place |
-//! | connections (a subscription takes one) | 256, or a third of the descriptors the system allows | a process with fewer gets a seat of the one with most; then one that was idle for a minute; else the newcomer is told `overloaded` and closed, as is who loses a seat (`"id": null`) |
+//! | connections (a subscription takes one) | 256, or a third of the descriptors the system allows | a process with fewer takes a connection from the one with most, or one that was idle for a minute; otherwise the new connection gets `overloaded` and is closed, as is one that was taken (`"id": null`) |
 //! | requests of one connection at work | 1 | the next one waits in the socket |
 //! | requests at work | 8, of one process 4; of those that touch files, decode or walk through everything (`similar`, `why`, `add`, `remove`, `rescan`, `retry`, `doctor`, `model_*`) 4, of one process 2 | they wait, and those of the process that used least lately go first; the last free place is for one that used little |
 //! | time for the model to embed a question (`search`, `similar`, `why` with a query) | 20 s | `model-timed-out`; the message says what was waited for |
@@ -52,10 +52,10 @@
 //! {"jsonrpc":"2.0","id":2,"method":"search","params":{"query":"a dog","n":3}}
 //! ```
 //!
-//! - `id` is a number or a string, and comes back unchanged. It is never left out: *every line that a client sends is answered*, a
-//!   line that isn't JSON as well (then with `"id": null`). There are no notifications from client to daemon and no batches.
-//! - `params` is an object, by name. It may be left out where every member has a default.
-//! - Answers of one connection may come in another order than their requests; the `id` tells.
+//! - `id` is a number or a string, and comes back unchanged. It must be there: *every line that a client sends is answered*, even one
+//!   that isn't JSON (then with `"id": null`). A client sends no notifications and no batches.
+//! - `params` is an object, by name. It may be left out if every member has a default.
+//! - Answers of one connection may come in another order than their requests; the `id` pairs them.
 //!
 //! An answer has either `result` or `error`:
 //!
@@ -73,28 +73,29 @@
 //! {"jsonrpc":"2.0","id":1,"result":{"protocol":1,"server":"scened","version":"0.1.0","capabilities":["search","similar"],"pid":4242}}
 //! ```
 //!
-//! `protocol` is [`PROTOCOL`]. Where the two differ, the daemon answers the error `protocol-mismatch`, whose data names its own, and closes the
-//! connection. `version` is for people. `capabilities` are names ([`hello::CAPABILITIES`]): a client that wants something which was added later
-//! asks for its name, and never compares versions.
+//! `protocol` is [`PROTOCOL`]. If the two differ, the daemon answers `protocol-mismatch` with its own number in `data`, and closes the
+//! connection. `version` is for people. `capabilities` are names ([`hello::CAPABILITIES`]). A client that needs something added later
+//! looks for its name, and never compares versions.
 //!
 //! # What may change
 //!
 //! Inside one protocol number, things are only added: methods, capabilities, members of objects, values of `kind`, events. Therefore
-//! **both sides ignore members they don't know**, a client passes over events it doesn't know, and takes an unknown `kind` for a failure
-//! like any other. Whatever else changes raises the number.
+//! **both sides ignore members they don't know**. A client skips events it doesn't know, and treats an unknown `kind` as any other
+//! failure. Any other change raises the number.
 //!
 //! # Values
 //!
 //! - Times end in `_ms`. Inside a video they are milliseconds from its start as a player shows it; a range holds its start and not
 //!   its end. Dates are Unix milliseconds.
-//! - A path is absolute and goes as `path`. Where the file's name isn't UTF-8, `path` is only for people (the bad bytes replaced), and
-//!   `path_bytes`, beside it, is the base64 of the true bytes. Whoever gets `path_bytes` uses those ([`wire_path::WirePath`]).
+//! - A path is absolute and is the member `path`. If the file's name isn't UTF-8, `path` is only for people: the bad bytes are replaced.
+//!   Then `path_bytes` beside it is the base64 of the true bytes, and a program uses that ([`wire_path::WirePath`]).
 //! - `video` and `scene` are ids: opaque strings that last as long as the video stays in the index.
-//! - `score` is the model's own similarity, the cosine between the query and the frame at `best_ms`; `confidence`, with texts, is
-//!   how probable it is that the hit shows what was asked for, and comparable between questions. Hits below `min_confidence` are left out;
-//!   where an answer has no confidence (pictures; a slow model that is asked for the first time) a notice says that they were not.
-//! - `coverage` says how complete an answer is: the videos of the asked scope that are indexed, pending, failed, offline. Offline videos
-//!   are counted as nothing else.
+//! - `score` is the model's own similarity: the cosine between the query and the frame at `best_ms`.
+//! - `confidence` is how probable it is that the hit shows what the text asks for; it can be compared between queries. Hits below
+//!   `min_confidence` are left out. If an answer has no confidence (pictures; the first query to a slow model), a notice says that none
+//!   were left out.
+//! - `coverage` says how complete an answer is: how many videos of the scope are indexed, pending, failed and offline. An offline video
+//!   is counted as offline only.
 //!
 //! # Methods
 //!
@@ -127,24 +128,29 @@
 //! | `thumbnail` | `scene` | `jpeg`: base64 |
 //!
 //! A folder or drive that cannot be reached keeps its videos, marked offline: `volume` is its name, `last_seen_ms` when it was last
-//! there. `away` names drives that have videos below a folder which is itself there. Only `forget` drops such videos; it keeps
+//! there. `away` names drives with videos below a folder that is itself there. Only `forget` drops such videos. It keeps
 //! (`n_kept`) what is there and watched, because that would be found again.
 //!
-//! *filters*: `in` (a list of *(file)*: a hit lies in one of them), `since_ms` and `until_ms` (the file's modification time; the latter is
-//! exclusive), `min_duration_ms`, `max_duration_ms`.
+//! *filters* are optional members:
+//!
+//! - `in`: a list of *(file)*; a hit lies in one of them;
+//! - `since_ms` and `until_ms`: the file's modification time; `until_ms` itself is excluded;
+//! - `min_duration_ms`, `max_duration_ms`.
 //!
 //! A hit: *(file)*, `start_ms`, `end_ms`, `best_ms`, `score`, `video`, `scene`, `offline`, `duration_ms`; optional: `confidence`, `video_score`,
 //! `picture`.
 //!
-//! `picture` is for programs that open the file themselves: `stream` is the index of what was looked at, as FFmpeg counts, `track` its place
-//! among `n_tracks` pictures, `id` the container's own name of it. `clock` is there where the file's time stamps do not run on: its parts, each
-//! with `start_ms`, what the file shows then and at its end (`file_ms`, `file_end_ms`), `offset_bytes` and `first_frame`. `wrong` lists where
-//! the stamps of a few frames are wrong.
+//! `picture` is for programs that open the file themselves:
+//!
+//! - `stream` is the index of the indexed stream, as FFmpeg counts; `track` is its place among the `n_tracks` streams of pictures; `id` is
+//!   the container's name for it.
+//! - `clock` is there if the file's time stamps do not run on. It lists parts. Each has `start_ms`, the file's own time at its beginning
+//!   and end (`file_ms`, `file_end_ms`), `offset_bytes` and `first_frame`.
+//! - `wrong` lists places where the stamps of a few frames are wrong.
 //!
 //! # Events
 //!
-//! `subscribe` is answered with the status of that moment, and whatever changes after it comes as notifications, so that nothing falls
-//! between:
+//! The answer to `subscribe` is the status of that moment. Every later change comes as a notification, so nothing is missed in between:
 //!
 //! ```json
 //! {"jsonrpc":"2.0","method":"event","params":{"event":"video_indexed","path":"/films/a.mp4","n_scenes":12}}
@@ -158,13 +164,13 @@
 //! | `video_removed` | *(file)* |
 //! | `video_moved` | *(file)*, `from`: *(file)* |
 //!
-//! The daemon keeps a small number of unsent events for each client. **A slow reader is cut off**: it connects again, and the
-//! replayed status tells it where things are. It never slows anybody else. Whatever a client sends on such a connection is answered
-//! `invalid-request`: it asks on another one.
+//! The daemon keeps a small number of unsent events for each client. **A slow reader is disconnected**: it connects again, and the
+//! new status says where things are. It never slows other clients. Requests on such a connection get `invalid-request`; a client
+//! asks on another one.
 //!
 //! # Errors
 //!
-//! `message` is a sentence for people, `data.causes` what lies beneath it, `data.hint` what they can do. Programs look at `data.kind`
+//! `message` is a sentence for people, `data.causes` says why, and `data.hint` says what they can do. Programs look at `data.kind`
 //! ([`message::ErrorKind`]) or at `code`:
 //!
 //! | `kind` | `code` | when |
