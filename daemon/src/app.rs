@@ -22,7 +22,7 @@ use crate::embed::model::ModelFolder;
 use crate::embed::pair::EmbedPair;
 use crate::embed::process::EmbedConfig;
 use crate::embed::runtime::find_onnxruntime;
-use crate::fault::{Fatal, with_causes};
+use crate::fatal::{Fatal, with_causes};
 use crate::film::whole::has_every_byte;
 use crate::folders::Folders;
 use crate::instance::{Instance, InstanceError};

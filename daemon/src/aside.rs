@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::fault::reach;
+use crate::failpoint;
 
 /// Renames `path` to `path.damaged-20261122T130501` (UTC), with a number behind it when that name is taken.
 pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
@@ -22,9 +22,9 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
             .symlink_metadata()
             .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         {
-            reach("aside.begin")?;
+            failpoint::hit("aside.begin")?;
             std::fs::rename(path, &target)?;
-            reach("aside.end")?;
+            failpoint::hit("aside.end")?;
             return Ok(target);
         }
     }

@@ -18,7 +18,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::fault::reach;
+use crate::failpoint;
 
 pub use socket::{Listening, PeerError, check_peer};
 
@@ -102,7 +102,7 @@ impl Instance {
     /// **Errors**: [`InstanceError`]'s variants on the data folder and [`InstanceError::AlreadyRunning`].
     pub fn acquire(data_dir: &Path) -> Result<Self, InstanceError> {
         let path = data_dir.to_owned();
-        match reach("instance.begin").and_then(|()| fs::metadata(data_dir)) {
+        match failpoint::hit("instance.begin").and_then(|()| fs::metadata(data_dir)) {
             Ok(found) if !found.is_dir() => return Err(InstanceError::DataDirNotAFolder { path }),
             Ok(found) if found.uid() != geteuid().as_raw() => {
                 let uid = found.uid();

@@ -55,11 +55,11 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
     let mut complain = |what: &str, error: &dyn std::error::Error| {
         if complained.is_none_or(|at| at.elapsed() > COMPLAINT_INTERVAL) {
             complained = Some(Instant::now());
-            warn!(error = %crate::fault::with_causes(error), "{what}");
+            warn!(error = %crate::fatal::with_causes(error), "{what}");
         }
     };
     loop {
-        crate::fault::stumble("accept");
+        crate::failpoint::panic_here("accept");
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return,

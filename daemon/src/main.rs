@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use scened::app::{self, Places, Seams};
 use scened::config::{Config, ConfigError};
 use scened::domain::Crop;
-use scened::fault::Fatal;
+use scened::fatal::Fatal;
 use scened::instance::Instance;
 use scened::media::extras::{self, Extras};
 use scened::media::inspect::{self, InspectOptions};
@@ -261,12 +261,12 @@ fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) ->
         data_dir: &data_dir,
         limit: Duration::from_secs(seconds),
     };
-    probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fault::with_causes(&error))))
+    probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(&error))))
 }
 
 fn set_aside_unreadable(arguments: &Arguments) -> Result<(), Fatal> {
     let data_dir = data_dir(arguments)?;
-    let failed = |error: &RescueError| Fatal::Setup(terminal::escape(&scened::fault::with_causes(error)));
+    let failed = |error: &RescueError| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(error)));
     rescue::check(&data_dir).map_err(|error| failed(&error))?;
     let _instance = Instance::acquire(&data_dir).map_err(|error| app::instance_fatal(&error))?;
     rescue::run(&data_dir, &mut std::io::stdout().lock()).map_err(|error| failed(&error))
@@ -421,7 +421,7 @@ fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
                 // It was asked before this thread died.
                 return;
             }
-            scened::fault::stumble("signals");
+            scened::failpoint::panic_here("signals");
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}

@@ -120,7 +120,7 @@ impl Models {
                 n => format!("; the vectors of {n} videos are kept"),
             };
             let problem = NoModel {
-                reason: format!("{}{kept}", crate::fault::with_causes(&error)),
+                reason: format!("{}{kept}", crate::fatal::with_causes(&error)),
                 hint: error.hint(),
             };
             warn!(reason = problem.reason, "the model cannot be used");

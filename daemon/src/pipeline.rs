@@ -168,7 +168,7 @@ pub struct Indexer {
 
 impl Indexer {
     /// Loads the durable jobs and starts the threads; `paused` as the user left it.
-    pub fn start(config: IndexerConfig, parts: Parts, paused: bool) -> Result<Self, crate::fault::Fatal> {
+    pub fn start(config: IndexerConfig, parts: Parts, paused: bool) -> Result<Self, crate::fatal::Fatal> {
         let mut state = State {
             paused,
             ..State::default()
@@ -198,7 +198,7 @@ impl Indexer {
                 End::Asked
             };
             let thread = supervise::spawn(&ward, body, move |why| for_waiting.lose_thread(why))
-                .map_err(|error| crate::fault::Fatal::of_system(format!("cannot start an indexing thread: {error}"), &error))?;
+                .map_err(|error| crate::fatal::Fatal::of_system(format!("cannot start an indexing thread: {error}"), &error))?;
             indexer.wards.lock().unwrap_or_else(PoisonError::into_inner).push(ward);
             indexer.threads().push(thread);
         }

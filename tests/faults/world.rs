@@ -10,7 +10,7 @@ use scened::app::{self, Places, Seams};
 use scened::config::Config;
 use scened::domain::{Boundary, Embedding, Frame};
 use scened::embed::{EmbedError, Embedder, ModelInfo, ProviderReport};
-use scened::fault::Fatal;
+use scened::fatal::Fatal;
 use scened::media::MediaError;
 use scened::testing::embedder::FakeEmbedder;
 use scened::testing::frames::{Script, ScriptedFrames, ScriptedScene};

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_mins(20);
 /// A whole daemon in this process, so that its source of frames and its model can be made up.
 struct Resident {
     stop: tokio::sync::watch::Sender<bool>,
-    thread: Option<JoinHandle<Result<(), scened::fault::Fatal>>>,
+    thread: Option<JoinHandle<Result<(), scened::fatal::Fatal>>>,
 }
 
 impl Resident {

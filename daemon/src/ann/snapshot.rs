@@ -16,7 +16,7 @@ use super::{AnnError, Opened, engine};
 use crate::aside::set_aside;
 use crate::damage::{is_absent, is_damage};
 use crate::domain::ModelId;
-use crate::fault::reach;
+use crate::failpoint;
 
 const FORMAT: u32 = 1;
 /// What a snapshot leaves free on the disk.
@@ -145,7 +145,7 @@ impl Files {
         if crate::room::free_bytes(&self.dir).is_some_and(|free| free < needed_bytes) {
             return Err(file_error("find room for", &path)(ErrorKind::StorageFull.into()));
         }
-        let at = |point| reach(point).map_err(file_error("write", &path));
+        let at = |point| failpoint::hit(point).map_err(file_error("write", &path));
         at("snapshot.begin")?;
         if let Err(error) = write_graph(graph, &temporary) {
             // Half a snapshot on a full disk takes the room that others need.
@@ -186,7 +186,7 @@ impl Files {
             let mut file = File::create(&temporary)?;
             file.write_all(&serde_json::to_vec_pretty(header)?)?;
             file.sync_all()?;
-            reach("snapshot.header")?;
+            failpoint::hit("snapshot.header")?;
             std::fs::rename(&temporary, &path)?;
             // The renames are durable once the folder is.
             #[cfg(unix)]

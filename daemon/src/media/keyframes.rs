@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::wire;
 use crate::damage::is_damage;
 use crate::domain::{Boundary, Fingerprint, Span};
-use crate::fault::reach;
+use crate::failpoint;
 use crate::worker::pipe::{self, PipeError};
 
 /// Length of a picture's shorter side; a frame smaller than that is kept as it is. Pixels.
@@ -263,13 +263,13 @@ impl Writer {
     pub fn finish(mut self) -> io::Result<()> {
         let end = End { n_scenes: self.n_scenes };
         pipe::write_frame(&mut self.file, KIND_END, &end, &[]).map_err(to_io)?;
-        reach("keyframes.written")?;
+        failpoint::hit("keyframes.written")?;
         self.file.get_ref().sync_data()?;
         if let Some(unfinished) = &self.unfinished {
             fs::rename(unfinished, &self.path)?;
         }
         self.unfinished = None;
-        reach("keyframes.end")
+        failpoint::hit("keyframes.end")
     }
 }
 

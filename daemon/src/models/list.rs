@@ -37,7 +37,7 @@ impl Models {
                         .into_owned(),
                     folder: error.path().unwrap_or(Path::new("")).to_owned(),
                     active: false,
-                    state: crate::fault::with_causes(&error),
+                    state: crate::fatal::with_causes(&error),
                     layout: String::new(),
                     image_px: 0,
                     crop: "",

@@ -124,7 +124,7 @@ impl Shared {
             self.report(self.rebuild(), &mut unsaved_since);
         }
         loop {
-            crate::fault::stumble("ann");
+            crate::failpoint::panic_here("ann");
             let is_equal = self.report(self.catch_up(), &mut unsaved_since);
             self.activity.bump();
             if self.stop.load(Ordering::Acquire) {

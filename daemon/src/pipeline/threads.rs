@@ -77,7 +77,7 @@ impl Shared {
 
     pub(super) fn run(&self) {
         loop {
-            crate::fault::stumble("indexer");
+            crate::failpoint::panic_here("indexer");
             let Some(job) = self.next_job() else { return };
             match job {
                 Job::Index(video, threads) => self.spared(video, || self.work(video, threads, false)),
@@ -354,7 +354,7 @@ impl Shared {
             reason: OUR_BUG.to_owned(),
             hint: None,
         });
-        crate::fault::stumble("settle");
+        crate::failpoint::panic_here("settle");
         self.settle(&record, outcome);
     }
 

@@ -340,7 +340,7 @@ impl Queue {
                 asker,
                 began: now,
             };
-            crate::fault::stumble(name);
+            crate::failpoint::panic_here(name);
             // A bug in one answer must not cost the pool a thread; the asker sees its channel close.
             if let Err(panic) = supervise::caught(|| task(Turn::Run)) {
                 error!(panic, "a question made scened fail (a bug: please report it)");

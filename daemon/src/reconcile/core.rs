@@ -227,7 +227,7 @@ impl Core {
         // Nobody waits after the first time.
         let _first = looked.try_send(());
         loop {
-            crate::fault::stumble("reconcile");
+            crate::failpoint::panic_here("reconcile");
             self.step();
             if self.volumes.is_unsaved {
                 self.store_volumes();

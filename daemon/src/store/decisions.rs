@@ -17,7 +17,7 @@ use super::transaction::Inner;
 use super::{OpenReport, StoreError};
 use crate::aside::set_aside;
 use crate::damage::is_damage;
-use crate::fault::reach;
+use crate::failpoint;
 
 /// Key beside the settings: how often any of them changed.
 const COUNT: &str = "changes-of-settings";
@@ -96,19 +96,19 @@ pub(super) fn write(data_dir: &Path, decisions: &Decisions) -> io::Result<()> {
         decisions: decisions.clone(),
         crc32: crc32fast::hash(&serde_json::to_vec(decisions)?),
     };
-    reach("decisions.begin")?;
+    failpoint::hit("decisions.begin")?;
     let mut file = File::create(&temporary)?;
     file.write_all(&serde_json::to_vec_pretty(&sealed)?)?;
     file.sync_all()?;
-    reach("decisions.written")?;
+    failpoint::hit("decisions.written")?;
     match fs::rename(&path, data_dir.join(PREVIOUS)) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    reach("decisions.between")?;
+    failpoint::hit("decisions.between")?;
     fs::rename(&temporary, &path)?;
     File::open(data_dir)?.sync_all()?;
-    reach("decisions.end")
+    failpoint::hit("decisions.end")
 }
 
 impl Inner {

@@ -12,7 +12,7 @@ use super::transaction::Inner;
 use super::{OpenReport, StoreError, unopened};
 use crate::aside::set_aside;
 use crate::damage::is_absent;
-use crate::fault::reach;
+use crate::failpoint;
 
 const MARKER_START: &str = "scened store ";
 
@@ -22,7 +22,7 @@ pub(super) fn open(dir: &Path, trial: Option<&Path>) -> Result<(Inner, OpenRepor
     match &opened {
         Ok(_) => unopened::forget(dir),
         Err(StoreError::NewerVersion { .. } | StoreError::Locked { .. }) => {}
-        Err(error) => unopened::note(dir, &crate::fault::with_causes(error)),
+        Err(error) => unopened::note(dir, &crate::fatal::with_causes(error)),
     }
     opened
 }
@@ -70,7 +70,7 @@ fn open_existing(
         tracing::warn!("the store stopped taking writes in an earlier run; it is read through once to see whether it is whole");
     }
     let attempt = opener::attempt(folder, trial, || {
-        reach("store.open")?;
+        failpoint::hit("store.open")?;
         opener::try_trees(folder)?;
         let disk = Disk::open(folder)?;
         let loaded = load::load(&disk)?;

@@ -228,7 +228,7 @@ impl Store {
         decode: impl FnOnce(&[u8]) -> Result<T, Damage>,
     ) -> Result<Option<T>, StoreError> {
         let found = space.get(key).inspect_err(|error| {
-            *lock(&self.inner.unreadable) = Some((Instant::now(), crate::fault::with_causes(error)));
+            *lock(&self.inner.unreadable) = Some((Instant::now(), crate::fatal::with_causes(error)));
         });
         let damage = match found? {
             Found::Nothing => return Ok(None),

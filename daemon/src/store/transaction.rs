@@ -14,7 +14,7 @@ use super::record::{self, Damage};
 use super::side::{Progress, SideFile};
 use super::{Change, ChangeKind, DamagedRecord, JobRecord, StoreError, VideoState, keys, opener};
 use crate::domain::{ModelId, VideoId};
-use crate::fault::reach;
+use crate::failpoint;
 
 type Hook = Box<dyn Fn(&Change) + Send + Sync>;
 pub(super) type FatalHook = Box<dyn Fn(&str) + Send + Sync>;
@@ -427,11 +427,11 @@ impl<'a> Transaction<'a> {
                 None => batch.remove(&space.keyspace, key),
             }
         }
-        let begun = reach("commit.begin").map_err(fjall::Error::Io);
+        let begun = failpoint::hit("commit.begin").map_err(fjall::Error::Io);
         // An end between the two is a restart: what was committed is there, and the mirror is made anew.
         let committed = begun
             .and_then(|()| batch.commit())
-            .and_then(|()| reach("commit.end").map_err(fjall::Error::Io));
+            .and_then(|()| failpoint::hit("commit.end").map_err(fjall::Error::Io));
         committed.map_err(|error| {
             opener::suspect(&disk.folder, &error.to_string());
             self.inner.broke(&error.to_string());
@@ -471,11 +471,11 @@ impl<'a> Transaction<'a> {
             generation: self.state.generation,
             next_id: self.state.next_id,
         };
-        if let Err(error) = reach("side.begin").and_then(|()| writer.side.write(progress)) {
+        if let Err(error) = failpoint::hit("side.begin").and_then(|()| writer.side.write(progress)) {
             tracing::warn!(%error, "the side file of the store was not written: a shortened journal may go unnoticed");
         }
         // After this only memory is left to change.
-        if let Err(error) = reach("side.end") {
+        if let Err(error) = failpoint::hit("side.end") {
             tracing::warn!(%error, "asked to go wrong where nothing can");
         }
         let hooks = self.inner.hooks.read().unwrap_or_else(PoisonError::into_inner);

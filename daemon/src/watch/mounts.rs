@@ -36,7 +36,7 @@ impl MountWatch {
                 match poll(&mut fds, None) {
                     Ok(_) if !fds[1].revents().is_empty() => return End::Asked,
                     Ok(_) => {
-                        crate::fault::stumble("mounts");
+                        crate::failpoint::panic_here("mounts");
                         events.send(Change::Mounts);
                     }
                     Err(rustix::io::Errno::INTR) => {}

@@ -219,7 +219,7 @@ impl Guarded {
             end: Arc::clone(&end),
         };
         let take = move |event: notify::Result<notify::Event>| {
-            crate::fault::stumble("watcher");
+            crate::failpoint::panic_here("watcher");
             let events = &of_thread.events;
             if let Err(panic) = caught(|| forward(event, events)) {
                 tracing::error!(

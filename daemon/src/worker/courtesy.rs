@@ -148,7 +148,7 @@ impl Shared {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            crate::fault::stumble("courtesy");
+            crate::failpoint::panic_here("courtesy");
             let until = Instant::now() + TICK;
             // A worker that comes or goes does not shorten a turn.
             while !state.is_ended && Instant::now() < until {

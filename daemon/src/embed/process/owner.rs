@@ -53,7 +53,7 @@ pub(super) fn run(shared: &Shared, config: &EmbedConfig, wake: BorrowedFd<'_>) {
         let deadline = owner.connection.as_ref().map(|_| Instant::now() + owner.config.idle);
         match shared.queue.next(deadline, owner.frames_at_once) {
             Work::Embed(lane, items) => {
-                crate::fault::stumble("embed-owner");
+                crate::failpoint::panic_here("embed-owner");
                 // A panic over one batch costs the batch: whoever waits for it is told when it is dropped.
                 if let Err(panic) = caught(|| owner.embed(lane, items)) {
                     tracing::error!(panic, "embedding failed (a bug: please report it)");
@@ -77,7 +77,7 @@ pub(super) fn run(shared: &Shared, config: &EmbedConfig, wake: BorrowedFd<'_>) {
 
 impl Owner<'_> {
     fn embed(&mut self, lane: Lane, items: Vec<Item>) {
-        crate::fault::stumble("embed-batch");
+        crate::failpoint::panic_here("embed-batch");
         let started = Instant::now();
         let n = items.len();
         let payloads: Vec<&[u8]> = items.iter().map(|item| item.payload.0.as_slice()).collect();

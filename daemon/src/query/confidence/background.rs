@@ -92,7 +92,7 @@ impl Backgrounds {
     }
 
     fn make(&self, id: &ModelId, embedder: &dyn Embedder) {
-        crate::fault::stumble("background");
+        crate::failpoint::panic_here("background");
         let file = self.folder.as_ref().map(|folder| folder.join(file_name(id)));
         let made = match file.as_deref().and_then(|file| read(file, id)) {
             Some(background) => Some(background),

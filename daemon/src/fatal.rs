@@ -1,4 +1,4 @@
-//! The two classes of failure: *fatal* stops the daemon with an exit code; everything else is an incident, recorded and listed.
+//! What stops the daemon, with its exit code. Every other failure is an incident: recorded, listed, and the daemon goes on.
 
 use crate::store::StoreError;
 
@@ -80,52 +80,6 @@ impl Fatal {
             Self::Setup(_) => 78,
         }
     }
-}
-
-/// A fail point: a place where tests have a run fail, panic or die, named by `SCENED_FAIL_POINT=name=error|panic|kill|NUMBER` (of an error
-/// of the system); nothing in a release. `panic:3` is for the first three times that the place is reached.
-///
-/// **Errors**: the one asked for.
-#[cfg(not(any(test, feature = "testing")))]
-#[inline]
-pub(crate) fn reach(_point: &'static str) -> std::io::Result<()> {
-    Ok(())
-}
-
-#[cfg(any(test, feature = "testing"))]
-pub(crate) fn reach(point: &'static str) -> std::io::Result<()> {
-    static ASKED: std::sync::LazyLock<Option<(String, String)>> = std::sync::LazyLock::new(|| {
-        let asked = std::env::var("SCENED_FAIL_POINT").ok()?;
-        asked.split_once('=').map(|(point, what)| (point.to_owned(), what.to_owned()))
-    });
-    match &*ASKED {
-        Some((asked, what)) if asked == point => {
-            static N_REACHED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-            let (what, times) = what.split_once(':').unwrap_or((what, ""));
-            let limit = times.parse().unwrap_or(u64::MAX);
-            if N_REACHED.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= limit {
-                return Ok(());
-            }
-            tracing::warn!(point, what, "fail point");
-            assert!(what != "panic", "fail point {point}");
-            if what == "kill" {
-                let myself = rustix::process::getpid();
-                rustix::process::kill_process(myself, rustix::process::Signal::KILL)?;
-            }
-            Err(match what.parse() {
-                Ok(code) => std::io::Error::from_raw_os_error(code),
-                Err(_) => std::io::Error::other(format!("fail point {point}")),
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A fail point that can only panic; nothing in a release.
-#[inline]
-pub fn stumble(point: &'static str) {
-    // What asks for an error asks it of a place that has some.
-    let _error = reach(point);
 }
 
 #[cfg(test)]
