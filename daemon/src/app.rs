@@ -591,8 +591,8 @@ pub fn instance_fatal(error: &InstanceError) -> Fatal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Fingerprint;
-    use crate::store::{Cause, FileStamp, NewVideo, VideoState};
+    use crate::domain::{FileStamp, Fingerprint};
+    use crate::store::{Cause, NewVideo, VideoState};
 
     #[test]
     fn a_start_tries_again_what_no_video_is_to_blame_for_and_once_what_an_older_version_wrote_down() {

@@ -89,6 +89,15 @@ impl Span {
     }
 }
 
+/// What a stat says about a file; two are compared to see whether the file changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileStamp {
+    pub size_bytes: u64,
+    /// Modification time, nanoseconds since the Unix epoch.
+    pub mtime_ns: i64,
+    pub inode: u64,
+}
+
 /// Which of a file's pictures was looked at, and where its times lie in the file: for programs that open the file themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureTrack {

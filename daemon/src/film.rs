@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
 
-use crate::store::FileStamp;
+use crate::domain::FileStamp;
 
 /// What a stat says of a file.
 pub fn stamp_of(metadata: &Metadata) -> FileStamp {

@@ -19,7 +19,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, PictureTrack, Span, VideoId};
+use crate::domain::{Boundary, Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, Span, VideoId};
 
 mod content;
 mod decisions;
@@ -161,15 +161,6 @@ pub enum VideoState {
     Indexed,
     /// Has an incident and is not retried until the file or the software changes, or the user asks.
     Failed,
-}
-
-/// What is known about a file from a stat; compared to see whether it changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct FileStamp {
-    pub size_bytes: u64,
-    /// Modification time, nanoseconds since the Unix epoch.
-    pub mtime_ns: i64,
-    pub inode: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]

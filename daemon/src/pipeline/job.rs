@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
-use crate::domain::{Fingerprint, SceneId};
+use crate::domain::{FileStamp, Fingerprint, SceneId};
 use crate::embed::{EmbedError, Embedder, sound};
 use crate::film::whole::{Whole, has_every_byte};
 use crate::film::{open_stamped, stamp_of};
@@ -17,7 +17,7 @@ use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, Me
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
 use crate::serving::ModelSlot;
-use crate::store::{FileStamp, IndexedVideo, JobKind, SceneRecord, Store, StoreError, VideoRecord, VideoState};
+use crate::store::{IndexedVideo, JobKind, SceneRecord, Store, StoreError, VideoRecord, VideoState};
 
 pub(super) enum Outcome {
     Indexed {

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{Boundary, ImageSpec, Resample, ResizeMode, SceneId};
+use crate::domain::{Boundary, FileStamp, ImageSpec, Resample, ResizeMode, SceneId};
 use crate::embed::{EmbedError, Embedder};
 use crate::media::{MediaError, SceneMode};
 use crate::serving::ModelSlot;
-use crate::store::{FileStamp, NewVideo, VideoState};
+use crate::store::{NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
 

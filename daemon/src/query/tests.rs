@@ -8,10 +8,10 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::ann::Ann;
-use crate::domain::{Boundary, Fingerprint, Frame};
+use crate::domain::{Boundary, FileStamp, Fingerprint, Frame};
 use crate::embed::Embedder as _;
 use crate::media::{AnalyseRequest, Analysis, KeyframesRequest, MediaEvent};
-use crate::store::{FileStamp, IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoState};
+use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 
 /// Gives a green picture for everything.

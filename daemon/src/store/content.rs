@@ -7,10 +7,10 @@ use super::mirror::Entry;
 use super::record;
 use super::transaction::Transaction;
 use super::{
-    Cause, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobKind, JobRecord, Move, NewVideo, SceneRecord, SceneVectors, StoreError,
+    Cause, ChangeKind, IncidentRecord, IndexedVideo, JobKind, JobRecord, Move, NewVideo, SceneRecord, SceneVectors, StoreError,
     VideoRecord, VideoState, keys,
 };
-use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
+use crate::domain::{FileStamp, Fingerprint, ModelId, SceneId, VideoId};
 
 impl Transaction<'_> {
     pub(super) fn add(&mut self, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {

@@ -11,8 +11,8 @@ use half::f16;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Change, ChangeKind, FileStamp, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
-use crate::domain::{Embedding, Fingerprint, ModelId, PictureTrack, VideoId};
+use super::{Cause, Change, ChangeKind, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
+use crate::domain::{Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, VideoId};
 
 /// Version byte of every record written today. Readers must accept every earlier one.
 const RECORD_VERSION: u8 = 1;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::*;
-use crate::domain::{Boundary, SceneId};
+use crate::domain::{Boundary, FileStamp, SceneId};
 
 mod damage;
 mod decisions;

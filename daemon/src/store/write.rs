@@ -5,10 +5,10 @@ use std::sync::{Arc, PoisonError};
 
 use super::content::is_of_one_moment;
 use super::{
-    Cause, Change, ChangeKind, FileStamp, IncidentRecord, IndexedVideo, JobKind, Move, NewVideo, SceneVectors, Store, StoreError, Touch,
-    VideoRecord, VideoState, keys,
+    Cause, Change, ChangeKind, IncidentRecord, IndexedVideo, JobKind, Move, NewVideo, SceneVectors, Store, StoreError, Touch, VideoRecord,
+    VideoState, keys,
 };
-use crate::domain::{Fingerprint, ModelId, VideoId};
+use crate::domain::{FileStamp, Fingerprint, ModelId, VideoId};
 
 /// Videos in one batch of the calls for many ([`Store::add_videos`], [`Store::move_videos`] and the like): bounds memory, and 30,000 new files
 /// cost seven syncs.

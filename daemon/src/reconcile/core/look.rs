@@ -15,9 +15,9 @@ use super::super::shared::{is_something_else, lock};
 use super::super::whereabouts::{says_missing, stat};
 use super::super::{Exclusion, RootState};
 use super::Core;
-use crate::domain::VideoId;
+use crate::domain::{FileStamp, VideoId};
 use crate::reach::{self, Pulse};
-use crate::store::{FileStamp, Touch, VideoRecord, VideoState};
+use crate::store::{Touch, VideoRecord, VideoState};
 use crate::watch::WatchOutcome;
 use crate::watch::debounce::{Batch, Hint};
 
