@@ -70,6 +70,8 @@ scripts/check_install.sh
 step "tests"
 # For every daemon that the tests start, wherever it was built.
 export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
+# Tests wait for daemons, files and timeouts more than they compute: two at once on each processor keep it busy.
+export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace --all-features ${long:+--profile long --run-ignored all -E 'not test(released::write) and not test(full_size)'}
 else

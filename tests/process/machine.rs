@@ -10,7 +10,8 @@ use crate::{SOON, answer, assert_same_answers};
 /// `EX_TEMPFAIL`: a service manager starts it again.
 const PASSING: i32 = 75;
 const ALREADY_RUNNING: i32 = 3;
-/// Numbers of errors that pass: of a disk, a quota, threads, locks, a mount.
+/// Numbers of errors that pass: of a name, a disk, a quota, threads, locks, a mount.
+const ENOENT: i32 = 2;
 const EIO: i32 = 5;
 const EDQUOT: i32 = 122;
 const EAGAIN: i32 = 11;
@@ -37,6 +38,27 @@ fn set_aside(sandbox: &Sandbox) -> Vec<String> {
     names
         .filter(|name| name.contains(".damaged-") || name.starts_with("unreadable-"))
         .collect()
+}
+
+#[test]
+fn a_watched_folder_that_is_gone_for_the_moment_of_a_walk_is_walked_when_it_is_back() {
+    let sandbox = Sandbox::new();
+    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    let mut command = sandbox.command("scened");
+    // Between the look at the folder and its walk, once.
+    command.env("SCENED_FAIL_POINT", format!("walk-root={ENOENT}:1"));
+    let daemon = sandbox.launch_as(command);
+    wait_until("the video to be indexed", SOON, || {
+        let status = sandbox.run(["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap_or_default();
+        if status["videos"]["indexed"] == 1 {
+            Ok(())
+        } else {
+            Err(format!("{status}\n{}", sandbox.log_tail()))
+        }
+    });
+    assert!(fs::read_to_string(sandbox.log()).unwrap().contains("fail point"));
+    assert!(daemon.stop().success());
 }
 
 #[test]

@@ -40,9 +40,22 @@ impl Core {
             }
         }
         let folder = file.parent().unwrap_or(file);
+        let is_same = |anew| Some(self.mount_of(folder, anew)? == self.mount_of(&root.path, anew)?);
+        // The root may have been mounted anew between the two looks, and then what is known of it is old as well.
+        let looked = match is_same(false) {
+            Some(false) => is_same(true),
+            same => same,
+        };
+        looked.unwrap_or(known)
+    }
+
+    /// The mount that a folder lies on, asked once a step or `anew`; `None`: it cannot be asked.
+    fn mount_of(&self, folder: &Path, anew: bool) -> Option<u64> {
         let mut folders = self.folders.borrow_mut();
-        let mount = folders.mounts.entry(folder.to_owned()).or_insert_with(|| mount_of(folder).ok());
-        mount.map_or(known, |mount| mount == root.mount)
+        if anew {
+            folders.mounts.remove(folder);
+        }
+        *folders.mounts.entry(folder.to_owned()).or_insert_with(|| mount_of(folder).ok())
     }
 
     /// Whether the folders from the root down to `path` have exactly these names. Where a file system is blind to capitals, or to the ways

@@ -237,7 +237,7 @@ impl Core {
     }
 
     /// Nothing under this root can be said to be missing: its videos are marked offline, and all work on them is forgotten.
-    fn set_root_offline(&mut self, index: usize, reason: String) {
+    pub(super) fn set_root_offline(&mut self, index: usize, reason: String) {
         let path = self.roots[index].path.clone();
         if self.roots[index].state == RootState::Offline && self.roots[index].detail.as_ref() == Some(&reason) {
             return;

@@ -209,15 +209,15 @@ impl Core {
             }
         }
         let found = if folder == root {
-            stat(folder, true).map(Some)
+            crate::fault::reach("walk-root").and_then(|()| stat(folder, true)).map(Some)
         } else {
             self.look_at_link(folder)
         };
         match found {
             Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, folder) => {}
             Ok(Some(metadata)) if metadata.is_file() => return self.look_at(folder, Hint::default()),
-            Ok(_) => return self.missed(folder),
-            Err(error) if says_missing(&error) => return self.missed(folder),
+            Ok(_) => return self.missed_folder(index, folder),
+            Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
             Err(error) => return self.cannot_read(folder, &error),
         }
         let folder_rules = match self.rules_of(&root, folder) {
@@ -234,11 +234,21 @@ impl Core {
         self.watch(folder);
         let found = match self.list(index, folder, &folder_rules, rewatch) {
             Ok(found) => found,
-            Err(error) if says_missing(&error) => return self.missed(folder),
+            Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
             Err(error) => return self.cannot_read(folder, &error),
         };
         self.unreadable.remove(folder);
         self.miss_all_but(folder, &found);
+    }
+
+    /// A folder that was to be walked is not there. The folder above it tells when it is back; no folder does so of a root, which is
+    /// offline and polled from now on.
+    fn missed_folder(&mut self, index: usize, folder: &Path) {
+        if self.roots[index].path == folder {
+            self.set_root_offline(index, "it went away while it was looked at".to_owned());
+        } else {
+            self.missed(folder);
+        }
     }
 
     fn watch(&mut self, folder: &Path) {
