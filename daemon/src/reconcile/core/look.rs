@@ -209,7 +209,7 @@ impl Core {
             }
         }
         let found = if folder == root {
-            crate::fault::reach("walk-root").and_then(|()| stat(folder, true)).map(Some)
+            crate::failpoint::hit("walk-root").and_then(|()| stat(folder, true)).map(Some)
         } else {
             self.look_at_link(folder)
         };
