@@ -12,6 +12,7 @@ mod media {
     pub(crate) mod allowed;
     mod colour;
     mod dovi;
+    mod ended;
     mod evidence;
     mod eye;
     pub(crate) mod film;

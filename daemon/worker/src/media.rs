@@ -10,6 +10,7 @@ mod choose;
 mod colour;
 mod detect;
 mod dovi;
+mod ended;
 mod evidence;
 mod eye;
 mod fast;
@@ -37,6 +38,7 @@ mod takes;
 mod telling;
 mod thumbnail;
 mod tone;
+mod units;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -51,17 +53,7 @@ use scened::worker::pipe;
 use scened_shots as shots;
 
 use crate::manners;
-
-/// What ends a request without an answer.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    /// The file gives nothing; told to the daemon.
-    #[error(transparent)]
-    Unusable(#[from] film::Unusable),
-    /// The daemon is gone.
-    #[error(transparent)]
-    Pipe(#[from] pipe::PipeError),
-}
+use ended::{Ended, Unusable};
 
 /// The one request of a process.
 enum Request {
@@ -118,7 +110,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     };
     match ended {
         Ok(()) => {}
-        Err(Ended::Unusable(film::Unusable(reason))) => {
+        Err(Ended::Unusable(Unusable(reason))) => {
             let fault = evidence::fault();
             pipe::write_frame(&mut answers, wire::KIND_FAILED, &wire::Failure { reason, fault }, &[])?;
         }

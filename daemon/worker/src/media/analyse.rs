@@ -14,13 +14,15 @@ use scened::worker::pipe;
 use super::allowed::Allowed;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
+use super::ended::{Ended, Unusable};
 use super::evidence;
-use super::film::{Film, Losses, SHORT_FRACTION, SHORT_US, Shown, Step, Unfollowed, Unusable};
+use super::fast;
+use super::film::{Film, Losses, SHORT_FRACTION, SHORT_US, Shown, Step, Unfollowed};
 use super::glimpse::{Glimpse, Glimpser};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::scenes::Scenes;
 use super::shots::{Found, ShotDetector};
-use super::{Ended, fast};
+use super::units::{elapsed_ms, us_to_ms};
 
 /// How often the daemon hears that work goes on.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -45,7 +47,7 @@ pub(super) fn analyse(
     };
     let mut film = Film::open_on(opened, threads, hardware, Allowed::films(extras))?;
     let mut times = StageTimes {
-        open_ms: ms(started.elapsed()),
+        open_ms: elapsed_ms(started),
         ..StageTimes::default()
     };
     pipe::write_frame(answers, wire::KIND_PROBED, film.probe(), &[])?;
@@ -60,7 +62,7 @@ pub(super) fn analyse(
     if work.scenes.n_told == 0 {
         return Err(Unusable(work.why_nothing(&film)).into());
     }
-    times.total_ms = ms(started.elapsed());
+    times.total_ms = elapsed_ms(started);
     let damage: Vec<String> = [
         request.keyframes_only.then(|| ONLY_KEYFRAMES.to_owned()),
         describe_damage(
@@ -185,7 +187,7 @@ fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write
     loop {
         let decoding = Instant::now();
         let step = film.step(&mut frame);
-        times.decode_ms += ms(decoding.elapsed());
+        times.decode_ms += elapsed_ms(decoding);
         match step {
             Step::End => return Ok(()),
             Step::Packet => {
@@ -324,14 +326,14 @@ impl<'a> Work<'a> {
     fn try_frame(&mut self, film: &Film, frame: &Video, shown: Shown, times: &mut StageTimes) -> Result<(), ScaleError> {
         let scaling = Instant::now();
         self.glimpser.look(frame, &mut self.glimpse)?;
-        times.scale_ms += ms(scaling.elapsed());
+        times.scale_ms += elapsed_ms(scaling);
 
         self.scenes.frame(film, Some(frame), shown, &self.glimpse, times);
 
         let detecting = Instant::now();
         self.finder.push(frame, shown.start_us, &self.glimpse, &mut self.scenes)?;
         self.scenes.settled(self.finder.settled_us());
-        times.detect_ms += ms(detecting.elapsed());
+        times.detect_ms += elapsed_ms(detecting);
         self.n_frames += 1;
         Ok(())
     }
@@ -422,14 +424,6 @@ fn describe_another(end_us: i64) -> String {
 fn clock(us: i64) -> String {
     let seconds = us / 1_000_000;
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-pub(super) fn us_to_ms(us: i64) -> u64 {
-    ((us.max(0) + 500) / 1000) as u64
-}
-
-pub(super) fn ms(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
 }
 
 #[cfg(test)]

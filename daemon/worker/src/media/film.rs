@@ -27,6 +27,7 @@ use scened::media::{Hardware, Probe};
 use super::allowed::Allowed;
 use super::colour::{Light, Transfer};
 use super::dovi::Dovi;
+use super::ended::Unusable;
 use super::evidence::{self, Watched};
 use super::fit;
 use super::orientation::Orientation;
@@ -61,11 +62,6 @@ const N_PEEKED: usize = 128;
 
 /// No film is longer: a year. Microseconds.
 const MAX_END_US: i64 = MAX_TIME_MS as i64 * 1000;
-
-/// A reason for the user why the file gives nothing.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Unusable(pub(crate) String);
 
 /// When a frame is shown, from the start of the video as a player counts. Microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

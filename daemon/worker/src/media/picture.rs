@@ -8,11 +8,11 @@ use scened::media::extras::Extras;
 use scened::media::wire::{self, PictureHeader};
 use scened::worker::pipe;
 
-use super::Ended;
 use super::allowed::Allowed;
-use super::analyse::us_to_ms;
-use super::film::{Film, Shown, Step, Unusable};
+use super::ended::{Ended, Unusable};
+use super::film::{Film, Shown, Step};
 use super::sampler::Sampler;
+use super::units::us_to_ms;
 
 /// How far before the moment to look for a keyframe, one try after the other; then everything is decoded. Microseconds.
 const STEPS_BACK_US: [i64; 3] = [0, 2_000_000, 15_000_000];

@@ -16,15 +16,15 @@ use scened::media::extras::Extras;
 use scened::media::wire::{self, PosterHeader};
 use scened::worker::pipe;
 
-use super::Ended;
 use super::allowed::Allowed;
-use super::analyse::us_to_ms;
-use super::film::{Film, Step, Unusable};
+use super::ended::{Ended, Unusable};
+use super::film::{Film, Step};
 use super::glimpse::{Glimpse, Glimpser};
 use super::kept::{self, Kept};
 use super::sampler::Sampler;
 use super::telling::{self, OTHER_VIEW, Seen};
 use super::thumbnail::Small;
+use super::units::us_to_ms;
 
 /// Moments whose keyframes are looked at; a power of two.
 const N_GLANCES: u32 = 32;

@@ -13,10 +13,9 @@ use scened::media::keyframes::{KeyframesError, Reader};
 use scened::media::wire::{self, Replayed, SceneHeader};
 use scened::worker::pipe;
 
-use super::Ended;
 use super::colour::Light;
+use super::ended::{Ended, Unusable};
 use super::evidence::{self, Watched};
-use super::film::Unusable;
 use super::fit::{self, Plan};
 use super::render::Renderer;
 

@@ -12,11 +12,10 @@ use scened::media::wire::{self, SceneHeader};
 use scened::media::{AnalyseRequest, StageTimes};
 use scened::worker::pipe;
 
-use super::Ended;
-use super::analyse::{ms, us_to_ms};
 use super::candidates::Source;
 use super::choose::choose;
-use super::film::{Film, Shown, Unusable};
+use super::ended::{Ended, Unusable};
+use super::film::{Film, Shown};
 use super::glimpse::Glimpse;
 use super::kept::{self, Kept};
 use super::keyframe::Compressor;
@@ -26,6 +25,7 @@ use super::scale::ScaleError;
 use super::shots::Found;
 use super::takes::{Take, Takes};
 use super::thumbnail::Small;
+use super::units::{elapsed_ms, us_to_ms};
 
 /// Most bytes of decoded frames that are kept: 30 of 1080p, 5 of 4K in 10 bits. Beyond, the oldest are made small.
 const MAX_KEPT_BYTES: usize = 96 << 20;
@@ -126,7 +126,7 @@ impl<'a> Scenes<'a> {
         if self.takes.frame(shown.start_us, glimpse, &mut Frame { frame, glimpse }) {
             self.keep_within_bounds(film);
         }
-        times.sample_ms += ms(started.elapsed());
+        times.sample_ms += elapsed_ms(started);
     }
 
     /// A new shot begins, perhaps some frames back.
@@ -189,7 +189,7 @@ impl<'a> Scenes<'a> {
             let any = (0..take.candidates.len()).find(|at| self.maker.make(film, &mut take.candidates[*at].picture, true));
             chosen.extend(any);
         }
-        times.sample_ms += ms(sampling.elapsed());
+        times.sample_ms += elapsed_ms(sampling);
         let frame_bytes = wire::frame_bytes(&self.request.image);
         let most_frames = chosen.len().max(1) * self.request.image.most_views();
         let mut body = Vec::with_capacity(most_frames * frame_bytes);
@@ -207,7 +207,7 @@ impl<'a> Scenes<'a> {
                 let encoding = Instant::now();
                 let compressed = made.keyframe.take().and_then(|picture| self.compressor.compress(&picture));
                 keyframes.extend(compressed.map(|picture| (time_ms, picture)));
-                encoding_ms += ms(encoding.elapsed());
+                encoding_ms += elapsed_ms(encoding);
                 if Some(at) == middle || small.is_none() {
                     small = made.small.take();
                 }
@@ -233,7 +233,7 @@ impl<'a> Scenes<'a> {
             .and_then(|small| small.to_jpeg())
             .filter(|jpeg| jpeg.len() <= wire::MAX_THUMBNAIL_BYTES)
             .unwrap_or_default();
-        times.thumbnail_ms += ms(compressing.elapsed()) + encoding_ms;
+        times.thumbnail_ms += elapsed_ms(compressing) + encoding_ms;
         body.extend_from_slice(&thumbnail);
         for (_, picture) in &keyframes {
             body.extend_from_slice(picture);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use scened::media::SceneMode;
 
-use super::super::Ended;
+use super::super::ended::Ended;
 use super::super::film::{Clock, Film};
 use super::super::glimpse::Glimpse;
 use super::super::shots::{Found, ShotDetector};

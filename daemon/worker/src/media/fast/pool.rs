@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Error, Packet, decoder};
 
+use super::super::ended::Unusable;
 use super::super::evidence;
-use super::super::film::{Clock, Shown, Unusable, Viewer};
+use super::super::film::{Clock, Shown, Viewer};
 use super::super::glimpse::{Glimpse, Glimpser};
 use super::super::scale::ScaleError;
 use super::Seen;

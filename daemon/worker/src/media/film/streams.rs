@@ -19,9 +19,9 @@ use scened::media::{Probe, StreamInfo};
 
 use super::super::allowed::Allowed;
 use super::super::dovi;
+use super::super::ended::Unusable;
 use super::super::evidence::{self, Watched};
 use super::super::orientation::Orientation;
-use super::Unusable;
 use super::hardware::Device;
 
 /// Larger pictures are no film but an attack on memory: 16K of a headset has so many. Pixels.
