@@ -50,7 +50,6 @@ use scened::media::extras::Extras;
 use scened::media::wire;
 use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest, PosterRequest};
 use scened::worker::pipe;
-use scened_shots as shots;
 
 use crate::manners;
 use ended::{Ended, Unusable};

@@ -10,6 +10,7 @@ use scened::media::extras::Extras;
 use scened::media::wire::{self, Progress};
 use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, Hardware, SceneMode, StageTimes};
 use scened::worker::pipe;
+use scened_shots::{Found, ShotDetector};
 
 use super::allowed::Allowed;
 use super::detect::CutDetector;
@@ -21,7 +22,6 @@ use super::film::{Film, Losses, SHORT_FRACTION, SHORT_US, Shown, Step, Unfollowe
 use super::glimpse::{Glimpse, Glimpser};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::scenes::Scenes;
-use super::shots::{Found, ShotDetector};
 use super::units::{elapsed_ms, us_to_ms};
 
 /// How often the daemon hears that work goes on.

@@ -180,5 +180,4 @@ impl<P> Candidates<P> {
 }
 
 #[cfg(test)]
-#[path = "candidates_tests.rs"]
 mod tests;

@@ -123,5 +123,4 @@ fn drop_least<P>(candidates: &[Candidate<P>], chosen: &mut Vec<usize>) {
 }
 
 #[cfg(test)]
-#[path = "choose_tests.rs"]
 mod tests;

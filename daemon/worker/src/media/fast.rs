@@ -15,11 +15,11 @@ mod pool;
 mod survey;
 
 use ffmpeg_next::frame::Video;
+use scened_shots::Found;
 
 use super::film::Shown;
 use super::glimpse::Glimpse;
 use super::scale::ScaleError;
-use super::shots::Found;
 
 pub(crate) use cascade::run;
 pub(crate) use survey::{Kind, Verdict, survey};

@@ -112,5 +112,4 @@ fn plain_step(frame: &Video) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[path = "kept_tests.rs"]
 mod tests;

@@ -152,5 +152,4 @@ pub(crate) fn structure(glimpse: &Glimpse) -> u32 {
 }
 
 #[cfg(test)]
-#[path = "look_tests.rs"]
 mod tests;

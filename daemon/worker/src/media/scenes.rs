@@ -11,6 +11,7 @@ use scened::media::budget::Budget;
 use scened::media::wire::{self, SceneHeader};
 use scened::media::{AnalyseRequest, StageTimes};
 use scened::worker::pipe;
+use scened_shots::Found;
 
 use super::candidates::Source;
 use super::choose::choose;
@@ -22,7 +23,6 @@ use super::keyframe::Compressor;
 use super::look;
 use super::sampler::Sampler;
 use super::scale::ScaleError;
-use super::shots::Found;
 use super::takes::{Take, Takes};
 use super::thumbnail::Small;
 use super::units::{elapsed_ms, us_to_ms};

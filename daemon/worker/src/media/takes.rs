@@ -9,11 +9,11 @@
 use std::collections::VecDeque;
 
 use scened::domain::Boundary;
+use scened_shots::Found;
 
 use super::candidates::{Candidate, Candidates, Source};
 use super::glimpse::Glimpse;
 use super::look::{BLOCKS, Look};
-use super::shots::Found;
 
 /// No part of a take is shorter. Microseconds.
 const MIN_PART_US: i64 = 3_000_000;
@@ -315,5 +315,4 @@ impl<P> Takes<P> {
 }
 
 #[cfg(test)]
-#[path = "takes_tests.rs"]
 mod tests;

@@ -166,5 +166,4 @@ pub(crate) fn gain(frame: &Seen, over: &Seen) -> f32 {
 }
 
 #[cfg(test)]
-#[path = "telling_tests.rs"]
 mod tests;

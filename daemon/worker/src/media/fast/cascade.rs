@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use scened::media::SceneMode;
+use scened_shots::{Found, ShotDetector};
 
-use super::super::ended::Ended;
-use super::super::film::{Clock, Film};
-use super::super::glimpse::Glimpse;
-use super::super::shots::{Found, ShotDetector};
 use super::gops::{Gop, Gops, sizes_of};
 use super::judge::{self, Decision, Evidence};
 use super::pool::{Done, Pool, Ticket};
 use super::survey::Kind;
 use super::{Outcome, Seen, Told};
+use crate::media::ended::Ended;
+use crate::media::film::{Clock, Film};
+use crate::media::glimpse::Glimpse;
 
 /// What the detector is shown before and after a run of decoded GOPs: the first and the last picture, standing still this long.
 /// Microseconds.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use ffmpeg_next::Packet;
 
-use super::super::film::{Clock, Film};
 use super::judge::Size;
 use super::survey::Kind;
+use crate::media::film::{Clock, Film};
 
 /// A keyframe and the packets up to the next one.
 pub(super) struct Gop {

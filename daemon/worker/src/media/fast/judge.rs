@@ -5,8 +5,8 @@
 //! keyframes at cuts by itself, a keyframe before its time whose picture is new may be the cut; flashes, fast pans and jumps of
 //! the exposure make such keyframes too. [`super::odds`] weighs all that; what is then done is what costs least, decoding included.
 
-use super::super::glimpse::{CHROMA, Glimpse, LUMA};
 use super::odds;
+use crate::media::glimpse::{CHROMA, Glimpse, LUMA};
 
 /// What is to be done about a GOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -321,5 +321,4 @@ fn brightness(glimpse: &Glimpse) -> f32 {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
 mod tests;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Error, Packet, decoder};
 
-use super::super::ended::Unusable;
-use super::super::evidence;
-use super::super::film::{Clock, Shown, Viewer};
-use super::super::glimpse::{Glimpse, Glimpser};
-use super::super::scale::ScaleError;
 use super::Seen;
+use crate::media::ended::Unusable;
+use crate::media::evidence;
+use crate::media::film::{Clock, Shown, Viewer};
+use crate::media::glimpse::{Glimpse, Glimpser};
+use crate::media::scale::ScaleError;
 
 /// Jobs waiting for a thread; more than are ever under way, so that giving one out does not block.
 const MAX_JOBS: usize = 256;

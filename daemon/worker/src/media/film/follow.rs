@@ -202,5 +202,4 @@ impl Follower {
 }
 
 #[cfg(test)]
-#[path = "follow_tests.rs"]
 mod tests;

@@ -10,9 +10,9 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
 use scened::media::Hardware;
 
-use super::super::allowed::Allowed;
-use super::super::sandbox;
 use super::streams;
+use crate::media::allowed::Allowed;
+use crate::media::sandbox;
 
 /// What decodes a film.
 #[derive(Debug)]

@@ -3,12 +3,12 @@
 use ffmpeg_next::Discard;
 use ffmpeg_next::frame::Video;
 
-use super::super::allowed::Allowed;
-use super::super::ended::Unusable;
 use super::follow::{Met, Moved};
 use super::streams::{self, to_us};
 use super::track::{Note, Track};
 use super::{Film, Read, Step, Unfollowed, frame_us};
+use crate::media::allowed::Allowed;
+use crate::media::ended::Unusable;
 
 /// A film whose picture moves from stream to stream more often is no film.
 const MAX_MOVES: u32 = 1000;

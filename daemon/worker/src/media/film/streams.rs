@@ -17,12 +17,12 @@ use scened::domain::PictureTrack;
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
-use super::super::allowed::Allowed;
-use super::super::dovi;
-use super::super::ended::Unusable;
-use super::super::evidence::{self, Watched};
-use super::super::orientation::Orientation;
 use super::hardware::Device;
+use crate::media::allowed::Allowed;
+use crate::media::dovi;
+use crate::media::ended::Unusable;
+use crate::media::evidence::{self, Watched};
+use crate::media::orientation::Orientation;
 
 /// Larger pictures are no film but an attack on memory: 16K of a headset has so many. Pixels.
 const MAX_PIXELS: i64 = 16_384 * 8192;
@@ -521,8 +521,8 @@ mod tests {
 
     use scened::media::extras::Extras;
 
-    use super::super::super::allowed::Allowed;
     use super::super::Film;
+    use crate::media::allowed::Allowed;
 
     /// While FFmpeg finds out what streams there are it tries decoders, and a decoder of sound that was tried tells the format of samples.
     #[test]

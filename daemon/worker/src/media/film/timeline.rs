@@ -447,5 +447,4 @@ impl Clock {
 }
 
 #[cfg(test)]
-#[path = "timeline_tests.rs"]
 mod tests;

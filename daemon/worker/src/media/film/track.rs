@@ -7,10 +7,10 @@ use std::ptr;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec};
 
-use super::super::dovi;
-use super::super::eye::{self, Packing};
-use super::super::orientation::Orientation;
 use super::streams;
+use crate::media::dovi;
+use crate::media::eye::{self, Packing};
+use crate::media::orientation::Orientation;
 
 /// A stream that the film is, or was, in.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
 use scened::domain::Boundary;
 
-use super::super::glimpse::Glimpse;
-use super::super::look::{self, Look};
-use super::super::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
 use super::*;
+use crate::media::glimpse::Glimpse;
+use crate::media::look::{self, Look};
+use crate::media::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
 
 /// Candidates every half second, with these pictures.
 fn take(pictures: &[Glimpse]) -> Take<usize> {
