@@ -47,7 +47,7 @@ PLACES = ("edge", "middle", "as laid out")
 
 # ---------------------------------------------------------------- ways to show a frame
 # Each gives, for a frame's width and height, the parts that the model is shown: the box of the frame, the size it is scaled to, where
-# that comes to lie in the square, and the grey around it. `daemon/worker/src/media/fit.rs` does the same.
+# that comes to lie in the square, and the grey around it. `daemon/worker/src/media/pixels/fit.rs` does the same.
 
 
 def part(box, size=(PX, PX), at=(0, 0), fill=0):

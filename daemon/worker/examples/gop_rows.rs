@@ -9,19 +9,11 @@
 #[path = "../src/media"]
 mod media {
     pub(crate) mod allowed;
-    mod colour;
-    mod dovi;
     mod ended;
     mod evidence;
-    mod eye;
     pub(crate) mod film;
-    mod fit;
-    pub(crate) mod glimpse;
-    mod orientation;
-    mod planes;
+    pub(crate) mod pixels;
     mod sandbox;
-    mod scale;
-    mod tone;
 
     pub(crate) mod fast {
         mod gops;
@@ -30,7 +22,7 @@ mod media {
         mod survey;
 
         use super::film::Film;
-        use super::glimpse::{Glimpse, Glimpser};
+        use super::pixels::glimpse::{Glimpse, Glimpser};
         use ffmpeg_next::frame::Video;
         use gops::{Gop, Gops, sizes_of};
         use survey::{Kind, Verdict, survey};

@@ -10,22 +10,13 @@
 #[path = "../src/media"]
 mod media {
     pub(crate) mod allowed;
-    mod colour;
-    mod dovi;
     mod ended;
     mod evidence;
-    mod eye;
     pub(crate) mod film;
-    mod fit;
-    pub(crate) mod glimpse;
-    mod orientation;
-    mod planes;
-    mod render;
+    pub(crate) mod pixels;
     pub(crate) mod sampler;
     mod sandbox;
-    mod scale;
     mod thumbnail;
-    mod tone;
 }
 
 use std::fs::File;
@@ -34,7 +25,7 @@ use anyhow::Context as _;
 use ffmpeg_next::frame::Video;
 use media::allowed::Allowed;
 use media::film::{Film, Step};
-use media::glimpse::{Glimpse, Glimpser};
+use media::pixels::glimpse::{Glimpse, Glimpser};
 use media::sampler::Sampler;
 use scened::domain::{ImageSpec, Resample, ResizeMode};
 use scened::media::extras::Extras;

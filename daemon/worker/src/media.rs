@@ -7,37 +7,28 @@ pub(crate) mod allowed;
 mod analyse;
 mod candidates;
 mod choose;
-mod colour;
 mod detect;
-mod dovi;
 mod ended;
 mod evidence;
-mod eye;
 mod fast;
 mod film;
-mod fit;
-mod glimpse;
 mod kept;
 mod keyframe;
 mod look;
 #[cfg(all(feature = "malice", target_os = "linux"))]
 pub(crate) mod malice;
-mod orientation;
 mod picture;
 #[cfg(test)]
 mod pictures_for_tests;
-mod planes;
+mod pixels;
 mod poster;
-mod render;
 mod replay;
 mod sampler;
 pub(crate) mod sandbox;
-mod scale;
 mod scenes;
 mod takes;
 mod telling;
 mod thumbnail;
-mod tone;
 mod units;
 
 use std::fs::File;

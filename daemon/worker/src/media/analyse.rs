@@ -19,8 +19,8 @@ use super::ended::{Ended, Unusable};
 use super::evidence;
 use super::fast;
 use super::film::{Film, Losses, SHORT_FRACTION, SHORT_US, Shown, Step, Unfollowed};
-use super::glimpse::{Glimpse, Glimpser};
-use super::scale::{Colours, ScaleError, Scaler, Wanted};
+use super::pixels::glimpse::{Glimpse, Glimpser};
+use super::pixels::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::scenes::Scenes;
 use super::units::{elapsed_ms, us_to_ms};
 

@@ -4,8 +4,8 @@
 //! second in which the picture changes, and of each picture between two jumps: it may turn out to be a short shot.
 //! What is settled is thinned out.
 
-use super::glimpse::Glimpse;
 use super::look::{self, BLOCKS, Look};
+use super::pixels::glimpse::Glimpse;
 
 /// With as many blocks changed from one frame to another it may be another shot.
 const JUMP: u32 = BLOCKS as u32 * 3 / 10;

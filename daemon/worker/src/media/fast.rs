@@ -18,8 +18,8 @@ use ffmpeg_next::frame::Video;
 use scened_shots::Found;
 
 use super::film::Shown;
-use super::glimpse::Glimpse;
-use super::scale::ScaleError;
+use super::pixels::glimpse::Glimpse;
+use super::pixels::scale::ScaleError;
 
 pub(crate) use cascade::run;
 pub(crate) use survey::{Kind, Verdict, survey};

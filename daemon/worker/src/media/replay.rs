@@ -13,11 +13,11 @@ use scened::media::keyframes::{KeyframesError, Reader};
 use scened::media::wire::{self, Replayed, SceneHeader};
 use scened::worker::pipe;
 
-use super::colour::Light;
 use super::ended::{Ended, Unusable};
 use super::evidence::{self, Watched};
-use super::fit::{self, Plan};
-use super::render::Renderer;
+use super::pixels::fit::{self, Plan};
+use super::pixels::light::Light;
+use super::pixels::render::Renderer;
 
 /// Tells every scene of the file with its frames at the model's size.
 pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {

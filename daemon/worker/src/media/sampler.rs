@@ -4,10 +4,10 @@ use ffmpeg_next::frame::Video;
 use scened::domain::{ImageSpec, Resample};
 
 use super::film::Film;
-use super::fit::{self, Plan};
-use super::orientation::Orientation;
-use super::render::Renderer;
-use super::scale::ScaleError;
+use super::pixels::fit::{self, Plan};
+use super::pixels::orientation::Orientation;
+use super::pixels::render::Renderer;
+use super::pixels::scale::ScaleError;
 use super::thumbnail::Small;
 
 /// Makes pictures for the model, keyframe pictures and thumbnails; keeps what it prepared as long as the film stays the same.

@@ -4,8 +4,8 @@
 //! cards and credits), when it looks like a good part of the film and not like an exception, when what it shows lasts, and when it
 //! does not lie where films have logos and credits. Each of these is a factor; a frame that lacks one is chosen only for want of others.
 
-use super::glimpse::{CHROMA, Glimpse, LUMA};
 use super::look::{self, BLOCKS, Look};
+use super::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
 /// With as many blocks changed it is another view.
 pub(crate) const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;

@@ -1,9 +1,9 @@
 use scened::domain::Boundary;
 
 use super::*;
-use crate::media::glimpse::Glimpse;
 use crate::media::look::{self, Look};
 use crate::media::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
+use crate::media::pixels::glimpse::Glimpse;
 
 /// Candidates every half second, with these pictures.
 fn take(pictures: &[Glimpse]) -> Take<usize> {

@@ -13,7 +13,7 @@ use super::survey::Kind;
 use super::{Outcome, Seen, Told};
 use crate::media::ended::Ended;
 use crate::media::film::{Clock, Film};
-use crate::media::glimpse::Glimpse;
+use crate::media::pixels::glimpse::Glimpse;
 
 /// What the detector is shown before and after a run of decoded GOPs: the first and the last picture, standing still this long.
 /// Microseconds.

@@ -6,7 +6,7 @@
 //! the exposure make such keyframes too. [`super::odds`] weighs all that; what is then done is what costs least, decoding included.
 
 use super::odds;
-use crate::media::glimpse::{CHROMA, Glimpse, LUMA};
+use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
 /// What is to be done about a GOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,8 +12,8 @@ use super::Seen;
 use crate::media::ended::Unusable;
 use crate::media::evidence;
 use crate::media::film::{Clock, Shown, Viewer};
-use crate::media::glimpse::{Glimpse, Glimpser};
-use crate::media::scale::ScaleError;
+use crate::media::pixels::glimpse::{Glimpse, Glimpser};
+use crate::media::pixels::scale::ScaleError;
 
 /// Jobs waiting for a thread; more than are ever under way, so that giving one out does not block.
 const MAX_JOBS: usize = 256;

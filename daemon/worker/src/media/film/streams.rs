@@ -19,10 +19,10 @@ use scened::media::{Probe, StreamInfo};
 
 use super::hardware::Device;
 use crate::media::allowed::Allowed;
-use crate::media::dovi;
 use crate::media::ended::Unusable;
 use crate::media::evidence::{self, Watched};
-use crate::media::orientation::Orientation;
+use crate::media::pixels::dovi;
+use crate::media::pixels::orientation::Orientation;
 
 /// Larger pictures are no film but an attack on memory: 16K of a headset has so many. Pixels.
 const MAX_PIXELS: i64 = 16_384 * 8192;

@@ -8,9 +8,9 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec};
 
 use super::streams;
-use crate::media::dovi;
-use crate::media::eye::{self, Packing};
-use crate::media::orientation::Orientation;
+use crate::media::pixels::dovi;
+use crate::media::pixels::eye::{self, Packing};
+use crate::media::pixels::orientation::Orientation;
 
 /// A stream that the film is, or was, in.
 #[derive(Clone, Debug)]

@@ -16,9 +16,10 @@ use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resize
 use ffmpeg_next::frame::Video;
 use scened::domain::Resample;
 
-use super::colour::{Colour, Gamut, Light, Matrix3, Transfer};
+use super::colour::{Colour, Gamut, Matrix3, Transfer};
 use super::dovi::Dovi;
 use super::fit::{self, Fit};
+use super::light::Light;
 use super::planes::{Component, Field, Layout, Rows, has_alpha};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::tone::{Mastering, ToneMap, pq_to_nits};

@@ -6,9 +6,6 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 
-use super::dovi::Dovi;
-use super::tone::USUAL_PEAK_NITS;
-
 /// How brightness and colour differences make red, green and blue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Matrix {
@@ -82,17 +79,6 @@ impl Gamut {
             ]),
         }
     }
-}
-
-/// What a stream and a frame say beyond the numbers of a frame.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Light {
-    /// The brightest light of an HDR film. Nits.
-    pub(crate) peak_nits: f32,
-    /// Set where the picture is Dolby Vision's own.
-    pub(crate) dovi: Option<Dovi>,
-    /// What the container says of a picture that does not say it itself.
-    pub(crate) fallback: Option<Transfer>,
 }
 
 impl Matrix {
@@ -191,17 +177,6 @@ impl Matrix {
             Self::Fcc => (0.30, 0.11),
             Self::Ycgco => (0.25, 0.25),
             Self::Smpte240m => (0.212, 0.087),
-        }
-    }
-}
-
-impl Light {
-    /// That of a picture that says all by itself.
-    pub(crate) fn common() -> Self {
-        Self {
-            peak_nits: USUAL_PEAK_NITS,
-            dovi: None,
-            fallback: None,
         }
     }
 }
