@@ -132,7 +132,7 @@ fn load(request: LoadRequest) -> Result<(Model, Loaded), Refusal> {
     };
     let (providers, mut report) = plan(&request.providers);
     #[cfg(all(feature = "malice", target_os = "linux"))]
-    if let Some(plan) = crate::media::malice::Plan::from_environment() {
+    if let Some(plan) = crate::media::sandbox::malice::Plan::from_environment() {
         if !plan.is_outside() {
             let confinement = confine::enter(&request, &providers);
             tracing::warn!(?confinement);

@@ -15,8 +15,6 @@ mod film;
 mod kept;
 mod keyframe;
 mod look;
-#[cfg(all(feature = "malice", target_os = "linux"))]
-pub(crate) mod malice;
 mod picture;
 #[cfg(test)]
 mod pictures_for_tests;
@@ -80,7 +78,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
         manners::stay_in_background();
     }
     #[cfg(all(feature = "malice", target_os = "linux"))]
-    if let Some(plan) = malice::Plan::from_environment() {
+    if let Some(plan) = sandbox::malice::Plan::from_environment() {
         return Err(plan.carry_out());
     }
     let budget = Budget::of(&film).context("the film cannot be read")?;
@@ -91,7 +89,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
         return Ok(());
     }
     #[cfg(all(feature = "malice", target_os = "linux"))]
-    malice::obey(&mut film);
+    sandbox::malice::obey(&mut film);
     let ended = match request {
         Request::Analyse(request) => analyse::analyse(film, &request, budget, extras, &mut answers),
         Request::Picture(request) => picture::picture(film, &request, extras, &mut answers),

@@ -19,19 +19,19 @@ static SHORTAGE: AtomicI32 = AtomicI32::new(0);
 static MEMORY_IS_SCARCE: AtomicBool = AtomicBool::new(false);
 
 /// A file whose reads are watched. It has a place of its own: descriptors that were duplicated share theirs.
-pub(super) struct Watched {
+pub(crate) struct Watched {
     file: File,
     at: u64,
 }
 
 impl Watched {
     /// From the file's beginning on.
-    pub(super) fn new(file: File) -> Self {
+    pub(crate) fn new(file: File) -> Self {
         Self { file, at: 0 }
     }
 
     /// The file itself, unwatched.
-    pub(super) fn plain(&mut self) -> &mut File {
+    pub(crate) fn plain(&mut self) -> &mut File {
         &mut self.file
     }
 }
@@ -58,19 +58,19 @@ impl Seek for Watched {
 }
 
 /// Takes note of a read of the video that failed.
-pub(super) fn look_at_reading(error: &io::Error) {
+pub(crate) fn look_at_reading(error: &io::Error) {
     if error.kind() != io::ErrorKind::Interrupted {
         note(&READ_ERROR, error.raw_os_error().unwrap_or(libc::EIO));
     }
 }
 
 /// Remembers that this machine bounds memory more than we do.
-pub(super) fn memory_is_scarce() {
+pub(crate) fn memory_is_scarce() {
     MEMORY_IS_SCARCE.store(true, Ordering::Relaxed);
 }
 
 /// Takes note of an error of reading or decoding where it tells of a lack of memory. "Again" means something else to FFmpeg there.
-pub(super) fn look_at(error: Error) {
+pub(crate) fn look_at(error: Error) {
     match error {
         // Where only our own limit bounds memory, it is the video that asks for too much, or for a size that cannot be.
         Error::Other { errno: libc::ENOMEM } if MEMORY_IS_SCARCE.load(Ordering::Relaxed) => note(&SHORTAGE, libc::ENOMEM),
@@ -79,7 +79,7 @@ pub(super) fn look_at(error: Error) {
 }
 
 /// As [`look_at`], of opening a decoder, which starts threads.
-pub(super) fn look_at_opening(error: Error) {
+pub(crate) fn look_at_opening(error: Error) {
     match error {
         Error::Other { errno: libc::EAGAIN } => note(&SHORTAGE, libc::EAGAIN),
         error => look_at(error),
@@ -87,7 +87,7 @@ pub(super) fn look_at_opening(error: Error) {
 }
 
 /// Takes note of a thread that could not be started.
-pub(super) fn look_at_thread(error: &io::Error) {
+pub(crate) fn look_at_thread(error: &io::Error) {
     note(&SHORTAGE, error.raw_os_error().unwrap_or(libc::EAGAIN));
 }
 
@@ -97,7 +97,7 @@ fn note(place: &AtomicI32, errno: i32) {
 }
 
 /// What a failure, or a part that is missing, is laid to.
-pub(super) fn fault() -> Fault {
+pub(crate) fn fault() -> Fault {
     match (READ_ERROR.load(Ordering::Relaxed), SHORTAGE.load(Ordering::Relaxed)) {
         (0, 0) => Fault::Video,
         (0, errno) => Fault::Shortage { errno },

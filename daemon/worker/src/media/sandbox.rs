@@ -3,9 +3,13 @@
 //! Landlock without any rule forbids every path, TCP port, abstract socket and signal to the outside; seccomp forbids what is not
 //! needed to decode; limits bound memory and descriptors. What is open stays open: the film and the pipes. Both layers hold for the
 //! calling thread and those it starts, so [`enter`] comes before any thread exists.
+//!
+//! The sandbox knows nothing of videos: only how large one is.
 
 #[cfg(target_os = "linux")]
 mod calls;
+#[cfg(all(feature = "malice", target_os = "linux"))]
+pub(crate) mod malice;
 
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,26 +24,26 @@ static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// The layers to put up. Only tests leave one out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Layers {
-    pub(super) landlock: bool,
-    pub(super) seccomp: bool,
+pub(crate) struct Layers {
+    pub(crate) landlock: bool,
+    pub(crate) seccomp: bool,
 }
 
 impl Layers {
-    pub(super) const ALL: Self = Self {
+    pub(crate) const ALL: Self = Self {
         landlock: true,
         seccomp: true,
     };
 }
 
 /// Whether this process is in the sandbox: no graphics driver works there.
-pub(super) fn is_entered() -> bool {
+pub(crate) fn is_entered() -> bool {
     ENTERED.load(Ordering::Relaxed)
 }
 
 /// Puts up the sandbox, for good. Where a part of it fails, [`Confinement::Refused`] unless `allow_unsandboxed`; what can be had stands
 /// all the same.
-pub(super) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> Confinement {
+pub(crate) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> Confinement {
     let Confined { held, missing } = confine(layers, budget);
     // No driver can open its devices behind either layer.
     ENTERED.store(!held.is_empty(), Ordering::Relaxed);

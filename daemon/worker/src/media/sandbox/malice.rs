@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 
 use scened::media::budget::Budget;
 
-use super::sandbox::{self, Layers};
+use super::Layers;
 
 /// What to try, and which layers of the sandbox stand.
 #[derive(Debug)]
@@ -33,9 +33,9 @@ impl Plan {
     }
 
     /// Puts up those layers and tries it; ends the worker in any case, with what came of it.
-    pub(super) fn carry_out(&self) -> anyhow::Error {
+    pub(crate) fn carry_out(&self) -> anyhow::Error {
         if let Some(layers) = self.layers {
-            sandbox::enter(layers, Budget::of_bytes(0), false);
+            super::enter(layers, Budget::of_bytes(0), false);
         }
         self.attempt()
     }
@@ -104,7 +104,7 @@ fn new_code() -> io::Result<()> {
 const HARMFUL: &[u8] = b"scened-malice ";
 
 /// Does what a film asks for, as if a decoder had a bug: for tests of what becomes of such films.
-pub(super) fn obey(film: &mut std::fs::File) {
+pub(crate) fn obey(film: &mut std::fs::File) {
     use std::io::{Read, Seek};
     let mut head = [0; 64];
     let n = film.read(&mut head).unwrap_or(0);
