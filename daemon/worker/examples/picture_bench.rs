@@ -13,10 +13,11 @@ mod media {
     mod ended;
     mod evidence;
     pub(crate) mod film;
+    mod kept;
     pub(crate) mod pixels;
-    pub(crate) mod sampler;
     mod sandbox;
-    mod thumbnail;
+    pub(crate) mod scenes;
+    mod units;
 }
 
 use std::fs::File;
@@ -26,7 +27,7 @@ use ffmpeg_next::frame::Video;
 use media::allowed::Allowed;
 use media::film::{Film, Step};
 use media::pixels::glimpse::{Glimpse, Glimpser};
-use media::sampler::Sampler;
+use media::scenes::sampler::Sampler;
 use scened::domain::{ImageSpec, Resample, ResizeMode};
 use scened::media::extras::Extras;
 

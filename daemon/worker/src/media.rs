@@ -5,28 +5,16 @@
 
 pub(crate) mod allowed;
 mod analyse;
-mod candidates;
-mod choose;
 mod detect;
 mod ended;
 mod evidence;
 mod fast;
 mod film;
 mod kept;
-mod keyframe;
-mod look;
 mod picture;
-#[cfg(test)]
-mod pictures_for_tests;
 mod pixels;
-mod poster;
-mod replay;
-mod sampler;
 pub(crate) mod sandbox;
 mod scenes;
-mod takes;
-mod telling;
-mod thumbnail;
 mod units;
 
 use std::fs::File;
@@ -93,8 +81,8 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     let ended = match request {
         Request::Analyse(request) => analyse::analyse(film, &request, budget, extras, &mut answers),
         Request::Picture(request) => picture::picture(film, &request, extras, &mut answers),
-        Request::Keyframes(request) => replay::replay(film, &request, &mut answers),
-        Request::Poster(request) => poster::poster(film, &request, extras, &mut answers),
+        Request::Keyframes(request) => scenes::replay::replay(film, &request, &mut answers),
+        Request::Poster(request) => scenes::poster::poster(film, &request, extras, &mut answers),
     };
     match ended {
         Ok(()) => {}

@@ -21,7 +21,7 @@ use super::fast;
 use super::film::{Film, Losses, SHORT_FRACTION, SHORT_US, Shown, Step, Unfollowed};
 use super::pixels::glimpse::{Glimpse, Glimpser};
 use super::pixels::scale::{Colours, ScaleError, Scaler, Wanted};
-use super::scenes::Scenes;
+use super::scenes::writer::Scenes;
 use super::units::{elapsed_ms, us_to_ms};
 
 /// How often the daemon hears that work goes on.

@@ -11,7 +11,7 @@ use scened::worker::pipe;
 use super::allowed::Allowed;
 use super::ended::{Ended, Unusable};
 use super::film::{Film, Shown, Step};
-use super::sampler::Sampler;
+use super::scenes::sampler::Sampler;
 use super::units::us_to_ms;
 
 /// How far before the moment to look for a keyframe, one try after the other; then everything is decoded. Microseconds.

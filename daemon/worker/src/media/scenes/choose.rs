@@ -7,7 +7,7 @@
 use scened::media::wire;
 
 use super::candidates::Candidate;
-use super::look::BLOCKS;
+use super::signature::BLOCKS;
 use super::takes::Take;
 
 /// Nothing is chosen closer to the one before. Microseconds.

@@ -12,8 +12,8 @@ use scened::domain::Boundary;
 use scened_shots::Found;
 
 use super::candidates::{Candidate, Candidates, Source};
-use super::look::{BLOCKS, Look};
-use super::pixels::glimpse::Glimpse;
+use super::signature::{BLOCKS, Look};
+use crate::media::pixels::glimpse::Glimpse;
 
 /// No part of a take is shorter. Microseconds.
 const MIN_PART_US: i64 = 3_000_000;

@@ -4,8 +4,8 @@
 //! second in which the picture changes, and of each picture between two jumps: it may turn out to be a short shot.
 //! What is settled is thinned out.
 
-use super::look::{self, BLOCKS, Look};
-use super::pixels::glimpse::Glimpse;
+use super::signature::{self, BLOCKS, Look};
+use crate::media::pixels::glimpse::Glimpse;
 
 /// With as many blocks changed from one frame to another it may be another shot.
 const JUMP: u32 = BLOCKS as u32 * 3 / 10;
@@ -49,7 +49,7 @@ impl<P> Candidate<P> {
             time_us,
             look: look.clone(),
             sharpness,
-            blank: look::is_blank(glimpse),
+            blank: signature::is_blank(glimpse),
             picture: source.picture()?,
         })
     }

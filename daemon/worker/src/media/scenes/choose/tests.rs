@@ -1,8 +1,8 @@
 use scened::domain::Boundary;
 
+use super::super::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
+use super::super::signature::{self, Look};
 use super::*;
-use crate::media::look::{self, Look};
-use crate::media::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
 use crate::media::pixels::glimpse::Glimpse;
 
 /// Candidates every half second, with these pictures.
@@ -23,7 +23,7 @@ fn take(pictures: &[Glimpse]) -> Take<usize> {
                 time_us: at as i64 * SECOND / 2,
                 look: Look::of(glimpse),
                 sharpness: 100,
-                blank: look::is_blank(glimpse),
+                blank: signature::is_blank(glimpse),
                 picture: at,
             })
             .collect(),

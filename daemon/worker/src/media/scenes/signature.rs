@@ -4,7 +4,7 @@
 //! somebody who enters a room changes a few blocks a lot and most not at all. A change of exposure moves all blocks alike and
 //! counts as none; sensor noise and compression stay below [`LEVELS`].
 
-use super::pixels::glimpse::{CHROMA, Glimpse, LUMA};
+use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
 const COLUMNS: usize = 16;
 const ROWS: usize = 12;

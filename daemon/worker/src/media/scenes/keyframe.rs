@@ -117,8 +117,8 @@ fn jpeg(picture: &Small) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::replay::Pictures;
     use super::*;
-    use crate::media::replay::Pictures;
     use scened::domain::{ImageSpec, Resample, ResizeMode};
 
     fn waves(width: u32, height: u32) -> Small {

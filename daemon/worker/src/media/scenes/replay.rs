@@ -13,14 +13,14 @@ use scened::media::keyframes::{KeyframesError, Reader};
 use scened::media::wire::{self, Replayed, SceneHeader};
 use scened::worker::pipe;
 
-use super::ended::{Ended, Unusable};
-use super::evidence::{self, Watched};
-use super::pixels::fit::{self, Plan};
-use super::pixels::light::Light;
-use super::pixels::render::Renderer;
+use crate::media::ended::{Ended, Unusable};
+use crate::media::evidence::{self, Watched};
+use crate::media::pixels::fit::{self, Plan};
+use crate::media::pixels::light::Light;
+use crate::media::pixels::render::Renderer;
 
 /// Tells every scene of the file with its frames at the model's size.
-pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {
+pub(crate) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let damaged = |error: KeyframesError| Unusable(error.to_string());
     let mut reader = Reader::new(BufReader::with_capacity(1 << 18, Watched::new(opened))).map_err(damaged)?;
@@ -54,7 +54,7 @@ pub(super) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
 }
 
 /// Decodes keyframe pictures, most of which have the same size.
-pub(super) struct Pictures {
+pub(crate) struct Pictures {
     image: ImageSpec,
     webp: decoder::Video,
     jpeg: decoder::Video,
@@ -63,7 +63,7 @@ pub(super) struct Pictures {
 }
 
 impl Pictures {
-    pub(super) fn new(image: ImageSpec) -> Result<Self, ffmpeg_next::Error> {
+    pub(crate) fn new(image: ImageSpec) -> Result<Self, ffmpeg_next::Error> {
         let decoder = |id| {
             let codec = decoder::find(id).ok_or(ffmpeg_next::Error::DecoderNotFound)?;
             Context::new_with_codec(codec).decoder().video()
@@ -77,7 +77,7 @@ impl Pictures {
     }
 
     /// **Shape**: `[n, height, width, 3]` u8 at the model's size, `n` being what it is shown of one moment.
-    pub(super) fn model(&mut self, picture: &[u8]) -> Result<Vec<u8>, Unusable> {
+    pub(crate) fn model(&mut self, picture: &[u8]) -> Result<Vec<u8>, Unusable> {
         let unreadable = |error: &dyn std::fmt::Display| Unusable(format!("the keyframe pictures are damaged: {error}"));
         let mut frame = Video::empty();
         let decoder = if picture.starts_with(b"RIFF") {

@@ -1,7 +1,7 @@
 //! Glimpses drawn for tests: views with structure, things in them, noise, light.
 
 use super::candidates::Source;
-use super::pixels::glimpse::{Glimpse, LUMA};
+use crate::media::pixels::glimpse::{Glimpse, LUMA};
 
 pub(crate) const SECOND: i64 = 1_000_000;
 

@@ -16,15 +16,15 @@ use scened::media::extras::Extras;
 use scened::media::wire::{self, PosterHeader};
 use scened::worker::pipe;
 
-use super::allowed::Allowed;
-use super::ended::{Ended, Unusable};
-use super::film::{Film, Step};
-use super::kept::{self, Kept};
-use super::pixels::glimpse::{Glimpse, Glimpser};
+use super::poster_score::{self, OTHER_VIEW, Seen};
 use super::sampler::Sampler;
-use super::telling::{self, OTHER_VIEW, Seen};
 use super::thumbnail::Small;
-use super::units::us_to_ms;
+use crate::media::allowed::Allowed;
+use crate::media::ended::{Ended, Unusable};
+use crate::media::film::{Film, Step};
+use crate::media::kept::{self, Kept};
+use crate::media::pixels::glimpse::{Glimpse, Glimpser};
+use crate::media::units::us_to_ms;
 
 /// Moments whose keyframes are looked at; a power of two.
 const N_GLANCES: u32 = 32;
@@ -52,7 +52,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const BETTER: f32 = 1.1;
 
 /// Tells the poster frame.
-pub(super) fn poster(opened: std::fs::File, request: &PosterRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
+pub(crate) fn poster(opened: std::fs::File, request: &PosterRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
     if !(1..=wire::MAX_IMAGE_PX).contains(&request.longer_px) {
         return Err(Unusable(format!(
             "a picture of {} px was asked for (1 to {} are possible)",
@@ -249,7 +249,7 @@ impl Search {
     /// The frame that tells most, and its time; none where there is none at all.
     fn choose(&mut self) -> Option<(i64, Small)> {
         let seen: Vec<Seen> = self.candidates.iter().map(|candidate| candidate.seen.clone()).collect();
-        let scores = telling::scores(&seen, self.length_us);
+        let scores = poster_score::scores(&seen, self.length_us);
         let mut order: Vec<usize> = (0..seen.len()).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
         let mut best: Option<(f32, i64, Small)> = None;
@@ -310,7 +310,7 @@ impl Search {
                 ended_early = true;
                 break;
             }
-            let gain = telling::gain(&seen, keyframe);
+            let gain = poster_score::gain(&seen, keyframe);
             if gain > best.as_ref().map_or(BETTER, |(best, ..)| *best)
                 && let Some(kept) = Kept::of(&frame)
             {
@@ -324,7 +324,7 @@ impl Search {
             Some((gain, seen.time_us, picture))
         });
         Some(Second {
-            steadiness: telling::steadiness(changed, ended_early),
+            steadiness: poster_score::steadiness(changed, ended_early),
             better,
         })
     }

@@ -3,12 +3,12 @@
 use ffmpeg_next::frame::Video;
 use scened::domain::{ImageSpec, Resample};
 
-use super::film::Film;
-use super::pixels::fit::{self, Plan};
-use super::pixels::orientation::Orientation;
-use super::pixels::render::Renderer;
-use super::pixels::scale::ScaleError;
 use super::thumbnail::Small;
+use crate::media::film::Film;
+use crate::media::pixels::fit::{self, Plan};
+use crate::media::pixels::orientation::Orientation;
+use crate::media::pixels::render::Renderer;
+use crate::media::pixels::scale::ScaleError;
 
 /// Makes pictures for the model, keyframe pictures and thumbnails; keeps what it prepared as long as the film stays the same.
 pub(crate) struct Sampler {

@@ -4,8 +4,8 @@
 //! cards and credits), when it looks like a good part of the film and not like an exception, when what it shows lasts, and when it
 //! does not lie where films have logos and credits. Each of these is a factor; a frame that lacks one is chosen only for want of others.
 
-use super::look::{self, BLOCKS, Look};
-use super::pixels::glimpse::{CHROMA, Glimpse, LUMA};
+use super::signature::{self, BLOCKS, Look};
+use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
 /// With as many blocks changed it is another view.
 pub(crate) const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
@@ -92,9 +92,9 @@ fn worth(glimpse: &Glimpse) -> f32 {
     let plain = plain as f32 / N_LUMA as f32;
     let from_grey = |plane: &[u8]| plane.iter().map(|value| f32::from(value.abs_diff(128))).sum::<f32>() / N_CHROMA as f32;
     let colour = from_grey(&glimpse.blue) + from_grey(&glimpse.red);
-    let detail = (look::structure(glimpse) as f32 / N_LUMA as f32).sqrt();
+    let detail = (signature::structure(glimpse) as f32 / N_LUMA as f32).sqrt();
     let light = ramp(mean, 16.0, 70.0) * at_least(0.4, 1.0 - ramp(mean, 190.0, 245.0));
-    let nothing = if look::is_blank(glimpse) { 0.01 } else { 1.0 };
+    let nothing = if signature::is_blank(glimpse) { 0.01 } else { 1.0 };
     nothing
         * at_least(0.02, light)
         * at_least(0.03, 1.0 - ramp(plain, 0.5, 0.9))
