@@ -4,6 +4,7 @@
 
 mod anew;
 mod announced;
+mod clock;
 mod extent;
 mod follow;
 mod hardware;
@@ -34,27 +35,22 @@ use super::pixels::light::Light;
 use super::pixels::orientation::Orientation;
 use super::pixels::tone::USUAL_PEAK_NITS;
 use announced::Announced;
+pub(crate) use announced::{SHORT_FRACTION, SHORT_US};
+use clock::to_us;
+pub(crate) use clock::{Clock, MAX_STEP_US, Shown};
 use extent::Extent;
 use follow::{Follower, Moved};
 use hardware::Device;
-use streams::to_us;
 use timeline::{Follows, Mended, Scan, Tick, Timeline, Watch};
 pub(crate) use track::Viewer;
 use track::{Note, Track};
 
-/// A film that ends this much before its promised end is worth a word: a fraction of the promise, and a least time.
-pub(crate) const SHORT_FRACTION: f64 = 0.05;
-pub(crate) const SHORT_US: i64 = 2_000_000;
 /// So many packets without a picture at the end of a film are worth a word.
 const MANY_BAD: u32 = 50;
 /// Packets in a row that cannot be read, before the rest of the file is given up.
 const MAX_READ_ERRORS: u32 = 1000;
 /// A file with fewer bytes for each second it claims to last does not last so long.
 const MIN_BYTES_PER_SECOND: i64 = 50;
-/// Frame rate assumed where a file has neither times nor a rate.
-const ASSUMED_FPS: f64 = 25.0;
-/// A step in time longer than this is a broken clock, not a still picture. Microseconds.
-pub(crate) const MAX_STEP_US: i64 = 12 * 3600 * 1_000_000;
 
 /// A frame that is shown so much too early is shown with the one before it. Microseconds.
 const MAX_JITTER_US: i64 = 1_000_000;
@@ -63,13 +59,6 @@ const N_PEEKED: usize = 128;
 
 /// No film is longer: a year. Microseconds.
 const MAX_END_US: i64 = MAX_TIME_MS as i64 * 1000;
-
-/// When a frame is shown, from the start of the video as a player counts. Microseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) start_us: i64,
-    pub(crate) end_us: i64,
-}
 
 /// A stream that the picture went to and that cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,33 +80,6 @@ pub(crate) struct Losses {
     pub(crate) broke_off: bool,
     /// Packets that need a key.
     pub(crate) n_encrypted: u64,
-}
-
-/// How time stamps become times of the film.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Clock {
-    /// Units of time stamps: seconds as a fraction.
-    time_base: (i64, i64),
-    /// What a player calls zero, in microseconds.
-    origin_us: i64,
-    /// How long a frame is shown that does not say.
-    frame_us: i64,
-}
-
-impl Clock {
-    /// When a picture with this stamp is shown; before the player's zero is negative.
-    pub(crate) fn time_us(self, stamp: i64) -> i64 {
-        to_us(stamp, self.time_base).saturating_sub(self.origin_us)
-    }
-
-    pub(crate) fn duration_us(self, duration: i64) -> i64 {
-        let said = Some(to_us(duration, self.time_base)).filter(|us| *us > 0 && *us < MAX_STEP_US);
-        said.unwrap_or(self.frame_us).max(1)
-    }
-
-    pub(crate) fn frame_us(self) -> i64 {
-        self.frame_us.max(1)
-    }
 }
 
 /// What reading on gave.
@@ -277,11 +239,7 @@ impl Film {
             device_refusals,
             threads,
             allowed,
-            clock: Clock {
-                time_base: track.time_base,
-                origin_us,
-                frame_us: frame_us(&track),
-            },
+            clock: Clock::new(track.time_base, origin_us, track.frame_us()),
             tracks: vec![track],
             track: 0,
             decoded_track: 0,
@@ -420,7 +378,7 @@ impl Film {
 
     /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the film stays where it was.
     pub(crate) fn seek(&mut self, time_us: i64) {
-        let target = time_us.saturating_add(self.clock.origin_us);
+        let target = time_us.saturating_add(self.clock.origin_us());
         if self.input.seek(target, ..target).is_ok() || self.input.seek(target, ..).is_ok() {
             self.start_over();
         }
@@ -920,7 +878,7 @@ impl Film {
                 start_us = expected.min(last.start_us.max(start_us));
             } else {
                 // The clock jumped: the stamps from here on count from where we are.
-                self.clock.origin_us = self.clock.origin_us.saturating_add(start_us.saturating_sub(expected));
+                self.clock = self.clock.put_off(start_us.saturating_sub(expected));
                 start_us = expected;
             }
         }
@@ -934,7 +892,5 @@ impl Film {
     }
 }
 
-/// How long a frame of a track is shown that does not say. Microseconds.
-fn frame_us(track: &Track) -> i64 {
-    (1e6 / track.rate.unwrap_or(ASSUMED_FPS)) as i64
-}
+#[cfg(test)]
+mod tests;

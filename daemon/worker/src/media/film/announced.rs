@@ -4,7 +4,10 @@
 //! its track, its index, or a file that ends before it should.
 
 use super::extent::Extent;
-use super::{SHORT_FRACTION, SHORT_US};
+
+/// A film that ends this much before its promised end is worth a word: a fraction of the promise, and a least time.
+pub(crate) const SHORT_FRACTION: f64 = 0.05;
+pub(crate) const SHORT_US: i64 = 2_000_000;
 
 /// How long the picture is meant to be, by everything that says it.
 #[derive(Clone, Copy, Debug)]

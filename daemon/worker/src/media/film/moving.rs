@@ -3,10 +3,11 @@
 use ffmpeg_next::Discard;
 use ffmpeg_next::frame::Video;
 
+use super::clock::to_us;
 use super::follow::{Met, Moved};
-use super::streams::{self, to_us};
+use super::streams;
 use super::track::{Note, Track};
-use super::{Film, Read, Step, Unfollowed, frame_us};
+use super::{Film, Read, Step, Unfollowed};
 use crate::media::allowed::Allowed;
 use crate::media::ended::Unusable;
 
@@ -68,8 +69,8 @@ impl Film {
     /// Takes the packets of one of the tracks from here on, by its clock.
     pub(super) fn follow(&mut self, number: usize) {
         self.track = number;
-        self.clock.time_base = self.tracks[number].time_base;
-        self.clock.frame_us = frame_us(&self.tracks[number]);
+        let track = &self.tracks[number];
+        self.clock = self.clock.of_stream(track.time_base, track.frame_us());
     }
 
     pub(super) fn track_of(&self, frame: &Video) -> &Track {
@@ -103,7 +104,7 @@ impl Film {
         };
         let time_base = (i64::from(stream.time_base().0), i64::from(stream.time_base().1));
         if let Some(stamp) = self.packet.pts().or(self.packet.dts()) {
-            let end_us = to_us(stamp.saturating_add(self.packet.duration().max(0)), time_base).saturating_sub(self.clock.origin_us);
+            let end_us = to_us(stamp.saturating_add(self.packet.duration().max(0)), time_base).saturating_sub(self.clock.origin_us());
             self.others_end_us = self.others_end_us.max(end_us);
         }
         if !streams::is_film(&stream) {

@@ -17,6 +17,7 @@ use scened::domain::PictureTrack;
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
+use super::clock::to_us;
 use super::hardware::Device;
 use crate::media::allowed::Allowed;
 use crate::media::ended::Unusable;
@@ -372,18 +373,6 @@ pub(super) fn origin_us(input: &Input, stream: &Stream<'_>) -> i64 {
     }
 }
 
-pub(super) fn to_us(stamp: i64, (numerator, denominator): (i64, i64)) -> i64 {
-    if denominator <= 0 {
-        return 0;
-    }
-    let scaled = i128::from(stamp) * i128::from(numerator) * 1_000_000;
-    let half = i128::from(denominator) / 2;
-    // Stays far from the ends of i64, so that sums of times cannot overflow.
-    (scaled + half)
-        .div_euclid(i128::from(denominator))
-        .clamp(i128::from(i64::MIN / 8), i128::from(i64::MAX / 8)) as i64
-}
-
 pub(super) fn frame_rate(stream: &Stream<'_>) -> Option<f64> {
     [stream.avg_frame_rate(), stream.rate()]
         .into_iter()
@@ -511,56 +500,5 @@ pub(super) fn probe(input: &Input, chosen: usize) -> Probe {
         container: input.format().name().to_owned(),
         duration_ms: u64::try_from(input.duration() / 1000).unwrap_or(0),
         streams: streams.collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs::File;
-    use std::process::Command;
-
-    use scened::media::extras::Extras;
-
-    use super::super::Film;
-    use crate::media::allowed::Allowed;
-
-    /// While FFmpeg finds out what streams there are it tries decoders, and a decoder of sound that was tried tells the format of samples.
-    #[test]
-    fn no_decoder_of_sound_or_subtitles_is_ever_opened() {
-        ffmpeg_next::init().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("film.mkv");
-        let subtitles = folder.path().join("words.srt");
-        std::fs::write(&subtitles, "1\n00:00:00,000 --> 00:00:01,000\nwords\n").unwrap();
-        let made = Command::new("ffmpeg")
-            .args([
-                "-v",
-                "error",
-                "-nostdin",
-                "-f",
-                "lavfi",
-                "-i",
-                "testsrc=d=1",
-                "-f",
-                "lavfi",
-                "-i",
-                "sine=d=1",
-                "-i",
-            ])
-            .arg(&subtitles)
-            .args([
-                "-map", "0", "-map", "1", "-map", "2", "-pix_fmt", "yuv420p", "-c:a", "aac", "-c:s", "ass",
-            ])
-            .arg(&path)
-            .status();
-        assert!(made.unwrap().success());
-        let sample_format = |film: &Film| {
-            let sound = film.input.stream(1).unwrap();
-            // SAFETY: the parameters are valid while the stream is; the field is a plain number.
-            unsafe { (*sound.parameters().as_ptr()).format }
-        };
-        let film = Film::open(File::open(&path).unwrap(), 1, Allowed::films(&Extras::default())).unwrap();
-        assert_eq!(film.probe().streams[1].kind, "audio");
-        assert_eq!(sample_format(&film), -1);
     }
 }

@@ -7,7 +7,7 @@
 use scened::domain::ClockPart;
 use scened::media::wire::MAX_TIME_MS;
 
-use super::{Clock, MAX_STEP_US};
+use super::clock::MAX_STEP_US;
 
 /// Runs that may still be come back to.
 const MAX_OPEN: usize = 64;
@@ -433,16 +433,6 @@ impl Timeline {
             });
         }
         told
-    }
-}
-
-impl Clock {
-    /// How many of its units are so long.
-    pub(super) fn units(self, us: i64) -> i64 {
-        let (numerator, denominator) = self.time_base;
-        let per = i128::from(numerator.max(1)) * 1_000_000;
-        let units = i128::from(us) * i128::from(denominator.max(1));
-        ((units + per / 2).div_euclid(per)).clamp(i128::from(i64::MIN / 8), i128::from(i64::MAX / 8)) as i64
     }
 }
 

@@ -8,6 +8,9 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec};
 
 use super::streams;
+
+/// Frame rate assumed where a file has neither times nor a rate.
+const ASSUMED_FPS: f64 = 25.0;
 use crate::media::pixels::dovi;
 use crate::media::pixels::eye::{self, Packing};
 use crate::media::pixels::orientation::Orientation;
@@ -30,6 +33,11 @@ pub(super) struct Track {
 }
 
 impl Track {
+    /// How long a frame is shown that does not say. Microseconds.
+    pub(super) fn frame_us(&self) -> i64 {
+        (1e6 / self.rate.unwrap_or(ASSUMED_FPS)) as i64
+    }
+
     pub(super) fn of(stream: &Stream<'_>) -> Self {
         let time_base = stream.time_base();
         Self {
