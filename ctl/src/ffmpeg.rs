@@ -15,7 +15,7 @@ use crate::hub::stop::Stop;
 
 pub(crate) mod look;
 
-/// The demuxers that the media worker reads films by (`daemon/worker/src/media/allowed.rs`); playlists, which open other files, are not
+/// The demuxers that the media worker reads films by (`daemon/worker/src/media/decode/allowed.rs`); playlists, which open other files, are not
 /// among them.
 const FORMATS: &str = "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,dv,mxf,ivf,h264,hevc,av1,obu,m4v,gif,apng";
 
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_ffmpeg_may_read_is_what_the_worker_reads() {
-        let source = include_str!("../../daemon/worker/src/media/allowed.rs");
+        let source = include_str!("../../daemon/worker/src/media/decode/allowed.rs");
         for (ours, theirs) in [(FORMATS, "const FORMATS"), (PICTURES, "const CODECS")] {
             let (_, list) = source.split_once(theirs).expect("the worker has such a list");
             let (list, _) = list.split_once("];").expect("a list ends");

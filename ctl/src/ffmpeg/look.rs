@@ -203,7 +203,7 @@ pub(crate) fn film(source: &Source, wanted: Option<&PictureTrack>) -> Result<Fil
 }
 
 /// Which of a file's streams the daemon looked at. What it does not tell is found by its own rule (`choose_stream` of
-/// `daemon/worker/src/media/film/streams.rs`): the largest one, with a bonus for the one that the file names first.
+/// `daemon/worker/src/media/decode/streams.rs`): the largest one, with a bonus for the one that the file names first.
 fn choose<'a>(streams: &'a [Stream], wanted: Option<&PictureTrack>, is_whole: bool) -> Option<&'a Stream> {
     const BONUS: u64 = 5_000_000;
     let score = |stream: &Stream| {

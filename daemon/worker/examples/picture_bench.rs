@@ -6,14 +6,12 @@
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
 /// The worker is a program and no library: its modules are built into this one.
-#[expect(dead_code, reason = "only a part of the worker is used here")]
+#[expect(dead_code, unused_imports, reason = "only a part of the worker is used here")]
 #[path = "../src/media"]
 mod media {
-    pub(crate) mod allowed;
+    pub(crate) mod decode;
     mod ended;
     mod evidence;
-    pub(crate) mod film;
-    mod kept;
     pub(crate) mod pixels;
     mod sandbox;
     pub(crate) mod scenes;
@@ -24,8 +22,8 @@ use std::fs::File;
 
 use anyhow::Context as _;
 use ffmpeg_next::frame::Video;
-use media::allowed::Allowed;
-use media::film::{Film, Step};
+use media::decode::allowed::Allowed;
+use media::decode::film::{Film, Step};
 use media::pixels::glimpse::{Glimpse, Glimpser};
 use media::scenes::sampler::Sampler;
 use scened::domain::{ImageSpec, Resample, ResizeMode};

@@ -47,7 +47,7 @@ fn complain(error: &anyhow::Error) {
 
 /// What films may be made of.
 fn print_allowed(extras: &Extras) -> anyhow::Result<()> {
-    let allowed = media::allowed::describe(extras).map_err(anyhow::Error::msg)?;
+    let allowed = media::decode::allowed::describe(extras).map_err(anyhow::Error::msg)?;
     Ok(writeln!(std::io::stdout(), "{allowed}")?)
 }
 

@@ -3,14 +3,11 @@
 //! Owns FFmpeg. One request, one film, one thread of ours (decoders have theirs); then the process ends. Before it reads anything
 //! of the film it shuts itself into a [`sandbox`].
 
-pub(crate) mod allowed;
 mod analyse;
+pub(crate) mod decode;
 mod detect;
 mod ended;
 mod evidence;
-mod fast;
-mod film;
-mod kept;
 mod picture;
 mod pixels;
 pub(crate) mod sandbox;

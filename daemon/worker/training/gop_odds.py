@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fits the network of `src/media/fast/odds.rs`: how likely a shot begins in a GOP, or with the keyframe after it.
+"""Fits the network of `src/media/decode/gops/skip/odds.rs`: how likely a shot begins in a GOP, or with the keyframe after it.
 
     gop_odds.py --rows target/release/examples/gop_rows CORPUS/tuning [MORE...]
 

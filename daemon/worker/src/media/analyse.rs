@@ -12,13 +12,15 @@ use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, Hardware, Sc
 use scened::worker::pipe;
 use scened_shots::{Found, ShotDetector};
 
-use super::allowed::Allowed;
+use super::decode::allowed::Allowed;
+use super::decode::announced::{SHORT_FRACTION, SHORT_US};
+use super::decode::clock::Shown;
+use super::decode::film::{Film, Losses, Step, Unfollowed};
+use super::decode::gops;
 use super::detect::CutDetector;
 use super::detect::shrink::{Shrinker, working_size};
 use super::ended::{Ended, Unusable};
 use super::evidence;
-use super::fast;
-use super::film::{Film, Losses, SHORT_FRACTION, SHORT_US, Shown, Step, Unfollowed};
 use super::pixels::glimpse::{Glimpse, Glimpser};
 use super::pixels::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::scenes::writer::Scenes;
@@ -115,9 +117,9 @@ fn look_at_all(
         (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
         _ if film.uses_device() => "a graphics card decodes it",
         (SceneMode::Exact, _) if n_threads < 2 => "every frame was asked for",
-        (mode, Detector::Shot) => match fast::survey(film) {
-            fast::Verdict::Gops(kind) => return look_at_gops(film, kind, mode, n_threads, work, answers, times),
-            fast::Verdict::Through(reason) => reason,
+        (mode, Detector::Shot) => match gops::survey(film) {
+            gops::Verdict::Gops(kind) => return look_at_gops(film, kind, mode, n_threads, work, answers, times),
+            gops::Verdict::Through(reason) => reason,
         },
     };
     decode_through(film, work, answers, times)?;
@@ -143,7 +145,7 @@ fn look_at_keyframes(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Wr
 /// Looks at groups of pictures: at all of them, or at those in which a shot may begin.
 fn look_at_gops(
     film: &mut Film,
-    kind: fast::Kind,
+    kind: gops::Kind,
     mode: SceneMode,
     n_threads: usize,
     work: &mut Work<'_>,
@@ -153,13 +155,13 @@ fn look_at_gops(
     let (mode, reason) = match (mode, kind) {
         (SceneMode::Exact, _) => (SceneMode::Exact, "every frame was asked for"),
         // The pictures between two that were looked at can hold a whole shot, and no packet tells of it.
-        (SceneMode::Fast, fast::Kind::Intra { .. }) => {
+        (SceneMode::Fast, gops::Kind::Intra { .. }) => {
             (SceneMode::Exact, "each of its pictures stands alone, so that packets tell nothing")
         }
         (SceneMode::Fast, _) => (SceneMode::Fast, "its keyframes and packets tell where to look"),
     };
     let mut told = Instant::now();
-    let outcome = fast::run(film, kind, mode, n_threads, &mut |film, item| {
+    let outcome = gops::run(film, kind, mode, n_threads, &mut |film, item| {
         work.told(film, item, times);
         work.scenes.tell(film, answers, times)?;
         tell_progress(&mut told, work.scenes.end_us(), answers)
@@ -339,14 +341,14 @@ impl<'a> Work<'a> {
     }
 
     /// Takes what the cascade tells.
-    fn told(&mut self, film: &Film, told: fast::Told, times: &mut StageTimes) {
+    fn told(&mut self, film: &Film, told: gops::Told, times: &mut StageTimes) {
         match told {
-            fast::Told::Frame(seen) => {
+            gops::Told::Frame(seen) => {
                 self.scenes.frame(film, seen.frame.as_ref(), seen.shown, &seen.glimpse, times);
                 self.n_frames += 1;
             }
-            fast::Told::Found(found) => self.scenes.found(found),
-            fast::Told::Settled(settled_us) => self.scenes.settled(settled_us),
+            gops::Told::Found(found) => self.scenes.found(found),
+            gops::Told::Settled(settled_us) => self.scenes.settled(settled_us),
         }
     }
 

@@ -8,9 +8,10 @@ use scened::media::extras::Extras;
 use scened::media::wire::{self, PictureHeader};
 use scened::worker::pipe;
 
-use super::allowed::Allowed;
+use super::decode::allowed::Allowed;
+use super::decode::clock::Shown;
+use super::decode::film::{Film, Step};
 use super::ended::{Ended, Unusable};
-use super::film::{Film, Shown, Step};
 use super::scenes::sampler::Sampler;
 use super::units::us_to_ms;
 

@@ -19,10 +19,10 @@ use scened::worker::pipe;
 use super::poster_score::{self, OTHER_VIEW, Seen};
 use super::sampler::Sampler;
 use super::thumbnail::Small;
-use crate::media::allowed::Allowed;
+use crate::media::decode::allowed::Allowed;
+use crate::media::decode::film::{Film, Step};
+use crate::media::decode::kept::{self, Kept};
 use crate::media::ended::{Ended, Unusable};
-use crate::media::film::{Film, Step};
-use crate::media::kept::{self, Kept};
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
 use crate::media::units::us_to_ms;
 

@@ -4,7 +4,7 @@ use ffmpeg_next::frame::Video;
 use scened::domain::{ImageSpec, Resample};
 
 use super::thumbnail::Small;
-use crate::media::film::Film;
+use crate::media::decode::film::Film;
 use crate::media::pixels::fit::{self, Plan};
 use crate::media::pixels::orientation::Orientation;
 use crate::media::pixels::render::Renderer;

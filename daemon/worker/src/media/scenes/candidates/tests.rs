@@ -1,5 +1,5 @@
-use super::super::pictures_for_tests::{Numbered, SECOND, noisy, view, wall, with_thing};
 use super::*;
+use crate::media::scenes::pictures_for_tests::{Numbered, SECOND, noisy, view, wall, with_thing};
 
 /// Offers frames at 25 a second; everything before the last 1.5 s is settled.
 fn offered(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, sharpness: impl Fn(i64) -> u32) -> Candidates<i64> {

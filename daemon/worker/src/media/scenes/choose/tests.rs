@@ -1,9 +1,9 @@
 use scened::domain::Boundary;
 
-use super::super::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
-use super::super::signature::{self, Look};
 use super::*;
 use crate::media::pixels::glimpse::Glimpse;
+use crate::media::scenes::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
+use crate::media::scenes::signature::{self, Look};
 
 /// Candidates every half second, with these pictures.
 fn take(pictures: &[Glimpse]) -> Take<usize> {

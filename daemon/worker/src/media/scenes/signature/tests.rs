@@ -1,5 +1,5 @@
-use super::super::pictures_for_tests::{flat, lit, noisy, view, wall, with_thing};
 use super::*;
+use crate::media::scenes::pictures_for_tests::{flat, lit, noisy, view, wall, with_thing};
 
 fn change(a: &Glimpse, b: &Glimpse) -> Change {
     let (a, b) = (Look::of(a), Look::of(b));

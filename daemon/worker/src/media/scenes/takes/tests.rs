@@ -1,5 +1,5 @@
-use super::super::pictures_for_tests::{Numbered, SECOND, flat, lit, noisy, view, wall, with_thing};
 use super::*;
+use crate::media::scenes::pictures_for_tests::{Numbered, SECOND, flat, lit, noisy, view, wall, with_thing};
 
 /// Ten frames a second.
 const FRAME_US: i64 = SECOND / 10;

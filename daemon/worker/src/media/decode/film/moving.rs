@@ -3,12 +3,12 @@
 use ffmpeg_next::Discard;
 use ffmpeg_next::frame::Video;
 
-use super::clock::to_us;
-use super::follow::{Met, Moved};
-use super::streams;
-use super::track::{Note, Track};
 use super::{Film, Read, Step, Unfollowed};
-use crate::media::allowed::Allowed;
+use crate::media::decode::allowed::Allowed;
+use crate::media::decode::clock::to_us;
+use crate::media::decode::follow::{Met, Moved};
+use crate::media::decode::streams;
+use crate::media::decode::track::{Note, Track};
 use crate::media::ended::Unusable;
 
 /// A film whose picture moves from stream to stream more often is no film.

@@ -17,9 +17,9 @@ use scened::domain::PictureTrack;
 use scened::media::wire::MAX_STREAMS;
 use scened::media::{Probe, StreamInfo};
 
+use super::allowed::Allowed;
 use super::clock::to_us;
 use super::hardware::Device;
-use crate::media::allowed::Allowed;
 use crate::media::ended::Unusable;
 use crate::media::evidence::{self, Watched};
 use crate::media::pixels::dovi;

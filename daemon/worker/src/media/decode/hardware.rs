@@ -10,8 +10,8 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
 use scened::media::Hardware;
 
+use super::allowed::Allowed;
 use super::streams;
-use crate::media::allowed::Allowed;
 use crate::media::sandbox;
 
 /// What decodes a film.

@@ -9,9 +9,10 @@ use std::os::unix::fs::FileExt;
 use ffmpeg_next::format;
 use ffmpeg_next::format::context::StreamIo;
 
-use super::follow::Follower;
-use super::track::Track;
-use super::{Film, streams};
+use super::Film;
+use crate::media::decode::follow::Follower;
+use crate::media::decode::streams;
+use crate::media::decode::track::Track;
 
 /// With less behind its last picture a file is only damaged at its end. Bytes.
 const MIN_BYTES: i64 = 16 << 10;

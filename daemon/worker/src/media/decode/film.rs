@@ -3,15 +3,7 @@
 //! The file comes as a descriptor, never as a path; FFmpeg may open nothing else.
 
 mod anew;
-mod announced;
-mod clock;
-mod extent;
-mod follow;
-mod hardware;
 mod moving;
-mod streams;
-mod timeline;
-mod track;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -26,24 +18,22 @@ use scened::media::wire::MAX_TIME_MS;
 use scened::media::{Hardware, Probe};
 
 use super::allowed::Allowed;
-use super::ended::Unusable;
-use super::evidence::{self, Watched};
-use super::pixels::colour::Transfer;
-use super::pixels::dovi::Dovi;
-use super::pixels::fit;
-use super::pixels::light::Light;
-use super::pixels::orientation::Orientation;
-use super::pixels::tone::USUAL_PEAK_NITS;
-use announced::Announced;
-pub(crate) use announced::{SHORT_FRACTION, SHORT_US};
-use clock::to_us;
-pub(crate) use clock::{Clock, MAX_STEP_US, Shown};
-use extent::Extent;
-use follow::{Follower, Moved};
-use hardware::Device;
-use timeline::{Follows, Mended, Scan, Tick, Timeline, Watch};
-pub(crate) use track::Viewer;
-use track::{Note, Track};
+use super::announced::Announced;
+use super::clock::{Clock, MAX_STEP_US, Shown, to_us};
+use super::extent::{self, Extent};
+use super::follow::{Follower, Moved};
+use super::hardware::{self, Device};
+use super::streams;
+use super::timeline::{Follows, Mended, Scan, Tick, Timeline, Watch};
+use super::track::{Note, Track, Viewer};
+use crate::media::ended::Unusable;
+use crate::media::evidence::{self, Watched};
+use crate::media::pixels::colour::Transfer;
+use crate::media::pixels::dovi::Dovi;
+use crate::media::pixels::fit;
+use crate::media::pixels::light::Light;
+use crate::media::pixels::orientation::Orientation;
+use crate::media::pixels::tone::USUAL_PEAK_NITS;
 
 /// So many packets without a picture at the end of a film are worth a word.
 const MANY_BAD: u32 = 50;

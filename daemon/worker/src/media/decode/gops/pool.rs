@@ -9,9 +9,10 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Error, Packet, decoder};
 
 use super::Seen;
+use crate::media::decode::clock::{Clock, Shown};
+use crate::media::decode::track::Viewer;
 use crate::media::ended::Unusable;
 use crate::media::evidence;
-use crate::media::film::{Clock, Shown, Viewer};
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
 use crate::media::pixels::scale::ScaleError;
 

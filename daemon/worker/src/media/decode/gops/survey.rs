@@ -4,7 +4,8 @@ use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, codec};
 
-use crate::media::film::{Film, MAX_STEP_US};
+use crate::media::decode::clock::MAX_STEP_US;
+use crate::media::decode::film::Film;
 
 /// A GOP this long in packets is not worth holding in memory. Bytes.
 const MAX_GOP_BYTES: u64 = 192 << 20;

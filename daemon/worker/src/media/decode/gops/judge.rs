@@ -10,7 +10,7 @@ use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
 /// What is to be done about a GOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decision {
+pub(crate) enum Decision {
     /// No shot begins in it, nor with the next keyframe.
     Quiet,
     /// A shot begins with the next keyframe, and none before.
@@ -24,39 +24,39 @@ pub(super) enum Decision {
 
 /// One packet that is no keyframe.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Size {
-    pub(super) bytes: usize,
+pub(crate) struct Size {
+    pub(crate) bytes: usize,
     /// When it is shown, counted from the keyframe. Microseconds.
-    pub(super) after_us: i64,
+    pub(crate) after_us: i64,
     /// Shown later than all before it: later pictures lean on it, and B-frames don't do that.
-    pub(super) is_anchor: bool,
+    pub(crate) is_anchor: bool,
 }
 
 /// A keyframe.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Key<'a> {
-    pub(super) bytes: usize,
-    pub(super) glimpse: &'a Glimpse,
+pub(crate) struct Key<'a> {
+    pub(crate) bytes: usize,
+    pub(crate) glimpse: &'a Glimpse,
 }
 
 /// What is known of a GOP before it is decoded.
-pub(super) struct Evidence<'a> {
-    pub(super) key: Key<'a>,
+pub(crate) struct Evidence<'a> {
+    pub(crate) key: Key<'a>,
     /// `None` at the end of the film.
-    pub(super) next: Option<Key<'a>>,
+    pub(crate) next: Option<Key<'a>>,
     /// In the order in which they are shown.
-    pub(super) sizes: &'a [Size],
+    pub(crate) sizes: &'a [Size],
     /// The first packets after the next keyframe.
-    pub(super) next_sizes: &'a [Size],
+    pub(crate) next_sizes: &'a [Size],
     /// The keyframe after the next one.
-    pub(super) after_next: Option<&'a Glimpse>,
-    pub(super) length_us: i64,
-    pub(super) next_length_us: Option<i64>,
-    pub(super) frame_us: i64,
+    pub(crate) after_next: Option<&'a Glimpse>,
+    pub(crate) length_us: i64,
+    pub(crate) next_length_us: Option<i64>,
+    pub(crate) frame_us: i64,
     /// The next keyframe stands where it does because the picture changed there.
-    pub(super) ended_by_content: bool,
+    pub(crate) ended_by_content: bool,
     /// Keyframes come after so many packets, whatever happens.
-    pub(super) is_clock: bool,
+    pub(crate) is_clock: bool,
 }
 
 /// Logarithm of the odds from which a packet may be a cut: even in the fit.
@@ -74,7 +74,7 @@ const USUAL_US: i64 = 5_000_000;
 const LOOK_ON_US: i64 = 1_000_000;
 
 /// Judges a GOP.
-pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
+pub(crate) fn judge(evidence: &Evidence<'_>) -> Decision {
     let (spikes, dip) = (spikes(evidence), dip(evidence));
     let last = spikes.iter().rfind(|(odds, _)| *odds > SPIKE).map(|(_, size)| size);
     if dip < DIP {
@@ -106,7 +106,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Decision {
 }
 
 /// The numbers that the odds are made of; none for the last GOP.
-pub(super) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)], dip: f32) -> Option<[f32; odds::N_FEATURES]> {
+pub(crate) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)], dip: f32) -> Option<[f32; odds::N_FEATURES]> {
     let next = evidence.next?;
     let change = Change::between(evidence.key.glimpse, next.glimpse);
     let skipped = evidence
@@ -147,7 +147,7 @@ pub(super) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)], dip: f32
 }
 
 /// The packets that later pictures lean on, with the logarithm of the odds that each is a cut.
-pub(super) fn spikes(evidence: &Evidence<'_>) -> Vec<(f32, Size)> {
+pub(crate) fn spikes(evidence: &Evidence<'_>) -> Vec<(f32, Size)> {
     let anchors: Vec<Size> = evidence.sizes.iter().copied().filter(|size| size.is_anchor).collect();
     let key = evidence.key.bytes as f32;
     let next_key = evidence.next.map_or(key, |next| next.bytes as f32);
@@ -213,7 +213,7 @@ impl Neighbours {
 }
 
 /// The quietest 0.4 s over the median ones: black frames cost next to nothing.
-pub(super) fn dip(evidence: &Evidence<'_>) -> f32 {
+pub(crate) fn dip(evidence: &Evidence<'_>) -> f32 {
     let n = (400_000 / evidence.frame_us.max(1)).max(3) as usize;
     let mut means: Vec<f32> = evidence
         .sizes

@@ -6,19 +6,20 @@ use ffmpeg_next::Packet;
 
 use super::judge::Size;
 use super::survey::Kind;
-use crate::media::film::{Clock, Film};
+use crate::media::decode::clock::Clock;
+use crate::media::decode::film::Film;
 
 /// A keyframe and the packets up to the next one.
-pub(super) struct Gop {
+pub(crate) struct Gop {
     /// In the order of decoding. Where the next keyframe is followed by pictures that are shown before it (an open GOP), it and they
     /// stand at the end.
-    pub(super) packets: Vec<Arc<Packet>>,
+    pub(crate) packets: Vec<Arc<Packet>>,
     /// How many packets are its own: those that follow are the next keyframe and what is shown before it.
-    pub(super) n_own: usize,
+    pub(crate) n_own: usize,
     /// Time stamp of its keyframe, and of the next one.
-    pub(super) start: i64,
-    pub(super) end: Option<i64>,
-    pub(super) n_bytes: usize,
+    pub(crate) start: i64,
+    pub(crate) end: Option<i64>,
+    pub(crate) n_bytes: usize,
 }
 
 impl Gop {
@@ -39,7 +40,7 @@ impl Gop {
     }
 
     /// The packets from which what is shown up to so long after the keyframe can be decoded, and the time stamp after these.
-    pub(super) fn beginning(&self, after_us: i64, clock: Clock) -> (Vec<Arc<Packet>>, i64) {
+    pub(crate) fn beginning(&self, after_us: i64, clock: Clock) -> (Vec<Arc<Packet>>, i64) {
         let start_us = clock.time_us(self.start);
         let is_wanted = |packet: &Arc<Packet>| clock.time_us(stamp(packet)) - start_us <= after_us;
         let n = self.packets[..self.n_own].iter().rposition(is_wanted).map_or(1, |last| last + 1);
@@ -49,12 +50,12 @@ impl Gop {
     }
 
     /// How many packets are shown from its keyframe to the next one.
-    pub(super) fn n_shown(&self) -> usize {
+    pub(crate) fn n_shown(&self) -> usize {
         // The next keyframe stands before what is shown before it.
         self.packets.len() - usize::from(self.packets.len() > self.n_own)
     }
 
-    pub(super) fn key(&self) -> Arc<Packet> {
+    pub(crate) fn key(&self) -> Arc<Packet> {
         Arc::clone(&self.packets[0])
     }
 }
@@ -65,18 +66,18 @@ fn stamp(packet: &Packet) -> i64 {
 }
 
 /// Reads GOPs in order.
-pub(super) struct Gops {
+pub(crate) struct Gops {
     kind: Kind,
     current: Option<Gop>,
     /// Begun, while packets that are shown before it may still belong to `current`.
     next: Option<Gop>,
     n_leading: usize,
     /// Latest time stamp read, and how long that picture is shown.
-    pub(super) last: Option<(i64, i64)>,
+    pub(crate) last: Option<(i64, i64)>,
 }
 
 impl Gops {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind) -> Self {
         Self {
             kind,
             current: None,
@@ -87,7 +88,7 @@ impl Gops {
     }
 
     /// The next GOP; `None` at the end of the film.
-    pub(super) fn read(&mut self, film: &mut Film) -> Option<Gop> {
+    pub(crate) fn read(&mut self, film: &mut Film) -> Option<Gop> {
         while let Some(packet) = film.next_packet() {
             let shown = stamp(&packet);
             if self.last.is_none_or(|(last, _)| shown >= last) {
@@ -154,7 +155,7 @@ impl Gops {
 }
 
 /// The packets of a GOP as they are shown, without its keyframe.
-pub(super) fn sizes_of(packets: &[Arc<Packet>], clock: Clock) -> Vec<Size> {
+pub(crate) fn sizes_of(packets: &[Arc<Packet>], clock: Clock) -> Vec<Size> {
     let Some(start) = packets.first().and_then(|key| key.pts()) else {
         return Vec::new();
     };

@@ -8,8 +8,8 @@
 //! found is taken back in order. All queues are bounded, by the number of GOPs and by what their packets hold.
 
 mod cascade;
-mod gops;
-mod judge;
+pub(crate) mod group;
+pub(crate) mod judge;
 mod odds;
 mod pool;
 mod survey;
@@ -17,9 +17,9 @@ mod survey;
 use ffmpeg_next::frame::Video;
 use scened_shots::Found;
 
-use super::film::Shown;
-use super::pixels::glimpse::Glimpse;
-use super::pixels::scale::ScaleError;
+use super::clock::Shown;
+use crate::media::pixels::glimpse::Glimpse;
+use crate::media::pixels::scale::ScaleError;
 
 pub(crate) use cascade::run;
 pub(crate) use survey::{Kind, Verdict, survey};

@@ -6,13 +6,14 @@ use std::time::Instant;
 use scened::media::SceneMode;
 use scened_shots::{Found, ShotDetector};
 
-use super::gops::{Gop, Gops, sizes_of};
+use super::group::{Gop, Gops, sizes_of};
 use super::judge::{self, Decision, Evidence};
 use super::pool::{Done, Pool, Ticket};
 use super::survey::Kind;
 use super::{Outcome, Seen, Told};
+use crate::media::decode::clock::Clock;
+use crate::media::decode::film::Film;
 use crate::media::ended::Ended;
-use crate::media::film::{Clock, Film};
 use crate::media::pixels::glimpse::Glimpse;
 
 /// What the detector is shown before and after a run of decoded GOPs: the first and the last picture, standing still this long.
