@@ -22,7 +22,7 @@ use ffmpeg_next::frame::Video;
 use media::decode::allowed::Allowed;
 use media::decode::film::Film;
 use media::decode::gops::group::{Gop, Gops, sizes_of};
-use media::decode::gops::judge;
+use media::decode::gops::skip::judge;
 use media::decode::gops::{Kind, Verdict, survey};
 use media::pixels::glimpse::{Glimpse, Glimpser};
 use scened::media::extras::Extras;

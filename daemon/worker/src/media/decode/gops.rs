@@ -1,17 +1,17 @@
-//! The cascade: finds scenes without decoding every frame, and decodes groups of pictures (GOPs) side by side.
+//! Groups of pictures (GOPs): decoded side by side, and in fast mode only where a shot may begin.
 //!
-//! First the packets are surveyed: how the keyframes lie tells what kind of file it is, and whether the shortcut is safe
-//! ([`survey`]). Then the keyframes are decoded, and for each GOP the keyframes around it and the sizes of its packets say whether
-//! a shot may begin in it ([`judge`]). Only such GOPs are decoded whole, and the shot detector looks at their frames.
+//! First the packets are surveyed: how the keyframes lie tells what kind of file it is, and whether GOPs can be decoded each by itself
+//! ([`survey`]). Exact mode then has all of them decoded. Fast mode has the keyframes decoded, and for each GOP the keyframes around it and
+//! the sizes of its packets say whether a shot may begin in it ([`skip`]). Only such GOPs are decoded whole, and the shot detector looks at
+//! their frames.
 //!
 //! This thread reads the file and gives out GOPs; threads with decoders of their own ([`pool`]) turn them into glimpses; what they
 //! found is taken back in order. All queues are bounded, by the number of GOPs and by what their packets hold.
 
 mod cascade;
 pub(crate) mod group;
-pub(crate) mod judge;
-mod odds;
 mod pool;
+pub(crate) mod skip;
 mod survey;
 
 use ffmpeg_next::frame::Video;

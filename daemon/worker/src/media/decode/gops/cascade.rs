@@ -7,8 +7,8 @@ use scened::media::SceneMode;
 use scened_shots::{Found, ShotDetector};
 
 use super::group::{Gop, Gops, sizes_of};
-use super::judge::{self, Decision, Evidence};
 use super::pool::{Done, Pool, Ticket};
+use super::skip::judge::{self, Decision, Evidence};
 use super::survey::Kind;
 use super::{Outcome, Seen, Told};
 use crate::media::decode::clock::Clock;

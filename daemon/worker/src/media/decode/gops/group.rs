@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ffmpeg_next::Packet;
 
-use super::judge::Size;
+use super::skip::judge::Size;
 use super::survey::Kind;
 use crate::media::decode::clock::Clock;
 use crate::media::decode::film::Film;
