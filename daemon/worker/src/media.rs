@@ -5,11 +5,11 @@
 
 mod analyse;
 pub(crate) mod decode;
-mod detect;
 mod ended;
 mod evidence;
 mod picture;
 mod pixels;
+mod pyscenedetect;
 pub(crate) mod sandbox;
 mod scenes;
 mod units;

@@ -17,12 +17,12 @@ use super::decode::announced::{SHORT_FRACTION, SHORT_US};
 use super::decode::clock::Shown;
 use super::decode::film::{Film, Losses, Step, Unfollowed};
 use super::decode::gops;
-use super::detect::CutDetector;
-use super::detect::shrink::{Shrinker, working_size};
 use super::ended::{Ended, Unusable};
 use super::evidence;
 use super::pixels::glimpse::{Glimpse, Glimpser};
 use super::pixels::scale::{Colours, ScaleError, Scaler, Wanted};
+use super::pyscenedetect::CutDetector;
+use super::pyscenedetect::shrink::{Shrinker, working_size};
 use super::scenes::writer::Scenes;
 use super::units::{elapsed_ms, us_to_ms};
 

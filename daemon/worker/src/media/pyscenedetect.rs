@@ -1,4 +1,6 @@
-//! PySceneDetect's detectors, bit for bit: no FFmpeg types, no clock, no I/O.
+//! PySceneDetect's two detectors, bit for bit. A configuration may ask for them, and tests compare with them.
+//!
+//! The room knows no FFmpeg types, no clock and no I/O, and nothing of the other rooms.
 //!
 //! A frame is a small BGR picture, as OpenCV would have scaled it ([`shrink`]); its content score is the mean change of H, S and
 //! V against the frame before ([`hsv`]); a rule ([`flash`], [`adaptive`]) turns scores into cuts. A cut may be told some frames
