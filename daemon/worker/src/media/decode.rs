@@ -9,12 +9,17 @@
 pub(crate) mod allowed;
 pub(crate) mod announced;
 pub(crate) mod clock;
+mod decoders;
 mod extent;
 pub(crate) mod film;
 mod follow;
 pub(crate) mod gops;
 mod hardware;
+mod index;
+mod input;
 pub(crate) mod kept;
+mod lengths;
+mod properties;
 mod streams;
 mod timeline;
 mod track;

@@ -20,9 +20,13 @@ use scened::media::{Hardware, Probe};
 use super::allowed::Allowed;
 use super::announced::Announced;
 use super::clock::{Clock, MAX_STEP_US, Shown, to_us};
+use super::decoders;
 use super::extent::{self, Extent};
 use super::follow::{Follower, Moved};
 use super::hardware::{self, Device};
+use super::input;
+use super::lengths;
+use super::properties;
 use super::streams;
 use super::timeline::{Follows, Mended, Scan, Tick, Timeline, Watch};
 use super::track::{Note, Track, Viewer};
@@ -176,17 +180,17 @@ impl Film {
     pub(crate) fn open_on(file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
         let looked_through_later = file.try_clone().ok();
         let mut file = Watched::new(file);
-        let head = streams::read_head(&mut file)?;
+        let head = input::read_head(&mut file)?;
         let extent = Extent::of(file.plain(), &head);
         let stream_io = StreamIo::from_read_seek(file).map_err(|error| Unusable(format!("cannot read the file: {error}")))?;
-        let mut input = format::input_from_stream(stream_io, None, Some(streams::options(&allowed)))
-            .map_err(|error| streams::cannot_open(error, &head, &allowed))?;
+        let mut input = format::input_from_stream(stream_io, None, Some(input::options(&allowed)))
+            .map_err(|error| input::cannot_open(error, &head, &allowed))?;
         let mut pushed_back = VecDeque::new();
         let stream = streams::find_stream(&mut input, &allowed, &mut pushed_back)?;
         let chosen = input.stream(stream).expect("the stream was just chosen");
         let track = Track::of(&chosen);
         let (id, rate) = (track.codec, track.rate);
-        let origin_us = streams::origin_us(&input, &chosen);
+        let origin_us = lengths::origin_us(&input, &chosen);
         let stream_duration_us = Some(chosen.duration())
             .filter(|duration| *duration > 0)
             .map(|duration| to_us(duration, track.time_base));
@@ -195,14 +199,14 @@ impl Film {
             .filter(|_| input.format().name() == "avi")
             .map(|rate| (chosen.frames() as f64 / rate * 1e6) as i64);
         let file_bytes = input.io_size().unwrap_or(i64::MAX);
-        let own_us = streams::own_duration_us(&input, stream);
-        let indexed_us = streams::indexed_us(&mut input, stream, origin_us);
+        let own_us = lengths::own_duration_us(&input, stream);
+        let indexed_us = lengths::indexed_us(&mut input, stream, origin_us);
         let announced = Announced {
             extent,
             own_us,
             indexed_us,
             planned_us: announced_us,
-            container_us: streams::container_duration_us(&input),
+            container_us: lengths::container_duration_us(&input),
             is_avi: input.format().name() == "avi",
         };
         // Where nothing is known of this picture's length alone, the other tracks tell whether the container's is theirs.
@@ -210,16 +214,16 @@ impl Film {
         let chosen = input.stream(stream).expect("the stream was just chosen");
         let probe = streams::probe(&input, stream);
         let picture = streams::picture(&input, stream);
-        let number = streams::has_clock(&input).then_some(0);
+        let number = input::has_clock(&input).then_some(0);
         if allowed.decoder(id).is_none() {
             return Err(Unusable(Allowed::why_not(id)));
         }
-        streams::check_size(&chosen)?;
+        decoders::check_size(&chosen)?;
         let mut device_refusals = Vec::new();
         let on_device = hardware::open_decoder(&chosen, threads, hardware, &allowed, &mut device_refusals);
         let (decoder, device) = match on_device {
             Some((decoder, device)) => (decoder, Some(device)),
-            None => (streams::open_in_software(&chosen, threads, &allowed)?, None),
+            None => (decoders::open_in_software(&chosen, threads, &allowed)?, None),
         };
         Ok(Self {
             input,
@@ -330,7 +334,7 @@ impl Film {
 
     /// How this frame is to be turned.
     pub(crate) fn orientation(&self, frame: &Video) -> Orientation {
-        streams::frame_orientation(frame).unwrap_or(self.track_of(frame).orientation)
+        properties::frame_orientation(frame).unwrap_or(self.track_of(frame).orientation)
     }
 
     /// The size at which this frame is shown, before it is turned: with square pixels.
@@ -355,7 +359,7 @@ impl Film {
             _ => None,
         };
         Light {
-            peak_nits: streams::frame_peak_nits(frame).or(track.peak_nits).unwrap_or(USUAL_PEAK_NITS),
+            peak_nits: properties::frame_peak_nits(frame).or(track.peak_nits).unwrap_or(USUAL_PEAK_NITS),
             dovi: track.dovi.filter(|dovi| dovi.is_ipt()).map(|_| Dovi::of(frame)),
             fallback,
         }
@@ -363,7 +367,7 @@ impl Film {
 
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
     pub(crate) fn can_seek(&self) -> bool {
-        streams::has_clock(&self.input)
+        input::has_clock(&self.input)
     }
 
     /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the film stays where it was.
@@ -441,7 +445,7 @@ impl Film {
         if self.timeline.as_ref().is_some_and(|timeline| !timeline.is_plain()) && self.reopen() {
             return;
         }
-        if streams::seek_to_first_byte(&mut self.input) {
+        if input::seek_to_first_byte(&mut self.input) {
             self.start_over();
         } else {
             self.seek(-10_000_000);
@@ -788,7 +792,7 @@ impl Film {
             .input
             .stream(self.tracks[self.track].stream)
             .expect("the stream was chosen when the film was opened");
-        match streams::open_in_software(&chosen, self.threads, &self.allowed) {
+        match decoders::open_in_software(&chosen, self.threads, &self.allowed) {
             Ok(decoder) => {
                 self.decoder = decoder;
                 self.device = None;
@@ -806,7 +810,7 @@ impl Film {
             .input
             .stream(self.tracks[self.track].stream)
             .expect("the stream was chosen when the film was opened");
-        let mut decoder = streams::open_in_software(&stream, 1, &self.allowed)?;
+        let mut decoder = decoders::open_in_software(&stream, 1, &self.allowed)?;
         decoder.skip_loop_filter(if rough { Discard::All } else { Discard::NonReference });
         Ok(decoder)
     }

@@ -11,7 +11,7 @@ use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
 use scened::media::Hardware;
 
 use super::allowed::Allowed;
-use super::streams;
+use super::decoders;
 use crate::media::sandbox;
 
 /// What decodes a film.
@@ -46,11 +46,11 @@ pub(super) fn open_decoder(
         return None;
     }
     for hardware in candidates(wanted) {
-        let opened = streams::hardware_codec(stream, allowed)
+        let opened = decoders::hardware_codec(stream, allowed)
             .ok_or_else(|| "FFmpeg has no decoder for it".to_owned())
             .and_then(|codec| {
                 let device = Device::open(hardware, codec)?;
-                let decoder = streams::open_decoder(stream, codec, threads, Some(&device));
+                let decoder = decoders::open_decoder(stream, codec, threads, |context| device.give_to(context));
                 Ok((decoder.map_err(|error| format!("it cannot be opened: {error}"))?, device))
             });
         match opened {

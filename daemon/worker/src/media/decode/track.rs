@@ -7,7 +7,7 @@ use std::ptr;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Stream, codec};
 
-use super::streams;
+use super::properties;
 
 /// Frame rate assumed where a file has neither times nor a rate.
 const ASSUMED_FPS: f64 = 25.0;
@@ -44,13 +44,13 @@ impl Track {
             stream: stream.index(),
             codec: stream.parameters().id(),
             time_base: (i64::from(time_base.0), i64::from(time_base.1)),
-            rate: streams::frame_rate(stream),
-            orientation: streams::stream_orientation(stream),
-            pixel_aspect: streams::stream_aspect(stream),
-            peak_nits: streams::stream_peak_nits(stream),
+            rate: properties::frame_rate(stream),
+            orientation: properties::stream_orientation(stream),
+            pixel_aspect: properties::stream_aspect(stream),
+            peak_nits: properties::stream_peak_nits(stream),
             dovi: dovi::Configuration::of(stream),
             packing: Packing::of_stream(stream),
-            marked_encrypted: streams::is_marked_encrypted(stream),
+            marked_encrypted: properties::is_marked_encrypted(stream),
         }
     }
 }

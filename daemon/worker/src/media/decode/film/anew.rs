@@ -11,6 +11,7 @@ use ffmpeg_next::format::context::StreamIo;
 
 use super::Film;
 use crate::media::decode::follow::Follower;
+use crate::media::decode::input;
 use crate::media::decode::streams;
 use crate::media::decode::track::Track;
 
@@ -72,7 +73,7 @@ impl Film {
         let bytes_before = i64::try_from(from).ok()?;
         let file = self.looked_through_later.as_ref()?.try_clone().ok()?;
         let rest = StreamIo::from_read_seek(Rest { file, from, at: 0 }).ok()?;
-        let mut input = format::input_from_stream(rest, None, Some(streams::options(&self.allowed))).ok()?;
+        let mut input = format::input_from_stream(rest, None, Some(input::options(&self.allowed))).ok()?;
         let index = streams::choose_stream(&input, &self.allowed).ok()?;
         streams::discard_others(&mut input, index, false);
         let track = Track::of(&input.stream(index)?);

@@ -6,7 +6,10 @@ use ffmpeg_next::frame::Video;
 use super::{Film, Read, Step, Unfollowed};
 use crate::media::decode::allowed::Allowed;
 use crate::media::decode::clock::to_us;
+use crate::media::decode::decoders;
 use crate::media::decode::follow::{Met, Moved};
+use crate::media::decode::index;
+use crate::media::decode::properties;
 use crate::media::decode::streams;
 use crate::media::decode::track::{Note, Track};
 use crate::media::ended::Unusable;
@@ -44,7 +47,7 @@ impl Film {
         let Some(stream) = self.input.stream(self.tracks[number].stream) else {
             return;
         };
-        match streams::open_in_software(&stream, self.threads, &self.allowed) {
+        match decoders::open_in_software(&stream, self.threads, &self.allowed) {
             Ok(decoder) => {
                 self.decoder = decoder;
                 self.device = None;
@@ -123,7 +126,7 @@ impl Film {
             followed,
             time_us: self.packet.dts().or(self.packet.pts()).map(|stamp| to_us(stamp, time_base)),
             is_better: rank(stream.index()) > rank(followed),
-            followed_goes_on: streams::goes_on(&mut self.input, followed, self.followed_stamp),
+            followed_goes_on: index::goes_on(&mut self.input, followed, self.followed_stamp),
         };
         match self.follower.met_other(&mut self.packet, &met) {
             Some(moved) => self.moved(moved),
@@ -141,10 +144,10 @@ impl Film {
             Some("it moved a thousand times before".to_owned())
         } else if self.allowed.decoder(id).is_none() {
             Some(Allowed::why_not(id))
-        } else if streams::is_marked_encrypted(&stream) {
+        } else if properties::is_marked_encrypted(&stream) {
             Some("it is encrypted".to_owned())
         } else {
-            streams::check_size(&stream).err().map(|Unusable(reason)| reason)
+            decoders::check_size(&stream).err().map(|Unusable(reason)| reason)
         };
         let track = Track::of(&stream);
         if let Some(reason) = refusal {
