@@ -7,19 +7,25 @@
 //! Decoding knows neither scenes nor the daemon: frames go out as glimpses and as what the decoder made.
 
 pub(crate) mod allowed;
+mod anew;
 pub(crate) mod announced;
 pub(crate) mod clock;
 mod decoders;
+mod decoding;
 mod extent;
 pub(crate) mod film;
 mod follow;
+pub(crate) mod following;
 pub(crate) mod gops;
 mod hardware;
 mod index;
 mod input;
 pub(crate) mod kept;
 mod lengths;
+mod opening;
+mod packets;
 mod properties;
+mod stamps;
 mod streams;
 mod timeline;
 mod track;

@@ -3,11 +3,19 @@
 //! A container's length is often that of its longest track, or was a plan. A film is short only where something says so of its picture:
 //! its track, its index, or a file that ends before it should.
 
+use ffmpeg_next::format::context::Input;
+
+use super::clock::to_us;
 use super::extent::Extent;
+use super::lengths;
+use super::track::Track;
 
 /// A film that ends this much before its promised end is worth a word: a fraction of the promise, and a least time.
 pub(crate) const SHORT_FRACTION: f64 = 0.05;
 pub(crate) const SHORT_US: i64 = 2_000_000;
+
+/// A file with fewer bytes for each second it claims to last does not last so long.
+const MIN_BYTES_PER_SECOND: i64 = 50;
 
 /// How long the picture is meant to be, by everything that says it.
 #[derive(Clone, Copy, Debug)]
@@ -22,15 +30,51 @@ pub(super) struct Announced {
     /// The duration of the container: of its longest track, or a plan.
     pub(super) container_us: Option<i64>,
     pub(super) is_avi: bool,
+    /// What FFmpeg found for the stream, or a plan: good enough to aim by.
+    aimed_at_us: Option<i64>,
 }
 
 impl Announced {
+    /// What is said of a stream whose times begin at `origin_us`.
+    pub(super) fn of(input: &mut Input, extent: Extent, track: &Track, origin_us: i64) -> Self {
+        let stream = input.stream(track.stream).expect("the stream was just chosen");
+        let is_avi = input.format().name() == "avi";
+        // FFmpeg shortens the duration of an AVI file to what is there; the number of its frames stays what it was meant to be.
+        let planned_us = track
+            .rate
+            .filter(|_| is_avi)
+            .map(|rate| (stream.frames() as f64 / rate * 1e6) as i64);
+        let duration = Some(stream.duration()).filter(|duration| *duration > 0);
+        Self {
+            extent,
+            own_us: lengths::own_duration_us(input, track.stream),
+            planned_us,
+            container_us: lengths::container_duration_us(input),
+            is_avi,
+            aimed_at_us: duration.map(|duration| to_us(duration, track.time_base)).max(planned_us),
+            indexed_us: lengths::indexed_us(input, track.stream, origin_us),
+        }
+    }
+
+    /// How long the file says its picture is, unless it cannot be true. `container_ms`: the duration of the container by FFmpeg's word.
+    pub(super) fn claimed_us(&self, container_ms: u64, file_bytes: i64) -> Option<i64> {
+        let of_container = (container_ms > 0).then_some(container_ms as i64 * 1000);
+        self.aimed_at_us.or(of_container).filter(|us| is_possible(*us, file_bytes))
+    }
+
     pub(super) fn rests_on_the_container(&self) -> bool {
         self.own_us.is_none() && self.container_us.is_some()
     }
 
+    /// How long the picture was meant to be, unless it cannot be true.
+    ///
     /// **Invariant**: says nothing about the picture that only other tracks, or plans, say.
     pub(super) fn promised_us(&self, file_bytes: i64, read_to: i64, others_end_us: i64) -> Option<i64> {
+        let promised_us = self.meant_us(file_bytes, read_to, others_end_us);
+        promised_us.filter(|us| is_possible(*us, file_bytes))
+    }
+
+    fn meant_us(&self, file_bytes: i64, read_to: i64, others_end_us: i64) -> Option<i64> {
         let is_whole = self.extent.is_whole(file_bytes);
         if self.is_avi {
             return match is_whole {
@@ -51,4 +95,8 @@ impl Announced {
         });
         self.own_us.or(container_us).max(self.indexed_us)
     }
+}
+
+fn is_possible(us: i64, file_bytes: i64) -> bool {
+    us / 1_000_000 <= (file_bytes / MIN_BYTES_PER_SECOND).max(60)
 }

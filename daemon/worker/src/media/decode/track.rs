@@ -11,9 +11,13 @@ use super::properties;
 
 /// Frame rate assumed where a file has neither times nor a rate.
 const ASSUMED_FPS: f64 = 25.0;
-use crate::media::pixels::dovi;
+use crate::media::pixels::colour::Transfer;
+use crate::media::pixels::dovi::{self, Dovi};
 use crate::media::pixels::eye::{self, Packing};
+use crate::media::pixels::fit;
+use crate::media::pixels::light::Light;
 use crate::media::pixels::orientation::Orientation;
+use crate::media::pixels::tone::USUAL_PEAK_NITS;
 
 /// A stream that the film is, or was, in.
 #[derive(Clone, Debug)]
@@ -36,6 +40,38 @@ impl Track {
     /// How long a frame is shown that does not say. Microseconds.
     pub(super) fn frame_us(&self) -> i64 {
         (1e6 / self.rate.unwrap_or(ASSUMED_FPS)) as i64
+    }
+
+    /// How a frame of it is to be turned.
+    pub(super) fn orientation(&self, frame: &Video) -> Orientation {
+        properties::frame_orientation(frame).unwrap_or(self.orientation)
+    }
+
+    /// The size at which a frame of it is shown, before it is turned: with square pixels.
+    pub(super) fn square_size(&self, frame: &Video) -> (u32, u32) {
+        let aspect = frame.aspect_ratio();
+        // The container's word counts before the codec's, as in FFmpeg's own `av_guess_sample_aspect_ratio`.
+        let said = self.pixel_aspect;
+        let aspect = if said.0 > 0 && said.1 > 0 { said } else { (aspect.0, aspect.1) };
+        let aspect = if aspect.0 > 0 && aspect.1 > 0 { aspect } else { (1, 1) };
+        let stretch = Note::of(frame).stretch;
+        let stretched = (aspect.0.saturating_mul(stretch.0), aspect.1.saturating_mul(stretch.1));
+        fit::square_pixels(frame.width(), frame.height(), stretched)
+    }
+
+    /// What is to be known of a frame's light beyond its numbers. The brightest: what the frame says, else the container, else what most
+    /// films are made for.
+    pub(super) fn light(&self, frame: &Video) -> Light {
+        let fallback = match self.dovi {
+            Some(dovi) if dovi.is_hdr10() => Some(Transfer::Pq),
+            Some(dovi) if dovi.is_hlg() => Some(Transfer::Hlg),
+            _ => None,
+        };
+        Light {
+            peak_nits: properties::frame_peak_nits(frame).or(self.peak_nits).unwrap_or(USUAL_PEAK_NITS),
+            dovi: self.dovi.filter(|dovi| dovi.is_ipt()).map(|_| Dovi::of(frame)),
+            fallback,
+        }
     }
 
     pub(super) fn of(stream: &Stream<'_>) -> Self {

@@ -37,7 +37,7 @@ fn no_decoder_of_sound_or_subtitles_is_ever_opened() {
         .status();
     assert!(made.unwrap().success());
     let sample_format = |film: &Film| {
-        let sound = film.input.stream(1).unwrap();
+        let sound = film.reader.input().stream(1).unwrap();
         // SAFETY: the parameters are valid while the stream is; the field is a plain number.
         unsafe { (*sound.parameters().as_ptr()).format }
     };
