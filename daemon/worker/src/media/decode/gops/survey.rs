@@ -4,7 +4,7 @@ use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, codec};
 
-use crate::media::decode::clock::MAX_STEP_US;
+use crate::media::decode::clock::{Clock, MAX_STEP_US};
 use crate::media::decode::film::Film;
 
 /// A GOP this long in packets is not worth holding in memory. Bytes.
@@ -87,6 +87,12 @@ pub(crate) struct Survey {
     widest_bytes: i64,
     first_us: i64,
     last_us: i64,
+    /// Of the GOP that goes on. Bytes.
+    gop_bytes: u64,
+    /// The time stamp of the last keyframe.
+    last_key: Option<i64>,
+    /// Time stamps of the last packets.
+    recent: [Option<i64>; 16],
 }
 
 /// Reads a film to its end and goes back to its beginning; tells how it can be looked at.
@@ -99,56 +105,12 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
     }
     let mut survey = Survey::default();
     let clock = film.clock();
-    let (mut gop_bytes, mut last_key) = (0, None);
-    let mut recent = [None; 16];
     let mut first = None;
     let mut keys: Vec<Packet> = Vec::new();
     let mut last_tried = None;
     while let Some(packet) = film.next_packet() {
         first.get_or_insert((packet.pts(), packet.dts(), packet.size()));
-        survey.n_packets += 1;
-        if let Ok(position) = i64::try_from(packet.position())
-            && position >= 0
-        {
-            survey.widest_bytes = survey.widest_bytes.max(position - survey.position);
-            survey.position = position;
-        }
-        if survey.n_packets > 1 && packet.side_data().any(|data| data.kind() == SideData::NewExtraData) {
-            survey.n_changes += 1;
-        }
-        if packet.is_key() {
-            survey.gops.push(0);
-            gop_bytes = 0;
-            if last_key.is_some_and(|last| packet.pts() <= last) {
-                survey.n_keys_back += 1;
-            }
-            last_key = Some(packet.pts());
-        }
-        // What is shown before its keyframe belongs to the GOP before, as in `Gops`.
-        let is_leading = !packet.is_key() && survey.gops.len() > 1 && last_key.is_some_and(|key| packet.pts() < key);
-        match survey.gops.iter_mut().nth_back(usize::from(is_leading)) {
-            Some(n_packets) => *n_packets += 1,
-            None => survey.n_before_first_key += 1,
-        }
-        gop_bytes += packet.size() as u64;
-        survey.max_gop_bytes = survey.max_gop_bytes.max(gop_bytes);
-        match packet.pts() {
-            Some(pts) => {
-                if recent.contains(&Some(pts)) {
-                    survey.n_repeated_times += 1;
-                }
-                recent[survey.n_packets as usize % recent.len()] = Some(pts);
-                let time_us = clock.time_us(pts);
-                if survey.n_packets == 1 {
-                    (survey.first_us, survey.last_us) = (time_us, time_us);
-                }
-                let leaps = time_us.saturating_sub(survey.last_us) > MAX_STEP_US;
-                survey.n_leaps += u64::from(leaps);
-                survey.first_us = survey.first_us.min(time_us);
-                survey.last_us = survey.last_us.max(time_us);
-            }
-            None => survey.n_without_time += 1,
-        }
+        survey.take(&packet, clock);
         // Not the first: a film may begin as none of its other keyframes does.
         if packet.is_key() && survey.gops.len() > 1 {
             if keys.len() < N_TRIED {
@@ -222,6 +184,54 @@ fn is_known(id: codec::Id) -> bool {
 }
 
 impl Survey {
+    /// Takes the next packet of the picture.
+    fn take(&mut self, packet: &Packet, clock: Clock) {
+        self.n_packets += 1;
+        if let Ok(position) = i64::try_from(packet.position())
+            && position >= 0
+        {
+            self.widest_bytes = self.widest_bytes.max(position - self.position);
+            self.position = position;
+        }
+        if self.n_packets > 1 && packet.side_data().any(|data| data.kind() == SideData::NewExtraData) {
+            self.n_changes += 1;
+        }
+        if packet.is_key() {
+            if !self.gops.is_empty() && packet.pts() <= self.last_key {
+                self.n_keys_back += 1;
+            }
+            self.gops.push(0);
+            self.gop_bytes = 0;
+            self.last_key = packet.pts();
+        }
+        // What is shown before its keyframe belongs to the GOP before, as in `Gops`.
+        let is_leading = !packet.is_key() && self.gops.len() > 1 && packet.pts() < self.last_key;
+        match self.gops.iter_mut().nth_back(usize::from(is_leading)) {
+            Some(n_packets) => *n_packets += 1,
+            None => self.n_before_first_key += 1,
+        }
+        self.gop_bytes += packet.size() as u64;
+        self.max_gop_bytes = self.max_gop_bytes.max(self.gop_bytes);
+        match packet.pts() {
+            Some(pts) => self.take_time(pts, clock.time_us(pts)),
+            None => self.n_without_time += 1,
+        }
+    }
+
+    fn take_time(&mut self, pts: i64, time_us: i64) {
+        if self.recent.contains(&Some(pts)) {
+            self.n_repeated_times += 1;
+        }
+        self.recent[self.n_packets as usize % self.recent.len()] = Some(pts);
+        if self.n_packets == 1 {
+            (self.first_us, self.last_us) = (time_us, time_us);
+        }
+        let leaps = time_us.saturating_sub(self.last_us) > MAX_STEP_US;
+        self.n_leaps += u64::from(leaps);
+        self.first_us = self.first_us.min(time_us);
+        self.last_us = self.last_us.max(time_us);
+    }
+
     /// Whether packets may be another codec's, which the demuxer divided wrongly: between two lies far too much, or far too
     /// many have no keyframe.
     fn holds_rubbish(&self) -> bool {
