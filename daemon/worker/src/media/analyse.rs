@@ -1,31 +1,29 @@
 //! One film from its first to its last frame: cuts, parts, samples, thumbnails, and what a user should know about damage.
 
+mod damage;
+mod finder;
+
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
-use scened::domain::Resample;
 use scened::media::budget::Budget;
 use scened::media::extras::Extras;
 use scened::media::wire::{self, Progress};
 use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, Hardware, SceneMode, StageTimes};
 use scened::worker::pipe;
-use scened_shots::{Found, ShotDetector};
 
 use super::decode::allowed::Allowed;
-use super::decode::announced::{SHORT_FRACTION, SHORT_US};
 use super::decode::clock::Shown;
-use super::decode::film::{Film, Losses, Step};
-use super::decode::following::Unfollowed;
+use super::decode::film::{Film, Step};
 use super::decode::gops;
 use super::ended::{Ended, Unusable};
 use super::evidence;
 use super::pixels::glimpse::{Glimpse, Glimpser};
-use super::pixels::scale::{Colours, ScaleError, Scaler, Wanted};
-use super::pyscenedetect::CutDetector;
-use super::pyscenedetect::shrink::{Shrinker, working_size};
+use super::pixels::scale::ScaleError;
 use super::scenes::writer::Scenes;
 use super::units::{elapsed_ms, us_to_ms};
+use finder::Finder;
 
 /// How often the daemon hears that work goes on.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
@@ -66,21 +64,11 @@ pub(super) fn analyse(
         return Err(Unusable(work.why_nothing(&film)).into());
     }
     times.total_ms = elapsed_ms(started);
-    let damage: Vec<String> = [
-        request.keyframes_only.then(|| ONLY_KEYFRAMES.to_owned()),
-        describe_damage(
-            film.losses,
-            work.n_unscaled + work.scenes.n_failed(),
-            work.scenes.end_us(),
-            film.promised_us(),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(film.unfollowed().iter().map(describe_unfollowed))
-    .chain(film.ends_undecoded().then(|| describe_undecoded(work.scenes.end_us())))
-    .chain(film.another_follows().then(|| describe_another(work.scenes.end_us())))
-    .collect();
+    let n_failed = work.n_unscaled + work.scenes.n_failed();
+    let mut damage = damage::describe(&film, n_failed, work.scenes.end_us());
+    if request.keyframes_only {
+        damage.insert(0, ONLY_KEYFRAMES.to_owned());
+    }
     let analysis = Analysis {
         duration_ms: work.scenes.duration_ms(),
         n_frames: work.n_frames,
@@ -230,82 +218,6 @@ struct Work<'a> {
     last_error: Option<ScaleError>,
 }
 
-/// What finds where shots begin.
-enum Finder {
-    Shot(Box<ShotDetector>),
-    /// PySceneDetect's detectors see larger pictures than glimpses.
-    Classic {
-        detector: Box<CutDetector>,
-        eye: Option<Box<Eye>>,
-    },
-}
-
-impl Finder {
-    fn new(kind: Detector) -> Self {
-        match kind {
-            Detector::Shot => Self::Shot(Box::new(ShotDetector::new())),
-            Detector::Content => Self::classic(CutDetector::content()),
-            Detector::Adaptive => Self::classic(CutDetector::adaptive()),
-        }
-    }
-
-    fn classic(detector: CutDetector) -> Self {
-        Self::Classic {
-            detector: Box::new(detector),
-            eye: None,
-        }
-    }
-
-    fn push(&mut self, frame: &Video, time_us: i64, glimpse: &Glimpse, scenes: &mut Scenes) -> Result<(), ScaleError> {
-        match self {
-            Self::Shot(detector) => {
-                detector.push(time_us, glimpse);
-                while let Some(found) = detector.next_found() {
-                    scenes.found(found);
-                }
-            }
-            Self::Classic { detector, eye } => {
-                let (width, height) = (frame.width(), frame.height());
-                // The working size stays that of the first frame, so that scores stay comparable.
-                let size = eye.as_ref().map_or_else(|| working_size(width, height), |eye| eye.size);
-                let eye = match eye {
-                    Some(eye) if eye.shrinker.is_for(width, height) => eye,
-                    eye => eye.insert(Box::new(Eye::new(width, height, size))),
-                };
-                let (rows, stride) = eye.scaler.scale(frame)?;
-                if let Some(time_us) = detector.push(time_us, eye.shrinker.shrink(rows, stride)) {
-                    scenes.found(Found::Cut { time_us });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, scenes: &mut Scenes) {
-        if let Self::Shot(detector) = self {
-            detector.finish();
-            while let Some(found) = detector.next_found() {
-                scenes.found(found);
-            }
-        }
-    }
-
-    /// No boundary will be told any more that begins before this time. Microseconds.
-    fn settled_us(&self) -> i64 {
-        match self {
-            Self::Shot(detector) => detector.settled_us(),
-            Self::Classic { detector, .. } => detector.settled_us(),
-        }
-    }
-}
-
-/// What the classic detectors see: the frame as OpenCV decodes it, then as OpenCV shrinks it.
-struct Eye {
-    scaler: Scaler,
-    shrinker: Shrinker,
-    size: (u32, u32),
-}
-
 impl<'a> Work<'a> {
     fn new(request: &'a AnalyseRequest, budget: Budget) -> Self {
         Self {
@@ -356,98 +268,5 @@ impl<'a> Work<'a> {
     fn why_nothing(&self, film: &Film) -> String {
         let error = self.last_error.as_ref().or(self.scenes.last_error());
         error.map_or_else(|| film.why_nothing(), ToString::to_string)
-    }
-}
-
-impl Eye {
-    fn new(width: u32, height: u32, size: (u32, u32)) -> Self {
-        Self {
-            scaler: Scaler::new(Wanted {
-                size: (width, height),
-                bgr: true,
-                colours: Colours::OpenCv,
-                resample: Resample::Bicubic,
-            }),
-            shrinker: Shrinker::new(width, height, size),
-            size,
-        }
-    }
-}
-
-fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, promised_us: Option<i64>) -> Option<String> {
-    let mut words = Vec::new();
-    let short = promised_us.filter(|claimed| {
-        let missing = claimed - end_us;
-        missing > SHORT_US && missing as f64 > *claimed as f64 * SHORT_FRACTION
-    });
-    match short {
-        Some(claimed) => words.push(format!("indexed to {} of {}: damaged or incomplete", clock(end_us), clock(claimed))),
-        None if losses.broke_off => words.push(format!("reading broke off after {}", clock(end_us))),
-        None => {}
-    }
-    for (n, one, many) in [
-        (losses.damaged_packets, "1 packet is damaged", "packets are damaged"),
-        (losses.bad_packets, "1 packet could not be decoded", "packets could not be decoded"),
-        (losses.corrupt_frames, "1 frame is damaged", "frames are damaged"),
-        (losses.n_encrypted, "1 packet is encrypted", "packets are encrypted"),
-        (n_unscaled, "1 frame could not be converted", "frames could not be converted"),
-    ] {
-        match n {
-            0 => {}
-            1 => words.push(one.to_owned()),
-            n => words.push(format!("{n} {many}")),
-        }
-    }
-    (!words.is_empty()).then(|| words.join("; "))
-}
-
-fn describe_unfollowed(unfollowed: &Unfollowed) -> String {
-    format!(
-        "from {} on the picture is in another stream, which is not followed: {}",
-        clock(unfollowed.from_us),
-        unfollowed.reason
-    )
-}
-
-fn describe_undecoded(end_us: i64) -> String {
-    format!(
-        "from {} on nothing could be decoded: it is damaged there, or in another codec",
-        clock(end_us)
-    )
-}
-
-fn describe_another(end_us: i64) -> String {
-    format!(
-        "from {} on another video follows in the same file, which is not followed",
-        clock(end_us)
-    )
-}
-
-/// A time as people write it: `00:12:40`.
-fn clock(us: i64) -> String {
-    let seconds = us / 1_000_000;
-    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn damage_is_told_in_words_and_none_is_not_told() {
-        let none = Losses::default();
-        assert_eq!(describe_damage(none, 0, 10_000_000, Some(10_500_000)), None);
-        assert_eq!(describe_damage(none, 0, 10_000_000, None), None);
-        let text = describe_damage(none, 0, 760_000_000, Some(3_000_000_000)).unwrap();
-        assert_eq!(text, "indexed to 00:12:40 of 00:50:00: damaged or incomplete");
-        let losses = Losses {
-            bad_packets: 2,
-            corrupt_frames: 1,
-            ..none
-        };
-        assert_eq!(
-            describe_damage(losses, 0, 1, None).unwrap(),
-            "2 packets could not be decoded; 1 frame is damaged"
-        );
     }
 }
