@@ -4,7 +4,7 @@
 //! second in which the picture changes, and of each picture between two jumps: it may turn out to be a short shot.
 //! What is settled is thinned out.
 
-use super::signature::{self, BLOCKS, Look};
+use super::signature::{self, BLOCKS, Signature};
 use crate::media::pixels::glimpse::Glimpse;
 
 /// With as many blocks changed from one frame to another it may be another shot.
@@ -36,7 +36,7 @@ pub(crate) trait Source {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate<P> {
     pub(crate) time_us: i64,
-    pub(crate) look: Look,
+    pub(crate) signature: Signature,
     pub(crate) sharpness: u32,
     /// Shows nothing: taken only when there is nothing else.
     pub(crate) blank: bool,
@@ -44,10 +44,10 @@ pub(crate) struct Candidate<P> {
 }
 
 impl<P> Candidate<P> {
-    fn of(time_us: i64, sharpness: u32, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> Option<Self> {
+    fn of(time_us: i64, sharpness: u32, signature: &Signature, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> Option<Self> {
         Some(Self {
             time_us,
-            look: look.clone(),
+            signature: signature.clone(),
             sharpness,
             blank: signature::is_blank(glimpse),
             picture: source.picture()?,
@@ -82,20 +82,20 @@ impl<P> Candidates<P> {
     }
 
     /// Looks at the next frame. Returns whether there is one candidate more.
-    pub(crate) fn offer(&mut self, time_us: i64, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
+    pub(crate) fn offer(&mut self, time_us: i64, signature: &Signature, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
         let Some(newest) = self.held.last() else {
-            return self.add(time_us, true, look, glimpse, source);
+            return self.add(time_us, true, signature, glimpse, source);
         };
-        let change = newest.look.change(look);
+        let change = newest.signature.change(signature);
         let age_us = time_us - self.begun_us;
         if change.n_blocks >= JUMP {
             if age_us >= FLASH_US {
-                return self.add(time_us, true, look, glimpse, source);
+                return self.add(time_us, true, signature, glimpse, source);
             }
             self.fresh = true;
-            self.replace(time_us, source.sharpness(), look, glimpse, source);
+            self.replace(time_us, source.sharpness(), signature, glimpse, source);
         } else if age_us >= STILL_US || !change.is_none() && age_us >= CHANGING_US {
-            return self.add(time_us, false, look, glimpse, source);
+            return self.add(time_us, false, signature, glimpse, source);
         } else if age_us < CHANGING_US {
             let sharpness = source.sharpness();
             let margin = newest.sharpness / 8;
@@ -107,14 +107,14 @@ impl<P> Candidates<P> {
             // The second frame after a jump is still near it.
             self.fresh = self.fresh && newest.time_us == self.begun_us;
             if sharpness > limit {
-                self.replace(time_us, sharpness, look, glimpse, source);
+                self.replace(time_us, sharpness, signature, glimpse, source);
             }
         }
         false
     }
 
-    fn add(&mut self, time_us: i64, jumped: bool, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
-        let Some(candidate) = Candidate::of(time_us, source.sharpness(), look, glimpse, source) else {
+    fn add(&mut self, time_us: i64, jumped: bool, signature: &Signature, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
+        let Some(candidate) = Candidate::of(time_us, source.sharpness(), signature, glimpse, source) else {
             return false;
         };
         self.begun_us = time_us;
@@ -127,8 +127,8 @@ impl<P> Candidates<P> {
     }
 
     /// Gives up the newest for a frame of the same stretch.
-    fn replace(&mut self, time_us: i64, sharpness: u32, look: &Look, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) {
-        let candidate = Candidate::of(time_us, sharpness, look, glimpse, source);
+    fn replace(&mut self, time_us: i64, sharpness: u32, signature: &Signature, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) {
+        let candidate = Candidate::of(time_us, sharpness, signature, glimpse, source);
         if let (Some(newest), Some(candidate)) = (self.held.last_mut(), candidate) {
             *newest = candidate;
         }
@@ -142,7 +142,7 @@ impl<P> Candidates<P> {
                 continue;
             };
             let (last, this) = (&self.held[before], &self.held[self.n_settled]);
-            let change = last.look.change(&this.look);
+            let change = last.signature.change(&this.signature);
             let spacing_us = if change.is_none() { SETTLED_STILL_US } else { SETTLED_CHANGING_US };
             if this.time_us - last.time_us >= spacing_us {
                 self.n_settled += 1;
@@ -159,7 +159,7 @@ impl<P> Candidates<P> {
             let (last, this) = (&self.held[at - 1], &self.held[*at]);
             // The gap that it would leave.
             let gap_us = self.held[at + 1].time_us - last.time_us;
-            (!last.look.change(&this.look).is_none(), gap_us)
+            (!last.signature.change(&this.signature).is_none(), gap_us)
         });
         if let Some(least) = least {
             self.held.remove(least);

@@ -83,7 +83,7 @@ fn is_new<P>(candidates: &[Candidate<P>], chosen: &[usize], at: usize) -> bool {
     }
     let waiting_us = (MAX_GAP_US - passed_us).max(0) as u64;
     let needed = (u64::from(OTHER_VIEW) * waiting_us / (MAX_GAP_US - MIN_GAP_US) as u64) as u32;
-    let change = |other: usize| candidates[other].look.change(&candidate.look);
+    let change = |other: usize| candidates[other].signature.change(&candidate.signature);
     change(*last).n_blocks >= needed && chosen.iter().all(|other| !change(*other).is_none())
 }
 
@@ -94,19 +94,19 @@ fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usiz
     let within = following
         .iter()
         .take_while(|at| {
-            candidates[**at].time_us - first.time_us < REACH_US && candidates[**at].look.change(&first.look).n_blocks < OTHER_VIEW
+            candidates[**at].time_us - first.time_us < REACH_US && candidates[**at].signature.change(&first.signature).n_blocks < OTHER_VIEW
         })
         .count();
     let near = &following[..within];
     let sharpest = near.iter().map(|at| candidates[*at].sharpness).max().unwrap_or(0);
-    let before = chosen.last().map(|last| &candidates[*last].look);
+    let before = chosen.last().map(|last| &candidates[*last].signature);
     let best = (0..near.len())
         .filter(|n| candidates[near[*n]].sharpness >= sharpest - sharpest / 4)
         .max_by_key(|n| {
             let candidate = &candidates[near[*n]];
             // Of two equal ones the first: `max_by_key` takes the last.
             (
-                before.map_or(0, |before| before.change(&candidate.look).n_blocks),
+                before.map_or(0, |before| before.change(&candidate.signature).n_blocks),
                 std::cmp::Reverse(*n),
             )
         })
@@ -116,7 +116,12 @@ fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usiz
 
 /// Gives up the one that differs least from the one before it.
 fn drop_least<P>(candidates: &[Candidate<P>], chosen: &mut Vec<usize>) {
-    let least = (1..chosen.len()).min_by_key(|n| candidates[chosen[*n]].look.change(&candidates[chosen[n - 1]].look).n_blocks);
+    let least = (1..chosen.len()).min_by_key(|n| {
+        candidates[chosen[*n]]
+            .signature
+            .change(&candidates[chosen[n - 1]].signature)
+            .n_blocks
+    });
     if let Some(least) = least {
         chosen.remove(least);
     }

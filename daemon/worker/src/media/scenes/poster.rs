@@ -262,7 +262,7 @@ impl Search {
             // Another keyframe of a shot that was looked at tells nothing new.
             if looked_at
                 .iter()
-                .any(|other| seen[*other].look.change(&seen[at].look).n_blocks < OTHER_VIEW)
+                .any(|other| seen[*other].signature.change(&seen[at].signature).n_blocks < OTHER_VIEW)
             {
                 continue;
             }
@@ -306,7 +306,7 @@ impl Search {
             }
             let Some(seen) = self.see(shown.start_us, &frame) else { continue };
             let before = last.as_ref().unwrap_or(keyframe);
-            if before.look.change(&seen.look).n_blocks >= OTHER_VIEW {
+            if before.signature.change(&seen.signature).n_blocks >= OTHER_VIEW {
                 ended_early = true;
                 break;
             }
@@ -318,7 +318,7 @@ impl Search {
             }
             last = Some(seen);
         }
-        let changed = keyframe.look.change(&last?.look).n_blocks;
+        let changed = keyframe.signature.change(&last?.signature).n_blocks;
         let better = best.and_then(|(gain, seen, kept)| {
             let picture = self.sampler.thumbnail(&self.film, kept.frame()).ok().flatten()?;
             Some((gain, seen.time_us, picture))

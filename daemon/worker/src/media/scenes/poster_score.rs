@@ -4,7 +4,7 @@
 //! cards and credits), when it looks like a good part of the film and not like an exception, when what it shows lasts, and when it
 //! does not lie where films have logos and credits. Each of these is a factor; a frame that lacks one is chosen only for want of others.
 
-use super::signature::{self, BLOCKS, Look};
+use super::signature::{self, BLOCKS, Signature};
 use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
 /// With as many blocks changed it is another view.
@@ -22,7 +22,7 @@ const PLAIN_LEVELS: usize = 20;
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) time_us: i64,
-    pub(crate) look: Look,
+    pub(crate) signature: Signature,
     /// Of frames of one film; 0 = unknown.
     sharpness: u32,
     /// What its own picture is worth.
@@ -45,7 +45,7 @@ impl Seen {
         }
         Self {
             time_us,
-            look: Look::of(glimpse),
+            signature: Signature::of(glimpse),
             sharpness,
             worth: worth(glimpse),
             luma,
@@ -138,7 +138,7 @@ fn lasting(seen: &[Seen], at: usize) -> f32 {
     let (mut n_same, mut n) = (0_u8, 0_u8);
     for neighbour in neighbours.into_iter().flatten().filter_map(|at| seen.get(at)) {
         n += 1;
-        n_same += u8::from(seen[at].look.change(&neighbour.look).n_blocks < OTHER_VIEW);
+        n_same += u8::from(seen[at].signature.change(&neighbour.signature).n_blocks < OTHER_VIEW);
     }
     f32::from(n_same) / f32::from(n.max(1))
 }

@@ -1,6 +1,6 @@
 //! How much of a picture is another picture: what sampling and the division of takes are decided by.
 //!
-//! A look is a glimpse in 16 × 12 blocks. Two looks are compared by the number of blocks that changed, not by their mean change:
+//! A signature is a glimpse in 16 × 12 blocks. Two signatures are compared by the number of blocks that changed, not by their mean change:
 //! somebody who enters a room changes a few blocks a lot and most not at all. A change of exposure moves all blocks alike and
 //! counts as none; sensor noise and compression stay below [`LEVELS`].
 
@@ -8,7 +8,7 @@ use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
 const COLUMNS: usize = 16;
 const ROWS: usize = 12;
-/// How many blocks a look has.
+/// How many blocks a signature has.
 pub(crate) const BLOCKS: usize = COLUMNS * ROWS;
 
 /// A block has changed when its mean brightness did by more than this, in steps of 8-bit colour. On real fixed cameras the empty
@@ -29,7 +29,7 @@ const MIN_PIXELS: u32 = (LUMA.0 * LUMA.1 / 100) as u32;
 /// Less strength than this is the same picture. Two blocks that changed a lot, as a small object does, or four that changed little.
 const SAME: u32 = 4;
 
-/// How one look differs from another.
+/// How one signature differs from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
     /// How many of the [`BLOCKS`] show something else.
@@ -47,13 +47,13 @@ impl Change {
 
 /// The mean colours of the blocks of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Signature {
     luma: [u8; BLOCKS],
     blue: [u8; BLOCKS],
     red: [u8; BLOCKS],
 }
 
-impl Look {
+impl Signature {
     pub(crate) fn of(glimpse: &Glimpse) -> Self {
         Self {
             luma: block_means::<{ LUMA.0 }, { LUMA.1 }>(&glimpse.luma),
@@ -95,7 +95,7 @@ fn median(differences: &[i16; BLOCKS]) -> i16 {
     for difference in differences {
         counts[(difference.clamp(&-MAX_EXPOSURE, &MAX_EXPOSURE) + MAX_EXPOSURE) as usize] += 1;
     }
-    // The middle of both medians of an even number: the same whichever look came first.
+    // The middle of both medians of an even number: the same whichever signature came first.
     let (mut n_before, mut lower) = (0, None);
     for (at, count) in counts.iter().enumerate() {
         n_before += count;

@@ -4,7 +4,7 @@
 //! Scenes tile the video: each begins where the one before ended. A take is divided where something happens in a still picture,
 //! where the picture has come to rest, where it shows another view than at its beginning, and at the latest after the longest
 //! time allowed; a still picture is never divided, however long it stays. What is kept is bounded: the pictures by
-//! [`MAX_CANDIDATES`](super::candidates::MAX_CANDIDATES), the looks by [`LOOK_BACK_US`] and the detector's delay.
+//! [`MAX_CANDIDATES`](super::candidates::MAX_CANDIDATES), the signatures by [`LOOK_BACK_US`] and the detector's delay.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use scened::domain::Boundary;
 use scened_shots::Found;
 
 use super::candidates::{Candidate, Candidates, Source};
-use super::signature::{BLOCKS, Look};
+use super::signature::{BLOCKS, Signature};
 use crate::media::pixels::glimpse::Glimpse;
 
 /// No part of a take is shorter. Microseconds.
@@ -27,8 +27,8 @@ const RESTED_US: i64 = 5_000_000;
 const RESTING_US: i64 = 1_000_000;
 /// A division may lie so far before the frame that decides it. Microseconds.
 const LOOK_BACK_US: i64 = RESTED_US + MIN_PART_US;
-/// Most looks kept, whatever the frame rate.
-const MAX_LOOKS: usize = 2048;
+/// Most signatures kept, whatever the frame rate.
+const MAX_SIGNATURES: usize = 2048;
 /// Frames at each end of a shot that codecs leave unsharp.
 const EDGE_FRAMES: i64 = 2;
 /// The longest time between frames for which that holds. Microseconds.
@@ -53,11 +53,11 @@ pub(crate) struct Take<P> {
 #[derive(Debug)]
 struct Course {
     /// What the part began with.
-    opening: Look,
+    opening: Signature,
     /// Nothing has changed for long enough.
     still: bool,
     /// What is shown since when, or was until `left_us`.
-    rest: Look,
+    rest: Signature,
     rest_us: i64,
     left_us: Option<i64>,
     /// Since when another view is shown.
@@ -65,11 +65,11 @@ struct Course {
 }
 
 impl Course {
-    fn begun(time_us: i64, look: &Look) -> Self {
+    fn begun(time_us: i64, signature: &Signature) -> Self {
         Self {
-            opening: look.clone(),
+            opening: signature.clone(),
             still: true,
-            rest: look.clone(),
+            rest: signature.clone(),
             rest_us: time_us,
             left_us: None,
             elsewhere_us: None,
@@ -77,10 +77,10 @@ impl Course {
     }
 
     /// Takes the next frame of the part; returns where something began to happen in a still picture.
-    fn follow(&mut self, time_us: i64, look: &Look) -> Option<i64> {
-        let change = self.opening.change(look);
+    fn follow(&mut self, time_us: i64, signature: &Signature) -> Option<i64> {
+        let change = self.opening.change(signature);
         self.elsewhere_us = (change.n_blocks >= OTHER_VIEW).then(|| self.elsewhere_us.unwrap_or(time_us));
-        let change = if self.still { change } else { self.rest.change(look) };
+        let change = if self.still { change } else { self.rest.change(signature) };
         if change.is_none() {
             self.left_us = None;
             return None;
@@ -89,7 +89,7 @@ impl Course {
         if time_us - left_us < LASTING_US {
             return None;
         }
-        self.rest = look.clone();
+        self.rest = signature.clone();
         self.rest_us = time_us;
         self.left_us = None;
         std::mem::take(&mut self.still).then_some(left_us)
@@ -127,7 +127,7 @@ pub(crate) struct Takes<P> {
     mixed_until_us: i64,
     clear_from_us: i64,
     /// Recent frames, among them all of the past that is not settled.
-    frames: VecDeque<(i64, Look)>,
+    frames: VecDeque<(i64, Signature)>,
     /// How many of `frames` were looked at for a division.
     n_judged: usize,
     /// None until the part's first frame that is clear of a transition.
@@ -160,9 +160,9 @@ impl<P> Takes<P> {
 
     /// Takes the next frame. Times do not decrease. Returns whether one picture more is kept.
     pub(crate) fn frame(&mut self, time_us: i64, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
-        let look = Look::of(glimpse);
-        let is_kept = self.candidates.offer(time_us, &look, glimpse, source);
-        self.frames.push_back((time_us, look));
+        let signature = Signature::of(glimpse);
+        let is_kept = self.candidates.offer(time_us, &signature, glimpse, source);
+        self.frames.push_back((time_us, signature));
         is_kept
     }
 
@@ -189,7 +189,7 @@ impl<P> Takes<P> {
         self.judge(settled_us);
         self.candidates.settle(settled_us);
         let judged_us = self.frames.get(self.n_judged).map_or(settled_us, |(time_us, _)| *time_us);
-        while self.n_judged > 0 && (self.frames.len() > MAX_LOOKS || self.frames[0].0 < judged_us - LOOK_BACK_US) {
+        while self.n_judged > 0 && (self.frames.len() > MAX_SIGNATURES || self.frames[0].0 < judged_us - LOOK_BACK_US) {
             self.frames.pop_front();
             self.n_judged -= 1;
         }
@@ -220,7 +220,7 @@ impl<P> Takes<P> {
     }
 
     fn judge(&mut self, settled_us: i64) {
-        while let Some((time_us, look)) = self.frames.get(self.n_judged) {
+        while let Some((time_us, signature)) = self.frames.get(self.n_judged) {
             let time_us = *time_us;
             if time_us >= settled_us {
                 return;
@@ -233,9 +233,9 @@ impl<P> Takes<P> {
                 }
             } else if time_us > self.mixed_until_us || self.boundary != Boundary::Gradual {
                 let gap_us = self.n_judged.checked_sub(1).map_or(0, |before| time_us - self.frames[before].0);
-                let course = self.course.get_or_insert_with(|| Course::begun(time_us, look));
+                let course = self.course.get_or_insert_with(|| Course::begun(time_us, signature));
                 let is_old_enough = |at_us: i64| at_us - self.start_us >= self.min_part_us;
-                let happened = course.follow(time_us, look).filter(|at_us| is_old_enough(*at_us));
+                let happened = course.follow(time_us, signature).filter(|at_us| is_old_enough(*at_us));
                 let rested = course.came_to_rest(time_us);
                 if happened.is_some() {
                     self.division_us = happened;

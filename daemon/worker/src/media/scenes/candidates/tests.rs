@@ -10,7 +10,7 @@ fn offered(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, sharpness: impl Fn(i
             number,
             sharpness: sharpness(number),
         };
-        candidates.offer(time_us, &Look::of(&glimpse), &glimpse, &mut source);
+        candidates.offer(time_us, &Signature::of(&glimpse), &glimpse, &mut source);
         candidates.settle(time_us - 3 * SECOND / 2);
         assert!(candidates.held.len() <= MAX_CANDIDATES);
         assert!(candidates.held.is_sorted_by_key(|candidate| candidate.time_us));

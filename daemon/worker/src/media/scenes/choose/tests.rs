@@ -3,7 +3,7 @@ use scened::domain::Boundary;
 use super::*;
 use crate::media::pixels::glimpse::Glimpse;
 use crate::media::scenes::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
-use crate::media::scenes::signature::{self, Look};
+use crate::media::scenes::signature::{self, Signature};
 
 /// Candidates every half second, with these pictures.
 fn take(pictures: &[Glimpse]) -> Take<usize> {
@@ -21,7 +21,7 @@ fn take(pictures: &[Glimpse]) -> Take<usize> {
             .enumerate()
             .map(|(at, glimpse)| Candidate {
                 time_us: at as i64 * SECOND / 2,
-                look: Look::of(glimpse),
+                signature: Signature::of(glimpse),
                 sharpness: 100,
                 blank: signature::is_blank(glimpse),
                 picture: at,

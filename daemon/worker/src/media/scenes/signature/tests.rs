@@ -2,7 +2,7 @@ use super::*;
 use crate::media::scenes::pictures_for_tests::{flat, lit, noisy, view, wall, with_thing};
 
 fn change(a: &Glimpse, b: &Glimpse) -> Change {
-    let (a, b) = (Look::of(a), Look::of(b));
+    let (a, b) = (Signature::of(a), Signature::of(b));
     assert_eq!(a.change(&b), b.change(&a), "either may have come first");
     a.change(&b)
 }

@@ -22,7 +22,7 @@ fn scenes(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found],
         takes.settled(settled_us.min(open_us));
         assert!(
             takes.frames.len() <= 15 + (LOOK_BACK_US / FRAME_US) as usize + 2,
-            "looks stay bounded"
+            "signatures stay bounded"
         );
     }
     for found in boundaries {
