@@ -6,9 +6,9 @@
 
 use scened::media::wire;
 
+use super::builder::FinishedScene;
 use super::candidates::Candidate;
 use super::signature::BLOCKS;
-use super::takes::Take;
 
 /// Nothing is chosen closer to the one before. Microseconds.
 const MIN_GAP_US: i64 = 700_000;
@@ -31,41 +31,43 @@ enum Worth {
 }
 
 /// Chooses at least one when there is any candidate, and at most as many as a scene may have. Indexes in order of time.
-pub(crate) fn choose<P>(take: &Take<P>) -> Vec<usize> {
-    let worths: Vec<_> = (0..take.candidates.len()).map(|at| worth(take, at)).collect();
+pub(crate) fn choose<P>(scene: &FinishedScene<P>) -> Vec<usize> {
+    let worths: Vec<_> = (0..scene.candidates.len()).map(|at| worth(scene, at)).collect();
     let Some(best) = worths.iter().min().copied() else {
         return Vec::new();
     };
     let usable: Vec<_> = (0..worths.len()).filter(|at| worths[*at] == best).collect();
     if best >= Worth::Mixed {
-        let middle_us = take.start_us.midpoint(take.end_us);
-        let nearest = usable.into_iter().min_by_key(|at| take.candidates[*at].time_us.abs_diff(middle_us));
+        let middle_us = scene.start_us.midpoint(scene.end_us);
+        let nearest = usable
+            .into_iter()
+            .min_by_key(|at| scene.candidates[*at].time_us.abs_diff(middle_us));
         return nearest.into_iter().collect();
     }
     let mut chosen: Vec<usize> = Vec::with_capacity(wire::MAX_SCENE_FRAMES);
     let mut next = 0;
     while let Some(first) = usable.get(next).copied() {
         next += 1;
-        if is_new(&take.candidates, &chosen, first) {
-            let (representative, n_seen) = represent(&take.candidates, &chosen, &usable[next - 1..]);
+        if is_new(&scene.candidates, &chosen, first) {
+            let (representative, n_seen) = represent(&scene.candidates, &chosen, &usable[next - 1..]);
             chosen.push(representative);
             next += n_seen - 1;
         }
     }
     while chosen.len() > wire::MAX_SCENE_FRAMES {
-        drop_least(&take.candidates, &mut chosen);
+        drop_least(&scene.candidates, &mut chosen);
     }
     chosen
 }
 
-fn worth<P>(take: &Take<P>, at: usize) -> Worth {
-    let candidate = &take.candidates[at];
+fn worth<P>(scene: &FinishedScene<P>, at: usize) -> Worth {
+    let candidate = &scene.candidates[at];
     let time_us = candidate.time_us;
     if candidate.blank {
         Worth::Blank
-    } else if time_us < take.mixed_until_us || time_us > take.mixed_from_us {
+    } else if time_us < scene.mixed_until_us || time_us > scene.mixed_from_us {
         Worth::Mixed
-    } else if time_us < take.clear_from_us || time_us >= take.clear_until_us {
+    } else if time_us < scene.clear_from_us || time_us >= scene.clear_until_us {
         Worth::Edge
     } else {
         Worth::Clear

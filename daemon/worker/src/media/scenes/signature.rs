@@ -1,4 +1,4 @@
-//! How much of a picture is another picture: what sampling and the division of takes are decided by.
+//! How much of a picture is another picture: what sampling and the division of shots are decided by.
 //!
 //! A signature is a glimpse in 16 × 12 blocks. Two signatures are compared by the number of blocks that changed, not by their mean change:
 //! somebody who enters a room changes a few blocks a lot and most not at all. A change of exposure moves all blocks alike and

@@ -13,12 +13,12 @@ use scened::media::{AnalyseRequest, StageTimes};
 use scened::worker::pipe;
 use scened_shots::Found;
 
+use super::builder::{FinishedScene, SceneBuilder};
 use super::candidates::Source;
 use super::choose::choose;
 use super::keyframe::Compressor;
 use super::sampler::Sampler;
 use super::signature;
-use super::takes::{Take, Takes};
 use super::thumbnail::Small;
 use crate::media::decode::clock::Shown;
 use crate::media::decode::film::Film;
@@ -82,7 +82,7 @@ pub(crate) struct Scenes<'a> {
     budget: Budget,
     /// Thumbnails and keyframe pictures told so far.
     picture_bytes: u64,
-    takes: Takes<Picture>,
+    builder: SceneBuilder<Picture>,
     maker: Maker,
     end_us: i64,
     pub(crate) n_told: u64,
@@ -102,7 +102,7 @@ impl<'a> Scenes<'a> {
             request,
             budget,
             picture_bytes: 0,
-            takes: Takes::new(max_us.min(i64::MAX / 8)),
+            builder: SceneBuilder::new(max_us.min(i64::MAX / 8)),
             maker: Maker {
                 sampler: Sampler::new(
                     request.image,
@@ -125,7 +125,7 @@ impl<'a> Scenes<'a> {
     pub(crate) fn frame(&mut self, film: &Film, frame: Option<&Video>, shown: Shown, glimpse: &Glimpse, times: &mut StageTimes) {
         let started = Instant::now();
         self.end_us = self.end_us.max(shown.end_us);
-        if self.takes.frame(shown.start_us, glimpse, &mut Frame { frame, glimpse }) {
+        if self.builder.frame(shown.start_us, glimpse, &mut Frame { frame, glimpse }) {
             self.keep_within_bounds(film);
         }
         times.sample_ms += elapsed_ms(started);
@@ -133,17 +133,17 @@ impl<'a> Scenes<'a> {
 
     /// A new shot begins, perhaps some frames back.
     pub(crate) fn found(&mut self, found: Found) {
-        self.takes.found(found);
+        self.builder.found(found);
     }
 
     /// No boundary will come for a frame before this time. Microseconds.
     pub(crate) fn settled(&mut self, settled_us: i64) {
-        self.takes.settled(settled_us);
+        self.builder.settled(settled_us);
     }
 
     /// No frame follows.
     pub(crate) fn end(&mut self) {
-        self.takes.end(self.end_us);
+        self.builder.end(self.end_us);
     }
 
     /// The film lasts at least to this time. Microseconds.
@@ -172,23 +172,29 @@ impl<'a> Scenes<'a> {
 
     /// Tells the scenes that are complete.
     pub(crate) fn tell(&mut self, film: &Film, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
-        let finished: Vec<_> = self.takes.drain().collect();
-        for take in finished {
-            self.tell_scene(film, take, answers, times)?;
+        let finished: Vec<_> = self.builder.drain().collect();
+        for scene in finished {
+            self.tell_scene(film, scene, answers, times)?;
         }
         Ok(())
     }
 
-    fn tell_scene(&mut self, film: &Film, mut take: Take<Picture>, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
+    fn tell_scene(
+        &mut self,
+        film: &Film,
+        mut scene: FinishedScene<Picture>,
+        answers: &mut impl Write,
+        times: &mut StageTimes,
+    ) -> Result<(), Ended> {
         // Rounding to milliseconds must leave no scene empty and no gap between two.
         let start_ms = self.told_ms;
-        let end_ms = us_to_ms(take.end_us).max(start_ms + 1);
+        let end_ms = us_to_ms(scene.end_us).max(start_ms + 1);
         let sampling = Instant::now();
-        let mut chosen = choose(&take);
+        let mut chosen = choose(&scene);
         let middle = chosen.get(chosen.len() / 2).copied();
-        chosen.retain(|at| self.maker.make(film, &mut take.candidates[*at].picture, middle == Some(*at)));
+        chosen.retain(|at| self.maker.make(film, &mut scene.candidates[*at].picture, middle == Some(*at)));
         if chosen.is_empty() {
-            let any = (0..take.candidates.len()).find(|at| self.maker.make(film, &mut take.candidates[*at].picture, true));
+            let any = (0..scene.candidates.len()).find(|at| self.maker.make(film, &mut scene.candidates[*at].picture, true));
             chosen.extend(any);
         }
         times.sample_ms += elapsed_ms(sampling);
@@ -200,7 +206,7 @@ impl<'a> Scenes<'a> {
         let mut keyframes = Vec::with_capacity(chosen.len());
         let mut encoding_ms = 0.0;
         for at in chosen {
-            let candidate = &mut take.candidates[at];
+            let candidate = &mut scene.candidates[at];
             if let Picture::Made(made) = &mut candidate.picture {
                 let time_ms = us_to_ms(candidate.time_us).clamp(start_ms, end_ms - 1);
                 frames_ms.extend(std::iter::repeat_n(time_ms, made.model.len() / frame_bytes));
@@ -244,7 +250,7 @@ impl<'a> Scenes<'a> {
         self.check_budget(end_ms)?;
         let header = SceneHeader {
             span: Span { start_ms, end_ms },
-            boundary: if self.n_told == 0 { Boundary::Start } else { take.boundary },
+            boundary: if self.n_told == 0 { Boundary::Start } else { scene.boundary },
             frames_ms,
             thumbnail_bytes: thumbnail.len() as u64,
             keyframes: keyframes
@@ -273,8 +279,8 @@ impl<'a> Scenes<'a> {
 
     /// Makes the oldest pictures small while too much is kept.
     fn keep_within_bounds(&mut self, film: &Film) {
-        let mut total: usize = self.takes.pictures_mut().map(|picture| picture.bytes()).sum();
-        let mut pictures = self.takes.pictures_mut();
+        let mut total: usize = self.builder.pictures_mut().map(|picture| picture.bytes()).sum();
+        let mut pictures = self.builder.pictures_mut();
         while total > MAX_KEPT_BYTES
             && let Some(oldest) = pictures.next()
         {

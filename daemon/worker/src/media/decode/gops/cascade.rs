@@ -22,7 +22,7 @@ const STILL_US: i64 = 1_600_000;
 /// What the packets of the GOPs in hand may hold. Bytes.
 const MAX_BYTES_IN_HAND: usize = 384 << 20;
 
-/// A take that moves is seen at least this often. Microseconds.
+/// A shot that moves is seen at least this often. Microseconds.
 const UNSEEN_US: i64 = 5_000_000;
 /// Mean size of a packet over that of its keyframe, from which on a GOP moves.
 const MOVES: f64 = 0.03;

@@ -5,45 +5,50 @@ use crate::media::scenes::pictures_for_tests::{Numbered, SECOND, flat, lit, nois
 const FRAME_US: i64 = SECOND / 10;
 
 /// Follows a film; boundaries are told when all before them is settled, 15 frames late.
-fn scenes(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found], max_s: i64) -> Vec<Take<i64>> {
-    let mut takes = Takes::new(max_s * SECOND);
+fn scenes(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found], max_s: i64) -> Vec<FinishedScene<i64>> {
+    let mut builder = SceneBuilder::new(max_s * SECOND);
     let mut boundaries = boundaries.iter().peekable();
     for number in 0..n_frames {
         let time_us = number * FRAME_US;
-        takes.frame(time_us, &glimpse(number), &mut Numbered { number, sharpness: 100 });
+        builder.frame(time_us, &glimpse(number), &mut Numbered { number, sharpness: 100 });
         let settled_us = time_us - 15 * FRAME_US;
         while let Some(found) = boundaries.next_if(|found| found.time_us() <= settled_us) {
-            takes.found(*found);
+            builder.found(*found);
         }
         let open_us = boundaries.peek().map_or(i64::MAX, |found| match found {
             Found::Cut { time_us } => *time_us,
             Found::Gradual { start_us, .. } => *start_us,
         });
-        takes.settled(settled_us.min(open_us));
+        builder.settled(settled_us.min(open_us));
         assert!(
-            takes.frames.len() <= 15 + (LOOK_BACK_US / FRAME_US) as usize + 2,
+            builder.frames.len() <= 15 + (LOOK_BACK_US / FRAME_US) as usize + 2,
             "signatures stay bounded"
         );
     }
     for found in boundaries {
-        takes.found(*found);
+        builder.found(*found);
     }
-    takes.end(n_frames * FRAME_US);
-    let finished: Vec<_> = takes.drain().collect();
+    builder.end(n_frames * FRAME_US);
+    let finished: Vec<_> = builder.drain().collect();
     let mut at = 0;
-    for take in &finished {
-        assert_eq!(take.start_us, at, "scenes tile the video");
-        assert!(take.end_us > take.start_us);
-        assert!(take.candidates.iter().all(|c| (take.start_us..take.end_us).contains(&c.time_us)));
-        assert!(!take.candidates.is_empty(), "{} to {} has no candidate", take.start_us, take.end_us);
-        at = take.end_us;
+    for scene in &finished {
+        assert_eq!(scene.start_us, at, "scenes tile the video");
+        assert!(scene.end_us > scene.start_us);
+        assert!(scene.candidates.iter().all(|c| (scene.start_us..scene.end_us).contains(&c.time_us)));
+        assert!(
+            !scene.candidates.is_empty(),
+            "{} to {} has no candidate",
+            scene.start_us,
+            scene.end_us
+        );
+        at = scene.end_us;
     }
     assert_eq!(at, n_frames * FRAME_US);
     finished
 }
 
-fn starts(takes: &[Take<i64>]) -> Vec<(f64, Boundary)> {
-    takes.iter().map(|take| (take.start_us as f64 / 1e6, take.boundary)).collect()
+fn starts(found: &[FinishedScene<i64>]) -> Vec<(f64, Boundary)> {
+    found.iter().map(|scene| (scene.start_us as f64 / 1e6, scene.boundary)).collect()
 }
 
 fn check(n_seconds: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found], expected: &[(f64, Boundary)]) {
@@ -79,8 +84,8 @@ fn cuts_begin_scenes() {
 
 #[test]
 fn a_still_hour_is_one_scene() {
-    let takes = scenes(36_000, room, &[], 15);
-    assert_eq!(starts(&takes), [(0.0, Boundary::Start)]);
+    let found = scenes(36_000, room, &[], 15);
+    assert_eq!(starts(&found), [(0.0, Boundary::Start)]);
 }
 
 #[test]
@@ -98,8 +103,8 @@ fn a_take_is_divided_where_something_happens_and_where_it_is_over() {
             _ => room(number),
         }
     };
-    let takes = scenes(1200, film, &[], 15);
-    let starts = starts(&takes);
+    let found = scenes(1200, film, &[], 15);
+    let starts = starts(&found);
     let times: Vec<_> = starts.iter().map(|(start, _)| *start).collect();
     assert!((59.5..60.5).contains(&times[1]), "somebody comes: {times:?}");
     assert!(times.iter().any(|start| (69.5..70.5).contains(start)), "and goes: {times:?}");
@@ -115,8 +120,8 @@ fn a_take_is_divided_where_it_comes_to_rest() {
             let at = number.min(walked) as usize % 40;
             noisy(with_thing(view(1), at..at + 6, 16..36), number, 6)
         };
-        let takes = scenes(700, film, &[], 15);
-        let starts = starts(&takes);
+        let found = scenes(700, film, &[], 15);
+        let starts = starts(&found);
         assert_eq!(starts.len(), 2, "{starts:?}");
         let rest_s = walked as f64 / 10.0;
         assert!((rest_s - 0.5..rest_s + 0.5).contains(&starts[1].0), "{starts:?}");
@@ -143,13 +148,15 @@ fn a_moving_take_is_divided_at_the_latest_after_the_longest_time_allowed() {
         let at = (number % 100).min(99 - number % 100) as usize;
         with_thing(view(1), at..at + 6, 16..36)
     };
-    let takes = scenes(600, film, &[], 15);
+    let found = scenes(600, film, &[], 15);
     assert!(
-        takes.iter().all(|take| take.end_us - take.start_us <= 15 * SECOND + 2 * FRAME_US),
+        found
+            .iter()
+            .all(|scene| scene.end_us - scene.start_us <= 15 * SECOND + 2 * FRAME_US),
         "{:?}",
-        starts(&takes)
+        starts(&found)
     );
-    assert!(takes.len() <= 6, "{:?}", starts(&takes));
+    assert!(found.len() <= 6, "{:?}", starts(&found));
 }
 
 #[test]
@@ -165,21 +172,21 @@ fn a_take_is_divided_where_it_shows_another_view_but_not_near_its_ends() {
     check(12, turn(60), &[], &[(0.0, Boundary::Start), (6.0, Boundary::Part)]);
     check(8, turn(60), &[], &[(0.0, Boundary::Start)]);
     // A walk along a wall: another view every few seconds.
-    let takes = scenes(300, |number| wall(number as usize), &[], 15);
-    assert!((5..=10).contains(&takes.len()), "{:?}", starts(&takes));
+    let found = scenes(300, |number| wall(number as usize), &[], 15);
+    assert!((5..=10).contains(&found.len()), "{:?}", starts(&found));
     assert!(
-        takes.iter().all(|take| take.end_us - take.start_us >= MIN_PART_US),
+        found.iter().all(|scene| scene.end_us - scene.start_us >= MIN_PART_US),
         "{:?}",
-        starts(&takes)
+        starts(&found)
     );
 }
 
 #[test]
 fn a_boundary_in_the_past_takes_its_candidates_along() {
     let shots = |number: i64| view((number / 25) as usize);
-    let takes = scenes(100, shots, &[cut(25), cut(50), cut(75)], 15);
-    for (shot, take) in takes.iter().enumerate() {
-        assert!(take.candidates.iter().all(|candidate| candidate.picture / 25 == shot as i64));
+    let found = scenes(100, shots, &[cut(25), cut(50), cut(75)], 15);
+    for (shot, scene) in found.iter().enumerate() {
+        assert!(scene.candidates.iter().all(|candidate| candidate.picture / 25 == shot as i64));
     }
 }
 
@@ -190,15 +197,15 @@ fn a_scene_knows_what_of_it_belongs_to_a_transition_or_is_next_to_a_cut() {
         time_us: 40 * FRAME_US,
         end_us: 42 * FRAME_US,
     };
-    let takes = scenes(120, |number| view((number / 40) as usize), &[dissolve, cut(80)], 15);
+    let found = scenes(120, |number| view((number / 40) as usize), &[dissolve, cut(80)], 15);
     assert_eq!(
-        starts(&takes),
+        starts(&found),
         [(0.0, Boundary::Start), (4.0, Boundary::Gradual), (8.0, Boundary::Cut)]
     );
-    assert_eq!((takes[0].mixed_from_us, takes[1].mixed_until_us), (38 * FRAME_US, 42 * FRAME_US));
-    assert_eq!((takes[1].mixed_from_us, takes[2].mixed_until_us), (80 * FRAME_US, 80 * FRAME_US));
+    assert_eq!((found[0].mixed_from_us, found[1].mixed_until_us), (38 * FRAME_US, 42 * FRAME_US));
+    assert_eq!((found[1].mixed_from_us, found[2].mixed_until_us), (80 * FRAME_US, 80 * FRAME_US));
     // Two frames, but not more than a tenth of a second where frames are far apart.
-    assert_eq!((takes[1].clear_until_us, takes[2].clear_from_us), (7_900_000, 8_100_000));
+    assert_eq!((found[1].clear_until_us, found[2].clear_from_us), (7_900_000, 8_100_000));
 }
 
 #[test]

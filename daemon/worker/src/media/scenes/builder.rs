@@ -1,7 +1,7 @@
-//! From boundaries to scenes: divides long takes, and hands out each scene with the frames that may stand for it. Pure: knows
+//! From boundaries to scenes: divides long shots, and hands out each scene with the frames that may stand for it. Pure: knows
 //! neither FFmpeg nor pipes.
 //!
-//! Scenes tile the video: each begins where the one before ended. A take is divided where something happens in a still picture,
+//! Scenes tile the video: each begins where the one before ended. A shot is divided where something happens in a still picture,
 //! where the picture has come to rest, where it shows another view than at its beginning, and at the latest after the longest
 //! time allowed; a still picture is never divided, however long it stays. What is kept is bounded: the pictures by
 //! [`MAX_CANDIDATES`](super::candidates::MAX_CANDIDATES), the signatures by [`LOOK_BACK_US`] and the detector's delay.
@@ -15,15 +15,15 @@ use super::candidates::{Candidate, Candidates, Source};
 use super::signature::{BLOCKS, Signature};
 use crate::media::pixels::glimpse::Glimpse;
 
-/// No part of a take is shorter. Microseconds.
+/// No part of a shot is shorter. Microseconds.
 const MIN_PART_US: i64 = 3_000_000;
-/// With so many blocks changed since its beginning, a take shows another view.
+/// With so many blocks changed since its beginning, a shot shows another view.
 const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
 /// A change must last so long: less is a flash or something that passes close to the camera. Microseconds.
 const LASTING_US: i64 = 300_000;
 /// A picture that stays the same for so long has come to rest. Microseconds.
 const RESTED_US: i64 = 5_000_000;
-/// At the longest time allowed, a take is divided where it came to rest when that was at least so long ago. Microseconds.
+/// At the longest time allowed, a shot is divided where it came to rest when that was at least so long ago. Microseconds.
 const RESTING_US: i64 = 1_000_000;
 /// A division may lie so far before the frame that decides it. Microseconds.
 const LOOK_BACK_US: i64 = RESTED_US + MIN_PART_US;
@@ -36,7 +36,7 @@ const MAX_FRAME_US: i64 = 50_000;
 
 /// A finished scene with the candidates that lie in it, in order of time.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Take<P> {
+pub(crate) struct FinishedScene<P> {
     pub(crate) start_us: i64,
     pub(crate) end_us: i64,
     pub(crate) boundary: Boundary,
@@ -51,7 +51,7 @@ pub(crate) struct Take<P> {
 
 /// How the picture of a part has changed up to the frame that was judged last.
 #[derive(Debug)]
-struct Course {
+struct PictureHistory {
     /// What the part began with.
     opening: Signature,
     /// Nothing has changed for long enough.
@@ -64,7 +64,7 @@ struct Course {
     elsewhere_us: Option<i64>,
 }
 
-impl Course {
+impl PictureHistory {
     fn begun(time_us: i64, signature: &Signature) -> Self {
         Self {
             opening: signature.clone(),
@@ -119,7 +119,7 @@ impl Course {
 
 /// Builds scenes from frames and boundaries. Times are microseconds from the start of the video.
 #[derive(Debug)]
-pub(crate) struct Takes<P> {
+pub(crate) struct SceneBuilder<P> {
     max_us: i64,
     min_part_us: i64,
     start_us: i64,
@@ -131,15 +131,15 @@ pub(crate) struct Takes<P> {
     /// How many of `frames` were looked at for a division.
     n_judged: usize,
     /// None until the part's first frame that is clear of a transition.
-    course: Option<Course>,
-    /// Where the part will be divided if the take goes on long enough.
+    history: Option<PictureHistory>,
+    /// Where the part will be divided if the shot goes on long enough.
     division_us: Option<i64>,
     candidates: Candidates<P>,
-    finished: Vec<Take<P>>,
+    finished: Vec<FinishedScene<P>>,
 }
 
-impl<P> Takes<P> {
-    /// `max_us`: a take that moves is divided at the latest after this long.
+impl<P> SceneBuilder<P> {
+    /// `max_us`: a shot that moves is divided at the latest after this long.
     pub(crate) fn new(max_us: i64) -> Self {
         let max_us = max_us.max(2);
         Self {
@@ -151,7 +151,7 @@ impl<P> Takes<P> {
             clear_from_us: 0,
             frames: VecDeque::new(),
             n_judged: 0,
-            course: None,
+            history: None,
             division_us: None,
             candidates: Candidates::new(),
             finished: Vec::new(),
@@ -178,7 +178,7 @@ impl<P> Takes<P> {
             // The edges of a transition are part of it.
             Found::Gradual { start_us, end_us, .. } => (start_us, end_us, 1, Boundary::Gradual),
         };
-        self.end_take(time_us, from_us, edge_us);
+        self.end_shot(time_us, from_us, edge_us);
         self.begin(time_us, boundary);
         self.mixed_until_us = until_us;
         self.clear_from_us = until_us.saturating_add(edge_us);
@@ -198,11 +198,11 @@ impl<P> Takes<P> {
     /// Ends the last scene with the video.
     pub(crate) fn end(&mut self, end_us: i64) {
         let end_us = end_us.max(self.start_us + 1);
-        self.end_take(end_us, end_us, 0);
+        self.end_shot(end_us, end_us, 0);
     }
 
     /// The scenes finished since the last call, in order of time.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Take<P>> + '_ {
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = FinishedScene<P>> + '_ {
         self.finished.drain(..)
     }
 
@@ -233,23 +233,23 @@ impl<P> Takes<P> {
                 }
             } else if time_us > self.mixed_until_us || self.boundary != Boundary::Gradual {
                 let gap_us = self.n_judged.checked_sub(1).map_or(0, |before| time_us - self.frames[before].0);
-                let course = self.course.get_or_insert_with(|| Course::begun(time_us, signature));
+                let history = self.history.get_or_insert_with(|| PictureHistory::begun(time_us, signature));
                 let is_old_enough = |at_us: i64| at_us - self.start_us >= self.min_part_us;
-                let happened = course.follow(time_us, signature).filter(|at_us| is_old_enough(*at_us));
-                let rested = course.came_to_rest(time_us);
+                let happened = history.follow(time_us, signature).filter(|at_us| is_old_enough(*at_us));
+                let rested = history.came_to_rest(time_us);
                 if happened.is_some() {
                     self.division_us = happened;
                 } else if rested.is_some_and(is_old_enough) {
                     self.division_us = rested;
                 } else if rested.is_some() {
-                    course.rests_from_its_beginning();
-                } else if let Some(since_us) = course.went_elsewhere(time_us)
+                    history.rests_from_its_beginning();
+                } else if let Some(since_us) = history.went_elsewhere(time_us)
                     && is_old_enough(time_us)
                 {
                     self.division_us = Some(since_us.max(self.start_us + self.min_part_us));
-                } else if !course.still && time_us + gap_us - self.start_us > self.max_us {
+                } else if !history.still && time_us + gap_us - self.start_us > self.max_us {
                     // It may have come to rest and not be known to yet.
-                    let rest_us = course
+                    let rest_us = history
                         .rests_since()
                         .filter(|rest_us| time_us - rest_us >= RESTING_US && is_old_enough(*rest_us));
                     self.division_us = Some(rest_us.unwrap_or(time_us));
@@ -259,7 +259,7 @@ impl<P> Takes<P> {
         }
     }
 
-    fn end_take(&mut self, end_us: i64, mixed_from_us: i64, edge_us: i64) {
+    fn end_shot(&mut self, end_us: i64, mixed_from_us: i64, edge_us: i64) {
         // Whatever was not judged yet lies in the settled past now.
         self.judge(end_us);
         let division_us = self
@@ -268,7 +268,7 @@ impl<P> Takes<P> {
             .filter(|division_us| end_us - division_us >= self.min_part_us);
         // Too little may be left behind a division that must be: then the rest gets as much as it needs.
         let division_us = division_us.or_else(|| {
-            let moves = self.course.as_ref().is_some_and(|course| !course.still);
+            let moves = self.history.as_ref().is_some_and(|history| !history.still);
             let latest_us = end_us - self.min_part_us;
             let times = self.frames.iter().map(|(time_us, _)| *time_us);
             let mut inside = times.filter(|time_us| *time_us > self.start_us && *time_us <= latest_us);
@@ -288,7 +288,7 @@ impl<P> Takes<P> {
     /// Hands the part out as a scene that ends here.
     fn finish(&mut self, end_us: i64, mixed_from_us: i64, edge_us: i64) {
         let candidates = self.candidates.take_until(end_us);
-        self.finished.push(Take {
+        self.finished.push(FinishedScene {
             start_us: self.start_us,
             end_us,
             boundary: self.boundary,
@@ -309,7 +309,7 @@ impl<P> Takes<P> {
         self.mixed_until_us = start_us;
         self.clear_from_us = start_us;
         self.n_judged = 0;
-        self.course = None;
+        self.history = None;
         self.division_us = None;
     }
 }
