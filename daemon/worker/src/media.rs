@@ -1,7 +1,11 @@
-//! The media worker: decodes one film, given as a descriptor, and tells what is in it.
+//! The media worker: decodes one video, given as a descriptor, and sends the daemon what is in it.
 //!
-//! Owns FFmpeg. One request, one film, one thread of ours (decoders have theirs); then the process ends. Before it reads anything
-//! of the film it shuts itself into a [`sandbox`].
+//! Owns FFmpeg. One request, one video, one thread of ours (decoders have theirs); then the process ends. Before it reads anything of the
+//! video it shuts itself into a [`sandbox`].
+//!
+//! Who uses whom goes one way. A request ([`analyse`], [`picture`], and in [`scenes`] `poster` and `replay`) makes [`scenes`] of what
+//! [`decode`] gives, which makes glimpses and pictures with [`pixels`]. Beside them: PySceneDetect's detectors ([`pyscenedetect`]), and
+//! what all may note or return ([`evidence`], [`ended`], [`units`]).
 
 mod analyse;
 pub(crate) mod decode;

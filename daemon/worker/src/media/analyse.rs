@@ -59,8 +59,8 @@ pub(super) fn analyse(
     }
     work.finder.finish(&mut work.scenes);
     work.scenes.end();
-    work.scenes.tell(&film, answers, &mut times)?;
-    if work.scenes.n_told == 0 {
+    work.scenes.send(&film, answers, &mut times)?;
+    if work.scenes.n_sent == 0 {
         return Err(Unusable(work.why_nothing(&film)).into());
     }
     times.total_ms = elapsed_ms(started);
@@ -72,7 +72,7 @@ pub(super) fn analyse(
     let analysis = Analysis {
         duration_ms: work.scenes.duration_ms(),
         n_frames: work.n_frames,
-        n_scenes: work.scenes.n_told,
+        n_scenes: work.scenes.n_sent,
         plan,
         damage: (!damage.is_empty()).then(|| damage.join("; ")),
         decoder: film.decoder_name(),
@@ -149,11 +149,11 @@ fn look_at_gops(
         }
         (SceneMode::Fast, _) => (SceneMode::Fast, "its keyframes and packets tell where to look"),
     };
-    let mut told = Instant::now();
-    let outcome = gops::run(film, kind, mode, n_threads, &mut |film, item| {
-        work.told(film, item, times);
-        work.scenes.tell(film, answers, times)?;
-        tell_progress(&mut told, work.scenes.end_us(), answers)
+    let mut sent_at = Instant::now();
+    let outcome = gops::run(film, kind, mode, n_threads, &mut |film, event| {
+        work.take(film, event, times);
+        work.scenes.send(film, answers, times)?;
+        send_progress(&mut sent_at, work.scenes.end_us(), answers)
     })?;
     work.scenes.lasts_to(outcome.end_us);
     work.n_unscaled += outcome.n_unscaled;
@@ -173,7 +173,7 @@ fn look_at_gops(
 /// Decodes every frame in order.
 fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
     let mut frame = Video::empty();
-    let mut told = Instant::now();
+    let mut sent_at = Instant::now();
     let mut n_packets = 0;
     loop {
         let decoding = Instant::now();
@@ -189,18 +189,18 @@ fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write
             }
             Step::Frame(shown) => {
                 work.frame(film, &frame, shown, times);
-                work.scenes.tell(film, answers, times)?;
+                work.scenes.send(film, answers, times)?;
             }
         }
         n_packets = 0;
-        tell_progress(&mut told, work.scenes.end_us(), answers)?;
+        send_progress(&mut sent_at, work.scenes.end_us(), answers)?;
     }
 }
 
 /// Tells the daemon now and then that work goes on.
-fn tell_progress(told: &mut Instant, end_us: i64, answers: &mut impl Write) -> Result<(), Ended> {
-    if told.elapsed() >= PROGRESS_EVERY {
-        *told = Instant::now();
+fn send_progress(sent_at: &mut Instant, end_us: i64, answers: &mut impl Write) -> Result<(), Ended> {
+    if sent_at.elapsed() >= PROGRESS_EVERY {
+        *sent_at = Instant::now();
         let position_ms = us_to_ms(end_us);
         pipe::write_frame(answers, wire::KIND_PROGRESSED, &Progress { position_ms }, &[])?;
     }
@@ -253,15 +253,15 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Takes what the cascade tells.
-    fn told(&mut self, film: &Film, told: gops::Told, times: &mut StageTimes) {
-        match told {
-            gops::Told::Frame(seen) => {
+    /// Takes what is reported of groups of pictures.
+    fn take(&mut self, film: &Film, event: gops::GopEvent, times: &mut StageTimes) {
+        match event {
+            gops::GopEvent::Frame(seen) => {
                 self.scenes.frame(film, seen.frame.as_ref(), seen.shown, &seen.glimpse, times);
                 self.n_frames += 1;
             }
-            gops::Told::Found(found) => self.scenes.found(found),
-            gops::Told::Settled(settled_us) => self.scenes.settled(settled_us),
+            gops::GopEvent::Found(found) => self.scenes.found(found),
+            gops::GopEvent::Settled(settled_us) => self.scenes.settled(settled_us),
         }
     }
 

@@ -71,7 +71,7 @@ impl Finder {
         }
     }
 
-    /// No boundary will be told any more that begins before this time. Microseconds.
+    /// No boundary will be found any more that begins before this time. Microseconds.
     pub(super) fn settled_us(&self) -> i64 {
         match self {
             Self::Shot(detector) => detector.settled_us(),

@@ -25,18 +25,18 @@ pub(crate) use cascade::run;
 pub(crate) use survey::{Kind, Verdict, survey};
 
 /// A frame that was decoded.
-pub(crate) struct Seen {
+pub(crate) struct DecodedFrame {
     pub(crate) shown: Shown,
     pub(crate) glimpse: Glimpse,
     /// Kept of some frames only: a picture is a thousand times larger than its glimpse.
     pub(crate) frame: Option<Video>,
 }
 
-/// What the cascade tells, in the order of the film.
-pub(crate) enum Told {
-    Frame(Box<Seen>),
+/// What is reported, in the order of the film.
+pub(crate) enum GopEvent {
+    Frame(Box<DecodedFrame>),
     Found(Found),
-    /// No boundary will be told any more that begins before this time.
+    /// No boundary will be reported any more that begins before this time.
     Settled(i64),
 }
 

@@ -134,7 +134,7 @@ impl Stamps {
     /// Where times lie in the file, added to what is known of the picture.
     pub(super) fn note_on(&self, picture: &PictureTrack) -> PictureTrack {
         PictureTrack {
-            clock: self.timeline.as_ref().map_or_else(Vec::new, Timeline::told),
+            clock: self.timeline.as_ref().map_or_else(Vec::new, Timeline::clock_parts),
             wrong: self.timeline.as_ref().map_or_else(Vec::new, Timeline::wrong),
             ..picture.clone()
         }

@@ -85,32 +85,32 @@ impl Timeline {
 
     /// Where frames are whose stamps are wrong: from, to. Milliseconds.
     pub(super) fn wrong(&self) -> Vec<(u64, u64)> {
-        let mut told: Vec<(u64, u64)> = Vec::new();
+        let mut stretches: Vec<(u64, u64)> = Vec::new();
         for stray in &self.strays {
             let begins_us = stray.at_us.saturating_add(self.shift_us(stray.first));
             let from_ms = begins_us.max(0) as u64 / 1000;
             let to_ms = begins_us.saturating_add(stray.length_us).max(0) as u64 / 1000 + 1;
-            let is_full = told.len() == MAX_PARTS;
-            match told.last_mut() {
+            let is_full = stretches.len() == MAX_PARTS;
+            match stretches.last_mut() {
                 Some(last) if is_full || from_ms < last.1 + NEAR_MS => last.1 = last.1.max(to_ms),
-                _ => told.push((from_ms, to_ms)),
+                _ => stretches.push((from_ms, to_ms)),
             }
         }
-        told
+        stretches
     }
 
     pub(super) fn is_plain(&self) -> bool {
         self.strays.is_empty() && self.parts.iter().all(|part| part.shift_us == 0)
     }
 
-    /// As others are told; empty where the file's own stamps are right but for a few.
-    pub(super) fn told(&self) -> Vec<ClockPart> {
+    /// As other programs find them; empty where the file's own stamps are right but for a few.
+    pub(super) fn clock_parts(&self) -> Vec<ClockPart> {
         let stream = self.parts.first().map(|part| part.stream);
         if self.parts.iter().all(|part| part.shift_us == 0 && Some(part.stream) == stream) {
             return Vec::new();
         }
         let to_ms = |us: i64| (us + 500).div_euclid(1000);
-        let mut told: Vec<ClockPart> = Vec::new();
+        let mut parts: Vec<ClockPart> = Vec::new();
         for (at, part) in self.parts.iter().take(MAX_PARTS).enumerate() {
             let is_last = at + 1 == MAX_PARTS && self.parts.len() > MAX_PARTS;
             let start_ms = to_ms(part.low_us.saturating_add(part.shift_us)).max(0) as u64;
@@ -123,8 +123,8 @@ impl Timeline {
             let is_far = |ms: i64| ms.unsigned_abs() > MAX_TIME_MS;
             // No program looks for it by such a time.
             let cannot_be_found = is_last || is_far(file_ms) || is_far(file_end_ms);
-            told.push(ClockPart {
-                start_ms: told.last().map_or(0, |before| start_ms.max(before.start_ms + 1)),
+            parts.push(ClockPart {
+                start_ms: parts.last().map_or(0, |before| start_ms.max(before.start_ms + 1)),
                 // What is behind so many parts cannot be found by time.
                 file_ms: if cannot_be_found { -1 } else { file_ms },
                 file_end_ms: if cannot_be_found { -1 } else { file_end_ms },
@@ -133,7 +133,7 @@ impl Timeline {
                 stream: Some(part.stream).filter(|_| Some(part.stream) != stream),
             });
         }
-        told
+        parts
     }
 }
 

@@ -16,7 +16,7 @@ use scened::media::extras::Extras;
 use scened::media::wire::{self, PosterHeader};
 use scened::worker::pipe;
 
-use super::poster_score::{self, OTHER_VIEW, Seen};
+use super::poster_score::{self, OTHER_VIEW, PosterFrame};
 use super::sampler::Sampler;
 use super::thumbnail::Small;
 use crate::media::decode::allowed::Allowed;
@@ -81,7 +81,7 @@ pub(crate) fn poster(opened: std::fs::File, request: &PosterRequest, extras: &Ex
 
 /// A frame that may be chosen. It is rendered at once: a decoded frame takes up to fifty times the memory.
 struct Candidate {
-    seen: Seen,
+    seen: PosterFrame,
     picture: Small,
     is_keyframe: bool,
 }
@@ -229,10 +229,10 @@ impl Search {
         self.candidates.sort_by_key(|candidate| candidate.seen.time_us);
     }
 
-    fn see(&mut self, time_us: i64, frame: &Video) -> Option<Seen> {
+    fn see(&mut self, time_us: i64, frame: &Video) -> Option<PosterFrame> {
         let mut glimpse = Glimpse::default();
         self.glimpser.look(frame, &mut glimpse).ok()?;
-        Some(Seen::of(time_us, kept::sharpness(frame).unwrap_or(0), &glimpse))
+        Some(PosterFrame::of(time_us, kept::sharpness(frame).unwrap_or(0), &glimpse))
     }
 
     fn offer(&mut self, time_us: i64, frame: &Video, is_keyframe: bool) {
@@ -248,7 +248,7 @@ impl Search {
 
     /// The frame that tells most, and its time; none where there is none at all.
     fn choose(&mut self) -> Option<(i64, Small)> {
-        let seen: Vec<Seen> = self.candidates.iter().map(|candidate| candidate.seen.clone()).collect();
+        let seen: Vec<PosterFrame> = self.candidates.iter().map(|candidate| candidate.seen.clone()).collect();
         let scores = poster_score::scores(&seen, self.length_us);
         let mut order: Vec<usize> = (0..seen.len()).collect();
         order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
@@ -285,11 +285,11 @@ impl Search {
     }
 
     /// Looks at what follows a keyframe; none where it cannot be found again.
-    fn look_again(&mut self, keyframe: &Seen) -> Option<Second> {
+    fn look_again(&mut self, keyframe: &PosterFrame) -> Option<Second> {
         self.film.seek(keyframe.time_us);
         let mut frame = Video::empty();
-        let mut last: Option<Seen> = None;
-        let mut best: Option<(f32, Seen, Kept)> = None;
+        let mut last: Option<PosterFrame> = None;
+        let mut best: Option<(f32, PosterFrame, Kept)> = None;
         let (mut n_frames, mut ended_early) = (0, false);
         while n_frames < SECOND_LOOK_FRAMES && !self.effort.is_over(LAST_LOOK) {
             let shown = match self.film.step(&mut frame) {

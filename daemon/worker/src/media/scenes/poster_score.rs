@@ -20,7 +20,7 @@ const PLAIN_LEVELS: usize = 20;
 
 /// A frame that may become the poster frame.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct PosterFrame {
     pub(crate) time_us: i64,
     pub(crate) signature: Signature,
     /// Of frames of one film; 0 = unknown.
@@ -33,7 +33,7 @@ pub(crate) struct Seen {
     chroma: [f32; CHROMA_BINS * CHROMA_BINS],
 }
 
-impl Seen {
+impl PosterFrame {
     pub(crate) fn of(time_us: i64, sharpness: u32, glimpse: &Glimpse) -> Self {
         let mut luma = [0.0; LUMA_BINS];
         for value in &glimpse.luma {
@@ -104,7 +104,7 @@ fn worth(glimpse: &Glimpse) -> f32 {
 }
 
 /// What the frames of one film tell, each from 0 to 1. In order of time; `length_us`: of the film, where it is known.
-pub(crate) fn scores(seen: &[Seen], length_us: Option<i64>) -> Vec<f32> {
+pub(crate) fn scores(seen: &[PosterFrame], length_us: Option<i64>) -> Vec<f32> {
     let mut sharpnesses: Vec<u32> = seen.iter().map(|one| one.sharpness).collect();
     sharpnesses.sort_unstable();
     let usual_sharpness = sharpnesses.get(sharpnesses.len() / 2).copied().unwrap_or(0);
@@ -123,7 +123,7 @@ pub(crate) fn scores(seen: &[Seen], length_us: Option<i64>) -> Vec<f32> {
 }
 
 /// How unlike a frame is to the third of the film that is most like it: a film may have several settings.
-fn distance_to_film(seen: &[Seen], at: usize) -> f32 {
+fn distance_to_film(seen: &[PosterFrame], at: usize) -> f32 {
     let others = seen.iter().enumerate().filter(|(other, _)| *other != at);
     let mut distances: Vec<f32> = others.map(|(_, other)| seen[at].distance(other)).collect();
     distances.sort_unstable_by(f32::total_cmp);
@@ -133,7 +133,7 @@ fn distance_to_film(seen: &[Seen], at: usize) -> f32 {
 }
 
 /// The share of the neighbours in time that show the same view.
-fn lasting(seen: &[Seen], at: usize) -> f32 {
+fn lasting(seen: &[PosterFrame], at: usize) -> f32 {
     let neighbours = [at.checked_sub(1), Some(at + 1)];
     let (mut n_same, mut n) = (0_u8, 0_u8);
     for neighbour in neighbours.into_iter().flatten().filter_map(|at| seen.get(at)) {
@@ -160,7 +160,7 @@ pub(crate) fn steadiness(changed: u32, ended_early: bool) -> f32 {
 }
 
 /// What one frame is worth beside another of the same shot: only the picture and its sharpness differ.
-pub(crate) fn gain(frame: &Seen, over: &Seen) -> f32 {
+pub(crate) fn gain(frame: &PosterFrame, over: &PosterFrame) -> f32 {
     let sharp = f32::midpoint(1.0, (frame.sharpness + 1) as f32 / (over.sharpness + 1) as f32).clamp(0.5, 1.5);
     sharp * frame.worth.max(0.001) / over.worth.max(0.001)
 }

@@ -1,4 +1,4 @@
-//! The scenes of one film as they are told to the daemon: each with its chosen frames and its thumbnail.
+//! The scenes of one film as they are sent to the daemon: each with its chosen frames and its thumbnail.
 //!
 //! Whatever decodes, in whatever order of stages, hands in frames and boundaries in order of time.
 
@@ -80,15 +80,15 @@ impl Source for Frame<'_> {
 pub(crate) struct Scenes<'a> {
     request: &'a AnalyseRequest,
     budget: Budget,
-    /// Thumbnails and keyframe pictures told so far.
+    /// Thumbnails and keyframe pictures sent so far.
     picture_bytes: u64,
     builder: SceneBuilder<Picture>,
     maker: Maker,
     end_us: i64,
-    pub(crate) n_told: u64,
-    /// End of the last scene told. Milliseconds.
-    told_ms: u64,
-    /// The pictures of the frame told last: a scene none of whose frames could be kept or converted shows what was shown before.
+    pub(crate) n_sent: u64,
+    /// End of the last scene sent. Milliseconds.
+    sent_to_ms: u64,
+    /// The pictures of the frame sent last: a scene none of whose frames could be kept or converted shows what was shown before.
     last_model: Vec<u8>,
     /// The same frame as a keyframe picture.
     last_keyframe: Vec<u8>,
@@ -113,8 +113,8 @@ impl<'a> Scenes<'a> {
                 last_error: None,
             },
             end_us: 0,
-            n_told: 0,
-            told_ms: 0,
+            n_sent: 0,
+            sent_to_ms: 0,
             last_model: Vec::new(),
             last_keyframe: Vec::new(),
             compressor: Compressor::default(),
@@ -156,9 +156,9 @@ impl<'a> Scenes<'a> {
         self.end_us
     }
 
-    /// The same in milliseconds, as far as scenes were told.
+    /// The same in milliseconds, as far as scenes were sent.
     pub(crate) fn duration_ms(&self) -> u64 {
-        us_to_ms(self.end_us).max(self.told_ms)
+        us_to_ms(self.end_us).max(self.sent_to_ms)
     }
 
     /// Frames that were chosen and could not be converted.
@@ -171,15 +171,15 @@ impl<'a> Scenes<'a> {
     }
 
     /// Tells the scenes that are complete.
-    pub(crate) fn tell(&mut self, film: &Film, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
+    pub(crate) fn send(&mut self, film: &Film, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
         let finished: Vec<_> = self.builder.drain().collect();
         for scene in finished {
-            self.tell_scene(film, scene, answers, times)?;
+            self.send_scene(film, scene, answers, times)?;
         }
         Ok(())
     }
 
-    fn tell_scene(
+    fn send_scene(
         &mut self,
         film: &Film,
         mut scene: FinishedScene<Picture>,
@@ -187,7 +187,7 @@ impl<'a> Scenes<'a> {
         times: &mut StageTimes,
     ) -> Result<(), Ended> {
         // Rounding to milliseconds must leave no scene empty and no gap between two.
-        let start_ms = self.told_ms;
+        let start_ms = self.sent_to_ms;
         let end_ms = us_to_ms(scene.end_us).max(start_ms + 1);
         let sampling = Instant::now();
         let mut chosen = choose(&scene);
@@ -250,7 +250,7 @@ impl<'a> Scenes<'a> {
         self.check_budget(end_ms)?;
         let header = SceneHeader {
             span: Span { start_ms, end_ms },
-            boundary: if self.n_told == 0 { Boundary::Start } else { scene.boundary },
+            boundary: if self.n_sent == 0 { Boundary::Start } else { scene.boundary },
             frames_ms,
             thumbnail_bytes: thumbnail.len() as u64,
             keyframes: keyframes
@@ -259,18 +259,18 @@ impl<'a> Scenes<'a> {
                 .collect(),
         };
         pipe::write_frame(answers, wire::KIND_SCENE, &header, &body)?;
-        self.told_ms = end_ms;
-        self.n_told += 1;
+        self.sent_to_ms = end_ms;
+        self.n_sent += 1;
         Ok(())
     }
 
     /// A film that costs more than a film of its size can be worth is given up whole: nothing of it is to be believed.
     fn check_budget(&self, end_ms: u64) -> Result<(), Unusable> {
-        let too_many = self.n_told + 1 > self.budget.most_scenes(end_ms);
+        let too_many = self.n_sent + 1 > self.budget.most_scenes(end_ms);
         if too_many || self.picture_bytes > self.budget.most_picture_bytes() {
             return Err(Unusable(format!(
                 "it has {} scenes in {:.1} s, more than a file of its size can hold",
-                self.n_told + 1,
+                self.n_sent + 1,
                 end_ms as f64 / 1000.0
             )));
         }

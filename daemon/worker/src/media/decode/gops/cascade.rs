@@ -1,4 +1,4 @@
-//! Reads GOPs, has keyframes and doubtful GOPs decoded, and tells frames and boundaries in the order of the film.
+//! Reads GOPs, has keyframes and doubtful GOPs decoded, and reports frames and boundaries in the order of the film.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::group::{Gop, Gops, sizes_of};
 use super::pool::{Done, Pool, Ticket};
 use super::skip::judge::{self, Decision, Evidence};
 use super::survey::Kind;
-use super::{Outcome, Seen, Told};
+use super::{DecodedFrame, GopEvent, Outcome};
 use crate::media::decode::clock::Clock;
 use crate::media::decode::film::Film;
 use crate::media::ended::Ended;
@@ -31,8 +31,8 @@ const N_KEYS: usize = 3;
 /// Packets of the next GOP that are looked at to judge its keyframe.
 const LOOKED_AHEAD: usize = 16;
 
-/// Takes what is told.
-pub(super) type Tell<'a> = dyn FnMut(&Film, Told) -> Result<(), Ended> + 'a;
+/// Takes what is reported, in the order of the film.
+pub(super) type Report<'a> = dyn FnMut(&Film, GopEvent) -> Result<(), Ended> + 'a;
 
 /// A GOP whose keyframe is being decoded.
 struct Asked {
@@ -42,7 +42,7 @@ struct Asked {
 
 enum Key {
     Asked(Ticket),
-    Seen(Option<Box<Seen>>),
+    Seen(Option<Box<DecodedFrame>>),
 }
 
 /// A GOP about which all is decided.
@@ -50,12 +50,12 @@ struct Decided {
     end: Option<i64>,
     n_bytes: usize,
     decision: Decision,
-    key: Option<Box<Seen>>,
+    key: Option<Box<DecodedFrame>>,
     whole: Option<Ticket>,
 }
 
 /// Looks at a film from its beginning, with `n_threads` threads that decode.
-pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize, tell: &mut Tell<'_>) -> Result<Outcome, Ended> {
+pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize, report: &mut Report<'_>) -> Result<Outcome, Ended> {
     let decoders = (0..n_threads.max(1))
         .map(|_| film.single_decoder(mode == SceneMode::Fast))
         .collect::<Result<Vec<_>, _>>()?;
@@ -74,7 +74,7 @@ pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize
             outcome: Outcome::default(),
             pool,
         };
-        cascade.work(film, tell)?;
+        cascade.work(film, report)?;
         Ok(cascade.outcome)
     })
 }
@@ -103,7 +103,7 @@ struct Run {
 }
 
 impl Cascade {
-    fn work(&mut self, film: &mut Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+    fn work(&mut self, film: &mut Film, report: &mut Report<'_>) -> Result<(), Ended> {
         let mut at_end = false;
         loop {
             while !at_end && self.has_room() {
@@ -118,12 +118,12 @@ impl Cascade {
                 self.decide();
             } else if let Some(decided) = self.decided.pop_front() {
                 self.bytes_in_hand -= decided.n_bytes;
-                self.tell_gop(film, decided, tell)?;
+                self.report_gop(film, decided, report)?;
             } else if at_end {
                 break;
             }
         }
-        self.end_film(film, tell)?;
+        self.end_film(film, report)?;
         if let Some((stamp, duration)) = self.gops.last {
             self.outcome.end_us = self.clock.time_us(stamp) + self.clock.duration_us(duration);
         }
@@ -230,7 +230,7 @@ impl Cascade {
         })
     }
 
-    fn tell_gop(&mut self, film: &mut Film, decided: Decided, tell: &mut Tell<'_>) -> Result<(), Ended> {
+    fn report_gop(&mut self, film: &mut Film, decided: Decided, report: &mut Report<'_>) -> Result<(), Ended> {
         let frames = decided.whole.map(|ticket| {
             let done = ticket.wait();
             note(&mut self.outcome, &done);
@@ -239,17 +239,17 @@ impl Cascade {
             done.frames
         });
         let cut_at_end = match (decided.decision, frames) {
-            (Decision::Doubtful, frames) => return self.look(frames.unwrap_or_default(), film, tell),
+            (Decision::Doubtful, frames) => return self.detect(frames.unwrap_or_default(), film, report),
             (Decision::DoubtfulUntil { cut_at_end, .. }, frames) => {
-                self.look(frames.unwrap_or_default(), film, tell)?;
-                self.end_run(None, film, tell)?;
+                self.detect(frames.unwrap_or_default(), film, report)?;
+                self.end_run(None, film, report)?;
                 cut_at_end
             }
             (decision, frames) => {
                 if let Some(key) = decided.key {
-                    self.end_run(Some(&key), film, tell)?;
+                    self.end_run(Some(&key), film, report)?;
                     for seen in frames.unwrap_or_else(|| vec![*key]) {
-                        tell(film, Told::Frame(Box::new(seen)))?;
+                        report(film, GopEvent::Frame(Box::new(seen)))?;
                     }
                 }
                 decision == Decision::CutAtEnd
@@ -258,9 +258,9 @@ impl Cascade {
         let Some(end) = decided.end else { return Ok(()) };
         let end_us = self.clock.time_us(end).max(0);
         if cut_at_end {
-            tell(film, Told::Found(Found::Cut { time_us: end_us }))?;
+            report(film, GopEvent::Found(Found::Cut { time_us: end_us }))?;
         }
-        tell(film, Told::Settled(end_us))
+        report(film, GopEvent::Settled(end_us))
     }
 
     /// How far into a GOP in which no shot begins pictures are wanted all the same, because it is long and moves.
@@ -275,7 +275,7 @@ impl Cascade {
     }
 
     /// Shows the detector the frames of a GOP.
-    fn look(&mut self, frames: Vec<Seen>, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+    fn detect(&mut self, frames: Vec<DecodedFrame>, film: &Film, report: &mut Report<'_>) -> Result<(), Ended> {
         for seen in frames {
             let detecting = Instant::now();
             let time_us = seen.shown.start_us;
@@ -289,25 +289,25 @@ impl Cascade {
             }
             run.last = Some((time_us, seen.glimpse.clone()));
             self.outcome.detect_ms += detecting.elapsed().as_secs_f64() * 1e3;
-            tell(film, Told::Frame(Box::new(seen)))?;
+            report(film, GopEvent::Frame(Box::new(seen)))?;
             for boundary in found {
-                tell(film, Told::Found(boundary))?;
+                report(film, GopEvent::Found(boundary))?;
             }
-            tell(film, Told::Settled(settled_us))?;
+            report(film, GopEvent::Settled(settled_us))?;
         }
         Ok(())
     }
 
     /// The film ends where its last GOP does.
-    fn end_film(&mut self, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+    fn end_film(&mut self, film: &Film, report: &mut Report<'_>) -> Result<(), Ended> {
         if let Some(run) = &mut self.run {
             run.last = None;
         }
-        self.end_run(None, film, tell)
+        self.end_run(None, film, report)
     }
 
     /// Ends a run of decoded GOPs; `next` is the keyframe after it, if that is what follows.
-    fn end_run(&mut self, next: Option<&Seen>, film: &Film, tell: &mut Tell<'_>) -> Result<(), Ended> {
+    fn end_run(&mut self, next: Option<&DecodedFrame>, film: &Film, report: &mut Report<'_>) -> Result<(), Ended> {
         let Some(mut run) = self.run.take() else { return Ok(()) };
         let frame_us = self.clock.frame_us();
         let (until_us, still) = match (next, run.last.take()) {
@@ -324,7 +324,7 @@ impl Cascade {
         run.detector.finish();
         while let Some(found) = run.next() {
             if found.time_us() <= until_us {
-                tell(film, Told::Found(found))?;
+                report(film, GopEvent::Found(found))?;
             }
         }
         Ok(())

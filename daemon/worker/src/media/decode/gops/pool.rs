@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Error, Packet, decoder};
 
-use super::Seen;
+use super::DecodedFrame;
 use crate::media::decode::clock::{Clock, Shown};
 use crate::media::decode::track::Viewer;
 use crate::media::ended::Unusable;
@@ -38,7 +38,7 @@ pub(super) struct Job {
 /// What became of a job.
 #[derive(Default)]
 pub(super) struct Done {
-    pub(super) frames: Vec<Seen>,
+    pub(super) frames: Vec<DecodedFrame>,
     pub(super) n_bad_packets: u64,
     pub(super) n_corrupt_frames: u64,
     pub(super) n_unscaled: u64,
@@ -196,7 +196,7 @@ impl Hand {
         let frame = std::mem::replace(&mut self.frame, Video::empty());
         keeper.take(
             &mut done.frames,
-            Seen {
+            DecodedFrame {
                 shown,
                 glimpse,
                 frame: Some(frame),
@@ -216,7 +216,7 @@ struct Keeper {
 
 impl Keeper {
     /// Adds a frame; the picture of the frame before goes unless it is to be kept.
-    fn take(&mut self, frames: &mut Vec<Seen>, seen: Seen) {
+    fn take(&mut self, frames: &mut Vec<DecodedFrame>, seen: DecodedFrame) {
         let max_kept = MAX_KEPT_BYTES / picture_bytes(&seen).max(1);
         let mut changed = false;
         if let Some(before) = frames.last_mut() {
@@ -241,7 +241,7 @@ impl Keeper {
     }
 
     /// Lets every other picture go.
-    fn thin(&mut self, frames: &mut [Seen]) {
+    fn thin(&mut self, frames: &mut [DecodedFrame]) {
         self.n_doublings += 1;
         self.n_kept = 0;
         let n = frames.len().saturating_sub(1);
@@ -257,7 +257,7 @@ impl Keeper {
     }
 }
 
-fn picture_bytes(seen: &Seen) -> usize {
+fn picture_bytes(seen: &DecodedFrame) -> usize {
     seen.frame.as_ref().map_or(0, |frame| {
         (0..frame.planes())
             .map(|plane| frame.stride(plane) * frame.plane_height(plane) as usize)

@@ -79,7 +79,7 @@ fn recordings_put_together_follow_each_other() {
         } else {
             assert_eq!(times, run_on(240 * starts.len() as i64), "{starts:?}: {timeline:?}");
         }
-        assert_eq!(timeline.told()[0].file_ms, 0);
+        assert_eq!(timeline.clock_parts()[0].file_ms, 0);
     }
 }
 
@@ -125,7 +125,7 @@ fn a_pause_stays_what_players_show() {
     ticks.extend(recording(2 * HOUR_US, 240));
     ticks.extend(recording(5 * HOUR_US, 240));
     assert!(timeline(&ticks).is_plain(), "{:?}", timeline(&ticks));
-    assert!(timeline(&ticks).told().is_empty());
+    assert!(timeline(&ticks).clock_parts().is_empty());
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_pause_of_a_second_recording_is_kept() {
 fn what_is_told_finds_each_part_in_the_file() {
     let mut ticks = recording(500_000, 240);
     ticks.extend(recording(0, 240));
-    let told = timeline(&ticks).told();
+    let told = timeline(&ticks).clock_parts();
     let part = |start_ms, file_ms, file_end_ms, first_frame| (start_ms, file_ms, file_end_ms, first_frame);
     let told: Vec<_> = told
         .iter()

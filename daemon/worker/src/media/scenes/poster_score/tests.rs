@@ -47,10 +47,10 @@ fn card(ground: [u8; 3]) -> Glimpse {
 
 /// Which of the frames, one every ten seconds, tells most.
 fn best(glimpses: &[(Glimpse, u32)]) -> usize {
-    let seen: Vec<Seen> = glimpses
+    let seen: Vec<PosterFrame> = glimpses
         .iter()
         .enumerate()
-        .map(|(at, (glimpse, sharpness))| Seen::of(10_000_000 * at as i64 + 5_000_000, *sharpness, glimpse))
+        .map(|(at, (glimpse, sharpness))| PosterFrame::of(10_000_000 * at as i64 + 5_000_000, *sharpness, glimpse))
         .collect();
     let scores = scores(&seen, Some(10_000_000 * glimpses.len() as i64));
     (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b])).unwrap()
@@ -87,9 +87,9 @@ fn black_frames_fades_and_cards_tell_less_than_a_scene() {
 fn the_sharper_of_two_like_frames_is_chosen() {
     let film = vec![(scene(0), 400), (scene(1), 20), (scene(2), 390), (scene(3), 410)];
     assert_ne!(best(&film), 1);
-    assert!(gain(&Seen::of(0, 300, &scene(0)), &Seen::of(0, 100, &scene(0))) > 1.3);
-    assert!((gain(&Seen::of(0, 100, &scene(0)), &Seen::of(0, 100, &scene(0))) - 1.0).abs() < 1e-6);
-    assert!(gain(&Seen::of(0, 100, &dark(&scene(0), 4)), &Seen::of(0, 100, &scene(0))) < 0.8);
+    assert!(gain(&PosterFrame::of(0, 300, &scene(0)), &PosterFrame::of(0, 100, &scene(0))) > 1.3);
+    assert!((gain(&PosterFrame::of(0, 100, &scene(0)), &PosterFrame::of(0, 100, &scene(0))) - 1.0).abs() < 1e-6);
+    assert!(gain(&PosterFrame::of(0, 100, &dark(&scene(0), 4)), &PosterFrame::of(0, 100, &scene(0))) < 0.8);
 }
 
 #[test]
@@ -113,10 +113,10 @@ fn what_looks_like_nothing_else_in_the_film_is_not_typical_of_it() {
 #[test]
 fn logos_and_credits_lie_at_the_ends() {
     let film: Vec<(Glimpse, u32)> = (0..32).map(|_| (scene(0), 100)).collect();
-    let seen: Vec<Seen> = film
+    let seen: Vec<PosterFrame> = film
         .iter()
         .enumerate()
-        .map(|(at, (glimpse, _))| Seen::of(at as i64, 100, glimpse))
+        .map(|(at, (glimpse, _))| PosterFrame::of(at as i64, 100, glimpse))
         .collect();
     let scores = scores(&seen, Some(31));
     assert!(scores[0] < scores[16] && scores[31] < scores[16], "{scores:?}");
@@ -130,7 +130,7 @@ fn a_picture_that_is_gone_at_once_counts_less() {
 
 #[test]
 fn a_film_of_one_frame_has_a_score_even_when_it_is_black() {
-    let seen = [Seen::of(0, 0, &painted(|_, _| [0, 128, 128]))];
+    let seen = [PosterFrame::of(0, 0, &painted(|_, _| [0, 128, 128]))];
     let scores = scores(&seen, None);
     assert!(scores[0] > 0.0 && scores[0].is_finite(), "{scores:?}");
 }
