@@ -187,19 +187,9 @@ impl EmbedProcess {
         }
     }
 
-    /// Whether a worker process lives (as far as is known: one that died while idle is noticed at the next request).
-    pub fn is_running(&self) -> bool {
-        self.worker_pid().is_some()
-    }
-
-    /// The worker's process id, for `doctor`, measurements and tests.
+    /// The worker's process id, for `doctor`, measurements and tests. One that died while idle is noticed at the next request.
     pub fn worker_pid(&self) -> Option<u32> {
         self.shared.state().worker
-    }
-
-    /// Has the worker started and the text model loaded, without waiting for it: a query is likely to come.
-    pub fn prewarm(&self) {
-        self.shared.queue.request_prewarm();
     }
 
     fn embed(&self, lane: Lane, payloads: Vec<Payload>, deadline: Option<Instant>) -> Result<Vec<Embedding>, EmbedError> {

@@ -150,12 +150,12 @@ fn an_idle_worker_ends_and_the_next_request_starts_another() {
         ..config(model("tiny-hf"))
     })
     .unwrap();
-    assert!(!embedder.is_running(), "a worker was started before anything was asked");
+    assert_eq!(embedder.worker_pid(), None, "a worker was started before anything was asked");
     assert_eq!(embedder.provider(), None);
     embedder.embed_texts(&["one".to_owned()]).unwrap();
     let answered = Instant::now();
     let pid = embedder.worker_pid().unwrap();
-    wait_until("the end of the idle worker", || !embedder.is_running());
+    wait_until("the end of the idle worker", || embedder.worker_pid().is_none());
     assert!(
         answered.elapsed() + Duration::from_millis(50) >= idle,
         "it ended after {:?}",
@@ -164,14 +164,6 @@ fn an_idle_worker_ends_and_the_next_request_starts_another() {
     wait_until("its process being reaped", || !is_alive(pid));
     embedder.embed_texts(&["two".to_owned()]).unwrap();
     assert_ne!(embedder.worker_pid().unwrap(), pid);
-}
-
-#[test]
-fn prewarming_starts_the_worker_without_a_caller_waiting() {
-    let embedder = process("tiny-hf");
-    embedder.prewarm();
-    wait_until("a worker and its text model", || embedder.provider().is_some());
-    assert!(embedder.is_running());
 }
 
 #[test]
@@ -282,7 +274,7 @@ fn a_frame_of_another_size_is_refused_before_the_worker_sees_it() {
     let mut wrong = frame(&model("tiny-hf"), 0);
     wrong.width_px += 1;
     assert!(matches!(embedder.embed_frames(&[wrong]), Err(EmbedError::Protocol { .. })));
-    assert!(!embedder.is_running());
+    assert_eq!(embedder.worker_pid(), None);
 }
 
 /// A copy of a tiny model that a test may damage.

@@ -61,10 +61,6 @@ pub(super) fn run(shared: &Shared, config: &EmbedConfig, wake: BorrowedFd<'_>) {
                 }
                 shared.state().at_work = None;
             }
-            Work::Prewarm => {
-                owner.prewarm();
-                shared.state().at_work = None;
-            }
             Work::Idle => {
                 tracing::debug!(idle = ?owner.config.idle, "ending the idle embed worker");
                 owner.end_worker();
@@ -106,14 +102,6 @@ impl Owner<'_> {
         }
         if lane == Lane::Frames {
             self.frames_at_once = adapted(self.frames_at_once, n, started.elapsed());
-        }
-    }
-
-    /// Starts the worker and loads the text model by embedding a word; a failure is met again, and told, by the next request.
-    fn prewarm(&mut self) {
-        let word = b"a".as_slice();
-        if let Err(error) = self.vectors(Lane::Texts, &[word]) {
-            tracing::debug!(%error, "cannot warm up the embed worker");
         }
     }
 

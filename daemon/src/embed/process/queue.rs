@@ -145,7 +145,6 @@ impl Item {
 #[derive(Debug)]
 pub(super) enum Work {
     Embed(Lane, Vec<Item>),
-    Prewarm,
     /// Nothing came until the deadline.
     Idle,
     Stop,
@@ -164,7 +163,6 @@ pub(super) struct Queue {
 struct Lanes {
     texts: VecDeque<Item>,
     frames: VecDeque<Item>,
-    prewarm: bool,
     /// Nothing is taken any more, and why.
     over: Option<EmbedError>,
 }
@@ -230,11 +228,6 @@ impl Queue {
         Ok(())
     }
 
-    pub(super) fn request_prewarm(&self) {
-        self.lanes().prewarm = true;
-        self.work.notify_one();
-    }
-
     /// Blocks until there is something to do, or (where there is one) the deadline has passed. Texts come first;
     /// `max_frames` limits a batch of frames.
     pub(super) fn next(&self, deadline: Option<Instant>, max_frames: usize) -> Work {
@@ -250,9 +243,6 @@ impl Queue {
                 if !batch.is_empty() {
                     return Work::Embed(lane, batch);
                 }
-            }
-            if std::mem::take(&mut lanes.prewarm) {
-                return Work::Prewarm;
             }
             lanes = match deadline {
                 None => self.work.wait(lanes).unwrap_or_else(PoisonError::into_inner),
