@@ -56,6 +56,18 @@ struct Made {
     keyframe: Option<Small>,
 }
 
+/// What is sent of a scene but for its times.
+struct ScenePictures {
+    /// When each picture for the model is shown. Milliseconds.
+    frames_ms: Vec<u64>,
+    /// The pictures for the model, one after the other.
+    body: Vec<u8>,
+    /// The picture for the thumbnail.
+    small: Option<Small>,
+    /// Keyframe pictures with their times. Milliseconds.
+    keyframes: Vec<(u64, Vec<u8>)>,
+}
+
 struct Frame<'a> {
     /// `None` when it was looked at and not kept.
     frame: Option<&'a Video>,
@@ -189,59 +201,27 @@ impl<'a> Scenes<'a> {
         // Rounding to milliseconds must leave no scene empty and no gap between two.
         let start_ms = self.sent_to_ms;
         let end_ms = us_to_ms(scene.end_us).max(start_ms + 1);
+        let span = Span { start_ms, end_ms };
         let sampling = Instant::now();
-        let mut chosen = choose(&scene);
-        let middle = chosen.get(chosen.len() / 2).copied();
-        chosen.retain(|at| self.maker.make(film, &mut scene.candidates[*at].picture, middle == Some(*at)));
-        if chosen.is_empty() {
-            let any = (0..scene.candidates.len()).find(|at| self.maker.make(film, &mut scene.candidates[*at].picture, true));
-            chosen.extend(any);
-        }
+        let (chosen, middle) = self.make_chosen(film, &mut scene);
         times.sample_ms += elapsed_ms(sampling);
-        let frame_bytes = wire::frame_bytes(&self.request.image);
-        let most_frames = chosen.len().max(1) * self.request.image.most_views();
-        let mut body = Vec::with_capacity(most_frames * frame_bytes);
-        let mut frames_ms = Vec::with_capacity(most_frames);
-        let mut small = None;
-        let mut keyframes = Vec::with_capacity(chosen.len());
-        let mut encoding_ms = 0.0;
-        for at in chosen {
-            let candidate = &mut scene.candidates[at];
-            if let Picture::Made(made) = &mut candidate.picture {
-                let time_ms = us_to_ms(candidate.time_us).clamp(start_ms, end_ms - 1);
-                frames_ms.extend(std::iter::repeat_n(time_ms, made.model.len() / frame_bytes));
-                self.last_model.clone_from(&made.model);
-                body.extend_from_slice(&made.model);
-                let encoding = Instant::now();
-                let compressed = made.keyframe.take().and_then(|picture| self.compressor.compress(&picture));
-                keyframes.extend(compressed.map(|picture| (time_ms, picture)));
-                encoding_ms += elapsed_ms(encoding);
-                if Some(at) == middle || small.is_none() {
-                    small = made.small.take();
-                }
-            }
-        }
-        if frames_ms.is_empty() {
+        let mut pictures = self.collect(&mut scene, &chosen, middle, span, times);
+        if pictures.frames_ms.is_empty() && !self.repeat_last(&mut pictures, start_ms) {
             // No frame of the film was converted so far: the next scene begins where this one does.
-            if self.last_model.is_empty() {
-                return Ok(());
-            }
-            frames_ms.extend(std::iter::repeat_n(start_ms, self.last_model.len() / frame_bytes));
-            body.extend_from_slice(&self.last_model);
-            if !self.last_keyframe.is_empty() {
-                keyframes.push((start_ms, self.last_keyframe.clone()));
-            }
+            return Ok(());
         }
-        keyframes.retain(|(_, picture)| picture.len() <= wire::MAX_KEYFRAME_BYTES);
-        if let Some((_, picture)) = keyframes.last() {
+        pictures.keyframes.retain(|(_, picture)| picture.len() <= wire::MAX_KEYFRAME_BYTES);
+        if let Some((_, picture)) = pictures.keyframes.last() {
             self.last_keyframe.clone_from(picture);
         }
         let compressing = Instant::now();
-        let thumbnail = small
+        let thumbnail = pictures
+            .small
             .and_then(|small| small.to_jpeg())
             .filter(|jpeg| jpeg.len() <= wire::MAX_THUMBNAIL_BYTES)
             .unwrap_or_default();
-        times.thumbnail_ms += elapsed_ms(compressing) + encoding_ms;
+        times.thumbnail_ms += elapsed_ms(compressing);
+        let (mut body, keyframes) = (pictures.body, pictures.keyframes);
         body.extend_from_slice(&thumbnail);
         for (_, picture) in &keyframes {
             body.extend_from_slice(picture);
@@ -249,9 +229,9 @@ impl<'a> Scenes<'a> {
         self.picture_bytes += thumbnail.len() as u64 + keyframes.iter().map(|(_, picture)| picture.len() as u64).sum::<u64>();
         self.check_budget(end_ms)?;
         let header = SceneHeader {
-            span: Span { start_ms, end_ms },
+            span,
             boundary: if self.n_sent == 0 { Boundary::Start } else { scene.boundary },
-            frames_ms,
+            frames_ms: pictures.frames_ms,
             thumbnail_bytes: thumbnail.len() as u64,
             keyframes: keyframes
                 .iter()
@@ -262,6 +242,68 @@ impl<'a> Scenes<'a> {
         self.sent_to_ms = end_ms;
         self.n_sent += 1;
         Ok(())
+    }
+
+    /// Makes the pictures that are chosen, or any where none of these can be made. Gives those, and the one for the thumbnail.
+    fn make_chosen(&mut self, film: &Film, scene: &mut FinishedScene<Picture>) -> (Vec<usize>, Option<usize>) {
+        let mut chosen = choose(scene);
+        let middle = chosen.get(chosen.len() / 2).copied();
+        chosen.retain(|at| self.maker.make(film, &mut scene.candidates[*at].picture, middle == Some(*at)));
+        if chosen.is_empty() {
+            let any = (0..scene.candidates.len()).find(|at| self.maker.make(film, &mut scene.candidates[*at].picture, true));
+            chosen.extend(any);
+        }
+        (chosen, middle)
+    }
+
+    /// Puts the pictures of a scene together.
+    fn collect(
+        &mut self,
+        scene: &mut FinishedScene<Picture>,
+        chosen: &[usize],
+        middle: Option<usize>,
+        span: Span,
+        times: &mut StageTimes,
+    ) -> ScenePictures {
+        let frame_bytes = wire::frame_bytes(&self.request.image);
+        let most_frames = chosen.len().max(1) * self.request.image.most_views();
+        let mut pictures = ScenePictures {
+            frames_ms: Vec::with_capacity(most_frames),
+            body: Vec::with_capacity(most_frames * frame_bytes),
+            small: None,
+            keyframes: Vec::with_capacity(chosen.len()),
+        };
+        for at in chosen {
+            let candidate = &mut scene.candidates[*at];
+            let Picture::Made(made) = &mut candidate.picture else { continue };
+            let time_ms = us_to_ms(candidate.time_us).clamp(span.start_ms, span.end_ms - 1);
+            let n_views = made.model.len() / frame_bytes;
+            pictures.frames_ms.extend(std::iter::repeat_n(time_ms, n_views));
+            self.last_model.clone_from(&made.model);
+            pictures.body.extend_from_slice(&made.model);
+            let encoding = Instant::now();
+            let compressed = made.keyframe.take().and_then(|picture| self.compressor.compress(&picture));
+            pictures.keyframes.extend(compressed.map(|picture| (time_ms, picture)));
+            times.thumbnail_ms += elapsed_ms(encoding);
+            if Some(*at) == middle || pictures.small.is_none() {
+                pictures.small = made.small.take();
+            }
+        }
+        pictures
+    }
+
+    /// A scene none of whose frames could be kept or converted shows what was shown before. `false`: nothing was.
+    fn repeat_last(&self, pictures: &mut ScenePictures, start_ms: u64) -> bool {
+        if self.last_model.is_empty() {
+            return false;
+        }
+        let n_views = self.last_model.len() / wire::frame_bytes(&self.request.image);
+        pictures.frames_ms.extend(std::iter::repeat_n(start_ms, n_views));
+        pictures.body.extend_from_slice(&self.last_model);
+        if !self.last_keyframe.is_empty() {
+            pictures.keyframes.push((start_ms, self.last_keyframe.clone()));
+        }
+        true
     }
 
     /// A film that costs more than a film of its size can be worth is given up whole: nothing of it is to be believed.
