@@ -46,7 +46,7 @@ fn rows(film: &mut Film) -> anyhow::Result<Vec<serde_json::Value>> {
         decoder.send_eof()?;
         decoder.receive_frame(&mut frame)?;
         decoder.flush();
-        glimpser.look(&frame, &mut glimpse)?;
+        glimpser.shrink(&frame, &mut glimpse)?;
         all.push((gop, glimpse));
     }
     let length_us = |gop: &Gop| gop.end.map(|end| clock.time_us(end) - clock.time_us(gop.start));

@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
 
     let mut glimpser = Glimpser::new();
     let mut glimpse = Glimpse::default();
-    let glimpse_us = time_us(&frames, |frame| Ok(glimpser.look(frame, &mut glimpse)?))?;
+    let glimpse_us = time_us(&frames, |frame| Ok(glimpser.shrink(frame, &mut glimpse)?))?;
     let image = ImageSpec {
         width_px: 224,
         height_px: 224,

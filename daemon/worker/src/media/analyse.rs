@@ -53,7 +53,7 @@ pub(super) fn analyse(
     };
     pipe::write_frame(answers, wire::KIND_PROBED, film.probe(), &[])?;
     let mut work = Work::new(request, budget);
-    let plan = look_at_all(&mut film, request, &mut work, answers, &mut times)?;
+    let plan = decode_all(&mut film, request, &mut work, answers, &mut times)?;
     if work.n_frames == 0 {
         return Err(Unusable(work.why_nothing(&film)).into());
     }
@@ -85,7 +85,7 @@ pub(super) fn analyse(
 }
 
 /// Looks at the whole film in the way that suits it, and says in which.
-fn look_at_all(
+fn decode_all(
     film: &mut Film,
     request: &AnalyseRequest,
     work: &mut Work<'_>,
@@ -100,14 +100,14 @@ fn look_at_all(
         film.spare_filtering();
     }
     if request.keyframes_only {
-        return look_at_keyframes(film, work, answers, times);
+        return decode_keyframes(film, work, answers, times);
     }
     let reason = match (request.mode, request.detector) {
         (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
         _ if film.uses_device() => "a graphics card decodes it",
         (SceneMode::Exact, _) if n_threads < 2 => "every frame was asked for",
         (mode, Detector::Shot) => match gops::survey(film) {
-            gops::Verdict::Gops(kind) => return look_at_gops(film, kind, mode, n_threads, work, answers, times),
+            gops::Verdict::Gops(kind) => return decode_gops(film, kind, mode, n_threads, work, answers, times),
             gops::Verdict::Through(reason) => reason,
         },
     };
@@ -120,7 +120,7 @@ fn look_at_all(
 }
 
 /// Looks at keyframes alone, one after the other.
-fn look_at_keyframes(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<DecodePlan, Ended> {
+fn decode_keyframes(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<DecodePlan, Ended> {
     film.take_only_keyframes();
     decode_through(film, work, answers, times)?;
     work.scenes.lasts_to(film.keyframes_to_us().unwrap_or(0));
@@ -132,7 +132,7 @@ fn look_at_keyframes(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Wr
 }
 
 /// Looks at groups of pictures: at all of them, or at those in which a shot may begin.
-fn look_at_gops(
+fn decode_gops(
     film: &mut Film,
     kind: gops::Kind,
     mode: SceneMode,
@@ -240,7 +240,7 @@ impl<'a> Work<'a> {
 
     fn try_frame(&mut self, film: &Film, frame: &Video, shown: Shown, times: &mut StageTimes) -> Result<(), ScaleError> {
         let scaling = Instant::now();
-        self.glimpser.look(frame, &mut self.glimpse)?;
+        self.glimpser.shrink(frame, &mut self.glimpse)?;
         times.scale_ms += elapsed_ms(scaling);
 
         self.scenes.frame(film, Some(frame), shown, &self.glimpse, times);

@@ -38,7 +38,7 @@ impl Watched {
 
 impl Read for Watched {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n_bytes = self.file.read_at(buffer, self.at).inspect_err(look_at_reading)?;
+        let n_bytes = self.file.read_at(buffer, self.at).inspect_err(note_read_error)?;
         self.at += n_bytes as u64;
         Ok(n_bytes)
     }
@@ -58,7 +58,7 @@ impl Seek for Watched {
 }
 
 /// Takes note of a read of the video that failed.
-pub(crate) fn look_at_reading(error: &io::Error) {
+pub(crate) fn note_read_error(error: &io::Error) {
     if error.kind() != io::ErrorKind::Interrupted {
         note(&READ_ERROR, error.raw_os_error().unwrap_or(libc::EIO));
     }
@@ -70,7 +70,7 @@ pub(crate) fn memory_is_scarce() {
 }
 
 /// Takes note of an error of reading or decoding where it tells of a lack of memory. "Again" means something else to FFmpeg there.
-pub(crate) fn look_at(error: Error) {
+pub(crate) fn note_error(error: Error) {
     match error {
         // Where only our own limit bounds memory, it is the video that asks for too much, or for a size that cannot be.
         Error::Other { errno: libc::ENOMEM } if MEMORY_IS_SCARCE.load(Ordering::Relaxed) => note(&SHORTAGE, libc::ENOMEM),
@@ -78,16 +78,16 @@ pub(crate) fn look_at(error: Error) {
     }
 }
 
-/// As [`look_at`], of opening a decoder, which starts threads.
-pub(crate) fn look_at_opening(error: Error) {
+/// As [`note_error`], of opening a decoder, which starts threads.
+pub(crate) fn note_opening_error(error: Error) {
     match error {
         Error::Other { errno: libc::EAGAIN } => note(&SHORTAGE, libc::EAGAIN),
-        error => look_at(error),
+        error => note_error(error),
     }
 }
 
 /// Takes note of a thread that could not be started.
-pub(crate) fn look_at_thread(error: &io::Error) {
+pub(crate) fn note_thread_error(error: &io::Error) {
     note(&SHORTAGE, error.raw_os_error().unwrap_or(libc::EAGAIN));
 }
 

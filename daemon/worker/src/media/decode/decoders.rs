@@ -18,7 +18,7 @@ pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32, allowed: &Allo
     codec
         .and_then(|codec| open_decoder(stream, codec, threads, |_| {}))
         .map_err(|error| {
-            evidence::look_at_opening(error);
+            evidence::note_opening_error(error);
             Unusable(format!(
                 "the decoder for {} cannot be opened: {error}",
                 stream.parameters().id().name()

@@ -152,7 +152,7 @@ impl Decoding {
         match self.decoder.send_packet(packet) {
             Ok(()) => true,
             Err(error) => {
-                evidence::look_at(error);
+                evidence::note_error(error);
                 self.n_bad_since += 1;
                 false
             }
@@ -166,7 +166,7 @@ impl Decoding {
             Err(Error::Other { errno: EAGAIN }) if self.is_draining() => Received::End,
             Err(Error::Other { errno: EAGAIN }) => Received::Nothing,
             Err(error) => {
-                evidence::look_at(error);
+                evidence::note_error(error);
                 self.n_bad_since += 1;
                 self.n_errors += u32::from(self.is_draining());
                 Received::Bad

@@ -48,7 +48,7 @@ pub(super) fn has_clock(input: &Input) -> bool {
 }
 
 pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusable {
-    evidence::look_at(error);
+    evidence::note_error(error);
     let is_mp4 = head
         .get(4..8)
         .is_some_and(|kind| [&b"ftyp"[..], b"mdat", b"wide", b"skip", b"free"].contains(&kind));

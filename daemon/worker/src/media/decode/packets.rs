@@ -129,7 +129,7 @@ impl PacketReader {
                     return Next::Damaged;
                 }
                 if !goes_on {
-                    evidence::look_at(error);
+                    evidence::note_error(error);
                 }
                 Next::BrokeOff
             }

@@ -33,15 +33,15 @@ impl Glimpser {
         }
     }
 
-    /// Looks at one frame.
-    pub(crate) fn look(&mut self, frame: &Video, into: &mut Glimpse) -> Result<(), ScaleError> {
-        match self.look_straight(frame, into) {
+    /// Shrinks one frame.
+    pub(crate) fn shrink(&mut self, frame: &Video, into: &mut Glimpse) -> Result<(), ScaleError> {
+        match self.shrink_planes(frame, into) {
             Some(()) => Ok(()),
-            None => self.slow.look(frame, into),
+            None => self.slow.shrink(frame, into),
         }
     }
 
-    fn look_straight(&mut self, frame: &Video, into: &mut Glimpse) -> Option<()> {
+    fn shrink_planes(&mut self, frame: &Video, into: &mut Glimpse) -> Option<()> {
         let layout = Layout::of(frame)?;
         let is_full = is_full_range(frame);
         let luma = layout.full_rows(frame, layout.luma)?;
@@ -79,7 +79,7 @@ impl SlowGlimpser {
         }
     }
 
-    fn look(&mut self, frame: &Video, into: &mut Glimpse) -> Result<(), ScaleError> {
+    fn shrink(&mut self, frame: &Video, into: &mut Glimpse) -> Result<(), ScaleError> {
         let (rows, stride) = self.scaler.scale(frame)?;
         let pixel = |x: usize, y: usize| {
             let at = y * stride + x * 3;

@@ -231,7 +231,7 @@ impl Search {
 
     fn see(&mut self, time_us: i64, frame: &Video) -> Option<PosterFrame> {
         let mut glimpse = Glimpse::default();
-        self.glimpser.look(frame, &mut glimpse).ok()?;
+        self.glimpser.shrink(frame, &mut glimpse).ok()?;
         Some(PosterFrame::of(time_us, kept::sharpness(frame).unwrap_or(0), &glimpse))
     }
 

@@ -25,7 +25,7 @@ pub(crate) fn replay(opened: File, request: &KeyframesRequest, answers: &mut imp
     let damaged = |error: KeyframesError| Unusable(error.to_string());
     let mut reader = Reader::new(BufReader::with_capacity(1 << 18, Watched::new(opened))).map_err(damaged)?;
     let mut pictures = Pictures::new(request.image).map_err(|error| {
-        evidence::look_at_opening(error);
+        evidence::note_opening_error(error);
         Unusable(format!("FFmpeg cannot decode WebP and JPEG: {error}"))
     })?;
     let frame_bytes = wire::frame_bytes(&request.image);

@@ -86,7 +86,7 @@ impl Pool {
                 }
             });
             threads.push(thread.map_err(|error| {
-                evidence::look_at_thread(&error);
+                evidence::note_thread_error(&error);
                 Unusable(format!("cannot start a thread: {error}"))
             })?);
         }
@@ -137,7 +137,7 @@ impl Hand {
             .skip_frame(if job.skim { Discard::NonReference } else { Discard::Default });
         for packet in &job.packets {
             if let Err(error) = self.decoder.send_packet(packet.as_ref()) {
-                evidence::look_at(error);
+                evidence::note_error(error);
                 done.n_bad_packets += 1;
             }
             self.receive(job, &mut keeper, &mut done);
@@ -155,7 +155,7 @@ impl Hand {
         let mut n_errors = 0;
         loop {
             match self.decoder.receive_frame(&mut self.frame) {
-                Ok(()) => self.look(job, keeper, done),
+                Ok(()) => self.take_frame(job, keeper, done),
                 Err(Error::Eof | Error::Other { .. }) => return,
                 Err(_) => {
                     done.n_bad_packets += 1;
@@ -169,7 +169,7 @@ impl Hand {
         }
     }
 
-    fn look(&mut self, job: &Job, keeper: &mut Keeper, done: &mut Done) {
+    fn take_frame(&mut self, job: &Job, keeper: &mut Keeper, done: &mut Done) {
         let last_us = done.frames.last().map(|seen| seen.shown.start_us);
         let Some(stamp) = self.frame.timestamp() else { return };
         if stamp < job.wanted.0 || stamp >= job.wanted.1 {
@@ -186,9 +186,9 @@ impl Hand {
         self.viewer.prepare(&mut self.frame);
         let scaling = Instant::now();
         let mut glimpse = Glimpse::default();
-        let looked = self.glimpser.look(&self.frame, &mut glimpse);
+        let shrunk = self.glimpser.shrink(&self.frame, &mut glimpse);
         done.scaling += scaling.elapsed();
-        if let Err(error) = looked {
+        if let Err(error) = shrunk {
             done.n_unscaled += 1;
             done.last_error = Some(error);
             return;

@@ -52,8 +52,8 @@ fn every_planar_format_is_read_straight_and_gives_what_swscale_gives() {
             let frame = slopes(format, width, height);
             let (mut straight, mut slow) = (Glimpse::default(), Glimpse::default());
             let mut glimpser = Glimpser::new();
-            assert!(glimpser.look_straight(&frame, &mut straight).is_some(), "{format:?}");
-            glimpser.slow.look(&frame, &mut slow).unwrap();
+            assert!(glimpser.shrink_planes(&frame, &mut straight).is_some(), "{format:?}");
+            glimpser.slow.shrink(&frame, &mut slow).unwrap();
             let luma = largest_difference(&straight.luma, &slow.luma);
             let blue = largest_difference(&straight.blue, &slow.blue);
             let red = largest_difference(&straight.red, &slow.red);
@@ -78,8 +78,8 @@ fn a_change_of_size_or_format_is_noticed() {
     ] {
         let frame = slopes(format, width, height);
         let (mut glimpse, mut expected) = (Glimpse::default(), Glimpse::default());
-        glimpser.look(&frame, &mut glimpse).unwrap();
-        Glimpser::new().look(&frame, &mut expected).unwrap();
+        glimpser.shrink(&frame, &mut glimpse).unwrap();
+        Glimpser::new().shrink(&frame, &mut expected).unwrap();
         assert!(glimpse == expected, "{format:?} {width}×{height}");
     }
 }
@@ -92,7 +92,7 @@ fn tiny_pictures_are_enlarged() {
             frame.data_mut(plane).fill(value);
         }
         let mut glimpse = Glimpse::default();
-        assert!(Glimpser::new().look_straight(&frame, &mut glimpse).is_some());
+        assert!(Glimpser::new().shrink_planes(&frame, &mut glimpse).is_some());
         assert!(glimpse.luma.iter().all(|value| *value == 255), "{width}×{height}");
         assert!(
             glimpse.blue.iter().all(|value| *value <= 1),
@@ -108,10 +108,10 @@ fn formats_without_such_planes_go_through_swscale() {
     for format in [Pixel::RGB24, Pixel::GBRP, Pixel::YUYV422, Pixel::YUV420P10BE, Pixel::BGRA] {
         let frame = slopes(format, 640, 480);
         let mut glimpse = Glimpse::default();
-        assert!(Glimpser::new().look_straight(&frame, &mut glimpse).is_none(), "{format:?}");
-        Glimpser::new().look(&frame, &mut glimpse).unwrap();
+        assert!(Glimpser::new().shrink_planes(&frame, &mut glimpse).is_none(), "{format:?}");
+        Glimpser::new().shrink(&frame, &mut glimpse).unwrap();
         let mut expected = Glimpse::default();
-        Glimpser::new().look(&slopes(Pixel::YUV444P, 640, 480), &mut expected).unwrap();
+        Glimpser::new().shrink(&slopes(Pixel::YUV444P, 640, 480), &mut expected).unwrap();
         assert!(largest_difference(&glimpse.luma, &expected.luma) <= 4, "{format:?}");
     }
 }
