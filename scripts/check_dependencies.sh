@@ -9,11 +9,16 @@ complain() {
   broken=1
 }
 
+# The names of all packages that a package needs.
+closure() { # FLAG... of cargo tree
+  cargo tree --locked --quiet "$@" --edges normal,build --prefix none --format '{p}' | cut -d' ' -f1 | sort -u
+}
+
 # Whatever PACKAGE needs must not have one of these in it.
 forbid() { # PACKAGE CRATE...
   local package=$1 crates crate
   shift
-  crates=$(cargo tree --locked --quiet --package "$package" --edges normal,build --prefix none --format '{p}' | cut -d' ' -f1 | sort -u)
+  crates=$(closure --package "$package")
   for crate in "$@"; do
     if grep -qx "$crate" <<<"$crates"; then complain "$package depends on $crate, and must not"; fi
   done
@@ -26,8 +31,22 @@ forbid scenectl fjall usearch scened "${media[@]}" "${models[@]}"
 # Linking libav* costs 25 MB in every process; the worker alone does it.
 forbid scened "${media[@]}" "${models[@]}"
 
-# Only scenectl speaks to other machines.
-for package in scened scened-worker scened-shared; do forbid "$package" ureq rustls; done
+# Of our packages only these need CRATE directly.
+reserve() { # CRATE PACKAGE...
+  local crate=$1 user
+  shift
+  while IFS= read -r user; do
+    [[ " $* " == *" $user "* ]] || complain "$user depends on $crate, which is reserved for $*"
+  done < <(cargo tree --locked --quiet --workspace --all-features --target all --edges normal,build --invert "$crate" --depth 1 \
+    --prefix none --format '{p}' | tail -n +2 | grep -F "($PWD/" | cut -d' ' -f1 | sort -u)
+}
+
+# Only scened-hub speaks to other machines, and only scenectl has it do that.
+for crate in ureq rustls rustls-native-certs; do reserve "$crate" scened-hub; done
+reserve scened-hub scenectl
+for package in scened scened-worker scened-shared scened-shots; do forbid "$package" ureq rustls; done
+# It does not speak to the daemon, and knows no command line.
+forbid scened-hub scened scenectl interprocess clap indicatif "${media[@]}" "${models[@]}"
 
 # The types of a library stay in the room that owns it.
 confine() { # CRATE FOLDER REGEX-OF-THE-ROOM
@@ -41,7 +60,6 @@ confine ort daemon/worker/src '^daemon/worker/src/embed'
 confine fjall daemon/src '^daemon/src/store'
 confine usearch daemon/src '^daemon/src/ann'
 confine notify daemon/src '^daemon/src/watch'
-confine ureq ctl/src '^ctl/src/hub'
 
 # What the programs are linked with, where they have been built.
 if [ "$(uname -s)" = Linux ]; then

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use scened_hub::layout::Precision;
 
-use crate::hub::layout::Precision;
 use crate::input::{date, span};
 use crate::timeline::rate::Rate;
 

@@ -8,10 +8,11 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use scened_shared::stop::Stop;
+
 use crate::failure::Failure;
 use crate::ffmpeg::look::{self, Film};
 use crate::ffmpeg::{self, Source};
-use crate::hub::stop::Stop;
 use crate::moment::Moment;
 use crate::render::{text, time};
 use crate::timeline::rate::Rate;

@@ -7,6 +7,8 @@ use scened_shared::endpoint::EndpointError;
 use scened_shared::hello::ProtocolMismatch;
 use scened_shared::message::ErrorKind;
 
+mod hub;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// What was asked cannot be done, or failed.

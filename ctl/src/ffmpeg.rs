@@ -10,8 +10,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
+use scened_shared::stop::Stop;
+
 use crate::failure::Failure;
-use crate::hub::stop::Stop;
 
 pub(crate) mod look;
 

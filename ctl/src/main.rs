@@ -1,7 +1,7 @@
 //! `scenectl`, the client of scened: words in, one request, an answer out.
 //!
 //! `cli` says what can be typed, `input` turns text into values, `command` asks the daemon (one file a verb), `render` is the only place
-//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `hub` downloads models, `player` knows how films are shown,
+//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `player` knows how films are shown,
 //! `page`, `playlist` and `timeline` are made of `moment`s, `ffmpeg` runs that program, `target` writes files. Nothing but the verb's own work happens before the connection is made: people type
 //! searches one after another, and scripts run thousands.
 
@@ -16,7 +16,6 @@ mod command;
 mod failure;
 mod fault;
 mod ffmpeg;
-mod hub;
 mod input;
 mod moment;
 mod page;

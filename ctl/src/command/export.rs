@@ -6,13 +6,13 @@ use std::path::Path;
 use scened_shared::client::Client;
 use scened_shared::message::{FileRequest, SearchAnswer};
 use scened_shared::method;
+use scened_shared::stop::Stop;
 use scened_shared::wire_path::WirePath;
 
 use crate::cli;
 use crate::clips::{self, Container};
 use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
-use crate::hub::stop::Stop;
 use crate::input::place;
 use crate::input::stretch::{self, Stretch};
 use crate::moment::{Moment, Reach};

@@ -15,6 +15,7 @@ use crate::render::{Out, text};
 
 mod available;
 mod install;
+mod probe;
 
 pub(super) fn run(context: &mut Context, verb: Model) -> Result<Outcome, Failure> {
     match verb {

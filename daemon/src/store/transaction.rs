@@ -141,7 +141,7 @@ impl Inner {
                 return;
             }
             for Waiting { space, key, video, damage } in &waiting {
-                tracing::error!(keyspace = space.name, key = %hex(key), video = video.map(tracing::field::display), %damage, "record set aside");
+                tracing::error!(keyspace = space.name, key = %hex::encode(key), video = video.map(tracing::field::display), %damage, "record set aside");
                 let mut log = lock(&self.damage);
                 if log.found.len() < MAX_DAMAGE_LISTED {
                     log.found.push(DamagedRecord {
@@ -192,14 +192,6 @@ impl Inner {
 pub(super) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |elapsed| elapsed.as_millis() as i64)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Changes collected for one batch. A later change of a key replaces an earlier one: all items of a fjall batch have the same sequence

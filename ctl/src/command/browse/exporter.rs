@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::Hit;
+use scened_shared::stop::Stop;
 
 use super::Event;
 use crate::cli::Files;
@@ -12,7 +13,6 @@ use crate::clips::{self, Container};
 use crate::command::export::film::{self, Order};
 use crate::command::files::{self, Contents};
 use crate::failure::Failure;
-use crate::hub::stop::Stop;
 use crate::playlist::Form;
 use crate::render::{Out, text};
 use crate::target::Target;

@@ -7,6 +7,7 @@ use scened_shared::client::Client;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{FileRequest, Hit};
 use scened_shared::method;
+use scened_shared::stop::Stop;
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
@@ -16,7 +17,6 @@ use crate::command::moments;
 use crate::failure::Failure;
 use crate::ffmpeg::look::{self, Film};
 use crate::ffmpeg::{self, Source};
-use crate::hub::stop::Stop;
 use crate::input::place;
 use crate::moment::{Moment, Reach};
 use crate::render::{text, time};

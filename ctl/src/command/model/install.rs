@@ -5,28 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use scened_hub::catalog::{Catalog, Entry, is_research_only};
+use scened_hub::client::Client;
+use scened_hub::error::HubError;
+use scened_hub::install::{self, Plan, Report, Source};
+use scened_hub::layout::{Layout, Precision};
+use scened_hub::reference::{Reference, Repository, is_name};
+use scened_hub::settings::Settings;
+use scened_hub::staging::Staging;
+use scened_hub::{disk_space, local};
 use scened_shared::message::{ModelRequest, ModelRow, NoParams};
-use scened_shared::method;
-use scened_shared::shell;
+use scened_shared::stop::Stop;
 use scened_shared::wire_path::WirePath;
+use scened_shared::{endpoint, method, shell};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::probe::{self, Probed};
 use crate::cli::ModelInstall;
 use crate::command::{Context, doctor, wire};
 use crate::failure::{Failure, Kind, Outcome};
-use crate::hub::catalog::{Catalog, Entry, is_research_only};
-use crate::hub::client::Client;
-use crate::hub::error::HubError;
-use crate::hub::install::{self, Plan, Report, Source};
-use crate::hub::layout::{Layout, Precision};
-use crate::hub::local;
-use crate::hub::probe::{self, Probed};
-use crate::hub::reference::{Reference, Repository, is_name};
-use crate::hub::room;
-use crate::hub::settings::Settings;
-use crate::hub::staging::Staging;
-use crate::hub::stop::Stop;
 use crate::render::text;
 use crate::render::transfer::Transfer;
 
@@ -200,18 +198,14 @@ fn gather(
     transfer: &Arc<Transfer>,
 ) -> Result<Option<Gathered>, Failure> {
     let (models, name) = (models.to_path_buf(), name.to_owned());
-    let kept_bytes = room::kept_bytes();
+    let kept_bytes = disk_space::kept_bytes(endpoint::config_file(None).ok().as_deref());
     let watcher = Arc::clone(transfer);
     if let Wanted::Folder(folder) = wanted {
         let (wish, inner) = (args.precision.fixed(), stop.clone());
         let gathered = work(stop, move || {
             let (choice, precision, rival) = local::choose(&folder, wish)?;
             let mut staging = Staging::open(&models, &name, kept_bytes)?;
-            let copied = local::copy(&folder, &choice, &mut staging, &inner, &*watcher)?;
-            let files: Vec<Report> = copied
-                .into_iter()
-                .map(|(file, fetched)| Report::new(file, None, &fetched))
-                .collect();
+            let files = local::copy(&folder, &choice, &mut staging, &inner, &*watcher)?;
             Ok(Gathered {
                 staging,
                 files,

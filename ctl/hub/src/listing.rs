@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Watcher;
-use super::client::{Client, Head, Remote, escape_revision, is_commit, shortened};
-use super::digest::Expected;
-use super::error::HubError;
-use super::layout;
-use super::reference::Repository;
+use crate::Watcher;
+use crate::client::{Client, Head, Remote, escape_revision, is_commit, shortened};
+use crate::digest::Expected;
+use crate::error::HubError;
+use crate::layout;
+use crate::reference::Repository;
 
 /// Ten thousands of files.
 const MAX_LISTING_BYTES: u64 = 4 << 20;

@@ -4,89 +4,117 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::layout::Precision;
+use crate::layout::Precision;
 
 const CATALOG: &str = include_str!("catalog.toml");
 
+/// All models that can be installed by name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Catalog {
+pub struct Catalog {
+    /// In the order of the file; each name stands there once.
     #[serde(rename = "model")]
-    pub(crate) models: Vec<Entry>,
+    pub models: Vec<Entry>,
 }
 
-/// One model.
+/// One model, as `catalog.toml` describes it.
+///
+/// **Source**: the model cards on the hub, and programs that pin the same files; the head of `catalog.toml` says more.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Entry {
-    pub(crate) name: String,
-    pub(crate) repository: String,
-    pub(crate) revision: String,
-    pub(crate) licence: String,
+pub struct Entry {
+    /// What is typed to install it.
+    pub name: String,
+    /// `owner/repo`.
+    pub repository: String,
+    /// A commit, as a rule: 40 hexadecimal digits.
+    pub revision: String,
+    /// In the words of the model card.
+    pub licence: String,
     /// Whether the licence allows research alone: then it is asked for before anything is fetched.
     #[serde(default)]
-    pub(crate) research_only: bool,
+    pub research_only: bool,
     /// Length of its vectors.
-    pub(crate) dimensions: u32,
-    pub(crate) image_px: u32,
-    pub(crate) languages: String,
-    pub(crate) purpose: String,
+    pub dimensions: u32,
+    /// Width and height of the pictures that it looks at. Pixels.
+    pub image_px: u32,
+    /// Languages that it understands, in words.
+    pub languages: String,
+    /// What it is good for, in a few words.
+    pub purpose: String,
     /// The precisions there are, each with the bytes of its files together where they are known (0 where not).
-    pub(crate) precisions: BTreeMap<Precision, u64>,
+    pub precisions: BTreeMap<Precision, u64>,
     /// Why it cannot be installed from here, where it cannot.
-    pub(crate) unavailable: Option<String>,
+    pub unavailable: Option<String>,
     /// Files that make the model, where the repository has neither layout by itself.
     #[serde(default, rename = "part")]
-    pub(crate) parts: Vec<Part>,
+    pub parts: Vec<Part>,
     /// Small files of the Immich layout that such repositories lack, with their content.
     #[serde(default)]
-    pub(crate) written: BTreeMap<String, String>,
+    pub written: BTreeMap<String, String>,
 }
 
 /// One file of a model that is put together.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(crate) struct Part {
+pub struct Part {
+    /// `owner/repo`; the entry's own where it is left out.
+    pub repository: Option<String>,
     /// The entry's own where it is left out.
-    pub(crate) repository: Option<String>,
-    pub(crate) revision: Option<String>,
-    pub(crate) from: String,
-    pub(crate) to: String,
-    pub(crate) sha256: Option<String>,
+    pub revision: Option<String>,
+    /// Its path in the repository.
+    pub from: String,
+    /// Its path in the model's folder.
+    pub to: String,
+    /// What its content has to hash to: 64 hexadecimal digits.
+    pub sha256: Option<String>,
 }
 
 impl Catalog {
-    pub(crate) fn read() -> Self {
+    /// Reads the catalog that is built in.
+    pub fn read() -> Self {
         toml::from_str(CATALOG).expect("a test reads the catalog")
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<&Entry> {
+    /// Finds a model by its name.
+    pub fn find(&self, name: &str) -> Option<&Entry> {
         self.models.iter().find(|entry| entry.name == name)
     }
 }
 
-/// What is shown of an entry.
+/// What `model list --available` shows of an entry; its JSON is that of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Shown {
-    pub(crate) name: String,
-    pub(crate) repository: String,
-    pub(crate) revision: String,
-    pub(crate) licence: String,
-    pub(crate) research_only: bool,
-    pub(crate) dimensions: u32,
-    pub(crate) image_px: u32,
-    pub(crate) languages: String,
-    pub(crate) purpose: String,
-    /// `null` where the size is not known.
-    pub(crate) size_bytes: BTreeMap<Precision, Option<u64>>,
+pub struct Shown {
+    /// As in [`Entry`], like all that follow to `purpose`.
+    pub name: String,
+    /// `owner/repo`.
+    pub repository: String,
+    /// A commit, as a rule.
+    pub revision: String,
+    /// In the words of the model card.
+    pub licence: String,
+    /// Whether the licence allows research alone.
+    pub research_only: bool,
+    /// Length of its vectors.
+    pub dimensions: u32,
+    /// Width and height of its pictures. Pixels.
+    pub image_px: u32,
+    /// Languages that it understands.
+    pub languages: String,
+    /// What it is good for.
+    pub purpose: String,
+    /// Bytes of its files together, by precision; `null` where the size is not known.
+    pub size_bytes: BTreeMap<Precision, Option<u64>>,
     /// `installed`, `unfinished`, `available` or `unavailable`.
-    pub(crate) state: &'static str,
+    pub state: &'static str,
+    /// Why it cannot be installed, where it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) note: Option<String>,
+    pub note: Option<String>,
 }
 
 impl Entry {
-    pub(crate) fn shown(&self, state: &'static str) -> Shown {
+    /// Puts down what is shown; `state` is one of the words of [`Shown::state`].
+    pub fn shown(&self, state: &'static str) -> Shown {
         Shown {
             name: self.name.clone(),
             repository: self.repository.clone(),
@@ -111,7 +139,7 @@ impl Entry {
 /// Whether a licence, by the identifier that model cards use, allows less than any use.
 ///
 /// **Source**: the list of licences in the hub's documentation; Apple's are those of MobileCLIP and DFN.
-pub(crate) fn is_research_only(licence: &str) -> bool {
+pub fn is_research_only(licence: &str) -> bool {
     let licence = licence.to_ascii_lowercase();
     licence.split(['-', ' ']).any(|word| word == "nc")
         || ["apple-amlr", "apple-ascl", "fair-noncommercial-research-license"].contains(&licence.as_str())
@@ -120,8 +148,8 @@ pub(crate) fn is_research_only(licence: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::digest::Expected;
-    use crate::hub::reference::{Repository, is_name};
+    use crate::digest::Expected;
+    use crate::reference::{Repository, is_name};
 
     #[test]
     fn the_catalog_is_sound() {
@@ -154,7 +182,7 @@ mod tests {
                     .map(|part| part.to.clone())
                     .chain(entry.written.keys().cloned())
                     .collect();
-                let choice = crate::hub::layout::choose(&local, Precision::Fp32).unwrap_or_else(|error| panic!("{name}: {error}"));
+                let choice = crate::layout::choose(&local, Precision::Fp32).unwrap_or_else(|error| panic!("{name}: {error}"));
                 assert_eq!(choice.files.len(), local.len(), "{name}: every file has its place");
                 for (file, content) in &entry.written {
                     serde_json::from_str::<serde_json::Value>(content).unwrap_or_else(|error| panic!("{name}: {file}: {error}"));

@@ -5,60 +5,71 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::Watcher;
-use super::catalog::Entry;
-use super::client::{Client, Head, Remote};
-use super::digest::Expected;
-use super::error::HubError;
-use super::fetch::{self, Fetched, Item, Origin, Progress};
-use super::layout::{self, Layout, Precision};
-use super::listing::{self, Listing};
-use super::probe::Probed;
-use super::reference::Repository;
-use super::staging::Staging;
+use crate::Watcher;
+use crate::catalog::Entry;
+use crate::client::{Client, Head, Remote};
+use crate::digest::Expected;
+use crate::error::HubError;
+pub use crate::fetch::Origin;
+use crate::fetch::{self, Fetched, Item, Progress};
+use crate::layout::{self, Layout, Precision};
+use crate::listing::{self, Listing};
+use crate::reference::Repository;
+use crate::staging::Staging;
 
 /// Beside the model's own files: where they come from.
-pub(crate) const SOURCE_FILE: &str = "scened-source.json";
+const SOURCE_FILE: &str = "scened-source.json";
 
 /// Room for the journal, the folders and what the file system itself needs.
 const MARGIN_BYTES: u64 = 256 << 10;
 
-/// Where a model comes from.
+/// Where a model comes from; all `None` for one that was copied from a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Source {
+pub struct Source {
+    /// `owner/repo`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) repository: Option<String>,
+    pub repository: Option<String>,
+    /// The branch, tag or commit that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) revision: Option<String>,
+    pub revision: Option<String>,
+    /// The commit that this was then: 40 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) commit: Option<String>,
+    pub commit: Option<String>,
+    /// Its identifier on the model card.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) licence: Option<String>,
+    pub licence: Option<String>,
 }
 
 /// All that has to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    pub(crate) layout: Layout,
-    pub(crate) precision: Precision,
+pub struct Plan {
+    /// How the model's folder will look.
+    pub layout: Layout,
+    /// The number format of its weights.
+    pub precision: Precision,
     /// Fetched as well: which of both is kept is found out on this machine.
-    pub(crate) rival: Option<Precision>,
+    pub rival: Option<Precision>,
     pub(crate) items: Vec<Item>,
     /// Small files of ours, by name.
     pub(crate) written: BTreeMap<String, String>,
-    pub(crate) source: Source,
+    /// Where it comes from.
+    pub source: Source,
 }
 
 /// One file of an installed model, for the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Report {
-    pub(crate) file: String,
-    pub(crate) size_bytes: u64,
+pub struct Report {
+    /// Its path in the model's folder.
+    pub file: String,
+    /// Of the whole file.
+    pub size_bytes: u64,
     /// What it was checked against; `null` where the hub told nothing.
-    pub(crate) hash: Option<String>,
-    pub(crate) origin: Origin,
+    pub hash: Option<String>,
+    /// How it came.
+    pub origin: Origin,
+    /// How much of it came over the network.
     #[serde(skip)]
-    pub(crate) network_bytes: u64,
+    pub network_bytes: u64,
 }
 
 impl Report {
@@ -74,7 +85,9 @@ impl Report {
 }
 
 /// Plans what a repository's layout says; without a precision, fp32 and what may be better here.
-pub(crate) fn plan_repository(
+///
+/// **Errors**: any of [`HubError`] that a hub's answer can be, and [`HubError::NoModel`] where the files make none.
+pub fn plan_repository(
     client: &Client,
     repository: &Repository,
     revision: &str,
@@ -118,7 +131,9 @@ pub(crate) fn plan_repository(
 }
 
 /// Plans what the catalog says.
-pub(crate) fn plan_entry(client: &Client, entry: &Entry, wish: Option<Precision>, watcher: &dyn Watcher) -> Result<Plan, HubError> {
+///
+/// **Errors**: as [`plan_repository`]; [`HubError::Damaged`] where the hub tells another hash than the catalog.
+pub fn plan_entry(client: &Client, entry: &Entry, wish: Option<Precision>, watcher: &dyn Watcher) -> Result<Plan, HubError> {
     let parse = |id: &str| Repository::parse(id).expect("a test reads the catalog");
     let repository = parse(&entry.repository);
     if entry.parts.is_empty() {
@@ -203,8 +218,11 @@ fn item(
     })
 }
 
-/// Fetches a plan into the staging folder of a name, which is ready to be placed then.
-pub(crate) fn gather(
+/// Fetches a plan into the staging folder of a name, which is ready to be placed then. `models` is the folder of all models, and
+/// `kept_bytes` stay free on its disk.
+///
+/// **Errors**: any of [`HubError`]; what has come so far stays for another run, but for what is damaged.
+pub fn gather(
     client: &Client,
     (models, kept_bytes): (&Path, u64),
     name: &str,
@@ -240,7 +258,9 @@ pub(crate) fn gather(
 }
 
 /// Drops the files of the precision that was not chosen.
-pub(crate) fn keep_only(staging: &mut Staging, reports: &mut Vec<Report>, precision: Precision) -> Result<(), HubError> {
+///
+/// **Panics**: the files of `precision` are not all among the reports.
+pub fn keep_only(staging: &mut Staging, reports: &mut Vec<Report>, precision: Precision) -> Result<(), HubError> {
     let names: Vec<String> = reports.iter().map(|report| report.file.clone()).collect();
     let choice = layout::choose(&names, precision).expect("the files of both precisions were chosen before");
     let wanted: Vec<&str> = choice.files.iter().map(String::as_str).collect();
@@ -249,28 +269,28 @@ pub(crate) fn keep_only(staging: &mut Staging, reports: &mut Vec<Report>, precis
     Ok(())
 }
 
-/// Writes down where the model comes from, beside its files.
-pub(crate) fn describe(
+/// Writes down where the model comes from, beside its files. `choice` tells how the precision was chosen, where that was left to the
+/// machine.
+pub fn describe<T: Serialize>(
     staging: &Staging,
     precision: Precision,
-    probe: Option<&Probed>,
+    choice: Option<&T>,
     source: &Source,
     reports: &[Report],
 ) -> Result<(), HubError> {
     #[derive(Serialize)]
-    struct Description<'a> {
+    struct Description<'a, T> {
         #[serde(flatten)]
         source: &'a Source,
         precision: Precision,
-        /// How the precision was chosen, where that was left to the machine.
         #[serde(skip_serializing_if = "Option::is_none")]
-        probe: Option<&'a Probed>,
+        probe: Option<&'a T>,
         files: &'a [Report],
     }
     let description = Description {
         source,
         precision,
-        probe,
+        probe: choice,
         files: reports,
     };
     let json = serde_json::to_vec_pretty(&description).expect("names and numbers are JSON");

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 /// `owner/repo`, both of letters, digits, `-`, `_` and `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Repository {
+pub struct Repository {
     owner: String,
     name: String,
 }
 
 impl Repository {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads `owner/repo`; `None` for what is none.
+    pub fn parse(text: &str) -> Option<Self> {
         let (owner, name) = text.split_once('/')?;
         (is_name(owner) && is_name(name)).then(|| Self {
             owner: owner.to_owned(),
@@ -21,7 +22,7 @@ impl Repository {
     }
 
     /// The part after the slash.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.name
     }
 
@@ -37,20 +38,24 @@ impl fmt::Display for Repository {
     }
 }
 
-/// A word that can be a folder's name everywhere and is no option, no hidden folder and no path.
-pub(crate) fn is_name(word: &str) -> bool {
+/// Whether a word can be a folder's name everywhere and is no option, no hidden folder and no path.
+pub fn is_name(word: &str) -> bool {
     word.len() <= 96
         && word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
         && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         && !word.contains("..")
 }
 
+/// What was typed for a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Reference {
+pub enum Reference {
     /// A word of the catalog.
     Name(String),
+    /// A repository of the hub.
     Repository {
+        /// Which one.
         repository: Repository,
+        /// What stood behind the `@`.
         revision: Option<String>,
     },
     /// A folder of this machine.
@@ -59,16 +64,24 @@ pub(crate) enum Reference {
 
 /// Why a word is none of the three.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ReferenceError {
+pub enum ReferenceError {
+    /// No form that there is.
     #[error("{word:?} is neither a name, nor owner/repo, nor a folder")]
-    Strange { word: String },
+    Strange {
+        /// As it was typed.
+        word: String,
+    },
+    /// What stands behind the `@` is none.
     #[error("{revision:?} cannot be a revision")]
-    Revision { revision: String },
+    Revision {
+        /// As it was typed.
+        revision: String,
+    },
 }
 
 impl Reference {
     /// Tells the three forms apart by their looks alone: a folder is written with `./`, `../` or `/` in front.
-    pub(crate) fn parse(word: &OsStr) -> Result<Self, ReferenceError> {
+    pub fn parse(word: &OsStr) -> Result<Self, ReferenceError> {
         let Some(text) = word.to_str() else {
             return Ok(Self::Folder(PathBuf::from(word)));
         };

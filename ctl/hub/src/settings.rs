@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 /// The public hub.
 const PUBLIC: &str = "https://huggingface.co";
 
+/// Which hub is asked, and as whom.
 #[derive(Clone)]
-pub(crate) struct Settings {
+pub struct Settings {
     /// Scheme and host, without a slash at the end.
     pub(crate) endpoint: String,
     /// Never printed: `Debug` is written by hand.
@@ -28,13 +29,16 @@ impl std::fmt::Debug for Settings {
     }
 }
 
+/// `HF_ENDPOINT` is no address.
 #[derive(Debug, thiserror::Error)]
 #[error("HF_ENDPOINT is {0:?}, which is no http or https address")]
-pub(crate) struct EndpointError(String);
+pub struct EndpointError(String);
 
 impl Settings {
     /// Reads this process's environment, and the token's file.
-    pub(crate) fn of_process() -> Result<Self, EndpointError> {
+    ///
+    /// **Errors**: `HF_ENDPOINT` is neither http nor https.
+    pub fn of_process() -> Result<Self, EndpointError> {
         Self::new(
             |name| std::env::var_os(name),
             |path| std::fs::read_to_string(path).ok(),

@@ -6,18 +6,17 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use scened_hub::layout::Precision;
 use serde::{Deserialize, Serialize};
-
-use super::layout::Precision;
 
 /// What `scened probe-model` says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Probed {
-    pub(crate) chosen: Precision,
-    pub(crate) reason: String,
+pub(super) struct Probed {
+    pub(super) chosen: Precision,
+    pub(super) reason: String,
     /// The figures, as they are told: speed and agreement of both.
     #[serde(flatten)]
-    pub(crate) measured: serde_json::Map<String, serde_json::Value>,
+    pub(super) measured: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Probed {
@@ -31,7 +30,7 @@ impl Probed {
 }
 
 /// Compares fp32 and int8 of the model in `files`; takes up to about half a minute.
-pub(crate) fn probe(program: Option<&Path>, data_dir: Option<&Path>, files: &Path) -> Probed {
+pub(super) fn probe(program: Option<&Path>, data_dir: Option<&Path>, files: &Path) -> Probed {
     let Some(program) = program else {
         return Probed::unknown("there is no program `scened` beside scenectl or in PATH");
     };

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use scened_shared::endpoint;
-
 /// What the daemon takes where nothing is said.
 const DEFAULT_MIB: u64 = 256;
 
-/// `min-free-mib` of the configuration, in bytes. One that cannot be read is the daemon's to complain about.
-pub(crate) fn kept_bytes() -> u64 {
-    let text = endpoint::config_file(None).ok().and_then(|path| read(&path));
+/// Reads `min-free-mib` out of the daemon's configuration file, as bytes. One that cannot be read is the daemon's to complain about;
+/// here the daemon's default counts then.
+pub fn kept_bytes(config_file: Option<&Path>) -> u64 {
+    let text = config_file.and_then(read);
     text.as_deref().and_then(min_free_mib).unwrap_or(DEFAULT_MIB) << 20
 }
 

@@ -7,10 +7,10 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// Number format of the weights.
+/// Number format of a model's weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Precision {
+pub enum Precision {
     /// Exact, the largest
     Fp32,
     /// Half the size, for graphics cards
@@ -42,10 +42,13 @@ impl fmt::Display for Precision {
     }
 }
 
+/// How a model's folder looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Layout {
+pub enum Layout {
+    /// `config.json`, `preprocessor_config.json`, `tokenizer.json` and `onnx/`.
     HuggingFace,
+    /// `config.json`, `visual/` and `textual/`.
     Immich,
 }
 
@@ -60,22 +63,44 @@ impl fmt::Display for Layout {
 
 /// The files to fetch, small ones first: what is wrong with them is seen before hundreds of megabytes have come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Choice {
-    pub(crate) layout: Layout,
-    pub(crate) files: Vec<String>,
+pub struct Choice {
+    /// Which of the two it is.
+    pub layout: Layout,
+    /// Their paths in the repository or folder, which are those in the model's folder as well.
+    pub files: Vec<String>,
 }
 
 /// Why no model can be made of a list of files.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NoModel {
+pub enum NoModel {
+    /// The model is there, in other precisions.
     #[error("the model is not there in {wanted}; it is there in {}", list(there))]
-    Precision { wanted: Precision, there: Vec<Precision> },
+    Precision {
+        /// The one that was asked for.
+        wanted: Precision,
+        /// Those that there are: one at least.
+        there: Vec<Precision>,
+    },
+    /// Some files of a layout are there, and others are not.
     #[error("the {layout} layout is not complete: {} missing", missing.join(" and ") + if missing.len() == 1 { " is" } else { " are" })]
-    Incomplete { layout: Layout, missing: Vec<String> },
+    Incomplete {
+        /// Which of the two it seems to be.
+        layout: Layout,
+        /// Names of files.
+        missing: Vec<String>,
+    },
+    /// Neither of the two layouts.
     #[error("neither the Hugging Face layout nor the Immich layout is there{}", has.as_deref().map(|has| format!(", only {has}")).unwrap_or_default())]
-    Foreign { has: Option<String> },
+    Foreign {
+        /// What is there instead, in words.
+        has: Option<String>,
+    },
+    /// The weights lie in more files than any model has.
     #[error("its weights lie in {n_data} files; a model has {MAX_DATA} at most")]
-    Scattered { n_data: usize },
+    Scattered {
+        /// Files with weights beside the ONNX files.
+        n_data: usize,
+    },
 }
 
 fn list(precisions: &[Precision]) -> String {

@@ -1,6 +1,9 @@
 //! The two hashes that the hub tells in ETags, and how they are computed.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
 
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
@@ -79,18 +82,26 @@ impl Hasher {
 
     pub(crate) fn finish(self) -> Expected {
         match self {
-            Self::Sha256(hash) => Expected::Sha256(hex(&hash.finalize())),
-            Self::GitBlob(hash) => Expected::GitBlob(hex(&hash.finalize())),
+            Self::Sha256(hash) => Expected::Sha256(hex::encode(hash.finalize())),
+            Self::GitBlob(hash) => Expected::GitBlob(hex::encode(hash.finalize())),
         }
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes any text");
-        text
-    })
+/// Read at once. Bytes.
+const CHUNK_BYTES: usize = 128 << 10;
+
+/// The hash of a file, of the same kind as `like`.
+pub(crate) fn hash_of(path: &Path, like: &Expected) -> io::Result<Expected> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new(like, file.metadata()?.len());
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(&chunk[..n]),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,15 +4,20 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use super::Watcher;
-use super::error::HubError;
-use super::fetch::{Fetched, Origin};
-use super::layout::{self, Choice, NoModel, Precision};
-use super::staging::{self, Staging, make_parent};
-use super::stop::Stop;
+use scened_shared::stop::Stop;
 
-/// Chooses the files to copy: of the precision asked for, else of the first that is there and of what may be better here.
-pub(crate) fn choose(folder: &Path, precision: Option<Precision>) -> Result<(Choice, Precision, Option<Precision>), HubError> {
+use crate::Watcher;
+use crate::error::HubError;
+use crate::fetch::{Fetched, Origin};
+use crate::install::Report;
+use crate::layout::{self, Choice, NoModel, Precision};
+use crate::staging::{self, Staging, make_parent};
+
+/// Chooses the files to copy: of the precision asked for, else of the first that is there and of what may be better here. Gives them
+/// with their precision, and with that of the other files among them, if any.
+///
+/// **Errors**: the folder cannot be read; its files make no model.
+pub fn choose(folder: &Path, precision: Option<Precision>) -> Result<(Choice, Precision, Option<Precision>), HubError> {
     let no_model = |source: NoModel| HubError::NoModel {
         place: folder.display().to_string(),
         source,
@@ -34,13 +39,9 @@ pub(crate) fn choose(folder: &Path, precision: Option<Precision>) -> Result<(Cho
 }
 
 /// Copies the chosen files into the staging folder.
-pub(crate) fn copy(
-    from: &Path,
-    choice: &Choice,
-    staging: &mut Staging,
-    stop: &Stop,
-    watcher: &dyn Watcher,
-) -> Result<Vec<(String, Fetched)>, HubError> {
+///
+/// **Errors**: a file cannot be read or written; the disk would become too full; `stop` was asked.
+pub fn copy(from: &Path, choice: &Choice, staging: &mut Staging, stop: &Stop, watcher: &dyn Watcher) -> Result<Vec<Report>, HubError> {
     // What an earlier run has copied cannot be told from an older state of the folder.
     staging.sweep(&[])?;
     let size = |name: &String| {
@@ -81,13 +82,13 @@ pub(crate) fn copy(
             size_bytes: done_bytes - before_bytes,
             network_bytes: 0,
         };
-        copied.push((name.clone(), fetched));
+        copied.push(Report::new(name.clone(), None, &fetched));
     }
     Ok(copied)
 }
 
-/// A folder's own name, links and dots resolved.
-pub(crate) fn name_of(folder: &Path) -> Option<String> {
+/// Finds a folder's own name, links and dots resolved; `None` where it is not there, or its name is not UTF-8.
+pub fn name_of(folder: &Path) -> Option<String> {
     let path = fs::canonicalize(folder).ok()?;
     Some(path.file_name()?.to_str()?.to_owned())
 }

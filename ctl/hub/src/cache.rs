@@ -6,10 +6,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::client::Remote;
-use super::digest::Expected;
-use super::error::HubError;
-use super::fetch::hash_of;
+use crate::client::Remote;
+use crate::digest::{Expected, hash_of};
+use crate::error::HubError;
 
 /// Copies a file out of the cache to `to` where it is there and its content is right; says whether it was.
 ///
@@ -40,7 +39,7 @@ pub(crate) fn take(cache: &Path, file: &Remote, hash: &Expected, to: &Path) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hub::reference::Repository;
+    use crate::reference::Repository;
 
     #[test]
     fn only_what_has_the_right_content_is_taken() {

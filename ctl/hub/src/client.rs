@@ -5,40 +5,38 @@
 //!
 //! **Source** of the headers: `huggingface_hub/file_download.py` (`X-Linked-Etag`, `X-Linked-Size`, `X-Repo-Commit`, `X-Error-Code`).
 
-use std::io::{self, Read};
+use std::io::Read as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use scened_shared::stop::Stop;
 use ureq::http::{HeaderMap, Method, Request, Response, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
-use super::Watcher;
-use super::digest::Expected;
-use super::error::HubError;
-use super::reference::Repository;
-use super::settings::Settings;
-use super::stop::Stop;
+use crate::Watcher;
+use crate::digest::Expected;
+use crate::error::HubError;
+use crate::pace::{SILENCE_LIMIT, Steady};
+use crate::reference::Repository;
+use crate::retry::{LONGEST_PAUSE, Retries, Trouble};
+use crate::settings::Settings;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
-/// A connection that brings nothing for so long is given up and made anew.
-const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 const MAX_REDIRECTS: usize = 8;
 /// An installation takes some dozens; each broken connection takes one more.
 const MAX_REQUESTS: u32 = 4_000;
-/// Without anything new for so long an installation is given up, however many tries are left.
-const FRUITLESS_LIMIT: Duration = Duration::from_mins(2);
 /// All questions that come before the first byte of a file are answered by then.
 const QUESTIONS_LIMIT: Duration = Duration::from_mins(5);
 /// What a server may say of its own refusal. Bytes.
 const MAX_SAID_BYTES: usize = 300;
-/// Tries of one request that all fail, before it is given up.
-const MAX_TRIES: u32 = 6;
-/// The first pause between tries; each one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A server that asks to wait longer than this is not waited for.
-const LONGEST_PAUSE: Duration = Duration::from_mins(2);
+
+/// What may stand in one part of an address as it is: the unreserved signs of RFC 3986.
+const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The same for a path of several parts.
+const IN_PATH: &AsciiSet = &IN_SEGMENT.remove(b'/');
 
 /// One file of a repository at one revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,35 +54,20 @@ pub(crate) struct Head {
     pub(crate) commit: Option<String>,
 }
 
-/// Why a try brought nothing.
+/// Asks one hub, for one installation: its limits on requests and on time are counted from its making on.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// Worth another try, after the pause that the server asks for.
-    Passing {
-        error: HubError,
-        pause: Option<Duration>,
-    },
-    Final(HubError),
-}
-
-impl From<HubError> for Trouble {
-    fn from(error: HubError) -> Self {
-        Self::Final(error)
-    }
-}
-
-#[derive(Debug)]
-pub(crate) struct Client {
+pub struct Client {
     agent: Agent,
     pub(crate) settings: Settings,
-    stop: Stop,
+    pub(crate) stop: Stop,
     n_requests: AtomicU32,
     /// When questions have to be answered.
     questions_until: Instant,
 }
 
 impl Client {
-    pub(crate) fn new(settings: Settings, stop: Stop) -> Self {
+    /// Makes a client, and opens no connection yet. `stop` ends whatever it waits for.
+    pub fn new(settings: Settings, stop: Stop) -> Self {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
             .root_certs(RootCerts::Specific(Arc::new(certificates())))
@@ -131,8 +114,8 @@ impl Client {
             "{}/{}/resolve/{}/{}",
             self.settings.endpoint,
             file.repository,
-            escape(&file.revision, ""),
-            escape(&file.path, "/")
+            utf8_percent_encode(&file.revision, IN_SEGMENT),
+            utf8_percent_encode(&file.path, IN_PATH)
         )
     }
 
@@ -201,11 +184,11 @@ impl Client {
 
     /// Tries until it works, or has not worked too often.
     pub(crate) fn persist<T>(&self, watcher: &dyn Watcher, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, HubError> {
-        let mut patience = Patience::new(self, watcher);
+        let mut retries = Retries::new(&self.stop, watcher);
         loop {
             match attempt() {
                 Ok(done) => return Ok(done),
-                Err(trouble) => patience.bear(trouble)?,
+                Err(trouble) => retries.failed(trouble)?,
             }
         }
     }
@@ -312,95 +295,6 @@ impl Client {
     }
 }
 
-/// Counts failures in a row and waits between them.
-pub(crate) struct Patience<'a> {
-    client: &'a Client,
-    watcher: &'a dyn Watcher,
-    n_failures: u32,
-    /// When something worth having came last, or might have come first.
-    fruitful_at: Instant,
-    /// How long the server had us wait since then.
-    paused: Duration,
-}
-
-impl<'a> Patience<'a> {
-    pub(crate) fn new(client: &'a Client, watcher: &'a dyn Watcher) -> Self {
-        Self {
-            client,
-            watcher,
-            n_failures: 0,
-            fruitful_at: Instant::now(),
-            paused: Duration::ZERO,
-        }
-    }
-
-    /// Waits before another try, or hands the error back when there have been enough.
-    pub(crate) fn bear(&mut self, trouble: Trouble) -> Result<(), HubError> {
-        let (error, pause) = match trouble {
-            Trouble::Final(error) => return Err(error),
-            Trouble::Passing { error, pause } => (error, pause),
-        };
-        self.n_failures += 1;
-        let is_fruitless = self.fruitful_at.elapsed() >= FRUITLESS_LIMIT + self.paused;
-        self.paused += pause.unwrap_or_default();
-        if self.n_failures >= MAX_TRIES || is_fruitless || self.paused > LONGEST_PAUSE {
-            return Err(error);
-        }
-        let pause = pause.unwrap_or(FIRST_PAUSE * 2_u32.pow(self.n_failures - 1));
-        self.watcher.retry(&error.to_string());
-        if self.client.stop.wait(pause) {
-            return Err(HubError::Interrupted);
-        }
-        Ok(())
-    }
-
-    /// Something worth having has come: failures before it count no more.
-    pub(crate) fn renew(&mut self) {
-        *self = Self::new(self.client, self.watcher);
-    }
-}
-
-/// Reads what comes at a bearable pace. A read has its own limit, but bytes that trickle meet it for ever.
-pub(crate) struct Steady<R> {
-    inner: R,
-    window: Duration,
-    began_at: Instant,
-    n_bytes: u64,
-}
-
-/// Fewer bytes than this within [`SILENCE_LIMIT`] are as good as none: a modem of 1998 brought ten times as many.
-const SLOWEST_BYTES: u64 = 16 << 10;
-
-impl<R: Read> Steady<R> {
-    pub(crate) fn new(inner: R) -> Self {
-        Self::within(inner, SILENCE_LIMIT)
-    }
-
-    fn within(inner: R, window: Duration) -> Self {
-        Self {
-            inner,
-            window,
-            began_at: Instant::now(),
-            n_bytes: 0,
-        }
-    }
-}
-
-impl<R: Read> Read for Steady<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let n = self.inner.read(buffer)?;
-        self.n_bytes += n as u64;
-        if n > 0 && self.began_at.elapsed() >= self.window {
-            if self.n_bytes < SLOWEST_BYTES {
-                let why = format!("only {} bytes came in {} s", self.n_bytes, self.began_at.elapsed().as_secs());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
-            }
-            (self.began_at, self.n_bytes) = (Instant::now(), 0);
-        }
-        Ok(n)
-    }
-}
-
 /// The beginning of a text that others wrote.
 pub(crate) fn shortened(text: &str, max_bytes: usize) -> String {
     let end = text.floor_char_boundary(max_bytes);
@@ -470,23 +364,9 @@ fn retry_after(value: &str) -> Option<Duration> {
     Some(then.duration_since(jiff::Timestamp::now()).try_into().unwrap_or_default())
 }
 
-/// Percent-encodes what a path cannot have; `keep` stays as it is.
-fn escape(text: &str, keep: &str) -> String {
-    use std::fmt::Write as _;
-    let mut safe = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) || keep.as_bytes().contains(&byte) {
-            safe.push(char::from(byte));
-        } else {
-            write!(safe, "%{byte:02X}").expect("a string takes any text");
-        }
-    }
-    safe
-}
-
-/// [`escape`], for a revision in an address.
+/// A revision as one part of an address: its slashes are escaped as well.
 pub(crate) fn escape_revision(revision: &str) -> String {
-    escape(revision, "")
+    utf8_percent_encode(revision, IN_SEGMENT).to_string()
 }
 
 /// Scheme, host and port; `None` for what is no address, which equals nothing else of use.
@@ -562,31 +442,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_trickle_are_silence() {
-        struct Trickle(u32);
-        impl Read for Trickle {
-            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-                let Some(left) = self.0.checked_sub(1) else { return Ok(0) };
-                self.0 = left;
-                buffer[0] = b'x';
-                Ok(1)
-            }
-        }
-        let mut out = Vec::new();
-        let refused = Steady::within(Trickle(1_000), Duration::ZERO).read_to_end(&mut out).unwrap_err();
-        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
-        Steady::within(Trickle(1_000), Duration::from_mins(10))
-            .read_to_end(&mut out)
-            .unwrap();
-        let plenty = io::repeat(0).take(1 << 20);
-        let mut steady = Steady::within(plenty, Duration::ZERO);
-        let mut chunk = vec![0; SLOWEST_BYTES as usize];
-        while steady.read(&mut chunk).unwrap() > 0 {}
-    }
-
-    #[test]
     fn names_are_escaped_for_addresses() {
-        assert_eq!(escape("refs/pr/1", ""), "refs%2Fpr%2F1");
-        assert_eq!(escape("onnx/a b?.onnx", "/"), "onnx/a%20b%3F.onnx");
+        assert_eq!(escape_revision("refs/pr/1"), "refs%2Fpr%2F1");
+        assert_eq!(
+            utf8_percent_encode("onnx/a b?~-_ü.onnx", IN_PATH).to_string(),
+            "onnx/a%20b%3F~-_%C3%BC.onnx"
+        );
     }
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::HubError;
+use crate::error::HubError;
 
 /// What is known of a file that has come in part or whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +25,9 @@ pub(crate) struct Note {
     pub(crate) served: Option<String>,
 }
 
+/// The staging folder of one name, locked as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Staging {
+pub struct Staging {
     models: PathBuf,
     name: String,
     folder: PathBuf,
@@ -42,13 +43,15 @@ fn folder_of(models: &Path, name: &str) -> PathBuf {
 }
 
 /// Whether an installation of this name was begun and not finished.
-pub(crate) fn is_begun(models: &Path, name: &str) -> bool {
+pub fn is_begun(models: &Path, name: &str) -> bool {
     folder_of(models, name).join("files").is_dir()
 }
 
 impl Staging {
     /// Opens the staging folder of a name, or makes it, and locks it. `kept_bytes` stay free on its disk.
-    pub(crate) fn open(models: &Path, name: &str, kept_bytes: u64) -> Result<Self, HubError> {
+    ///
+    /// **Errors**: another process works there; a folder or file cannot be made.
+    pub fn open(models: &Path, name: &str, kept_bytes: u64) -> Result<Self, HubError> {
         let folder = folder_of(models, name);
         let files = folder.join("files");
         fs::create_dir_all(&files).map_err(HubError::file("make", &files))?;
@@ -91,7 +94,7 @@ impl Staging {
     }
 
     /// Where its files are put together.
-    pub(crate) fn files(&self) -> PathBuf {
+    pub fn files(&self) -> PathBuf {
         self.folder.join("files")
     }
 
@@ -174,8 +177,10 @@ impl Staging {
         None
     }
 
-    /// Makes the model there, whole, in one step; with `replace`, in the place of one that is there already.
-    pub(crate) fn place(self, replace: bool) -> Result<PathBuf, HubError> {
+    /// Makes the model there, whole, in one step; with `replace`, in the place of one that is there already. Gives its folder.
+    ///
+    /// **Errors**: a model of that name is there, and `replace` is not said; something cannot be written or renamed.
+    pub fn place(self, replace: bool) -> Result<PathBuf, HubError> {
         let target = self.put(replace)?;
         // The model is there whatever becomes of the staging folder; the next installation of this name sweeps it.
         fs::remove_dir_all(&self.folder).ok();
@@ -208,7 +213,7 @@ impl Staging {
     }
 
     /// Drops everything that has come.
-    pub(crate) fn discard(self) {
+    pub fn discard(self) {
         // Whatever stays is swept by the next installation of this name.
         fs::remove_dir_all(&self.folder).ok();
     }

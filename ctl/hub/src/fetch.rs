@@ -7,13 +7,15 @@ use std::path::Path;
 use serde::Serialize;
 use ureq::http::{HeaderMap, StatusCode};
 
-use super::Watcher;
-use super::cache;
-use super::client::{Client, Patience, Remote, Steady, Trouble};
-use super::digest::{Expected, Hasher};
-use super::error::HubError;
-use super::layout;
-use super::staging::{Note, Staging, make_parent};
+use crate::Watcher;
+use crate::cache;
+use crate::client::{Client, Remote};
+use crate::digest::{Expected, hash_of};
+use crate::error::HubError;
+use crate::layout;
+use crate::pace::Steady;
+use crate::retry::{Retries, Trouble};
+use crate::staging::{Note, Staging, make_parent};
 
 const CHUNK_BYTES: usize = 128 << 10;
 /// A try that brought the part forward by as much as this was worth it: failures before it are forgotten.
@@ -33,13 +35,15 @@ pub(crate) struct Item {
     pub(crate) hash: Option<Expected>,
 }
 
+/// How a file of a model came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Origin {
+pub enum Origin {
     /// An earlier run had it whole.
     Kept,
     /// Another program had fetched it.
     Cache,
+    /// It came over the network, in one go.
     Downloaded,
     /// An earlier run, or a broken connection, had left a part.
     Resumed,
@@ -100,7 +104,7 @@ pub(crate) fn fetch(client: &Client, staging: &mut Staging, item: &Item, progres
         staging.finish(&item.local)?;
         return Ok(fetched(Origin::Cache, length(&whole), 0));
     }
-    let mut patience = Patience::new(client, progress.watcher);
+    let mut retries = Retries::new(&client.stop, progress.watcher);
     let mut network_bytes = 0;
     let mut resumed = false;
     let mut is_second = false;
@@ -117,10 +121,10 @@ pub(crate) fn fetch(client: &Client, staging: &mut Staging, item: &Item, progres
         let at_bytes = length(&part);
         if at_bytes >= furthest_bytes + WORTH_BYTES {
             furthest_bytes = at_bytes;
-            patience.renew();
+            retries.renew();
         }
         match transfer.outcome {
-            Err(trouble) => patience.bear(trouble)?,
+            Err(trouble) => retries.failed(trouble)?,
             Ok(()) => match check(&part, item)? {
                 None => {
                     staging.finish(&item.local)?;
@@ -185,15 +189,7 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
     transfer.resumed = begins_at > 0;
     let expected_end = item.size_bytes.or_else(|| length_of(headers).map(|n| begins_at + n));
     staging.write_note(&item.local, note(item, strong_etag(headers)))?;
-    let mut file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&part)
-        .map_err(HubError::file("write", &part))?;
-    // What is behind the place where the answer begins is of an older try.
-    file.set_len(begins_at).map_err(HubError::file("write", &part))?;
-    io::Seek::seek(&mut file, io::SeekFrom::Start(begins_at)).map_err(HubError::file("write", &part))?;
+    let mut file = open_at(&part, begins_at).map_err(HubError::file("write", &part))?;
     let mut at = begins_at;
     let mut looked_at = begins_at;
     let most_bytes = layout::most_bytes(&item.local);
@@ -240,6 +236,14 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
         Some(end) if at < end => Err(cut(client, &format!("the connection ended {} bytes early", end - at))),
         _ => Ok(()),
     }
+}
+
+/// Opens a part to write from there on. What is behind that place is of an older try.
+fn open_at(part: &Path, begins_at: u64) -> io::Result<File> {
+    let mut file = File::options().create(true).truncate(false).write(true).open(part)?;
+    file.set_len(begins_at)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(begins_at))?;
+    Ok(file)
 }
 
 /// A connection that broke; what has come stays.
@@ -313,19 +317,6 @@ fn check(part: &Path, item: &Item) -> Result<Option<HubError>, HubError> {
     } else {
         damaged(expected.to_string(), found.to_string())
     })
-}
-
-/// The hash of a file, of the same kind as `like`.
-pub(crate) fn hash_of(path: &Path, like: &Expected) -> io::Result<Expected> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new(like, file.metadata()?.len());
-    let mut chunk = vec![0; CHUNK_BYTES];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hasher.finish()),
-            n => hasher.update(&chunk[..n]),
-        }
-    }
 }
 
 /// Bytes of a file; none where it is not there.

@@ -1,4 +1,4 @@
-//! Ctrl-C: one flag that a waiting thread hears at once.
+//! Asking work on other threads to end: one flag that a waiting thread hears at once. In `scenectl` Ctrl-C asks.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,9 +9,10 @@ struct State {
     finished: bool,
 }
 
-/// Shared by the signal handler, the command and the thread that downloads.
+/// Shared by who asks (a signal handler), who waits (the command) and who works (a thread that downloads, or runs a program). Clones
+/// are the same flag.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stop {
+pub struct Stop {
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
@@ -27,31 +28,32 @@ impl Stop {
     }
 
     /// Asks everybody to end.
-    pub(crate) fn ask(&self) {
+    pub fn ask(&self) {
         self.change(|state| state.asked = true);
     }
 
     /// Says that another piece of work begins.
-    pub(crate) fn begin(&self) {
+    pub fn begin(&self) {
         self.change(|state| state.finished = false);
     }
 
     /// Says that the work is over, one way or the other.
-    pub(crate) fn finish(&self) {
+    pub fn finish(&self) {
         self.change(|state| state.finished = true);
     }
 
-    pub(crate) fn is_asked(&self) -> bool {
+    /// Whether somebody has asked everybody to end.
+    pub fn is_asked(&self) -> bool {
         self.state().asked
     }
 
     /// Waits so long, or until it is asked to end; says whether it was.
-    pub(crate) fn wait(&self, duration: Duration) -> bool {
+    pub fn wait(&self, duration: Duration) -> bool {
         self.until(Some(duration), |state| state.asked).asked
     }
 
     /// Waits until the work is over or has been told to end, and then a moment longer for it to obey; says whether it is over.
-    pub(crate) fn wait_for_end(&self, moment: Duration) -> bool {
+    pub fn wait_for_end(&self, moment: Duration) -> bool {
         self.until(None, |state| state.asked || state.finished);
         self.until(Some(moment), |state| state.finished).finished
     }
