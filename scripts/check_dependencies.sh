@@ -33,12 +33,14 @@ forbid scened "${media[@]}" "${models[@]}"
 
 # Of our packages only these need CRATE directly.
 reserve() { # CRATE PACKAGE...
-  local crate=$1 user
+  local crate=$1 users user
   shift
-  while IFS= read -r user; do
+  users=$(cargo tree --locked --quiet --workspace --all-features --target all --edges normal,build --invert "$crate" --depth 1 \
+    --prefix none --format '{p}')
+  # The first line is the crate itself; ours are those with a folder of this one.
+  for user in $(tail -n +2 <<<"$users" | grep -F "($PWD/" | cut -d' ' -f1 | sort -u); do
     [[ " $* " == *" $user "* ]] || complain "$user depends on $crate, which is reserved for $*"
-  done < <(cargo tree --locked --quiet --workspace --all-features --target all --edges normal,build --invert "$crate" --depth 1 \
-    --prefix none --format '{p}' | tail -n +2 | grep -F "($PWD/" | cut -d' ' -f1 | sort -u)
+  done
 }
 
 # Only scened-hub speaks to other machines, and only scenectl has it do that.
@@ -46,7 +48,11 @@ for crate in ureq rustls rustls-native-certs; do reserve "$crate" scened-hub; do
 reserve scened-hub scenectl
 for package in scened scened-worker scened-shared scened-shots; do forbid "$package" ureq rustls; done
 # It does not speak to the daemon, and knows no command line.
-forbid scened-hub scened scenectl interprocess clap indicatif "${media[@]}" "${models[@]}"
+forbid scened-hub scened scenectl montage interprocess clap indicatif "${media[@]}" "${models[@]}"
+# What is made of moments knows neither the daemon, nor a command line, nor a terminal.
+forbid montage scened scenectl scened-hub interprocess ureq rustls clap indicatif ratatui crossterm "${media[@]}" "${models[@]}"
+# The compiler sees the same only where such a package is built alone: in one build features are shared.
+if grep -rnE 'scened_shared::(\{[^}]*)?(client|endpoint|frame|method)\b' ctl/hub/src ctl/montage/src; then complain "the client of scened-shared is used there"; fi
 
 # The types of a library stay in the room that owns it.
 confine() { # CRATE FOLDER REGEX-OF-THE-ROOM

@@ -4,10 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use montage::timeline::rate::Rate;
 use scened_hub::layout::Precision;
 
 use crate::input::{date, span};
-use crate::timeline::rate::Rate;
 
 mod examples;
 

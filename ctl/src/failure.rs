@@ -8,6 +8,7 @@ use scened_shared::hello::ProtocolMismatch;
 use scened_shared::message::ErrorKind;
 
 mod hub;
+mod montage;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

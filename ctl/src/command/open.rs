@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use montage::clock;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{FileRequest, Hit, PictureTrack, WhyRequest};
 use scened_shared::method;
@@ -11,10 +12,9 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Open;
-use crate::clock;
 use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
-use crate::input::{place, target};
+use crate::input::{file_at, place};
 use crate::player::{self, Environment, Moment, Place, Plan, launch};
 use crate::render::{Out, text, time};
 
@@ -36,7 +36,7 @@ pub(super) struct Opened {
 }
 
 pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure> {
-    let target = target::parse(&args.target, place::is_there).map_err(Failure::new)?;
+    let target = file_at::parse(&args.target, place::is_there).map_err(Failure::new)?;
     let file = wire(&target.file)?;
     let endpoint = context.endpoint().ok();
     let known = target.at_ms.and_then(|_| {

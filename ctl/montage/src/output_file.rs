@@ -5,17 +5,72 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use scened_shared::terminal;
 use tempfile::{NamedTempFile, TempDir};
 
-use crate::failure::Failure;
-use crate::input::place;
-use crate::render::text;
+use crate::with_timeout;
 
 mod drafts;
 
-/// Where a file is to lie; what is made for it is made beside it, under another name, until it is whole.
+/// Why a file may not be written, or was not. Nothing of it is there then.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// `-`, which elsewhere means standard output.
+    #[error("a file has to have a name")]
+    NoName,
+    /// A path without a last part, as `/` and `..`.
+    #[error("{} is no name of a file", shown(path))]
+    NotAName {
+        /// As it was typed, like all that follow but for [`OutputError::NotWritten`].
+        path: PathBuf,
+    },
+    /// A folder, a device or something else is there.
+    #[error("{} is no file that can be replaced", shown(path))]
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// It is one of the videos that it would be made of, or a link to one.
+    #[error("{} is the film {}", shown(path), shown(video))]
+    IsVideo {
+        /// The name that was given.
+        path: PathBuf,
+        /// The video's own.
+        video: PathBuf,
+    },
+    /// Something is there, and nobody said to replace it.
+    #[error("{} is there already", shown(path))]
+    Exists {
+        /// What is there.
+        path: PathBuf,
+    },
+    /// The folder that it would lie in is not there.
+    #[error("{} cannot be written", shown(path))]
+    NoFolder {
+        /// The file.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// Two files of one run are the same.
+    #[error("{} would be written twice", shown(path))]
+    Twice {
+        /// The second of them.
+        path: PathBuf,
+    },
+    /// The system does not let it be looked at or written.
+    #[error("{} cannot be written", shown(path))]
+    NotWritten {
+        /// Absolute, where the file was begun.
+        path: PathBuf,
+        /// The system's own words, without names of drafts.
+        source: io::Error,
+    },
+}
+
+/// A file to be written; what is made for it is made beside it, under another name, until it is whole.
 #[derive(Debug)]
-pub(crate) struct Target {
+pub struct OutputFile {
     /// Absolute; of a link to a file that is to be replaced, that file.
     path: PathBuf,
     force: bool,
@@ -34,76 +89,78 @@ impl Workshop {
     }
 }
 
-impl Target {
+impl OutputFile {
     /// Looks whether a file may be written there; `sources` are films that it is made of.
     ///
     /// **Errors**: something is there and `force` is not given; it is no plain file; it is one of the sources, or a link to one; its folder
     /// is not there.
-    pub(crate) fn new<'a>(path: &Path, force: bool, sources: impl IntoIterator<Item = &'a Path>) -> Result<Self, Failure> {
-        let shown = shown(path);
-        let failed = |error: &io::Error| Failure::new(format!("{shown} cannot be written")).cause(error.to_string());
+    pub fn new<'a>(path: &Path, force: bool, sources: impl IntoIterator<Item = &'a Path>) -> Result<Self, OutputError> {
+        let typed = path;
+        let failed = |source| OutputError::NotWritten {
+            path: typed.to_owned(),
+            source,
+        };
         if path == Path::new("-") {
-            return Err(Failure::new("a file has to have a name").hint("write ./- for one that is called so"));
+            return Err(OutputError::NoName);
         }
         if path.file_name().is_none() {
-            return Err(Failure::new(format!("{shown} is no name of a file")));
+            return Err(OutputError::NotAName { path: typed.to_owned() });
         }
-        let mut path = std::path::absolute(path).map_err(|error| failed(&error))?;
+        let mut path = std::path::absolute(path).map_err(failed)?;
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::InvalidFilename => return Err(failed(&error).hint(SHORTER)),
-            Err(error) => return Err(failed(&error)),
+            Err(error) => return Err(failed(error)),
             Ok(_) => {
                 // What a link leads to is what would be replaced; one that leads nowhere is replaced itself.
                 let there = fs::metadata(&path).ok();
                 if there.as_ref().is_some_and(|there| !there.is_file()) {
-                    return Err(Failure::new(format!("{shown} is no file that can be replaced")).hint("give the name of a file"));
+                    return Err(OutputError::NotAFile { path: typed.to_owned() });
                 }
                 if there.is_some() {
-                    let here = place::identity(&path);
-                    if let Some(source) = sources.into_iter().find(|source| here.is_some() && place::identity(source) == here) {
-                        let failure = Failure::new(format!("{shown} is the film {}", self::shown(source)));
-                        return Err(failure.hint("scenectl never writes over a film: give another name"));
+                    let here = identity(&path);
+                    if let Some(video) = sources.into_iter().find(|source| here.is_some() && identity(source) == here) {
+                        return Err(OutputError::IsVideo {
+                            path: typed.to_owned(),
+                            video: video.to_owned(),
+                        });
                     }
                 }
                 if !force {
-                    return Err(Failure::new(format!("{shown} is there already"))
-                        .hint("give another name")
-                        .hint("--force replaces it"));
+                    return Err(OutputError::Exists { path: typed.to_owned() });
                 }
                 if there.is_some() {
-                    path = fs::canonicalize(&path).map_err(|error| failed(&error))?;
+                    path = fs::canonicalize(&path).map_err(failed)?;
                 }
             }
         }
-        let target = Self { path, force };
-        if !target.folder().is_dir() {
-            let failure =
-                Failure::new(format!("{shown} cannot be written")).cause(format!("there is no folder {}", self::shown(target.folder())));
-            return Err(failure.hint("make the folder first"));
+        let file = Self { path, force };
+        if !file.folder().is_dir() {
+            return Err(OutputError::NoFolder {
+                path: typed.to_owned(),
+                folder: file.folder().to_owned(),
+            });
         }
-        Ok(target)
+        Ok(file)
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    /// Where it will lie: absolute.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Sees that of several files to be written none would be written over another, by whatever names.
-    pub(crate) fn all_differ(targets: &[&Self]) -> Result<(), Failure> {
-        for (n, target) in targets.iter().enumerate() {
-            if targets[..n].iter().any(|other| target.is_same(other)) {
-                return Err(
-                    Failure::new(format!("{} would be written twice", shown(&target.path))).hint("give each file a name of its own")
-                );
+    pub fn all_differ(files: &[&Self]) -> Result<(), OutputError> {
+        for (n, file) in files.iter().enumerate() {
+            if files[..n].iter().any(|other| file.is_same(other)) {
+                return Err(OutputError::Twice { path: file.path.clone() });
             }
         }
         Ok(())
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        let identity = |target: &Self| place::identity(&target.path);
-        let place = |target: &Self| (fs::canonicalize(target.folder()).ok(), target.path.file_name().map(OsStr::to_owned));
+        let identity = |file: &Self| identity(&file.path);
+        let place = |file: &Self| (fs::canonicalize(file.folder()).ok(), file.path.file_name().map(OsStr::to_owned));
         identity(self).is_some_and(|ours| identity(other) == Some(ours)) || place(self) == place(other)
     }
 
@@ -111,9 +168,9 @@ impl Target {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// An empty file beside the target, with the same rights as any new file; gone when it is dropped. What killed ones left behind in
+    /// An empty file beside this one, with the same rights as any new file; gone when it is dropped. What killed ones left behind in
     /// that folder goes first.
-    pub(crate) fn draft(&self, extension: &str) -> Result<NamedTempFile, Failure> {
+    pub(crate) fn draft(&self, extension: &str) -> Result<NamedTempFile, OutputError> {
         drafts::sweep(self.folder());
         let mut builder = drafts::builder();
         #[cfg(unix)]
@@ -123,8 +180,8 @@ impl Target {
         drafts::claimed(draft, |draft| drafts::claim(draft.as_file(), draft.path())).map_err(|error| self.failure(&error))
     }
 
-    /// A folder beside the target, on the same disk; gone when it is dropped.
-    pub(crate) fn workshop(&self) -> Result<Workshop, Failure> {
+    /// A folder beside this file, on the same disk; gone when it is dropped.
+    pub(crate) fn workshop(&self) -> Result<Workshop, OutputError> {
         let make = || {
             let folder = drafts::builder().tempdir_in(self.folder())?;
             let claim = File::open(folder.path())?;
@@ -134,7 +191,7 @@ impl Target {
     }
 
     /// Puts a finished draft in its place, in one step.
-    pub(crate) fn place(&self, draft: NamedTempFile) -> Result<u64, Failure> {
+    pub(crate) fn place(&self, draft: NamedTempFile) -> Result<u64, OutputError> {
         let placed = || -> io::Result<u64> {
             draft.as_file().sync_all()?;
             let size_bytes = draft.path().metadata()?.len();
@@ -157,35 +214,45 @@ impl Target {
     }
 
     /// Writes all of it; says how many bytes that were.
-    pub(crate) fn write(&self, bytes: &[u8]) -> Result<u64, Failure> {
+    pub fn write(&self, bytes: &[u8]) -> Result<u64, OutputError> {
         let mut draft = self.draft("")?;
         draft.write_all(bytes).map_err(|error| self.failure(&error))?;
         self.place(draft)
     }
 
     /// The extension of a name, in lower case; empty where there is none.
-    pub(crate) fn extension(path: &Path) -> String {
+    pub fn extension(path: &Path) -> String {
         path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
     }
 
-    pub(crate) fn failure(&self, error: &io::Error) -> Failure {
+    fn failure(&self, error: &io::Error) -> OutputError {
         // The name of a draft behind it tells nobody anything.
         let said = error.to_string();
         let why = said.split(" at path ").next().unwrap_or_default();
-        let failure = Failure::new(format!("{} cannot be written", shown(&self.path))).cause(why);
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => failure.hint("make room there, or write it elsewhere"),
-            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => failure.hint("choose a folder that you may write to"),
-            io::ErrorKind::InvalidFilename => failure.hint(SHORTER),
-            _ => failure,
+        OutputError::NotWritten {
+            path: self.path.clone(),
+            source: io::Error::new(error.kind(), why),
         }
     }
 }
 
-const SHORTER: &str = "its name is too long for this disk: give a shorter one";
-
 fn shown(path: &Path) -> String {
-    text::path(path, None)
+    terminal::path(path, None)
+}
+
+/// Which file is there, links followed: the same for all names of one file. `None` where nothing is, or nothing answers.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = path.to_owned();
+    with_timeout::run(move || path.metadata().ok().map(|seen| (seen.dev(), seen.ino()))).flatten()
+}
+
+/// Which file is there, links followed.
+#[cfg(not(unix))]
+fn identity(path: &Path) -> Option<PathBuf> {
+    let path = path.to_owned();
+    with_timeout::run(move || path.canonicalize().ok()).flatten()
 }
 
 #[cfg(all(test, unix))]
@@ -207,13 +274,10 @@ mod tests {
     fn a_file_is_written_once_and_replaced_only_when_that_is_said() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page.html");
-        assert_eq!(Target::new(&path, false, []).unwrap().write(b"one").unwrap(), 3);
-        let refused = Target::new(&path, false, []).unwrap_err();
-        assert!(
-            refused.message.contains("is there already") && refused.hints[1].contains("--force"),
-            "{refused:?}"
-        );
-        Target::new(&path, true, []).unwrap().write(b"two").unwrap();
+        assert_eq!(OutputFile::new(&path, false, []).unwrap().write(b"one").unwrap(), 3);
+        let refused = OutputFile::new(&path, false, []).unwrap_err();
+        assert!(matches!(refused, OutputError::Exists { .. }), "{refused:?}");
+        OutputFile::new(&path, true, []).unwrap().write(b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(names(folder.path()), ["page.html"]);
     }
@@ -222,7 +286,7 @@ mod tests {
     fn what_a_killed_writer_left_is_swept_and_nothing_else_is() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let target = Target::new(&at("film.mp4"), false, []).unwrap();
+        let target = OutputFile::new(&at("film.mp4"), false, []).unwrap();
         let (draft, workshop) = (target.draft("").unwrap(), target.workshop().unwrap());
         fs::write(workshop.path().join("part"), "x").unwrap();
         let n_claimed = names(folder.path()).len();
@@ -254,7 +318,7 @@ mod tests {
             let path = folder.path().join(format!("page-{n}.html"));
             std::thread::spawn(move || {
                 for _ in 0..50 {
-                    Target::new(&path, true, []).unwrap().write(b"page").unwrap();
+                    OutputFile::new(&path, true, []).unwrap().write(b"page").unwrap();
                 }
             })
         };
@@ -274,7 +338,7 @@ mod tests {
         fs::write(at("sub/there"), "").unwrap();
         symlink("sub/there", at("soft")).unwrap();
         fs::hard_link(at("sub/there"), at("hard")).unwrap();
-        let target = |name: &str| Target::new(&at(name), true, []).unwrap();
+        let target = |name: &str| OutputFile::new(&at(name), true, []).unwrap();
         for (one, other) in [
             ("x", "x"),
             ("x", "./x"),
@@ -284,20 +348,20 @@ mod tests {
             ("sub/there", "hard"),
             ("link/there", "soft"),
         ] {
-            let refused = Target::all_differ(&[&target("y"), &target(one), &target(other)]).unwrap_err();
-            assert!(refused.message.contains("would be written twice"), "{one} {other}: {refused:?}");
+            let refused = OutputFile::all_differ(&[&target("y"), &target(one), &target(other)]).unwrap_err();
+            assert!(matches!(refused, OutputError::Twice { .. }), "{one} {other}: {refused:?}");
         }
-        Target::all_differ(&[&target("x"), &target("sub/x"), &target("X.html"), &target("sub/there")]).unwrap();
+        OutputFile::all_differ(&[&target("x"), &target("sub/x"), &target("X.html"), &target("sub/there")]).unwrap();
     }
 
     #[test]
     fn what_came_in_between_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page.html");
-        let target = Target::new(&path, false, []).unwrap();
+        let target = OutputFile::new(&path, false, []).unwrap();
         fs::write(&path, "another's").unwrap();
         let refused = target.write(b"ours").unwrap_err();
-        assert!(refused.message.contains("cannot be written"), "{refused:?}");
+        assert!(matches!(refused, OutputError::NotWritten { .. }), "{refused:?}");
         assert_eq!(fs::read(&path).unwrap(), b"another's");
         assert_eq!(names(folder.path()), ["page.html"], "nothing is left over");
     }
@@ -314,8 +378,8 @@ mod tests {
         for name in ["film.mp4", "soft", "softer", "hard", "sub/../film.mp4", "./film.mp4"] {
             for force in [false, true] {
                 let film = at("film.mp4");
-                let refused = Target::new(&at(name), force, [film.as_path()]).unwrap_err();
-                assert!(refused.message.contains("is the film"), "{name}: {refused:?}");
+                let refused = OutputFile::new(&at(name), force, [film.as_path()]).unwrap_err();
+                assert!(matches!(refused, OutputError::IsVideo { .. }), "{name}: {refused:?}");
             }
         }
         assert_eq!(fs::read(at("film.mp4")).unwrap(), b"film");
@@ -332,18 +396,18 @@ mod tests {
             PathBuf::from(".."),
             PathBuf::from("-"),
         ] {
-            assert!(Target::new(&path, true, []).is_err(), "{}", path.display());
+            assert!(OutputFile::new(&path, true, []).is_err(), "{}", path.display());
         }
-        let missing = Target::new(&at("none/page.html"), true, []).unwrap_err();
-        assert!(missing.causes[0].contains("there is no folder"), "{missing:?}");
+        let missing = OutputFile::new(&at("none/page.html"), true, []).unwrap_err();
+        assert!(matches!(missing, OutputError::NoFolder { .. }), "{missing:?}");
         fs::write(at("page.html"), "one").unwrap();
         symlink("page.html", at("link")).unwrap();
         symlink("nowhere", at("dangling")).unwrap();
-        Target::new(&at("link"), true, []).unwrap().write(b"two").unwrap();
+        OutputFile::new(&at("link"), true, []).unwrap().write(b"two").unwrap();
         assert!(at("link").is_symlink());
         assert_eq!(fs::read(at("page.html")).unwrap(), b"two");
-        assert!(Target::new(&at("dangling"), false, []).is_err());
-        Target::new(&at("dangling"), true, []).unwrap().write(b"three").unwrap();
+        assert!(OutputFile::new(&at("dangling"), false, []).is_err());
+        OutputFile::new(&at("dangling"), true, []).unwrap().write(b"three").unwrap();
         assert_eq!(fs::read(at("dangling")).unwrap(), b"three");
         assert!(!at("nowhere").is_file());
     }

@@ -7,17 +7,16 @@ use scened_shared::terminal;
 
 use super::Shot;
 use super::rate::{Rate, Timecode};
-use crate::render::text;
 
-/// Events are numbered with three digits.
-pub(crate) const MAX_EVENTS: usize = 999;
+/// The most events: they are numbered with three digits. Further shots are left out.
+pub const MAX_EVENTS: usize = 999;
 
 /// Titles of CMX 3600 have at most so many signs.
 const MAX_TITLE: usize = 70;
 
 /// Puts all shots on one track, one after the other from 01:00:00:00 on. An EDL knows one rate: times of films that have another are told in
 /// `rate` as well.
-pub(crate) fn write(title: &str, rate: Rate, shots: &[Shot<'_>]) -> String {
+pub fn write(title: &str, rate: Rate, shots: &[Shot<'_>]) -> String {
     let drops = rate.drops_frames();
     let title: String = terminal::escape(title).chars().take(MAX_TITLE).collect();
     let mode = if drops { "DROP FRAME" } else { "NON-DROP FRAME" };
@@ -49,8 +48,8 @@ pub(crate) fn write(title: &str, rate: Rate, shots: &[Shot<'_>]) -> String {
             source(start + length),
             target(record),
             target(record + length),
-            text::path(name, None),
-            text::path(&moment.path, None),
+            terminal::path(name, None),
+            terminal::path(&moment.path, None),
         )
         .expect("a string takes any text");
         record += length;

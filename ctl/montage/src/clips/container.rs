@@ -1,20 +1,22 @@
 //! What a film can be put into, and which of its streams that takes as they are.
 
-use crate::ffmpeg::look::{Film, Stream};
+use crate::ffmpeg::probe::{Film, Stream};
 
-/// By the extension of the film's name.
+/// What a video is put into, by the extension of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Container {
+pub struct Container {
     /// FFmpeg's name of what writes it.
     pub(super) muxer: &'static str,
     pub(super) is_mp4: bool,
     pub(super) is_webm: bool,
 }
 
-pub(crate) const EXTENSIONS: &str = ".mp4, .m4v, .mov, .mkv, .webm or .ts";
+/// The extensions that there are, in words.
+pub const EXTENSIONS: &str = ".mp4, .m4v, .mov, .mkv, .webm or .ts";
 
 impl Container {
-    pub(crate) fn of_extension(extension: &str) -> Option<Self> {
+    /// Tells the container by an extension in lower case; `None` for one that is not among [`EXTENSIONS`].
+    pub fn of_extension(extension: &str) -> Option<Self> {
         let (muxer, is_mp4, is_webm) = match extension {
             "mp4" | "m4v" => ("mp4", true, false),
             "mov" => ("mov", true, false),
@@ -83,7 +85,7 @@ fn is_one(stream: &Stream, codecs: &[&str]) -> bool {
 
 /// What goes along with the picture, by its place among the streams of its kind.
 #[derive(Debug, Default)]
-pub(crate) struct Company {
+pub(crate) struct OtherStreams {
     pub(super) sounds: Vec<usize>,
     pub(super) subtitles: Vec<usize>,
     pub(super) has_attachments: bool,
@@ -91,10 +93,10 @@ pub(crate) struct Company {
     pub(crate) left_out: Vec<String>,
 }
 
-impl Company {
+impl OtherStreams {
     /// Of one clip alone: all that the container takes.
     pub(crate) fn of_one(film: &Film, container: Container, is_encoded: bool) -> Self {
-        let mut company = Self {
+        let mut others = Self {
             has_attachments: film.has_attachments && container.takes_attachments(),
             ..Self::default()
         };
@@ -110,40 +112,40 @@ impl Company {
                 container.takes_sound(sound)
             };
             if goes {
-                company.sounds.push(place);
+                others.sounds.push(place);
             } else {
-                company.left_out.push(left_out("sound", sound));
+                others.left_out.push(left_out("sound", sound));
             }
         }
         for (place, stream) in film.subtitles.iter().enumerate() {
             if container.takes_subtitles(stream) {
-                company.subtitles.push(place);
+                others.subtitles.push(place);
             } else {
-                company.left_out.push(left_out("subtitles", stream));
+                others.left_out.push(left_out("subtitles", stream));
             }
         }
-        company
+        others
     }
 
     /// Of clips that are joined: all tracks of sound where their packets are copied and the films have the same ones, else the first.
     pub(crate) fn of_joined(films: &[&Film], container: Container, is_encoded: bool) -> Self {
-        let mut company = Self::default();
+        let mut others = Self::default();
         let Some((first, rest)) = films.split_first() else {
-            return company;
+            return others;
         };
         if !is_encoded && rest.iter().all(|film| first.sounds_as(film)) {
             let places = 0..first.sounds.len();
-            company.sounds = places.filter(|place| container.takes_sound(&first.sounds[*place])).collect();
+            others.sounds = places.filter(|place| container.takes_sound(&first.sounds[*place])).collect();
         } else {
-            company.sounds = vec![0];
+            others.sounds = vec![0];
         }
-        if films.iter().any(|film| film.sounds.len() > company.sounds.len()) {
-            company.left_out.push("further tracks of sound, as clips are joined".to_owned());
+        if films.iter().any(|film| film.sounds.len() > others.sounds.len()) {
+            others.left_out.push("further tracks of sound, as clips are joined".to_owned());
         }
         if films.iter().any(|film| !film.subtitles.is_empty()) {
-            company.left_out.push("subtitles, as clips are joined".to_owned());
+            others.left_out.push("subtitles, as clips are joined".to_owned());
         }
-        company
+        others
     }
 }
 
@@ -166,14 +168,14 @@ mod tests {
         let film = film(&["aac", "truehd", "ac3"], &["subrip", "hdmv_pgs_subtitle", "mov_text"]);
         let check = |extension: &str, sounds: &[usize], subtitles: &[usize], left_out: &[&str]| {
             let container = Container::of_extension(extension).unwrap();
-            let company = Company::of_one(&film, container, false);
+            let others = OtherStreams::of_one(&film, container, false);
             assert_eq!(
-                (company.sounds.as_slice(), company.subtitles.as_slice()),
+                (others.sounds.as_slice(), others.subtitles.as_slice()),
                 (sounds, subtitles),
                 "{extension}"
             );
-            assert_eq!(company.left_out, left_out, "{extension}");
-            assert_eq!(company.has_attachments, extension == "mkv");
+            assert_eq!(others.left_out, left_out, "{extension}");
+            assert_eq!(others.has_attachments, extension == "mkv");
         };
         check("mkv", &[0, 1, 2], &[0, 1], &["subtitles in mov_text"]);
         check(
@@ -184,18 +186,18 @@ mod tests {
         );
         // Encoded again, sound of any kind goes.
         let webm = Container::of_extension("webm").unwrap();
-        let company = Company::of_one(&film, webm, true);
-        assert_eq!((company.sounds, company.subtitles.len()), (vec![0, 1, 2], 0));
+        let others = OtherStreams::of_one(&film, webm, true);
+        assert_eq!((others.sounds, others.subtitles.len()), (vec![0, 1, 2], 0));
     }
 
     #[test]
     fn joined_clips_keep_the_tracks_that_all_have() {
         let (both, one) = (film(&["aac", "ac3"], &["subrip"]), film(&["aac"], &[]));
         let mkv = Container::of_extension("mkv").unwrap();
-        let company = Company::of_joined(&[&both, &both], mkv, false);
-        assert_eq!(company.sounds, [0, 1]);
-        assert_eq!(company.left_out, ["subtitles, as clips are joined"]);
-        assert_eq!(Company::of_joined(&[&both, &one], mkv, false).sounds, [0]);
-        assert_eq!(Company::of_joined(&[&both, &both], mkv, true).sounds, [0]);
+        let others = OtherStreams::of_joined(&[&both, &both], mkv, false);
+        assert_eq!(others.sounds, [0, 1]);
+        assert_eq!(others.left_out, ["subtitles, as clips are joined"]);
+        assert_eq!(OtherStreams::of_joined(&[&both, &one], mkv, false).sounds, [0]);
+        assert_eq!(OtherStreams::of_joined(&[&both, &both], mkv, true).sounds, [0]);
     }
 }

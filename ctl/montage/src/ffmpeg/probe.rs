@@ -7,19 +7,19 @@ use std::time::Duration;
 use scened_shared::message::PictureTrack;
 use serde::Deserialize;
 
-use super::Source;
-use crate::failure::Failure;
-use crate::render::text;
+use super::{FfmpegError, Source};
 use crate::timeline::rate::{Rate, Timecode};
 
 /// A film on a disk that is asleep takes some seconds; one that takes longer is not waited for.
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// What a video holds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Film {
-    pub(crate) rate: Option<Rate>,
+pub struct Film {
+    /// Frames a second; `None` where it does not tell, or tells what no video has.
+    pub rate: Option<Rate>,
     /// What its first frame is called, where a camera wrote that down.
-    pub(crate) first: Option<Timecode>,
+    pub first: Option<Timecode>,
     pub(crate) picture: Stream,
     /// In the order of the file, as the two that follow.
     pub(crate) sounds: Vec<Stream>,
@@ -195,11 +195,11 @@ fn fraction(text: &str) -> Option<f64> {
     (value.is_finite() && value > 0.0).then_some(value)
 }
 
-/// `wanted`: the picture that the daemon looked at, where it tells.
+/// Asks `ffprobe` what a video holds. `wanted` is the picture that the daemon looked at, where it tells.
 ///
 /// **Errors**: `ffprobe` is not there; it does not take the file for a film; the film has no picture.
-pub(crate) fn film(source: &Source, wanted: Option<&PictureTrack>) -> Result<Film, Failure> {
-    Ok(look(source, wanted, 0)?.0)
+pub fn film(source: &Source, wanted: Option<&PictureTrack>) -> Result<Film, FfmpegError> {
+    Ok(probe(source, wanted, 0)?.0)
 }
 
 /// Which of a file's streams the daemon looked at. What it does not tell is found by its own rule (`choose_stream` of
@@ -234,14 +234,13 @@ pub(crate) fn cut(path: &Path) -> Option<Film> {
     const MAX_DELAY_S: f64 = 0.3;
     /// As many packets of other streams as could come before the first of the picture.
     const N_PACKETS: u32 = 64;
-    let (film, packets) = look(&Source::whole(path), None, N_PACKETS).ok()?;
+    let (film, packets) = probe(&Source::whole(path), None, N_PACKETS).ok()?;
     let first = packets.iter().find(|packet| packet.stream_index == film.picture.index)?;
     (first.flags.starts_with('K') && film.picture_delay_s() <= MAX_DELAY_S).then_some(film)
 }
 
 /// The film, and its first packets.
-fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Result<(Film, Vec<Packet>), Failure> {
-    let shown = text::path(&source.path, None);
+fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Result<(Film, Vec<Packet>), FfmpegError> {
     let guarded = super::guarded(source);
     let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();
     if n_packets > 0 {
@@ -250,18 +249,17 @@ fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resul
     arguments.extend(["-show_streams", "-show_format", "-show_data_hash", "MD5", "-of", "json"].map(Into::into));
     arguments.push(source.name());
     let output = super::capture("ffprobe", arguments, LIMIT)?;
-    let refused = || {
-        let mut failure = Failure::new(format!("{shown} cannot be read by FFmpeg"));
-        failure.causes = super::complaints(&output.stderr);
-        failure
+    let refused = |why: Option<String>| FfmpegError::Unreadable {
+        video: source.path.clone(),
+        said: super::complaints(&output.stderr).into_iter().chain(why).collect(),
     };
     if !output.status.success() {
-        return Err(refused());
+        return Err(refused(None));
     }
-    let told: Told = serde_json::from_slice(&output.stdout).map_err(|error| refused().cause(error.to_string()))?;
+    let told: Told = serde_json::from_slice(&output.stdout).map_err(|error| refused(Some(error.to_string())))?;
     let picture = choose(&told.streams, wanted, source.stretch.is_none())
         .cloned()
-        .ok_or_else(|| refused().cause("it has no picture"))?;
+        .ok_or_else(|| refused(Some("it has no picture".to_owned())))?;
     let all = |kind: &str| -> Vec<Stream> { told.streams.iter().filter(|stream| stream.is(kind)).cloned().collect() };
     let rate = [&picture.avg_frame_rate, &picture.r_frame_rate]
         .into_iter()
@@ -286,7 +284,7 @@ fn look(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resul
 }
 
 /// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
-pub(crate) fn keyframe_before(source: &Source, film: &Film, at_us: u64) -> Result<Option<u64>, Failure> {
+pub(crate) fn keyframe_before(source: &Source, film: &Film, at_us: u64) -> Result<Option<u64>, FfmpegError> {
     let seconds = at_us as f64 / 1e6 + film.started_s;
     let guarded = super::guarded(source);
     let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 /// Frames a second, as editing knows them: a whole number, or that slowed down by 1000/1001 as NTSC did (29.97).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rate {
+pub struct Rate {
     /// Frames that a timecode counts to a second. **Invariant**: 1 to 240.
     nominal: u32,
     is_slowed: bool,
@@ -16,13 +16,14 @@ const TOLERANCE: f64 = 0.0025;
 const MAX_NOMINAL: u32 = 240;
 
 impl Rate {
-    pub(crate) const PAL: Self = Self {
+    /// 25: what is assumed where nothing is known.
+    pub const PAL: Self = Self {
         nominal: 25,
         is_slowed: false,
     };
 
     /// The rate of editing that is nearest to a measured one; `None` for none that a film could have.
-    pub(crate) fn nearest(frames_a_second: f64) -> Option<Self> {
+    pub fn nearest(frames_a_second: f64) -> Option<Self> {
         if !frames_a_second.is_finite() || !(0.5..=f64::from(MAX_NOMINAL) + 0.5).contains(&frames_a_second) {
             return None;
         }
@@ -38,13 +39,14 @@ impl Rate {
         Some(if is_slowed { slowed } else { whole })
     }
 
-    pub(crate) fn frames_a_second(self) -> f64 {
+    /// Frames a second: 30000/1001 for 29.97.
+    pub fn frames_a_second(self) -> f64 {
         let nominal = f64::from(self.nominal);
         if self.is_slowed { nominal * 1000.0 / 1001.0 } else { nominal }
     }
 
     /// As FFmpeg takes it: `25/1`, `30000/1001`.
-    pub(crate) fn fraction(self) -> String {
+    pub fn fraction(self) -> String {
         let nominal = self.nominal;
         if self.is_slowed {
             format!("{}/1001", nominal * 1000)
@@ -54,12 +56,12 @@ impl Rate {
     }
 
     /// Whether timecodes leave out numbers to keep up with the clock: of 29.97 and its multiples they do.
-    pub(crate) fn drops_frames(self) -> bool {
+    pub fn drops_frames(self) -> bool {
         self.is_slowed && self.nominal.is_multiple_of(30)
     }
 
     /// The frame nearest to a time.
-    pub(crate) fn frame_at(self, ms: u64) -> u64 {
+    pub fn frame_at(self, ms: u64) -> u64 {
         let (frames, per) = if self.is_slowed {
             (u128::from(self.nominal), 1001)
         } else {
@@ -71,7 +73,7 @@ impl Rate {
     /// What a frame is called, counted from midnight.
     ///
     /// Dropping leaves out the first two numbers (four of 59.94) of each minute but every tenth one (SMPTE 12M).
-    pub(crate) fn timecode(self, frame: u64, drops: bool) -> Timecode {
+    pub fn timecode(self, frame: u64, drops: bool) -> Timecode {
         let nominal = u64::from(self.nominal);
         let mut number = frame;
         if drops {
@@ -97,7 +99,7 @@ impl Rate {
     }
 
     /// The frame that is called so.
-    pub(crate) fn frame_called(self, timecode: Timecode) -> u64 {
+    pub fn frame_called(self, timecode: Timecode) -> u64 {
         let nominal = u64::from(self.nominal);
         let minutes = u64::from(timecode.hours) * 60 + u64::from(timecode.minutes);
         let number = (minutes * 60 + u64::from(timecode.seconds)) * nominal + u64::from(timecode.frames);
@@ -132,17 +134,20 @@ impl fmt::Display for Rate {
     }
 }
 
+/// What a frame is called: hours, minutes, seconds and frames (SMPTE 12M).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Timecode {
+pub struct Timecode {
     hours: u32,
     minutes: u32,
     seconds: u32,
     frames: u32,
-    pub(crate) drops: bool,
+    /// Whether some numbers are left out to keep up with the clock.
+    pub drops: bool,
 }
 
 impl Timecode {
-    pub(crate) const fn at_hour(hours: u32, drops: bool) -> Self {
+    /// The first frame of an hour.
+    pub const fn at_hour(hours: u32, drops: bool) -> Self {
         Self {
             hours,
             minutes: 0,
@@ -152,8 +157,8 @@ impl Timecode {
         }
     }
 
-    /// As FFmpeg tells it; a semicolon says that numbers are left out.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    /// Reads a timecode as FFmpeg tells it; a semicolon says that numbers are left out.
+    pub fn parse(text: &str) -> Option<Self> {
         let parts: Vec<u32> = text.split([':', ';', '.']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
         let [hours, minutes, seconds, frames] = parts[..] else {
             return None;

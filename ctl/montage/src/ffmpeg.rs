@@ -1,4 +1,4 @@
-//! The system's `ffmpeg` and `ffprobe`, as programs: scenectl links neither, and starts them without a shell.
+//! The system's `ffmpeg` and `ffprobe`, as programs: they are not linked, and are started without a shell.
 //!
 //! The user asks for each film that is opened here; all the same they may open nothing but that film, by the containers that scened
 //! reads. Names go as `file:` and an absolute path, so that none is an option, a protocol or a pattern.
@@ -11,10 +11,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use scened_shared::stop::Stop;
+use scened_shared::terminal;
 
-use crate::failure::Failure;
-
-pub(crate) mod look;
+pub mod probe;
 
 /// The demuxers that the media worker reads films by (`daemon/worker/src/media/allowed.rs`); playlists, which open other files, are not
 /// among them.
@@ -39,14 +38,16 @@ const MAX_COMPLAINT_BYTES: u64 = 64 << 10;
 
 /// A film, or a stretch of a file that is a film as well.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Source {
-    pub(crate) path: PathBuf,
+pub struct Source {
+    /// Absolute.
+    pub path: PathBuf,
     /// From and to; 0 is the file's end. Bytes.
-    pub(crate) stretch: Option<(u64, u64)>,
+    pub stretch: Option<(u64, u64)>,
 }
 
 impl Source {
-    pub(crate) fn whole(path: &Path) -> Self {
+    /// All of a file.
+    pub fn whole(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
             stretch: None,
@@ -88,18 +89,68 @@ pub(crate) fn name(path: &Path) -> OsString {
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Ctrl-C is for scenectl, which then ends what it started and clears up.
+    // Ctrl-C is for whoever started us: what runs here is ended, and what it wrote cleared up.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command
 }
 
-fn not_started(program: &str, error: &io::Error) -> Failure {
-    if error.kind() != io::ErrorKind::NotFound {
-        return Failure::new(format!("{program} could not be started")).cause(error.to_string());
+/// Why FFmpeg did not do what it was to do.
+#[derive(Debug, thiserror::Error)]
+pub enum FfmpegError {
+    /// There is no such program in `PATH`.
+    #[error("{program} is not installed, or not in PATH")]
+    NotInstalled {
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
+    },
+    /// The program is there, and the system does not run it.
+    #[error("{program} could not be started")]
+    NotStarted {
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
+        /// The system's own words.
+        source: io::Error,
+    },
+    /// It took too long, and was ended.
+    #[error("{program} did not end within {} s", limit.as_secs())]
+    TimedOut {
+        /// `ffmpeg` or `ffprobe`.
+        program: &'static str,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// It does not take the file for a video, or the video has no picture.
+    #[error("{} cannot be read by FFmpeg", terminal::path(video, None))]
+    Unreadable {
+        /// The file.
+        video: PathBuf,
+        /// What it complained of: a line each.
+        said: Vec<String>,
+    },
+    /// It failed while it wrote.
+    #[error("ffmpeg could not write it")]
+    NotWritten {
+        /// What it complained of: a line each.
+        said: Vec<String>,
+    },
+    /// The list of clips that it was to join could not be written.
+    #[error("the clips could not be joined")]
+    NotJoined {
+        /// The system's own words.
+        source: io::Error,
+    },
+    /// The [`Stop`] was asked, and what had been started was ended.
+    #[error("interrupted; nothing was written")]
+    Interrupted,
+}
+
+fn not_started(program: &'static str, source: io::Error) -> FfmpegError {
+    if source.kind() == io::ErrorKind::NotFound {
+        FfmpegError::NotInstalled { program }
+    } else {
+        FfmpegError::NotStarted { program, source }
     }
-    Failure::new(format!("{program} is not installed, or not in PATH"))
-        .hint("install FFmpeg: sudo apt-get install ffmpeg (Debian, Ubuntu), sudo dnf install ffmpeg-free (Fedora), sudo pacman -S ffmpeg (Arch), brew install ffmpeg (macOS)")
 }
 
 /// Killed when it is dropped, so that nothing outlives what it was started for.
@@ -116,11 +167,15 @@ impl Drop for Running {
 /// Runs to the end and gives what was printed.
 ///
 /// **Errors**: it is not there, or takes longer than `limit`.
-pub(crate) fn capture<I: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = I>, limit: Duration) -> Result<Output, Failure> {
+pub(crate) fn capture<I: AsRef<OsStr>>(
+    program: &'static str,
+    arguments: impl IntoIterator<Item = I>,
+    limit: Duration,
+) -> Result<Output, FfmpegError> {
     let mut child = command(program)
         .args(arguments)
         .spawn()
-        .map_err(|error| not_started(program, &error))?;
+        .map_err(|error| not_started(program, error))?;
     let (mut stdout, mut stderr) = (
         child.stdout.take().expect("its output is a pipe"),
         child.stderr.take().expect("its complaints are a pipe"),
@@ -140,9 +195,9 @@ pub(crate) fn capture<I: AsRef<OsStr>>(program: &str, arguments: impl IntoIterat
         drop(done.send((told, complaints.join().unwrap_or_default())));
     });
     let Ok((stdout, stderr)) = answer.recv_timeout(limit) else {
-        return Err(Failure::new(format!("{program} did not end within {} s", limit.as_secs())));
+        return Err(FfmpegError::TimedOut { program, limit });
     };
-    let status = running.0.wait().map_err(|error| not_started(program, &error))?;
+    let status = running.0.wait().map_err(|error| not_started(program, error))?;
     Ok(Output { status, stdout, stderr })
 }
 
@@ -170,7 +225,7 @@ pub(crate) fn complaints(said: &[u8]) -> Vec<String> {
 /// Runs `ffmpeg`, which writes a file; `progress` hears how many microseconds of it are done.
 ///
 /// **Errors**: it fails, with what it said as causes; it was asked to stop, and then it is ended.
-pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + Send + 'static) -> Result<(), Failure> {
+pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + Send + 'static) -> Result<(), FfmpegError> {
     const ALWAYS: [&str; 8] = [
         "-hide_banner",
         "-nostdin",
@@ -183,11 +238,11 @@ pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + 
     ];
     stop.begin();
     if stop.is_asked() {
-        return Err(interrupted());
+        return Err(FfmpegError::Interrupted);
     }
     let mut command = command("ffmpeg");
     command.args(ALWAYS).args(arguments);
-    let mut child = command.spawn().map_err(|error| not_started("ffmpeg", &error))?;
+    let mut child = command.spawn().map_err(|error| not_started("ffmpeg", error))?;
     let (stdout, mut stderr) = (
         child.stdout.take().expect("its output is a pipe"),
         child.stderr.take().expect("its complaints are a pipe"),
@@ -215,21 +270,19 @@ pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + 
     });
     stop.wait_for_end(Duration::ZERO);
     if stop.is_asked() {
-        return Err(interrupted());
+        return Err(FfmpegError::Interrupted);
     }
-    let status = running.0.wait().map_err(|error| not_started("ffmpeg", &error))?;
+    let status = running.0.wait().map_err(|error| not_started("ffmpeg", error))?;
     drop(hearing.join());
     let said = complaints_of.join().unwrap_or_default();
     if status.success() && !is_cut_short(&said) {
         return Ok(());
     }
-    let mut failure = Failure::new("ffmpeg could not write it");
-    failure.causes = complaints(&said);
-    Err(failure)
+    Err(FfmpegError::NotWritten { said: complaints(&said) })
 }
 
 /// Whether this FFmpeg can end subtitles where a clip ends; 4.4 cannot.
-pub(crate) fn cuts_subtitles() -> Result<bool, Failure> {
+pub(crate) fn cuts_subtitles() -> Result<bool, FfmpegError> {
     let told = capture("ffmpeg", ["-hide_banner", "-h", "bsf=setts"], Duration::from_secs(30))?;
     Ok(String::from_utf8_lossy(&told.stdout).contains("set expression for packet duration"))
 }
@@ -247,17 +300,13 @@ fn is_cut_short(said: &[u8]) -> bool {
     .any(|sign| said.contains(sign))
 }
 
-pub(crate) fn interrupted() -> Failure {
-    Failure::new("interrupted; nothing was written")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn what_ffmpeg_may_read_is_what_the_worker_reads() {
-        let source = include_str!("../../daemon/worker/src/media/allowed.rs");
+        let source = include_str!("../../../daemon/worker/src/media/allowed.rs");
         for (ours, theirs) in [(FORMATS, "const FORMATS"), (PICTURES, "const CODECS")] {
             let (_, list) = source.split_once(theirs).expect("the worker has such a list");
             let (list, _) = list.split_once("];").expect("a list ends");

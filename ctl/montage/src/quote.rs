@@ -10,7 +10,7 @@ use scened_shared::terminal;
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// A `file:` URL of an absolute path, byte for byte (RFC 8089).
-pub(crate) fn file_url(path: &Path) -> String {
+pub fn file_url(path: &Path) -> String {
     #[cfg(windows)]
     let path = &format!("/{}", path.to_string_lossy().replace('\\', "/"));
     #[cfg(windows)]
@@ -19,18 +19,18 @@ pub(crate) fn file_url(path: &Path) -> String {
 }
 
 /// The URL of a moment (Media Fragments 1.0): where the reader understands that, it begins there.
-pub(crate) fn moment_url(path: &Path, at_ms: u64) -> String {
+pub fn moment_url(path: &Path, at_ms: u64) -> String {
     format!("{}#t={}", file_url(path), seconds(at_ms))
 }
 
 /// Seconds with three places, as players read them.
-pub(crate) fn seconds(ms: u64) -> String {
+pub fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
 /// Text for HTML and XML, within elements and within quoted attributes. What cannot be seen, what turns text round and what XML
 /// forbids is shown as an escape.
-pub(crate) fn markup(text: &str) -> String {
+pub fn markup(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in terminal::escape(text).chars() {
         match c {

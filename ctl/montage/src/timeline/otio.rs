@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
+use scened_shared::terminal;
 use serde_json::{Value, json};
 
 use super::Shot;
 use super::rate::Rate;
 use crate::quote;
-use crate::render::text;
 
-pub(crate) fn write(title: &str, shots: &[Shot<'_>]) -> String {
+/// Writes all shots on one track, one after the other.
+pub fn write(title: &str, shots: &[Shot<'_>]) -> String {
     let clips: Vec<Value> = shots.iter().map(clip).collect();
     let timeline = json!({
         "OTIO_SCHEMA": "Timeline.1",
@@ -49,8 +50,8 @@ fn clip(shot: &Shot<'_>) -> Value {
         .map(|film_ms| range(first, rate.frame_at(film_ms).max(start + length), rate));
     json!({
         "OTIO_SCHEMA": "Clip.1",
-        "name": text::path(name, None),
-        "metadata": {"scened": {"path": text::path(&moment.path, None), "best_ms": moment.at_ms}},
+        "name": terminal::path(name, None),
+        "metadata": {"scened": {"path": terminal::path(&moment.path, None), "best_ms": moment.at_ms}},
         "source_range": range(first + start, length, rate),
         "effects": [],
         "markers": [],

@@ -8,39 +8,43 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use scened_shared::shell;
+use scened_shared::{shell, terminal};
 use sha2::{Digest as _, Sha256};
 
-use crate::clock;
 use crate::moment::Moment;
-use crate::quote;
-use crate::render::{text, time};
+use crate::{clock, quote, time};
 
 const STYLE: &str = include_str!("page/sheet.css");
 const SCRIPT: &str = include_str!("page/sheet.js");
 
 /// What is on the page; texts are as they come, and are made safe here.
 #[derive(Debug)]
-pub(crate) struct Sheet<'a> {
-    pub(crate) title: String,
+pub struct Sheet<'a> {
+    /// Of the page, and in its heading.
+    pub title: String,
     /// What lies beneath the title: a folder, or a count.
-    pub(crate) lead: String,
+    pub lead: String,
     /// What a reader should know about what is shown.
-    pub(crate) notes: Vec<String>,
-    pub(crate) cards: Vec<Card<'a>>,
+    pub notes: Vec<String>,
+    /// The scenes, in this order.
+    pub cards: Vec<Card<'a>>,
     /// Whether all scenes are of one film, so that its name need not stand under each.
-    pub(crate) is_one_film: bool,
-    pub(crate) home: Option<&'a Path>,
-    pub(crate) made_at: String,
+    pub is_one_film: bool,
+    /// The user's home folder, which is shown as `~`.
+    pub home: Option<&'a Path>,
+    /// A date for people.
+    pub made_at: String,
 }
 
+/// One scene on the page.
 #[derive(Debug)]
-pub(crate) struct Card<'a> {
-    pub(crate) moment: &'a Moment,
+pub struct Card<'a> {
+    /// Where it lies.
+    pub moment: &'a Moment,
     /// A JPEG in base64.
-    pub(crate) picture: Option<String>,
+    pub picture: Option<String>,
     /// Such as how certain the hit is.
-    pub(crate) label: Option<String>,
+    pub label: Option<String>,
 }
 
 /// What is asked for, and what pasting it gives: `FILE@TIME`, quoted for a shell where it has to be.
@@ -56,7 +60,8 @@ fn hash(of: &str) -> String {
 }
 
 impl Sheet<'_> {
-    pub(crate) fn to_html(&self) -> String {
+    /// Makes the whole page. Names can do nothing in it, whatever is in them.
+    pub fn to_html(&self) -> String {
         let policy = format!(
             "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
             hash(STYLE),
@@ -119,8 +124,8 @@ impl Sheet<'_> {
             write!(
                 html,
                 "<span class=\"name\"><bdi>{}</bdi></span><span class=\"folder\"><bdi>{}</bdi></span>",
-                quote::markup(&text::path(name, None)),
-                breakable(&quote::markup(&text::path(folder, self.home))),
+                quote::markup(&terminal::path(name, None)),
+                breakable(&quote::markup(&terminal::path(folder, self.home))),
             )
             .expect("a string takes any text");
         }

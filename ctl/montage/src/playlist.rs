@@ -8,22 +8,25 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::moment::Moment;
-use crate::quote;
-use crate::render::{text, time};
+use scened_shared::terminal;
 
+use crate::moment::Moment;
+use crate::{quote, time};
+
+/// A form of playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
+pub enum Form {
     /// M3U with VLC's options; other players begin at the film's start.
     M3u,
+    /// XSPF with VLC's options.
     Xspf,
     /// M3U of mpv's `edl://`.
     Mpv,
 }
 
 impl Form {
-    /// By the file's extension, in lower case.
-    pub(crate) fn of_extension(extension: &str) -> Option<Self> {
+    /// Tells the form by the file's extension, in lower case.
+    pub fn of_extension(extension: &str) -> Option<Self> {
         match extension {
             "m3u8" | "m3u" => Some(Self::M3u),
             "xspf" => Some(Self::Xspf),
@@ -32,7 +35,8 @@ impl Form {
         }
     }
 
-    pub(crate) fn write(self, title: &str, moments: &[Moment]) -> String {
+    /// Writes the whole list.
+    pub fn write(self, title: &str, moments: &[Moment]) -> String {
         match self {
             Self::M3u => m3u(moments, |list, moment| {
                 let (start, end) = (quote::seconds(moment.start_ms), quote::seconds(moment.end_ms));
@@ -49,9 +53,9 @@ impl Form {
 }
 
 /// `holiday.mp4 0:03:12 – 0:03:19`, on one line.
-pub(crate) fn title(moment: &Moment) -> String {
+fn title(moment: &Moment) -> String {
     let name = moment.path.file_name().map_or(moment.path.as_path(), Path::new);
-    format!("{} {}", text::path(name, None), time::range(moment.start_ms, moment.end_ms))
+    format!("{} {}", terminal::path(name, None), time::range(moment.start_ms, moment.end_ms))
 }
 
 fn m3u(moments: &[Moment], entry: impl Fn(&mut String, &Moment) -> std::fmt::Result) -> String {

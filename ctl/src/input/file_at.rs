@@ -7,7 +7,7 @@ use crate::input::span;
 
 /// A file, or a moment of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Target {
+pub(crate) struct FileAt {
     pub(crate) file: PathBuf,
     pub(crate) at_ms: Option<u64>,
 }
@@ -15,9 +15,9 @@ pub(crate) struct Target {
 /// Divides at the last `@`, unless the whole word is a file that exists.
 ///
 /// **Errors**: a sentence, where what stands behind the `@` of an existing file is no time.
-pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<Target, String> {
+pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<FileAt, String> {
     let whole = Path::new(word);
-    let plain = || Target {
+    let plain = || FileAt {
         file: whole.to_path_buf(),
         at_ms: None,
     };
@@ -29,7 +29,7 @@ pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<Ta
     }
     let file = PathBuf::from(file);
     match span::parse(&time) {
-        Ok(span) => Ok(Target {
+        Ok(span) => Ok(FileAt {
             file,
             at_ms: Some(span.ms),
         }),

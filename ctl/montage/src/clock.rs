@@ -7,22 +7,38 @@ use scened_shared::message::{ClockPart, PictureTrack};
 
 /// How a program is told of a moment that its file's own time does not lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub enum Way {
     /// By a stretch of the file, and the time from that stretch's first picture on. `to_bytes` is 0 where it ends with the file.
-    Bytes { from_bytes: u64, to_bytes: u64, within_ms: u64 },
+    Bytes {
+        /// The first byte.
+        from_bytes: u64,
+        /// The byte behind the last, or 0.
+        to_bytes: u64,
+        /// From the stretch's first picture on.
+        within_ms: u64,
+    },
     /// By the number of frames that come before the part, and the time from there on.
-    Frames { first: u64, end: Option<u64>, within_ms: u64 },
+    Frames {
+        /// The number of the part's first frame, from 0.
+        first: u64,
+        /// The number of the frame behind its last one; `None` where it ends with the file.
+        end: Option<u64>,
+        /// From the part's first frame on.
+        within_ms: u64,
+    },
 }
 
 /// A stretch of a video that lies in one part of its file's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Piece {
-    pub(crate) start_ms: u64,
-    pub(crate) end_ms: u64,
+pub struct Piece {
+    /// In the video's time.
+    pub start_ms: u64,
+    /// Exclusive.
+    pub end_ms: u64,
 }
 
 /// Divides a stretch where the file's clock does not run on.
-pub(crate) fn pieces(picture: Option<&PictureTrack>, start_ms: u64, end_ms: u64) -> Vec<Piece> {
+pub fn pieces(picture: Option<&PictureTrack>, start_ms: u64, end_ms: u64) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut from_ms = start_ms;
     for part in picture.map_or(&[][..], |picture| &picture.clock) {
@@ -39,7 +55,7 @@ pub(crate) fn pieces(picture: Option<&PictureTrack>, start_ms: u64, end_ms: u64)
 }
 
 /// The way to a moment that every program understands: its time in the file. `None` where that time leads elsewhere, or nowhere.
-pub(crate) fn time(picture: Option<&PictureTrack>, ms: u64) -> Option<u64> {
+pub fn time(picture: Option<&PictureTrack>, ms: u64) -> Option<u64> {
     let Some((at, part)) = part_at(picture, ms) else { return Some(ms) };
     let file_ms = u64::try_from(part.file_ms.checked_add_unsigned(ms - part.start_ms)?).ok()?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
@@ -50,7 +66,7 @@ pub(crate) fn time(picture: Option<&PictureTrack>, ms: u64) -> Option<u64> {
 }
 
 /// The way to a moment of a file of which a stretch is a file as well, as of a transport stream.
-pub(crate) fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
+pub fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
     let (at, part) = part_at(picture, ms)?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
     let next = clock.get(at + 1).map(|next| next.offset_bytes);
@@ -63,7 +79,7 @@ pub(crate) fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
 }
 
 /// The way that is left for all other files.
-pub(crate) fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
+pub fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
     let (at, part) = part_at(picture, ms)?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
     Some(Way::Frames {
@@ -74,7 +90,7 @@ pub(crate) fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
 }
 
 /// The picture at a moment: it may go on in another stream, which containers that are cut into stretches know by another number.
-pub(crate) fn picture_at(picture: Option<&PictureTrack>, ms: u64) -> Option<PictureTrack> {
+pub fn picture_at(picture: Option<&PictureTrack>, ms: u64) -> Option<PictureTrack> {
     let stream = part_at(picture, ms)?.1.stream?;
     Some(PictureTrack {
         stream,
@@ -83,7 +99,7 @@ pub(crate) fn picture_at(picture: Option<&PictureTrack>, ms: u64) -> Option<Pict
 }
 
 /// Whether stamps between these times are wrong. Programs read from a keyframe on.
-pub(crate) fn is_wrong_in(picture: Option<&PictureTrack>, from_ms: u64, to_ms: u64) -> bool {
+pub fn is_wrong_in(picture: Option<&PictureTrack>, from_ms: u64, to_ms: u64) -> bool {
     /// More than frames are moved for the order of decoding.
     const NEAR_MS: u64 = 1000;
     let mut wrong = picture.iter().flat_map(|picture| &picture.wrong);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Clip, Container};
-use crate::failure::Failure;
+use crate::error::ExportError;
 use crate::ffmpeg;
-use crate::ffmpeg::look::{Film, Stream};
+use crate::ffmpeg::probe::{Film, Stream};
 use crate::timeline::rate::Rate;
 
 /// All clips the same: by what the first one is, and by the best encoders that this FFmpeg has.
@@ -87,11 +87,8 @@ const OTHERS_SOUND: &[Encoder] = &[&["aac", "-b:a", "192k"]];
 impl Encoding {
     /// **Errors**: FFmpeg is not there or has no encoder that does; films with and without HDR are to be joined, one of which would look
     /// wrong.
-    pub(crate) fn of(container: Container, clips: &[Clip<'_>]) -> Result<Self, Failure> {
-        let lacks = |what: &str| {
-            let failure = Failure::new(format!("this FFmpeg has no encoder for {what}"));
-            failure.hint("install a full FFmpeg, or copy packets into a .mkv file")
-        };
+    pub(crate) fn of(container: Container, clips: &[Clip<'_>]) -> Result<Self, ExportError> {
+        let lacks = |what| ExportError::NoEncoder { what };
         let first = clips.first().map(|clip| clip.film).ok_or_else(|| lacks("nothing"))?;
         let is_hdr = first.picture.is_hdr();
         let is_alike = |film: &Film| film.picture.color_transfer == first.picture.color_transfer;
@@ -99,12 +96,9 @@ impl Encoding {
             .iter()
             .find(|clip| (is_hdr || clip.film.picture.is_hdr()) && !is_alike(clip.film))
         {
-            let name = crate::render::text::path(&other.moment.path, None);
-            return Err(
-                Failure::new("films with and without HDR cannot be joined without spoiling the colours of one")
-                    .cause(format!("{name} differs from the first film"))
-                    .hint("export them into files of their own"),
-            );
+            return Err(ExportError::MixedColours {
+                video: other.moment.path.clone(),
+            });
         }
         let output = ffmpeg::capture("ffmpeg", ["-hide_banner", "-loglevel", "error", "-encoders"], LIMIT)?;
         let listed = String::from_utf8_lossy(&output.stdout).into_owned();
