@@ -12,6 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::input::place;
 use crate::render::{Out, text};
 
+mod answer;
 mod browse;
 mod clocks;
 mod doctor;

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::cli::Files;
 use crate::command::open::Opened;
-use crate::command::{clocks, hits, moments};
+use crate::command::{answer, clocks, moments};
 use crate::failure::Failure;
 use crate::render::{Out, text, time};
 
@@ -68,7 +68,7 @@ impl<'a> Contents<'a> {
         Self {
             title: &answer.query,
             lead: format!("{}, best first · model {}", text::count(n_hits, "scene"), answer.model),
-            remarks: hits::completeness(&answer.coverage, false)
+            remarks: answer::completeness(&answer.coverage, false)
                 .into_iter()
                 .chain(answer.notices.iter().cloned())
                 .collect(),
@@ -225,7 +225,7 @@ fn page(home: Option<&Path>, client: &mut Client, contents: &Contents<'_>, momen
         .map(|((moment, picture), hit)| Card {
             moment,
             picture,
-            label: Some(format!("{:.2}", hits::shown_score(hit))),
+            label: Some(format!("{:.2}", answer::shown_score(hit))),
         });
     let sheet = Sheet {
         title: contents.title.to_owned(),
