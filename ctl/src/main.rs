@@ -14,8 +14,8 @@ use clap::Parser as _;
 
 mod cli;
 mod command;
+mod failpoint;
 mod failure;
-mod fault;
 mod input;
 mod player;
 mod render;

@@ -38,12 +38,12 @@ struct Question {
 
 /// Hands questions to the thread; which ends when this is dropped, or with the program.
 #[derive(Debug)]
-pub(super) struct Asker {
+pub(super) struct Connection {
     desk: Arc<(Mutex<Desk>, Condvar)>,
     n_asked: u64,
 }
 
-impl Asker {
+impl Connection {
     pub(super) fn start(client: Client, endpoint: Endpoint, tell: SyncSender<Event>) -> Self {
         let desk = Arc::<(Mutex<Desk>, Condvar)>::default();
         let worker = Worker {
@@ -78,7 +78,7 @@ impl Asker {
     }
 }
 
-impl Drop for Asker {
+impl Drop for Connection {
     fn drop(&mut self) {
         lock(&self.desk.0).is_closed = true;
         self.desk.1.notify_all();

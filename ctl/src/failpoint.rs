@@ -2,10 +2,10 @@
 
 #[cfg(not(feature = "testing"))]
 #[inline]
-pub(crate) fn reach(_point: &'static str) {}
+pub(crate) fn hit(_point: &'static str) {}
 
 #[cfg(feature = "testing")]
-pub(crate) fn reach(point: &'static str) {
+pub(crate) fn hit(point: &'static str) {
     let asked = std::env::var("SCENED_FAIL_POINT").ok();
     assert!(
         asked.as_deref().and_then(|asked| asked.strip_suffix("=panic")) != Some(point),
