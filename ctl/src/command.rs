@@ -63,7 +63,7 @@ impl Context {
     }
 
     fn connect(&self) -> Result<Client, Failure> {
-        Ok(open(&self.endpoint()?)?)
+        Ok(connect(&self.endpoint()?)?)
     }
 
     /// Connects and asks one thing.
@@ -72,7 +72,7 @@ impl Context {
     }
 }
 
-fn open(endpoint: &Endpoint) -> Result<Client, ClientError> {
+fn connect(endpoint: &Endpoint) -> Result<Client, ClientError> {
     let options = ClientOptions {
         client: env!("CARGO_PKG_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -10,7 +10,7 @@ use scened_shared::message::{ErrorKind, FileRequest, Folder, Hit, NoParams, Scen
 use scened_shared::method;
 use scened_shared::wire_path::WirePath;
 
-use crate::command::{look_at, open};
+use crate::command::{connect, look_at};
 use crate::failure::Failure;
 use crate::input::place;
 use crate::render::{text, time};
@@ -72,7 +72,7 @@ pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mome
         });
     }
     // Without a daemon nobody knows more than that a film is there.
-    let mut client = daemon.and_then(|endpoint| open(endpoint).ok());
+    let mut client = daemon.and_then(|endpoint| connect(endpoint).ok());
     for (film, hit) in &films {
         reachable(client.as_mut(), film)?;
         let file = hit.file.clone();

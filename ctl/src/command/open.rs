@@ -40,7 +40,7 @@ pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure
     let file = wire(&target.file)?;
     let endpoint = context.endpoint().ok();
     let known = target.at_ms.and_then(|_| {
-        let mut client = super::open(endpoint.as_ref()?).ok()?;
+        let mut client = super::connect(endpoint.as_ref()?).ok()?;
         client.call::<method::Scenes>(&FileRequest { file: file.clone() }).ok()
     });
     if let Some(known) = &known
@@ -179,7 +179,7 @@ fn absent(daemon: Option<&Endpoint>, path: &Path, file: &WirePath) -> Failure {
         file: file.clone(),
         query: None,
     };
-    let client = daemon.and_then(|endpoint| super::open(endpoint).ok());
+    let client = daemon.and_then(|endpoint| super::connect(endpoint).ok());
     let known = client.and_then(|mut client| client.call::<method::Why>(&request).ok());
     let name = path.display();
     match known {

@@ -152,7 +152,7 @@ impl Worker {
     fn client(&mut self) -> Result<&mut Client, ClientError> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => crate::command::open(&self.endpoint)?,
+            None => crate::command::connect(&self.endpoint)?,
         };
         Ok(self.client.insert(client))
     }

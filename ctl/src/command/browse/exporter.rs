@@ -92,7 +92,7 @@ fn export(wish: &Wish, endpoint: &Endpoint, stop: &Stop, percent: impl Fn(u8) + 
             remarks: Vec::new(),
             hits: &wish.hits,
         };
-        let mut client = crate::command::open(endpoint)?;
+        let mut client = crate::command::connect(endpoint)?;
         let written = files::write(&contents, out.home(), &mut client, &files, &mut notes);
         let written = written.map_err(|failure| notes.drain(..).fold(failure, Failure::cause))?;
         let lines: Vec<String> = written.iter().map(|file| files::line(&out, file)).collect();
