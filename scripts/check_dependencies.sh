@@ -54,6 +54,11 @@ forbid montage scened scenectl scened-hub interprocess ureq rustls clap indicati
 # The compiler sees the same only where such a package is built alone: in one build features are shared.
 if grep -rnE 'scened_shared::(\{[^}]*)?(client|endpoint|frame|method)\b' ctl/hub/src ctl/montage/src; then complain "the client of scened-shared is used there"; fi
 
+# Only the finder draws a full screen, and it can be left out.
+for crate in ratatui crossterm; do
+  if closure --package scenectl --no-default-features | grep -qx "$crate"; then complain "scenectl without browse depends on $crate"; fi
+done
+
 # The types of a library stay in the room that owns it.
 confine() { # CRATE FOLDER REGEX-OF-THE-ROOM
   local file

@@ -46,6 +46,7 @@ pub(crate) enum Verb {
     #[command(after_help = ex::SIMILAR)]
     Similar(Similar),
     /// Look for scenes on a full screen, as you type
+    #[cfg(feature = "browse")]
     #[command(after_help = ex::BROWSE)]
     Browse(Browse),
     /// Show a film in your player, at a moment
@@ -223,6 +224,7 @@ pub(crate) struct Similar {
     pub(crate) selection: Selection,
 }
 
+#[cfg(feature = "browse")]
 #[derive(Debug, Args)]
 pub(crate) struct Browse {
     /// What to look for first

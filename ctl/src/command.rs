@@ -13,6 +13,7 @@ use crate::input::place;
 use crate::render::{Out, text};
 
 mod answer;
+#[cfg(feature = "browse")]
 mod browse;
 mod clocks;
 mod doctor;
@@ -95,6 +96,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
     match verb {
         Verb::Search(args) => search::run(context, args),
         Verb::Similar(args) => similar::run(context, &args),
+        #[cfg(feature = "browse")]
         Verb::Browse(args) => browse::run(context, &args),
         Verb::Open(args) => open::run(context, &args),
         Verb::Scenes(args) => scenes::run(context, &args),

@@ -14,6 +14,7 @@ use clap::Parser as _;
 
 mod cli;
 mod command;
+#[cfg(feature = "browse")]
 mod failpoint;
 mod failure;
 mod input;

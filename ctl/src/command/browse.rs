@@ -1,6 +1,6 @@
 //! `browse`: a full-screen finder. What is typed is asked as it is typed, and what comes is shown with pictures.
 //!
-//! `finder` is what there is and what keys do to it, without a terminal; `connection` speaks with the daemon on a thread of its own, because one
+//! `finder` is what there is and what keys do to it, without a terminal; `connection` asks the daemon on a thread of its own, because one
 //! connection answers one question at a time and an answer may be slow; `view` draws cells; `tty` owns the terminal and puts it back.
 //! Everything that happens comes through one bounded channel, and the screen is drawn once for all that came together.
 
