@@ -201,7 +201,12 @@ impl Engine {
             worker,
             sandbox,
             codecs,
-            onnxruntime: find_onnxruntime(config.onnxruntime.as_deref(), &places.data_dir).map_err(|error| error.to_string()),
+            onnxruntime: find_onnxruntime(
+                config.onnxruntime.as_deref(),
+                &places.data_dir,
+                scened_shared::program::own().as_deref(),
+            )
+            .map_err(|error| error.to_string()),
             start_warnings,
         };
         Ok(Self {

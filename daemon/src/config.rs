@@ -20,6 +20,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use scened_common::providers::PROVIDERS;
 use scened_shared::terminal;
 use serde::Serialize;
 
@@ -28,7 +29,6 @@ use crate::media::extras::Extras;
 use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
-pub use keys::PROVIDERS;
 pub use reference::{manual_page, reference_page};
 
 /// The documented defaults, as the file a user may start from.

@@ -1,11 +1,8 @@
 //! `scened`: keeps a library of videos searchable by what is seen in them.
 
-/// The source checkout that this was built from; only programs that lie in a `target` folder look there. What is built for others
-/// (`scripts/deb.sh`) names none, so that the same source makes the same program wherever it lies.
-pub(crate) const CHECKOUT: &str = match option_env!("SCENED_CHECKOUT") {
-    Some(other) => other,
-    None => concat!(env!("CARGO_MANIFEST_DIR"), "/.."),
-};
+pub(crate) use scened_common::CHECKOUT;
+pub use scened_common::domain;
+
 /// Of the data folder: pictures of what was embedded, for other models.
 pub(crate) const KEYFRAMES_FOLDER: &str = "keyframes";
 
@@ -17,7 +14,6 @@ pub mod clock;
 pub mod config;
 mod damage;
 pub mod doctor;
-pub mod domain;
 pub mod embed;
 pub mod failpoint;
 pub mod fatal;

@@ -331,11 +331,12 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
+    let program = scened_shared::program::own();
     let places = Places {
-        model_dirs: scened::embed::model::model_dirs(&data_dir),
+        model_dirs: scened::embed::model::model_dirs(&data_dir, program.as_deref()),
         data_dir,
         socket: endpoint.path().to_owned(),
-        program: scened_shared::program::own(),
+        program,
     };
     let (stop, _listening) = stop_on_signal()?;
     // A service manager starts it again; without one it has to do so itself.

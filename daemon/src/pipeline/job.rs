@@ -102,7 +102,7 @@ struct Found<'a> {
 /// The keyframe pictures of the film so far.
 enum Kept {
     NotBegun,
-    Begun(keyframes::Writer),
+    Begun(keyframes::UnfinishedFile),
     /// They are not wanted, or the disk does not take them: the film is decoded again for another model.
     No,
 }

@@ -31,7 +31,8 @@ fn model(name: &str) -> ModelFolder {
 
 fn config(model: ModelFolder) -> EmbedConfig {
     let nowhere = Path::new("/nonexistent");
-    let onnxruntime = find_onnxruntime(None, nowhere).expect("these tests need ONNX Runtime: run `make setup` first");
+    let own = std::env::current_exe().ok();
+    let onnxruntime = find_onnxruntime(None, nowhere, own.as_deref()).expect("these tests need ONNX Runtime: run `make setup` first");
     EmbedConfig {
         model,
         providers: vec!["cpu".to_owned()],

@@ -76,7 +76,8 @@ fn picture(model: &ModelFolder, k: u64) -> Frame {
 /// Optimised graphs are kept in `graph_cache`.
 fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
     let nowhere = Path::new("/nonexistent");
-    let onnxruntime = find_onnxruntime(None, nowhere).expect("these tests need ONNX Runtime: run `make setup` first");
+    let own = std::env::current_exe().ok();
+    let onnxruntime = find_onnxruntime(None, nowhere, own.as_deref()).expect("these tests need ONNX Runtime: run `make setup` first");
     EmbedProcess::new(EmbedConfig {
         model,
         providers: vec!["cpu".to_owned()],

@@ -216,7 +216,8 @@ impl Owner<'_> {
             Some(program) => program.clone(),
             None => find_worker().map_err(|error| unavailable(error.to_string(), None))?,
         };
-        let onnxruntime = find_onnxruntime(self.config.onnxruntime.as_deref(), &self.config.data_dir)
+        let own = scened_shared::program::own();
+        let onnxruntime = find_onnxruntime(self.config.onnxruntime.as_deref(), &self.config.data_dir, own.as_deref())
             .map_err(|error| unavailable(error.to_string(), Some(HOW_TO_GET_IT)))?;
         let request = LoadRequest {
             model: self.config.model.clone(),

@@ -178,7 +178,7 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("model");
-            crate::embed::model::tests::hugging_face(&path);
+            scened_common::testing::hugging_face(&path);
             // Larger than what its id looks at.
             fs::write(path.join("onnx/text_model.onnx"), vec![0xff; 4 << 20]).unwrap();
             let model = ModelFolder::open(&path).unwrap();

@@ -6,8 +6,7 @@ use super::super::{
     AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Poster, PosterRequest, Probe, wire,
 };
 use crate::domain::{Boundary, ClockPart, Frame, ImageSpec};
-use crate::worker;
-use crate::worker::pipe::RawFrame;
+use crate::worker::pipe::{self, RawFrame};
 
 /// Most events of one video that are not scenes. A worker tells its progress a few times a second.
 const MAX_PROGRESS: u64 = 50_000_000;
@@ -39,7 +38,7 @@ fn header<T: serde::de::DeserializeOwned>(frame: &RawFrame) -> Result<T, MediaEr
 }
 
 fn clean(text: &str) -> String {
-    worker::clean(text, wire::MAX_TEXT_BYTES)
+    pipe::clean(text, wire::MAX_TEXT_BYTES)
 }
 
 /// More parts of a clock than any worker tells of.

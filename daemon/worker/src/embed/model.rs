@@ -397,7 +397,9 @@ mod tests {
 
     #[test]
     fn padding_is_cut_where_that_changes_nothing_and_nowhere_else() {
-        let library = find_onnxruntime(None, Path::new("/nonexistent")).expect("this test needs ONNX Runtime: run `make setup` first");
+        let own = std::env::current_exe().ok();
+        let library = find_onnxruntime(None, Path::new("/nonexistent"), own.as_deref())
+            .expect("this test needs ONNX Runtime: run `make setup` first");
         let environment = super::super::runtime::load(&library).unwrap();
         let mut seen = Vec::new();
         for (model, golden) in golden::tiny() {

@@ -20,9 +20,9 @@ pub enum RuntimeNotFound {
 }
 
 /// Finds the library: `configured`, else the environment ([`VARIABLES`]), else `<data_dir>/onnxruntime`, else
-/// `../lib/scened` beside the executable, else `.setup/onnxruntime` in a folder above it (a source checkout after
-/// `make setup`), else the system's folders.
-pub fn find_onnxruntime(configured: Option<&Path>, data_dir: &Path) -> Result<PathBuf, RuntimeNotFound> {
+/// `../lib/scened` beside `program`, else `.setup/onnxruntime` in a folder above it (a source checkout after
+/// `make setup`), else the system's folders. `program` is the file of the program that runs.
+pub fn find_onnxruntime(configured: Option<&Path>, data_dir: &Path, program: Option<&Path>) -> Result<PathBuf, RuntimeNotFound> {
     let environment = VARIABLES.into_iter().find_map(|name| {
         std::env::var_os(name)
             .filter(|value| !value.is_empty())
@@ -32,10 +32,10 @@ pub fn find_onnxruntime(configured: Option<&Path>, data_dir: &Path) -> Result<Pa
         (Some(path), _) => Some(("the configuration", path.to_owned())),
         (None, other) => other,
     };
-    find_from(named, data_dir, scened_shared::program::own().as_deref())
+    find_from(named, data_dir, program)
 }
 
-fn find_from(named: Option<(&str, PathBuf)>, data_dir: &Path, executable: Option<&Path>) -> Result<PathBuf, RuntimeNotFound> {
+fn find_from(named: Option<(&str, PathBuf)>, data_dir: &Path, program: Option<&Path>) -> Result<PathBuf, RuntimeNotFound> {
     if let Some((named_by, path)) = named {
         let path = std::path::absolute(&path).unwrap_or(path);
         let found = if path.is_dir() {
@@ -49,7 +49,7 @@ fn find_from(named: Option<(&str, PathBuf)>, data_dir: &Path, executable: Option
         });
     }
     let mut looked_in = vec![data_dir.join("onnxruntime")];
-    if let Some(folder) = executable.and_then(Path::parent) {
+    if let Some(folder) = program.and_then(Path::parent) {
         looked_in.push(folder.join("../lib/scened"));
         looked_in.extend(folder.ancestors().take(5).map(|above| above.join(".setup/onnxruntime")));
         if super::model::is_target(folder) {

@@ -1,4 +1,4 @@
-//! What daemon and embed worker say to each other, in frames of [`crate::worker::pipe`].
+//! What daemon and embed worker say to each other, in frames of [`crate::pipe`].
 //!
 //! The daemon sends one [`LoadRequest`] and then one request at a time; the worker answers each with [`KIND_DONE`],
 //! [`KIND_VECTORS`] or [`KIND_FAILED`] before it reads the next. Numbers in bodies are little-endian.
@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::ProviderReport;
 use super::model::ModelFolder;
-use crate::worker;
+use super::report::ProviderReport;
+use crate::pipe;
 
 /// Role in the hello.
 pub const ROLE: &str = "embed";
@@ -44,7 +44,7 @@ pub const MAX_ANSWER_BYTES: usize = (MAX_BATCH * (1 << 15) * 4) + (64 << 10);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadRequest {
     pub model: ModelFolder,
-    /// In order of preference: a name of [`crate::config::PROVIDERS`].
+    /// In order of preference: a name of [`crate::providers::PROVIDERS`].
     pub providers: Vec<String>,
     /// Threads of one session; 0 = one for each core allowed.
     pub threads: usize,
@@ -133,5 +133,5 @@ impl Vectors {
 }
 
 fn clean(text: &str) -> String {
-    worker::clean(text, MAX_WORDS_BYTES)
+    pipe::clean(text, MAX_WORDS_BYTES)
 }

@@ -22,7 +22,7 @@ pub(crate) use catalog::is_target;
 pub use catalog::{MODELS_VARIABLE, find_models, model_dirs, resolve};
 
 use crate::domain::{ImageSpec, ModelId};
-use crate::embed::ModelInfo;
+use crate::embed::report::ModelInfo;
 use document::Document;
 
 /// How the files of a model lie in its folder.
@@ -351,4 +351,4 @@ fn folder_name(path: &Path) -> String {
 pub mod fuzz;
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -10,23 +10,19 @@ use super::{ModelError, ModelFolder, is_missing};
 pub const MODELS_VARIABLE: &str = "SCENED_MODELS";
 
 /// Where models are: what the environment names, `<data_dir>/models` (the user's own), `../share/scened/models` beside the
-/// executable (installed), and `models` of the source checkout that the executable was built in.
-pub fn model_dirs(data_dir: &Path) -> Vec<PathBuf> {
-    model_dirs_from(
-        std::env::var_os(MODELS_VARIABLE).as_deref(),
-        data_dir,
-        scened_shared::program::own().as_deref(),
-    )
+/// `program` (installed), and `models` of the source checkout that it was built in. `program` is the file of the program that runs.
+pub fn model_dirs(data_dir: &Path, program: Option<&Path>) -> Vec<PathBuf> {
+    model_dirs_from(std::env::var_os(MODELS_VARIABLE).as_deref(), data_dir, program)
 }
 
-fn model_dirs_from(named: Option<&OsStr>, data_dir: &Path, executable: Option<&Path>) -> Vec<PathBuf> {
+fn model_dirs_from(named: Option<&OsStr>, data_dir: &Path, program: Option<&Path>) -> Vec<PathBuf> {
     let mut dirs: Vec<PathBuf> = named
         .into_iter()
         .flat_map(std::env::split_paths)
         .filter(|path| !path.as_os_str().is_empty())
         .collect();
     dirs.push(data_dir.join("models"));
-    if let Some(folder) = executable.and_then(Path::parent) {
+    if let Some(folder) = program.and_then(Path::parent) {
         dirs.extend(folder.parent().map(|prefix| prefix.join("share/scened/models")));
         // target/debug/deps/test and target/release/scened, but not /usr/bin/scened: only a checkout has the starter's script.
         let is_checkout = |above: &&Path| above.join("models/starter").is_dir() && above.join("Cargo.toml").is_file();

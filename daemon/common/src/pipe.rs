@@ -198,8 +198,14 @@ pub fn read_hello(from: &mut impl Read, role: &str, version: u32) -> Result<Hell
     Ok(hello)
 }
 
+/// Cuts a text from a worker to its longest allowed length, and takes control characters out: it goes to a terminal.
+pub fn clean(text: &str, max_bytes: usize) -> String {
+    let mut cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    cleaned.truncate(cleaned.floor_char_boundary(max_bytes));
+    cleaned
+}
+
 #[cfg(feature = "fuzzing")]
-#[path = "fuzz.rs"]
 pub mod fuzz;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the daemon and `scened-worker media` say to each other, in frames of [`crate::worker::pipe`].
+//! What the daemon and `scened-worker media` say to each other, in frames of [`crate::pipe`].
 //!
 //! One request on standard input, the film as descriptor [`FILM_FD`]; then on standard output [`KIND_CONFINED`], before anything of the film is
 //! read, and events until one of [`KIND_FINISHED`], [`KIND_PICTURE_FOUND`] or [`KIND_FAILED`]. Headers are JSON; pictures are raw bytes in the body.
@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{Boundary, ImageSpec, Span};
-use crate::worker::pipe;
+use crate::pipe;
 
 /// The role in the hello, and the worker's first argument.
 pub const ROLE: &str = "media";
@@ -17,23 +17,23 @@ pub const ALLOW_UNSANDBOXED: &str = "--allow-unsandboxed";
 /// The film's descriptor in the worker.
 pub const FILM_FD: i32 = 3;
 
-/// Request: [`crate::media::AnalyseRequest`].
+/// Request: [`super::request::AnalyseRequest`].
 pub const KIND_ANALYSE: u8 = 1;
-/// Request: [`crate::media::PictureRequest`].
+/// Request: [`super::request::PictureRequest`].
 pub const KIND_PICTURE: u8 = 2;
-/// Request: [`crate::media::KeyframesRequest`]; the descriptor is a file of [`crate::media::keyframes`] instead of a film.
+/// Request: [`super::request::KeyframesRequest`]; the descriptor is a file of [`super::keyframe_file`] instead of a film.
 pub const KIND_KEYFRAMES: u8 = 3;
-/// Request: [`crate::media::PosterRequest`].
+/// Request: [`super::request::PosterRequest`].
 pub const KIND_POSTER: u8 = 4;
 /// First event: [`Confinement`].
 pub const KIND_CONFINED: u8 = 15;
-/// Event: [`crate::media::Probe`].
+/// Event: [`super::answer::Probe`].
 pub const KIND_PROBED: u8 = 16;
 /// Event: [`SceneHeader`]; the body is the frames one after the other, then the thumbnail, then the keyframe pictures.
 pub const KIND_SCENE: u8 = 17;
 /// Event: [`Progress`].
 pub const KIND_PROGRESSED: u8 = 18;
-/// Last event: [`crate::media::Analysis`].
+/// Last event: [`super::answer::Analysis`].
 pub const KIND_FINISHED: u8 = 19;
 /// Last event: [`PictureHeader`]; the body is the frames of one moment.
 pub const KIND_PICTURE_FOUND: u8 = 20;

@@ -4,34 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::{Crop, Resample, ResizeMode};
-
-fn write(path: &Path, content: &[u8]) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, content).unwrap();
-}
-
-fn write_json(path: &Path, value: &Value) {
-    write(path, value.to_string().as_bytes());
-}
-
-/// A complete folder in the Hugging Face layout, shaped like Xenova/clip-vit-base-patch32.
-pub(crate) fn hugging_face(path: &Path) {
-    write_json(
-        &path.join("config.json"),
-        &json!({"model_type": "clip", "projection_dim": 512, "text_config": {"max_position_embeddings": 77}}),
-    );
-    write_json(&path.join("preprocessor_config.json"), &clip_processor());
-    write_json(&path.join("tokenizer_config.json"), &json!({"pad_token": "<|endoftext|>"}));
-    write(&path.join("tokenizer.json"), b"{}");
-    write(&path.join("onnx/vision_model.onnx"), b"vision");
-    write(&path.join("onnx/text_model.onnx"), b"text");
-}
-
-fn clip_processor() -> Value {
-    json!({"image_processor_type": "CLIPImageProcessor", "do_center_crop": true, "do_resize": true, "do_normalize": true,
-           "resample": 3, "size": {"shortest_edge": 224}, "crop_size": {"height": 224, "width": 224},
-           "image_mean": [0.48, 0.45, 0.40], "image_std": [0.26, 0.26, 0.27]})
-}
+use crate::testing::{clip_processor, hugging_face, write, write_json};
 
 /// A complete folder in the Immich layout, shaped like immich-app/ViT-B-32__openai.
 fn immich(path: &Path) {

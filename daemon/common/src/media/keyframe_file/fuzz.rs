@@ -1,7 +1,7 @@
 //! Body of the fuzz target `keyframes`.
 
 use super::{CHECKSUM_BYTES, KIND_SCENE, Reader, checksum};
-use crate::worker::pipe;
+use crate::pipe;
 
 /// Reads the bytes as a file of pictures: as they are, and with checksums that fit, so that what lies behind them is met.
 pub fn run(data: &[u8]) {
