@@ -103,7 +103,7 @@ use std::fs::File;
 use anyhow::Context as _;
 use media::allowed::Allowed;
 use media::film::Film;
-use scened::media::extras::Extras;
+use scened_common::media::extras::Extras;
 
 fn main() -> anyhow::Result<()> {
     let path = std::env::args().nth(1).context("the argument is a film")?;

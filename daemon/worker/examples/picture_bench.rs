@@ -35,8 +35,8 @@ use media::allowed::Allowed;
 use media::film::{Film, Step};
 use media::glimpse::{Glimpse, Glimpser};
 use media::sampler::Sampler;
-use scened::domain::{ImageSpec, Resample, ResizeMode};
-use scened::media::extras::Extras;
+use scened_common::domain::{ImageSpec, Resample, ResizeMode};
+use scened_common::media::extras::Extras;
 
 const N_ROUNDS: usize = 7;
 /// Processor time of a round: the clock for it may go in steps of 4 ms. Microseconds.

@@ -1,6 +1,6 @@
 //! `scened-worker`: the process that decodes one video (`media`) or owns the model sessions (`embed`).
 //!
-//! Started by the daemon, which speaks [`scened::worker::pipe`] with it over standard input and output and reads its log from
+//! Started by the daemon, which speaks [`scened_common::pipe`] with it over standard input and output and reads its log from
 //! standard error. It dies with its parent, and a crash here is an incident there, never the daemon's end.
 
 mod embed;
@@ -10,7 +10,7 @@ mod media;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use scened::media::extras::Extras;
+use scened_common::media::extras::Extras;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);

@@ -43,11 +43,11 @@ use std::io::{BufWriter, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::Context;
-use scened::media::budget::Budget;
-use scened::media::extras::Extras;
-use scened::media::wire;
-use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest, PosterRequest};
-use scened::worker::pipe;
+use scened_common::media::budget::Budget;
+use scened_common::media::extras::Extras;
+use scened_common::media::request::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest, PosterRequest};
+use scened_common::media::wire;
+use scened_common::pipe;
 use scened_shots as shots;
 
 use crate::manners;

@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scened::domain::{Embedding, Frame};
 use scened::embed::Embedder;
-use scened::embed::model::{ModelFolder, Precision};
 use scened::embed::process::{EmbedConfig, EmbedProcess};
-use scened::embed::runtime::find_onnxruntime;
 use scened::worker::courtesy::Courtesy;
+use scened_common::domain::{Embedding, Frame};
+use scened_common::embed::model::{ModelFolder, Precision};
+use scened_common::embed::runtime::find_onnxruntime;
 
 #[derive(serde::Deserialize)]
 struct Golden {

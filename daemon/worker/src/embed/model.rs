@@ -4,9 +4,9 @@ use std::path::Path;
 
 use ort::environment::Environment;
 use ort::session::Session;
-use scened::embed::ProviderReport;
-use scened::embed::model::Padding;
-use scened::embed::protocol::{FramesRequest, LoadRequest};
+use scened_common::embed::model::Padding;
+use scened_common::embed::protocol::{FramesRequest, LoadRequest};
+use scened_common::embed::report::ProviderReport;
 
 use super::Refusal;
 use super::card;
@@ -364,8 +364,8 @@ fn in_batches(n: usize, fixed: Option<usize>, mut run: impl FnMut(usize, usize, 
 mod tests {
     use std::path::Path;
 
-    use scened::embed::model::{ModelFolder, Precision};
-    use scened::embed::runtime::find_onnxruntime;
+    use scened_common::embed::model::{ModelFolder, Precision};
+    use scened_common::embed::runtime::find_onnxruntime;
 
     use super::*;
     use crate::embed::golden;

@@ -20,9 +20,10 @@ use ffmpeg_next::format::context::{Input, StreamIo};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Discard, Error, Packet, decoder, format};
-use scened::domain::PictureTrack;
-use scened::media::wire::MAX_TIME_MS;
-use scened::media::{Hardware, Probe};
+use scened_common::domain::PictureTrack;
+use scened_common::media::answer::Probe;
+use scened_common::media::request::Hardware;
+use scened_common::media::wire::MAX_TIME_MS;
 
 use super::allowed::Allowed;
 use super::colour::{Light, Transfer};

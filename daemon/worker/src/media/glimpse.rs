@@ -7,7 +7,7 @@
 //! four rows, in blocks as long as a processor's register. What has no such planes goes through libswscale. Alpha is not looked at.
 
 use ffmpeg_next::frame::Video;
-use scened::domain::Resample;
+use scened_common::domain::Resample;
 pub(crate) use scened_shots::{CHROMA, Glimpse, LUMA};
 
 use super::colour::is_full_range;

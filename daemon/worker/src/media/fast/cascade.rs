@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use scened::media::SceneMode;
+use scened_common::media::request::SceneMode;
 
 use super::super::Ended;
 use super::super::film::{Clock, Film};

@@ -13,9 +13,9 @@ use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::frame::{self, Video};
 use ffmpeg_next::{Codec, Dictionary, Error, Packet, Stream, codec, decoder, ffi, media};
-use scened::domain::PictureTrack;
-use scened::media::wire::MAX_STREAMS;
-use scened::media::{Probe, StreamInfo};
+use scened_common::domain::PictureTrack;
+use scened_common::media::answer::{Probe, StreamInfo};
+use scened_common::media::wire::MAX_STREAMS;
 
 use super::super::allowed::Allowed;
 use super::super::dovi;
@@ -519,7 +519,7 @@ mod tests {
     use std::fs::File;
     use std::process::Command;
 
-    use scened::media::extras::Extras;
+    use scened_common::media::extras::Extras;
 
     use super::super::super::allowed::Allowed;
     use super::super::Film;

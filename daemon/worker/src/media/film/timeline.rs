@@ -4,8 +4,8 @@
 //! the whole film's stamps are read once ([`Scan`]), because only what comes after a leap tells what it was: stamps that come back were
 //! wrong, stamps that stay belong to another recording or to a pause. What came of it ([`Timeline`]) is told packet by packet.
 
-use scened::domain::ClockPart;
-use scened::media::wire::MAX_TIME_MS;
+use scened_common::domain::ClockPart;
+use scened_common::media::wire::MAX_TIME_MS;
 
 use super::{Clock, MAX_STEP_US};
 
