@@ -23,6 +23,8 @@ mod look;
 pub(crate) mod malice;
 mod orientation;
 mod picture;
+#[cfg(feature = "examples")]
+pub mod picture_times;
 #[cfg(test)]
 mod pictures_for_tests;
 mod planes;
@@ -37,6 +39,9 @@ mod takes;
 mod telling;
 mod thumbnail;
 mod tone;
+
+#[cfg(feature = "examples")]
+pub use fast::rows;
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -12,6 +12,8 @@ mod gops;
 mod judge;
 mod odds;
 mod pool;
+#[cfg(feature = "examples")]
+pub mod rows;
 mod survey;
 
 use ffmpeg_next::frame::Video;
