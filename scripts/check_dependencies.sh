@@ -30,6 +30,11 @@ forbid scened-desktop fjall usearch scened scenectl ureq rustls "${media[@]}" "$
 forbid scenectl fjall usearch scened "${media[@]}" "${models[@]}"
 # Linking libav* costs 25 MB in every process; the worker alone does it.
 forbid scened "${media[@]}" "${models[@]}"
+# What reads hostile films has neither the store, nor the index, nor sockets within reach.
+forbid scened-worker scened scened-shared fjall usearch notify interprocess tokio
+# What both sides agree on starts nothing and serves nobody.
+forbid scened-common scened scened-shared fjall usearch notify interprocess tokio "${media[@]}" "${models[@]}"
+forbid scened-shots scened scened-common scened-shared "${media[@]}" "${models[@]}"
 
 # Of our packages only these need CRATE directly.
 reserve() { # CRATE PACKAGE...
@@ -46,7 +51,7 @@ reserve() { # CRATE PACKAGE...
 # Only scened-hub speaks to other machines, and only scenectl has it do that.
 for crate in ureq rustls rustls-native-certs; do reserve "$crate" scened-hub; done
 reserve scened-hub scenectl
-for package in scened scened-worker scened-shared scened-shots; do forbid "$package" ureq rustls; done
+for package in scened scened-common scened-worker scened-shared scened-shots; do forbid "$package" ureq rustls; done
 # It does not speak to the daemon, and knows no command line.
 forbid scened-hub scened scenectl montage interprocess clap indicatif "${media[@]}" "${models[@]}"
 # What is made of moments knows neither the daemon, nor a command line, nor a terminal.
