@@ -1,6 +1,6 @@
 //! Which files of a repository make a model: the two public layouts that the daemon reads.
 //!
-//! **Source** of the names: `daemon/src/embed/model/{hugging_face,immich}.rs`. The daemon is not linked, so the names stand here again;
+//! **Source** of the names: `daemon/common/src/embed/model/{hugging_face,immich}.rs`. The daemon is not linked, so the names stand here again;
 //! a test of `tests/e2e` installs both layouts and has the daemon use them.
 
 use std::fmt;
