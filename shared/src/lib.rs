@@ -223,6 +223,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![warn(missing_docs)]
+
 pub mod address;
 #[cfg(feature = "client")]
 pub mod client;

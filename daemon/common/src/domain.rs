@@ -19,6 +19,7 @@ impl fmt::Display for VideoId {
 /// Names one scene: its video and its place in that video's list of scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SceneId {
+    /// The video that the scene is of.
     pub video: VideoId,
     /// Index into the video's scenes, from 0; below 2^24.
     pub index: u32,
@@ -28,6 +29,7 @@ impl SceneId {
     /// Number of bits of [`SceneId::key`] that hold the scene's index.
     const INDEX_BITS: u32 = 24;
 
+    /// The scene at place `index` (from 0, below 2^24) of `video`.
     pub fn new(video: VideoId, index: usize) -> Self {
         debug_assert!(index < 1 << Self::INDEX_BITS, "a video has fewer than 2^24 scenes");
         Self {
@@ -41,6 +43,7 @@ impl SceneId {
         (self.video.0 << Self::INDEX_BITS) | u64::from(self.index)
     }
 
+    /// The scene that has this [`SceneId::key`].
     pub fn from_key(key: u64) -> Self {
         Self {
             video: VideoId(key >> Self::INDEX_BITS),
@@ -72,6 +75,7 @@ impl std::str::FromStr for SceneId {
     }
 }
 
+/// The text is not `<video in hexadecimal>-<index>`, or one of the two is too large.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a scene id (like 0000000001-3)")]
 pub struct ParseSceneIdError(String);
@@ -79,11 +83,14 @@ pub struct ParseSceneIdError(String);
 /// A stretch of a video. **Units**: milliseconds from the start of the video as a player shows it; `end_ms` is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
+    /// The first millisecond that belongs to it.
     pub start_ms: u64,
+    /// The first millisecond after it.
     pub end_ms: u64,
 }
 
 impl Span {
+    /// How long it is. Milliseconds; 0 where the end is before the start.
     pub fn duration_ms(self) -> u64 {
         self.end_ms.saturating_sub(self.start_ms)
     }
@@ -92,9 +99,11 @@ impl Span {
 /// What a stat says about a file; two are compared to see whether the file changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStamp {
+    /// Length of the file.
     pub size_bytes: u64,
     /// Modification time, nanoseconds since the Unix epoch.
     pub mtime_ns: i64,
+    /// Number of the file in its file system.
     pub inode: u64,
 }
 
@@ -108,6 +117,7 @@ pub struct PictureTrack {
     pub id: Option<i64>,
     /// Its place among the file's pictures, covers included, from 1; and how many there are.
     pub track: u32,
+    /// How many pictures the file has, covers included.
     pub n_tracks: u32,
     /// Empty where the file's own time stamps are right throughout; else the parts in order of time, beginning with the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -124,6 +134,7 @@ pub struct ClockPart {
     pub start_ms: u64,
     /// What the file's clock shows then, counted from a player's zero, and at the part's end. Milliseconds.
     pub file_ms: i64,
+    /// What the file's clock shows at the part's end, counted likewise. Milliseconds.
     pub file_end_ms: i64,
     /// Where its first packet lies in the file. Bytes; 0 where the container does not say.
     pub offset_bytes: u64,
@@ -140,7 +151,9 @@ pub struct ClockPart {
 pub enum Boundary {
     /// The first scene of a video.
     Start,
+    /// The picture changes from one frame to the next.
     Cut,
+    /// A dissolve, a fade or a wipe.
     Gradual,
     /// A long take was divided here.
     Part,
@@ -167,6 +180,7 @@ impl std::str::FromStr for Fingerprint {
     }
 }
 
+/// The text is not 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a fingerprint (32 hexadecimal digits)")]
 pub struct ParseFingerprintError;
@@ -201,18 +215,24 @@ pub enum ResizeMode {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resample {
+    /// A triangle: each sample weighs by its distance.
     Bilinear,
+    /// Catmull and Rom's cubic, with a = -0.5.
     Bicubic,
 }
 
 /// The picture a model wants. Normalisation (mean, std) is the embed worker's business.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSpec {
+    /// Width of the picture. Pixels.
     pub width_px: u32,
+    /// Height of the picture. Pixels.
     pub height_px: u32,
     /// Length the shortest side is scaled to before the crop; only for [`ResizeMode::ShortestSideCrop`] (usually the width).
     pub shortest_side_px: u32,
+    /// How a frame becomes a picture of that size.
     pub resize: ResizeMode,
+    /// The filter that scales it.
     pub resample: Resample,
 }
 
@@ -244,6 +264,7 @@ pub enum Crop {
 }
 
 impl Crop {
+    /// Every choice, in the order of the documentation.
     pub const ALL: [Self; 5] = [Self::Auto, Self::Reference, Self::Squash, Self::Letterbox, Self::Two];
 
     /// The name in the configuration and on the command line.
@@ -296,8 +317,11 @@ impl std::str::FromStr for Crop {
 pub struct Frame {
     /// Presentation time in milliseconds.
     pub time_ms: u64,
+    /// Width. Pixels.
     pub width_px: u32,
+    /// Height. Pixels.
     pub height_px: u32,
+    /// `height_px × width_px × 3` bytes.
     pub rgb: Vec<u8>,
 }
 
@@ -345,10 +369,12 @@ impl Embedding {
         dot(&self.0, &other.0)
     }
 
+    /// The components. **Shape**: `[dimensions]` f32.
     pub fn as_slice(&self) -> &[f32] {
         &self.0
     }
 
+    /// How many components it has.
     pub fn dimensions(&self) -> usize {
         self.0.len()
     }

@@ -3,6 +3,8 @@
 //! `scened` and `scened-worker` are built on this crate, and neither on the other.
 //! It starts no process and no thread, and it knows neither store, index and sockets nor FFmpeg and ONNX Runtime.
 
+#![warn(missing_docs)]
+
 pub mod damage;
 pub mod domain;
 pub mod embed;

@@ -24,9 +24,11 @@ const FIXED_BYTES: usize = 5;
 /// A frame whose header is not parsed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawFrame {
+    /// What header and body mean; the roles say.
     pub kind: u8,
     /// JSON, at most [`MAX_HEADER_BYTES`].
     pub header: Vec<u8>,
+    /// Raw bytes.
     pub body: Vec<u8>,
 }
 
@@ -50,25 +52,47 @@ pub struct Hello {
 /// Why nothing usable came through the pipe.
 #[derive(Debug, thiserror::Error)]
 pub enum PipeError {
+    /// The system reported an error.
     #[error("the pipe failed: {0}")]
     Io(#[from] io::Error),
+    /// The other side ended within a frame.
     #[error("the pipe ended in the middle of a frame")]
     Truncated,
+    /// More bytes than a frame, or its header, may have.
     #[error("a frame of {length} bytes (the limit is {limit})")]
-    TooLarge { length: usize, limit: usize },
+    TooLarge {
+        /// Bytes that came, or were to be written.
+        length: usize,
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+    /// The header's length is larger than the frame's.
     #[error("a frame whose lengths contradict each other")]
     Malformed,
+    /// The header is not the JSON that this kind has.
     #[error("the header of a frame of kind {kind} is not understood: {source}")]
-    Header { kind: u8, source: serde_json::Error },
+    Header {
+        /// The frame's kind.
+        kind: u8,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The other side ended before it said anything.
     #[error("the pipe ended before the hello")]
     NoHello,
+    /// What came first is no hello: another program, or text on the pipe.
     #[error("the other side did not begin with a hello of scened-worker")]
     NotAWorker,
+    /// The other side has another role or another version of it.
     #[error("the other side is {found} version {found_version}, wanted {wanted} version {wanted_version}")]
     OtherVersion {
+        /// The other side's role.
         found: String,
+        /// Its version.
         found_version: u32,
+        /// This side's role.
         wanted: String,
+        /// Its version.
         wanted_version: u32,
     },
 }

@@ -29,11 +29,14 @@ use document::Document;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
+    /// The layout of transformers.js: `config.json`, `preprocessor_config.json`, `tokenizer.json` and `onnx/`.
     HuggingFace,
+    /// The layout of Immich's exports: `config.json`, `visual/` and `textual/`.
     Immich,
 }
 
 impl Layout {
+    /// The name that users see.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HuggingFace => "hugging-face",
@@ -46,16 +49,22 @@ impl Layout {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
+    /// 32-bit floating point.
     Fp32,
+    /// 16-bit floating point.
     Fp16,
+    /// Weights of 8 bits.
     Int8,
 }
 
 /// From 8-bit RGB to the numbers the vision tower wants: `(value × rescale − mean) / std`, per channel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PixelSpec {
+    /// Factor from 0–255 to the range that `mean` and `std` are of; usually 1/255.
     pub rescale: f32,
+    /// Mean of each channel, in the order R, G, B.
     pub mean: [f32; 3],
+    /// Standard deviation of each channel, in the order R, G, B. None is zero.
     pub std: [f32; 3],
 }
 
@@ -97,50 +106,67 @@ pub enum TextCleaning {
     Canonicalise,
 }
 
+/// How a text becomes what the text tower reads.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextSpec {
     /// Most tokens a text may have, start and end token included.
     pub context_length: usize,
+    /// Whether the tower may see fewer positions than that.
     pub padding: Padding,
     /// The token that fills up; `None` leaves it to the tokenizer's file.
     pub pad_token: Option<String>,
     /// The token that every text must end with, where the files promise one; the worker checks it.
     pub end_token: Option<String>,
+    /// What is done to a text before the tokenizer sees it.
     pub cleaning: TextCleaning,
 }
 
 /// Absolute paths of the files a worker opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFiles {
+    /// The ONNX file of the vision tower.
     pub vision: PathBuf,
+    /// The ONNX file of the text tower.
     pub text: PathBuf,
+    /// `tokenizer.json`.
     pub tokenizer: PathBuf,
 }
 
 /// A model that is complete and understood, as far as its small files tell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFolder {
+    /// The folder itself, absolute.
     pub path: PathBuf,
+    /// How the files lie in it.
     pub layout: Layout,
+    /// The name that `config.json` gives under `scened.name`, else the folder's.
     pub name: String,
+    /// Names the vectors that it makes with `image`. See [`ModelFolder::with_crop`].
     pub id: ModelId,
+    /// Number format of the towers in `files`.
     pub precision: Precision,
     /// The picture it is shown.
     pub image: ImageSpec,
     /// The same as the files say, and the id that goes with it.
     pub reference: ImageSpec,
+    /// The id with `reference` for a picture.
     pub reference_id: ModelId,
+    /// From the picture to the numbers that the vision tower reads.
     pub pixels: PixelSpec,
+    /// From a text to what the text tower reads.
     pub text: TextSpec,
+    /// Which output of a tower is the vector.
     pub head: Head,
     /// Length of its vectors, where the files say; the worker checks it.
     pub dimensions: Option<usize>,
+    /// What a worker opens.
     pub files: ModelFiles,
     /// All files a worker needs, together.
     pub size_bytes: u64,
     /// These files: whatever changes vectors.
     #[serde(default)]
     pub parts: Vec<PathBuf>,
+    /// The model that ships with scened and knows little.
     pub is_starter: bool,
     /// The object `scened` of config.json as it stands (only models made for scened have one): name, calibration, ….
     pub extra: serde_json::Map<String, serde_json::Value>,
@@ -217,6 +243,7 @@ impl ModelFolder {
         }))
     }
 
+    /// What is told of it without running it.
     pub fn info(&self) -> ModelInfo {
         ModelInfo {
             id: self.id.clone(),
@@ -245,22 +272,66 @@ struct Understood {
 /// Why a folder cannot be used as a model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
+    /// The folder has no `config.json`.
     #[error("{} is not a model folder: it has no config.json", path.display())]
-    NotAModel { path: PathBuf },
+    NotAModel {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file that the layout needs is not there; `action` says what the user can do.
     #[error("model folder {} lacks {file}", path.display())]
-    Missing { path: PathBuf, file: String, action: String },
+    Missing {
+        /// The folder.
+        path: PathBuf,
+        /// What is not there, relative to the folder.
+        file: String,
+        /// What the user can do.
+        action: String,
+    },
+    /// A file cannot be read, is no regular file, or is too large.
     #[error("cannot read {}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        /// The folder or file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A small file is not JSON.
     #[error("{} is damaged: it is not JSON", path.display())]
-    Json { path: PathBuf, source: serde_json::Error },
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where it ceases to be JSON.
+        source: serde_json::Error,
+    },
+    /// The weights lead out of the model's folder and its cache: they could be anybody's file.
     #[error("the weights {location:?} of {} lead to {}, which belongs to another place", path.display(), target.display())]
-    Outside { path: PathBuf, location: String, target: PathBuf },
+    Outside {
+        /// The ONNX file.
+        path: PathBuf,
+        /// The name of the weights in it.
+        location: String,
+        /// Where that leads.
+        target: PathBuf,
+    },
+    /// A key of a small file says something that scened does not do.
     #[error("{}: {key}: {reason}", path.display())]
-    NotUnderstood { path: PathBuf, key: String, reason: String },
+    NotUnderstood {
+        /// The file.
+        path: PathBuf,
+        /// The key, with dots.
+        key: String,
+        /// What is wrong with its value.
+        reason: String,
+    },
+    /// No model has this name.
     #[error("no model is named {name:?} (there are: {})", list(known))]
     Unknown {
+        /// What was asked for.
         name: String,
+        /// The names of the models that are there.
         known: Vec<String>,
+        /// The folders that were searched.
         looked_in: Vec<PathBuf>,
     },
 }

@@ -41,8 +41,10 @@ pub const MAX_PROVIDERS: usize = 32;
 /// Largest answer accepted from a worker: [`MAX_BATCH`] vectors of 2^15 components, and a header.
 pub const MAX_ANSWER_BYTES: usize = (MAX_BATCH * (1 << 15) * 4) + (64 << 10);
 
+/// What an embed worker loads, and how it behaves towards the machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadRequest {
+    /// The model, as the daemon read its folder.
     pub model: ModelFolder,
     /// In order of preference: a name of [`crate::providers::PROVIDERS`].
     pub providers: Vec<String>,
@@ -60,34 +62,45 @@ pub struct LoadRequest {
     pub allow_unsandboxed: bool,
 }
 
+/// The model is understood and the library is open. The towers are loaded when they are first needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
     /// Version and build of ONNX Runtime, as it tells them.
     pub onnxruntime: String,
 }
 
+/// Texts to embed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextsRequest {
     /// Bytes of each text in the body.
     pub lengths: Vec<u32>,
 }
 
+/// Pictures to embed, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FramesRequest {
+    /// How many there are in the body; at most [`MAX_BATCH`].
     pub n_frames: u32,
+    /// Width of each. Pixels.
     pub width_px: u32,
+    /// Height of each. Pixels.
     pub height_px: u32,
 }
 
+/// The vectors of one request, in the order of its texts or pictures. Each is of unit length, or of zeros where it had no direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vectors {
+    /// How many there are.
     pub n: u32,
+    /// Components of each.
     pub dimensions: u32,
     /// Places (from 0) of inputs whose vector had no direction; their rows hold zeros. Ascending.
     pub degenerate: Vec<u32>,
+    /// What made them.
     pub provider: ProviderReport,
 }
 
+/// Nothing was embedded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// For the user: what is wrong.

@@ -10,13 +10,23 @@ pub const VARIABLES: [&str; 2] = ["SCENED_ONNXRUNTIME", "ORT_DYLIB_PATH"];
 pub const HOW_TO_GET_IT: &str = "it comes with the package (install that again), and `make setup` in scened's source folder fetches it; another can be named \
      in the environment variable SCENED_ONNXRUNTIME";
 
+/// There is no library to open.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeNotFound {
     /// What the user named is missing; nothing else is tried in its place.
     #[error("no ONNX Runtime library at {}, which {named_by} names", path.display())]
-    Named { path: PathBuf, named_by: String },
+    Named {
+        /// What was named.
+        path: PathBuf,
+        /// Who named it: the configuration, or a variable.
+        named_by: String,
+    },
+    /// Nobody named one, and no folder holds one.
     #[error("no ONNX Runtime library found (looked in {})", looked_in.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
-    Nowhere { looked_in: Vec<PathBuf> },
+    Nowhere {
+        /// The folders.
+        looked_in: Vec<PathBuf>,
+    },
 }
 
 /// Finds the library: `configured`, else the environment ([`VARIABLES`]), else `<data_dir>/onnxruntime`, else

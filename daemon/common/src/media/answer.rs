@@ -6,13 +6,16 @@ use super::request::SceneMode;
 use super::wire;
 use crate::domain::PictureTrack;
 
+/// One stream of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamInfo {
     /// `video`, `audio`, `subtitle`, `data`, `attachment`.
     pub kind: String,
+    /// FFmpeg's name of the codec, like `h264`.
     pub codec: String,
     /// Only for video: as stored, before rotation.
     pub width_px: u32,
+    /// Only for video: as stored, before rotation.
     pub height_px: u32,
     /// Degrees clockwise that a player turns the picture.
     pub rotation: i32,
@@ -22,23 +25,33 @@ pub struct StreamInfo {
     pub chosen: bool,
 }
 
+/// What a file is made of, before anything of it is decoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
+    /// FFmpeg's name of the container.
     pub container: String,
     /// 0 when the file does not say; [`Analysis::duration_ms`] knows better after decoding.
     pub duration_ms: u64,
+    /// Its streams in their order; at most [`wire::MAX_STREAMS`].
     pub streams: Vec<StreamInfo>,
 }
 
 /// Wall time of each stage, for `scened inspect` and benchmarks. Milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageTimes {
+    /// Opening the file and probing its streams.
     pub open_ms: f64,
+    /// Reading and decoding.
     pub decode_ms: f64,
+    /// Making the small pictures that scenes are found in.
     pub scale_ms: f64,
+    /// Finding scenes in them.
     pub detect_ms: f64,
+    /// Making the model's pictures and the keyframe pictures.
     pub sample_ms: f64,
+    /// Making thumbnails.
     pub thumbnail_ms: f64,
+    /// All of it.
     pub total_ms: f64,
 }
 
@@ -64,7 +77,9 @@ pub struct Analysis {
     pub duration_ms: u64,
     /// Frames decoded.
     pub n_frames: u64,
+    /// Scenes that were told of.
     pub n_scenes: u64,
+    /// What was decoded, and why.
     #[serde(default)]
     pub plan: DecodePlan,
     /// Set when decoding stopped early or skipped damage: what a user should know.
@@ -78,5 +93,6 @@ pub struct Analysis {
     /// What was looked at.
     #[serde(default)]
     pub picture: Option<PictureTrack>,
+    /// How long each stage took.
     pub times: StageTimes,
 }

@@ -23,6 +23,7 @@ pub fn is_name(text: &str) -> bool {
 }
 
 impl Extras {
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.formats.is_empty() && self.codecs.is_empty()
     }

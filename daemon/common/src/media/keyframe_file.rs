@@ -28,23 +28,30 @@ const MAX_SCENE_BYTES: usize = wire::MAX_SCENE_FRAMES * wire::MAX_KEYFRAME_BYTES
 /// One frame of a film. **Shape**: `picture` is a WebP or a JPEG of the whole frame as a player shows it, upright and with square pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyframe {
+    /// Presentation time. Milliseconds of the video.
     pub time_ms: u64,
+    /// The encoded picture.
     pub picture: Vec<u8>,
 }
 
 /// The pictures of one scene, in order of time; never none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyframeScene {
+    /// When it is.
     pub span: Span,
+    /// How it begins.
     pub boundary: Boundary,
+    /// Its pictures.
     pub keyframes: Vec<Keyframe>,
 }
 
 /// Why a file of keyframe pictures is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyframesError {
+    /// The system did not let the file be read; it may be whole.
     #[error(transparent)]
     Io(#[from] io::Error),
+    /// The file is cut off, changed, or no such file.
     #[error("the keyframe pictures are damaged: {0}")]
     Damaged(String),
 }
@@ -95,6 +102,7 @@ pub struct Writer<W> {
 }
 
 impl<W: Write> Writer<W> {
+    /// Writes the head.
     pub fn new(mut to: W, fingerprint: &Fingerprint) -> io::Result<Self> {
         let begin = Begin {
             format: FORMAT,
@@ -104,6 +112,7 @@ impl<W: Write> Writer<W> {
         Ok(Self { to, n_scenes: 0 })
     }
 
+    /// Writes one scene.
     pub fn put(&mut self, scene: &KeyframeScene) -> io::Result<()> {
         if scene.keyframes.is_empty() {
             return Err(io::Error::other("a scene without pictures"));
@@ -158,11 +167,13 @@ fn to_io(error: PipeError) -> io::Error {
 #[derive(Debug)]
 pub struct Reader<R> {
     from: R,
+    /// The content that the pictures are of.
     pub fingerprint: Fingerprint,
     n_scenes: u64,
 }
 
 impl<R: Read> Reader<R> {
+    /// Reads the head.
     pub fn new(mut from: R) -> Result<Self, KeyframesError> {
         let damaged = |reason: &str| KeyframesError::Damaged(reason.to_owned());
         let frame = pipe::read_frame(&mut from, pipe::MAX_HEADER_BYTES)?.ok_or_else(|| damaged("the file is empty"))?;

@@ -44,6 +44,7 @@ impl std::str::FromStr for SceneMode {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hardware {
+    /// Software alone.
     #[default]
     None,
     /// Whatever this machine has.
@@ -83,8 +84,11 @@ impl std::str::FromStr for Hardware {
 /// What the daemon asks of a media worker about one whole video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnalyseRequest {
+    /// The pictures that the model is shown.
     pub image: ImageSpec,
+    /// Which rule finds cuts.
     pub detector: Detector,
+    /// How much is decoded to find scenes.
     #[serde(default)]
     pub mode: SceneMode,
     /// Only keyframes are decoded, by one thread, whatever `mode` says: for films on which more of the decoder's code failed.
@@ -98,6 +102,7 @@ pub struct AnalyseRequest {
     pub keyframe_px: u32,
     /// Decoder threads; 0 = one for each core allowed.
     pub threads: u32,
+    /// Which graphics card's decoder to use.
     #[serde(default)]
     pub hardware: Hardware,
     /// File name, for messages only; the worker never opens it.
@@ -107,18 +112,21 @@ pub struct AnalyseRequest {
 /// A picture asked for by `similar`: a still image or one moment of a video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PictureRequest {
+    /// The picture that the model is shown.
     pub image: ImageSpec,
     /// Moment wanted, milliseconds; `None` takes the first picture of an image, or the middle of a video.
     pub at_ms: Option<u64>,
     /// The file's time stamps do not say where the moment is: it is counted to from the beginning.
     #[serde(default)]
     pub clock_is_odd: bool,
+    /// File name, for messages only.
     pub label: String,
 }
 
 /// What the daemon asks of a media worker about the keyframe pictures of one video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyframesRequest {
+    /// The pictures that the model is shown.
     pub image: ImageSpec,
     /// File name, for messages only.
     pub label: String,

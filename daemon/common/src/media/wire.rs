@@ -48,9 +48,11 @@ pub const MAX_IMAGE_PX: u32 = 1024;
 pub const MAX_THUMBNAIL_PX: u32 = 1024;
 /// Most moments of one scene, each of which gives at most [`ImageSpec::most_views`] frames.
 pub const MAX_SCENE_FRAMES: usize = 16;
+/// Largest thumbnail. Bytes.
 pub const MAX_THUMBNAIL_BYTES: usize = 1 << 20;
 /// Largest shorter side of a keyframe picture that may be asked for. Pixels.
 pub const MAX_KEYFRAME_PX: u32 = 512;
+/// Largest keyframe picture. Bytes.
 pub const MAX_KEYFRAME_BYTES: usize = 1 << 19;
 /// Most scenes of one video: what fits the 24 bits of a [`crate::domain::SceneId`].
 pub const MAX_SCENES: u64 = 1 << 24;
@@ -61,12 +63,16 @@ pub const MAX_TEXT_BYTES: usize = 2048;
 /// Longest time any video may claim: a year. Milliseconds.
 pub const MAX_TIME_MS: u64 = 366 * 24 * 3600 * 1000;
 
+/// One scene, as soon as it is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SceneHeader {
+    /// When it is.
     pub span: Span,
+    /// How it begins.
     pub boundary: Boundary,
     /// Time of each frame in the body; those of one moment have the same. Milliseconds.
     pub frames_ms: Vec<u64>,
+    /// Length of the thumbnail in the body; 0 when none was asked for.
     pub thumbnail_bytes: u64,
     /// Time (milliseconds) and bytes of each keyframe picture in the body.
     pub keyframes: Vec<(u64, u32)>,
@@ -77,33 +83,51 @@ pub struct SceneHeader {
 #[serde(rename_all = "kebab-case")]
 pub enum Confinement {
     /// It reaches nothing but the film and its pipes.
-    Sandboxed { how: String },
+    Sandboxed {
+        /// By what.
+        how: String,
+    },
     /// It decodes all the same, as it was allowed to.
-    Unsandboxed { reason: String },
+    Unsandboxed {
+        /// Why there is no sandbox.
+        reason: String,
+    },
     /// It does not decode, and ends.
-    Refused { reason: String },
+    Refused {
+        /// Why there is no sandbox.
+        reason: String,
+    },
 }
 
 /// Last event of [`KIND_KEYFRAMES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
+    /// Scenes that were told of.
     pub n_scenes: u64,
 }
 
+/// How far decoding has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Progress {
+    /// Time of the last frame decoded. Milliseconds of the video.
     pub position_ms: u64,
 }
 
+/// The moment that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureHeader {
+    /// Its time. Milliseconds of the video.
     pub time_ms: u64,
 }
 
+/// The frame that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PosterHeader {
+    /// Its time. Milliseconds of the video.
     pub time_ms: u64,
+    /// Width of the picture in the body. Pixels.
     pub width_px: u32,
+    /// Height of the picture in the body. Pixels.
     pub height_px: u32,
 }
 
@@ -115,15 +139,23 @@ pub enum Fault {
     #[default]
     Video,
     /// The system did not let it be read.
-    Reading { errno: i32 },
+    Reading {
+        /// The number of the system.
+        errno: i32,
+    },
     /// The machine was short of threads, memory or descriptors.
-    Shortage { errno: i32 },
+    Shortage {
+        /// The number of the system.
+        errno: i32,
+    },
 }
 
 /// The file gives nothing; the reason is written for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
+    /// What is wrong, in words for the user.
     pub reason: String,
+    /// What it is laid to.
     #[serde(default)]
     pub fault: Fault,
 }
