@@ -42,7 +42,7 @@ fn a_start_over_unchanged_files_reads_none_of_them() {
     let peak = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
     eprintln!("{} unchanged files: nothing pending after {took:?}; {peak}", N_FOLDERS * N_FILES);
     // Hints count as well, and another process may mount something meanwhile.
-    assert!(n_settling < N_FILES, "{n_settling} files were taken for changed ones");
+    assert!(n_settling < N_FILES as u64, "{n_settling} files were taken for changed ones");
     assert_eq!(world.store.generation(), generation, "something was written");
     assert_eq!(world.handle().roots()[0].state, RootState::Watched);
 }
