@@ -27,6 +27,7 @@ use crate::film::whole::has_every_byte;
 use crate::folders::Folders;
 use crate::instance::{Instance, InstanceError};
 use crate::ipc::{Context, Event};
+use crate::machine::disk_space::DiskSpace;
 use crate::media::FrameSource;
 use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
@@ -34,7 +35,6 @@ use crate::models::{MakeEmbedder, Models, ModelsConfig};
 use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, RootFinder, Sight};
 use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
-use crate::room::Room;
 use crate::serving::Serving;
 use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store, VideoRecord, VideoState};
 use crate::worker::courtesy::Courtesy;
@@ -45,7 +45,7 @@ pub const PAUSED_SETTING: &str = "paused";
 /// Longer side of a scene's thumbnail. Pixels.
 const THUMBNAIL_PX: u32 = 320;
 /// How often a full disk is looked at by a daemon whose store met its end.
-const ROOM_RETRY: Duration = Duration::from_secs(10);
+const DISK_SPACE_RETRY: Duration = Duration::from_secs(10);
 /// Events a slow subscriber may fall behind by before it gets a status instead.
 const EVENT_BACKLOG: usize = 256;
 /// Video seconds of one core's decoding are not worth more threads than this.
@@ -83,7 +83,7 @@ struct Engine {
     /// The store cannot go on.
     broken: mpsc::Receiver<String>,
     break_off: mpsc::Sender<String>,
-    room: Room,
+    disk_space: DiskSpace,
     courtesy: Courtesy,
     facts: Facts,
 }
@@ -98,7 +98,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
         .build()
         .map_err(|error| Fatal::of_system(format!("cannot start the async runtime: {error}"), &error))?;
     // The socket first: a client that comes while the store opens waits in its backlog instead of being refused.
-    let inherited = crate::systemd::inherited_socket().map_err(|error| Fatal::Setup(error.to_string()))?;
+    let inherited = crate::machine::systemd::inherited_socket().map_err(|error| Fatal::Setup(error.to_string()))?;
     let entered = runtime.enter();
     let listening = instance.listen(&places.socket, inherited).map_err(|error| instance_fatal(&error))?;
     drop(entered);
@@ -112,9 +112,9 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     let pool = Pool::start(lost).map_err(|error| Fatal::of_system(format!("cannot start the query threads: {error}"), &error))?;
     let context = Arc::new(engine.context(pool.clone(), started));
     info!(socket = %places.socket.display(), data = %places.data_dir.display(), folders = config.folders.len(), version = env!("CARGO_PKG_VERSION"), "scened is ready");
-    crate::systemd::ready();
+    crate::machine::systemd::ready();
     let outcome = runtime.block_on(engine.serve(listening.listener, &context, stop));
-    crate::systemd::stopping();
+    crate::machine::systemd::stopping();
     info!("stopping");
     drop(runtime);
     engine.stop(&pool);
@@ -221,7 +221,7 @@ impl Engine {
             events,
             broken,
             break_off,
-            room: room(config, &places.data_dir),
+            disk_space: disk_space(config, &places.data_dir),
             courtesy,
             facts,
         })
@@ -256,7 +256,7 @@ impl Engine {
         let mut socket_task = tokio::spawn(crate::ipc::serve(listener, Arc::clone(context), closing));
         let outcome = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => Ok(()),
-            reason = broken_and_mendable(&mut self.broken, &self.room) => Err(Fatal::Store(reason)),
+            reason = broken_and_mendable(&mut self.broken, &self.disk_space) => Err(Fatal::Store(reason)),
             () = watchdog() => Ok(()),
             () = finish_model_change(context) => Ok(()),
             // Nobody could be answered any more.
@@ -274,7 +274,7 @@ impl Engine {
 
     fn stop(self, pool: &Pool) {
         // A mount that hangs must not hold up the end.
-        crate::reach::end();
+        crate::machine::with_timeout::end();
         // `add` and `remove` may have changed it.
         kept::keep_or_tell(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();
@@ -301,11 +301,11 @@ fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor
 }
 
 /// Waits until the store takes nothing more, and then until a restart would help: on a full disk search goes on as long as that is full.
-async fn broken_and_mendable(broken: &mut mpsc::Receiver<String>, room: &Room) -> String {
+async fn broken_and_mendable(broken: &mut mpsc::Receiver<String>, disk_space: &DiskSpace) -> String {
     let reason = broken.recv().await.unwrap_or_else(|| "indexing ended".to_owned());
-    while let Some(lack) = room.lack() {
+    while let Some(lack) = disk_space.lack() {
         warn!(lack, "the store takes nothing more; scened starts again when there is room");
-        tokio::time::sleep(ROOM_RETRY).await;
+        tokio::time::sleep(DISK_SPACE_RETRY).await;
     }
     reason
 }
@@ -323,11 +323,11 @@ fn break_off_when_fatal(store: &Store, break_off: &mpsc::Sender<String>, activit
 
 /// Tells the service manager that the async thread is alive; sleeps for ever where nobody asks.
 async fn watchdog() {
-    let Some(interval) = crate::systemd::watchdog_interval() else {
+    let Some(interval) = crate::machine::systemd::watchdog_interval() else {
         return std::future::pending().await;
     };
     loop {
-        crate::systemd::watchdog();
+        crate::machine::systemd::watchdog();
         tokio::time::sleep(interval).await;
     }
 }
@@ -453,7 +453,7 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path, root_of: R
             pressure_percent: config.pressure,
         },
         sight: Box::new(Sight::now),
-        room: room(config, data_dir),
+        disk_space: disk_space(config, data_dir),
         keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
         root_of,
     }
@@ -470,8 +470,8 @@ fn root_finder(config: &Config, reconciler: &Arc<OnceLock<Weak<ReconcilerHandle>
     })
 }
 
-fn room(config: &Config, data_dir: &Path) -> Room {
-    Room {
+fn disk_space(config: &Config, data_dir: &Path) -> DiskSpace {
+    DiskSpace {
         data_dir: data_dir.to_owned(),
         min_free_bytes: config.min_free_mib << 20,
     }
@@ -481,7 +481,7 @@ fn room(config: &Config, data_dir: &Path) -> Room {
 fn watched_folders(config: &Config) -> Vec<PathBuf> {
     let as_on_disk = |folder: &PathBuf| {
         let at = folder.clone();
-        crate::reach::look(folder, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| folder.clone())
+        crate::machine::with_timeout::run(folder, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| folder.clone())
     };
     config.folders.iter().map(as_on_disk).collect()
 }
@@ -504,7 +504,7 @@ fn retry_after_update(store: &Store, software: Option<&String>) -> Result<(), Fa
         let is_of_other = software.is_some_and(|software| incident.software != *software);
         is_of_other || incident.cause.is_none() || incident.is_blameless()
     };
-    let n_queued = store.retry_incidents(deserves, crate::clock::now_ms())?;
+    let n_queued = store.retry_incidents(deserves, crate::machine::clock::now_ms())?;
     if n_queued > 0 {
         info!(
             n_queued,
@@ -540,7 +540,7 @@ fn look_for_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal> {
             n_videos = again.len(),
             "looking once more into videos that an earlier version may have seen half-written"
         );
-        store.queue_again(&again, crate::clock::now_ms())?;
+        store.queue_again(&again, crate::machine::clock::now_ms())?;
     }
     store.put_setting(HALVES_SETTING, &serde_json::Value::Bool(true))?;
     Ok(())

@@ -301,7 +301,7 @@ impl Models {
         let indexed = |record: &VideoRecord| record.state == VideoState::Indexed && !record.offline;
         let videos = self.store.videos();
         let ids: Vec<VideoId> = videos.iter().filter(|record| indexed(record)).map(|record| record.id).collect();
-        self.store.queue_again(&ids, crate::clock::now_ms())?;
+        self.store.queue_again(&ids, crate::machine::clock::now_ms())?;
         self.activity.bump();
         Ok(())
     }

@@ -142,7 +142,7 @@ impl Files {
         let temporary = self.dir.join(format!("{name}.new"));
         // A snapshot that fills the disk would stop the store, and it can be made again.
         let needed_bytes = graph.serialized_length() as u64 + LEFT_FREE_BYTES;
-        if crate::room::free_bytes(&self.dir).is_some_and(|free| free < needed_bytes) {
+        if crate::machine::disk_space::free_bytes(&self.dir).is_some_and(|free| free < needed_bytes) {
             return Err(file_error("find room for", &path)(ErrorKind::StorageFull.into()));
         }
         let at = |point| failpoint::hit(point).map_err(file_error("write", &path));

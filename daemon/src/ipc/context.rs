@@ -90,7 +90,7 @@ impl Context {
             .map(|root| root.path.as_path())
             .chain(videos.iter().map(|video| video.path.as_path()));
         let at = path.clone();
-        let on_disk = crate::reach::look(&path, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| path.clone());
+        let on_disk = crate::machine::with_timeout::run(&path, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| path.clone());
         // Something of exactly this name is there, and it is another thing.
         let is_other = |known: &PathBuf| identity(&on_disk).is_some_and(|here| identity(known).is_some_and(|known| known != here));
         known.find_map(as_long).filter(|known| !is_other(known)).unwrap_or(on_disk)
@@ -105,14 +105,14 @@ impl Context {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     let at = path.to_owned();
-    let found = crate::reach::look(path, move |_| std::fs::symlink_metadata(at)).ok()?;
+    let found = crate::machine::with_timeout::run(path, move |_| std::fs::symlink_metadata(at)).ok()?;
     Some((found.dev(), found.ino()))
 }
 
 /// `path` below `root`, when it lies below what `root` resolves to.
 fn below_link(path: &Path, root: &Path) -> Option<PathBuf> {
     let at = root.to_owned();
-    let resolved = crate::reach::look(root, move |_| std::fs::canonicalize(at)).ok()?;
+    let resolved = crate::machine::with_timeout::run(root, move |_| std::fs::canonicalize(at)).ok()?;
     let below = path.strip_prefix(&resolved).ok()?;
     // Joining an empty path would leave a slash behind.
     Some(if below.as_os_str().is_empty() {

@@ -193,7 +193,7 @@ impl Run<'_> {
                 damage: self.damage(analysis.damage),
                 picture: analysis.picture,
                 model: Some(self.slot.info.id.clone()),
-                indexed_at_ms: crate::clock::now_ms(),
+                indexed_at_ms: crate::machine::clock::now_ms(),
                 whole,
                 ..record.clone()
             },
@@ -323,7 +323,7 @@ impl Run<'_> {
         let mut whole = Whole::new(record.stamp.size_bytes);
         while !self.cancel.is_cancelled() {
             let film = Arc::clone(film);
-            let read = crate::reach::look(&record.path, move |pulse| {
+            let read = crate::machine::with_timeout::run(&record.path, move |pulse| {
                 let hash = whole.read_on(&film, || pulse.beat())?;
                 Ok((whole, hash))
             });
@@ -422,7 +422,7 @@ fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
 
 fn look_again(record: &VideoRecord, film: &Arc<File>) -> io::Result<Metadata> {
     let film = Arc::clone(film);
-    crate::reach::look(&record.path, move |_| film.metadata())
+    crate::machine::with_timeout::run(&record.path, move |_| film.metadata())
 }
 
 /// Whether a file was not written to between two looks.
@@ -436,7 +436,7 @@ fn not_kept(error: &io::Error) {
 
 fn unopened(error: &io::Error) -> Outcome {
     use rustix::io::Errno;
-    if crate::reach::is_silence(error) {
+    if crate::machine::with_timeout::is_timeout(error) {
         // The walk that follows marks the film offline.
         return Outcome::FileChanged;
     }

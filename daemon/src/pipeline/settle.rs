@@ -141,7 +141,7 @@ impl Shared {
         match self
             .parts
             .store
-            .put_failed_for(record, reason, hint, cause, &self.config.software, crate::clock::now_ms())
+            .put_failed_for(record, reason, hint, cause, &self.config.software, crate::machine::clock::now_ms())
         {
             Ok(_attempts) => {
                 // Its pictures are another matter: a video that failed again keeps what it had.
@@ -190,7 +190,7 @@ impl Shared {
         }
         state.pace.finished(duration_ms, Instant::now());
         if pending {
-            state.enqueue(video, crate::clock::now_ms(), n_deaths);
+            state.enqueue(video, crate::machine::clock::now_ms(), n_deaths);
         }
         drop(state);
         // All of them: those that waited for this one to be alone, and those that it kept waiting.

@@ -127,7 +127,7 @@ impl World {
                 on_battery: plugged_out.load(Ordering::Relaxed),
                 ..Sight::default()
             }),
-            room: crate::room::Room {
+            disk_space: crate::machine::disk_space::DiskSpace {
                 data_dir: folder.path().to_owned(),
                 min_free_bytes: 0,
             },

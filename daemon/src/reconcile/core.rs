@@ -28,10 +28,11 @@ use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::{FileStamp, VideoId};
+use crate::machine::mounts::{Mount, mounts};
 use crate::store::{NewVideo, Store, Touch, VideoRecord};
 use crate::supervise::caught;
 use crate::watch::debounce::{Debouncer, Hint};
-use crate::watch::mounts::{Mount, MountWatch, mounts};
+use crate::watch::mounts::MountWatch;
 use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
 
 /// Longest time between two looks at events and commands, apart from a single file's or folder's.

@@ -174,7 +174,7 @@ impl Store {
                         record.offline = offline;
                         transaction.update(&entry, record, ChangeKind::Offline)?;
                         if !offline {
-                            transaction.retry_if_blameless(*id, crate::clock::now_ms())?;
+                            transaction.retry_if_blameless(*id, crate::machine::clock::now_ms())?;
                         }
                     }
                 }

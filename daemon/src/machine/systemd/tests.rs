@@ -47,7 +47,7 @@ fn a_service_is_handed_its_socket_and_reports() {
     command
         .args(["-c", "LISTEN_PID=$$ exec \"$@\"", "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "systemd::tests::child_is_a_service"])
+        .args(["--exact", "machine::systemd::tests::child_is_a_service"])
         .env(CHILD, folder.path().join("data"))
         .env("NOTIFY_SOCKET", folder.path().join("notify"))
         .env("LISTEN_FDS", "1")

@@ -1,16 +1,16 @@
-//! Room on the disk of the data folder: indexing stops while there is some left, because a store that met a full disk takes nothing more
+//! Space on the disk of the data folder: indexing stops while there is some left, because a store that met a full disk takes nothing more
 //! until it is opened again, and other programs need the rest too.
 
 use std::path::PathBuf;
 
 /// What has to stay free.
 #[derive(Clone, Debug)]
-pub struct Room {
+pub struct DiskSpace {
     pub data_dir: PathBuf,
     pub min_free_bytes: u64,
 }
 
-impl Room {
+impl DiskSpace {
     /// Why nothing may be written just now, in words for `status`; `None` where there is room, or nobody knows.
     pub fn lack(&self) -> Option<String> {
         if let Some(n_left) = files_left(&self.data_dir)
@@ -56,12 +56,12 @@ mod tests {
     #[test]
     fn the_reason_names_folder_and_key() {
         let folder = tempfile::tempdir().unwrap();
-        let room = |min_free_bytes| Room {
+        let disk_space = |min_free_bytes| DiskSpace {
             data_dir: folder.path().to_owned(),
             min_free_bytes,
         };
-        assert_eq!(room(0).lack(), None);
-        let reason = room(u64::MAX).lack().unwrap();
+        assert_eq!(disk_space(0).lack(), None);
+        let reason = disk_space(u64::MAX).lack().unwrap();
         assert!(
             reason.contains(folder.path().to_str().unwrap()) && reason.contains("min-free-mib"),
             "{reason}"

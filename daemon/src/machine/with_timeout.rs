@@ -1,13 +1,12 @@
-//! Looking at files that may never answer: a `stat` on a hung network mount blocks for ever, and nothing can interrupt it.
+//! Reading files that may never answer: a `stat` on a hung network mount blocks for ever, and nothing can interrupt it.
 //!
-//! Whoever looks at a film's tree does it through [`look`]. Where the file system is this machine's own, that is a plain call. Elsewhere
+//! Whoever reads a tree of videos does it through [`run`]. Where the file system is this machine's own, that is a plain call. Elsewhere
 //! (networks, FUSE) the work is done by a thread of its own that is waited for as long as it gets on; when it does not, it is left
 //! behind, and the whole mount counts as silent until that thread returns: whoever asks meanwhile is told so at once. So a hung mount
 //! costs each asker [`PATIENCE`] at most once, and a handful of threads.
 //!
 //! Which mount a path lies on is read from the table of mounts, never asked of the mount. Knows nothing about videos.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::watch::mounts::{Mount, MountTable};
+use crate::machine::mounts::mount_that_may_hang;
 
 /// How long a mount may say nothing. Longer than a busy disk takes; a disk that has to spin up first may be silent for a moment.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,11 +25,6 @@ const GLANCE: Duration = Duration::from_millis(100);
 static SILENT: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
 /// The daemon ends: nothing is waited for any more.
 static ENDING: AtomicBool = AtomicBool::new(false);
-
-thread_local! {
-    /// Each thread has its own, because mounts are a matter of threads on Linux.
-    static MOUNTS: RefCell<MountTable> = RefCell::default();
-}
 
 /// Told that work gets on, so that a long list is not taken for silence.
 #[derive(Clone, Default)]
@@ -52,18 +46,18 @@ impl Pulse {
 struct Silent(PathBuf);
 
 /// Whether an error says that a mount does not answer.
-pub fn is_silence(error: &io::Error) -> bool {
+pub fn is_timeout(error: &io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Silent>()).is_some()
 }
 
 /// Does `work`, which looks at `path` or below it, and does not wait for a mount that says nothing.
 ///
-/// **Errors**: those of `work`; one of kind `TimedOut`, for which [`is_silence`] is true, when the mount does not answer.
-pub fn look<T: Send + 'static>(path: &Path, work: impl FnOnce(&Pulse) -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    look_for(PATIENCE, path, work)
+/// **Errors**: those of `work`; one of kind `TimedOut`, for which [`is_timeout`] is true, when the mount does not answer.
+pub fn run<T: Send + 'static>(path: &Path, work: impl FnOnce(&Pulse) -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    run_for(PATIENCE, path, work)
 }
 
-fn look_for<T: Send + 'static>(
+fn run_for<T: Send + 'static>(
     patience: Duration,
     path: &Path,
     work: impl FnOnce(&Pulse) -> io::Result<T> + Send + 'static,
@@ -126,16 +120,6 @@ fn look_for<T: Send + 'static>(
 /// Whether the mount that has `path` answers, as far as is known. Asks it nothing.
 pub fn answers(path: &Path) -> bool {
     mount_that_may_hang(path).is_none_or(|mount| !silent().contains_key(&mount))
-}
-
-/// The mount that has `path`, where looking at it may hang.
-pub fn mount_that_may_hang(path: &Path) -> Option<PathBuf> {
-    MOUNTS.with_borrow_mut(|mounts| mounts.of(path).filter(|mount| mount.may_hang()).map(|mount| mount.point.clone()))
-}
-
-/// What is mounted where `path` is.
-pub fn mount_of(path: &Path) -> Option<Mount> {
-    MOUNTS.with_borrow_mut(|mounts| mounts.of(path).cloned())
 }
 
 /// The daemon ends: whoever waits gives up.
