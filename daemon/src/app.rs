@@ -14,8 +14,8 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tracing::{error, info, warn};
 
 use crate::activity::Activity;
+use crate::command::doctor::{self, Facts};
 use crate::config::{Config, OnBattery, kept};
-use crate::doctor::{self, Facts};
 use crate::domain::VideoId;
 use crate::embed::Embedder;
 use crate::embed::model::ModelFolder;

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use scened::app::{self, Places, Seams};
+use scened::command::inspect::{self, InspectOptions};
+use scened::command::probe_model::{self, ProbeOptions};
+use scened::command::set_aside::{self, SetAsideError};
+use scened::command::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::config::{Config, ConfigError};
 use scened::domain::Crop;
 use scened::fatal::Fatal;
 use scened::instance::Instance;
 use scened::media::extras::{self, Extras};
-use scened::media::inspect::{self, InspectOptions};
-use scened::media::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::media::{Detector, Hardware, SceneMode};
-use scened::probe::{self, ProbeOptions};
-use scened::rescue::{self, RescueError};
 use scened::supervise::{self, End, Ward};
 use scened_shared::{standard_error, terminal};
 use tokio::sync::watch;
@@ -261,15 +261,15 @@ fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) ->
         data_dir: &data_dir,
         limit: Duration::from_secs(seconds),
     };
-    probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(&error))))
+    probe_model::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(&error))))
 }
 
 fn set_aside_unreadable(arguments: &Arguments) -> Result<(), Fatal> {
     let data_dir = data_dir(arguments)?;
-    let failed = |error: &RescueError| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(error)));
-    rescue::check(&data_dir).map_err(|error| failed(&error))?;
+    let failed = |error: &SetAsideError| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(error)));
+    set_aside::check(&data_dir).map_err(|error| failed(&error))?;
     let _instance = Instance::acquire(&data_dir).map_err(|error| app::instance_fatal(&error))?;
-    rescue::run(&data_dir, &mut std::io::stdout().lock()).map_err(|error| failed(&error))
+    set_aside::run(&data_dir, &mut std::io::stdout().lock()).map_err(|error| failed(&error))
 }
 
 fn data_dir(arguments: &Arguments) -> Result<PathBuf, Fatal> {

@@ -4,10 +4,8 @@
 //! daemon's half: the [`FrameSource`] seam, the worker's life, and the pipe protocol. It knows neither store nor models.
 
 pub mod ffmpeg;
-pub mod inspect;
 pub mod keyframes;
 pub mod process;
-pub mod thumbnail;
 
 use std::fs::File;
 use std::ops::ControlFlow;

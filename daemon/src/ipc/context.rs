@@ -44,7 +44,7 @@ pub struct Context {
     pub started: Instant,
     /// Warnings found at start that stay true: config, store, data folder.
     pub start_warnings: Vec<String>,
-    pub doctor: crate::doctor::Facts,
+    pub doctor: crate::command::doctor::Facts,
 }
 
 impl Context {

@@ -12,11 +12,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::extras::Extras;
-use super::{
+use crate::domain::{Boundary, Crop, ImageSpec, Resample, ResizeMode};
+use crate::media::extras::Extras;
+use crate::media::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, Probe, SceneMode,
 };
-use crate::domain::{Boundary, Crop, ImageSpec, Resample, ResizeMode};
 
 /// What CLIP's files say.
 const CLIP_IMAGE: ImageSpec = ImageSpec {

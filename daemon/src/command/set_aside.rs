@@ -21,7 +21,7 @@ const SECTOR_BYTES: usize = 4 << 10;
 type ReadAt<'a> = &'a dyn Fn(&File, &mut [u8], u64) -> io::Result<usize>;
 
 #[derive(Debug, thiserror::Error)]
-pub enum RescueError {
+pub enum SetAsideError {
     #[error("there is no data folder {}", .0.display())]
     NoFolder(PathBuf),
     #[error("cannot {action} {}", path.display())]
@@ -36,11 +36,11 @@ pub enum RescueError {
 }
 
 /// Looks at everything in `data_dir`, whose lock the caller holds, and tells what was moved.
-pub fn run(data_dir: &Path, out: &mut impl Write) -> Result<(), RescueError> {
+pub fn run(data_dir: &Path, out: &mut impl Write) -> Result<(), SetAsideError> {
     rescue(data_dir, &|file, buffer, at| file.read_at(buffer, at), out)
 }
 
-fn rescue(data_dir: &Path, read_at: ReadAt<'_>, out: &mut impl Write) -> Result<(), RescueError> {
+fn rescue(data_dir: &Path, read_at: ReadAt<'_>, out: &mut impl Write) -> Result<(), SetAsideError> {
     let mut rescue = Rescue {
         data_dir,
         aside: data_dir.join(format!("{PREFIX}{}", utc_now())),
@@ -48,7 +48,7 @@ fn rescue(data_dir: &Path, read_at: ReadAt<'_>, out: &mut impl Write) -> Result<
         found: Vec::new(),
     };
     rescue.look_into(Path::new(""))?;
-    let mut tell = |line: String| writeln!(out, "{}", scened_shared::terminal::escape(&line)).map_err(RescueError::Output);
+    let mut tell = |line: String| writeln!(out, "{}", scened_shared::terminal::escape(&line)).map_err(SetAsideError::Output);
     for line in &rescue.found {
         tell(line.clone())?;
     }
@@ -75,7 +75,7 @@ struct Rescue<'a> {
 
 impl Rescue<'_> {
     /// `relative`: to the data folder.
-    fn look_into(&mut self, relative: &Path) -> Result<(), RescueError> {
+    fn look_into(&mut self, relative: &Path) -> Result<(), SetAsideError> {
         let folder = self.data_dir.join(relative);
         let listed = fs::read_dir(&folder).and_then(std::iter::Iterator::collect::<io::Result<Vec<_>>>);
         let entries = match listed {
@@ -99,7 +99,7 @@ impl Rescue<'_> {
         Ok(())
     }
 
-    fn look_at(&mut self, relative: &Path) -> Result<(), RescueError> {
+    fn look_at(&mut self, relative: &Path) -> Result<(), SetAsideError> {
         let path = self.data_dir.join(relative);
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (n_bytes, file) = match opened {
@@ -128,7 +128,7 @@ impl Rescue<'_> {
     }
 
     /// Puts a copy in the place of a file, with zeros for what cannot be read. At every moment one of the two is in place.
-    fn replace(&mut self, relative: &Path, file: &File, n_bytes: u64) -> Result<(), RescueError> {
+    fn replace(&mut self, relative: &Path, file: &File, n_bytes: u64) -> Result<(), SetAsideError> {
         let (path, copy) = (self.data_dir.join(relative), self.make_room(relative)?);
         let n_lost = self.copy(file, n_bytes, &copy).map_err(file_error("write", &copy))?;
         let mode = file.metadata().map(|metadata| metadata.permissions());
@@ -176,7 +176,7 @@ impl Rescue<'_> {
         Ok(n_lost)
     }
 
-    fn move_away(&mut self, relative: &Path, error: &io::Error) -> Result<(), RescueError> {
+    fn move_away(&mut self, relative: &Path, error: &io::Error) -> Result<(), SetAsideError> {
         let path = self.data_dir.join(relative);
         // It is whole, and a person has to open it.
         if error.kind() == io::ErrorKind::PermissionDenied {
@@ -194,7 +194,7 @@ impl Rescue<'_> {
     }
 
     /// The place of a file among what is set aside.
-    fn make_room(&self, relative: &Path) -> Result<PathBuf, RescueError> {
+    fn make_room(&self, relative: &Path) -> Result<PathBuf, SetAsideError> {
         let target = self.aside.join(relative);
         let folder = target.parent().unwrap_or(&self.aside);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -202,7 +202,7 @@ impl Rescue<'_> {
         Ok(target)
     }
 
-    fn sync(&self, path: &Path) -> Result<(), RescueError> {
+    fn sync(&self, path: &Path) -> Result<(), SetAsideError> {
         let folder = path.parent().unwrap_or(self.data_dir);
         File::open(folder)
             .and_then(|folder| folder.sync_all())
@@ -210,17 +210,17 @@ impl Rescue<'_> {
     }
 }
 
-fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> RescueError {
+fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SetAsideError {
     let path = path.to_owned();
-    move |source| RescueError::File { action, path, source }
+    move |source| SetAsideError::File { action, path, source }
 }
 
 /// Sees that there is a folder before anything is made in its place.
-pub fn check(data_dir: &Path) -> Result<(), RescueError> {
+pub fn check(data_dir: &Path) -> Result<(), SetAsideError> {
     if data_dir.is_dir() {
         Ok(())
     } else {
-        Err(RescueError::NoFolder(data_dir.to_owned()))
+        Err(SetAsideError::NoFolder(data_dir.to_owned()))
     }
 }
 
