@@ -55,7 +55,7 @@ fn needs_person(error: &std::io::Error) -> bool {
         error.kind(),
         Kind::PermissionDenied | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename | Kind::Unsupported
     );
-    is_of_names || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) || crate::damage::is_damage(error)
+    is_of_names || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) || crate::quarantine::damage::is_damage(error)
 }
 
 /// An error and its causes in one line.

@@ -13,10 +13,10 @@ use usearch::Index;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{AnnError, Opened, engine};
-use crate::aside::set_aside;
-use crate::damage::{is_absent, is_damage};
 use crate::domain::ModelId;
 use crate::failpoint;
+use crate::quarantine::damage::{is_absent, is_damage};
+use crate::quarantine::set_aside;
 
 const FORMAT: u32 = 1;
 /// What a snapshot leaves free on the disk.

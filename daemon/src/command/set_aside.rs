@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use crate::aside::utc_now;
+use crate::quarantine::utc_now;
 
 /// What is read at once while everything goes well, and what is given up where it does not: a sector of today's disks. Bytes.
 const CHUNK_BYTES: usize = 256 << 10;

@@ -6,10 +6,10 @@ use tracing::warn;
 
 use super::job::{Outcome, Run, embed_failed, media_failed};
 use super::vectors::SceneEmbedder;
-use crate::damage::tells_of_machine;
 use crate::embed::EmbedError;
 use crate::media::keyframes::KeyframesError;
 use crate::media::{KeyframesRequest, MediaError, MediaEvent};
+use crate::quarantine::damage::tells_of_machine;
 use crate::serving::ModelSlot;
 use crate::store::{SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState};
 

@@ -456,7 +456,7 @@ fn unopened(error: &io::Error) -> Outcome {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Outcome::MachineAtFault {
             reason: format!("cannot open files: {error}"),
         },
-        _ if crate::damage::is_damage(error) => Outcome::Forbidden {
+        _ if crate::quarantine::damage::is_damage(error) => Outcome::Forbidden {
             reason: format!("cannot be read: {error}"),
             hint: "check the file system it lies on (fsck), then: scenectl retry".to_owned(),
         },

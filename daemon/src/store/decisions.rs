@@ -15,9 +15,9 @@ use serde_json::Value;
 use super::record;
 use super::transaction::Inner;
 use super::{OpenReport, StoreError};
-use crate::aside::set_aside;
-use crate::damage::is_damage;
 use crate::failpoint;
+use crate::quarantine::damage::is_damage;
+use crate::quarantine::set_aside;
 
 /// Key beside the settings: how often any of them changed.
 const COUNT: &str = "changes-of-settings";

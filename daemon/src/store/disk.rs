@@ -9,7 +9,7 @@ use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
 
 use super::StoreError;
 use super::record::Damage;
-use crate::damage::is_damage;
+use crate::quarantine::damage::is_damage;
 
 /// Block cache shared by all keyspaces: candidates of one query are read a few times at most, the system's page cache does the rest.
 const CACHE_BYTES: u64 = 16 << 20;

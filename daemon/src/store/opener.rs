@@ -25,7 +25,7 @@ use std::sync::Once;
 use lsm_tree::SequenceNumberCounter;
 
 use super::disk::as_damage;
-use crate::damage::{is_absent, is_damage, tells_of_machine};
+use crate::quarantine::damage::{is_absent, is_damage, tells_of_machine};
 
 /// Beside the store: the text of a panic while it was opened.
 const NOTE: &str = "store.panicked";

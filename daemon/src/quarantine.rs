@@ -1,4 +1,8 @@
 //! Moves damaged data out of the way under a dated name, so that a fresh start never deletes what a person might still want.
+//!
+//! [`damage`] is the one rule of what counts as damage. Both know nothing about what the data mean.
+
+pub(crate) mod damage;
 
 use std::ffi::OsString;
 use std::io;
