@@ -31,11 +31,11 @@ use crate::machine::disk_space::DiskSpace;
 use crate::media::FrameSource;
 use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
+use crate::models::serving::Serving;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
 use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, RootFinder, Sight};
 use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
-use crate::serving::Serving;
 use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store, VideoRecord, VideoState};
 use crate::worker::courtesy::Courtesy;
 

@@ -26,7 +26,6 @@ pub mod pipeline;
 mod quarantine;
 pub mod query;
 pub mod reconcile;
-pub mod serving;
 pub mod store;
 pub mod supervise;
 #[cfg(any(test, feature = "testing"))]

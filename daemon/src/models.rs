@@ -3,8 +3,10 @@
 //! A change keeps the old model answering: the new one becomes [`Serving::next`], the pipeline makes its vectors of the keyframe pictures,
 //! and when none is lacking [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
 
+mod follower;
 mod list;
 mod purge;
+pub mod serving;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,8 +23,8 @@ use crate::config::edit::{self, EditError};
 use crate::domain::{Crop, ModelId, VideoId};
 use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder, sound};
-use crate::pipeline::follower::Follower;
-use crate::serving::{ModelSlot, NoModel, Serving};
+use crate::models::follower::Follower;
+use crate::models::serving::{ModelSlot, NoModel, Serving};
 use crate::store::{Change, Store, StoreError, VideoRecord, VideoState};
 
 /// Setting: the id of the model that answered last.

@@ -9,7 +9,6 @@
 mod blame;
 mod brake;
 mod catch_up;
-pub mod follower;
 mod job;
 mod progress;
 mod settle;
@@ -31,10 +30,10 @@ use crate::domain::{Fingerprint, VideoId};
 use crate::machine::disk_space::DiskSpace;
 use crate::media::keyframes::Keyframes;
 use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
+use crate::models::serving::Serving;
 pub use crate::pipeline::brake::{BrakeConfig, Sight};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
-use crate::serving::Serving;
 use crate::store::{Change, Store, VideoRecord, VideoState};
 use crate::supervise::{self, End, Ward};
 

@@ -20,13 +20,13 @@ use crate::ann::AnnError;
 use crate::domain::{Embedding, Frame, ModelId, SceneId, Span, VideoId};
 use crate::embed::EmbedError;
 use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
+use crate::models::serving::{ModelSlot, NoModel, Serving};
 use crate::query::confidence::{Measure, Measures, PATIENCE};
 pub use crate::query::pool::{Asker, Lane, Overloaded, Pool, Turn};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
 use crate::query::scope::{Scope, scenes_of};
 use crate::query::text::TextVectors;
-use crate::serving::{ModelSlot, NoModel, Serving};
 use crate::store::{Store, StoreError, VideoRecord};
 
 /// A query longer than this is a mistake (a file on standard input, say). Bytes.

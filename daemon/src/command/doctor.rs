@@ -13,8 +13,8 @@ use crate::media::extras::Extras;
 use crate::media::ffmpeg::{self, Concern};
 use crate::media::keyframes::Keyframes;
 use crate::models::Models;
+use crate::models::serving::{ModelSlot, Serving};
 use crate::query::MODEL_PATIENCE;
-use crate::serving::{ModelSlot, Serving};
 use crate::store::Store;
 
 /// Frames whose nearest scenes are compared between index and exact search.

@@ -13,10 +13,10 @@ use crate::activity::Activity;
 use crate::folders::Folders;
 use crate::ipc::convert;
 use crate::models::Models;
+use crate::models::serving::Serving;
 use crate::pipeline::Indexer;
 use crate::query::{Pool, Searcher};
 use crate::reconcile::{ReconcilerHandle, RootStatus};
-use crate::serving::Serving;
 use crate::store::{Store, VideoRecord};
 use crate::worker::courtesy::Courtesy;
 

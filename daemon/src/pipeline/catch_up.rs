@@ -9,8 +9,8 @@ use super::vectors::SceneEmbedder;
 use crate::embed::EmbedError;
 use crate::media::keyframes::KeyframesError;
 use crate::media::{KeyframesRequest, MediaError, MediaEvent};
+use crate::models::serving::ModelSlot;
 use crate::quarantine::damage::tells_of_machine;
-use crate::serving::ModelSlot;
 use crate::store::{SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState};
 
 /// Why a replay was broken off.

@@ -14,9 +14,9 @@ use crate::film::{open_stamped, stamp_of};
 use crate::media::keyframes::{self, KeyframeScene};
 use crate::media::wire::Fault;
 use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
+use crate::models::serving::ModelSlot;
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
-use crate::serving::ModelSlot;
 use crate::store::{IndexedVideo, JobKind, SceneRecord, Store, StoreError, VideoRecord, VideoState};
 
 pub(super) enum Outcome {

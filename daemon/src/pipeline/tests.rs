@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::{Boundary, FileStamp, ImageSpec, Resample, ResizeMode, SceneId};
 use crate::embed::{EmbedError, Embedder};
 use crate::media::{MediaError, SceneMode};
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 use crate::store::{NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
@@ -342,7 +342,7 @@ fn on_battery_a_film_that_is_being_decoded_is_held_and_then_goes_on() {
 #[test]
 fn without_a_model_jobs_wait_and_say_why() {
     let world = World::with_model(false);
-    world.serving.set_problem(crate::serving::NoModel {
+    world.serving.set_problem(crate::models::serving::NoModel {
         reason: "model folder x lacks y".to_owned(),
         hint: None,
     });

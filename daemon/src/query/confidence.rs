@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::Embedding;
+use crate::models::serving::ModelSlot;
 pub(super) use crate::query::confidence::background::PATIENCE;
 use crate::query::confidence::background::{Background, Backgrounds};
 use crate::query::rank::{Scored, nearest};
-use crate::serving::ModelSlot;
 use crate::store::SceneVectors;
 
 /// Makes and keeps what models are measured with.

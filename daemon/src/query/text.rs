@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::domain::{Embedding, ModelId};
 use crate::embed::EmbedError;
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 
 /// A script that asks the same few hundred questions never waits for the model; at 512 dimensions this is half a megabyte.
 const CAPACITY: usize = 256;

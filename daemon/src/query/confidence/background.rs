@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::domain::{Embedding, ModelId};
 use crate::embed::{EmbedError, Embedder};
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 use crate::supervise::{Ward, caught};
 
 /// One description a line, written for this project: people, occasions, places, weather, animals, vehicles, things, food, pictures.

@@ -13,7 +13,7 @@ use tracing::{debug, error, info, warn};
 use crate::activity::Activity;
 use crate::ann::Opened;
 use crate::domain::{Embedding, SceneId, VideoId};
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 use crate::store::{ChangeKind, Store, StoreError};
 use crate::supervise::{self, End, Ward, caught};
 
@@ -32,7 +32,7 @@ struct Shared {
     stop: AtomicBool,
 }
 
-pub struct Follower {
+pub(super) struct Follower {
     shared: Arc<Shared>,
     /// Capacity 1: a poke that finds it full is already promised a look at everything.
     poke: Sender<()>,
@@ -42,7 +42,7 @@ pub struct Follower {
 
 impl Follower {
     /// `opened` is what [`crate::ann::Ann::open`] said about `slot.ann`.
-    pub fn start(store: Store, slot: Arc<ModelSlot>, opened: Opened, activity: Activity) -> std::io::Result<Self> {
+    pub(super) fn start(store: Store, slot: Arc<ModelSlot>, opened: Opened, activity: Activity) -> std::io::Result<Self> {
         let (poke, poked) = bounded(1);
         let applied = match &opened {
             Opened::Loaded { generation } => *generation,
@@ -73,13 +73,13 @@ impl Follower {
     }
 
     /// Something was committed. Never blocks.
-    pub fn poke(&self) {
+    pub(super) fn poke(&self) {
         // Full means that a look at the whole log is promised already; disconnected means that we are stopping.
         let _poked = self.poke.try_send(());
     }
 
     /// Changes of the store that searches do not see yet.
-    pub fn behind(&self) -> u64 {
+    pub(super) fn behind(&self) -> u64 {
         self.shared
             .store
             .generation()
@@ -87,16 +87,16 @@ impl Follower {
     }
 
     /// The index is being built anew: answers may lack scenes.
-    pub fn is_rebuilding(&self) -> bool {
+    pub(super) fn is_rebuilding(&self) -> bool {
         self.shared.applied.load(Ordering::Acquire) == 0 && self.shared.store.generation() > 0
     }
 
-    pub fn slot(&self) -> &Arc<ModelSlot> {
+    pub(super) fn slot(&self) -> &Arc<ModelSlot> {
         &self.shared.slot
     }
 
     /// Applies what is left, saves, and joins the thread. May be called again.
-    pub fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
         self.poke();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
