@@ -33,14 +33,11 @@ use crate::media::keyframes::Keyframes;
 use crate::media::process::MediaProcess;
 use crate::models::serving::Serving;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
-use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, RootFinder, Sight};
+use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, RootFinder, Sight, pause};
 use crate::query::{Asker, Lane, Pool, Searcher};
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store, VideoRecord, VideoState};
 use crate::worker::courtesy::Courtesy;
-
-/// Setting: indexing was paused without an end.
-pub const PAUSED_SETTING: &str = "paused";
 
 /// Longer side of a scene's thumbnail. Pixels.
 const THUMBNAIL_PX: u32 = 320;
@@ -159,7 +156,7 @@ impl Engine {
         let hook = pipeline_hook(events.clone(), Arc::clone(&touched), break_off.clone());
         let decoder = worker.as_deref().unwrap_or("no worker");
         let software = format!("scened {}, {decoder}{}", env!("CARGO_PKG_VERSION"), config.extras);
-        let paused = store.setting(PAUSED_SETTING)?.is_some_and(|value| value == true);
+        let paused = pause::is_remembered(&store)?;
         let indexer = Indexer::start(
             indexer_config(config, software.clone(), &places.data_dir, root_finder(config, &touched)),
             Parts {

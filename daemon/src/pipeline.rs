@@ -10,6 +10,7 @@ mod blame;
 mod brake;
 mod catch_up;
 mod job;
+pub mod pause;
 mod progress;
 mod settle;
 #[cfg(test)]
