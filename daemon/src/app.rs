@@ -34,8 +34,9 @@ use crate::media::process::MediaProcess;
 use crate::models::serving::Serving;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
 use crate::pipeline::{BrakeConfig, Indexer, IndexerConfig, Parts, PipelineEvent, PipelineHook, RootFinder, Sight, pause};
-use crate::query::{Asker, Lane, Pool, Searcher};
+use crate::query::Searcher;
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
+use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store, VideoRecord, VideoState};
 use crate::worker::courtesy::Courtesy;
 
@@ -343,7 +344,7 @@ async fn finish_model_change(context: &Arc<Context>) {
             drop(done);
         };
         // One at a time: it waits while a change is being arranged. What happens meanwhile is looked at next.
-        if context.pool.submit(Lane::Slow, Asker::DAEMON, look).is_ok() {
+        if context.pool.submit(Lane::Slow, ClientProcess::DAEMON, look).is_ok() {
             let _closed = ended.await;
         }
     }

@@ -28,7 +28,7 @@ pub use crate::ipc::context::{Context, Event};
 use crate::ipc::limits::Limits;
 use crate::ipc::shared::{SharedBarrier, StatusFeed};
 use crate::ipc::wire::Wire;
-use crate::query::Asker;
+use crate::requests::ClientProcess;
 
 /// After a failed `accept` (out of descriptors, say) the next try waits so long, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -72,8 +72,8 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
                 continue;
             }
         };
-        let asker = match crate::instance::check_peer(&stream) {
-            Ok(pid) => Asker(pid),
+        let client = match crate::instance::check_peer(&stream) {
+            Ok(pid) => ClientProcess(pid),
             Err(error) => {
                 complain("refused a client", &error);
                 continue;
@@ -82,7 +82,7 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
         let Stream::UdSocket(stream) = stream;
         // Tokio's own, which lets other tasks go on when there always is something to read; interprocess's does not.
         let wire = Wire::new(UnixStream::from(stream), Arc::clone(&server.limits));
-        let seat = server.limits.seats.take(asker, Instant::now());
+        let seat = server.limits.seats.take(client, Instant::now());
         let server = Arc::clone(&server);
         let mut stop = stop.clone();
         tokio::spawn(async move {
@@ -91,7 +91,7 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
                 return;
             };
             tokio::select! {
-                ended = connection::converse(wire, &server, asker, &seat) => {
+                ended = connection::converse(wire, &server, client, &seat) => {
                     if let Err(error) = ended {
                         debug!(%error, "a connection ended");
                     }

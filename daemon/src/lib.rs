@@ -26,6 +26,7 @@ pub mod pipeline;
 mod quarantine;
 pub mod query;
 pub mod reconcile;
+pub mod requests;
 pub mod store;
 pub mod supervise;
 #[cfg(any(test, feature = "testing"))]

@@ -4,7 +4,6 @@
 //! It writes nothing but what `confidence` keeps to measure confidence with.
 
 mod confidence;
-mod pool;
 mod rank;
 mod scope;
 #[cfg(test)]
@@ -22,7 +21,6 @@ use crate::embed::EmbedError;
 use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
 use crate::models::serving::{ModelSlot, NoModel, Serving};
 use crate::query::confidence::{Measure, Measures, PATIENCE};
-pub use crate::query::pool::{Asker, Lane, Overloaded, Pool, Turn};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
 use crate::query::scope::{Scope, scenes_of};

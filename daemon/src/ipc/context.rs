@@ -15,8 +15,9 @@ use crate::ipc::convert;
 use crate::models::Models;
 use crate::models::serving::Serving;
 use crate::pipeline::Indexer;
-use crate::query::{Pool, Searcher};
+use crate::query::Searcher;
 use crate::reconcile::{ReconcilerHandle, RootStatus};
+use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{Store, VideoRecord};
 use crate::worker::courtesy::Courtesy;
 
@@ -48,6 +49,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// Does blocking work on the threads that answer requests; a full lane is an answer.
+    pub(super) async fn in_pool<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        client: ClientProcess,
+        work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let outcome = self.pool.run(lane, client, work).await;
+        outcome.unwrap_or_else(|error| Err(convert::unanswered(error)))
+    }
+
     /// Videos that are indexed, but not for the model that answers.
     pub(super) fn lacking(&self) -> Vec<Arc<VideoRecord>> {
         let current = self.serving.current();

@@ -13,6 +13,7 @@ use crate::folders::FolderError;
 use crate::ipc::context::Event;
 use crate::models::ModelsError;
 use crate::query::{self, QueryError};
+use crate::requests::Unanswered;
 use crate::store::StoreError;
 
 /// No system opens a longer path, and answers repeat the path.
@@ -168,6 +169,13 @@ pub(super) fn query_error(error: &QueryError) -> RpcError {
     match hint {
         Some(hint) => rpc.hint(hint),
         None => rpc,
+    }
+}
+
+pub(super) fn unanswered(error: Unanswered) -> RpcError {
+    match error {
+        Unanswered::Overloaded(_) => RpcError::new(ErrorKind::Overloaded, error.to_string()).hint("try again in a moment"),
+        Unanswered::Failed => RpcError::new(ErrorKind::Internal, error.to_string()),
     }
 }
 

@@ -24,13 +24,13 @@ use scened_shared::method::{self, Method};
 use scened_shared::wire_path::WirePath;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::oneshot;
 
 use crate::embed::EmbedError;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::media::Cancel;
-use crate::query::{Asker, Lane, MODEL_PATIENCE, Pictured, QueryError, Turn};
+use crate::query::{MODEL_PATIENCE, Pictured, QueryError};
+use crate::requests::{ClientProcess, Lane};
 
 /// An error names what was asked for, and no more of it than this. Bytes of each sentence.
 const MAX_SENTENCE_BYTES: usize = 4 << 10;
@@ -50,8 +50,8 @@ pub(super) enum ModelStep<T> {
     Ask(Option<T>),
 }
 
-pub(super) async fn dispatch(context: &Arc<Context>, asker: Asker, request: Request) -> Answer {
-    let call = Call { context, asker, request };
+pub(super) async fn dispatch(context: &Arc<Context>, client: ClientProcess, request: Request) -> Answer {
+    let call = Call { context, client, request };
     let answer = match call.request.method.as_str() {
         method::Search::NAME => {
             let lane = call.lane_of_places();
@@ -121,7 +121,7 @@ async fn similar(call: Call<'_>) -> Answer {
 /// A request, and whom to answer.
 struct Call<'a> {
     context: &'a Arc<Context>,
-    asker: Asker,
+    client: ClientProcess,
     request: Request,
 }
 
@@ -168,14 +168,14 @@ impl Call<'_> {
         M::Params: Send + Sync + 'static,
         T: Send + Sync + 'static,
     {
-        let Self { context, asker, request } = self;
+        let Self { context, client, request } = self;
         let mut request = Some(request);
         let mut params: Option<Arc<M::Params>> = None;
         let mut deadline = None;
         let begin = Arc::new(begin);
         for _ in 0..MODEL_CHANGES {
             let (for_pool, begin, known_params, unread) = (Arc::clone(context), Arc::clone(&begin), params.clone(), request.take());
-            let first_step = in_pool(context, first, asker, move || {
+            let first_step = context.in_pool(first, client, move || {
                 let params = match (known_params, unread) {
                     (Some(params), _) => params,
                     (None, Some(request)) => Arc::new(request.params::<M::Params>()?),
@@ -202,7 +202,7 @@ impl Call<'_> {
                     let (for_pool, asked) = (Arc::clone(context), Arc::clone(&theirs));
                     let work = move || search::unless_changed(ask(&for_pool, &asked, what, deadline));
                     params = Some(Arc::clone(&theirs));
-                    match in_time(context, asker, deadline, work).await? {
+                    match in_time(context, client, deadline, work).await? {
                         Some(known) => (theirs, known),
                         None => continue,
                     }
@@ -210,7 +210,7 @@ impl Call<'_> {
             };
             let for_pool = Arc::clone(context);
             params = Some(Arc::clone(&theirs));
-            let last_step = in_pool(context, last, asker, move || answered(answer(&for_pool, &theirs, &known)?.as_ref()));
+            let last_step = context.in_pool(last, client, move || answered(answer(&for_pool, &theirs, &known)?.as_ref()));
             if let Some(answer) = last_step.await? {
                 return Ok(answer);
             }
@@ -241,13 +241,14 @@ impl Call<'_> {
         lane: Lane,
         handler: impl FnOnce(&Context, &M::Params) -> Result<M::Answer, RpcError> + Send + 'static,
     ) -> Answer {
-        let Self { context, asker, request } = self;
+        let Self { context, client, request } = self;
         let for_pool = Arc::clone(context);
-        in_pool(context, lane, asker, move || {
-            let params = request.params::<M::Params>()?;
-            to_answer(&handler(&for_pool, &params)?)
-        })
-        .await
+        context
+            .in_pool(lane, client, move || {
+                let params = request.params::<M::Params>()?;
+                to_answer(&handler(&for_pool, &params)?)
+            })
+            .await
     }
 }
 
@@ -270,13 +271,13 @@ fn to_answer(answer: &impl serde::Serialize) -> Answer {
 /// Waits for the model. Whoever is not answered at the deadline is told what was waited for, also where no thread was free to wait.
 async fn in_time<T: Send + 'static>(
     context: &Context,
-    asker: Asker,
+    client: ClientProcess,
     deadline: Instant,
     work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
 ) -> Result<T, RpcError> {
     // A thread that waits gives up at the deadline itself, and knows more.
     let at = tokio::time::Instant::from_std(deadline + LAST_WORD);
-    if let Ok(answer) = tokio::time::timeout_at(at, in_pool(context, Lane::Waiting, asker, work)).await {
+    if let Ok(answer) = tokio::time::timeout_at(at, context.in_pool(Lane::Waiting, client, work)).await {
         answer
     } else {
         let waited_for = context
@@ -285,35 +286,6 @@ async fn in_time<T: Send + 'static>(
             .unwrap_or_else(|| "it is at work on other questions".to_owned());
         Err(convert::query_error(&QueryError::Embed(EmbedError::NotInTime { waited_for })))
     }
-}
-
-pub(super) async fn in_pool<T: Send + 'static>(
-    context: &Context,
-    lane: Lane,
-    asker: Asker,
-    work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
-) -> Result<T, RpcError> {
-    let overloaded = || RpcError::new(ErrorKind::Overloaded, "too many questions at once").hint("try again in a moment");
-    let (done, answer) = oneshot::channel();
-    let task = move |turn| {
-        // The client may have left; then nobody wants the answer.
-        if done.is_closed() {
-            return;
-        }
-        let _unheard = done.send(match turn {
-            Turn::Run => work(),
-            Turn::Displaced => Err(overloaded()),
-        });
-    };
-    if context.pool.submit(lane, asker, task).is_err() {
-        return Err(overloaded());
-    }
-    answer.await.unwrap_or_else(|_| {
-        Err(RpcError::new(
-            ErrorKind::Internal,
-            "scened failed on this request (a bug: please report it)",
-        ))
-    })
 }
 
 /// The beginning of a text.

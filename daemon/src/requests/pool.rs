@@ -1,11 +1,4 @@
-//! Threads that answer questions, so that nothing blocking runs on the async thread; and who is served first.
-//!
-//! Lanes with threads of their own ([`Lane`]): what only looks into memory and the store never waits behind what waits for the model, nor
-//! behind what touches files that a client names, decodes, or walks through everything. Within a lane whoever used it least lately goes first, counted by
-//! process: a client that asks now and then is not slowed by others that ask all the time.
-//!
-//! **Bounds**, for each lane: threads, tasks of one process at work, tasks waiting. A full queue takes the task of a process that has
-//! fewer waiting, and turns the newest one of whoever has most away; otherwise the newcomer is. Nobody waits for room.
+//! The lanes: their threads, their bounds, and who is served first.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -68,9 +61,9 @@ struct Bounds {
 
 /// Whose task it is: a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Asker(pub u32);
+pub struct ClientProcess(pub u32);
 
-impl Asker {
+impl ClientProcess {
     /// scened itself: goes first and is never turned away, so it must have few tasks at once.
     pub const DAEMON: Self = Self(0);
 }
@@ -86,7 +79,7 @@ pub enum Turn {
 
 type Task = Box<dyn FnOnce(Turn) + Send>;
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many questions at once")]
 pub struct Overloaded;
 
@@ -112,13 +105,13 @@ impl Pool {
         for (name, queue) in [("query", &quick), ("asking", &waiting), ("slow", &slow)] {
             for index in 0..queue.bounds.threads {
                 let ward = Ward::new(format!("{name}-{index}"), "fewer questions are answered at once");
-                let (queue, of_askers, lost) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(&lost));
+                let (queue, of_clients, lost) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(&lost));
                 let body = move || {
                     queue.work(name);
                     End::Asked
                 };
                 let left_off = move |why: &str| {
-                    if of_askers.lose_thread() {
+                    if of_clients.lose_thread() {
                         lost(why);
                     }
                 };
@@ -136,13 +129,13 @@ impl Pool {
     }
 
     /// Queues a task; never waits. What is queued is called exactly once, with its turn.
-    pub fn submit(&self, lane: Lane, asker: Asker, task: impl FnOnce(Turn) + Send + 'static) -> Result<(), Overloaded> {
+    pub fn submit(&self, lane: Lane, client: ClientProcess, task: impl FnOnce(Turn) + Send + 'static) -> Result<(), Overloaded> {
         let queue = match lane {
             Lane::Quick => &self.quick,
             Lane::Waiting => &self.waiting,
             Lane::Slow => &self.slow,
         };
-        queue.submit(asker, Box::new(task))
+        queue.submit(client, Box::new(task))
     }
 
     /// Lets queued tasks finish and joins the threads; one that a disk holds for longer than [`STOP_LIMIT`] is left behind.
@@ -173,8 +166,8 @@ struct Queue {
 #[derive(Default)]
 struct State {
     /// In order of arrival.
-    waiting: Vec<(Asker, Task)>,
-    shares: HashMap<Asker, Share>,
+    waiting: Vec<(ClientProcess, Task)>,
+    shares: HashMap<ClientProcess, Share>,
     stopped: bool,
     /// Threads that have ended.
     n_ended: usize,
@@ -199,39 +192,39 @@ impl Share {
 }
 
 impl State {
-    fn n_running(&self, asker: Asker) -> usize {
-        self.shares.get(&asker).map_or(0, |share| share.n_running)
+    fn n_running(&self, client: ClientProcess) -> usize {
+        self.shares.get(&client).map_or(0, |share| share.n_running)
     }
 
-    fn n_waiting(&self, asker: Asker) -> usize {
-        self.waiting.iter().filter(|(other, _)| *other == asker).count()
+    fn n_waiting(&self, client: ClientProcess) -> usize {
+        self.waiting.iter().filter(|(other, _)| *other == client).count()
     }
 
     /// Takes the task of whoever used the lane least lately; of one process the one that came first.
-    fn next(&mut self, bounds: &Bounds, now: Instant) -> Option<(Asker, Task)> {
-        let used = |asker: Asker| match self.shares.get(&asker) {
-            Some(share) if asker != Asker::DAEMON => share.used_by(now),
+    fn next(&mut self, bounds: &Bounds, now: Instant) -> Option<(ClientProcess, Task)> {
+        let used = |client: ClientProcess| match self.shares.get(&client) {
+            Some(share) if client != ClientProcess::DAEMON => share.used_by(now),
             _ => Duration::ZERO,
         };
         let is_last_thread = self.shares.values().map(|share| share.n_running).sum::<usize>() + 1 >= bounds.threads;
-        let may_run = |asker: Asker| {
-            let n_running = self.n_running(asker);
-            let is_light = n_running == 0 && used(asker) < LITTLE;
-            asker == Asker::DAEMON || (n_running < bounds.running_each && (!is_last_thread || is_light))
+        let may_run = |client: ClientProcess| {
+            let n_running = self.n_running(client);
+            let is_light = n_running == 0 && used(client) < LITTLE;
+            client == ClientProcess::DAEMON || (n_running < bounds.running_each && (!is_last_thread || is_light))
         };
         let index = self
             .waiting
             .iter()
             .enumerate()
-            .filter(|(_, (asker, _))| may_run(*asker))
+            .filter(|(_, (client, _))| may_run(*client))
             // Of two who are running nothing and used nothing the first to come; `min_by_key` keeps the first of equals.
-            .min_by_key(|(_, (asker, _))| (used(*asker), self.n_running(*asker)))
+            .min_by_key(|(_, (client, _))| (used(*client), self.n_running(*client)))
             .map(|(index, _)| index)?;
         Some(self.waiting.remove(index))
     }
 
-    fn begin(&mut self, asker: Asker, now: Instant) {
-        let share = self.shares.entry(asker).or_insert(Share {
+    fn begin(&mut self, client: ClientProcess, now: Instant) {
+        let share = self.shares.entry(client).or_insert(Share {
             n_running: 0,
             used: Duration::ZERO,
             counted: now,
@@ -239,8 +232,8 @@ impl State {
         share.n_running += 1;
     }
 
-    fn end(&mut self, asker: Asker, took: Duration, now: Instant) {
-        if let Some(share) = self.shares.get_mut(&asker) {
+    fn end(&mut self, client: ClientProcess, took: Duration, now: Instant) {
+        if let Some(share) = self.shares.get_mut(&client) {
             share.used = share.used_by(now) + took;
             share.counted = now;
             share.n_running -= 1;
@@ -250,16 +243,16 @@ impl State {
             .retain(|_, share| share.n_running > 0 || (!is_full && share.used_by(now) > FORGOTTEN));
     }
 
-    /// The newest waiting task of whoever has most of them, if that is more than `asker` would have.
-    fn displace_for(&mut self, asker: Asker) -> Option<Task> {
-        let mine = self.n_waiting(asker) + 1;
-        let mut counts: HashMap<Asker, usize> = HashMap::new();
+    /// The newest waiting task of whoever has most of them, if that is more than `client` would have.
+    fn displace_for(&mut self, client: ClientProcess) -> Option<Task> {
+        let mine = self.n_waiting(client) + 1;
+        let mut counts: HashMap<ClientProcess, usize> = HashMap::new();
         for (other, _) in &self.waiting {
             *counts.entry(*other).or_default() += 1;
         }
-        counts.remove(&Asker::DAEMON);
+        counts.remove(&ClientProcess::DAEMON);
         let greediest = counts.values().max().copied()?;
-        if greediest <= mine && asker != Asker::DAEMON {
+        if greediest <= mine && client != ClientProcess::DAEMON {
             return None;
         }
         let index = self.waiting.iter().rposition(|(other, _)| counts.get(other) == Some(&greediest))?;
@@ -280,19 +273,19 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn submit(&self, asker: Asker, task: Task) -> Result<(), Overloaded> {
+    fn submit(&self, client: ClientProcess, task: Task) -> Result<(), Overloaded> {
         let mut state = self.state();
         if state.stopped {
             return Err(Overloaded);
         }
         let mut displaced = None;
         if state.waiting.len() >= self.bounds.waiting {
-            displaced = state.displace_for(asker);
-            if displaced.is_none() && asker != Asker::DAEMON {
+            displaced = state.displace_for(client);
+            if displaced.is_none() && client != ClientProcess::DAEMON {
                 return Err(Overloaded);
             }
         }
-        state.waiting.push((asker, task));
+        state.waiting.push((client, task));
         drop(state);
         self.changed.notify_one();
         if let Some(task) = displaced {
@@ -314,7 +307,7 @@ impl Queue {
             Vec::new()
         };
         drop(state);
-        // Dropped, a task closes the channel that its asker listens at.
+        // Dropped, a task closes the channel that its caller listens at.
         drop(unanswered);
         self.changed.notify_all();
         is_last
@@ -324,7 +317,7 @@ impl Queue {
         let mut state = self.state();
         loop {
             let now = Instant::now();
-            let Some((asker, task)) = state.next(&self.bounds, now) else {
+            let Some((client, task)) = state.next(&self.bounds, now) else {
                 if state.stopped && state.waiting.is_empty() {
                     state.n_ended += 1;
                     self.changed.notify_all();
@@ -333,15 +326,15 @@ impl Queue {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            state.begin(asker, now);
+            state.begin(client, now);
             drop(state);
             let at_work = AtWork {
                 queue: self,
-                asker,
+                client,
                 began: now,
             };
             crate::failpoint::panic_here(name);
-            // A bug in one answer must not cost the pool a thread; the asker sees its channel close.
+            // A bug in one answer must not cost the pool a thread; the caller sees its channel close.
             if let Err(panic) = supervise::caught(|| task(Turn::Run)) {
                 error!(panic, "a question made scened fail (a bug: please report it)");
             }
@@ -372,14 +365,14 @@ impl Queue {
 /// A task at work; however it ends, its process has a thread less.
 struct AtWork<'a> {
     queue: &'a Queue,
-    asker: Asker,
+    client: ClientProcess,
     began: Instant,
 }
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
         let now = Instant::now();
-        self.queue.state().end(self.asker, now.saturating_duration_since(self.began), now);
+        self.queue.state().end(self.client, now.saturating_duration_since(self.began), now);
     }
 }
 
@@ -391,19 +384,19 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// Fills a lane's threads with tasks of `askers`, in turn, that end when the gate is dropped.
-    fn occupy(pool: &Pool, lane: Lane, askers: &[u32]) -> Sender<()> {
+    /// Fills a lane's threads with tasks of `clients`, in turn, that end when the gate is dropped.
+    fn occupy(pool: &Pool, lane: Lane, clients: &[u32]) -> Sender<()> {
         let (release, gate) = bounded::<()>(0);
-        let (begun, begins) = bounded(askers.len());
-        for asker in askers {
+        let (begun, begins) = bounded(clients.len());
+        for client in clients {
             let (gate, begun) = (gate.clone(), begun.clone());
             let task = move |_| {
                 begun.send(()).unwrap();
                 let _released = gate.recv();
             };
-            pool.submit(lane, Asker(*asker), task).unwrap();
+            pool.submit(lane, ClientProcess(*client), task).unwrap();
         }
-        for _ in askers {
+        for _ in clients {
             begins.recv_timeout(LIMIT).unwrap();
         }
         release
@@ -416,7 +409,7 @@ mod tests {
             let (release, gate) = bounded::<()>(0);
             let mut accepted = 0;
             while pool
-                .submit(lane, Asker(1), {
+                .submit(lane, ClientProcess(1), {
                     let gate = gate.clone();
                     move |_| {
                         let _released = gate.recv();
@@ -437,25 +430,26 @@ mod tests {
     fn a_panic_costs_no_thread() {
         let pool = Pool::start(|_| {}).unwrap();
         for _ in 0..QUICK.threads * 2 {
-            pool.submit(Lane::Quick, Asker(1), |_| panic!("expected by this test")).unwrap();
+            pool.submit(Lane::Quick, ClientProcess(1), |_| panic!("expected by this test"))
+                .unwrap();
         }
         let (done, finished) = bounded(1);
-        pool.submit(Lane::Quick, Asker(1), move |_| done.send(()).unwrap()).unwrap();
+        pool.submit(Lane::Quick, ClientProcess(1), move |_| done.send(()).unwrap()).unwrap();
         finished.recv_timeout(LIMIT).unwrap();
         pool.stop();
     }
 
     #[test]
     fn with_the_last_thread_of_a_lane_nobody_waits_in_it_any_more() {
-        let (queue, asker) = (Queue::new(SLOW), Asker(1));
+        let (queue, client) = (Queue::new(SLOW), ClientProcess(1));
         let (answer, answered) = bounded::<()>(1);
         let held = move |_| drop(answer);
-        queue.submit(asker, Box::new(held)).unwrap();
+        queue.submit(client, Box::new(held)).unwrap();
         for n in 1..=SLOW.threads {
             assert_eq!(queue.lose_thread(), n == SLOW.threads, "thread {n}");
         }
         assert!(answered.recv_timeout(LIMIT).is_err(), "who waited was not told");
-        assert!(queue.submit(asker, Box::new(|_| ())).is_err());
+        assert!(queue.submit(client, Box::new(|_| ())).is_err());
         assert!(queue.wait_for_end(Instant::now()), "its end is waited for");
     }
 
@@ -468,11 +462,11 @@ mod tests {
             move |_| done.send(what).unwrap()
         };
         let one = occupy(&pool, Lane::Slow, &[1; SLOW.running_each]);
-        pool.submit(Lane::Slow, Asker(1), tell("a third of the same")).unwrap();
-        pool.submit(Lane::Slow, Asker(2), tell("another's")).unwrap();
+        pool.submit(Lane::Slow, ClientProcess(1), tell("a third of the same")).unwrap();
+        pool.submit(Lane::Slow, ClientProcess(2), tell("another's")).unwrap();
         assert_eq!(finished.recv_timeout(LIMIT).unwrap(), "another's");
         let others = occupy(&pool, Lane::Slow, &[2, 3]);
-        pool.submit(Lane::Quick, Asker(4), tell("a quick one")).unwrap();
+        pool.submit(Lane::Quick, ClientProcess(4), tell("a quick one")).unwrap();
         assert_eq!(finished.recv_timeout(LIMIT).unwrap(), "a quick one");
         assert!(finished.is_empty(), "it went past its bound");
         drop(one);
@@ -491,10 +485,13 @@ mod tests {
             move |turn: Turn| done.send((name, turn)).unwrap()
         };
         for _ in 0..SLOW.waiting {
-            pool.submit(Lane::Slow, Asker(1), task(1)).unwrap();
+            pool.submit(Lane::Slow, ClientProcess(1), task(1)).unwrap();
         }
-        assert!(pool.submit(Lane::Slow, Asker(1), task(1)).is_err(), "it may not turn itself away");
-        pool.submit(Lane::Slow, Asker(9), task(9)).unwrap();
+        assert!(
+            pool.submit(Lane::Slow, ClientProcess(1), task(1)).is_err(),
+            "it may not turn itself away"
+        );
+        pool.submit(Lane::Slow, ClientProcess(9), task(9)).unwrap();
         assert_eq!(order.recv_timeout(LIMIT).unwrap(), (1, Turn::Displaced));
         drop(held);
         pool.stop();
@@ -506,19 +503,21 @@ mod tests {
     fn who_used_least_goes_first_and_of_one_process_what_came_first() {
         let now = Instant::now();
         let mut state = State::default();
-        for (asker, used_ms) in [(1, 500), (2, 20)] {
-            state.begin(Asker(asker), now);
-            state.end(Asker(asker), Duration::from_millis(used_ms), now);
+        for (client, used_ms) in [(1, 500), (2, 20)] {
+            state.begin(ClientProcess(client), now);
+            state.end(ClientProcess(client), Duration::from_millis(used_ms), now);
         }
         let (done, order) = bounded(10);
-        for (asker, name) in [(1, "1a"), (1, "1b"), (2, "2a"), (9, "9a"), (9, "9b")] {
+        for (client, name) in [(1, "1a"), (1, "1b"), (2, "2a"), (9, "9a"), (9, "9b")] {
             let done = done.clone();
-            state.waiting.push((Asker(asker), Box::new(move |_| done.send(name).unwrap())));
+            state
+                .waiting
+                .push((ClientProcess(client), Box::new(move |_| done.send(name).unwrap())));
         }
-        while let Some((asker, task)) = state.next(&QUICK, now) {
-            state.begin(asker, now);
+        while let Some((client, task)) = state.next(&QUICK, now) {
+            state.begin(client, now);
             task(Turn::Run);
-            state.end(asker, Duration::from_millis(15), now);
+            state.end(client, Duration::from_millis(15), now);
         }
         assert_eq!(order.try_iter().collect::<Vec<_>>(), ["9a", "9b", "2a", "1a", "1b"]);
     }
@@ -527,18 +526,18 @@ mod tests {
     fn the_last_thread_is_for_who_asks_now_and_then() {
         let now = Instant::now();
         let mut state = State::default();
-        for asker in 1..SLOW.threads as u32 {
-            state.begin(Asker(asker), now);
+        for client in 1..SLOW.threads as u32 {
+            state.begin(ClientProcess(client), now);
         }
-        let heavy = Asker(100);
+        let heavy = ClientProcess(100);
         state.begin(heavy, now);
         state.end(heavy, LITTLE * 2, now);
         state.waiting.push((heavy, Box::new(|_| ())));
-        state.waiting.push((Asker(1), Box::new(|_| ())));
+        state.waiting.push((ClientProcess(1), Box::new(|_| ())));
         assert!(state.next(&SLOW, now).is_none(), "both have had much");
-        state.waiting.push((Asker(200), Box::new(|_| ())));
-        assert_eq!(state.next(&SLOW, now).map(|(asker, _)| asker), Some(Asker(200)));
-        state.end(Asker(2), Duration::ZERO, now);
+        state.waiting.push((ClientProcess(200), Box::new(|_| ())));
+        assert_eq!(state.next(&SLOW, now).map(|(client, _)| client), Some(ClientProcess(200)));
+        state.end(ClientProcess(2), Duration::ZERO, now);
         assert!(state.next(&SLOW, now).is_some(), "another thread is free");
     }
 
@@ -556,13 +555,13 @@ mod tests {
     fn what_was_used_is_forgotten_in_time() {
         let now = Instant::now();
         let mut state = State::default();
-        state.begin(Asker(1), now);
-        state.end(Asker(1), Duration::from_secs(1), now);
-        let used = |state: &State, at| state.shares[&Asker(1)].used_by(now + at);
+        state.begin(ClientProcess(1), now);
+        state.end(ClientProcess(1), Duration::from_secs(1), now);
+        let used = |state: &State, at| state.shares[&ClientProcess(1)].used_by(now + at);
         assert_eq!(used(&state, Duration::ZERO), Duration::from_secs(1));
         assert!(used(&state, HALF_LIFE).abs_diff(Duration::from_millis(500)) < Duration::from_millis(1));
-        state.begin(Asker(2), now + HALF_LIFE * 20);
-        state.end(Asker(2), Duration::from_secs(1), now + HALF_LIFE * 20);
-        assert!(!state.shares.contains_key(&Asker(1)));
+        state.begin(ClientProcess(2), now + HALF_LIFE * 20);
+        state.end(ClientProcess(2), Duration::from_secs(1), now + HALF_LIFE * 20);
+        assert!(!state.shares.contains_key(&ClientProcess(1)));
     }
 }
