@@ -23,7 +23,6 @@ use crate::embed::pair::EmbedPair;
 use crate::embed::process::EmbedConfig;
 use crate::embed::runtime::find_onnxruntime;
 use crate::fatal::{Fatal, with_causes};
-use crate::film::whole::has_every_byte;
 use crate::folders::Folders;
 use crate::instance::{Instance, InstanceError};
 use crate::ipc::{Context, Event};
@@ -38,6 +37,7 @@ use crate::query::Searcher;
 use crate::reconcile::{ReconcileConfig, Reconciler, ReconcilerHandle, Rules};
 use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{ChangeKind, IncidentRecord, OpenReport, Store, VideoRecord, VideoState};
+use crate::video_file::whole::has_every_byte;
 use crate::worker::courtesy::Courtesy;
 
 /// Longer side of a scene's thumbnail. Pixels.

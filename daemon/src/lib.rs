@@ -14,7 +14,6 @@ pub mod config;
 pub mod embed;
 pub mod failpoint;
 pub mod fatal;
-pub mod film;
 pub mod folders;
 pub mod instance;
 pub mod ipc;
@@ -31,5 +30,6 @@ pub mod store;
 pub mod supervise;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod video_file;
 pub mod watch;
 pub mod worker;

@@ -384,7 +384,7 @@ impl Searcher {
         cancel: &Cancel,
     ) -> Result<Vec<Frame>, QueryError> {
         let path = &likeness.path;
-        let (film, _stamp) = crate::film::open_stamped(path).map_err(|source| QueryError::File {
+        let (film, _stamp) = crate::video_file::open_stamped(path).map_err(|source| QueryError::File {
             path: path.clone(),
             source,
         })?;

@@ -105,7 +105,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     if !file.metadata().map_err(cannot_open)?.is_file() {
         return Err(InspectError::NotAFile { path });
     }
-    let opened = crate::film::open_video(file, true).map_err(cannot_open)?;
+    let opened = crate::video_file::open_video(file, true).map_err(cannot_open)?;
     if let Some(folder) = &options.frames {
         fs::create_dir_all(folder).map_err(|source| InspectError::Frames {
             path: folder.display().to_string(),
@@ -176,7 +176,7 @@ fn write_frame(path: &Path, ppm: &[u8], n_head_bytes: usize) -> Result<(), Inspe
         Ok(there) => {
             let mut head = Vec::new();
             if there.is_file() && there.len() == ppm.len() as u64 {
-                let open = crate::film::open_video(path, false);
+                let open = crate::video_file::open_video(path, false);
                 let read = open.and_then(|file| file.take(n_head_bytes as u64).read_to_end(&mut head));
                 read.map_err(failed)?;
             }

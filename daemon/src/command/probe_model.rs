@@ -15,10 +15,10 @@ use crate::domain::{Embedding, Frame};
 use crate::embed::model::{ModelError, ModelFolder, Precision};
 use crate::embed::process::{EmbedConfig, EmbedProcess};
 use crate::embed::{EmbedError, Embedder};
-use crate::film::open_stamped;
 use crate::media::{Cancel, FrameSource, MediaError, MediaProcess, PictureRequest};
 use crate::reconcile::Rules;
 use crate::reconcile::rules::exclusion;
+use crate::video_file::open_stamped;
 use crate::worker::courtesy::Courtesy;
 
 /// Int8 must be this much faster: less is not worth vectors that are not quite the same.

@@ -49,7 +49,7 @@ pub fn run(input: &OsStr, output: &Path, longer_px: u32) -> Result<(), Thumbnail
         path: shown.clone(),
         source,
     };
-    let film = crate::film::open_video(&path, true).map_err(cannot_open)?;
+    let film = crate::video_file::open_video(&path, true).map_err(cannot_open)?;
     let place = Place::at(output, &film.metadata().map_err(cannot_open)?)?;
     let request = PosterRequest {
         longer_px,

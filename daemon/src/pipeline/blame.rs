@@ -117,7 +117,7 @@ impl Shared {
         let (mut n_read, mut n_refused) = (0, 0);
         for other in on_its_drive.take(N_ASKED) {
             let at = other.path.clone();
-            let looked = crate::machine::with_timeout::run(&other.path, move |_| crate::film::read_uncached(&at));
+            let looked = crate::machine::with_timeout::run(&other.path, move |_| crate::video_file::read_uncached(&at));
             match looked {
                 Ok(()) => n_read += 1,
                 Err(error) if is_of_drive(&error) => n_refused += 1,

@@ -9,8 +9,6 @@ use tracing::{debug, warn};
 
 use crate::domain::{FileStamp, Fingerprint, SceneId};
 use crate::embed::{EmbedError, Embedder, sound};
-use crate::film::whole::{Whole, has_every_byte};
-use crate::film::{open_stamped, stamp_of};
 use crate::media::keyframes::{self, KeyframeScene};
 use crate::media::wire::Fault;
 use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
@@ -18,6 +16,8 @@ use crate::models::serving::ModelSlot;
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
 use crate::store::{IndexedVideo, JobKind, SceneRecord, Store, StoreError, VideoRecord, VideoState};
+use crate::video_file::whole::{Whole, has_every_byte};
+use crate::video_file::{open_stamped, stamp_of};
 
 pub(super) enum Outcome {
     Indexed {

@@ -60,7 +60,7 @@ impl Shared {
             Outcome::Unread { reason } => self.unread(record, &reason),
             Outcome::Short { reason } => self.short(record, &reason),
             // It waited for a mount that hangs or went away: not the film's doing.
-            Outcome::Died { reason } if crate::film::open_stamped(path).is_err() => {
+            Outcome::Died { reason } if crate::video_file::open_stamped(path).is_err() => {
                 warn!(reason, "the film cannot be read any more");
                 self.changed_under_us(record);
                 (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });

@@ -170,7 +170,7 @@ impl World {
     fn film(&self, name: &str, content: &str) -> VideoId {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        let (_, stamp) = crate::film::open_stamped(&path).unwrap();
+        let (_, stamp) = crate::video_file::open_stamped(&path).unwrap();
         self.queue(&path, stamp, content)
     }
 

@@ -12,9 +12,9 @@ use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts
 use super::super::{ReconcileEvent, RootState};
 use super::{ADD_BATCH, Core, Replaced, now_ms};
 use crate::domain::FileStamp;
-use crate::film::whole::has_every_byte;
 use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord, VideoState};
+use crate::video_file::whole::has_every_byte;
 
 impl Core {
     /// A file's time is up: if it still has the stamp it had then, it is read and placed.

@@ -1,4 +1,4 @@
-//! All bytes of a film, where the samples of a fingerprint are not enough. Pure but for reading what it is given.
+//! All bytes of a video, where the samples of a fingerprint are not enough. Pure but for reading what it is given.
 
 use std::fs::File;
 use std::io;

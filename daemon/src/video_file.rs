@@ -1,4 +1,4 @@
-//! Opening a film without trusting its name or changing anything about it. Knows the store's stamp and nothing else.
+//! Opening a video without trusting its name or changing anything about it; its stamp, and the hash of all its bytes.
 
 pub mod whole;
 
