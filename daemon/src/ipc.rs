@@ -10,6 +10,7 @@
 mod connection;
 mod context;
 mod convert;
+mod event;
 mod handler;
 mod limits;
 mod shared;
@@ -24,7 +25,8 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-pub use crate::ipc::context::{Context, Event};
+pub use crate::ipc::context::Context;
+pub use crate::ipc::event::Event;
 use crate::ipc::limits::Limits;
 use crate::ipc::shared::{SharedBarrier, StatusFeed};
 use crate::ipc::wire::Wire;

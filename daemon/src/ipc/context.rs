@@ -12,6 +12,7 @@ use tokio::sync::broadcast;
 use crate::activity::Activity;
 use crate::folders::Folders;
 use crate::ipc::convert;
+use crate::ipc::event::Event;
 use crate::models::Models;
 use crate::models::serving::Serving;
 use crate::pipeline::Indexer;
@@ -20,15 +21,6 @@ use crate::reconcile::{ReconcilerHandle, RootStatus};
 use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{Store, VideoRecord};
 use crate::worker::courtesy::Courtesy;
-
-/// What happened to a video, for subscribers.
-#[derive(Clone, Debug)]
-pub enum Event {
-    Indexed { path: PathBuf, n_scenes: usize },
-    Failed { path: PathBuf, reason: String },
-    Removed { path: PathBuf },
-    Moved { path: PathBuf, from: PathBuf },
-}
 
 pub struct Context {
     pub store: Store,

@@ -10,7 +10,7 @@ use scened_shared::wire_path::WirePath;
 use crate::domain::{Boundary, ClockPart, PictureTrack};
 use crate::embed::EmbedError;
 use crate::folders::FolderError;
-use crate::ipc::context::Event;
+use crate::ipc::event::Event;
 use crate::models::ModelsError;
 use crate::query::{self, QueryError};
 use crate::requests::Unanswered;
