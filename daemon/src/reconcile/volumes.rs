@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::roots::StoredPath;
 use crate::machine::{mounts, with_timeout};
+use crate::store::StoredPath;
 
 /// What a user calls a drive, and when it was last there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
