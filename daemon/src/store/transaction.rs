@@ -15,6 +15,7 @@ use super::side::{Progress, SideFile};
 use super::{Change, ChangeKind, DamagedRecord, JobRecord, StoreError, VideoState, keys, opener};
 use crate::domain::{ModelId, VideoId};
 use crate::failpoint;
+use crate::machine::clock::now_ms;
 
 type Hook = Box<dyn Fn(&Change) + Send + Sync>;
 pub(super) type FatalHook = Box<dyn Fn(&str) + Send + Sync>;
@@ -187,11 +188,6 @@ impl Inner {
         };
         is_expected && matches!(item.space.get(&item.key), Ok(Found::Nothing))
     }
-}
-
-pub(super) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |elapsed| elapsed.as_millis() as i64)
 }
 
 /// Changes collected for one batch. A later change of a key replaces an earlier one: all items of a fjall batch have the same sequence
