@@ -28,7 +28,7 @@ use crate::instance::{Instance, InstanceError};
 use crate::ipc::{Context, Event};
 use crate::machine::disk_space::DiskSpace;
 use crate::media::FrameSource;
-use crate::media::keyframes::Keyframes;
+use crate::media::keyframes::{self, Keyframes};
 use crate::media::process::MediaProcess;
 use crate::models::serving::Serving;
 use crate::models::{MakeEmbedder, Models, ModelsConfig};
@@ -452,7 +452,7 @@ fn indexer_config(config: &Config, software: String, data_dir: &Path, root_of: R
         },
         sight: Box::new(Sight::now),
         disk_space: disk_space(config, data_dir),
-        keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(crate::KEYFRAMES_FOLDER))),
+        keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(keyframes::FOLDER))),
         root_of,
     }
 }

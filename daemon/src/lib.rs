@@ -3,9 +3,6 @@
 pub(crate) use scened_common::CHECKOUT;
 pub use scened_common::domain;
 
-/// Of the data folder: pictures of what was embedded, for other models.
-pub(crate) const KEYFRAMES_FOLDER: &str = "keyframes";
-
 pub mod activity;
 pub mod ann;
 pub mod app;

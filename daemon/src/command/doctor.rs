@@ -11,7 +11,7 @@ use crate::instance::privacy::{self, Privacy};
 use crate::media::Hardware;
 use crate::media::extras::Extras;
 use crate::media::ffmpeg::{self, Concern};
-use crate::media::keyframes::Keyframes;
+use crate::media::keyframes::{self, Keyframes};
 use crate::models::Models;
 use crate::models::serving::{ModelSlot, Serving};
 use crate::query::MODEL_PATIENCE;
@@ -334,7 +334,7 @@ fn store(store: &Store) -> Finding {
 
 /// Never a fault: what is missing is decoded again when another model is brought in.
 fn keyframes(facts: &Facts, store: &Store) -> Finding {
-    let folder = facts.data_dir.join(crate::KEYFRAMES_FOLDER);
+    let folder = facts.data_dir.join(keyframes::FOLDER);
     let keyframes = Keyframes::new(folder.clone());
     match keyframes.stock() {
         Ok(stock) => {

@@ -17,6 +17,9 @@ use crate::failpoint;
 
 const EXTENSION: &str = "keyframes";
 
+/// Name of the folder with the pictures, in the data folder.
+pub const FOLDER: &str = "keyframes";
+
 /// The folder with the pictures of all films.
 #[derive(Clone, Debug)]
 pub struct Keyframes {
