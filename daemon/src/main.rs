@@ -261,7 +261,8 @@ fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) ->
         data_dir: &data_dir,
         limit: Duration::from_secs(seconds),
     };
-    probe_model::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(&error))))
+    probe_model::run(&options, &mut std::io::stdout().lock())
+        .map_err(|error| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(&error))))
 }
 
 fn set_aside_unreadable(arguments: &Arguments) -> Result<(), Fatal> {

@@ -7,7 +7,7 @@
 //! Nothing catches the end of the process (a damaged length asks for more memory than there is), so a note lies there while a store is
 //! being opened: where an earlier start left it, because it died or was killed, another process tries the store first.
 //!
-//! What the operating system reports condemns no store ([`crate::damage`]), neither as an error nor behind a panic or a death. So what
+//! What the operating system reports condemns no store ([`crate::quarantine::damage`]), neither as an error nor behind a panic or a death. So what
 //! damage would make it report (a file that is missing or is a folder, a place behind the end of a file) is looked for here, by
 //! listings and lengths, before the engine meets it.
 

@@ -9,9 +9,7 @@ use half::f16;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Cause, Change, ChangeKind, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, StoredPath, VideoRecord, VideoState,
-};
+use super::{Cause, Change, ChangeKind, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, StoredPath, VideoRecord, VideoState};
 use crate::domain::{Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, VideoId};
 
 /// Version byte of every record written today. Readers must accept every earlier one.
