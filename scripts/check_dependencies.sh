@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The rules of who may use what (ARCHITECTURE.md): in the packages, in the built programs, and in the daemon's modules.
+# The rules of who may use what (ARCHITECTURE.md): in the packages, in the built programs, and in which rooms a library is used.
+# Which room may use which other one is held by scripts/check_rooms.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -20,13 +20,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use scened_common::media::extras::Extras;
+use scened_common::media::request::{Detector, Hardware, SceneMode};
 pub use scened_common::providers::PROVIDERS;
 use scened_shared::terminal;
 use serde::Serialize;
 
 use crate::domain::Crop;
-use crate::media::extras::Extras;
-use crate::media::{Detector, Hardware, SceneMode};
 use values::Values;
 
 pub use reference::{manual_page, reference_page};

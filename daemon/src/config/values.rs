@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use scened_common::media::extras;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Allows, KEYS};
 use super::{DEFAULT_TOML, Problem, paths};
-use crate::media::extras;
 
 /// The values of a file laid over the defaults, and what was found wrong so far.
 pub(super) struct Values {
