@@ -7,6 +7,7 @@
 
 mod from_config;
 mod hooks;
+pub mod process;
 mod upgrade;
 
 use std::path::PathBuf;
@@ -121,9 +122,7 @@ impl Engine {
         start_warnings.extend(store_warnings(&report));
         let (worker, sandbox, codecs) = ask_worker(config, &seams);
         start_warnings.extend(sandbox.warning().into_iter().chain(codecs.warnings()));
-        for warning in &start_warnings {
-            warn!("{warning}");
-        }
+        start_warnings.iter().for_each(|warning| warn!("{warning}"));
         let activity = Activity::default();
         let serving = Arc::new(Serving::default());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
