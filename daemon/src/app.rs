@@ -269,7 +269,7 @@ fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor
         crate::worker::version()
     };
     let held = (worker.is_ok() && !is_scripted).then(crate::worker::sandbox);
-    let allowed = |extras: &crate::media::extras::Extras| crate::worker::allowed(extras.to_arguments());
+    let allowed = |extras: &scened_common::media::extras::Extras| crate::worker::allowed(extras.to_arguments());
     let codecs = doctor::Codecs::of(worker.as_deref().ok(), allowed, &config.extras);
     (worker, doctor::Sandbox::of(held, config), codecs)
 }

@@ -10,10 +10,8 @@ pub(crate) mod sound;
 
 use std::time::Instant;
 
+use scened_common::domain::{Embedding, Frame};
 pub use scened_common::embed::report::{ModelInfo, ProviderReport};
-pub use scened_common::embed::{model, protocol, runtime};
-
-use crate::domain::{Embedding, Frame};
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EmbedError {

@@ -2,7 +2,7 @@
 //!
 //! Each room says itself which of its errors end the daemon.
 
-use crate::quarantine::damage::is_damage;
+use scened_common::damage::is_damage;
 
 /// What ends the daemon, and how the service manager should take it.
 #[derive(Debug, thiserror::Error)]

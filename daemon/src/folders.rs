@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use scened_common::domain::VideoId;
+
 use crate::config::edit::{self, EditError};
 use crate::config::kept;
-use crate::domain::VideoId;
 use crate::reconcile::ReconcilerHandle;
 use crate::store::{Store, StoreError, VideoRecord};
 

@@ -56,7 +56,6 @@
 //! - [`activity`]: one place to wait until anything changes.
 //! - [`logging`]: the log.
 
-pub(crate) use scened_common::CHECKOUT;
 pub use scened_common::domain;
 
 pub mod activity;

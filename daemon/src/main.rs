@@ -13,11 +13,11 @@ use scened::command::probe_model::{self, ProbeOptions};
 use scened::command::set_aside::{self, SetAsideError};
 use scened::command::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::config::{Config, ConfigError};
-use scened::domain::Crop;
 use scened::fatal::Fatal;
 use scened::instance::Instance;
-use scened::media::extras::{self, Extras};
 use scened::media::{Detector, Hardware, SceneMode};
+use scened_common::domain::Crop;
+use scened_common::media::extras::{self, Extras};
 use scened_shared::{standard_error, terminal};
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
@@ -331,7 +331,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
     let program = scened_shared::program::own();
     let places = Places {
-        model_dirs: scened::embed::model::model_dirs(&data_dir, program.as_deref()),
+        model_dirs: scened_common::embed::model::model_dirs(&data_dir, program.as_deref()),
         data_dir,
         socket: endpoint.path().to_owned(),
         program,

@@ -11,12 +11,10 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use scened_common::domain::{Boundary, Frame, Span};
 pub use scened_common::media::answer::{Analysis, DecodePlan, Probe, StageTimes, StreamInfo};
 pub use scened_common::media::keyframe_file::Keyframe;
 pub use scened_common::media::request::{AnalyseRequest, Detector, Hardware, KeyframesRequest, PictureRequest, PosterRequest, SceneMode};
-pub use scened_common::media::{budget, extras, wire};
-
-use crate::domain::{Boundary, Frame, Span};
 
 pub use process::MediaProcess;
 

@@ -16,14 +16,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use scened_common::domain::{Crop, ModelId};
+use scened_common::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use serde_json::Value;
 use tracing::{error, warn};
 
 use crate::activity::Activity;
 use crate::ann::{Ann, AnnError};
 use crate::config::edit::EditError;
-use crate::domain::{Crop, ModelId};
-use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use crate::embed::{EmbedError, Embedder};
 use crate::models::follower::Follower;
 use crate::models::serving::{ModelSlot, NoModel, Serving};
@@ -217,7 +217,7 @@ impl Models {
             return Ok(dimensions as usize);
         }
         let vectors = embedder.embed_texts(&["a".to_owned()]).map_err(|error| unusable(folder, &error))?;
-        let dimensions = vectors.first().map_or(0, crate::domain::Embedding::dimensions);
+        let dimensions = vectors.first().map_or(0, scened_common::domain::Embedding::dimensions);
         self.store.put_setting(&setting, &Value::from(dimensions))?;
         Ok(dimensions)
     }

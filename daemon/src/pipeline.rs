@@ -24,10 +24,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{Fingerprint, VideoId};
 use tracing::{error, warn};
 
 use crate::activity::Activity;
-use crate::domain::{Fingerprint, VideoId};
 use crate::machine::disk_space::DiskSpace;
 use crate::media::keyframes::Keyframes;
 use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};

@@ -16,8 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{Embedding, ModelId, SceneId, Span, VideoId};
+
 use crate::ann::AnnError;
-use crate::domain::{Embedding, ModelId, SceneId, Span, VideoId};
 use crate::embed::EmbedError;
 use crate::media::{FrameSource, MediaError};
 use crate::models::serving::{ModelSlot, NoModel, Serving};

@@ -19,7 +19,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::{Boundary, Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, Span, VideoId};
+use scened_common::domain::{Boundary, Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, Span, VideoId};
 
 mod content;
 mod decisions;

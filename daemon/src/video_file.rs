@@ -8,8 +8,7 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-
-use crate::domain::FileStamp;
+use scened_common::domain::FileStamp;
 
 /// What a stat says of a file.
 pub fn stamp_of(metadata: &Metadata) -> FileStamp {

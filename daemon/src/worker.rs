@@ -17,7 +17,6 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rustix::event::Timespec;
-pub use scened_common::pipe;
 
 /// Environment variable that names the worker's program.
 pub const WORKER_VARIABLE: &str = "SCENED_WORKER";

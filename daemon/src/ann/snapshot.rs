@@ -8,14 +8,15 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use scened_common::damage::is_damage;
+use scened_common::domain::ModelId;
 use serde::{Deserialize, Serialize};
 use usearch::Index;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{AnnError, Opened, engine};
-use crate::domain::ModelId;
 use crate::failpoint;
-use crate::quarantine::damage::{is_absent, is_damage};
+use crate::quarantine::damage::is_absent;
 use crate::quarantine::set_aside;
 
 const FORMAT: u32 = 1;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use scened_common::domain::VideoId;
+
 use super::*;
-use crate::domain::VideoId;
 
 /// xorshift64*: the same numbers on every machine.
 struct Random(u64);

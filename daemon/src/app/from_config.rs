@@ -4,15 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use scened_common::embed::model::ModelFolder;
+use scened_common::embed::runtime::find_onnxruntime;
 use scened_shared::spelling;
 
 use crate::app::Places;
 use crate::config::{Config, OnBattery};
 use crate::embed::Embedder;
-use crate::embed::model::ModelFolder;
 use crate::embed::pair::EmbedPair;
 use crate::embed::process::EmbedConfig;
-use crate::embed::runtime::find_onnxruntime;
 use crate::fatal::{Fatal, with_causes};
 use crate::folders::Folders;
 use crate::machine::disk_space::DiskSpace;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use scened_common::domain::VideoId;
 use tracing::info;
 
-use crate::domain::VideoId;
 use crate::fatal::Fatal;
 use crate::machine::clock::now_ms;
 use crate::store::{IncidentRecord, Store, VideoRecord, VideoState};
@@ -64,8 +64,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::domain::{FileStamp, Fingerprint};
     use crate::store::{Cause, NewVideo};
+    use scened_common::domain::{FileStamp, Fingerprint};
 
     #[test]
     fn a_start_tries_again_what_no_video_is_to_blame_for_and_once_what_an_older_version_wrote_down() {

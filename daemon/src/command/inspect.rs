@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use scened_common::domain::{Boundary, Crop, ImageSpec, Resample, ResizeMode};
+use scened_common::media::extras::Extras;
 use serde_json::json;
 
-use crate::domain::{Boundary, Crop, ImageSpec, Resample, ResizeMode};
-use crate::media::extras::Extras;
 use crate::media::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, Probe, SceneMode,
 };

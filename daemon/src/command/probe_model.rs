@@ -8,11 +8,11 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{Embedding, Frame};
+use scened_common::embed::model::{ModelError, ModelFolder, Precision};
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::domain::{Embedding, Frame};
-use crate::embed::model::{ModelError, ModelFolder, Precision};
 use crate::embed::process::{EmbedConfig, EmbedProcess};
 use crate::embed::{EmbedError, Embedder};
 use crate::media::{Cancel, FrameSource, MediaError, MediaProcess, PictureRequest};
@@ -240,7 +240,7 @@ fn frames(
     let rules = Rules::new(config.extensions.clone(), &config.ignore, config.hidden, config.follow_symlinks)
         .map_err(|error| ProbeError::Rules(error.to_string()))?;
     // Where there is no checkout there is no sample library, and nothing is found in it.
-    let sample = Path::new(crate::CHECKOUT)
+    let sample = Path::new(scened_common::CHECKOUT)
         .join("tests/data/library")
         .canonicalize()
         .unwrap_or_default();

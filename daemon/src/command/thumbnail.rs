@@ -16,7 +16,7 @@ use crate::media::{Cancel, MediaError, MediaProcess, Poster, PosterRequest};
 
 /// Sides that may be asked for: to that of the largest thumbnails that the specification knows. Pixels.
 pub const SMALLEST_PX: u32 = 32;
-pub const LARGEST_PX: u32 = crate::media::wire::MAX_IMAGE_PX;
+pub const LARGEST_PX: u32 = scened_common::media::wire::MAX_IMAGE_PX;
 
 /// A worker decodes for two seconds at most; one that takes so long is hung, or the disk is.
 const SILENCE: Duration = Duration::from_secs(20);

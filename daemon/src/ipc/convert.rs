@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use scened_common::domain::{Boundary, ClockPart, PictureTrack};
 use scened_shared::frame::RpcError;
 use scened_shared::message as wire;
 use scened_shared::message::ErrorKind;
 use scened_shared::wire_path::WirePath;
 
-use crate::domain::{Boundary, ClockPart, PictureTrack};
 use crate::embed::EmbedError;
 use crate::folders::FolderError;
 use crate::ipc::event::Event;

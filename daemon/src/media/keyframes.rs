@@ -9,10 +9,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use scened_common::domain::Fingerprint;
 use scened_common::media::keyframe_file::Writer;
 pub use scened_common::media::keyframe_file::{KeyframeScene, KeyframesError, Reader, SHORTER_SIDE_PX};
 
-use crate::domain::Fingerprint;
 use crate::failpoint;
 
 const EXTENSION: &str = "keyframes";
@@ -205,7 +205,7 @@ mod tests {
     use scened_common::media::keyframe_file::Keyframe;
 
     use super::*;
-    use crate::domain::{Boundary, Span};
+    use scened_common::domain::{Boundary, Span};
 
     fn scenes() -> Vec<KeyframeScene> {
         let scene = |n: u8| KeyframeScene {

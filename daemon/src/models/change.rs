@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{ModelId, VideoId};
+use scened_common::embed::model::ModelFolder;
 use serde_json::Value;
 use tracing::{error, info, warn};
 
 use super::{AFRESH_SETTING, Models, ModelsError, SERVING_SETTING, unusable};
 use crate::ann::Ann;
 use crate::config::edit;
-use crate::domain::{ModelId, VideoId};
-use crate::embed::model::ModelFolder;
 use crate::embed::{EmbedError, sound};
 use crate::machine::clock::now_ms;
 use crate::models::serving::{ModelSlot, NoModel};

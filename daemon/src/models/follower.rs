@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use scened_common::domain::{Embedding, SceneId, VideoId};
 use tracing::{debug, error, info, warn};
 
 use crate::activity::Activity;
 use crate::ann::Opened;
-use crate::domain::{Embedding, SceneId, VideoId};
 use crate::models::serving::ModelSlot;
 use crate::store::{ChangeKind, Store, StoreError};
 use crate::supervise::{self, End, Ward, caught};

@@ -5,8 +5,9 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use scened_common::domain::ModelId;
+
 use crate::ann::Ann;
-use crate::domain::ModelId;
 use crate::embed::{Embedder, ModelInfo};
 
 pub struct ModelSlot {

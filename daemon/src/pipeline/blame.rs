@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::VideoId;
 use tracing::{info, warn};
 
 use super::{PipelineEvent, Shared, State};
-use crate::domain::VideoId;
 use crate::store::{Cause, VideoRecord};
 
 /// Other videos that are read where one of a folder cannot be.

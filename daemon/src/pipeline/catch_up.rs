@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use scened_common::damage::tells_of_machine;
 use tracing::warn;
 
 use super::job::{Outcome, Run, embed_failed, media_failed};
@@ -10,7 +11,6 @@ use crate::embed::EmbedError;
 use crate::media::keyframes::KeyframesError;
 use crate::media::{KeyframesRequest, MediaError, MediaEvent};
 use crate::models::serving::ModelSlot;
-use crate::quarantine::damage::tells_of_machine;
 use crate::store::{SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState};
 
 /// Why a replay was broken off.

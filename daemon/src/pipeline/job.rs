@@ -5,12 +5,12 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use scened_common::domain::{FileStamp, Fingerprint, SceneId};
+use scened_common::media::wire::Fault;
 use tracing::{debug, warn};
 
-use crate::domain::{FileStamp, Fingerprint, SceneId};
 use crate::embed::{EmbedError, Embedder, sound};
 use crate::media::keyframes::{self, KeyframeScene};
-use crate::media::wire::Fault;
 use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
 use crate::models::serving::ModelSlot;
 use crate::pipeline::IndexerConfig;
@@ -456,7 +456,7 @@ fn unopened(error: &io::Error) -> Outcome {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Outcome::MachineAtFault {
             reason: format!("cannot open files: {error}"),
         },
-        _ if crate::quarantine::damage::is_damage(error) => Outcome::Forbidden {
+        _ if scened_common::damage::is_damage(error) => Outcome::Forbidden {
             reason: format!("cannot be read: {error}"),
             hint: "check the file system it lies on (fsck), then: scenectl retry".to_owned(),
         },

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use scened_common::domain::VideoId;
 use tracing::{debug, error, info, warn};
 
 use super::job::Outcome;
 use super::threads::MACHINE_RETRY;
 use super::{PipelineEvent, Shared};
-use crate::domain::VideoId;
 use crate::store::{Cause, StoreError, VideoRecord, VideoState};
 
 /// A worker that dies, or stalls, is tried this often on one file (whole; whole and alone; its keyframes alone) before the file is left alone.

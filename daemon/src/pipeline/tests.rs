@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use scened_common::domain::{Boundary, FileStamp, ImageSpec, Resample, ResizeMode, SceneId};
+
 use super::*;
-use crate::domain::{Boundary, FileStamp, ImageSpec, Resample, ResizeMode, SceneId};
 use crate::embed::{EmbedError, Embedder};
 use crate::media::{MediaError, SceneMode};
 use crate::models::serving::ModelSlot;

@@ -3,11 +3,11 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use scened_common::domain::VideoId;
 use tracing::{error, info, warn};
 
 use super::job::{self, Outcome};
 use super::{InFlight, Shared, State, brake};
-use crate::domain::VideoId;
 use crate::media::Cancel;
 use crate::store::{Cause, Change, ChangeKind, VideoRecord, VideoState};
 use crate::supervise::caught;

@@ -4,8 +4,6 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-pub(crate) use scened_common::damage::{is_damage, tells_of_machine};
-
 /// Whether nothing is at `path`: the folder does not list it, and a look at it finds nothing.
 ///
 /// **Errors**: nobody knows, because the folder cannot be listed, or the two contradict each other.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use scened_common::domain::{Embedding, Frame, ModelId};
+
 use super::{Answer, Probe, QueryError, Searcher, Wanted, check_count};
-use crate::domain::{Embedding, Frame, ModelId};
 use crate::embed::EmbedError;
 use crate::media::{Cancel, PictureRequest};
 use crate::models::serving::ModelSlot;

@@ -6,9 +6,10 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
+use scened_common::domain::{Boundary, FileStamp, Fingerprint, Frame};
+
 use super::*;
 use crate::ann::Ann;
-use crate::domain::{Boundary, FileStamp, Fingerprint, Frame};
 use crate::embed::Embedder as _;
 use crate::media::{AnalyseRequest, Analysis, Cancel, KeyframesRequest, MediaEvent, PictureRequest};
 use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoState};

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::domain::{Embedding, ModelId};
+use scened_common::domain::{Embedding, ModelId};
+
 use crate::embed::EmbedError;
 use crate::models::serving::ModelSlot;
 

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use scened_common::damage::is_damage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,6 @@ use super::record;
 use super::transaction::Inner;
 use super::{OpenReport, StoreError};
 use crate::failpoint;
-use crate::quarantine::damage::is_damage;
 use crate::quarantine::set_aside;
 
 /// Key beside the settings: how often any of them changed.

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::domain::VideoId;
+use scened_common::domain::VideoId;
+
 use crate::fatal::{Fatal, needs_person, with_causes};
 
 #[derive(Debug, thiserror::Error)]

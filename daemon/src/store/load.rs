@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
 
+use scened_common::domain::{ModelId, VideoId};
+
 use super::disk::{Disk, Space};
 use super::migrations::FORMAT;
 use super::mirror::{Entry, Mirror};
@@ -10,7 +12,6 @@ use super::record::{self, Damage};
 use super::side::{Progress, SideFile};
 use super::transaction::{Inner, State, Writer, lock};
 use super::{DamagedRecord, JobRecord, OpenReport, StoreError, VideoState, keys};
-use crate::domain::{ModelId, VideoId};
 use crate::machine::clock::now_ms;
 
 /// A longer change log is forgotten at the start: building an index anew is as quick as catching up over it.

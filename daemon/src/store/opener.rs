@@ -23,9 +23,10 @@ use std::process::ExitStatus;
 use std::sync::Once;
 
 use lsm_tree::SequenceNumberCounter;
+use scened_common::damage::{is_damage, tells_of_machine};
 
 use super::disk::as_damage;
-use crate::quarantine::damage::{is_absent, is_damage, tells_of_machine};
+use crate::quarantine::damage::is_absent;
 
 /// Beside the store: the text of a panic while it was opened.
 const NOTE: &str = "store.panicked";

@@ -6,11 +6,11 @@
 use std::path::PathBuf;
 
 use half::f16;
+use scened_common::domain::{Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, VideoId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Change, ChangeKind, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, StoredPath, VideoRecord, VideoState};
-use crate::domain::{Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, VideoId};
 
 /// Version byte of every record written today. Readers must accept every earlier one.
 const RECORD_VERSION: u8 = 1;
@@ -119,7 +119,7 @@ impl TryFrom<String> for StoredFingerprint {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
             .map(Self)
-            .map_err(|error: crate::domain::ParseFingerprintError| error.to_string())
+            .map_err(|error: scened_common::domain::ParseFingerprintError| error.to_string())
     }
 }
 

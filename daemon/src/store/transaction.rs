@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
 use fjall::PersistMode;
+use scened_common::domain::{ModelId, VideoId};
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Found, Space};
@@ -13,7 +14,6 @@ use super::mirror::{Entry, Mirror};
 use super::record::{self, Damage};
 use super::side::{Progress, SideFile};
 use super::{Change, ChangeKind, DamagedRecord, JobRecord, StoreError, VideoState, keys, opener};
-use crate::domain::{ModelId, VideoId};
 use crate::failpoint;
 use crate::machine::clock::now_ms;
 
@@ -298,7 +298,7 @@ impl<'a> Transaction<'a> {
         let id = entry.record.id;
         self.remove(&disk.scenes, &keys::video(id));
         for index in 0..entry.record.n_scenes {
-            self.remove(&disk.thumbnails, &keys::scene(crate::domain::SceneId { video: id, index }));
+            self.remove(&disk.thumbnails, &keys::scene(scened_common::domain::SceneId { video: id, index }));
         }
         let models = self.inner.mirror().models_of(id);
         for (model, n_scenes) in models {
@@ -312,7 +312,7 @@ impl<'a> Transaction<'a> {
         for index in scenes {
             self.remove(
                 &self.inner.disk.vectors,
-                &keys::vectors(model, crate::domain::SceneId { video, index })?,
+                &keys::vectors(model, scened_common::domain::SceneId { video, index })?,
             );
         }
         Ok(())

@@ -4,9 +4,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 
+use scened_common::domain::Fingerprint;
 use xxhash_rust::xxh3::Xxh3;
-
-use crate::domain::Fingerprint;
 
 /// Up to this size a fingerprint is one of all bytes of a file.
 pub const WHOLE_BYTES: u64 = 256 << 10;

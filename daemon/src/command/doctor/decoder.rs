@@ -1,9 +1,10 @@
 //! What decodes films, and what holds it: FFmpeg's release and lists, the sandbox.
 
+use scened_common::media::extras::Extras;
+
 use super::Finding;
 use crate::config::Config;
 use crate::media::Hardware;
-use crate::media::extras::Extras;
 use crate::media::ffmpeg::{self, Concern};
 
 /// What holds the process that decodes films.

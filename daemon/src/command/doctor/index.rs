@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use scened_common::domain::{Embedding, SceneId};
+
 use super::Finding;
-use crate::domain::{Embedding, SceneId};
 use crate::models::serving::ModelSlot;
 use crate::store::Store;
 
@@ -101,7 +102,7 @@ mod tests {
 
     #[test]
     fn scenes_that_score_the_same_are_no_miss_of_the_index() {
-        let scene = |video, index| SceneId::new(crate::domain::VideoId(video), index);
+        let scene = |video, index| SceneId::new(scened_common::domain::VideoId(video), index);
         let at = |scores: &[f32], video| -> Vec<_> {
             scores
                 .iter()

@@ -9,11 +9,11 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use scened_common::embed::model::{ModelError, ModelFolder};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::embed::EmbedError;
-use crate::embed::model::{ModelError, ModelFolder};
 
 const READ_BYTES: usize = 1 << 20;
 
