@@ -122,7 +122,9 @@ impl Engine {
         start_warnings.extend(store_warnings(&report));
         let (worker, sandbox, codecs) = ask_worker(config, &seams);
         start_warnings.extend(sandbox.warning().into_iter().chain(codecs.warnings()));
-        start_warnings.iter().for_each(|warning| warn!("{warning}"));
+        for warning in &start_warnings {
+            warn!("{warning}");
+        }
         let activity = Activity::default();
         let serving = Arc::new(Serving::default());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
