@@ -60,9 +60,10 @@ fmt: ## format the code
 	cargo fmt --all
 
 .PHONY: lint
-lint: setup ## clippy, dependency rules, units
+lint: setup ## clippy, rules of who may use whom, units
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	scripts/check_dependencies.sh
+	scripts/check_rooms
 	scripts/check_units.sh
 
 .PHONY: install

@@ -52,6 +52,10 @@ step "prose"
 scripts/check_prose --self-test
 scripts/check_prose
 
+step "rooms"
+scripts/check_rooms --self-test
+scripts/check_rooms
+
 step "units"
 scripts/check_units.sh
 

@@ -4,14 +4,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use montage::timeline::rate::Rate;
 
-use crate::hub::layout::Precision;
 use crate::input::{date, span};
-use crate::timeline::rate::Rate;
 
 mod examples;
+mod model;
 
 use examples as ex;
+pub(crate) use model::{Model, ModelInstall};
 
 /// Asks a folder of videos questions: the client of scened.
 #[derive(Debug, Parser)]
@@ -45,6 +46,7 @@ pub(crate) enum Verb {
     #[command(after_help = ex::SIMILAR)]
     Similar(Similar),
     /// Look for scenes on a full screen, as you type
+    #[cfg(feature = "browse")]
     #[command(after_help = ex::BROWSE)]
     Browse(Browse),
     /// Show a film in your player, at a moment
@@ -222,6 +224,7 @@ pub(crate) struct Similar {
     pub(crate) selection: Selection,
 }
 
+#[cfg(feature = "browse")]
 #[derive(Debug, Args)]
 pub(crate) struct Browse {
     /// What to look for first
@@ -352,85 +355,6 @@ pub(crate) struct Why {
     /// Where the file's best scene stands for these words
     #[arg(value_name = "QUERY")]
     pub(crate) query: Vec<String>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Model {
-    /// List the models there are
-    #[command(after_help = ex::MODEL_LIST)]
-    List {
-        /// List the models that can be installed by name
-        #[arg(long)]
-        available: bool,
-    },
-    /// Download a model from the Hugging Face hub, or copy one from a folder
-    #[command(after_help = ex::MODEL_INSTALL)]
-    Install(ModelInstall),
-    /// Change to another model; the old one answers until that is done
-    #[command(after_help = ex::MODEL_USE)]
-    Use {
-        /// A name from `model list`, or a folder in a public layout
-        #[arg(value_name = "NAME|DIR")]
-        model: OsString,
-        /// Decode every video again instead of using the pictures kept of it
-        #[arg(long)]
-        reindex: bool,
-    },
-    /// Show one model, or the one in use
-    #[command(after_help = ex::MODEL_INFO)]
-    Info {
-        #[arg(value_name = "NAME|DIR")]
-        model: Option<OsString>,
-    },
-    /// Drop a model's vectors from the index
-    #[command(after_help = ex::MODEL_REMOVE)]
-    Remove {
-        #[arg(value_name = "NAME")]
-        model: OsString,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ModelInstall {
-    /// A name from `model list --available`, a repository of the hub, or a folder written with ./ or / in front
-    #[arg(value_name = "NAME|OWNER/REPO[@REVISION]|DIR")]
-    pub(crate) model: OsString,
-    /// Number format of the weights
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = PrecisionWish::Auto)]
-    pub(crate) precision: PrecisionWish,
-    /// Call it so here [default: the name, or that of the repository or folder]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Replace a model of that name; the old one stays until the new one is complete
-    #[arg(long)]
-    pub(crate) force: bool,
-    /// Accept a licence that allows research only, without being asked
-    #[arg(long)]
-    pub(crate) accept_licence: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum PrecisionWish {
-    /// fp32, or int8 where that is faster on this machine and agrees: both are fetched and tried on your films
-    Auto,
-    /// Exact, the largest
-    Fp32,
-    /// Half the size, for graphics cards
-    Fp16,
-    /// A quarter of the size, often faster on processors, not quite the same vectors
-    Int8,
-}
-
-impl PrecisionWish {
-    /// `None` leaves it to the machine.
-    pub(crate) fn fixed(self) -> Option<Precision> {
-        match self {
-            Self::Auto => None,
-            Self::Fp32 => Some(Precision::Fp32),
-            Self::Fp16 => Some(Precision::Fp16),
-            Self::Int8 => Some(Precision::Int8),
-        }
-    }
 }
 
 #[derive(Debug, Args)]

@@ -12,6 +12,8 @@ use crate::failure::{Failure, Outcome};
 use crate::input::place;
 use crate::render::{Out, text};
 
+mod answer;
+#[cfg(feature = "browse")]
 mod browse;
 mod clocks;
 mod doctor;
@@ -62,7 +64,7 @@ impl Context {
     }
 
     fn connect(&self) -> Result<Client, Failure> {
-        Ok(open(&self.endpoint()?)?)
+        Ok(connect(&self.endpoint()?)?)
     }
 
     /// Connects and asks one thing.
@@ -71,7 +73,7 @@ impl Context {
     }
 }
 
-fn open(endpoint: &Endpoint) -> Result<Client, ClientError> {
+fn connect(endpoint: &Endpoint) -> Result<Client, ClientError> {
     let options = ClientOptions {
         client: env!("CARGO_PKG_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -94,6 +96,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
     match verb {
         Verb::Search(args) => search::run(context, args),
         Verb::Similar(args) => similar::run(context, &args),
+        #[cfg(feature = "browse")]
         Verb::Browse(args) => browse::run(context, &args),
         Verb::Open(args) => open::run(context, &args),
         Verb::Scenes(args) => scenes::run(context, &args),

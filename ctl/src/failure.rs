@@ -7,6 +7,9 @@ use scened_shared::endpoint::EndpointError;
 use scened_shared::hello::ProtocolMismatch;
 use scened_shared::message::ErrorKind;
 
+mod hub;
+mod montage;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// What was asked cannot be done, or failed.

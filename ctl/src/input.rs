@@ -1,7 +1,7 @@
-//! Text that people type, as values: spans of time, dates, targets, paths.
+//! Text that people type, as values: spans of time, dates, `FILE@TIME`, paths.
 
 pub(crate) mod date;
+pub(crate) mod file_at;
 pub(crate) mod place;
 pub(crate) mod span;
 pub(crate) mod stretch;
-pub(crate) mod target;

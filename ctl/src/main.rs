@@ -1,31 +1,25 @@
 //! `scenectl`, the client of scened: words in, one request, an answer out.
 //!
 //! `cli` says what can be typed, `input` turns text into values, `command` asks the daemon (one file a verb), `render` is the only place
-//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `hub` downloads models, `player` knows how films are shown,
-//! `page`, `playlist` and `timeline` are made of `moment`s, `ffmpeg` runs that program, `target` writes files. Nothing but the verb's own work happens before the connection is made: people type
-//! searches one after another, and scripts run thousands.
+//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `player` knows how films are shown. Two
+//! packages beside this one know neither the daemon nor the terminal: `montage` makes pages, playlists, timelines and clips, and
+//! `scened-hub` fetches models.
+//!
+//! Nothing but the verb's own work happens before the connection is made: people type searches one after another, and scripts run
+//! thousands.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 mod cli;
-mod clips;
-mod clock;
 mod command;
+#[cfg(feature = "browse")]
+mod failpoint;
 mod failure;
-mod fault;
-mod ffmpeg;
-mod hub;
 mod input;
-mod moment;
-mod page;
 mod player;
-mod playlist;
-mod quote;
 mod render;
-mod target;
-mod timeline;
 
 fn main() -> ExitCode {
     let cli = cli::Cli::try_parse().unwrap_or_else(|error| explain(&error));

@@ -113,6 +113,7 @@ impl Out {
     }
 
     /// Prints a moment of a film for a program to read, as `open` and `similar` take it: the path's own bytes, `@`, seconds.
+    #[cfg(feature = "browse")]
     pub(crate) fn bare_moment(&mut self, path: &Path, at_ms: u64, end: u8) -> io::Result<()> {
         self.bare_path(path, b'@')?;
         write!(self.stdout, "{}.{:03}", at_ms / 1000, at_ms % 1000)?;

@@ -11,9 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use scened_common::domain::{Embedding, ModelId, SceneId, dot};
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
-
-use crate::domain::{Embedding, ModelId, SceneId, dot};
 
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;

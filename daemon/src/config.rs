@@ -20,15 +20,14 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use scened_common::media::extras::Extras;
+use scened_common::media::request::{Detector, Hardware, SceneMode};
 use scened_shared::terminal;
 use serde::Serialize;
 
-use crate::domain::Crop;
-use crate::media::extras::Extras;
-use crate::media::{Detector, Hardware, SceneMode};
+use scened_common::domain::Crop;
 use values::Values;
 
-pub use keys::PROVIDERS;
 pub use reference::{manual_page, reference_page};
 
 /// The documented defaults, as the file a user may start from.
@@ -56,7 +55,7 @@ pub struct Config {
     pub model: String,
     pub crop: Crop,
     pub model_idle_seconds: u64,
-    /// Execution providers in order of preference, of [`PROVIDERS`]. Never empty.
+    /// Execution providers in order of preference, of [`scened_common::providers::PROVIDERS`]. Never empty.
     pub providers: Vec<String>,
     /// What a model leaves free of a graphics card's memory.
     pub gpu_memory_reserve_mib: u64,

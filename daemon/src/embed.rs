@@ -4,29 +4,14 @@
 //! `model-idle-seconds`, because only the end of a process gives its memory (and a GPU context) back. This module owns the
 //! daemon's half: the [`Embedder`] seam, the worker's life, the pipe protocol, and what a model folder says about itself.
 
-pub mod model;
 pub mod pair;
 pub mod process;
-pub mod protocol;
-pub mod runtime;
 pub(crate) mod sound;
 
 use std::time::Instant;
 
-use crate::domain::{Embedding, Frame, ImageSpec, ModelId};
-
-/// What is known of a model without running it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ModelInfo {
-    pub id: ModelId,
-    /// Short name shown to users: `starter`, `clip-vit-b32`, or the folder's name.
-    pub name: String,
-    /// Length of its vectors; `None` until the worker has loaded it once, where the files do not say.
-    pub dimensions: Option<usize>,
-    pub image: ImageSpec,
-    /// The model that ships with scened and knows little; every answer says so.
-    pub is_starter: bool,
-}
+use scened_common::domain::{Embedding, Frame};
+pub use scened_common::embed::report::{ModelInfo, ProviderReport};
 
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EmbedError {
@@ -83,15 +68,4 @@ pub trait Embedder: Send + Sync {
     }
     /// Ends what runs for it; later calls fail with [`EmbedError::ShuttingDown`].
     fn stop(&self) {}
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct ProviderReport {
-    pub active: String,
-    /// Providers that were asked for and failed, with the reason.
-    pub failed: Vec<(String, String)>,
-    /// Whether the model is kept from the network and from the user's files.
-    pub is_sandboxed: bool,
-    /// By what, or why not.
-    pub sandbox: String,
 }

@@ -1,6 +1,8 @@
 //! What stops the daemon, with its exit code. Every other failure is an incident: recorded, listed, and the daemon goes on.
+//!
+//! Each room says itself which of its errors end the daemon.
 
-use crate::store::StoreError;
+use scened_common::damage::is_damage;
 
 /// What ends the daemon, and how the service manager should take it.
 #[derive(Debug, thiserror::Error)]
@@ -21,21 +23,6 @@ pub enum Fatal {
     Internal(String),
 }
 
-impl From<StoreError> for Fatal {
-    fn from(error: StoreError) -> Self {
-        let text = with_causes(&error);
-        match error {
-            StoreError::NewerVersion { .. } => Self::Setup(text),
-            StoreError::Locked { .. } => Self::AlreadyRunning(text),
-            // Starting again would meet the same, and what may not be read may be whole: nothing is set aside.
-            StoreError::Folder { source, .. } if needs_person(&source) => Self::Setup(format!(
-                "{text}\n  hint: everything in the data folder must be readable and writable for the user that runs scened: chmod -R u+rwX, or chown -R"
-            )),
-            _ => Self::Store(text),
-        }
-    }
-}
-
 impl Fatal {
     /// What an error of the system ends, which the text tells of.
     pub fn of_system(text: String, source: &std::io::Error) -> Self {
@@ -49,13 +36,13 @@ impl Fatal {
 
 /// Whether nothing but a person mends what was reported: names, rights, what is no error of the system at all, and file systems that
 /// have to be checked. All else (a disk, a mount, memory, a quota, locks of a network drive) may be otherwise in a minute.
-fn needs_person(error: &std::io::Error) -> bool {
+pub(crate) fn needs_person(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     let is_of_names = matches!(
         error.kind(),
         Kind::PermissionDenied | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename | Kind::Unsupported
     );
-    is_of_names || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) || crate::damage::is_damage(error)
+    is_of_names || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) || is_damage(error)
 }
 
 /// An error and its causes in one line.

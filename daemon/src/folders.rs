@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use scened_common::domain::VideoId;
+
 use crate::config::edit::{self, EditError};
 use crate::config::kept;
-use crate::domain::VideoId;
 use crate::reconcile::ReconcilerHandle;
 use crate::store::{Store, StoreError, VideoRecord};
 
@@ -73,10 +74,11 @@ impl Folders {
     /// Watches `folder` from now on. Adding one twice changes nothing.
     pub fn add(&self, folder: &Path) -> Result<(), FolderError> {
         let at = folder.to_owned();
-        let metadata = crate::reach::look(folder, move |_| std::fs::metadata(at)).map_err(|source| FolderError::Unreachable {
-            path: folder.to_owned(),
-            source,
-        })?;
+        let metadata =
+            crate::machine::with_timeout::run(folder, move |_| std::fs::metadata(at)).map_err(|source| FolderError::Unreachable {
+                path: folder.to_owned(),
+                source,
+            })?;
         if !metadata.is_dir() {
             return Err(FolderError::NotAFolder(folder.to_owned()));
         }

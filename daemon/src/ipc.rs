@@ -10,6 +10,7 @@
 mod connection;
 mod context;
 mod convert;
+mod event;
 mod handler;
 mod limits;
 mod shared;
@@ -24,11 +25,12 @@ use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-pub use crate::ipc::context::{Context, Event};
+pub use crate::ipc::context::Context;
+pub use crate::ipc::event::Event;
 use crate::ipc::limits::Limits;
 use crate::ipc::shared::{SharedBarrier, StatusFeed};
 use crate::ipc::wire::Wire;
-use crate::query::Asker;
+use crate::requests::ClientProcess;
 
 /// After a failed `accept` (out of descriptors, say) the next try waits so long, so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -72,8 +74,8 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
                 continue;
             }
         };
-        let asker = match crate::instance::check_peer(&stream) {
-            Ok(pid) => Asker(pid),
+        let client = match crate::instance::check_peer(&stream) {
+            Ok(pid) => ClientProcess(pid),
             Err(error) => {
                 complain("refused a client", &error);
                 continue;
@@ -82,7 +84,7 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
         let Stream::UdSocket(stream) = stream;
         // Tokio's own, which lets other tasks go on when there always is something to read; interprocess's does not.
         let wire = Wire::new(UnixStream::from(stream), Arc::clone(&server.limits));
-        let seat = server.limits.seats.take(asker, Instant::now());
+        let seat = server.limits.seats.take(client, Instant::now());
         let server = Arc::clone(&server);
         let mut stop = stop.clone();
         tokio::spawn(async move {
@@ -91,7 +93,7 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
                 return;
             };
             tokio::select! {
-                ended = connection::converse(wire, &server, asker, &seat) => {
+                ended = connection::converse(wire, &server, client, &seat) => {
                     if let Err(error) = ended {
                         debug!(%error, "a connection ended");
                     }

@@ -1,27 +1,24 @@
-//! `scened`: arguments, logging, signals. Everything else is in the library.
+//! `scened`: arguments, and which command they ask for. Everything else is in the library.
 
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use scened::app::{self, Places, Seams};
+use scened::app::{self, Places, Seams, process};
+use scened::command::inspect::{self, InspectOptions};
+use scened::command::probe_model::{self, ProbeOptions};
+use scened::command::set_aside::{self, SetAsideError};
+use scened::command::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::config::{Config, ConfigError};
-use scened::domain::Crop;
 use scened::fatal::Fatal;
 use scened::instance::Instance;
-use scened::media::extras::{self, Extras};
-use scened::media::inspect::{self, InspectOptions};
-use scened::media::thumbnail::{self, LARGEST_PX, SMALLEST_PX};
 use scened::media::{Detector, Hardware, SceneMode};
-use scened::probe::{self, ProbeOptions};
-use scened::rescue::{self, RescueError};
-use scened::supervise::{self, End, Ward};
+use scened_common::domain::Crop;
+use scened_common::media::extras::{self, Extras};
 use scened_shared::{standard_error, terminal};
-use tokio::sync::watch;
 
 /// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
 #[derive(Parser)]
@@ -123,7 +120,7 @@ fn main() -> ExitCode {
 }
 
 fn run() -> ExitCode {
-    LazyLock::force(&STARTED);
+    process::note_start();
     scened::logging::tell_panics("scened");
     let arguments = Arguments::try_parse().unwrap_or_else(|error| explain(&error));
     if !matches!(
@@ -261,15 +258,16 @@ fn probe_model(arguments: &Arguments, folder: &std::path::Path, seconds: u64) ->
         data_dir: &data_dir,
         limit: Duration::from_secs(seconds),
     };
-    probe::run(&options, &mut std::io::stdout().lock()).map_err(|error| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(&error))))
+    probe_model::run(&options, &mut std::io::stdout().lock())
+        .map_err(|error| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(&error))))
 }
 
 fn set_aside_unreadable(arguments: &Arguments) -> Result<(), Fatal> {
     let data_dir = data_dir(arguments)?;
-    let failed = |error: &RescueError| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(error)));
-    rescue::check(&data_dir).map_err(|error| failed(&error))?;
+    let failed = |error: &SetAsideError| Fatal::Setup(terminal::escape(&scened::fatal::with_causes(error)));
+    set_aside::check(&data_dir).map_err(|error| failed(&error))?;
     let _instance = Instance::acquire(&data_dir).map_err(|error| app::instance_fatal(&error))?;
-    rescue::run(&data_dir, &mut std::io::stdout().lock()).map_err(|error| failed(&error))
+    set_aside::run(&data_dir, &mut std::io::stdout().lock()).map_err(|error| failed(&error))
 }
 
 fn data_dir(arguments: &Arguments) -> Result<PathBuf, Fatal> {
@@ -331,122 +329,22 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     scened::logging::init(&config.log).map_err(|error| Fatal::Setup(error.to_string()))?;
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
+    let program = scened_shared::program::own();
     let places = Places {
-        model_dirs: scened::embed::model::model_dirs(&data_dir),
+        model_dirs: scened_common::embed::model::model_dirs(&data_dir, program.as_deref()),
         data_dir,
         socket: endpoint.path().to_owned(),
-        program: scened_shared::program::own(),
+        program,
     };
-    let (stop, _listening) = stop_on_signal()?;
+    let (stop, _listening) = process::stop_on_signal()?;
     // A service manager starts it again; without one it has to do so itself.
     let is_supervised = ["NOTIFY_SOCKET", "LISTEN_FDS"].iter().any(|name| std::env::var_os(name).is_some());
     match app::run(&config, warnings, &places, Seams::default(), stop.clone()) {
-        Err(fatal @ (Fatal::Store(_) | Fatal::Passing(_))) if !is_supervised && !*stop.borrow() => start_again(fatal, &places, &stop),
+        Err(fatal @ (Fatal::Store(_) | Fatal::Passing(_))) if !is_supervised && !*stop.borrow() => {
+            process::start_again(fatal, places.program.as_deref(), &stop)
+        }
         outcome => outcome,
     }
-}
-
-/// How often in a row this program has started itself again.
-const RESTARTS: &str = "SCENED_RESTARTS";
-/// The pause before the first start of a row; each is twice as long as the one before.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// A run of this length was none of a row.
-const GOOD_RUN: Duration = Duration::from_mins(10);
-
-/// Does what a service manager does: waits, and starts the program anew. Another process, because this one may still hold what a
-/// panic or an error left behind: threads, locks, a database that takes nothing more.
-fn start_again(fatal: Fatal, places: &Places, stop: &watch::Receiver<bool>) -> Result<(), Fatal> {
-    use std::os::unix::process::CommandExt as _;
-    let known = std::env::var(RESTARTS).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u32);
-    let n_before = if STARTED.elapsed() < GOOD_RUN { known } else { 0 };
-    let pause = FIRST_PAUSE.saturating_mul(1 << n_before.min(10)).min(LONGEST_PAUSE);
-    tracing::warn!(reason = %fatal, "starting again in {} s", pause.as_secs());
-    wait_for_stop(stop.clone(), pause)?;
-    if *stop.borrow() {
-        return Ok(());
-    }
-    let Some(program) = &places.program else { return Err(fatal) };
-    let error = std::process::Command::new(program)
-        .args(std::env::args_os().skip(1))
-        .env(RESTARTS, (n_before + 1).to_string())
-        .exec();
-    tracing::error!(program = %program.display(), %error, "cannot start again");
-    Err(fatal)
-}
-
-/// When this process began.
-static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-fn wait_for_stop(mut stop: watch::Receiver<bool>, limit: Duration) -> Result<(), Fatal> {
-    let failed = |error: std::io::Error| Fatal::Internal(format!("cannot wait: {error}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    runtime.block_on(async {
-        // Either way it goes on: the loop looks what `stop` says.
-        let _stopped = tokio::time::timeout(limit, stop.wait_for(|stop| *stop)).await;
-    });
-    Ok(())
-}
-
-/// The thread that hears signals. Where it is left off nobody asks the daemon to end; a channel without a sender would.
-struct Listening {
-    _ward: Arc<Ward>,
-    _stop: watch::Sender<bool>,
-}
-
-/// Within this time after the first signal another one is no impatience.
-const IMPATIENCE: Duration = Duration::from_secs(1);
-
-/// Becomes true at SIGTERM or SIGINT.
-fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (stop, stopping) = watch::channel(false);
-    let kept = stop.clone();
-    let failed = |error: std::io::Error| Fatal::Internal(format!("cannot listen for signals: {error}"));
-    let new_runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let mut runtime = Some(new_runtime().map_err(failed)?);
-    let body = move || {
-        let runtime = match runtime.take().map_or_else(new_runtime, Ok) {
-            Ok(runtime) => runtime,
-            Err(error) => return End::Lost(format!("cannot listen for signals: {error}")),
-        };
-        runtime.block_on(async {
-            // A log (or anything else) that may not grow any more is an error of the write then, and not our end.
-            let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
-            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-                tracing::error!("cannot listen for signals; stop scened with SIGKILL, nothing is lost by it");
-                return std::future::pending().await;
-            };
-            if *stop.borrow() {
-                // It was asked before this thread died.
-                return;
-            }
-            scened::failpoint::panic_here("signals");
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            stop.send_replace(true);
-            let asked_at = std::time::Instant::now();
-            // A second signal ends a shutdown that hangs. One that comes at once is the same wish told twice: `timeout` sends it to the
-            // process and to its group, and so do terminals that close.
-            loop {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-                if asked_at.elapsed() >= IMPATIENCE {
-                    break;
-                }
-            }
-            tracing::warn!("second signal: ending at once");
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap_or_default();
-        });
-        End::Asked
-    };
-    let ward = Ward::new("signals", "SIGTERM does not end scened; SIGKILL does, and nothing is lost by it");
-    supervise::spawn(&ward, body, |_| ()).map_err(failed)?;
-    Ok((stopping, Listening { _ward: ward, _stop: kept }))
 }
 
 fn complain(text: &str) {

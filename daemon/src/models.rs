@@ -3,34 +3,37 @@
 //! A change keeps the old model answering: the new one becomes [`Serving::next`], the pipeline makes its vectors of the keyframe pictures,
 //! and when none is lacking [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
 
+mod change;
+mod follower;
 mod list;
+mod notices;
 mod purge;
+pub mod serving;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use scened_common::domain::{Crop, ModelId};
+use scened_common::embed::model::{ModelError, ModelFolder, find_models, resolve};
 use serde_json::Value;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use crate::activity::Activity;
 use crate::ann::{Ann, AnnError};
-use crate::config::edit::{self, EditError};
-use crate::domain::{Crop, ModelId, VideoId};
-use crate::embed::model::{ModelError, ModelFolder, find_models, resolve};
-use crate::embed::{EmbedError, Embedder, sound};
-use crate::pipeline::follower::Follower;
-use crate::serving::{ModelSlot, NoModel, Serving};
-use crate::store::{Change, Store, StoreError, VideoRecord, VideoState};
+use crate::config::edit::EditError;
+use crate::embed::{EmbedError, Embedder};
+use crate::models::follower::Follower;
+use crate::models::serving::{ModelSlot, NoModel, Serving};
+use crate::store::{Change, Store, StoreError};
 
 /// Setting: the id of the model that answered last.
 const SERVING_SETTING: &str = "serving-model";
 /// Setting: the id of the model whose vectors are to be made of the films and not of keyframe pictures, while it is brought in.
 const AFRESH_SETTING: &str = "afresh-model";
-/// How long a model that did not work when it was to answer is left alone.
-const LOOK_AGAIN: Duration = Duration::from_mins(1);
+
 pub use list::Listed;
 
 pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, EmbedError> + Send + Sync>;
@@ -214,162 +217,9 @@ impl Models {
             return Ok(dimensions as usize);
         }
         let vectors = embedder.embed_texts(&["a".to_owned()]).map_err(|error| unusable(folder, &error))?;
-        let dimensions = vectors.first().map_or(0, crate::domain::Embedding::dimensions);
+        let dimensions = vectors.first().map_or(0, scened_common::domain::Embedding::dimensions);
         self.store.put_setting(&setting, &Value::from(dimensions))?;
         Ok(dimensions)
-    }
-
-    /// Chooses a model by name or folder and remembers it in config.toml. The caller has the pipeline catch up.
-    ///
-    /// `afresh`: its vectors are made of the films, also those that are there.
-    pub fn use_model(&self, name: &str, afresh: bool) -> Result<(), ModelsError> {
-        let mut wanted = self.wanted();
-        let folder = self.resolve(name)?;
-        let choice = if Path::new(name).is_absolute() {
-            folder.path.display().to_string()
-        } else {
-            folder.name.clone()
-        };
-        let is_folder = |slot: &Arc<ModelSlot>| slot.info.id == folder.id;
-        let current = self.serving.current().ok();
-        let goes_back = current.as_ref().is_some_and(is_folder);
-        if self.serving.target().is_some_and(|target| is_folder(&target)) && (goes_back || !afresh) {
-            edit::set_model(&self.config.config_file, &choice)?;
-            *wanted = choice;
-            drop(wanted);
-            self.serving.clear_problem();
-            *self.next_looked_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            return if afresh { self.index_again() } else { Ok(()) };
-        }
-        // All that can be refused comes before the first thing that is changed: a half-made change would be completed with no videos.
-        let mut opened = if goes_back { None } else { Some(self.open_slot(&folder, false)?) };
-        // A library takes days to embed, and a model that cannot read a question is no use then.
-        if let Some(slot) = &opened
-            && let Err(error) = sound::check(slot.embedder.as_ref())
-        {
-            self.retire(opened);
-            return Err(unusable(&folder, &error));
-        }
-        if let Err(error) = edit::set_model(&self.config.config_file, &choice) {
-            self.retire(opened);
-            return Err(error.into());
-        }
-        if afresh && opened.is_some() {
-            self.retire(opened);
-            opened = Some(self.begin_afresh(&folder)?);
-        } else {
-            self.store.put_setting(AFRESH_SETTING, &Value::Null)?;
-        }
-        let abandoned = match opened {
-            Some(slot) if current.is_none() || self.store.counts().scenes == 0 => {
-                self.serve(slot)?;
-                current
-            }
-            // The current one goes on answering, now and, when it is the one gone back to, for good.
-            next => {
-                let abandoned = self.serving.next();
-                self.serving.set_next(next);
-                abandoned
-            }
-        };
-        self.retire(abandoned);
-        info!(model = choice, afresh, "model chosen");
-        *wanted = choice;
-        drop(wanted);
-        self.serving.clear_problem();
-        if goes_back && afresh {
-            self.index_again()?;
-        }
-        self.activity.bump();
-        Ok(())
-    }
-
-    /// Forgets the vectors of a model, and opens it with the mark that they are to be made of the films.
-    fn begin_afresh(&self, folder: &ModelFolder) -> Result<Arc<ModelSlot>, ModelsError> {
-        if let Some(next) = self.serving.next().filter(|next| next.info.id == folder.id) {
-            self.serving.set_next(None);
-            self.retire(Some(next));
-        }
-        self.store.hide_model(&folder.id)?;
-        Ann::delete(&self.config.ann_dir, &folder.id)?;
-        self.store.put_setting(AFRESH_SETTING, &Value::from(folder.id.0.as_str()))?;
-        self.open_slot(folder, true)
-    }
-
-    /// Queues every video that can be reached; what it has stays until it is done.
-    fn index_again(&self) -> Result<(), ModelsError> {
-        let indexed = |record: &VideoRecord| record.state == VideoState::Indexed && !record.offline;
-        let videos = self.store.videos();
-        let ids: Vec<VideoId> = videos.iter().filter(|record| indexed(record)).map(|record| record.id).collect();
-        self.store.queue_again(&ids, crate::clock::now_ms())?;
-        self.activity.bump();
-        Ok(())
-    }
-
-    /// Lets the next model answer once it has vectors of everything, as the pipeline says.
-    pub fn promote_if_complete(&self, has_caught_up: impl FnOnce() -> bool) {
-        // While a change is being arranged, the pipeline may speak of another model.
-        let _arranged = self.wanted();
-        let Some(next) = self.serving.next() else { return };
-        let seen = self
-            .followers()
-            .iter()
-            .any(|follower| Arc::ptr_eq(follower.slot(), &next) && follower.behind() == 0);
-        if !seen || !has_caught_up() || !self.still_works(&next) {
-            return;
-        }
-        self.serving.clear_problem();
-        let retired = self.serving.promote();
-        info!(model = %next.info.id, "the new model answers from now on");
-        if let Err(error) = self.store.put_setting(SERVING_SETTING, &Value::String(next.info.id.0.clone())) {
-            error!(%error, "the change of model cannot be remembered; it is repeated at the next start");
-        }
-        if next.decodes_afresh
-            && let Err(error) = self.store.put_setting(AFRESH_SETTING, &Value::Null)
-        {
-            warn!(%error, "later videos are decoded once more than they need be");
-        }
-        self.retire(retired);
-        self.activity.bump();
-    }
-
-    /// Whether the next model works now that it is to answer; where not, `status` says why and it is looked at again later.
-    fn still_works(&self, next: &ModelSlot) -> bool {
-        let mut looked_at = self.next_looked_at.lock().unwrap_or_else(PoisonError::into_inner);
-        let waits = |(id, due): &(ModelId, Instant)| *id == next.info.id && *due > Instant::now();
-        if looked_at.as_ref().is_some_and(waits) {
-            return false;
-        }
-        *looked_at = None;
-        let Err(error) = sound::check(next.embedder.as_ref()) else {
-            return true;
-        };
-        *looked_at = Some((next.info.id.clone(), Instant::now() + LOOK_AGAIN));
-        let hint = match &error {
-            EmbedError::Unavailable { hint, .. } => hint.clone(),
-            _ => None,
-        };
-        let reason = format!(
-            "model {} cannot take over, and the former one goes on answering: {error}",
-            next.info.name
-        );
-        warn!(reason, "the change of model waits");
-        self.serving.set_problem(NoModel { reason, hint });
-        self.activity.bump();
-        false
-    }
-
-    fn retire(&self, slot: Option<Arc<ModelSlot>>) {
-        let Some(slot) = slot else { return };
-        let follower = {
-            let mut followers = self.followers.write().unwrap_or_else(PoisonError::into_inner);
-            let position = followers.iter().position(|follower| Arc::ptr_eq(follower.slot(), &slot));
-            position.map(|position| followers.swap_remove(position))
-        };
-        if let Some(follower) = follower {
-            follower.stop();
-        }
-        slot.embedder.stop();
     }
 
     /// After the user mended something: try again if the model that is wanted could not be opened.
@@ -402,79 +252,6 @@ impl Models {
             Ann::delete(&self.config.ann_dir, id)?;
         }
         Ok(self.purge(ids)?)
-    }
-
-    /// Sentences about the model that every answer carries.
-    pub fn notices(&self) -> Vec<String> {
-        let mut notices = Vec::new();
-        let current = self.serving.current();
-        if current.as_ref().is_ok_and(|slot| slot.info.is_starter) {
-            notices.push(
-                "the starter model is in use; it knows drawn things, not real footage: `scenectl model install NAME` fetches a real one \
-                 (`scenectl model list --available`), and `scenectl model use NAME` brings it in"
-                    .to_owned(),
-            );
-        }
-        if let Ok(current) = &current
-            && self
-                .followers()
-                .iter()
-                .any(|follower| Arc::ptr_eq(follower.slot(), current) && follower.is_rebuilding())
-        {
-            notices.push("the index is being rebuilt from the store: answers may lack scenes for a moment".to_owned());
-        }
-        if let (Ok(current), Some(next)) = (current, self.serving.next()) {
-            let changed = if next.info.name == current.info.name {
-                format!("changing to another crop for model {}; the old vectors answer", next.info.name)
-            } else {
-                format!("changing to model {}; {} answers", next.info.name, current.info.name)
-            };
-            notices.push(format!("{changed} until every video is embedded for it"));
-        }
-        notices
-    }
-
-    pub fn name_in_use(&self) -> String {
-        self.serving
-            .current()
-            .map_or_else(|_| self.name_wanted(), |slot| slot.info.name.clone())
-    }
-
-    /// The execution provider in use; `none` before the model was needed.
-    pub fn provider(&self) -> String {
-        let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider());
-        report.map_or_else(|| "none".to_owned(), |report| report.active)
-    }
-
-    /// What the models in use say of themselves.
-    pub fn model_warnings(&self) -> Vec<String> {
-        let slots = [self.serving.current().ok(), self.serving.next()];
-        slots.into_iter().flatten().filter_map(|slot| slot.embedder.warning()).collect()
-    }
-
-    pub fn provider_warnings(&self) -> Vec<String> {
-        let report = self.serving.target().and_then(|slot| slot.embedder.provider()).unwrap_or_default();
-        report
-            .failed
-            .iter()
-            .map(|(name, reason)| format!("execution provider {name} cannot be used: {reason}"))
-            .collect()
-    }
-
-    /// What keeps the model that answers from the network and the user's files, or why nothing does; nothing before it was first used.
-    pub fn sandbox(&self) -> Option<Result<String, String>> {
-        let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider())?;
-        Some(if report.is_sandboxed {
-            Ok(report.sandbox)
-        } else {
-            Err(report.sandbox)
-        })
-    }
-
-    /// The same for `status`, where nothing does.
-    pub fn sandbox_warning(&self) -> Option<String> {
-        let why = self.sandbox()?.err()?;
-        Some(format!("the model works without a sandbox: {why}"))
     }
 
     /// Changes of the store that the slowest index has not taken in.

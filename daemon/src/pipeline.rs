@@ -9,8 +9,8 @@
 mod blame;
 mod brake;
 mod catch_up;
-pub mod follower;
 mod job;
+pub mod pause;
 mod progress;
 mod settle;
 #[cfg(test)]
@@ -24,17 +24,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{Fingerprint, VideoId};
 use tracing::{error, warn};
 
 use crate::activity::Activity;
-use crate::domain::{Fingerprint, VideoId};
+use crate::machine::disk_space::DiskSpace;
 use crate::media::keyframes::Keyframes;
 use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
+use crate::models::serving::Serving;
 pub use crate::pipeline::brake::{BrakeConfig, Sight};
 use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
-use crate::room::Room;
-use crate::serving::Serving;
 use crate::store::{Change, Store, VideoRecord, VideoState};
 use crate::supervise::{self, End, Ward};
 
@@ -78,7 +78,7 @@ pub struct IndexerConfig {
     /// Looks at the machine.
     pub sight: Box<dyn Fn() -> Sight + Send + Sync>,
     /// What indexing leaves free.
-    pub room: Room,
+    pub disk_space: DiskSpace,
     /// Where embedded frames are kept for other models; `None` = nowhere.
     pub keyframes: Option<Keyframes>,
     /// The watched folder that a path lies in.

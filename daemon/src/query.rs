@@ -4,7 +4,7 @@
 //! It writes nothing but what `confidence` keeps to measure confidence with.
 
 mod confidence;
-mod pool;
+mod picture;
 mod rank;
 mod scope;
 #[cfg(test)]
@@ -16,17 +16,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{Embedding, ModelId, SceneId, Span, VideoId};
+
 use crate::ann::AnnError;
-use crate::domain::{Embedding, Frame, ModelId, SceneId, Span, VideoId};
 use crate::embed::EmbedError;
-use crate::media::{Cancel, FrameSource, MediaError, PictureRequest};
+use crate::media::{FrameSource, MediaError};
+use crate::models::serving::{ModelSlot, NoModel, Serving};
 use crate::query::confidence::{Measure, Measures, PATIENCE};
-pub use crate::query::pool::{Asker, Lane, Overloaded, Pool, Turn};
+pub use crate::query::picture::{Likeness, Pictured};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
 use crate::query::scope::{Scope, scenes_of};
 use crate::query::text::TextVectors;
-use crate::serving::{ModelSlot, NoModel, Serving};
 use crate::store::{Store, StoreError, VideoRecord};
 
 /// A query longer than this is a mistake (a file on standard input, say). Bytes.
@@ -125,39 +126,12 @@ pub enum QueryError {
     Index(#[from] AnnError),
 }
 
-/// What a picture query is about.
-#[derive(Clone, Debug)]
-pub struct Likeness {
-    pub path: PathBuf,
-    pub at_ms: Option<u64>,
-}
-
 /// The texts of a question as vectors of one model.
 #[derive(Clone, Debug)]
 pub struct Worded {
     model: ModelId,
     wanted: Embedding,
     unwanted: Vec<Embedding>,
-}
-
-/// What is asked about as a picture: its vectors, or the parts that the model has to be shown.
-#[derive(Clone, Debug)]
-pub struct Pictured {
-    model: ModelId,
-    parts: Parts,
-}
-
-#[derive(Clone, Debug)]
-enum Parts {
-    Vectors(Vec<Embedding>),
-    Frames(Vec<Frame>),
-}
-
-impl Pictured {
-    /// Whether the model has to be asked.
-    pub fn is_unseen(&self) -> bool {
-        matches!(self.parts, Parts::Frames(_))
-    }
 }
 
 /// Asking has three steps, because only the second one waits for the model: what is known already ([`Searcher::recall`],
@@ -248,53 +222,6 @@ impl Searcher {
         self.serving.current().ok()?.embedder.at_work()
     }
 
-    /// The model's view of a picture: of pictures that were never shown to it.
-    ///
-    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
-    pub fn show(&self, pictured: Pictured, deadline: Instant) -> Result<Pictured, QueryError> {
-        let Parts::Frames(frames) = &pictured.parts else {
-            return Ok(pictured);
-        };
-        let slot = self.slot_of(&pictured.model)?;
-        let vectors = match slot.embedder.embed_pictures_until(frames, deadline) {
-            // It was retired in the middle of the question.
-            Err(EmbedError::ShuttingDown) if self.slot_of(&pictured.model).is_err() => return Err(QueryError::OtherModel),
-            vectors => vectors?,
-        };
-        Ok(Pictured {
-            model: pictured.model,
-            parts: Parts::Vectors(vectors),
-        })
-    }
-
-    /// Scenes that look like a moment of a video, or like a picture. Waits for nothing.
-    ///
-    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
-    pub fn answer_picture(&self, likeness: &Likeness, pictured: &Pictured, wanted: &Wanted) -> Result<Answer, QueryError> {
-        check_count(wanted.n)?;
-        let slot = self.slot_of(&pictured.model)?;
-        let parts = match &pictured.parts {
-            Parts::Vectors(vectors) => vectors.clone(),
-            Parts::Frames(_) => Vec::new(),
-        };
-        let probe = Probe::of(parts).ok_or_else(|| EmbedError::Degenerate {
-            what: likeness.path.display().to_string(),
-        })?;
-        // A video is always most like itself: when the whole of it is the question, leave it out. A moment finds its own scene first,
-        // which shows what was asked about.
-        let record = self.store.video_at(&likeness.path);
-        let asked = record.filter(|_| likeness.at_ms.is_none()).map(|record| record.id);
-        self.answer(&slot, &probe, wanted, &|scene| asked != Some(scene.video))
-    }
-
-    /// All steps at once.
-    #[cfg(any(test, feature = "testing"))]
-    pub fn similar(&self, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
-        check_count(wanted.n)?;
-        let pictured = self.show(self.look(likeness, cancel)?, Instant::now() + MODEL_PATIENCE)?;
-        self.answer_picture(likeness, &pictured, wanted)
-    }
-
     /// Where the best scene of the video at `record` stands for a query. Waits for nothing.
     ///
     /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
@@ -335,73 +262,6 @@ impl Searcher {
             rank: better as u64 + 1,
             of_scenes,
         }))
-    }
-
-    /// The vectors of a moment of an indexed video or of the whole of it, where the store tells them; else pictures, as many as the model
-    /// is shown parts of one. Waits for the disk and a worker.
-    pub fn look(&self, likeness: &Likeness, cancel: &Cancel) -> Result<Pictured, QueryError> {
-        let slot = self.serving.current()?;
-        let record = self.store.video_at(&likeness.path);
-        let parts = match self.stored_parts(&slot, likeness, record.as_deref())? {
-            Some(vectors) => Parts::Vectors(vectors),
-            None => Parts::Frames(self.frames(&slot, likeness, record.as_deref(), cancel)?),
-        };
-        let model = slot.info.id.clone();
-        Ok(Pictured { model, parts })
-    }
-
-    fn stored_parts(
-        &self,
-        slot: &ModelSlot,
-        likeness: &Likeness,
-        record: Option<&VideoRecord>,
-    ) -> Result<Option<Vec<Embedding>>, QueryError> {
-        if let Some(record) = record {
-            let scenes = self.store.video_vectors(&slot.info.id, record.id)?;
-            let frames = || scenes.iter().flat_map(|scene| &scene.frames);
-            match likeness.at_ms {
-                None => {
-                    if let Some(mean) = Embedding::mean(frames().map(|(_, vector)| vector)) {
-                        return Ok(Some(vec![mean]));
-                    }
-                }
-                // The film may be on a drive that is away: the nearest sampled frame stands in for the moment.
-                Some(at_ms) if record.offline => {
-                    if let Some((nearest_ms, _)) = frames().min_by_key(|(time_ms, _)| time_ms.abs_diff(at_ms)) {
-                        let parts = frames().filter(|(time_ms, _)| time_ms == nearest_ms);
-                        return Ok(Some(parts.map(|(_, vector)| vector.clone()).collect()));
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        Ok(None)
-    }
-
-    fn frames(
-        &self,
-        slot: &ModelSlot,
-        likeness: &Likeness,
-        record: Option<&VideoRecord>,
-        cancel: &Cancel,
-    ) -> Result<Vec<Frame>, QueryError> {
-        let path = &likeness.path;
-        let (film, _stamp) = crate::film::open_stamped(path).map_err(|source| QueryError::File {
-            path: path.clone(),
-            source,
-        })?;
-        let request = PictureRequest {
-            image: slot.info.image,
-            at_ms: likeness.at_ms,
-            clock_is_odd: record
-                .and_then(|record| record.picture.as_ref())
-                .is_some_and(|picture| !picture.clock.is_empty()),
-            label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        };
-        self.source.picture(film, &request, cancel).map_err(|source| QueryError::Media {
-            path: path.clone(),
-            source,
-        })
     }
 
     fn answer(&self, slot: &ModelSlot, probe: &Probe, wanted: &Wanted, admits: &dyn Fn(SceneId) -> bool) -> Result<Answer, QueryError> {

@@ -13,7 +13,7 @@
 //!
 //! Knows nothing about the content of videos, models, or clients.
 //!
-//! A network mount that hangs is waited for once, for a few seconds ([`crate::reach`]); then what lies on it is offline until it answers.
+//! A network mount that hangs is waited for once, for a few seconds ([`crate::machine::with_timeout`]); then what lies on it is offline until it answers.
 
 mod core;
 pub mod fingerprint;

@@ -19,7 +19,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::domain::{Boundary, Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, Span, VideoId};
+use scened_common::domain::{Boundary, Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, Span, VideoId};
 
 mod content;
 mod decisions;
@@ -36,6 +36,7 @@ mod opener;
 mod read;
 mod record;
 mod side;
+mod stored_path;
 mod transaction;
 mod unopened;
 mod write;
@@ -44,6 +45,7 @@ mod write;
 mod tests;
 
 pub use error::StoreError;
+pub use stored_path::StoredPath;
 
 /// The store; a clone is another handle to the same one. The last handle dropped closes it and frees its lock.
 #[derive(Clone)]

@@ -6,7 +6,6 @@
 
 pub mod courtesy;
 pub(crate) mod patience;
-pub mod pipe;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -23,13 +22,6 @@ use rustix::event::Timespec;
 pub const WORKER_VARIABLE: &str = "SCENED_WORKER";
 /// File name of the worker's program.
 const PROGRAM: &str = if cfg!(windows) { "scened-worker.exe" } else { "scened-worker" };
-
-/// Cuts a text from a worker to its longest allowed length, and takes control characters out: it goes to a terminal.
-pub(crate) fn clean(text: &str, max_bytes: usize) -> String {
-    let mut cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    cleaned.truncate(cleaned.floor_char_boundary(max_bytes));
-    cleaned
-}
 
 /// How often a wait for a worker's end looks.
 const END_TICK: Timespec = Timespec {

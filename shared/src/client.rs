@@ -21,32 +21,54 @@ use crate::method::{self, Method};
 /// Why nothing answers at the socket.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreachable {
+    /// Nothing is at the path: the daemon does not run.
     #[error("there is no socket")]
     NoSocket,
+    /// The socket is left over from a daemon that ended.
     #[error("nothing listens there")]
     Refused,
+    /// The system does not let this user connect.
     #[error("permission was denied")]
     Permission,
+    /// Something else lies at the path.
     #[error("it is not a socket")]
     NotASocket,
+    /// Connecting, or the answer to `hello`, took longer than [`ClientOptions::connect_limit`].
     #[error("it did not answer within {} s", .0.as_secs_f32())]
     TimedOut(Duration),
+    /// The daemon closed the connection before it answered `hello`.
     #[error("it closed the connection")]
     Closed,
+    /// The queue of connections is full.
     #[error("too many others are waiting for it")]
     Busy,
+    /// Any other error of the system.
     #[error("{0}")]
     Io(io::Error),
 }
 
+/// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nothing answers there.
     #[error("the daemon cannot be reached at {}", path.display())]
-    Unreachable { path: PathBuf, source: Unreachable },
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: Unreachable,
+    },
     /// The socket, its folder or the program behind it belongs to somebody else, who could read every question.
     #[error("{what} {} belongs to another user (uid {uid})", path.display())]
-    NotOurs { path: PathBuf, what: &'static str, uid: u32 },
+    NotOurs {
+        /// What belongs to them.
+        path: PathBuf,
+        /// What it is, in words.
+        what: &'static str,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// The daemon speaks another protocol.
     #[error(transparent)]
     Mismatch(#[from] ProtocolMismatch),
     /// The daemon answered with an error.
@@ -54,17 +76,36 @@ pub enum ClientError {
     Rpc(#[from] RpcError),
     /// What came is no answer of this protocol.
     #[error("the daemon's answer to `{method}` cannot be understood: {what}")]
-    Broken { method: &'static str, what: String },
+    Broken {
+        /// What was asked.
+        method: &'static str,
+        /// What is wrong with the answer.
+        what: String,
+    },
     /// The daemon went away before it had answered.
     #[error("the connection to the daemon ended before it answered `{method}`")]
-    Lost { method: &'static str },
+    Lost {
+        /// What was asked.
+        method: &'static str,
+    },
     /// The daemon closed a connection that was open for events: it ended, or we read too slowly.
     #[error("the daemon closed the connection")]
     Ended,
+    /// The answer took longer than [`ClientOptions::answer_limit`].
     #[error("the daemon did not answer `{method}` within {} s", limit.as_secs_f32())]
-    TimedOut { method: &'static str, limit: Duration },
+    TimedOut {
+        /// What was asked.
+        method: &'static str,
+        /// How long the client waited.
+        limit: Duration,
+    },
+    /// Nothing was sent: the daemon would close the connection.
     #[error("the request has {length} bytes, and {MAX_REQUEST_BYTES} are the limit")]
-    RequestTooLarge { length: usize },
+    RequestTooLarge {
+        /// Bytes of the request.
+        length: usize,
+    },
+    /// The system reported an error.
     #[error("the connection to the daemon failed")]
     Io(#[from] io::Error),
 }
@@ -74,6 +115,7 @@ pub enum ClientError {
 pub struct ClientOptions {
     /// Name and version of the program, for the daemon's log.
     pub client: String,
+    /// The program's version.
     pub version: String,
     /// Limit of connecting and of the answer to `hello`, each.
     pub connect_limit: Duration,
@@ -264,6 +306,7 @@ impl Subscription {
         &self.status
     }
 
+    /// What the daemon said of itself.
     pub fn server(&self) -> &HelloAnswer {
         &self.client.server
     }

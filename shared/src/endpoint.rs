@@ -10,8 +10,11 @@ use std::path::{Path, PathBuf};
 use directories::{BaseDirs, ProjectDirs};
 use interprocess::local_socket::{GenericFilePath, Name, ToFsName as _};
 
+/// Environment variable that names the socket.
 pub const SOCKET_VARIABLE: &str = "SCENED_SOCKET";
+/// Environment variable that names the data folder.
 pub const DATA_DIR_VARIABLE: &str = "SCENED_DATA_DIR";
+/// Environment variable that names the config file.
 pub const CONFIG_VARIABLE: &str = "SCENED_CONFIG";
 
 /// Longest socket path in bytes: the kernel's `sun_path`, less its final NUL.
@@ -21,16 +24,34 @@ pub const MAX_SOCKET_PATH_BYTES: usize = if cfg!(any(target_os = "linux", target
     103
 };
 
+/// Why nobody can say where things are.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
+    /// The system takes no path of this length.
     #[error("the socket path {} has {length} bytes, and the system takes {MAX_SOCKET_PATH_BYTES}", path.display())]
-    SocketPathTooLong { path: PathBuf, length: usize },
+    SocketPathTooLong {
+        /// The path.
+        path: PathBuf,
+        /// Its bytes.
+        length: usize,
+    },
+    /// No path of a system has a NUL byte.
     #[error("the socket path {} contains a NUL byte", path.display())]
-    SocketPathNul { path: PathBuf },
+    SocketPathNul {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Neither the environment nor the system names a home folder.
     #[error("no home folder was found for this user")]
     NoHome,
+    /// The current folder is not known.
     #[error("cannot make {} absolute", path.display())]
-    NotAbsolute { path: PathBuf, source: io::Error },
+    NotAbsolute {
+        /// The path, as it was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
 }
 
 impl EndpointError {
@@ -49,8 +70,11 @@ impl EndpointError {
 /// What decides where things are, read once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
+    /// [`SOCKET_VARIABLE`].
     pub socket: Option<PathBuf>,
+    /// [`DATA_DIR_VARIABLE`].
     pub data_dir: Option<PathBuf>,
+    /// [`CONFIG_VARIABLE`].
     pub config: Option<PathBuf>,
     /// `$XDG_RUNTIME_DIR`, where the platform has one.
     pub runtime_dir: Option<PathBuf>,
@@ -134,6 +158,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Takes the path of a socket, made absolute.
     pub fn new(path: &Path) -> Result<Self, EndpointError> {
         let path = absolute(path)?;
         let bytes = path.as_os_str().as_encoded_bytes();
@@ -152,6 +177,7 @@ impl Endpoint {
         Environment::of_process().endpoint(socket, data_dir)
     }
 
+    /// The path, absolute.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -33,7 +33,9 @@ pub const EVENT_METHOD: &str = "event";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Id {
+    /// A number.
     Number(serde_json::Number),
+    /// A string.
     Text(String),
 }
 
@@ -46,7 +48,9 @@ impl From<u64> for Id {
 /// A request as it came, its parameters not yet looked at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
+    /// Comes back with the answer.
     pub id: Id,
+    /// What is asked.
     pub method: String,
     /// An object, or `Null` where none was sent.
     pub params: Value,
@@ -75,7 +79,9 @@ impl Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct RpcError {
+    /// The JSON-RPC error code; see [`ErrorKind::code`].
     pub code: i64,
+    /// A sentence for people.
     pub message: String,
     /// Absent where another program than `scened` answers.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient_data")]
@@ -89,6 +95,7 @@ fn lenient_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Err
 }
 
 impl RpcError {
+    /// An error without causes and hint.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let data = ErrorData {
             kind,
@@ -135,6 +142,7 @@ impl RpcError {
         self
     }
 
+    /// What a program may act on; [`ErrorKind::Other`] where the error says nothing.
     pub fn kind(&self) -> ErrorKind {
         self.data.as_ref().map_or(ErrorKind::Other, |data| data.kind)
     }
@@ -152,13 +160,18 @@ impl RpcError {
 /// What a client finds on a line.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incoming {
+    /// The answer to a request.
     Response {
         /// `None` where the daemon could not read the request's id.
         id: Option<Id>,
+        /// Its member `result`, or `error`.
         outcome: Result<Value, RpcError>,
     },
+    /// An event.
     Notification {
+        /// [`EVENT_METHOD`], in this version.
         method: String,
+        /// See [`crate::message::Event`].
         params: Value,
     },
 }

@@ -36,7 +36,9 @@ pub const CAPABILITIES: &[&str] = &[
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the daemon speaks protocol {theirs} (version {version}), this client {ours}")]
 pub struct ProtocolMismatch {
+    /// The client's protocol.
     pub ours: u32,
+    /// The daemon's protocol.
     pub theirs: u32,
     /// Version of the daemon, or `unknown`.
     pub version: String,

@@ -223,17 +223,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![warn(missing_docs)]
+
 pub mod address;
+#[cfg(feature = "client")]
 pub mod client;
+#[cfg(feature = "client")]
 pub mod endpoint;
 pub mod frame;
 pub mod hello;
 pub mod message;
 pub mod method;
 pub mod program;
+pub mod quantity;
 pub mod shell;
 pub mod spelling;
 pub mod standard_error;
+pub mod stop;
 pub mod terminal;
 pub mod wire_path;
 

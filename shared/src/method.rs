@@ -7,8 +7,11 @@ use crate::message as m;
 
 /// One method of the protocol.
 pub trait Method {
+    /// The method's name in a request.
     const NAME: &'static str;
+    /// What it is asked with.
     type Params: Serialize + DeserializeOwned;
+    /// What it answers.
     type Answer: Serialize + DeserializeOwned;
 }
 

@@ -4,6 +4,7 @@
 //! turn the text round or cannot be seen is shown with these escaped.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 /// Whether a terminal might obey this sign, or show what follows as something else, or show nothing at all.
 ///
@@ -56,6 +57,24 @@ pub fn push_escaped(safe: &mut String, c: char) {
         c if is_unsafe(c) => safe.extend(c.escape_unicode()),
         c => safe.push(c),
     }
+}
+
+/// A path as text: `~` for the home folder, escapes as in [`escape`], and `\xE9` for bytes that are not UTF-8.
+pub fn path(path: &Path, home: Option<&Path>) -> String {
+    let short = home
+        .and_then(|home| path.strip_prefix(home).ok())
+        .map(|rest| Path::new("~").join(rest));
+    let path = short.unwrap_or_else(|| PathBuf::from(path));
+    let mut safe = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        for c in chunk.valid().chars() {
+            push_escaped(&mut safe, c);
+        }
+        for byte in chunk.invalid() {
+            write!(safe, "\\x{byte:02X}").expect("a string takes any text");
+        }
+    }
+    safe
 }
 
 /// A last look at lines of our own words before they are printed: whatever is unsafe and was forgotten is escaped; line ends stay, and
@@ -150,5 +169,21 @@ mod tests {
         let safe = guard_json(&serde_json::to_string(text).unwrap());
         assert!(!safe.chars().any(is_unsafe), "{safe}");
         assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), text);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_not_text_are_shown_as_such() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let name = Path::new(std::ffi::OsStr::from_bytes(b"/films/caf\xe9\n.mp4"));
+        assert_eq!(path(name, None), "/films/caf\\xE9\\n.mp4");
+    }
+
+    #[test]
+    fn the_home_folder_is_a_tilde() {
+        let home = Some(Path::new("/home/u"));
+        assert_eq!(path(Path::new("/home/u/Videos/a.mp4"), home), "~/Videos/a.mp4");
+        assert_eq!(path(Path::new("/home/ua.mp4"), home), "/home/ua.mp4");
+        assert_eq!(path(Path::new("/home/u"), home), "~/");
     }
 }

@@ -12,20 +12,26 @@ use serde::{Deserialize, Serialize};
 /// On Windows paths are not bytes; there `path_bytes` is never sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WirePath {
+    /// The path for people; the true one where there are no `path_bytes`.
     pub path: String,
+    /// Base64 of the path's bytes, where `path` lost something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_bytes: Option<String>,
 }
 
+/// What came is no path.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WirePathError {
+    /// `path_bytes` cannot be decoded.
     #[error("path_bytes is not base64")]
     NotBase64,
+    /// No path of a system has a NUL byte.
     #[error("a path contains a NUL byte")]
     Nul,
 }
 
 impl WirePath {
+    /// Takes a path as it is.
     pub fn new(path: &Path) -> Self {
         match path.to_str() {
             Some(text) => Self {

@@ -132,7 +132,7 @@ fn files_that_the_daemon_cannot_use_are_not_placed() {
 fn what_the_catalog_writes_is_understood_by_the_daemon() {
     let sandbox = Sandbox::new();
     let _daemon = sandbox.start();
-    let catalog: toml::Table = toml::from_str(&fs::read_to_string(repository().join("ctl/src/hub/catalog.toml")).unwrap()).unwrap();
+    let catalog: toml::Table = toml::from_str(&fs::read_to_string(repository().join("ctl/hub/src/catalog.toml")).unwrap()).unwrap();
     let mut n_written = 0;
     for entry in catalog["model"].as_array().unwrap() {
         let Some(written) = entry.get("written").and_then(|written| written.as_table()) else {

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use scened::app::{self, Places, Seams};
 use scened::config::Config;
-use scened::domain::{Boundary, Embedding, Frame};
 use scened::embed::{EmbedError, Embedder, ModelInfo, ProviderReport};
 use scened::fatal::Fatal;
 use scened::media::MediaError;
 use scened::testing::embedder::FakeEmbedder;
 use scened::testing::frames::{Script, ScriptedFrames, ScriptedScene};
+use scened_common::domain::{Boundary, Embedding, Frame};
 use scened_shared::client::Client;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{Filters, GroupBy, NoParams, Queue, SearchRequest, Status};

@@ -28,11 +28,11 @@ fn replay(target: &str, run: fn(&[u8])) {
 #[test]
 fn nothing_that_was_ever_thought_of_breaks_a_reader_of_foreign_bytes() {
     replay("protocol", protocol::run);
-    replay("pipe", scened::worker::pipe::fuzz::run);
+    replay("pipe", scened_common::pipe::fuzz::run);
     replay("media", scened::media::process::fuzz::run);
     replay("records", scened::store::fuzz::run);
     replay("snapshot", scened::ann::fuzz::run);
     replay("config", scened::config::fuzz::run);
-    replay("keyframes", scened::media::keyframes::fuzz::run);
-    replay("model", scened::embed::model::fuzz::run);
+    replay("keyframes", scened_common::media::keyframe_file::fuzz::run);
+    replay("model", scened_common::embed::model::fuzz::run);
 }

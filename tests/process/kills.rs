@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use scened::domain::SceneId;
 use scened::store::{OpenReport, Store};
+use scened_common::domain::SceneId;
 use testkit::{Daemon, Sandbox, films, pause, processes, wait_until};
 
 use crate::{LONG, answer, assert_same_answers, worker};

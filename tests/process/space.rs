@@ -95,7 +95,7 @@ impl Drop for SmallDisk<'_> {
 }
 
 fn free_bytes(folder: &Path) -> u64 {
-    scened::room::free_bytes(folder).unwrap()
+    scened::machine::disk_space::free_bytes(folder).unwrap()
 }
 
 /// Takes up so many bytes: on tmpfs a file without content takes none.

@@ -133,7 +133,7 @@ fn dies_once(point: &str, poke: impl Fn(&Sandbox)) {
 #[test]
 #[ignore = "eight daemons, each used until an owner died three times: make check-long"]
 fn a_thread_that_dies_again_and_again_is_left_off_and_named_and_nobody_waits_for_it() {
-    // Lanes have several threads each: `query/pool.rs` tests the end of all.
+    // Lanes have several threads each: `requests/pool.rs` tests the end of all.
     let lanes = ["query", "asking", "slow"];
     let owners: Vec<&str> = OWNERS.into_iter().filter(|owner| !lanes.contains(owner)).collect();
     at_each(&owners, |point| is_left_off(point, |_| ()));

@@ -5,13 +5,13 @@ use std::hash::{DefaultHasher, Hasher as _};
 use std::io::Read as _;
 use std::ops::ControlFlow;
 
-use scened::domain::{Boundary, Embedding, Frame, ImageSpec, Span};
-use scened::embed::model::ModelFolder;
 use scened::embed::{EmbedError, Embedder, ModelInfo, ProviderReport};
 use scened::media::{
     AnalyseRequest, Analysis, Cancel, DecodePlan, FoundScene, FrameSource, KeyframesRequest, MediaError, MediaEvent, PictureRequest, Probe,
     StageTimes, StreamInfo,
 };
+use scened_common::domain::{Boundary, Embedding, Frame, ImageSpec, Span};
+use scened_common::embed::model::ModelFolder;
 
 /// As a holiday clip of two minutes may have.
 const N_SCENES: u64 = 10;
@@ -82,7 +82,7 @@ impl FrameSource for Scenes {
             }))?;
         }
         Ok(Analysis {
-            fault: scened::media::wire::Fault::default(),
+            fault: scened_common::media::wire::Fault::default(),
             duration_ms: N_SCENES * SCENE_MS,
             n_frames: N_SCENES * FRAMES_A_SCENE,
             n_scenes: N_SCENES,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use scened::ann::Ann;
 use scened::app::{Places, Seams};
 use scened::config::Config;
-use scened::embed::model::ModelFolder;
+use scened_common::embed::model::ModelFolder;
 use testkit::{Sandbox, pause, processes, repository, wait_until};
 
 /// On a machine that has other things to do.

@@ -38,6 +38,7 @@ Examples:
 
 A file whose own name contains `@` is taken whole where it exists.";
 
+#[cfg(feature = "browse")]
 pub(super) const BROWSE: &str = "\
 Examples:
   scenectl browse

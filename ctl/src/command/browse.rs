@@ -1,6 +1,6 @@
 //! `browse`: a full-screen finder. What is typed is asked as it is typed, and what comes is shown with pictures.
 //!
-//! `finder` is what there is and what keys do to it, without a terminal; `asker` speaks with the daemon on a thread of its own, because one
+//! `finder` is what there is and what keys do to it, without a terminal; `connection` asks the daemon on a thread of its own, because one
 //! connection answers one question at a time and an answer may be slow; `view` draws cells; `tty` owns the terminal and puts it back.
 //! Everything that happens comes through one bounded channel, and the screen is drawn once for all that came together.
 
@@ -13,19 +13,19 @@ use serde::Serialize;
 
 use crate::cli::Browse;
 use crate::command::{Context, open};
+use crate::failpoint;
 use crate::failure::{Failure, Outcome};
-use crate::fault;
 use crate::render::Out;
 use crate::render::picture::Picture;
 use crate::render::screen::{Protocol, Screen};
 
-mod asker;
+mod connection;
 mod exporter;
 mod finder;
 mod tty;
 mod view;
 
-use asker::Asker;
+use connection::Connection;
 use exporter::Exporter;
 use finder::{Action, Finder, Leaving};
 use tty::Tty;
@@ -67,14 +67,14 @@ pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failu
     }
     let screen = Screen::ask().map_err(Failure::new)?;
     let (tell, events) = sync_channel(MAX_EVENTS);
-    let asker = Asker::start(client, endpoint.clone(), tell.clone());
+    let connection = Connection::start(client, endpoint.clone(), tell.clone());
     let finder = Finder::new(args.query.join(" "), args.within.as_deref());
     let (finder, leaving) = {
         let mut tty = Tty::take(&tell).map_err(|e| Failure::new("the terminal cannot be used").cause(e.to_string()))?;
         listen_to_keys(tell.clone());
         let mut browsing = Browsing {
             finder,
-            asker,
+            connection,
             screen,
             tell,
             endpoint,
@@ -107,7 +107,7 @@ fn listen_to_keys(tell: SyncSender<Event>) {
 
 struct Browsing {
     finder: Finder,
-    asker: Asker,
+    connection: Connection,
     screen: Screen,
     tell: SyncSender<Event>,
     endpoint: scened_shared::endpoint::Endpoint,
@@ -121,7 +121,7 @@ impl Browsing {
         loop {
             let wanted = tty.draw(&mut self.finder, self.screen)?;
             if self.screen.protocol != Protocol::None {
-                self.asker.want(wanted);
+                self.connection.want(wanted);
             }
             // The first is waited for; what came with it is drawn with it.
             let Ok(first) = events.recv() else {
@@ -142,7 +142,7 @@ impl Browsing {
                 Action::Ask => self.ask(),
                 Action::Open(hit) => self.open(hit),
                 Action::Copy(bytes) => {
-                    fault::reach("browse-copy");
+                    failpoint::hit("browse-copy");
                     tty.copy(&bytes)?;
                 }
                 Action::Export(wish) => self.exporter = Some(Exporter::start(wish, self.endpoint.clone(), self.tell.clone())),
@@ -178,14 +178,14 @@ impl Browsing {
 
     fn ask(&mut self) {
         let (number, request) = self.finder.question();
-        self.asker.ask(number, request);
+        self.connection.ask(number, request);
     }
 
     /// On a thread of its own: a film on a drive that sleeps may take its time, and a player is watched for a moment.
     fn open(&self, hit: Hit) {
         let (tell, endpoint) = (self.tell.clone(), self.endpoint.clone());
         std::thread::spawn(move || {
-            fault::reach("browse-open");
+            failpoint::hit("browse-open");
             let said = match open::open(Some(&endpoint), &hit.file, Some(hit.best_ms), hit.picture.as_ref()) {
                 Ok(opened) => opened.line(&Out::new(false)),
                 Err(failure) => exporter::in_one_line(&failure),

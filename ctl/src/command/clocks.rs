@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::ffmpeg::Source;
-use crate::ffmpeg::look::{self, Film};
-use crate::moment::{Moment, Reach};
+use montage::ffmpeg::Source;
+use montage::ffmpeg::probe::{self, Film};
+use montage::moment::{Moment, Reach};
+use montage::timeline::Shot;
+use montage::timeline::rate::Rate;
+
 use crate::render::text;
-use crate::timeline::Shot;
-use crate::timeline::rate::Rate;
 
 /// Looks at each film once; says of which ones the rate was assumed, and why.
 pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Vec<String>) -> Vec<Shot<'a>> {
@@ -18,8 +19,8 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
     for moment in moments {
         films.entry(moment.path.as_path()).or_insert_with(|| {
             let film = match moment.reach.obstacle() {
-                None => look::film(&Source::whole(&moment.path), moment.picture.as_ref())
-                    .map_err(|failure| why = Some(failure.message))
+                None => probe::film(&Source::whole(&moment.path), moment.picture.as_ref())
+                    .map_err(|error| why = Some(error.to_string()))
                     .ok(),
                 Some(obstacle) => {
                     why.get_or_insert_with(|| format!("{} is {obstacle}", text::path(&moment.path, None)));

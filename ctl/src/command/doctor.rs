@@ -10,7 +10,7 @@ use scened_shared::method;
 use scened_shared::program;
 use scened_shared::shell;
 
-use crate::command::{Context, open};
+use crate::command::{Context, connect};
 use crate::failure::{Failure, HOW_TO_START, Kind, Outcome};
 use crate::render::color::Color;
 use crate::render::{Out, text};
@@ -61,7 +61,7 @@ fn failed(name: &str, failure: Failure) -> Check {
 
 fn daemon(endpoint: &Endpoint) -> (Check, Option<Client>) {
     let start = Instant::now();
-    let client = match open(endpoint) {
+    let client = match connect(endpoint) {
         Ok(client) => client,
         Err(error) => return (failed("daemon", error.into()), None),
     };

@@ -3,34 +3,31 @@
 use std::io::Read as _;
 use std::path::Path;
 
+use montage::clips::{Container, EXTENSIONS};
+use montage::export::{self, Exported, Order};
+use montage::moment::{Moment, Reach};
+use montage::output_file::OutputFile;
 use scened_shared::client::Client;
 use scened_shared::message::{FileRequest, SearchAnswer};
 use scened_shared::method;
+use scened_shared::stop::Stop;
 use scened_shared::wire_path::WirePath;
 
 use crate::cli;
-use crate::clips::{self, Container};
 use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
-use crate::hub::stop::Stop;
 use crate::input::place;
 use crate::input::stretch::{self, Stretch};
-use crate::moment::{Moment, Reach};
 use crate::render::cutting::Cutting;
 use crate::render::{text, time};
-use crate::target::Target;
-
-pub(super) mod film;
-
-use film::{Exported, Order};
 
 /// An answer of `search` that is larger than this is none.
 const MAX_INPUT_BYTES: u64 = 64 << 20;
 
 pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, Failure> {
-    let container = Container::of_extension(&Target::extension(&args.output)).ok_or_else(|| {
+    let container = Container::of_extension(&OutputFile::extension(&args.output)).ok_or_else(|| {
         let shown = text::path(&args.output, context.out.home());
-        Failure::new(format!("{shown} names no kind of film")).hint(format!("end the name in {}", clips::EXTENSIONS))
+        Failure::new(format!("{shown} names no kind of film")).hint(format!("end the name in {EXTENSIONS}"))
     })?;
     let mut said = Vec::new();
     let moments = wanted(context, args, &mut said)?;
@@ -52,7 +49,7 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
         is_exact: args.exact,
         force: args.force,
     };
-    let made = film::make(order, moments, &stop, &move |done_us, of_us| heard.position(done_us, of_us));
+    let made = export::make(order, moments, &stop, &move |done_us, of_us| heard.position(done_us, of_us));
     cutting.clear();
     tell(context, &made?)
 }
@@ -85,7 +82,7 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
             let read = std::io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut text);
             read.map_err(|error| failed(error.to_string()))?;
             let answer: SearchAnswer = serde_json::from_str(&text).map_err(|error| failed(error.to_string()))?;
-            moments.extend(film::of_hits(context.endpoint().ok().as_ref(), &answer.hits)?);
+            moments.extend(moments::to_cut(context.endpoint().ok().as_ref(), &answer.hits)?);
             continue;
         }
         let shown = text::path(Path::new(word), None);
@@ -125,9 +122,9 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
     }
     for moment in &moments {
         if !place::is_there(&moment.path) {
-            film::reachable(context.connect().ok().as_mut(), &moment.path)?;
+            moments::reachable(context.connect().ok().as_mut(), &moment.path)?;
         }
-        film::has_length(moment)?;
+        moments::has_length(moment)?;
     }
     Ok(moments)
 }

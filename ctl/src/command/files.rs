@@ -3,22 +3,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use montage::moment::{Moment, Reach};
+use montage::output_file::OutputFile;
+use montage::page::{Card, Sheet};
+use montage::playlist::Form;
+use montage::{clock, timeline};
 use scened_shared::client::Client;
 use scened_shared::message::{Hit, SearchAnswer};
 use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Files;
-use crate::clock;
 use crate::command::open::Opened;
-use crate::command::{clocks, hits, moments};
+use crate::command::{answer, clocks, moments};
 use crate::failure::Failure;
-use crate::moment::{Moment, Reach};
-use crate::page::{Card, Sheet};
-use crate::playlist::Form;
 use crate::render::{Out, text, time};
-use crate::target::Target;
-use crate::timeline;
 
 /// A file that was written, as `--json` tells it.
 #[derive(Debug, Serialize)]
@@ -69,7 +68,7 @@ impl<'a> Contents<'a> {
         Self {
             title: &answer.query,
             lead: format!("{}, best first · model {}", text::count(n_hits, "scene"), answer.model),
-            remarks: hits::completeness(&answer.coverage, false)
+            remarks: answer::completeness(&answer.coverage, false)
                 .into_iter()
                 .chain(answer.notices.iter().cloned())
                 .collect(),
@@ -93,7 +92,7 @@ pub(super) fn write(
     let moments = moments::of_hits(client, contents.hits)?;
     let sources: Vec<&Path> = moments.iter().map(|moment| moment.path.as_path()).collect();
     // All targets are looked at before any is written.
-    let target = |path: &PathBuf| Target::new(path, files.force, sources.iter().copied());
+    let target = |path: &PathBuf| OutputFile::new(path, files.force, sources.iter().copied());
     let html = files.html.as_ref().map(target).transpose()?;
     let playlist = files.playlist.as_ref().map(target).transpose()?.zip(form);
     let edl = files.edl.as_ref().map(target).transpose()?;
@@ -104,9 +103,9 @@ pub(super) fn write(
         edl.as_ref(),
         otio.as_ref(),
     ];
-    Target::all_differ(&all.into_iter().flatten().collect::<Vec<_>>())?;
+    OutputFile::all_differ(&all.into_iter().flatten().collect::<Vec<_>>())?;
     let mut written = Vec::new();
-    let mut put = |kind, target: &Target, text: String, n_scenes| -> Result<(), Failure> {
+    let mut put = |kind, target: &OutputFile, text: String, n_scenes| -> Result<(), Failure> {
         let size_bytes = target.write(text.as_bytes())?;
         written.push(Written::new(kind, target.path(), n_scenes, size_bytes));
         Ok(())
@@ -137,7 +136,7 @@ pub(super) fn write(
 }
 
 fn form(path: &Path) -> Result<Form, Failure> {
-    Form::of_extension(&Target::extension(path)).ok_or_else(|| {
+    Form::of_extension(&OutputFile::extension(path)).ok_or_else(|| {
         Failure::new(format!("{} names no form of playlist", text::path(path, None)))
             .hint("end the name in .m3u8 or .xspf (VLC keeps to their times), or in .mpv (mpv does)")
     })
@@ -226,7 +225,7 @@ fn page(home: Option<&Path>, client: &mut Client, contents: &Contents<'_>, momen
         .map(|((moment, picture), hit)| Card {
             moment,
             picture,
-            label: Some(format!("{:.2}", hits::shown_score(hit))),
+            label: Some(format!("{:.2}", answer::shown_score(hit))),
         });
     let sheet = Sheet {
         title: contents.title.to_owned(),

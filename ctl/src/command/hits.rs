@@ -8,11 +8,11 @@ use scened_shared::method;
 
 use crate::cli::{By, Selection};
 use crate::command::files::{self, Contents, Shown, Written};
-use crate::command::{Context, open, preview, wire};
+use crate::command::{Context, answer, open, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
 use crate::render::table::{Cell, Column, Table};
-use crate::render::{Out, text, time};
+use crate::render::{Out, time};
 
 pub(super) fn filters(selection: &Selection) -> Result<Filters, Failure> {
     Ok(Filters {
@@ -108,10 +108,10 @@ fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection, written: &
 }
 
 fn notes(out: &mut Out, answer: &SearchAnswer) -> Result<(), Failure> {
-    if let Some(note) = completeness(&answer.coverage, answer.hits.is_empty()) {
+    if let Some(note) = answer::completeness(&answer.coverage, answer.hits.is_empty()) {
         out.note(&note)?;
     }
-    if is_doubtful(&answer.hits) {
+    if answer::is_doubtful(&answer.hits) {
         out.note("note: what was asked for is probably not there; these come nearest (--min-confidence 0.5 leaves them out)")?;
     }
     for notice in &answer.notices {
@@ -125,71 +125,11 @@ fn table(out: &Out, hits: &[Hit]) -> Table {
     for (i, hit) in hits.iter().enumerate() {
         table.row(vec![
             Cell::colored((i + 1).to_string(), Color::Dim),
-            Cell::new(format!("{:.2}", shown_score(hit))),
+            Cell::new(format!("{:.2}", answer::shown_score(hit))),
             Cell::colored(out.path(&hit.file), Color::Bold),
             Cell::new(time::range(hit.start_ms, hit.end_ms)),
             Cell::colored(if hit.offline { "offline" } else { "" }, Color::Yellow),
         ]);
     }
     table
-}
-
-/// What ranks the videos, where they are the rows; else how sure the hit is, where that is known.
-pub(super) fn shown_score(hit: &Hit) -> f32 {
-    hit.video_score.or(hit.confidence).unwrap_or(hit.score)
-}
-
-/// Less is more likely wrong than right.
-const SURE: f32 = 0.5;
-
-/// Whether every hit is more likely wrong than right.
-fn is_doubtful(hits: &[Hit]) -> bool {
-    let surest = hits.iter().filter_map(|hit| hit.confidence).max_by(f32::total_cmp);
-    surest.is_some_and(|confidence| confidence < SURE)
-}
-
-/// What a user should know about an answer that is empty or incomplete.
-pub(super) fn completeness(coverage: &Coverage, is_empty: bool) -> Option<String> {
-    let mut parts = Vec::new();
-    if is_empty {
-        parts.push(format!("nothing found in {}", text::count(coverage.indexed, "indexed video")));
-    }
-    let missing = [
-        (coverage.pending, "pending"),
-        (coverage.failed, "failed"),
-        (coverage.offline, "offline"),
-    ];
-    for (n, what) in missing.into_iter().filter(|(n, _)| *n > 0) {
-        let first = parts.len() == usize::from(is_empty);
-        parts.push(if first {
-            format!("{} {what}", text::count(n, "video"))
-        } else {
-            format!("{} {what}", text::number(n))
-        });
-    }
-    (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_incomplete_answer_says_so() {
-        let check = |numbers: [u64; 4], is_empty: bool, expected: Option<&str>| {
-            let [indexed, pending, failed, offline] = numbers;
-            let coverage = Coverage {
-                indexed,
-                pending,
-                failed,
-                offline,
-            };
-            assert_eq!(completeness(&coverage, is_empty).as_deref(), expected);
-        };
-        check([97, 0, 0, 0], false, None);
-        check([97, 2, 0, 1], false, Some("2 videos pending, 1 offline"));
-        check([97, 0, 1, 0], false, Some("1 video failed"));
-        check([97, 0, 0, 0], true, Some("nothing found in 97 indexed videos"));
-        check([1, 2, 0, 0], true, Some("nothing found in 1 indexed video, 2 videos pending"));
-    }
 }

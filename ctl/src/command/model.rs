@@ -15,6 +15,8 @@ use crate::render::{Out, text};
 
 mod available;
 mod install;
+mod probe;
+mod wanted;
 
 pub(super) fn run(context: &mut Context, verb: Model) -> Result<Outcome, Failure> {
     match verb {

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use montage::moment::{Moment, Reach};
 use scened_shared::client::{Client, ClientError};
-use scened_shared::message::{ErrorKind, Folder, Hit, NoParams, ScenesAnswer, ThumbnailRequest};
+use scened_shared::endpoint::Endpoint;
+use scened_shared::message::{ErrorKind, FileRequest, Folder, Hit, NoParams, ScenesAnswer, ThumbnailRequest};
 use scened_shared::method;
 use scened_shared::wire_path::WirePath;
 
+use crate::command::{connect, look_at};
 use crate::failure::Failure;
 use crate::input::place;
-use crate::moment::{Moment, Reach};
-use crate::render::time;
+use crate::render::{text, time};
 
 pub(super) fn path(file: &WirePath) -> Result<PathBuf, Failure> {
     file.to_path()
@@ -47,6 +49,71 @@ pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, 
             })
         })
         .collect()
+}
+
+/// Hits as moments that can be cut; those of one film are asked about together.
+///
+/// **Errors**: a film is not there, and why; it is another one than it was when it was found.
+pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Moment>, Failure> {
+    let mut films: BTreeMap<PathBuf, &Hit> = BTreeMap::new();
+    let mut moments = Vec::with_capacity(hits.len());
+    for hit in hits {
+        let path = self::path(&hit.file)?;
+        films.entry(path.clone()).or_insert(hit);
+        moments.push(Moment {
+            path,
+            start_ms: hit.start_ms,
+            end_ms: hit.end_ms.max(hit.start_ms),
+            at_ms: hit.best_ms,
+            film_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
+            scene: None,
+            picture: hit.picture.clone(),
+            reach: Reach::There,
+        });
+    }
+    // Without a daemon nobody knows more than that a film is there.
+    let mut client = daemon.and_then(|endpoint| connect(endpoint).ok());
+    for (film, hit) in &films {
+        reachable(client.as_mut(), film)?;
+        let file = hit.file.clone();
+        let known = client.as_mut().map(|client| client.call::<method::Scenes>(&FileRequest { file }));
+        // A file that is changed in its place keeps its id; hardly ever does it keep its length.
+        if let Some(Ok(known)) = known
+            && (known.video != hit.video || is_changed(&known, film) || hit.duration_ms > 0 && known.duration_ms != hit.duration_ms)
+        {
+            let shown = text::path(film, None);
+            return Err(Failure::new(format!("{shown} is not the film that was found")).hint("it was replaced since: search again"));
+        }
+    }
+    moments.iter().try_for_each(has_length)?;
+    Ok(moments)
+}
+
+/// **Errors**: the film is not there. The daemon may know which drive it lies on.
+pub(super) fn reachable(client: Option<&mut Client>, film: &Path) -> Result<(), Failure> {
+    if place::is_there(film) {
+        return look_at(film);
+    }
+    let shown = text::path(film, None);
+    let request = FileRequest { file: WirePath::new(film) };
+    let known = client.and_then(|client| {
+        let answer = client.call::<method::Scenes>(&request).ok()?;
+        Reaches::default().of(client, film, answer.offline).ok()
+    });
+    Err(match known {
+        Some(reach @ Reach::Offline(_)) => {
+            Failure::new(format!("{shown} is {}", reach.obstacle().unwrap_or_default())).hint("connect its drive, and ask again")
+        }
+        Some(_) => Failure::new(format!("{shown} is gone")).hint("was it moved? `scenectl search` finds it where it is now"),
+        None => Failure::new(format!("{shown} is not there")),
+    })
+}
+
+pub(super) fn has_length(moment: &Moment) -> Result<(), Failure> {
+    if moment.length_ms() == 0 {
+        return Err(Failure::new(format!("{} has a clip of no length", text::path(&moment.path, None))));
+    }
+    Ok(())
 }
 
 pub(super) fn of_scenes(client: &mut Client, answer: &ScenesAnswer) -> Result<Vec<Moment>, Failure> {

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use montage::clock;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{FileRequest, Hit, PictureTrack, WhyRequest};
 use scened_shared::method;
@@ -11,10 +12,9 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Open;
-use crate::clock;
 use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
-use crate::input::{place, target};
+use crate::input::{file_at, place};
 use crate::player::{self, Environment, Moment, Place, Plan, launch};
 use crate::render::{Out, text, time};
 
@@ -36,11 +36,11 @@ pub(super) struct Opened {
 }
 
 pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure> {
-    let target = target::parse(&args.target, place::is_there).map_err(Failure::new)?;
+    let target = file_at::parse(&args.target, place::is_there).map_err(Failure::new)?;
     let file = wire(&target.file)?;
     let endpoint = context.endpoint().ok();
     let known = target.at_ms.and_then(|_| {
-        let mut client = super::open(endpoint.as_ref()?).ok()?;
+        let mut client = super::connect(endpoint.as_ref()?).ok()?;
         client.call::<method::Scenes>(&FileRequest { file: file.clone() }).ok()
     });
     if let Some(known) = &known
@@ -179,7 +179,7 @@ fn absent(daemon: Option<&Endpoint>, path: &Path, file: &WirePath) -> Failure {
         file: file.clone(),
         query: None,
     };
-    let client = daemon.and_then(|endpoint| super::open(endpoint).ok());
+    let client = daemon.and_then(|endpoint| super::connect(endpoint).ok());
     let known = client.and_then(|mut client| client.call::<method::Why>(&request).ok());
     let name = path.display();
     match known {

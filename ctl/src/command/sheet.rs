@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use montage::output_file::OutputFile;
+use montage::page::{Card, Sheet};
 use scened_shared::message::FileRequest;
 use scened_shared::method;
 
@@ -9,9 +11,7 @@ use crate::cli;
 use crate::command::files::{self, Written};
 use crate::command::{Context, look_at, moments, wire};
 use crate::failure::{Failure, Outcome};
-use crate::page::{Card, Sheet};
 use crate::render::{text, time};
-use crate::target::Target;
 
 pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, Failure> {
     look_at(&args.file)?;
@@ -19,7 +19,7 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
     let answer = client.call::<method::Scenes>(&FileRequest { file: wire(&args.file)? })?;
     let moments = moments::of_scenes(&mut client, &answer)?;
     let film = moments::path(&answer.file)?;
-    let target = Target::new(
+    let target = OutputFile::new(
         &args.output.clone().unwrap_or_else(|| beside_us(&film)),
         args.force,
         [film.as_path()],

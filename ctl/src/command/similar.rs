@@ -4,10 +4,10 @@ use scened_shared::method;
 use crate::cli::Similar;
 use crate::command::{Context, hits, look_at, wire};
 use crate::failure::{Failure, Outcome};
-use crate::input::{place, target};
+use crate::input::{file_at, place};
 
 pub(super) fn run(context: &mut Context, args: &Similar) -> Result<Outcome, Failure> {
-    let target = target::parse(&args.target, place::is_there).map_err(Failure::new)?;
+    let target = file_at::parse(&args.target, place::is_there).map_err(Failure::new)?;
     look_at(&target.file)?;
     let request = SimilarRequest {
         file: wire(&target.file)?,

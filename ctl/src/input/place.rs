@@ -3,33 +3,30 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
+use montage::with_timeout;
 use scened_shared::spelling;
 use scened_shared::wire_path::WirePath;
-
-/// How long a file system may take to say what a path is. One that hangs never does.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Makes a path absolute, spells it as the disk does and resolves links in the part of it that exists, so that a file which is gone can be named as well. On a
 /// mount that hangs the path is taken as it was typed: the daemon knows its films by name.
 pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     let typed = std::path::absolute(path)?;
     let existing = typed.clone();
-    Ok(within_patience(move || resolved(spelling::on_disk(&existing))).unwrap_or(typed))
+    Ok(with_timeout::run(move || resolved(spelling::on_disk(&existing))).unwrap_or(typed))
 }
 
 /// Whether something is there; on a mount that hangs nothing is.
 pub(crate) fn is_there(path: &Path) -> bool {
     let path = path.to_owned();
-    within_patience(move || path.try_exists().unwrap_or(false)).unwrap_or(false)
+    with_timeout::run(move || path.try_exists().unwrap_or(false)).unwrap_or(false)
 }
 
 /// What is there instead of a file, links followed: to open it may wait for ever, or do something. `None` for a file, and where nothing
 /// is or nothing answers.
 pub(crate) fn oddity(path: &Path) -> Option<&'static str> {
     let path = path.to_owned();
-    let kind = within_patience(move || path.metadata().ok().map(|seen| seen.file_type())).flatten()?;
+    let kind = with_timeout::run(move || path.metadata().ok().map(|seen| seen.file_type())).flatten()?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt as _;
@@ -48,29 +45,6 @@ pub(crate) fn oddity(path: &Path) -> Option<&'static str> {
         () if kind.is_dir() => Some("a folder"),
         () => Some("something else"),
     }
-}
-
-/// Which file is there, links followed: the same for all names of one file. `None` where nothing is, or nothing answers.
-#[cfg(unix)]
-pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt as _;
-    let path = path.to_owned();
-    within_patience(move || path.metadata().ok().map(|seen| (seen.dev(), seen.ino()))).flatten()
-}
-
-/// Which file is there, links followed.
-#[cfg(not(unix))]
-pub(crate) fn identity(path: &Path) -> Option<PathBuf> {
-    let path = path.to_owned();
-    within_patience(move || path.canonicalize().ok()).flatten()
-}
-
-/// What `look` says, unless it takes too long; then its thread is left behind and ends with the program.
-fn within_patience<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (done, answer) = std::sync::mpsc::sync_channel(1);
-    // Nobody listens any more once the time is up.
-    std::thread::spawn(move || drop(done.send(look())));
-    answer.recv_timeout(PATIENCE).ok()
 }
 
 fn resolved(mut existing: PathBuf) -> PathBuf {

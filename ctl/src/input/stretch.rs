@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use crate::input::{span, target};
+use crate::input::{file_at, span};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stretch {
@@ -23,7 +23,7 @@ pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<(P
     if is_there(Path::new(word)) {
         return Err(none());
     }
-    let (file, time) = target::split_at_last(word).ok_or_else(none)?;
+    let (file, time) = file_at::split_at_last(word).ok_or_else(none)?;
     let read = |text: &str| {
         span::parse(text.trim())
             .map(|span| span.ms)

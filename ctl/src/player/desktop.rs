@@ -4,8 +4,9 @@
 //! through `xdg-mime`, which is a shell script that may not be installed and names one application, also when that is not there.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use montage::quote;
 
 use super::table::Known;
 use super::{Environment, Moment, Plan, mime, told, words};
@@ -177,7 +178,7 @@ impl Application {
             had_code = true;
             match signs.next() {
                 Some('f' | 'F') => text.push(file),
-                Some('u' | 'U') => text.push(file_url(file)),
+                Some('u' | 'U') => text.push(quote::file_url(file)),
                 Some('c') => text.push(&self.name),
                 Some('k') => text.push(&self.path),
                 Some('%') => text.push("%"),
@@ -187,19 +188,6 @@ impl Application {
         }
         (!had_code || !text.is_empty()).then_some(text)
     }
-}
-
-/// A `file:` URL in which every byte stands for itself and nothing else (RFC 8089, RFC 3986).
-pub(super) fn file_url(file: &Path) -> String {
-    use std::fmt::Write as _;
-    let mut url = String::from("file://");
-    for &byte in file.as_os_str().as_bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => url.push(char::from(byte)),
-            byte => write!(url, "%{byte:02X}").expect("a string takes any text"),
-        }
-    }
-    url
 }
 
 /// What a string in a desktop file means.

@@ -3,8 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use montage::quote;
+
 use super::Moment;
-use crate::quote;
 
 /// A player, and its own way to start at a time. In an argument `{seconds}` is `12.345`, `{whole_seconds}`
 /// `12`, `{ms}` `12345`.

@@ -1,20 +1,6 @@
-//! Moments of a video and lengths of time as text.
+//! Moments of a video, lengths of time and dates as text.
 
-/// A moment: `h:mm:ss`, what is smaller dropped.
-pub(crate) fn moment(ms: u64) -> String {
-    let s = ms / 1000;
-    format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
-}
-
-/// A moment with tenths of a second: `h:mm:ss.t`.
-pub(crate) fn exact(ms: u64) -> String {
-    format!("{}.{}", moment(ms), ms % 1000 / 100)
-}
-
-/// From one moment to another; the end is rounded up, so that the range shown holds the range meant.
-pub(crate) fn range(start_ms: u64, end_ms: u64) -> String {
-    format!("{} – {}", moment(start_ms), moment(end_ms.div_ceil(1000) * 1000))
-}
+pub(crate) use montage::time::{exact, moment, range};
 
 /// A rough length of time, such as one that is left: `45 s`, `12 min`, `3 h 20 min`, `2 days`.
 pub(crate) fn rough(ms: u64) -> String {
@@ -43,27 +29,6 @@ pub(crate) fn date(unix_ms: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_are_hours_minutes_seconds() {
-        for (ms, shown) in [
-            (0, "0:00:00"),
-            (999, "0:00:00"),
-            (192_000, "0:03:12"),
-            (3_723_999, "1:02:03"),
-            (360_000_000, "100:00:00"),
-        ] {
-            assert_eq!(moment(ms), shown);
-        }
-        assert_eq!(exact(192_460), "0:03:12.4");
-    }
-
-    #[test]
-    fn a_range_holds_what_is_meant() {
-        assert_eq!(range(192_900, 199_000), "0:03:12 – 0:03:19");
-        assert_eq!(range(3200, 3800), "0:00:03 – 0:00:04");
-        assert_eq!(range(0, 0), "0:00:00 – 0:00:00");
-    }
 
     #[test]
     fn rough_lengths_have_the_unit_that_fits() {

@@ -1,10 +1,10 @@
 //! How far a download is: a bar on standard error where that is a terminal; otherwise only what did not work and is tried again.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use scened_hub::Watcher;
 use scened_shared::standard_error;
 
 use super::{Out, text};
-use crate::hub::Watcher;
 
 #[derive(Debug)]
 pub(crate) struct Transfer {

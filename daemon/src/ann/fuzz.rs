@@ -1,7 +1,8 @@
 //! Body of the fuzz target `snapshot`.
 
+use scened_common::domain::ModelId;
+
 use super::{Ann, Opened};
-use crate::domain::ModelId;
 
 /// Opens an index whose snapshot has these bytes for its header: it is refused, and the index begins empty.
 pub fn run(data: &[u8]) {

@@ -8,15 +8,16 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use scened_common::damage::is_damage;
+use scened_common::domain::ModelId;
 use serde::{Deserialize, Serialize};
 use usearch::Index;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::{AnnError, Opened, engine};
-use crate::aside::set_aside;
-use crate::damage::{is_absent, is_damage};
-use crate::domain::ModelId;
 use crate::failpoint;
+use crate::quarantine::damage::is_absent;
+use crate::quarantine::set_aside;
 
 const FORMAT: u32 = 1;
 /// What a snapshot leaves free on the disk.
@@ -142,7 +143,7 @@ impl Files {
         let temporary = self.dir.join(format!("{name}.new"));
         // A snapshot that fills the disk would stop the store, and it can be made again.
         let needed_bytes = graph.serialized_length() as u64 + LEFT_FREE_BYTES;
-        if crate::room::free_bytes(&self.dir).is_some_and(|free| free < needed_bytes) {
+        if crate::machine::disk_space::free_bytes(&self.dir).is_some_and(|free| free < needed_bytes) {
             return Err(file_error("find room for", &path)(ErrorKind::StorageFull.into()));
         }
         let at = |point| failpoint::hit(point).map_err(file_error("write", &path));

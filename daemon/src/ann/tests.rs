@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use scened_common::domain::VideoId;
+
 use super::*;
-use crate::domain::VideoId;
 
 /// xorshift64*: the same numbers on every machine.
 struct Random(u64);
@@ -295,7 +296,7 @@ fn a_snapshot_takes_no_room_that_the_store_needs() {
     ann.save(1).unwrap();
     let ballast = folder.path().join("ballast");
     std::fs::write(&ballast, vec![1; 30 << 20]).unwrap();
-    let free_bytes = || crate::room::free_bytes(folder.path()).unwrap();
+    let free_bytes = || crate::machine::disk_space::free_bytes(folder.path()).unwrap();
     let before = free_bytes();
     ann.put(scene(2), &Random(2).vector(8)).unwrap();
     match ann.save(2) {

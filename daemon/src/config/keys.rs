@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use scened_common::providers::PROVIDERS;
+
 /// One key of the file.
 pub(super) struct Key {
     pub(super) name: &'static str,
@@ -49,11 +51,6 @@ fn alternatives(choices: &[&str]) -> String {
 
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 const WEEK_MINUTES: u64 = 7 * 24 * 60;
-
-/// What `providers` may name.
-pub const PROVIDERS: &[&str] = &[
-    "auto", "cpu", "cuda", "tensorrt", "migraphx", "rocm", "directml", "coreml", "openvino", "xnnpack",
-];
 
 /// In the order of `default.toml`.
 pub(super) const KEYS: &[Key] = &[

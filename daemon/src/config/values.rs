@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use scened_common::media::extras;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, Allows, KEYS};
 use super::{DEFAULT_TOML, Problem, paths};
-use crate::media::extras;
 
 /// The values of a file laid over the defaults, and what was found wrong so far.
 pub(super) struct Values {
@@ -305,7 +305,7 @@ impl Values {
 /// Why nothing can be watched at `path` now.
 fn unusable_folder(path: &std::path::Path) -> Option<String> {
     let at = path.to_owned();
-    match crate::reach::look(path, move |_| std::fs::metadata(at)) {
+    match crate::machine::with_timeout::run(path, move |_| std::fs::metadata(at)) {
         Ok(found) if found.is_dir() => None,
         Ok(_) => Some("which is not a folder; it is watched as soon as it is one".to_owned()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {

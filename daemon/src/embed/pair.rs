@@ -6,9 +6,10 @@
 
 use std::time::Instant;
 
+use scened_common::domain::{Embedding, Frame};
+
 use super::process::{EmbedConfig, EmbedProcess};
 use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
-use crate::domain::{Embedding, Frame};
 
 #[derive(Debug)]
 pub struct EmbedPair {

@@ -17,9 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::model::ModelFolder;
+use scened_common::domain::{Embedding, Frame};
+use scened_common::embed::model::ModelFolder;
+
 use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
-use crate::domain::{Embedding, Frame};
 use crate::supervise::{self, End, Ward};
 use crate::worker::courtesy::Courtesy;
 use queue::{Call, Lane, Payload, Queue};
@@ -38,7 +39,7 @@ pub struct EmbedConfig {
     pub threads: usize,
     /// The worker ends after this long without a request.
     pub idle: Duration,
-    /// ONNX Runtime's library as configured; `None` searches ([`super::runtime::find_onnxruntime`]).
+    /// ONNX Runtime's library as configured; `None` searches ([`scened_common::embed::runtime::find_onnxruntime`]).
     pub onnxruntime: Option<PathBuf>,
     /// The data folder, where a library may be.
     pub data_dir: PathBuf,

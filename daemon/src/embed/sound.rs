@@ -5,8 +5,9 @@
 
 use std::time::Instant;
 
+use scened_common::domain::{Embedding, Frame, ImageSpec};
+
 use super::{EmbedError, Embedder};
-use crate::domain::{Embedding, Frame, ImageSpec};
 
 /// Two that no model takes for the same.
 const WORDS: [&str; 2] = ["a red circle", "two dogs on a street at night"];

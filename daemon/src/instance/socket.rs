@@ -53,7 +53,7 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 }
 
 impl Instance {
-    /// Listens on `path`, or on the socket that the service manager handed over ([`crate::systemd::inherited_socket`]).
+    /// Listens on `path`, or on the socket that the service manager handed over ([`crate::machine::systemd::inherited_socket`]).
     ///
     /// Belongs to [`Instance`] because a socket left behind may be removed only under the lock.
     ///

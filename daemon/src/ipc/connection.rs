@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::ipc::limits::Seat;
 use crate::ipc::wire::{Line, Wire};
 use crate::ipc::{Server, convert, handler};
-use crate::query::{Asker, Lane};
+use crate::requests::{ClientProcess, Lane};
 
 /// A client that connects and says nothing is let go after this.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
@@ -30,9 +30,9 @@ pub(super) async fn refuse(mut wire: Wire) {
 }
 
 /// Answers requests until the client leaves, or another one needs its seat.
-pub(super) async fn converse(mut wire: Wire, server: &Server, asker: Asker, seat: &Seat) -> io::Result<()> {
+pub(super) async fn converse(mut wire: Wire, server: &Server, client: ClientProcess, seat: &Seat) -> io::Result<()> {
     let outcome = tokio::select! {
-        ended = requests(&mut wire, server, asker, seat) => Some(ended),
+        ended = requests(&mut wire, server, client, seat) => Some(ended),
         () = seat.must_leave() => None,
     };
     if let Some(ended) = outcome {
@@ -44,9 +44,9 @@ pub(super) async fn converse(mut wire: Wire, server: &Server, asker: Asker, seat
     Ok(())
 }
 
-async fn requests(wire: &mut Wire, server: &Server, asker: Asker, seat: &Seat) -> io::Result<()> {
+async fn requests(wire: &mut Wire, server: &Server, client: ClientProcess, seat: &Seat) -> io::Result<()> {
     let context = &server.context;
-    let Ok(greeted) = timeout(HELLO_LIMIT, greet(wire, server, asker)).await else {
+    let Ok(greeted) = timeout(HELLO_LIMIT, greet(wire, server, client)).await else {
         let message = format!("no `hello` came within {} s", HELLO_LIMIT.as_secs());
         wire.farewell(&RpcError::new(ErrorKind::TimedOut, message)).await;
         return Ok(());
@@ -54,13 +54,13 @@ async fn requests(wire: &mut Wire, server: &Server, asker: Asker, seat: &Seat) -
     if !greeted? {
         return Ok(());
     }
-    while let Some(request) = next_request(wire, server, asker).await? {
+    while let Some(request) = next_request(wire, server, client).await? {
         seat.set_busy(true);
         let id = request.id.clone();
         let outcome = match request.method.as_str() {
-            method::Subscribe::NAME => return stream_events(wire, server, asker, &id).await,
-            method::Wait::NAME => wire.unless_gone(handler::wait::answer(server, asker, request)).await?,
-            _ => wire.unless_gone(handler::dispatch(context, asker, request)).await?,
+            method::Subscribe::NAME => return stream_events(wire, server, client, &id).await,
+            method::Wait::NAME => wire.unless_gone(handler::wait::answer(server, client, request)).await?,
+            _ => wire.unless_gone(handler::dispatch(context, client, request)).await?,
         };
         let Some(outcome) = outcome else { return Ok(()) };
         wire.answer(&id, outcome).await?;
@@ -72,9 +72,9 @@ async fn requests(wire: &mut Wire, server: &Server, asker: Asker, seat: &Seat) -
 }
 
 /// The next well-formed request; what is malformed is answered here. `None` when the client has left or must be left.
-async fn next_request(wire: &mut Wire, server: &Server, asker: Asker) -> io::Result<Option<Request>> {
+async fn next_request(wire: &mut Wire, server: &Server, client: ClientProcess) -> io::Result<Option<Request>> {
     while let Some(line) = wire.line().await? {
-        match read_request(line, server, asker).await {
+        match read_request(line, server, client).await {
             Ok(request) => return Ok(Some(request)),
             Err((id, error)) => wire.send(&encode_error(id.as_ref(), &error)).await?,
         }
@@ -83,18 +83,18 @@ async fn next_request(wire: &mut Wire, server: &Server, asker: Asker) -> io::Res
     Ok(None)
 }
 
-async fn read_request(line: Line, server: &Server, asker: Asker) -> Result<Request, (Option<Id>, RpcError)> {
+async fn read_request(line: Line, server: &Server, client: ClientProcess) -> Result<Request, (Option<Id>, RpcError)> {
     if line.bytes.len() <= READ_HERE_BYTES {
         return parse_request(&line.bytes);
     }
-    let read = handler::in_pool(&server.context, Lane::Quick, asker, move || Ok(parse_request(&line.bytes)));
+    let read = server.context.in_pool(Lane::Quick, client, move || Ok(parse_request(&line.bytes)));
     read.await.map_err(|error| (None, error))?
 }
 
 /// True when the client may go on.
-async fn greet(wire: &mut Wire, server: &Server, asker: Asker) -> io::Result<bool> {
+async fn greet(wire: &mut Wire, server: &Server, client: ClientProcess) -> io::Result<bool> {
     loop {
-        let Some(request) = next_request(wire, server, asker).await? else {
+        let Some(request) = next_request(wire, server, client).await? else {
             return Ok(false);
         };
         let id = request.id.clone();
@@ -116,11 +116,11 @@ async fn greet(wire: &mut Wire, server: &Server, asker: Asker) -> io::Result<boo
 }
 
 /// Replays the state, then streams what happens.
-async fn stream_events(wire: &mut Wire, server: &Server, asker: Asker, id: &Id) -> io::Result<()> {
+async fn stream_events(wire: &mut Wire, server: &Server, client: ClientProcess, id: &Id) -> io::Result<()> {
     let context = &server.context;
     let mut events = context.events.subscribe();
     let mut activity = context.activity.listen();
-    let Some(status) = wire.unless_gone(handler::status::current(context, asker)).await? else {
+    let Some(status) = wire.unless_gone(handler::status::current(context, client)).await? else {
         return Ok(());
     };
     wire.answer(id, status).await?;
@@ -158,7 +158,7 @@ async fn stream_events(wire: &mut Wire, server: &Server, asker: Asker, id: &Id) 
             line = wire.line() => match line? {
                 None => return Ok(()),
                 Some(line) => {
-                    let id = read_request(line, server, asker).await.map_or_else(|(id, _)| id, |request| Some(request.id));
+                    let id = read_request(line, server, client).await.map_or_else(|(id, _)| id, |request| Some(request.id));
                     let error = RpcError::new(ErrorKind::InvalidRequest, "this connection is a stream of events now")
                         .hint("ask on a connection of its own");
                     wire.send(&encode_error(id.as_ref(), &error)).await?;

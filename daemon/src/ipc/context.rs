@@ -12,22 +12,15 @@ use tokio::sync::broadcast;
 use crate::activity::Activity;
 use crate::folders::Folders;
 use crate::ipc::convert;
+use crate::ipc::event::Event;
 use crate::models::Models;
+use crate::models::serving::Serving;
 use crate::pipeline::Indexer;
-use crate::query::{Pool, Searcher};
+use crate::query::Searcher;
 use crate::reconcile::{ReconcilerHandle, RootStatus};
-use crate::serving::Serving;
+use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{Store, VideoRecord};
 use crate::worker::courtesy::Courtesy;
-
-/// What happened to a video, for subscribers.
-#[derive(Clone, Debug)]
-pub enum Event {
-    Indexed { path: PathBuf, n_scenes: usize },
-    Failed { path: PathBuf, reason: String },
-    Removed { path: PathBuf },
-    Moved { path: PathBuf, from: PathBuf },
-}
 
 pub struct Context {
     pub store: Store,
@@ -44,10 +37,21 @@ pub struct Context {
     pub started: Instant,
     /// Warnings found at start that stay true: config, store, data folder.
     pub start_warnings: Vec<String>,
-    pub doctor: crate::doctor::Facts,
+    pub doctor: crate::command::doctor::Facts,
 }
 
 impl Context {
+    /// Does blocking work on the threads that answer requests; a full lane is an answer.
+    pub(super) async fn in_pool<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        client: ClientProcess,
+        work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
+    ) -> Result<T, RpcError> {
+        let outcome = self.pool.run(lane, client, work).await;
+        outcome.unwrap_or_else(|error| Err(convert::unanswered(error)))
+    }
+
     /// Videos that are indexed, but not for the model that answers.
     pub(super) fn lacking(&self) -> Vec<Arc<VideoRecord>> {
         let current = self.serving.current();
@@ -90,7 +94,7 @@ impl Context {
             .map(|root| root.path.as_path())
             .chain(videos.iter().map(|video| video.path.as_path()));
         let at = path.clone();
-        let on_disk = crate::reach::look(&path, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| path.clone());
+        let on_disk = crate::machine::with_timeout::run(&path, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| path.clone());
         // Something of exactly this name is there, and it is another thing.
         let is_other = |known: &PathBuf| identity(&on_disk).is_some_and(|here| identity(known).is_some_and(|known| known != here));
         known.find_map(as_long).filter(|known| !is_other(known)).unwrap_or(on_disk)
@@ -105,14 +109,14 @@ impl Context {
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     let at = path.to_owned();
-    let found = crate::reach::look(path, move |_| std::fs::symlink_metadata(at)).ok()?;
+    let found = crate::machine::with_timeout::run(path, move |_| std::fs::symlink_metadata(at)).ok()?;
     Some((found.dev(), found.ino()))
 }
 
 /// `path` below `root`, when it lies below what `root` resolves to.
 fn below_link(path: &Path, root: &Path) -> Option<PathBuf> {
     let at = root.to_owned();
-    let resolved = crate::reach::look(root, move |_| std::fs::canonicalize(at)).ok()?;
+    let resolved = crate::machine::with_timeout::run(root, move |_| std::fs::canonicalize(at)).ok()?;
     let below = path.strip_prefix(&resolved).ok()?;
     // Joining an empty path would leave a slash behind.
     Some(if below.as_os_str().is_empty() {

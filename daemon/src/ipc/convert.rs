@@ -2,17 +2,18 @@
 
 use std::path::PathBuf;
 
+use scened_common::domain::{Boundary, ClockPart, PictureTrack};
 use scened_shared::frame::RpcError;
 use scened_shared::message as wire;
 use scened_shared::message::ErrorKind;
 use scened_shared::wire_path::WirePath;
 
-use crate::domain::{Boundary, ClockPart, PictureTrack};
 use crate::embed::EmbedError;
 use crate::folders::FolderError;
-use crate::ipc::context::Event;
+use crate::ipc::event::Event;
 use crate::models::ModelsError;
 use crate::query::{self, QueryError};
+use crate::requests::Unanswered;
 use crate::store::StoreError;
 
 /// No system opens a longer path, and answers repeat the path.
@@ -168,6 +169,13 @@ pub(super) fn query_error(error: &QueryError) -> RpcError {
     match hint {
         Some(hint) => rpc.hint(hint),
         None => rpc,
+    }
+}
+
+pub(super) fn unanswered(error: Unanswered) -> RpcError {
+    match error {
+        Unanswered::Overloaded(_) => RpcError::new(ErrorKind::Overloaded, error.to_string()).hint("try again in a moment"),
+        Unanswered::Failed => RpcError::new(ErrorKind::Internal, error.to_string()),
     }
 }
 

@@ -14,7 +14,6 @@ mod thumbnail;
 pub(super) mod wait;
 mod why;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,19 +23,21 @@ use scened_shared::method::{self, Method};
 use scened_shared::wire_path::WirePath;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use tokio::sync::oneshot;
 
 use crate::embed::EmbedError;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::media::Cancel;
-use crate::query::{Asker, Lane, MODEL_PATIENCE, Pictured, QueryError, Turn};
+use crate::query::{MODEL_PATIENCE, Pictured, QueryError};
+use crate::requests::{ClientProcess, Lane};
 
 /// An error names what was asked for, and no more of it than this. Bytes of each sentence.
 const MAX_SENTENCE_BYTES: usize = 4 << 10;
 
 /// How long a thread that waited in vain may take to say so.
 const LAST_WORD: Duration = Duration::from_millis(500);
+/// Parameters of more parts are read on the pool.
+const READ_HERE_VALUES: usize = 1024;
 /// A question is asked again so often when another model answers meanwhile.
 const MODEL_CHANGES: usize = 3;
 
@@ -50,20 +51,19 @@ pub(super) enum ModelStep<T> {
     Ask(Option<T>),
 }
 
-pub(super) async fn dispatch(context: &Arc<Context>, asker: Asker, request: Request) -> Answer {
-    let call = Call { context, asker, request };
+pub(super) async fn dispatch(context: &Arc<Context>, client: ClientProcess, request: Request) -> Answer {
+    let call = Call { context, client, request };
     let answer = match call.request.method.as_str() {
         method::Search::NAME => {
-            let lane = call.lane_of_places();
             call.with_model::<method::Search, _>(
-                [lane, lane],
+                |context, request| [lane_of_places(context, &request.filters.within); 2],
                 search::recall,
                 |context, request, _, deadline| search::word(context, request, deadline),
                 search::search,
             )
             .await
         }
-        method::Scenes::NAME => call.where_known::<method::Scenes>(scenes::answer).await,
+        method::Scenes::NAME => scenes_of(call).await,
         method::Status::NAME => call.quick::<method::Status>(|context, _| Ok(status::assemble(context))).await,
         method::Folders::NAME => call.quick::<method::Folders>(|context, _| Ok(folders::list(context))).await,
         method::Incidents::NAME => call.quick::<method::Incidents>(|context, _| incidents::answer(context)).await,
@@ -78,7 +78,7 @@ pub(super) async fn dispatch(context: &Arc<Context>, asker: Asker, request: Requ
         method::Retry::NAME => call.slow::<method::Retry>(scan::retry).await,
         method::Why::NAME => {
             call.with_model::<method::Why, _>(
-                [Lane::Slow; 2],
+                |_, _| [Lane::Slow; 2],
                 why::recall,
                 |context, request, _, deadline| why::word(context, request, deadline),
                 why::answer,
@@ -114,14 +114,24 @@ async fn similar(call: Call<'_>) -> Answer {
         Some(pictured) => context.searcher.show(pictured, deadline),
         None => Err(QueryError::OtherModel),
     };
-    call.with_model::<method::Similar, _>([Lane::Slow, Lane::Quick], look, show, search::similar)
+    call.with_model::<method::Similar, _>(|_, _| [Lane::Slow, Lane::Quick], look, show, search::similar)
+        .await
+}
+
+async fn scenes_of(call: Call<'_>) -> Answer {
+    let (context, client) = (call.context, call.client);
+    let request = call.params::<method::Scenes>().await?;
+    let lane = lane_of_places(context, std::slice::from_ref(&request.file));
+    let for_pool = Arc::clone(context);
+    context
+        .in_pool(lane, client, move || to_answer(&scenes::answer(&for_pool, &request)?))
         .await
 }
 
 /// A request, and whom to answer.
 struct Call<'a> {
     context: &'a Arc<Context>,
-    asker: Asker,
+    client: ClientProcess,
     request: Request,
 }
 
@@ -140,25 +150,12 @@ impl Call<'_> {
         self.on_pool::<M>(Lane::Slow, handler).await
     }
 
-    /// Quick where every path lies in a watched folder by its name; else the disk must be asked what the folders' links mean.
-    async fn where_known<M: Method + 'static>(
-        self,
-        handler: impl FnOnce(&Context, &M::Params) -> Result<M::Answer, RpcError> + Send + 'static,
-    ) -> Answer {
-        let lane = self.lane_of_places();
-        self.on_pool::<M>(lane, handler).await
-    }
-
-    fn lane_of_places(&self) -> Lane {
-        if self.names_only_known_places() { Lane::Quick } else { Lane::Slow }
-    }
-
     /// Answers what may need the model, in three steps: `begin`, in the first lane, says what is known already; `ask` waits for the model,
     /// on a thread that does nothing else, and no longer than [`MODEL_PATIENCE`]; `answer`, in the second lane, waits for nothing. That one
     /// gives `None` where another model answers meanwhile: then all is done again.
     async fn with_model<M, T>(
         self,
-        [first, last]: [Lane; 2],
+        lanes: impl FnOnce(&Context, &M::Params) -> [Lane; 2],
         begin: impl Fn(&Context, &M::Params) -> Result<ModelStep<T>, RpcError> + Send + Sync + 'static,
         ask: impl Fn(&Context, &M::Params, Option<T>, Instant) -> Result<T, QueryError> + Copy + Send + 'static,
         answer: impl Fn(&Context, &M::Params, &T) -> Result<Option<M::Answer>, RpcError> + Copy + Send + 'static,
@@ -168,49 +165,33 @@ impl Call<'_> {
         M::Params: Send + Sync + 'static,
         T: Send + Sync + 'static,
     {
-        let Self { context, asker, request } = self;
-        let mut request = Some(request);
-        let mut params: Option<Arc<M::Params>> = None;
-        let mut deadline = None;
+        let (context, client) = (self.context, self.client);
+        let params = Arc::new(self.params::<M>().await?);
+        let [first, last] = lanes(context, &params);
         let begin = Arc::new(begin);
+        let mut deadline = None;
         for _ in 0..MODEL_CHANGES {
-            let (for_pool, begin, known_params, unread) = (Arc::clone(context), Arc::clone(&begin), params.clone(), request.take());
-            let first_step = in_pool(context, first, asker, move || {
-                let params = match (known_params, unread) {
-                    (Some(params), _) => params,
-                    (None, Some(request)) => Arc::new(request.params::<M::Params>()?),
-                    (None, None) => return Err(RpcError::new(ErrorKind::Internal, "a question was lost")),
-                };
-                let step = begin(&for_pool, &params)?;
-                match &step {
-                    ModelStep::Known(known) if first == last => Ok(Begun::Answered(
-                        params.clone(),
-                        answered(answer(&for_pool, &params, known)?.as_ref())?,
-                    )),
-                    _ => Ok(Begun::Step(params, step)),
-                }
+            let (for_pool, asked, begin) = (Arc::clone(context), Arc::clone(&params), Arc::clone(&begin));
+            let first_step = context.in_pool(first, client, move || match begin(&for_pool, &asked)? {
+                ModelStep::Known(known) if first == last => Ok(Begun::Answered(answered(answer(&for_pool, &asked, &known)?.as_ref())?)),
+                step => Ok(Begun::Step(step)),
             });
-            let (theirs, known) = match first_step.await? {
-                Begun::Answered(_, Some(answer)) => return Ok(answer),
-                Begun::Answered(theirs, None) => {
-                    params = Some(theirs);
-                    continue;
-                }
-                Begun::Step(theirs, ModelStep::Known(known)) => (theirs, known),
-                Begun::Step(theirs, ModelStep::Ask(what)) => {
+            let known = match first_step.await? {
+                Begun::Answered(Some(answer)) => return Ok(answer),
+                Begun::Answered(None) => continue,
+                Begun::Step(ModelStep::Known(known)) => known,
+                Begun::Step(ModelStep::Ask(what)) => {
                     let deadline = *deadline.get_or_insert_with(|| Instant::now() + MODEL_PATIENCE);
-                    let (for_pool, asked) = (Arc::clone(context), Arc::clone(&theirs));
+                    let (for_pool, asked) = (Arc::clone(context), Arc::clone(&params));
                     let work = move || search::unless_changed(ask(&for_pool, &asked, what, deadline));
-                    params = Some(Arc::clone(&theirs));
-                    match in_time(context, asker, deadline, work).await? {
-                        Some(known) => (theirs, known),
+                    match in_time(context, client, deadline, work).await? {
+                        Some(known) => known,
                         None => continue,
                     }
                 }
             };
-            let for_pool = Arc::clone(context);
-            params = Some(Arc::clone(&theirs));
-            let last_step = in_pool(context, last, asker, move || answered(answer(&for_pool, &theirs, &known)?.as_ref()));
+            let (for_pool, asked) = (Arc::clone(context), Arc::clone(&params));
+            let last_step = context.in_pool(last, client, move || answered(answer(&for_pool, &asked, &known)?.as_ref()));
             if let Some(answer) = last_step.await? {
                 return Ok(answer);
             }
@@ -218,21 +199,17 @@ impl Call<'_> {
         Err(convert::query_error(&QueryError::OtherModel))
     }
 
-    fn names_only_known_places(&self) -> bool {
-        let params = &self.request.params;
-        let listed = params.get("in").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let named: Vec<&Value> = listed.iter().chain(params.get("path").map(|_| params)).collect();
-        if named.is_empty() {
-            return true;
+    /// The checked parameters: read here where they are few, else on the pool, because the async thread is everybody's.
+    async fn params<M>(self) -> Result<M::Params, RpcError>
+    where
+        M: Method + 'static,
+        M::Params: Send + 'static,
+    {
+        let Self { context, client, request } = self;
+        if has_few_values(&request.params, &mut 0) {
+            return request.params();
         }
-        let roots: Vec<PathBuf> = self.context.reconciler.roots().into_iter().map(|root| root.path).collect();
-        let is_known = |file: &Value| {
-            let path = serde_json::from_value::<WirePath>(file.clone())
-                .ok()
-                .and_then(|file| file.to_path().ok());
-            path.is_some_and(|path| roots.iter().any(|root| path.starts_with(root)))
-        };
-        named.len() <= search::MAX_WITHIN && named.into_iter().all(is_known)
+        context.in_pool(Lane::Quick, client, move || request.params()).await
     }
 
     /// Runs a blocking handler on the query pool; a full pool is an answer.
@@ -241,21 +218,49 @@ impl Call<'_> {
         lane: Lane,
         handler: impl FnOnce(&Context, &M::Params) -> Result<M::Answer, RpcError> + Send + 'static,
     ) -> Answer {
-        let Self { context, asker, request } = self;
+        let Self { context, client, request } = self;
         let for_pool = Arc::clone(context);
-        in_pool(context, lane, asker, move || {
-            let params = request.params::<M::Params>()?;
-            to_answer(&handler(&for_pool, &params)?)
-        })
-        .await
+        context
+            .in_pool(lane, client, move || {
+                let params = request.params::<M::Params>()?;
+                to_answer(&handler(&for_pool, &params)?)
+            })
+            .await
     }
 }
 
 /// What came of a first step.
-enum Begun<P, T> {
+enum Begun<T> {
     /// An answer; none where another model answers now.
-    Answered(Arc<P>, Option<Box<RawValue>>),
-    Step(Arc<P>, ModelStep<T>),
+    Answered(Option<Box<RawValue>>),
+    Step(ModelStep<T>),
+}
+
+/// Quick where every path lies in a watched folder by its name; else the disk must be asked what the folders' links mean.
+fn lane_of_places(context: &Context, places: &[WirePath]) -> Lane {
+    if places.is_empty() {
+        return Lane::Quick;
+    }
+    if places.len() > search::MAX_WITHIN {
+        return Lane::Slow;
+    }
+    let roots = context.reconciler.roots();
+    let is_known = |place: &WirePath| {
+        let path = place.to_path();
+        path.is_ok_and(|path| roots.iter().any(|root| path.starts_with(&root.path)))
+    };
+    if places.iter().all(is_known) { Lane::Quick } else { Lane::Slow }
+}
+
+/// Whether a value, with all that is in it, has few enough parts to be read on the async thread. `n_seen`: parts before it.
+fn has_few_values(value: &Value, n_seen: &mut usize) -> bool {
+    *n_seen += 1;
+    *n_seen <= READ_HERE_VALUES
+        && match value {
+            Value::Array(values) => values.iter().all(|value| has_few_values(value, n_seen)),
+            Value::Object(members) => members.values().all(|value| has_few_values(value, n_seen)),
+            _ => true,
+        }
 }
 
 fn answered(answer: Option<&impl serde::Serialize>) -> Result<Option<Box<RawValue>>, RpcError> {
@@ -270,13 +275,13 @@ fn to_answer(answer: &impl serde::Serialize) -> Answer {
 /// Waits for the model. Whoever is not answered at the deadline is told what was waited for, also where no thread was free to wait.
 async fn in_time<T: Send + 'static>(
     context: &Context,
-    asker: Asker,
+    client: ClientProcess,
     deadline: Instant,
     work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
 ) -> Result<T, RpcError> {
     // A thread that waits gives up at the deadline itself, and knows more.
     let at = tokio::time::Instant::from_std(deadline + LAST_WORD);
-    if let Ok(answer) = tokio::time::timeout_at(at, in_pool(context, Lane::Waiting, asker, work)).await {
+    if let Ok(answer) = tokio::time::timeout_at(at, context.in_pool(Lane::Waiting, client, work)).await {
         answer
     } else {
         let waited_for = context
@@ -285,35 +290,6 @@ async fn in_time<T: Send + 'static>(
             .unwrap_or_else(|| "it is at work on other questions".to_owned());
         Err(convert::query_error(&QueryError::Embed(EmbedError::NotInTime { waited_for })))
     }
-}
-
-pub(super) async fn in_pool<T: Send + 'static>(
-    context: &Context,
-    lane: Lane,
-    asker: Asker,
-    work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
-) -> Result<T, RpcError> {
-    let overloaded = || RpcError::new(ErrorKind::Overloaded, "too many questions at once").hint("try again in a moment");
-    let (done, answer) = oneshot::channel();
-    let task = move |turn| {
-        // The client may have left; then nobody wants the answer.
-        if done.is_closed() {
-            return;
-        }
-        let _unheard = done.send(match turn {
-            Turn::Run => work(),
-            Turn::Displaced => Err(overloaded()),
-        });
-    };
-    if context.pool.submit(lane, asker, task).is_err() {
-        return Err(overloaded());
-    }
-    answer.await.unwrap_or_else(|_| {
-        Err(RpcError::new(
-            ErrorKind::Internal,
-            "scened failed on this request (a bug: please report it)",
-        ))
-    })
 }
 
 /// The beginning of a text.

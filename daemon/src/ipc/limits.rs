@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::query::Asker;
+use crate::requests::ClientProcess;
 
 /// Clients connected at the same time. One more takes the seat of a process that has more, or of a client that was idle for
 /// [`LONG_IDLE`]; where there is neither, it is told "overloaded" and closed.
@@ -87,7 +87,7 @@ struct Taken {
 
 struct Sitting {
     id: u64,
-    asker: Asker,
+    client: ClientProcess,
     /// Since when it asks nothing; `None` while it is answered.
     idle_since: Option<Instant>,
     leave: Arc<Notify>,
@@ -106,10 +106,10 @@ impl Seats {
     }
 
     /// A seat for a client of this process; `None` where there is none.
-    pub(super) fn take(self: &Arc<Self>, asker: Asker, now: Instant) -> Option<Seat> {
+    pub(super) fn take(self: &Arc<Self>, client: ClientProcess, now: Instant) -> Option<Seat> {
         let mut taken = self.taken();
         if taken.seats.len() >= self.n_seats {
-            let index = taken.must_leave_for(asker, now)?;
+            let index = taken.must_leave_for(client, now)?;
             taken.seats.remove(index).leave.notify_one();
         }
         let id = taken.next_id;
@@ -117,7 +117,7 @@ impl Seats {
         let leave = Arc::new(Notify::new());
         taken.seats.push(Sitting {
             id,
-            asker,
+            client,
             idle_since: Some(now),
             leave: Arc::clone(&leave),
         });
@@ -130,14 +130,14 @@ impl Seats {
 }
 
 impl Taken {
-    /// Of the process that has most seats, and more than `asker` would have, the one that is idle longest; else of all processes one
+    /// Of the process that has most seats, and more than `client` would have, the one that is idle longest; else of all processes one
     /// that is idle for long.
-    fn must_leave_for(&self, asker: Asker, now: Instant) -> Option<usize> {
-        let mut counts: HashMap<Asker, usize> = HashMap::new();
+    fn must_leave_for(&self, client: ClientProcess, now: Instant) -> Option<usize> {
+        let mut counts: HashMap<ClientProcess, usize> = HashMap::new();
         for seat in &self.seats {
-            *counts.entry(seat.asker).or_default() += 1;
+            *counts.entry(seat.client).or_default() += 1;
         }
-        let mine = counts.get(&asker).copied().unwrap_or_default() + 1;
+        let mine = counts.get(&client).copied().unwrap_or_default() + 1;
         let most = counts.values().max().copied().unwrap_or_default();
         let idlest = |admits: &dyn Fn(&Sitting) -> bool| {
             let seats = self.seats.iter().enumerate().filter(|(_, seat)| admits(seat));
@@ -150,7 +150,7 @@ impl Taken {
                 .is_some_and(|since| now.saturating_duration_since(since) > LONG_IDLE)
         };
         if most > mine {
-            idlest(&|seat| counts.get(&seat.asker) == Some(&most))
+            idlest(&|seat| counts.get(&seat.client) == Some(&most))
         } else {
             idlest(&is_idle_for_long)
         }
@@ -196,15 +196,15 @@ mod tests {
     #[test]
     fn who_has_most_seats_makes_room_and_nobody_for_an_equal() {
         let (room, now) = (seats(4), Instant::now());
-        let greedy: Vec<Seat> = (0..4).map(|_| room.take(Asker(1), now).unwrap()).collect();
-        assert!(room.take(Asker(1), now).is_none(), "a fifth of the same process");
+        let greedy: Vec<Seat> = (0..4).map(|_| room.take(ClientProcess(1), now).unwrap()).collect();
+        assert!(room.take(ClientProcess(1), now).is_none(), "a fifth of the same process");
         greedy[0].set_busy(true);
-        let first = room.take(Asker(2), now).unwrap();
+        let first = room.take(ClientProcess(2), now).unwrap();
         assert!(left(&greedy[1]) && !left(&greedy[0]), "one that is answered goes last");
-        let second = room.take(Asker(2), now).unwrap();
+        let second = room.take(ClientProcess(2), now).unwrap();
         assert!(left(&greedy[2]));
-        assert!(room.take(Asker(2), now).is_none(), "two and two is fair");
-        let third = room.take(Asker(3), now);
+        assert!(room.take(ClientProcess(2), now).is_none(), "two and two is fair");
+        let third = room.take(ClientProcess(3), now);
         assert!(third.is_some(), "one is fewer than two");
         drop((first, second, third));
         let n_greedy = greedy.iter().filter(|seat| !left(seat)).count();
@@ -214,14 +214,14 @@ mod tests {
     #[test]
     fn a_seat_that_is_idle_for_long_is_given_to_who_comes() {
         let (room, now) = (seats(2), Instant::now());
-        let idle = room.take(Asker(1), now).unwrap();
-        let busy = room.take(Asker(2), now).unwrap();
+        let idle = room.take(ClientProcess(1), now).unwrap();
+        let busy = room.take(ClientProcess(2), now).unwrap();
         busy.set_busy(true);
-        assert!(room.take(Asker(3), now + LONG_IDLE).is_none());
+        assert!(room.take(ClientProcess(3), now + LONG_IDLE).is_none());
         let later = now + LONG_IDLE + Duration::from_secs(1);
-        let _new = room.take(Asker(3), later).unwrap();
+        let _new = room.take(ClientProcess(3), later).unwrap();
         assert!(left(&idle) && !left(&busy));
-        assert!(room.take(Asker(4), now).is_none(), "who is answered or just came stays");
+        assert!(room.take(ClientProcess(4), now).is_none(), "who is answered or just came stays");
     }
 
     #[test]

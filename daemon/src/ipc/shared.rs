@@ -8,8 +8,8 @@ use scened_shared::message::Event;
 use tokio::sync::Mutex;
 
 use crate::ipc::context::Context;
-use crate::ipc::handler::{in_pool, status};
-use crate::query::{Asker, Lane};
+use crate::ipc::handler::status;
+use crate::requests::{ClientProcess, Lane};
 
 /// Time for file events that are on their way to arrive before the queue is looked at.
 const BARRIER: Duration = Duration::from_millis(500);
@@ -28,7 +28,7 @@ impl StatusFeed {
             return Ok(Arc::clone(line));
         }
         let begun = Instant::now();
-        let status = status::current(context, Asker::DAEMON).await?;
+        let status = status::current(context, ClientProcess::DAEMON).await?;
         let line: Arc<[u8]> = encode_event(&Event::Status { status: Box::new(status) }).into();
         *last = Some((begun, Arc::clone(&line)));
         Ok(line)
@@ -49,11 +49,12 @@ impl SharedBarrier {
         }
         let now = Instant::now();
         let for_pool = Arc::clone(context);
-        in_pool(context, Lane::Quick, Asker::DAEMON, move || {
-            for_pool.reconciler.barrier(BARRIER);
-            Ok(())
-        })
-        .await?;
+        context
+            .in_pool(Lane::Quick, ClientProcess::DAEMON, move || {
+                for_pool.reconciler.barrier(BARRIER);
+                Ok(())
+            })
+            .await?;
         *begun = Some(now);
         Ok(())
     }

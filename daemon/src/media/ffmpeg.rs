@@ -1,6 +1,6 @@
 //! Which FFmpeg decodes, and whether its release is known to be open to attack.
 
-use super::extras::Extras;
+use scened_common::media::extras::Extras;
 
 /// The decoder that the newest known bug is in.
 const MAGICYUV: &str = "magicyuv";

@@ -1,97 +1,24 @@
-//! Keyframe pictures: every frame that was embedded, whole and small, so that another model is brought in without decoding a film again.
+//! The folder of keyframe pictures: with them another model is brought in without decoding a film again.
 //!
-//! One file a content, named by its fingerprint, so that copies share it and moves cost nothing. All of it can be deleted: what is
-//! missing or damaged is decoded again when it is needed. A file is a row of frames as on a worker's pipe ([`crate::worker::pipe`]): a
-//! header with the fingerprint, the scenes in order of time each with a checksum, and an end; what lacks its end was never finished.
+//! One file a content ([`scened_common::media::keyframe_file`]), named by its fingerprint, so that copies share it and moves cost nothing.
+//! All of it can be deleted: what is missing or damaged is decoded again when it is needed.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, BufWriter, Read, Seek as _, SeekFrom};
+use std::io::{self, BufWriter, Seek as _, SeekFrom};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::{Deserialize, Serialize};
+use scened_common::domain::Fingerprint;
+use scened_common::media::keyframe_file::Writer;
+pub use scened_common::media::keyframe_file::{KeyframeScene, KeyframesError, Reader, SHORTER_SIDE_PX};
 
-use super::wire;
-use crate::damage::is_damage;
-use crate::domain::{Boundary, Fingerprint, Span};
 use crate::failpoint;
-use crate::worker::pipe::{self, PipeError};
 
-/// Length of a picture's shorter side; a frame smaller than that is kept as it is. Pixels.
-///
-/// Most models see 224 px, or 256: what is enlarged a little for these loses less than what is compressed harder at the same size.
-pub const SHORTER_SIDE_PX: u32 = 224;
-
-const FORMAT: u32 = 1;
-const KIND_BEGIN: u8 = 1;
-const KIND_SCENE: u8 = 2;
-const KIND_END: u8 = 3;
-/// Cap on one scene's pictures. Bytes.
-const MAX_SCENE_BYTES: usize = wire::MAX_SCENE_FRAMES * wire::MAX_KEYFRAME_BYTES + pipe::MAX_HEADER_BYTES;
 const EXTENSION: &str = "keyframes";
 
-/// One frame of a film. **Shape**: `picture` is a WebP or a JPEG of the whole frame as a player shows it, upright and with square pixels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keyframe {
-    pub time_ms: u64,
-    pub picture: Vec<u8>,
-}
-
-/// The pictures of one scene, in order of time; never none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyframeScene {
-    pub span: Span,
-    pub boundary: Boundary,
-    pub keyframes: Vec<Keyframe>,
-}
-
-/// Why a file of keyframe pictures is not believed.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyframesError {
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("the keyframe pictures are damaged: {0}")]
-    Damaged(String),
-}
-
-impl From<PipeError> for KeyframesError {
-    fn from(error: PipeError) -> Self {
-        match error {
-            PipeError::Io(error) if !is_damage(&error) => Self::Io(error),
-            error => Self::Damaged(error.to_string()),
-        }
-    }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Begin {
-    format: u32,
-    fingerprint: Fingerprint,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SceneHead {
-    span: Span,
-    boundary: Boundary,
-    times_ms: Vec<u64>,
-    lengths: Vec<u32>,
-}
-
-/// Bytes of the checksum over head and pictures, which ends a scene's body.
-const CHECKSUM_BYTES: usize = 4;
-
-fn checksum(head: &[u8], pictures: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(pictures);
-    hasher.finalize().to_le_bytes()
-}
-
-#[derive(Serialize, Deserialize)]
-struct End {
-    n_scenes: u64,
-}
+/// Name of the folder with the pictures, in the data folder.
+pub const FOLDER: &str = "keyframes";
 
 /// The folder with the pictures of all films.
 #[derive(Clone, Debug)]
@@ -118,25 +45,25 @@ impl Keyframes {
         self.folder.join(&name[..2]).join(format!("{name}.{EXTENSION}"))
     }
 
-    /// Begins the pictures of one content; they count when [`Writer::finish`] has returned.
-    pub fn begin(&self, fingerprint: &Fingerprint) -> io::Result<Writer> {
+    /// Begins the pictures of one content; they count when [`UnfinishedFile::finish`] has returned.
+    pub fn begin(&self, fingerprint: &Fingerprint) -> io::Result<UnfinishedFile> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let path = self.path(fingerprint);
         let folder = path.parent().unwrap_or(&self.folder);
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let unfinished = folder.join(format!("{}{}", unfinished_prefix(), COUNT.fetch_add(1, Ordering::Relaxed)));
-        let mut writer = Writer {
-            file: BufWriter::new(File::create_new(&unfinished)?),
-            unfinished: Some(unfinished),
-            path,
-            n_scenes: 0,
-        };
-        let begin = Begin {
-            format: FORMAT,
-            fingerprint: *fingerprint,
-        };
-        pipe::write_frame(&mut Unflushed(&mut writer.file), KIND_BEGIN, &begin, &[]).map_err(to_io)?;
-        Ok(writer)
+        let file = File::create_new(&unfinished)?;
+        match Writer::new(BufWriter::new(file), fingerprint) {
+            Ok(writer) => Ok(UnfinishedFile {
+                writer,
+                unfinished: Some(unfinished),
+                path,
+            }),
+            Err(error) => {
+                delete(&unfinished);
+                Err(error)
+            }
+        }
     }
 
     pub fn has(&self, fingerprint: &Fingerprint) -> bool {
@@ -230,41 +157,25 @@ fn fingerprint_of(path: &Path) -> Option<Fingerprint> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 
-/// Takes the scenes of one film as they are found.
+/// Takes the scenes of one film as they are found. Deleted when dropped before it is finished.
 #[derive(Debug)]
-pub struct Writer {
-    file: BufWriter<File>,
-    /// Its name until it is finished; deleted when dropped before.
+pub struct UnfinishedFile {
+    writer: Writer<BufWriter<File>>,
+    /// Its name until it is finished.
     unfinished: Option<PathBuf>,
     path: PathBuf,
-    n_scenes: u64,
 }
 
-impl Writer {
+impl UnfinishedFile {
     pub fn put(&mut self, scene: &KeyframeScene) -> io::Result<()> {
-        if scene.keyframes.is_empty() {
-            return Err(io::Error::other("a scene without pictures"));
-        }
-        let mut body: Vec<u8> = scene.keyframes.iter().flat_map(|keyframe| &keyframe.picture).copied().collect();
-        let head = SceneHead {
-            span: scene.span,
-            boundary: scene.boundary,
-            times_ms: scene.keyframes.iter().map(|keyframe| keyframe.time_ms).collect(),
-            lengths: scene.keyframes.iter().map(|keyframe| keyframe.picture.len() as u32).collect(),
-        };
-        // The pipe writes the same bytes.
-        let sum = checksum(&serde_json::to_vec(&head)?, &body);
-        body.extend_from_slice(&sum);
-        self.n_scenes += 1;
-        pipe::write_frame(&mut Unflushed(&mut self.file), KIND_SCENE, &head, &body).map_err(to_io)
+        self.writer.put(scene)
     }
 
     /// Ends the file, syncs it, and puts it in its place.
     pub fn finish(mut self) -> io::Result<()> {
-        let end = End { n_scenes: self.n_scenes };
-        pipe::write_frame(&mut self.file, KIND_END, &end, &[]).map_err(to_io)?;
+        self.writer.end()?;
         failpoint::hit("keyframes.written")?;
-        self.file.get_ref().sync_data()?;
+        self.writer.get_ref().get_ref().sync_data()?;
         if let Some(unfinished) = &self.unfinished {
             fs::rename(unfinished, &self.path)?;
         }
@@ -273,109 +184,28 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for UnfinishedFile {
     fn drop(&mut self) {
-        if let Some(unfinished) = self.unfinished.take()
-            && let Err(error) = fs::remove_file(&unfinished)
-        {
-            tracing::warn!(path = %unfinished.display(), %error, "unfinished keyframe pictures cannot be deleted");
+        if let Some(unfinished) = self.unfinished.take() {
+            delete(&unfinished);
         }
     }
 }
 
-/// Frames of a pipe are flushed one by one; a file is flushed at its end.
-struct Unflushed<'a>(&'a mut BufWriter<File>);
-
-impl io::Write for Unflushed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+fn delete(unfinished: &Path) {
+    if let Err(error) = fs::remove_file(unfinished) {
+        tracing::warn!(path = %unfinished.display(), %error, "unfinished keyframe pictures cannot be deleted");
     }
 }
-
-fn to_io(error: PipeError) -> io::Error {
-    match error {
-        PipeError::Io(error) => error,
-        error => io::Error::other(error),
-    }
-}
-
-/// Reads one film's pictures and believes nothing that is not whole.
-#[derive(Debug)]
-pub struct Reader<R> {
-    from: R,
-    pub fingerprint: Fingerprint,
-    n_scenes: u64,
-}
-
-impl<R: Read> Reader<R> {
-    pub fn new(mut from: R) -> Result<Self, KeyframesError> {
-        let damaged = |reason: &str| KeyframesError::Damaged(reason.to_owned());
-        let frame = pipe::read_frame(&mut from, pipe::MAX_HEADER_BYTES)?.ok_or_else(|| damaged("the file is empty"))?;
-        let begin: Begin = frame.header()?;
-        if frame.kind != KIND_BEGIN || begin.format != FORMAT {
-            return Err(damaged("the file begins with something else"));
-        }
-        Ok(Self {
-            from,
-            fingerprint: begin.fingerprint,
-            n_scenes: 0,
-        })
-    }
-
-    /// The next scene; `None` at the end that its writer gave it.
-    pub fn next_scene(&mut self) -> Result<Option<KeyframeScene>, KeyframesError> {
-        let damaged = |reason: &str| KeyframesError::Damaged(reason.to_owned());
-        let frame = pipe::read_frame(&mut self.from, MAX_SCENE_BYTES)?.ok_or_else(|| damaged("the file breaks off"))?;
-        if frame.kind == KIND_END {
-            let end: End = frame.header()?;
-            let is_last = self.from.read(&mut [0])? == 0;
-            return if end.n_scenes == self.n_scenes && is_last {
-                Ok(None)
-            } else {
-                Err(damaged("the end does not fit"))
-            };
-        }
-        let (pictures, sum) = frame
-            .body
-            .split_last_chunk::<CHECKSUM_BYTES>()
-            .ok_or_else(|| damaged("a scene without checksum"))?;
-        if frame.kind != KIND_SCENE || checksum(&frame.header, pictures) != *sum {
-            return Err(damaged("a scene does not fit its checksum"));
-        }
-        let head: SceneHead = frame.header()?;
-        let n_bytes: u64 = head.lengths.iter().map(|length| u64::from(*length)).sum();
-        if head.times_ms.is_empty() || head.times_ms.len() != head.lengths.len() || n_bytes != pictures.len() as u64 {
-            return Err(damaged("a scene's numbers contradict each other"));
-        }
-        let mut rest = pictures;
-        let mut keyframes = Vec::with_capacity(head.times_ms.len());
-        for (time_ms, length) in head.times_ms.iter().zip(&head.lengths) {
-            let (picture, after) = rest.split_at(*length as usize);
-            keyframes.push(Keyframe {
-                time_ms: *time_ms,
-                picture: picture.to_vec(),
-            });
-            rest = after;
-        }
-        self.n_scenes += 1;
-        Ok(Some(KeyframeScene {
-            span: head.span,
-            boundary: head.boundary,
-            keyframes,
-        }))
-    }
-}
-
-#[cfg(feature = "fuzzing")]
-pub mod fuzz;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
+    use scened_common::media::keyframe_file::Keyframe;
+
     use super::*;
+    use scened_common::domain::{Boundary, Span};
 
     fn scenes() -> Vec<KeyframeScene> {
         let scene = |n: u8| KeyframeScene {
@@ -441,25 +271,6 @@ mod tests {
         let unfinished = writer.unfinished.clone().unwrap();
         drop(writer);
         assert!(!unfinished.try_exists().unwrap());
-    }
-
-    #[test]
-    fn every_damaged_byte_and_every_cut_is_noticed() {
-        let (_folder, keyframes, fingerprint) = fixture();
-        write(&keyframes, &fingerprint);
-        let whole = fs::read(keyframes.path(&fingerprint)).unwrap();
-        for length in 0..whole.len() {
-            assert!(read(&whole[..length]).is_err(), "cut to {length} bytes");
-        }
-        for at in 0..whole.len() {
-            let mut damaged = whole.clone();
-            damaged[at] ^= 1;
-            let is_another_film = || Reader::new(damaged.as_slice()).is_ok_and(|reader| reader.fingerprint != fingerprint);
-            assert!(read(damaged.as_slice()).is_err() || is_another_film(), "byte {at}");
-        }
-        let mut longer = whole;
-        longer.push(0);
-        assert!(read(longer.as_slice()).is_err());
     }
 
     #[test]

@@ -18,20 +18,21 @@ use std::time::{Duration, Instant};
 
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use scened_common::domain::{Frame, ImageSpec, Resample, ResizeMode};
+use scened_common::media::budget::Budget;
+use scened_common::media::extras::Extras;
+use scened_common::media::wire;
+use scened_common::media::wire::Confinement;
+use scened_common::pipe::{self, PipeError, RawFrame};
 use serde::Serialize;
 
 use self::check::Checker;
-use super::budget::Budget;
-use super::extras::Extras;
-use super::wire::Confinement;
 use super::{
     AnalyseRequest, Analysis, Cancel, Detector, FrameSource, Hardware, KeyframesRequest, MediaError, MediaEvent, PictureRequest, Poster,
-    PosterRequest, SceneMode, wire,
+    PosterRequest, SceneMode,
 };
-use crate::domain::{Frame, ImageSpec, Resample, ResizeMode};
 use crate::worker::courtesy::{Courtesy, Turn};
 use crate::worker::patience::Patience;
-use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{self, OwnedChild, StderrTail};
 
 /// Three frames of 32 × 32 in Motion JPEG, which every FFmpeg decodes.

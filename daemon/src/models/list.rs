@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use scened_common::embed::model::{ModelFolder, find_models};
+
 use super::{Models, ModelsError, ids_of};
-use crate::embed::model::{ModelFolder, find_models};
 
 /// A model as `model list` shows it.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+use scened_common::domain::ModelId;
 use serde_json::Value;
 use tracing::warn;
 
 use super::Models;
-use crate::domain::ModelId;
 use crate::store::{Store, StoreError};
 
 /// Setting: ids of models that were removed and whose vectors may still take room.

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::VideoId;
 use tracing::{info, warn};
 
 use super::{PipelineEvent, Shared, State};
-use crate::domain::VideoId;
 use crate::store::{Cause, VideoRecord};
 
 /// Other videos that are read where one of a folder cannot be.
@@ -109,7 +109,7 @@ impl Shared {
         let mut others = self.parts.store.videos();
         others.retain(|other| other.id != record.id && !other.offline && other.path.starts_with(folder));
         others.sort_by(|a, b| a.path.cmp(&b.path));
-        let mount = |path: &Path| crate::reach::mount_of(path).map(|mount| mount.point);
+        let mount = |path: &Path| crate::machine::mounts::mount_of(path).map(|mount| mount.point);
         let of_video = mount(&record.path);
         let on_its_drive = chosen(&others, &record.path)
             .into_iter()
@@ -117,7 +117,7 @@ impl Shared {
         let (mut n_read, mut n_refused) = (0, 0);
         for other in on_its_drive.take(N_ASKED) {
             let at = other.path.clone();
-            let looked = crate::reach::look(&other.path, move |_| crate::film::read_uncached(&at));
+            let looked = crate::machine::with_timeout::run(&other.path, move |_| crate::video_file::read_uncached(&at));
             match looked {
                 Ok(()) => n_read += 1,
                 Err(error) if is_of_drive(&error) => n_refused += 1,
@@ -218,7 +218,7 @@ impl Shared {
             return;
         }
         let laid_to_it = |incident: &crate::store::IncidentRecord| incident.cause == Some(Cause::Machine);
-        match self.parts.store.retry_incidents(laid_to_it, crate::clock::now_ms()) {
+        match self.parts.store.retry_incidents(laid_to_it, crate::machine::clock::now_ms()) {
             Ok(0) => {}
             Ok(n_queued) => info!(n_queued, "videos that failed for the machine's sake are tried again"),
             Err(error) => warn!(%error, "videos that failed for the machine's sake cannot be queued again; the next start does it"),
@@ -263,7 +263,7 @@ fn is_of_drive(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput
     );
-    crate::reach::is_silence(error)
+    crate::machine::with_timeout::is_timeout(error)
         || !of_file
             && error
                 .raw_os_error()

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::pressure::Pressure;
+use crate::machine::pressure::Pressure;
 
 /// How often the machine is looked at while something is indexed or held.
 pub(super) const INTERVAL: Duration = if cfg!(test) {
@@ -33,7 +33,7 @@ pub struct Sight {
 impl Sight {
     pub fn now() -> Self {
         Self {
-            on_battery: crate::power::on_battery(),
+            on_battery: crate::machine::power::on_battery(),
             pressure: Pressure::now(),
         }
     }

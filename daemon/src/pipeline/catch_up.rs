@@ -2,15 +2,15 @@
 
 use std::ops::ControlFlow;
 
+use scened_common::damage::tells_of_machine;
 use tracing::warn;
 
 use super::job::{Outcome, Run, embed_failed, media_failed};
 use super::vectors::SceneEmbedder;
-use crate::damage::tells_of_machine;
 use crate::embed::EmbedError;
 use crate::media::keyframes::KeyframesError;
 use crate::media::{KeyframesRequest, MediaError, MediaEvent};
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 use crate::store::{SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState};
 
 /// Why a replay was broken off.

@@ -5,19 +5,19 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use scened_common::domain::{FileStamp, Fingerprint, SceneId};
+use scened_common::media::wire::Fault;
 use tracing::{debug, warn};
 
-use crate::domain::{FileStamp, Fingerprint, SceneId};
 use crate::embed::{EmbedError, Embedder, sound};
-use crate::film::whole::{Whole, has_every_byte};
-use crate::film::{open_stamped, stamp_of};
 use crate::media::keyframes::{self, KeyframeScene};
-use crate::media::wire::Fault;
 use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, MediaError, MediaEvent, Probe};
+use crate::models::serving::ModelSlot;
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
-use crate::serving::ModelSlot;
 use crate::store::{IndexedVideo, JobKind, SceneRecord, Store, StoreError, VideoRecord, VideoState};
+use crate::video_file::whole::{Whole, has_every_byte};
+use crate::video_file::{open_stamped, stamp_of};
 
 pub(super) enum Outcome {
     Indexed {
@@ -102,7 +102,7 @@ struct Found<'a> {
 /// The keyframe pictures of the film so far.
 enum Kept {
     NotBegun,
-    Begun(keyframes::Writer),
+    Begun(keyframes::UnfinishedFile),
     /// They are not wanted, or the disk does not take them: the film is decoded again for another model.
     No,
 }
@@ -193,7 +193,7 @@ impl Run<'_> {
                 damage: self.damage(analysis.damage),
                 picture: analysis.picture,
                 model: Some(self.slot.info.id.clone()),
-                indexed_at_ms: crate::clock::now_ms(),
+                indexed_at_ms: crate::machine::clock::now_ms(),
                 whole,
                 ..record.clone()
             },
@@ -323,7 +323,7 @@ impl Run<'_> {
         let mut whole = Whole::new(record.stamp.size_bytes);
         while !self.cancel.is_cancelled() {
             let film = Arc::clone(film);
-            let read = crate::reach::look(&record.path, move |pulse| {
+            let read = crate::machine::with_timeout::run(&record.path, move |pulse| {
                 let hash = whole.read_on(&film, || pulse.beat())?;
                 Ok((whole, hash))
             });
@@ -422,7 +422,7 @@ fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
 
 fn look_again(record: &VideoRecord, film: &Arc<File>) -> io::Result<Metadata> {
     let film = Arc::clone(film);
-    crate::reach::look(&record.path, move |_| film.metadata())
+    crate::machine::with_timeout::run(&record.path, move |_| film.metadata())
 }
 
 /// Whether a file was not written to between two looks.
@@ -436,7 +436,7 @@ fn not_kept(error: &io::Error) {
 
 fn unopened(error: &io::Error) -> Outcome {
     use rustix::io::Errno;
-    if crate::reach::is_silence(error) {
+    if crate::machine::with_timeout::is_timeout(error) {
         // The walk that follows marks the film offline.
         return Outcome::FileChanged;
     }
@@ -456,7 +456,7 @@ fn unopened(error: &io::Error) -> Outcome {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Outcome::MachineAtFault {
             reason: format!("cannot open files: {error}"),
         },
-        _ if crate::damage::is_damage(error) => Outcome::Forbidden {
+        _ if scened_common::damage::is_damage(error) => Outcome::Forbidden {
             reason: format!("cannot be read: {error}"),
             hint: "check the file system it lies on (fsck), then: scenectl retry".to_owned(),
         },

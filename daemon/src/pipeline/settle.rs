@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use scened_common::domain::VideoId;
 use tracing::{debug, error, info, warn};
 
 use super::job::Outcome;
 use super::threads::MACHINE_RETRY;
 use super::{PipelineEvent, Shared};
-use crate::domain::VideoId;
 use crate::store::{Cause, StoreError, VideoRecord, VideoState};
 
 /// A worker that dies, or stalls, is tried this often on one file (whole; whole and alone; its keyframes alone) before the file is left alone.
@@ -60,7 +60,7 @@ impl Shared {
             Outcome::Unread { reason } => self.unread(record, &reason),
             Outcome::Short { reason } => self.short(record, &reason),
             // It waited for a mount that hangs or went away: not the film's doing.
-            Outcome::Died { reason } if crate::film::open_stamped(path).is_err() => {
+            Outcome::Died { reason } if crate::video_file::open_stamped(path).is_err() => {
                 warn!(reason, "the film cannot be read any more");
                 self.changed_under_us(record);
                 (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
@@ -141,7 +141,7 @@ impl Shared {
         match self
             .parts
             .store
-            .put_failed_for(record, reason, hint, cause, &self.config.software, crate::clock::now_ms())
+            .put_failed_for(record, reason, hint, cause, &self.config.software, crate::machine::clock::now_ms())
         {
             Ok(_attempts) => {
                 // Its pictures are another matter: a video that failed again keeps what it had.
@@ -190,7 +190,7 @@ impl Shared {
         }
         state.pace.finished(duration_ms, Instant::now());
         if pending {
-            state.enqueue(video, crate::clock::now_ms(), n_deaths);
+            state.enqueue(video, crate::machine::clock::now_ms(), n_deaths);
         }
         drop(state);
         // All of them: those that waited for this one to be alone, and those that it kept waiting.

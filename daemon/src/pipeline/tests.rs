@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use scened_common::domain::{Boundary, FileStamp, ImageSpec, Resample, ResizeMode, SceneId};
+
 use super::*;
-use crate::domain::{Boundary, FileStamp, ImageSpec, Resample, ResizeMode, SceneId};
 use crate::embed::{EmbedError, Embedder};
 use crate::media::{MediaError, SceneMode};
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 use crate::store::{NewVideo, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 use crate::testing::frames::{Script, ScriptedFrames, ScriptedScene};
@@ -127,7 +128,7 @@ impl World {
                 on_battery: plugged_out.load(Ordering::Relaxed),
                 ..Sight::default()
             }),
-            room: crate::room::Room {
+            disk_space: crate::machine::disk_space::DiskSpace {
                 data_dir: folder.path().to_owned(),
                 min_free_bytes: 0,
             },
@@ -170,7 +171,7 @@ impl World {
     fn film(&self, name: &str, content: &str) -> VideoId {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        let (_, stamp) = crate::film::open_stamped(&path).unwrap();
+        let (_, stamp) = crate::video_file::open_stamped(&path).unwrap();
         self.queue(&path, stamp, content)
     }
 
@@ -342,7 +343,7 @@ fn on_battery_a_film_that_is_being_decoded_is_held_and_then_goes_on() {
 #[test]
 fn without_a_model_jobs_wait_and_say_why() {
     let world = World::with_model(false);
-    world.serving.set_problem(crate::serving::NoModel {
+    world.serving.set_problem(crate::models::serving::NoModel {
         reason: "model folder x lacks y".to_owned(),
         hint: None,
     });

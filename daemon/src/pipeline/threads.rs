@@ -3,11 +3,11 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use scened_common::domain::VideoId;
 use tracing::{error, info, warn};
 
 use super::job::{self, Outcome};
 use super::{InFlight, Shared, State, brake};
-use crate::domain::VideoId;
 use crate::media::Cancel;
 use crate::store::{Cause, Change, ChangeKind, VideoRecord, VideoState};
 use crate::supervise::caught;
@@ -51,7 +51,7 @@ impl Shared {
                         in_flight.cancel.cancel();
                     }
                 } else {
-                    state.enqueue(record.id, crate::clock::now_ms(), n_deaths);
+                    state.enqueue(record.id, crate::machine::clock::now_ms(), n_deaths);
                     self.changed.notify_all();
                 }
             }
@@ -161,7 +161,7 @@ impl Shared {
             let now = Instant::now();
             let (due, next_due) = state.take_back_changed(now);
             for video in due {
-                state.enqueue(video, crate::clock::now_ms(), self.n_deaths(video));
+                state.enqueue(video, crate::machine::clock::now_ms(), self.n_deaths(video));
             }
             if state.queue.is_empty() && state.suspects.is_empty() && state.behind.is_empty() {
                 if std::mem::take(&mut state.sweep) {
@@ -185,7 +185,7 @@ impl Shared {
                 state = self.hindered(state, reason, brake::INTERVAL);
                 continue;
             }
-            if let Some(lack) = self.config.room.lack() {
+            if let Some(lack) = self.config.disk_space.lack() {
                 state = self.hindered(state, &lack, MACHINE_RETRY);
                 continue;
             }

@@ -1,6 +1,7 @@
 //! Frames of one video on their way through a model.
 
-use crate::domain::Frame;
+use scened_common::domain::Frame;
+
 use crate::embed::{EmbedError, Embedder};
 use crate::store::SceneVectors;
 

@@ -10,12 +10,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::Embedding;
+use crate::models::serving::ModelSlot;
 pub(super) use crate::query::confidence::background::PATIENCE;
 use crate::query::confidence::background::{Background, Backgrounds};
 use crate::query::rank::{Scored, nearest};
-use crate::serving::ModelSlot;
 use crate::store::SceneVectors;
+use scened_common::domain::Embedding;
 
 /// Makes and keeps what models are measured with.
 pub(super) struct Measures(Backgrounds);

@@ -1,6 +1,7 @@
 //! The score of one scene against a query.
 
-use crate::domain::{Embedding, SceneId};
+use scened_common::domain::{Embedding, SceneId};
+
 use crate::query::Probe;
 use crate::store::SceneVectors;
 
@@ -72,7 +73,7 @@ pub(super) fn nearest(vector: &Embedding, views: &[(u64, Embedding)]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::VideoId;
+    use scened_common::domain::VideoId;
 
     fn vector(values: &[f32]) -> Embedding {
         Embedding::normalised(values.to_vec()).unwrap()

@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{ModelId, SceneId, VideoId};
+use scened_common::domain::{ModelId, SceneId, VideoId};
+
 use crate::store::{Store, VideoRecord, VideoState};
 
 /// Limits of a search; the default is everything.

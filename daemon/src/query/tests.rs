@@ -6,11 +6,12 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
+use scened_common::domain::{Boundary, FileStamp, Fingerprint, Frame};
+
 use super::*;
 use crate::ann::Ann;
-use crate::domain::{Boundary, FileStamp, Fingerprint, Frame};
 use crate::embed::Embedder as _;
-use crate::media::{AnalyseRequest, Analysis, KeyframesRequest, MediaEvent};
+use crate::media::{AnalyseRequest, Analysis, Cancel, KeyframesRequest, MediaEvent, PictureRequest};
 use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 

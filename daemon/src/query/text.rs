@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::domain::{Embedding, ModelId};
+use scened_common::domain::{Embedding, ModelId};
+
 use crate::embed::EmbedError;
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 
 /// A script that asks the same few hundred questions never waits for the model; at 512 dimensions this is half a megabyte.
 const CAPACITY: usize = 256;

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use folders::Folders;
@@ -28,10 +28,12 @@ use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
 use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
 use crate::domain::{FileStamp, VideoId};
+use crate::machine::clock::now_ms;
+use crate::machine::mounts::{Mount, mounts};
 use crate::store::{NewVideo, Store, Touch, VideoRecord};
 use crate::supervise::caught;
 use crate::watch::debounce::{Debouncer, Hint};
-use crate::watch::mounts::{Mount, MountWatch, mounts};
+use crate::watch::mounts::MountWatch;
 use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
 
 /// Longest time between two looks at events and commands, apart from a single file's or folder's.
@@ -516,10 +518,4 @@ impl Core {
             }
         }
     }
-}
-
-fn now_ms() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as i64)
 }

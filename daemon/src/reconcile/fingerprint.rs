@@ -8,8 +8,8 @@ use std::path::Path;
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::domain::{FileStamp, Fingerprint};
-use crate::film::whole::WHOLE_BYTES;
-pub use crate::film::{open_video, stamp_of};
+use crate::video_file::whole::WHOLE_BYTES;
+pub use crate::video_file::{open_video, stamp_of};
 
 /// First and last bytes that are always hashed: containers keep their headers and tables of contents there.
 const EDGE_BYTES: u64 = 64 << 10;

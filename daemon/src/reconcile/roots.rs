@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::volumes::Volume;
+use crate::store::StoredPath;
 
 /// What is at a root's path: which file system, and which folder of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -155,32 +156,6 @@ pub(super) struct StoredRoot {
     path: StoredPath,
     #[serde(flatten)]
     home: Home,
-}
-
-/// Paths that are not UTF-8 are kept as numbers.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum StoredPath {
-    Text(String),
-    Bytes(Vec<u8>),
-}
-
-impl StoredPath {
-    pub(super) fn new(path: &Path) -> Self {
-        use std::os::unix::ffi::OsStrExt;
-        path.to_str().map_or_else(
-            || Self::Bytes(path.as_os_str().as_bytes().to_vec()),
-            |text| Self::Text(text.to_owned()),
-        )
-    }
-
-    pub(super) fn into_path(self) -> PathBuf {
-        use std::os::unix::ffi::OsStringExt;
-        match self {
-            Self::Text(text) => PathBuf::from(text),
-            Self::Bytes(bytes) => PathBuf::from(std::ffi::OsString::from_vec(bytes)),
-        }
-    }
 }
 
 impl StoredRoot {

@@ -12,7 +12,7 @@ use super::rules::{self, Rules};
 use super::settle::Settling;
 use super::whereabouts::says_missing;
 use super::{Exclusion, Explanation, ReconcileQueue, RootState, RootStatus};
-use crate::reach;
+use crate::machine::with_timeout;
 
 pub(super) struct Shared {
     pub(super) rules: Arc<Rules>,
@@ -116,7 +116,7 @@ impl Shared {
             return Explanation::Offline(root.detail.unwrap_or_default());
         }
         let (shared, at) = (Arc::clone(self), path.to_owned());
-        reach::look(path, move |_| Ok(shared.look_and_explain(&root, &at)))
+        with_timeout::run(path, move |_| Ok(shared.look_and_explain(&root, &at)))
             .unwrap_or_else(|error| Explanation::Unreachable(error.to_string()))
     }
 

@@ -210,11 +210,9 @@ impl World {
                 self.handle().rescan(Some(record.path.clone()));
                 continue;
             }
-            let twins = self.store.videos_with_fingerprint(&record.fingerprint);
-            if !twins.iter().any(|twin| twin.state == VideoState::Indexed) {
-                decoded.push(record.path.clone());
-                self.decoded.push((record.fingerprint, record.path.clone()));
-            }
+            let (fingerprint, path) = (record.fingerprint, record.path.clone());
+            let twins = self.store.videos_with_fingerprint(&fingerprint);
+            let is_new = !twins.iter().any(|twin| twin.state == VideoState::Indexed);
             let record = VideoRecord {
                 model: Some(model.clone()),
                 n_scenes: 1,
@@ -233,6 +231,11 @@ impl World {
                 others: Vec::new(),
             };
             match self.store.put_indexed(indexed) {
+                Ok(()) if is_new => {
+                    decoded.push(path.clone());
+                    self.decoded.push((fingerprint, path));
+                }
+                // What was touched or went away meanwhile counts for nothing, and is decoded again if it is still there.
                 Ok(()) | Err(crate::store::StoreError::Gone(_) | crate::store::StoreError::Superseded(_)) => {}
                 Err(error) => panic!("{error}"),
             }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::roots::StoredPath;
-use crate::reach;
+use crate::machine::{mounts, with_timeout};
+use crate::store::StoredPath;
 
 /// What a user calls a drive, and when it was last there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,9 +132,9 @@ impl Volumes {
 /// The label of what is mounted at `path`, else the device or share, else the path itself.
 pub(super) fn name_of(path: &Path) -> String {
     let at = path.to_owned();
-    let label = reach::look(path, move |_| Ok(label_of(std::fs::metadata(at)?.dev())));
+    let label = with_timeout::run(path, move |_| Ok(label_of(std::fs::metadata(at)?.dev())));
     let source = || {
-        let source = reach::mount_of(path)?.source.to_string_lossy().into_owned();
+        let source = mounts::mount_of(path)?.source.to_string_lossy().into_owned();
         // Others are words such as `tmpfs`.
         (source.contains('/') || source.contains(':')).then_some(source)
     };

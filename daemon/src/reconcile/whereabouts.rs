@@ -4,8 +4,8 @@ use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
-use crate::reach;
-use crate::watch::mounts;
+use crate::machine::mounts;
+use crate::machine::with_timeout;
 
 /// What a look at a known video's path found.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) fn says_missing(error: &io::Error) -> bool {
 /// A stat that follows the last component's link only if `follow`. A mount that hangs is not waited for.
 pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
     let at = path.to_owned();
-    reach::look(path, move |_| {
+    with_timeout::run(path, move |_| {
         if follow {
             std::fs::metadata(at)
         } else {
@@ -42,7 +42,7 @@ pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
 /// The number of the mount that a folder lies on; links are followed.
 pub(super) fn mount_of(folder: &Path) -> io::Result<u64> {
     let at = folder.to_owned();
-    reach::look(folder, move |_| mounts::number_of(&at))
+    with_timeout::run(folder, move |_| mounts::number_of(&at))
 }
 
 /// Looks for the file of a video that lay below `root` (whose mount is `root_mount`). `found`: what a look at its path says, `None`

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use scened_common::domain::{FileStamp, Fingerprint, ModelId, SceneId, VideoId};
+
 use super::disk::Found;
 use super::mirror::Entry;
 use super::record;
@@ -10,7 +12,6 @@ use super::{
     Cause, ChangeKind, IncidentRecord, IndexedVideo, JobKind, JobRecord, Move, NewVideo, SceneRecord, SceneVectors, StoreError,
     VideoRecord, VideoState, keys,
 };
-use crate::domain::{FileStamp, Fingerprint, ModelId, SceneId, VideoId};
 
 impl Transaction<'_> {
     pub(super) fn add(&mut self, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {

@@ -9,15 +9,15 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use scened_common::damage::is_damage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::record;
 use super::transaction::Inner;
 use super::{OpenReport, StoreError};
-use crate::aside::set_aside;
-use crate::damage::is_damage;
 use crate::failpoint;
+use crate::quarantine::set_aside;
 
 /// Key beside the settings: how often any of them changed.
 const COUNT: &str = "changes-of-settings";

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
+use scened_common::damage::is_damage;
 
 use super::StoreError;
 use super::record::Damage;
-use crate::damage::is_damage;
 
 /// Block cache shared by all keyspaces: candidates of one query are read a few times at most, the system's page cache does the rest.
 const CACHE_BYTES: u64 = 16 << 20;

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::domain::VideoId;
+use scened_common::domain::VideoId;
+
+use crate::fatal::{Fatal, needs_person, with_causes};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -62,6 +64,21 @@ impl StoreError {
         Self::Invalid {
             what,
             reason: reason.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Fatal {
+    fn from(error: StoreError) -> Self {
+        let text = with_causes(&error);
+        match error {
+            StoreError::NewerVersion { .. } => Self::Setup(text),
+            StoreError::Locked { .. } => Self::AlreadyRunning(text),
+            // Starting again would meet the same, and what may not be read may be whole: nothing is set aside.
+            StoreError::Folder { source, .. } if needs_person(&source) => Self::Setup(format!(
+                "{text}\n  hint: everything in the data folder must be readable and writable for the user that runs scened: chmod -R u+rwX, or chown -R"
+            )),
+            _ => Self::Store(text),
         }
     }
 }

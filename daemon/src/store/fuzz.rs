@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
+use scened_common::domain::VideoId;
+
 use super::record;
-use crate::domain::VideoId;
 
 const KEY: &[u8] = b"a key";
 

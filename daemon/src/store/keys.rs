@@ -15,8 +15,9 @@
 //!
 //! `model` is one length byte and the model's name, so that no model's keys are a prefix of another's.
 
+use scened_common::domain::{ModelId, SceneId, VideoId};
+
 use super::StoreError;
-use crate::domain::{ModelId, SceneId, VideoId};
 
 pub(super) const STATE: &[u8] = b"state";
 

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
 
+use scened_common::domain::{ModelId, VideoId};
+
 use super::disk::{Disk, Space};
 use super::migrations::FORMAT;
 use super::mirror::{Entry, Mirror};
 use super::record::{self, Damage};
 use super::side::{Progress, SideFile};
-use super::transaction::{Inner, State, Writer, lock, now_ms};
+use super::transaction::{Inner, State, Writer, lock};
 use super::{DamagedRecord, JobRecord, OpenReport, StoreError, VideoState, keys};
-use crate::domain::{ModelId, VideoId};
+use crate::machine::clock::now_ms;
 
 /// A longer change log is forgotten at the start: building an index anew is as quick as catching up over it.
 const MAX_CHANGES: u64 = 100_000;

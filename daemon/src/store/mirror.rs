@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use scened_common::domain::{Fingerprint, ModelId, VideoId};
+
 use super::{Counts, JobRecord, VideoRecord, VideoState};
-use crate::domain::{Fingerprint, ModelId, VideoId};
 
 /// A video with what only the store knows about it.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,9 +10,9 @@ use super::opener::{self, Refusal};
 use super::side::{Progress, SideFile};
 use super::transaction::Inner;
 use super::{OpenReport, StoreError, unopened};
-use crate::aside::set_aside;
-use crate::damage::is_absent;
 use crate::failpoint;
+use crate::quarantine::damage::is_absent;
+use crate::quarantine::set_aside;
 
 const MARKER_START: &str = "scened store ";
 

@@ -7,7 +7,7 @@
 //! Nothing catches the end of the process (a damaged length asks for more memory than there is), so a note lies there while a store is
 //! being opened: where an earlier start left it, because it died or was killed, another process tries the store first.
 //!
-//! What the operating system reports condemns no store ([`crate::damage`]), neither as an error nor behind a panic or a death. So what
+//! What the operating system reports condemns no store ([`crate::quarantine::damage`]), neither as an error nor behind a panic or a death. So what
 //! damage would make it report (a file that is missing or is a folder, a place behind the end of a file) is looked for here, by
 //! listings and lengths, before the engine meets it.
 
@@ -23,9 +23,10 @@ use std::process::ExitStatus;
 use std::sync::Once;
 
 use lsm_tree::SequenceNumberCounter;
+use scened_common::damage::{is_damage, tells_of_machine};
 
 use super::disk::as_damage;
-use crate::damage::{is_absent, is_damage, tells_of_machine};
+use crate::quarantine::damage::is_absent;
 
 /// Beside the store: the text of a panic while it was opened.
 const NOTE: &str = "store.panicked";

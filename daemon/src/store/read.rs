@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{Fingerprint, ModelId, SceneId, VideoId};
+
 use super::disk::{Found, Space};
 use super::record::{self, Damage};
 use super::transaction::lock;
 use super::{Change, Counts, DamagedRecord, IncidentRecord, JobRecord, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, keys};
-use crate::domain::{Fingerprint, ModelId, SceneId, VideoId};
 
 /// How long it is told that the disk could not be read.
 const TOLD_FOR: Duration = Duration::from_mins(10);

@@ -5,14 +5,12 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use half::f16;
+use scened_common::domain::{Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, VideoId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Change, ChangeKind, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, VideoRecord, VideoState};
-use crate::domain::{Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, VideoId};
+use super::{Cause, Change, ChangeKind, IncidentRecord, JobKind, JobRecord, SceneVectors, StoreError, StoredPath, VideoRecord, VideoState};
 
 /// Version byte of every record written today. Readers must accept every earlier one.
 const RECORD_VERSION: u8 = 1;
@@ -74,50 +72,6 @@ pub(super) fn unseal_json<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Resu
     serde_json::from_slice(unseal(key, bytes)?).map_err(|error| Damage::Content(error.to_string()))
 }
 
-/// A path in JSON: readable where it is UTF-8, else the base64 of its bytes.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-pub(super) enum StoredPath {
-    Text(String),
-    Bytes { base64: String },
-}
-
-impl StoredPath {
-    fn new(path: &std::path::Path) -> Self {
-        match path.to_str() {
-            Some(text) => Self::Text(text.to_owned()),
-            None => Self::Bytes {
-                base64: BASE64.encode(path.as_os_str().as_encoded_bytes()),
-            },
-        }
-    }
-
-    fn into_path(self) -> Result<PathBuf, Damage> {
-        match self {
-            Self::Text(text) => Ok(PathBuf::from(text)),
-            Self::Bytes { base64 } => {
-                let bytes = BASE64.decode(base64).map_err(|error| Damage::Content(error.to_string()))?;
-                path_from_bytes(bytes)
-            }
-        }
-    }
-}
-
-#[cfg(unix)]
-#[expect(clippy::unnecessary_wraps, reason = "other systems have paths that not every byte string can be")]
-fn path_from_bytes(bytes: Vec<u8>) -> Result<PathBuf, Damage> {
-    use std::os::unix::ffi::OsStringExt as _;
-    Ok(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
-}
-
-#[cfg(not(unix))]
-fn path_from_bytes(bytes: Vec<u8>) -> Result<PathBuf, Damage> {
-    // A name with unpaired surrogates cannot be rebuilt without unsafe code; such a file is found and indexed again.
-    String::from_utf8(bytes)
-        .map(PathBuf::from)
-        .map_err(|error| Damage::Content(error.to_string()))
-}
-
 /// What the keyspace `videos` holds; the id is the key. New fields need `#[serde(default)]`.
 #[derive(Serialize, Deserialize)]
 struct StoredVideo {
@@ -165,7 +119,7 @@ impl TryFrom<String> for StoredFingerprint {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
             .map(Self)
-            .map_err(|error: crate::domain::ParseFingerprintError| error.to_string())
+            .map_err(|error: scened_common::domain::ParseFingerprintError| error.to_string())
     }
 }
 
@@ -196,7 +150,7 @@ pub(super) fn unseal_video(id: VideoId, key: &[u8], bytes: &[u8]) -> Result<(Vid
     let stored: StoredVideo = unseal_json(key, bytes)?;
     let record = VideoRecord {
         id,
-        path: stored.path.into_path()?,
+        path: stored.path.into_path(),
         stamp: stored.stamp,
         fingerprint: stored.fingerprint.0,
         state: stored.state,
@@ -352,14 +306,14 @@ pub(super) fn seal_change(key: &[u8], change: &Change) -> Result<Vec<u8>, StoreE
 
 pub(super) fn unseal_change(generation: u64, key: &[u8], bytes: &[u8]) -> Result<Change, Damage> {
     let stored: StoredChange = unseal_json(key, bytes)?;
-    let path = stored.path.map(StoredPath::into_path).transpose()?.unwrap_or_default();
+    let path = stored.path.map(StoredPath::into_path).unwrap_or_default();
     let kind = match stored.kind {
         StoredKind::Added => ChangeKind::Added,
         StoredKind::Content => ChangeKind::Content,
         StoredKind::Record => ChangeKind::Record,
         StoredKind::Removed => ChangeKind::Removed { path },
         StoredKind::Moved { from } => ChangeKind::Moved {
-            from: from.into_path()?,
+            from: from.into_path(),
             to: path,
         },
         StoredKind::Vectors { model } => ChangeKind::Vectors { model },

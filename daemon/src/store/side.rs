@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use crate::aside::set_aside;
+use crate::quarantine::set_aside;
 
 const MAGIC: &[u8; 8] = b"scnd-gen";
 const BYTES: usize = 32;

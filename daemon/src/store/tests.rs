@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use scened_common::domain::{Boundary, FileStamp, SceneId};
+
 use super::*;
-use crate::domain::{Boundary, FileStamp, SceneId};
 
 mod damage;
 mod decisions;

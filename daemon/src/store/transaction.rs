@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::Instant;
 
 use fjall::PersistMode;
+use scened_common::domain::{ModelId, VideoId};
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, Found, Space};
@@ -13,8 +14,8 @@ use super::mirror::{Entry, Mirror};
 use super::record::{self, Damage};
 use super::side::{Progress, SideFile};
 use super::{Change, ChangeKind, DamagedRecord, JobRecord, StoreError, VideoState, keys, opener};
-use crate::domain::{ModelId, VideoId};
 use crate::failpoint;
+use crate::machine::clock::now_ms;
 
 type Hook = Box<dyn Fn(&Change) + Send + Sync>;
 pub(super) type FatalHook = Box<dyn Fn(&str) + Send + Sync>;
@@ -141,7 +142,7 @@ impl Inner {
                 return;
             }
             for Waiting { space, key, video, damage } in &waiting {
-                tracing::error!(keyspace = space.name, key = %hex(key), video = video.map(tracing::field::display), %damage, "record set aside");
+                tracing::error!(keyspace = space.name, key = %hex::encode(key), video = video.map(tracing::field::display), %damage, "record set aside");
                 let mut log = lock(&self.damage);
                 if log.found.len() < MAX_DAMAGE_LISTED {
                     log.found.push(DamagedRecord {
@@ -187,19 +188,6 @@ impl Inner {
         };
         is_expected && matches!(item.space.get(&item.key), Ok(Found::Nothing))
     }
-}
-
-pub(super) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |elapsed| elapsed.as_millis() as i64)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Changes collected for one batch. A later change of a key replaces an earlier one: all items of a fjall batch have the same sequence
@@ -310,7 +298,7 @@ impl<'a> Transaction<'a> {
         let id = entry.record.id;
         self.remove(&disk.scenes, &keys::video(id));
         for index in 0..entry.record.n_scenes {
-            self.remove(&disk.thumbnails, &keys::scene(crate::domain::SceneId { video: id, index }));
+            self.remove(&disk.thumbnails, &keys::scene(scened_common::domain::SceneId { video: id, index }));
         }
         let models = self.inner.mirror().models_of(id);
         for (model, n_scenes) in models {
@@ -324,7 +312,7 @@ impl<'a> Transaction<'a> {
         for index in scenes {
             self.remove(
                 &self.inner.disk.vectors,
-                &keys::vectors(model, crate::domain::SceneId { video, index })?,
+                &keys::vectors(model, scened_common::domain::SceneId { video, index })?,
             );
         }
         Ok(())

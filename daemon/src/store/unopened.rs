@@ -9,7 +9,7 @@ const NAME: &str = "store.unopened";
 /// Notes one more start that failed.
 pub(super) fn note(data_dir: &Path, reason: &str) {
     let path = path(data_dir);
-    let (n, since) = read(data_dir).unwrap_or((0, crate::clock::now_ms() / 1_000));
+    let (n, since) = read(data_dir).unwrap_or((0, crate::machine::clock::now_ms() / 1_000));
     let reason = reason.replace(['\n', '\r'], " ");
     if let Err(error) = std::fs::write(&path, format!("{}\n{since}\n{reason}\n", n + 1)) {
         // Where nothing can be written either, the log is the one place to look.

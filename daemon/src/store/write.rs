@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
+use scened_common::domain::{FileStamp, Fingerprint, ModelId, VideoId};
+
 use super::content::is_of_one_moment;
 use super::{
     Cause, Change, ChangeKind, IncidentRecord, IndexedVideo, JobKind, Move, NewVideo, SceneVectors, Store, StoreError, Touch, VideoRecord,
     VideoState, keys,
 };
-use crate::domain::{FileStamp, Fingerprint, ModelId, VideoId};
 
 /// Videos in one batch of the calls for many ([`Store::add_videos`], [`Store::move_videos`] and the like): bounds memory, and 30,000 new files
 /// cost seven syncs.
@@ -174,7 +175,7 @@ impl Store {
                         record.offline = offline;
                         transaction.update(&entry, record, ChangeKind::Offline)?;
                         if !offline {
-                            transaction.retry_if_blameless(*id, crate::clock::now_ms())?;
+                            transaction.retry_if_blameless(*id, crate::machine::clock::now_ms())?;
                         }
                     }
                 }

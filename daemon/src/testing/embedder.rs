@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use scened_common::domain::{Embedding, Frame, ImageSpec, ModelId, Resample, ResizeMode};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::domain::{Embedding, Frame, ImageSpec, ModelId, Resample, ResizeMode};
 use crate::embed::{EmbedError, Embedder, ModelInfo, ProviderReport};
 
 /// The words it knows, and the RGB each stands for.

@@ -7,10 +7,12 @@ use std::ops::ControlFlow;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::domain::{Boundary, Frame, ImageSpec, Span};
+use scened_common::domain::{Boundary, Frame, ImageSpec, Span};
+use scened_common::media::wire;
+
 use crate::media::{
     AnalyseRequest, Analysis, Cancel, DecodePlan, FoundScene, FrameSource, Keyframe, KeyframesRequest, MediaError, MediaEvent,
-    PictureRequest, Probe, StageTimes, StreamInfo, keyframes, wire,
+    PictureRequest, Probe, StageTimes, StreamInfo, keyframes,
 };
 
 /// How often a blocked analysis looks whether it was cancelled, as the real one does.

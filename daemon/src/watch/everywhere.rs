@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, TryLockError};
 
 use super::watches::system_limit;
 use super::{EventSender, WatchOutcome, Watches};
-use crate::reach;
+use crate::machine::{mounts, with_timeout};
 
 pub struct AllWatches {
     own: Watches,
@@ -52,7 +52,7 @@ impl AllWatches {
     /// Watches one folder (not what is below it); nothing happens if it is watched already.
     pub fn add(&mut self, folder: &Path) -> WatchOutcome {
         let is_full = self.n_watched() >= self.limit;
-        let Some(mount) = reach::mount_that_may_hang(folder) else {
+        let Some(mount) = mounts::mount_that_may_hang(folder) else {
             return self.own.add(folder, is_full);
         };
         let watches = self
@@ -60,7 +60,7 @@ impl AllWatches {
             .entry(mount)
             .or_insert_with(|| Arc::new(Mutex::new(Watches::new(self.events.clone()))));
         let (watches, at) = (Arc::clone(watches), folder.to_owned());
-        let added = reach::look(folder, move |_| Ok(with(&watches, |watches| watches.add(&at, is_full))));
+        let added = with_timeout::run(folder, move |_| Ok(with(&watches, |watches| watches.add(&at, is_full))));
         match added {
             Ok(Some(outcome)) => outcome,
             Ok(None) => WatchOutcome::Failed(std::io::ErrorKind::ResourceBusy.into()),
@@ -73,7 +73,7 @@ impl AllWatches {
     pub fn remove_below(&mut self, folder: &Path) {
         self.own.remove_below(folder);
         self.others
-            .retain(|mount, _| reach::mount_that_may_hang(mount).as_deref() == Some(mount));
+            .retain(|mount, _| mounts::mount_that_may_hang(mount).as_deref() == Some(mount));
         let at = folder.to_owned();
         self.on_others(
             |mount| mount.starts_with(folder) || folder.starts_with(mount),
@@ -90,7 +90,7 @@ impl AllWatches {
     fn on_others(&self, concerned: impl Fn(&Path) -> bool, work: impl Fn(&mut Watches) + Clone + Send + 'static) {
         for (mount, watches) in self.others.iter().filter(|(mount, _)| concerned(mount)) {
             let (watches, work) = (Arc::clone(watches), work.clone());
-            let done = reach::look(mount, move |_| Ok(with(&watches, work)));
+            let done = with_timeout::run(mount, move |_| Ok(with(&watches, work)));
             if !matches!(done, Ok(Some(()))) {
                 tracing::debug!(mount = %mount.display(), "its watches cannot be changed now");
             }

@@ -22,11 +22,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use scened::domain::Frame;
 use scened::embed::Embedder as _;
-use scened::embed::model::ModelFolder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
 use scened::worker::courtesy::Courtesy;
+use scened_common::domain::Frame;
+use scened_common::embed::model::ModelFolder;
 use serde_json::{Value, json};
 
 /// Frames that differ; more are the same ones again.

@@ -14,13 +14,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use scened::domain::{Embedding, Fingerprint, Frame, ImageSpec};
 use scened::embed::Embedder as _;
-use scened::embed::model::ModelFolder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
-use scened::media::keyframes::{KeyframeScene, Keyframes, SHORTER_SIDE_PX};
-use scened::media::{AnalyseRequest, Cancel, Detector, FrameSource as _, Hardware, KeyframesRequest, MediaEvent, MediaProcess, SceneMode};
+use scened::media::keyframes::Keyframes;
+use scened::media::{Cancel, FrameSource as _, MediaEvent, MediaProcess};
 use scened::worker::courtesy::Courtesy;
+use scened_common::domain::{Embedding, Fingerprint, Frame, ImageSpec};
+use scened_common::embed::model::ModelFolder;
+use scened_common::media::keyframe_file::{KeyframeScene, SHORTER_SIDE_PX};
+use scened_common::media::request::{AnalyseRequest, Detector, Hardware, KeyframesRequest, SceneMode};
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);

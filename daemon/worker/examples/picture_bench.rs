@@ -2,115 +2,18 @@
 //!
 //! Decodes the first frames of a film once, then works on them in turn, so that each comes from memory and not from a cache. One
 //! object of JSON: microseconds of processor time a frame, medians of seven rounds. Linux only.
+//! `cargo run --release -p scened-worker --features examples --example picture_bench` runs it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
-/// The worker is a program and no library: its modules are built into this one.
-#[expect(dead_code, unused_imports, reason = "only a part of the worker is used here")]
-#[path = "../src/media"]
-mod media {
-    pub(crate) mod decode;
-    mod ended;
-    mod evidence;
-    pub(crate) mod pixels;
-    mod sandbox;
-    pub(crate) mod scenes;
-    mod units;
-}
-
-use std::fs::File;
+use std::path::Path;
 
 use anyhow::Context as _;
-use ffmpeg_next::frame::Video;
-use media::decode::allowed::Allowed;
-use media::decode::film::{Film, Step};
-use media::pixels::glimpse::{Glimpse, Glimpser};
-use media::scenes::sampler::Sampler;
-use scened::domain::{ImageSpec, Resample, ResizeMode};
-use scened::media::extras::Extras;
-
-const N_ROUNDS: usize = 7;
-/// Processor time of a round: the clock for it may go in steps of 4 ms. Microseconds.
-const ROUND_US: f64 = 200_000.0;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().context("the first argument is a film")?;
     let n_frames: usize = arguments.next().map_or(Ok(24), |n| n.parse())?;
-    ffmpeg_next::init()?;
-    let mut film = Film::open(File::open(&path)?, 1, Allowed::films(&Extras::default()))?;
-    let frames = decode(&mut film, n_frames);
-    let first = frames.first().context("no frame can be decoded")?;
-
-    let mut glimpser = Glimpser::new();
-    let mut glimpse = Glimpse::default();
-    let glimpse_us = time_us(&frames, |frame| Ok(glimpser.shrink(frame, &mut glimpse)?))?;
-    let image = ImageSpec {
-        width_px: 224,
-        height_px: 224,
-        shortest_side_px: 224,
-        resize: ResizeMode::ShortestSideCrop,
-        resample: Resample::Bicubic,
-    };
-    let mut sampler = Sampler::new(image, 320, 0);
-    let model_us = time_us(&frames, |frame| {
-        std::hint::black_box(sampler.model(&film, frame)?);
-        Ok(())
-    })?;
-    let thumbnail_us = time_us(&frames, |frame| {
-        std::hint::black_box(sampler.thumbnail(&film, frame)?);
-        Ok(())
-    })?;
-    println!(
-        "{}",
-        serde_json::json!({
-            "film": path,
-            "frames": frames.len(),
-            "size": [first.width(), first.height()],
-            "format": format!("{:?}", first.format()),
-            "glimpse_us": glimpse_us,
-            "model_us": model_us,
-            "thumbnail_us": thumbnail_us,
-        })
-    );
+    println!("{}", scened_worker::doors::picture_times::measure(Path::new(&path), n_frames)?);
     Ok(())
-}
-
-fn decode(film: &mut Film, n_frames: usize) -> Vec<Video> {
-    let mut frames = Vec::new();
-    while frames.len() < n_frames {
-        let mut frame = Video::empty();
-        match film.step(&mut frame) {
-            Step::Frame(_) => frames.push(frame),
-            Step::Packet => {}
-            Step::End => break,
-        }
-    }
-    frames
-}
-
-/// Median time of a frame over all rounds.
-fn time_us(frames: &[Video], mut work: impl FnMut(&Video) -> anyhow::Result<()>) -> anyhow::Result<f64> {
-    let mut rounds = Vec::with_capacity(N_ROUNDS);
-    for _ in 0..N_ROUNDS {
-        let started = processor_time_us()?;
-        let (mut spent, mut n_frames) = (0.0, 0);
-        while spent < ROUND_US {
-            for frame in frames {
-                work(frame)?;
-            }
-            n_frames += frames.len();
-            spent = processor_time_us()? - started;
-        }
-        rounds.push(spent / n_frames as f64);
-    }
-    rounds.sort_by(f64::total_cmp);
-    Ok(rounds[N_ROUNDS / 2])
-}
-
-/// Processor time of this thread: others may be using the machine.
-fn processor_time_us() -> anyhow::Result<f64> {
-    let spent = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let nanoseconds: f64 = spent.split(' ').next().context("schedstat begins with a number")?.parse()?;
-    Ok(nanoseconds / 1000.0)
 }

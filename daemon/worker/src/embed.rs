@@ -1,7 +1,7 @@
 //! `scened-worker embed`: owns ONNX Runtime, the two sessions of one model, and its tokenizer.
 //!
 //! One thread reads a request, answers it, and reads the next; ONNX Runtime's own threads sleep between requests. Ends when
-//! standard input does. Standard output carries the protocol ([`scened::embed::protocol`]) and nothing else. The vision and
+//! standard input does. Standard output carries the protocol ([`scened_common::embed::protocol`]) and nothing else. The vision and
 //! the text model are loaded when first needed, each alone: a query must not wait for the picture model.
 
 mod card;
@@ -22,11 +22,11 @@ use std::io::{self, BufWriter, Write};
 
 use anyhow::{Context as _, bail};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use scened::embed::protocol::{
+use scened_common::embed::protocol::{
     Failed, FramesRequest, KIND_DONE, KIND_FAILED, KIND_FRAMES, KIND_LOAD, KIND_TEXTS, KIND_VECTORS, LoadRequest, Loaded, MAX_BATCH,
     MAX_TEXT_BYTES, ROLE, TextsRequest, VERSION, Vectors,
 };
-use scened::worker::pipe::{MAX_FRAME_BYTES, RawFrame, read_frame, read_hello, write_frame, write_hello};
+use scened_common::pipe::{MAX_FRAME_BYTES, RawFrame, read_frame, read_hello, write_frame, write_hello};
 
 use model::{Answer, Model};
 use providers::{Provider, plan};

@@ -12,6 +12,8 @@ pub(crate) mod decode;
 mod ended;
 mod evidence;
 mod picture;
+#[cfg(feature = "examples")]
+pub mod picture_times;
 mod pixels;
 mod pyscenedetect;
 pub(crate) mod sandbox;
@@ -23,11 +25,11 @@ use std::io::{BufWriter, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 
 use anyhow::Context;
-use scened::media::budget::Budget;
-use scened::media::extras::Extras;
-use scened::media::wire;
-use scened::media::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest, PosterRequest};
-use scened::worker::pipe;
+use scened_common::media::budget::Budget;
+use scened_common::media::extras::Extras;
+use scened_common::media::request::{AnalyseRequest, Hardware, KeyframesRequest, PictureRequest, PosterRequest};
+use scened_common::media::wire;
+use scened_common::pipe;
 
 use crate::manners;
 use ended::{Ended, Unusable};

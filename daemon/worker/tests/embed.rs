@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use scened::domain::{Embedding, Frame};
-use scened::embed::model::ModelFolder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
-use scened::embed::runtime::find_onnxruntime;
 use scened::embed::{EmbedError, Embedder};
 use scened::worker::courtesy::Courtesy;
+use scened_common::domain::{Embedding, Frame};
+use scened_common::embed::model::ModelFolder;
+use scened_common::embed::runtime::find_onnxruntime;
 
 const TINY: [&str; 5] = ["tiny-hf", "tiny-hf-fp16", "tiny-siglip", "tiny-immich", "tiny-immich-squash"];
 
@@ -31,7 +31,8 @@ fn model(name: &str) -> ModelFolder {
 
 fn config(model: ModelFolder) -> EmbedConfig {
     let nowhere = Path::new("/nonexistent");
-    let onnxruntime = find_onnxruntime(None, nowhere).expect("these tests need ONNX Runtime: run `make setup` first");
+    let own = std::env::current_exe().ok();
+    let onnxruntime = find_onnxruntime(None, nowhere, own.as_deref()).expect("these tests need ONNX Runtime: run `make setup` first");
     EmbedConfig {
         model,
         providers: vec!["cpu".to_owned()],
@@ -417,8 +418,8 @@ fn an_onnx_runtime_that_cannot_be_used_says_why_and_how_to_get_one() {
 
 #[test]
 fn a_worker_ends_with_its_standard_input_and_refuses_nonsense() {
-    use scened::embed::protocol::{ROLE, VERSION};
-    use scened::worker::pipe::{write_frame, write_hello};
+    use scened_common::embed::protocol::{ROLE, VERSION};
+    use scened_common::pipe::{write_frame, write_hello};
     let start = |input: &[u8]| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_scened-worker"))
             .arg(ROLE)
@@ -710,8 +711,8 @@ fn a_session_has_as_many_threads_as_cores_are_allowed() {
 /// What becomes of an attempt of a model that has taken over its worker.
 #[cfg(all(feature = "malice", target_os = "linux"))]
 fn attempt(what: &str, layers: &str, cache: &Path) -> String {
-    use scened::embed::protocol::{KIND_FAILED, KIND_LOAD, LoadRequest, ROLE, VERSION};
-    use scened::worker::pipe::{MAX_FRAME_BYTES, read_frame, read_hello, write_frame, write_hello};
+    use scened_common::embed::protocol::{KIND_FAILED, KIND_LOAD, LoadRequest, ROLE, VERSION};
+    use scened_common::pipe::{MAX_FRAME_BYTES, read_frame, read_hello, write_frame, write_hello};
     let config = config(model("tiny-hf"));
     let mut child = Command::new(config.worker.unwrap())
         .arg(ROLE)
@@ -741,7 +742,7 @@ fn attempt(what: &str, layers: &str, cache: &Path) -> String {
     let answer = read_frame(&mut answers, MAX_FRAME_BYTES).unwrap();
     let status = child.wait().unwrap();
     match answer {
-        Some(frame) if frame.kind == KIND_FAILED => frame.header::<scened::embed::protocol::Failed>().unwrap().reason,
+        Some(frame) if frame.kind == KIND_FAILED => frame.header::<scened_common::embed::protocol::Failed>().unwrap().reason,
         // A program that was started speaks no protocol.
         None if what.starts_with("exec") && status.success() => "malice succeeded".to_owned(),
         other => panic!("{what} behind {layers}: {other:?}, {status}"),

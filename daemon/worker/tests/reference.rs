@@ -10,12 +10,12 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use scened::domain::{Embedding, Frame};
 use scened::embed::Embedder;
-use scened::embed::model::{ModelFolder, Precision};
 use scened::embed::process::{EmbedConfig, EmbedProcess};
-use scened::embed::runtime::find_onnxruntime;
 use scened::worker::courtesy::Courtesy;
+use scened_common::domain::{Embedding, Frame};
+use scened_common::embed::model::{ModelFolder, Precision};
+use scened_common::embed::runtime::find_onnxruntime;
 
 #[derive(serde::Deserialize)]
 struct Golden {
@@ -76,7 +76,8 @@ fn picture(model: &ModelFolder, k: u64) -> Frame {
 /// Optimised graphs are kept in `graph_cache`.
 fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
     let nowhere = Path::new("/nonexistent");
-    let onnxruntime = find_onnxruntime(None, nowhere).expect("these tests need ONNX Runtime: run `make setup` first");
+    let own = std::env::current_exe().ok();
+    let onnxruntime = find_onnxruntime(None, nowhere, own.as_deref()).expect("these tests need ONNX Runtime: run `make setup` first");
     EmbedProcess::new(EmbedConfig {
         model,
         providers: vec!["cpu".to_owned()],

@@ -12,6 +12,7 @@ const KEPT_BYTES: usize = 64 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line has more than {max} bytes")]
 pub struct LineTooLong {
+    /// The limit. Bytes.
     pub max: usize,
 }
 
@@ -37,6 +38,7 @@ pub struct LineSplitter {
 }
 
 impl LineSplitter {
+    /// For lines of at most `max` bytes, without their line feed.
     pub fn new(max: usize) -> Self {
         Self {
             max,
@@ -98,12 +100,16 @@ impl LineSplitter {
     }
 }
 
+/// Why there is no line.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadLineError {
+    /// The line is over its limit.
     #[error(transparent)]
     TooLong(#[from] LineTooLong),
+    /// The other side ended within a line.
     #[error("the connection ended in the middle of a line")]
     Truncated,
+    /// The system reported an error.
     #[error("the connection failed")]
     Io(#[from] io::Error),
 }

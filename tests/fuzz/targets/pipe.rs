@@ -1,4 +1,4 @@
 //! Frames of a worker's pipe.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| scened::worker::pipe::fuzz::run(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| scened_common::pipe::fuzz::run(data));

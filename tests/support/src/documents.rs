@@ -17,10 +17,10 @@ pub struct Block {
     pub text: String,
 }
 
-/// Every document for people: those of the root, and those in `docs/`.
+/// Every document for people: those of the root, and those in `docs/` and `docs/design/`.
 pub fn documents() -> Vec<PathBuf> {
     let root = repository();
-    let mut found: Vec<PathBuf> = [root.clone(), root.join("docs")]
+    let mut found: Vec<PathBuf> = [root.clone(), root.join("docs"), root.join("docs/design")]
         .iter()
         .flat_map(|folder| fs::read_dir(folder).expect("the folder is there"))
         .map(|entry| entry.expect("its entries can be listed").path())

@@ -136,7 +136,7 @@ impl Hub {
             .iter()
             .flat_map(|(name, content)| [name.as_bytes(), content].concat())
             .collect();
-        entry.commit = hex(&Sha1::digest(&all));
+        entry.commit = hex::encode(Sha1::digest(&all));
     }
 
     /// Puts a folder's files into a repository, as far as `keep` says.
@@ -219,14 +219,7 @@ pub fn gets<'a>(seen: &'a [Seen], file: &str) -> Vec<&'a Seen> {
 
 /// SHA-256, as the hub writes it.
 pub fn sha256(content: &[u8]) -> String {
-    hex(&Sha256::digest(content))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes any text");
-        text
-    })
+    hex::encode(Sha256::digest(content))
 }
 
 /// The ETag by which the hub names a content: a SHA-256 in the store, a git blob's SHA-1 otherwise.
@@ -237,7 +230,7 @@ fn etag(content: &[u8]) -> String {
     let mut hash = Sha1::new();
     hash.update(format!("blob {}\0", content.len()));
     hash.update(content);
-    hex(&hash.finalize())
+    hex::encode(hash.finalize())
 }
 
 struct Answer {

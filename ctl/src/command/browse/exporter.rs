@@ -3,19 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use montage::clips::{Container, EXTENSIONS};
+use montage::export::{self, Order};
+use montage::output_file::OutputFile;
+use montage::playlist::Form;
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::Hit;
+use scened_shared::stop::Stop;
 
 use super::Event;
 use crate::cli::Files;
-use crate::clips::{self, Container};
-use crate::command::export::film::{self, Order};
 use crate::command::files::{self, Contents};
+use crate::command::moments;
 use crate::failure::Failure;
-use crate::hub::stop::Stop;
-use crate::playlist::Form;
 use crate::render::{Out, text};
-use crate::target::Target;
 
 /// What is to be written where; the name's ending says what it is.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +70,7 @@ impl Drop for Exporter {
 fn export(wish: &Wish, endpoint: &Endpoint, stop: &Stop, percent: impl Fn(u8) + Clone + Send + 'static) -> Result<String, Failure> {
     let out = Out::new(false);
     let mut notes = Vec::new();
-    let extension = Target::extension(&wish.target);
+    let extension = OutputFile::extension(&wish.target);
     let written = if let Some(container) = Container::of_extension(&extension) {
         let order = Order {
             output: &wish.target,
@@ -77,8 +78,8 @@ fn export(wish: &Wish, endpoint: &Endpoint, stop: &Stop, percent: impl Fn(u8) + 
             is_exact: wish.is_exact,
             force: false,
         };
-        let moments = film::of_hits(Some(endpoint), &wish.hits)?;
-        let made = film::make(order, moments, stop, &move |done_us, of_us: u64| {
+        let moments = moments::to_cut(Some(endpoint), &wish.hits)?;
+        let made = export::make(order, moments, stop, &move |done_us, of_us: u64| {
             percent((done_us.min(of_us) * 100).checked_div(of_us).unwrap_or(0) as u8);
         })?;
         notes = made.notes("Tab beside the name cuts at the frame");
@@ -91,7 +92,7 @@ fn export(wish: &Wish, endpoint: &Endpoint, stop: &Stop, percent: impl Fn(u8) + 
             remarks: Vec::new(),
             hits: &wish.hits,
         };
-        let mut client = crate::command::open(endpoint)?;
+        let mut client = crate::command::connect(endpoint)?;
         let written = files::write(&contents, out.home(), &mut client, &files, &mut notes);
         let written = written.map_err(|failure| notes.drain(..).fold(failure, Failure::cause))?;
         let lines: Vec<String> = written.iter().map(|file| files::line(&out, file)).collect();
@@ -115,7 +116,7 @@ fn kind(target: &Path, extension: &str) -> Result<Files, Failure> {
             return Err(
                 Failure::new(format!("{} names no kind of file", text::path(target, None))).hint(format!(
                     "end the name in {}, or .html .m3u8 .xspf .mpv .edl .otio",
-                    clips::EXTENSIONS.replace(" or ", " ").replace(',', "")
+                    EXTENSIONS.replace(" or ", " ").replace(',', "")
                 )),
             );
         }

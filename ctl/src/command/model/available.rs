@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use scened_hub::catalog::{Catalog, Entry, Shown};
+use scened_hub::staging;
 use serde::Serialize;
 
 use crate::command::Context;
 use crate::failure::{Failure, Outcome};
-use crate::hub::catalog::{Catalog, Entry, Shown};
-use crate::hub::staging;
 use crate::render::color::Color;
 use crate::render::{Out, text};
 

@@ -5,28 +5,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use scened_hub::catalog::is_research_only;
+use scened_hub::client::Client;
+use scened_hub::error::HubError;
+use scened_hub::install::{self, Plan, Report, Source};
+use scened_hub::layout::{Layout, Precision};
+use scened_hub::settings::Settings;
+use scened_hub::staging::Staging;
+use scened_hub::{disk_space, local};
 use scened_shared::message::{ModelRequest, ModelRow, NoParams};
-use scened_shared::method;
-use scened_shared::shell;
+use scened_shared::stop::Stop;
 use scened_shared::wire_path::WirePath;
+use scened_shared::{endpoint, method, shell};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::probe::{self, Probed};
+use super::wanted::Wanted;
 use crate::cli::ModelInstall;
 use crate::command::{Context, doctor, wire};
 use crate::failure::{Failure, Kind, Outcome};
-use crate::hub::catalog::{Catalog, Entry, is_research_only};
-use crate::hub::client::Client;
-use crate::hub::error::HubError;
-use crate::hub::install::{self, Plan, Report, Source};
-use crate::hub::layout::{Layout, Precision};
-use crate::hub::local;
-use crate::hub::probe::{self, Probed};
-use crate::hub::reference::{Reference, Repository, is_name};
-use crate::hub::room;
-use crate::hub::settings::Settings;
-use crate::hub::staging::Staging;
-use crate::hub::stop::Stop;
 use crate::render::text;
 use crate::render::transfer::Transfer;
 
@@ -53,13 +51,6 @@ struct Installed {
     files: Vec<Report>,
 }
 
-/// What is to be installed.
-enum Wanted {
-    Entry(Box<Entry>),
-    Repository { repository: Repository, revision: String },
-    Folder(PathBuf),
-}
-
 /// What has been put together and not placed yet.
 struct Gathered {
     staging: Staging,
@@ -75,8 +66,8 @@ struct Gathered {
 
 pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome, Failure> {
     let models = super::folder_of_models(context)?;
-    let wanted = wanted(args)?;
-    let name = name(&wanted, args)?;
+    let wanted = Wanted::of(args)?;
+    let name = wanted.name(args)?;
     let target = models.join(&name);
     if target.try_exists().map_err(HubError::file("look at", &target))? {
         if !args.force {
@@ -105,53 +96,6 @@ pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome,
     let Some(gathered) = gathered? else { return Ok(Outcome::Nothing) };
     let gathered = choose_precision(context, gathered, &stop)?;
     place(context, args, name, gathered)
-}
-
-fn wanted(args: &ModelInstall) -> Result<Wanted, Failure> {
-    let reference = Reference::parse(&args.model).map_err(|error| {
-        Failure::new(error.to_string())
-            .hint("give a name of `scenectl model list --available`, OWNER/REPO[@REVISION], or a folder as ./DIR")
-    })?;
-    Ok(match reference {
-        Reference::Folder(folder) => Wanted::Folder(folder),
-        Reference::Repository { repository, revision } => Wanted::Repository {
-            repository,
-            revision: revision.unwrap_or_else(|| "main".to_owned()),
-        },
-        Reference::Name(name) => {
-            let catalog = Catalog::read();
-            let Some(entry) = catalog.find(&name) else {
-                let known: Vec<&str> = catalog.models.iter().map(|entry| entry.name.as_str()).collect();
-                let failure = Failure::new(format!("no model of the catalog is named {name:?}"));
-                return Err(failure.hint(format!(
-                    "there are {}; any other repository of the hub is OWNER/REPO, a folder is ./{name}",
-                    known.join(", ")
-                )));
-            };
-            Wanted::Entry(Box::new(entry.clone()))
-        }
-    })
-}
-
-fn name(wanted: &Wanted, args: &ModelInstall) -> Result<String, Failure> {
-    let name = match (&args.name, wanted) {
-        (Some(name), _) => name.clone(),
-        (None, Wanted::Entry(entry)) => entry.name.clone(),
-        (None, Wanted::Repository { repository, .. }) => repository.name().to_owned(),
-        (None, Wanted::Folder(folder)) => local::name_of(folder).ok_or_else(|| {
-            Failure::new(format!("{} is no folder", folder.display())).hint("give a folder with a model's files: config.json, onnx/, …")
-        })?,
-    };
-    let refused = if name == "starter" {
-        "that is the model that ships with scened"
-    } else if is_name(&name) {
-        return Ok(name);
-    } else {
-        "a name is made of letters, digits, `-`, `_` and `.`"
-    };
-    Err(Failure::new(format!("{name:?} cannot be the model's name"))
-        .cause(refused)
-        .hint("give another one: --name NAME"))
 }
 
 /// A model in use is not replaced: vectors of the old files and of the new ones would meet under one name.
@@ -200,18 +144,14 @@ fn gather(
     transfer: &Arc<Transfer>,
 ) -> Result<Option<Gathered>, Failure> {
     let (models, name) = (models.to_path_buf(), name.to_owned());
-    let kept_bytes = room::kept_bytes();
+    let kept_bytes = disk_space::kept_bytes(endpoint::config_file(None).ok().as_deref());
     let watcher = Arc::clone(transfer);
     if let Wanted::Folder(folder) = wanted {
         let (wish, inner) = (args.precision.fixed(), stop.clone());
         let gathered = work(stop, move || {
             let (choice, precision, rival) = local::choose(&folder, wish)?;
             let mut staging = Staging::open(&models, &name, kept_bytes)?;
-            let copied = local::copy(&folder, &choice, &mut staging, &inner, &*watcher)?;
-            let files: Vec<Report> = copied
-                .into_iter()
-                .map(|(file, fetched)| Report::new(file, None, &fetched))
-                .collect();
+            let files = local::copy(&folder, &choice, &mut staging, &inner, &*watcher)?;
             Ok(Gathered {
                 staging,
                 files,

@@ -30,6 +30,7 @@ pub(super) fn drawn(rgb: &[u8], size_px: (u32, u32), cells: Cells, id: u32) -> V
 }
 
 /// Takes every picture from the screen, and from the terminal's memory.
+#[cfg(feature = "browse")]
 pub(crate) const ALL_GONE: &[u8] = b"\x1b_Ga=d,d=A,q=2\x1b\\";
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use scened_common::embed::protocol::{self, Failed, LoadRequest, Loaded};
+use scened_common::pipe::{self, PipeError, RawFrame};
 
 use crate::embed::EmbedError;
-use crate::embed::protocol::{self, Failed, LoadRequest, Loaded};
 use crate::worker::patience::Patience;
-use crate::worker::pipe::{self, PipeError, RawFrame};
 use crate::worker::{OwnedChild, StderrTail, describe_exit};
 
 /// A big model on a slow disk takes a while; nothing should take this long.

@@ -3,17 +3,18 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::Embedding;
+use scened_common::embed::protocol::{self, FramesRequest, LoadRequest, MAX_BATCH, TextsRequest, Vectors};
+use scened_common::embed::runtime::{HOW_TO_GET_IT, find_onnxruntime};
+use scened_common::pipe::RawFrame;
+
 use super::connection::{Connection, RequestError, unexpected};
 use super::queue::{Item, Lane, Work};
 use super::unchanged::Unchanged;
 use super::{EmbedConfig, Shared, Step};
-use crate::domain::Embedding;
 use crate::embed::EmbedError;
-use crate::embed::protocol::{self, FramesRequest, LoadRequest, MAX_BATCH, TextsRequest, Vectors};
-use crate::embed::runtime::{HOW_TO_GET_IT, find_onnxruntime};
 use crate::supervise::caught;
 use crate::worker::find_worker;
-use crate::worker::pipe::RawFrame;
 
 /// A batch of frames is made as large as fits into this, so that a text never waits longer (or for one frame, if that alone
 /// takes longer). On a CPU small batches are as fast as large ones.
@@ -204,7 +205,8 @@ impl Owner<'_> {
             Some(program) => program.clone(),
             None => find_worker().map_err(|error| unavailable(error.to_string(), None))?,
         };
-        let onnxruntime = find_onnxruntime(self.config.onnxruntime.as_deref(), &self.config.data_dir)
+        let own = scened_shared::program::own();
+        let onnxruntime = find_onnxruntime(self.config.onnxruntime.as_deref(), &self.config.data_dir, own.as_deref())
             .map_err(|error| unavailable(error.to_string(), Some(HOW_TO_GET_IT)))?;
         let request = LoadRequest {
             model: self.config.model.clone(),

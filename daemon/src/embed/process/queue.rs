@@ -6,9 +6,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Embedding, Frame};
+use scened_common::domain::{Embedding, Frame};
+use scened_common::embed::protocol::{MAX_BATCH, MAX_TEXT_BYTES};
+
 use crate::embed::EmbedError;
-use crate::embed::protocol::{MAX_BATCH, MAX_TEXT_BYTES};
 
 /// Texts that may wait; further callers block until there is room.
 const MAX_WAITING_TEXTS: usize = 256;

@@ -9,11 +9,11 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use scened_common::embed::model::{ModelError, ModelFolder};
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::embed::EmbedError;
-use crate::embed::model::{ModelError, ModelFolder};
 
 const READ_BYTES: usize = 1 << 20;
 
@@ -178,7 +178,7 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("model");
-            crate::embed::model::tests::hugging_face(&path);
+            scened_common::testing::hugging_face(&path);
             // Larger than what its id looks at.
             fs::write(path.join("onnx/text_model.onnx"), vec![0xff; 4 << 20]).unwrap();
             let model = ModelFolder::open(&path).unwrap();

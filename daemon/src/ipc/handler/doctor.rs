@@ -5,7 +5,7 @@ use scened_shared::message::{Check, DoctorAnswer};
 use crate::ipc::context::Context;
 
 pub(super) fn answer(context: &Context) -> DoctorAnswer {
-    let subject = crate::doctor::Subject {
+    let subject = crate::command::doctor::Subject {
         facts: &context.doctor,
         store: &context.store,
         serving: &context.serving,
@@ -13,7 +13,7 @@ pub(super) fn answer(context: &Context) -> DoctorAnswer {
         watch_warnings: context.reconciler.warnings(),
         hindrance: context.indexer.hindrance(),
     };
-    let checks = crate::doctor::examine(&subject)
+    let checks = crate::command::doctor::examine(&subject)
         .into_iter()
         .map(|finding| Check {
             name: finding.name.to_owned(),

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use scened_common::domain::VideoId;
 use scened_shared::frame::RpcError;
 use scened_shared::message::{AddRequest, AwayVolume, Folder, FoldersAnswer, RemoveAnswer, RemoveRequest};
 use scened_shared::wire_path::WirePath;
 
-use crate::domain::VideoId;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::query::Coverage;

@@ -8,6 +8,7 @@ use scened_shared::message::{DoneAnswer, ErrorKind, PauseRequest};
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::ipc::handler::status;
+use crate::pipeline::pause;
 
 /// A longer pause is better said without a time.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
@@ -39,8 +40,5 @@ pub(super) fn resume(context: &Context) -> Result<DoneAnswer, RpcError> {
 }
 
 fn remember(context: &Context, paused: bool) -> Result<(), RpcError> {
-    context
-        .store
-        .put_setting(crate::app::PAUSED_SETTING, &serde_json::Value::Bool(paused))
-        .map_err(|error| convert::store_error(&error))
+    pause::remember(&context.store, paused).map_err(|error| convert::store_error(&error))
 }

@@ -61,7 +61,7 @@ fn decode_anew(context: &Context, file: Option<&Path>) -> Result<DoneAnswer, Rpc
     }
     context
         .store
-        .requeue_to(JobKind::Afresh, record.id, None, crate::clock::now_ms())
+        .requeue_to(JobKind::Afresh, record.id, None, crate::machine::clock::now_ms())
         .map_err(|error| convert::store_error(&error))?;
     // A job that is at work on it now may be about to find that nothing changed.
     context.indexer.start_over(record.id);
@@ -86,7 +86,7 @@ pub(super) fn retry(context: &Context, request: &ScopeRequest) -> Result<DoneAns
     for record in failed.filter(|record| scope.as_ref().is_none_or(|scope| record.path.starts_with(scope))) {
         context
             .store
-            .requeue(record.id, None, crate::clock::now_ms())
+            .requeue(record.id, None, crate::machine::clock::now_ms())
             .map_err(|error| convert::store_error(&error))?;
         n += 1;
     }

@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use scened_common::domain::SceneId;
 use scened_shared::frame::RpcError;
 use scened_shared::message::{ErrorKind, FileRequest, SceneRow, ScenesAnswer};
 use scened_shared::wire_path::WirePath;
 
-use crate::domain::SceneId;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::store::{VideoRecord, VideoState};

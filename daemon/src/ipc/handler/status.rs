@@ -7,14 +7,14 @@ use scened_shared::message::{Coverage, CurrentVideo, ModelChange, Progress, Queu
 use scened_shared::wire_path::WirePath;
 
 use crate::ipc::context::Context;
-use crate::ipc::handler::{folders, in_pool};
+use crate::ipc::handler::folders;
 use crate::pipeline::CatchingUp;
-use crate::query::{Asker, Lane};
+use crate::requests::{ClientProcess, Lane};
 use crate::store::{VideoRecord, VideoState};
 
-pub(in crate::ipc) async fn current(context: &Arc<Context>, asker: Asker) -> Result<Status, RpcError> {
+pub(in crate::ipc) async fn current(context: &Arc<Context>, client: ClientProcess) -> Result<Status, RpcError> {
     let for_pool = Arc::clone(context);
-    in_pool(context, Lane::Quick, asker, move || Ok(assemble(&for_pool))).await
+    context.in_pool(Lane::Quick, client, move || Ok(assemble(&for_pool))).await
 }
 
 pub(super) fn assemble(context: &Context) -> Status {

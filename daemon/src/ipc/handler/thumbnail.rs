@@ -2,10 +2,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use scened_common::domain::SceneId;
 use scened_shared::frame::RpcError;
 use scened_shared::message::{ErrorKind, ThumbnailAnswer, ThumbnailRequest};
 
-use crate::domain::SceneId;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 
@@ -13,7 +13,7 @@ pub(super) fn answer(context: &Context, request: &ThumbnailRequest) -> Result<Th
     let scene: SceneId = request
         .scene
         .parse()
-        .map_err(|error: crate::domain::ParseSceneIdError| RpcError::new(ErrorKind::InvalidParams, error.to_string()))?;
+        .map_err(|error: scened_common::domain::ParseSceneIdError| RpcError::new(ErrorKind::InvalidParams, error.to_string()))?;
     match context.store.thumbnail(scene) {
         Ok(Some(jpeg)) if !jpeg.is_empty() => Ok(ThumbnailAnswer {
             jpeg: STANDARD.encode(jpeg),

@@ -9,13 +9,13 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::{Instant, sleep_until};
 
 use crate::ipc::Server;
-use crate::ipc::handler::{in_pool, status};
-use crate::query::{Asker, Lane};
+use crate::ipc::handler::status;
+use crate::requests::{ClientProcess, Lane};
 
 /// A limit longer than this is the same as none: `Instant` arithmetic must not overflow.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
-pub(in crate::ipc) async fn answer(server: &Server, asker: Asker, request: Request) -> Result<Box<RawValue>, RpcError> {
+pub(in crate::ipc) async fn answer(server: &Server, client: ClientProcess, request: Request) -> Result<Box<RawValue>, RpcError> {
     let request: WaitRequest = request.params()?;
     let deadline = Instant::now() + request.timeout_ms.map_or(LONGEST, Duration::from_millis).min(LONGEST);
     let context = &server.context;
@@ -29,7 +29,7 @@ pub(in crate::ipc) async fn answer(server: &Server, asker: Asker, request: Reque
         }
         if idle || Instant::now() >= deadline {
             let for_pool = Arc::clone(context);
-            let videos = in_pool(context, Lane::Quick, asker, move || Ok(status::videos(&for_pool))).await?;
+            let videos = context.in_pool(Lane::Quick, client, move || Ok(status::videos(&for_pool))).await?;
             let answer = WaitAnswer { idle, queue, videos };
             return to_raw_value(&answer)
                 .map_err(|error| RpcError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}")));

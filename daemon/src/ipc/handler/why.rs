@@ -142,7 +142,7 @@ fn whereabouts(context: &Context, record: &VideoRecord) -> Vec<String> {
     let inside = root.away.into_iter().filter(|(place, _)| record.path.starts_with(place));
     let nearest = inside.max_by_key(|(place, _)| place.as_os_str().len()).map(|(_, volume)| volume);
     let volume = root.volume.or(nearest).map(|volume| {
-        let ago = crate::clock::ago(volume.last_seen_ms);
+        let ago = crate::machine::clock::ago(volume.last_seen_ms);
         format!("it lies on {}, last seen {ago}", volume.name)
     });
     volume.into_iter().chain(root.detail).collect()

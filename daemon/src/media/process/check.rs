@@ -1,13 +1,14 @@
 //! Checks everything a media worker says against what it was asked. Pure.
 
-use super::super::budget::Budget;
-use super::super::wire::Confinement;
+use scened_common::domain::{Boundary, ClockPart, Frame, ImageSpec};
+use scened_common::media::budget::Budget;
+use scened_common::media::wire;
+use scened_common::media::wire::Confinement;
+use scened_common::pipe::{self, RawFrame};
+
 use super::super::{
-    AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Poster, PosterRequest, Probe, wire,
+    AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Poster, PosterRequest, Probe,
 };
-use crate::domain::{Boundary, ClockPart, Frame, ImageSpec};
-use crate::worker;
-use crate::worker::pipe::RawFrame;
 
 /// Most events of one video that are not scenes. A worker tells its progress a few times a second.
 const MAX_PROGRESS: u64 = 50_000_000;
@@ -39,7 +40,7 @@ fn header<T: serde::de::DeserializeOwned>(frame: &RawFrame) -> Result<T, MediaEr
 }
 
 fn clean(text: &str) -> String {
-    worker::clean(text, wire::MAX_TEXT_BYTES)
+    pipe::clean(text, wire::MAX_TEXT_BYTES)
 }
 
 /// More parts of a clock than any worker tells of.
@@ -387,8 +388,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::{Resample, ResizeMode};
     use crate::media::{Detector, Hardware, SceneMode};
+    use scened_common::domain::{Resample, ResizeMode};
 
     const SIDE: usize = 4;
     const FRAME_BYTES: usize = SIDE * SIDE * 3;

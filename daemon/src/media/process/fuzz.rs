@@ -1,10 +1,11 @@
 //! Body of the fuzz target `media`.
 
+use scened_common::domain::{ImageSpec, Resample, ResizeMode};
+use scened_common::media::budget::Budget;
+use scened_common::pipe;
+
 use super::check::{self, Checker};
-use crate::domain::{ImageSpec, Resample, ResizeMode};
-use crate::media::budget::Budget;
 use crate::media::{AnalyseRequest, Detector, Hardware, KeyframesRequest, PosterRequest, SceneMode};
-use crate::worker::pipe;
 
 /// Small, so that a picture is found.
 const IMAGE: ImageSpec = ImageSpec {

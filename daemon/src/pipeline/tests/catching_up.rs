@@ -1,7 +1,8 @@
 //! Another model is brought in: what is made of pictures, what must be decoded, and what stays behind.
 
+use scened_common::domain::{ModelId, Span};
+
 use super::*;
-use crate::domain::{ModelId, Span};
 use crate::media::Keyframe;
 use crate::media::keyframes::KeyframeScene;
 

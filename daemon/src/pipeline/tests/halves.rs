@@ -14,7 +14,7 @@ fn rewrite(world: &World, id: VideoId, content: &str, kind: JobKind) {
     std::fs::write(&record.path, content).unwrap();
     let file = std::fs::File::options().write(true).open(&record.path).unwrap();
     file.set_modified(std::time::SystemTime::now() - Duration::from_mins(7)).unwrap();
-    let (_, stamp) = crate::film::open_stamped(&record.path).unwrap();
+    let (_, stamp) = crate::video_file::open_stamped(&record.path).unwrap();
     let content = Some((stamp, record.fingerprint));
     world.store.requeue_to(kind, id, content, 2).unwrap();
 }

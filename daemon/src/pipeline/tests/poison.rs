@@ -68,7 +68,7 @@ fn new_content_and_the_users_wish_give_all_attempts_again() {
 
     let path = world.folder.path().join("crash.mp4");
     std::fs::write(&path, "good").unwrap();
-    let (_, stamp) = crate::film::open_stamped(&path).unwrap();
+    let (_, stamp) = crate::video_file::open_stamped(&path).unwrap();
     world.store.requeue(crash, Some((stamp, Fingerprint([9; 16]))), 3).unwrap();
     assert_indexed(&world, "crash.mp4");
     assert!(world.store.incident(crash).unwrap().is_none());

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use scened_common::domain::{Embedding, ModelId};
 use tempfile::NamedTempFile;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::domain::{Embedding, ModelId};
 use crate::embed::{EmbedError, Embedder};
-use crate::serving::ModelSlot;
+use crate::models::serving::ModelSlot;
 use crate::supervise::{Ward, caught};
 
 /// One description a line, written for this project: people, occasions, places, weather, animals, vehicles, things, food, pictures.

@@ -18,7 +18,7 @@ use super::super::{Reading, RootState};
 use super::place::speaks_for;
 use super::{Core, Doubt, now_ms};
 use crate::domain::VideoId;
-use crate::reach;
+use crate::machine::with_timeout;
 use crate::store::{NewVideo, StoreError, VideoRecord, VideoState};
 use crate::watch::debounce::Hint;
 
@@ -297,7 +297,7 @@ impl Core {
             }
             Whereabouts::Unreachable(reason) => {
                 tracing::warn!(path = %video.path.display(), reason, "cannot be reached; the video is kept, offline");
-                if !reach::answers(&video.path) {
+                if !with_timeout::answers(&video.path) {
                     self.silent.insert(video.path.clone());
                 }
                 Finding::Unreachable

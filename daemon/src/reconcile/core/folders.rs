@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::whereabouts::{mount_of, stat};
 use super::Core;
-use crate::reach;
+use crate::machine::with_timeout;
 
 /// Cache of one step.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Core {
         let root = &self.roots[index];
         if self.rules.follow_symlinks() {
             let (at, of_root) = (file.to_owned(), root.path.clone());
-            let looked = reach::look(file, move |_| {
+            let looked = with_timeout::run(file, move |_| {
                 let real = std::fs::canonicalize(at)?;
                 let is_same_device = std::fs::metadata(&real)?.dev() == std::fs::metadata(of_root)?.dev();
                 Ok((real, is_same_device))
@@ -111,7 +111,7 @@ fn in_other_capitals(path: &Path) -> Option<PathBuf> {
 
 fn names_in(folder: &Path) -> io::Result<HashSet<OsString>> {
     let at = folder.to_owned();
-    reach::look(folder, move |pulse| {
+    with_timeout::run(folder, move |pulse| {
         let entries = std::fs::read_dir(at)?;
         let name = |entry: io::Result<std::fs::DirEntry>| {
             pulse.beat();

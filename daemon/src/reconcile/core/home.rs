@@ -11,9 +11,9 @@ use super::super::shared::lock;
 use super::super::volumes::{self, StoredVolume, Volumes};
 use super::{Core, Root, now_ms};
 use crate::domain::VideoId;
-use crate::reach::{self, Pulse};
+use crate::machine::mounts::{self, Mount, mounts, number_of};
+use crate::machine::with_timeout::{self, Pulse};
 use crate::store::{Cause, IncidentRecord, VideoRecord};
-use crate::watch::mounts::{Mount, mounts, number_of};
 
 /// Name of the setting with the identities of all roots ever watched.
 const SETTING: &str = "roots";
@@ -111,7 +111,7 @@ impl Core {
         let points = points.filter(|point| point.starts_with(&path) && **point != path);
         let inside: Vec<PathBuf> = points.filter(|point| self.owner(point) == Some(index)).cloned().collect();
         for point in inside {
-            if reach::answers(&point) {
+            if with_timeout::answers(&point) {
                 self.volumes.came(&point, volumes::name_of(&point), false, now_ms());
             }
         }
@@ -145,7 +145,7 @@ impl Core {
         let path = self.roots[index].path.clone();
         // Reading its first entry tells a stale handle and a closed door.
         let at = path.clone();
-        let found = reach::look(&path, move |_| {
+        let found = with_timeout::run(&path, move |_| {
             let identity = Identity::of(&at)?;
             std::fs::read_dir(&at)?.next().transpose()?;
             Ok((identity, number_of(&at)?, roots::is_remote(&at), std::fs::canonicalize(&at)?))
@@ -163,7 +163,7 @@ impl Core {
         let changed = home.identity.as_ref() != Some(&current);
         // What was looked around in may be another folder than the one whose identity was read: then nothing is known of either.
         let at = path.clone();
-        if changed && !reach::look(&path, move |_| Identity::of(&at)).is_ok_and(|again| again == current) {
+        if changed && !with_timeout::run(&path, move |_| Identity::of(&at)).is_ok_and(|again| again == current) {
             self.set_root_offline(index, "another folder took its place while it was looked at".to_owned());
             return false;
         }
@@ -188,7 +188,7 @@ impl Core {
         self.see_volumes(index, keeps_former);
         let root = &mut self.roots[index];
         root.mount = mount;
-        root.remote = remote || reach::mount_that_may_hang(&path).is_some();
+        root.remote = remote || mounts::mount_that_may_hang(&path).is_some();
         root.real = real;
         root.detail = None;
         if root.state == RootState::Offline {
@@ -203,7 +203,7 @@ impl Core {
         let known = self.videos_below(path);
         let n_known = known.len();
         let (at, rules) = (path.to_owned(), Arc::clone(&self.rules));
-        let looked = reach::look(path, move |pulse| {
+        let looked = with_timeout::run(path, move |pulse| {
             let is_in_place = |video: &&Arc<VideoRecord>| {
                 pulse.beat();
                 std::fs::symlink_metadata(&video.path).is_ok_and(|metadata| {
@@ -226,7 +226,7 @@ impl Core {
     fn missing_below(&mut self, path: &Path) -> Vec<VideoId> {
         let known = self.videos_below(path);
         let all: Vec<VideoId> = known.iter().map(|video| video.id).collect();
-        let missing = reach::look(path, move |pulse| {
+        let missing = with_timeout::run(path, move |pulse| {
             let is_missing = |video: &&Arc<VideoRecord>| {
                 pulse.beat();
                 std::fs::symlink_metadata(&video.path).is_err()
@@ -301,7 +301,9 @@ impl Core {
 
     /// Looks at what lies on mounts that did not answer and do so now.
     pub(super) fn look_at_silent(&mut self) {
-        let (answering, silent) = std::mem::take(&mut self.silent).into_iter().partition(|path| reach::answers(path));
+        let (answering, silent) = std::mem::take(&mut self.silent)
+            .into_iter()
+            .partition(|path| with_timeout::answers(path));
         self.silent = silent;
         for path in answering {
             self.queue_walk(path, true);

@@ -16,7 +16,7 @@ use super::super::whereabouts::{says_missing, stat};
 use super::super::{Exclusion, RootState};
 use super::Core;
 use crate::domain::{FileStamp, VideoId};
-use crate::reach::{self, Pulse};
+use crate::machine::with_timeout::{self, Pulse};
 use crate::store::{Touch, VideoRecord, VideoState};
 use crate::watch::WatchOutcome;
 use crate::watch::debounce::{Batch, Hint};
@@ -131,7 +131,7 @@ impl Core {
             inherited
         };
         let at = folder.to_owned();
-        let Ok(rules) = reach::look(folder, move |_| Ok(inherited.enter(&at))) else {
+        let Ok(rules) = with_timeout::run(folder, move |_| Ok(inherited.enter(&at))) else {
             // Nothing else can be looked at there, either.
             return Ok(FolderRules::default());
         };
@@ -173,7 +173,7 @@ impl Core {
 
     /// A folder cannot be read: what is known below it is kept, offline.
     fn cannot_read(&mut self, folder: &Path, error: &io::Error) {
-        if reach::is_silence(error) {
+        if with_timeout::is_timeout(error) {
             self.silent.insert(folder.to_owned());
         }
         if self.unreadable.insert(folder.to_owned(), error.to_string()).is_none() {
@@ -269,7 +269,7 @@ impl Core {
         let root = self.roots[index].path.clone();
         let mut found = HashSet::new();
         let (at, rules) = (folder.to_owned(), Arc::clone(&self.rules));
-        let entries = reach::look(folder, move |pulse| entries(&at, &rules, pulse))?;
+        let entries = with_timeout::run(folder, move |pulse| entries(&at, &rules, pulse))?;
         let filled = entries.iter().filter_map(|entry| unfinished::controlled(&entry.name));
         self.filled_here = Some((folder.to_owned(), filled.collect()));
         for Entry { name, kind, metadata } in entries {
@@ -320,7 +320,7 @@ impl Core {
             return None;
         }
         let at = link.to_owned();
-        let (towards, folders) = reach::look(link, move |_| {
+        let (towards, folders) = with_timeout::run(link, move |_| {
             let folders: Vec<PathBuf> = at.ancestors().skip(1).flat_map(std::fs::canonicalize).collect();
             Ok((std::fs::read_link(&at)?, folders))
         })
@@ -328,7 +328,7 @@ impl Core {
         // The mount that may hang is the one it leads to.
         let towards = without_dots(&link.parent()?.join(towards));
         let at = link.to_owned();
-        let target = reach::look(&towards, move |_| std::fs::canonicalize(at)).ok()?;
+        let target = with_timeout::run(&towards, move |_| std::fs::canonicalize(at)).ok()?;
         let is_inside = self.roots.iter().any(|root| target.starts_with(&root.real));
         let is_loop = folders.iter().any(|folder| folder.starts_with(&target));
         if is_inside || is_loop { None } else { stat(&target, true).ok() }
@@ -421,7 +421,7 @@ impl Core {
             return filled.contains(name);
         }
         let controls: Vec<PathBuf> = unfinished::controls(name).map(|control| folder.join(control)).collect();
-        let looked = reach::look(path, move |_| Ok(controls.iter().any(|control| control.symlink_metadata().is_ok())));
+        let looked = with_timeout::run(path, move |_| Ok(controls.iter().any(|control| control.symlink_metadata().is_ok())));
         looked.unwrap_or(false)
     }
 
@@ -434,7 +434,7 @@ impl Core {
             return true;
         }
         let (at, follow) = (path.to_owned(), self.rules.follow_symlinks());
-        let is_else = reach::look(path, move |_| is_something_else(&at, follow)).unwrap_or(false);
+        let is_else = with_timeout::run(path, move |_| is_something_else(&at, follow)).unwrap_or(false);
         if is_else {
             self.other_things.insert(path.to_owned(), stamp);
         } else {

@@ -12,9 +12,9 @@ use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts
 use super::super::{ReconcileEvent, RootState};
 use super::{ADD_BATCH, Core, Replaced, now_ms};
 use crate::domain::FileStamp;
-use crate::film::whole::has_every_byte;
-use crate::reach;
+use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord, VideoState};
+use crate::video_file::whole::has_every_byte;
 
 impl Core {
     /// A file's time is up: if it still has the stamp it had then, it is read and placed.
@@ -83,7 +83,7 @@ impl Core {
     }
 
     fn cannot_read_file(&mut self, path: &Path, error: &io::Error) {
-        if reach::is_silence(error) {
+        if with_timeout::is_timeout(error) {
             self.silent.insert(path.to_owned());
         }
         if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::PermissionDenied {
@@ -247,7 +247,7 @@ impl Core {
     /// Why the existing file of a known video is left out, read afresh.
     pub(super) fn is_excluded(&self, index: usize, video: &Arc<VideoRecord>) -> bool {
         let (rules, root, path) = (Arc::clone(&self.rules), self.roots[index].path.clone(), video.path.clone());
-        reach::look(&video.path, move |_| Ok(rules::exclusion(&rules, &root, &path, false).is_some())).unwrap_or(false)
+        with_timeout::run(&video.path, move |_| Ok(rules::exclusion(&rules, &root, &path, false).is_some())).unwrap_or(false)
     }
 }
 
@@ -262,5 +262,5 @@ pub(super) fn speaks_for(video: &VideoRecord, stamp: FileStamp) -> bool {
 
 fn read_file(path: &Path, follow: bool) -> io::Result<Option<Reading>> {
     let at = path.to_owned();
-    reach::look(path, move |_| fingerprint::read_file(&at, follow))
+    with_timeout::run(path, move |_| fingerprint::read_file(&at, follow))
 }

@@ -218,7 +218,7 @@ fn what_changed_on_a_volume_while_it_was_away_for_a_moment_is_found() {
     let disk = world.folder.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     rustix::mount::mount_bind(&disk, world.path("a")).unwrap();
-    if crate::watch::mounts::unique_id(&world.path("a")).is_none() {
+    if crate::machine::mounts::unique_id(&world.path("a")).is_none() {
         return eprintln!("a mount that comes again at once: NOT TESTED HERE: this kernel gives it the same number (Linux 6.8 does not)");
     }
     world.write("a/x.mp4", "one");

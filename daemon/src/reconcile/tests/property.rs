@@ -12,7 +12,7 @@ use super::*;
 use script::Script;
 
 /// Scripts and operations a script; `SCENED_SCRIPTS` and `SCENED_OPERATIONS` ask for others, `SCENED_SEED` for another beginning.
-const N_SCRIPTS: u64 = 300;
+const N_SCRIPTS: u64 = 100;
 const N_LONG_SCRIPTS: u64 = 5000;
 const N_OPERATIONS: u64 = 200;
 /// Scripts run side by side (`SCENED_SIDE_BY_SIDE`): they mostly wait.

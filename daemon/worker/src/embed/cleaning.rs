@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use scened::embed::model::TextCleaning;
+use scened_common::embed::model::TextCleaning;
 use tokenizers::NormalizedString;
 
 pub(super) fn clean(text: &str, cleaning: TextCleaning) -> Cow<'_, str> {

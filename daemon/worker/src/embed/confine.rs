@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use scened::embed::protocol::LoadRequest;
+use scened_common::embed::protocol::LoadRequest;
 
 use super::providers::Provider;
 
@@ -76,7 +76,7 @@ mod linux {
         Scope, path_beneath_rules,
     };
     use libc::c_long;
-    use scened::embed::protocol::LoadRequest;
+    use scened_common::embed::protocol::LoadRequest;
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen as Width, SeccompCmpOp as Is, SeccompCondition as Condition, SeccompFilter,
         SeccompRule, TargetArch,

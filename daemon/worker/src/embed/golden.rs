@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use scened::embed::model::ModelFolder;
+use scened_common::embed::model::ModelFolder;
 
 #[derive(serde::Deserialize)]
 pub(super) struct Golden {

@@ -5,7 +5,7 @@
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType};
-use scened::embed::model::Head;
+use scened_common::embed::model::Head;
 
 /// One input or output: a tensor. **Shape**: -1 stands for an axis that may have any length.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use ort::environment::Environment;
 use ort::session::Session;
-use scened::embed::ProviderReport;
-use scened::embed::model::Padding;
-use scened::embed::protocol::{FramesRequest, LoadRequest};
+use scened_common::embed::model::Padding;
+use scened_common::embed::protocol::{FramesRequest, LoadRequest};
+use scened_common::embed::report::ProviderReport;
 
 use super::Refusal;
 use super::card;
@@ -364,8 +364,8 @@ fn in_batches(n: usize, fixed: Option<usize>, mut run: impl FnMut(usize, usize, 
 mod tests {
     use std::path::Path;
 
-    use scened::embed::model::{ModelFolder, Precision};
-    use scened::embed::runtime::find_onnxruntime;
+    use scened_common::embed::model::{ModelFolder, Precision};
+    use scened_common::embed::runtime::find_onnxruntime;
 
     use super::*;
     use crate::embed::golden;
@@ -397,7 +397,9 @@ mod tests {
 
     #[test]
     fn padding_is_cut_where_that_changes_nothing_and_nowhere_else() {
-        let library = find_onnxruntime(None, Path::new("/nonexistent")).expect("this test needs ONNX Runtime: run `make setup` first");
+        let own = std::env::current_exe().ok();
+        let library = find_onnxruntime(None, Path::new("/nonexistent"), own.as_deref())
+            .expect("this test needs ONNX Runtime: run `make setup` first");
         let environment = super::super::runtime::load(&library).unwrap();
         let mut seen = Vec::new();
         for (model, golden) in golden::tiny() {

@@ -1,6 +1,6 @@
 //! Pixels to the vision tower's tensor.
 
-use scened::embed::model::PixelSpec;
+use scened_common::embed::model::PixelSpec;
 
 /// One lookup table a channel: a byte has 256 values, and the tables are computed once, in f64.
 pub(super) struct Normaliser {
@@ -32,7 +32,7 @@ impl Normaliser {
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
-    use scened::embed::model::ModelFolder;
+    use scened_common::embed::model::ModelFolder;
 
     use super::*;
     use crate::embed::golden;

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use ort::ep::{self, ExecutionProvider as _, ExecutionProviderDispatch};
-use scened::embed::ProviderReport;
+use scened_common::embed::report::ProviderReport;
 
 /// A provider that can be asked for by name. The code for all of them is in every build; whether it works is the library's and the
 /// machine's business.
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn every_name_of_the_configuration_is_known() {
         let names: Vec<&str> = ALL.iter().map(|provider| provider.name()).collect();
-        for name in scened::config::PROVIDERS {
+        for name in scened_common::providers::PROVIDERS {
             assert!(*name == "auto" || names.contains(name), "{name}");
         }
-        assert_eq!(scened::config::PROVIDERS.len(), ALL.len() + 1);
+        assert_eq!(scened_common::providers::PROVIDERS.len(), ALL.len() + 1);
     }
 }

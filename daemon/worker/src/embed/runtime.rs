@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use ort::environment::Environment;
-use scened::embed::runtime::HOW_TO_GET_IT;
+use scened_common::embed::runtime::HOW_TO_GET_IT;
 
 use super::Refusal;
 

@@ -13,7 +13,7 @@ use ort::ep::ExecutionProviderDispatch;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 use ort::value::{Tensor, TensorElementType, TensorRef};
-use scened::embed::model::external;
+use scened_common::embed::model::external;
 
 use super::Refusal;
 use super::graph::Slot;

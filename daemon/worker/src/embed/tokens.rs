@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scened::embed::model::{Padding, TextCleaning, TextSpec};
+use scened_common::embed::model::{Padding, TextCleaning, TextSpec};
 use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStrategy};
 
 use super::Refusal;
@@ -121,7 +121,7 @@ impl TextTokenizer {
 mod tests {
     use std::path::PathBuf;
 
-    use scened::embed::model::ModelFolder;
+    use scened_common::embed::model::ModelFolder;
 
     use super::*;
     use crate::embed::golden;

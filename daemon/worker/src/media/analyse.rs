@@ -7,11 +7,12 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use ffmpeg_next::frame::Video;
-use scened::media::budget::Budget;
-use scened::media::extras::Extras;
-use scened::media::wire::{self, Progress};
-use scened::media::{AnalyseRequest, Analysis, DecodePlan, Detector, Hardware, SceneMode, StageTimes};
-use scened::worker::pipe;
+use scened_common::media::answer::{Analysis, DecodePlan, StageTimes};
+use scened_common::media::budget::Budget;
+use scened_common::media::extras::Extras;
+use scened_common::media::request::{AnalyseRequest, Detector, Hardware, SceneMode};
+use scened_common::media::wire::{self, Progress};
+use scened_common::pipe;
 
 use super::decode::allowed::Allowed;
 use super::decode::clock::Shown;

@@ -1,6 +1,6 @@
 //! What ends a request without an answer. Knows neither how videos are decoded nor what is asked of them.
 
-use scened::worker::pipe::PipeError;
+use scened_common::pipe::PipeError;
 
 /// A reason for the user why the file gives nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use ffmpeg_next::Error;
-use scened::media::wire::Fault;
+use scened_common::media::wire::Fault;
 
 /// The first read that failed; 0 = none did.
 static READ_ERROR: AtomicI32 = AtomicI32::new(0);

@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use ffmpeg_next::frame::Video;
-use scened::media::PictureRequest;
-use scened::media::extras::Extras;
-use scened::media::wire::{self, PictureHeader};
-use scened::worker::pipe;
+use scened_common::media::extras::Extras;
+use scened_common::media::request::PictureRequest;
+use scened_common::media::wire::{self, PictureHeader};
+use scened_common::pipe;
 
 use super::decode::allowed::Allowed;
 use super::decode::clock::Shown;

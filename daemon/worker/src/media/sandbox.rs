@@ -14,11 +14,11 @@ pub(crate) mod malice;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use scened::media::budget::Budget;
-use scened::media::wire::Confinement;
+use scened_common::media::budget::Budget;
+use scened_common::media::wire::Confinement;
 
 /// Argument after the role: decode even where no sandbox can be had, and let a graphics driver open its devices.
-pub(crate) const ALLOW_UNSANDBOXED: &str = scened::media::wire::ALLOW_UNSANDBOXED;
+pub(crate) const ALLOW_UNSANDBOXED: &str = scened_common::media::wire::ALLOW_UNSANDBOXED;
 
 static ENTERED: AtomicBool = AtomicBool::new(false);
 

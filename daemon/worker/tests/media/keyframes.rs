@@ -1,8 +1,9 @@
 //! Keyframe pictures: kept by an analysis, replayed for a model without the film.
 
-use scened::domain::Fingerprint;
-use scened::media::KeyframesRequest;
-use scened::media::keyframes::{KeyframeScene, Keyframes, SHORTER_SIDE_PX};
+use scened::media::keyframes::Keyframes;
+use scened_common::domain::Fingerprint;
+use scened_common::media::keyframe_file::{KeyframeScene, SHORTER_SIDE_PX};
+use scened_common::media::request::KeyframesRequest;
 
 use super::*;
 

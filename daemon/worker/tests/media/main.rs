@@ -26,12 +26,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use scened::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
-use scened::media::extras::Extras;
-use scened::media::{
-    AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, PictureRequest,
-    Probe, SceneMode,
-};
+use scened::media::{Cancel, FoundScene, FrameSource, MediaError, MediaEvent, MediaProcess};
+use scened_common::domain::{Boundary, Frame, ImageSpec, Resample, ResizeMode};
+use scened_common::media::answer::{Analysis, Probe};
+use scened_common::media::extras::Extras;
+use scened_common::media::request::{AnalyseRequest, Detector, Hardware, PictureRequest, SceneMode};
 
 /// Everything one analysis told.
 #[derive(Debug)]

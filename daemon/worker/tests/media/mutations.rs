@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use scened::media::PosterRequest;
+use scened_common::media::request::PosterRequest;
 
 use super::*;
 

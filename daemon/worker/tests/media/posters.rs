@@ -1,6 +1,7 @@
 //! The frame that a film's thumbnail shows.
 
-use scened::media::{Poster, PosterRequest};
+use scened::media::Poster;
+use scened_common::media::request::PosterRequest;
 
 use super::*;
 

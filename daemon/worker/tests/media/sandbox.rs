@@ -9,8 +9,9 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::Stdio;
 
 use command_fds::{CommandFdExt, FdMapping};
-use scened::media::wire;
-use scened::worker::{describe_exit, pipe};
+use scened::worker::describe_exit;
+use scened_common::media::wire;
+use scened_common::pipe;
 
 use super::*;
 

@@ -37,8 +37,8 @@ fn a_missing_worker_is_no_fault_of_the_film() {
 
 #[test]
 fn garbage_and_other_versions_break_the_protocol() {
-    use scened::media::wire;
-    use scened::worker::pipe::{write_frame, write_hello};
+    use scened_common::media::wire;
+    use scened_common::pipe::{write_frame, write_hello};
     type Speech<'a> = &'a dyn Fn(&mut Vec<u8>);
     let write_confined = |to: &mut Vec<u8>| {
         write_hello(to, wire::ROLE, wire::VERSION).unwrap();
@@ -234,8 +234,8 @@ fn requests_out_of_bounds_are_refused_before_a_process_starts() {
 
 /// Frames of an honest worker up to the first scene, to be followed by lies.
 fn honest(to: &mut Vec<u8>) {
-    use scened::media::wire;
-    use scened::worker::pipe::{write_frame, write_hello};
+    use scened_common::media::wire;
+    use scened_common::pipe::{write_frame, write_hello};
     write_hello(to, wire::ROLE, wire::VERSION).unwrap();
     let how = "a shell".to_owned();
     write_frame(to, wire::KIND_CONFINED, &wire::Confinement::Sandboxed { how }, &[]).unwrap();
@@ -249,7 +249,7 @@ fn scene(to: &mut Vec<u8>, start_ms: u64, boundary: &str, frames_ms: &[u64], bod
         "span": {"start_ms": start_ms, "end_ms": start_ms + 1000}, "boundary": boundary, "frames_ms": frames_ms,
         "thumbnail_bytes": thumbnail_bytes, "keyframes": [],
     });
-    scened::worker::pipe::write_frame(to, scened::media::wire::KIND_SCENE, &header, body).unwrap();
+    scened_common::pipe::write_frame(to, scened_common::media::wire::KIND_SCENE, &header, body).unwrap();
 }
 
 fn raw(to: &mut Vec<u8>, kind: u8, header: &[u8], body: &[u8]) {
@@ -262,7 +262,7 @@ fn raw(to: &mut Vec<u8>, kind: u8, header: &[u8], body: &[u8]) {
 
 #[test]
 fn every_lie_of_a_worker_is_laid_to_it() {
-    use scened::media::wire::{KIND_FINISHED, KIND_PICTURE_FOUND, KIND_PROGRESSED, KIND_SCENE};
+    use scened_common::media::wire::{KIND_FINISHED, KIND_PICTURE_FOUND, KIND_PROGRESSED, KIND_SCENE};
     type Lie<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
     let folder = tempfile::tempdir().unwrap();
     let frame = vec![7; 64 * 64 * 3];
@@ -314,7 +314,12 @@ fn a_worker_that_talks_without_end_and_gets_nowhere_is_ended() {
     let folder = tempfile::tempdir().unwrap();
     let start = spoken(folder.path(), honest);
     let mut progress = Vec::new();
-    raw(&mut progress, scened::media::wire::KIND_PROGRESSED, b"{\"position_ms\": 7}", &[]);
+    raw(
+        &mut progress,
+        scened_common::media::wire::KIND_PROGRESSED,
+        b"{\"position_ms\": 7}",
+        &[],
+    );
     let again = folder.path().join("again");
     std::fs::write(&again, progress).unwrap();
     // It never stops, and is never silent.
@@ -331,7 +336,7 @@ fn an_answer_that_never_ends_is_ended() {
     let start = spoken(folder.path(), |to| {
         honest(to);
         to.extend((60_u32 << 20).to_le_bytes());
-        to.extend([scened::media::wire::KIND_SCENE, 2, 0, 0, 0]);
+        to.extend([scened_common::media::wire::KIND_SCENE, 2, 0, 0, 0]);
     });
     let source =
         script(folder.path(), &format!("{start}\nwhile :; do printf .; sleep 0.02; done")).with_silence(Duration::from_millis(300));

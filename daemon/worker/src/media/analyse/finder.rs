@@ -1,8 +1,8 @@
 //! What finds where shots begin in frames that are decoded one after the other.
 
 use ffmpeg_next::frame::Video;
-use scened::domain::Resample;
-use scened::media::Detector;
+use scened_common::domain::Resample;
+use scened_common::media::request::Detector;
 use scened_shots::{Found, ShotDetector};
 
 use crate::media::pixels::glimpse::Glimpse;

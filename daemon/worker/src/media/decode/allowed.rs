@@ -12,7 +12,7 @@
 use std::ffi::{CStr, CString};
 
 use ffmpeg_next::{Codec, codec, decoder, ffi};
-use scened::media::extras::Extras;
+use scened_common::media::extras::Extras;
 
 /// Demuxers of films. Playlists (HLS, DASH, concat) are not here: they open other files.
 const FORMATS: &[&str] = &[

@@ -5,7 +5,7 @@
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::util::error::EAGAIN;
 use ffmpeg_next::{Discard, Error, Packet, Stream, decoder};
-use scened::media::Hardware;
+use scened_common::media::request::Hardware;
 
 use super::allowed::Allowed;
 use super::decoders;

@@ -12,8 +12,9 @@ use std::fs::File;
 use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Packet, Stream, decoder};
-use scened::domain::PictureTrack;
-use scened::media::{Hardware, Probe};
+use scened_common::domain::PictureTrack;
+use scened_common::media::answer::Probe;
+use scened_common::media::request::Hardware;
 
 use super::allowed::Allowed;
 use super::announced::Announced;

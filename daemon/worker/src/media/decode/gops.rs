@@ -9,9 +9,11 @@
 //! found is taken back in order. All queues are bounded, by the number of GOPs and by what their packets hold.
 
 mod cascade;
-pub(crate) mod group;
+mod group;
 mod pool;
-pub(crate) mod skip;
+#[cfg(feature = "examples")]
+pub mod rows;
+mod skip;
 mod survey;
 
 use ffmpeg_next::frame::Video;

@@ -8,7 +8,7 @@ use std::ptr;
 
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Codec, Error, Stream, codec, decoder, ffi};
-use scened::media::Hardware;
+use scened_common::media::request::Hardware;
 
 use super::allowed::Allowed;
 use super::decoders;

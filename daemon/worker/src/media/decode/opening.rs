@@ -5,8 +5,8 @@ use std::fs::File;
 
 use ffmpeg_next::format;
 use ffmpeg_next::format::context::StreamIo;
-use scened::domain::PictureTrack;
-use scened::media::Probe;
+use scened_common::domain::PictureTrack;
+use scened_common::media::answer::Probe;
 
 use super::allowed::Allowed;
 use super::announced::Announced;

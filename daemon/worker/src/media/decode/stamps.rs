@@ -4,7 +4,7 @@
 
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Video;
-use scened::domain::PictureTrack;
+use scened_common::domain::PictureTrack;
 
 use super::clock::{Clock, MAX_STEP_US, Shown};
 use super::packets::PacketReader;

@@ -7,9 +7,9 @@ use std::collections::VecDeque;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::format::stream::Disposition;
 use ffmpeg_next::{Packet, Stream, codec, ffi, media};
-use scened::domain::PictureTrack;
-use scened::media::wire::MAX_STREAMS;
-use scened::media::{Probe, StreamInfo};
+use scened_common::domain::PictureTrack;
+use scened_common::media::answer::{Probe, StreamInfo};
+use scened_common::media::wire::MAX_STREAMS;
 
 use super::allowed::Allowed;
 use super::index::span_in_index;

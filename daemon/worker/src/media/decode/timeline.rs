@@ -7,8 +7,8 @@
 mod scan;
 mod watch;
 
-use scened::domain::ClockPart;
-use scened::media::wire::MAX_TIME_MS;
+use scened_common::domain::ClockPart;
+use scened_common::media::wire::MAX_TIME_MS;
 
 pub(super) use scan::Scan;
 pub(super) use watch::{Follows, Tick, Watch};

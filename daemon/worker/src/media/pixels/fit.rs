@@ -1,6 +1,6 @@
 //! Sizes: how a film's frame becomes a model's picture or a thumbnail. Pure.
 
-use scened::domain::{ImageSpec, ResizeMode};
+use scened_common::domain::{ImageSpec, ResizeMode};
 
 use super::orientation::Orientation;
 
@@ -234,7 +234,7 @@ pub(crate) fn crop(rgb: Vec<u8>, fit: &Fit) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use scened::domain::Resample;
+    use scened_common::domain::Resample;
 
     fn clip(side: u32, resize: ResizeMode) -> ImageSpec {
         ImageSpec {

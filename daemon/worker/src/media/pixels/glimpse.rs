@@ -9,7 +9,7 @@
 mod grid;
 
 use ffmpeg_next::frame::Video;
-use scened::domain::Resample;
+use scened_common::domain::Resample;
 pub(crate) use scened_shots::{CHROMA, Glimpse, LUMA};
 
 use super::colour::is_full_range;

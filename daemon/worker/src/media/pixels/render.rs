@@ -14,7 +14,7 @@ use fast_image_resize::images::TypedImage;
 use fast_image_resize::pixels::{U8, U8x2, U16, U16x2};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use ffmpeg_next::frame::Video;
-use scened::domain::Resample;
+use scened_common::domain::Resample;
 
 use super::colour::{Colour, Gamut, Matrix3, Transfer};
 use super::dovi::Dovi;

@@ -10,7 +10,7 @@ use std::ptr;
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
-use scened::domain::Resample;
+use scened_common::domain::Resample;
 
 use super::colour::{Matrix, is_full_range, is_full_range_format};
 use super::planes::is_rgb;

@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::os::unix::process::CommandExt;
 
-use scened::media::budget::Budget;
+use scened_common::media::budget::Budget;
 
 use super::Layers;
 

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use scened::domain::Boundary;
+use scened_common::domain::Boundary;
 use scened_shots::Found;
 
 use super::candidates::{Candidate, Candidates, Source};

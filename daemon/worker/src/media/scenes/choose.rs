@@ -4,7 +4,7 @@
 //! passed: at once only for another view, after four seconds for anything that moved; a picture that stays the same is
 //! chosen once, however long it stays.
 
-use scened::media::wire;
+use scened_common::media::wire;
 
 use super::builder::FinishedScene;
 use super::candidates::Candidate;

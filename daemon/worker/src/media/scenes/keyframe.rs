@@ -9,7 +9,7 @@ use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Dictionary, Packet, Rational};
 use jpeg_encoder::{ChromaSubsamplingMethod, ColorType, Encoder as JpegEncoder, QuantizationTableType, SamplingFactor};
-use scened::media::keyframes::SHORTER_SIDE_PX;
+use scened_common::media::keyframe_file::SHORTER_SIDE_PX;
 
 use super::thumbnail::Small;
 
@@ -119,7 +119,7 @@ fn jpeg(picture: &Small) -> Option<Vec<u8>> {
 mod tests {
     use super::super::replay::Pictures;
     use super::*;
-    use scened::domain::{ImageSpec, Resample, ResizeMode};
+    use scened_common::domain::{ImageSpec, Resample, ResizeMode};
 
     fn waves(width: u32, height: u32) -> Small {
         let value = |x: u32, y: u32| {

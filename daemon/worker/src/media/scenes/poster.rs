@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, decoder};
 use rustix::time::{ClockId, clock_gettime};
-use scened::domain::{ImageSpec, Resample, ResizeMode};
-use scened::media::PosterRequest;
-use scened::media::extras::Extras;
-use scened::media::wire::{self, PosterHeader};
-use scened::worker::pipe;
+use scened_common::domain::{ImageSpec, Resample, ResizeMode};
+use scened_common::media::extras::Extras;
+use scened_common::media::request::PosterRequest;
+use scened_common::media::wire::{self, PosterHeader};
+use scened_common::pipe;
 
 use super::poster_score::{self, OTHER_VIEW, PosterFrame};
 use super::sampler::Sampler;

@@ -7,11 +7,11 @@ use ffmpeg_next::codec::Id;
 use ffmpeg_next::codec::context::Context;
 use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, decoder};
-use scened::domain::ImageSpec;
-use scened::media::KeyframesRequest;
-use scened::media::keyframes::{KeyframesError, Reader};
-use scened::media::wire::{self, Replayed, SceneHeader};
-use scened::worker::pipe;
+use scened_common::domain::ImageSpec;
+use scened_common::media::keyframe_file::{KeyframesError, Reader};
+use scened_common::media::request::KeyframesRequest;
+use scened_common::media::wire::{self, Replayed, SceneHeader};
+use scened_common::pipe;
 
 use crate::media::ended::{Ended, Unusable};
 use crate::media::evidence::{self, Watched};

@@ -1,7 +1,7 @@
 //! Makes pictures of frames: at the model's size, at thumbnail size and as keyframe pictures, turned as a player shows them.
 
 use ffmpeg_next::frame::Video;
-use scened::domain::{ImageSpec, Resample};
+use scened_common::domain::{ImageSpec, Resample};
 
 use super::thumbnail::Small;
 use crate::media::decode::film::Film;

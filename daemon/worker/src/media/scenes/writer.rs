@@ -6,11 +6,12 @@ use std::io::Write;
 use std::time::Instant;
 
 use ffmpeg_next::frame::Video;
-use scened::domain::{Boundary, Span};
-use scened::media::budget::Budget;
-use scened::media::wire::{self, SceneHeader};
-use scened::media::{AnalyseRequest, StageTimes};
-use scened::worker::pipe;
+use scened_common::domain::{Boundary, Span};
+use scened_common::media::answer::StageTimes;
+use scened_common::media::budget::Budget;
+use scened_common::media::request::AnalyseRequest;
+use scened_common::media::wire::{self, SceneHeader};
+use scened_common::pipe;
 use scened_shots::Found;
 
 use super::builder::{FinishedScene, SceneBuilder};

@@ -1,7 +1,7 @@
 //! Decoding a film step by step, and what follows when the decoder has given everything.
 
 use ffmpeg_next::frame::Video;
-use scened::media::wire::MAX_TIME_MS;
+use scened_common::media::wire::MAX_TIME_MS;
 
 use super::{Film, MANY_BAD, Read, Step};
 use crate::media::decode::anew;

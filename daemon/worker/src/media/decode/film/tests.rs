@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use scened::media::extras::Extras;
+use scened_common::media::extras::Extras;
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use scened::media::SceneMode;
+use scened_common::media::request::SceneMode;
 use scened_shots::{Found, ShotDetector};
 
 use super::group::{Gop, Gops, sizes_of};

@@ -1,4 +1,4 @@
-use scened::domain::Boundary;
+use scened_common::domain::Boundary;
 
 use super::*;
 use crate::media::pixels::glimpse::Glimpse;

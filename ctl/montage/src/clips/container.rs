@@ -1,0 +1,203 @@
+//! What a film can be put into, and which of its streams that takes as they are.
+
+use crate::ffmpeg::probe::{Film, Stream};
+
+/// What a video is put into, by the extension of its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// FFmpeg's name of what writes it.
+    pub(super) muxer: &'static str,
+    pub(super) is_mp4: bool,
+    pub(super) is_webm: bool,
+}
+
+/// The extensions that there are, in words.
+pub const EXTENSIONS: &str = ".mp4, .m4v, .mov, .mkv, .webm or .ts";
+
+impl Container {
+    /// Tells the container by an extension in lower case; `None` for one that is not among [`EXTENSIONS`].
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        let (muxer, is_mp4, is_webm) = match extension {
+            "mp4" | "m4v" => ("mp4", true, false),
+            "mov" => ("mov", true, false),
+            "mkv" => ("matroska", false, false),
+            "webm" => ("webm", false, true),
+            "ts" => ("mpegts", false, false),
+            _ => return None,
+        };
+        Some(Self { muxer, is_mp4, is_webm })
+    }
+
+    /// Whether it takes the film's picture and first sound without encoding them again, so that players understand it.
+    pub(crate) fn takes(self, film: &Film) -> bool {
+        self.takes_picture(&film.picture) && film.sounds.first().is_none_or(|sound| self.takes_sound(sound))
+    }
+
+    fn takes_picture(self, picture: &Stream) -> bool {
+        const MPEG: &str = "h264 hevc mpeg4 mpeg2video mpeg1video";
+        let codecs = match self.muxer {
+            "mp4" => [MPEG, "av1 vp9 mjpeg"],
+            "mov" => [MPEG, "mjpeg prores dnxhd qtrle png dvvideo"],
+            "webm" => ["vp8 vp9 av1", ""],
+            "mpegts" => [MPEG, ""],
+            // Matroska takes everything.
+            _ => return true,
+        };
+        is_one(picture, &codecs)
+    }
+
+    fn takes_sound(self, sound: &Stream) -> bool {
+        const USUAL: &str = "aac mp3 mp2 ac3 eac3";
+        let codecs = match self.muxer {
+            "mp4" => [USUAL, "opus flac alac dts"],
+            "mov" => [USUAL, "alac pcm_"],
+            "webm" => ["vorbis opus", ""],
+            "mpegts" => [USUAL, "dts opus"],
+            _ => return true,
+        };
+        is_one(sound, &codecs)
+    }
+
+    /// Whether it takes subtitles as they are. FFmpeg makes one kind of another, but then those that last beyond the clip's end cannot be
+    /// cut off there, and make it longer.
+    fn takes_subtitles(self, subtitles: &Stream) -> bool {
+        let codecs = match self.muxer {
+            "mp4" | "mov" => "mov_text",
+            "webm" => "webvtt",
+            "mpegts" => "dvb_subtitle dvb_teletext",
+            _ => "subrip srt ass ssa webvtt hdmv_pgs_subtitle dvd_subtitle dvb_subtitle hdmv_text_subtitle",
+        };
+        is_one(subtitles, &[codecs])
+    }
+
+    /// Whether it takes the typefaces that subtitles are drawn with.
+    fn takes_attachments(self) -> bool {
+        self.muxer == "matroska"
+    }
+}
+
+/// Whether a stream's codec is among lists of names; one that ends in `_` stands for all that begin so.
+fn is_one(stream: &Stream, codecs: &[&str]) -> bool {
+    let codec = stream.codec_name.as_deref().unwrap_or_default();
+    let mut names = codecs.iter().flat_map(|names| names.split(' ')).filter(|name| !name.is_empty());
+    names.any(|name| codec == name || name.ends_with('_') && codec.starts_with(name))
+}
+
+/// What goes along with the picture, by its place among the streams of its kind.
+#[derive(Debug, Default)]
+pub(crate) struct OtherStreams {
+    pub(super) sounds: Vec<usize>,
+    pub(super) subtitles: Vec<usize>,
+    pub(super) has_attachments: bool,
+    /// What is left out, and why, in words.
+    pub(crate) left_out: Vec<String>,
+}
+
+impl OtherStreams {
+    /// Of one clip alone: all that the container takes.
+    pub(crate) fn of_one(film: &Film, container: Container, is_encoded: bool) -> Self {
+        let mut others = Self {
+            has_attachments: film.has_attachments && container.takes_attachments(),
+            ..Self::default()
+        };
+        let left_out = |what: &str, stream: &Stream| {
+            let codec = stream.codec_name.as_deref().unwrap_or("an unknown codec");
+            format!("{what} in {codec}")
+        };
+        for (place, sound) in film.sounds.iter().enumerate() {
+            // What ffprobe has no name for cannot be decoded.
+            let goes = if is_encoded {
+                sound.codec_name.is_some()
+            } else {
+                container.takes_sound(sound)
+            };
+            if goes {
+                others.sounds.push(place);
+            } else {
+                others.left_out.push(left_out("sound", sound));
+            }
+        }
+        for (place, stream) in film.subtitles.iter().enumerate() {
+            if container.takes_subtitles(stream) {
+                others.subtitles.push(place);
+            } else {
+                others.left_out.push(left_out("subtitles", stream));
+            }
+        }
+        others
+    }
+
+    /// Of clips that are joined: all tracks of sound where their packets are copied and the films have the same ones, else the first.
+    pub(crate) fn of_joined(films: &[&Film], container: Container, is_encoded: bool) -> Self {
+        let mut others = Self::default();
+        let Some((first, rest)) = films.split_first() else {
+            return others;
+        };
+        if !is_encoded && rest.iter().all(|film| first.sounds_as(film)) {
+            let places = 0..first.sounds.len();
+            others.sounds = places.filter(|place| container.takes_sound(&first.sounds[*place])).collect();
+        } else {
+            others.sounds = vec![0];
+        }
+        if films.iter().any(|film| film.sounds.len() > others.sounds.len()) {
+            others.left_out.push("further tracks of sound, as clips are joined".to_owned());
+        }
+        if films.iter().any(|film| !film.subtitles.is_empty()) {
+            others.left_out.push("subtitles, as clips are joined".to_owned());
+        }
+        others
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn film(sounds: &[&str], subtitles: &[&str]) -> Film {
+        let stream = |codec: &&str| serde_json::from_value(serde_json::json!({"index": 0, "codec_name": codec})).unwrap();
+        Film {
+            sounds: sounds.iter().map(stream).collect(),
+            subtitles: subtitles.iter().map(stream).collect(),
+            has_attachments: true,
+            ..Film::default()
+        }
+    }
+
+    #[test]
+    fn a_clip_keeps_what_its_container_takes_and_says_what_not() {
+        let film = film(&["aac", "truehd", "ac3"], &["subrip", "hdmv_pgs_subtitle", "mov_text"]);
+        let check = |extension: &str, sounds: &[usize], subtitles: &[usize], left_out: &[&str]| {
+            let container = Container::of_extension(extension).unwrap();
+            let others = OtherStreams::of_one(&film, container, false);
+            assert_eq!(
+                (others.sounds.as_slice(), others.subtitles.as_slice()),
+                (sounds, subtitles),
+                "{extension}"
+            );
+            assert_eq!(others.left_out, left_out, "{extension}");
+            assert_eq!(others.has_attachments, extension == "mkv");
+        };
+        check("mkv", &[0, 1, 2], &[0, 1], &["subtitles in mov_text"]);
+        check(
+            "mp4",
+            &[0, 2],
+            &[2],
+            &["sound in truehd", "subtitles in subrip", "subtitles in hdmv_pgs_subtitle"],
+        );
+        // Encoded again, sound of any kind goes.
+        let webm = Container::of_extension("webm").unwrap();
+        let others = OtherStreams::of_one(&film, webm, true);
+        assert_eq!((others.sounds, others.subtitles.len()), (vec![0, 1, 2], 0));
+    }
+
+    #[test]
+    fn joined_clips_keep_the_tracks_that_all_have() {
+        let (both, one) = (film(&["aac", "ac3"], &["subrip"]), film(&["aac"], &[]));
+        let mkv = Container::of_extension("mkv").unwrap();
+        let others = OtherStreams::of_joined(&[&both, &both], mkv, false);
+        assert_eq!(others.sounds, [0, 1]);
+        assert_eq!(others.left_out, ["subtitles, as clips are joined"]);
+        assert_eq!(OtherStreams::of_joined(&[&both, &one], mkv, false).sounds, [0]);
+        assert_eq!(OtherStreams::of_joined(&[&both, &both], mkv, true).sounds, [0]);
+    }
+}

@@ -1,0 +1,180 @@
+//! Where a moment of a video lies in its file, for programs that open the file themselves.
+//!
+//! The daemon's times run on from a video's beginning to its end. A file's own time stamps may not: recordings that were put together
+//! each begin at zero. Where that is so the daemon tells the parts ([`PictureTrack::clock`]).
+
+use scened_shared::message::{ClockPart, PictureTrack};
+
+/// How a program is told of a moment that its file's own time does not lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// By a stretch of the file, and the time from that stretch's first picture on. `to_bytes` is 0 where it ends with the file.
+    Bytes {
+        /// The first byte.
+        from_bytes: u64,
+        /// The byte behind the last, or 0.
+        to_bytes: u64,
+        /// From the stretch's first picture on.
+        within_ms: u64,
+    },
+    /// By the number of frames that come before the part, and the time from there on.
+    Frames {
+        /// The number of the part's first frame, from 0.
+        first: u64,
+        /// The number of the frame behind its last one; `None` where it ends with the file.
+        end: Option<u64>,
+        /// From the part's first frame on.
+        within_ms: u64,
+    },
+}
+
+/// A stretch of a video that lies in one part of its file's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// In the video's time.
+    pub start_ms: u64,
+    /// Exclusive.
+    pub end_ms: u64,
+}
+
+/// Divides a stretch where the file's clock does not run on.
+pub fn pieces(picture: Option<&PictureTrack>, start_ms: u64, end_ms: u64) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut from_ms = start_ms;
+    for part in picture.map_or(&[][..], |picture| &picture.clock) {
+        if part.start_ms > from_ms && part.start_ms < end_ms {
+            pieces.push(Piece {
+                start_ms: from_ms,
+                end_ms: part.start_ms,
+            });
+            from_ms = part.start_ms;
+        }
+    }
+    pieces.push(Piece { start_ms: from_ms, end_ms });
+    pieces
+}
+
+/// The way to a moment that every program understands: its time in the file. `None` where that time leads elsewhere, or nowhere.
+pub fn time(picture: Option<&PictureTrack>, ms: u64) -> Option<u64> {
+    let Some((at, part)) = part_at(picture, ms) else { return Some(ms) };
+    let file_ms = u64::try_from(part.file_ms.checked_add_unsigned(ms - part.start_ms)?).ok()?;
+    let clock = picture.map_or(&[][..], |picture| &picture.clock);
+    // Programs look for a time by halves. They find it where all that lies before is earlier, and all that lies behind is later.
+    let is_before = |other: &ClockPart| other.file_end_ms <= file_ms as i64;
+    let is_behind = |other: &ClockPart| other.file_ms > file_ms as i64;
+    (clock[..at].iter().all(is_before) && clock[at + 1..].iter().all(is_behind)).then_some(file_ms)
+}
+
+/// The way to a moment of a file of which a stretch is a file as well, as of a transport stream.
+pub fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
+    let (at, part) = part_at(picture, ms)?;
+    let clock = picture.map_or(&[][..], |picture| &picture.clock);
+    let next = clock.get(at + 1).map(|next| next.offset_bytes);
+    let is_known = (at == 0 || part.offset_bytes > 0) && next.is_none_or(|next| next > part.offset_bytes);
+    is_known.then_some(Way::Bytes {
+        from_bytes: if at == 0 { 0 } else { part.offset_bytes },
+        to_bytes: next.unwrap_or(0),
+        within_ms: ms - part.start_ms,
+    })
+}
+
+/// The way that is left for all other files.
+pub fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
+    let (at, part) = part_at(picture, ms)?;
+    let clock = picture.map_or(&[][..], |picture| &picture.clock);
+    Some(Way::Frames {
+        first: part.first_frame,
+        end: clock.get(at + 1).map(|next| next.first_frame),
+        within_ms: ms - part.start_ms,
+    })
+}
+
+/// The picture at a moment: it may go on in another stream, which containers that are cut into stretches know by another number.
+pub fn picture_at(picture: Option<&PictureTrack>, ms: u64) -> Option<PictureTrack> {
+    let stream = part_at(picture, ms)?.1.stream?;
+    Some(PictureTrack {
+        stream,
+        ..PictureTrack::default()
+    })
+}
+
+/// Whether stamps between these times are wrong. Programs read from a keyframe on.
+pub fn is_wrong_in(picture: Option<&PictureTrack>, from_ms: u64, to_ms: u64) -> bool {
+    /// More than frames are moved for the order of decoding.
+    const NEAR_MS: u64 = 1000;
+    let mut wrong = picture.iter().flat_map(|picture| &picture.wrong);
+    wrong.any(|&(begin_ms, end_ms)| begin_ms <= to_ms.saturating_add(NEAR_MS) && end_ms.saturating_add(NEAR_MS) >= from_ms)
+}
+
+fn part_at(picture: Option<&PictureTrack>, ms: u64) -> Option<(usize, &ClockPart)> {
+    let clock = &picture?.clock;
+    let at = clock.partition_point(|part| part.start_ms <= ms).checked_sub(1)?;
+    Some((at, &clock[at]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture(parts: &[(u64, i64, i64, u64)]) -> PictureTrack {
+        let part = |&(start_ms, file_ms, file_end_ms, offset_bytes)| ClockPart {
+            start_ms,
+            file_ms,
+            file_end_ms,
+            offset_bytes,
+            first_frame: start_ms / 40,
+            stream: None,
+        };
+        PictureTrack {
+            clock: parts.iter().map(part).collect(),
+            ..PictureTrack::default()
+        }
+    }
+
+    #[test]
+    fn an_ordinary_clock_is_told_as_it_is() {
+        for picture in [None, Some(&PictureTrack::default())] {
+            assert_eq!(time(picture, 7000), Some(7000));
+            assert_eq!(
+                pieces(picture, 1000, 2000),
+                [Piece {
+                    start_ms: 1000,
+                    end_ms: 2000
+                }]
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_is_told_only_where_it_leads_to_its_picture() {
+        // Ten seconds, then twenty that begin at zero again.
+        let reset = picture(&[(0, 0, 10_000, 0), (10_000, 0, 20_000, 900)]);
+        let times: Vec<_> = [2000, 12_000, 19_999, 20_000, 22_000].map(|ms| time(Some(&reset), ms)).into();
+        assert_eq!(times, [None, None, None, Some(10_000), Some(12_000)]);
+        assert_eq!(
+            bytes(Some(&reset), 12_000),
+            Some(Way::Bytes {
+                from_bytes: 900,
+                to_bytes: 0,
+                within_ms: 2000
+            })
+        );
+        assert_eq!(
+            bytes(Some(&reset), 2000),
+            Some(Way::Bytes {
+                from_bytes: 0,
+                to_bytes: 900,
+                within_ms: 2000
+            })
+        );
+        assert_eq!(pieces(Some(&reset), 8000, 12_000).len(), 2);
+        assert_eq!(pieces(Some(&reset), 10_000, 12_000).len(), 1);
+        // A leap of thirteen hours: every time is found.
+        let leap = picture(&[(0, 0, 10_000, 0), (10_000, 46_800_000, 46_810_000, 900)]);
+        assert_eq!(time(Some(&leap), 2000), Some(2000));
+        assert_eq!(time(Some(&leap), 12_000), Some(46_802_000));
+        // Before a player's zero there is nothing.
+        let back = picture(&[(0, 0, 10_000, 0), (10_000, -5000, 3000, 900)]);
+        assert_eq!(time(Some(&back), 11_000), None);
+    }
+}

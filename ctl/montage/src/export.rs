@@ -1,0 +1,393 @@
+//! Clips of videos joined into a video of their own: what is looked at first, whether packets can be copied, and what came of it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use scened_shared::quantity::{count, size};
+use scened_shared::stop::Stop;
+use scened_shared::terminal;
+use scened_shared::wire_path::WirePath;
+use serde::Serialize;
+use tempfile::NamedTempFile;
+
+use crate::clips::{self, Clip, Container, Encoding, Oddity, OtherStreams, Trouble, Way};
+use crate::error::ExportError;
+use crate::ffmpeg::probe::{self, Film};
+use crate::ffmpeg::{self, FfmpegError, Source};
+use crate::moment::Moment;
+use crate::output_file::OutputFile;
+use crate::{clock, time};
+
+/// Below this an earlier beginning is not worth a word.
+const WORTH_TELLING_MS: u64 = 100;
+
+/// How far before a clip a keyframe may be that was not found. Microseconds.
+const UNKNOWN_LEAD_US: u64 = 15_000_000;
+
+/// What is to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// Where it is to lie; relative paths count from the current folder.
+    pub output: &'a Path,
+    /// What it is put into.
+    pub container: Container,
+    /// Cut at the frame.
+    pub is_exact: bool,
+    /// Replace what is there.
+    pub force: bool,
+}
+
+/// What was made; its JSON is the answer of `scenectl export --json`.
+#[derive(Debug, Serialize)]
+pub struct Exported {
+    /// Where it lies: absolute.
+    #[serde(flatten)]
+    pub file: WirePath,
+    /// What it is made of: one for each moment, in their order.
+    pub clips: Vec<Part>,
+    /// How long it is.
+    pub duration_ms: u64,
+    /// How large it is.
+    pub size_bytes: u64,
+    /// Whether packets were copied; else everything was encoded again.
+    copied: bool,
+    /// Why it was encoded again although nobody asked for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// Streams of the films that are not in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left_out: Vec<String>,
+    /// What may be wrong with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    doubts: Vec<String>,
+}
+
+/// One clip of what was made.
+#[derive(Debug, Serialize)]
+pub struct Part {
+    #[serde(flatten)]
+    file: WirePath,
+    start_ms: u64,
+    end_ms: u64,
+    /// How much earlier than that it begins, because a keyframe is there.
+    lead_ms: u64,
+}
+
+impl Exported {
+    /// Says what was made: what stands behind its name.
+    pub fn summary(&self) -> String {
+        format!(
+            "{}, {}, {}",
+            count(self.clips.len() as u64, "clip"),
+            time::exact(self.duration_ms),
+            size(self.size_bytes)
+        )
+    }
+
+    /// Says what whoever asked for it might not expect; `remedy` says how a clip begins at the frame.
+    pub fn notes(&self, remedy: &str) -> Vec<String> {
+        let mut notes = self.doubts.clone();
+        if let Some(reason) = &self.reason {
+            notes.push(format!("encoded again: {reason}"));
+        }
+        if !self.left_out.is_empty() {
+            notes.push(format!("left out: {}", self.left_out.join("; ")));
+        }
+        let lead_ms = self.clips.iter().map(|clip| clip.lead_ms).max().unwrap_or(0);
+        if lead_ms > WORTH_TELLING_MS {
+            let most = if self.clips.len() > 1 { "up to " } else { "" };
+            let lead = format!("{most}{}.{} s", lead_ms / 1000, lead_ms % 1000 / 100);
+            notes.push(format!("begins {lead} earlier than asked, at the keyframe before; {remedy}"));
+        }
+        notes
+    }
+}
+
+/// Cuts the moments out and joins them; `progress` hears how many microseconds of how many are done.
+///
+/// A moment's scene and reach are not asked about: whether its video is there has been looked at before.
+///
+/// **Errors**: each variant of [`ExportError`]. Nothing is written then, and neither a draft nor an `ffmpeg` stays.
+pub fn make(
+    order: Order<'_>,
+    mut moments: Vec<Moment>,
+    stop: &Stop,
+    progress: &(impl Fn(u64, u64) + Clone + Send + 'static),
+) -> Result<Exported, ExportError> {
+    let output = OutputFile::new(order.output, order.force, moments.iter().map(|moment| moment.path.as_path()))?;
+    let mut films = probed(&moments)?;
+    let mut left_out = Vec::new();
+    if films.values().any(|film| !film.subtitles.is_empty()) && !ffmpeg::cuts_subtitles()? {
+        for film in films.values_mut() {
+            film.subtitles.clear();
+        }
+        left_out.push("subtitles, which this FFmpeg cannot cut".to_owned());
+    }
+    let doubts = doubts(&moments, &films);
+    for moment in &mut moments {
+        keep_within(moment, &films[&moment.path])?;
+    }
+    let mut pieces = Vec::new();
+    for moment in &moments {
+        pieces.extend(pieces_of(moment, &films[&moment.path])?);
+    }
+    let clips = pieces.iter().map(|piece| {
+        if stop.is_asked() {
+            return Err(FfmpegError::Interrupted);
+        }
+        clip_of(piece, &films)
+    });
+    let clips: Vec<Clip<'_>> = clips.collect::<Result<_, _>>()?;
+    let asked_ms: u64 = moments.iter().map(Moment::length_ms).sum();
+    let progress = progress.clone();
+    let cut = cut(order, &clips, &output, stop, &move |us| progress(us, asked_ms * 1000))?;
+    left_out.extend(cut.left_out);
+    let size_bytes = output.place(cut.draft)?;
+    let parts = moments.iter().map(|moment| {
+        let first = clips.iter().find(|clip| std::ptr::eq(clip.moment, moment));
+        Part {
+            file: WirePath::new(&moment.path),
+            start_ms: moment.start_ms,
+            end_ms: moment.end_ms,
+            lead_ms: first.filter(|_| cut.is_copied).map_or(0, Clip::lead_ms),
+        }
+    });
+    Ok(Exported {
+        file: WirePath::new(output.path()),
+        clips: parts.collect(),
+        duration_ms: cut
+            .made
+            .duration_s
+            .map_or(asked_ms, |duration_s| (duration_s * 1000.0).round() as u64),
+        size_bytes,
+        copied: cut.is_copied,
+        reason: cut.reason,
+        left_out,
+        doubts,
+    })
+}
+
+/// What was cut, in a draft still.
+struct Cut {
+    draft: NamedTempFile,
+    made: Film,
+    is_copied: bool,
+    reason: Option<String>,
+    left_out: Vec<String>,
+}
+
+/// Cuts by copying packets where nothing speaks against it, else by encoding again, at last from each video's start on.
+fn cut(
+    order: Order<'_>,
+    clips: &[Clip<'_>],
+    output: &OutputFile,
+    stop: &Stop,
+    progress: &(impl Fn(u64) + Clone + Send + 'static),
+) -> Result<Cut, ExportError> {
+    let Order { container, is_exact, .. } = order;
+    // FFmpeg writes by name, so that the name must be one that nobody else has: a draft that is there already, and a folder of our own.
+    let draft = output.draft("")?;
+    let workshop = output.workshop()?;
+    let mut reason = (!is_exact).then(|| obstacle(container, clips)).flatten();
+    let mut encoding = None;
+    let (mut is_copied, mut from_start) = (!is_exact && reason.is_none(), false);
+    let (made, way) = loop {
+        if !is_copied && encoding.is_none() {
+            encoding = Some(Encoding::of(container, clips)?);
+            // There is nowhere to leap to.
+            from_start = clips.iter().any(|clip| clip.keyframe_us.is_none() && clip.oddity.is_none());
+        }
+        let way = match &encoding {
+            Some(encoding) => Way::Encoded { encoding, from_start },
+            None => Way::Copied,
+        };
+        match clips::cut(clips, container, way, (draft.path(), workshop.path()), stop, progress) {
+            Err(Trouble::NoKeyframe) if is_copied => {
+                reason = Some("no keyframe can be found to begin with".to_owned());
+                is_copied = false;
+            }
+            Err(Trouble::NoKeyframe) if !from_start => from_start = true,
+            Err(Trouble::NoKeyframe) => {
+                return Err(ExportError::Empty {
+                    output: order.output.to_owned(),
+                });
+            }
+            Err(Trouble::Failed(source)) => {
+                return Err(ExportError::NotWritten {
+                    output: order.output.to_owned(),
+                    is_encoded: !is_copied,
+                    source,
+                });
+            }
+            Ok(made) => break (made, way),
+        }
+    };
+    let OtherStreams { left_out, .. } = clips::other_streams(clips, container, way);
+    Ok(Cut {
+        draft,
+        made,
+        is_copied,
+        reason,
+        left_out,
+    })
+}
+
+/// What the videos hold; each is asked about once.
+fn probed(moments: &[Moment]) -> Result<BTreeMap<PathBuf, Film>, FfmpegError> {
+    let mut films = BTreeMap::new();
+    for moment in moments {
+        if !films.contains_key(&moment.path) {
+            let film = probe::film(&Source::whole(&moment.path), moment.picture.as_ref())?;
+            films.insert(moment.path.clone(), film);
+        }
+    }
+    Ok(films)
+}
+
+/// What of a moment is cut in one go.
+struct Piece<'a> {
+    moment: &'a Moment,
+    source: Source,
+    /// What the source holds, where that is not the whole file.
+    stretch: Option<Film>,
+    /// Where it begins in the video's time.
+    from_ms: u64,
+    /// Where it lies in the source's time.
+    start_us: u64,
+    end_us: u64,
+    oddity: Option<Oddity>,
+}
+
+/// Where a moment lies in its file: in one piece, but for files whose time stamps begin anew in it.
+fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, FfmpegError> {
+    let picture = moment.picture.as_ref();
+    let mut pieces = Vec::new();
+    for piece in clock::pieces(picture, moment.start_ms, moment.end_ms) {
+        let mut source = Source::whole(&moment.path);
+        let mut stretch = None;
+        let mut oddity = None;
+        let stretch_way = clock::bytes(picture, piece.start_ms).filter(|_| film.is_divisible);
+        let by_time = || clock::time(picture, piece.start_ms).filter(|_| clock::time(picture, piece.end_ms - 1).is_some());
+        let start_us = if let Some(clock::Way::Bytes {
+            from_bytes,
+            to_bytes,
+            within_ms,
+        }) = stretch_way
+        {
+            source.stretch = Some((from_bytes, to_bytes));
+            let elsewhere = clock::picture_at(picture, piece.start_ms);
+            let film = probe::film(&source, elsewhere.is_none().then_some(picture).flatten())?;
+            // Its times are counted from its first picture on, but for the first stretch, which begins with the file.
+            let delay_s = if from_bytes == 0 { 0.0 } else { film.picture_delay_s().max(0.0) };
+            stretch = Some(film);
+            within_ms * 1000 + (delay_s * 1e6) as u64
+        } else if let Some(ms) = by_time() {
+            ms * 1000
+        } else if let Some(clock::Way::Frames { first, end, within_ms }) = clock::frames(picture, piece.start_ms) {
+            let sound_us = (piece.start_ms - within_ms) * 1000;
+            oddity = Some(Oddity::BehindFrames { first, end, sound_us });
+            within_ms * 1000
+        } else {
+            piece.start_ms * 1000
+        };
+        if stretch.is_none()
+            && let Some(elsewhere) = clock::picture_at(picture, piece.start_ms)
+        {
+            stretch = Some(probe::film(&source, Some(&elsewhere))?);
+        }
+        pieces.push(Piece {
+            moment,
+            source,
+            stretch,
+            from_ms: piece.start_ms,
+            start_us,
+            end_us: start_us + (piece.end_ms - piece.start_ms) * 1000,
+            oddity,
+        });
+    }
+    Ok(pieces)
+}
+
+/// A piece with the keyframe that it can be copied from.
+fn clip_of<'a>(piece: &'a Piece<'a>, films: &'a BTreeMap<PathBuf, Film>) -> Result<Clip<'a>, FfmpegError> {
+    let film = piece.stretch.as_ref().unwrap_or_else(|| &films[&piece.moment.path]);
+    let keyframe_us = match piece.oddity {
+        Some(_) => None,
+        None => probe::keyframe_before(&piece.source, film, piece.start_us)?,
+    };
+    // What lies between the keyframe and the start is read as well.
+    let lead_us = keyframe_us.map_or(UNKNOWN_LEAD_US, |us| piece.start_us.saturating_sub(us));
+    let from_ms = piece.from_ms.saturating_sub(lead_us / 1000);
+    let is_wrong = clock::is_wrong_in(piece.moment.picture.as_ref(), from_ms, piece.moment.end_ms);
+    Ok(Clip {
+        moment: piece.moment,
+        source: piece.source.clone(),
+        film,
+        start_us: piece.start_us,
+        end_us: piece.end_us,
+        oddity: piece.oddity.or(is_wrong.then_some(Oddity::WrongStamps)),
+        keyframe_us,
+    })
+}
+
+/// Films that an earlier version looked at, whose clock it did not tell, and whose file says another length than was found.
+fn doubts(moments: &[Moment], films: &BTreeMap<PathBuf, Film>) -> Vec<String> {
+    const DIFFERENCE_MS: u64 = 2000;
+    let mut doubts = Vec::new();
+    for moment in moments.iter().filter(|moment| moment.picture.is_none()) {
+        let said_ms = films
+            .get(&moment.path)
+            .and_then(|film| film.duration_s)
+            .map(|said_s| (said_s * 1000.0) as u64);
+        let differs = |(known_ms, said_ms): (u64, u64)| known_ms.abs_diff(said_ms) > DIFFERENCE_MS.max(known_ms / 20);
+        if moment.film_ms.zip(said_ms).is_some_and(differs) {
+            let shown = terminal::path(&moment.path, None);
+            let doubt =
+                format!("{shown} was indexed by an earlier version, and its clock may be odd: look at what was cut, or index it anew");
+            if !doubts.contains(&doubt) {
+                doubts.push(doubt);
+            }
+        }
+    }
+    doubts
+}
+
+/// Ends a clip where its film does.
+fn keep_within(moment: &mut Moment, film: &Film) -> Result<(), ExportError> {
+    let is_odd = moment
+        .picture
+        .as_ref()
+        .is_some_and(|picture| !picture.clock.is_empty() || !picture.wrong.is_empty());
+    // What a file says of its length is made of the stamps that are odd.
+    let said_ms = film.duration_s.map(|duration_s| (duration_s * 1000.0).ceil() as u64);
+    let Some(film_ms) = moment.film_ms.filter(|_| is_odd).or(said_ms) else {
+        return Ok(());
+    };
+    if moment.start_ms >= film_ms {
+        return Err(ExportError::BehindEnd {
+            video: moment.path.clone(),
+            start_ms: moment.start_ms,
+            video_ms: film_ms,
+        });
+    }
+    moment.end_ms = moment.end_ms.min(film_ms);
+    Ok(())
+}
+
+/// Why the clips have to be encoded again.
+fn obstacle(container: Container, clips: &[Clip<'_>]) -> Option<String> {
+    let first = clips.first()?;
+    if let Some(oddity) = clips.iter().find_map(|clip| clip.oddity) {
+        return Some(oddity.words().to_owned());
+    }
+    if let Some(clip) = clips.iter().find(|clip| !container.takes(clip.film)) {
+        let codec = clip.film.picture.codec_name.as_deref().unwrap_or("unknown");
+        let sound = clip.film.sounds.first().and_then(|sound| sound.codec_name.as_deref());
+        let sound = sound.map(|sound| format!(" with {sound}")).unwrap_or_default();
+        return Some(format!("such a file cannot hold {codec}{sound} as it is (.mkv can)"));
+    }
+    let rest = clips.get(1..)?;
+    rest.iter()
+        .find_map(|clip| first.film.obstacle(clip.film))
+        .map(|why| format!("the films do not go together: {why}"))
+}

@@ -1,0 +1,118 @@
+//! The life of the process: the signals that end it, and starting anew where no service manager does that.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::fatal::Fatal;
+use crate::supervise::{self, End, Ward};
+
+/// How often in a row this program has started itself again.
+const RESTARTS: &str = "SCENED_RESTARTS";
+/// The pause before the first start of a row; each is twice as long as the one before.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(5);
+/// A run of this length was none of a row.
+const GOOD_RUN: Duration = Duration::from_mins(10);
+
+/// Does what a service manager does: waits, and starts the program anew. Another process, because this one may still hold what a
+/// panic or an error left behind: threads, locks, a database that takes nothing more.
+pub fn start_again(fatal: Fatal, program: Option<&Path>, stop: &watch::Receiver<bool>) -> Result<(), Fatal> {
+    use std::os::unix::process::CommandExt as _;
+    let known = std::env::var(RESTARTS).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u32);
+    let n_before = if STARTED.elapsed() < GOOD_RUN { known } else { 0 };
+    let pause = FIRST_PAUSE.saturating_mul(1 << n_before.min(10)).min(LONGEST_PAUSE);
+    tracing::warn!(reason = %fatal, "starting again in {} s", pause.as_secs());
+    wait_for_stop(stop.clone(), pause)?;
+    if *stop.borrow() {
+        return Ok(());
+    }
+    let Some(program) = program else { return Err(fatal) };
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .env(RESTARTS, (n_before + 1).to_string())
+        .exec();
+    tracing::error!(program = %program.display(), %error, "cannot start again");
+    Err(fatal)
+}
+
+/// When this process began.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Says that the process begins.
+pub fn note_start() {
+    LazyLock::force(&STARTED);
+}
+
+fn wait_for_stop(mut stop: watch::Receiver<bool>, limit: Duration) -> Result<(), Fatal> {
+    let failed = |error: std::io::Error| Fatal::Internal(format!("cannot wait: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    runtime.block_on(async {
+        // Either way it goes on: the loop looks what `stop` says.
+        let _stopped = tokio::time::timeout(limit, stop.wait_for(|stop| *stop)).await;
+    });
+    Ok(())
+}
+
+/// The thread that hears signals. Where it is left off nobody asks the daemon to end; a channel without a sender would.
+pub struct Listening {
+    _ward: Arc<Ward>,
+    _stop: watch::Sender<bool>,
+}
+
+/// Within this time after the first signal another one is no impatience.
+const IMPATIENCE: Duration = Duration::from_secs(1);
+
+/// Becomes true at SIGTERM or SIGINT.
+pub fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (stop, stopping) = watch::channel(false);
+    let kept = stop.clone();
+    let failed = |error: std::io::Error| Fatal::Internal(format!("cannot listen for signals: {error}"));
+    let new_runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = Some(new_runtime().map_err(failed)?);
+    let body = move || {
+        let runtime = match runtime.take().map_or_else(new_runtime, Ok) {
+            Ok(runtime) => runtime,
+            Err(error) => return End::Lost(format!("cannot listen for signals: {error}")),
+        };
+        runtime.block_on(async {
+            // A log (or anything else) that may not grow any more is an error of the write then, and not our end.
+            let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
+            let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+                tracing::error!("cannot listen for signals; stop scened with SIGKILL, nothing is lost by it");
+                return std::future::pending().await;
+            };
+            if *stop.borrow() {
+                // It was asked before this thread died.
+                return;
+            }
+            crate::failpoint::panic_here("signals");
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.send_replace(true);
+            let asked_at = Instant::now();
+            // A second signal ends a shutdown that hangs. One that comes at once is the same wish told twice: `timeout` sends it to the
+            // process and to its group, and so do terminals that close.
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                if asked_at.elapsed() >= IMPATIENCE {
+                    break;
+                }
+            }
+            tracing::warn!("second signal: ending at once");
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap_or_default();
+        });
+        End::Asked
+    };
+    let ward = Ward::new("signals", "SIGTERM does not end scened; SIGKILL does, and nothing is lost by it");
+    supervise::spawn(&ward, body, |_| ()).map_err(failed)?;
+    Ok((stopping, Listening { _ward: ward, _stop: kept }))
+}

@@ -1,0 +1,114 @@
+//! What a start does about videos that an earlier version left behind.
+
+use std::sync::Arc;
+
+use scened_common::domain::VideoId;
+use tracing::info;
+
+use crate::fatal::Fatal;
+use crate::machine::clock::now_ms;
+use crate::store::{IncidentRecord, Store, VideoRecord, VideoState};
+use crate::video_file::whole::has_every_byte;
+
+/// A file that failed under other software, or for the drive's or the machine's sake, deserves another try. So does, once, what a version
+/// wrote down that did not say what it is laid to. `software`: `None` where the worker's cannot be told now.
+pub(super) fn retry_after_update(store: &Store, software: Option<&String>) -> Result<(), Fatal> {
+    let deserves = |incident: &IncidentRecord| {
+        let is_of_other = software.is_some_and(|software| incident.software != *software);
+        is_of_other || incident.cause.is_none() || incident.is_blameless()
+    };
+    let n_queued = store.retry_incidents(deserves, now_ms())?;
+    if n_queued > 0 {
+        info!(
+            n_queued,
+            "videos failed under other software, or through no fault of theirs; they are tried again"
+        );
+    }
+    Ok(())
+}
+
+/// Setting: what earlier versions took for whole was looked into again.
+const HALVES_SETTING: &str = "halves-looked-for";
+
+/// Earlier versions gave what they knew of a half-written video to its whole copies, and kept it when that was completed in place. Once,
+/// everything that may be such is looked into again: what was damaged or failed, what was written to after it was indexed, and what has
+/// the fingerprint of another.
+pub(super) fn look_for_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal> {
+    if store.setting(HALVES_SETTING)?.is_some() {
+        return Ok(());
+    }
+    let videos = if is_fresh { Vec::new() } else { store.videos() };
+    let may_be_half = |record: &&Arc<VideoRecord>| {
+        let was_looked_into = record.state != VideoState::Pending && record.whole.is_none();
+        let is_complete = record.state == VideoState::Indexed && record.damage.is_none();
+        let was_written_to = record.stamp.mtime_ns / 1_000_000 > record.indexed_at_ms;
+        // The fingerprint of a small file tells all its bytes.
+        was_looked_into
+            && !has_every_byte(record.stamp.size_bytes)
+            && (!is_complete || was_written_to || store.videos_with_fingerprint(&record.fingerprint).len() > 1)
+    };
+    let again: Vec<VideoId> = videos.iter().filter(may_be_half).map(|record| record.id).collect();
+    if !again.is_empty() {
+        info!(
+            n_videos = again.len(),
+            "looking once more into videos that an earlier version may have seen half-written"
+        );
+        store.queue_again(&again, now_ms())?;
+    }
+    store.put_setting(HALVES_SETTING, &serde_json::Value::Bool(true))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::{Cause, NewVideo};
+    use scened_common::domain::{FileStamp, Fingerprint};
+
+    #[test]
+    fn a_start_tries_again_what_no_video_is_to_blame_for_and_once_what_an_older_version_wrote_down() {
+        let folder = tempfile::tempdir().unwrap();
+        // Of a released version: one of its videos failed, and nothing says what that is laid to.
+        let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/stores/v1");
+        testkit::copy_tree(&released, folder.path(), &|_| true);
+        let (store, _) = Store::open(folder.path()).unwrap();
+        let old = store.incidents().unwrap().remove(0);
+        assert_eq!(old.cause, None);
+        let fail = |path: &str, cause| {
+            let stamp = FileStamp {
+                size_bytes: 1,
+                mtime_ns: 1,
+                inode: 1,
+            };
+            let video = NewVideo {
+                path: path.into(),
+                stamp,
+                fingerprint: Fingerprint([7; 16]),
+                on_root_device: true,
+            };
+            let id = store.add_video(video, 1).unwrap().id;
+            store.put_failed(id, "a reason", None, cause, &old.software, 2).unwrap();
+            id
+        };
+        let (video, storage) = (fail("/video", Cause::Video), fail("/storage", Cause::Storage));
+        let state = |id| store.video(id).unwrap().state;
+        retry_after_update(&store, Some(&old.software)).unwrap();
+        assert_eq!(
+            [state(old.video), state(video), state(storage)],
+            [VideoState::Pending, VideoState::Failed, VideoState::Pending]
+        );
+        // It fails again, and says now what it is laid to.
+        store
+            .put_failed(old.video, "a reason", None, Cause::Video, &old.software, 3)
+            .unwrap();
+        retry_after_update(&store, Some(&old.software)).unwrap();
+        assert_eq!(state(old.video), VideoState::Failed);
+        // A worker that cannot tell its version is no other version.
+        retry_after_update(&store, None).unwrap();
+        assert_eq!([state(old.video), state(video)], [VideoState::Failed; 2]);
+        retry_after_update(&store, Some(&"another FFmpeg".to_owned())).unwrap();
+        assert_eq!([state(old.video), state(video)], [VideoState::Pending; 2]);
+    }
+}

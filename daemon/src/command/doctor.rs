@@ -1,0 +1,309 @@
+//! Checks the installation and the data, each with what to do.
+
+mod decoder;
+mod index;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub use crate::command::doctor::decoder::{Codecs, Sandbox};
+use crate::embed::{EmbedError, sound};
+use crate::instance::privacy::{self, Privacy};
+use crate::media::keyframes::{self, Keyframes};
+use crate::models::Models;
+use crate::models::serving::{ModelSlot, Serving};
+use crate::query::MODEL_PATIENCE;
+use crate::store::Store;
+
+/// Under this much free disk space indexing may soon stop. Bytes.
+const LITTLE_SPACE: u64 = 512 << 20;
+/// The same, counted in files.
+const FEW_FILES: u64 = 1_000;
+
+/// What was found out at start.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub data_dir: PathBuf,
+    pub config_file: PathBuf,
+    /// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
+    pub worker: Result<String, String>,
+    pub sandbox: Sandbox,
+    pub codecs: Codecs,
+    /// Path of ONNX Runtime's library, or why there is none.
+    pub onnxruntime: Result<PathBuf, String>,
+    pub start_warnings: Vec<String>,
+}
+
+pub struct Subject<'a> {
+    pub facts: &'a Facts,
+    pub store: &'a Store,
+    pub serving: &'a Serving,
+    pub models: &'a Models,
+    pub watch_warnings: Vec<String>,
+    /// Why nothing is indexed although there is work.
+    pub hindrance: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    Ok,
+    Warn,
+    Fail,
+}
+
+impl Health {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Finding {
+    pub name: &'static str,
+    pub state: Health,
+    pub detail: String,
+    pub hint: Option<String>,
+}
+
+impl Finding {
+    fn ok(name: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            name,
+            state: Health::Ok,
+            detail: detail.into(),
+            hint: None,
+        }
+    }
+
+    fn warn(name: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            name,
+            state: Health::Warn,
+            detail: detail.into(),
+            hint: Some(hint.into()),
+        }
+    }
+
+    fn fail(name: &'static str, detail: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            name,
+            state: Health::Fail,
+            detail: detail.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+/// Runs every check; blocks for as long as a few dozen searches take.
+pub fn examine(subject: &Subject) -> Vec<Finding> {
+    let facts = subject.facts;
+    let mut findings = vec![
+        match &facts.worker {
+            Ok(version) => Finding::ok("worker", version.clone()),
+            Err(reason) => Finding::fail(
+                "worker",
+                reason.clone(),
+                "install scened-worker beside scened (make install), or name it in SCENED_WORKER",
+            ),
+        },
+        match &facts.onnxruntime {
+            Ok(path) => Finding::ok("onnxruntime", path.display().to_string()),
+            Err(reason) => Finding::fail(
+                "onnxruntime",
+                reason.clone(),
+                "it comes with the package (install that again), and `make setup` in the source folder fetches it; or name the library: onnxruntime = \"/path/libonnxruntime.so\" in config.toml",
+            ),
+        },
+        disk(facts),
+        store(subject.store),
+        keyframes(facts, subject.store),
+    ];
+    findings.extend(privacy(facts));
+    findings.extend(facts.sandbox.finding());
+    findings.extend(facts.codecs.findings());
+    findings.extend(model(subject));
+    findings.extend(watching(&subject.watch_warnings));
+    findings.extend(
+        subject
+            .hindrance
+            .iter()
+            .map(|reason| Finding::fail("indexing", reason.clone(), "films wait until this is mended; then: scenectl retry")),
+    );
+    findings.extend(crate::supervise::left_off().into_iter().map(|why| {
+        Finding::fail(
+            "threads",
+            why,
+            "systemctl --user restart scened, or stop it and start it again; its log says where it failed",
+        )
+    }));
+    findings.extend(
+        facts
+            .start_warnings
+            .iter()
+            .map(|warning| Finding::warn("start", warning.clone(), "see the log of scened")),
+    );
+    findings
+}
+
+fn disk(facts: &Facts) -> Finding {
+    match rustix::fs::statvfs(&facts.data_dir) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let detail = format!("{} ({} MiB free)", facts.data_dir.display(), free >> 20);
+            let n_left = stat.f_favail;
+            if stat.f_files > 0 && n_left < FEW_FILES {
+                let detail = format!("{detail}, {n_left} inodes left");
+                Finding::warn(
+                    "data",
+                    detail,
+                    "delete files there: indexing stops when no more can be made (df -i)",
+                )
+            } else if free < LITTLE_SPACE {
+                Finding::warn("data", detail, "free some space: indexing stops when the disk is full")
+            } else {
+                Finding::ok("data", detail)
+            }
+        }
+        Err(error) => Finding::fail("data", format!("{}: {error}", facts.data_dir.display()), "check the disk"),
+    }
+}
+
+/// Nothing is said of a data folder that is closed.
+fn privacy(facts: &Facts) -> Option<Finding> {
+    const NAME: &str = "privacy";
+    let folder = facts.data_dir.display();
+    match privacy::look(&facts.data_dir) {
+        // Another check says that it cannot be looked at.
+        Ok(Privacy::Closed) | Err(_) => None,
+        Ok(Privacy::Shared { mode }) => Some(Finding::ok(
+            NAME,
+            format!(
+                "{folder} holds other things as well and keeps its mode ({mode:04o}); store, index, cache and keyframes in it are closed to other users"
+            ),
+        )),
+        Ok(Privacy::Open { path, mode }) => Some(Finding::warn(
+            NAME,
+            format!(
+                "other users may look into {} (mode {mode:04o}): it tells which films you have and what is seen in them",
+                path.display()
+            ),
+            "chmod -R go= it, and start scened again; on a file system without modes choose another --data-dir",
+        )),
+    }
+}
+
+fn store(store: &Store) -> Finding {
+    let counts = store.counts();
+    let damaged = store.damaged();
+    let detail = format!(
+        "{} videos indexed, {} pending, {} failed, {} offline, {} scenes",
+        counts.indexed, counts.pending, counts.failed, counts.offline, counts.scenes
+    );
+    if damaged.is_empty() {
+        Finding::ok("store", detail)
+    } else {
+        Finding::warn(
+            "store",
+            format!("{detail}; {} damaged records were set aside", damaged.len()),
+            "their videos are indexed again; check the disk",
+        )
+    }
+}
+
+/// Never a fault: what is missing is decoded again when another model is brought in.
+fn keyframes(facts: &Facts, store: &Store) -> Finding {
+    let folder = facts.data_dir.join(keyframes::FOLDER);
+    let keyframes = Keyframes::new(folder.clone());
+    match keyframes.stock() {
+        Ok(stock) => {
+            let indexed = store.videos().into_iter().filter(|record| record.n_scenes > 0);
+            let n_without = indexed.filter(|record| !keyframes.has(&record.fingerprint)).count();
+            let missing = if n_without > 0 {
+                format!("; another model needs {n_without} films decoded again")
+            } else {
+                String::new()
+            };
+            Finding::ok(
+                "keyframes",
+                format!("pictures of {} films, {} MiB{missing}", stock.n_files, stock.size_bytes >> 20),
+            )
+        }
+        Err(error) => Finding::warn(
+            "keyframes",
+            format!("{}: {error}", folder.display()),
+            "another model needs every film decoded again; check the disk",
+        ),
+    }
+}
+
+fn model(subject: &Subject) -> Vec<Finding> {
+    let slot = match subject.serving.current() {
+        Ok(slot) => slot,
+        Err(problem) => {
+            return vec![Finding::fail(
+                "model",
+                problem.reason,
+                problem.hint.unwrap_or_else(|| "scenectl model list".to_owned()),
+            )];
+        }
+    };
+    let named = format!("{} ({}), provider {}", slot.info.name, slot.info.id, subject.models.provider());
+    let model = if slot.info.is_starter {
+        Finding::warn(
+            "model",
+            named,
+            "the starter knows drawn things, not real footage: scenectl model list --available, scenectl model install NAME, scenectl model use NAME",
+        )
+    } else {
+        Finding::ok("model", named)
+    };
+    let mut findings = vec![model];
+    findings.extend(
+        subject
+            .models
+            .provider_warnings()
+            .into_iter()
+            .map(|warning| Finding::warn("provider", warning, "set providers = [\"cpu\"] in config.toml to be asked no more")),
+    );
+    findings.extend(subject.models.sandbox().map(|sandbox| match sandbox {
+        Ok(how) => Finding::ok("model sandbox", how),
+        Err(why) => Finding::warn(
+            "model sandbox",
+            format!("the model works without a sandbox: {why}"),
+            "a hostile model could read your files; use models that you trust, or providers = [\"cpu\"] on Linux",
+        ),
+    }));
+    findings.push(question(&slot));
+    findings.push(index::compare(subject.store, &slot, subject.models.behind()));
+    findings.extend(index::recall(subject.store, &slot));
+    findings
+}
+
+/// Whether the model that answers can be asked at all.
+fn question(slot: &ModelSlot) -> Finding {
+    match sound::check_words(slot.embedder.as_ref(), Instant::now() + MODEL_PATIENCE) {
+        Ok(()) => Finding::ok("question", "the model reads a question"),
+        Err(error) => {
+            let hint = match &error {
+                EmbedError::Unavailable { hint: Some(hint), .. } => hint.clone(),
+                _ => "see the log of scened; another model: scenectl model use NAME".to_owned(),
+            };
+            Finding::fail("question", error.to_string(), hint)
+        }
+    }
+}
+
+fn watching(warnings: &[String]) -> Vec<Finding> {
+    if warnings.is_empty() {
+        return vec![Finding::ok("watching", "every folder is watched")];
+    }
+    let hint = "scenectl folders; for more watches: sysctl fs.inotify.max_user_watches";
+    warnings
+        .iter()
+        .map(|warning| Finding::warn("watching", warning.clone(), hint))
+        .collect()
+}

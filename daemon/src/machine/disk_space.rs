@@ -1,0 +1,70 @@
+//! Space on the disk of the data folder: indexing stops while there is some left, because a store that met a full disk takes nothing more
+//! until it is opened again, and other programs need the rest too.
+
+use std::path::PathBuf;
+
+/// What has to stay free.
+#[derive(Clone, Debug)]
+pub struct DiskSpace {
+    pub data_dir: PathBuf,
+    pub min_free_bytes: u64,
+}
+
+impl DiskSpace {
+    /// Why nothing may be written just now, in words for `status`; `None` where there is room, or nobody knows.
+    pub fn lack(&self) -> Option<String> {
+        if let Some(n_left) = files_left(&self.data_dir)
+            && n_left < FEWEST_FILES
+        {
+            return Some(format!(
+                "the disk of {} takes hardly any more files ({n_left} inodes left, however many bytes are free): indexing waits until files are \
+                 deleted there; search goes on",
+                self.data_dir.display()
+            ));
+        }
+        let free = free_bytes(&self.data_dir)?;
+        (free < self.min_free_bytes).then(|| {
+            format!(
+                "the disk of {} is nearly full ({} MiB free): indexing waits until {} MiB are free (min-free-mib); search goes on",
+                self.data_dir.display(),
+                free >> 20,
+                self.min_free_bytes >> 20
+            )
+        })
+    }
+}
+
+/// The store, an index and the pictures of a few videos need fewer.
+const FEWEST_FILES: u64 = 100;
+
+/// How many files may still be made there; `None` where the file system keeps no such number (btrfs) or nobody knows.
+pub fn files_left(folder: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    (stat.f_files > 0).then_some(stat.f_favail)
+}
+
+/// What this user may still write there.
+pub fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(folder).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_names_folder_and_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk_space = |min_free_bytes| DiskSpace {
+            data_dir: folder.path().to_owned(),
+            min_free_bytes,
+        };
+        assert_eq!(disk_space(0).lack(), None);
+        let reason = disk_space(u64::MAX).lack().unwrap();
+        assert!(
+            reason.contains(folder.path().to_str().unwrap()) && reason.contains("min-free-mib"),
+            "{reason}"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! What answers and `status` say of the model.
+
+use std::sync::Arc;
+
+use super::Models;
+
+impl Models {
+    /// Sentences about the model that every answer carries.
+    pub fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        let current = self.serving.current();
+        if current.as_ref().is_ok_and(|slot| slot.info.is_starter) {
+            notices.push(
+                "the starter model is in use; it knows drawn things, not real footage: `scenectl model install NAME` fetches a real one \
+                 (`scenectl model list --available`), and `scenectl model use NAME` brings it in"
+                    .to_owned(),
+            );
+        }
+        if let Ok(current) = &current
+            && self
+                .followers()
+                .iter()
+                .any(|follower| Arc::ptr_eq(follower.slot(), current) && follower.is_rebuilding())
+        {
+            notices.push("the index is being rebuilt from the store: answers may lack scenes for a moment".to_owned());
+        }
+        if let (Ok(current), Some(next)) = (current, self.serving.next()) {
+            let changed = if next.info.name == current.info.name {
+                format!("changing to another crop for model {}; the old vectors answer", next.info.name)
+            } else {
+                format!("changing to model {}; {} answers", next.info.name, current.info.name)
+            };
+            notices.push(format!("{changed} until every video is embedded for it"));
+        }
+        notices
+    }
+
+    pub fn name_in_use(&self) -> String {
+        self.serving
+            .current()
+            .map_or_else(|_| self.name_wanted(), |slot| slot.info.name.clone())
+    }
+
+    /// The execution provider in use; `none` before the model was needed.
+    pub fn provider(&self) -> String {
+        let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider());
+        report.map_or_else(|| "none".to_owned(), |report| report.active)
+    }
+
+    /// What the models in use say of themselves.
+    pub fn model_warnings(&self) -> Vec<String> {
+        let slots = [self.serving.current().ok(), self.serving.next()];
+        slots.into_iter().flatten().filter_map(|slot| slot.embedder.warning()).collect()
+    }
+
+    pub fn provider_warnings(&self) -> Vec<String> {
+        let report = self.serving.target().and_then(|slot| slot.embedder.provider()).unwrap_or_default();
+        report
+            .failed
+            .iter()
+            .map(|(name, reason)| format!("execution provider {name} cannot be used: {reason}"))
+            .collect()
+    }
+
+    /// What keeps the model that answers from the network and the user's files, or why nothing does; nothing before it was first used.
+    pub fn sandbox(&self) -> Option<Result<String, String>> {
+        let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider())?;
+        Some(if report.is_sandboxed {
+            Ok(report.sandbox)
+        } else {
+            Err(report.sandbox)
+        })
+    }
+
+    /// The same for `status`, where nothing does.
+    pub fn sandbox_warning(&self) -> Option<String> {
+        let why = self.sandbox()?.err()?;
+        Some(format!("the model works without a sandbox: {why}"))
+    }
+}

@@ -1,0 +1,77 @@
+//! Opening a video without trusting its name or changing anything about it; its stamp, and the hash of all its bytes.
+
+pub mod whole;
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+use scened_common::domain::FileStamp;
+
+/// What a stat says of a file.
+pub fn stamp_of(metadata: &Metadata) -> FileStamp {
+    FileStamp {
+        size_bytes: metadata.len(),
+        mtime_ns: metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec()),
+        inode: metadata.ino(),
+    }
+}
+
+/// Opens a regular file for reading: no link in its last component (unless `follow`), no waiting on a pipe, and its access time is
+/// left alone where the system allows it.
+pub fn open_video(path: &Path, follow: bool) -> io::Result<File> {
+    // Before it is opened: to open a device may already do something. A link is looked at below, as it was chosen to be.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(not_regular());
+    }
+    let mut flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    #[cfg(target_os = "linux")]
+    let file = match rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {
+        // Only the owner may keep the access time.
+        Err(rustix::io::Errno::PERM) => rustix::fs::open(path, flags, Mode::empty())?,
+        other => other?,
+    };
+    #[cfg(not(target_os = "linux"))]
+    let file = rustix::fs::open(path, flags, Mode::empty())?;
+    let file = File::from(file);
+    if !file.metadata()?.is_file() {
+        return Err(not_regular());
+    }
+    Ok(file)
+}
+
+fn not_regular() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
+}
+
+/// Reads a little from the middle of a file, and not from what the system remembers of it: a drive that is gone is still remembered.
+pub(crate) fn read_uncached(path: &Path) -> io::Result<()> {
+    /// More than what is read ahead.
+    const LOOK_BYTES: u64 = 64 << 10;
+    let file = open_video(path, true)?;
+    let middle = file.metadata()?.len() / 2;
+    #[cfg(target_os = "linux")]
+    rustix::fs::fadvise(&file, middle, std::num::NonZero::new(LOOK_BYTES), rustix::fs::Advice::DontNeed)?;
+    let mut bytes = vec![0; LOOK_BYTES as usize];
+    file.read_at(&mut bytes, middle)?;
+    Ok(())
+}
+
+/// [`open_video`] with the stamp of what was opened. Whether links are followed was decided when the path was chosen.
+///
+/// **Errors**: besides those of opening, [`crate::machine::with_timeout::is_timeout`] where the film lies on a mount that hangs; its first bytes are
+/// read, so that this is known before a worker waits for them.
+pub fn open_stamped(path: &Path) -> io::Result<(File, FileStamp)> {
+    let at = path.to_owned();
+    crate::machine::with_timeout::run(path, move |_| {
+        let film = open_video(&at, true)?;
+        let stamp = stamp_of(&film.metadata()?);
+        film.read_at(&mut [0], 0)?;
+        Ok((film, stamp))
+    })
+}
