@@ -7,7 +7,7 @@ use super::boxes::{find, inside, replace_in_boxes};
 use super::*;
 
 /// Stands for the minute that a worker may be silent; ten of them is how long it may get nowhere.
-const SILENCE: Duration = Duration::from_secs(2);
+const SILENCE: Duration = Duration::from_secs(6);
 
 /// How a bomb may end besides in scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
