@@ -60,10 +60,12 @@ fmt: ## format the code
 	cargo fmt --all
 
 .PHONY: lint
-lint: setup ## clippy, rules of who may use whom, units
+lint: setup ## clippy, rules of who may use whom, the map, the documents, units
 	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	scripts/check_dependencies.sh
 	scripts/check_rooms
+	scripts/check_map
+	scripts/check_prose
 	scripts/check_units.sh
 
 .PHONY: install

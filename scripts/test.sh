@@ -52,6 +52,10 @@ step "prose"
 scripts/check_prose --self-test
 scripts/check_prose
 
+step "map"
+scripts/check_map --self-test
+scripts/check_map
+
 step "rooms"
 scripts/check_rooms --self-test
 scripts/check_rooms
