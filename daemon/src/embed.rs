@@ -2,7 +2,8 @@
 //!
 //! ONNX Runtime lives in `scened-worker embed`, one process, started when there is something to embed and ended after
 //! `model-idle-seconds`, because only the end of a process gives its memory (and a GPU context) back. This module owns the
-//! daemon's half: the [`Embedder`] seam, the worker's life, the pipe protocol, and what a model folder says about itself.
+//! daemon's half: the [`Embedder`] seam, the worker's life, and checks of what it says ([`scened_common::embed`] has the words, and
+//! says what a model folder is).
 
 pub mod pair;
 pub mod process;

@@ -1,7 +1,8 @@
 //! Looks into videos: what a film is made of, where its scenes are, and a few frames of each.
 //!
 //! Decoding happens in `scened-worker media`, one process a video, because media is hostile input. This module owns the
-//! daemon's half: the [`FrameSource`] seam, the worker's life, and the pipe protocol. It knows neither store nor models.
+//! daemon's half: the [`FrameSource`] seam, the worker's life, and checks of what it says ([`scened_common::media`] has the words).
+//! It knows neither store nor models.
 
 pub mod ffmpeg;
 pub mod keyframes;

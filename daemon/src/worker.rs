@@ -2,7 +2,7 @@
 //!
 //! FFmpeg and ONNX Runtime live in `scened-worker`, so that their memory and their crashes stay out of the daemon. This
 //! module owns what both kinds of worker share; it knows neither what they are asked nor what they answer. The bytes on the
-//! pipes are [`pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
+//! pipes are [`scened_common::pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
 
 pub mod courtesy;
 pub(crate) mod patience;
