@@ -46,6 +46,19 @@ fn put_together(sandbox: &Sandbox, name: &str, muxer: &str, header_bytes: usize)
     path
 }
 
+/// Two recordings one after the other, the second of which begins a hundred seconds later.
+fn with_pause(sandbox: &Sandbox) -> PathBuf {
+    let path = sandbox.films().join("pause.ts");
+    let mut all = Vec::new();
+    for (name, colours, offset) in [("before", ["red", "lime"], "0"), ("behind", ["blue", "red"], "100")] {
+        let part = sandbox.path().join(name);
+        film(&part, &colours, &format!("-output_ts_offset {offset} -f mpegts"));
+        all.extend(fs::read(&part).unwrap());
+    }
+    fs::write(&path, all).unwrap();
+    path
+}
+
 /// Two frames of the first second are stamped hours too late.
 fn with_wrong_stamps(sandbox: &Sandbox) -> PathBuf {
     let good = sandbox.path().join("good.mp4");
@@ -125,6 +138,34 @@ fn clips_show_what_was_found_whatever_a_films_clock_says() {
         assert_eq!(clip(&sandbox, &wrong, "@0.2-1", more), ["red"]);
         assert_eq!(clip(&sandbox, &wrong, "@2.2-3.5", more), ["green"]);
         assert_eq!(clip(&sandbox, &wrong, "@4.2-5.5", more), ["blue"]);
+    }
+}
+
+#[test]
+fn clips_show_what_was_found_behind_a_pause_and_nothing_of_it_before() {
+    let sandbox = Sandbox::new();
+    let paused = with_pause(&sandbox);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let told = sandbox.ctl(["scenes", "--json", paused.to_str().unwrap()]);
+    let told: Value = serde_json::from_slice(&told.stdout).unwrap();
+    let starts: Vec<u64> = told["scenes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|scene| scene["start_ms"].as_u64().unwrap())
+        .collect();
+    let [0, lime, blue, red] = starts[..] else { panic!("{told}") };
+    assert!(blue > 90_000, "{told}");
+    let stretch = |from_ms: u64, length_ms: u64| {
+        let second = |ms: u64| format!("{}.{:03}", ms / 1000, ms % 1000);
+        format!("@{}-{}", second(from_ms), second(from_ms + length_ms))
+    };
+    for more in [&[][..], &["--exact"]] {
+        assert_eq!(clip(&sandbox, &paused, &stretch(blue + 200, 1200), more), ["blue"], "{more:?}");
+        assert_eq!(clip(&sandbox, &paused, &stretch(red + 200, 1200), more), ["red"], "{more:?}");
+        // A scene that lasts into the pause has nothing of what follows it.
+        assert_eq!(clip(&sandbox, &paused, &stretch(lime + 200, 20_000), more), ["green"], "{more:?}");
     }
 }
 

@@ -226,7 +226,7 @@ pub(crate) fn complaints(said: &[u8]) -> Vec<String> {
 ///
 /// **Errors**: it fails, with what it said as causes; it was asked to stop, and then it is ended.
 pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + Send + 'static) -> Result<(), FfmpegError> {
-    const ALWAYS: [&str; 8] = [
+    const ALWAYS: [&str; 10] = [
         "-hide_banner",
         "-nostdin",
         "-y",
@@ -235,6 +235,9 @@ pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + 
         "-nostats",
         "-progress",
         "pipe:1",
+        // A pause of a stream stays one, as long as scened leaves one (twelve hours): FFmpeg would take it out, and cut what lies behind.
+        "-dts_delta_threshold",
+        "43200",
     ];
     stop.begin();
     if stop.is_asked() {
