@@ -92,6 +92,9 @@ struct Inner {
     permits: Permits,
     files: snapshot::Files,
     dimensions: usize,
+    /// As if there were no memory.
+    #[cfg(test)]
+    refuses: std::sync::atomic::AtomicBool,
 }
 
 impl Ann {
@@ -119,6 +122,8 @@ impl Ann {
             permits: Permits::new(n_searchers),
             files,
             dimensions,
+            #[cfg(test)]
+            refuses: std::sync::atomic::AtomicBool::default(),
         };
         Ok((Self { inner: Arc::new(inner) }, opened))
     }
@@ -154,6 +159,10 @@ impl Ann {
     /// Adds a scene, or replaces its vector. **Errors**: [`AnnError::Dimensions`], [`AnnError::NotUnit`], [`AnnError::Engine`].
     pub fn put(&self, scene: SceneId, vector: &Embedding) -> Result<(), AnnError> {
         self.check(vector)?;
+        #[cfg(test)]
+        if self.inner.refuses.load(Ordering::SeqCst) {
+            return Err(engine("add a scene")("Out of memory!"));
+        }
         let graph = self.write();
         if graph.contains(scene.key()) {
             graph.remove(scene.key()).map_err(engine("remove a scene"))?;
@@ -170,6 +179,12 @@ impl Ann {
             .n_removed
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         Ok(())
+    }
+
+    /// From now on, or until now, nothing can be added.
+    #[cfg(test)]
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.inner.refuses.store(refuses, Ordering::SeqCst);
     }
 
     /// Removes a scene; whether it was there.

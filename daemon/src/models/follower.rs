@@ -2,8 +2,9 @@
 //!
 //! One thread a model slot, the only writer of that slot's index. It sleeps without a timer while there is nothing to apply or save.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use scened_common::domain::{Embedding, SceneId, VideoId};
 use tracing::{debug, error, info, warn};
 
 use crate::activity::Activity;
-use crate::ann::Opened;
+use crate::ann::{AnnError, Opened};
 use crate::models::serving::ModelSlot;
 use crate::store::{ChangeKind, Store, StoreError};
 use crate::supervise::{self, End, Ward, caught};
@@ -21,14 +22,18 @@ use crate::supervise::{self, End, Ward, caught};
 const QUIET_BEFORE_SAVE: Duration = Duration::from_secs(10);
 /// … and at the latest this long after the first unsaved one, so that a crash during a long indexing costs little catching up.
 const LONGEST_UNSAVED: Duration = Duration::from_mins(5);
-/// The pause before the store is read again that could not be read.
-const READ_AGAIN: Duration = Duration::from_secs(30);
+/// The pause before what failed is tried again: the store could not be read, or there was no memory for a scene. A test does not wait as
+/// long.
+const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 30_000 });
 
 struct Shared {
     store: Store,
     slot: Arc<ModelSlot>,
     activity: Activity,
     applied: AtomicU64,
+    /// Videos of which the index has not all scenes, because it could not take them, and why. They are tried again, and no snapshot is
+    /// written until then: it would be taken for whole.
+    missing: Mutex<BTreeMap<VideoId, String>>,
     stop: AtomicBool,
 }
 
@@ -53,6 +58,7 @@ impl Follower {
             slot,
             activity,
             applied: AtomicU64::new(applied),
+            missing: Mutex::default(),
             stop: AtomicBool::new(false),
         });
         let ward = Ward::essential("ann", "what is indexed from now on is not found");
@@ -91,6 +97,16 @@ impl Follower {
         self.shared.applied.load(Ordering::Acquire) == 0 && self.shared.store.generation() > 0
     }
 
+    /// What answers lack because the index could not take it, in words for the user.
+    pub(super) fn lack(&self) -> Option<String> {
+        let missing = self.shared.missing();
+        let reason = missing.values().next()?;
+        Some(format!(
+            "answers lack some scenes, because the index could not take them (videos: {}): {reason}; it is tried again by itself",
+            missing.len()
+        ))
+    }
+
     pub(super) fn slot(&self) -> &Arc<ModelSlot> {
         &self.shared.slot
     }
@@ -115,6 +131,10 @@ impl Drop for Follower {
 }
 
 impl Shared {
+    fn missing(&self) -> MutexGuard<'_, BTreeMap<VideoId, String>> {
+        self.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn run(&self, opened: &Opened, poked: &Receiver<()>) {
         let mut unsaved_since: Option<Instant> = None;
         if !matches!(opened, Opened::Loaded { .. }) {
@@ -125,14 +145,17 @@ impl Shared {
         }
         loop {
             crate::failpoint::panic_here("ann");
-            let is_equal = self.report(self.catch_up(), &mut unsaved_since);
+            let is_equal = self.report(self.catch_up(), &mut unsaved_since) && self.missing().is_empty();
             self.activity.bump();
             if self.stop.load(Ordering::Acquire) {
                 break;
             }
             let received = match unsaved_since {
-                _ if !is_equal => match poked.recv_timeout(READ_AGAIN) {
-                    Err(RecvTimeoutError::Timeout) => Ok(()),
+                _ if !is_equal => match poked.recv_timeout(AGAIN) {
+                    Err(RecvTimeoutError::Timeout) => {
+                        self.report(self.fetch_missing(), &mut unsaved_since);
+                        Ok(())
+                    }
                     received => received,
                 },
                 None => poked.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -198,11 +221,27 @@ impl Shared {
         Ok(touched)
     }
 
+    /// Tries again what the index could not take; true when it took something.
+    fn fetch_missing(&self) -> Result<bool, StoreError> {
+        let videos: Vec<VideoId> = self.missing().keys().copied().collect();
+        let mut touched = false;
+        for video in videos {
+            self.load_or_skip(video)?;
+            if self.missing().contains_key(&video) {
+                // The others would fare no better.
+                break;
+            }
+            touched = true;
+        }
+        Ok(touched)
+    }
+
     fn rebuild(&self) -> Result<bool, StoreError> {
         let generation = self.store.generation();
         // Until the end of this, the index is not one of any generation, and must not be saved as one.
         self.applied.store(0, Ordering::Release);
         let started = Instant::now();
+        self.missing().clear();
         if let Err(error) = self.slot.ann.clear() {
             error!(%error, "the ANN index could not be emptied");
         }
@@ -220,20 +259,34 @@ impl Shared {
     /// A panic over one video costs that video.
     fn load_or_skip(&self, video: VideoId) -> Result<(), StoreError> {
         caught(|| self.load(video)).unwrap_or_else(|panic| {
-            error!(panic, %video, "a video cannot be put into the ANN index (a bug: please report it); it is found by exact search only");
+            error!(panic, %video, "a video cannot be put into the ANN index (a bug: please report it); it is not found");
             Ok(())
         })
     }
 
     /// Puts the scene vectors of one video, each the normalised mean of its frames' vectors.
     fn load(&self, video: VideoId) -> Result<(), StoreError> {
+        let mut lack = None;
         for (index, scene) in self.store.video_vectors(&self.slot.info.id, video)?.iter().enumerate() {
             let id = SceneId::new(video, index);
             let Some(mean) = Embedding::mean(scene.frames.iter().map(|(_, vector)| vector)) else {
                 continue;
             };
-            if let Err(error) = self.slot.ann.put(id, &mean) {
-                warn!(%error, scene = %id, "a scene cannot be put into the ANN index; it is found by exact search only");
+            match self.slot.ann.put(id, &mean) {
+                Ok(()) => {}
+                Err(error @ AnnError::Engine { .. }) => {
+                    lack = Some(error.to_string());
+                    break;
+                }
+                Err(error) => warn!(%error, scene = %id, "a scene cannot be put into the ANN index; it is not found"),
+            }
+        }
+        let mut missing = self.missing();
+        match lack {
+            None => drop(missing.remove(&video)),
+            Some(reason) => {
+                warn!(reason, %video, "a video cannot be put into the ANN index; it is tried again");
+                missing.insert(video, reason);
             }
         }
         Ok(())
@@ -247,7 +300,7 @@ impl Shared {
 
     fn save(&self) {
         let generation = self.applied.load(Ordering::Acquire);
-        if generation == 0 {
+        if generation == 0 || !self.missing().is_empty() {
             return;
         }
         match self.slot.ann.save(generation) {
@@ -259,5 +312,100 @@ impl Shared {
             }
             Err(error) => warn!(%error, "the ANN index could not be saved; it is rebuilt at the next start"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use scened_common::domain::{Boundary, FileStamp, Fingerprint, Span};
+
+    use super::*;
+    use crate::ann::Ann;
+    use crate::embed::Embedder;
+    use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
+    use crate::testing::embedder::FakeEmbedder;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// A video of one scene.
+    fn index(store: &Store, slot: &ModelSlot, n: u8) {
+        let video = NewVideo {
+            path: PathBuf::from(format!("/{n}.mp4")),
+            stamp: FileStamp {
+                size_bytes: 1,
+                mtime_ns: 1,
+                inode: u64::from(n),
+            },
+            fingerprint: Fingerprint([n; 16]),
+            on_root_device: true,
+        };
+        let record = store.add_video(video, 1).unwrap();
+        let mut values = vec![1.0; slot.ann.dimensions()];
+        values[0] = f32::from(n);
+        let span = Span { start_ms: 0, end_ms: 1000 };
+        let indexed = IndexedVideo {
+            record: VideoRecord {
+                state: VideoState::Indexed,
+                duration_ms: 1000,
+                n_scenes: 1,
+                model: Some(slot.info.id.clone()),
+                ..(*record).clone()
+            },
+            scenes: vec![SceneRecord {
+                span,
+                boundary: Boundary::Start,
+            }],
+            vectors: vec![SceneVectors {
+                frames: vec![(0, Embedding::normalised(values).unwrap())],
+            }],
+            thumbnails: vec![Vec::new()],
+            others: Vec::new(),
+        };
+        store.put_indexed(indexed).unwrap();
+    }
+
+    fn until(what: &str, is_true: impl Fn() -> bool) {
+        testkit::wait_until(what, PATIENCE, || if is_true() { Ok(()) } else { Err(String::new()) });
+    }
+
+    #[test]
+    fn what_there_is_no_memory_for_is_told_tried_again_and_in_no_snapshot() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, _) = Store::open(&folder.path().join("data")).unwrap();
+        let embedder = Arc::new(FakeEmbedder::named("fake"));
+        let info = embedder.model();
+        let open = || Ann::open(&folder.path().join("index"), &info.id, info.dimensions.unwrap()).unwrap();
+        let slot = Arc::new(ModelSlot {
+            info: info.clone(),
+            embedder,
+            ann: open().0,
+            decodes_afresh: false,
+        });
+        let start = || Follower::start(store.clone(), Arc::clone(&slot), Opened::Missing, Activity::default()).unwrap();
+        let follower = start();
+        index(&store, &slot, 1);
+        follower.poke();
+        until("the index has the first", || slot.ann.len() == 1);
+        slot.ann.refuse(true);
+        index(&store, &slot, 2);
+        follower.poke();
+        let is_told = || {
+            follower
+                .lack()
+                .is_some_and(|lack| lack.contains("(videos: 1): the index cannot add a scene"))
+        };
+        until("it is told", is_told);
+        assert_eq!(follower.behind(), 0, "others are not held up");
+        // What ends now writes nothing that a start would take for whole.
+        follower.stop();
+        let (_, opened) = open();
+        let is_for_whole = matches!(opened, Opened::Loaded { generation } if generation == store.generation());
+        assert!(!is_for_whole, "{opened:?}");
+        let follower = start();
+        until("it is told again", || follower.lack().is_some());
+        slot.ann.refuse(false);
+        until("the index has all", || follower.lack().is_none() && slot.ann.len() == 2);
     }
 }

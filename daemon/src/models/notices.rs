@@ -24,6 +24,11 @@ impl Models {
         {
             notices.push("the index is being rebuilt from the store: answers may lack scenes for a moment".to_owned());
         }
+        if let Ok(current) = &current {
+            let followers = self.followers();
+            let mut of_current = followers.iter().filter(|follower| Arc::ptr_eq(follower.slot(), current));
+            notices.extend(of_current.find_map(|follower| follower.lack()));
+        }
         if let (Ok(current), Some(next)) = (current, self.serving.next()) {
             let changed = if next.info.name == current.info.name {
                 format!("changing to another crop for model {}; the old vectors answer", next.info.name)
