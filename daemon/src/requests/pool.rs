@@ -94,7 +94,18 @@ pub struct Pool {
 
 impl Pool {
     /// `lost`: called when no thread of a lane is left.
+    ///
+    /// Where the system gives few threads (a limit of a container or of a service), each lane has one, and what is left is for the workers.
     pub fn start(lost: impl Fn(&str) + Send + Sync + 'static) -> std::io::Result<Self> {
+        let n_threads = QUICK.threads + WAITING.threads + SLOW.threads;
+        let has_room = gives_threads(n_threads + LEFT_FOR_WORKERS);
+        if !has_room {
+            warn!("the system gives few threads (a limit of processes?); questions are answered one by one");
+        }
+        Self::start_with(has_room, lost)
+    }
+
+    fn start_with(has_room: bool, lost: impl Fn(&str) + Send + Sync + 'static) -> std::io::Result<Self> {
         let (quick, waiting, slow) = (
             Arc::new(Queue::new(QUICK)),
             Arc::new(Queue::new(WAITING)),
@@ -104,6 +115,10 @@ impl Pool {
         let (mut threads, mut wards) = (Vec::new(), Vec::new());
         for (name, queue) in [("query", &quick), ("asking", &waiting), ("slow", &slow)] {
             for index in 0..queue.bounds.threads {
+                if index > 0 && !has_room {
+                    queue.lose_thread();
+                    continue;
+                }
                 let ward = Ward::new(format!("{name}-{index}"), "fewer questions are answered at once");
                 let (queue, of_clients, lost) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(&lost));
                 let body = move || {
@@ -154,6 +169,21 @@ impl Pool {
             }
         }
     }
+}
+
+/// Threads and processes of the workers, and a few of ours that come later.
+const LEFT_FOR_WORKERS: usize = 16;
+
+/// Whether the system gives so many threads at once.
+fn gives_threads(n_threads: usize) -> bool {
+    let gate = Mutex::new(());
+    std::thread::scope(|scope| {
+        let closed = gate.lock();
+        let wait = || drop(gate.lock());
+        let all = (0..n_threads).all(|_| std::thread::Builder::new().spawn_scoped(scope, wait).is_ok());
+        drop(closed);
+        all
+    })
 }
 
 /// One lane.
@@ -424,6 +454,26 @@ mod tests {
             drop(release);
             pool.stop();
         }
+    }
+
+    #[test]
+    fn where_threads_are_few_each_lane_has_one_and_all_questions_are_answered() {
+        let pool = Pool::start_with(false, |_| {}).unwrap();
+        assert_eq!(pool.threads.lock().unwrap().len(), 3);
+        let (done, finished) = bounded(30);
+        for asker in 0..10 {
+            for lane in [Lane::Quick, Lane::Waiting, Lane::Slow] {
+                let done = done.clone();
+                pool.submit(lane, ClientProcess(asker), move |_| done.send(()).unwrap()).unwrap();
+            }
+        }
+        for _ in 0..30 {
+            finished.recv_timeout(LIMIT).unwrap();
+        }
+        let begun = Instant::now();
+        pool.stop();
+        assert!(begun.elapsed() < STOP_LIMIT, "who was never there is waited for");
+        assert!(gives_threads(3), "a machine that runs this test gives three more");
     }
 
     #[test]
