@@ -66,6 +66,13 @@ pub(crate) fn is_stopped(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_stopped_state(&stat))
 }
 
+/// Whether a thread of a process works, or would if it had a processor. Where the system does not tell, none does.
+pub(crate) fn is_runnable(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let mut stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    stats.any(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R')))
+}
+
 /// **Source**: proc_pid_stat(5): the third field.
 fn is_stopped_state(stat: &str) -> bool {
     stat.rsplit_once(')')
