@@ -404,7 +404,15 @@ impl Core {
         }
         if !self.refused.is_empty() && self.refused_due <= now {
             for path in std::mem::take(&mut self.refused) {
-                self.look_at(&path, Hint::default());
+                // What it was watched by may be gone.
+                let rewatch = self.unreadable.contains_key(&path);
+                self.look_at(
+                    &path,
+                    Hint {
+                        rewatch,
+                        ..Hint::default()
+                    },
+                );
             }
         }
         for root in &mut self.roots {

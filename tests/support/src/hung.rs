@@ -37,6 +37,9 @@ pub fn own_mounts_or_say(test: &str) -> bool {
     are_there
 }
 
+/// Number of the folder at the top, as the kernel has it.
+const TOP: u64 = 1;
+
 /// Shows `source` at `point` until dropped.
 pub struct HungMount {
     point: PathBuf,
@@ -51,6 +54,7 @@ struct Gate {
     has_asker: AtomicBool,
     opened: Condvar,
     read_error: AtomicI32,
+    error_below: AtomicI32,
 }
 
 impl HungMount {
@@ -96,6 +100,11 @@ impl HungMount {
     /// From now on every read of a file is answered with this error; 0 = reads work. Names and stats go on.
     pub fn fail_reads(&self, errno: i32) {
         self.gate.read_error.store(errno, Ordering::SeqCst);
+    }
+
+    /// From now on every look at what lies in its folders is answered with this error; 0 = it is not. What lies at the top goes on.
+    pub fn fail_below(&self, errno: i32) {
+        self.gate.error_below.store(errno, Ordering::SeqCst);
     }
 
     /// From now on nobody who looks gets an answer.
@@ -183,9 +192,13 @@ impl Server {
         if [opcode::FORGET, opcode::BATCH_FORGET, opcode::INTERRUPT].contains(&code) {
             return Ok(());
         }
-        let result = match gate.read_error.load(Ordering::SeqCst) {
-            errno if errno != 0 && code == opcode::READ => Err(io::Error::from_raw_os_error(errno)),
-            _ => self.answer(code, node, &request[40..]),
+        let (of_reads, below) = (gate.read_error.load(Ordering::SeqCst), gate.error_below.load(Ordering::SeqCst));
+        let result = if of_reads != 0 && code == opcode::READ {
+            Err(io::Error::from_raw_os_error(of_reads))
+        } else if below != 0 && node > TOP {
+            Err(io::Error::from_raw_os_error(below))
+        } else {
+            self.answer(code, node, &request[40..])
         };
         let (error, body) = match result {
             Ok(body) => (0, body),

@@ -317,6 +317,10 @@ impl Core {
         for index in 0..self.roots.len() {
             self.check_root(index);
         }
+        // The number of a mount that went is given to the next one, so that one that comes back at once looks as if nothing had happened.
+        if self.refused.iter().any(|path| self.unreadable.contains_key(path)) {
+            self.refused_due = Instant::now();
+        }
         // Whatever came or went, took its watches along, also where the same is in place again.
         let is_in = |mounts: &[Mount], mount: &Mount| mounts.iter().any(|other| (other.id, &other.point) == (mount.id, &mount.point));
         let came = now.iter().filter(|mount| !is_in(&before, mount));

@@ -71,6 +71,12 @@ impl Core {
         match self.look_at_link(path) {
             Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, path) => self.queue_walk(path.to_owned(), hint.rewatch),
             Ok(Some(metadata)) if metadata.is_file() => {
+                // It could not be told what it is. What its folder was watched by may be gone, too.
+                if self.unreadable.remove(path).is_some()
+                    && let Some(folder) = path.parent()
+                {
+                    self.queue_walk(folder.to_owned(), true);
+                }
                 if hint.rewatch {
                     self.missed_below(path);
                 }
@@ -176,6 +182,7 @@ impl Core {
         if with_timeout::is_timeout(error) {
             self.silent.insert(folder.to_owned());
         }
+        self.look_again_later(folder, error);
         if self.unreadable.insert(folder.to_owned(), error.to_string()).is_none() {
             tracing::warn!(folder = %folder.display(), %error, "cannot be read; its videos are kept, offline");
         }
@@ -237,7 +244,9 @@ impl Core {
             Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
             Err(error) => return self.cannot_read(folder, &error),
         };
-        self.unreadable.remove(folder);
+        if self.unreadable.remove(folder).is_some() {
+            self.refused_pause = None;
+        }
         self.miss_all_but(folder, &found);
     }
 

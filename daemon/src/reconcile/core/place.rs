@@ -86,20 +86,26 @@ impl Core {
         if with_timeout::is_timeout(error) {
             self.silent.insert(path.to_owned());
         }
-        if error.raw_os_error().is_some() && error.kind() != io::ErrorKind::PermissionDenied {
-            if self.refused.is_empty() {
-                let longest = self.timing.poll_every.max(self.timing.offline_poll);
-                let pause = self
-                    .refused_pause
-                    .map_or(self.timing.offline_poll, |pause| (pause * 2).min(longest));
-                self.refused_pause = Some(pause);
-                self.refused_due = Instant::now() + pause;
-            }
-            self.refused.insert(path.to_owned());
-        }
+        self.look_again_later(path, error);
         if self.unreadable_files.insert(path.to_owned(), error.to_string()).is_none() {
             tracing::warn!(path = %path.display(), %error, "the file cannot be read");
         }
+    }
+
+    /// What the system does not let be looked at is looked at again by itself, after pauses that grow. Rights do not mend themselves.
+    pub(super) fn look_again_later(&mut self, path: &Path, error: &io::Error) {
+        if error.raw_os_error().is_none() || error.kind() == io::ErrorKind::PermissionDenied {
+            return;
+        }
+        if self.refused.is_empty() {
+            let longest = self.timing.poll_every.max(self.timing.offline_poll);
+            let pause = self
+                .refused_pause
+                .map_or(self.timing.offline_poll, |pause| (pause * 2).min(longest));
+            self.refused_pause = Some(pause);
+            self.refused_due = Instant::now() + pause;
+        }
+        self.refused.insert(path.to_owned());
     }
 
     fn place(&mut self, index: usize, path: &Path, reading: Reading) -> Result<(), StoreError> {

@@ -158,3 +158,48 @@ fn files_that_the_drive_does_not_let_be_read_are_tried_again_by_themselves() {
         std::thread::park_timeout(Duration::from_millis(5));
     }
 }
+
+#[test]
+fn folders_that_the_drive_does_not_let_be_listed_are_looked_at_again_by_themselves() {
+    if !own_mounts_or_say("a drive that does not list its folders") {
+        return;
+    }
+    let mut world = World::idle(&["a", "nas"]);
+    world.settle = Duration::from_millis(20);
+    let disk = world.folder.path().join("disk");
+    std::fs::create_dir_all(disk.join("sub")).unwrap();
+    let mount = match HungMount::new(&disk, &world.path("nas")) {
+        Ok(mount) => mount,
+        Err(error) => return eprintln!("a drive that does not list its folders: NOT TESTED HERE: no FUSE: {error}"),
+    };
+    for i in 0..3 {
+        std::fs::write(disk.join(format!("sub/{i}.mp4")), format!("film {i}")).unwrap();
+    }
+    world.start();
+    let are_there = |world: &World, offline: bool| {
+        let video = |i| world.store.video_at(&world.path(format!("nas/sub/{i}.mp4")));
+        (0..3).all(|i| video(i).is_some_and(|video| video.offline == offline))
+    };
+    let wait = |world: &World, what: &str, is_true: &dyn Fn(&World) -> bool| {
+        let until = Instant::now() + LONGER;
+        while !is_true(world) {
+            assert!(
+                Instant::now() < until,
+                "{what}: {:?} {:?}",
+                world.listing(),
+                world.handle().warnings()
+            );
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    };
+    wait(&world, "they are found", &|world| are_there(world, false));
+    mount.fail_below(rustix::io::Errno::IO.raw_os_error());
+    world.handle().rescan(None);
+    wait(&world, "they are offline", &|world| are_there(world, true));
+    let warns = |world: &World| world.handle().warnings().iter().any(|warning| warning.contains("cannot read"));
+    wait(&world, "it is told", &warns);
+    mount.fail_below(0);
+    // No event tells of it.
+    wait(&world, "they are back", &|world| are_there(world, false));
+    wait(&world, "nothing is told any more", &|world| !warns(world));
+}
