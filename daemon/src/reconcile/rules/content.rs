@@ -81,7 +81,10 @@ fn is_text(head: &[u8]) -> bool {
     let is_control = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31);
     // The last character may have been cut.
     let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
-    is_utf8 && !head.iter().any(is_control)
+    let is_plain = |byte: &&u8| matches!(byte, 9..=13 | 32..=126);
+    // Older text has one byte for each letter, few of which are beyond ASCII.
+    let is_mostly_plain = || head.iter().filter(is_plain).count() * 10 >= head.len() * 7;
+    !head.iter().any(is_control) && (is_utf8 || is_mostly_plain())
 }
 
 fn has_packets(head: &[u8], length: usize) -> bool {
@@ -133,6 +136,8 @@ mod tests {
             b"module example.org/films\n\ngo 1.23\n",
             b"<?xml version=\"1.0\"?>\n<!DOCTYPE TS>\n<TS language=\"de\">\n",
             lines.as_bytes(),
+            &b"// caf\xe9, latin 1 G\n".repeat(1000),
+            &b"// caf\xe9 latin1 G\n".repeat(1000),
             b"GGGGGGG",
             b"",
             &song,
