@@ -22,6 +22,9 @@ pub enum EmbedError {
     /// The worker died while embedding; it will be started again for the next request.
     #[error("the embed worker died: {detail}")]
     WorkerDied { detail: String },
+    /// Somebody ended it, or the system did for want of memory: nothing that it was given is to blame.
+    #[error("the embed worker was ended from outside: {detail}")]
+    Killed { detail: String },
     #[error("the embed worker broke the protocol: {detail}")]
     Protocol { detail: String },
     /// The model gave a vector without a direction (NaN, infinite or zero).

@@ -193,12 +193,15 @@ pub struct VideoRecord {
     /// Hash of every byte of the file that its scenes were found in; `None` where it was not read whole. The fingerprint, which reads
     /// samples, says the same of a video that was completed in place.
     pub whole: Option<Fingerprint>,
+    /// What is missing of it the drive did not give, or the machine was too short of something to decode. It is looked into again when
+    /// the drive comes back and at each start.
+    pub is_part: bool,
 }
 
 impl VideoRecord {
     /// Whether all of it was decoded without a complaint: only then it speaks for other files with the same bytes.
     pub fn is_sound(&self) -> bool {
-        self.state == VideoState::Indexed && self.damage.is_none()
+        self.state == VideoState::Indexed && self.damage.is_none() && !self.is_part
     }
 }
 

@@ -24,6 +24,10 @@ pub(super) fn retry_after_update(store: &Store, software: Option<&String>) -> Re
             "videos failed under other software, or through no fault of theirs; they are tried again"
         );
     }
+    let n_parts = store.retry_parts(now_ms())?;
+    if n_parts > 0 {
+        info!(n_parts, "videos could be read in part only; they are tried again");
+    }
     Ok(())
 }
 

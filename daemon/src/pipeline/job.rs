@@ -195,6 +195,7 @@ impl Run<'_> {
                 model: Some(self.slot.info.id.clone()),
                 indexed_at_ms: crate::machine::clock::now_ms(),
                 whole,
+                is_part: analysis.fault != Fault::Video,
                 ..record.clone()
             },
             scenes: found.scenes,
@@ -499,6 +500,7 @@ pub(super) fn embed_failed(error: EmbedError, embedder: &dyn Embedder) -> Outcom
             reason: format!("{error}, nor for a plain picture: the model does not work"),
         },
         EmbedError::Unavailable { reason, .. } => Outcome::MachineAtFault { reason },
+        EmbedError::Killed { .. } => Outcome::MachineAtFault { reason: error.to_string() },
         EmbedError::Degenerate { .. } => Outcome::Bad {
             reason: error.to_string(),
             hint: None,

@@ -34,6 +34,7 @@ impl Transaction<'_> {
             model: None,
             indexed_at_ms: 0,
             whole: None,
+            is_part: false,
         });
         self.put_video(Entry {
             record: Arc::clone(&record),
@@ -292,11 +293,15 @@ impl Transaction<'_> {
         self.change(id, ChangeKind::Record, n_scenes)
     }
 
-    /// Queues a video again that failed, where the incident is laid to the drive or the machine.
+    /// Queues a video again that failed, or of which a part is missing, where that is laid to the drive or the machine.
     pub(super) fn retry_if_blameless(&mut self, id: VideoId, now_ms: i64) -> Result<(), StoreError> {
-        let Some(entry) = self.entry(id).filter(|entry| entry.record.state == VideoState::Failed) else {
+        let Some(entry) = self.entry(id) else { return Ok(()) };
+        if entry.record.state == VideoState::Indexed && entry.record.is_part {
+            return self.requeue(JobKind::Index, id, None, now_ms);
+        }
+        if entry.record.state != VideoState::Failed {
             return Ok(());
-        };
+        }
         match self.incident(&entry.record)? {
             Some(incident) if incident.is_blameless() => self.requeue(JobKind::Index, id, None, now_ms),
             _ => Ok(()),

@@ -100,6 +100,8 @@ struct StoredVideo {
     /// Of the content that scenes and vectors belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     whole: Option<StoredFingerprint>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_part: bool,
 }
 
 /// 32 hexadecimal digits.
@@ -142,6 +144,7 @@ pub(super) fn seal_video(key: &[u8], video: &VideoRecord, indexed_as: Option<Fin
         indexed_at_ms: video.indexed_at_ms,
         indexed_as: indexed_as.map(StoredFingerprint),
         whole: video.whole.map(StoredFingerprint),
+        is_part: video.is_part,
     };
     seal_json(key, &stored)
 }
@@ -166,6 +169,7 @@ pub(super) fn unseal_video(id: VideoId, key: &[u8], bytes: &[u8]) -> Result<(Vid
         model: stored.model,
         indexed_at_ms: stored.indexed_at_ms,
         whole: stored.whole.map(|whole| whole.0),
+        is_part: stored.is_part,
     };
     Ok((record, stored.indexed_as.map(|fingerprint| fingerprint.0)))
 }

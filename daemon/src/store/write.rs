@@ -93,6 +93,19 @@ impl Store {
         Ok(n_queued)
     }
 
+    /// Queues the videos again of which the drive or the machine kept a part; gives their number.
+    pub fn retry_parts(&self, now_ms: i64) -> Result<usize, StoreError> {
+        let is_part = |record: &Arc<VideoRecord>| record.is_part && record.state == VideoState::Indexed;
+        let ids: Vec<VideoId> = self
+            .videos()
+            .iter()
+            .filter(|record| is_part(record))
+            .map(|record| record.id)
+            .collect();
+        self.queue_again(&ids, now_ms)?;
+        Ok(ids.len())
+    }
+
     /// Adds a file with the bytes of another: copies scenes, vectors of all models and thumbnails, without a job.
     ///
     /// Becomes an ordinary pending video where `from` itself is not indexed with these bytes.

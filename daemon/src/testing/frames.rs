@@ -44,6 +44,8 @@ pub enum Script {
     Scenes(Vec<ScriptedScene>),
     /// As `Scenes`, and the analysis says that the film is damaged.
     Damaged(Vec<ScriptedScene>, String),
+    /// As `Damaged`, and a refused read (the number) is to blame.
+    InPart(Vec<ScriptedScene>, i32),
     /// The scenes come, and then this happens.
     FailsAfter(Vec<ScriptedScene>, MediaError),
     /// Waits until it is cancelled or [`ScriptedFrames::release`] is called, then plays the scenes.
@@ -168,9 +170,14 @@ impl ScriptedFrames {
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError> {
+        let mut fault = wire::Fault::default();
         let (scenes, damage, failure) = match self.script(&mut film)? {
             Script::Scenes(scenes) => (scenes, None, None),
             Script::Damaged(scenes, damage) => (scenes, Some(damage), None),
+            Script::InPart(scenes, errno) => {
+                fault = wire::Fault::Reading { errno };
+                (scenes, Some("a part cannot be read".to_owned()), None)
+            }
             Script::FailsAfter(scenes, failure) => (scenes, None, Some(failure)),
             Script::Blocks(scenes) => {
                 self.wait_for_release(cancel)?;
@@ -205,7 +212,7 @@ impl ScriptedFrames {
                 plan: DecodePlan::default(),
                 damage,
                 decoder: "software".to_owned(),
-                fault: wire::Fault::default(),
+                fault,
                 picture: None,
                 times: StageTimes::default(),
             }),
@@ -284,7 +291,7 @@ impl FrameSource for ScriptedFrames {
     fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         check_image(&request.image);
         let scenes = match self.script(&mut film)? {
-            Script::Scenes(scenes) | Script::Damaged(scenes, _) => scenes,
+            Script::Scenes(scenes) | Script::Damaged(scenes, _) | Script::InPart(scenes, _) => scenes,
             Script::FailsAfter(_, failure) => return Err(failure),
             Script::Blocks(scenes) => {
                 self.wait_for_release(cancel)?;
@@ -313,7 +320,11 @@ fn check_image(image: &ImageSpec) {
 }
 
 fn check_script(script: &Script) {
-    let (Script::Scenes(scenes) | Script::Damaged(scenes, _) | Script::FailsAfter(scenes, _) | Script::Blocks(scenes)) = script;
+    let (Script::Scenes(scenes)
+    | Script::Damaged(scenes, _)
+    | Script::InPart(scenes, _)
+    | Script::FailsAfter(scenes, _)
+    | Script::Blocks(scenes)) = script;
     let may_be_empty = matches!(script, Script::FailsAfter(..));
     assert!(may_be_empty || !scenes.is_empty(), "a film that can be decoded has a scene");
     for (index, scene) in scenes.iter().enumerate() {

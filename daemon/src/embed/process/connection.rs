@@ -14,7 +14,7 @@ use scened_common::pipe::{self, PipeError, RawFrame};
 
 use crate::embed::EmbedError;
 use crate::worker::patience::Patience;
-use crate::worker::{OwnedChild, StderrTail, describe_exit};
+use crate::worker::{self, OwnedChild, StderrTail, describe_exit};
 
 /// A big model on a slow disk takes a while; nothing should take this long.
 const ANSWER_LIMIT: Duration = Duration::from_mins(2);
@@ -34,7 +34,7 @@ pub(super) struct Connection {
 #[derive(Debug)]
 pub(super) enum RequestError {
     /// The worker is gone; another one may do better.
-    Died { detail: String },
+    Died { detail: String, is_from_outside: bool },
     /// The worker lives and says why not.
     Refused(Failed),
     /// The worker is not to be used any more, and trying again would not help.
@@ -136,6 +136,9 @@ impl Connection {
             Ok(Some(frame)) => Ok(frame),
             Ok(None) | Err(PipeError::Truncated | PipeError::NoHello) => Err(self.died()),
             Err(PipeError::Io(error)) => Err(match error.kind() {
+                io::ErrorKind::TimedOut if worker::is_stopped(self.child.id()) => RequestError::Broken(EmbedError::Killed {
+                    detail: "it was stopped by a signal, and nobody had it go on".to_owned(),
+                }),
                 io::ErrorKind::TimedOut => RequestError::Broken(EmbedError::TimedOut {
                     seconds: ANSWER_LIMIT.as_secs(),
                 }),
@@ -157,6 +160,7 @@ impl Connection {
             Ok(Some(status)) => Some(status),
             Err(_) => None,
         };
+        let is_from_outside = how.is_some_and(worker::is_ended_from_outside);
         let mut detail = how.map_or_else(|| "it closed its pipes and did not end".to_owned(), describe_exit);
         if let Some(stderr) = self.stderr.take() {
             let said = stderr.finish();
@@ -164,7 +168,7 @@ impl Connection {
                 detail = format!("{detail}; it said: {said}");
             }
         }
-        RequestError::Died { detail }
+        RequestError::Died { detail, is_from_outside }
     }
 
     /// Waits until the worker has closed its standard output (which it does by ending) and has ended, at most

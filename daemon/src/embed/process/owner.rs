@@ -129,11 +129,15 @@ impl Owner<'_> {
                         hint: failed.hint,
                     });
                 }
-                Err(RequestError::Died { detail }) => {
+                Err(RequestError::Died { detail, is_from_outside }) => {
                     self.end_worker();
                     tracing::warn!(%detail, again = !already_died, "the embed worker died");
                     if already_died {
-                        return Err(EmbedError::WorkerDied { detail });
+                        return Err(if is_from_outside {
+                            EmbedError::Killed { detail }
+                        } else {
+                            EmbedError::WorkerDied { detail }
+                        });
                     }
                     already_died = true;
                 }
@@ -227,7 +231,7 @@ impl Owner<'_> {
         }
         let (connection, loaded) = opened.map_err(|error| match error {
             // It has seen neither a text nor a picture: the system, or the installation, is to blame.
-            RequestError::Died { detail } => unavailable(
+            RequestError::Died { detail, .. } => unavailable(
                 format!("the embed worker cannot work: {detail}"),
                 Some("it is tried again; scenectl doctor says what is missing"),
             ),

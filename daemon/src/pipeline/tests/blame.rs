@@ -119,6 +119,56 @@ fn a_read_that_fails_within_the_worker_is_tried_again_and_a_part_is_not_taken_fo
 }
 
 #[test]
+fn an_embed_worker_that_is_killed_from_outside_is_no_fault_of_the_video_however_often() {
+    let world = World::paused_with(scripts());
+    let id = world.film("large.mp4", "good");
+    let killed = EmbedError::Killed {
+        detail: "killed by signal 9 (SIGKILL)".to_owned(),
+    };
+    world.embedder.fail_with(Some(killed));
+    world.indexer.resume();
+    for n_tries in 1..=5 {
+        until("it is told", || {
+            world.n_analyses() == n_tries && world.indexer.hindrance().is_some_and(|reason| reason.contains("from outside"))
+        });
+        let job = world.store.job(id).unwrap();
+        assert_eq!((job.attempts, job.n_deaths), (0, 0));
+        world.indexer.nudge();
+    }
+    world.embedder.fail_with(None);
+    until("it is indexed", || {
+        world.indexer.nudge();
+        world.store.counts().indexed == 1
+    });
+    assert!(world.source.keyframes_only().iter().all(|only| !only), "it is decoded whole");
+}
+
+#[test]
+fn a_part_is_looked_into_again_when_the_drive_is_back_and_at_a_start() {
+    let in_part = || Script::InPart(red_and_blue(), 5);
+    let parts = [in_part(), in_part(), in_part(), in_part(), in_part(), in_part(), good()];
+    let world = World::paused_with(scripts().with("bad sector", parts));
+    world.film("neighbour.mp4", "good");
+    let id = world.film("bad sector.mp4", "bad sector");
+    let is_indexed_in_part = || {
+        let record = world.store.video(id).unwrap();
+        record.state == VideoState::Indexed && record.is_part
+    };
+    world.indexer.resume();
+    until("what can be read of it is indexed", is_indexed_in_part);
+    assert_eq!(world.n_analyses(), 4, "the neighbour, and three tries");
+    world.store.set_offline(&[id], true).unwrap();
+    world.store.set_offline(&[id], false).unwrap();
+    until("it is looked into again", || world.n_analyses() == 7 && is_indexed_in_part());
+    assert_eq!(world.store.retry_parts(9).unwrap(), 1);
+    until("all of it is indexed", || {
+        let record = world.store.video(id).unwrap();
+        record.is_sound() && world.n_analyses() == 8
+    });
+    assert_eq!(world.store.retry_parts(10).unwrap(), 0);
+}
+
+#[test]
 fn a_worker_that_dies_before_it_saw_the_video_is_the_machines_fault_however_often() {
     let error = || {
         fails_with(MediaError::NotReady {
