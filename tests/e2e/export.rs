@@ -1,5 +1,6 @@
 //! `export`: clips cut by the real ffmpeg, looked at frame by frame.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -659,32 +660,32 @@ fn what_a_killed_export_left_is_taken_away_by_the_next_one_there() {
             .stdout(Stdio::null());
         command.spawn().unwrap()
     };
-    let drafts = || {
-        fs::read_dir(&clips)
-            .unwrap()
-            .flatten()
-            .filter(|entry| entry.file_name().as_bytes().starts_with(b".scenectl-"))
-            .count()
+    let drafts = || -> BTreeSet<OsString> {
+        let names = fs::read_dir(&clips).unwrap().flatten().map(|entry| entry.file_name());
+        names.filter(|name| name.as_bytes().starts_with(b".scenectl-")).collect()
     };
-    let both_are_there = |n: usize| {
-        wait_until("a draft and a folder to work in", SOON, || {
-            if drafts() == n { Ok(()) } else { Err(format!("{}", drafts())) }
-        });
-    };
-    let mut killed = slow();
-    both_are_there(2);
-    killed.kill().unwrap();
-    killed.wait().unwrap();
+    // Those of a writer that ended by itself would be gone as well.
     let mut at_work = slow();
+    let are_there_but = |left: &BTreeSet<OsString>, n: usize| {
+        wait_until("a draft and a folder to work in, and none that nobody holds", SOON, || {
+            let there = drafts();
+            let is_right = there.len() == n && there.is_disjoint(left);
+            if is_right { Ok(there) } else { Err(format!("{there:?}")) }
+        })
+    };
+    let left = are_there_but(&BTreeSet::new(), 2);
+    at_work.kill().unwrap();
+    at_work.wait().unwrap();
+    at_work = slow();
     // The next one takes away what nobody holds.
-    both_are_there(2);
+    are_there_but(&left, 2);
     fs::write(clips.join(".scenectl-of-mine"), "x").unwrap();
     export(
         &sandbox,
         &[&at(&path, "@1-2"), OsStr::new("-o"), clips.join("clip.mkv").as_os_str()],
     )
     .expect(0);
-    both_are_there(3);
+    are_there_but(&left, 3);
     assert!(clips.join(".scenectl-of-mine").is_file() && clips.join("clip.mkv").is_file());
     at_work.kill().unwrap();
     at_work.wait().unwrap();

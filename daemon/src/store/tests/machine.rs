@@ -96,6 +96,14 @@ fn no_error_of_the_system_sets_a_healthy_store_aside() {
     }
 }
 
+/// Network drives do so: the folder is there, and its listing has nothing and ends without an error.
+#[test]
+fn listings_that_have_nothing_set_no_store_aside_and_begin_none_anew() {
+    let original = tempfile::tempdir().unwrap();
+    prepare(original.path());
+    fails(original.path(), ("getdents64", libc::SYS_getdents64), 0);
+}
+
 #[test]
 #[ignore = "every call with every error: make check-long"]
 fn no_error_whatever_of_the_system_sets_a_healthy_store_aside() {
