@@ -257,7 +257,7 @@ impl Engine {
 }
 
 fn start_reconciler(config: &Config, store: &Store, activity: Activity) -> Result<Arc<ReconcilerHandle>, Fatal> {
-    let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move |_| activity.bump()));
+    let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move || activity.bump()));
     // There is no thread left, or no memory.
     reconciler.map(Arc::new).map_err(|error| Fatal::Passing(with_causes(&error)))
 }

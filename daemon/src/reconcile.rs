@@ -64,19 +64,11 @@ pub struct ReconcileConfig {
     pub rescan_every: Duration,
 }
 
-/// What the reconciler tells its owner; changes of videos travel through `Store::on_change`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReconcileEvent {
-    /// The store has new jobs.
-    JobsAdded,
-    /// [`ReconcilerHandle::queue`] answers something else now.
-    QueueChanged,
-    /// [`ReconcilerHandle::roots`] or [`ReconcilerHandle::warnings`] answer something else now.
-    RootsChanged,
-}
-
-/// Called on the reconciler's thread; must be quick and must not call the handle's waiting functions.
-pub type OnEvent = Arc<dyn Fn(ReconcileEvent) + Send + Sync>;
+/// Called when [`ReconcilerHandle::queue`], [`ReconcilerHandle::roots`] or [`ReconcilerHandle::warnings`] answer something else.
+/// Changes of videos and jobs travel through [`Store::on_change`].
+///
+/// It runs on the reconciler's thread. It must be quick and must not call the handle's waiting functions.
+pub type OnChange = Arc<dyn Fn() + Send + Sync>;
 
 /// What is not certain yet. Both zero: the store agrees with everything that happened before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -145,14 +137,14 @@ impl Default for Limits {
 
 impl Reconciler {
     /// Starts the thread. Everything is looked through at once; [`ReconcilerHandle::queue`] is not empty until that is done.
-    pub fn start(config: ReconcileConfig, store: Store, on_event: OnEvent) -> Result<ReconcilerHandle, ReconcileError> {
-        Self::start_with_limits(config, store, on_event, Limits::default())
+    pub fn start(config: ReconcileConfig, store: Store, on_change: OnChange) -> Result<ReconcilerHandle, ReconcileError> {
+        Self::start_with_limits(config, store, on_change, Limits::default())
     }
 
     fn start_with_limits(
         config: ReconcileConfig,
         store: Store,
-        on_event: OnEvent,
+        on_change: OnChange,
         limits: Limits,
     ) -> Result<ReconcilerHandle, ReconcileError> {
         let (event_sender, events) = watch::event_queue(limits.n_events);
@@ -163,7 +155,7 @@ impl Reconciler {
         let core = core::Seed {
             config,
             store,
-            on_event,
+            on_change,
             shared: Arc::clone(&shared),
             commands: command_receiver,
             events,
@@ -173,14 +165,12 @@ impl Reconciler {
             unfinished_rest: limits.unfinished_rest,
         };
         let ward = Ward::essential("reconcile", "files that come, change and go are not noticed");
-        let for_waiting = Arc::clone(&core.on_event);
+        let for_waiting = Arc::clone(&core.on_change);
         let body = move || {
             core.run();
             End::Asked
         };
-        let left_off = move |_: &str| {
-            for_waiting(ReconcileEvent::QueueChanged);
-        };
+        let left_off = move |_: &str| for_waiting();
         let thread = supervise::spawn(&ward, body, left_off).map_err(ReconcileError::Thread)?;
         // Who asks first is told of the folders as they are; one that hangs keeps nobody from asking.
         let _looked = first_look.recv_timeout(FIRST_LOOK_PATIENCE);

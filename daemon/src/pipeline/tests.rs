@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use scened_common::domain::{Boundary, FileStamp, ImageSpec, Resample, ResizeMode, SceneId};
+use scened_common::domain::{Boundary, FileStamp, Fingerprint, ImageSpec, Resample, ResizeMode, SceneId};
 
 use super::*;
 use crate::embed::{EmbedError, Embedder};

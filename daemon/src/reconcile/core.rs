@@ -26,7 +26,7 @@ use super::roots::Home;
 use super::rules::FolderRules;
 use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
-use super::{Command, OnEvent, ReconcileConfig, ReconcileEvent, RootState, RootStatus, Rules};
+use super::{Command, OnChange, ReconcileConfig, RootState, RootStatus, Rules};
 use crate::domain::{FileStamp, VideoId};
 use crate::machine::clock::now_ms;
 use crate::machine::mounts::{Mount, mounts};
@@ -71,7 +71,7 @@ struct Replaced {
 pub(super) struct Seed {
     pub(super) config: ReconcileConfig,
     pub(super) store: Store,
-    pub(super) on_event: OnEvent,
+    pub(super) on_change: OnChange,
     pub(super) shared: Arc<Shared>,
     pub(super) commands: Receiver<Command>,
     pub(super) events: EventReceiver,
@@ -94,7 +94,7 @@ impl Seed {
         let core = Core {
             rules: Arc::clone(&self.config.rules),
             store: self.store.clone(),
-            on_event: Arc::clone(&self.on_event),
+            on_change: Arc::clone(&self.on_change),
             shared: Arc::clone(&self.shared),
             commands: self.commands.clone(),
             events: self.events.clone(),
@@ -136,7 +136,6 @@ impl Seed {
             last_overflow_rescan: None,
             heard_until: now,
             will_have_heard_until: now,
-            jobs_added: false,
         };
         core.run(&self.looked);
     }
@@ -145,7 +144,7 @@ impl Seed {
 struct Core {
     rules: Arc<Rules>,
     store: Store,
-    on_event: OnEvent,
+    on_change: OnChange,
     shared: Arc<Shared>,
     commands: Receiver<Command>,
     events: EventReceiver,
@@ -212,7 +211,6 @@ struct Core {
     heard_until: Instant,
     /// … or will have been when what is held back now was.
     will_have_heard_until: Instant,
-    jobs_added: bool,
 }
 
 impl Core {
@@ -225,7 +223,7 @@ impl Core {
         // One that died may have had some.
         self.events.taken_over();
         self.shared.settle_debts();
-        (self.on_event)(ReconcileEvent::QueueChanged);
+        (self.on_change)();
         // Nobody waits after the first time.
         let _first = looked.try_send(());
         loop {
@@ -316,7 +314,7 @@ impl Core {
         self.publish();
         drop(obeying);
         // The command itself was counted until now.
-        (self.on_event)(ReconcileEvent::QueueChanged);
+        (self.on_change)();
         if let Some(reply) = reply_to
             && reply.try_send(()).is_err()
         {
@@ -360,9 +358,6 @@ impl Core {
             self.clear(Instant::now());
             self.look_at_other_names();
             self.store_batches();
-        }
-        if std::mem::take(&mut self.jobs_added) {
-            (self.on_event)(ReconcileEvent::JobsAdded);
         }
     }
 
@@ -466,7 +461,7 @@ impl Core {
         let walks = self.walks.len() + usize::from(self.overflow_rescan.is_some());
         let uncertain = self.debouncer.len() + lock(&self.shared.settling).n_usual() + self.suspects.len() + self.replaced.len();
         if self.shared.publish(walks, uncertain) {
-            (self.on_event)(ReconcileEvent::QueueChanged);
+            (self.on_change)();
         }
         let statuses: Vec<RootStatus> = self.roots.iter().map(|root| self.status_of(root)).collect();
         let warnings = self.warnings();
@@ -480,7 +475,7 @@ impl Core {
             changed
         };
         if changed {
-            (self.on_event)(ReconcileEvent::RootsChanged);
+            (self.on_change)();
         }
     }
 
@@ -503,12 +498,9 @@ impl Core {
         if new.is_empty() {
             return;
         }
-        let paths: Vec<PathBuf> = new.iter().map(|video| video.path.clone()).collect();
-        match self.store.add_videos(new, now_ms()) {
-            Ok(_) => self.jobs_added = true,
-            Err(error) => {
-                tracing::error!(%error, n_videos = paths.len(), "new videos cannot be stored; they are tried again at the next rescan");
-            }
+        let n_videos = new.len();
+        if let Err(error) = self.store.add_videos(new, now_ms()) {
+            tracing::error!(%error, n_videos, "new videos cannot be stored; they are tried again at the next rescan");
         }
     }
 

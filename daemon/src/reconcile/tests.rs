@@ -121,7 +121,7 @@ impl World {
                 if self.as_nobody {
                     testkit::become_nobody();
                 }
-                Reconciler::start_with_limits(config, store, Arc::new(|_| ()), limits).unwrap()
+                Reconciler::start_with_limits(config, store, Arc::new(|| ()), limits).unwrap()
             });
             starting.join().unwrap()
         });

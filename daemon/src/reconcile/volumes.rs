@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::{mounts, with_timeout};
+use crate::machine::mounts;
+use crate::machine::with_timeout;
 use crate::store::StoredPath;
 
 /// What a user calls a drive, and when it was last there.

@@ -16,10 +16,11 @@ use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, whereabouts};
 use super::super::{Reading, RootState};
 use super::place::speaks_for;
-use super::{Core, Doubt, now_ms};
+use super::{Core, Doubt};
 use crate::domain::VideoId;
+use crate::machine::clock::now_ms;
 use crate::machine::with_timeout;
-use crate::store::{NewVideo, StoreError, VideoRecord, VideoState};
+use crate::store::{NewVideo, StoreError, VideoRecord};
 use crate::watch::debounce::Hint;
 
 /// Fewer missing videos than this are never "a great part".
@@ -197,8 +198,7 @@ impl Core {
         }
         if let Some(twin) = others.iter().find(|twin| speaks_for(twin, reading.stamp)) {
             self.displace(video)?;
-            let copy = self.store.clone_video(twin.id, new, now_ms())?;
-            self.jobs_added |= copy.state == VideoState::Pending;
+            self.store.clone_video(twin.id, new, now_ms())?;
             return Ok(true);
         }
         tracing::info!(path = %video.path.display(), "the content changed");
@@ -206,7 +206,6 @@ impl Core {
         if video.offline {
             self.back_online.push(video.id);
         }
-        self.jobs_added = true;
         Ok(true)
     }
 

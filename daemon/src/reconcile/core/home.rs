@@ -9,8 +9,9 @@ use super::super::roots::{self, Home, Identity, InPlace, RootState, RootStatus, 
 use super::super::rules::Rules;
 use super::super::shared::lock;
 use super::super::volumes::{self, StoredVolume, Volumes};
-use super::{Core, Root, now_ms};
+use super::{Core, Root};
 use crate::domain::VideoId;
+use crate::machine::clock::now_ms;
 use crate::machine::mounts::{self, Mount, mounts, number_of};
 use crate::machine::with_timeout::{self, Pulse};
 use crate::store::{Cause, IncidentRecord, VideoRecord};

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::RootState;
 use super::super::fingerprint::{self, Reading, stamp_of};
 use super::super::rules;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts};
-use super::super::{ReconcileEvent, RootState};
-use super::{ADD_BATCH, Core, Replaced, now_ms};
+use super::{ADD_BATCH, Core, Replaced};
 use crate::domain::FileStamp;
+use crate::machine::clock::now_ms;
 use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord, VideoState};
 use crate::video_file::whole::has_every_byte;
@@ -154,15 +155,13 @@ impl Core {
         }
         if let Some(twin) = twins.iter().find(|twin| speaks_for(twin, reading.stamp)) {
             tracing::info!(path = %path.display(), same_as = %twin.path.display(), "a copy of a known video");
-            let copy = self.store.clone_video(twin.id, new, now_ms())?;
             // The store queues it like a new one when the twin turns out not to be complete.
-            self.jobs_added |= copy.state == VideoState::Pending;
+            self.store.clone_video(twin.id, new, now_ms())?;
             return Ok(());
         }
         self.new_videos.push(new);
         if self.new_videos.len() >= ADD_BATCH {
             self.store_batches();
-            (self.on_event)(ReconcileEvent::JobsAdded);
         }
         Ok(())
     }
@@ -202,9 +201,7 @@ impl Core {
     /// Queues a video whose file may have been completed in place. Reading all its bytes is enough where those are known.
     fn look_into_again(&mut self, video: &VideoRecord, stamp: FileStamp) -> Result<(), StoreError> {
         let kind = if video.is_sound() { JobKind::Verify } else { JobKind::Index };
-        self.store.requeue_to(kind, video.id, Some((stamp, video.fingerprint)), now_ms())?;
-        self.jobs_added = true;
-        Ok(())
+        self.store.requeue_to(kind, video.id, Some((stamp, video.fingerprint)), now_ms())
     }
 
     /// Whether the content of a known video is certainly no longer at its path: it was found elsewhere, in a file with the stamp
