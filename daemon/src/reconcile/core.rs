@@ -8,6 +8,7 @@ mod look;
 mod moves;
 mod place;
 mod timing;
+mod walks;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -20,6 +21,7 @@ use crossbeam_channel::{Receiver, Sender};
 use folders::Folders;
 use moves::Moves;
 use timing::Timing;
+use walks::Walks;
 
 use super::fingerprint::Reading;
 use super::roots::Home;
@@ -104,7 +106,7 @@ impl Seed {
             roots: Vec::new(),
             volumes: Volumes::default(),
             debouncer: Debouncer::new(timing.quiet, timing.max_delay),
-            walks: BTreeMap::new(),
+            walks: Walks::default(),
             unwatched: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             unreadable_files: BTreeMap::new(),
@@ -156,8 +158,7 @@ struct Core {
     roots: Vec<Root>,
     volumes: Volumes,
     debouncer: Debouncer,
-    /// Folders to walk, parents first; the value tells to watch them anew.
-    walks: BTreeMap<PathBuf, bool>,
+    walks: Walks,
     /// Folders for which no watch was left.
     unwatched: BTreeSet<PathBuf>,
     /// Folders and files that could not be read, and why.
@@ -342,7 +343,7 @@ impl Core {
             self.heard_until = self.heard_until.max(self.will_have_heard_until);
         }
         while started.elapsed() < STEP
-            && let Some((folder, rewatch)) = self.walks.pop_first()
+            && let Some((folder, rewatch)) = self.walks.take()
         {
             self.spared(&folder, |core| core.walk(&folder, rewatch));
         }
@@ -416,7 +417,7 @@ impl Core {
                 && doubt.walk_at <= now
             {
                 doubt.walked = true;
-                self.walks.entry(root.path.clone()).or_default();
+                self.walks.queue(root.path.clone(), false);
             }
         }
     }
@@ -425,7 +426,7 @@ impl Core {
     fn poll_unwatched(&mut self, now: Instant) {
         self.polled_at = Some(now);
         for folder in self.unwatched.clone() {
-            self.queue_walk(folder, false);
+            self.walks.queue(folder, false);
         }
     }
 
@@ -502,11 +503,6 @@ impl Core {
         if let Err(error) = self.store.add_videos(new, now_ms()) {
             tracing::error!(%error, n_videos, "new videos cannot be stored; they are tried again at the next rescan");
         }
-    }
-
-    /// Queues a folder to be walked; `rewatch`: watches at and below it are void.
-    fn queue_walk(&mut self, folder: PathBuf, rewatch: bool) {
-        *self.walks.entry(folder).or_default() |= rewatch;
     }
 
     /// Puts a video under suspicion: it is looked for after the grace time, and removed if it is certainly gone.

@@ -38,10 +38,10 @@ impl Core {
             let concerned = |other: &&Root| other.path.starts_with(&root.path) || root.path.starts_with(&other.path);
             let again: Vec<PathBuf> = self.roots.iter().filter(concerned).map(|other| other.path.clone()).collect();
             for path in again {
-                self.queue_walk(path, true);
+                self.walks.queue(path, true);
             }
             if self.owner(&root.path).is_some() {
-                self.queue_walk(root.path, true);
+                self.walks.queue(root.path, true);
             }
         }
         for path in paths {
@@ -53,7 +53,7 @@ impl Core {
                 .find(|(known, _)| *known == path)
                 .map(|(_, home)| home.clone())
                 .unwrap_or_default();
-            self.queue_walk(path.clone(), true);
+            self.walks.queue(path.clone(), true);
             self.roots.push(Root {
                 real: path.clone(),
                 path,
@@ -195,7 +195,7 @@ impl Core {
         if root.state == RootState::Offline {
             root.state = RootState::Watched;
             tracing::info!(root = %path.display(), "watching");
-            self.queue_walk(path, true);
+            self.walks.queue(path, true);
         }
         true
     }
@@ -261,7 +261,7 @@ impl Core {
         self.set_offline(&online);
         // Roots inside it have their own fate, but lost their watches.
         for inner in self.roots_inside(&path) {
-            self.queue_walk(inner, true);
+            self.walks.queue(inner, true);
         }
     }
 
@@ -283,7 +283,7 @@ impl Core {
     fn forget_work_below(&mut self, path: &Path) {
         self.watches.remove_below(path);
         lock(&self.shared.settling).lose_below(path, Instant::now());
-        self.walks.retain(|folder, _| !folder.starts_with(path));
+        self.walks.forget_below(path);
         self.lose_replaced(path);
         self.unwatched.retain(|folder| !folder.starts_with(path));
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
@@ -307,7 +307,7 @@ impl Core {
             .partition(|path| with_timeout::answers(path));
         self.silent = silent;
         for path in answering {
-            self.queue_walk(path, true);
+            self.walks.queue(path, true);
         }
     }
 
@@ -333,10 +333,10 @@ impl Core {
                 self.volumes.went(point, now_ms());
             }
             if self.owner(point).is_some() {
-                self.queue_walk(point.to_owned(), true);
+                self.walks.queue(point.to_owned(), true);
             }
             for root in self.roots_inside(point) {
-                self.queue_walk(root, true);
+                self.walks.queue(root, true);
             }
         }
     }
@@ -352,7 +352,7 @@ impl Core {
         self.volumes.is_unsaved = true;
         for root in &self.roots {
             self.watches.remove_below(&root.path);
-            self.walks.insert(root.path.clone(), true);
+            self.walks.queue(root.path.clone(), true);
         }
     }
 
@@ -365,10 +365,10 @@ impl Core {
             .filter(|root| root.starts_with(path))
             .collect();
         for root in inside {
-            self.queue_walk(root, false);
+            self.walks.queue(root, false);
         }
         if self.owner(path).is_some() {
-            self.queue_walk(path.to_owned(), false);
+            self.walks.queue(path.to_owned(), false);
         }
     }
 

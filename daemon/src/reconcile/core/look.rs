@@ -45,7 +45,7 @@ impl Core {
         if self.roots[index].path == path {
             // The folder itself was renamed, deleted, made or changed.
             if self.check_root(index) {
-                self.queue_walk(path.to_owned(), hint.rewatch);
+                self.walks.queue(path.to_owned(), hint.rewatch);
             }
             return;
         }
@@ -56,7 +56,7 @@ impl Core {
             && let Some(folder) = path.parent()
         {
             self.folder_rules.clear();
-            self.queue_walk(folder.to_owned(), false);
+            self.walks.queue(folder.to_owned(), false);
             return;
         }
         if let Some(filled) = path
@@ -69,13 +69,13 @@ impl Core {
             self.look_at(&filled, Hint::default());
         }
         match self.look_at_link(path) {
-            Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, path) => self.queue_walk(path.to_owned(), hint.rewatch),
+            Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, path) => self.walks.queue(path.to_owned(), hint.rewatch),
             Ok(Some(metadata)) if metadata.is_file() => {
                 // It could not be told what it is. What its folder was watched by may be gone, too.
                 if self.unreadable.remove(path).is_some()
                     && let Some(folder) = path.parent()
                 {
-                    self.queue_walk(folder.to_owned(), true);
+                    self.walks.queue(folder.to_owned(), true);
                 }
                 if hint.rewatch {
                     self.missed_below(path);
@@ -212,7 +212,7 @@ impl Core {
             self.watches.remove_below(folder);
             // Roots inside lose their watches with it, and are walked on their own.
             for inner in self.roots_inside(folder) {
-                self.queue_walk(inner, true);
+                self.walks.queue(inner, true);
             }
         }
         let found = if folder == root {
@@ -297,7 +297,7 @@ impl Core {
                     found.insert(name);
                 } else if self.rules.excludes_folder(&root, &path, folder_rules).is_none() {
                     found.insert(name);
-                    self.queue_walk(path, rewatch);
+                    self.walks.queue(path, rewatch);
                 }
                 continue;
             }
