@@ -7,6 +7,7 @@ mod known;
 mod look;
 mod moves;
 mod place;
+mod schedule;
 mod timing;
 mod walks;
 
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use folders::Folders;
 use moves::Moves;
+use schedule::Schedule;
 use timing::Timing;
 use walks::Walks;
 
@@ -130,12 +132,8 @@ impl Seed {
             videos_as_of: 0,
             by_inode: None,
             other_names: Vec::new(),
-            next_rescan: now + timing.rescan_every,
-            next_poll: now + timing.poll_every,
+            schedule: Schedule::new(timing, now),
             polled_at: None,
-            next_offline_poll: now,
-            overflow_rescan: None,
-            last_overflow_rescan: None,
             heard_until: now,
             will_have_heard_until: now,
         };
@@ -200,14 +198,9 @@ struct Core {
     /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
     other_names: Vec<PathBuf>,
 
-    next_rescan: Instant,
-    next_poll: Instant,
+    schedule: Schedule,
     /// When folders without a watch were last looked through.
     polled_at: Option<Instant>,
-    next_offline_poll: Instant,
-    /// Events were lost: when to look through everything.
-    overflow_rescan: Option<Instant>,
-    last_overflow_rescan: Option<Instant>,
     /// Everything that events tell of until then was looked at …
     heard_until: Instant,
     /// … or will have been when what is held back now was.
@@ -355,7 +348,7 @@ impl Core {
         self.look_at_other_names();
         self.store_batches();
         // What a lost event would have said is only known after the rescan.
-        if self.walks.is_empty() && self.overflow_rescan.is_none() {
+        if self.walks.is_empty() && !self.schedule.owes_overflow_rescan() {
             self.clear(Instant::now());
             self.look_at_other_names();
             self.store_batches();
@@ -377,24 +370,20 @@ impl Core {
     }
 
     fn run_timers(&mut self, now: Instant) {
-        if self.next_rescan <= now {
+        if self.schedule.rescan_is_due(now) {
             self.rescan_all();
         }
-        if self.next_poll <= now {
-            self.next_poll = now + self.timing.poll_every;
+        if self.schedule.take_poll(now) {
             self.poll_unwatched(now);
             let remote: Vec<PathBuf> = self.roots.iter().filter(|root| root.remote).map(|root| root.path.clone()).collect();
             for root in &remote {
                 self.rescan(root);
             }
         }
-        if self.overflow_rescan.is_some_and(|due| due <= now) {
-            self.overflow_rescan = None;
-            self.last_overflow_rescan = Some(now);
+        if self.schedule.take_overflow_rescan(now) {
             self.rescan_all();
         }
-        if self.next_offline_poll <= now {
-            self.next_offline_poll = now + self.timing.offline_poll;
+        if self.schedule.take_offline_poll(now) {
             self.look_for_offline_roots();
             self.look_at_silent();
         }
@@ -446,20 +435,18 @@ impl Core {
         let clear = |due: Instant| held_until.map_or(due, |held_until| due.max(held_until));
         let dues = [
             held_until,
-            self.overflow_rescan,
             settling,
             self.suspects_by_due.front().map(|(due, _)| clear(*due)),
             self.replaced.values().map(|replaced| clear(replaced.due)).min(),
-            has_offline.then_some(self.next_offline_poll),
             (!self.refused.is_empty()).then_some(self.refused_due),
-            has_polled.then_some(self.next_poll),
         ];
-        dues.into_iter().flatten().chain(doubts).fold(self.next_rescan, Instant::min)
+        let looks = self.schedule.deadline(has_polled, has_offline);
+        dues.into_iter().flatten().chain(doubts).fold(looks, Instant::min)
     }
 
     /// Shows counts, states and warnings to the other threads.
     fn publish(&mut self) {
-        let walks = self.walks.len() + usize::from(self.overflow_rescan.is_some());
+        let walks = self.walks.len() + usize::from(self.schedule.owes_overflow_rescan());
         let uncertain = self.debouncer.len() + lock(&self.shared.settling).n_usual() + self.suspects.len() + self.replaced.len();
         if self.shared.publish(walks, uncertain) {
             (self.on_change)();

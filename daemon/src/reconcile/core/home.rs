@@ -250,7 +250,7 @@ impl Core {
         root.state = RootState::Offline;
         root.detail = Some(reason);
         root.doubt = None;
-        self.next_offline_poll = self.next_offline_poll.min(Instant::now() + self.timing.offline_poll);
+        self.schedule.went_offline(Instant::now());
         self.videos = None;
         let online: Vec<VideoId> = self
             .videos_below(&path)
@@ -343,7 +343,7 @@ impl Core {
 
     /// Looks through everything, with new watches: where events were lost unnoticed, a watch may be on a folder that has another name now.
     pub(super) fn rescan_all(&mut self) {
-        self.next_rescan = Instant::now() + self.timing.rescan_every;
+        self.schedule.rescans(Instant::now());
         let is_of_machine = |incident: &IncidentRecord| incident.cause == Some(Cause::Machine);
         if let Err(error) = self.store.retry_incidents(is_of_machine, now_ms()) {
             tracing::debug!(%error, "what failed for the machine's sake is not queued again");

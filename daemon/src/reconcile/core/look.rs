@@ -24,9 +24,7 @@ use crate::watch::debounce::{Batch, Hint};
 impl Core {
     pub(super) fn look_at_batch(&mut self, batch: Batch, now: Instant) {
         if batch.rescan {
-            // The first loss is answered at once, later ones at most once in a while, the last one always.
-            let earliest = self.last_overflow_rescan.map_or(now, |last| last + self.timing.overflow_gap);
-            self.overflow_rescan = Some(self.overflow_rescan.unwrap_or(earliest).min(earliest.max(now)));
+            self.schedule.events_were_lost(now);
         }
         if batch.mounts {
             self.look_at_mounts();
@@ -34,7 +32,7 @@ impl Core {
         for (path, hint) in batch.paths {
             self.spared(&path, |core| core.look_at(&path, hint));
         }
-        if self.overflow_rescan.is_some_and(|due| due <= now) {
+        if self.schedule.overflow_rescan_is_due(now) {
             self.run_timers(now);
         }
     }
