@@ -1,6 +1,7 @@
 //! The reconciler's thread: what it knows, and the loop that takes one bounded step after the other.
 
 mod clear;
+mod events;
 mod folders;
 mod home;
 mod known;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use events::Events;
 use folders::Folders;
 use moves::Moves;
 use schedule::Schedule;
@@ -36,7 +38,7 @@ use crate::machine::clock::now_ms;
 use crate::machine::mounts::{Mount, mounts};
 use crate::store::{NewVideo, Store, Touch, VideoRecord};
 use crate::supervise::caught;
-use crate::watch::debounce::{Debouncer, Hint};
+use crate::watch::debounce::Hint;
 use crate::watch::mounts::MountWatch;
 use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
 
@@ -101,13 +103,12 @@ impl Seed {
             on_change: Arc::clone(&self.on_change),
             shared: Arc::clone(&self.shared),
             commands: self.commands.clone(),
-            events: self.events.clone(),
+            events: Events::new(self.events.clone(), timing, now),
             watches,
             _mount_watch: mount_watch,
             timing,
             roots: Vec::new(),
             volumes: Volumes::default(),
-            debouncer: Debouncer::new(timing.quiet, timing.max_delay),
             walks: Walks::default(),
             unwatched: BTreeSet::new(),
             unreadable: BTreeMap::new(),
@@ -134,8 +135,6 @@ impl Seed {
             other_names: Vec::new(),
             schedule: Schedule::new(timing, now),
             polled_at: None,
-            heard_until: now,
-            will_have_heard_until: now,
         };
         core.run(&self.looked);
     }
@@ -147,7 +146,7 @@ struct Core {
     on_change: OnChange,
     shared: Arc<Shared>,
     commands: Receiver<Command>,
-    events: EventReceiver,
+    events: Events,
     watches: AllWatches,
     _mount_watch: Option<MountWatch>,
     timing: Timing,
@@ -155,7 +154,6 @@ struct Core {
     /// Sorted by path.
     roots: Vec<Root>,
     volumes: Volumes,
-    debouncer: Debouncer,
     walks: Walks,
     /// Folders for which no watch was left.
     unwatched: BTreeSet<PathBuf>,
@@ -201,10 +199,6 @@ struct Core {
     schedule: Schedule,
     /// When folders without a watch were last looked through.
     polled_at: Option<Instant>,
-    /// Everything that events tell of until then was looked at …
-    heard_until: Instant,
-    /// … or will have been when what is held back now was.
-    will_have_heard_until: Instant,
 }
 
 impl Core {
@@ -215,7 +209,7 @@ impl Core {
         self.look_for_offline_roots();
         self.publish();
         // One that died may have had some.
-        self.events.taken_over();
+        self.events.counted();
         self.shared.settle_debts();
         (self.on_change)();
         // Nobody waits after the first time.
@@ -242,12 +236,11 @@ impl Core {
 
     /// Waits for the next command or event, at most for `pause`, and takes over all events that wait. False: stop.
     fn receive(&mut self, pause: Duration) -> bool {
-        let (commands, events) = (self.commands.clone(), self.events.receiver.clone());
+        let (commands, events) = (self.commands.clone(), self.events.queue());
         let mut command = None;
         crossbeam_channel::select! {
             recv(events) -> event => if let Ok(event) = event {
-                self.debouncer.push(event, Instant::now());
-                self.events.took();
+                self.events.received(event, Instant::now());
             },
             recv(commands) -> received => match received {
                 Ok(received) => command = Some(received),
@@ -265,26 +258,18 @@ impl Core {
         }
     }
 
-    /// Moves every waiting event to the debouncer.
+    /// Takes over every event that waits.
     fn take_events(&mut self) {
-        let now = Instant::now();
-        let n_waiting = self.events.receiver.len();
-        for change in self.events.receiver.try_iter().take(n_waiting) {
-            self.debouncer.push(change, now);
-            self.events.took();
-        }
-        if self.events.take_lost() {
-            self.debouncer.push(Change::Rescan, now);
-        }
+        self.events.take_waiting(Instant::now());
         self.publish();
-        self.events.taken_over();
+        self.events.counted();
     }
 
     /// Takes over everything that events tell of until now: the threads that watch may lag behind.
     fn hear(&mut self) {
         self.watches.flush();
         if mounts() != self.mounts {
-            self.debouncer.push(Change::Mounts, Instant::now());
+            self.events.hint(Change::Mounts, Instant::now());
         }
         self.take_events();
     }
@@ -331,9 +316,9 @@ impl Core {
             self.by_inode = None;
         }
         self.run_timers(started);
-        if let Some(batch) = self.debouncer.take(started) {
+        if let Some(batch) = self.events.take_batch(started) {
             self.look_at_batch(batch, started);
-            self.heard_until = self.heard_until.max(self.will_have_heard_until);
+            self.events.looked_at();
         }
         while started.elapsed() < STEP
             && let Some((folder, rewatch)) = self.walks.take()
@@ -431,7 +416,7 @@ impl Core {
             .filter(|doubt| !doubt.walked)
             .map(|doubt| doubt.walk_at);
         // Nothing is cleared before the hints held back are looked at.
-        let held_until = self.debouncer.deadline();
+        let held_until = self.events.deadline();
         let clear = |due: Instant| held_until.map_or(due, |held_until| due.max(held_until));
         let dues = [
             held_until,
@@ -447,7 +432,7 @@ impl Core {
     /// Shows counts, states and warnings to the other threads.
     fn publish(&mut self) {
         let walks = self.walks.len() + usize::from(self.schedule.owes_overflow_rescan());
-        let uncertain = self.debouncer.len() + lock(&self.shared.settling).n_usual() + self.suspects.len() + self.replaced.len();
+        let uncertain = self.events.len() + lock(&self.shared.settling).n_usual() + self.suspects.len() + self.replaced.len();
         if self.shared.publish(walks, uncertain) {
             (self.on_change)();
         }

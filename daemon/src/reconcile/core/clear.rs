@@ -49,7 +49,7 @@ impl Core {
         if first_due > now || !self.has_heard_until(first_due) {
             return;
         }
-        let mut certain_until = self.heard_until;
+        let mut certain_until = self.events.heard_until();
         // It may have been moved to where no event tells of it.
         if !self.unwatched.is_empty() {
             let looked_until = self.polled_at.map(|polled_at| polled_at + self.timing.grace);
@@ -72,16 +72,12 @@ impl Core {
     /// Whether everything that events tell of until then was looked at. If not, the events are asked for: the watcher's thread may lag
     /// behind, and this one may have been held up by a slow disk. They are looked at within a second.
     fn has_heard_until(&mut self, until: Instant) -> bool {
-        if self.heard_until < until {
+        if self.events.heard_until() < until {
             let now = Instant::now();
             self.hear();
-            if self.debouncer.is_empty() {
-                self.heard_until = now;
-            } else {
-                self.will_have_heard_until = now;
-            }
+            self.events.heard_all(now);
         }
-        self.heard_until >= until
+        self.events.heard_until() >= until
     }
 
     /// What waited at `path` or below to be placed is not there any more, or is known.
