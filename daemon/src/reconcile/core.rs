@@ -11,6 +11,7 @@ mod place;
 mod schedule;
 mod timing;
 mod walks;
+mod watching;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -26,6 +27,7 @@ use moves::Moves;
 use schedule::Schedule;
 use timing::Timing;
 use walks::Walks;
+use watching::Watching;
 
 use super::fingerprint::Reading;
 use super::roots::Home;
@@ -39,8 +41,7 @@ use crate::machine::mounts::{Mount, mounts};
 use crate::store::{NewVideo, Store, Touch, VideoRecord};
 use crate::supervise::caught;
 use crate::watch::debounce::Hint;
-use crate::watch::mounts::MountWatch;
-use crate::watch::{AllWatches, Change, EventReceiver, EventSender};
+use crate::watch::{Change, EventReceiver, EventSender};
 
 /// Longest time between two looks at events and commands, apart from a single file's or folder's.
 const STEP: Duration = Duration::from_millis(100);
@@ -91,10 +92,6 @@ pub(super) struct Seed {
 impl Seed {
     /// Reconciles until it is asked to stop. Another run after a panic knows nothing of the one before but what the store has.
     pub(super) fn run(&self) {
-        let watches = AllWatches::start(self.event_sender.clone(), self.watch_limit);
-        let mount_watch = MountWatch::start(self.event_sender.clone())
-            .inspect_err(|error| tracing::debug!(%error, "mounts are only polled"))
-            .ok();
         let timing = Timing::new(self.config.settle, self.unfinished_rest, self.config.rescan_every);
         let now = Instant::now();
         let core = Core {
@@ -104,13 +101,11 @@ impl Seed {
             shared: Arc::clone(&self.shared),
             commands: self.commands.clone(),
             events: Events::new(self.events.clone(), timing, now),
-            watches,
-            _mount_watch: mount_watch,
+            watching: Watching::start(&self.event_sender, self.watch_limit),
             timing,
             roots: Vec::new(),
             volumes: Volumes::default(),
             walks: Walks::default(),
-            unwatched: BTreeSet::new(),
             unreadable: BTreeMap::new(),
             unreadable_files: BTreeMap::new(),
             refused: BTreeSet::new(),
@@ -134,7 +129,6 @@ impl Seed {
             by_inode: None,
             other_names: Vec::new(),
             schedule: Schedule::new(timing, now),
-            polled_at: None,
         };
         core.run(&self.looked);
     }
@@ -147,16 +141,13 @@ struct Core {
     shared: Arc<Shared>,
     commands: Receiver<Command>,
     events: Events,
-    watches: AllWatches,
-    _mount_watch: Option<MountWatch>,
+    watching: Watching,
     timing: Timing,
 
     /// Sorted by path.
     roots: Vec<Root>,
     volumes: Volumes,
     walks: Walks,
-    /// Folders for which no watch was left.
-    unwatched: BTreeSet<PathBuf>,
     /// Folders and files that could not be read, and why.
     unreadable: BTreeMap<PathBuf, String>,
     unreadable_files: BTreeMap<PathBuf, String>,
@@ -197,8 +188,6 @@ struct Core {
     other_names: Vec<PathBuf>,
 
     schedule: Schedule,
-    /// When folders without a watch were last looked through.
-    polled_at: Option<Instant>,
 }
 
 impl Core {
@@ -267,7 +256,7 @@ impl Core {
 
     /// Takes over everything that events tell of until now: the threads that watch may lag behind.
     fn hear(&mut self) {
-        self.watches.flush();
+        self.watching.flush();
         if mounts() != self.mounts {
             self.events.hint(Change::Mounts, Instant::now());
         }
@@ -398,8 +387,7 @@ impl Core {
 
     /// Looks through the folders for which no watch was left.
     fn poll_unwatched(&mut self, now: Instant) {
-        self.polled_at = Some(now);
-        for folder in self.unwatched.clone() {
+        for folder in self.watching.poll(now) {
             self.walks.queue(folder, false);
         }
     }
@@ -407,7 +395,7 @@ impl Core {
     /// When the next thing is due, if nothing happens.
     fn deadline(&self) -> Instant {
         let has_offline = !self.silent.is_empty() || self.roots.iter().any(|root| root.state == RootState::Offline);
-        let has_polled = !self.unwatched.is_empty() || self.roots.iter().any(|root| root.remote);
+        let has_polled = !self.watching.is_complete() || self.roots.iter().any(|root| root.remote);
         let settling = lock(&self.shared.settling).deadline();
         let doubts = self
             .roots

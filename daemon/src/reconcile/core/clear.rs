@@ -51,8 +51,8 @@ impl Core {
         }
         let mut certain_until = self.events.heard_until();
         // It may have been moved to where no event tells of it.
-        if !self.unwatched.is_empty() {
-            let looked_until = self.polled_at.map(|polled_at| polled_at + self.timing.grace);
+        if !self.watching.is_complete() {
+            let looked_until = self.watching.polled_at().map(|polled_at| polled_at + self.timing.grace);
             match looked_until.filter(|until| first_due <= *until) {
                 Some(until) => certain_until = certain_until.min(until),
                 None => return self.poll_unwatched(now),

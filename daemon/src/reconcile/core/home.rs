@@ -281,11 +281,11 @@ impl Core {
     }
 
     fn forget_work_below(&mut self, path: &Path) {
-        self.watches.remove_below(path);
+        self.watching.remove_below(path);
         lock(&self.shared.settling).lose_below(path, Instant::now());
         self.walks.forget_below(path);
         self.lose_replaced(path);
-        self.unwatched.retain(|folder| !folder.starts_with(path));
+        self.watching.forget_unwatched_below(path);
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
         self.unreadable_files.retain(|file, _| !file.starts_with(path));
         self.refused.retain(|file| !file.starts_with(path));
@@ -351,7 +351,7 @@ impl Core {
         // Walks look at the roots again; what is there then was there until then.
         self.volumes.is_unsaved = true;
         for root in &self.roots {
-            self.watches.remove_below(&root.path);
+            self.watching.remove_below(&root.path);
             self.walks.queue(root.path.clone(), true);
         }
     }
@@ -373,7 +373,7 @@ impl Core {
     }
 
     pub(super) fn status_of(&self, root: &Root) -> RootStatus {
-        let n_unwatched = self.unwatched.iter().filter(|folder| folder.starts_with(&root.path)).count();
+        let n_unwatched = self.watching.n_unwatched_below(&root.path);
         let is_offline = root.state == RootState::Offline;
         let (state, detail) = if root.state == RootState::Offline {
             (RootState::Offline, root.detail.clone())
@@ -397,19 +397,7 @@ impl Core {
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if !self.unwatched.is_empty() {
-            let (n_watched, n_unwatched) = (self.watches.n_watched(), self.unwatched.len());
-            let why = self
-                .watches
-                .lack()
-                .unwrap_or_else(|| "the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches)".to_owned());
-            warnings.push(format!(
-                "watching {n_watched} of {} folders: {why}; the others are looked through every {} minutes",
-                n_watched + n_unwatched,
-                self.timing.poll_every.as_secs() / 60
-            ));
-        }
+        let mut warnings: Vec<String> = self.watching.warning(self.timing.poll_every).into_iter().collect();
         let unreadable = self
             .unreadable
             .iter()

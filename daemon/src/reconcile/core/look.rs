@@ -18,7 +18,6 @@ use super::Core;
 use crate::domain::{FileStamp, VideoId};
 use crate::machine::with_timeout::{self, Pulse};
 use crate::store::{Touch, VideoRecord, VideoState};
-use crate::watch::WatchOutcome;
 use crate::watch::debounce::{Batch, Hint};
 
 impl Core {
@@ -91,13 +90,13 @@ impl Core {
             Ok(found) => {
                 // A folder that has another name by now is watched under that one.
                 if hint.rewatch && found.is_some_and(|found| found.is_dir()) {
-                    self.watches.remove_below(path);
+                    self.watching.remove_below(path);
                 }
                 self.missed(path);
             }
             Err(error) if says_missing(&error) => {
                 if hint.rewatch {
-                    self.watches.remove_below(path);
+                    self.watching.remove_below(path);
                 }
                 self.missed(path);
             }
@@ -149,7 +148,7 @@ impl Core {
         self.unreadable.retain(|folder, _| !folder.starts_with(path));
         self.unreadable_files.remove(path);
         self.other_things.remove(path);
-        self.unwatched.retain(|folder| !folder.starts_with(path));
+        self.watching.forget_unwatched_below(path);
         let now = Instant::now();
         let mut settling = lock(&self.shared.settling);
         if !settling.lose(path, now) {
@@ -207,7 +206,7 @@ impl Core {
             return;
         }
         if rewatch {
-            self.watches.remove_below(folder);
+            self.watching.remove_below(folder);
             // Roots inside lose their watches with it, and are walked on their own.
             for inner in self.roots_inside(folder) {
                 self.walks.queue(inner, true);
@@ -230,13 +229,13 @@ impl Core {
             Err(exclusion) => {
                 // The file `.nomedia` may be deleted one day; that event comes from the folder's own watch.
                 if matches!(&exclusion, Exclusion::NoMedia(file) if file.parent() == Some(folder)) {
-                    self.watch(folder);
+                    self.watching.add(folder);
                 }
                 return self.missed_below(folder);
             }
         };
         // First the watch, then the look: what comes in between is seen twice and not never.
-        self.watch(folder);
+        self.watching.add(folder);
         let found = match self.list(index, folder, &folder_rules, rewatch) {
             Ok(found) => found,
             Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
@@ -255,19 +254,6 @@ impl Core {
             self.set_root_offline(index, "it went away while it was looked at".to_owned());
         } else {
             self.missed(folder);
-        }
-    }
-
-    fn watch(&mut self, folder: &Path) {
-        match self.watches.add(folder) {
-            WatchOutcome::Watched => {
-                self.unwatched.remove(folder);
-            }
-            WatchOutcome::LimitReached => {
-                self.unwatched.insert(folder.to_owned());
-            }
-            // The listing that follows says why.
-            WatchOutcome::Failed(error) => tracing::debug!(folder = %folder.display(), %error, "cannot be watched"),
         }
     }
 
