@@ -10,11 +10,12 @@ mod moves;
 mod place;
 mod schedule;
 mod timing;
+mod unreadable;
 mod walks;
 mod watching;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use folders::Folders;
 use moves::Moves;
 use schedule::Schedule;
 use timing::Timing;
+use unreadable::Unreadable;
 use walks::Walks;
 use watching::Watching;
 
@@ -106,12 +108,7 @@ impl Seed {
             roots: Vec::new(),
             volumes: Volumes::default(),
             walks: Walks::default(),
-            unreadable: BTreeMap::new(),
-            unreadable_files: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            refused_due: now,
-            refused_pause: None,
-            silent: BTreeSet::new(),
+            unreadable: Unreadable::new(timing, now),
             suspects: HashSet::new(),
             suspects_by_due: VecDeque::new(),
             replaced: BTreeMap::new(),
@@ -148,16 +145,7 @@ struct Core {
     roots: Vec<Root>,
     volumes: Volumes,
     walks: Walks,
-    /// Folders and files that could not be read, and why.
-    unreadable: BTreeMap<PathBuf, String>,
-    unreadable_files: BTreeMap<PathBuf, String>,
-    /// Of these files, those that the drive did not let be read: no event tells when it does.
-    refused: BTreeSet<PathBuf>,
-    refused_due: Instant,
-    /// The last pause before they were tried again; `None` = one could be read since.
-    refused_pause: Option<Duration>,
-    /// Files and folders on mounts that did not answer, to be looked at when these do.
-    silent: BTreeSet<PathBuf>,
+    unreadable: Unreadable,
     /// Videos that were missed at their path. The queue may name ones that are no longer suspect.
     suspects: HashSet<VideoId>,
     suspects_by_due: VecDeque<(Instant, VideoId)>,
@@ -334,8 +322,7 @@ impl Core {
         if let Err(panic) = caught(|| look(self)) {
             tracing::error!(path = %path.display(), panic, "looking at it failed (a bug: please report it); it is passed over");
             lock(&self.shared.settling).remove(path);
-            self.unreadable_files
-                .insert(path.to_owned(), "scened failed on it (a bug: please report it)".to_owned());
+            self.unreadable.failed(path, "scened failed on it (a bug: please report it)");
         }
     }
 
@@ -361,18 +348,16 @@ impl Core {
             self.look_for_offline_roots();
             self.look_at_silent();
         }
-        if !self.refused.is_empty() && self.refused_due <= now {
-            for path in std::mem::take(&mut self.refused) {
-                // What it was watched by may be gone.
-                let rewatch = self.unreadable.contains_key(&path);
-                self.look_at(
-                    &path,
-                    Hint {
-                        rewatch,
-                        ..Hint::default()
-                    },
-                );
-            }
+        for path in self.unreadable.take_refused(now) {
+            // What it was watched by may be gone.
+            let rewatch = self.unreadable.has_folder(&path);
+            self.look_at(
+                &path,
+                Hint {
+                    rewatch,
+                    ..Hint::default()
+                },
+            );
         }
         for root in &mut self.roots {
             if let Some(doubt) = &mut root.doubt
@@ -394,7 +379,7 @@ impl Core {
 
     /// When the next thing is due, if nothing happens.
     fn deadline(&self) -> Instant {
-        let has_offline = !self.silent.is_empty() || self.roots.iter().any(|root| root.state == RootState::Offline);
+        let has_offline = self.unreadable.has_silent() || self.roots.iter().any(|root| root.state == RootState::Offline);
         let has_polled = !self.watching.is_complete() || self.roots.iter().any(|root| root.remote);
         let settling = lock(&self.shared.settling).deadline();
         let doubts = self
@@ -411,7 +396,7 @@ impl Core {
             settling,
             self.suspects_by_due.front().map(|(due, _)| clear(*due)),
             self.replaced.values().map(|replaced| clear(replaced.due)).min(),
-            (!self.refused.is_empty()).then_some(self.refused_due),
+            self.unreadable.deadline(),
         ];
         let looks = self.schedule.deadline(has_polled, has_offline);
         dues.into_iter().flatten().chain(doubts).fold(looks, Instant::min)

@@ -293,7 +293,7 @@ impl Core {
             Whereabouts::Unreachable(reason) => {
                 tracing::warn!(path = %video.path.display(), reason, "cannot be reached; the video is kept, offline");
                 if !with_timeout::answers(&video.path) {
-                    self.silent.insert(video.path.clone());
+                    self.unreadable.fell_silent(&video.path);
                 }
                 Finding::Unreachable
             }

@@ -286,10 +286,7 @@ impl Core {
         self.walks.forget_below(path);
         self.lose_replaced(path);
         self.watching.forget_unwatched_below(path);
-        self.unreadable.retain(|folder, _| !folder.starts_with(path));
-        self.unreadable_files.retain(|file, _| !file.starts_with(path));
-        self.refused.retain(|file| !file.starts_with(path));
-        self.silent.retain(|silent| !silent.starts_with(path));
+        self.unreadable.forget_below(path);
     }
 
     pub(super) fn look_for_offline_roots(&mut self) {
@@ -302,11 +299,7 @@ impl Core {
 
     /// Looks at what lies on mounts that did not answer and do so now.
     pub(super) fn look_at_silent(&mut self) {
-        let (answering, silent) = std::mem::take(&mut self.silent)
-            .into_iter()
-            .partition(|path| with_timeout::answers(path));
-        self.silent = silent;
-        for path in answering {
+        for path in self.unreadable.take_answering(with_timeout::answers) {
             self.walks.queue(path, true);
         }
     }
@@ -318,10 +311,7 @@ impl Core {
         for index in 0..self.roots.len() {
             self.check_root(index);
         }
-        // The number of a mount that went is given to the next one, so that one that comes back at once looks as if nothing had happened.
-        if self.refused.iter().any(|path| self.unreadable.contains_key(path)) {
-            self.refused_due = Instant::now();
-        }
+        self.unreadable.mounts_changed(Instant::now());
         // Whatever came or went, took its watches along, also where the same is in place again.
         let is_in = |mounts: &[Mount], mount: &Mount| mounts.iter().any(|other| (other.id, &other.point) == (mount.id, &mount.point));
         let came = now.iter().filter(|mount| !is_in(&before, mount));
@@ -397,35 +387,10 @@ impl Core {
     }
 
     pub(super) fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = self.watching.warning(self.timing.poll_every).into_iter().collect();
-        let unreadable = self
-            .unreadable
-            .iter()
-            .map(|(folder, reason)| format!("cannot read {}: {reason}; its videos are kept", shown(folder)));
-        warnings.extend(unreadable.take(MAX_WARNINGS));
-        if let Some((file, reason)) = self.unreadable_files.first_key_value() {
-            let n_others = self.unreadable_files.len() - 1;
-            let others = if n_others > 0 {
-                format!(" (and {n_others} more files)")
-            } else {
-                String::new()
-            };
-            warnings.push(format!("cannot read {}: {reason}{others}", shown(file)));
-        }
-        warnings
+        let unwatched = self.watching.warning(self.timing.poll_every);
+        unwatched.into_iter().chain(self.unreadable.warnings()).collect()
     }
 }
-
-/// A path in a warning: the rest of a long one is for those who ask.
-fn shown(path: &Path) -> String {
-    scened_shared::terminal::shorten(&path.display().to_string(), MAX_SHOWN)
-}
-
-/// Characters of a path.
-const MAX_SHOWN: usize = 200;
-
-/// Unreadable folders named one by one.
-const MAX_WARNINGS: usize = 10;
 
 /// Whether any file that looks like a video lies below `path`; gives up after [`MAX_LOOKED_AT`] entries and then says yes, so that
 /// a full folder is never taken for an empty mount point.

@@ -69,7 +69,7 @@ impl Core {
             Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, path) => self.walks.queue(path.to_owned(), hint.rewatch),
             Ok(Some(metadata)) if metadata.is_file() => {
                 // It could not be told what it is. What its folder was watched by may be gone, too.
-                if self.unreadable.remove(path).is_some()
+                if self.unreadable.is_file_after_all(path)
                     && let Some(folder) = path.parent()
                 {
                     self.walks.queue(folder.to_owned(), true);
@@ -79,7 +79,7 @@ impl Core {
                 }
                 if metadata.nlink() > 1 {
                     // It may have been made readable under this name.
-                    self.other_names.extend(self.unreadable_files.keys().cloned());
+                    self.other_names.extend(self.unreadable.files().cloned());
                 }
                 if self.excludes_file(index, path).is_none() {
                     self.saw_file(index, path, &metadata, hint.written);
@@ -145,8 +145,7 @@ impl Core {
     /// Everything known at or below `path` was not found there.
     pub(super) fn missed(&mut self, path: &Path) {
         self.missed_below(path);
-        self.unreadable.retain(|folder, _| !folder.starts_with(path));
-        self.unreadable_files.remove(path);
+        self.unreadable.vanished(path);
         self.other_things.remove(path);
         self.watching.forget_unwatched_below(path);
         let now = Instant::now();
@@ -176,13 +175,7 @@ impl Core {
 
     /// A folder cannot be read: what is known below it is kept, offline.
     fn cannot_read(&mut self, folder: &Path, error: &io::Error) {
-        if with_timeout::is_timeout(error) {
-            self.silent.insert(folder.to_owned());
-        }
-        self.look_again_later(folder, error);
-        if self.unreadable.insert(folder.to_owned(), error.to_string()).is_none() {
-            tracing::warn!(folder = %folder.display(), %error, "cannot be read; its videos are kept, offline");
-        }
+        self.unreadable.cannot_read_folder(folder, error, Instant::now());
         let online: Vec<VideoId> = self
             .videos_below(folder)
             .iter()
@@ -241,9 +234,7 @@ impl Core {
             Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
             Err(error) => return self.cannot_read(folder, &error),
         };
-        if self.unreadable.remove(folder).is_some() {
-            self.refused_pause = None;
-        }
+        self.unreadable.folder_was_read(folder);
         self.miss_all_but(folder, &found);
     }
 

@@ -58,13 +58,12 @@ impl Core {
             Err(error) if says_missing(&error) => return self.missed(path),
             Err(error) => {
                 forget(self);
-                return self.cannot_read_file(path, &error);
+                return self.unreadable.cannot_read_file(path, &error, Instant::now());
             }
         }
         match read_file(path, self.rules.follow_symlinks()) {
             Ok(Some(reading)) if reading.stamp == expected => {
-                self.unreadable_files.remove(path);
-                self.refused_pause = None;
+                self.unreadable.file_was_read(path);
                 match self.place(index, path, reading) {
                     Ok(()) => drop(forget(self)),
                     Err(error) => {
@@ -78,35 +77,9 @@ impl Core {
             Err(error) if says_missing(&error) => self.missed(path),
             Err(error) => {
                 forget(self);
-                self.cannot_read_file(path, &error);
+                self.unreadable.cannot_read_file(path, &error, Instant::now());
             }
         }
-    }
-
-    fn cannot_read_file(&mut self, path: &Path, error: &io::Error) {
-        if with_timeout::is_timeout(error) {
-            self.silent.insert(path.to_owned());
-        }
-        self.look_again_later(path, error);
-        if self.unreadable_files.insert(path.to_owned(), error.to_string()).is_none() {
-            tracing::warn!(path = %path.display(), %error, "the file cannot be read");
-        }
-    }
-
-    /// What the system does not let be looked at is looked at again by itself, after pauses that grow. Rights do not mend themselves.
-    pub(super) fn look_again_later(&mut self, path: &Path, error: &io::Error) {
-        if error.raw_os_error().is_none() || error.kind() == io::ErrorKind::PermissionDenied {
-            return;
-        }
-        if self.refused.is_empty() {
-            let longest = self.timing.poll_every.max(self.timing.offline_poll);
-            let pause = self
-                .refused_pause
-                .map_or(self.timing.offline_poll, |pause| (pause * 2).min(longest));
-            self.refused_pause = Some(pause);
-            self.refused_due = Instant::now() + pause;
-        }
-        self.refused.insert(path.to_owned());
     }
 
     fn place(&mut self, index: usize, path: &Path, reading: Reading) -> Result<(), StoreError> {
