@@ -6,6 +6,7 @@ mod folders;
 mod home;
 mod known;
 mod look;
+mod missing;
 mod moves;
 mod place;
 mod schedule;
@@ -15,7 +16,7 @@ mod walks;
 mod watching;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use events::Events;
 use folders::Folders;
+use missing::Missing;
 use moves::Moves;
 use schedule::Schedule;
 use timing::Timing;
@@ -31,7 +33,6 @@ use unreadable::Unreadable;
 use walks::Walks;
 use watching::Watching;
 
-use super::fingerprint::Reading;
 use super::roots::Home;
 use super::rules::FolderRules;
 use super::shared::{Obeying, Shared, lock};
@@ -70,12 +71,6 @@ struct Doubt {
     walked: bool,
 }
 
-/// A file whose content is no longer that of the video at its path.
-struct Replaced {
-    reading: Reading,
-    due: Instant,
-}
-
 /// Everything the thread starts with.
 pub(super) struct Seed {
     pub(super) config: ReconcileConfig,
@@ -109,9 +104,7 @@ impl Seed {
             volumes: Volumes::default(),
             walks: Walks::default(),
             unreadable: Unreadable::new(timing, now),
-            suspects: HashSet::new(),
-            suspects_by_due: VecDeque::new(),
-            replaced: BTreeMap::new(),
+            missing: Missing::new(timing.grace),
             new_videos: Vec::new(),
             back_online: Vec::new(),
             moves: Moves::default(),
@@ -146,11 +139,7 @@ struct Core {
     volumes: Volumes,
     walks: Walks,
     unreadable: Unreadable,
-    /// Videos that were missed at their path. The queue may name ones that are no longer suspect.
-    suspects: HashSet<VideoId>,
-    suspects_by_due: VecDeque<(Instant, VideoId)>,
-    /// Videos whose file has another content now.
-    replaced: BTreeMap<PathBuf, Replaced>,
+    missing: Missing,
     new_videos: Vec<NewVideo>,
     back_online: Vec<VideoId>,
     /// Videos whose files were found elsewhere, not yet stored: one by one each would cost a sync of the disk.
@@ -394,8 +383,7 @@ impl Core {
         let dues = [
             held_until,
             settling,
-            self.suspects_by_due.front().map(|(due, _)| clear(*due)),
-            self.replaced.values().map(|replaced| clear(replaced.due)).min(),
+            self.missing.first_due().map(clear),
             self.unreadable.deadline(),
         ];
         let looks = self.schedule.deadline(has_polled, has_offline);
@@ -405,7 +393,7 @@ impl Core {
     /// Shows counts, states and warnings to the other threads.
     fn publish(&mut self) {
         let walks = self.walks.len() + usize::from(self.schedule.owes_overflow_rescan());
-        let uncertain = self.events.len() + lock(&self.shared.settling).n_usual() + self.suspects.len() + self.replaced.len();
+        let uncertain = self.events.len() + lock(&self.shared.settling).n_usual() + self.missing.len();
         if self.shared.publish(walks, uncertain) {
             (self.on_change)();
         }
@@ -452,11 +440,10 @@ impl Core {
 
     /// Puts a video under suspicion: it is looked for after the grace time, and removed if it is certainly gone.
     fn suspect(&mut self, video: VideoId) {
-        if self.suspects.insert(video) {
-            self.suspects_by_due.push_back((Instant::now() + self.timing.grace, video));
-            if let Some(video) = self.store.video(video) {
-                self.note_other_names(video.stamp.inode, &video.path);
-            }
+        if self.missing.suspect(video, Instant::now())
+            && let Some(video) = self.store.video(video)
+        {
+            self.note_other_names(video.stamp.inode, &video.path);
         }
     }
 }

@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::fs::Metadata;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -40,9 +39,7 @@ enum Finding {
 
 impl Core {
     pub(super) fn clear(&mut self, now: Instant) {
-        let suspected = self.suspects_by_due.front().map(|(due, _)| *due);
-        let replaced = self.replaced.values().map(|replaced| replaced.due).min();
-        let Some(first_due) = suspected.into_iter().chain(replaced).min() else {
+        let Some(first_due) = self.missing.first_due() else {
             lock(&self.shared.settling).forget_astray();
             return;
         };
@@ -82,15 +79,8 @@ impl Core {
 
     /// What waited at `path` or below to be placed is not there any more, or is known.
     pub(super) fn lose_replaced(&mut self, path: &Path) {
-        let below = self
-            .replaced
-            .range::<Path, _>((Bound::Included(path), Bound::Unbounded))
-            .take_while(|(file, _)| file.starts_with(path));
-        let lost: Vec<PathBuf> = below.map(|(file, _)| file.clone()).collect();
-        for file in lost {
-            if let Some(replaced) = self.replaced.remove(&file) {
-                lock(&self.shared.settling).goes_astray(replaced.reading.stamp.size_bytes, Instant::now());
-            }
+        for reading in self.missing.lose_replaced(path) {
+            lock(&self.shared.settling).goes_astray(reading.stamp.size_bytes, Instant::now());
         }
     }
 
@@ -102,18 +92,12 @@ impl Core {
             let settles = lock(&core.shared.settling).contains(path);
             !settles && !had_size.is_some_and(|size| core.may_settle(size, due))
         };
-        let due: Vec<(PathBuf, Instant)> = self
-            .replaced
-            .iter()
-            .filter(|(_, replaced)| replaced.due <= certain_until)
-            .map(|(path, replaced)| (path.clone(), replaced.due))
-            .collect();
         let mut ready = Vec::new();
-        for (path, due) in due {
+        for (path, due) in self.missing.due_replaced(certain_until) {
             if is_ready(self, &path, due) {
                 ready.push(path);
-            } else if let Some(replaced) = self.replaced.get_mut(&path) {
-                replaced.due = now + self.timing.grace;
+            } else {
+                self.missing.postpone_replaced(&path, now);
             }
         }
         loop {
@@ -127,23 +111,21 @@ impl Core {
             // Its former content lies at a path whose own time is not up (two films exchanged): that one takes the video first.
             let video = self.store.video_at(&path);
             let is_wanted = video.is_some_and(|video| self.is_elsewhere(&video));
-            match self.replaced.get_mut(&path) {
-                Some(replaced) if is_wanted => replaced.due = now + self.timing.grace,
-                _ => {
-                    self.settle_replaced(&path, true);
-                }
+            if !(is_wanted && self.missing.postpone_replaced(&path, now)) {
+                self.settle_replaced(&path, true);
             }
         }
     }
 
     /// True when the file at `path` is no longer in question. `finally`: nothing better is to be expected.
-    fn settle_replaced(&mut self, path: &PathBuf, finally: bool) -> bool {
+    fn settle_replaced(&mut self, path: &Path, finally: bool) -> bool {
         let Some(index) = self.owner(path).filter(|index| self.roots[*index].state != RootState::Offline) else {
             self.lose_replaced(path);
             return true;
         };
-        let Some(replaced) = self.replaced.get(path) else { return true };
-        let reading = replaced.reading;
+        let Some(reading) = self.missing.replaced_at(path) else {
+            return true;
+        };
         // It may have changed once more without an event, through another of its names.
         if self
             .look_at_link(path)
@@ -164,13 +146,11 @@ impl Core {
         self.store_moves();
         let is_settled = result.unwrap_or_else(|error| {
             tracing::error!(path = %path.display(), %error, "a changed file cannot be noted in the store");
-            if let Some(replaced) = self.replaced.get_mut(path) {
-                replaced.due = Instant::now() + self.timing.grace;
-            }
+            self.missing.postpone_replaced(path, Instant::now());
             false
         });
         if is_settled {
-            self.replaced.remove(path);
+            self.missing.settle_replaced(path);
         }
         is_settled
     }
@@ -215,47 +195,38 @@ impl Core {
     }
 
     fn clear_suspects(&mut self, certain_until: Instant, now: Instant) {
-        let mut due = Vec::new();
-        while let Some((when, id)) = self.suspects_by_due.front().copied()
-            && when <= certain_until
-        {
-            self.suspects_by_due.pop_front();
-            if self.suspects.contains(&id) {
-                due.push((id, when));
-            }
-        }
+        let due = self.missing.take_due(certain_until);
         if due.is_empty() {
             return;
         }
         let (mut gone, mut remove, mut unreachable) = (HashMap::<usize, Vec<VideoId>>::new(), Vec::new(), Vec::new());
         for (id, due) in due {
             let Some(video) = self.store.video(id) else {
-                self.suspects.remove(&id);
+                self.missing.acquit(id);
                 continue;
             };
             let Some(index) = self.owner(&video.path) else {
-                self.suspects.remove(&id);
+                self.missing.acquit(id);
                 continue;
             };
             match self.examine(index, &video, due) {
                 Finding::Settled => {}
                 Finding::Postponed => {
-                    self.suspects_by_due.push_back((now + self.timing.grace, id));
+                    self.missing.postpone(id, now + self.timing.grace);
                     continue;
                 }
                 Finding::Unreachable => unreachable.push(id),
                 Finding::Excluded => remove.push(id),
                 Finding::Gone => gone.entry(index).or_default().push(id),
             }
-            self.suspects.remove(&id);
+            self.missing.acquit(id);
         }
         for index in 0..self.roots.len() {
             let gone = gone.remove(&index).unwrap_or_default();
             if self.is_doubtful(index, gone.len(), now) {
                 let due = self.roots[index].doubt.map_or(now, |doubt| doubt.walk_at) + self.timing.grace;
                 for id in gone {
-                    self.suspects.insert(id);
-                    self.suspects_by_due.push_back((due, id));
+                    self.missing.postpone(id, due);
                 }
             } else {
                 remove.extend(gone);
@@ -286,7 +257,7 @@ impl Core {
                 Finding::Excluded
             }
             Whereabouts::Present(metadata) => {
-                self.suspects.remove(&video.id);
+                self.missing.acquit(video.id);
                 self.saw_file(index, &video.path, &metadata, false);
                 Finding::Settled
             }
@@ -322,8 +293,7 @@ impl Core {
 
     /// Whether a file that is not placed yet has the content of this video.
     fn is_elsewhere(&self, video: &VideoRecord) -> bool {
-        let mut replaced = self.replaced.values();
-        replaced.any(|replaced| replaced.reading.fingerprint == video.fingerprint)
+        self.missing.has_content(&video.fingerprint)
     }
 
     /// Whether so much is missing at once that the root is looked through once more, after a while, before anything is deleted.

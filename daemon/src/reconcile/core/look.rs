@@ -357,7 +357,7 @@ impl Core {
         let stamp = stamp_of(metadata);
         let known = self.store.video_at(path);
         if let Some(video) = &known {
-            self.suspects.remove(&video.id);
+            self.missing.acquit(video.id);
             if self.is_unchanged(index, video, stamp) {
                 if video.state != VideoState::Indexed && self.is_other_thing(path, stamp) {
                     // An earlier version gave it to a worker.
@@ -373,7 +373,7 @@ impl Core {
         if metadata.nlink() > 1 {
             self.note_other_names(stamp.inode, path);
         }
-        if self.replaced.get(path).is_some_and(|replaced| replaced.reading.stamp == stamp) {
+        if self.missing.replaced_at(path).is_some_and(|reading| reading.stamp == stamp) {
             return;
         }
         if known.is_none() && self.other_things.get(path) == Some(&stamp) {

@@ -36,7 +36,7 @@ impl Moves {
 impl Core {
     /// [`Core::move_here`], stored with others.
     pub(super) fn move_soon(&mut self, video: &VideoRecord, new: &NewVideo) {
-        self.suspects.remove(&video.id);
+        self.missing.acquit(video.id);
         self.moves.videos.insert(video.id);
         self.moves.paths.extend([video.path.clone(), new.path.clone()]);
         self.moves.waiting.push(Move {

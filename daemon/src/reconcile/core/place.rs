@@ -10,7 +10,7 @@ use super::super::fingerprint::{self, Reading, stamp_of};
 use super::super::rules;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts};
-use super::{ADD_BATCH, Core, Replaced};
+use super::{ADD_BATCH, Core};
 use crate::domain::FileStamp;
 use crate::machine::clock::now_ms;
 use crate::machine::with_timeout;
@@ -87,7 +87,7 @@ impl Core {
         let Some(video) = self.store.video_at(path) else {
             return self.place_new(index, path, reading);
         };
-        self.suspects.remove(&video.id);
+        self.missing.acquit(video.id);
         if video.fingerprint == reading.fingerprint {
             let on_root_device = self.is_on_root_mount(index, path, video.on_root_device);
             self.lose_replaced(path);
@@ -100,9 +100,8 @@ impl Core {
             return Ok(());
         }
         // The content it had may turn up elsewhere (the file was renamed and another put in its place), so this waits like a deletion.
-        let due = Instant::now() + self.timing.grace;
         self.lose_replaced(path);
-        self.replaced.insert(path.to_owned(), Replaced { reading, due });
+        self.missing.replace(path, reading, Instant::now());
         Ok(())
     }
 
@@ -155,7 +154,7 @@ impl Core {
         if !self.is_known_content(index, video, new.stamp) {
             self.look_into_again(video, new.stamp)?;
         }
-        self.suspects.remove(&video.id);
+        self.missing.acquit(video.id);
         self.back_online.retain(|id| *id != video.id);
         self.videos = None;
         Ok(())
@@ -180,7 +179,7 @@ impl Core {
     /// Whether the content of a known video is certainly no longer at its path: it was found elsewhere, in a file with the stamp
     /// `elsewhere`. Offline and unreachable videos have not left.
     fn has_left(&self, video: &VideoRecord, elsewhere: FileStamp) -> bool {
-        if self.replaced.contains_key(&video.path) {
+        if self.missing.replaced_at(&video.path).is_some() {
             return true;
         }
         let owner = self.owner(&video.path);
