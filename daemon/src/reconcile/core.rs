@@ -4,11 +4,11 @@ mod clear;
 mod events;
 mod folders;
 mod home;
-mod known;
+mod library;
 mod look;
 mod missing;
-mod moves;
 mod place;
+mod save;
 mod schedule;
 mod timing;
 mod unreadable;
@@ -25,8 +25,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use events::Events;
 use folders::Folders;
+use library::Library;
 use missing::Missing;
-use moves::Moves;
 use schedule::Schedule;
 use timing::Timing;
 use unreadable::Unreadable;
@@ -39,17 +39,14 @@ use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
 use super::{Command, OnChange, ReconcileConfig, RootState, RootStatus, Rules};
 use crate::domain::{FileStamp, VideoId};
-use crate::machine::clock::now_ms;
 use crate::machine::mounts::{Mount, mounts};
-use crate::store::{NewVideo, Store, Touch, VideoRecord};
+use crate::store::Store;
 use crate::supervise::caught;
 use crate::watch::debounce::Hint;
 use crate::watch::{Change, EventReceiver, EventSender};
 
 /// Longest time between two looks at events and commands, apart from a single file's or folder's.
 const STEP: Duration = Duration::from_millis(100);
-/// New videos that are stored in one batch.
-const ADD_BATCH: usize = 200;
 
 /// One watched folder.
 struct Root {
@@ -93,6 +90,7 @@ impl Seed {
         let now = Instant::now();
         let core = Core {
             rules: Arc::clone(&self.config.rules),
+            library: Library::new(self.store.clone()),
             store: self.store.clone(),
             on_change: Arc::clone(&self.on_change),
             shared: Arc::clone(&self.shared),
@@ -105,19 +103,11 @@ impl Seed {
             walks: Walks::default(),
             unreadable: Unreadable::new(timing, now),
             missing: Missing::new(timing.grace),
-            new_videos: Vec::new(),
-            back_online: Vec::new(),
-            moves: Moves::default(),
-            touched: Vec::new(),
             mounts: mounts(),
             folder_rules: HashMap::new(),
             folders: RefCell::default(),
             filled_here: None,
             other_things: HashMap::new(),
-            videos: None,
-            videos_as_of: 0,
-            by_inode: None,
-            other_names: Vec::new(),
             schedule: Schedule::new(timing, now),
         };
         core.run(&self.looked);
@@ -126,6 +116,7 @@ impl Seed {
 
 struct Core {
     rules: Arc<Rules>,
+    library: Library,
     store: Store,
     on_change: OnChange,
     shared: Arc<Shared>,
@@ -140,11 +131,6 @@ struct Core {
     walks: Walks,
     unreadable: Unreadable,
     missing: Missing,
-    new_videos: Vec<NewVideo>,
-    back_online: Vec<VideoId>,
-    /// Videos whose files were found elsewhere, not yet stored: one by one each would cost a sync of the disk.
-    moves: Moves,
-    touched: Vec<Touch>,
     mounts: Vec<Mount>,
 
     /// Cache of one step.
@@ -155,14 +141,6 @@ struct Core {
     filled_here: Option<(PathBuf, HashSet<OsString>)>,
     /// Files that end like videos and are something else, with the stamp they had then.
     other_things: HashMap<PathBuf, FileStamp>,
-    /// All videos, sorted by path, kept until the store changes.
-    videos: Option<Vec<Arc<VideoRecord>>>,
-    /// Generation of the store that they were asked for at.
-    videos_as_of: u64,
-    /// All videos, sorted by the inode of their file: several names of one file stand together.
-    by_inode: Option<Vec<(u64, VideoId)>>,
-    /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
-    other_names: Vec<PathBuf>,
 
     schedule: Schedule,
 }
@@ -274,13 +252,7 @@ impl Core {
         self.folder_rules.clear();
         self.folders.take();
         self.filled_here = None;
-        // Listing all videos takes longer than a step's other work where there are many.
-        let generation = self.store.generation();
-        if self.videos_as_of != generation {
-            self.videos_as_of = generation;
-            self.videos = None;
-            self.by_inode = None;
-        }
+        self.library.begin_step();
         self.run_timers(started);
         if let Some(batch) = self.events.take_batch(started) {
             self.look_at_batch(batch, started);
@@ -413,37 +385,12 @@ impl Core {
         }
     }
 
-    /// Writes what walks and files have gathered.
-    fn store_batches(&mut self) {
-        self.store_moves();
-        let touched = std::mem::take(&mut self.touched);
-        if !touched.is_empty()
-            && let Err(error) = self.store.touch_videos(&touched)
-        {
-            tracing::error!(n_videos = touched.len(), %error, "the new stamps of videos cannot be stored");
-        }
-        let back = std::mem::take(&mut self.back_online);
-        if !back.is_empty()
-            && let Err(error) = self.store.set_offline(&back, false)
-        {
-            tracing::error!(%error, "videos that are back cannot be marked so");
-        }
-        let new = std::mem::take(&mut self.new_videos);
-        if new.is_empty() {
-            return;
-        }
-        let n_videos = new.len();
-        if let Err(error) = self.store.add_videos(new, now_ms()) {
-            tracing::error!(%error, n_videos, "new videos cannot be stored; they are tried again at the next rescan");
-        }
-    }
-
     /// Puts a video under suspicion: it is looked for after the grace time, and removed if it is certainly gone.
     fn suspect(&mut self, video: VideoId) {
         if self.missing.suspect(video, Instant::now())
-            && let Some(video) = self.store.video(video)
+            && let Some(video) = self.library.video(video)
         {
-            self.note_other_names(video.stamp.inode, &video.path);
+            self.library.note_other_names(video.stamp.inode, &video.path);
         }
     }
 }

@@ -17,9 +17,8 @@ use super::super::{Reading, RootState};
 use super::place::speaks_for;
 use super::{Core, Doubt};
 use crate::domain::VideoId;
-use crate::machine::clock::now_ms;
 use crate::machine::with_timeout;
-use crate::store::{NewVideo, StoreError, VideoRecord};
+use crate::store::{JobKind, NewVideo, StoreError, VideoRecord};
 use crate::watch::debounce::Hint;
 
 /// Fewer missing videos than this are never "a great part".
@@ -88,7 +87,7 @@ impl Core {
     /// order; the others are queued.
     fn clear_replaced(&mut self, certain_until: Instant, now: Instant) {
         let is_ready = |core: &Self, path: &PathBuf, due: Instant| {
-            let had_size = core.store.video_at(path).map(|video| video.stamp.size_bytes);
+            let had_size = core.library.video_at(path).map(|video| video.stamp.size_bytes);
             let settles = lock(&core.shared.settling).contains(path);
             !settles && !had_size.is_some_and(|size| core.may_settle(size, due))
         };
@@ -109,7 +108,7 @@ impl Core {
         }
         for path in ready {
             // Its former content lies at a path whose own time is not up (two films exchanged): that one takes the video first.
-            let video = self.store.video_at(&path);
+            let video = self.library.video_at(&path);
             let is_wanted = video.is_some_and(|video| self.is_elsewhere(&video));
             if !(is_wanted && self.missing.postpone_replaced(&path, now)) {
                 self.settle_replaced(&path, true);
@@ -137,7 +136,7 @@ impl Core {
             self.look_at(path, Hint::default());
             return true;
         }
-        let result = match self.store.video_at(path) {
+        let result = match self.library.video_at(path) {
             // Its video has moved to another path meanwhile.
             None => self.place_new(index, path, reading).map(|()| true),
             Some(video) => self.replace(index, &video, reading, finally),
@@ -162,7 +161,7 @@ impl Core {
             fingerprint: reading.fingerprint,
             on_root_device: self.is_on_root_mount(index, &video.path, video.on_root_device),
         };
-        let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
+        let twins = self.library.videos_with_fingerprint(&reading.fingerprint);
         let others: Vec<_> = twins.into_iter().filter(|twin| twin.id != video.id).collect();
         if let Some(moved) = self.moved_among(index, &others, reading.stamp) {
             self.displace(video)?;
@@ -174,13 +173,13 @@ impl Core {
         }
         if let Some(twin) = others.iter().find(|twin| speaks_for(twin, reading.stamp)) {
             self.displace(video)?;
-            self.store.clone_video(twin.id, new, now_ms())?;
+            self.library.copy(twin.id, new)?;
             return Ok(true);
         }
         tracing::info!(path = %video.path.display(), "the content changed");
-        self.store.requeue(video.id, Some((reading.stamp, reading.fingerprint)), now_ms())?;
+        self.library.requeue(JobKind::Index, video.id, reading.stamp, reading.fingerprint)?;
         if video.offline {
-            self.back_online.push(video.id);
+            self.library.is_back(video.id);
         }
         Ok(true)
     }
@@ -189,7 +188,7 @@ impl Core {
     /// grace time (or at the next start) it is missing there like any other.
     fn displace(&mut self, video: &VideoRecord) -> Result<(), StoreError> {
         let limbo = video.path.with_file_name(format!(".scened-displaced-{}", video.id));
-        self.store.move_video(video.id, &limbo, video.stamp, video.on_root_device)?;
+        self.library.move_now(video.id, &limbo, video.stamp, video.on_root_device)?;
         self.suspect(video.id);
         Ok(())
     }
@@ -201,7 +200,7 @@ impl Core {
         }
         let (mut gone, mut remove, mut unreachable) = (HashMap::<usize, Vec<VideoId>>::new(), Vec::new(), Vec::new());
         for (id, due) in due {
-            let Some(video) = self.store.video(id) else {
+            let Some(video) = self.library.video(id) else {
                 self.missing.acquit(id);
                 continue;
             };
@@ -232,15 +231,8 @@ impl Core {
                 remove.extend(gone);
             }
         }
-        self.set_offline(&unreachable);
-        if remove.is_empty() {
-            return;
-        }
-        tracing::info!(n_videos = remove.len(), "removing videos whose files are gone or left out");
-        self.videos = None;
-        if let Err(error) = self.store.remove_videos(&remove) {
-            tracing::error!(%error, "videos whose files are gone cannot be removed; they are missed again at the next rescan");
-        }
+        self.library.set_offline(&unreachable);
+        self.library.remove(&remove);
     }
 
     fn examine(&mut self, index: usize, video: &Arc<VideoRecord>, due: Instant) -> Finding {
@@ -302,7 +294,7 @@ impl Core {
             return false;
         }
         let path = self.roots[index].path.clone();
-        self.videos = None;
+        self.library.list_anew();
         let n_online = self.videos_below(&path).iter().filter(|video| !video.offline).count();
         let is_great_part = n_gone >= GREAT_PART_AT_LEAST && n_gone * 2 > n_online;
         let root = &mut self.roots[index];

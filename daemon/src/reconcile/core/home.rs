@@ -14,7 +14,7 @@ use crate::domain::VideoId;
 use crate::machine::clock::now_ms;
 use crate::machine::mounts::{self, Mount, mounts, number_of};
 use crate::machine::with_timeout::{self, Pulse};
-use crate::store::{Cause, IncidentRecord, VideoRecord};
+use crate::store::VideoRecord;
 
 /// Name of the setting with the identities of all roots ever watched.
 const SETTING: &str = "roots";
@@ -177,7 +177,7 @@ impl Core {
                 tracing::info!(root = %path.display(), "another volume is in place; videos of the former one are kept, offline");
                 self.roots[index].mount = mount;
                 let missing = self.missing_below(&path);
-                self.set_offline(&missing);
+                self.library.set_offline(&missing);
                 keeps_former = !missing.is_empty();
                 self.roots[index].home.settle_on(current.clone(), !missing.is_empty());
             }
@@ -251,14 +251,14 @@ impl Core {
         root.detail = Some(reason);
         root.doubt = None;
         self.schedule.went_offline(Instant::now());
-        self.videos = None;
+        self.library.list_anew();
         let online: Vec<VideoId> = self
             .videos_below(&path)
             .iter()
             .filter(|video| !video.offline)
             .map(|video| video.id)
             .collect();
-        self.set_offline(&online);
+        self.library.set_offline(&online);
         // Roots inside it have their own fate, but lost their watches.
         for inner in self.roots_inside(&path) {
             self.walks.queue(inner, true);
@@ -268,16 +268,6 @@ impl Core {
     pub(super) fn roots_inside(&self, folder: &Path) -> Vec<PathBuf> {
         let roots = self.roots.iter().map(|root| root.path.clone());
         roots.filter(|root| root.starts_with(folder) && root != folder).collect()
-    }
-
-    pub(super) fn set_offline(&mut self, videos: &[VideoId]) {
-        if videos.is_empty() {
-            return;
-        }
-        self.back_online.retain(|video| !videos.contains(video));
-        if let Err(error) = self.store.set_offline(videos, true) {
-            tracing::error!(%error, "videos that cannot be reached cannot be marked so");
-        }
     }
 
     fn forget_work_below(&mut self, path: &Path) {
@@ -334,10 +324,7 @@ impl Core {
     /// Looks through everything, with new watches: where events were lost unnoticed, a watch may be on a folder that has another name now.
     pub(super) fn rescan_all(&mut self) {
         self.schedule.rescans(Instant::now());
-        let is_of_machine = |incident: &IncidentRecord| incident.cause == Some(Cause::Machine);
-        if let Err(error) = self.store.retry_incidents(is_of_machine, now_ms()) {
-            tracing::debug!(%error, "what failed for the machine's sake is not queued again");
-        }
+        self.library.retry_what_the_machine_is_blamed_for();
         // Walks look at the roots again; what is there then was there until then.
         self.volumes.is_unsaved = true;
         for root in &self.roots {

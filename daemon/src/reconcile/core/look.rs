@@ -17,7 +17,7 @@ use super::super::{Exclusion, RootState};
 use super::Core;
 use crate::domain::{FileStamp, VideoId};
 use crate::machine::with_timeout::{self, Pulse};
-use crate::store::{Touch, VideoRecord, VideoState};
+use crate::store::{VideoRecord, VideoState};
 use crate::watch::debounce::{Batch, Hint};
 
 impl Core {
@@ -79,11 +79,11 @@ impl Core {
                 }
                 if metadata.nlink() > 1 {
                     // It may have been made readable under this name.
-                    self.other_names.extend(self.unreadable.files().cloned());
+                    self.library.may_be_other_names(self.unreadable.files());
                 }
                 if self.excludes_file(index, path).is_none() {
                     self.saw_file(index, path, &metadata, hint.written);
-                } else if let Some(video) = self.store.video_at(path) {
+                } else if let Some(video) = self.library.video_at(path) {
                     self.suspect(video.id);
                 }
             }
@@ -155,7 +155,7 @@ impl Core {
         }
         drop(settling);
         self.lose_replaced(path);
-        if let Some(video) = self.store.video_at(path) {
+        if let Some(video) = self.library.video_at(path) {
             self.suspect(video.id);
         }
     }
@@ -182,7 +182,7 @@ impl Core {
             .filter(|video| !video.offline)
             .map(|video| video.id)
             .collect();
-        self.set_offline(&online);
+        self.library.set_offline(&online);
     }
 
     /// Walks one folder: watches it, looks at its files, queues its sub-folders, and misses what is known and not there.
@@ -327,7 +327,7 @@ impl Core {
             .map(|root| root.path.clone())
             .filter(|root| root.starts_with(folder))
             .collect();
-        let videos = self.videos();
+        let videos = self.library.videos();
         let mut at = videos.partition_point(|video| video.path.as_path() < folder);
         while let Some(video) = videos.get(at)
             && let Ok(below) = video.path.strip_prefix(folder)
@@ -355,7 +355,7 @@ impl Core {
     /// A regular file that counts is at `path`. `written`: an event said that it was written to just now.
     pub(super) fn saw_file(&mut self, index: usize, path: &Path, metadata: &Metadata, written: bool) {
         let stamp = stamp_of(metadata);
-        let known = self.store.video_at(path);
+        let known = self.library.video_at(path);
         if let Some(video) = &known {
             self.missing.acquit(video.id);
             if self.is_unchanged(index, video, stamp) {
@@ -366,12 +366,12 @@ impl Core {
                 lock(&self.shared.settling).lose(path, Instant::now());
                 self.lose_replaced(path);
                 let on_root_device = self.is_on_root_mount(index, path, video.on_root_device);
-                self.is_in_place(video, stamp, on_root_device);
+                self.library.is_in_place(video, stamp, on_root_device);
                 return;
             }
         }
         if metadata.nlink() > 1 {
-            self.note_other_names(stamp.inode, path);
+            self.library.note_other_names(stamp.inode, path);
         }
         if self.missing.replaced_at(path).is_some_and(|reading| reading.stamp == stamp) {
             return;
@@ -434,18 +434,19 @@ impl Core {
         known.size_bytes == stamp.size_bytes && known.mtime_ns == stamp.mtime_ns && same_inode
     }
 
-    /// The video is at its path with the content it had.
-    pub(super) fn is_in_place(&mut self, video: &VideoRecord, stamp: FileStamp, on_root_device: bool) {
-        if video.offline {
-            self.back_online.push(video.id);
+    pub(super) fn look_at_other_names(&mut self) {
+        let mut seen = HashSet::new();
+        while let Some(name) = self.library.take_other_name() {
+            if seen.insert(name.clone()) {
+                self.look_at(&name, Hint::default());
+            }
         }
-        if video.stamp != stamp || video.on_root_device != on_root_device {
-            self.touched.push(Touch {
-                video: video.id,
-                stamp,
-                on_root_device,
-            });
-        }
+    }
+
+    /// The known videos at `path` or below it that belong to the same root as `path` does (or is).
+    pub(super) fn videos_below(&mut self, path: &Path) -> Vec<Arc<VideoRecord>> {
+        let nested = self.roots_inside(path);
+        self.library.videos_below(path, &nested)
     }
 }
 

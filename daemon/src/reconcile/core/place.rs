@@ -10,9 +10,8 @@ use super::super::fingerprint::{self, Reading, stamp_of};
 use super::super::rules;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts};
-use super::{ADD_BATCH, Core};
+use super::Core;
 use crate::domain::FileStamp;
-use crate::machine::clock::now_ms;
 use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord, VideoState};
 use crate::video_file::whole::has_every_byte;
@@ -28,7 +27,7 @@ impl Core {
         if self.excludes_file(index, path).is_some() {
             forget(self);
             self.lose_replaced(path);
-            if let Some(video) = self.store.video_at(path) {
+            if let Some(video) = self.library.video_at(path) {
                 self.suspect(video.id);
             }
             return;
@@ -48,7 +47,7 @@ impl Core {
                 if self.is_other_thing(path, stamp) {
                     forget(self);
                     self.lose_replaced(path);
-                    if let Some(video) = self.store.video_at(path) {
+                    if let Some(video) = self.library.video_at(path) {
                         self.suspect(video.id);
                     }
                     return;
@@ -84,7 +83,7 @@ impl Core {
 
     fn place(&mut self, index: usize, path: &Path, reading: Reading) -> Result<(), StoreError> {
         self.store_moves_of(path);
-        let Some(video) = self.store.video_at(path) else {
+        let Some(video) = self.library.video_at(path) else {
             return self.place_new(index, path, reading);
         };
         self.missing.acquit(video.id);
@@ -92,7 +91,7 @@ impl Core {
             let on_root_device = self.is_on_root_mount(index, path, video.on_root_device);
             self.lose_replaced(path);
             let is_known = self.is_known_content(index, &video, reading.stamp);
-            self.is_in_place(&video, reading.stamp, on_root_device);
+            self.library.is_in_place(&video, reading.stamp, on_root_device);
             if !is_known {
                 tracing::info!(path = %path.display(), "written to since it was indexed; it is looked into again");
                 self.look_into_again(&video, reading.stamp)?;
@@ -113,7 +112,7 @@ impl Core {
             fingerprint: reading.fingerprint,
             on_root_device: self.is_on_root_mount(index, path, true),
         };
-        let twins = self.store.videos_with_fingerprint(&reading.fingerprint);
+        let twins = self.library.videos_with_fingerprint(&reading.fingerprint);
         // A known file, asked for by a name that its folder does not have.
         if twins.iter().any(|twin| twin.stamp.inode == reading.stamp.inode) && !self.has_this_name(index, path) {
             return Ok(());
@@ -127,12 +126,9 @@ impl Core {
         }
         if let Some(twin) = twins.iter().find(|twin| speaks_for(twin, reading.stamp)) {
             tracing::info!(path = %path.display(), same_as = %twin.path.display(), "a copy of a known video");
-            // The store queues it like a new one when the twin turns out not to be complete.
-            self.store.clone_video(twin.id, new, now_ms())?;
-            return Ok(());
+            return self.library.copy(twin.id, new);
         }
-        self.new_videos.push(new);
-        if self.new_videos.len() >= ADD_BATCH {
+        if self.library.add_soon(new) {
             self.store_batches();
         }
         Ok(())
@@ -143,20 +139,19 @@ impl Core {
     pub(super) fn moved_among(&self, index: usize, twins: &[Arc<VideoRecord>], stamp: FileStamp) -> Option<Arc<VideoRecord>> {
         let (known, others): (Vec<_>, Vec<_>) = twins.iter().partition(|twin| self.is_known_content(index, twin, stamp));
         let mut all = known.into_iter().chain(others);
-        all.find(|twin| !self.moves.has(twin.id) && self.has_left(twin, stamp)).cloned()
+        all.find(|twin| !self.library.has_move_of(twin.id) && self.has_left(twin, stamp))
+            .cloned()
     }
 
     /// The video's file is now at `new.path`: nothing is decoded, unless it may have been written to on its way. A video that was there is
     /// gone, unless its content turns up again.
     pub(super) fn move_here(&mut self, index: usize, video: &VideoRecord, new: &NewVideo) -> Result<(), StoreError> {
         tracing::info!(from = %video.path.display(), to = %new.path.display(), "a video was moved");
-        self.store.move_video(video.id, &new.path, new.stamp, new.on_root_device)?;
+        self.library.move_now(video.id, &new.path, new.stamp, new.on_root_device)?;
         if !self.is_known_content(index, video, new.stamp) {
             self.look_into_again(video, new.stamp)?;
         }
         self.missing.acquit(video.id);
-        self.back_online.retain(|id| *id != video.id);
-        self.videos = None;
         Ok(())
     }
 
@@ -173,7 +168,7 @@ impl Core {
     /// Queues a video whose file may have been completed in place. Reading all its bytes is enough where those are known.
     fn look_into_again(&mut self, video: &VideoRecord, stamp: FileStamp) -> Result<(), StoreError> {
         let kind = if video.is_sound() { JobKind::Verify } else { JobKind::Index };
-        self.store.requeue_to(kind, video.id, Some((stamp, video.fingerprint)), now_ms())
+        self.library.requeue(kind, video.id, stamp, video.fingerprint)
     }
 
     /// Whether the content of a known video is certainly no longer at its path: it was found elsewhere, in a file with the stamp
