@@ -2,6 +2,7 @@
 
 mod clear;
 mod events;
+mod filter;
 mod folders;
 mod home;
 mod library;
@@ -16,7 +17,7 @@ mod walks;
 mod watching;
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use events::Events;
+use filter::Filter;
 use folders::Folders;
 use library::Library;
 use missing::Missing;
@@ -34,10 +36,9 @@ use walks::Walks;
 use watching::Watching;
 
 use super::roots::Home;
-use super::rules::FolderRules;
 use super::shared::{Obeying, Shared, lock};
 use super::volumes::Volumes;
-use super::{Command, OnChange, ReconcileConfig, RootState, RootStatus, Rules};
+use super::{Command, OnChange, ReconcileConfig, RootState, RootStatus};
 use crate::domain::{FileStamp, VideoId};
 use crate::machine::mounts::{Mount, mounts};
 use crate::store::Store;
@@ -89,7 +90,7 @@ impl Seed {
         let timing = Timing::new(self.config.settle, self.unfinished_rest, self.config.rescan_every);
         let now = Instant::now();
         let core = Core {
-            rules: Arc::clone(&self.config.rules),
+            filter: Filter::new(Arc::clone(&self.config.rules)),
             library: Library::new(self.store.clone()),
             store: self.store.clone(),
             on_change: Arc::clone(&self.on_change),
@@ -104,10 +105,8 @@ impl Seed {
             unreadable: Unreadable::new(timing, now),
             missing: Missing::new(timing.grace),
             mounts: mounts(),
-            folder_rules: HashMap::new(),
             folders: RefCell::default(),
             filled_here: None,
-            other_things: HashMap::new(),
             schedule: Schedule::new(timing, now),
         };
         core.run(&self.looked);
@@ -115,7 +114,7 @@ impl Seed {
 }
 
 struct Core {
-    rules: Arc<Rules>,
+    filter: Filter,
     library: Library,
     store: Store,
     on_change: OnChange,
@@ -134,13 +133,9 @@ struct Core {
     mounts: Vec<Mount>,
 
     /// Cache of one step.
-    folder_rules: HashMap<PathBuf, FolderRules>,
-    /// The same, of what was asked about folders.
     folders: RefCell<Folders>,
     /// The folder that is being listed, and the files in it beside which a program writes another one while it fills them.
     filled_here: Option<(PathBuf, HashSet<OsString>)>,
-    /// Files that end like videos and are something else, with the stamp they had then.
-    other_things: HashMap<PathBuf, FileStamp>,
 
     schedule: Schedule,
 }
@@ -249,7 +244,7 @@ impl Core {
     /// Does what is due, for about [`STEP`].
     fn step(&mut self) {
         let started = Instant::now();
-        self.folder_rules.clear();
+        self.filter.read_folders_anew();
         self.folders.take();
         self.filled_here = None;
         self.library.begin_step();

@@ -245,9 +245,7 @@ impl Core {
             found = Err(std::io::ErrorKind::NotFound.into());
         }
         match whereabouts(&video.path, found, &root.path, root.mount, video.on_root_device) {
-            Whereabouts::Present(metadata) if self.is_excluded(index, video) || self.is_known_other(&video.path, &metadata) => {
-                Finding::Excluded
-            }
+            Whereabouts::Present(metadata) if self.is_left_out(index, video, &metadata) => Finding::Excluded,
             Whereabouts::Present(metadata) => {
                 self.missing.acquit(video.id);
                 self.saw_file(index, &video.path, &metadata, false);
@@ -265,9 +263,10 @@ impl Core {
         }
     }
 
-    /// Whether the file there was found to be no video.
-    fn is_known_other(&self, path: &Path, metadata: &Metadata) -> bool {
-        self.other_things.get(path) == Some(&stamp_of(metadata))
+    /// Whether a rule leaves out the file of a video, or it was found to be no video.
+    fn is_left_out(&self, index: usize, video: &VideoRecord, metadata: &Metadata) -> bool {
+        let is_excluded = self.filter.excludes_now(&self.roots[index].path, &video.path);
+        is_excluded || self.filter.is_known_other_thing(&video.path, stamp_of(metadata))
     }
 
     /// Whether some file that is not placed yet may have (or certainly has) the content of this video, whose grace time ended at `due`.

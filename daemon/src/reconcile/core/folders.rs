@@ -26,7 +26,7 @@ impl Core {
     /// was renamed or deleted just now; that is looked at next.
     pub(super) fn is_on_root_mount(&self, index: usize, file: &Path, known: bool) -> bool {
         let root = &self.roots[index];
-        if self.rules.follow_symlinks() {
+        if self.filter.follows_links() {
             let (at, of_root) = (file.to_owned(), root.path.clone());
             let looked = with_timeout::run(file, move |_| {
                 let real = std::fs::canonicalize(at)?;

@@ -203,7 +203,7 @@ impl Core {
     fn look_around(&mut self, path: &Path) -> InPlace {
         let known = self.videos_below(path);
         let n_known = known.len();
-        let (at, rules) = (path.to_owned(), Arc::clone(&self.rules));
+        let (at, rules) = (path.to_owned(), Arc::clone(self.filter.rules()));
         let looked = with_timeout::run(path, move |pulse| {
             let is_in_place = |video: &&Arc<VideoRecord>| {
                 pulse.beat();

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::super::fingerprint::stamp_of;
-use super::super::rules::{FolderRules, NOMEDIA, Rules, SCENEDIGNORE, content, unfinished};
-use super::super::shared::{is_something_else, lock};
+use super::super::rules::{FolderRules, NOMEDIA, Rules, SCENEDIGNORE, unfinished};
+use super::super::shared::lock;
 use super::super::whereabouts::{says_missing, stat};
 use super::super::{Exclusion, RootState};
 use super::Core;
@@ -52,7 +52,7 @@ impl Core {
         if path.file_name().is_some_and(|name| name == NOMEDIA || name == SCENEDIGNORE)
             && let Some(folder) = path.parent()
         {
-            self.folder_rules.clear();
+            self.filter.read_folders_anew();
             self.walks.queue(folder.to_owned(), false);
             return;
         }
@@ -81,7 +81,7 @@ impl Core {
                     // It may have been made readable under this name.
                     self.library.may_be_other_names(self.unreadable.files());
                 }
-                if self.excludes_file(index, path).is_none() {
+                if self.filter.excludes_file(&self.roots[index].path, path).is_none() {
                     self.saw_file(index, path, &metadata, hint.written);
                 } else if let Some(video) = self.library.video_at(path) {
                     self.suspect(video.id);
@@ -104,49 +104,11 @@ impl Core {
         }
     }
 
-    /// Why the file at `path` is left out. Its folder's rules are read once a step.
-    pub(super) fn excludes_file(&mut self, index: usize, path: &Path) -> Option<Exclusion> {
-        let root = self.roots[index].path.clone();
-        let parent = path.parent()?;
-        if let Err(exclusion) = self.rules_of(&root, parent) {
-            return Some(exclusion);
-        }
-        let folder_rules = self.rules_of(&root, parent).ok()?;
-        self.rules.excludes_file(&root, path, &folder_rules)
-    }
-
-    /// The rules that hold inside `folder`, or why it is left out as a whole.
-    fn rules_of(&mut self, root: &Path, folder: &Path) -> Result<FolderRules, Exclusion> {
-        if let Some(known) = self.folder_rules.get(folder) {
-            return known.no_media().map_or_else(|| Ok(known.clone()), Err);
-        }
-        let inherited = if folder == root {
-            FolderRules::default()
-        } else {
-            let parent = folder.parent().unwrap_or(root);
-            let inherited = self.rules_of(root, parent)?;
-            if let Some(exclusion) = self.rules.excludes_folder(root, folder, &inherited) {
-                return Err(exclusion);
-            }
-            if !self.rules.follow_symlinks() && stat(folder, false).is_ok_and(|metadata| metadata.is_symlink()) {
-                return Err(Exclusion::Symlink(folder.to_owned()));
-            }
-            inherited
-        };
-        let at = folder.to_owned();
-        let Ok(rules) = with_timeout::run(folder, move |_| Ok(inherited.enter(&at))) else {
-            // Nothing else can be looked at there, either.
-            return Ok(FolderRules::default());
-        };
-        self.folder_rules.insert(folder.to_owned(), rules.clone());
-        rules.no_media().map_or(Ok(rules), Err)
-    }
-
     /// Everything known at or below `path` was not found there.
     pub(super) fn missed(&mut self, path: &Path) {
         self.missed_below(path);
         self.unreadable.vanished(path);
-        self.other_things.remove(path);
+        self.filter.vanished(path);
         self.watching.forget_unwatched_below(path);
         let now = Instant::now();
         let mut settling = lock(&self.shared.settling);
@@ -217,7 +179,7 @@ impl Core {
             Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
             Err(error) => return self.cannot_read(folder, &error),
         }
-        let folder_rules = match self.rules_of(&root, folder) {
+        let folder_rules = match self.filter.of_folder(&root, folder) {
             Ok(rules) => rules,
             Err(exclusion) => {
                 // The file `.nomedia` may be deleted one day; that event comes from the folder's own watch.
@@ -252,8 +214,9 @@ impl Core {
     fn list(&mut self, index: usize, folder: &Path, folder_rules: &FolderRules, rewatch: bool) -> io::Result<HashSet<OsString>> {
         let root = self.roots[index].path.clone();
         let mut found = HashSet::new();
-        let (at, rules) = (folder.to_owned(), Arc::clone(&self.rules));
-        let entries = with_timeout::run(folder, move |pulse| entries(&at, &rules, pulse))?;
+        let rules = Arc::clone(self.filter.rules());
+        let (at, for_listing) = (folder.to_owned(), Arc::clone(&rules));
+        let entries = with_timeout::run(folder, move |pulse| entries(&at, &for_listing, pulse))?;
         let filled = entries.iter().filter_map(|entry| unfinished::controlled(&entry.name));
         self.filled_here = Some((folder.to_owned(), filled.collect()));
         for Entry { name, kind, metadata } in entries {
@@ -270,13 +233,13 @@ impl Core {
             if is_folder {
                 if self.roots.iter().any(|other| other.path == path) {
                     found.insert(name);
-                } else if self.rules.excludes_folder(&root, &path, folder_rules).is_none() {
+                } else if rules.excludes_folder(&root, &path, folder_rules).is_none() {
                     found.insert(name);
                     self.walks.queue(path, rewatch);
                 }
                 continue;
             }
-            if !self.rules.is_video_name(&name) || self.rules.excludes_file(&root, &path, folder_rules).is_some() {
+            if !rules.is_video_name(&name) || rules.excludes_file(&root, &path, folder_rules).is_some() {
                 continue;
             }
             if let Some(metadata) = metadata.filter(Metadata::is_file) {
@@ -300,7 +263,7 @@ impl Core {
 
     /// What a link leads to, if links count and it leads out of all roots (what is inside is found there), and not back to itself.
     fn follow_link(&self, link: &Path) -> Option<Metadata> {
-        if !self.rules.follow_symlinks() {
+        if !self.filter.follows_links() {
             return None;
         }
         let at = link.to_owned();
@@ -359,7 +322,7 @@ impl Core {
         if let Some(video) = &known {
             self.missing.acquit(video.id);
             if self.is_unchanged(index, video, stamp) {
-                if video.state != VideoState::Indexed && self.is_other_thing(path, stamp) {
+                if video.state != VideoState::Indexed && self.filter.is_other_thing(path, stamp) {
                     // An earlier version gave it to a worker.
                     return self.suspect(video.id);
                 }
@@ -376,7 +339,7 @@ impl Core {
         if self.missing.replaced_at(path).is_some_and(|reading| reading.stamp == stamp) {
             return;
         }
-        if known.is_none() && self.other_things.get(path) == Some(&stamp) {
+        if known.is_none() && self.filter.is_known_other_thing(path, stamp) {
             return;
         }
         let rest = self.rest_for(index, path);
@@ -407,24 +370,6 @@ impl Core {
         let controls: Vec<PathBuf> = unfinished::controls(name).map(|control| folder.join(control)).collect();
         let looked = with_timeout::run(path, move |_| Ok(controls.iter().any(|control| control.symlink_metadata().is_ok())));
         looked.unwrap_or(false)
-    }
-
-    /// Whether a file with this stamp ends like a video and is something else. Read once; where it cannot be read it is not said.
-    pub(super) fn is_other_thing(&mut self, path: &Path, stamp: FileStamp) -> bool {
-        if !content::is_ambiguous(path) {
-            return false;
-        }
-        if self.other_things.get(path) == Some(&stamp) {
-            return true;
-        }
-        let (at, follow) = (path.to_owned(), self.rules.follow_symlinks());
-        let is_else = with_timeout::run(path, move |_| is_something_else(&at, follow)).unwrap_or(false);
-        if is_else {
-            self.other_things.insert(path.to_owned(), stamp);
-        } else {
-            self.other_things.remove(path);
-        }
-        is_else
     }
 
     /// Inodes of network and user-space file systems may be numbered anew at every mount.

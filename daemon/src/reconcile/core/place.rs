@@ -7,7 +7,6 @@ use std::time::Instant;
 
 use super::super::RootState;
 use super::super::fingerprint::{self, Reading, stamp_of};
-use super::super::rules;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts};
 use super::Core;
@@ -24,7 +23,7 @@ impl Core {
             forget(self);
             return;
         };
-        if self.excludes_file(index, path).is_some() {
+        if self.filter.excludes_file(&self.roots[index].path, path).is_some() {
             forget(self);
             self.lose_replaced(path);
             if let Some(video) = self.library.video_at(path) {
@@ -44,7 +43,7 @@ impl Core {
                 if rested.is_some_and(|rested| rested < rest) {
                     return lock(&self.shared.settling).saw_for(rest, path, stamp, false, Instant::now());
                 }
-                if self.is_other_thing(path, stamp) {
+                if self.filter.is_other_thing(path, stamp) {
                     forget(self);
                     self.lose_replaced(path);
                     if let Some(video) = self.library.video_at(path) {
@@ -60,7 +59,7 @@ impl Core {
                 return self.unreadable.cannot_read_file(path, &error, Instant::now());
             }
         }
-        match read_file(path, self.rules.follow_symlinks()) {
+        match read_file(path, self.filter.follows_links()) {
             Ok(Some(reading)) if reading.stamp == expected => {
                 self.unreadable.file_was_read(path);
                 match self.place(index, path, reading) {
@@ -191,7 +190,7 @@ impl Core {
         if owner.is_some_and(|index| self.is_of_a_former_volume(index, video)) {
             return false;
         }
-        let follow = self.rules.follow_symlinks();
+        let follow = self.filter.follows_links();
         match whereabouts(&video.path, self.look_at_link(&video.path), &root, mount, on_root_device) {
             Whereabouts::Gone => true,
             Whereabouts::Unreachable(_) => false,
@@ -212,12 +211,6 @@ impl Core {
     /// An offline video under a root where another volume is in place now.
     pub(super) fn is_of_a_former_volume(&self, index: usize, video: &VideoRecord) -> bool {
         video.offline && self.roots[index].home.keeps_former()
-    }
-
-    /// Why the existing file of a known video is left out, read afresh.
-    pub(super) fn is_excluded(&self, index: usize, video: &Arc<VideoRecord>) -> bool {
-        let (rules, root, path) = (Arc::clone(&self.rules), self.roots[index].path.clone(), video.path.clone());
-        with_timeout::run(&video.path, move |_| Ok(rules::exclusion(&rules, &root, &path, false).is_some())).unwrap_or(false)
     }
 }
 
