@@ -16,9 +16,6 @@ mod unreadable;
 mod walks;
 mod watching;
 
-use std::cell::RefCell;
-use std::collections::HashSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -105,8 +102,7 @@ impl Seed {
             unreadable: Unreadable::new(timing, now),
             missing: Missing::new(timing.grace),
             mounts: mounts(),
-            folders: RefCell::default(),
-            filled_here: None,
+            folders: Folders::default(),
             schedule: Schedule::new(timing, now),
         };
         core.run(&self.looked);
@@ -132,10 +128,7 @@ struct Core {
     missing: Missing,
     mounts: Vec<Mount>,
 
-    /// Cache of one step.
-    folders: RefCell<Folders>,
-    /// The folder that is being listed, and the files in it beside which a program writes another one while it fills them.
-    filled_here: Option<(PathBuf, HashSet<OsString>)>,
+    folders: Folders,
 
     schedule: Schedule,
 }
@@ -245,8 +238,7 @@ impl Core {
     fn step(&mut self) {
         let started = Instant::now();
         self.filter.read_folders_anew();
-        self.folders.take();
-        self.filled_here = None;
+        self.folders.begin_step();
         self.library.begin_step();
         self.run_timers(started);
         if let Some(batch) = self.events.take_batch(started) {

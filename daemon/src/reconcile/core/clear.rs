@@ -241,7 +241,7 @@ impl Core {
             return Finding::Settled;
         }
         let mut found = self.look_at_link(&video.path);
-        if matches!(found, Ok(Some(_))) && !self.has_this_name(index, &video.path) {
+        if matches!(found, Ok(Some(_))) && !self.folders.has_this_name(&self.roots[index].path, &video.path) {
             found = Err(std::io::ErrorKind::NotFound.into());
         }
         match whereabouts(&video.path, found, &root.path, root.mount, video.on_root_device) {

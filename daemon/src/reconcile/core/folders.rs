@@ -1,67 +1,85 @@
-//! What is asked about folders again and again within one step: on which mount they lie, and which names they have.
+//! What is asked about folders again and again within one step: on which mount they lie, which names they have, and which of their files
+//! a program says it fills.
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::super::rules::unfinished;
 use super::super::whereabouts::{mount_of, stat};
-use super::Core;
 use crate::machine::with_timeout;
 
 /// Cache of one step.
 #[derive(Debug, Default)]
 pub(super) struct Folders {
-    mounts: HashMap<PathBuf, Option<u64>>,
+    mounts: RefCell<HashMap<PathBuf, Option<u64>>>,
+    names: RefCell<Names>,
+    /// The folder that is being listed, and the files in it beside which a program writes another one while it fills them.
+    listed: Option<(PathBuf, HashSet<OsString>)>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
     /// Whether names in it are found by other capitals as well.
     blind: HashMap<PathBuf, bool>,
     /// `None`: it cannot be listed.
-    names: HashMap<PathBuf, Option<HashSet<OsString>>>,
+    of: HashMap<PathBuf, Option<HashSet<OsString>>>,
 }
 
-impl Core {
-    /// Whether a file lies on the mount of its root: its folder does, because a file's own device may be that of one layer of an overlay.
-    /// Of what lies behind a link that counts, the device decides. `known`: what holds where the folder cannot be asked, because it
-    /// was renamed or deleted just now; that is looked at next.
-    pub(super) fn is_on_root_mount(&self, index: usize, file: &Path, known: bool) -> bool {
-        let root = &self.roots[index];
-        if self.filter.follows_links() {
-            let (at, of_root) = (file.to_owned(), root.path.clone());
-            let looked = with_timeout::run(file, move |_| {
-                let real = std::fs::canonicalize(at)?;
-                let is_same_device = std::fs::metadata(&real)?.dev() == std::fs::metadata(of_root)?.dev();
-                Ok((real, is_same_device))
-            });
-            let Ok((real, is_same_device)) = looked else { return known };
-            // What a link leads to is gone with the link, unless it may be a drive that was unplugged.
-            if file.strip_prefix(&root.path).is_ok_and(|below| real != root.real.join(below)) {
-                return is_same_device;
-            }
-        }
-        let folder = file.parent().unwrap_or(file);
-        let is_same = |anew| Some(self.mount_of(folder, anew)? == self.mount_of(&root.path, anew)?);
-        // The root may have been mounted anew between the two looks, and then what is known of it is old as well.
-        let looked = match is_same(false) {
-            Some(false) => is_same(true),
+impl Folders {
+    /// What was asked in the step before may be otherwise by now.
+    pub(super) fn begin_step(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Whether two folders lie on one mount; `None` where one of them cannot be asked. Something may have been mounted between the two
+    /// questions: where the answers differ, both are asked anew.
+    pub(super) fn share_a_mount(&self, one: &Path, other: &Path) -> Option<bool> {
+        let do_share = |anew| Some(self.mount_of(one, anew)? == self.mount_of(other, anew)?);
+        match do_share(false) {
+            Some(false) => do_share(true),
             same => same,
-        };
-        looked.unwrap_or(known)
+        }
     }
 
     /// The mount that a folder lies on, asked once a step or `anew`; `None`: it cannot be asked.
     fn mount_of(&self, folder: &Path, anew: bool) -> Option<u64> {
-        let mut folders = self.folders.borrow_mut();
+        let mut mounts = self.mounts.borrow_mut();
         if anew {
-            folders.mounts.remove(folder);
+            mounts.remove(folder);
         }
-        *folders.mounts.entry(folder.to_owned()).or_insert_with(|| mount_of(folder).ok())
+        *mounts.entry(folder.to_owned()).or_insert_with(|| mount_of(folder).ok())
+    }
+
+    /// `folder` is being listed, and has files of these names.
+    pub(super) fn begin_list<'a>(&mut self, folder: &Path, names: impl Iterator<Item = &'a OsStr>) {
+        self.listed = Some((folder.to_owned(), names.filter_map(unfinished::controlled).collect()));
+    }
+
+    pub(super) fn end_list(&mut self) {
+        self.listed = None;
+    }
+
+    /// Whether a program's file lies beside the one at `path` that says so.
+    pub(super) fn is_being_filled(&self, path: &Path) -> bool {
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return false;
+        };
+        if let Some((listed, filled)) = &self.listed
+            && listed == folder
+        {
+            return filled.contains(name);
+        }
+        let controls: Vec<PathBuf> = unfinished::controls(name).map(|control| folder.join(control)).collect();
+        let looked = with_timeout::run(path, move |_| Ok(controls.iter().any(|control| control.symlink_metadata().is_ok())));
+        looked.unwrap_or(false)
     }
 
     /// Whether the folders from the root down to `path` have exactly these names. Where a file system is blind to capitals, or to the ways
     /// in which an accent is spelled, a look at a path finds what has another name by now. What cannot be listed is believed.
-    pub(super) fn has_this_name(&self, index: usize, path: &Path) -> bool {
-        let root = &self.roots[index].path;
+    pub(super) fn has_this_name(&self, root: &Path, path: &Path) -> bool {
         let mut below = path
             .ancestors()
             .take_while(|ancestor| *ancestor != root && ancestor.starts_with(root));
@@ -69,8 +87,8 @@ impl Core {
             let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
                 return true;
             };
-            let mut folders = self.folders.borrow_mut();
-            let Folders { blind, names, .. } = &mut *folders;
+            let mut names = self.names.borrow_mut();
+            let Names { blind, of: names } = &mut *names;
             // Elsewhere a look at the path says all. Listing a large folder takes longer than that.
             let is_blind = match in_other_capitals(path) {
                 Some(other) => *blind.entry(folder.to_owned()).or_insert_with(|| stat(&other, false).is_ok()),
@@ -119,4 +137,77 @@ fn names_in(folder: &Path) -> io::Result<HashSet<OsString>> {
         };
         entries.map(name).collect()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mount_is_asked_for_once_a_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, inside) = (folder.path(), folder.path().join("a"));
+        let mut folders = Folders::default();
+        assert_eq!(folders.share_a_mount(&inside, root), None, "it is not there");
+        std::fs::create_dir(&inside).unwrap();
+        assert_eq!(folders.share_a_mount(&inside, root), None, "nor was it when it was asked for");
+        folders.begin_step();
+        assert_eq!(folders.share_a_mount(&inside, root), Some(true));
+        std::fs::remove_dir(&inside).unwrap();
+        assert_eq!(folders.share_a_mount(&inside, root), Some(true), "it was asked for already");
+    }
+
+    #[test]
+    fn what_seems_to_lie_on_two_mounts_is_asked_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, inside) = (folder.path(), folder.path().join("a"));
+        std::fs::create_dir(&inside).unwrap();
+        let folders = Folders::default();
+        // As it was before something was mounted.
+        folders.mounts.borrow_mut().insert(root.to_owned(), Some(0));
+        assert_eq!(folders.share_a_mount(&inside, root), Some(true));
+        assert_eq!(folders.share_a_mount(&inside, Path::new("/proc")), Some(false));
+    }
+
+    #[test]
+    fn names_are_believed_where_a_folder_tells_capitals_apart() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("Folder")).unwrap();
+        std::fs::write(root.path().join("Folder/a.mp4"), "x").unwrap();
+        let folders = Folders::default();
+        assert!(folders.has_this_name(root.path(), &root.path().join("Folder/a.mp4")));
+        // A name of which nothing has a capital is looked up in the list of names, which a file may join within the step.
+        let accent = root.path().join("Folder/\u{e9}");
+        std::fs::write(&accent, "x").unwrap();
+        assert!(folders.has_this_name(root.path(), &accent));
+        let late = root.path().join("Folder/\u{e8}");
+        assert!(!folders.has_this_name(root.path(), &late));
+        std::fs::write(&late, "x").unwrap();
+        assert!(folders.has_this_name(root.path(), &late));
+    }
+
+    #[test]
+    fn a_control_file_beside_a_file_says_that_it_is_being_filled() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.mp4");
+        let control = unfinished::controls(OsStr::new("a.mp4")).next().unwrap();
+        let mut folders = Folders::default();
+        assert!(!folders.is_being_filled(&path));
+        std::fs::write(folder.path().join(&control), "").unwrap();
+        assert!(folders.is_being_filled(&path));
+        // While the folder is listed, the list says it.
+        folders.begin_list(folder.path(), [OsStr::new("a.mp4")].into_iter());
+        assert!(!folders.is_being_filled(&path));
+        folders.begin_list(folder.path(), [control.as_os_str()].into_iter());
+        assert!(folders.is_being_filled(&path));
+        folders.end_list();
+        std::fs::remove_file(folder.path().join(&control)).unwrap();
+        assert!(!folders.is_being_filled(&path));
+    }
+
+    #[test]
+    fn capitals_are_turned_round_where_there_are_any() {
+        assert_eq!(in_other_capitals(Path::new("/v/aB1.mp4")), Some("/v/Ab1.MP4".into()));
+        assert_eq!(in_other_capitals(Path::new("/v/123")), None);
+    }
 }

@@ -66,7 +66,9 @@ impl Core {
             self.look_at(&filled, Hint::default());
         }
         match self.look_at_link(path) {
-            Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, path) => self.walks.queue(path.to_owned(), hint.rewatch),
+            Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(&self.roots[index].path, path) => {
+                self.walks.queue(path.to_owned(), hint.rewatch);
+            }
             Ok(Some(metadata)) if metadata.is_file() => {
                 // It could not be told what it is. What its folder was watched by may be gone, too.
                 if self.unreadable.is_file_after_all(path)
@@ -173,7 +175,7 @@ impl Core {
             self.look_at_link(folder)
         };
         match found {
-            Ok(Some(metadata)) if metadata.is_dir() && self.has_this_name(index, folder) => {}
+            Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(&self.roots[index].path, folder) => {}
             Ok(Some(metadata)) if metadata.is_file() => return self.look_at(folder, Hint::default()),
             Ok(_) => return self.missed_folder(index, folder),
             Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
@@ -217,8 +219,7 @@ impl Core {
         let rules = Arc::clone(self.filter.rules());
         let (at, for_listing) = (folder.to_owned(), Arc::clone(&rules));
         let entries = with_timeout::run(folder, move |pulse| entries(&at, &for_listing, pulse))?;
-        let filled = entries.iter().filter_map(|entry| unfinished::controlled(&entry.name));
-        self.filled_here = Some((folder.to_owned(), filled.collect()));
+        self.folders.begin_list(folder, entries.iter().map(|entry| entry.name.as_os_str()));
         for Entry { name, kind, metadata } in entries {
             let path = folder.join(&name);
             let metadata = if kind.is_symlink() {
@@ -247,7 +248,7 @@ impl Core {
                 self.saw_file(index, &path, &metadata, false);
             }
         }
-        self.filled_here = None;
+        self.folders.end_list();
         Ok(found)
     }
 
@@ -350,26 +351,11 @@ impl Core {
     /// How long the file at `path` must rest.
     pub(super) fn rest_for(&self, index: usize, path: &Path) -> Duration {
         let below = path.strip_prefix(&self.roots[index].path).unwrap_or(path);
-        if unfinished::may_be_unfinished(below) || self.is_being_filled(path) {
+        if unfinished::may_be_unfinished(below) || self.folders.is_being_filled(path) {
             self.timing.unfinished
         } else {
             self.timing.settle
         }
-    }
-
-    /// Whether a program's file lies beside it that says so.
-    fn is_being_filled(&self, path: &Path) -> bool {
-        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
-            return false;
-        };
-        if let Some((listed, filled)) = &self.filled_here
-            && listed == folder
-        {
-            return filled.contains(name);
-        }
-        let controls: Vec<PathBuf> = unfinished::controls(name).map(|control| folder.join(control)).collect();
-        let looked = with_timeout::run(path, move |_| Ok(controls.iter().any(|control| control.symlink_metadata().is_ok())));
-        looked.unwrap_or(false)
     }
 
     /// Inodes of network and user-space file systems may be numbered anew at every mount.

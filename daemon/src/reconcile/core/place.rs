@@ -1,6 +1,7 @@
 //! Placing: a file that rests gets its fingerprint read, and thereby its video: the same, a moved one, a copy, or a new one.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -113,7 +114,7 @@ impl Core {
         };
         let twins = self.library.videos_with_fingerprint(&reading.fingerprint);
         // A known file, asked for by a name that its folder does not have.
-        if twins.iter().any(|twin| twin.stamp.inode == reading.stamp.inode) && !self.has_this_name(index, path) {
+        if twins.iter().any(|twin| twin.stamp.inode == reading.stamp.inode) && !self.folders.has_this_name(&self.roots[index].path, path) {
             return Ok(());
         }
         if let Some(moved) = self.moved_among(index, &twins, reading.stamp) {
@@ -197,7 +198,9 @@ impl Core {
             Whereabouts::Present(metadata) => {
                 let stamp = stamp_of(&metadata);
                 // One file under two names, of which a file system that is blind to capitals has only one.
-                if stamp.inode == elsewhere.inode && owner.is_some_and(|index| !self.has_this_name(index, &video.path)) {
+                if stamp.inode == elsewhere.inode
+                    && owner.is_some_and(|index| !self.folders.has_this_name(&self.roots[index].path, &video.path))
+                {
                     return true;
                 }
                 let unchanged = owner.map_or(stamp == video.stamp, |index| self.is_unchanged(index, video, stamp));
@@ -206,6 +209,28 @@ impl Core {
                         .is_ok_and(|reading| reading.is_none_or(|reading| reading.fingerprint != video.fingerprint))
             }
         }
+    }
+
+    /// Whether a file lies on the mount of its root: its folder does, because a file's own device may be that of one layer of an overlay.
+    /// Of what lies behind a link that counts, the device decides. `known`: what holds where the folder cannot be asked, because it
+    /// was renamed or deleted just now; that is looked at next.
+    pub(super) fn is_on_root_mount(&self, index: usize, file: &Path, known: bool) -> bool {
+        let root = &self.roots[index];
+        if self.filter.follows_links() {
+            let (at, of_root) = (file.to_owned(), root.path.clone());
+            let looked = with_timeout::run(file, move |_| {
+                let real = std::fs::canonicalize(at)?;
+                let is_same_device = std::fs::metadata(&real)?.dev() == std::fs::metadata(of_root)?.dev();
+                Ok((real, is_same_device))
+            });
+            let Ok((real, is_same_device)) = looked else { return known };
+            // What a link leads to is gone with the link, unless it may be a drive that was unplugged.
+            if file.strip_prefix(&root.path).is_ok_and(|below| real != root.real.join(below)) {
+                return is_same_device;
+            }
+        }
+        let folder = file.parent().unwrap_or(file);
+        self.folders.share_a_mount(folder, &root.path).unwrap_or(known)
     }
 
     /// An offline video under a root where another volume is in place now.
