@@ -1,14 +1,15 @@
 //! The reconciler's thread: what it knows, and the loop that takes one bounded step after the other.
 
+mod check;
 mod clear;
 mod events;
 mod filter;
 mod folders;
-mod home;
 mod library;
 mod look;
 mod missing;
 mod place;
+mod roots;
 mod save;
 mod schedule;
 mod timing;
@@ -26,18 +27,16 @@ use filter::Filter;
 use folders::Folders;
 use library::Library;
 use missing::Missing;
+use roots::{Root, Roots};
 use schedule::Schedule;
 use timing::Timing;
 use unreadable::Unreadable;
 use walks::Walks;
 use watching::Watching;
 
-use super::roots::Home;
 use super::shared::{Obeying, Shared, lock};
-use super::volumes::Volumes;
-use super::{Command, OnChange, ReconcileConfig, RootState, RootStatus};
+use super::{Command, OnChange, ReconcileConfig, RootStatus};
 use crate::domain::{FileStamp, VideoId};
-use crate::machine::mounts::{Mount, mounts};
 use crate::store::Store;
 use crate::supervise::caught;
 use crate::watch::debounce::Hint;
@@ -45,26 +44,6 @@ use crate::watch::{Change, EventReceiver, EventSender};
 
 /// Longest time between two looks at events and commands, apart from a single file's or folder's.
 const STEP: Duration = Duration::from_millis(100);
-
-/// One watched folder.
-struct Root {
-    path: PathBuf,
-    home: Home,
-    state: RootState,
-    detail: Option<String>,
-    mount: u64,
-    remote: bool,
-    /// Its path without links.
-    real: PathBuf,
-    /// A great part of it went missing at once.
-    doubt: Option<Doubt>,
-}
-
-#[derive(Clone, Copy)]
-struct Doubt {
-    walk_at: Instant,
-    walked: bool,
-}
 
 /// Everything the thread starts with.
 pub(super) struct Seed {
@@ -89,19 +68,16 @@ impl Seed {
         let core = Core {
             filter: Filter::new(Arc::clone(&self.config.rules)),
             library: Library::new(self.store.clone()),
-            store: self.store.clone(),
             on_change: Arc::clone(&self.on_change),
             shared: Arc::clone(&self.shared),
             commands: self.commands.clone(),
             events: Events::new(self.events.clone(), timing, now),
             watching: Watching::start(&self.event_sender, self.watch_limit),
             timing,
-            roots: Vec::new(),
-            volumes: Volumes::default(),
+            roots: Roots::new(self.store.clone()),
             walks: Walks::default(),
             unreadable: Unreadable::new(timing, now),
             missing: Missing::new(timing.grace),
-            mounts: mounts(),
             folders: Folders::default(),
             schedule: Schedule::new(timing, now),
         };
@@ -112,7 +88,6 @@ impl Seed {
 struct Core {
     filter: Filter,
     library: Library,
-    store: Store,
     on_change: OnChange,
     shared: Arc<Shared>,
     commands: Receiver<Command>,
@@ -120,13 +95,10 @@ struct Core {
     watching: Watching,
     timing: Timing,
 
-    /// Sorted by path.
-    roots: Vec<Root>,
-    volumes: Volumes,
+    roots: Roots,
     walks: Walks,
     unreadable: Unreadable,
     missing: Missing,
-    mounts: Vec<Mount>,
 
     folders: Folders,
 
@@ -135,7 +107,6 @@ struct Core {
 
 impl Core {
     fn run(mut self, looked: &Sender<()>) {
-        self.load_volumes();
         let wanted = lock(&self.shared.wanted).clone();
         self.set_roots(wanted);
         self.look_for_offline_roots();
@@ -149,9 +120,7 @@ impl Core {
         loop {
             crate::failpoint::panic_here("reconcile");
             self.step();
-            if self.volumes.is_unsaved {
-                self.store_volumes();
-            }
+            self.roots.store_changed_volumes();
             self.publish();
             let now = Instant::now();
             let pause = if self.walks.is_empty() {
@@ -160,7 +129,7 @@ impl Core {
                 Duration::ZERO
             };
             if !self.receive(pause) {
-                self.store_volumes();
+                self.roots.store_volumes();
                 return;
             }
         }
@@ -200,7 +169,7 @@ impl Core {
     /// Takes over everything that events tell of until now: the threads that watch may lag behind.
     fn hear(&mut self) {
         self.watching.flush();
-        if mounts() != self.mounts {
+        if self.roots.have_mounts_changed() {
             self.events.hint(Change::Mounts, Instant::now());
         }
         self.take_events();
@@ -284,7 +253,8 @@ impl Core {
         }
         if self.schedule.take_poll(now) {
             self.poll_unwatched(now);
-            let remote: Vec<PathBuf> = self.roots.iter().filter(|root| root.remote).map(|root| root.path.clone()).collect();
+            let remote = self.roots.iter().filter(|root| root.is_remote());
+            let remote: Vec<PathBuf> = remote.map(|root| root.path().to_owned()).collect();
             for root in &remote {
                 self.rescan(root);
             }
@@ -307,14 +277,8 @@ impl Core {
                 },
             );
         }
-        for root in &mut self.roots {
-            if let Some(doubt) = &mut root.doubt
-                && !doubt.walked
-                && doubt.walk_at <= now
-            {
-                doubt.walked = true;
-                self.walks.queue(root.path.clone(), false);
-            }
+        for root in self.roots.take_doubted(now) {
+            self.walks.queue(root, false);
         }
     }
 
@@ -327,15 +291,9 @@ impl Core {
 
     /// When the next thing is due, if nothing happens.
     fn deadline(&self) -> Instant {
-        let has_offline = self.unreadable.has_silent() || self.roots.iter().any(|root| root.state == RootState::Offline);
-        let has_polled = !self.watching.is_complete() || self.roots.iter().any(|root| root.remote);
+        let has_offline = self.unreadable.has_silent() || self.roots.iter().any(Root::is_offline);
+        let has_polled = !self.watching.is_complete() || self.roots.iter().any(Root::is_remote);
         let settling = lock(&self.shared.settling).deadline();
-        let doubts = self
-            .roots
-            .iter()
-            .filter_map(|root| root.doubt)
-            .filter(|doubt| !doubt.walked)
-            .map(|doubt| doubt.walk_at);
         // Nothing is cleared before the hints held back are looked at.
         let held_until = self.events.deadline();
         let clear = |due: Instant| held_until.map_or(due, |held_until| due.max(held_until));
@@ -344,9 +302,10 @@ impl Core {
             settling,
             self.missing.first_due().map(clear),
             self.unreadable.deadline(),
+            self.roots.deadline(),
         ];
         let looks = self.schedule.deadline(has_polled, has_offline);
-        dues.into_iter().flatten().chain(doubts).fold(looks, Instant::min)
+        dues.into_iter().flatten().fold(looks, Instant::min)
     }
 
     /// Shows counts, states and warnings to the other threads.
@@ -356,7 +315,7 @@ impl Core {
         if self.shared.publish(walks, uncertain) {
             (self.on_change)();
         }
-        let statuses: Vec<RootStatus> = self.roots.iter().map(|root| self.status_of(root)).collect();
+        let statuses: Vec<RootStatus> = self.roots.statuses(|root| self.watching.n_unwatched_below(root));
         let warnings = self.warnings();
         let changed = {
             let (mut shown_roots, mut shown_warnings) = (lock(&self.shared.roots), lock(&self.shared.warnings));

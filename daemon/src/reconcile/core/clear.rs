@@ -10,19 +10,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::super::Reading;
 use super::super::fingerprint::stamp_of;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, whereabouts};
-use super::super::{Reading, RootState};
+use super::Core;
 use super::place::speaks_for;
-use super::{Core, Doubt};
 use crate::domain::VideoId;
 use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord};
 use crate::watch::debounce::Hint;
-
-/// Fewer missing videos than this are never "a great part".
-const GREAT_PART_AT_LEAST: usize = 20;
 
 /// What the look at a missed video at the end of its grace time says.
 enum Finding {
@@ -118,7 +115,7 @@ impl Core {
 
     /// True when the file at `path` is no longer in question. `finally`: nothing better is to be expected.
     fn settle_replaced(&mut self, path: &Path, finally: bool) -> bool {
-        let Some(index) = self.owner(path).filter(|index| self.roots[*index].state != RootState::Offline) else {
+        let Some(index) = self.roots.online_owner(path) else {
             self.lose_replaced(path);
             return true;
         };
@@ -204,7 +201,7 @@ impl Core {
                 self.missing.acquit(id);
                 continue;
             };
-            let Some(index) = self.owner(&video.path) else {
+            let Some(index) = self.roots.owner(&video.path) else {
                 self.missing.acquit(id);
                 continue;
             };
@@ -223,7 +220,7 @@ impl Core {
         for index in 0..self.roots.len() {
             let gone = gone.remove(&index).unwrap_or_default();
             if self.is_doubtful(index, gone.len(), now) {
-                let due = self.roots[index].doubt.map_or(now, |doubt| doubt.walk_at) + self.timing.grace;
+                let due = self.roots[index].doubted_at().unwrap_or(now) + self.timing.grace;
                 for id in gone {
                     self.missing.postpone(id, due);
                 }
@@ -237,14 +234,14 @@ impl Core {
 
     fn examine(&mut self, index: usize, video: &Arc<VideoRecord>, due: Instant) -> Finding {
         let root = &self.roots[index];
-        if root.state == RootState::Offline || self.is_of_a_former_volume(index, video) {
+        if root.is_offline() || self.is_of_a_former_volume(index, video) {
             return Finding::Settled;
         }
         let mut found = self.look_at_link(&video.path);
-        if matches!(found, Ok(Some(_))) && !self.folders.has_this_name(&self.roots[index].path, &video.path) {
+        if matches!(found, Ok(Some(_))) && !self.folders.has_this_name(self.roots[index].path(), &video.path) {
             found = Err(std::io::ErrorKind::NotFound.into());
         }
-        match whereabouts(&video.path, found, &root.path, root.mount, video.on_root_device) {
+        match whereabouts(&video.path, found, root.path(), root.mount(), video.on_root_device) {
             Whereabouts::Present(metadata) if self.is_left_out(index, video, &metadata) => Finding::Excluded,
             Whereabouts::Present(metadata) => {
                 self.missing.acquit(video.id);
@@ -265,7 +262,7 @@ impl Core {
 
     /// Whether a rule leaves out the file of a video, or it was found to be no video.
     fn is_left_out(&self, index: usize, video: &VideoRecord, metadata: &Metadata) -> bool {
-        let is_excluded = self.filter.excludes_now(&self.roots[index].path, &video.path);
+        let is_excluded = self.filter.excludes_now(self.roots[index].path(), &video.path);
         is_excluded || self.filter.is_known_other_thing(&video.path, stamp_of(metadata))
     }
 
@@ -292,26 +289,9 @@ impl Core {
         if n_gone == 0 {
             return false;
         }
-        let path = self.roots[index].path.clone();
+        let path = self.roots[index].path().to_owned();
         self.library.list_anew();
         let n_online = self.videos_below(&path).iter().filter(|video| !video.offline).count();
-        let is_great_part = n_gone >= GREAT_PART_AT_LEAST && n_gone * 2 > n_online;
-        let root = &mut self.roots[index];
-        match root.doubt {
-            Some(doubt) if doubt.walked => {
-                root.doubt = None;
-                false
-            }
-            Some(_) => true,
-            None if is_great_part => {
-                tracing::warn!(root = %path.display(), n_gone, n_online, "a great part is missing at once; looking again before anything is removed");
-                root.doubt = Some(Doubt {
-                    walk_at: now + self.timing.doubt,
-                    walked: false,
-                });
-                true
-            }
-            None => false,
-        }
+        self.roots.doubts(index, n_gone, n_online, now + self.timing.doubt)
     }
 }

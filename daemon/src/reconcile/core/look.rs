@@ -9,11 +9,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::super::Exclusion;
 use super::super::fingerprint::stamp_of;
 use super::super::rules::{FolderRules, NOMEDIA, Rules, SCENEDIGNORE, unfinished};
 use super::super::shared::lock;
 use super::super::whereabouts::{says_missing, stat};
-use super::super::{Exclusion, RootState};
 use super::Core;
 use crate::domain::{FileStamp, VideoId};
 use crate::machine::with_timeout::{self, Pulse};
@@ -38,15 +38,15 @@ impl Core {
 
     /// Looks at one path, whatever it is now.
     pub(super) fn look_at(&mut self, path: &Path, hint: Hint) {
-        let Some(index) = self.owner(path) else { return };
-        if self.roots[index].path == path {
+        let Some(index) = self.roots.owner(path) else { return };
+        if self.roots[index].path() == path {
             // The folder itself was renamed, deleted, made or changed.
             if self.check_root(index) {
                 self.walks.queue(path.to_owned(), hint.rewatch);
             }
             return;
         }
-        if self.roots[index].state == RootState::Offline {
+        if self.roots[index].is_offline() {
             return;
         }
         if path.file_name().is_some_and(|name| name == NOMEDIA || name == SCENEDIGNORE)
@@ -66,7 +66,7 @@ impl Core {
             self.look_at(&filled, Hint::default());
         }
         match self.look_at_link(path) {
-            Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(&self.roots[index].path, path) => {
+            Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(self.roots[index].path(), path) => {
                 self.walks.queue(path.to_owned(), hint.rewatch);
             }
             Ok(Some(metadata)) if metadata.is_file() => {
@@ -83,7 +83,7 @@ impl Core {
                     // It may have been made readable under this name.
                     self.library.may_be_other_names(self.unreadable.files());
                 }
-                if self.filter.excludes_file(&self.roots[index].path, path).is_none() {
+                if self.filter.excludes_file(self.roots[index].path(), path).is_none() {
                     self.saw_file(index, path, &metadata, hint.written);
                 } else if let Some(video) = self.library.video_at(path) {
                     self.suspect(video.id);
@@ -151,21 +151,21 @@ impl Core {
 
     /// Walks one folder: watches it, looks at its files, queues its sub-folders, and misses what is known and not there.
     pub(super) fn walk(&mut self, folder: &Path, rewatch: bool) {
-        let Some(index) = self.owner(folder) else { return };
-        let root = self.roots[index].path.clone();
+        let Some(index) = self.roots.owner(folder) else { return };
+        let root = self.roots[index].path().to_owned();
         if folder == root {
-            let was_offline = self.roots[index].state == RootState::Offline;
+            let was_offline = self.roots[index].is_offline();
             // Coming back from offline queues this folder again, with new watches.
             if !self.check_root(index) || was_offline {
                 return;
             }
-        } else if self.roots[index].state == RootState::Offline {
+        } else if self.roots[index].is_offline() {
             return;
         }
         if rewatch {
             self.watching.remove_below(folder);
             // Roots inside lose their watches with it, and are walked on their own.
-            for inner in self.roots_inside(folder) {
+            for inner in self.roots.inside(folder) {
                 self.walks.queue(inner, true);
             }
         }
@@ -175,7 +175,7 @@ impl Core {
             self.look_at_link(folder)
         };
         match found {
-            Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(&self.roots[index].path, folder) => {}
+            Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(self.roots[index].path(), folder) => {}
             Ok(Some(metadata)) if metadata.is_file() => return self.look_at(folder, Hint::default()),
             Ok(_) => return self.missed_folder(index, folder),
             Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
@@ -205,8 +205,8 @@ impl Core {
     /// A folder that was to be walked is not there. The folder above it tells when it is back; no folder does so of a root, which is
     /// offline and polled from now on.
     fn missed_folder(&mut self, index: usize, folder: &Path) {
-        if self.roots[index].path == folder {
-            self.set_root_offline(index, "it went away while it was looked at".to_owned());
+        if self.roots[index].path() == folder {
+            self.set_root_offline(index, "it went away while it was looked at");
         } else {
             self.missed(folder);
         }
@@ -214,7 +214,7 @@ impl Core {
 
     /// Reads one folder. Returns the names that count: sub-folders to be walked, and files that belong in the index.
     fn list(&mut self, index: usize, folder: &Path, folder_rules: &FolderRules, rewatch: bool) -> io::Result<HashSet<OsString>> {
-        let root = self.roots[index].path.clone();
+        let root = self.roots[index].path().to_owned();
         let mut found = HashSet::new();
         let rules = Arc::clone(self.filter.rules());
         let (at, for_listing) = (folder.to_owned(), Arc::clone(&rules));
@@ -232,7 +232,7 @@ impl Core {
             };
             let is_folder = metadata.as_ref().map_or(kind.is_dir(), Metadata::is_dir);
             if is_folder {
-                if self.roots.iter().any(|other| other.path == path) {
+                if self.roots.has(&path) {
                     found.insert(name);
                 } else if rules.excludes_folder(&root, &path, folder_rules).is_none() {
                     found.insert(name);
@@ -277,7 +277,7 @@ impl Core {
         let towards = without_dots(&link.parent()?.join(towards));
         let at = link.to_owned();
         let target = with_timeout::run(&towards, move |_| std::fs::canonicalize(at)).ok()?;
-        let is_inside = self.roots.iter().any(|root| target.starts_with(&root.real));
+        let is_inside = self.roots.iter().any(|root| target.starts_with(root.real()));
         let is_loop = folders.iter().any(|folder| folder.starts_with(&target));
         if is_inside || is_loop { None } else { stat(&target, true).ok() }
     }
@@ -285,12 +285,7 @@ impl Core {
     /// Puts under suspicion what is known in `folder` or below and not among the names found there.
     fn miss_all_but(&mut self, folder: &Path, found: &HashSet<OsString>) {
         let mut missed = Vec::new();
-        let roots: Vec<PathBuf> = self
-            .roots
-            .iter()
-            .map(|root| root.path.clone())
-            .filter(|root| root.starts_with(folder))
-            .collect();
+        let roots = self.roots.inside(folder);
         let videos = self.library.videos();
         let mut at = videos.partition_point(|video| video.path.as_path() < folder);
         while let Some(video) = videos.get(at)
@@ -350,7 +345,7 @@ impl Core {
 
     /// How long the file at `path` must rest.
     pub(super) fn rest_for(&self, index: usize, path: &Path) -> Duration {
-        let below = path.strip_prefix(&self.roots[index].path).unwrap_or(path);
+        let below = path.strip_prefix(self.roots[index].path()).unwrap_or(path);
         if unfinished::may_be_unfinished(below) || self.folders.is_being_filled(path) {
             self.timing.unfinished
         } else {
@@ -361,7 +356,7 @@ impl Core {
     /// Inodes of network and user-space file systems may be numbered anew at every mount.
     pub(super) fn is_unchanged(&self, index: usize, video: &VideoRecord, stamp: FileStamp) -> bool {
         let known = video.stamp;
-        let same_inode = known.inode == stamp.inode || self.roots[index].remote;
+        let same_inode = known.inode == stamp.inode || self.roots[index].is_remote();
         known.size_bytes == stamp.size_bytes && known.mtime_ns == stamp.mtime_ns && same_inode
     }
 
@@ -376,7 +371,7 @@ impl Core {
 
     /// The known videos at `path` or below it that belong to the same root as `path` does (or is).
     pub(super) fn videos_below(&mut self, path: &Path) -> Vec<Arc<VideoRecord>> {
-        let nested = self.roots_inside(path);
+        let nested = self.roots.inside(path);
         self.library.videos_below(path, &nested)
     }
 }

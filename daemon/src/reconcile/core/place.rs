@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::RootState;
 use super::super::fingerprint::{self, Reading, stamp_of};
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts};
@@ -20,11 +19,11 @@ impl Core {
     /// A file's time is up: if it still has the stamp it had then, it is read and placed.
     pub(super) fn decide(&mut self, path: &Path, expected: FileStamp) {
         let forget = |core: &Self| lock(&core.shared.settling).remove(path);
-        let Some(index) = self.owner(path).filter(|index| self.roots[*index].state != RootState::Offline) else {
+        let Some(index) = self.roots.online_owner(path) else {
             forget(self);
             return;
         };
-        if self.filter.excludes_file(&self.roots[index].path, path).is_some() {
+        if self.filter.excludes_file(self.roots[index].path(), path).is_some() {
             forget(self);
             self.lose_replaced(path);
             if let Some(video) = self.library.video_at(path) {
@@ -114,7 +113,7 @@ impl Core {
         };
         let twins = self.library.videos_with_fingerprint(&reading.fingerprint);
         // A known file, asked for by a name that its folder does not have.
-        if twins.iter().any(|twin| twin.stamp.inode == reading.stamp.inode) && !self.folders.has_this_name(&self.roots[index].path, path) {
+        if twins.iter().any(|twin| twin.stamp.inode == reading.stamp.inode) && !self.folders.has_this_name(self.roots[index].path(), path) {
             return Ok(());
         }
         if let Some(moved) = self.moved_among(index, &twins, reading.stamp) {
@@ -177,11 +176,11 @@ impl Core {
         if self.missing.replaced_at(&video.path).is_some() {
             return true;
         }
-        let owner = self.owner(&video.path);
+        let owner = self.roots.owner(&video.path);
         // A folder that is no longer watched is judged by whether the file's own folder is there.
         let (root, mount): (PathBuf, u64) = match owner {
-            Some(index) if self.roots[index].state == RootState::Offline => return false,
-            Some(index) => (self.roots[index].path.clone(), self.roots[index].mount),
+            Some(index) if self.roots[index].is_offline() => return false,
+            Some(index) => (self.roots[index].path().to_owned(), self.roots[index].mount()),
             None => match video.path.parent().map(|parent| (parent, mount_of(parent))) {
                 Some((parent, Ok(mount))) => (parent.to_owned(), mount),
                 _ => return false,
@@ -199,7 +198,7 @@ impl Core {
                 let stamp = stamp_of(&metadata);
                 // One file under two names, of which a file system that is blind to capitals has only one.
                 if stamp.inode == elsewhere.inode
-                    && owner.is_some_and(|index| !self.folders.has_this_name(&self.roots[index].path, &video.path))
+                    && owner.is_some_and(|index| !self.folders.has_this_name(self.roots[index].path(), &video.path))
                 {
                     return true;
                 }
@@ -217,7 +216,7 @@ impl Core {
     pub(super) fn is_on_root_mount(&self, index: usize, file: &Path, known: bool) -> bool {
         let root = &self.roots[index];
         if self.filter.follows_links() {
-            let (at, of_root) = (file.to_owned(), root.path.clone());
+            let (at, of_root) = (file.to_owned(), root.path().to_owned());
             let looked = with_timeout::run(file, move |_| {
                 let real = std::fs::canonicalize(at)?;
                 let is_same_device = std::fs::metadata(&real)?.dev() == std::fs::metadata(of_root)?.dev();
@@ -225,17 +224,17 @@ impl Core {
             });
             let Ok((real, is_same_device)) = looked else { return known };
             // What a link leads to is gone with the link, unless it may be a drive that was unplugged.
-            if file.strip_prefix(&root.path).is_ok_and(|below| real != root.real.join(below)) {
+            if file.strip_prefix(root.path()).is_ok_and(|below| real != root.real().join(below)) {
                 return is_same_device;
             }
         }
         let folder = file.parent().unwrap_or(file);
-        self.folders.share_a_mount(folder, &root.path).unwrap_or(known)
+        self.folders.share_a_mount(folder, root.path()).unwrap_or(known)
     }
 
     /// An offline video under a root where another volume is in place now.
     pub(super) fn is_of_a_former_volume(&self, index: usize, video: &VideoRecord) -> bool {
-        video.offline && self.roots[index].home.keeps_former()
+        video.offline && self.roots[index].home().keeps_former()
     }
 }
 
