@@ -1,4 +1,9 @@
-//! The reconciler's thread: what it knows, and the loop that takes one bounded step after the other.
+//! The reconciler's thread: the loop that takes one bounded step after the other.
+//!
+//! What the thread knows is kept in parts, each in a file of its own with private fields: [`Events`], [`Schedule`], [`Walks`], [`Roots`],
+//! [`Library`], [`Filter`], [`Folders`], [`Watching`], [`Unreadable`] and [`Missing`]. A part does not know the others.
+//! What a look at a path does to several parts is in the other files: `check` (watched folders), `look` (paths), `walk_folder`, `links`,
+//! `place` (files that rest), `clear` (what is certain now) and `save` (what has gathered).
 
 mod check;
 mod clear;
@@ -6,6 +11,7 @@ mod events;
 mod filter;
 mod folders;
 mod library;
+mod links;
 mod look;
 mod missing;
 mod place;
@@ -14,6 +20,7 @@ mod save;
 mod schedule;
 mod timing;
 mod unreadable;
+mod walk_folder;
 mod walks;
 mod watching;
 
@@ -66,43 +73,45 @@ impl Seed {
         let timing = Timing::new(self.config.settle, self.unfinished_rest, self.config.rescan_every);
         let now = Instant::now();
         let core = Core {
-            filter: Filter::new(Arc::clone(&self.config.rules)),
-            library: Library::new(self.store.clone()),
-            on_change: Arc::clone(&self.on_change),
             shared: Arc::clone(&self.shared),
+            on_change: Arc::clone(&self.on_change),
             commands: self.commands.clone(),
-            events: Events::new(self.events.clone(), timing, now),
-            watching: Watching::start(&self.event_sender, self.watch_limit),
             timing,
-            roots: Roots::new(self.store.clone()),
+            events: Events::new(self.events.clone(), timing, now),
+            schedule: Schedule::new(timing, now),
             walks: Walks::default(),
+            roots: Roots::new(self.store.clone()),
+            library: Library::new(self.store.clone()),
+            filter: Filter::new(Arc::clone(&self.config.rules)),
+            folders: Folders::default(),
+            watching: Watching::start(&self.event_sender, self.watch_limit),
             unreadable: Unreadable::new(timing, now),
             missing: Missing::new(timing.grace),
-            folders: Folders::default(),
-            schedule: Schedule::new(timing, now),
         };
         core.run(&self.looked);
     }
 }
 
+/// The loop, and what a look at a path does to the parts. What belongs to one part alone is that part's business: its fields are private,
+/// and no part knows another.
 struct Core {
-    filter: Filter,
-    library: Library,
-    on_change: OnChange,
     shared: Arc<Shared>,
+    on_change: OnChange,
     commands: Receiver<Command>,
-    events: Events,
-    watching: Watching,
     timing: Timing,
-
-    roots: Roots,
+    // What comes in, and what is to be done.
+    events: Events,
+    schedule: Schedule,
     walks: Walks,
+    // What is known.
+    roots: Roots,
+    library: Library,
+    filter: Filter,
+    folders: Folders,
+    // What is not known, or not for certain.
+    watching: Watching,
     unreadable: Unreadable,
     missing: Missing,
-
-    folders: Folders,
-
-    schedule: Schedule,
 }
 
 impl Core {

@@ -2,6 +2,8 @@
 
 mod unsaved;
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -81,6 +83,33 @@ impl Library {
             .filter(|video| is_below(&video.path, path, others))
             .cloned()
             .collect()
+    }
+
+    /// The videos in `folder` or below it that are not in one of the sub-folders, or one of the files, `found` there. What is in `roots` is not
+    /// asked for.
+    pub(super) fn videos_not_among(&mut self, found: &HashSet<OsString>, folder: &Path, roots: &[PathBuf]) -> Vec<VideoId> {
+        let mut missed = Vec::new();
+        let videos = self.videos();
+        let mut at = videos.partition_point(|video| video.path.as_path() < folder);
+        while let Some(video) = videos.get(at)
+            && let Ok(below) = video.path.strip_prefix(folder)
+        {
+            let Some(name) = below.components().next() else {
+                // A video at the folder's own path: there is a folder now.
+                missed.push(video.id);
+                at += 1;
+                continue;
+            };
+            let child = folder.join(name);
+            let is_missed = !found.contains(name.as_os_str()) && !roots.contains(&child);
+            // Everything below this child at once: sub-folders that were found are walked on their own.
+            let n_below = videos[at..].partition_point(|video| video.path.starts_with(&child));
+            if is_missed {
+                missed.extend(videos[at..at + n_below].iter().map(|video| video.id));
+            }
+            at += n_below.max(1);
+        }
+        missed
     }
 
     /// The next list of all videos is as the store has them then.
@@ -313,6 +342,24 @@ mod tests {
         let found = world.library.videos_below(Path::new("/v/a"), &paths(&["/v/a/inner"]));
         let found: Vec<PathBuf> = found.iter().map(|video| video.path.clone()).collect();
         assert_eq!(found, paths(&["/v/a", "/v/a/x"]));
+    }
+
+    #[test]
+    fn what_a_folder_does_not_have_is_missed_with_all_below_it() {
+        let mut world = World::new(&[
+            "/v/a",
+            "/v/a/gone.mp4",
+            "/v/a/gone/x.mp4",
+            "/v/a/gone/y/z.mp4",
+            "/v/a/here.mp4",
+            "/v/a/here/x.mp4",
+            "/v/a/root/x.mp4",
+            "/v/a.mp4",
+        ]);
+        let found = ["here", "here.mp4"].map(OsString::from).into();
+        let missed = world.library.videos_not_among(&found, Path::new("/v/a"), &paths(&["/v/a/root"]));
+        let missed: Vec<PathBuf> = missed.iter().map(|id| world.store.video(*id).unwrap().path.clone()).collect();
+        assert_eq!(missed, paths(&["/v/a", "/v/a/gone/x.mp4", "/v/a/gone/y/z.mp4", "/v/a/gone.mp4"]));
     }
 
     #[test]
