@@ -10,6 +10,7 @@ mod blame;
 mod brake;
 mod catch_up;
 mod job;
+mod next;
 pub mod pause;
 mod progress;
 mod settle;
@@ -418,12 +419,12 @@ impl State {
         }
     }
 
-    /// The jobs whose file may have settled by now, to be queued, and the moment when the next one is due.
-    fn take_back_changed(&mut self, now: Instant) -> (Vec<VideoId>, Option<Instant>) {
+    /// The jobs that were set aside and are due, to be queued.
+    fn take_back_changed(&mut self, now: Instant) -> Vec<VideoId> {
         let is_due = |at: &Instant| *at <= now;
         let due: Vec<VideoId> = self.aside.iter().filter(|(_, at)| is_due(at)).map(|(video, _)| *video).collect();
         self.aside.retain(|_, at| !is_due(at));
-        (due, self.aside.values().min().copied())
+        due
     }
 
     /// Keeps the reason for `status`, and logs it once; true when it is news.
@@ -436,11 +437,16 @@ impl State {
         is_news
     }
 
-    fn take(&mut self) -> Option<VideoId> {
-        let Some((_, video)) = self.queue.pop_first() else {
-            return self.suspects.pop_first();
-        };
-        self.queued_at.remove(&video);
-        Some(video)
+    /// The first video that waits in this place.
+    fn take(&mut self, place: next::Place) -> Option<VideoId> {
+        match place {
+            next::Place::Queue => {
+                let (_, video) = self.queue.pop_first()?;
+                self.queued_at.remove(&video);
+                Some(video)
+            }
+            next::Place::Suspects => self.suspects.pop_first(),
+            next::Place::Behind => self.behind.pop_first(),
+        }
     }
 }

@@ -7,6 +7,7 @@ use scened_common::domain::VideoId;
 use tracing::{error, info, warn};
 
 use super::job::{self, Outcome};
+use super::next::{self, Fate, Next, Obstacles, Place};
 use super::{InFlight, Shared, State, brake};
 use crate::media::Cancel;
 use crate::store::{Cause, Change, ChangeKind, VideoRecord, VideoState};
@@ -150,124 +151,102 @@ impl Shared {
     /// Waits for something that may be done; `None` when stopping.
     fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
+        let mut obstacles = None;
         loop {
-            if state.stopping {
-                return None;
-            }
-            if state.paused {
-                state = self.sit_out_pause(state);
-                continue;
-            }
             let now = Instant::now();
-            let (due, next_due) = state.take_back_changed(now);
-            for video in due {
-                state.enqueue(video, crate::machine::clock::now_ms(), self.n_deaths(video));
-            }
-            if state.queue.is_empty() && state.suspects.is_empty() && state.behind.is_empty() {
-                if std::mem::take(&mut state.sweep) {
+            match next::decide(&state, now, obstacles.take().as_ref()) {
+                Next::Stop => return None,
+                Next::EndPause => self.end_pause(&mut state),
+                Next::TakeBack => self.take_back(&mut state, now),
+                Next::LookForObstacles => obstacles = Some(self.obstacles(&mut state)),
+                Next::Wait(at_most) => state = self.wait(state, at_most),
+                Next::Hindered { reason, at_most } => state = self.hindered(state, &reason, at_most),
+                Next::WaitForTurn => {
+                    state.hindrance = None;
+                    state = self.wait(state, None);
+                }
+                Next::Sweep => {
+                    state.sweep = false;
                     return Some(Job::Sweep);
                 }
-                state = match next_due {
-                    Some(due) => self.wait_for(state, due - now),
-                    None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                };
-                continue;
-            }
-            if let Some(until) = state.held_until {
-                let now = Instant::now();
-                if now < until {
-                    state = self.wait_for(state, until - now);
-                    continue;
-                }
-                state.held_until = None;
-            }
-            if let Some(reason) = self.held_by_machine(&mut state) {
-                state = self.hindered(state, reason, brake::INTERVAL);
-                continue;
-            }
-            if let Some(lack) = self.config.disk_space.lack() {
-                state = self.hindered(state, &lack, MACHINE_RETRY);
-                continue;
-            }
-            if self.parts.serving.target().is_none() {
-                let reason = self
-                    .parts
-                    .serving
-                    .problem()
-                    .map_or_else(|| "the model is being opened".to_owned(), |problem| problem.reason);
-                state = self.hindered(state, &reason, MACHINE_RETRY);
-                continue;
-            }
-            state.hindrance = None;
-            // A suspect has the machine for itself: what killed its worker may have been what ran beside it.
-            let is_suspect = state.queue.is_empty() && !state.suspects.is_empty();
-            if is_suspect && !state.in_flight.is_empty() || state.in_flight.values().any(|job| job.is_suspect) {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let queued = state.take();
-            let Some(video) = queued.or_else(|| state.behind.pop_first()) else {
-                continue;
-            };
-            let Some(record) = self.parts.store.video(video) else { continue };
-            let is_catching_up = match queued {
-                Some(_) if record.state == VideoState::Pending && !record.offline => false,
-                // It waited for its file to settle, and is not to be looked into any more.
-                Some(_) => {
-                    if self.lacks(&record) {
-                        state.behind.insert(video);
+                Next::Take(place) => {
+                    state.hindrance = None;
+                    if let Some(job) = self.take(&mut state, place) {
+                        return Some(job);
                     }
-                    continue;
                 }
-                None if self.lacks(&record) => true,
-                None => continue,
-            };
-            // What another model needs may be had without the film.
-            if !is_catching_up
-                && !state.held_folders.is_empty()
-                && let Some(until) = state.folder_is_held_until(&self.folder_of(&record.path), Instant::now())
-            {
-                state.aside.insert(video, until);
-                continue;
             }
-            let cancel = Arc::new(Cancel::default());
-            let in_flight = InFlight {
-                cancel,
-                fingerprint: record.fingerprint,
-                path: record.path.clone(),
-                position_ms: 0,
-                duration_ms: record.duration_ms,
-                is_catching_up,
-                is_suspect,
-            };
-            state.in_flight.insert(video, in_flight);
-            // Many files: one thread each. The last few share the cores that would stand idle.
-            let n_side_by_side =
-                (state.queue.len() + state.suspects.len() + state.behind.len() + state.in_flight.len()).clamp(1, self.config.n_threads);
-            let threads = (self.config.n_cores / n_side_by_side).max(1) as u32;
-            return Some(if is_catching_up {
-                state.catching_up.began(Instant::now());
-                Job::CatchUp(video, threads)
-            } else {
-                state.pace.began(Instant::now());
-                Job::Index(video, threads)
-            });
         }
     }
 
-    /// Waits for the end of the pause, or for a nudge.
-    fn sit_out_pause<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        match state.paused_until {
-            Some(until) if until <= Instant::now() => {
-                state.paused = false;
-                state.paused_until = None;
-                info!("the pause is over");
-                self.parts.activity.bump();
-                state
-            }
-            Some(until) => self.wait_for(state, until.saturating_duration_since(Instant::now())),
-            None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+    fn end_pause(&self, state: &mut State) {
+        state.paused = false;
+        state.paused_until = None;
+        info!("the pause is over");
+        self.parts.activity.bump();
+    }
+
+    /// Puts the jobs into the queue whose file may have settled by now.
+    fn take_back(&self, state: &mut State, now: Instant) {
+        for video in state.take_back_changed(now) {
+            state.enqueue(video, crate::machine::clock::now_ms(), self.n_deaths(video));
         }
+    }
+
+    fn obstacles(&self, state: &mut State) -> Obstacles {
+        let serving = &self.parts.serving;
+        let model = serving.target().is_none().then(|| {
+            let problem = serving.problem().map(|problem| problem.reason);
+            problem.unwrap_or_else(|| "the model is being opened".to_owned())
+        });
+        Obstacles {
+            machine: self.held_by_machine(state),
+            disk_space: self.config.disk_space.lack(),
+            model,
+        }
+    }
+
+    /// Takes the first video that waits in this place; `None` where nothing is to be done with it now.
+    fn take(&self, state: &mut State, place: Place) -> Option<Job> {
+        let video = state.take(place)?;
+        let record = self.parts.store.video(video)?;
+        let held_until = if state.held_folders.is_empty() {
+            None
+        } else {
+            state.folder_is_held_until(&self.folder_of(&record.path), Instant::now())
+        };
+        let is_catching_up = match next::fate(place, &record, self.lacks(&record), held_until) {
+            Fate::Index => false,
+            Fate::CatchUp => true,
+            Fate::FallBehind => {
+                state.behind.insert(video);
+                return None;
+            }
+            Fate::SetAside(until) => {
+                state.aside.insert(video, until);
+                return None;
+            }
+            Fate::Drop => return None,
+        };
+        let in_flight = InFlight {
+            cancel: Arc::default(),
+            fingerprint: record.fingerprint,
+            path: record.path.clone(),
+            position_ms: 0,
+            duration_ms: record.duration_ms,
+            is_catching_up,
+            is_suspect: place == Place::Suspects,
+        };
+        state.in_flight.insert(video, in_flight);
+        let n_jobs = state.queue.len() + state.suspects.len() + state.behind.len() + state.in_flight.len();
+        let threads = next::decoder_threads(n_jobs, self.config.n_threads, self.config.n_cores);
+        Some(if is_catching_up {
+            state.catching_up.began(Instant::now());
+            Job::CatchUp(video, threads)
+        } else {
+            state.pace.began(Instant::now());
+            Job::Index(video, threads)
+        })
     }
 
     /// Why the machine is left to others at present; looks at it where that was not done lately.
@@ -297,11 +276,15 @@ impl Shared {
         if state.note_hindrance(reason) {
             self.parts.activity.bump();
         }
-        self.wait_for(state, at_most)
+        self.wait(state, Some(at_most))
     }
 
-    fn wait_for<'a>(&'a self, state: MutexGuard<'a, State>, duration: Duration) -> MutexGuard<'a, State> {
-        let (state, _timed_out) = self.changed.wait_timeout(state, duration).unwrap_or_else(PoisonError::into_inner);
+    /// Waits for a nudge, and at most for so long.
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, at_most: Option<Duration>) -> MutexGuard<'a, State> {
+        let Some(at_most) = at_most else {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        let (state, _timed_out) = self.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner);
         state
     }
 

@@ -1,0 +1,357 @@
+//! What an indexing thread does next. Pure: it looks at the state, the time and what stands in the way, and changes nothing.
+
+use std::time::{Duration, Instant};
+
+use super::threads::MACHINE_RETRY;
+use super::{State, brake};
+use crate::store::{VideoRecord, VideoState};
+
+/// What stands in the way of all jobs, in words for `status`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Obstacles {
+    /// The machine is left to others: it is on battery, or its memory or its disks are scarce.
+    pub(super) machine: Option<&'static str>,
+    /// The disk of the data folder is nearly full.
+    pub(super) disk_space: Option<String>,
+    /// There is no model to embed with.
+    pub(super) model: Option<String>,
+}
+
+/// What to do. After whatever does not end in a job, decide anew.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Stop,
+    EndPause,
+    /// Jobs that were set aside are due: put them into the queue.
+    TakeBack,
+    /// There is work. Look what stands in its way, and decide with that.
+    LookForObstacles,
+    /// Wait for a nudge, and at most for so long.
+    Wait(Option<Duration>),
+    /// Say why, and wait for a nudge, or for so long.
+    Hindered {
+        reason: String,
+        at_most: Duration,
+    },
+    /// Wait until what runs has ended: a suspect has the machine for itself.
+    WaitForTurn,
+    /// Delete keyframe pictures that nobody wants.
+    Sweep,
+    /// Take the first video that waits there.
+    Take(Place),
+}
+
+/// Where a video waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Queue,
+    /// A worker died on it.
+    Suspects,
+    /// It is indexed, and lacks vectors of the target model.
+    Behind,
+}
+
+/// What becomes of a video that was taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Index,
+    CatchUp,
+    /// It is not to be indexed any more, and lacks vectors.
+    FallBehind,
+    /// Its drive gives errors: it is tried after this moment.
+    SetAside(Instant),
+    /// There is nothing to do.
+    Drop,
+}
+
+/// `obstacles`: `None` = nobody looked for any yet.
+pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>) -> Next {
+    if state.stopping {
+        return Next::Stop;
+    }
+    if state.paused {
+        return match state.paused_until {
+            Some(until) if until <= now => Next::EndPause,
+            until => Next::Wait(until.map(|until| until - now)),
+        };
+    }
+    let next_due = state.aside.values().min();
+    if next_due.is_some_and(|due| *due <= now) {
+        return Next::TakeBack;
+    }
+    let Some(place) = first_place(state) else {
+        return if state.sweep {
+            Next::Sweep
+        } else {
+            Next::Wait(next_due.map(|due| *due - now))
+        };
+    };
+    if let Some(until) = state.held_until.filter(|until| *until > now) {
+        return Next::Wait(Some(until - now));
+    }
+    let Some(obstacles) = obstacles else {
+        return Next::LookForObstacles;
+    };
+    if let Some(hindered) = hindered(obstacles) {
+        return hindered;
+    }
+    // What killed a suspect's worker may have been what ran beside it.
+    let must_be_alone = place == Place::Suspects && !state.in_flight.is_empty();
+    if must_be_alone || state.in_flight.values().any(|job| job.is_suspect) {
+        return Next::WaitForTurn;
+    }
+    Next::Take(place)
+}
+
+/// Jobs come before those on which a worker died, and these before videos that are indexed.
+fn first_place(state: &State) -> Option<Place> {
+    let places = [
+        (Place::Queue, state.queue.is_empty()),
+        (Place::Suspects, state.suspects.is_empty()),
+        (Place::Behind, state.behind.is_empty()),
+    ];
+    places.into_iter().find(|(_, is_empty)| !is_empty).map(|(place, _)| place)
+}
+
+fn hindered(obstacles: &Obstacles) -> Option<Next> {
+    let hindered = |reason: &str, at_most| Next::Hindered {
+        reason: reason.to_owned(),
+        at_most,
+    };
+    if let Some(reason) = obstacles.machine {
+        return Some(hindered(reason, brake::INTERVAL));
+    }
+    let others = obstacles.disk_space.as_ref().or(obstacles.model.as_ref());
+    others.map(|reason| hindered(reason, MACHINE_RETRY))
+}
+
+/// `lacks`: it lacks vectors of the target model. `held_until`: until then its watched folder is left alone.
+pub(super) fn fate(place: Place, record: &VideoRecord, lacks: bool, held_until: Option<Instant>) -> Fate {
+    let is_pending = record.state == VideoState::Pending && !record.offline;
+    match place {
+        Place::Queue | Place::Suspects if is_pending => held_until.map_or(Fate::Index, Fate::SetAside),
+        // It waited for its file to settle, and is not to be looked into any more.
+        Place::Queue | Place::Suspects if lacks => Fate::FallBehind,
+        // What another model needs may be had without the film.
+        Place::Behind if lacks => Fate::CatchUp,
+        Place::Queue | Place::Suspects | Place::Behind => Fate::Drop,
+    }
+}
+
+/// How many threads a decoder gets where `n_jobs` run or wait. Many files: one thread each. The last few share the cores that would
+/// stand idle.
+pub(super) fn decoder_threads(n_jobs: usize, n_threads: usize, n_cores: usize) -> u32 {
+    let n_side_by_side = n_jobs.clamp(1, n_threads);
+    (n_cores / n_side_by_side).max(1) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::super::InFlight;
+    use super::*;
+    use crate::domain::{FileStamp, Fingerprint, VideoId};
+    use crate::media::Cancel;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn in_flight(is_suspect: bool) -> InFlight {
+        InFlight {
+            cancel: Arc::new(Cancel::default()),
+            fingerprint: Fingerprint([1; 16]),
+            path: PathBuf::from("/v/a.mp4"),
+            position_ms: 0,
+            duration_ms: 0,
+            is_catching_up: false,
+            is_suspect,
+        }
+    }
+
+    /// A state of which the named things hold.
+    fn state(what: &str, now: Instant) -> State {
+        let mut state = State::default();
+        let (video, running) = (VideoId(1), VideoId(9));
+        for word in what.split_whitespace() {
+            match word {
+                "stopping" => state.stopping = true,
+                "paused" => state.paused = true,
+                "paused-for-a-minute" => (state.paused, state.paused_until) = (true, Some(now + MINUTE)),
+                "paused-until-now" => (state.paused, state.paused_until) = (true, Some(now)),
+                "queued" => state.enqueue(video, 7, 0),
+                "suspect" => state.enqueue(VideoId(2), 7, 1),
+                "behind" => {
+                    state.behind.insert(VideoId(3));
+                }
+                "aside-for-a-minute" => {
+                    state.aside.insert(VideoId(4), now + MINUTE);
+                }
+                "aside-until-now" => {
+                    state.aside.insert(VideoId(5), now);
+                }
+                "sweep" => state.sweep = true,
+                "held-for-a-minute" => state.held_until = Some(now + MINUTE),
+                "held-until-now" => state.held_until = Some(now),
+                "running" => {
+                    state.in_flight.insert(running, in_flight(false));
+                }
+                "running-suspect" => {
+                    state.in_flight.insert(running, in_flight(true));
+                }
+                other => panic!("{other}?"),
+            }
+        }
+        state
+    }
+
+    #[test]
+    fn before_anybody_looks_at_the_machine() {
+        let now = Instant::now();
+        let in_a_minute = || Next::Wait(Some(MINUTE));
+        for (what, expected) in [
+            ("", Next::Wait(None)),
+            ("stopping paused queued", Next::Stop),
+            ("paused queued sweep aside-until-now", Next::Wait(None)),
+            ("paused-for-a-minute queued", in_a_minute()),
+            ("paused-until-now queued", Next::EndPause),
+            ("sweep", Next::Sweep),
+            ("sweep running", Next::Sweep),
+            ("sweep aside-for-a-minute", Next::Sweep),
+            ("aside-for-a-minute", in_a_minute()),
+            ("aside-for-a-minute aside-until-now", Next::TakeBack),
+            ("aside-until-now queued", Next::TakeBack),
+            ("aside-for-a-minute queued sweep", Next::LookForObstacles),
+            ("held-for-a-minute", Next::Wait(None)),
+            ("held-for-a-minute sweep", Next::Sweep),
+            ("held-for-a-minute queued", in_a_minute()),
+            ("held-for-a-minute suspect behind", in_a_minute()),
+            ("held-until-now queued", Next::LookForObstacles),
+            ("suspect running", Next::LookForObstacles),
+            ("behind", Next::LookForObstacles),
+        ] {
+            assert_eq!(decide(&state(what, now), now, None), expected, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn when_nothing_stands_in_the_way() {
+        let now = Instant::now();
+        for (what, expected) in [
+            ("", Next::Wait(None)),
+            ("queued", Next::Take(Place::Queue)),
+            ("queued suspect behind running", Next::Take(Place::Queue)),
+            ("suspect behind", Next::Take(Place::Suspects)),
+            ("behind", Next::Take(Place::Behind)),
+            ("behind running", Next::Take(Place::Behind)),
+            ("suspect running", Next::WaitForTurn),
+            ("suspect behind running", Next::WaitForTurn),
+            ("queued running-suspect", Next::WaitForTurn),
+            ("suspect running-suspect", Next::WaitForTurn),
+            ("behind running-suspect", Next::WaitForTurn),
+        ] {
+            let got = decide(&state(what, now), now, Some(&Obstacles::default()));
+            assert_eq!(got, expected, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_obstacle_is_named_and_looked_for_again() {
+        let now = Instant::now();
+        let (machine, disk, model) = (Some("on battery"), Some("the disk is full"), Some("no model"));
+        for (machine, disk_space, model, reason, at_most) in [
+            (machine, disk, model, "on battery", brake::INTERVAL),
+            (None, disk, model, "the disk is full", MACHINE_RETRY),
+            (None, None, model, "no model", MACHINE_RETRY),
+        ] {
+            let obstacles = Obstacles {
+                machine,
+                disk_space: disk_space.map(str::to_owned),
+                model: model.map(str::to_owned),
+            };
+            let expected = || Next::Hindered {
+                reason: reason.to_owned(),
+                at_most,
+            };
+            for what in ["queued", "suspect running", "behind running-suspect"] {
+                assert_eq!(decide(&state(what, now), now, Some(&obstacles)), expected(), "{what:?}");
+            }
+            assert_eq!(
+                decide(&state("", now), now, Some(&obstacles)),
+                Next::Wait(None),
+                "it hinders nobody"
+            );
+        }
+    }
+
+    fn record(state: VideoState, offline: bool) -> VideoRecord {
+        VideoRecord {
+            id: VideoId(1),
+            path: PathBuf::from("/v/a.mp4"),
+            stamp: FileStamp {
+                size_bytes: 1,
+                mtime_ns: 1,
+                inode: 1,
+            },
+            fingerprint: Fingerprint([1; 16]),
+            state,
+            offline,
+            on_root_device: true,
+            duration_ms: 0,
+            n_scenes: 0,
+            width_px: 0,
+            height_px: 0,
+            codec: String::new(),
+            damage: None,
+            picture: None,
+            model: None,
+            indexed_at_ms: 0,
+            whole: None,
+            is_part: false,
+        }
+    }
+
+    #[test]
+    fn what_was_taken_is_judged_by_what_it_is_by_now() {
+        use Place::{Behind, Queue, Suspects};
+        use VideoState::{Failed, Indexed, Pending};
+        let until = Instant::now() + MINUTE;
+        for (place, state, offline, lacks, held, expected) in [
+            (Queue, Pending, false, false, None, Fate::Index),
+            (Suspects, Pending, false, false, None, Fate::Index),
+            (Queue, Pending, false, false, Some(until), Fate::SetAside(until)),
+            (Queue, Pending, true, false, None, Fate::Drop),
+            (Queue, Indexed, false, false, None, Fate::Drop),
+            (Queue, Failed, false, false, Some(until), Fate::Drop),
+            (Queue, Indexed, false, true, None, Fate::FallBehind),
+            (Suspects, Failed, true, true, Some(until), Fate::FallBehind),
+            (Behind, Indexed, false, true, None, Fate::CatchUp),
+            (Behind, Indexed, true, true, None, Fate::CatchUp),
+            (Behind, Indexed, false, true, Some(until), Fate::CatchUp),
+            (Behind, Indexed, false, false, None, Fate::Drop),
+            (Behind, Pending, false, false, None, Fate::Drop),
+        ] {
+            let got = fate(place, &record(state, offline), lacks, held);
+            assert_eq!(
+                got,
+                expected,
+                "{place:?} {state:?} offline {offline} lacks {lacks} held {}",
+                held.is_some()
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_jobs_share_the_cores() {
+        for (n_jobs, n_threads, n_cores, expected) in [
+            (0, 4, 8, 8),
+            (1, 4, 8, 8),
+            (2, 4, 8, 4),
+            (3, 4, 8, 2),
+            (100, 4, 8, 2),
+            (100, 4, 2, 1),
+        ] {
+            assert_eq!(decoder_threads(n_jobs, n_threads, n_cores), expected, "{n_jobs} jobs");
+        }
+    }
+}
