@@ -5,7 +5,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use scened_common::domain::{FileStamp, Fingerprint, SceneId};
+use scened_common::domain::{FileStamp, Fingerprint, ModelId};
 use scened_common::media::wire::Fault;
 use tracing::{debug, warn};
 
@@ -15,7 +15,7 @@ use crate::media::{AnalyseRequest, Analysis, Cancel, FoundScene, FrameSource, Me
 use crate::models::serving::ModelSlot;
 use crate::pipeline::IndexerConfig;
 use crate::pipeline::vectors::SceneEmbedder;
-use crate::store::{IndexedVideo, JobKind, SceneRecord, Store, StoreError, VideoRecord, VideoState};
+use crate::store::{IndexedVideo, JobKind, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, VideoState};
 use crate::video_file::whole::{Whole, has_every_byte};
 use crate::video_file::{open_stamped, stamp_of};
 
@@ -285,35 +285,21 @@ impl Run<'_> {
 
     fn copy_of_twin(&self, record: &VideoRecord, twin: &VideoRecord) -> Result<Option<Outcome>, StoreError> {
         let model = &self.slot.info.id;
-        let (scenes, vectors) = (self.store.scenes(twin.id)?, self.store.video_vectors(model, twin.id)?);
-        if scenes.is_empty() || scenes.len() != vectors.len() {
+        let scenes = self.store.scenes(twin.id)?;
+        if scenes.is_empty() || scenes.len() != self.store.video_vectors(model, twin.id)?.len() {
             return Ok(None);
         }
-        let n_scenes = scenes.len();
-        let thumbnails = (0..n_scenes)
-            .map(|index| self.store.thumbnail(SceneId::new(twin.id, index)).map(Option::unwrap_or_default))
-            .collect::<Result<_, _>>()?;
         debug!(twin = %twin.path.display(), "the same bytes are indexed already");
-        let copied = VideoRecord {
-            id: record.id,
-            path: record.path.clone(),
-            stamp: record.stamp,
-            offline: record.offline,
-            on_root_device: record.on_root_device,
-            model: Some(model.clone()),
-            ..twin.clone()
+        let others = match self.vectors_of_current(record, &scenes, Some(twin)) {
+            Ok(others) => others,
+            Err(outcome) => return Ok(Some(outcome)),
         };
-        let indexed = IndexedVideo {
-            record: copied,
-            scenes,
-            vectors,
-            thumbnails,
-            others: Vec::new(),
-        };
-        Ok(Some(match self.put(record, indexed, twin.duration_ms) {
-            Outcome::Indexed { .. } => Outcome::Known { n_scenes },
-            other => other,
-        }))
+        let n_scenes = scenes.len();
+        Ok(match self.store.put_copy(record, twin.id, model, &others) {
+            Ok(true) => Some(Outcome::Known { n_scenes }),
+            Ok(false) => None,
+            Err(error) => Some(not_stored(error)),
+        })
     }
 
     /// The hash of all bytes of a film; `None` where its fingerprint is one already, or where they cannot be read.
@@ -388,20 +374,38 @@ impl Run<'_> {
 
     fn put(&self, before: &VideoRecord, mut indexed: IndexedVideo, duration_ms: u64) -> Outcome {
         let n_scenes = indexed.scenes.len();
-        // Other scenes take away the vectors of the model that answers, so that it needs new ones in the same batch.
-        if let Some(current) = self.current
-            && self.store.scenes(before.id).is_ok_and(|scenes| scenes != indexed.scenes)
-        {
-            match self.vectors_of_keyframes(before, &indexed.scenes, current) {
-                Ok(vectors) => indexed.others.extend(vectors.map(|vectors| (current.info.id.clone(), vectors))),
-                Err(outcome) => return outcome,
-            }
+        match self.vectors_of_current(before, &indexed.scenes, None) {
+            Ok(others) => indexed.others = others,
+            Err(outcome) => return outcome,
         }
         match self.store.put_indexed(indexed) {
             Ok(()) => Outcome::Indexed { n_scenes, duration_ms },
-            Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::FileChanged,
-            Err(error) => Outcome::StoreFailed(error),
+            Err(error) => not_stored(error),
         }
+    }
+
+    /// Other scenes take away the vectors of the model that answers, so that it needs new ones in the same batch; unless a twin has them.
+    fn vectors_of_current(
+        &self,
+        before: &VideoRecord,
+        scenes: &[SceneRecord],
+        twin: Option<&VideoRecord>,
+    ) -> Result<Vec<(ModelId, Vec<SceneVectors>)>, Outcome> {
+        let Some(current) = self.current else { return Ok(Vec::new()) };
+        let model = &current.info.id;
+        let has_them = twin.is_some_and(|twin| self.store.has_vectors(model, twin.id).is_ok_and(|has| has));
+        if has_them || !self.store.scenes(before.id).is_ok_and(|before| before != scenes) {
+            return Ok(Vec::new());
+        }
+        let vectors = self.vectors_of_keyframes(before, scenes, current)?;
+        Ok(vectors.map(|vectors| (model.clone(), vectors)).into_iter().collect())
+    }
+}
+
+fn not_stored(error: StoreError) -> Outcome {
+    match error {
+        StoreError::Gone(_) | StoreError::Superseded(_) => Outcome::FileChanged,
+        error => Outcome::StoreFailed(error),
     }
 }
 

@@ -13,6 +13,17 @@ use super::{
     VideoRecord, VideoState, keys,
 };
 
+/// What a video gets of another one with the same bytes.
+pub(super) struct Copied<'a> {
+    /// As it was queued.
+    pub(super) video: &'a VideoRecord,
+    pub(super) twin: VideoId,
+    /// The model that it counts as indexed for.
+    pub(super) model: &'a ModelId,
+    /// Vectors that the twin does not have.
+    pub(super) others: &'a [(ModelId, Vec<SceneVectors>)],
+}
+
 impl Transaction<'_> {
     pub(super) fn add(&mut self, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {
         let id = self.new_id()?;
@@ -81,11 +92,31 @@ impl Transaction<'_> {
         self.change(id, ChangeKind::Moved { from, to }, n_scenes)
     }
 
+    /// Adds a video with the content of another one, without a job.
     pub(super) fn copy(&mut self, source: &VideoRecord, scenes: &[SceneRecord], video: NewVideo) -> Result<Arc<VideoRecord>, StoreError> {
-        let inner = self.inner;
         let id = self.new_id()?;
-        let key = keys::video(id);
-        self.insert(&inner.disk.scenes, &key, record::seal_json(&key, &scenes)?);
+        self.copy_content(source, scenes, id)?;
+        let record = Arc::new(VideoRecord {
+            id,
+            path: video.path,
+            stamp: video.stamp,
+            on_root_device: video.on_root_device,
+            offline: false,
+            ..source.clone()
+        });
+        self.put_video(Entry {
+            record: Arc::clone(&record),
+            indexed_as: Some(video.fingerprint),
+        })?;
+        self.change(id, ChangeKind::Added, 0)?;
+        self.change(id, ChangeKind::Content, 0)?;
+        Ok(record)
+    }
+
+    /// Gives a video the scenes, the thumbnails and the vectors of all models that another one has.
+    fn copy_content(&mut self, source: &VideoRecord, scenes: &[SceneRecord], id: VideoId) -> Result<(), StoreError> {
+        let inner = self.inner;
+        self.put_scenes(id, scenes)?;
         let scene = |video, index| SceneId { video, index };
         for index in 0..source.n_scenes {
             let from = keys::scene(scene(source.id, index));
@@ -109,43 +140,26 @@ impl Transaction<'_> {
             }
             self.put_indexed_marker(&model, id, Some(n_scenes))?;
         }
-        let record = Arc::new(VideoRecord {
-            id,
-            path: video.path,
-            stamp: video.stamp,
-            on_root_device: video.on_root_device,
-            offline: false,
-            ..source.clone()
-        });
-        self.put_video(Entry {
-            record: Arc::clone(&record),
-            indexed_as: Some(video.fingerprint),
-        })?;
-        self.change(id, ChangeKind::Added, 0)?;
-        self.change(id, ChangeKind::Content, 0)?;
-        Ok(record)
+        Ok(())
+    }
+
+    fn put_scenes(&mut self, id: VideoId, scenes: &[SceneRecord]) -> Result<(), StoreError> {
+        let key = keys::video(id);
+        self.insert(&self.inner.disk.scenes, &key, record::seal_json(&key, &scenes)?);
+        Ok(())
     }
 
     pub(super) fn put_indexed(&mut self, indexed: IndexedVideo, scenes_before: &[SceneRecord]) -> Result<(), StoreError> {
         let inner = self.inner;
         let id = indexed.record.id;
-        let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
-        // A file that was completed in place has another time and may have the same fingerprint.
-        if entry.record.fingerprint != indexed.record.fingerprint || !is_of_one_moment(&entry.record, &indexed.record) {
-            return Err(StoreError::Superseded(id));
-        }
+        let entry = self.entry_as_queued(&indexed.record)?;
         let model = indexed
             .record
             .model
             .clone()
             .ok_or_else(|| StoreError::invalid("an indexed video", "no model"))?;
-        let same_scenes = entry.indexed_as == Some(entry.record.fingerprint) && scenes_before == indexed.scenes;
-        if !same_scenes {
-            self.delete_content(&entry)?;
-        }
-        let n_scenes = indexed.scenes.len() as u32;
-        let key = keys::video(id);
-        self.insert(&inner.disk.scenes, &key, record::seal_json(&key, &indexed.scenes)?);
+        self.make_way_for(&entry, &indexed.scenes, scenes_before)?;
+        self.put_scenes(id, &indexed.scenes)?;
         for (index, thumbnail) in indexed.thumbnails.iter().enumerate().filter(|(_, jpeg)| !jpeg.is_empty()) {
             let key = keys::scene(SceneId::new(id, index));
             self.insert(&inner.disk.thumbnails, &key, record::seal(&key, thumbnail));
@@ -154,9 +168,55 @@ impl Transaction<'_> {
         for (model, vectors) in &indexed.others {
             self.put_model_vectors(model, id, vectors)?;
         }
-        self.put_job(id, None)?;
-        self.remove(&inner.disk.incidents, &keys::video(id));
+        self.finish(&entry, indexed.record, indexed.scenes.len() as u32)
+    }
+
+    /// [`Transaction::put_indexed`] with what a twin has. False where the twin is not what it was.
+    pub(super) fn put_copy(&mut self, copy: &Copied, scenes: &[SceneRecord], scenes_before: &[SceneRecord]) -> Result<bool, StoreError> {
+        let entry = self.entry_as_queued(copy.video)?;
+        let id = entry.record.id;
+        let Some(twin) = self.entry(copy.twin) else { return Ok(false) };
+        if twin.indexed_as != Some(entry.record.fingerprint) || twin.record.n_scenes as usize != scenes.len() {
+            return Ok(false);
+        }
+        if id != copy.twin {
+            self.make_way_for(&entry, scenes, scenes_before)?;
+            self.copy_content(&twin.record, scenes, id)?;
+        }
+        for (model, vectors) in copy.others {
+            self.put_model_vectors(model, id, vectors)?;
+        }
+        let record = VideoRecord {
+            id,
+            model: Some(copy.model.clone()),
+            ..(*twin.record).clone()
+        };
+        self.finish(&entry, record, scenes.len() as u32)?;
+        Ok(true)
+    }
+
+    /// The entry of a video whose job was about this content.
+    fn entry_as_queued(&self, video: &VideoRecord) -> Result<Entry, StoreError> {
+        let entry = self.entry(video.id).ok_or(StoreError::Gone(video.id))?;
+        // A file that was completed in place has another time and may have the same fingerprint.
+        if entry.record.fingerprint != video.fingerprint || !is_of_one_moment(&entry.record, video) {
+            return Err(StoreError::Superseded(video.id));
+        }
+        Ok(entry)
+    }
+
+    /// Vectors of other models stay as long as content and scenes are the same.
+    fn make_way_for(&mut self, entry: &Entry, scenes: &[SceneRecord], scenes_before: &[SceneRecord]) -> Result<(), StoreError> {
+        let same_scenes = entry.indexed_as == Some(entry.record.fingerprint) && scenes_before == scenes;
+        if same_scenes { Ok(()) } else { self.delete_content(entry) }
+    }
+
+    /// A job is done: `record` says what was found, but for what only reconcile knows.
+    fn finish(&mut self, entry: &Entry, record: VideoRecord, n_scenes: u32) -> Result<(), StoreError> {
         let known = &entry.record;
+        let id = known.id;
+        self.put_job(id, None)?;
+        self.remove(&self.inner.disk.incidents, &keys::video(id));
         let record = VideoRecord {
             path: known.path.clone(),
             stamp: known.stamp,
@@ -165,7 +225,7 @@ impl Transaction<'_> {
             on_root_device: known.on_root_device,
             state: VideoState::Indexed,
             n_scenes,
-            ..indexed.record
+            ..record
         };
         self.put_video(Entry {
             indexed_as: Some(record.fingerprint),

@@ -296,6 +296,63 @@ fn moves_and_copies_need_no_decoding() {
     );
 }
 
+#[test]
+fn a_queued_video_gets_all_that_a_twin_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let twin = store.add_video(new_video("/a", 1), 1).unwrap();
+    let vectors = |name: &str| indexed(&twin, name, 2).vectors;
+    store.put_indexed(indexed(&twin, "m", 2)).unwrap();
+    store
+        .put_vectors(twin.id, &twin.fingerprint, &model("other"), &vectors("other"))
+        .unwrap();
+    let check = |video: &VideoRecord| {
+        assert_eq!(
+            (video.state, video.n_scenes, video.codec.as_str()),
+            (VideoState::Indexed, 2, "h264")
+        );
+        assert_eq!((video.path.as_path(), store.job(video.id)), (Path::new("/b"), None));
+        for name in ["m", "other", "third"] {
+            check_content(&store, video, name, 2);
+        }
+    };
+    let queued = store.add_video(new_video("/b", 1), 2).unwrap();
+    let others = [(model("third"), vectors("third"))];
+    assert!(store.put_copy(&queued, twin.id, &model("m"), &others).unwrap());
+    let copy = store.video(queued.id).unwrap();
+    check(&copy);
+    // Only its time changed: it is its own twin.
+    let stamp = FileStamp { mtime_ns: 9, ..copy.stamp };
+    store
+        .requeue_to(JobKind::Verify, copy.id, Some((stamp, copy.fingerprint)), 3)
+        .unwrap();
+    let queued = store.video(copy.id).unwrap();
+    assert!(store.put_copy(&queued, copy.id, &model("m"), &[]).unwrap());
+    let verified = store.video(copy.id).unwrap();
+    assert_eq!(verified.stamp, stamp);
+    check(&verified);
+}
+
+#[test]
+fn what_is_no_twin_gives_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let known = store.add_video(new_video("/a", 1), 1).unwrap();
+    store.put_indexed(indexed(&known, "m", 2)).unwrap();
+    let queued = store.add_video(new_video("/b", 8), 2).unwrap();
+    let put = || store.put_copy(&queued, known.id, &model("m"), &[]);
+    assert!(!put().unwrap(), "it has other bytes");
+    assert_eq!((store.video(queued.id).unwrap().state, store.n_jobs()), (VideoState::Pending, 1));
+    assert!(store.scenes(queued.id).unwrap().is_empty());
+    store.requeue(queued.id, Some((stamp(1), known.fingerprint)), 3).unwrap();
+    assert!(
+        matches!(put(), Err(StoreError::Superseded(id)) if id == queued.id),
+        "it is not what was queued"
+    );
+    store.remove_videos(&[queued.id]).unwrap();
+    assert!(matches!(put(), Err(StoreError::Gone(id)) if id == queued.id));
+}
+
 #[cfg(unix)]
 #[test]
 fn paths_that_are_not_utf8_survive() {

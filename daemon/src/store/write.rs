@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use scened_common::domain::{FileStamp, Fingerprint, ModelId, VideoId};
 
-use super::content::is_of_one_moment;
+use super::content::{Copied, is_of_one_moment};
 use super::{
     Cause, Change, ChangeKind, IncidentRecord, IndexedVideo, JobKind, Move, NewVideo, SceneVectors, Store, StoreError, Touch, VideoRecord,
     VideoState, keys,
@@ -226,6 +226,34 @@ impl Store {
         })
     }
 
+    /// [`Store::put_indexed`] with what `twin` has, whose bytes are the same: its scenes, thumbnails, and vectors of all models.
+    ///
+    /// `twin` may be the video itself, where only its file's time changed. `model`: the one that it counts as indexed for.
+    /// `others`: vectors that the twin does not have. False: the twin is not what it was, and nothing was stored.
+    ///
+    /// **Errors**: as of [`Store::put_indexed`].
+    pub fn put_copy(
+        &self,
+        video: &VideoRecord,
+        twin: VideoId,
+        model: &ModelId,
+        others: &[(ModelId, Vec<SceneVectors>)],
+    ) -> Result<bool, StoreError> {
+        let scenes = self.scenes(twin)?;
+        let scenes_before = self.scenes(video.id)?;
+        others
+            .iter()
+            .try_for_each(|(model, vectors)| check_other(scenes.len(), model, vectors))?;
+        let copied = Copied {
+            video,
+            twin,
+            model,
+            others,
+        };
+        self.inner
+            .write("store a copy", |transaction| transaction.put_copy(&copied, &scenes, &scenes_before))
+    }
+
     /// Adds the vectors of a model to the scenes that a video has; one element a scene, in order of time.
     ///
     /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when what is indexed is not this content
@@ -376,13 +404,20 @@ fn check(indexed: &IndexedVideo) -> Result<(), StoreError> {
     if indexed.record.model.is_none() {
         return invalid("its vectors belong to no model".to_owned());
     }
-    for (model, vectors) in &indexed.others {
-        if vectors.len() != n {
-            return invalid(format!("{n} scenes and {} vectors of {model}", vectors.len()));
-        }
-        check_dimensions(vectors)?;
-    }
+    indexed
+        .others
+        .iter()
+        .try_for_each(|(model, vectors)| check_other(n, model, vectors))?;
     check_dimensions(&indexed.vectors)
+}
+
+/// The same of the vectors of one more model.
+fn check_other(n_scenes: usize, model: &ModelId, vectors: &[SceneVectors]) -> Result<(), StoreError> {
+    if vectors.len() != n_scenes {
+        let reason = format!("{n_scenes} scenes and {} vectors of {model}", vectors.len());
+        return Err(StoreError::invalid("an indexed video", reason));
+    }
+    check_dimensions(vectors)
 }
 
 fn check_dimensions(vectors: &[SceneVectors]) -> Result<(), StoreError> {
