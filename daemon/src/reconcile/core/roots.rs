@@ -1,147 +1,30 @@
 //! The watched folders: what is at their paths, on which volumes and mounts they lie, and what is remembered of them.
 
+mod remembered;
+mod root;
+
 use std::collections::BTreeSet;
-use std::io;
 use std::ops::Index;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::super::roots::{self, Home, Identity, RootState, RootStatus, StoredRoot};
-use super::super::volumes::{self, StoredVolume, Volumes};
+use remembered::Remembered;
+pub(super) use root::{Found, Root};
+
+use super::super::roots::RootStatus;
+use super::super::volumes::{self, Volumes};
 use crate::machine::clock::now_ms;
-use crate::machine::mounts::{self, Mount, mounts, number_of};
+use crate::machine::mounts::{Mount, mounts};
 use crate::machine::with_timeout;
 use crate::store::Store;
 
-/// Name of the setting with the identities of all roots ever watched.
-const SETTING: &str = "roots";
-/// Name of the setting with the names of drives.
-const VOLUMES_SETTING: &str = "volumes";
-/// Fewer missing videos than this are never "a great part".
-const GREAT_PART_AT_LEAST: usize = 20;
-
 pub(super) struct Roots {
-    /// For its settings.
-    store: Store,
     /// Sorted by path.
     list: Vec<Root>,
+    remembered: Remembered,
     volumes: Volumes,
     /// The table of mounts, as it was when the roots were last looked at for its sake.
     mounts: Vec<Mount>,
-}
-
-/// One watched folder.
-pub(super) struct Root {
-    path: PathBuf,
-    home: Home,
-    is_offline: bool,
-    /// Why it is offline.
-    detail: Option<String>,
-    mount: u64,
-    is_remote: bool,
-    /// Its path without links.
-    real: PathBuf,
-    /// A great part of it went missing at once.
-    doubt: Option<Doubt>,
-}
-
-/// Before anything is removed, the folder is looked through once more.
-#[derive(Clone, Copy, Debug)]
-struct Doubt {
-    walk_at: Instant,
-    is_walked: bool,
-}
-
-/// What was found at the path of a root.
-pub(super) struct Found {
-    pub(super) identity: Identity,
-    mount: u64,
-    is_remote: bool,
-    real: PathBuf,
-}
-
-impl Found {
-    /// Looks at a folder. Reading its first entry tells a stale handle and a closed door.
-    pub(super) fn at(path: &Path) -> io::Result<Self> {
-        let at = path.to_owned();
-        with_timeout::run(path, move |_| {
-            let identity = Identity::of(&at)?;
-            std::fs::read_dir(&at)?.next().transpose()?;
-            Ok(Self {
-                identity,
-                mount: number_of(&at)?,
-                is_remote: roots::is_remote(&at),
-                real: std::fs::canonicalize(&at)?,
-            })
-        })
-    }
-}
-
-impl Root {
-    /// One that was not looked at yet.
-    fn new(path: PathBuf, home: Home) -> Self {
-        Self {
-            real: path.clone(),
-            path,
-            home,
-            is_offline: true,
-            detail: Some("not looked at yet".to_owned()),
-            mount: 0,
-            is_remote: false,
-            doubt: None,
-        }
-    }
-
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Its path without links.
-    pub(super) fn real(&self) -> &Path {
-        &self.real
-    }
-
-    pub(super) fn home(&self) -> &Home {
-        &self.home
-    }
-
-    pub(super) fn is_offline(&self) -> bool {
-        self.is_offline
-    }
-
-    /// The number of the mount that it lies on.
-    pub(super) fn mount(&self) -> u64 {
-        self.mount
-    }
-
-    /// Whether it lies behind a network or in another program.
-    pub(super) fn is_remote(&self) -> bool {
-        self.is_remote
-    }
-
-    /// When it is looked through, or was, because a great part of it went missing.
-    pub(super) fn doubted_at(&self) -> Option<Instant> {
-        self.doubt.map(|doubt| doubt.walk_at)
-    }
-
-    /// Whether so much is missing at once that the root is looked through once more, at `walk_at`, before anything is removed.
-    fn doubts(&mut self, n_gone: usize, n_online: usize, walk_at: Instant) -> bool {
-        let is_great_part = n_gone >= GREAT_PART_AT_LEAST && n_gone * 2 > n_online;
-        match self.doubt {
-            _ if n_gone == 0 => false,
-            Some(doubt) if doubt.is_walked => {
-                self.doubt = None;
-                false
-            }
-            Some(_) => true,
-            None if is_great_part => {
-                tracing::warn!(root = %self.path.display(), n_gone, n_online, "a great part is missing at once; looking again before anything is removed");
-                self.doubt = Some(Doubt { walk_at, is_walked: false });
-                true
-            }
-            None => false,
-        }
-    }
 }
 
 impl Index<usize> for Roots {
@@ -155,11 +38,11 @@ impl Index<usize> for Roots {
 impl Roots {
     /// None are watched yet.
     pub(super) fn new(store: Store) -> Self {
-        let volumes = stored_volumes(&store);
+        let remembered = Remembered::new(store);
         Self {
-            store,
             list: Vec::new(),
-            volumes,
+            volumes: remembered.volumes(),
+            remembered,
             mounts: mounts(),
         }
     }
@@ -173,24 +56,24 @@ impl Roots {
     }
 
     pub(super) fn paths(&self) -> Vec<PathBuf> {
-        self.list.iter().map(|root| root.path.clone()).collect()
+        self.list.iter().map(|root| root.path().to_owned()).collect()
     }
 
     /// Whether this very folder is watched.
     pub(super) fn has(&self, path: &Path) -> bool {
-        self.list.iter().any(|root| root.path == path)
+        self.list.iter().any(|root| root.path() == path)
     }
 
     /// The innermost root that has `path`: every file belongs to exactly one.
     pub(super) fn owner(&self, path: &Path) -> Option<usize> {
         (0..self.list.len())
-            .filter(|index| path.starts_with(&self.list[*index].path))
-            .max_by_key(|index| self.list[*index].path.components().count())
+            .filter(|index| path.starts_with(self.list[*index].path()))
+            .max_by_key(|index| self.list[*index].path().components().count())
     }
 
     /// The same, where that root is there.
     pub(super) fn online_owner(&self, path: &Path) -> Option<usize> {
-        self.owner(path).filter(|index| !self.list[*index].is_offline)
+        self.owner(path).filter(|index| !self.list[*index].is_offline())
     }
 
     /// The roots inside `folder`, itself not among them.
@@ -203,9 +86,11 @@ impl Roots {
     /// Drops the roots that are not among `wanted`; gives their paths.
     pub(super) fn keep(&mut self, wanted: &[PathBuf]) -> Vec<PathBuf> {
         let before = std::mem::take(&mut self.list);
-        let (kept, dropped): (Vec<Root>, Vec<Root>) = before.into_iter().partition(|root| wanted.contains(&root.path));
+        let (kept, dropped): (Vec<Root>, Vec<Root>) = before
+            .into_iter()
+            .partition(|root| wanted.iter().any(|wanted| wanted == root.path()));
         self.list = kept;
-        dropped.into_iter().map(|root| root.path).collect()
+        dropped.iter().map(|root| root.path().to_owned()).collect()
     }
 
     /// Watches those among `wanted` that are not watched yet, as they are remembered; gives their paths.
@@ -213,49 +98,36 @@ impl Roots {
         wanted.sort();
         wanted.dedup();
         wanted.retain(|path| !self.has(path));
-        let stored = self.stored_homes();
+        let stored = self.remembered.homes();
         let home = |path: &PathBuf| {
             let mut stored = stored.iter();
             stored.find(|(known, _)| known == path).map(|(_, home)| home.clone())
         };
         self.list
             .extend(wanted.iter().map(|path| Root::new(path.clone(), home(path).unwrap_or_default())));
-        self.list.sort_by(|a, b| a.path.cmp(&b.path));
+        self.list.sort_by(|a, b| a.path().cmp(b.path()));
         wanted
     }
 
     /// A root cannot be reached, or is not what it was. True if that is news.
     pub(super) fn went_offline(&mut self, index: usize, reason: &str) -> bool {
-        let root = &mut self.list[index];
-        if root.is_offline && root.detail.as_deref() == Some(reason) {
-            return false;
+        let is_news = self.list[index].went_offline(reason);
+        if is_news {
+            self.volumes.went(self.list[index].path(), now_ms());
         }
-        tracing::warn!(root = %root.path.display(), reason, "the watched folder is offline; its videos are kept");
-        self.volumes.went(&root.path, now_ms());
-        root.is_offline = true;
-        root.detail = Some(reason.to_owned());
-        root.doubt = None;
-        true
+        is_news
     }
 
     /// A root is there. `keeps_former`: videos of another volume that was there are kept. True if the root was offline.
     pub(super) fn is_there(&mut self, index: usize, found: Found, keeps_former: bool) -> bool {
         let root = &mut self.list[index];
-        let is_changed = root.home.identity.as_ref() != Some(&found.identity);
-        root.home.settle_on(found.identity, keeps_former);
+        let is_changed = root.home().identity.as_ref() != Some(&found.identity);
+        let was_offline = root.is_there(found, keeps_former);
         if is_changed {
-            self.store_homes();
+            let homes = self.list.iter().map(|root| (root.path().to_owned(), root.home().clone()));
+            self.remembered.put_homes(homes);
         }
         self.see_volumes(index, keeps_former);
-        let root = &mut self.list[index];
-        root.mount = found.mount;
-        root.is_remote = found.is_remote || mounts::mount_that_may_hang(&root.path).is_some();
-        root.real = found.real;
-        root.detail = None;
-        let was_offline = std::mem::take(&mut root.is_offline);
-        if was_offline {
-            tracing::info!(root = %root.path.display(), "watching");
-        }
         was_offline
     }
 
@@ -266,23 +138,16 @@ impl Roots {
 
     /// The roots that are to be looked through once more by now; each is named once.
     pub(super) fn take_doubted(&mut self, now: Instant) -> Vec<PathBuf> {
-        let mut doubted = Vec::new();
-        for root in &mut self.list {
-            if let Some(doubt) = &mut root.doubt
-                && !doubt.is_walked
-                && doubt.walk_at <= now
-            {
-                doubt.is_walked = true;
-                doubted.push(root.path.clone());
-            }
-        }
-        doubted
+        let doubted = self
+            .list
+            .iter_mut()
+            .filter_map(|root| root.take_walk(now).then(|| root.path().to_owned()));
+        doubted.collect()
     }
 
     /// When the next root is to be looked through once more.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let doubts = self.list.iter().filter_map(|root| root.doubt);
-        doubts.filter(|doubt| !doubt.is_walked).map(|doubt| doubt.walk_at).min()
+        self.list.iter().filter_map(Root::walk_at).min()
     }
 
     /// Whether the table of mounts is another one than at the last [`Roots::take_changed_mounts`].
@@ -306,33 +171,19 @@ impl Roots {
 
     /// What the handle shows. `n_unwatched`: how many folders at or below a path have no watch.
     pub(super) fn statuses(&self, n_unwatched: impl Fn(&Path) -> usize) -> Vec<RootStatus> {
-        let status = |root| self.status(root, n_unwatched(&root.path));
+        let status = |root: &Root| self.status(root, n_unwatched(root.path()));
         self.list.iter().map(status).collect()
     }
 
     fn status(&self, root: &Root, n_unwatched: usize) -> RootStatus {
-        let (state, detail) = if root.is_offline {
-            (RootState::Offline, root.detail.clone())
-        } else if n_unwatched > 0 {
-            (RootState::Polled, Some(format!("no watches left for {n_unwatched} of its folders")))
-        } else if root.is_remote {
-            (
-                RootState::Polled,
-                Some("a network or user-space file system, which does not report every change".to_owned()),
-            )
-        } else {
-            (RootState::Watched, None)
-        };
+        let (state, detail) = root.state(n_unwatched);
+        let (path, is_offline) = (root.path(), root.is_offline());
         RootStatus {
-            path: root.path.clone(),
+            path: path.to_owned(),
             state,
             detail,
-            volume: self.volumes.at(&root.path).filter(|_| root.is_offline).cloned(),
-            away: if root.is_offline {
-                Vec::new()
-            } else {
-                self.volumes.away_in(&root.path)
-            },
+            volume: self.volumes.at(path).filter(|_| is_offline).cloned(),
+            away: if is_offline { Vec::new() } else { self.volumes.away_in(path) },
         }
     }
 
@@ -349,16 +200,12 @@ impl Roots {
     }
 
     pub(super) fn store_volumes(&mut self) {
-        let stored = self.volumes.store_at(now_ms());
-        let result = serde_json::to_value(stored).map(|value| self.store.put_setting(VOLUMES_SETTING, &value));
-        if !matches!(result, Ok(Ok(()))) {
-            tracing::error!(?result, "the names of drives cannot be stored");
-        }
+        self.remembered.put_volumes(&mut self.volumes);
     }
 
     /// Notes the volume of a root that is there, and of what is mounted in it.
     fn see_volumes(&mut self, index: usize, keeps_former: bool) {
-        let path = self.list[index].path.clone();
+        let path = self.list[index].path().to_owned();
         self.volumes.came(&path, volumes::name_of(&path), keeps_former, now_ms());
         let points = self.mounts.iter().map(|mount| &mount.point);
         let points = points.filter(|point| point.starts_with(&path) && **point != path);
@@ -368,52 +215,6 @@ impl Roots {
                 self.volumes.came(&point, volumes::name_of(&point), false, now_ms());
             }
         }
-    }
-
-    /// Stores the identities, also those of roots that are no longer watched: they may be added again.
-    fn store_homes(&self) {
-        let mut homes = self.stored_homes();
-        for root in &self.list {
-            match homes.iter_mut().find(|(path, _)| *path == root.path) {
-                Some((_, home)) => home.clone_from(&root.home),
-                None => homes.push((root.path.clone(), root.home.clone())),
-            }
-        }
-        let stored: Vec<StoredRoot> = homes.into_iter().map(|(path, home)| StoredRoot::new(&path, home)).collect();
-        let result = serde_json::to_value(stored).map(|value| self.store.put_setting(SETTING, &value));
-        if !matches!(result, Ok(Ok(()))) {
-            tracing::error!(?result, "the identities of the watched folders cannot be stored");
-        }
-    }
-
-    fn stored_homes(&self) -> Vec<(PathBuf, Home)> {
-        let stored = match self.store.setting(SETTING) {
-            Ok(Some(stored)) => stored,
-            Ok(None) => return Vec::new(),
-            Err(error) => {
-                tracing::error!(%error, "the identities of the watched folders cannot be read; they are learnt anew");
-                return Vec::new();
-            }
-        };
-        match serde_json::from_value::<Vec<StoredRoot>>(stored) {
-            Ok(stored) => stored.into_iter().map(StoredRoot::into_parts).collect(),
-            Err(error) => {
-                tracing::error!(%error, "the identities of the watched folders cannot be understood; they are learnt anew");
-                Vec::new()
-            }
-        }
-    }
-}
-
-fn stored_volumes(store: &Store) -> Volumes {
-    let stored = store.setting(VOLUMES_SETTING).ok().flatten();
-    match stored.map(serde_json::from_value::<Vec<StoredVolume>>) {
-        Some(Ok(stored)) => Volumes::from_stored(stored),
-        Some(Err(error)) => {
-            tracing::error!(%error, "the names of drives cannot be understood; they are learnt anew");
-            Volumes::default()
-        }
-        None => Volumes::default(),
     }
 }
 
@@ -429,6 +230,7 @@ fn changed_points(before: &[Mount], now: &[Mount]) -> BTreeSet<PathBuf> {
 mod tests {
     use std::time::Duration;
 
+    use super::super::super::roots::{Identity, RootState};
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
