@@ -1,0 +1,144 @@
+//! How a job ends, and how what went wrong is one of these ends.
+
+use std::io;
+
+use scened_common::media::wire::Fault;
+
+use crate::embed::{EmbedError, Embedder, sound};
+use crate::media::{Analysis, MediaError};
+use crate::store::StoreError;
+
+pub(in crate::pipeline) enum Outcome {
+    Indexed {
+        n_scenes: usize,
+        duration_ms: u64,
+    },
+    /// Nothing was decoded: all its bytes are those of what is indexed already.
+    Known {
+        n_scenes: usize,
+    },
+    /// Nothing was decoded: another model's vectors were made of the keyframe pictures.
+    CaughtUp,
+    /// There is nothing that another model's vectors could be made of at present.
+    LeftBehind,
+    /// The file is to blame: an incident.
+    Bad {
+        reason: String,
+        hint: Option<String>,
+    },
+    /// It may not be read.
+    Forbidden {
+        reason: String,
+        hint: String,
+    },
+    /// The system did not let it be read: its drive may be to blame, or a bad place on it.
+    Unread {
+        reason: String,
+    },
+    /// A worker that was decoding it was ended from outside, or the machine was short of something.
+    Short {
+        reason: String,
+    },
+    /// A worker died or stalled; the file may be to blame.
+    Died {
+        reason: String,
+    },
+    /// The embed worker died or stalled; the file, the model or the machine may be to blame.
+    EmbedderDied {
+        reason: String,
+    },
+    /// The file is not to blame: nothing else would fare better now.
+    MachineAtFault {
+        reason: String,
+    },
+    /// The file is gone or is another one now.
+    FileChanged,
+    Cancelled,
+    StoreFailed(StoreError),
+}
+
+pub(super) fn not_stored(error: StoreError) -> Outcome {
+    match error {
+        StoreError::Gone(_) | StoreError::Superseded(_) => Outcome::FileChanged,
+        error => Outcome::StoreFailed(error),
+    }
+}
+
+pub(super) fn unopened(error: &io::Error) -> Outcome {
+    use rustix::io::Errno;
+    if crate::machine::with_timeout::is_timeout(error) {
+        // The walk that follows marks the film offline.
+        return Outcome::FileChanged;
+    }
+    match error.kind() {
+        // Not there, or not a regular file any more.
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => return Outcome::FileChanged,
+        io::ErrorKind::PermissionDenied => {
+            return Outcome::Forbidden {
+                reason: "cannot be read: permission denied".to_owned(),
+                hint: "let your user read it (chmod u+r), then: scenectl retry".to_owned(),
+            };
+        }
+        _ => {}
+    }
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::LOOP) => Outcome::FileChanged,
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN) => Outcome::MachineAtFault {
+            reason: format!("cannot open files: {error}"),
+        },
+        _ if scened_common::damage::is_damage(error) => Outcome::Forbidden {
+            reason: format!("cannot be read: {error}"),
+            hint: "check the file system it lies on (fsck), then: scenectl retry".to_owned(),
+        },
+        // Whatever else the system says is not what the file holds.
+        _ => Outcome::Unread {
+            reason: format!("cannot be read: {error}"),
+        },
+    }
+}
+
+/// What became of a video of which a part was not decoded for another reason than what it holds.
+pub(super) fn in_part(analysis: &Analysis) -> Option<Outcome> {
+    match analysis.fault {
+        Fault::Video => None,
+        Fault::Reading { errno } => Some(media_failed(MediaError::Unread { errno })),
+        Fault::Shortage { errno } => Some(media_failed(MediaError::Short {
+            reason: io::Error::from_raw_os_error(errno).to_string(),
+        })),
+    }
+}
+
+pub(in crate::pipeline) fn media_failed(error: MediaError) -> Outcome {
+    match error {
+        MediaError::Unusable { reason } => Outcome::Bad { reason, hint: None },
+        MediaError::Cancelled => Outcome::Cancelled,
+        MediaError::Start { .. } | MediaError::Unsandboxed { .. } | MediaError::NotReady { .. } => {
+            Outcome::MachineAtFault { reason: error.to_string() }
+        }
+        MediaError::Unread { .. } => Outcome::Unread { reason: error.to_string() },
+        MediaError::Killed { .. } | MediaError::Short { .. } => Outcome::Short { reason: error.to_string() },
+        MediaError::WorkerDied { .. } | MediaError::TimedOut { .. } | MediaError::Protocol { .. } => {
+            Outcome::Died { reason: error.to_string() }
+        }
+    }
+}
+
+pub(in crate::pipeline) fn embed_failed(error: EmbedError, embedder: &dyn Embedder) -> Outcome {
+    match error {
+        EmbedError::Degenerate { .. } if sound::is_blind(embedder) => Outcome::MachineAtFault {
+            reason: format!("{error}, nor for a plain picture: the model does not work"),
+        },
+        EmbedError::Unavailable { reason, .. } => Outcome::MachineAtFault { reason },
+        EmbedError::Killed { .. } => Outcome::MachineAtFault { reason: error.to_string() },
+        EmbedError::Degenerate { .. } => Outcome::Bad {
+            reason: error.to_string(),
+            hint: None,
+        },
+        // Films have all the time that they need.
+        EmbedError::NotInTime { waited_for } => Outcome::MachineAtFault { reason: waited_for },
+        EmbedError::ShuttingDown => Outcome::Cancelled,
+        EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } | EmbedError::Bug => {
+            Outcome::EmbedderDied { reason: error.to_string() }
+        }
+    }
+}
