@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use scened_common::domain::{Boundary, Embedding, FileStamp, Fingerprint, ModelId, PictureTrack, Span, VideoId};
 
+mod check;
 mod content;
 mod decisions;
 mod disk;

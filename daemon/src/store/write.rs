@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError};
 
 use scened_common::domain::{FileStamp, Fingerprint, ModelId, VideoId};
 
+use super::check;
 use super::content::{Copied, is_of_one_moment};
 use super::{
     Cause, Change, ChangeKind, IncidentRecord, IndexedVideo, JobKind, Move, NewVideo, SceneVectors, Store, StoreError, Touch, VideoRecord,
@@ -219,7 +220,7 @@ impl Store {
     /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when `indexed.record.fingerprint` is not
     /// the stored one any more, [`StoreError::Invalid`] when lengths do not match or the model is missing.
     pub fn put_indexed(&self, indexed: IndexedVideo) -> Result<(), StoreError> {
-        check(&indexed)?;
+        check::indexed_video(&indexed)?;
         let scenes_before = self.scenes(indexed.record.id)?;
         self.inner.write("store an indexed video", |transaction| {
             transaction.put_indexed(indexed, &scenes_before)
@@ -243,7 +244,7 @@ impl Store {
         let scenes_before = self.scenes(video.id)?;
         others
             .iter()
-            .try_for_each(|(model, vectors)| check_other(scenes.len(), model, vectors))?;
+            .try_for_each(|(model, vectors)| check::other_vectors(scenes.len(), model, vectors))?;
         let copied = Copied {
             video,
             twin,
@@ -259,7 +260,7 @@ impl Store {
     /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when what is indexed is not this content
     /// any more or has another number of scenes.
     pub fn put_vectors(&self, id: VideoId, fingerprint: &Fingerprint, model: &ModelId, vectors: &[SceneVectors]) -> Result<(), StoreError> {
-        check_dimensions(vectors)?;
+        check::dimensions(vectors)?;
         self.inner.write("store vectors", |transaction| {
             transaction.put_vectors(id, fingerprint, model, vectors)
         })
@@ -385,49 +386,4 @@ impl Store {
     pub fn on_change(&self, hook: Box<dyn Fn(&Change) + Send + Sync>) {
         self.inner.hooks.write().unwrap_or_else(PoisonError::into_inner).push(hook);
     }
-}
-
-/// What can be said about an indexing result without the store.
-fn check(indexed: &IndexedVideo) -> Result<(), StoreError> {
-    let n = indexed.scenes.len();
-    let invalid = |reason: String| Err(StoreError::invalid("an indexed video", reason));
-    if indexed.vectors.len() != n || indexed.thumbnails.len() != n {
-        return invalid(format!(
-            "{n} scenes, {} vectors and {} thumbnails",
-            indexed.vectors.len(),
-            indexed.thumbnails.len()
-        ));
-    }
-    if n >= 1 << 24 {
-        return invalid(format!("{n} scenes; 2^24 is the limit"));
-    }
-    if indexed.record.model.is_none() {
-        return invalid("its vectors belong to no model".to_owned());
-    }
-    indexed
-        .others
-        .iter()
-        .try_for_each(|(model, vectors)| check_other(n, model, vectors))?;
-    check_dimensions(&indexed.vectors)
-}
-
-/// The same of the vectors of one more model.
-fn check_other(n_scenes: usize, model: &ModelId, vectors: &[SceneVectors]) -> Result<(), StoreError> {
-    if vectors.len() != n_scenes {
-        let reason = format!("{n_scenes} scenes and {} vectors of {model}", vectors.len());
-        return Err(StoreError::invalid("an indexed video", reason));
-    }
-    check_dimensions(vectors)
-}
-
-fn check_dimensions(vectors: &[SceneVectors]) -> Result<(), StoreError> {
-    let mut lengths = vectors
-        .iter()
-        .flat_map(|scene| &scene.frames)
-        .map(|(_, vector)| vector.dimensions());
-    let first = lengths.next();
-    if lengths.any(|dimensions| Some(dimensions) != first) {
-        return Err(StoreError::invalid("an indexed video", "its vectors differ in length"));
-    }
-    Ok(())
 }
