@@ -14,28 +14,28 @@ mod next;
 pub mod pause;
 mod progress;
 mod settle;
+mod state;
 #[cfg(test)]
 mod tests;
 mod threads;
 mod vectors;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use scened_common::domain::{Fingerprint, VideoId};
-use tracing::{error, warn};
+use scened_common::domain::VideoId;
+use tracing::error;
 
 use crate::activity::Activity;
 use crate::machine::disk_space::DiskSpace;
 use crate::media::keyframes::Keyframes;
-use crate::media::{Cancel, Detector, FrameSource, Hardware, SceneMode};
+use crate::media::{Detector, FrameSource, Hardware, SceneMode};
 use crate::models::serving::Serving;
 pub use crate::pipeline::brake::{BrakeConfig, Sight};
-use crate::pipeline::progress::Pace;
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
+use crate::pipeline::state::State;
 use crate::store::{Change, Store, VideoRecord, VideoState};
 use crate::supervise::{self, End, Ward};
 
@@ -92,64 +92,6 @@ pub struct Parts {
     pub serving: Arc<Serving>,
     pub activity: Activity,
     pub hook: PipelineHook,
-}
-
-struct InFlight {
-    cancel: Arc<Cancel>,
-    fingerprint: Fingerprint,
-    path: PathBuf,
-    position_ms: u64,
-    duration_ms: u64,
-    /// It was indexed for another model already.
-    is_catching_up: bool,
-    /// A worker died on it before, so nothing else runs beside it.
-    is_suspect: bool,
-}
-
-#[derive(Default)]
-struct State {
-    /// Waiting jobs, oldest first.
-    queue: BTreeSet<(i64, VideoId)>,
-    queued_at: HashMap<VideoId, i64>,
-    /// Jobs on which a worker died; their turn comes, one at a time, when no other job waits, so that they delay nobody.
-    suspects: BTreeSet<VideoId>,
-    in_flight: HashMap<VideoId, InFlight>,
-    /// Indexed videos that the target model has no vectors of; their turn comes when no job waits.
-    behind: BTreeSet<VideoId>,
-    /// Those for which nothing can be done now: neither pictures nor film are there. A change of the video brings it back.
-    left_behind: HashSet<VideoId>,
-    /// Keyframe pictures may lie there that nobody wants.
-    sweep: bool,
-    /// Jobs that cannot be done now (the file is not what the store says, or cannot be read), each with the moment when it is tried again.
-    aside: BTreeMap<VideoId, Instant>,
-    /// How often a video failed in a way that is not laid to it, since it was last indexed or the daemon started.
-    doubts: HashMap<VideoId, u32>,
-    /// Watched folders whose drives give errors.
-    held_folders: BTreeMap<PathBuf, blame::HeldFolder>,
-    /// How often the machine was at fault since a video was last indexed.
-    n_machine_failures: u32,
-    /// Deaths of workers on indexed videos that catch up with another model, since the daemon started. Those on jobs are in the store.
-    catch_up_deaths: HashMap<VideoId, u32>,
-    /// Deaths of the embed worker since it last embedded a film to its end.
-    n_embedder_deaths: u32,
-    paused: bool,
-    paused_until: Option<Instant>,
-    stopping: bool,
-    /// Threads that were left off; with the last one nothing is indexed any more, and this says why.
-    n_lost: usize,
-    dead: Option<String>,
-    /// Why nothing is indexed although there are jobs, in words for `status`.
-    hindrance: Option<String>,
-    /// What decoded the last film, in words for `status`.
-    decoder: Option<String>,
-    /// No job is taken before this moment: the machine was at fault.
-    held_until: Option<Instant>,
-    brake: brake::Brake,
-    /// How often in a row the machine was at fault: each time is waited longer.
-    n_holds: u32,
-    pace: Pace,
-    /// Of videos that another model catches up with.
-    catching_up: Pace,
 }
 
 struct Shared {
@@ -216,7 +158,6 @@ impl Indexer {
         }
     }
 
-    /// Indexing stops within a second: running analyses are cancelled and start again on `resume`.
     /// Breaks off what is being done with a video; it is begun again as its job says now.
     pub fn start_over(&self, video: VideoId) {
         if let Some(in_flight) = self.shared.lock().in_flight.get(&video) {
@@ -224,6 +165,7 @@ impl Indexer {
         }
     }
 
+    /// Indexing stops within a second: running analyses are cancelled and start again on `resume`.
     pub fn pause(&self, duration: Option<Duration>) {
         let mut state = self.shared.lock();
         state.paused = true;
@@ -372,81 +314,5 @@ impl Indexer {
 
     fn threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// Puts a job where it belongs: a video that is new, changed or tried afresh at its place, one that killed workers behind all others.
-    fn enqueue(&mut self, video: VideoId, at_ms: i64, n_deaths: u32) {
-        if self.in_flight.contains_key(&video) {
-            return;
-        }
-        self.aside.remove(&video);
-        if n_deaths > 0 {
-            if let Some(at) = self.queued_at.remove(&video) {
-                self.queue.remove(&(at, video));
-            }
-            self.suspects.insert(video);
-            return;
-        }
-        self.suspects.remove(&video);
-        if self.queued_at.contains_key(&video) {
-            return;
-        }
-        self.queue.insert((at_ms, video));
-        self.queued_at.insert(video, at_ms);
-    }
-
-    fn forget(&mut self, video: VideoId) {
-        self.aside.remove(&video);
-        self.suspects.remove(&video);
-        self.behind.remove(&video);
-        self.left_behind.remove(&video);
-        if let Some(at) = self.queued_at.remove(&video) {
-            self.queue.remove(&(at, video));
-        }
-        if let Some(in_flight) = self.in_flight.get(&video) {
-            in_flight.cancel.cancel();
-        }
-        self.catch_up_deaths.remove(&video);
-        self.doubts.remove(&video);
-    }
-
-    #[expect(clippy::iter_over_hash_type, reason = "all are cancelled, in whatever order")]
-    fn cancel_all(&self) {
-        for in_flight in self.in_flight.values() {
-            in_flight.cancel.cancel();
-        }
-    }
-
-    /// The jobs that were set aside and are due, to be queued.
-    fn take_back_changed(&mut self, now: Instant) -> Vec<VideoId> {
-        let is_due = |at: &Instant| *at <= now;
-        let due: Vec<VideoId> = self.aside.iter().filter(|(_, at)| is_due(at)).map(|(video, _)| *video).collect();
-        self.aside.retain(|_, at| !is_due(at));
-        due
-    }
-
-    /// Keeps the reason for `status`, and logs it once; true when it is news.
-    fn note_hindrance(&mut self, reason: &str) -> bool {
-        let is_news = self.hindrance.as_deref() != Some(reason);
-        if is_news {
-            warn!(reason, "indexing waits");
-            self.hindrance = Some(reason.to_owned());
-        }
-        is_news
-    }
-
-    /// The first video that waits in this place.
-    fn take(&mut self, place: next::Place) -> Option<VideoId> {
-        match place {
-            next::Place::Queue => {
-                let (_, video) = self.queue.pop_first()?;
-                self.queued_at.remove(&video);
-                Some(video)
-            }
-            next::Place::Suspects => self.suspects.pop_first(),
-            next::Place::Behind => self.behind.pop_first(),
-        }
     }
 }

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use scened_common::domain::VideoId;
 use tracing::{info, warn};
 
-use super::{PipelineEvent, Shared, State};
+use super::state::State;
+use super::{PipelineEvent, Shared};
 use crate::store::{Cause, VideoRecord};
 
 /// Other videos that are read where one of a folder cannot be.

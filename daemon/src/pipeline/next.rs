@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::brake;
+use super::state::State;
 use super::threads::MACHINE_RETRY;
-use super::{State, brake};
 use crate::store::{VideoRecord, VideoState};
 
 /// What stands in the way of all jobs, in words for `status`.
@@ -150,7 +151,7 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
 
-    use super::super::InFlight;
+    use super::super::state::InFlight;
     use super::*;
     use crate::domain::{FileStamp, Fingerprint, VideoId};
     use crate::media::Cancel;

@@ -72,19 +72,7 @@ impl Shared {
                 ),
                 None => self.died(record, &reason),
             },
-            Outcome::EmbedderDied { reason } => {
-                // One film may be to blame; when the next one that is embedded ends the same way it is the model or the machine.
-                let n_deaths = {
-                    let mut state = self.lock();
-                    state.n_embedder_deaths += 1;
-                    state.n_embedder_deaths
-                };
-                if n_deaths > 1 {
-                    self.machine_failed(video, &reason);
-                } else {
-                    self.died(record, &reason);
-                }
-            }
+            Outcome::EmbedderDied { reason } => self.embedder_died(record, &reason),
             Outcome::MachineAtFault { reason } => self.machine_failed(video, &reason),
             Outcome::FileChanged => {
                 self.changed_under_us(record);
@@ -100,6 +88,20 @@ impl Shared {
                     (self.parts.hook)(PipelineEvent::StoreFailed { reason });
                 }
             }
+        }
+    }
+
+    /// One film may be to blame. When the next one that is embedded ends the same way, it is the model or the machine.
+    fn embedder_died(&self, record: &VideoRecord, reason: &str) {
+        let n_deaths = {
+            let mut state = self.lock();
+            state.n_embedder_deaths += 1;
+            state.n_embedder_deaths
+        };
+        if n_deaths > 1 {
+            self.machine_failed(record.id, reason);
+        } else {
+            self.died(record, reason);
         }
     }
 

@@ -8,7 +8,8 @@ use tracing::{error, info, warn};
 
 use super::job::{self, Outcome};
 use super::next::{self, Fate, Next, Obstacles, Place};
-use super::{InFlight, Shared, State, brake};
+use super::state::{InFlight, State};
+use super::{Shared, brake};
 use crate::media::Cancel;
 use crate::store::{Cause, Change, ChangeKind, VideoRecord, VideoState};
 use crate::supervise::caught;
