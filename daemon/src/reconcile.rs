@@ -17,7 +17,7 @@
 
 mod core;
 pub mod fingerprint;
-mod roots;
+mod identity;
 pub mod rules;
 mod settle;
 mod shared;
@@ -35,7 +35,6 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use fingerprint::Reading;
-pub use roots::{RootState, RootStatus};
 pub use rules::{Exclusion, Rules, RulesError};
 pub use volumes::Volume;
 
@@ -103,6 +102,28 @@ pub enum Explanation {
     Unfinished,
     /// It is a file that belongs in the index.
     Fine,
+}
+
+/// State of a root, for `folders` and `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootState {
+    /// Changes are noticed at once.
+    Watched,
+    /// Some changes raise no event here, so it is looked through regularly as well.
+    Polled,
+    Offline,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootStatus {
+    pub path: PathBuf,
+    pub state: RootState,
+    /// Why it is polled or offline.
+    pub detail: Option<String>,
+    /// While it is offline: what it lies on, where it was ever there.
+    pub volume: Option<Volume>,
+    /// While it is there: places in it whose volume is not. Its own place is among them when it had another volume once.
+    pub away: Vec<(PathBuf, Volume)>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::roots::{Identity, InPlace, Verdict};
+use super::super::identity::{Identity, InPlace, Verdict};
 use super::super::rules::Rules;
 use super::super::shared::lock;
 use super::Core;

@@ -11,11 +11,11 @@ use std::time::Instant;
 use remembered::Remembered;
 pub(super) use root::{Found, Root};
 
-use super::super::roots::RootStatus;
-use super::super::volumes::{self, Volumes};
 use crate::machine::clock::now_ms;
 use crate::machine::mounts::{Mount, mounts};
 use crate::machine::with_timeout;
+use crate::reconcile::RootStatus;
+use crate::reconcile::volumes::{self, Volumes};
 use crate::store::Store;
 
 pub(super) struct Roots {
@@ -230,8 +230,9 @@ fn changed_points(before: &[Mount], now: &[Mount]) -> BTreeSet<PathBuf> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::super::roots::{Identity, RootState};
     use super::*;
+    use crate::reconcile::RootState;
+    use crate::reconcile::identity::Identity;
 
     const SECOND: Duration = Duration::from_secs(1);
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::super::super::roots::{Home, StoredRoot};
-use super::super::super::volumes::{StoredVolume, Volumes};
 use crate::machine::clock::now_ms;
+use crate::reconcile::identity::{Home, StoredRoot};
+use crate::reconcile::volumes::{StoredVolume, Volumes};
 use crate::store::Store;
 
 /// Name of the setting with the identities of all roots ever watched.

@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::super::super::roots::{Home, Identity, RootState, is_remote};
 use crate::machine::mounts::{self, number_of};
 use crate::machine::with_timeout;
+use crate::reconcile::RootState;
+use crate::reconcile::identity::{Home, Identity, is_remote};
 
 /// Fewer missing videos than this are never "a great part".
 const GREAT_PART_AT_LEAST: usize = 20;

@@ -1,4 +1,4 @@
-//! The watched folders as things that may vanish and come back: identity, state, and the judgement whether this is still the same one.
+//! The identity of a watched folder, which may vanish and come back: the judgement whether this is still the same one.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::volumes::Volume;
 use crate::store::StoredPath;
 
 /// What is at a root's path: which file system, and which folder of it.
@@ -169,28 +168,6 @@ impl StoredRoot {
     pub(super) fn into_parts(self) -> (PathBuf, Home) {
         (self.path.into_path(), self.home)
     }
-}
-
-/// State of a root, for `folders` and `status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RootState {
-    /// Changes are noticed at once.
-    Watched,
-    /// Some changes raise no event here, so it is looked through regularly as well.
-    Polled,
-    Offline,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootStatus {
-    pub path: PathBuf,
-    pub state: RootState,
-    /// Why it is polled or offline.
-    pub detail: Option<String>,
-    /// While it is offline: what it lies on, where it was ever there.
-    pub volume: Option<Volume>,
-    /// While it is there: places in it whose volume is not. Its own place is among them when it had another volume once.
-    pub away: Vec<(PathBuf, Volume)>,
 }
 
 #[cfg(test)]
