@@ -39,12 +39,12 @@ pub(super) enum Next {
     /// Delete keyframe pictures that nobody wants.
     Sweep,
     /// Take the first video that waits there.
-    Take(Place),
+    Take(JobSource),
 }
 
 /// Where a video waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum JobSource {
     Queue,
     /// A worker died on it.
     Suspects,
@@ -80,7 +80,7 @@ pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>)
     if next_due.is_some_and(|due| *due <= now) {
         return Next::TakeBack;
     }
-    let Some(place) = first_place(state) else {
+    let Some(source) = first_source(state) else {
         return if state.sweep {
             Next::Sweep
         } else {
@@ -97,21 +97,21 @@ pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>)
         return hindered;
     }
     // What killed a suspect's worker may have been what ran beside it.
-    let must_be_alone = place == Place::Suspects && !state.in_flight.is_empty();
+    let must_be_alone = source == JobSource::Suspects && !state.in_flight.is_empty();
     if must_be_alone || state.in_flight.values().any(|job| job.is_suspect) {
         return Next::WaitForTurn;
     }
-    Next::Take(place)
+    Next::Take(source)
 }
 
 /// Jobs come before those on which a worker died, and these before videos that are indexed.
-fn first_place(state: &State) -> Option<Place> {
-    let places = [
-        (Place::Queue, state.queue.is_empty()),
-        (Place::Suspects, state.suspects.is_empty()),
-        (Place::Behind, state.behind.is_empty()),
+fn first_source(state: &State) -> Option<JobSource> {
+    let sources = [
+        (JobSource::Queue, state.queue.is_empty()),
+        (JobSource::Suspects, state.suspects.is_empty()),
+        (JobSource::Behind, state.behind.is_empty()),
     ];
-    places.into_iter().find(|(_, is_empty)| !is_empty).map(|(place, _)| place)
+    sources.into_iter().find(|(_, is_empty)| !is_empty).map(|(source, _)| source)
 }
 
 fn hindered(obstacles: &Obstacles) -> Option<Next> {
@@ -127,15 +127,15 @@ fn hindered(obstacles: &Obstacles) -> Option<Next> {
 }
 
 /// `lacks`: it lacks vectors of the target model. `held_until`: until then its watched folder is left alone.
-pub(super) fn fate(place: Place, record: &VideoRecord, lacks: bool, held_until: Option<Instant>) -> Fate {
+pub(super) fn fate(source: JobSource, record: &VideoRecord, lacks: bool, held_until: Option<Instant>) -> Fate {
     let is_pending = record.state == VideoState::Pending && !record.offline;
-    match place {
-        Place::Queue | Place::Suspects if is_pending => held_until.map_or(Fate::Index, Fate::SetAside),
+    match source {
+        JobSource::Queue | JobSource::Suspects if is_pending => held_until.map_or(Fate::Index, Fate::SetAside),
         // It waited for its file to settle, and is not to be looked into any more.
-        Place::Queue | Place::Suspects if lacks => Fate::FallBehind,
+        JobSource::Queue | JobSource::Suspects if lacks => Fate::FallBehind,
         // What another model needs may be had without the film.
-        Place::Behind if lacks => Fate::CatchUp,
-        Place::Queue | Place::Suspects | Place::Behind => Fate::Drop,
+        JobSource::Behind if lacks => Fate::CatchUp,
+        JobSource::Queue | JobSource::Suspects | JobSource::Behind => Fate::Drop,
     }
 }
 
@@ -240,11 +240,11 @@ mod tests {
         let now = Instant::now();
         for (what, expected) in [
             ("", Next::Wait(None)),
-            ("queued", Next::Take(Place::Queue)),
-            ("queued suspect behind running", Next::Take(Place::Queue)),
-            ("suspect behind", Next::Take(Place::Suspects)),
-            ("behind", Next::Take(Place::Behind)),
-            ("behind running", Next::Take(Place::Behind)),
+            ("queued", Next::Take(JobSource::Queue)),
+            ("queued suspect behind running", Next::Take(JobSource::Queue)),
+            ("suspect behind", Next::Take(JobSource::Suspects)),
+            ("behind", Next::Take(JobSource::Behind)),
+            ("behind running", Next::Take(JobSource::Behind)),
             ("suspect running", Next::WaitForTurn),
             ("suspect behind running", Next::WaitForTurn),
             ("queued running-suspect", Next::WaitForTurn),
@@ -314,10 +314,10 @@ mod tests {
 
     #[test]
     fn what_was_taken_is_judged_by_what_it_is_by_now() {
-        use Place::{Behind, Queue, Suspects};
+        use JobSource::{Behind, Queue, Suspects};
         use VideoState::{Failed, Indexed, Pending};
         let until = Instant::now() + MINUTE;
-        for (place, state, offline, lacks, held, expected) in [
+        for (source, state, offline, lacks, held, expected) in [
             (Queue, Pending, false, false, None, Fate::Index),
             (Suspects, Pending, false, false, None, Fate::Index),
             (Queue, Pending, false, false, Some(until), Fate::SetAside(until)),
@@ -332,11 +332,11 @@ mod tests {
             (Behind, Indexed, false, false, None, Fate::Drop),
             (Behind, Pending, false, false, None, Fate::Drop),
         ] {
-            let got = fate(place, &record(state, offline), lacks, held);
+            let got = fate(source, &record(state, offline), lacks, held);
             assert_eq!(
                 got,
                 expected,
-                "{place:?} {state:?} offline {offline} lacks {lacks} held {}",
+                "{source:?} {state:?} offline {offline} lacks {lacks} held {}",
                 held.is_some()
             );
         }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use scened_common::domain::{Fingerprint, VideoId};
 use tracing::warn;
 
-use super::next::Place;
+use super::next::JobSource;
 use super::progress::Pace;
 use super::{blame, brake};
 use crate::media::Cancel;
@@ -135,16 +135,16 @@ impl State {
         is_news
     }
 
-    /// The first video that waits in this place.
-    pub(super) fn take(&mut self, place: Place) -> Option<VideoId> {
-        match place {
-            Place::Queue => {
+    /// The first video that waits there.
+    pub(super) fn take(&mut self, source: JobSource) -> Option<VideoId> {
+        match source {
+            JobSource::Queue => {
                 let (_, video) = self.queue.pop_first()?;
                 self.queued_at.remove(&video);
                 Some(video)
             }
-            Place::Suspects => self.suspects.pop_first(),
-            Place::Behind => self.behind.pop_first(),
+            JobSource::Suspects => self.suspects.pop_first(),
+            JobSource::Behind => self.behind.pop_first(),
         }
     }
 }

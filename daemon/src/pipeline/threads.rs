@@ -7,7 +7,7 @@ use scened_common::domain::VideoId;
 use tracing::{error, info, warn};
 
 use super::job::{self, Outcome};
-use super::next::{self, Fate, Next, Obstacles, Place};
+use super::next::{self, Fate, JobSource, Next, Obstacles};
 use super::state::{InFlight, State};
 use super::{Shared, brake};
 use crate::media::Cancel;
@@ -170,9 +170,9 @@ impl Shared {
                     state.sweep = false;
                     return Some(Job::Sweep);
                 }
-                Next::Take(place) => {
+                Next::Take(source) => {
                     state.hindrance = None;
-                    if let Some(job) = self.take(&mut state, place) {
+                    if let Some(job) = self.take(&mut state, source) {
                         return Some(job);
                     }
                 }
@@ -207,16 +207,16 @@ impl Shared {
         }
     }
 
-    /// Takes the first video that waits in this place; `None` where nothing is to be done with it now.
-    fn take(&self, state: &mut State, place: Place) -> Option<Job> {
-        let video = state.take(place)?;
+    /// Takes the first video that waits there; `None` where nothing is to be done with it now.
+    fn take(&self, state: &mut State, source: JobSource) -> Option<Job> {
+        let video = state.take(source)?;
         let record = self.parts.store.video(video)?;
         let held_until = if state.held_folders.is_empty() {
             None
         } else {
             state.folder_is_held_until(&self.folder_of(&record.path), Instant::now())
         };
-        let is_catching_up = match next::fate(place, &record, self.lacks(&record), held_until) {
+        let is_catching_up = match next::fate(source, &record, self.lacks(&record), held_until) {
             Fate::Index => false,
             Fate::CatchUp => true,
             Fate::FallBehind => {
@@ -236,7 +236,7 @@ impl Shared {
             position_ms: 0,
             duration_ms: record.duration_ms,
             is_catching_up,
-            is_suspect: place == Place::Suspects,
+            is_suspect: source == JobSource::Suspects,
         };
         state.in_flight.insert(video, in_flight);
         let n_jobs = state.queue.len() + state.suspects.len() + state.behind.len() + state.in_flight.len();

@@ -1,7 +1,7 @@
 //! The reconciler's thread: the loop that takes one bounded step after the other.
 //!
 //! What the thread knows is kept in parts, each in a file of its own with private fields: [`Events`], [`Schedule`], [`Walks`], [`Roots`],
-//! [`Library`], [`Filter`], [`Folders`], [`Watching`], [`Unreadable`] and [`Missing`]. A part does not know the others.
+//! [`Library`], [`Filter`], [`FolderCache`], [`Watching`], [`Unreadable`] and [`Missing`]. A part does not know the others.
 //! What a look at a path does to several parts is in the other files: `check` (watched folders), `look` (paths), `walk_folder`, `links`,
 //! `place` (files that rest), `clear` (what is certain now) and `save` (what has gathered).
 
@@ -9,7 +9,7 @@ mod check;
 mod clear;
 mod events;
 mod filter;
-mod folders;
+mod folder_cache;
 mod library;
 mod links;
 mod look;
@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender};
 use events::Events;
 use filter::Filter;
-use folders::Folders;
+use folder_cache::FolderCache;
 use library::Library;
 use missing::Missing;
 use roots::{Root, Roots};
@@ -83,7 +83,7 @@ impl Seed {
             roots: Roots::new(self.store.clone()),
             library: Library::new(self.store.clone()),
             filter: Filter::new(Arc::clone(&self.config.rules)),
-            folders: Folders::default(),
+            folders: FolderCache::default(),
             watching: Watching::start(&self.event_sender, self.watch_limit),
             unreadable: Unreadable::new(timing, now),
             missing: Missing::new(timing.grace),
@@ -107,7 +107,7 @@ struct Core {
     roots: Roots,
     library: Library,
     filter: Filter,
-    folders: Folders,
+    folders: FolderCache,
     // What is not known, or not for certain.
     watching: Watching,
     unreadable: Unreadable,

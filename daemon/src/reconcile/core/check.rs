@@ -8,7 +8,7 @@ use super::super::identity::{Identity, InPlace, Verdict};
 use super::super::rules::Rules;
 use super::super::shared::lock;
 use super::Core;
-use super::roots::Found;
+use super::roots::FoundRoot;
 use crate::domain::VideoId;
 use crate::machine::with_timeout::{self, Pulse};
 use crate::store::VideoRecord;
@@ -39,7 +39,7 @@ impl Core {
     /// Looks whether a root is there and is the one it was, and acts on it. True: it can be walked, and what is missing counts.
     pub(super) fn check_root(&mut self, index: usize) -> bool {
         let path = self.roots[index].path().to_owned();
-        let found = match Found::at(&path) {
+        let found = match FoundRoot::at(&path) {
             Ok(found) => found,
             Err(error) => {
                 self.set_root_offline(index, &error.to_string());

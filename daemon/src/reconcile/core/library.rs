@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use unsaved::{Batch, Unsaved};
+use unsaved::{Rest, Unsaved};
 
 use crate::domain::{FileStamp, Fingerprint, VideoId};
 use crate::machine::clock::now_ms;
@@ -198,7 +198,7 @@ impl Library {
 
     /// Stores whatever else waits.
     pub(super) fn store_rest(&mut self) {
-        let Batch { new, touched, back } = self.unsaved.take();
+        let Rest { new, touched, back } = self.unsaved.take();
         if !touched.is_empty()
             && let Err(error) = self.store.touch_videos(&touched)
         {

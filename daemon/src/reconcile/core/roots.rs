@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use remembered::Remembered;
-pub(super) use root::{Found, Root};
+pub(super) use root::{FoundRoot, Root};
 
 use crate::machine::clock::now_ms;
 use crate::machine::mounts::{Mount, mounts};
@@ -119,7 +119,7 @@ impl Roots {
     }
 
     /// A root is there. `keeps_former`: videos of another volume that was there are kept. True if the root was offline.
-    pub(super) fn is_there(&mut self, index: usize, found: Found, keeps_former: bool) -> bool {
+    pub(super) fn is_there(&mut self, index: usize, found: FoundRoot, keeps_former: bool) -> bool {
         let root = &mut self.list[index];
         let is_changed = root.home().identity.as_ref() != Some(&found.identity);
         let was_offline = root.is_there(found, keeps_former);
@@ -275,8 +275,8 @@ mod tests {
         let mut roots = Roots::new(store.clone());
         roots.add(vec![path.clone()]);
         assert!(roots[0].is_offline() && roots[0].home().identity.is_none());
-        assert!(roots.is_there(0, Found::at(&path).unwrap(), false), "it was offline");
-        assert!(!roots.is_there(0, Found::at(&path).unwrap(), false));
+        assert!(roots.is_there(0, FoundRoot::at(&path).unwrap(), false), "it was offline");
+        assert!(!roots.is_there(0, FoundRoot::at(&path).unwrap(), false));
         roots.store_changed_volumes();
         assert_eq!(roots.keep(&[]), std::slice::from_ref(&path));
         // Another start, at which it is not there.
@@ -295,10 +295,10 @@ mod tests {
         let path = world.path().join("a");
         let mut roots = Roots::new(store);
         roots.add(vec![path.clone()]);
-        roots.is_there(0, Found::at(&path).unwrap(), false);
+        roots.is_there(0, FoundRoot::at(&path).unwrap(), false);
         let news = ["gone", "gone", "stale", "gone"].map(|reason| roots.went_offline(0, reason));
         assert_eq!(news, [true, false, true, true]);
-        assert!(roots.is_there(0, Found::at(&path).unwrap(), false));
+        assert!(roots.is_there(0, FoundRoot::at(&path).unwrap(), false));
         assert!(roots.went_offline(0, "gone"));
     }
 
@@ -310,11 +310,11 @@ mod tests {
         roots.add(vec![path.clone()]);
         let state = |roots: &Roots, n_unwatched| roots.statuses(|_| n_unwatched)[0].state;
         assert_eq!(state(&roots, 0), RootState::Offline);
-        let found = Found::at(&path).unwrap();
-        roots.is_there(0, Found { is_remote: false, ..found }, false);
+        let found = FoundRoot::at(&path).unwrap();
+        roots.is_there(0, FoundRoot { is_remote: false, ..found }, false);
         assert_eq!((state(&roots, 0), state(&roots, 3)), (RootState::Watched, RootState::Polled));
-        let found = Found::at(&path).unwrap();
-        roots.is_there(0, Found { is_remote: true, ..found }, false);
+        let found = FoundRoot::at(&path).unwrap();
+        roots.is_there(0, FoundRoot { is_remote: true, ..found }, false);
         assert_eq!(state(&roots, 0), RootState::Polled);
     }
 

@@ -34,7 +34,7 @@ struct Moves {
 
 /// All but the moves.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct Rest {
     pub(super) new: Vec<NewVideo>,
     pub(super) touched: Vec<Touch>,
     pub(super) back: Vec<VideoId>,
@@ -91,8 +91,8 @@ impl Unsaved {
         moves.waiting
     }
 
-    pub(super) fn take(&mut self) -> Batch {
-        Batch {
+    pub(super) fn take(&mut self) -> Rest {
+        Rest {
             new: std::mem::take(&mut self.new),
             touched: std::mem::take(&mut self.touched),
             back: std::mem::take(&mut self.back),

@@ -35,14 +35,14 @@ struct Doubt {
 }
 
 /// What was found at the path of a root.
-pub(in crate::reconcile) struct Found {
+pub(in crate::reconcile) struct FoundRoot {
     pub(in crate::reconcile) identity: Identity,
     pub(super) mount: u64,
     pub(super) is_remote: bool,
     pub(super) real: PathBuf,
 }
 
-impl Found {
+impl FoundRoot {
     /// Looks at a folder. Reading its first entry tells a stale handle and a closed door.
     pub(in crate::reconcile) fn at(path: &Path) -> io::Result<Self> {
         let at = path.to_owned();
@@ -123,7 +123,7 @@ impl Root {
     }
 
     /// It is there. True if it was offline.
-    pub(super) fn is_there(&mut self, found: Found, keeps_former: bool) -> bool {
+    pub(super) fn is_there(&mut self, found: FoundRoot, keeps_former: bool) -> bool {
         self.home.settle_on(found.identity, keeps_former);
         self.mount = found.mount;
         self.is_remote = found.is_remote;

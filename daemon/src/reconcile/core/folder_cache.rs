@@ -13,7 +13,7 @@ use crate::machine::with_timeout;
 
 /// Cache of one step.
 #[derive(Debug, Default)]
-pub(super) struct Folders {
+pub(super) struct FolderCache {
     mounts: RefCell<HashMap<PathBuf, Option<u64>>>,
     names: RefCell<Names>,
     /// The folder that is being listed, and the files in it beside which a program writes another one while it fills them.
@@ -28,7 +28,7 @@ struct Names {
     of: HashMap<PathBuf, Option<HashSet<OsString>>>,
 }
 
-impl Folders {
+impl FolderCache {
     /// What was asked in the step before may be otherwise by now.
     pub(super) fn begin_step(&mut self) {
         *self = Self::default();
@@ -147,7 +147,7 @@ mod tests {
     fn a_mount_is_asked_for_once_a_step() {
         let folder = tempfile::tempdir().unwrap();
         let (root, inside) = (folder.path(), folder.path().join("a"));
-        let mut folders = Folders::default();
+        let mut folders = FolderCache::default();
         assert_eq!(folders.share_a_mount(&inside, root), None, "it is not there");
         std::fs::create_dir(&inside).unwrap();
         assert_eq!(folders.share_a_mount(&inside, root), None, "nor was it when it was asked for");
@@ -162,7 +162,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (root, inside) = (folder.path(), folder.path().join("a"));
         std::fs::create_dir(&inside).unwrap();
-        let folders = Folders::default();
+        let folders = FolderCache::default();
         // As it was before something was mounted.
         folders.mounts.borrow_mut().insert(root.to_owned(), Some(0));
         assert_eq!(folders.share_a_mount(&inside, root), Some(true));
@@ -174,7 +174,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("Folder")).unwrap();
         std::fs::write(root.path().join("Folder/a.mp4"), "x").unwrap();
-        let folders = Folders::default();
+        let folders = FolderCache::default();
         assert!(folders.has_this_name(root.path(), &root.path().join("Folder/a.mp4")));
         // A name of which nothing has a capital is looked up in the list of names, which a file may join within the step.
         let accent = root.path().join("Folder/\u{e9}");
@@ -191,7 +191,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.mp4");
         let control = unfinished::controls(OsStr::new("a.mp4")).next().unwrap();
-        let mut folders = Folders::default();
+        let mut folders = FolderCache::default();
         assert!(!folders.is_being_filled(&path));
         std::fs::write(folder.path().join(&control), "").unwrap();
         assert!(folders.is_being_filled(&path));
