@@ -5,9 +5,10 @@ use std::io;
 use montage::error::ExportError;
 use montage::ffmpeg::FfmpegError;
 use montage::output_file::OutputError;
+use montage::time;
+use scened_shared::terminal;
 
 use super::Failure;
-use crate::render::{text, time};
 
 const SHORTER: &str = "its name is too long for this disk: give a shorter one";
 const MAKE_ROOM: &str = "make room there, or write it elsewhere";
@@ -22,7 +23,7 @@ impl From<OutputError> for Failure {
             OutputError::IsVideo { .. } => failure.hint("scenectl never writes over a film: give another name"),
             OutputError::Exists { .. } => failure.hint("give another name").hint("--force replaces it"),
             OutputError::NoFolder { folder, .. } => failure
-                .cause(format!("there is no folder {}", text::path(&folder, None)))
+                .cause(format!("there is no folder {}", terminal::path(&folder, None)))
                 .hint("make the folder first"),
             OutputError::Twice { .. } => failure.hint("give each file a name of its own"),
             OutputError::NotWritten { source, .. } => {
@@ -64,7 +65,7 @@ impl From<ExportError> for Failure {
             ExportError::BehindEnd { video_ms, .. } => failure.cause(format!("it is {} long", time::exact(video_ms))),
             ExportError::NoEncoder { .. } => failure.hint("install a full FFmpeg, or copy packets into a .mkv file"),
             ExportError::MixedColours { video } => failure
-                .cause(format!("{} differs from the first film", text::path(&video, None)))
+                .cause(format!("{} differs from the first film", terminal::path(&video, None)))
                 .hint("export them into files of their own"),
             ExportError::NotWritten { is_encoded, source, .. } => {
                 let why = Self::from(source);
