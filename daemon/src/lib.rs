@@ -50,13 +50,10 @@
 //! - [`fatal`]: what ends the daemon, with its exit status.
 //! - `quarantine`: damaged data, moved out of the way.
 //! - [`machine`]: power, pressure, disk space, mounts, timeouts, systemd, the clock.
-//! - [`domain`]: ids, spans, pictures, vectors.
 //! - [`supervise`]: threads that are started again when they die.
 //! - [`failpoint`]: places where tests have the program fail.
 //! - [`activity`]: one place to wait until anything changes.
 //! - [`logging`]: the log.
-
-pub use scened_common::domain;
 
 pub mod activity;
 pub mod ann;

@@ -153,8 +153,8 @@ mod tests {
 
     use super::super::state::InFlight;
     use super::*;
-    use crate::domain::{FileStamp, Fingerprint, VideoId};
     use crate::media::Cancel;
+    use scened_common::domain::{FileStamp, Fingerprint, VideoId};
 
     const MINUTE: Duration = Duration::from_mins(1);
 

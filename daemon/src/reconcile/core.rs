@@ -35,6 +35,7 @@ use folder_cache::FolderCache;
 use library::Library;
 use missing::Missing;
 use roots::{Root, Roots};
+use scened_common::domain::{FileStamp, VideoId};
 use schedule::Schedule;
 use timing::Timing;
 use unreadable::Unreadable;
@@ -43,7 +44,6 @@ use watching::Watching;
 
 use super::shared::{Obeying, Shared, lock};
 use super::{Command, OnChange, ReconcileConfig, RootStatus};
-use crate::domain::{FileStamp, VideoId};
 use crate::store::Store;
 use crate::supervise::caught;
 use crate::watch::debounce::Hint;

@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use scened_common::domain::{FileStamp, Fingerprint};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::domain::{FileStamp, Fingerprint};
 use crate::video_file::whole::WHOLE_BYTES;
 pub use crate::video_file::{open_video, stamp_of};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::domain::FileStamp;
+use scened_common::domain::FileStamp;
 
 /// A growing file is looked at ever more rarely, up to this many times `settle` (5 s → 60 s).
 const MAX_BACK_OFF: u32 = 12;

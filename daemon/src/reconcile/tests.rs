@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use scened_common::domain::{Boundary, Embedding, Fingerprint, ModelId, Span};
+
 use super::*;
-use crate::domain::{Boundary, Embedding, Fingerprint, ModelId, Span};
 use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
 
 const SETTLE: Duration = Duration::from_millis(50);
@@ -278,7 +279,7 @@ impl World {
         assert_eq!(self.listing(), expected);
     }
 
-    fn id(&self, path: &str) -> crate::domain::VideoId {
+    fn id(&self, path: &str) -> scened_common::domain::VideoId {
         self.store
             .video_at(&self.path(path))
             .unwrap_or_else(|| panic!("no video at {path}: {:?}", self.listing()))

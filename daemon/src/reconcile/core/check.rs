@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use scened_common::domain::VideoId;
+
 use super::super::identity::{Identity, InPlace, Verdict};
 use super::super::rules::Rules;
 use super::super::shared::lock;
 use super::Core;
 use super::roots::FoundRoot;
-use crate::domain::VideoId;
 use crate::machine::with_timeout::{self, Pulse};
 use crate::store::VideoRecord;
 

@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use scened_common::domain::VideoId;
+
 use super::super::Reading;
 use super::super::fingerprint::stamp_of;
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, whereabouts};
 use super::Core;
 use super::place::speaks_for;
-use crate::domain::VideoId;
 use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord};
 use crate::watch::debounce::Hint;

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use scened_common::domain::FileStamp;
+
 use super::super::rules::{self, Exclusion, FolderRules, Rules, content};
 use super::super::shared::is_something_else;
 use super::super::whereabouts::stat;
-use crate::domain::FileStamp;
 use crate::machine::with_timeout;
 
 pub(super) struct Filter {

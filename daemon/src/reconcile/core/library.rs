@@ -7,9 +7,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use scened_common::domain::{FileStamp, Fingerprint, VideoId};
 use unsaved::{Rest, Unsaved};
 
-use crate::domain::{FileStamp, Fingerprint, VideoId};
 use crate::machine::clock::now_ms;
 use crate::reconcile::is_below;
 use crate::store::{Cause, IncidentRecord, JobKind, Move, NewVideo, Store, StoreError, Touch, VideoRecord};

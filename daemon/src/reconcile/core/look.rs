@@ -8,12 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use scened_common::domain::{FileStamp, VideoId};
+
 use super::super::fingerprint::stamp_of;
 use super::super::rules::{NOMEDIA, SCENEDIGNORE, unfinished};
 use super::super::shared::lock;
 use super::super::whereabouts::says_missing;
 use super::Core;
-use crate::domain::{FileStamp, VideoId};
 use crate::store::{VideoRecord, VideoState};
 use crate::watch::debounce::{Batch, Hint};
 

@@ -7,7 +7,8 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::domain::{Fingerprint, VideoId};
+use scened_common::domain::{Fingerprint, VideoId};
+
 use crate::reconcile::Reading;
 
 /// Pure: fed with `Instant`s.
@@ -138,7 +139,7 @@ impl Missing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::FileStamp;
+    use scened_common::domain::FileStamp;
 
     const GRACE: Duration = Duration::from_secs(6);
     const SECOND: Duration = Duration::from_secs(1);

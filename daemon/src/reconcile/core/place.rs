@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use scened_common::domain::FileStamp;
+
 use super::super::fingerprint::{self, Reading, stamp_of};
 use super::super::shared::lock;
 use super::super::whereabouts::{Whereabouts, mount_of, says_missing, whereabouts};
 use super::Core;
-use crate::domain::FileStamp;
 use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord, VideoState};
 use crate::video_file::whole::has_every_byte;

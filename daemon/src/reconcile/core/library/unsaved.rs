@@ -6,7 +6,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use crate::domain::VideoId;
+use scened_common::domain::VideoId;
+
 use crate::store::{Move, NewVideo, Touch, VideoRecord};
 
 /// New videos that are stored in one batch.
