@@ -110,6 +110,55 @@ fn bad_key() -> Damage {
     Damage::Content("its key makes no sense".to_owned())
 }
 
+/// What was found, from which the state of the store is settled.
+struct Inventory {
+    state: Option<State>,
+    n_videos: u64,
+    n_damaged_videos: u64,
+    max_id: u64,
+    max_generation: u64,
+}
+
+impl Inventory {
+    fn settled(&self, known: Progress, report: &mut OpenReport) -> State {
+        // A lost state record is rebuilt from what it summed up; the change log is not trusted then.
+        let mut settled = self.state.unwrap_or(State {
+            format: FORMAT,
+            generation: self.max_generation.max(known.generation),
+            next_id: 1,
+            log_floor: self.max_generation.max(known.generation),
+            n_videos: 0,
+        });
+        settled.format = FORMAT;
+        settled.next_id = settled.next_id.max(self.max_id + 1).max(known.next_id);
+        let stored = self.state.map_or(self.max_generation, |state| state.generation);
+        if known.generation > stored {
+            report.lost_changes = known.generation - stored;
+            tracing::error!(
+                lost = report.lost_changes,
+                "the store knows less than it did: its journal was damaged; a walk over the folders finds what is missing"
+            );
+            settled.generation = known.generation;
+            settled.log_floor = known.generation;
+        }
+        let n_lost = settled.n_videos.saturating_sub(self.n_videos + self.n_damaged_videos);
+        if n_lost > 0 {
+            report.lost_changes += n_lost;
+            tracing::error!(n_lost, "videos are missing from the store; a walk over the folders finds them");
+        }
+        if n_lost + self.n_damaged_videos > 0 {
+            // Whatever was derived from the store may hold scenes of videos that nothing else tells of.
+            settled.generation += 1;
+            settled.log_floor = settled.generation;
+        }
+        settled.n_videos = self.n_videos;
+        if settled.generation - settled.log_floor.min(settled.generation) > MAX_CHANGES {
+            settled.log_floor = settled.generation;
+        }
+        settled
+    }
+}
+
 /// Settles generation and ids, builds the store, and repairs in one batch what `load` found.
 pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress, report: &mut OpenReport) -> Result<Inner, StoreError> {
     let Loaded {
@@ -119,41 +168,15 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
         max_id,
         max_generation,
     } = loaded;
-    // A lost state record is rebuilt from what it summed up; the change log is not trusted then.
-    let mut settled = state.unwrap_or(State {
-        format: FORMAT,
-        generation: max_generation.max(known.generation),
-        next_id: 1,
-        log_floor: max_generation.max(known.generation),
-        n_videos: 0,
-    });
-    settled.format = FORMAT;
-    settled.next_id = settled.next_id.max(max_id + 1).max(known.next_id);
-    let stored = state.map_or(max_generation, |state| state.generation);
-    if known.generation > stored {
-        report.lost_changes = known.generation - stored;
-        tracing::error!(
-            lost = report.lost_changes,
-            "the store knows less than it did: its journal was damaged; a walk over the folders finds what is missing"
-        );
-        settled.generation = known.generation;
-        settled.log_floor = known.generation;
-    }
     let n_damaged_videos = damaged.iter().filter(|(keyspace, ..)| *keyspace == disk.videos.name).count() as u64;
-    let n_lost = settled.n_videos.saturating_sub(mirror.n_videos() + n_damaged_videos);
-    if n_lost > 0 {
-        report.lost_changes += n_lost;
-        tracing::error!(n_lost, "videos are missing from the store; a walk over the folders finds them");
-    }
-    if n_lost + n_damaged_videos > 0 {
-        // Whatever was derived from the store may hold scenes of videos that nothing else tells of.
-        settled.generation += 1;
-        settled.log_floor = settled.generation;
-    }
-    settled.n_videos = mirror.n_videos();
-    if settled.generation - settled.log_floor.min(settled.generation) > MAX_CHANGES {
-        settled.log_floor = settled.generation;
-    }
+    let inventory = Inventory {
+        state,
+        n_videos: mirror.n_videos(),
+        n_damaged_videos,
+        max_id,
+        max_generation,
+    };
+    let settled = inventory.settled(known, report);
     report.n_damaged = damaged.len();
 
     let inner = Inner {
@@ -201,12 +224,11 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
     Ok(inner)
 }
 
-fn repair(
+fn set_aside(
     transaction: &mut super::transaction::Transaction<'_>,
     damaged: &[(&'static str, Vec<u8>, Option<VideoId>, Damage)],
-) -> Result<Vec<VideoId>, StoreError> {
+) -> Result<(), StoreError> {
     let inner = transaction.inner;
-    let mut without_vectors = Vec::new();
     let disk = &inner.disk;
     for (name, key, video, _) in damaged {
         let Some(space) = disk.space(name) else { continue };
@@ -221,6 +243,17 @@ fn repair(
             transaction.queue_again(&entry, now_ms())?;
         }
     }
+    Ok(())
+}
+
+fn repair(
+    transaction: &mut super::transaction::Transaction<'_>,
+    damaged: &[(&'static str, Vec<u8>, Option<VideoId>, Damage)],
+) -> Result<Vec<VideoId>, StoreError> {
+    let inner = transaction.inner;
+    let mut without_vectors = Vec::new();
+    let disk = &inner.disk;
+    set_aside(transaction, damaged)?;
     let (videos, jobs, markers) = {
         let mirror = inner.mirror();
         let videos: Vec<_> = mirror.all();

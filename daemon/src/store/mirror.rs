@@ -73,6 +73,17 @@ impl Mirror {
             .collect()
     }
 
+    /// Takes over what a batch did to videos; `None` = removed.
+    pub(super) fn replace(&mut self, videos: BTreeMap<VideoId, Option<Entry>>) {
+        // Removes first: a path that one video leaves may be another's now.
+        for id in videos.keys() {
+            self.remove(*id);
+        }
+        for entry in videos.into_values().flatten() {
+            self.put(entry);
+        }
+    }
+
     /// Adds or replaces a video.
     pub(super) fn put(&mut self, entry: Entry) {
         self.remove(entry.record.id);

@@ -431,19 +431,7 @@ impl<'a> Transaction<'a> {
         writer.state = self.state;
         {
             let mut mirror = self.inner.mirror.write().unwrap_or_else(PoisonError::into_inner);
-            // Removes first: a path that one video leaves may be another's now.
-            for (id, entry) in &self.videos {
-                if entry.is_none() {
-                    mirror.remove(*id);
-                }
-            }
-            let entries: Vec<Entry> = self.videos.into_values().flatten().collect();
-            for entry in &entries {
-                mirror.remove(entry.record.id);
-            }
-            for entry in entries {
-                mirror.put(entry);
-            }
+            mirror.replace(self.videos);
             for (id, job) in self.jobs {
                 match job {
                     Some(job) => mirror.jobs.insert(id, job),
