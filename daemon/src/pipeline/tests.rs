@@ -204,6 +204,14 @@ impl Drop for World {
     }
 }
 
+fn until(what: &str, is_true: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_film_becomes_scenes_vectors_and_thumbnails_in_one_batch() {
     let world = World::new();

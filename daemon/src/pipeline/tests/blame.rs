@@ -3,14 +3,6 @@
 use super::*;
 use crate::store::Cause;
 
-fn until(what: &str, is_true: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_true() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::yield_now();
-    }
-}
-
 fn fails_with(error: MediaError) -> Script {
     Script::FailsAfter(Vec::new(), error)
 }
