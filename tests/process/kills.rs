@@ -6,7 +6,7 @@ use scened::store::{OpenReport, Store};
 use scened_common::domain::SceneId;
 use testkit::{Daemon, Sandbox, films, pause, processes, wait_until};
 
-use crate::{LONG, answer, assert_same_answers, worker};
+use crate::{LONG, SOON, answer, assert_same_answers, worker};
 
 const QUERIES: [&str; 3] = ["a red background", "a blue background", "a yellow background"];
 
@@ -308,7 +308,7 @@ fn where_every_worker_dies_the_machine_is_at_fault_and_its_films_are_indexed_whe
     command.env("SCENED_WORKER", &worker);
     let mut daemon = sandbox.launch_as(command);
     daemon.wait_until_ready();
-    wait_until("why indexing waits", WORKER_LIMIT, || {
+    wait_until("why indexing waits", SOON, || {
         let status = sandbox.ctl_json(["status"]);
         let says = status["warnings"].to_string();
         if says.contains("SIGSEGV") { Ok(()) } else { Err(says) }
