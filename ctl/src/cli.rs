@@ -14,7 +14,7 @@ mod model;
 use examples as ex;
 pub(crate) use model::{Model, ModelInstall};
 
-/// Asks a folder of videos questions: the client of scened.
+/// Searches folders of videos by what they show: the client of scened.
 #[derive(Debug, Parser)]
 #[command(name = "scenectl", version, after_help = ex::TOP, disable_help_subcommand = true, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -32,24 +32,24 @@ pub(crate) struct Global {
     /// The daemon's data folder [env: SCENED_DATA_DIR]
     #[arg(long, global = true, help_heading = "Everywhere", value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// Print JSON: one object an answer, one object a line
+    /// Print JSON: one object per answer, on one line
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Find scenes that match words
+    /// Find scenes by words
     #[command(after_help = ex::SEARCH)]
     Search(Search),
     /// Find scenes that look like a moment of a video, or like a picture
     #[command(after_help = ex::SIMILAR)]
     Similar(Similar),
-    /// Look for scenes on a full screen, as you type
+    /// Search on a full screen, as you type
     #[cfg(feature = "browse")]
     #[command(after_help = ex::BROWSE)]
     Browse(Browse),
-    /// Show a film in your player, at a moment
+    /// Open a video in your player, at a moment
     #[command(after_help = ex::OPEN)]
     Open(Open),
     /// List the scenes of one video
@@ -58,7 +58,7 @@ pub(crate) enum Verb {
     /// Write a contact sheet of one video: a page with a picture and a link for each scene
     #[command(after_help = ex::SHEET)]
     Sheet(Sheet),
-    /// Cut scenes out of films into a film of their own
+    /// Cut scenes out of videos and write them into a new video
     #[command(after_help = ex::EXPORT)]
     Export(Export),
     /// Show what is indexed, pending, failed and offline
@@ -70,16 +70,16 @@ pub(crate) enum Verb {
     /// Stop watching a folder and drop its videos from the index (the files stay)
     #[command(after_help = ex::REMOVE)]
     Remove(Remove),
-    /// Drop what is known of a drive or folder that is away (what is there and watched stays)
+    /// Drop the videos of a drive or folder that is away (videos that are there and watched stay)
     #[command(after_help = ex::FORGET)]
     Forget(Forget),
     /// List the watched folders
     #[command(after_help = ex::FOLDERS)]
     Folders,
-    /// Return when nothing is left to index; exit status 1 where the time ran out first
+    /// Wait until nothing is left to index; exit status 1 if the time ran out first
     #[command(after_help = ex::WAIT)]
     Wait(Wait),
-    /// Look at the watched folders again
+    /// Scan the watched folders again
     #[command(after_help = ex::RESCAN)]
     Rescan(Rescan),
     /// Try failed files again
@@ -94,7 +94,7 @@ pub(crate) enum Verb {
     /// Index again after `pause`
     #[command(after_help = ex::RESUME)]
     Resume,
-    /// Say why a file is or isn't found
+    /// Explain why a file is found or not
     #[command(after_help = ex::WHY)]
     Why(Why),
     /// List, install, choose and remove models
@@ -106,7 +106,7 @@ pub(crate) enum Verb {
     /// Print a completion script for a shell
     #[command(after_help = ex::COMPLETIONS)]
     Completions(Completions),
-    /// Print the manual page, or write one page a verb into a folder
+    /// Print the manual page, or write one page for each verb into a folder
     #[command(after_help = ex::MAN)]
     Man(Man),
 }
@@ -126,10 +126,10 @@ pub(crate) struct Selection {
     /// Only in this folder or file (repeatable)
     #[arg(long = "in", value_name = "DIR")]
     pub(crate) within: Vec<PathBuf>,
-    /// Only files changed since: 2024, 2024-05, 2024-05-01, an RFC 3339 time, `3 days ago`, `7d`
+    /// Only files modified since DATE: 2024, 2024-05, 2024-05-01, an RFC 3339 time, `3 days ago`, `7d`
     #[arg(long, value_name = "DATE", value_parser = date::parse)]
     pub(crate) since: Option<date::Period>,
-    /// Only files changed until the end of: the same forms
+    /// Only files modified until the end of DATE (same forms)
     #[arg(long, value_name = "DATE", value_parser = date::parse)]
     pub(crate) until: Option<date::Period>,
     /// Only videos at least this long: 90s, 2m, 1h30m, 1:30
@@ -138,19 +138,19 @@ pub(crate) struct Selection {
     /// Only videos at most this long
     #[arg(long, value_name = "D", value_parser = span::parse)]
     pub(crate) max_duration: Option<span::Span>,
-    /// One row a scene, or one row a video
+    /// One row for each scene, or one for each video
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = By::Scene)]
     pub(crate) by: By,
-    /// Only hits of a text that are at least this sure, 0 to 1
+    /// Only hits with at least this confidence, 0 to 1 (text queries)
     #[arg(long, value_name = "X", value_parser = fraction)]
     pub(crate) min_confidence: Option<f32>,
-    /// Draw the hits' pictures, where standard output is a terminal
+    /// Draw the hits' pictures if standard output is a terminal
     #[arg(long, conflicts_with_all = ["json", "paths", "null"])]
     pub(crate) preview: bool,
     /// Open a hit in your player at its moment [default: the first]; must come after the query
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = rank)]
     pub(crate) open: Option<usize>,
-    /// Print only the paths, each once, one a line
+    /// Print only the paths, each once, one per line
     #[arg(long, conflicts_with = "json")]
     pub(crate) paths: bool,
     /// Like --paths, with a NUL after each (for `xargs -0`)
@@ -175,10 +175,10 @@ pub(crate) struct Files {
     /// Write a timeline (OpenTimelineIO)
     #[arg(long, value_name = "FILE", help_heading = "Files")]
     pub(crate) otio: Option<PathBuf>,
-    /// Frames a second of the edit list, and of films whose rate ffprobe cannot tell [default: that of the first film, else 25]
+    /// Frames per second of the edit list, and of videos whose rate ffprobe does not know [default: that of the first video, else 25]
     #[arg(long, value_name = "FPS", help_heading = "Files")]
     pub(crate) rate: Option<Rate>,
-    /// Replace files that are there already (never a film that was found)
+    /// Replace existing files (never a video that was found)
     #[arg(long, help_heading = "Files")]
     pub(crate) force: bool,
 }
@@ -205,10 +205,10 @@ fn fraction(text: &str) -> Result<f32, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct Search {
-    /// What is to be seen, in words
+    /// What the scene shows, in words
     #[arg(required = true, value_name = "QUERY")]
     pub(crate) query: Vec<String>,
-    /// What a hit should not look like (repeatable)
+    /// What the scene must not show (repeatable)
     #[arg(long, value_name = "TEXT")]
     pub(crate) not: Vec<String>,
     #[command(flatten)]
@@ -227,20 +227,20 @@ pub(crate) struct Similar {
 #[cfg(feature = "browse")]
 #[derive(Debug, Args)]
 pub(crate) struct Browse {
-    /// What to look for first
+    /// First query
     #[arg(value_name = "QUERY")]
     pub(crate) query: Vec<String>,
     /// Only in this folder
     #[arg(long = "in", value_name = "DIR")]
     pub(crate) within: Option<PathBuf>,
-    /// End what is printed of the marked hits with NUL instead of a line end (for `xargs -0`)
+    /// Print the marked hits with a NUL after each instead of a line break (for `xargs -0`)
     #[arg(short = '0', long = "null", conflicts_with = "json")]
     pub(crate) null: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Open {
-    /// A film; TIME is 90, 90.5, 1:30, 0:01:30.5 or 1h2m3s
+    /// A video; TIME is 90, 90.5, 1:30, 0:01:30.5 or 1h2m3s
     #[arg(value_name = "FILE[@TIME]")]
     pub(crate) target: OsString,
 }
@@ -249,7 +249,7 @@ pub(crate) struct Open {
 pub(crate) struct Scenes {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Draw the scenes' pictures, where standard output is a terminal
+    /// Draw the scenes' pictures if standard output is a terminal
     #[arg(long, conflicts_with = "json")]
     pub(crate) preview: bool,
 }
@@ -258,26 +258,26 @@ pub(crate) struct Scenes {
 pub(crate) struct Sheet {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// The page [default: the film's name with .html, in the current folder]
+    /// The page [default: the video's name with .html, in the current folder]
     #[arg(long, short = 'o', value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
-    /// Replace the page if it is there already
+    /// Replace an existing page
     #[arg(long)]
     pub(crate) force: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// A stretch of a film; with one TIME the scene there; `-` is an answer of `search --json` on standard input
+    /// A part of a video, or the scene at TIME; `-` reads the answer of `search --json` from standard input
     #[arg(required = true, value_name = "FILE@START-END|FILE@TIME|-")]
     pub(crate) hits: Vec<OsString>,
-    /// The film: .mp4, .m4v, .mov, .mkv, .webm or .ts
+    /// The new video: .mp4, .m4v, .mov, .mkv, .webm or .ts
     #[arg(long, short = 'o', value_name = "FILE")]
     pub(crate) output: PathBuf,
-    /// Cut at the frame, which encodes again; without it packets are copied from the keyframe before on
+    /// Cut exactly at the frame, which re-encodes; otherwise packets are copied, starting at the keyframe before
     #[arg(long)]
     pub(crate) exact: bool,
-    /// Replace the file if it is there already (never a film that is cut from)
+    /// Replace an existing file (never a video that is cut from)
     #[arg(long)]
     pub(crate) force: bool,
 }
@@ -290,7 +290,7 @@ pub(crate) struct Add {
 
 #[derive(Debug, Args)]
 pub(crate) struct Status {
-    /// Stay and show what changes
+    /// Keep running and show changes
     #[arg(long, short = 'w')]
     pub(crate) watch: bool,
 }
@@ -309,7 +309,7 @@ pub(crate) struct Remove {
 
 #[derive(Debug, Args)]
 pub(crate) struct Forget {
-    /// A watched folder, or any folder or file in or above one
+    /// A watched folder, or any folder or file inside or above one
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
     /// Don't ask
@@ -319,7 +319,7 @@ pub(crate) struct Forget {
 
 #[derive(Debug, Args)]
 pub(crate) struct Wait {
-    /// Give up after so long: seconds, or 90s, 2m, 1h30m
+    /// Give up after this time: seconds, or 90s, 2m, 1h30m
     #[arg(long, value_name = "S", value_parser = span::parse)]
     pub(crate) timeout: Option<span::Span>,
 }
@@ -329,7 +329,7 @@ pub(crate) struct Rescan {
     /// Only this folder or file
     #[arg(value_name = "PATH")]
     pub(crate) scope: Option<PathBuf>,
-    /// Decode this one file anew, although nothing says that it changed
+    /// Decode this file again even if it seems unchanged
     #[arg(long, requires = "scope")]
     pub(crate) force: bool,
 }
@@ -343,7 +343,7 @@ pub(crate) struct Scope {
 
 #[derive(Debug, Args)]
 pub(crate) struct Pause {
-    /// Resume after so long: 90s, 2m, 1h30m
+    /// Resume after this time: 90s, 2m, 1h30m
     #[arg(long = "for", value_name = "D", value_parser = span::parse)]
     pub(crate) duration: Option<span::Span>,
 }
@@ -352,7 +352,7 @@ pub(crate) struct Pause {
 pub(crate) struct Why {
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
-    /// Where the file's best scene stands for these words
+    /// Show at which rank the file's best scene is for this query
     #[arg(value_name = "QUERY")]
     pub(crate) query: Vec<String>,
 }
@@ -365,7 +365,7 @@ pub(crate) struct Completions {
 
 #[derive(Debug, Args)]
 pub(crate) struct Man {
-    /// Folder for one page a verb; without it the page of scenectl is printed
+    /// Folder for one page per verb [default: print the page of scenectl]
     #[arg(value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
 }

@@ -103,7 +103,7 @@ impl From<ClientError> for Failure {
                     .cause(source.to_string())
                     .hint(match source {
                         Unreachable::NoSocket | Unreachable::Refused => HOW_TO_START,
-                        Unreachable::Permission => "the socket's folder has to be yours; `scenectl doctor` looks at it",
+                        Unreachable::Permission => "the socket's folder must belong to you; `scenectl doctor` checks it",
                         Unreachable::NotASocket => "give the daemon's socket with --socket PATH or SCENED_SOCKET",
                         Unreachable::TimedOut(_) | Unreachable::Busy => {
                             "it may be busy starting: try again, or see `systemctl --user status scened`"
@@ -113,12 +113,12 @@ impl From<ClientError> for Failure {
             }
             ClientError::NotOurs { .. } => Self::new(message)
                 .kind(Kind::Unreachable)
-                .hint("every question would be read by that user: run scenectl as the user whose daemon it is, or choose another --socket"),
+                .hint("that user could read every query: run scenectl as the user who runs the daemon, or choose another --socket"),
             ClientError::Mismatch(ProtocolMismatch { ours, theirs, .. }) => {
                 Self::new(message).kind(Kind::Mismatch).hint(if theirs < ours {
                     "the daemon is older: restart it after the update with `systemctl --user restart scened`"
                 } else {
-                    "this scenectl is older than the daemon: install both of one version"
+                    "this scenectl is older than the daemon: install the same version of both"
                 })
             }
             ClientError::Rpc(error) => {
@@ -144,7 +144,7 @@ impl From<ClientError> for Failure {
                     hints: hint.into_iter().collect(),
                 }
             }
-            ClientError::Broken { .. } => Self::new(message).hint("is that socket scened's? `scenectl doctor` looks at it"),
+            ClientError::Broken { .. } => Self::new(message).hint("is that socket scened's? `scenectl doctor` checks it"),
             ClientError::Lost { .. } | ClientError::Ended => Self::new(message)
                 .kind(Kind::Unreachable)
                 .hint("see its log: `journalctl --user -u scened`"),

@@ -70,11 +70,11 @@ pub(crate) struct Plan {
 pub(crate) enum PlayerError {
     #[error("{PLAYER_VARIABLE} cannot be understood: {0}")]
     BadOverride(String),
-    #[error("the program `{}` that {PLAYER_VARIABLE} names is not there", .0.display())]
+    #[error("the program `{}`, named by {PLAYER_VARIABLE}, does not exist", .0.display())]
     NoSuchProgram(PathBuf),
     #[error("there is no player for {}", .0.display())]
     NoPlayer(PathBuf),
-    #[error("there is no display to show a film on")]
+    #[error("there is no display to show a video on")]
     NoDisplay,
 }
 

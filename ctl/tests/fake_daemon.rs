@@ -500,7 +500,7 @@ fn remove_asks_and_without_a_terminal_wants_yes() {
         &refused.run(&["remove", "/films"]),
         2,
         "",
-        "/films: 3 videos would be dropped from the index, and there is no terminal to ask on\nhint: say --yes",
+        "/films: 3 videos would be dropped from the index, and scenectl cannot ask, because this is not a terminal\nhint: say --yes",
     );
     assert_eq!(refused.asked().1, json!({"path": "/films", "keep": false, "dry_run": true}));
 

@@ -280,7 +280,7 @@ fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor
 async fn broken_and_mendable(broken: &mut mpsc::Receiver<String>, disk_space: &DiskSpace) -> String {
     let reason = broken.recv().await.unwrap_or_else(|| "indexing ended".to_owned());
     while let Some(lack) = disk_space.lack() {
-        warn!(lack, "the store takes nothing more; scened starts again when there is room");
+        warn!(lack, "the store cannot be written; scened restarts when there is space");
         tokio::time::sleep(DISK_SPACE_RETRY).await;
     }
     reason
@@ -323,7 +323,7 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
         .iter()
         .map(|path| {
             format!(
-                "the index was damaged; it was set aside as {} and everything is indexed again",
+                "the store was damaged; it was moved to {}, and everything is indexed again",
                 path.display()
             )
         })
@@ -342,7 +342,7 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
     }
     if report.lost_changes > 0 {
         warnings.push(format!(
-            "the last {} changes of the store were lost to damage; the walk that runs now finds them again",
+            "damage lost the last {} changes of the store; the running scan finds them again",
             report.lost_changes
         ));
     }

@@ -147,7 +147,7 @@ fn read_own(file: &Path) -> io::Result<Vec<u8>> {
             return Err(io::Error::other(format!("it belongs to another user (uid {})", found.uid())));
         }
         if found.mode() & 0o002 != 0 {
-            return Err(io::Error::other("every user may write to it; chmod o-w it"));
+            return Err(io::Error::other("every user may write to it; run chmod o-w on it"));
         }
     } else if !found.is_dir() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));

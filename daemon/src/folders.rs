@@ -31,9 +31,9 @@ impl FolderError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotAFolder(_) => Some("give the folder that contains the videos"),
-            Self::Unreachable { .. } => Some("check the spelling, and that the drive is connected"),
+            Self::Unreachable { .. } => Some("check the spelling and whether the drive is connected"),
             Self::NotWatched(_) | Self::NothingKnown(_) => Some("scenectl folders lists the watched ones"),
-            Self::Config(_) => Some("mend the file named above; scened --check-config says what is wrong"),
+            Self::Config(_) => Some("correct the file named above; scened --check-config says what is wrong"),
             Self::Store(_) => None,
         }
     }

@@ -43,7 +43,7 @@ pub enum InstanceError {
     DataDirNotWritable { path: PathBuf, source: io::Error },
     #[error("the data folder {} belongs to another user (uid {uid}), who could change everything in it; choose another one with --data-dir", .path.display())]
     DataDirNotOurs { path: PathBuf, uid: u32 },
-    #[error("other users may write to the data folder {} (mode {mode:04o}); chmod 700 it, or choose another one with --data-dir", .path.display())]
+    #[error("other users may write to the data folder {} (mode {mode:04o}); run chmod 700 on it, or choose another one with --data-dir", .path.display())]
     DataDirOpen { path: PathBuf, mode: u32 },
     #[error("cannot lock the data folder {}: {source} (is it on a network drive that has no locks?)", .path.display())]
     Lock { path: PathBuf, source: io::Error },

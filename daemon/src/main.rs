@@ -20,23 +20,23 @@ use scened_common::domain::Crop;
 use scened_common::media::extras::{self, Extras};
 use scened_shared::{standard_error, terminal};
 
-/// Keeps a library of videos searchable by what is seen in them. Runs in the foreground and logs to standard error.
+/// Makes folders of videos searchable by what they show. Runs in the foreground and logs to standard error.
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  scened                                 serve the folders of config.toml\n  scened --check-config                  say whether config.toml is right\n  scened inspect holiday.mp4 --json      what the media worker sees in one file\n\nAsk it with scenectl: scenectl add ~/Videos; scenectl search \"a dog on the beach\"\nThe configuration is described in scened-config(5) and docs/config.md."
+    after_help = "Examples:\n  scened                                 watch the folders of config.toml\n  scened --check-config                  check config.toml\n  scened inspect holiday.mp4 --json      show what the media worker finds in one file\n\nAsk it with scenectl: scenectl add ~/Videos; scenectl search \"a dog on the beach\"\nThe configuration is described in scened-config(5) and docs/config.md."
 )]
 struct Arguments {
     /// Configuration file [default: $XDG_CONFIG_HOME/scened/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder of store, index and models [default: $XDG_DATA_HOME/scened]
+    /// Folder for store, index and models [default: $XDG_DATA_HOME/scened]
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Socket to listen on [default: $XDG_RUNTIME_DIR/scened/scened.sock]
     #[arg(long, global = true, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Read the configuration, say what is wrong with it, and end
+    /// Check the configuration and exit
     #[arg(long)]
     check_config: bool,
     #[command(subcommand)]
@@ -45,25 +45,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Open the store, and end: a daemon asks after one that died while it opened it
+    /// Open the store and exit; a daemon runs this if an earlier one died while it opened the store
     #[command(hide = true)]
     TryStore { data_dir: PathBuf },
     /// Run the media worker on one file, without a daemon: streams, scenes, sampled frames, times
     Inspect {
         file: PathBuf,
-        /// How carefully scenes are looked for: exact looks at every frame, fast only where packets and keyframes leave a doubt
+        /// How scenes are found: exact decodes every frame, fast only where packets and keyframes leave doubt
         #[arg(long, default_value = "exact")]
         mode: SceneMode,
-        /// What finds scenes: shot, or for comparison content and adaptive (PySceneDetect)
+        /// Scene detector: shot, or, for comparison, content and adaptive (PySceneDetect)
         #[arg(long, default_value = "shot", value_parser = parse_detector)]
         detector: Detector,
         /// Decoder threads; 0 = one for each core allowed
         #[arg(long, default_value_t = 0)]
         threads: u32,
-        /// Decode on a graphics card where it can: none, auto, vaapi, cuda, videotoolbox
+        /// Decode on a graphics card if possible: none, auto, vaapi, cuda, videotoolbox
         #[arg(long, default_value = "none", value_name = "NAME")]
         hardware: Hardware,
-        /// Decode outside the sandbox, where there is none or a graphics card decodes
+        /// Decode without the sandbox if there is none, or if a graphics card decodes
         #[arg(long)]
         allow_unsandboxed: bool,
         /// Read this container too, as `extra-formats` in config.toml
@@ -75,32 +75,32 @@ enum Command {
         /// How frames are shown to models of CLIP's size, as `crop` in config.toml: auto, reference, squash, letterbox, two
         #[arg(long, default_value = "reference", value_name = "NAME")]
         crop: Crop,
-        /// Write the sampled frames to this folder, as PPM pictures of the size that models see; the folder is made
+        /// Write the sampled frames into this folder, as PPM pictures of the model's size; the folder is created
         #[arg(long, value_name = "DIR")]
         frames: Option<PathBuf>,
         /// Print one JSON object
         #[arg(long)]
         json: bool,
     },
-    /// Write the frame that tells most about a film as a PNG, without a daemon; desktops run it for their thumbnails
+    /// Write the frame that represents a video best as a PNG, without a daemon; desktops use it for thumbnails
     #[command(
         after_help = "Examples:\n  scened thumbnail holiday.mp4 holiday.png\n  scened thumbnail --size 512 file:///home/me/a%20film.mkv /tmp/a.png"
     )]
     Thumbnail {
-        /// Longest side of the picture, in pixels: from 32 on, and never more than 1024; a smaller film is not enlarged
+        /// Longest side of the picture in pixels, 32 to 1024; a smaller video is not enlarged
         #[arg(long, short, default_value_t = 256, value_name = "N", value_parser = clap::value_parser!(u32).range(i64::from(SMALLEST_PX)..=65_535))]
         size: u32,
-        /// The film: a path or a file:// address
+        /// The video: a path or a file:// address
         input: OsString,
-        /// Where the PNG goes; replaced when it is an empty file or a PNG
+        /// Output file; replaced if it is empty or a PNG
         output: PathBuf,
     },
-    /// Move away what the disk of the data folder cannot read any more, and nothing else; scened must not run
+    /// Move unreadable files of the data folder away, and nothing else; scened must not be running
     #[command(
-        after_help = "`scenectl doctor` names this where scened could not open its store ten times in a row. First see whether the disk, its cable or\nits mount can be mended: then nothing is lost at all. Nothing is deleted: what cannot be read is moved to `unreadable-<date>` in the\ndata folder, and scened indexes again what is missing."
+        after_help = "`scenectl doctor` suggests this after scened could not open its store ten times in a row. First try to repair the disk, its cable or\nits mount: then nothing is lost. Nothing is deleted: unreadable files move to `unreadable-<date>` in the data folder, and scened\nindexes again what is missing."
     )]
     SetAsideUnreadable,
-    /// Whether fp32 or int8 of a model with both is to be kept on this machine, as one line of JSON (`scenectl model install` asks)
+    /// Compare fp32 and int8 of a model on this machine and print which to keep, as one line of JSON (for `scenectl model install`)
     #[command(hide = true)]
     ProbeModel {
         folder: PathBuf,
@@ -293,7 +293,7 @@ fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
 fn with_copy(fatal: Fatal, data_dir: &std::path::Path) -> Fatal {
     match (fatal, scened::config::kept::find(data_dir)) {
         (Fatal::Setup(text), Some(copy)) => Fatal::Setup(format!(
-            "{text}\n  hint: the last configuration that was right is kept at {}; mend the file, or copy that over it",
+            "{text}\n  hint: the last valid configuration is at {}; correct the file, or replace it by that copy",
             copy.display()
         )),
         (fatal, _) => fatal,
@@ -310,7 +310,7 @@ fn check_config(arguments: &Arguments) -> ExitCode {
             // A closed pipe does not change what was found.
             let _printed = writeln!(
                 out,
-                "{}: the configuration is right; {} folders",
+                "{}: the configuration is valid; {} folders",
                 terminal::escape(&config.file.display().to_string()),
                 config.folders.len()
             );

@@ -84,7 +84,7 @@ pub enum MediaError {
     #[error("{reason} (the machine was short of threads, memory or descriptors)")]
     Short { reason: String },
     /// The worker cannot be shut into its sandbox, and was not allowed to do without; the file is not to blame.
-    #[error("no film is decoded without a sandbox: {reason}")]
+    #[error("no video is decoded without a sandbox: {reason}")]
     Unsandboxed { reason: String },
     #[error("cancelled")]
     Cancelled,

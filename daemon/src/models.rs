@@ -57,7 +57,7 @@ pub enum ModelsError {
     Unusable(#[from] NoModel),
     #[error("{0} is in use")]
     InUse(String),
-    #[error("the choice cannot be written to the configuration")]
+    #[error("cannot write the model to the configuration")]
     Config(#[from] EditError),
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -73,7 +73,7 @@ impl ModelsError {
             Self::Unknown(error) => Some(error.hint()),
             Self::Unusable(problem) => problem.hint.clone(),
             Self::InUse(_) => Some("choose another one first: scenectl model use NAME".to_owned()),
-            Self::Config(_) => Some("mend the file named above; scened --check-config says what is wrong".to_owned()),
+            Self::Config(_) => Some("correct the file named above; scened --check-config says what is wrong".to_owned()),
             Self::Store(_) | Self::Ann(_) | Self::Thread(_) => None,
         }
     }
@@ -171,7 +171,7 @@ impl Models {
                     return Ok(());
                 }
                 Err(error) => {
-                    warn!(model = previous.name, reason = %error, "the model that answered last cannot be opened; answers come back as videos are embedded again");
+                    warn!(model = previous.name, reason = %error, "the last model cannot be opened; search works again as videos get new vectors");
                 }
             }
         }

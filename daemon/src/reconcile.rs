@@ -185,7 +185,7 @@ impl Reconciler {
             looked,
             unfinished_rest: limits.unfinished_rest,
         };
-        let ward = Ward::essential("reconcile", "files that come, change and go are not noticed");
+        let ward = Ward::essential("reconcile", "new, changed and deleted files are not noticed");
         let for_waiting = Arc::clone(&core.on_change);
         let body = move || {
             core.run();

@@ -98,7 +98,7 @@ impl Ward {
         drop(deaths);
         error!(
             thread = self.name,
-            why, "a thread ended {DEATHS} times within ten minutes; scened goes on without it: {}", self.loss
+            why, "a thread ended {DEATHS} times within ten minutes; scened continues without it: {}", self.loss
         );
         Verdict::LeftOff
     }
@@ -107,7 +107,7 @@ impl Ward {
     pub fn is_left_off(&self) -> Option<String> {
         let why = self.deaths().last.clone()?;
         Some(format!(
-            "a part of scened failed {DEATHS} times and is left off (the thread {}: {why}): {}; restart scened, and please report the bug",
+            "a part of scened failed {DEATHS} times and stays off (thread {}: {why}): {}; restart scened, and please report the bug",
             self.name, self.loss
         ))
     }
@@ -159,7 +159,7 @@ pub fn spawn(
         }
         let why = ward.is_left_off().unwrap_or_default();
         if let Err(panic) = caught(|| left_off(&why)) {
-            error!(panic, "nor could those who wait for it be told");
+            error!(panic, "threads that wait for it could not be told either");
         }
     })
 }

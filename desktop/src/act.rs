@@ -61,8 +61,9 @@ pub(crate) fn act(programs: &Programs, action: Action, path: &Path) -> Done {
                     Ok(()) => format!("{name} is being indexed"),
                     Err(_) => format!("{name} could not be indexed"),
                 },
-                outcome: added
-                    .map(|()| Some("Its scenes are found as soon as they are known; `scenectl status` tells how far it is.".to_owned())),
+                outcome: added.map(|()| {
+                    Some("Its scenes can be found as soon as they are indexed; `scenectl status` shows the progress.".to_owned())
+                }),
             };
         }
         Action::Unindex => (format!("{name} is still indexed"), unindex(programs, path, &name)),
@@ -87,9 +88,9 @@ fn show(programs: &Programs, verb: &[&str], path: &Path, flag: &str, words: Opti
 
 fn search(programs: &Programs, folder: &Path, name: &str) -> Launched {
     let asked = dialog(
-        &format!("Search films in {name}"),
-        &["--entry", "--text=What is to be seen?"],
-        &["--inputbox", "What is to be seen?"],
+        &format!("Search videos in {name}"),
+        &["--entry", "--text=What do the scenes show?"],
+        &["--inputbox", "What do the scenes show?"],
     );
     match asked? {
         Some(words) if !words.trim().is_empty() => {
@@ -100,7 +101,7 @@ fn search(programs: &Programs, folder: &Path, name: &str) -> Launched {
 }
 
 fn unindex(programs: &Programs, folder: &Path, name: &str) -> Launched {
-    let question = "What is known of its films is dropped. The films stay.";
+    let question = "Its videos are dropped from the index. The files stay.";
     let asked = dialog(
         &format!("Stop indexing {name}?"),
         &["--question", &format!("--text={question}")],
@@ -132,7 +133,7 @@ fn dialog(title: &str, zenity: &[&str], kdialog: &[&str]) -> Result<Option<Strin
             Err(_) => {}
         }
     }
-    Err("no program shows a dialog: install zenity or kdialog, or use scenectl in a terminal".to_owned())
+    Err("no program can show a dialog: install zenity or kdialog, or use scenectl in a terminal".to_owned())
 }
 
 /// The path as the menu gave it, made absolute, so that it is no flag.

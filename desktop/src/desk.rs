@@ -155,7 +155,7 @@ impl Desk {
 
     /// A turn to start something; whoever asks too much or too fast is refused, and nothing waits.
     fn turn(&self) -> fdo::Result<Turn> {
-        let refused = || fdo::Error::LimitsExceeded("too much is being opened: try again in some seconds".to_owned());
+        let refused = || fdo::Error::LimitsExceeded("too many videos and pages are being opened: try again in a few seconds".to_owned());
         self.starts.take(Instant::now()).ok_or_else(refused)
     }
 

@@ -140,7 +140,7 @@ pub(crate) fn action() -> Result<Option<File>, String> {
             Err(TryLockError::Error(_)) => return Ok(None),
         }
     }
-    Err(format!("{N_ACTIONS} such actions are at work already: end one, or wait for it"))
+    Err(format!("{N_ACTIONS} such actions are already running: end one, or wait"))
 }
 
 /// Runs a program to its end, or for as long as it may take, and tells what it said where it failed.

@@ -79,8 +79,8 @@ struct Act {
 }
 
 const EXAMPLES: &str = "Examples:
-  scened-desktop                      serve until nobody has asked for a minute
-  scened-desktop act like FILM        what \"Find Scenes Like This\" does
+  scened-desktop                      run until a minute passes without a query
+  scened-desktop act like VIDEO        what \"Find Scenes Like This\" does
   gdbus call --session --dest org.scened.Desktop --object-path /org/scened/Desktop/SearchProvider \\
     --method org.gnome.Shell.SearchProvider2.GetInitialResultSet \"['red', 'car']\"";
 

@@ -40,7 +40,7 @@ pub enum Unreachable {
     #[error("it closed the connection")]
     Closed,
     /// The queue of connections is full.
-    #[error("too many others are waiting for it")]
+    #[error("too many clients are waiting for it")]
     Busy,
     /// Any other error of the system.
     #[error("{0}")]
@@ -100,7 +100,7 @@ pub enum ClientError {
         limit: Duration,
     },
     /// Nothing was sent: the daemon would close the connection.
-    #[error("the request has {length} bytes, and {MAX_REQUEST_BYTES} are the limit")]
+    #[error("the request has {length} bytes; the limit is {MAX_REQUEST_BYTES}")]
     RequestTooLarge {
         /// Bytes of the request.
         length: usize,

@@ -28,7 +28,7 @@ pub const MAX_SOCKET_PATH_BYTES: usize = if cfg!(any(target_os = "linux", target
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The system takes no path of this length.
-    #[error("the socket path {} has {length} bytes, and the system takes {MAX_SOCKET_PATH_BYTES}", path.display())]
+    #[error("the socket path {} has {length} bytes; the system allows {MAX_SOCKET_PATH_BYTES}", path.display())]
     SocketPathTooLong {
         /// The path.
         path: PathBuf,

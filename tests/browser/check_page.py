@@ -220,7 +220,7 @@ def check(browser, page, expected, pictures):
     said = [text for text in said if "Content Security Policy" not in text]
     same("the console", said, [])
 
-    # A link opens the film there.
+    # A link opens the video there.
     if expected.get("plays") is not None:
         browser.run(f"document.querySelectorAll('li > a')[{expected['plays']}].focus()")
         browser.key("Enter", 13)

@@ -319,7 +319,7 @@ fn stops_exporting(tmux: &Tmux<'_>) {
     tmux.until("an answer", |screen| screen.contains("2 hits"));
     let ffmpeg = begin();
     tmux.keys(&["Escape"]);
-    tmux.until("to be told", |screen| screen.contains("not before it is done"));
+    tmux.until("to be told", |screen| screen.contains("an export is running"));
     tmux.keys(&["C-c"]);
     tmux.until("an end of it", |screen| screen.contains("interrupted; nothing was written"));
     is_stopped(ffmpeg);

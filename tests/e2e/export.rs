@@ -187,7 +187,7 @@ fn clips_of_one_film_are_joined_as_they_are_and_of_different_ones_encoded_again(
 
     join(&[("a.mp4", "@0-1"), ("b.webm", "@2-3"), ("c.mp4", "@1-2")], "mixed.mp4", &[])
         .expect(0)
-        .complains("encoded again: the films do not go together: their pictures are of different size or encoding");
+        .complains("encoded again: the films do not go together: their video streams differ in size or encoding");
     let told = look(&at_path("mixed.mp4"));
     let (picture, sound) = (&told["streams"][0], &told["streams"][1]);
     assert_eq!(
@@ -260,7 +260,7 @@ fn real_films_with_subtitles_and_without_an_index_are_cut_as_well() {
     let [first, second] = ["@0.2-0.7", "@0.1-0.5"].map(|stretch| at(&film, stretch));
     let told = export(&sandbox, &[&first, &second, "-o".as_ref(), "both.mkv".as_ref(), "--json".as_ref()]).expect(0);
     let told: Value = serde_json::from_str(&told.stdout).unwrap();
-    assert_eq!(told["reason"], "no keyframe can be found to begin with", "{told}");
+    assert_eq!(told["reason"], "there is no keyframe to begin with", "{told}");
 }
 
 #[test]
@@ -382,13 +382,16 @@ fn sound_and_subtitles_go_along_and_what_does_not_is_named() {
         clip(&["@2.1-4.1"], "clip.mp4", &[more, &["--force"]].concat()).complains("left out: subtitles in subrip; subtitles in ass");
         assert_eq!(streams("clip.mp4"), ["h264", "aac", second]);
     }
-    clip(&["@2.1-3.1", "@5.1-6.1"], "both.mkv", &[]).complains("left out: subtitles, as clips are joined");
+    clip(&["@2.1-3.1", "@5.1-6.1"], "both.mkv", &[]).complains("left out: subtitles, because clips are joined");
     assert_eq!(streams("both.mkv"), ["h264", "aac", "ac3deu"]);
     let ran = clip(&["@2-3", "@5-6"], "both.mp4", &["--exact", "--json"]);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(
         told["left_out"],
-        json!(["further tracks of sound, as clips are joined", "subtitles, as clips are joined"])
+        json!([
+            "additional audio tracks, because clips are joined",
+            "subtitles, because clips are joined"
+        ])
     );
     assert_eq!(streams("both.mp4"), ["h264", "aac"]);
 }

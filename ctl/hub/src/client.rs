@@ -153,10 +153,7 @@ impl Client {
         }
         Err(HubError::Unreachable {
             host: self.host(),
-            cause: format!(
-                "it has not said within {} minutes what files there are",
-                QUESTIONS_LIMIT.as_secs() / 60
-            ),
+            cause: format!("it did not list its files within {} minutes", QUESTIONS_LIMIT.as_secs() / 60),
         })
     }
 
@@ -208,7 +205,9 @@ impl Client {
                 return Err(HubError::Interrupted.into());
             }
             if self.n_requests.fetch_add(1, Ordering::Relaxed) >= MAX_REQUESTS {
-                return Err(self.strange(format!("{MAX_REQUESTS} requests, and the model is not whole")).into());
+                return Err(self
+                    .strange(format!("the model is not complete after {MAX_REQUESTS} requests"))
+                    .into());
             }
             let is_hub = origin(&url) == origin(&self.settings.endpoint);
             // Sizes, ranges and hashes are of the content as it is, not of a compressed form.
@@ -230,7 +229,7 @@ impl Client {
                 // Its bytes would be neither as many as the file has, nor of its hash, and may become any number.
                 let coding = response.headers().get(header::CONTENT_ENCODING).filter(|_| *method == Method::GET);
                 if coding.is_some_and(|coding| coding != "identity" && !coding.is_empty()) {
-                    return Err(strange("with a compressed file, which was not asked for".to_owned()).into());
+                    return Err(strange("with a compressed file, which was not requested".to_owned()).into());
                 }
                 return Ok(response);
             }
@@ -240,7 +239,7 @@ impl Client {
             let next = target.to_str().ok().and_then(|target| join(&url, target));
             url = match next {
                 Some(next) if next.starts_with("https://") || !url.starts_with("https://") => next,
-                _ => return Err(strange("a redirect to no safe address".to_owned()).into()),
+                _ => return Err(strange("a redirect to an unsafe address".to_owned()).into()),
             };
         }
         Err(HubError::Strange {

@@ -80,7 +80,7 @@ pub enum HubError {
         wait: Option<Duration>,
     },
     /// No hub answers so: a page of a captive portal, or an attack.
-    #[error("{host} answered what a hub does not: {what}")]
+    #[error("{host} is not a hub, or does not work: it answered {what}")]
     Strange {
         /// Host and port.
         host: String,
@@ -99,7 +99,7 @@ pub enum HubError {
     },
     /// The disk of the data folder would become too full.
     #[error(
-        "{} needs {}, and {} are free, of which {} stay free (min-free-mib)",
+        "{} needs {}, but only {} are free, of which {} must stay free (min-free-mib)",
         folder.display(), size(*needed_bytes), size(*free_bytes), size(*kept_bytes)
     )]
     Space {
@@ -113,7 +113,7 @@ pub enum HubError {
         kept_bytes: u64,
     },
     /// A file has more bytes than any such file of a model.
-    #[error("{file} is larger than such a file of a model ever is: {}", size_bytes.map_or_else(|| format!("over {}", size(*most_bytes)), size))]
+    #[error("{file} is too large for a file of its kind: {}", size_bytes.map_or_else(|| format!("over {}", size(*most_bytes)), size))]
     TooLarge {
         /// Its path.
         file: String,

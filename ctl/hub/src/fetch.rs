@@ -115,7 +115,7 @@ pub(crate) fn fetch(client: &Client, staging: &mut Staging, item: &Item, progres
         network_bytes += transfer.network_bytes;
         resumed |= transfer.resumed;
         if network_bytes > most_bytes * MOST_TIMES {
-            return Err(client.strange(format!("with {network_bytes} bytes, and {} is not whole", item.local)));
+            return Err(client.strange(format!("with {network_bytes} bytes, and {} is still not complete", item.local)));
         }
         // Bytes that came before and come again bring nothing.
         let at_bytes = length(&part);

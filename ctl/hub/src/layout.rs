@@ -96,7 +96,7 @@ pub enum NoModel {
         has: Option<String>,
     },
     /// The weights lie in more files than any model has.
-    #[error("its weights lie in {n_data} files; a model has {MAX_DATA} at most")]
+    #[error("its weights are in {n_data} files; at most {MAX_DATA} are allowed")]
     Scattered {
         /// Files with weights beside the ONNX files.
         n_data: usize,

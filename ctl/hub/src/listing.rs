@@ -72,7 +72,7 @@ pub(crate) fn of(client: &Client, repository: &Repository, revision: &str, watch
             Ok(answer) => {
                 let listing = understand(answer);
                 match listing.names.iter().find(|name| !is_name(name)) {
-                    Some(name) => Err(client.strange(format!("with a file's name that no file should have: {:?}", shortened(name, 100)))),
+                    Some(name) => Err(client.strange(format!("with an unsafe file name: {:?}", shortened(name, 100)))),
                     None => Ok(listing),
                 }
             }
@@ -143,7 +143,7 @@ fn probe(client: &Client, about: &Remote, watcher: &dyn Watcher) -> Result<Listi
         Ok::<bool, HubError>(is_there)
     };
     if ask(NOBODYS_NAME.to_owned())? {
-        return Err(client.strange("that it has every file, also one that cannot be there"));
+        return Err(client.strange("that it has every file, even one that cannot exist"));
     }
     let towers = layout::all_towers();
     for name in layout::candidates() {

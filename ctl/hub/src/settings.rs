@@ -31,7 +31,7 @@ impl std::fmt::Debug for Settings {
 
 /// `HF_ENDPOINT` is no address.
 #[derive(Debug, thiserror::Error)]
-#[error("HF_ENDPOINT is {0:?}, which is no http or https address")]
+#[error("HF_ENDPOINT is {0:?}, which is not an http or https address")]
 pub struct EndpointError(String);
 
 impl Settings {

@@ -49,8 +49,8 @@ pub(crate) enum Oddity {
 impl Oddity {
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::BehindFrames { .. } => "the film's time stamps begin anew",
-            Self::WrongStamps => "some of the film's time stamps are wrong there",
+            Self::BehindFrames { .. } => "the video's time stamps restart",
+            Self::WrongStamps => "some of the video's time stamps are wrong there",
         }
     }
 }
@@ -132,7 +132,7 @@ pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, way: Way<'
         others.subtitles.clear();
         others
             .left_out
-            .push("subtitles, as the film has no index, or a wrong clock".to_owned());
+            .push("subtitles, because the video has no index or wrong time stamps".to_owned());
     }
     others
 }

@@ -18,7 +18,7 @@ pub enum ExportError {
     #[error(transparent)]
     Ffmpeg(#[from] FfmpegError),
     /// A clip begins behind the end of its video.
-    #[error("{} has nothing at {}", terminal::path(video, None), time::exact(*start_ms))]
+    #[error("{} ends before {}", terminal::path(video, None), time::exact(*start_ms))]
     BehindEnd {
         /// Whose end.
         video: PathBuf,
@@ -34,7 +34,7 @@ pub enum ExportError {
         what: &'static str,
     },
     /// Clips with and without HDR were to be joined.
-    #[error("films with and without HDR cannot be joined without spoiling the colours of one")]
+    #[error("videos with and without HDR cannot be joined without wrong colours")]
     MixedColours {
         /// One that differs from the first.
         video: PathBuf,
@@ -50,7 +50,7 @@ pub enum ExportError {
         source: FfmpegError,
     },
     /// FFmpeg is content with a stretch in which there is nothing.
-    #[error("{} was not written: there is no picture at that time of the film", terminal::path(output, None))]
+    #[error("{} was not written: the video has no picture at that time", terminal::path(output, None))]
     Empty {
         /// What was to be written, as it was named.
         output: PathBuf,

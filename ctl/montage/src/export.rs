@@ -97,7 +97,7 @@ impl Exported {
         if lead_ms > WORTH_TELLING_MS {
             let most = if self.clips.len() > 1 { "up to " } else { "" };
             let lead = format!("{most}{}.{} s", lead_ms / 1000, lead_ms % 1000 / 100);
-            notes.push(format!("begins {lead} earlier than asked, at the keyframe before; {remedy}"));
+            notes.push(format!("begins {lead} early, at the keyframe before; {remedy}"));
         }
         notes
     }
@@ -203,7 +203,7 @@ fn cut(
         };
         match clips::cut(clips, container, way, (draft.path(), workshop.path()), stop, progress) {
             Err(Trouble::NoKeyframe) if is_copied => {
-                reason = Some("no keyframe can be found to begin with".to_owned());
+                reason = Some("there is no keyframe to begin with".to_owned());
                 is_copied = false;
             }
             Err(Trouble::NoKeyframe) if !from_start => from_start = true,
@@ -342,8 +342,9 @@ fn doubts(moments: &[Moment], films: &BTreeMap<PathBuf, Film>) -> Vec<String> {
         let differs = |(known_ms, said_ms): (u64, u64)| known_ms.abs_diff(said_ms) > DIFFERENCE_MS.max(known_ms / 20);
         if moment.film_ms.zip(said_ms).is_some_and(differs) {
             let shown = terminal::path(&moment.path, None);
-            let doubt =
-                format!("{shown} was indexed by an earlier version, and its clock may be odd: look at what was cut, or index it anew");
+            let doubt = format!(
+                "{shown} was indexed by an earlier version, and its time stamps may be wrong: check the clip, or index the video again (`scenectl rescan --force`)"
+            );
             if !doubts.contains(&doubt) {
                 doubts.push(doubt);
             }
@@ -384,10 +385,10 @@ fn obstacle(container: Container, clips: &[Clip<'_>]) -> Option<String> {
         let codec = clip.film.picture.codec_name.as_deref().unwrap_or("unknown");
         let sound = clip.film.sounds.first().and_then(|sound| sound.codec_name.as_deref());
         let sound = sound.map(|sound| format!(" with {sound}")).unwrap_or_default();
-        return Some(format!("such a file cannot hold {codec}{sound} as it is (.mkv can)"));
+        return Some(format!("this container cannot hold {codec}{sound} without re-encoding (.mkv can)"));
     }
     let rest = clips.get(1..)?;
     rest.iter()
         .find_map(|clip| first.film.obstacle(clip.film))
-        .map(|why| format!("the films do not go together: {why}"))
+        .map(|why| format!("the videos cannot be joined as they are: {why}"))
 }

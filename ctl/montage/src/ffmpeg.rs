@@ -211,7 +211,7 @@ pub(crate) fn complaints(said: &[u8]) -> Vec<String> {
             .split_once(" not on whitelist")
             .map_or((line, false), |(codec, _)| (codec, true));
         let line = if is_refused {
-            format!("{line} is not among the codecs that are allowed")
+            format!("the codec {line} is not allowed")
         } else {
             line.to_owned()
         };

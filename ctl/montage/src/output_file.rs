@@ -16,22 +16,22 @@ mod drafts;
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// `-`, which elsewhere means standard output.
-    #[error("a file has to have a name")]
+    #[error("the file has no name")]
     NoName,
     /// A path without a last part, as `/` and `..`.
-    #[error("{} is no name of a file", shown(path))]
+    #[error("{} is not the name of a file", shown(path))]
     NotAName {
         /// As it was typed, like all that follow but for [`OutputError::NotWritten`].
         path: PathBuf,
     },
     /// A folder, a device or something else is there.
-    #[error("{} is no file that can be replaced", shown(path))]
+    #[error("{} cannot be replaced, because it is not a regular file", shown(path))]
     NotAFile {
         /// What is there.
         path: PathBuf,
     },
     /// It is one of the videos that it would be made of, or a link to one.
-    #[error("{} is the film {}", shown(path), shown(video))]
+    #[error("{} is the video {}", shown(path), shown(video))]
     IsVideo {
         /// The name that was given.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum OutputError {
         video: PathBuf,
     },
     /// Something is there, and nobody said to replace it.
-    #[error("{} is there already", shown(path))]
+    #[error("{} exists already", shown(path))]
     Exists {
         /// What is there.
         path: PathBuf,

@@ -89,9 +89,7 @@ impl Sheet<'_> {
         }
         write!(
             html,
-            "</ol>\n</main>\n<footer>\n<p class=\"keys\" hidden><kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd> <kbd>↓</kbd> move, <kbd>Enter</kbd> opens \
-             the film there, <kbd>C</kbd> copies path and time.</p>\n<p>Made by scenectl {} on {}. The pictures are in this file; the links lead to \
-             films on the computer it was made on.</p>\n</footer>\n<div id=\"said\" role=\"status\"></div>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
+            "</ol>\n</main>\n<footer>\n<p class=\"keys\" hidden><kbd>←</kbd> <kbd>→</kbd> <kbd>↑</kbd> <kbd>↓</kbd> move, <kbd>Enter</kbd> opens the video there, <kbd>C</kbd> copies path and time.</p>\n<p>Made by scenectl {} on {}. The pictures are in this file; the links lead to videos on the computer that made it.</p>\n</footer>\n<div id=\"said\" role=\"status\"></div>\n<script>{SCRIPT}</script>\n</body>\n</html>\n",
             env!("CARGO_PKG_VERSION"),
             quote::markup(&self.made_at),
         )

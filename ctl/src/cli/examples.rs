@@ -4,7 +4,7 @@ pub(super) const TOP: &str = "\
 Examples:
   scenectl add ~/Videos                          watch a folder
   scenectl search \"a dog digging in the garden\"  find scenes
-  scenectl status --watch                        see how far indexing is
+  scenectl status --watch                        watch the progress of indexing
 
 Exit status: 0 found or done, 1 nothing found, 2 error or usage, 3 daemon unreachable, 4 protocol mismatch.
 Colours are used only on a terminal; NO_COLOR=1 turns them off, CLICOLOR_FORCE=1 on.";
@@ -22,12 +22,12 @@ Examples:
   scenectl search \"a dog\" --edl dogs.edl --otio dogs.otio
   scenectl search --json beach | jq -r '.hits[] | \"\\(.path) \\(.best_ms)\"'
 
-Playlists: VLC keeps to the times in .m3u8 and .xspf, mpv to those in .mpv; other players begin each
-film at its start. Frame rates of timelines are asked of ffprobe.
---since and --until include what they name: --since 2024 --until 2024 is all of 2024. A date is the file's, not the recording's.
---preview asks the terminal how it draws pictures (kitty's, iTerm2's or sixel graphics, else coloured half blocks);
-SCENED_PICTURES=kitty, iterm2, sixel, blocks or none says so where it answers wrongly.
-Notices and how complete the answer is go to standard error. Exit status 1: nothing found.";
+Playlists: VLC uses the times in .m3u8 and .xspf, mpv those in .mpv; other players begin each
+video at its start. Timelines take their frame rates from ffprobe.
+--since and --until include the date: --since 2024 --until 2024 is all of 2024. The date is the file's, not the recording's.
+--preview asks the terminal which graphics it draws (kitty, iTerm2 or sixel, otherwise coloured half blocks).
+SCENED_PICTURES=kitty, iterm2, sixel, blocks or none overrides a wrong answer.
+Notices and coverage go to standard error. Exit status 1: nothing found.";
 
 pub(super) const SIMILAR: &str = "\
 Examples:
@@ -36,7 +36,7 @@ Examples:
   scenectl similar holiday.mp4@3:15 -n 50 --html alike.html
   scenectl similar clip.mkv@1h2m3s --in ~/Videos
 
-A file whose own name contains `@` is taken whole where it exists.";
+If a file with exactly this name exists, `@` is a part of its name.";
 
 #[cfg(feature = "browse")]
 pub(super) const BROWSE: &str = "\
@@ -46,12 +46,12 @@ Examples:
   scenectl browse -0 | xargs -0 mpv
 
 Keys: type to search; up, down, page up, page down choose; Enter opens the hit in your player at its moment; Tab marks it;
-Ctrl-F filters by folder; Ctrl-Y copies the path (OSC 52); Ctrl-U clears the line; Ctrl-E exports what is marked (else the chosen hit)
-into a file whose ending says what it becomes: a film (.mp4 .m4v .mov .mkv .webm .ts; Tab there: cut at the frame), a playlist
-(.m3u8 .xspf .mpv), a page (.html), .edl or .otio; nothing is replaced.
-Esc leaves and prints the paths of what is marked; Ctrl-O leaves and prints FILE@TIME lines of it; Ctrl-C leaves and prints nothing
-(exit status 1), or stops an export that runs.
-It is drawn on the terminal itself, so that its output can be piped. SCENED_PICTURES and SCENED_PLAYER count as for search and open.";
+Ctrl-F filters by folder; Ctrl-Y copies the path (OSC 52); Ctrl-U clears the line; Ctrl-E exports the marked hits, or the chosen one.
+The extension of the file decides: a video (.mp4 .m4v .mov .mkv .webm .ts; Tab there cuts at the frame), a playlist
+(.m3u8 .xspf .mpv), a page (.html), .edl or .otio. Nothing is replaced.
+Esc leaves and prints the paths of the marked hits; Ctrl-O prints them as FILE@TIME; Ctrl-C leaves and prints nothing
+(exit status 1), or stops a running export.
+The finder draws on the terminal itself, so its output can be piped. It uses SCENED_PICTURES and SCENED_PLAYER as search and open do.";
 
 pub(super) const OPEN: &str = "\
 Examples:
@@ -61,9 +61,9 @@ Examples:
   SCENED_PLAYER=mpv scenectl open clip.mkv@90
   SCENED_PLAYER=\"myplayer --from {seconds} {file}\" scenectl open clip.mkv@1:30
 
-The player is the one that SCENED_PLAYER names, else the desktop's default for the type of file, else one that is installed.
-mpv, VLC, Celluloid, SMPlayer, MPlayer, ffplay, IINA, QuickTime Player and MPC-HC are told where to start; with others the time is
-printed. The player goes on when this terminal is closed.";
+scenectl uses the player that SCENED_PLAYER names, otherwise the desktop's default for the file's type, otherwise an installed one.
+mpv, VLC, Celluloid, SMPlayer, MPlayer, ffplay, IINA, QuickTime Player and MPC-HC start at the moment; for any other
+player scenectl prints the time. The player keeps running when this terminal is closed.";
 
 pub(super) const SCENES: &str = "\
 Examples:
@@ -76,7 +76,7 @@ Examples:
   scenectl sheet ~/Videos/holiday.mp4                    writes holiday.mp4.html into the current folder
   scenectl sheet holiday.mp4 -o ~/sheet.html --force && xdg-open ~/sheet.html
 
-The page holds its pictures, works offline, and opens the film at the scene. Nothing is replaced without --force.";
+The page contains its pictures, works offline, and opens the video at the scene. Nothing is replaced without --force.";
 
 pub(super) const EXPORT: &str = "\
 Examples:
@@ -85,17 +85,17 @@ Examples:
   scenectl export a.mp4@10-15 b.mov@1:00-1:05 -o both.mp4 --exact   joined, cut at the frame
   scenectl search --json \"a dog\" | scenectl export - -o dogs.mp4    every hit
 
-Runs the system's ffmpeg. Without --exact nothing is encoded again, and each clip begins at the keyframe
-before its start; films that do not go together are encoded again, and it says so. The new file's
-comment says what it is cut from; what a camera wrote about the place is left out.
-Nothing is replaced without --force, and never a film that is cut from.";
+Runs the system's ffmpeg. Without --exact nothing is re-encoded, and each clip begins at the keyframe
+before its start. Videos that cannot be joined as they are get re-encoded, and scenectl says so. The new
+file's comment names its sources; a recording's location is left out.
+Nothing is replaced without --force, and a source video never is.";
 
 pub(super) const STATUS: &str = "\
 Examples:
   scenectl status
   scenectl status --watch
   scenectl status --json | jq .videos.pending
-  scenectl status --watch --json     one object a line, of the same form";
+  scenectl status --watch --json     one such object per line";
 
 pub(super) const ADD: &str = "\
 Examples:
@@ -113,11 +113,11 @@ Exit status 1: you answered no.";
 pub(super) const FORGET: &str = "\
 Examples:
   scenectl forget /media/stick           a drive that will not come back
-  scenectl forget ~/Videos/2019          what is offline below a folder
+  scenectl forget ~/Videos/2019          the offline videos below a folder
   scenectl forget /media/stick --yes     for scripts
 
-A drive that is away keeps its videos, searchable and marked offline; nothing but this drops them.
-If it does come back, and is still watched, everything on it is indexed anew.
+A drive that is away keeps its videos: they stay searchable and are marked offline. Only this command drops them.
+If the drive comes back and is still watched, everything on it is indexed again.
 Exit status 1: there is nothing to forget, or you answered no.";
 
 pub(super) const FOLDERS: &str = "\
@@ -169,7 +169,7 @@ Examples:
 pub(super) const MODEL_LIST: &str = "\
 Examples:
   scenectl model list
-  scenectl model list --available     what can be installed by name, with licence and size
+  scenectl model list --available     models that can be installed by name, with licence and size
   scenectl model list --json | jq -r '.models[] | select(.active) | .name'";
 
 pub(super) const MODEL_INSTALL: &str = "\
@@ -177,16 +177,16 @@ Examples:
   scenectl model install clip-vit-b32
   scenectl model install siglip2-b32-256 --precision int8
   scenectl model install onnx-community/siglip2-base-patch16-256-ONNX@main --name siglip2-b16
-  scenectl model install ./exported     copies the folder (`model use` takes it in place)
+  scenectl model install ./exported     copies the folder (`model use` uses it in place)
   scenectl model install mobileclip2-s2 --accept-licence
 
 The files go into models/NAME of the data folder, and each is checked against the hub's size and
-hash. Without --precision, fp32 and (where the repository has it) int8 are fetched and tried on
-pictures of your films; int8 is kept where it is faster and its vectors agree (cosine 0.99), and
-the other one is dropped. An interrupted download goes on where it stopped when the
-same command is run again.
+hash. Without --precision, scenectl downloads fp32 and, if it is published, int8, and compares them on
+frames of your videos. It keeps int8 if that is faster and its vectors agree (cosine 0.99), and
+deletes the other one. Run the same command again to continue an interrupted download
+where it stopped.
 Environment: HF_ENDPOINT (another hub), HF_TOKEN or HF_TOKEN_PATH (gated and private repositories),
-HF_HOME or HF_HUB_CACHE (files that are there already are taken), HTTPS_PROXY, NO_PROXY.
+HF_HOME or HF_HUB_CACHE (files there are used), HTTPS_PROXY, NO_PROXY.
 Exit status 1: you did not accept the licence.";
 
 pub(super) const MODEL_USE: &str = "\
@@ -211,7 +211,7 @@ Examples:
   scenectl doctor
   scenectl doctor --json | jq '.checks[] | select(.state != \"ok\")'
 
-Works with the daemon off as well. Exit status 2: a check failed.";
+Works without a running daemon too. Exit status 2: a check failed.";
 
 pub(super) const COMPLETIONS: &str = "\
 Examples:

@@ -9,7 +9,7 @@ use super::ex;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Model {
-    /// List the models there are
+    /// List the installed models
     #[command(after_help = ex::MODEL_LIST)]
     List {
         /// List the models that can be installed by name
@@ -19,13 +19,13 @@ pub(crate) enum Model {
     /// Download a model from the Hugging Face hub, or copy one from a folder
     #[command(after_help = ex::MODEL_INSTALL)]
     Install(ModelInstall),
-    /// Change to another model; the old one answers until that is done
+    /// Change to another model; the old one answers until the change is complete
     #[command(after_help = ex::MODEL_USE)]
     Use {
         /// A name from `model list`, or a folder in a public layout
         #[arg(value_name = "NAME|DIR")]
         model: OsString,
-        /// Decode every video again instead of using the pictures kept of it
+        /// Decode every video again instead of using its kept pictures
         #[arg(long)]
         reindex: bool,
     },
@@ -45,26 +45,26 @@ pub(crate) enum Model {
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelInstall {
-    /// A name from `model list --available`, a repository of the hub, or a folder written with ./ or / in front
+    /// A name from `model list --available`, a repository of the hub, or a folder that begins with ./ or /
     #[arg(value_name = "NAME|OWNER/REPO[@REVISION]|DIR")]
     pub(crate) model: OsString,
     /// Number format of the weights
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = PrecisionWish::Auto)]
     pub(crate) precision: PrecisionWish,
-    /// Call it so here [default: the name, or that of the repository or folder]
+    /// Name of the model here [default: the given name, or that of the repository or folder]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// Replace a model of that name; the old one stays until the new one is complete
     #[arg(long)]
     pub(crate) force: bool,
-    /// Accept a licence that allows research only, without being asked
+    /// Accept a licence that allows research only, without a question
     #[arg(long)]
     pub(crate) accept_licence: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PrecisionWish {
-    /// fp32, or int8 where that is faster on this machine and agrees: both are fetched and tried on your films
+    /// fp32, or int8 if it is faster on this machine and agrees: both are downloaded and compared on your videos
     Auto,
     /// Exact, the largest
     Fp32,

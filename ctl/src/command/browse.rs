@@ -206,7 +206,11 @@ fn finish(out: &mut Out, finder: &Finder, leaving: Leaving, with_nul: bool) -> R
     let end = if with_nul { 0 } else { b'\n' };
     let marked = match leaving {
         Leaving::Aborted | Leaving::Ended => return Ok(Outcome::Nothing),
-        Leaving::Panicked => return Err(Failure::new("a part of the finder broke; what is above says where")),
+        Leaving::Panicked => {
+            return Err(Failure::new(
+                "the finder failed (a bug: please report it); the message above says where",
+            ));
+        }
         Leaving::WithPaths | Leaving::WithMoments => finder.marked(),
     };
     if out.json {

@@ -33,10 +33,10 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
     let n_unknown = films.values().filter(|film| film.is_none()).count() as u64;
     let assumed = wished.unwrap_or(Rate::PAL);
     if n_unknown > 0 {
-        let hint = if wished.is_none() { "; --rate says otherwise" } else { "" };
+        let hint = if wished.is_none() { "; --rate sets it" } else { "" };
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         notes.push(format!(
-            "{assumed} frames a second are assumed of {}{why}{hint}",
+            "{assumed} frames per second are assumed for {}{why}{hint}",
             text::count(n_unknown, "film")
         ));
     }
@@ -60,7 +60,7 @@ pub(super) fn one_rate(shots: &[Shot<'_>], wished: Option<Rate>, notes: &mut Vec
     let n_others = shots.iter().filter(|shot| shot.rate != rate).count() as u64;
     if n_others > 0 {
         notes.push(format!(
-            "the edit list counts {rate} frames a second; {} of films with another rate {} told in that",
+            "the edit list uses {rate} frames per second; {} from videos with another rate {} converted",
             text::count(n_others, "scene"),
             if n_others == 1 { "is" } else { "are" }
         ));

@@ -81,7 +81,7 @@ fn daemon(endpoint: &Endpoint) -> (Check, Option<Client>) {
             "daemon",
             "warn",
             detail,
-            Some("install both of one version, then `systemctl --user restart scened`"),
+            Some("install the same version of both, then `systemctl --user restart scened`"),
         )
     };
     (check, Some(client))
@@ -131,9 +131,9 @@ fn unopened(data_dir: &Path) -> Option<Check> {
     let times = if n == 1 { "once".to_owned() } else { format!("{n} times in a row") };
     let detail = format!("scened could not open it {times}; nothing was set aside: {reason}");
     let hint = if n < FAILED_STARTS {
-        "see to the disk and its mount; scened tries again by itself, with growing pauses"
+        "check the disk and its mount; scened tries again by itself, at growing intervals"
     } else {
-        "see to the disk and its mount; if it stays so, stop scened and run `scened set-aside-unreadable`: it moves away only what cannot be read"
+        "check the disk and its mount; if that does not help, stop scened and run `scened set-aside-unreadable`, which moves only unreadable files away"
     };
     Some(check("store", "fail", detail, Some(hint)))
 }
@@ -161,7 +161,7 @@ fn socket_folder(folder: &Path) -> Check {
         () if !metadata.is_dir() => check(
             NAME,
             "fail",
-            format!("{shown} is no folder"),
+            format!("{shown} is not a folder"),
             Some("remove it, or choose another --socket"),
         ),
         () if mode & 0o077 != 0 => {
@@ -169,7 +169,7 @@ fn socket_folder(folder: &Path) -> Check {
             check(
                 NAME,
                 "warn",
-                format!("{shown} has mode {mode:o}: others can look into it"),
+                format!("{shown} has mode {mode:o}: other users can read it"),
                 hint.as_deref(),
             )
         }

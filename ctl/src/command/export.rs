@@ -27,7 +27,7 @@ const MAX_INPUT_BYTES: u64 = 64 << 20;
 pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, Failure> {
     let container = Container::of_extension(&OutputFile::extension(&args.output)).ok_or_else(|| {
         let shown = text::path(&args.output, context.out.home());
-        Failure::new(format!("{shown} names no kind of film")).hint(format!("end the name in {EXTENSIONS}"))
+        Failure::new(format!("{shown} does not end in a known video extension")).hint(format!("end the name in {EXTENSIONS}"))
     })?;
     let mut said = Vec::new();
     let moments = wanted(context, args, &mut said)?;
@@ -40,7 +40,7 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
     }
     let stop = Stop::default();
     let asked = stop.clone();
-    ctrlc::set_handler(move || asked.ask()).map_err(|error| Failure::new("Ctrl-C cannot be heard").cause(error.to_string()))?;
+    ctrlc::set_handler(move || asked.ask()).map_err(|error| Failure::new("cannot listen for Ctrl-C").cause(error.to_string()))?;
     let cutting = Cutting::new(&context.out);
     let heard = cutting.clone();
     let order = Order {
@@ -76,7 +76,7 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
         if word == "-" {
             let mut text = String::new();
             let failed = |cause: String| {
-                let failure = Failure::new("standard input holds no answer of `search --json`").cause(cause);
+                let failure = Failure::new("standard input is not an answer of `search --json`").cause(cause);
                 failure.hint("scenectl search --json QUERY | scenectl export - -o FILE")
             };
             let read = std::io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut text);
@@ -99,7 +99,9 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
                 let known = asked.and_then(|client| client.call::<method::Scenes>(&FileRequest { file: file.clone() }).ok());
                 let path = moments::path(&file)?;
                 if known.as_ref().is_some_and(|known| moments::is_changed(known, &path)) {
-                    said.push(format!("{shown} changed since it was indexed: its scenes may lie elsewhere now"));
+                    said.push(format!(
+                        "{shown} changed since it was indexed: its scenes may be at other times now"
+                    ));
                 }
                 Moment {
                     path,
@@ -133,7 +135,7 @@ fn scene_at(client: &mut Client, file: WirePath, ms: u64, shown: &str) -> Result
     let answer = client.call::<method::Scenes>(&FileRequest { file })?;
     if moments::is_changed(&answer, &moments::path(&answer.file)?) {
         let failure = Failure::new(format!("{shown} changed since it was indexed"));
-        return Err(failure.hint("`scenectl rescan` looks at it again; then ask once more"));
+        return Err(failure.hint("run `scenectl rescan`, then search again"));
     }
     let scene = answer
         .scenes
@@ -142,7 +144,7 @@ fn scene_at(client: &mut Client, file: WirePath, ms: u64, shown: &str) -> Result
         .or_else(|| answer.scenes.last().filter(|last| last.end_ms == ms))
         .ok_or_else(|| {
             Failure::new(format!(
-                "{shown}: there is no scene; the film is {} long",
+                "{shown} has no scene there; the video is {} long",
                 time::exact(answer.duration_ms)
             ))
         })?;

@@ -137,8 +137,8 @@ pub(super) fn write(
 
 fn form(path: &Path) -> Result<Form, Failure> {
     Form::of_extension(&OutputFile::extension(path)).ok_or_else(|| {
-        Failure::new(format!("{} names no form of playlist", text::path(path, None)))
-            .hint("end the name in .m3u8 or .xspf (VLC keeps to their times), or in .mpv (mpv does)")
+        Failure::new(format!("the extension of {} is not that of a playlist", text::path(path, None)))
+            .hint("use .m3u8 or .xspf for VLC, or .mpv for mpv")
     })
 }
 
@@ -154,7 +154,7 @@ fn playable(home: Option<&Path>, moments: &[Moment], notes: &mut Vec<String>) ->
     }
     let there: Vec<Moment> = moments.iter().filter(|moment| moment.reach == Reach::There).cloned().collect();
     if there.is_empty() {
-        return Err(Failure::new("no film of the playlist can be opened now; it was not written"));
+        return Err(Failure::new("no video of the playlist can be opened now; it was not written"));
     }
     Ok(there)
 }
@@ -168,7 +168,7 @@ fn by_time(home: Option<&Path>, moments: Vec<Moment>, notes: &mut Vec<String>) -
         let path = moment.path.clone();
         if let Some(picture) = moment.picture.as_ref().filter(|picture| picture.track > 1) {
             let note = format!(
-                "{} has {} pictures, and its scenes are of number {}: no list can tell a program which one to show",
+                "{} has {} video tracks, and its scenes are from track {}: a list cannot say which track to show",
                 text::path(&path, home),
                 picture.n_tracks,
                 picture.track
@@ -184,7 +184,7 @@ fn by_time(home: Option<&Path>, moments: Vec<Moment>, notes: &mut Vec<String>) -
     }
     for (path, n) in left_out {
         let note = format!(
-            "left out: {} of {}, whose time stamps begin anew, so that no time leads there; `scenectl export` can cut it",
+            "left out: {} of {}, because its time stamps restart and no time leads there; `scenectl export` can cut it",
             text::count(n, "scene"),
             text::path(&path, home)
         );
@@ -193,7 +193,7 @@ fn by_time(home: Option<&Path>, moments: Vec<Moment>, notes: &mut Vec<String>) -
         }
     }
     if told.is_empty() && n_wanted > 0 {
-        return Err(Failure::new("no time leads to any of these scenes; it was not written"));
+        return Err(Failure::new("none of these scenes can be reached by a time; it was not written"));
     }
     Ok(told)
 }

@@ -95,9 +95,9 @@ fn confirmed(out: &mut Out, request: &RemoveRequest, would: &RemoveAnswer) -> Re
     let videos = text::count(would.n_videos, "video");
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(Failure::new(format!(
-            "{folder}: {videos} would be dropped from the index, and there is no terminal to ask on"
+            "{folder}: {videos} would be dropped from the index, and scenectl cannot ask, because this is not a terminal"
         ))
-        .hint("say --yes to drop them, or --keep to keep them"));
+        .hint("use --yes to drop them, or --keep to keep them"));
     }
     let question = format!("Stop watching {folder} and drop {videos} from the index? The files stay.");
     Ok(out.confirm(&question)?)

@@ -21,10 +21,10 @@ pub(super) fn run(context: &mut Context, args: &Forget) -> Result<Outcome, Failu
         if would.n_videos > 0 {
             if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
                 return Err(Failure::new(format!(
-                    "{folder}: {} would be dropped from the index, and there is no terminal to ask on",
+                    "{folder}: {} would be dropped from the index, and scenectl cannot ask, because this is not a terminal",
                     amount(&would)
                 ))
-                .hint("say --yes to drop them"));
+                .hint("use --yes to drop them"));
             }
             let question = format!("Forget {} of {folder}?{} The files stay.", amount(&would), kept(&would));
             if !context.out.confirm(&question)? {

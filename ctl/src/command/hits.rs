@@ -112,7 +112,7 @@ fn notes(out: &mut Out, answer: &SearchAnswer) -> Result<(), Failure> {
         out.note(&note)?;
     }
     if answer::is_doubtful(&answer.hits) {
-        out.note("note: what was asked for is probably not there; these come nearest (--min-confidence 0.5 leaves them out)")?;
+        out.note("note: probably nothing matches; these are the nearest scenes (--min-confidence 0.5 hides them)")?;
     }
     for notice in &answer.notices {
         out.note(&format!("note: {notice}"))?;

@@ -82,7 +82,7 @@ pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mome
             && (known.video != hit.video || is_changed(&known, film) || hit.duration_ms > 0 && known.duration_ms != hit.duration_ms)
         {
             let shown = text::path(film, None);
-            return Err(Failure::new(format!("{shown} is not the film that was found")).hint("it was replaced since: search again"));
+            return Err(Failure::new(format!("{shown} is not the video that was found")).hint("it was replaced: search again"));
         }
     }
     moments.iter().try_for_each(has_length)?;
@@ -102,16 +102,16 @@ pub(super) fn reachable(client: Option<&mut Client>, film: &Path) -> Result<(), 
     });
     Err(match known {
         Some(reach @ Reach::Offline(_)) => {
-            Failure::new(format!("{shown} is {}", reach.obstacle().unwrap_or_default())).hint("connect its drive, and ask again")
+            Failure::new(format!("{shown} is {}", reach.obstacle().unwrap_or_default())).hint("connect its drive, and try again")
         }
-        Some(_) => Failure::new(format!("{shown} is gone")).hint("was it moved? `scenectl search` finds it where it is now"),
+        Some(_) => Failure::new(format!("{shown} is gone")).hint("if it was moved, `scenectl search` shows its new place"),
         None => Failure::new(format!("{shown} is not there")),
     })
 }
 
 pub(super) fn has_length(moment: &Moment) -> Result<(), Failure> {
     if moment.length_ms() == 0 {
-        return Err(Failure::new(format!("{} has a clip of no length", text::path(&moment.path, None))));
+        return Err(Failure::new(format!("a clip of {} has no length", text::path(&moment.path, None))));
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure
     {
         context
             .out
-            .note("the film changed since it was indexed: its scenes may lie elsewhere now")?;
+            .note("the video changed since it was indexed: its scenes may be at other times now")?;
     }
     let opened = open(
         endpoint.as_ref(),
@@ -70,7 +70,7 @@ pub(super) fn hit(context: &Context, hits: &[Hit], rank: usize) -> Result<Opened
     let hit = hits.get(rank - 1).ok_or_else(|| {
         let n_hits = hits.len() as u64;
         Failure::new(format!("there is no hit {rank}: {} found", text::count(n_hits, "hit")))
-            .hint("-n N asks for more; --min-confidence and filters make them fewer")
+            .hint("-n N shows more; --min-confidence and filters show fewer")
     })?;
     open(context.endpoint().ok().as_ref(), &hit.file, Some(hit.best_ms), hit.picture.as_ref())
 }
@@ -82,7 +82,9 @@ pub(super) fn open(
     at_ms: Option<u64>,
     picture: Option<&PictureTrack>,
 ) -> Result<Opened, Failure> {
-    let path = file.to_path().map_err(|e| Failure::new("this path is none").cause(e.to_string()))?;
+    let path = file
+        .to_path()
+        .map_err(|e| Failure::new("it is not a valid path").cause(e.to_string()))?;
     if !place::is_there(&path) {
         return Err(absent(daemon, &path, file));
     }
@@ -116,8 +118,8 @@ pub(super) fn open(
     if let Some(status) = started.failed_at_once() {
         let failure = Failure::new(format!("{} ended at once", plan.player)).cause(status.to_string());
         return Err(match by_hand(&plan) {
-            Some(command) => failure.hint(format!("it says why when it is started by hand: {command}")),
-            None => failure.hint("it says why when it is started in a terminal; the file's name ends in a line break, which shells drop"),
+            Some(command) => failure.hint(format!("start it by hand to see why: {command}")),
+            None => failure.hint("start it in a terminal to see why; the file's name ends in a line break, which shells drop"),
         });
     }
     Ok(Opened {
@@ -138,15 +140,11 @@ impl Opened {
         match self.at_ms {
             Some(at_ms) if self.starts_there => format!("{player} shows {file} at {}", time::exact(at_ms)),
             Some(at_ms) if !self.is_by_time => format!(
-                "{player} shows {file} from its start: its time stamps begin anew, and no time leads this player to {0}; \
-                 `scenectl export` cuts what is there, and mpv can be told ({1}=mpv)",
+                "{player} shows {file} from its beginning: the time stamps restart, and this player cannot seek to {0}; `scenectl export` cuts the scene, and mpv can seek there ({1}=mpv)",
                 time::exact(at_ms),
                 player::PLAYER_VARIABLE
             ),
-            Some(at_ms) => format!(
-                "{player} shows {file}; it cannot be told where to start: go to {}",
-                time::exact(at_ms)
-            ),
+            Some(at_ms) => format!("{player} shows {file} from its beginning; seek to {}", time::exact(at_ms)),
             None => format!("{player} shows {file}"),
         }
     }
@@ -190,7 +188,7 @@ fn absent(daemon: Option<&Endpoint>, path: &Path, file: &WirePath) -> Failure {
             .hint("plug its drive in, or connect the share, and try again"),
         Some(why) if why.state == "indexed" || why.state == "pending" => Failure::new(format!("{name} is not there any more"))
             .cause("it was there when it was indexed")
-            .hint("`scenectl rescan` looks for where it went"),
+            .hint("`scenectl rescan` finds its new place"),
         _ => Failure::new(format!("there is no file {name}")),
     }
 }

@@ -17,13 +17,13 @@ pub(super) fn rescan(context: &mut Context, args: &Rescan) -> Result<Outcome, Fa
     if force {
         if !answer.forced {
             return Err(
-                Failure::new("this daemon is older than scenectl and does not know --force; it looked again without it")
+                Failure::new("this daemon is older than scenectl and does not know --force; it scanned without it")
                     .hint("restart it: systemctl --user restart scened"),
             );
         }
-        return show(context, &answer, "decoding it anew; until that is done search has what it had");
+        return show(context, &answer, "decoding it again; until then search uses the old scenes");
     }
-    let line = format!("looking again at {}", text::count(answer.n, "folder"));
+    let line = format!("scanning {} again", text::count(answer.n, "folder"));
     show(context, &answer, &line)
 }
 

@@ -11,16 +11,16 @@ use scened_shared::terminal;
 use super::Failure;
 
 const SHORTER: &str = "its name is too long for this disk: give a shorter one";
-const MAKE_ROOM: &str = "make room there, or write it elsewhere";
+const MAKE_ROOM: &str = "free some space there, or write it elsewhere";
 
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
         let failure = Self::new(error.to_string());
         match error {
-            OutputError::NoName => failure.hint("write ./- for one that is called so"),
+            OutputError::NoName => failure.hint("write ./- for a file with this name"),
             OutputError::NotAName { .. } => failure,
             OutputError::NotAFile { .. } => failure.hint("give the name of a file"),
-            OutputError::IsVideo { .. } => failure.hint("scenectl never writes over a film: give another name"),
+            OutputError::IsVideo { .. } => failure.hint("scenectl never overwrites a video: give another name"),
             OutputError::Exists { .. } => failure.hint("give another name").hint("--force replaces it"),
             OutputError::NoFolder { folder, .. } => failure
                 .cause(format!("there is no folder {}", terminal::path(&folder, None)))
@@ -65,8 +65,8 @@ impl From<ExportError> for Failure {
             ExportError::BehindEnd { video_ms, .. } => failure.cause(format!("it is {} long", time::exact(video_ms))),
             ExportError::NoEncoder { .. } => failure.hint("install a full FFmpeg, or copy packets into a .mkv file"),
             ExportError::MixedColours { video } => failure
-                .cause(format!("{} differs from the first film", terminal::path(&video, None)))
-                .hint("export them into files of their own"),
+                .cause(format!("{} differs from the first video", terminal::path(&video, None)))
+                .hint("export them into separate files"),
             ExportError::NotWritten { is_encoded, source, .. } => {
                 let why = Self::from(source);
                 // What has no cause of its own says enough by itself: FFmpeg is not there, or was interrupted.

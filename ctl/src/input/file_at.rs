@@ -33,7 +33,7 @@ pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<Fi
             file,
             at_ms: Some(span.ms),
         }),
-        Err(forms) if is_there(&file) => Err(format!("`{time}` is no time: {forms}")),
+        Err(forms) if is_there(&file) => Err(format!("`{time}` is not a time: {forms}")),
         Err(_) => Ok(plain()),
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum Stretch {
 
 /// **Errors**: a sentence: there is no time, or none that can be read, or it ends before it begins.
 pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<(PathBuf, Stretch), String> {
-    let none = || "which part of it? Write FILE@START-END, or FILE@TIME for the scene there".to_owned();
+    let none = || "give a part: FILE@START-END, or FILE@TIME for the scene there".to_owned();
     if is_there(Path::new(word)) {
         return Err(none());
     }
@@ -27,7 +27,7 @@ pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<(P
     let read = |text: &str| {
         span::parse(text.trim())
             .map(|span| span.ms)
-            .map_err(|forms| format!("`{text}` is no time: {forms}"))
+            .map_err(|forms| format!("`{text}` is not a time: {forms}"))
     };
     let stretch = match time.split_once(['-', '–']) {
         None => Stretch::SceneAt { ms: read(&time)? },

@@ -81,7 +81,7 @@ fn protocol_named(word: &std::ffi::OsStr) -> Result<Protocol, String> {
         Some("blocks") => Ok(Protocol::Blocks),
         Some("none") => Ok(Protocol::None),
         _ => Err(format!(
-            "{PICTURES_VARIABLE} is kitty, iterm2, sixel, blocks or none, and not `{}`",
+            "{PICTURES_VARIABLE} must be kitty, iterm2, sixel, blocks or none, not `{}`",
             word.to_string_lossy()
         )),
     }

@@ -82,7 +82,7 @@ pub fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
             // A log (or anything else) that may not grow any more is an error of the write then, and not our end.
             let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
             let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-                tracing::error!("cannot listen for signals; stop scened with SIGKILL, nothing is lost by it");
+                tracing::error!("cannot listen for signals; stop scened with SIGKILL, which loses nothing");
                 return std::future::pending().await;
             };
             if *stop.borrow() {
@@ -112,7 +112,7 @@ pub fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
         });
         End::Asked
     };
-    let ward = Ward::new("signals", "SIGTERM does not end scened; SIGKILL does, and nothing is lost by it");
+    let ward = Ward::new("signals", "SIGTERM does not stop scened; SIGKILL does, and loses nothing");
     supervise::spawn(&ward, body, |_| ()).map_err(failed)?;
     Ok((stopping, Listening { _ward: ward, _stop: kept }))
 }

@@ -21,7 +21,7 @@ pub(super) fn retry_after_update(store: &Store, software: Option<&String>) -> Re
     if n_queued > 0 {
         info!(
             n_queued,
-            "videos failed under other software, or through no fault of theirs; they are tried again"
+            "videos that failed with other software or because of the machine are tried again"
         );
     }
     let n_parts = store.retry_parts(now_ms())?;
@@ -55,7 +55,7 @@ pub(super) fn look_for_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal
     if !again.is_empty() {
         info!(
             n_videos = again.len(),
-            "looking once more into videos that an earlier version may have seen half-written"
+            "checking videos again that an earlier version may have read before they were complete"
         );
         store.queue_again(&again, now_ms())?;
     }

@@ -131,13 +131,13 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
         subject
             .hindrance
             .iter()
-            .map(|reason| Finding::fail("indexing", reason.clone(), "films wait until this is mended; then: scenectl retry")),
+            .map(|reason| Finding::fail("indexing", reason.clone(), "videos wait until this is fixed; then: scenectl retry")),
     );
     findings.extend(crate::supervise::left_off().into_iter().map(|why| {
         Finding::fail(
             "threads",
             why,
-            "systemctl --user restart scened, or stop it and start it again; its log says where it failed",
+            "restart scened (systemctl --user restart scened); its log says where it failed",
         )
     }));
     findings.extend(
@@ -160,7 +160,7 @@ fn disk(facts: &Facts) -> Finding {
                 Finding::warn(
                     "data",
                     detail,
-                    "delete files there: indexing stops when no more can be made (df -i)",
+                    "delete files there: indexing stops when no more inodes are left (df -i)",
                 )
             } else if free < LITTLE_SPACE {
                 Finding::warn("data", detail, "free some space: indexing stops when the disk is full")
@@ -188,10 +188,10 @@ fn privacy(facts: &Facts) -> Option<Finding> {
         Ok(Privacy::Open { path, mode }) => Some(Finding::warn(
             NAME,
             format!(
-                "other users may look into {} (mode {mode:04o}): it tells which films you have and what is seen in them",
+                "other users can read {} (mode {mode:04o}): it shows which videos you have and what is in them",
                 path.display()
             ),
-            "chmod -R go= it, and start scened again; on a file system without modes choose another --data-dir",
+            "run chmod -R go= on it, and restart scened; on a file system without modes choose another --data-dir",
         )),
     }
 }
@@ -223,19 +223,19 @@ fn keyframes(facts: &Facts, store: &Store) -> Finding {
             let indexed = store.videos().into_iter().filter(|record| record.n_scenes > 0);
             let n_without = indexed.filter(|record| !keyframes.has(&record.fingerprint)).count();
             let missing = if n_without > 0 {
-                format!("; another model needs {n_without} films decoded again")
+                format!("; for another model {n_without} videos must be decoded again")
             } else {
                 String::new()
             };
             Finding::ok(
                 "keyframes",
-                format!("pictures of {} films, {} MiB{missing}", stock.n_files, stock.size_bytes >> 20),
+                format!("pictures of {} videos, {} MiB{missing}", stock.n_files, stock.size_bytes >> 20),
             )
         }
         Err(error) => Finding::warn(
             "keyframes",
             format!("{}: {error}", folder.display()),
-            "another model needs every film decoded again; check the disk",
+            "for another model every video must be decoded again; check the disk",
         ),
     }
 }
@@ -256,7 +256,7 @@ fn model(subject: &Subject) -> Vec<Finding> {
         Finding::warn(
             "model",
             named,
-            "the starter knows drawn things, not real footage: scenectl model list --available, scenectl model install NAME, scenectl model use NAME",
+            "the starter model knows drawn things, not real footage: scenectl model list --available, scenectl model install NAME, scenectl model use NAME",
         )
     } else {
         Finding::ok("model", named)
@@ -267,13 +267,13 @@ fn model(subject: &Subject) -> Vec<Finding> {
             .models
             .provider_warnings()
             .into_iter()
-            .map(|warning| Finding::warn("provider", warning, "set providers = [\"cpu\"] in config.toml to be asked no more")),
+            .map(|warning| Finding::warn("provider", warning, "set providers = [\"cpu\"] in config.toml to hide this")),
     );
     findings.extend(subject.models.sandbox().map(|sandbox| match sandbox {
         Ok(how) => Finding::ok("model sandbox", how),
         Err(why) => Finding::warn(
             "model sandbox",
-            format!("the model works without a sandbox: {why}"),
+            format!("the model runs without a sandbox: {why}"),
             "a hostile model could read your files; use models that you trust, or providers = [\"cpu\"] on Linux",
         ),
     }));

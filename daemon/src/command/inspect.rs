@@ -76,7 +76,7 @@ pub enum InspectError {
     Frame { path: String, source: io::Error },
     #[error("cannot make the folder {path} for the frames: {source}")]
     Frames { path: String, source: io::Error },
-    #[error("{path} is there already and is no such picture; give another folder")]
+    #[error("{path} exists and is not such a picture; give another folder")]
     NotOurs { path: String },
     #[error("cannot write: {0}")]
     Write(#[from] io::Error),

@@ -117,7 +117,7 @@ fn probe(options: &ProbeOptions<'_>) -> Result<Probed, ProbeError> {
     if frames.len() < LEAST_FRAMES {
         let n = frames.len();
         return Ok(unmeasured(&format!(
-            "only {n} pictures could be had to compare it with int8 on; add a folder with films first (scenectl add DIR)"
+            "only {n} pictures were found for the comparison with int8; add a folder of videos first (scenectl add DIR)"
         )));
     }
     let open = |model: ModelFolder| {

@@ -56,7 +56,7 @@ fn rescue(data_dir: &Path, read_at: ReadAt<'_>, out: &mut impl Write) -> Result<
         tell(format!("everything in {} can be read; nothing was set aside", data_dir.display()))
     } else {
         tell(format!(
-            "start scened again: what is missing is indexed anew; the originals lie in {}",
+            "start scened again: it indexes what is missing; the originals are in {}",
             rescue.aside.display()
         ))
     }
@@ -143,7 +143,7 @@ impl Rescue<'_> {
         }
         self.sync(&path)?;
         self.found.push(format!(
-            "{}: {n_lost} of {n_bytes} bytes cannot be read; a copy without them took its place",
+            "{}: {n_lost} of {n_bytes} bytes cannot be read; a copy without them replaces it",
             path.display()
         ));
         Ok(())

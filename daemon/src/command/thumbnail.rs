@@ -31,9 +31,9 @@ pub enum ThumbnailError {
     Open { path: String, source: io::Error },
     #[error("{path}: {source}")]
     Media { path: String, source: MediaError },
-    #[error("{path} is the film itself; nothing was written")]
+    #[error("{path} is the video itself; nothing was written")]
     IsTheFilm { path: String },
-    #[error("{path} is there already and is no PNG; nothing was written")]
+    #[error("{path} exists and is not a PNG; nothing was written")]
     IsSomethingElse { path: String },
     #[error("cannot write {path}: {source}")]
     Write { path: String, source: io::Error },

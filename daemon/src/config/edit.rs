@@ -20,7 +20,7 @@ const HEADER: &str = "# Configuration of scened. Every key, its default and its 
 /// Why the file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    #[error("the configuration is left as it is, because it has mistakes:\n{0}")]
+    #[error("the configuration was not changed, because it has errors:\n{0}")]
     Invalid(#[from] ConfigError),
     #[error("{path:?} cannot be written into the configuration, because its name is not UTF-8")]
     NotUtf8 { path: PathBuf },

@@ -15,7 +15,7 @@ fn absolute_from(text: &str, home: Option<&Path>) -> Result<PathBuf, String> {
         return Err("which is empty".to_owned());
     }
     let path = if text == "~" || text.starts_with("~/") {
-        let home = home.ok_or("but there is no home folder to put for `~`")?;
+        let home = home.ok_or("but there is no home folder for `~`")?;
         home.join(text.trim_start_matches('~').trim_start_matches('/'))
     } else if text.starts_with('~') {
         return Err("which names another user's home folder; write the path from the root".to_owned());

@@ -31,8 +31,8 @@ pub fn reference_page() -> String {
 const INTRODUCTION: &str =
     "`$XDG_CONFIG_HOME/scened/config.toml` (`~/.config/scened/config.toml`), or the file named by `--config FILE` or `SCENED_CONFIG`.
 A file that does not exist means the defaults.
-Unknown keys, wrong types and values out of range are refused with file and line; `scened --check-config` only looks.
-A flag wins over the environment, which wins over the file.";
+Unknown keys, wrong types and values out of range are errors, reported with file and line; `scened --check-config` only checks.
+A flag takes precedence over the environment, and the environment over the file.";
 
 const EXAMPLE: &str = "folders = [\"~/Videos\", \"/mnt/films\"]
 on-battery = \"run\"";

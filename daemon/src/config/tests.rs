@@ -223,11 +223,11 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "extra-codecs = ['Cinepak']",
-        "1: `extra-codecs` has \"Cinepak\", which is no name of FFmpeg's; write it as FFmpeg does, like \"cinepak\"",
+        "1: `extra-codecs` has \"Cinepak\", which is not an FFmpeg name; write it as FFmpeg does, like \"cinepak\"",
     ),
     (
         "extra-formats = ['mov,hls']",
-        "1: `extra-formats` has \"mov,hls\", which is no name of FFmpeg's; write it as FFmpeg does, like \"cinepak\"",
+        "1: `extra-formats` has \"mov,hls\", which is not an FFmpeg name; write it as FFmpeg does, like \"cinepak\"",
     ),
     (
         "ignore = ['a[']",

@@ -235,7 +235,7 @@ impl Values {
                     key,
                     line,
                     &name,
-                    "which is no name of FFmpeg's; write it as FFmpeg does, like \"cinepak\"",
+                    "which is not an FFmpeg name; write it as FFmpeg does, like \"cinepak\"",
                 );
             } else if !names.contains(&name) {
                 names.push(name);

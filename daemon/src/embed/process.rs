@@ -27,7 +27,7 @@ use queue::{Call, Lane, Payload, Queue};
 
 /// What is lost without an owner.
 const NOTHING_INDEXED: &str = "no video is embedded";
-const NOTHING_ASKED: &str = "only questions asked before are answered";
+const NOTHING_ASKED: &str = "only repeated queries are answered";
 
 /// What an [`EmbedProcess`] needs to know.
 #[derive(Clone, Debug)]
@@ -110,7 +110,7 @@ impl State {
                 since.elapsed().as_secs()
             ),
             Some((Step::Vectors, since)) => format!(
-                "{worker} has been at work for {} s: the model is being loaded, or it is slow",
+                "{worker} has been busy for {} s: the model is being loaded, or it is slow",
                 since.elapsed().as_secs()
             ),
             None => "other questions came first".to_owned(),

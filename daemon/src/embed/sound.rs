@@ -93,7 +93,7 @@ fn in_words(error: EmbedError) -> EmbedError {
     }
 }
 
-const HINT: &str = "a file of it is damaged or of another model: download the model again (scenectl model install)";
+const HINT: &str = "one of its files is damaged or belongs to another model: download the model again (scenectl model install)";
 
 fn plain(image: &ImageSpec) -> Frame {
     picture(image, |_, _| [200, 30, 30])

@@ -38,7 +38,7 @@ pub(super) async fn converse(mut wire: Wire, server: &Server, client: ClientProc
     if let Some(ended) = outcome {
         return ended;
     }
-    let message = "too many clients are connected, and another program that has fewer needs the room";
+    let message = "too many clients are connected, and a program with fewer connections needs one";
     let error = RpcError::new(ErrorKind::Overloaded, message).hint("connect again in a moment");
     wire.farewell(&error).await;
     Ok(())
@@ -159,8 +159,8 @@ async fn stream_events(wire: &mut Wire, server: &Server, client: ClientProcess, 
                 None => return Ok(()),
                 Some(line) => {
                     let id = read_request(line, server, client).await.map_or_else(|(id, _)| id, |request| Some(request.id));
-                    let error = RpcError::new(ErrorKind::InvalidRequest, "this connection is a stream of events now")
-                        .hint("ask on a connection of its own");
+                    let error = RpcError::new(ErrorKind::InvalidRequest, "this connection only sends events now")
+                        .hint("use another connection");
                     wire.send(&encode_error(id.as_ref(), &error)).await?;
                     yield_now().await;
                 }

@@ -139,7 +139,7 @@ pub(super) fn query_error(error: &QueryError) -> RpcError {
     let (kind, hint) = match error {
         QueryError::Empty => (
             ErrorKind::InvalidParams,
-            Some("say what to look for, such as: scenectl search \"a dog on the beach\"".to_owned()),
+            Some("give a query, such as: scenectl search \"a dog on the beach\"".to_owned()),
         ),
         QueryError::TooLong { .. } => (
             ErrorKind::InvalidParams,
@@ -150,7 +150,7 @@ pub(super) fn query_error(error: &QueryError) -> RpcError {
         QueryError::Embed(EmbedError::Unavailable { hint, .. }) => (ErrorKind::Unavailable, hint.clone()),
         QueryError::Embed(EmbedError::NotInTime { .. }) => (
             ErrorKind::ModelTimedOut,
-            Some("what was asked before is answered at once; ask again in a moment".to_owned()),
+            Some("repeated queries are answered at once; try again in a moment".to_owned()),
         ),
         QueryError::OtherModel => (ErrorKind::Unavailable, Some("ask again".to_owned())),
         QueryError::Embed(EmbedError::ShuttingDown) => (ErrorKind::ShuttingDown, None),

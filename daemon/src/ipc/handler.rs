@@ -90,7 +90,7 @@ pub(super) async fn dispatch(context: &Arc<Context>, client: ClientProcess, requ
         method::ModelInfo::NAME => call.slow::<method::ModelInfo>(model::info).await,
         method::ModelRemove::NAME => call.slow::<method::ModelRemove>(model::remove).await,
         method::Doctor::NAME => call.slow::<method::Doctor>(|context, _| Ok(doctor::answer(context))).await,
-        method::Hello::NAME => Err(RpcError::new(ErrorKind::InvalidRequest, "hello was said already")),
+        method::Hello::NAME => Err(RpcError::new(ErrorKind::InvalidRequest, "hello was already received")),
         unknown => Err(
             RpcError::new(ErrorKind::UnknownMethod, format!("there is no method {:?}", cut(unknown, 64)))
                 .hint("the capabilities in the answer to `hello` name what this daemon can do"),

@@ -17,15 +17,14 @@ impl DiskSpace {
             && n_left < FEWEST_FILES
         {
             return Some(format!(
-                "the disk of {} takes hardly any more files ({n_left} inodes left, however many bytes are free): indexing waits until files are \
-                 deleted there; search goes on",
+                "the disk of {} is nearly out of inodes ({n_left} left): indexing waits until files are deleted there; search works",
                 self.data_dir.display()
             ));
         }
         let free = free_bytes(&self.data_dir)?;
         (free < self.min_free_bytes).then(|| {
             format!(
-                "the disk of {} is nearly full ({} MiB free): indexing waits until {} MiB are free (min-free-mib); search goes on",
+                "the disk of {} is nearly full ({} MiB free): indexing waits until {} MiB are free (min-free-mib); search works",
                 self.data_dir.display(),
                 free >> 20,
                 self.min_free_bytes >> 20

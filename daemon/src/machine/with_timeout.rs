@@ -88,7 +88,7 @@ fn run_for<T: Send + 'static>(
     loop {
         match answer.recv_timeout(GLANCE.min(patience)) {
             Ok(result) => return result,
-            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return Err(io::Error::other("looking at it failed (a bug)")),
+            Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return Err(io::Error::other("reading it failed (a bug)")),
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
         }
         waited += GLANCE;
@@ -111,7 +111,7 @@ fn run_for<T: Send + 'static>(
             *n_left
         };
         if n_left == 1 {
-            tracing::warn!(mount = %mount.display(), "the file system does not answer; it is left alone until it does");
+            tracing::warn!(mount = %mount.display(), "the file system does not answer; scened waits until it does");
         }
         return silence();
     }

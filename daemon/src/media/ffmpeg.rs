@@ -35,7 +35,7 @@ pub fn concern(release: &str, extras: &Extras) -> Option<Concern> {
     };
     let is_open = extras.codecs.iter().any(|codec| codec == MAGICYUV);
     let hint = if is_open {
-        format!("update FFmpeg, or take {MAGICYUV:?} out of extra-codecs: a film made for it takes over its decoder")
+        format!("update FFmpeg, or remove {MAGICYUV:?} from extra-codecs: a crafted video can take over its decoder")
     } else {
         format!(
             "the decoder in question ({MAGICYUV}) is not used, and decoders work in a sandbox; update FFmpeg when your distribution does"

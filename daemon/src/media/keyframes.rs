@@ -80,7 +80,7 @@ impl Keyframes {
             Err(error) => return Err(error.into()),
         };
         if Reader::new(&mut file)?.fingerprint != *fingerprint {
-            return Err(KeyframesError::Damaged("they are of another film".to_owned()));
+            return Err(KeyframesError::Damaged("they belong to another video".to_owned()));
         }
         file.seek(SeekFrom::Start(0))?;
         Ok(Some(file))

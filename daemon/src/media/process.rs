@@ -271,7 +271,7 @@ impl Worker {
         match check::confinement(&frame)? {
             Confinement::Sandboxed { .. } => Ok(()),
             Confinement::Unsandboxed { reason } if self.allow_unsandboxed => {
-                tracing::debug!(reason, "a film is decoded without a sandbox");
+                tracing::debug!(reason, "a video is decoded without a sandbox");
                 Ok(())
             }
             Confinement::Unsandboxed { .. } => Err(MediaError::Protocol {
@@ -331,7 +331,7 @@ impl Worker {
         match answers.read(&mut [0]) {
             Ok(0) => Ok(()),
             Ok(_) => Err(MediaError::Protocol {
-                detail: "it went on after its last word".to_owned(),
+                detail: "it sent data after its last message".to_owned(),
             }),
             Err(error) => {
                 tracing::debug!(%error, "a media worker is slow to end");
@@ -345,7 +345,7 @@ impl Worker {
         match error {
             PipeError::Io(error) => match error.kind() {
                 io::ErrorKind::TimedOut if worker::is_stopped(self.child.id()) => MediaError::Killed {
-                    detail: "it was stopped by a signal, and nobody had it go on".to_owned(),
+                    detail: "a signal stopped it, and nothing continued it".to_owned(),
                 },
                 io::ErrorKind::TimedOut => MediaError::TimedOut {
                     seconds: self.silence.as_secs(),

@@ -122,7 +122,7 @@ impl Models {
         }
         self.serving.clear_problem();
         let retired = self.serving.promote();
-        info!(model = %next.info.id, "the new model answers from now on");
+        info!(model = %next.info.id, "the new model answers now");
         if let Err(error) = self.store.put_setting(SERVING_SETTING, &Value::String(next.info.id.0.clone())) {
             error!(%error, "the change of model cannot be remembered; it is repeated at the next start");
         }
@@ -151,10 +151,7 @@ impl Models {
             EmbedError::Unavailable { hint, .. } => hint.clone(),
             _ => None,
         };
-        let reason = format!(
-            "model {} cannot take over, and the former one goes on answering: {error}",
-            next.info.name
-        );
+        let reason = format!("model {} cannot be used, and the former one still answers: {error}", next.info.name);
         warn!(reason, "the change of model waits");
         self.serving.set_problem(NoModel { reason, hint });
         self.activity.bump();

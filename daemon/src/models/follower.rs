@@ -61,7 +61,7 @@ impl Follower {
             missing: Mutex::default(),
             stop: AtomicBool::new(false),
         });
-        let ward = Ward::essential("ann", "what is indexed from now on is not found");
+        let ward = Ward::essential("ann", "videos indexed from now on are not found");
         let (for_thread, for_waiting) = (Arc::clone(&shared), Arc::clone(&shared));
         // After a panic in the middle of a change nothing is sure but the store.
         let mut opened = Some(opened);

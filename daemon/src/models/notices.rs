@@ -11,8 +11,7 @@ impl Models {
         let current = self.serving.current();
         if current.as_ref().is_ok_and(|slot| slot.info.is_starter) {
             notices.push(
-                "the starter model is in use; it knows drawn things, not real footage: `scenectl model install NAME` fetches a real one \
-                 (`scenectl model list --available`), and `scenectl model use NAME` brings it in"
+                "the starter model is in use; it knows drawn things, not real footage: install another one with `scenectl model install NAME` (`scenectl model list --available` lists them), then `scenectl model use NAME`"
                     .to_owned(),
             );
         }
@@ -35,7 +34,7 @@ impl Models {
             } else {
                 format!("changing to model {}; {} answers", next.info.name, current.info.name)
             };
-            notices.push(format!("{changed} until every video is embedded for it"));
+            notices.push(format!("{changed} until every video has vectors of it"));
         }
         notices
     }
@@ -80,6 +79,6 @@ impl Models {
     /// The same for `status`, where nothing does.
     pub fn sandbox_warning(&self) -> Option<String> {
         let why = self.sandbox()?.err()?;
-        Some(format!("the model works without a sandbox: {why}"))
+        Some(format!("the model runs without a sandbox: {why}"))
     }
 }

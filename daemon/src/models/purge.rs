@@ -30,12 +30,12 @@ impl Models {
         let (store, stopping) = (self.store.clone(), Arc::clone(&self.stopping));
         let thread = std::thread::Builder::new().name("purge".to_owned()).spawn(move || {
             if let Err(error) = purge(&store, &removed, &stopping) {
-                warn!(%error, "the room of removed models could not be freed; it is tried again at the next start");
+                warn!(%error, "the vectors of removed models could not be deleted; the next start tries again");
             }
         });
         match thread {
             Ok(thread) => self.purges().push(thread),
-            Err(error) => warn!(%error, "the room of removed models is freed at the next start"),
+            Err(error) => warn!(%error, "the vectors of removed models are deleted at the next start"),
         }
         Ok(())
     }

@@ -148,7 +148,7 @@ impl Shared {
             held.until = now + pause;
             held.n_times += 1;
             held.reason = format!(
-                "several videos in {} {reason}; its drive may be failing, and they are tried again by themselves",
+                "several videos in {} {reason}; the drive may be failing; scened tries them again",
                 folder.display()
             );
             warn!(folder = %folder.display(), reason, seconds = pause.as_secs(), "its videos cannot be read; they are left alone for a while");
@@ -173,10 +173,8 @@ impl Shared {
         }
         self.lock().doubts.remove(&record.id);
         let hint = match cause {
-            Cause::Storage => {
-                "check the disk; it is tried again when its drive comes back and at each start (at once: scenectl retry FILE)"
-            }
-            Cause::Machine | Cause::Video => "it is tried again by itself (at once: scenectl retry FILE)",
+            Cause::Storage => "check the disk; scened tries again when the drive comes back and at each start (now: scenectl retry FILE)",
+            Cause::Machine | Cause::Video => "scened tries again by itself (now: scenectl retry FILE)",
         };
         self.fail(record, reason, Some(hint), cause);
     }
@@ -221,8 +219,8 @@ impl Shared {
         let laid_to_it = |incident: &crate::store::IncidentRecord| incident.cause == Some(Cause::Machine);
         match self.parts.store.retry_incidents(laid_to_it, crate::machine::clock::now_ms()) {
             Ok(0) => {}
-            Ok(n_queued) => info!(n_queued, "videos that failed for the machine's sake are tried again"),
-            Err(error) => warn!(%error, "videos that failed for the machine's sake cannot be queued again; the next start does it"),
+            Ok(n_queued) => info!(n_queued, "videos that failed because of the machine are tried again"),
+            Err(error) => warn!(%error, "videos that failed because of the machine cannot be queued again; the next start does it"),
         }
     }
 

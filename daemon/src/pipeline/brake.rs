@@ -76,9 +76,9 @@ impl Brake {
         } else if config.pressure_percent == 0 {
             None
         } else if sight.pressure.memory_percent > limit {
-            Some("memory is scarce: indexing waits until other programs have enough (pressure)")
+            Some("memory is short: indexing waits (pressure)")
         } else if self.io_is_scarce(sight.pressure, limit, now) {
-            Some("the disks are busy: indexing waits until other programs have read and written (pressure)")
+            Some("the disks are busy: indexing waits for other programs (pressure)")
         } else {
             None
         };

@@ -56,7 +56,7 @@ impl Run<'_> {
             return Ok(None);
         };
         let discard = |reason: &dyn std::fmt::Display| {
-            warn!(%reason, "the keyframe pictures cannot be used; the film is decoded again");
+            warn!(%reason, "the keyframe pictures cannot be used; the video is decoded again");
             if let Err(error) = keyframes.discard(&record.fingerprint) {
                 warn!(%error, "they cannot be deleted");
             }

@@ -144,7 +144,7 @@ impl Run<'_> {
     fn damage(&self, found: Option<String>) -> Option<String> {
         let only = self
             .keyframes_only
-            .then(|| "only its keyframes were looked at: a worker died twice when it decoded all of it".to_owned());
+            .then(|| "only its keyframes were decoded, because a worker died twice on the whole video".to_owned());
         match (only, found) {
             (Some(only), Some(found)) => Some(format!("{only}; {found}")),
             (only, found) => only.or(found),
@@ -290,7 +290,7 @@ fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
     if stamp.size_bytes == 0 {
         return Err(Outcome::Bad {
             reason: "the file is empty (0 bytes)".to_owned(),
-            hint: Some("it is looked at again when it changes".to_owned()),
+            hint: Some("scened tries again when it changes".to_owned()),
         });
     }
     Ok((film, stamp))
@@ -307,5 +307,5 @@ fn is_of_one_moment(one: &FileStamp, other: &FileStamp) -> bool {
 }
 
 fn not_kept(error: &io::Error) {
-    warn!(%error, "keyframe pictures cannot be kept; the film will have to be decoded again for another model");
+    warn!(%error, "keyframe pictures cannot be kept; the video must be decoded again for another model");
 }

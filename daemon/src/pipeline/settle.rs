@@ -61,14 +61,14 @@ impl Shared {
             Outcome::Short { reason } => self.short(record, &reason),
             // It waited for a mount that hangs or went away: not the film's doing.
             Outcome::Died { reason } if crate::video_file::open_stamped(path).is_err() => {
-                warn!(reason, "the film cannot be read any more");
+                warn!(reason, "the video cannot be read any more");
                 self.changed_under_us(record);
                 (self.parts.hook)(PipelineEvent::FileChanged { path: path.clone() });
             }
             Outcome::Died { reason } => match self.why_no_worker_works() {
                 Some(why) => self.machine_failed(
                     video,
-                    &format!("{reason}; nor does one work on a video that is known to be good: {why}"),
+                    &format!("{reason}; a worker also fails on a video that is known to be good: {why}"),
                 ),
                 None => self.died(record, &reason),
             },
@@ -125,8 +125,7 @@ impl Shared {
         };
         match noted {
             Ok(n_deaths) if n_deaths >= MAX_ATTEMPTS => {
-                let hint = "it was tried beside others, alone, and by its keyframes only, and is left alone now until it, FFmpeg or scened changes \
-                            (at once: scenectl retry FILE); if a player shows it, a copy may do: ffmpeg -i FILE -c copy NEW.mkv";
+                let hint = "three attempts failed, the last with keyframes only; scened tries again when it, FFmpeg or scened changes (now: scenectl retry FILE); if a player shows it, try a copy: ffmpeg -i FILE -c copy NEW.mkv";
                 self.fail(record, reason, Some(hint), Cause::Video);
             }
             Ok(n_deaths) => {

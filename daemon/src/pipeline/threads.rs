@@ -100,7 +100,7 @@ impl Shared {
             }
         };
         if let Err(panic) = caught(note) {
-            error!(panic, "nor can that be noted");
+            error!(panic, "this cannot be recorded either");
         }
         let mut state = self.lock();
         if state.in_flight.remove(&video).is_some() {

@@ -76,10 +76,13 @@ impl std::fmt::Display for Exclusion {
         match self {
             Self::Extension => write!(f, "its extension is not one of `extensions`"),
             Self::PartialName => write!(f, "its name is that of an unfinished download or copy"),
-            Self::NotVideo => write!(f, "its content is not a video's: files with this ending often are something else"),
+            Self::NotVideo => write!(
+                f,
+                "its content is not a video's: files with this extension are often something else"
+            ),
             Self::BuiltIn { at, why } => write!(
                 f,
-                "a rule built into scened leaves out {}: {why} (a line `!{}` in a {SCENEDIGNORE} above it takes it back)",
+                "a built-in rule excludes {}: {why} (a line `!{}` in a {SCENEDIGNORE} above it includes it again)",
                 at.display(),
                 at.file_name().unwrap_or_default().to_string_lossy()
             ),

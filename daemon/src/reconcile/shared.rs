@@ -55,7 +55,7 @@ fn not_looked_at(path: &Path) -> RootStatus {
     RootStatus {
         path: path.to_owned(),
         state: RootState::Offline,
-        detail: Some("not looked at yet".to_owned()),
+        detail: Some("not scanned yet".to_owned()),
         volume: None,
         away: Vec::new(),
     }

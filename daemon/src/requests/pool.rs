@@ -163,7 +163,7 @@ impl Pool {
         let all_ended = lanes.iter().all(|queue| queue.wait_for_end(deadline));
         for thread in self.threads.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             if !all_ended && !thread.is_finished() {
-                warn!(thread = thread.thread().name(), "a question does not end; it is left behind");
+                warn!(thread = thread.thread().name(), "a request does not end; its thread is abandoned");
             } else if thread.join().is_err() {
                 error!("a query thread panicked");
             }

@@ -136,7 +136,7 @@ impl Inventory {
             report.lost_changes = known.generation - stored;
             tracing::error!(
                 lost = report.lost_changes,
-                "the store knows less than it did: its journal was damaged; a walk over the folders finds what is missing"
+                "the store lost its last changes: its journal was damaged; a scan of the folders finds what is missing"
             );
             settled.generation = known.generation;
             settled.log_floor = known.generation;

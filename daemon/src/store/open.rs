@@ -102,7 +102,7 @@ fn open_existing(
     };
     let target = set_aside(folder).map_err(|source| folder_error("set aside the damaged store", folder, source))?;
     opener::forget(folder);
-    tracing::error!(reason, moved_to = %target.display(), "the store could not be opened and was set aside; a fresh one is begun");
+    tracing::error!(reason, moved_to = %target.display(), "the store could not be opened and was moved away; a new one begins");
     report.set_aside.push(target);
     Ok(None)
 }

@@ -206,11 +206,11 @@ impl Store {
         let damaged = (n > 0).then(|| format!("{n} records of the store were damaged; their videos are indexed again (check the disk)"));
         let broken = self.inner.broken.get();
         let broken = broken.map(|reason| {
-            format!("the store takes nothing more ({reason}): search goes on, and scened starts again when the disk has room; see its log")
+            format!("the store cannot be written ({reason}): search works, and scened restarts when the disk has space; see its log")
         });
         let unreadable = lock(&self.inner.unreadable).clone();
         let unreadable = unreadable.filter(|(when, _)| when.elapsed() < TOLD_FOR).map(|(_, reason)| {
-            format!("the disk of the data folder could not be read just now ({reason}): answers may lack scenes, and nothing was set aside; see to the disk")
+            format!("the disk of the data folder could not be read just now ({reason}): answers may lack scenes; nothing was moved away; check the disk")
         });
         damaged.into_iter().chain(broken).chain(unreadable).collect()
     }

@@ -23,7 +23,7 @@ impl MountWatch {
         use rustix::event::{PollFd, PollFlags, poll};
         let table = std::fs::File::open(mounts::TABLE)?;
         let (stopped, stop) = std::os::unix::net::UnixStream::pair()?;
-        let ward = Ward::new("mounts", "drives that come and go are noticed late");
+        let ward = Ward::new("mounts", "scened notices connected and removed drives late");
         let mut is_again = false;
         let body = move || {
             // What changed while nobody looked.

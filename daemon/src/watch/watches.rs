@@ -43,7 +43,7 @@ impl Watches {
             events,
             notify: None,
             lack: None,
-            ward: Ward::new("watcher", "folders are looked through now and then instead of being watched"),
+            ward: Ward::new("watcher", "folders are scanned now and then instead of being watched"),
             watched: BTreeSet::new(),
         };
         watches.start();
@@ -224,7 +224,7 @@ impl Guarded {
             if let Err(panic) = caught(|| forward(event, events)) {
                 tracing::error!(
                     panic,
-                    "an event cannot be understood (a bug: please report it); everything is looked through"
+                    "an event cannot be understood (a bug: please report it); everything is scanned"
                 );
                 events.send(Change::Rescan);
             }

@@ -67,7 +67,7 @@ impl Courtesy {
         }
         let shared = Arc::new(Shared::default());
         let (theirs, of_workers) = (Arc::clone(&shared), Arc::clone(&shared));
-        let ward = Ward::new("courtesy", "indexing gives way to other programs less well");
+        let ward = Ward::new("courtesy", "indexing slows other programs more");
         let body = move || {
             theirs.lock().let_all_go_on();
             theirs.run(Duty::new(limit_percent));

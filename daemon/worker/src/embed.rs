@@ -143,7 +143,7 @@ fn load(request: LoadRequest) -> Result<(Model, Loaded), Refusal> {
     let on_processor = providers == [Provider::Cpu];
     if !confinement.stands && on_processor && !request.allow_unsandboxed && cfg!(target_os = "linux") {
         return Err(Refusal::new(format!("no model is run without a sandbox: {}", confinement.words))
-            .hint("use a kernel with Landlock and seccomp (in a container: let it), or set allow-unsandboxed = true in config.toml"));
+            .hint("use a kernel with Landlock and seccomp (in a container: allow them), or set allow-unsandboxed = true in config.toml"));
     }
     (report.is_sandboxed, report.sandbox) = (confinement.stands, confinement.words);
     Ok((Model::new(environment, request, providers, report), loaded))

@@ -49,7 +49,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
         not(all(feature = "malice", target_os = "linux")),
         expect(unused_mut, reason = "only malice reads of it before it is handed on")
     )]
-    let mut film = take_film().context("no film was passed as descriptor 3")?;
+    let mut film = take_film().context("no video was passed as descriptor 3")?;
     let mut requests = std::io::stdin().lock();
     let mut answers = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     pipe::write_hello(&mut answers, wire::ROLE, wire::VERSION)?;

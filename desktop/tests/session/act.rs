@@ -52,7 +52,7 @@ fn words_for_a_folder_are_asked_for_and_go_where_no_flag_is_read() {
     let dialog = world.called("zenity");
     assert_eq!(
         dialog,
-        ["--title=Search films in <b>Videos", "--entry", "--text=What is to be seen?"]
+        ["--title=Search films in <b>Videos", "--entry", "--text=What do the scenes show?"]
     );
     let call = world.called("scenectl");
     assert_eq!(call[2..7], ["search", "-n", "60", "--in", "/home/u/<b>Videos"].map(OsString::from));

@@ -140,10 +140,10 @@ impl OtherStreams {
             others.sounds = vec![0];
         }
         if films.iter().any(|film| film.sounds.len() > others.sounds.len()) {
-            others.left_out.push("further tracks of sound, as clips are joined".to_owned());
+            others.left_out.push("additional audio tracks, because clips are joined".to_owned());
         }
         if films.iter().any(|film| !film.subtitles.is_empty()) {
-            others.left_out.push("subtitles, as clips are joined".to_owned());
+            others.left_out.push("subtitles, because clips are joined".to_owned());
         }
         others
     }
@@ -196,7 +196,7 @@ mod tests {
         let mkv = Container::of_extension("mkv").unwrap();
         let others = OtherStreams::of_joined(&[&both, &both], mkv, false);
         assert_eq!(others.sounds, [0, 1]);
-        assert_eq!(others.left_out, ["subtitles, as clips are joined"]);
+        assert_eq!(others.left_out, ["subtitles, because clips are joined"]);
         assert_eq!(OtherStreams::of_joined(&[&both, &one], mkv, false).sounds, [0]);
         assert_eq!(OtherStreams::of_joined(&[&both, &both], mkv, true).sounds, [0]);
     }

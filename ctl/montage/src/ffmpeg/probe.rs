@@ -166,12 +166,12 @@ impl Film {
     /// Why clips of the two cannot be joined without encoding them again; `None` where they can.
     pub(crate) fn obstacle(&self, other: &Self) -> Option<&'static str> {
         if !self.picture.continues(&other.picture) {
-            return Some("their pictures are of different size or encoding");
+            return Some("their video streams differ in size or encoding");
         }
         match (self.sounds.first(), other.sounds.first()) {
             (None, None) => None,
             (Some(one), Some(two)) if one.continues(two) => None,
-            _ => Some("their sound is of different encoding"),
+            _ => Some("their audio streams differ in encoding"),
         }
     }
 

@@ -114,7 +114,7 @@ fn kind(target: &Path, extension: &str) -> Result<Files, Failure> {
         other if Form::of_extension(other).is_some() => files.playlist = wanted,
         _ => {
             return Err(
-                Failure::new(format!("{} names no kind of file", text::path(target, None))).hint(format!(
+                Failure::new(format!("the extension of {} is not supported", text::path(target, None))).hint(format!(
                     "end the name in {}, or .html .m3u8 .xspf .mpv .edl .otio",
                     EXTENSIONS.replace(" or ", " ").replace(',', "")
                 )),

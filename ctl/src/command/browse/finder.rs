@@ -285,7 +285,7 @@ impl Finder {
         if self.exporting.is_none() {
             return Action::Leave(leaving);
         }
-        "not before it is done".clone_into(&mut self.message);
+        "an export is running".clone_into(&mut self.message);
         Action::Nothing
     }
 
@@ -364,7 +364,7 @@ impl Finder {
             return Action::Copy(raw.to_vec());
         }
         let Some(word) = shell::word(&path) else {
-            "the name ends in a line break, which no shell takes; nothing was copied".clone_into(&mut self.message);
+            "the name ends in a line break, which a shell cannot quote; nothing was copied".clone_into(&mut self.message);
             return Action::Nothing;
         };
         "the path was sent to the clipboard, quoted for a shell".clone_into(&mut self.message);

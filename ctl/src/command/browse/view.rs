@@ -24,7 +24,7 @@ const MAX_KEY_LINES: usize = 2;
 const KEYS: &str = "Enter open  Tab mark  ^F folder  ^Y copy  ^E export  Esc quit";
 
 /// While the name of a file is asked for.
-const TARGETS: &str = "Enter write  Esc back  .mp4 .mkv .webm … film  .m3u8 .xspf .mpv playlist  .html page  .edl .otio";
+const TARGETS: &str = "Enter write  Esc back  .mp4 .mkv .webm … video  .m3u8 .xspf .mpv playlist  .html page  .edl .otio";
 
 /// A picture's place, for terminals that draw it themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -218,7 +218,7 @@ fn list(buffer: &mut Buffer, finder: &mut Finder, area: Rect) {
     if finder.hits.is_empty() && !finder.query.text.trim().is_empty() && !finder.is_waiting() && finder.lost.is_none() {
         let is_elsewhere = !finder.folder.text.trim().is_empty() && finder.coverage == Some(Coverage::default());
         let words = if is_elsewhere {
-            "no film in that folder is indexed"
+            "no video in that folder is indexed"
         } else {
             "nothing found"
         };

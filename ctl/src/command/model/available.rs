@@ -72,6 +72,6 @@ fn show(out: &mut Out, available: &[Shown]) -> Result<(), Failure> {
         let line = out.paint(Color::Dim, &line);
         out.line(&line)?;
     }
-    out.note("`scenectl model install NAME` downloads one; any other in these layouts: `scenectl model install OWNER/REPO`")?;
+    out.note("`scenectl model install NAME` downloads one; `scenectl model install OWNER/REPO` installs any other in these layouts")?;
     Ok(())
 }

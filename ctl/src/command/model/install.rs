@@ -89,7 +89,7 @@ pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome,
     let _of_user = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let stop = Stop::default();
     let asked = stop.clone();
-    ctrlc::set_handler(move || asked.ask()).map_err(|error| Failure::new("Ctrl-C cannot be heard").cause(error.to_string()))?;
+    ctrlc::set_handler(move || asked.ask()).map_err(|error| Failure::new("cannot listen for Ctrl-C").cause(error.to_string()))?;
     let transfer = Arc::new(Transfer::new(&context.out));
     let gathered = gather(context, args, wanted, (&models, &name), &stop, &transfer);
     transfer.clear();
@@ -123,8 +123,9 @@ fn accepted(context: &mut Context, args: &ModelInstall, licence: &str) -> Result
     }
     let licence = text::escape(licence);
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        return Err(Failure::new(format!("its licence allows research only: {licence}"))
-            .hint("read it, and say --accept-licence where you agree to it"));
+        return Err(
+            Failure::new(format!("its licence allows research only: {licence}")).hint("read it, and use --accept-licence if you agree")
+        );
     }
     let question = format!("Its licence allows research only: {licence}. Do you accept it?");
     let accepted = context.out.confirm(&question)?;
@@ -300,17 +301,17 @@ fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gat
     }
     if !checked {
         out.note(&format!(
-            "the daemon could not be asked, so nobody has tried it yet: `scenectl model info {name}` does"
+            "the daemon is not running, so the model is untested: `scenectl model info {name}` tests it"
         ))?;
     }
     if installed.files.iter().any(|file| file.hash.is_none()) && installed.source.repository.is_some() {
-        out.note("the hub told no hash of some files: only their size was checked")?;
+        out.note("the hub has no hash for some files: only their size was checked")?;
     }
     if sees_it {
         out.note(&format!("`scenectl model use {name}` indexes with it"))?;
     } else {
         let use_it = shell::word(&folder).map_or_else(String::new, |word| format!(": `scenectl model use {word}` uses it there"));
-        out.note(&format!("the daemon looks for models elsewhere{use_it}"))?;
+        out.note(&format!("the daemon searches other folders for models{use_it}"))?;
     }
     Ok(Outcome::Done)
 }

@@ -43,7 +43,7 @@ pub(super) fn probe(program: Option<&Path>, data_dir: Option<&Path>, files: &Pat
         Err(error) => Probed::unknown(&format!("{} cannot be started: {error}", program.display())),
         Ok(output) if output.status.success() => match serde_json::from_slice(&output.stdout) {
             Ok(probed) => probed,
-            Err(error) => Probed::unknown(&format!("the answer of {} is not understood: {error}", program.display())),
+            Err(error) => Probed::unknown(&format!("the answer of {} cannot be understood: {error}", program.display())),
         },
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);

@@ -35,7 +35,7 @@ impl Wanted {
                     let known: Vec<&str> = catalog.models.iter().map(|entry| entry.name.as_str()).collect();
                     let failure = Failure::new(format!("no model of the catalog is named {name:?}"));
                     return Err(failure.hint(format!(
-                        "there are {}; any other repository of the hub is OWNER/REPO, a folder is ./{name}",
+                        "known are {}; write OWNER/REPO for another repository of the hub, ./{name} for a folder",
                         known.join(", ")
                     )));
                 };
@@ -55,7 +55,7 @@ impl Wanted {
             })?,
         };
         let refused = if name == "starter" {
-            "that is the model that ships with scened"
+            "the starter model ships with scened"
         } else if is_name(&name) {
             return Ok(name);
         } else {

@@ -360,14 +360,12 @@ impl ModelError {
             Self::Read { .. } => "check that the file is there and may be read".to_owned(),
             Self::Json { .. } => "download the model again".to_owned(),
             Self::Outside { .. } => {
-                "a model reads only what lies in its folder, or in the cache of its own repository: put the file there, in \
-                 place of the link"
-                    .to_owned()
+                "a model may read only its own folder and the cache of its repository: replace the link by the file".to_owned()
             }
-            Self::NotUnderstood { .. } => "this model needs something that scened does not do; choose another one, or report it".to_owned(),
+            Self::NotUnderstood { .. } => "scened does not support this model; choose another one, or report it".to_owned(),
             Self::Unknown { looked_in, .. } => {
                 let folders: Vec<_> = looked_in.iter().map(|p| p.display().to_string()).collect();
-                format!("looked in {}; a folder can also be given by its path", list(&folders))
+                format!("searched {}; you can also give a folder's path", list(&folders))
             }
         }
     }

@@ -39,8 +39,8 @@ impl Sandbox {
     pub fn warning(&self) -> Option<String> {
         match self {
             Self::Unknown | Self::Stands(_) => None,
-            Self::Missing(reason) => Some(format!("films are decoded without a sandbox: {reason}")),
-            Self::Refused(reason) => Some(format!("no film is decoded without a sandbox: {reason}")),
+            Self::Missing(reason) => Some(format!("videos are decoded without a sandbox: {reason}")),
+            Self::Refused(reason) => Some(format!("no video is decoded without a sandbox: {reason}")),
         }
     }
 
@@ -51,12 +51,12 @@ impl Sandbox {
             Self::Missing(_) => Some(Finding::warn(
                 "sandbox",
                 self.warning()?,
-                "a hostile film could read your files; with hardware-decoding = \"none\" and allow-unsandboxed = false it cannot on Linux",
+                "a hostile video could read your files; with hardware-decoding = \"none\" and allow-unsandboxed = false it cannot on Linux",
             )),
             Self::Refused(_) => Some(Finding::fail(
                 "sandbox",
                 self.warning()?,
-                "use a kernel with Landlock and seccomp (in a container: let it), or set allow-unsandboxed = true in config.toml",
+                "use a kernel with Landlock and seccomp (in a container: allow them), or set allow-unsandboxed = true in config.toml",
             )),
         }
     }
@@ -106,7 +106,7 @@ impl Codecs {
             findings.push(Finding::fail(
                 "codecs",
                 reason.clone(),
-                "mend extra-formats and extra-codecs in config.toml; what is wrong there adds nothing",
+                "correct extra-formats and extra-codecs in config.toml; wrong names there are ignored",
             ));
         } else if !self.extras.is_empty() {
             let added = [&self.extras.formats[..], &self.extras.codecs[..]].concat().join(", ");

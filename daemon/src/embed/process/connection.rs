@@ -53,7 +53,7 @@ impl Connection {
         let mut connection = Self::spawn(program).map_err(|source| {
             RequestError::Broken(EmbedError::Unavailable {
                 reason: format!("cannot start {}: {source}", program.display()),
-                hint: Some("check the installation: scened-worker belongs beside scened".to_owned()),
+                hint: Some("check the installation: scened-worker must be in the folder of scened".to_owned()),
             })
         })?;
         tell_pid(connection.pid());
@@ -137,7 +137,7 @@ impl Connection {
             Ok(None) | Err(PipeError::Truncated | PipeError::NoHello) => Err(self.died()),
             Err(PipeError::Io(error)) => Err(match error.kind() {
                 io::ErrorKind::TimedOut if worker::is_stopped(self.child.id()) => RequestError::Broken(EmbedError::Killed {
-                    detail: "it was stopped by a signal, and nobody had it go on".to_owned(),
+                    detail: "a signal stopped it, and nothing continued it".to_owned(),
                 }),
                 io::ErrorKind::TimedOut => RequestError::Broken(EmbedError::TimedOut {
                     seconds: ANSWER_LIMIT.as_secs(),

@@ -233,7 +233,7 @@ impl Owner<'_> {
             // It has seen neither a text nor a picture: the system, or the installation, is to blame.
             RequestError::Died { detail, .. } => unavailable(
                 format!("the embed worker cannot work: {detail}"),
-                Some("it is tried again; scenectl doctor says what is missing"),
+                Some("scened tries again; scenectl doctor says what is missing"),
             ),
             error => error,
         })?;

@@ -79,10 +79,10 @@ impl Unchanged {
         let (name, path) = (&self.model.name, self.model.path.display());
         EmbedError::Unavailable {
             reason: format!(
-                "{why}the files of model {name} in {path} are not those that the index was made with; it makes no more vectors, so that those of two models do not meet"
+                "{why}the files of model {name} in {path} changed since the index was made; scened makes no more vectors with it, because vectors of two models cannot be mixed"
             ),
             hint: Some(format!(
-                "put the former files back, or bring the changed model in: scenectl model use {path}"
+                "restore the former files, or change to the new model: scenectl model use {path}"
             )),
         }
     }

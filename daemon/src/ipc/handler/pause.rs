@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 pub(super) fn pause(context: &Context, request: &PauseRequest) -> Result<DoneAnswer, RpcError> {
     let duration = request.for_ms.map(Duration::from_millis);
     if duration.is_some_and(|duration| duration > LONGEST || duration.is_zero()) {
-        return Err(RpcError::new(ErrorKind::InvalidParams, "a pause lasts from a moment to a year")
+        return Err(RpcError::new(ErrorKind::InvalidParams, "a pause lasts at most a year")
             .hint("scenectl pause, without --for, lasts until scenectl resume"));
     }
     context.indexer.pause(duration);

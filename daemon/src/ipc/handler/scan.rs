@@ -41,22 +41,21 @@ pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAn
 /// One file, whatever is known of it: for a file that looks the same to scened and is not.
 fn decode_anew(context: &Context, file: Option<&Path>) -> Result<DoneAnswer, RpcError> {
     let Some(file) = file else {
-        return Err(RpcError::new(
-            ErrorKind::InvalidParams,
-            "force needs a file: everything is not decoded anew at once",
-        )
-        .hint("scenectl rescan --force FILE; scenectl model use MODEL --reindex decodes all videos again"));
+        return Err(
+            RpcError::new(ErrorKind::InvalidParams, "force needs a file: it does not decode everything again")
+                .hint("scenectl rescan --force FILE; scenectl model use MODEL --reindex decodes all videos again"),
+        );
     };
     let Some(record) = context.store.video_at(file) else {
         return Err(
-            RpcError::new(ErrorKind::NotFound, format!("{} is no video of the index", file.display()))
-                .hint("force takes one file; scenectl why FILE says what is known of it"),
+            RpcError::new(ErrorKind::NotFound, format!("{} is not an indexed video", file.display()))
+                .hint("force takes one file; scenectl why FILE explains its state"),
         );
     };
     if record.offline {
         return Err(
             RpcError::new(ErrorKind::Unavailable, format!("{} cannot be reached at present", file.display()))
-                .hint("scenectl why FILE says where it lies; what was indexed of it stays searchable"),
+                .hint("scenectl why FILE says where it is; it stays searchable"),
         );
     }
     context

@@ -100,7 +100,7 @@ fn too_many(what: &str, n: usize, max: usize) -> RpcError {
 fn to_wire(context: &Context, query: String, min_confidence: Option<f32>, answer: &Answer) -> SearchAnswer {
     let mut notices = context.models.notices();
     if min_confidence.is_some() && !answer.is_measured {
-        notices.push("it is not known how sure these hits are: --min-confidence was not applied".to_owned());
+        notices.push("these hits have no confidence: --min-confidence was not applied".to_owned());
     }
     SearchAnswer {
         query,

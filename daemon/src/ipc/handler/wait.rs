@@ -25,7 +25,7 @@ pub(in crate::ipc) async fn answer(server: &Server, client: ClientProcess, reque
         let queue = status::queue(context);
         let idle = queue == Queue::default();
         if !idle && let Some(why) = status::stuck(context) {
-            return Err(RpcError::new(ErrorKind::Unavailable, format!("waiting would have no end: {why}")));
+            return Err(RpcError::new(ErrorKind::Unavailable, format!("waiting would never end: {why}")));
         }
         if idle || Instant::now() >= deadline {
             let for_pool = Arc::clone(context);

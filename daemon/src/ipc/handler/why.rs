@@ -64,7 +64,7 @@ pub(super) fn answer(context: &Context, request: &WhyRequest, worded: &Option<Wo
                     answer.of_scenes = Some(standing.of_scenes);
                 }
             }
-            None => reasons.push("nothing of it is indexed, so no query finds it".to_owned()),
+            None => reasons.push("it is not indexed, so no query finds it".to_owned()),
         }
     }
     answer.reasons = reasons;
@@ -75,7 +75,7 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
     let mut reasons = Vec::new();
     let state = match (record.offline, record.state) {
         (true, _) => {
-            reasons.push("its folder cannot be reached at present; what was indexed of it stays searchable".to_owned());
+            reasons.push("its folder cannot be reached now; the video stays searchable".to_owned());
             reasons.extend(whereabouts(context, record));
             "offline"
         }
@@ -106,7 +106,7 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
                     format!("{n_deaths} times")
                 };
                 reasons.push(format!(
-                    "a worker died on it {times}: it is tried again when nothing else waits, alone"
+                    "a worker died on it {times}: scened tries again, alone, when nothing else waits"
                 ));
             }
             reasons.extend(context.indexer.hindrance());
@@ -114,7 +114,7 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
                 reasons.push("indexing is paused: scenectl resume".to_owned());
             }
             if record.n_scenes > 0 {
-                reasons.push("until then an earlier version of it is searched".to_owned());
+                reasons.push("until then search uses an earlier version of it".to_owned());
             }
             "pending"
         }
@@ -124,7 +124,7 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
                 reasons.push(incident.reason);
                 reasons.extend(incident.hint);
             }
-            reasons.push("it is tried again when it, FFmpeg or scened changes, or by: scenectl retry FILE".to_owned());
+            reasons.push("scened tries again when it, FFmpeg or scened changes (now: scenectl retry FILE)".to_owned());
             "failed"
         }
     };
@@ -137,13 +137,13 @@ fn whereabouts(context: &Context, record: &VideoRecord) -> Vec<String> {
     let owner = |root: &RootStatus| record.path.starts_with(&root.path);
     let roots = context.reconciler.roots();
     let Some(root) = roots.into_iter().filter(owner).max_by_key(|root| root.path.as_os_str().len()) else {
-        return vec!["it lies in no watched folder".to_owned()];
+        return vec!["it is in no watched folder".to_owned()];
     };
     let inside = root.away.into_iter().filter(|(place, _)| record.path.starts_with(place));
     let nearest = inside.max_by_key(|(place, _)| place.as_os_str().len()).map(|(_, volume)| volume);
     let volume = root.volume.or(nearest).map(|volume| {
         let ago = crate::machine::clock::ago(volume.last_seen_ms);
-        format!("it lies on {}, last seen {ago}", volume.name)
+        format!("it is on {}, last seen {ago}", volume.name)
     });
     volume.into_iter().chain(root.detail).collect()
 }
@@ -153,21 +153,21 @@ fn of_file(explanation: &Explanation) -> (&'static str, Vec<String>) {
         Explanation::Excluded(rule) => ("excluded", vec![rule.to_string()]),
         Explanation::Unwatched => (
             "unwatched",
-            vec!["it is in no watched folder: scenectl add DIR watches one".to_owned()],
+            vec!["it is in no watched folder: add one with scenectl add DIR".to_owned()],
         ),
         Explanation::Missing => ("missing", vec!["there is no such file".to_owned()]),
         Explanation::Settling => (
             "pending",
-            vec!["it was just written; it is looked at once it stops growing (settle-seconds)".to_owned()],
+            vec!["it was just written; scened reads it when it stops changing (settle-seconds)".to_owned()],
         ),
         Explanation::Unfinished => (
             "pending",
-            vec!["it looks like an unfinished download, by its name or by what lies beside it; it is indexed once nobody wrote to it for ten minutes".to_owned()],
+            vec!["it looks like an unfinished download; scened indexes it after ten minutes without a change".to_owned()],
         ),
         Explanation::Offline(reason) | Explanation::Unreachable(reason) => ("offline", vec![reason.clone()]),
         Explanation::Fine => (
             "unknown",
-            vec!["no rule excludes it, and it was not seen yet: scenectl rescan".to_owned()],
+            vec!["no rule excludes it, but scened has not seen it yet: run scenectl rescan".to_owned()],
         ),
     }
 }

@@ -56,7 +56,7 @@ fn check_clock(clock: &[ClockPart]) -> Result<(), MediaError> {
         || !clock.is_sorted_by(|a, b| a.start_ms < b.start_ms && a.first_frame <= b.first_frame)
         || clock.iter().any(|part| is_far(part.file_ms) || is_far(part.file_end_ms))
     {
-        return Err(breach("a clock that is none"));
+        return Err(breach("an invalid clock"));
     }
     Ok(())
 }
@@ -64,7 +64,7 @@ fn check_clock(clock: &[ClockPart]) -> Result<(), MediaError> {
 /// The first frame of every worker.
 pub(super) fn confinement(frame: &RawFrame) -> Result<Confinement, MediaError> {
     if frame.kind != wire::KIND_CONFINED {
-        return Err(breach(format!("kind {} came before what confines it", frame.kind)));
+        return Err(breach(format!("kind {} came before the report about the sandbox", frame.kind)));
     }
     Ok(match header(frame)? {
         Confinement::Sandboxed { how } => Confinement::Sandboxed { how: clean(&how) },
@@ -108,7 +108,10 @@ impl Checker {
     pub(super) fn replayed(&self, frame: &RawFrame) -> Result<u64, MediaError> {
         let wire::Replayed { n_scenes } = header(frame)?;
         if !frame.body.is_empty() || n_scenes == 0 || n_scenes != self.n_scenes {
-            return Err(breach(format!("it finished with {n_scenes} scenes, but told of {}", self.n_scenes)));
+            return Err(breach(format!(
+                "it finished with {n_scenes} scenes, but reported {}",
+                self.n_scenes
+            )));
         }
         Ok(n_scenes)
     }
@@ -131,7 +134,7 @@ impl Checker {
         }
         if analysis.n_scenes != self.n_scenes || analysis.duration_ms != self.end_ms {
             return Err(breach(format!(
-                "it finished with {} scenes in {} ms, but told of {} in {} ms",
+                "it finished with {} scenes in {} ms, but reported {} in {} ms",
                 analysis.n_scenes, analysis.duration_ms, self.n_scenes, self.end_ms
             )));
         }
@@ -158,7 +161,7 @@ impl Checker {
         if let Some(picture) = &analysis.picture {
             check_clock(&picture.clock)?;
             if picture.wrong.len() > MAX_CLOCK_PARTS {
-                return Err(breach("more wrong time stamps than it may tell of"));
+                return Err(breach("more wrong time stamps than allowed"));
             }
         }
         analysis.damage = analysis.damage.as_deref().map(clean).filter(|text| !text.is_empty());
@@ -190,7 +193,7 @@ impl Checker {
             return Err(breach(format!("progress from {} to {position_ms} ms", self.position_ms)));
         }
         if self.n_progress > MAX_PROGRESS {
-            return Err(breach("it tells of progress without end"));
+            return Err(breach("it reports progress without end"));
         }
         self.position_ms = position_ms;
         Ok(MediaEvent::Progressed { position_ms })
@@ -275,15 +278,12 @@ impl Checker {
         let Some(budget) = self.budget else { return Ok(()) };
         if self.n_scenes > budget.most_scenes(self.end_ms) {
             return Err(breach(format!(
-                "{} scenes in {} ms of a film that is too small for so many",
+                "{} scenes in {} ms, too many for a video of this size",
                 self.n_scenes, self.end_ms
             )));
         }
         if self.picture_bytes > budget.most_picture_bytes() {
-            return Err(breach(format!(
-                "{} bytes of pictures of a film that is smaller",
-                self.picture_bytes
-            )));
+            return Err(breach(format!("{} bytes of pictures, more than the video has", self.picture_bytes)));
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ pub(super) fn unopened(error: &io::Error) -> Outcome {
         io::ErrorKind::PermissionDenied => {
             return Outcome::Forbidden {
                 reason: "cannot be read: permission denied".to_owned(),
-                hint: "let your user read it (chmod u+r), then: scenectl retry".to_owned(),
+                hint: "make it readable for your user (chmod u+r), then: scenectl retry".to_owned(),
             };
         }
         _ => {}
@@ -88,7 +88,7 @@ pub(super) fn unopened(error: &io::Error) -> Outcome {
         },
         _ if scened_common::damage::is_damage(error) => Outcome::Forbidden {
             reason: format!("cannot be read: {error}"),
-            hint: "check the file system it lies on (fsck), then: scenectl retry".to_owned(),
+            hint: "check its file system (fsck), then: scenectl retry".to_owned(),
         },
         // Whatever else the system says is not what the file holds.
         _ => Outcome::Unread {

@@ -53,7 +53,7 @@ impl Backgrounds {
         Self {
             folder: folder.map(Arc::from),
             shared: Arc::default(),
-            ward: Ward::new("background", "hits do not tell how sure they are"),
+            ward: Ward::new("background", "hits have no confidence"),
         }
     }
 
@@ -99,13 +99,13 @@ impl Backgrounds {
             None => match embed(embedder) {
                 Ok(background) => {
                     if let Some(Err(error)) = file.as_deref().map(|file| write(file, id, &background)) {
-                        tracing::warn!(%error, "the vectors that confidence is measured with are not kept, and are made again at the next start");
+                        tracing::warn!(%error, "the background vectors cannot be saved; they are computed again at the next start");
                     }
                     Some(background)
                 }
                 Err(EmbedError::ShuttingDown) => None,
                 Err(error) => {
-                    tracing::warn!(%error, "no confidence can be told");
+                    tracing::warn!(%error, "no confidence can be computed");
                     None
                 }
             },

@@ -54,16 +54,16 @@ impl Core {
         if home.identity.as_ref() != Some(&found.identity)
             && !with_timeout::run(&path, move |_| Identity::of(&at)).is_ok_and(|again| again == found.identity)
         {
-            self.set_root_offline(index, "another folder took its place while it was looked at");
+            self.set_root_offline(index, "another folder took its place during the scan");
             return false;
         }
         let keeps_former = match verdict {
             Verdict::Vacant => {
-                self.set_root_offline(index, "an empty folder is in its place; it may not be mounted");
+                self.set_root_offline(index, "its folder is empty; perhaps the drive is not mounted");
                 return false;
             }
             Verdict::Another => {
-                tracing::info!(root = %path.display(), "another volume is in place; videos of the former one are kept, offline");
+                tracing::info!(root = %path.display(), "another volume is in its place; videos of the former one are kept, offline");
                 let missing = self.missing_below(&path);
                 self.library.set_offline(&missing);
                 !missing.is_empty()

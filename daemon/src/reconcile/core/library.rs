@@ -239,7 +239,7 @@ impl Library {
     pub(super) fn retry_what_the_machine_is_blamed_for(&self) {
         let is_of_machine = |incident: &IncidentRecord| incident.cause == Some(Cause::Machine);
         if let Err(error) = self.store.retry_incidents(is_of_machine, now_ms()) {
-            tracing::debug!(%error, "what failed for the machine's sake is not queued again");
+            tracing::debug!(%error, "videos that failed because of the machine are not queued again");
         }
     }
 
@@ -262,7 +262,7 @@ impl Library {
         tracing::info!(n_videos = videos.len(), "removing videos whose files are gone or left out");
         self.videos = None;
         if let Err(error) = self.store.remove_videos(videos) {
-            tracing::error!(%error, "videos whose files are gone cannot be removed; they are missed again at the next rescan");
+            tracing::error!(%error, "videos whose files are gone cannot be removed; the next rescan tries again");
         }
     }
 }

@@ -93,7 +93,7 @@ impl Core {
             let is_known = self.is_known_content(index, &video, reading.stamp);
             self.library.is_in_place(&video, reading.stamp, on_root_device);
             if !is_known {
-                tracing::info!(path = %path.display(), "written to since it was indexed; it is looked into again");
+                tracing::info!(path = %path.display(), "modified since it was indexed; it is indexed again");
                 self.look_into_again(&video, reading.stamp)?;
             }
             return Ok(());

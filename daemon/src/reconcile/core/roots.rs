@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(owner(&roots, "/v/b/x.mp4"), Some("/v/b".into()));
         assert_eq!(owner(&roots, "/v/ba/x.mp4"), Some("/v".into()));
         assert_eq!(owner(&roots, "/w/x.mp4"), None);
-        assert_eq!(roots.online_owner(Path::new("/v/x.mp4")), None, "it was not looked at yet");
+        assert_eq!(roots.online_owner(Path::new("/v/x.mp4")), None, "it was not scanned yet");
         assert_eq!(roots.inside(Path::new("/v")), paths(&["/v/b"]));
         assert_eq!(roots.keep(&paths(&["/v/b", "/w"])), paths(&["/v"]));
         assert_eq!(owner(&roots, "/v/ba/x.mp4"), None);

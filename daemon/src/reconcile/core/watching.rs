@@ -90,7 +90,7 @@ impl Watching {
             .lack()
             .unwrap_or_else(|| "the limit of inotify watches is reached (sysctl fs.inotify.max_user_watches)".to_owned());
         Some(format!(
-            "watching {n_watched} of {} folders: {why}; the others are looked through every {} minutes",
+            "watching {n_watched} of {} folders: {why}; the others are scanned every {} minutes",
             n_watched + n_unwatched,
             poll_every.as_secs() / 60
         ))

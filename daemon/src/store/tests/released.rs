@@ -13,7 +13,7 @@ fn folder(format: u32) -> PathBuf {
 #[ignore = "writes into the source tree; run by hand when a format is released"]
 fn write() {
     let target = folder(migrations::FORMAT);
-    assert!(!target.is_dir(), "{} is there already", target.display());
+    assert!(!target.is_dir(), "{} exists already", target.display());
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let films: Vec<_> = (0..4)

@@ -78,7 +78,7 @@ pub(super) fn limit(free_bytes: Option<u64>, reserve_bytes: u64, model_bytes: u6
     if allowed_bytes < needed_bytes {
         return Err(format!(
             "the graphics card has {} MiB of memory free, and the model needs about {} MiB beside the {} MiB of gpu-memory-reserve-mib; \
-             end what uses the card, or lower gpu-memory-reserve-mib",
+             end other programs on the card, or lower gpu-memory-reserve-mib",
             free_bytes >> 20,
             needed_bytes >> 20,
             reserve_bytes >> 20

@@ -29,7 +29,7 @@ pub(super) fn enter(request: &LoadRequest, providers: &[Provider]) -> Confinemen
     if needs_program {
         return Confinement {
             stands: false,
-            words: "the NVIDIA driver's devices are not there yet, and only a program of its own makes them".to_owned(),
+            words: "the NVIDIA driver's devices do not exist yet; only the driver's own program creates them".to_owned(),
         };
     }
     match confine(request, on_card) {
@@ -49,7 +49,7 @@ fn lacks_its_devices() -> bool {
 
 #[cfg(not(target_os = "linux"))]
 fn confine(_request: &LoadRequest, _on_card: bool) -> Result<String, String> {
-    Err("scened knows no sandbox on this system".to_owned())
+    Err("scened has no sandbox on this system".to_owned())
 }
 
 #[cfg(target_os = "linux")]

@@ -29,7 +29,7 @@ fn why(error: &ort::LoadDynamicError) -> String {
     match error {
         ort::LoadDynamicError::Dlopen { error, .. } => format!("it cannot be loaded ({error})"),
         ort::LoadDynamicError::MissingApi { .. } => "it is a library, but not ONNX Runtime".to_owned(),
-        ort::LoadDynamicError::InvalidVersionString => "it does not tell its version".to_owned(),
+        ort::LoadDynamicError::InvalidVersionString => "it does not report its version".to_owned(),
         ort::LoadDynamicError::BadVersion { version_str, .. } => {
             format!("it is version {version_str}, and 1.{} or newer is needed", ort::MINOR_VERSION)
         }

@@ -106,7 +106,7 @@ fn decode_all(
     let reason = match (request.mode, request.detector) {
         (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
         _ if film.uses_device() => "a graphics card decodes it",
-        (SceneMode::Exact, _) if n_threads < 2 => "every frame was asked for",
+        (SceneMode::Exact, _) if n_threads < 2 => "the request asks for every frame",
         (mode, Detector::Shot) => match gops::survey(film) {
             gops::Verdict::Gops(kind) => return decode_gops(film, kind, mode, n_threads, work, answers, times),
             gops::Verdict::Through(reason) => reason,
@@ -143,12 +143,10 @@ fn decode_gops(
     times: &mut StageTimes,
 ) -> Result<DecodePlan, Ended> {
     let (mode, reason) = match (mode, kind) {
-        (SceneMode::Exact, _) => (SceneMode::Exact, "every frame was asked for"),
+        (SceneMode::Exact, _) => (SceneMode::Exact, "the request asks for every frame"),
         // The pictures between two that were looked at can hold a whole shot, and no packet tells of it.
-        (SceneMode::Fast, gops::Kind::Intra { .. }) => {
-            (SceneMode::Exact, "each of its pictures stands alone, so that packets tell nothing")
-        }
-        (SceneMode::Fast, _) => (SceneMode::Fast, "its keyframes and packets tell where to look"),
+        (SceneMode::Fast, gops::Kind::Intra { .. }) => (SceneMode::Exact, "every frame is a keyframe, so packets say nothing"),
+        (SceneMode::Fast, _) => (SceneMode::Fast, "its keyframes and packets show where to decode"),
     };
     let mut sent_at = Instant::now();
     let outcome = gops::run(film, kind, mode, n_threads, &mut |film, event| {

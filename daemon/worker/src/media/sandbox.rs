@@ -52,7 +52,7 @@ pub(crate) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> 
     }
     let mut reason = missing.join("; ");
     if !held.is_empty() {
-        reason = format!("{reason} (what stands all the same: {})", held.join(" and "));
+        reason = format!("{reason} (still active: {})", held.join(" and "));
     }
     // Other systems have nothing of the kind, and scened without films would help nobody there; `doctor` says it.
     if allow_unsandboxed || !cfg!(target_os = "linux") {
@@ -83,7 +83,7 @@ struct Confined {
 #[cfg(not(target_os = "linux"))]
 fn confine(_layers: Layers, _budget: Budget) -> Confined {
     Confined {
-        missing: vec!["scened knows no sandbox on this system".to_owned()],
+        missing: vec!["scened has no sandbox on this system".to_owned()],
         ..Confined::default()
     }
 }

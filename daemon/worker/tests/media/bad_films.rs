@@ -37,7 +37,7 @@ fn what_is_no_film_is_said_to_be_none() {
 fn sound_and_covers_are_no_film() {
     let folder = tempfile::tempdir().unwrap();
     let sound = film(folder.path(), "sound.m4a", "-f lavfi -i sine=d=1 -c:a aac");
-    check(&sound, "has sound but no picture");
+    check(&sound, "has sound but no video");
     let cover = film(folder.path(), "cover.png", "-f lavfi -i color=red:s=64x64 -frames:v 1");
     let arguments = format!(
         "-f lavfi -i sine=d=1 -i {} -map 0 -map 1 -c:a aac -c:v copy -disposition:v attached_pic",
@@ -45,7 +45,7 @@ fn sound_and_covers_are_no_film() {
     );
     check(
         &film(folder.path(), "song.m4a", &arguments),
-        "has sound and a cover picture, but no film",
+        "has sound and a cover picture, but no video",
     );
 }
 
@@ -107,7 +107,7 @@ fn encrypted_films_are_said_to_be() {
              -encryption_kid a7e61c373e219033c21091fa607bf3b8"
         ),
     );
-    check(&path, "the film is encrypted");
+    check(&path, "the video is encrypted");
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn what_is_no_film_says_why() {
         "not a media file, or damaged at its beginning"
     );
     let sound = film(folder.path(), "sound.mp4", "-f lavfi -i sine=d=1");
-    assert_eq!(poster_with(&sound, 256).unwrap_err().to_string(), "has sound but no picture");
+    assert_eq!(poster_with(&sound, 256).unwrap_err().to_string(), "has sound but no video");
     let whole = film(folder.path(), "whole.mp4", RED_BLUE);
     let bytes = std::fs::read(&whole).unwrap();
     let cut = bad("cut.mp4", &bytes[..bytes.len() / 2]);

@@ -163,7 +163,7 @@ fn what_is_said_of_an_export_is_read_to_its_end() {
     });
     let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
     assert_eq!(lines[23], "7 % of dogs\\e.mp4  ^C stops it");
-    let said = "/a/very/long/path/".repeat(7) + "film.mp4 is offline: on Stick, last seen 2023-11-14; connect its drive, and ask again";
+    let said = "/a/very/long/path/".repeat(7) + "film.mp4 is offline: on Stick, last seen 2023-11-14; connect its drive, and try again";
     finder.exported(said.clone());
     let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
     assert_eq!(lines[21..].concat().replace(' ', ""), said.replace(' ', ""));
@@ -180,5 +180,5 @@ fn an_empty_list_says_whether_the_folder_is_to_blame() {
     finder.folder.text = "/nowhere".to_owned();
     finder.coverage = Some(Coverage::default());
     let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
-    assert_eq!(lines[2], "no film in that folder is indexed");
+    assert_eq!(lines[2], "no video in that folder is indexed");
 }

@@ -26,14 +26,14 @@ impl Remembered {
             Ok(Some(stored)) => stored,
             Ok(None) => return Vec::new(),
             Err(error) => {
-                tracing::error!(%error, "the identities of the watched folders cannot be read; they are learnt anew");
+                tracing::error!(%error, "the identities of the watched folders cannot be read; scened learns them again");
                 return Vec::new();
             }
         };
         match serde_json::from_value::<Vec<StoredRoot>>(stored) {
             Ok(stored) => stored.into_iter().map(StoredRoot::into_parts).collect(),
             Err(error) => {
-                tracing::error!(%error, "the identities of the watched folders cannot be understood; they are learnt anew");
+                tracing::error!(%error, "the identities of the watched folders cannot be understood; scened learns them again");
                 Vec::new()
             }
         }
@@ -60,7 +60,7 @@ impl Remembered {
         match stored.map(serde_json::from_value::<Vec<StoredVolume>>) {
             Some(Ok(stored)) => Volumes::from_stored(stored),
             Some(Err(error)) => {
-                tracing::error!(%error, "the names of drives cannot be understood; they are learnt anew");
+                tracing::error!(%error, "the names of drives cannot be understood; scened learns them again");
                 Volumes::default()
             }
             None => Volumes::default(),

@@ -64,14 +64,14 @@ impl FoundRoot {
 }
 
 impl Root {
-    /// One that was not looked at yet.
+    /// One that was not scanned yet.
     pub(super) fn new(path: PathBuf, home: Home) -> Self {
         Self {
             real: path.clone(),
             path,
             home,
             is_offline: true,
-            detail: Some("not looked at yet".to_owned()),
+            detail: Some("not scanned yet".to_owned()),
             mount: 0,
             is_remote: false,
             doubt: None,
@@ -147,7 +147,7 @@ impl Root {
             }
             Some(_) => true,
             None if is_great_part => {
-                tracing::warn!(root = %self.path.display(), n_gone, n_online, "a great part is missing at once; looking again before anything is removed");
+                tracing::warn!(root = %self.path.display(), n_gone, n_online, "many videos are missing at once; scanning again before anything is removed");
                 self.doubt = Some(Doubt { walk_at, is_walked: false });
                 true
             }

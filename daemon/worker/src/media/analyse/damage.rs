@@ -44,7 +44,7 @@ fn describe_damage(losses: Losses, n_unscaled: u64, end_us: i64, promised_us: Op
 
 fn describe_unfollowed(unfollowed: &Unfollowed) -> String {
     format!(
-        "from {} on the picture is in another stream, which is not followed: {}",
+        "from {} on the picture is in another stream, which cannot be decoded: {}",
         clock(unfollowed.from_us),
         unfollowed.reason
     )
@@ -52,16 +52,13 @@ fn describe_unfollowed(unfollowed: &Unfollowed) -> String {
 
 fn describe_undecoded(end_us: i64) -> String {
     format!(
-        "from {} on nothing could be decoded: it is damaged there, or in another codec",
+        "nothing could be decoded from {} on: it is damaged there, or uses another codec",
         clock(end_us)
     )
 }
 
 fn describe_another(end_us: i64) -> String {
-    format!(
-        "from {} on another video follows in the same file, which is not followed",
-        clock(end_us)
-    )
+    format!("from {} on the file contains another video, which is not indexed", clock(end_us))
 }
 
 /// A time as people write it: `00:12:40`.

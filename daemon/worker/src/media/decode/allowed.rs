@@ -160,8 +160,7 @@ impl Allowed {
             return format!("this FFmpeg has no decoder for the codec {}", id.name());
         };
         format!(
-            "its codec {} is not decoded: rare decoders are kept away from unknown films; to decode it all the same set \
-             extra-codecs = [{:?}] in config.toml",
+            "its codec {} is not decoded, because rare decoders are a risk; to allow it, set extra-codecs = [{:?}] in config.toml",
             id.name(),
             codec.name()
         )
@@ -176,12 +175,11 @@ impl Allowed {
         let name = names.split(',').next().unwrap_or_default();
         if check_format(name).is_err() {
             return Some(format!(
-                "its format ({name}) is not one that scened reads: a playlist is not a film, and what it names is not opened"
+                "its format ({name}) is not supported: scened reads no playlists, and opens no file that one names"
             ));
         }
         Some(format!(
-            "its format {name} is not read: rare formats are kept away from the decoder; to read it all the same set \
-             extra-formats = [{name:?}] in config.toml"
+            "its format {name} is not read, because rare formats are a risk; to allow it, set extra-formats = [{name:?}] in config.toml"
         ))
     }
 }
@@ -220,7 +218,7 @@ fn check_format(name: &str) -> Result<(), String> {
     let format = unsafe { ffi::av_find_input_format(text.as_ptr()).as_ref() }.ok_or_else(unknown)?;
     if format.flags & ffi::AVFMT_NOFILE != 0 || OPENING_FORMATS.contains(&name) {
         return Err(format!(
-            "{name:?} is a playlist or a device, which opens other files; scened reads none"
+            "{name:?} is a playlist or a device, which opens other files; scened reads neither"
         ));
     }
     Ok(())

@@ -70,7 +70,7 @@ pub(super) fn check_size(stream: &Stream<'_>) -> Result<(), Unusable> {
     let n_pixels = u64::from(width) * u64::from(height);
     if n_pixels > MAX_PIXELS as u64 {
         return Err(Unusable(format!(
-            "its picture of {width} × {height} has {n_pixels} pixels, and {MAX_PIXELS} is the most that is decoded"
+            "its picture of {width} × {height} has {n_pixels} pixels; the limit is {MAX_PIXELS}"
         )));
     }
     Ok(())

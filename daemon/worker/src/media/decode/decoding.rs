@@ -120,7 +120,7 @@ impl Decoding {
     pub(super) fn name(&self) -> String {
         match &self.device {
             Some(device) if self.device_works => device.hardware().name().to_owned(),
-            Some(device) => format!("software ({}: it does not decode this film)", device.hardware().name()),
+            Some(device) => format!("software ({}: it cannot decode this video)", device.hardware().name()),
             None if self.device_refusals.is_empty() => "software".to_owned(),
             None => format!("software ({})", self.device_refusals.join("; ")),
         }

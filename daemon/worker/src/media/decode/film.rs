@@ -168,11 +168,11 @@ impl Film {
     pub(crate) fn why_nothing(&self) -> String {
         let codec = self.decoding.codec_name();
         if self.losses.n_encrypted > 0 || self.following.are_all_encrypted() {
-            "the film is encrypted".to_owned()
+            "the video is encrypted".to_owned()
         } else if self.n_packets == 0 {
-            format!("it announces a picture ({codec}) but holds no frame of it")
+            format!("it declares a video stream ({codec}) but contains no frame of it")
         } else {
-            format!("no frame of its picture ({codec}) can be decoded")
+            format!("no frame of its video stream ({codec}) can be decoded")
         }
     }
 

@@ -42,7 +42,10 @@ pub(super) fn open_decoder(
     refusals: &mut Vec<String>,
 ) -> Option<(decoder::Video, Device)> {
     if wanted != Hardware::None && sandbox::is_entered() {
-        refusals.push(format!("{}: the sandbox lets no driver in; see allow-unsandboxed", wanted.name()));
+        refusals.push(format!(
+            "{}: its driver does not work in the sandbox; see allow-unsandboxed",
+            wanted.name()
+        ));
         return None;
     }
     for hardware in candidates(wanted) {

@@ -62,7 +62,7 @@ pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusa
             errno: ffmpeg_next::util::error::EINVAL,
         } => allowed
             .why_not_format(head)
-            .unwrap_or_else(|| "its format is not one that scened reads, or it contradicts itself".to_owned()),
+            .unwrap_or_else(|| "its format is not supported, or it contradicts itself".to_owned()),
         Error::Eof => "the file ends before its first frame".to_owned(),
         error => format!("cannot be opened: {error}"),
     })

@@ -55,10 +55,10 @@ pub(super) fn choose_stream(input: &Input, allowed: &Allowed) -> Result<usize, U
     }
     match (best, n_pictures > 0, n_audio > 0) {
         (Some((_, index)), ..) => Ok(index),
-        (None, true, true) => Err(Unusable("has sound and a cover picture, but no film".to_owned())),
-        (None, true, false) => Err(Unusable("has a cover picture, but no film".to_owned())),
-        (None, false, true) => Err(Unusable("has sound but no picture".to_owned())),
-        (None, false, false) => Err(Unusable("has neither picture nor sound".to_owned())),
+        (None, true, true) => Err(Unusable("has sound and a cover picture, but no video".to_owned())),
+        (None, true, false) => Err(Unusable("has a cover picture, but no video".to_owned())),
+        (None, false, true) => Err(Unusable("has sound but no video".to_owned())),
+        (None, false, false) => Err(Unusable("has neither video nor sound".to_owned())),
     }
 }
 

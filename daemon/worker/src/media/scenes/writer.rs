@@ -312,7 +312,7 @@ impl<'a> Scenes<'a> {
         let too_many = self.n_sent + 1 > self.budget.most_scenes(end_ms);
         if too_many || self.picture_bytes > self.budget.most_picture_bytes() {
             return Err(Unusable(format!(
-                "it has {} scenes in {:.1} s, more than a file of its size can hold",
+                "it has {} scenes in {:.1} s, too many for a file of its size",
                 self.n_sent + 1,
                 end_ms as f64 / 1000.0
             )));
