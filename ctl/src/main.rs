@@ -1,7 +1,7 @@
 //! `scenectl`, the client of scened: words in, one request, an answer out.
 //!
 //! `cli` says what can be typed, `input` turns text into values, `command` asks the daemon (one file a verb), `render` is the only place
-//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `player` knows how films are shown. Two
+//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `player` knows how videos are shown. Two
 //! packages beside this one know neither the daemon nor the terminal: `montage` makes pages, playlists, timelines and clips, and
 //! `scened-hub` fetches models.
 //!

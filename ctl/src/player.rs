@@ -1,7 +1,7 @@
-//! Which program shows a film, and how it is told where to start.
+//! Which program shows a video, and how it is told where to start.
 //!
 //! Owns the choice (the user's own word, the desktop's default for the type, what is installed, the system's opener), the table of players
-//! (`table`), and the start of a program that outlives this one (`launch`). Never goes through a shell: a film's name is one argument from
+//! (`table`), and the start of a program that outlives this one (`launch`). Never goes through a shell: a video's name is one argument from
 //! beginning to end. Knows nothing of the daemon, and prints nothing.
 
 use std::ffi::{OsStr, OsString};
@@ -19,10 +19,10 @@ mod words;
 
 use table::Known;
 
-/// Names the program that shows films, with its arguments; wins over the desktop's default.
+/// Names the program that shows videos, with its arguments; wins over the desktop's default.
 pub(crate) const PLAYER_VARIABLE: &str = "SCENED_PLAYER";
 
-/// A film, and where in it to start.
+/// A video, and where in it to start.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment<'a> {
     /// Absolute: such a path cannot be taken for a flag, and where it has to be a URL it can be made one.
@@ -32,10 +32,10 @@ pub(crate) struct Moment<'a> {
     pub(crate) track: Option<u32>,
 }
 
-/// Where in a film to start.
+/// Where in a video to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The film's own time.
+    /// The video's own time.
     Time { at_ms: u64 },
     /// A stretch of the file, as if it were all of it, and the time in that; `to` is 0 where it ends with the file.
     Bytes { from: u64, to: u64, at_ms: u64 },

@@ -112,7 +112,7 @@ impl Out {
         self.stdout.write_all(&[end])
     }
 
-    /// Prints a moment of a film for a program to read, as `open` and `similar` take it: the path's own bytes, `@`, seconds.
+    /// Prints a moment of a video for a program to read, as `open` and `similar` take it: the path's own bytes, `@`, seconds.
     #[cfg(feature = "browse")]
     pub(crate) fn bare_moment(&mut self, path: &Path, at_ms: u64, end: u8) -> io::Result<()> {
         self.bare_path(path, b'@')?;

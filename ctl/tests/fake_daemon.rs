@@ -716,10 +716,10 @@ fn completions_and_manual_pages_are_generated() {
 #[test]
 fn a_page_and_a_playlist_know_what_is_gone_and_what_has_no_picture() {
     let folder = private_folder();
-    let film = folder.path().join("there.mp4");
-    std::fs::write(&film, "a film").unwrap();
+    let video = folder.path().join("there.mp4");
+    std::fs::write(&video, "a video").unwrap();
     let hit = |path: &Path| json!({"path": path, "start_ms": 1000, "end_ms": 2000, "best_ms": 1500, "score": 0.3, "video": "1", "scene": "1-1", "offline": false});
-    let hits = json!([hit(&film), hit(&folder.path().join("gone.mp4"))]);
+    let hits = json!([hit(&video), hit(&folder.path().join("gone.mp4"))]);
     let answer = json!({"query": "q", "model": "m", "hits": hits, "coverage": {"indexed": 2, "pending": 0, "failed": 0, "offline": 0}});
     let daemon = Daemon::start(move |method| match method {
         "search" => Ok(answer.clone()),

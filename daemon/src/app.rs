@@ -161,7 +161,7 @@ impl Engine {
         retry_after_update(&store, worker.is_ok().then_some(&software))?;
         look_for_halves(&store, report.fresh)?;
         let reconciler = start_reconciler(config, &store, activity.clone())?;
-        // Nothing else sets it: a film that changed before this line is found by the first walk.
+        // Nothing else sets it: a video that changed before this line is found by the first walk.
         let _set = touched.set(Arc::downgrade(&reconciler));
         let folders = folders(config, places, store.clone(), Arc::clone(&reconciler));
         let searcher = Arc::new(Searcher::new(

@@ -76,9 +76,9 @@ pub struct Config {
     /// Embedded frames are kept as small pictures for other models.
     pub keyframes: bool,
     pub hardware_decoding: Hardware,
-    /// Films may be decoded outside the sandbox.
+    /// Videos may be decoded outside the sandbox.
     pub allow_unsandboxed: bool,
-    /// Formats and codecs that films may have besides the worker's own lists.
+    /// Formats and codecs that videos may have besides the worker's own lists.
     pub extras: Extras,
     /// Path of ONNX Runtime's library; `None` = look for it.
     pub onnxruntime: Option<PathBuf>,

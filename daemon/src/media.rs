@@ -1,4 +1,4 @@
-//! Looks into videos: what a film is made of, where its scenes are, and a few frames of each.
+//! Looks into videos: what a video is made of, where its scenes are, and a few frames of each.
 //!
 //! Decoding happens in `scened-worker media`, one process a video, because media is hostile input. This module owns the
 //! daemon's half: the [`FrameSource`] seam, the worker's life, and checks of what it says ([`scened_common::media`] has the words).
@@ -19,7 +19,7 @@ pub use scened_common::media::request::{AnalyseRequest, Detector, Hardware, Keyf
 
 pub use process::MediaProcess;
 
-/// The frame that tells most about a film. **Shape**: `rgb` is `[height, width, 3]` u8, upright and with square pixels.
+/// The frame that tells most about a video. **Shape**: `rgb` is `[height, width, 3]` u8, upright and with square pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poster {
     pub time_ms: u64,
@@ -123,7 +123,7 @@ pub trait FrameSource: Send + Sync {
     /// `ControlFlow::Break` from the sink cancels.
     fn analyse(
         &self,
-        film: File,
+        video: File,
         request: &AnalyseRequest,
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
@@ -149,5 +149,5 @@ pub trait FrameSource: Send + Sync {
     }
 
     /// Decodes one moment, in as many pictures as the model is shown of it (at least one, all with the same time); blocks.
-    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError>;
+    fn picture(&self, video: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError>;
 }

@@ -31,7 +31,7 @@ use crate::store::{Change, Store, StoreError};
 
 /// Setting: the id of the model that answered last.
 const SERVING_SETTING: &str = "serving-model";
-/// Setting: the id of the model whose vectors are to be made of the films and not of keyframe pictures, while it is brought in.
+/// Setting: the id of the model whose vectors are to be made of the videos and not of keyframe pictures, while it is brought in.
 const AFRESH_SETTING: &str = "afresh-model";
 
 pub use list::Listed;

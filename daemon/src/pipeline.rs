@@ -252,7 +252,7 @@ impl Indexer {
         state.hindrance.clone().or_else(|| state.held_folder_in_words())
     }
 
-    /// What decoded the last film: `software`, a graphics card, or `software` with the reason why not the card asked for.
+    /// What decoded the last video: `software`, a graphics card, or `software` with the reason why not the card asked for.
     pub fn decoder(&self) -> Option<String> {
         self.shared.lock().decoder.clone()
     }

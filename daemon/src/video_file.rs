@@ -64,14 +64,14 @@ pub(crate) fn read_uncached(path: &Path) -> io::Result<()> {
 
 /// [`open_video`] with the stamp of what was opened. Whether links are followed was decided when the path was chosen.
 ///
-/// **Errors**: besides those of opening, [`crate::machine::with_timeout::is_timeout`] where the film lies on a mount that hangs; its first bytes are
+/// **Errors**: besides those of opening, [`crate::machine::with_timeout::is_timeout`] where the video lies on a mount that hangs; its first bytes are
 /// read, so that this is known before a worker waits for them.
 pub fn open_stamped(path: &Path) -> io::Result<(File, FileStamp)> {
     let at = path.to_owned();
     crate::machine::with_timeout::run(path, move |_| {
-        let film = open_video(&at, true)?;
-        let stamp = stamp_of(&film.metadata()?);
-        film.read_at(&mut [0], 0)?;
-        Ok((film, stamp))
+        let video = open_video(&at, true)?;
+        let stamp = stamp_of(&video.metadata()?);
+        video.read_at(&mut [0], 0)?;
+        Ok((video, stamp))
     })
 }

@@ -103,7 +103,7 @@ pub fn sandbox() -> Result<String, String> {
     answer_to(&["--sandbox".to_owned()])
 }
 
-/// What films may be made of with these arguments of a media worker, or what is wrong with them.
+/// What videos may be made of with these arguments of a media worker, or what is wrong with them.
 pub fn allowed(arguments: Vec<String>) -> Result<String, String> {
     answer_to(&[vec!["--allowed".to_owned()], arguments].concat())
 }

@@ -1,4 +1,4 @@
-//! What the menus of file managers do: one action on one film or folder.
+//! What the menus of file managers do: one action on one video or folder.
 //!
 //! Every menu runs this, so that all behave alike; whatever hinders it is told by a notification. Names of files go to `scenectl`
 //! as arguments, and to dialogs as titles, which no toolkit reads as markup.
@@ -14,9 +14,9 @@ use crate::launch::{self, Launched, N_ON_PAGE, Programs};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Action {
-    /// Scenes that look like a film, on a page
+    /// Scenes that look like a video, on a page
     Like,
-    /// All scenes of a film, on a page
+    /// All scenes of a video, on a page
     Scenes,
     /// Ask for words, and show what is found in a folder
     Search,

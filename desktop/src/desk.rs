@@ -118,7 +118,7 @@ impl Desk {
         }
     }
 
-    /// Opens the film there; what hinders it is shown as a notification, because nobody reads our standard error.
+    /// Opens the video there; what hinders it is shown as a notification, because nobody reads our standard error.
     pub(crate) async fn open(&self, connection: &Connection, moment: Moment, startup_id: Option<String>) -> fdo::Result<()> {
         let programs = self.programs.clone();
         let title = moment.title();
@@ -136,7 +136,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Shows the film in the file manager.
+    /// Shows the video in the file manager.
     pub(crate) async fn show_folder(&self, connection: &Connection, moment: &Moment) -> fdo::Result<()> {
         let _turn = self.turn()?;
         let uris = [launch::uri(&moment.path)];

@@ -58,7 +58,7 @@ impl Runner {
         let matches = found.iter().zip(pictures).enumerate().map(|(rank, (moment, picture))| {
             let mut properties = Properties::from([
                 ("subtext", Variant::new(moment.details(self.desk.home.as_deref()))),
-                ("category", Variant::new("Film scenes")),
+                ("category", Variant::new("Video scenes")),
                 ("urls", Variant::new(vec![launch::uri(&moment.path)])),
                 ("actions", Variant::new(vec![SHOW_FOLDER])),
             ]);

@@ -57,7 +57,7 @@ impl Programs {
     }
 }
 
-/// Opens a film where the scene fits best.
+/// Opens a video where the scene fits best.
 pub(crate) fn open(programs: &Programs, moment: &Moment, startup_id: Option<String>) -> Launched {
     let target = address::of_moment(&moment.path, moment.at_ms, |path| path.symlink_metadata().is_ok());
     let mut command = programs.scenectl();
@@ -97,7 +97,7 @@ pub(crate) fn page() -> Result<PathBuf, String> {
     Ok(folder.join("search.html"))
 }
 
-/// Where the page goes: it names films, so the folder is the user's alone, and it is gone with the session.
+/// Where the page goes: it names videos, so the folder is the user's alone, and it is gone with the session.
 fn sheet_folder() -> io::Result<PathBuf> {
     let Some(folder) = runtime_folder() else {
         // Kept: the browser reads it after this program has ended.
@@ -147,7 +147,7 @@ pub(crate) fn action() -> Result<Option<File>, String> {
 fn run(mut command: Command, startup_id: Option<String>, limit: Duration) -> Launched {
     let program = command.get_program().to_owned();
     let name = || Path::new(&program).display();
-    // A file and not a pipe: a player that inherited a pipe would hold it open as long as the film lasts.
+    // A file and not a pipe: a player that inherited a pipe would hold it open as long as the video lasts.
     let mut said = tempfile::tempfile().map_err(|e| format!("no temporary file: {e}"))?;
     let theirs = said.try_clone().map_err(|e| format!("no temporary file: {e}"))?;
     let mut child = spawn(&mut command, startup_id, theirs.into()).map_err(|e| format!("{} cannot be started: {e}", name()))?;

@@ -1,8 +1,8 @@
-//! `scened-desktop`: scenes of films in the search of GNOME and KDE.
+//! `scened-desktop`: scenes of videos in the search of GNOME and KDE.
 //!
 //! The bus starts it at the first question (`data/*.service`), and it ends when nobody has asked for a minute. A client of the
 //! daemon's socket and nothing more: `daemon` asks, `finder` keeps up with whoever types, `gnome` and `krunner` are the two interfaces,
-//! `desk` is what they share, `launch` starts programs. It opens no film and no picture but the daemon's own.
+//! `desk` is what they share, `launch` starts programs. It opens no video and no picture but the daemon's own.
 //!
 //! Threads: one for D-Bus (tokio), one for each [`finder::Finder`], and tokio's blocking ones for pictures and programs.
 
@@ -41,7 +41,7 @@ const ACTION_LIMIT: Duration = Duration::from_mins(10);
 /// How long a call that is at work when the time is up may take.
 const LAST_CALLS: Duration = Duration::from_secs(30);
 
-/// Offers scenes of films to the search of GNOME and KDE. The session bus starts it when it is needed.
+/// Offers scenes of videos to the search of GNOME and KDE. The session bus starts it when it is needed.
 #[derive(Debug, Parser)]
 #[command(name = "scened-desktop", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 struct Arguments {
@@ -74,7 +74,7 @@ enum Verb {
 struct Act {
     #[arg(value_enum)]
     action: Action,
-    /// A film, or a folder
+    /// A video, or a folder
     path: PathBuf,
 }
 

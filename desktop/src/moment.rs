@@ -1,4 +1,4 @@
-//! A moment of a film that was found, and the name by which a shell calls it.
+//! A moment of a video that was found, and the name by which a shell calls it.
 //!
 //! A shell gives the name back later, perhaps to another process of this program, and other programs of the user may make names up. So
 //! a name holds the scene and the query, never a path: where it is not remembered, the query is asked again, and only a scene that
@@ -11,7 +11,7 @@ use scened_shared::terminal;
 
 /// A longer name was not made here: a query has at most 4 KiB, which JSON may write six times as long.
 const MAX_ID_BYTES: usize = 32 << 10;
-/// Longer names of films and folders are cut for display. Characters.
+/// Longer names of videos and folders are cut for display. Characters.
 const MAX_SHOWN: usize = 200;
 
 /// What a name says.
@@ -65,7 +65,7 @@ impl Moment {
         })
     }
 
-    /// The film's name.
+    /// The video's name.
     pub(crate) fn title(&self) -> String {
         shown(Path::new(self.path.file_name().unwrap_or_default()))
     }

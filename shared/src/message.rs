@@ -330,7 +330,7 @@ pub struct ModelChange {
     pub done: u64,
     /// Videos that it has not.
     pub left: u64,
-    /// Besides these: videos for which neither stored pictures nor the film are there; they stay out until they can be reached.
+    /// Besides these: videos for which neither stored pictures nor the video are there; they stay out until they can be reached.
     pub left_behind: u64,
     /// Time left, milliseconds; absent when unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use testkit::{Daemon, Sandbox, films};
+use testkit::{Daemon, Sandbox, videos};
 
-/// One daemon, one good film, one bad file. The good one is indexed after the bad one was met.
+/// One daemon, one good video, one bad file. The good one is indexed after the bad one was met.
 struct Case {
     sandbox: Sandbox,
     bad: PathBuf,
@@ -14,7 +14,7 @@ struct Case {
 impl Case {
     fn new(name: &str, make: impl FnOnce(&Path)) -> Self {
         let sandbox = Sandbox::new();
-        let bad = sandbox.films().join(name);
+        let bad = sandbox.videos().join(name);
         make(&bad);
         Self { sandbox, bad }
     }
@@ -27,10 +27,12 @@ impl Case {
 
     /// The daemon still indexes and answers.
     fn goes_on(&self, mut daemon: Daemon<'_>) {
-        self.sandbox.film("good.mp4", &[("red", 1.0)]);
+        self.sandbox.video("good.mp4", &[("red", 1.0)]);
         self.sandbox.settle();
         assert!(daemon.is_alive());
-        let good = self.sandbox.ctl_json([Path::new("scenes"), &self.sandbox.films().join("good.mp4")]);
+        let good = self
+            .sandbox
+            .ctl_json([Path::new("scenes"), &self.sandbox.videos().join("good.mp4")]);
         assert_eq!(good["duration_ms"], 1000, "{good}");
         assert!(daemon.stop().success());
     }
@@ -64,14 +66,14 @@ fn an_empty_file() {
 }
 
 #[test]
-fn a_text_named_like_a_film() {
+fn a_text_named_like_a_video() {
     Case::new("text.mp4", |path| fs::write(path, "To whom it may concern.\n".repeat(100)).unwrap()).is_an_incident("not a media file");
 }
 
 #[test]
-fn a_film_without_its_index_because_the_download_broke_off() {
+fn a_video_without_its_index_because_the_download_broke_off() {
     Case::new("truncated.mp4", |path| {
-        films::colours(path, &[("red", 2.0), ("green", 2.0)]);
+        videos::colours(path, &[("red", 2.0), ("green", 2.0)]);
         let bytes = fs::read(path).unwrap();
         fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
     })
@@ -79,9 +81,9 @@ fn a_film_without_its_index_because_the_download_broke_off() {
 }
 
 #[test]
-fn a_film_that_breaks_off_in_the_middle_is_indexed_as_far_as_it_goes() {
+fn a_video_that_breaks_off_in_the_middle_is_indexed_as_far_as_it_goes() {
     let case = Case::new("half.ts", |path| {
-        films::ffmpeg_line(
+        videos::ffmpeg_line(
             "-f lavfi -i testsrc=s=160x120:r=25:d=3 -c:v libx264 -preset ultrafast -g 10 -pix_fmt yuv420p -f mpegts",
             path,
         );
@@ -97,9 +99,9 @@ fn a_film_that_breaks_off_in_the_middle_is_indexed_as_far_as_it_goes() {
 }
 
 #[test]
-fn an_encrypted_film() {
+fn an_encrypted_video() {
     Case::new("encrypted.mp4", |path| {
-        films::ffmpeg_line(
+        videos::ffmpeg_line(
             "-f lavfi -i testsrc=s=160x120:r=25:d=2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -encryption_scheme cenc-aes-ctr \
              -encryption_key 76a6c65c5ea762046bd749a2e632ccbb -encryption_kid a7e61c373e219033c21091fa607bf3b8 -f mp4",
             path,
@@ -110,7 +112,10 @@ fn an_encrypted_film() {
 
 #[test]
 fn sound_without_a_picture() {
-    Case::new("sound.mp4", |path| films::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac -f mp4", path)).is_an_incident("sound but no picture");
+    Case::new("sound.mp4", |path| {
+        videos::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac -f mp4", path)
+    })
+    .is_an_incident("sound but no picture");
 }
 
 #[test]
@@ -118,9 +123,9 @@ fn a_song_with_its_cover() {
     Case::new("song.m4v", |path| {
         let folder = path.parent().unwrap().parent().unwrap();
         let (cover, sound) = (folder.join("cover.png"), folder.join("sound.m4a"));
-        films::picture(&cover, "red");
-        films::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac", &sound);
-        films::ffmpeg(
+        videos::picture(&cover, "red");
+        videos::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac", &sound);
+        videos::ffmpeg(
             ["-i", sound.to_str().unwrap(), "-i", cover.to_str().unwrap()].into_iter().chain(
                 "-map 0 -map 1 -c copy -disposition:v:0 attached_pic -f mp4"
                     .split(' ')
@@ -135,8 +140,8 @@ fn a_song_with_its_cover() {
 fn sound_in_matroska_with_an_attached_picture() {
     Case::new("song.mkv", |path| {
         let cover = path.parent().unwrap().parent().unwrap().join("cover.jpg");
-        films::picture(&cover, "red");
-        films::ffmpeg_line(
+        videos::picture(&cover, "red");
+        videos::ffmpeg_line(
             &format!(
                 "-f lavfi -i sine=d=1 -c:a aac -attach {} -metadata:s:t mimetype=image/jpeg -f matroska",
                 cover.display()
@@ -144,13 +149,13 @@ fn sound_in_matroska_with_an_attached_picture() {
             path,
         );
     })
-    .is_an_incident("cover picture, but no film");
+    .is_an_incident("cover picture, but no video");
 }
 
 #[test]
-fn a_film_of_one_pixel_is_a_film() {
+fn a_video_of_one_pixel_is_a_video() {
     Case::new("pixel.mkv", |path| {
-        films::ffmpeg_line(
+        videos::ffmpeg_line(
             "-f lavfi -i color=c=red:s=16x16:r=25:d=1,format=rgb24,scale=1:1 -c:v png -f matroska",
             path,
         );
@@ -161,7 +166,7 @@ fn a_film_of_one_pixel_is_a_film() {
 #[test]
 fn a_codec_that_nobody_knows() {
     Case::new("unknown.mp4", |path| {
-        films::colours(path, &[("red", 1.0)]);
+        videos::colours(path, &[("red", 1.0)]);
         let mut bytes = fs::read(path).unwrap();
         for at in 0..bytes.len() - 4 {
             if &bytes[at..at + 4] == b"avc1" || &bytes[at..at + 4] == b"avcC" {
@@ -174,9 +179,9 @@ fn a_codec_that_nobody_knows() {
 }
 
 #[test]
-fn a_film_that_does_not_say_how_long_it_is() {
+fn a_video_that_does_not_say_how_long_it_is() {
     Case::new("live.mkv", |path| {
-        films::ffmpeg_line(
+        videos::ffmpeg_line(
             "-f lavfi -i color=c=red:s=160x120:r=25:d=2 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -f matroska -live 1",
             path,
         );
@@ -185,9 +190,9 @@ fn a_film_that_does_not_say_how_long_it_is() {
 }
 
 #[test]
-fn a_film_whose_frames_are_all_garbage() {
+fn a_video_whose_frames_are_all_garbage() {
     Case::new("garbage.mp4", |path| {
-        films::colours(path, &[("red", 1.0)]);
+        videos::colours(path, &[("red", 1.0)]);
         let mut bytes = fs::read(path).unwrap();
         let start = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 4;
         let end = bytes.windows(4).position(|window| window == b"moov").unwrap() - 4;
@@ -200,7 +205,7 @@ fn a_film_whose_frames_are_all_garbage() {
 
 /// Files that name other files must not make the daemon read these.
 #[test]
-fn a_playlist_named_like_a_film_opens_nothing() {
+fn a_playlist_named_like_a_video_opens_nothing() {
     for (name, text) in [
         (
             "playlist.mp4",
@@ -211,17 +216,17 @@ fn a_playlist_named_like_a_film_opens_nothing() {
     ] {
         Case::new(name, |path| {
             let secret = path.parent().unwrap().parent().unwrap().join("secret.mp4");
-            films::colours(&secret, &[("red", 1.0)]);
+            videos::colours(&secret, &[("red", 1.0)]);
             fs::write(path, text.replace("{}", secret.to_str().unwrap())).unwrap();
         })
-        .is_an_incident("a playlist is not a film");
+        .is_an_incident("a playlist is not a video");
     }
 }
 
 #[test]
-fn a_film_that_may_not_be_read() {
+fn a_video_that_may_not_be_read() {
     let case = Case::new("locked.mp4", |path| {
-        films::colours(path, &[("red", 1.0)]);
+        videos::colours(path, &[("red", 1.0)]);
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
     });
     if fs::read(&case.bad).is_ok() {
@@ -234,7 +239,7 @@ fn a_film_that_may_not_be_read() {
 #[test]
 fn a_codec_that_is_kept_away_until_the_configuration_names_it() {
     let case = Case::new("magic.mkv", |path| {
-        films::ffmpeg_line("-f lavfi -i color=c=red:s=160x120:r=25:d=1 -c:v magicyuv -f matroska", path);
+        videos::ffmpeg_line("-f lavfi -i color=c=red:s=160x120:r=25:d=1 -c:v magicyuv -f matroska", path);
     });
     case.is_an_incident("extra-codecs = [\"magicyuv\"]");
     case.sandbox.configure("extra-codecs = [\"magicyuv\", \"nonsense\"]");

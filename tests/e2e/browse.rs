@@ -152,8 +152,8 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
         return;
     }
     let sandbox = Sandbox::new();
-    let film = sandbox.film("two.mp4", &[("red", 2.0), ("green", 2.0)]);
-    let other = sandbox.film("sub/-odd \u{1b}[2J'$(x).mp4", &[("blue", 2.0)]);
+    let video = sandbox.video("two.mp4", &[("red", 2.0), ("green", 2.0)]);
+    let other = sandbox.video("sub/-odd \u{1b}[2J'$(x).mp4", &[("blue", 2.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let tmux = Tmux::start(&sandbox);
@@ -185,7 +185,7 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     });
     assert_eq!(Path::new(copied.trim_end_matches('\n')), other);
 
-    // Marks survive another question; only a folder's films are left with the filter.
+    // Marks survive another question; only a folder's videos are left with the filter.
     tmux.keys(&["Tab"]);
     tmux.keys(&["C-f"]);
     tmux.types("~/films/sub");
@@ -198,7 +198,7 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     tmux.until("three again", |screen| screen.contains("3 hits  1 marked"));
     tmux.keys(&["Tab"]);
     tmux.until("two marks", |screen| screen.contains("3 hits  2 marked"));
-    exports(&tmux, &film);
+    exports(&tmux, &video);
     tmux.keys(&["Escape"]);
     let said = tmux.until_left(0);
     assert!(said.contains("films/two.mp4") && said.contains("-odd \\e[2J'$(x).mp4"), "{said}");
@@ -215,9 +215,9 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     };
     let hits = sandbox.search("a green background");
     let best_ms = hits[0]["best_ms"].as_u64().unwrap();
-    let moment = format!("{}@{}.{:03}", film.display(), best_ms / 1000, best_ms % 1000);
+    let moment = format!("{}@{}.{:03}", video.display(), best_ms / 1000, best_ms % 1000);
     assert_eq!(printed("", &["C-o"], 0), format!("{moment}\n").into_bytes());
-    let path = film.to_str().unwrap();
+    let path = video.to_str().unwrap();
     assert_eq!(printed("-0", &["Tab", "Escape"], 0), format!("{path}\0").into_bytes());
     assert_eq!(printed("", &["Tab", "C-c"], 1), b"");
     assert_eq!(printed("", &["Escape"], 0), b"");
@@ -230,8 +230,8 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     sandbox.run(["similar", &moment]).expect(0);
 }
 
-/// Two hits are marked, the second of which lies in `film`; afterwards as well.
-fn exports(tmux: &Tmux<'_>, film: &Path) {
+/// Two hits are marked, the second of which lies in `video`; afterwards as well.
+fn exports(tmux: &Tmux<'_>, video: &Path) {
     let home = tmux.sandbox.path();
     let export = |keys: &[&str], name: &str| {
         tmux.keys(&["C-e"]);
@@ -242,9 +242,9 @@ fn exports(tmux: &Tmux<'_>, film: &Path) {
         tmux.types(name);
         tmux.keys(&["Enter"]);
     };
-    // A film, at the frame: the blue scene of the oddly named film and the green one of the other.
+    // A video, at the frame: the blue scene of the oddly named video and the green one of the other.
     export(&["Tab"], "~/both.mp4");
-    let said = tmux.until("a film", |screen| screen.contains("wrote ~/both.mp4: 2 clips, 0:00:0"));
+    let said = tmux.until("a video", |screen| screen.contains("wrote ~/both.mp4: 2 clips, 0:00:0"));
     assert!(!said.contains(" % of "), "{said}");
     let shown = crate::lists::colours(&["-i"], &home.join("both.mp4"));
     let first = shown.iter().position(|colour| *colour != "blue");
@@ -277,15 +277,15 @@ fn exports(tmux: &Tmux<'_>, film: &Path) {
             screen.starts_with("> green\nin anywhere\n") && screen.contains("3 hits  2 marked")
         });
     }
-    // A film that is gone.
+    // A video that is gone.
     let away = home.join("away.mp4");
-    fs::rename(film, &away).unwrap();
+    fs::rename(video, &away).unwrap();
     export(&[], "~/gone.mp4");
     tmux.until("that it is gone", |screen| {
         let said = screen.replace('\n', "");
         said.contains("two.mp4 is gone") || said.contains("two.mp4 is not there")
     });
-    fs::rename(&away, film).unwrap();
+    fs::rename(&away, video).unwrap();
     tmux.sandbox.settle();
     assert!(!home.join("gone.mp4").is_file());
 }
@@ -335,7 +335,7 @@ fn small_windows_signals_and_a_daemon_that_goes_leave_the_terminal_whole() {
         return;
     }
     let sandbox = Sandbox::new();
-    sandbox.film("two.mp4", &[("red", 2.0), ("green", 2.0)]);
+    sandbox.video("two.mp4", &[("red", 2.0), ("green", 2.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let tmux = Tmux::start(&sandbox);

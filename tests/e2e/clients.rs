@@ -145,8 +145,8 @@ fn a_client_of_another_protocol_ends_with_status_4() {
 #[test]
 fn twenty_clients_at_once_are_all_answered() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
-    sandbox.film("green.mp4", &[("green", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
+    sandbox.video("green.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let socket = sandbox.socket();
@@ -226,7 +226,7 @@ fn a_program_that_takes_every_place_makes_room_for_another() {
 #[test]
 fn one_that_sends_no_more_still_hears_its_answers() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let mut wire = Wire::greeted(&sandbox.socket());
@@ -309,7 +309,7 @@ fn nothing_hangs_on_a_file_that_has_no_end_or_no_beginning() {
 fn a_client_that_does_not_read_slows_nobody() {
     let sandbox = Sandbox::new();
     for colour in ["red", "green", "blue"] {
-        sandbox.film(format!("{colour}.mp4"), &[(colour, 1.0)]);
+        sandbox.video(format!("{colour}.mp4"), &[(colour, 1.0)]);
     }
     let _daemon = sandbox.start();
     sandbox.settle();
@@ -334,7 +334,7 @@ fn a_client_that_does_not_read_slows_nobody() {
 #[test]
 fn odd_queries_are_answered() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let mut wire = Wire::greeted(&sandbox.socket());
@@ -377,7 +377,7 @@ fn odd_queries_are_answered() {
 fn a_scene_has_a_picture() {
     use base64::Engine as _;
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let hits = sandbox.search("red");
@@ -396,7 +396,7 @@ fn subscribers_hear_state_first_and_then_what_happens() {
     let mut wire = Wire::greeted(&sandbox.socket());
     let state = wire.call("subscribe", &json!({}));
     assert_eq!(state["result"]["videos"]["indexed"], 0, "{state}");
-    let path = sandbox.film("red.mp4", &[("red", 1.0)]);
+    let path = sandbox.video("red.mp4", &[("red", 1.0)]);
     let mut wait_for = |wanted: &str| {
         let deadline = Instant::now() + SOON;
         let mut heard = Vec::new();
@@ -410,7 +410,7 @@ fn subscribers_hear_state_first_and_then_what_happens() {
         panic!("no {wanted}, but {heard:?}");
     };
     assert_eq!(wait_for("video_indexed")["params"]["path"], path.to_str().unwrap());
-    let moved = sandbox.films().join("moved.mp4");
+    let moved = sandbox.videos().join("moved.mp4");
     std::fs::rename(&path, &moved).unwrap();
     let event = wait_for("video_moved");
     assert_eq!(
@@ -419,6 +419,6 @@ fn subscribers_hear_state_first_and_then_what_happens() {
     );
     std::fs::remove_file(&moved).unwrap();
     wait_for("video_removed");
-    std::fs::write(sandbox.films().join("bad.mp4"), "no film").unwrap();
+    std::fs::write(sandbox.videos().join("bad.mp4"), "no video").unwrap();
     assert!(wait_for("video_failed")["params"]["reason"].is_string());
 }

@@ -1,4 +1,4 @@
-//! Films whose time stamps begin anew or are wrong, and films of several pictures: what leaves scened shows what was found.
+//! Videos whose time stamps begin anew or are wrong, and videos of several pictures: what leaves scened shows what was found.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use testkit::{Ran, Sandbox, films, wait_until};
+use testkit::{Ran, Sandbox, videos, wait_until};
 
 use crate::SOON;
 use crate::lists::colours;
 
-/// Colours of two seconds each in one film, a keyframe a second and B-frames.
-fn film(path: &Path, colours: &[&str], more: &str) {
+/// Colours of two seconds each in one video, a keyframe a second and B-frames.
+fn video(path: &Path, colours: &[&str], more: &str) {
     use std::fmt::Write as _;
     let mut words = String::new();
     for colour in colours {
@@ -29,16 +29,16 @@ fn film(path: &Path, colours: &[&str], more: &str) {
         colours.len()
     )
     .unwrap();
-    films::ffmpeg_line(&words, path);
+    videos::ffmpeg_line(&words, path);
 }
 
 /// Three recordings one after the other, each of which begins at zero.
 fn put_together(sandbox: &Sandbox, name: &str, muxer: &str, header_bytes: usize) -> PathBuf {
-    let path = sandbox.films().join(name);
+    let path = sandbox.videos().join(name);
     let mut all = Vec::new();
     for (at, colours) in [["red", "lime"], ["blue", "red"], ["lime", "blue"]].iter().enumerate() {
         let part = sandbox.path().join(format!("part {at} of {name}"));
-        film(&part, colours, &format!("-f {muxer}"));
+        video(&part, colours, &format!("-f {muxer}"));
         let bytes = fs::read(&part).unwrap();
         all.extend_from_slice(&bytes[if at == 0 { 0 } else { header_bytes }..]);
     }
@@ -48,11 +48,11 @@ fn put_together(sandbox: &Sandbox, name: &str, muxer: &str, header_bytes: usize)
 
 /// Two recordings one after the other, the second of which begins a hundred seconds later.
 fn with_pause(sandbox: &Sandbox) -> PathBuf {
-    let path = sandbox.films().join("pause.ts");
+    let path = sandbox.videos().join("pause.ts");
     let mut all = Vec::new();
     for (name, colours, offset) in [("before", ["red", "lime"], "0"), ("behind", ["blue", "red"], "100")] {
         let part = sandbox.path().join(name);
-        film(&part, &colours, &format!("-output_ts_offset {offset} -f mpegts"));
+        video(&part, &colours, &format!("-output_ts_offset {offset} -f mpegts"));
         all.extend(fs::read(&part).unwrap());
     }
     fs::write(&path, all).unwrap();
@@ -62,20 +62,20 @@ fn with_pause(sandbox: &Sandbox) -> PathBuf {
 /// Two frames of the first second are stamped hours too late.
 fn with_wrong_stamps(sandbox: &Sandbox) -> PathBuf {
     let good = sandbox.path().join("good.mp4");
-    film(&good, &["red", "lime", "blue"], "-f mp4");
-    let path = sandbox.films().join("wrong.mp4");
+    video(&good, &["red", "lime", "blue"], "-f mp4");
+    let path = sandbox.videos().join("wrong.mp4");
     let words = format!(
         "-i {} -c copy -bsf:v setts=pts=if(eq(N\\,12)+eq(N\\,13)\\,PTS+9000/TB\\,PTS):dts=DTS",
         good.display()
     );
-    films::ffmpeg_line(&words, &path);
+    videos::ffmpeg_line(&words, &path);
     path
 }
 
-/// A small red preview before the film itself, which is green; both are shown by default.
+/// A small red preview before the video itself, which is green; both are shown by default.
 fn with_preview(sandbox: &Sandbox) -> PathBuf {
-    let path = sandbox.films().join("two.mp4");
-    films::ffmpeg_line(
+    let path = sandbox.videos().join("two.mp4");
+    videos::ffmpeg_line(
         "-f lavfi -i color=red:s=80x60:r=10:d=4 -f lavfi -i color=lime:s=320x240:r=25:d=4 -map 0 -map 1 -c:v libx264 -preset veryfast \
          -pix_fmt yuv420p -g 25 -disposition:v:0 default -disposition:v:1 default",
         &path,
@@ -103,7 +103,7 @@ fn clip(sandbox: &Sandbox, path: &Path, stretch: &str, more: &[&str]) -> Vec<&'s
 }
 
 #[test]
-fn clips_show_what_was_found_whatever_a_films_clock_says() {
+fn clips_show_what_was_found_whatever_a_videos_clock_says() {
     let sandbox = Sandbox::new();
     let stream = put_together(&sandbox, "stream.ts", "mpegts", 0);
     // Nine bytes of a header and four of no tag before.

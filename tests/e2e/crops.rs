@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use testkit::{Sandbox, copy_tree, films, repository, wait_until};
+use testkit::{Sandbox, copy_tree, repository, videos, wait_until};
 
 use crate::{SOON, name};
 
@@ -28,20 +28,20 @@ fn cropping_starter(sandbox: &Sandbox) -> PathBuf {
     path
 }
 
-/// Puts a wide film into the library: blue, with red outside the square in its middle.
-fn film_with_an_edge(sandbox: &Sandbox) {
+/// Puts a wide video into the library: blue, with red outside the square in its middle.
+fn video_with_an_edge(sandbox: &Sandbox) {
     let made = sandbox.path().join("made.mp4");
-    films::ffmpeg_line(
+    videos::ffmpeg_line(
         "-f lavfi -i color=blue:s=320x160:r=25:d=1 -vf drawbox=240:0:80:160:red:fill -c:v libx264 -pix_fmt yuv420p",
         &made,
     );
-    sandbox.put(&made, &sandbox.films().join("edge.mp4"));
+    sandbox.put(&made, &sandbox.videos().join("edge.mp4"));
 }
 
-fn score(sandbox: &Sandbox, film: &str) -> f64 {
+fn score(sandbox: &Sandbox, video: &str) -> f64 {
     let hits = sandbox.search("a red background");
-    let hit = hits.iter().find(|hit| name(hit) == film);
-    hit.unwrap_or_else(|| panic!("{film} is not among {hits:?}"))["score"]
+    let hit = hits.iter().find(|hit| name(hit) == video);
+    hit.unwrap_or_else(|| panic!("{video} is not among {hits:?}"))["score"]
         .as_f64()
         .unwrap()
 }
@@ -61,8 +61,8 @@ fn what_is_at_the_edge_is_found_and_a_change_of_crop_keeps_the_old_answers_until
     let sandbox = Sandbox::new();
     let model = cropping_starter(&sandbox);
     let configure = |crop: &str| sandbox.configure(&format!("model = {:?}\n{crop}", model.to_str().unwrap()));
-    sandbox.film("blue.mp4", &[("blue", 1.0)]);
-    film_with_an_edge(&sandbox);
+    sandbox.video("blue.mp4", &[("blue", 1.0)]);
+    video_with_an_edge(&sandbox);
 
     configure("crop = \"reference\"");
     let daemon = sandbox.start();

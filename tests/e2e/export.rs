@@ -10,16 +10,16 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use testkit::hung::own_mounts_or_say;
-use testkit::{Ran, Sandbox, films, wait_until};
+use testkit::{Ran, Sandbox, videos, wait_until};
 
 use crate::SOON;
 use crate::lists::colours;
 
 /// Red, green and blue for two seconds each, 25 frames a second, a keyframe a second, with a tone.
-fn film(path: &Path, size: &str, codecs: &str) {
+fn video(path: &Path, size: &str, codecs: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let part = |colour: &str| format!("-f lavfi -i color=c={colour}:s={size}:r=25:d=2");
-    films::ffmpeg_line(
+    videos::ffmpeg_line(
         &format!(
             "{} {} {} -f lavfi -i sine=d=6 -filter_complex [0][1][2]concat=n=3:v=1:a=0,format=yuv420p -g 25 -keyint_min 25 \
              -sc_threshold 0 {codecs}",
@@ -86,7 +86,7 @@ fn nothing_is_left(folder: &Path) {
 fn packets_are_copied_from_the_keyframe_before_and_frames_exactly_where_asked() {
     let sandbox = Sandbox::new();
     let source = sandbox.path().join("film.mp4");
-    film(&source, "160x120", H264);
+    video(&source, "160x120", H264);
     let clip = |stretch: &str, name: &str, more: &[&str]| {
         let hit = at(&source, stretch);
         let mut words: Vec<&OsStr> = vec![&hit, "-o".as_ref(), name.as_ref()];
@@ -154,19 +154,19 @@ fn packets_are_copied_from_the_keyframe_before_and_frames_exactly_where_asked() 
 }
 
 #[test]
-fn clips_of_one_film_are_joined_as_they_are_and_of_different_ones_encoded_again() {
+fn clips_of_one_video_are_joined_as_they_are_and_of_different_ones_encoded_again() {
     let sandbox = Sandbox::new();
     let at_path = |name: &str| sandbox.path().join(name);
-    film(&at_path("a.mp4"), "160x120", H264);
-    film(
+    video(&at_path("a.mp4"), "160x120", H264);
+    video(
         &at_path("b.webm"),
         "120x160",
         "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus -f webm",
     );
     // Without sound.
-    films::colours(&at_path("c.mp4"), &[("red", 1.0), ("blue", 1.0)]);
+    videos::colours(&at_path("c.mp4"), &[("red", 1.0), ("blue", 1.0)]);
     let join = |hits: &[(&str, &str)], name: &str, more: &[&str]| {
-        let hits: Vec<OsString> = hits.iter().map(|(film, stretch)| at(&at_path(film), stretch)).collect();
+        let hits: Vec<OsString> = hits.iter().map(|(video, stretch)| at(&at_path(video), stretch)).collect();
         let mut words: Vec<&OsStr> = hits.iter().map(OsString::as_os_str).collect();
         words.extend(["-o", name].map(OsStr::new));
         words.extend(more.iter().map(OsStr::new));
@@ -187,7 +187,7 @@ fn clips_of_one_film_are_joined_as_they_are_and_of_different_ones_encoded_again(
 
     join(&[("a.mp4", "@0-1"), ("b.webm", "@2-3"), ("c.mp4", "@1-2")], "mixed.mp4", &[])
         .expect(0)
-        .complains("encoded again: the films do not go together: their video streams differ in size or encoding");
+        .complains("encoded again: the videos do not go together: their video streams differ in size or encoding");
     let told = look(&at_path("mixed.mp4"));
     let (picture, sound) = (&told["streams"][0], &told["streams"][1]);
     assert_eq!(
@@ -210,17 +210,17 @@ fn clips_of_one_film_are_joined_as_they_are_and_of_different_ones_encoded_again(
     nothing_is_left(sandbox.path());
 }
 
-/// Films that trip over copying: subtitles beside the picture, and streams without an index, in which FFmpeg finds no keyframe again.
+/// Videos that trip over copying: subtitles beside the picture, and streams without an index, in which FFmpeg finds no keyframe again.
 #[test]
-fn real_films_with_subtitles_and_without_an_index_are_cut_as_well() {
+fn real_videos_with_subtitles_and_without_an_index_are_cut_as_well() {
     let sandbox = Sandbox::new();
     let Some(media) = std::env::var_os("SCENED_TEST_MEDIA").map(PathBuf::from) else {
-        eprintln!("real films: NOT TESTED HERE: SCENED_TEST_MEDIA is not set");
+        eprintln!("real videos: NOT TESTED HERE: SCENED_TEST_MEDIA is not set");
         return;
     };
     let assets = media.join("google+ExoPlayer/testdata/src/test/assets/media");
     let resources = media.join("pytorch+torchcodec/test/resources/nasa_13013.mp4");
-    for (index, (film, is_copied)) in [
+    for (index, (video, is_copied)) in [
         (resources, true),
         (assets.join("mkv/sample_with_srt.mkv"), true),
         (assets.join("mkv/sample_with_ssa_subtitles.mkv"), true),
@@ -235,29 +235,29 @@ fn real_films_with_subtitles_and_without_an_index_are_cut_as_well() {
     {
         let name = format!("{index}.mkv");
         // The picture of this one begins late.
-        let stretch = if film.ends_with("sample_scte35.ts") {
+        let stretch = if video.ends_with("sample_scte35.ts") {
             "@0.7-0.9"
         } else {
             "@0.2-0.7"
         };
-        let told = export(&sandbox, &[&at(&film, stretch), "-o".as_ref(), name.as_ref(), "--json".as_ref()]).expect(0);
+        let told = export(&sandbox, &[&at(&video, stretch), "-o".as_ref(), name.as_ref(), "--json".as_ref()]).expect(0);
         let told: Value = serde_json::from_str(&told.stdout).unwrap();
-        assert_eq!(told["copied"], is_copied, "{}: {told}", film.display());
-        assert!(!runs(&sandbox.path().join(&name)).is_empty(), "{}", film.display());
+        assert_eq!(told["copied"], is_copied, "{}: {told}", video.display());
+        assert!(!runs(&sandbox.path().join(&name)).is_empty(), "{}", video.display());
     }
-    let film = assets.join("mkv/sample.mkv");
+    let video = assets.join("mkv/sample.mkv");
     export(
         &sandbox,
-        &[&at(&film, "@0.5-0.9"), "-o".as_ref(), "exact.mp4".as_ref(), "--exact".as_ref()],
+        &[&at(&video, "@0.5-0.9"), "-o".as_ref(), "exact.mp4".as_ref(), "--exact".as_ref()],
     )
     .expect(0);
-    // 30 frames a second; FFmpeg shows each twice, because the film calls itself one of 60.
+    // 30 frames a second; FFmpeg shows each twice, because the video calls itself one of 60.
     let told = look(&sandbox.path().join("exact.mp4"));
     let n_frames: u32 = told["streams"][0]["nb_frames"].as_str().unwrap().parse().unwrap();
     assert!((12..=24).contains(&n_frames), "{told}");
     // Joined to another, a clip without its picture would go unseen.
-    let film = assets.join("ts/sample_h265.ts");
-    let [first, second] = ["@0.2-0.7", "@0.1-0.5"].map(|stretch| at(&film, stretch));
+    let video = assets.join("ts/sample_h265.ts");
+    let [first, second] = ["@0.2-0.7", "@0.1-0.5"].map(|stretch| at(&video, stretch));
     let told = export(&sandbox, &[&first, &second, "-o".as_ref(), "both.mkv".as_ref(), "--json".as_ref()]).expect(0);
     let told: Value = serde_json::from_str(&told.stdout).unwrap();
     assert_eq!(told["reason"], "there is no keyframe to begin with", "{told}");
@@ -274,7 +274,7 @@ fn hits_of_a_search_and_scenes_at_a_time_are_cut_whatever_their_names() {
         b"http:,x;y=1.mp4",
         b"at@0:01-0:02.mp4",
     ];
-    let paths = sandbox.films_alike(odd.iter().map(|name| OsStr::from_bytes(name)), &[("red", 1.0), ("lime", 1.0)]);
+    let paths = sandbox.videos_alike(odd.iter().map(|name| OsStr::from_bytes(name)), &[("red", 1.0), ("lime", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     for (index, path) in paths.iter().enumerate() {
@@ -318,21 +318,21 @@ fn hits_of_a_search_and_scenes_at_a_time_are_cut_whatever_their_names() {
         .complains("there is no scene");
     export(&sandbox, &[&at(&paths[0], "@0-1"), "-o".as_ref(), "x.gif".as_ref()])
         .expect(2)
-        .complains("names no kind of film");
+        .complains("names no kind of video");
     export(&sandbox, &["gone.mp4@0-1".as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
         .expect(2)
         .complains("is not there");
 }
 
 /// Two tracks of sound and two of subtitles, one of which lasts to the end; a typeface.
-fn film_with_company(folder: &Path) -> PathBuf {
+fn video_with_company(folder: &Path) -> PathBuf {
     let subtitles = folder.join("made.srt");
     fs::write(
         &subtitles,
         "1\n00:00:00,500 --> 00:00:01,500\nfirst\n\n2\n00:00:02,200 --> 00:00:09,000\nsecond\n\n",
     )
     .unwrap();
-    let film = folder.join("company.mkv");
+    let video = folder.join("company.mkv");
     let typeface = folder.join("typeface.ttf");
     fs::write(&typeface, "a typeface").unwrap();
     let words = format!(
@@ -342,16 +342,16 @@ fn film_with_company(folder: &Path) -> PathBuf {
         subtitles.display(),
         typeface.display()
     );
-    films::ffmpeg_line(&words, &film);
-    film
+    videos::ffmpeg_line(&words, &video);
+    video
 }
 
 #[test]
 fn sound_and_subtitles_go_along_and_what_does_not_is_named() {
     let sandbox = Sandbox::new();
-    let film = film_with_company(sandbox.path());
+    let video = video_with_company(sandbox.path());
     let clip = |hits: &[&str], name: &str, more: &[&str]| {
-        let hits: Vec<OsString> = hits.iter().map(|stretch| at(&film, stretch)).collect();
+        let hits: Vec<OsString> = hits.iter().map(|stretch| at(&video, stretch)).collect();
         let mut words: Vec<&OsStr> = hits.iter().map(OsString::as_os_str).collect();
         words.extend(["-o", name].into_iter().chain(more.iter().copied()).map(OsStr::new));
         export(&sandbox, &words).expect(0)
@@ -400,18 +400,18 @@ fn sound_and_subtitles_go_along_and_what_does_not_is_named() {
 fn hdr_stays_hdr_where_it_is_encoded_again() {
     let encoders = Command::new("ffmpeg").args(["-v", "error", "-encoders"]).output().unwrap();
     if !String::from_utf8_lossy(&encoders.stdout).contains(" libx265 ") {
-        eprintln!("films in HDR: NOT TESTED HERE: this ffmpeg has no libx265 to make one with");
+        eprintln!("videos in HDR: NOT TESTED HERE: this ffmpeg has no libx265 to make one with");
         return;
     }
     let sandbox = Sandbox::new();
     let hdr = sandbox.path().join("hdr.mp4");
-    films::ffmpeg_line(
+    videos::ffmpeg_line(
         "-f lavfi -i color=c=0xd08040:s=160x120:r=25:d=2,format=yuv420p10le -c:v libx265 -preset ultrafast -x265-params log-level=error \
          -color_primaries bt2020 -color_trc smpte2084 -colorspace bt2020nc",
         &hdr,
     );
     let plain = sandbox.path().join("plain.mp4");
-    films::colours(&plain, &[("red", 2.0)]);
+    videos::colours(&plain, &[("red", 2.0)]);
     let first_pixel = |path: &Path| {
         let output = Command::new("ffmpeg")
             .args(["-v", "error", "-i"])
@@ -457,20 +457,20 @@ fn hdr_stays_hdr_where_it_is_encoded_again() {
         &[&at(&hdr, "@0-1"), &at(&plain, "@1-2"), "-o".as_ref(), "mixed.mp4".as_ref()],
     )
     .expect(2)
-    .complains("films with and without HDR cannot be joined")
+    .complains("videos with and without HDR cannot be joined")
     .complains("plain.mp4 differs")
     .complains("files of their own");
     nothing_is_left(sandbox.path());
 }
 
 #[test]
-fn a_film_that_is_away_gone_or_replaced_since_is_not_cut() {
+fn a_video_that_is_away_gone_or_replaced_since_is_not_cut() {
     let sandbox = Sandbox::new();
     let drive = sandbox.path().join("drive");
-    sandbox.configure(&format!("folders = [{:?}, {drive:?}]", sandbox.films()));
-    sandbox.film_at(&drive.join("away.mp4"), &[("red", 1.0)]);
-    let gone = sandbox.film("gone.mp4", &[("red", 1.2)]);
-    let replaced = sandbox.film("replaced.mp4", &[("red", 1.4)]);
+    sandbox.configure(&format!("folders = [{:?}, {drive:?}]", sandbox.videos()));
+    sandbox.video_at(&drive.join("away.mp4"), &[("red", 1.0)]);
+    let gone = sandbox.video("gone.mp4", &[("red", 1.2)]);
+    let replaced = sandbox.video("replaced.mp4", &[("red", 1.4)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let answer = |name: &str| {
@@ -491,9 +491,9 @@ fn a_film_that_is_away_gone_or_replaced_since_is_not_cut() {
     from(answer("films/replaced.mp4")).expect(0);
     fs::rename(&drive, sandbox.path().join("unplugged")).unwrap();
     fs::remove_file(&gone).unwrap();
-    // The answer is of the film that was there before.
+    // The answer is of the video that was there before.
     fs::remove_file(&replaced).unwrap();
-    sandbox.film("replaced.mp4", &[("blue", 2.4)]);
+    sandbox.video("replaced.mp4", &[("blue", 2.4)]);
     sandbox.say("rescan").expect(0);
     sandbox.settle();
     let [away, lost, other] = answers;
@@ -505,7 +505,7 @@ fn a_film_that_is_away_gone_or_replaced_since_is_not_cut() {
     from(lost).expect(2).complains("gone.mp4 is not there");
     from(other)
         .expect(2)
-        .complains("replaced.mp4 is not the film that was found")
+        .complains("replaced.mp4 is not the video that was found")
         .complains("search again");
     export(&sandbox, &[&at(&drive.join("away.mp4"), "@0-1"), "-o".as_ref(), "x.mp4".as_ref()])
         .expect(2)
@@ -516,15 +516,15 @@ fn a_film_that_is_away_gone_or_replaced_since_is_not_cut() {
 }
 
 #[test]
-fn films_are_never_written_over_and_trouble_leaves_nothing() {
+fn videos_are_never_written_over_and_trouble_leaves_nothing() {
     let sandbox = Sandbox::new();
     let source = sandbox.path().join("film.mp4");
-    film(&source, "160x120", H264);
+    video(&source, "160x120", H264);
     let before = fs::read(&source).unwrap();
     symlink(&source, sandbox.path().join("link.mp4")).unwrap();
     fs::hard_link(&source, sandbox.path().join("hard.mp4")).unwrap();
     fs::write(sandbox.path().join("there.mp4"), "another's").unwrap();
-    fs::write(sandbox.path().join("text.mp4"), "no film").unwrap();
+    fs::write(sandbox.path().join("text.mp4"), "no video").unwrap();
     fs::write(
         sandbox.path().join("list.mp4"),
         "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfilm.mp4\n#EXT-X-ENDLIST\n",
@@ -537,19 +537,19 @@ fn films_are_never_written_over_and_trouble_leaves_nothing() {
         export(&sandbox, &words)
     };
     for name in ["film.mp4", "link.mp4", "hard.mp4", "./film.mp4"] {
-        to(name, &["--force"]).expect(2).complains("never writes over a film");
+        to(name, &["--force"]).expect(2).complains("never writes over a video");
     }
     to("there.mp4", &[]).expect(2).complains("is there already");
     assert_eq!(fs::read(sandbox.path().join("there.mp4")).unwrap(), b"another's");
     to("there.mp4", &["--force"]).expect(0);
     assert_eq!(runs(&sandbox.path().join("there.mp4"))[0].0, "red");
     to("none/clip.mp4", &[]).expect(2).complains("there is no folder");
-    films::ffmpeg_line("-f lavfi -i testsrc2=s=160x120:d=2 -c:v magicyuv", &sandbox.path().join("rare.mkv"));
+    videos::ffmpeg_line("-f lavfi -i testsrc2=s=160x120:d=2 -c:v magicyuv", &sandbox.path().join("rare.mkv"));
     export(&sandbox, &["rare.mkv@0-1".as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
         .expect(2)
         .complains("(magicyuv) is not among the codecs");
     for name in ["text.mp4@0-1", "list.mp4@0-1"] {
-        // A playlist that calls itself a film opens no other file.
+        // A playlist that calls itself a video opens no other file.
         export(&sandbox, &[name.as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
             .expect(2)
             .complains("cannot be read by FFmpeg");
@@ -591,7 +591,7 @@ fn an_interrupted_export_leaves_neither_file_nor_ffmpeg() {
     let sandbox = Sandbox::new();
     let source = sandbox.path().join("film.mp4");
     // Long enough to be still at it when the signal comes.
-    films::ffmpeg_line(
+    videos::ffmpeg_line(
         "-f lavfi -i testsrc2=s=320x180:r=25:d=400 -c:v libx264 -preset ultrafast -crf 40 -f mp4",
         &source,
     );
@@ -641,7 +641,7 @@ fn what_a_killed_export_left_is_taken_away_by_the_next_one_there() {
     use std::os::unix::fs::PermissionsExt as _;
     let sandbox = Sandbox::new();
     let path = sandbox.path().join("a.mp4");
-    film(&path, "64x48", H264);
+    video(&path, "64x48", H264);
     let (clips, bin) = (sandbox.path().join("clips"), sandbox.path().join("bin"));
     fs::create_dir(&clips).unwrap();
     fs::create_dir_all(&bin).unwrap();

@@ -3,19 +3,19 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Sandbox, films, wait_until};
+use testkit::{Sandbox, videos, wait_until};
 
 use crate::{SOON, names};
 
-const COMMENT: &str = "# My films; the second disk is in the attic.";
+const COMMENT: &str = "# My videos; the second disk is in the attic.";
 
 #[test]
 fn folders_come_and_go_and_the_comments_in_the_configuration_stay() {
     let sandbox = Sandbox::new();
     sandbox.configure(COMMENT);
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let second = sandbox.path().join("second");
-    sandbox.film_at(&second.join("b.mp4"), &[("green", 1.0)]);
+    sandbox.video_at(&second.join("b.mp4"), &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
@@ -32,7 +32,7 @@ fn folders_come_and_go_and_the_comments_in_the_configuration_stay() {
     assert_eq!(listed["folders"][1]["videos"]["indexed"], 1);
 
     // It is watched, not only read.
-    films::colours(&second.join("c.mp4"), &[("blue", 1.0)]);
+    videos::colours(&second.join("c.mp4"), &[("blue", 1.0)]);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0]);
 
@@ -51,14 +51,14 @@ fn folders_come_and_go_and_the_comments_in_the_configuration_stay() {
 #[test]
 fn a_folder_removed_with_keep_stays_searchable_and_comes_back_without_decoding() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
-    sandbox.run([Path::new("remove"), &sandbox.films(), Path::new("--keep")]).expect(0);
+    sandbox.run([Path::new("remove"), &sandbox.videos(), Path::new("--keep")]).expect(0);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [0, 0, 0, 1]);
     assert_eq!(sandbox.search("a red background")[0]["offline"], true);
-    sandbox.run([Path::new("add"), &sandbox.films()]).expect(0);
+    sandbox.run([Path::new("add"), &sandbox.videos()]).expect(0);
     sandbox.settle();
     wait_until("it to be back", SOON, || {
         let counts = sandbox.counts();
@@ -74,7 +74,7 @@ fn a_folder_removed_with_keep_stays_searchable_and_comes_back_without_decoding()
 #[test]
 fn folders_that_cannot_be_watched_are_refused_with_a_reason() {
     let sandbox = Sandbox::new();
-    let file = sandbox.film("a.mp4", &[("red", 1.0)]);
+    let file = sandbox.video("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     let before = fs::read(sandbox.config()).unwrap();
     sandbox
@@ -88,7 +88,7 @@ fn folders_that_cannot_be_watched_are_refused_with_a_reason() {
         .complains("not a watched folder");
     assert_eq!(fs::read(sandbox.config()).unwrap(), before);
     // Twice is once.
-    sandbox.run([Path::new("add"), &sandbox.films()]).expect(0);
+    sandbox.run([Path::new("add"), &sandbox.videos()]).expect(0);
     assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 1);
 }
 
@@ -96,7 +96,7 @@ fn folders_that_cannot_be_watched_are_refused_with_a_reason() {
 fn a_folder_configured_by_a_link_is_asked_about_by_either_name() {
     let sandbox = Sandbox::new();
     let disk = sandbox.path().join("disk");
-    sandbox.film_at(&disk.join("sub/a.mp4"), &[("red", 1.0)]);
+    sandbox.video_at(&disk.join("sub/a.mp4"), &[("red", 1.0)]);
     let link = sandbox.path().join("Videos");
     std::os::unix::fs::symlink(&disk, &link).unwrap();
     sandbox.configure(&format!("folders = [{link:?}]"));
@@ -122,8 +122,8 @@ fn a_folder_configured_by_a_link_is_asked_about_by_either_name() {
 fn several_folders_come_and_go_at_once_and_whoever_has_none_is_told_how() {
     let sandbox = Sandbox::new();
     let _daemon = sandbox.start();
-    let films = sandbox.films();
-    sandbox.run([Path::new("remove"), &films]).expect(0);
+    let videos = sandbox.videos();
+    sandbox.run([Path::new("remove"), &videos]).expect(0);
     for words in ["search a dog", "search a dog --json"] {
         let ran = sandbox.say(words).expect(1);
         assert_eq!(ran.stderr.contains("scenectl add DIR"), !words.contains("json"), "{ran:?}");
@@ -140,7 +140,7 @@ fn several_folders_come_and_go_at_once_and_whoever_has_none_is_told_how() {
     assert!(!ran.stderr.contains("scenectl add"), "{ran:?}");
     // The first that cannot be watched ends it; those before it are watched.
     let gone = sandbox.path().join("gone");
-    sandbox.run([Path::new("add"), &films, &gone]).expect(2).says("watching ");
+    sandbox.run([Path::new("add"), &videos, &gone]).expect(2).says("watching ");
     assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 4);
     let ran = sandbox.run(words("remove")).expect(0);
     assert_eq!(ran.stdout.lines().count(), 3, "{ran:?}");

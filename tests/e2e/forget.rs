@@ -10,11 +10,11 @@ use crate::{SOON, names};
 #[test]
 fn a_drive_that_is_away_is_forgotten_only_when_asked_and_confirmed() {
     let sandbox = Sandbox::new();
-    sandbox.film("keep/a.mp4", &[("red", 1.0), ("blue", 1.0)]);
+    sandbox.video("keep/a.mp4", &[("red", 1.0), ("blue", 1.0)]);
     let drive = sandbox.path().join("drive");
-    sandbox.film_at(&drive.join("sub/b.mp4"), &[("green", 1.0)]);
-    sandbox.film_at(&drive.join("c.mp4"), &[("yellow", 1.0)]);
-    sandbox.configure(&format!("folders = [{:?}, {drive:?}]", sandbox.films()));
+    sandbox.video_at(&drive.join("sub/b.mp4"), &[("green", 1.0)]);
+    sandbox.video_at(&drive.join("c.mp4"), &[("yellow", 1.0)]);
+    sandbox.configure(&format!("folders = [{:?}, {drive:?}]", sandbox.videos()));
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0], "{}", sandbox.log_tail());
@@ -69,11 +69,11 @@ fn a_drive_that_is_away_is_forgotten_only_when_asked_and_confirmed() {
 #[test]
 fn what_a_removed_folder_left_behind_can_be_forgotten() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
-    sandbox.run([Path::new("remove"), &sandbox.films(), Path::new("--keep")]).expect(0);
+    sandbox.run([Path::new("remove"), &sandbox.videos(), Path::new("--keep")]).expect(0);
     assert_eq!(sandbox.counts(), [0, 0, 0, 1]);
-    sandbox.run([Path::new("forget"), &sandbox.films(), Path::new("--yes")]).expect(0);
+    sandbox.run([Path::new("forget"), &sandbox.videos(), Path::new("--yes")]).expect(0);
     assert_eq!(sandbox.counts(), [0, 0, 0, 0]);
 }

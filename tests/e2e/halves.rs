@@ -4,19 +4,19 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
-use testkit::{Sandbox, films, wait_until};
+use testkit::{Sandbox, videos, wait_until};
 
 use crate::SOON;
 
 /// Ten noisy seconds, large enough that a fingerprint reads samples of them.
-const FILM: &str = "-f lavfi -i testsrc=s=320x240:r=25:d=5 -f lavfi -i smptebars=s=320x240:r=25:d=5 -filter_complex \
+const VIDEO: &str = "-f lavfi -i testsrc=s=320x240:r=25:d=5 -f lavfi -i smptebars=s=320x240:r=25:d=5 -filter_complex \
                     [0]noise=alls=20:allf=t[a];[1]noise=alls=20:allf=t[b];[a][b]concat=n=2:v=1[v] -map [v] -c:v libx264 -preset ultrafast -g 25 -f matroska";
 
 fn duration_ms(sandbox: &Sandbox, file: &Path) -> u64 {
     sandbox.ctl_json([Path::new("scenes"), file])["duration_ms"].as_u64().unwrap_or(0)
 }
 
-/// What a fingerprint reads of a film, and pieces of 256 KiB around it; zeros elsewhere, as in a download that is not complete.
+/// What a fingerprint reads of a video, and pieces of 256 KiB around it; zeros elsewhere, as in a download that is not complete.
 fn with_holes(whole: &[u8]) -> Vec<u8> {
     const PIECE: usize = 64 << 10;
     let n = whole.len();
@@ -37,28 +37,28 @@ fn with_holes(whole: &[u8]) -> Vec<u8> {
 fn a_download_that_is_completed_in_place_is_indexed_whole_and_so_are_its_copies() {
     let sandbox = Sandbox::new();
     let full = sandbox.path().join("full");
-    films::ffmpeg_line(FILM, &full);
+    videos::ffmpeg_line(VIDEO, &full);
     let whole = fs::read(&full).unwrap();
     let half = with_holes(&whole);
     assert_ne!(whole, half);
-    let part = sandbox.films().join("part.mkv");
+    let part = sandbox.videos().join("part.mkv");
     fs::write(&part, &half).unwrap();
     let daemon = sandbox.start();
     sandbox.settle();
-    let copy = sandbox.films().join("copy.mkv");
+    let copy = sandbox.videos().join("copy.mkv");
     fs::copy(&full, &copy).unwrap();
     sandbox.settle();
     let expected = duration_ms(&sandbox, &copy);
     assert!(expected >= 9_900, "a whole copy is {expected} ms long");
     File::options().write(true).open(&part).unwrap().write_all_at(&whole, 0).unwrap();
-    wait_until("the whole film", SOON, || {
+    wait_until("the whole video", SOON, || {
         sandbox.settle();
         match (duration_ms(&sandbox, &part), sandbox.ctl_json([Path::new("why"), &part])) {
             (duration, why) if duration == expected && why["state"] == "indexed" => Ok(()),
             (duration, why) => Err(format!("{duration} ms, {why}")),
         }
     });
-    // From here on nothing is decoded again: not a film that is touched, nor copied, nor moved.
+    // From here on nothing is decoded again: not a video that is touched, nor copied, nor moved.
     let n_decoded = sandbox.n_decoded();
     File::options()
         .write(true)
@@ -67,8 +67,8 @@ fn a_download_that_is_completed_in_place_is_indexed_whole_and_so_are_its_copies(
         .set_modified(std::time::SystemTime::now())
         .unwrap();
     sandbox.settle();
-    fs::copy(&full, sandbox.films().join("another.mkv")).unwrap();
-    fs::rename(&part, sandbox.films().join("moved.mkv")).unwrap();
+    fs::copy(&full, sandbox.videos().join("another.mkv")).unwrap();
+    fs::rename(&part, sandbox.videos().join("moved.mkv")).unwrap();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0]);
     assert_eq!(sandbox.n_decoded(), n_decoded, "{}", sandbox.log_tail());
@@ -85,19 +85,19 @@ fn a_download_that_is_completed_in_place_is_indexed_whole_and_so_are_its_copies(
 #[test]
 fn force_takes_one_file_of_the_index() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
-    let films = sandbox.films();
+    let videos = sandbox.videos();
     sandbox.run(["rescan", "--force"]).expect(2);
     sandbox
-        .run([Path::new("rescan"), Path::new("--force"), &films])
+        .run([Path::new("rescan"), Path::new("--force"), &videos])
         .complains("no video of the index");
-    let other = films.join("nothing.mp4");
+    let other = videos.join("nothing.mp4");
     sandbox
         .run([Path::new("rescan"), Path::new("--force"), &other])
         .complains("no video of the index");
-    sandbox.run([Path::new("rescan"), &films]).expect(0).says("looking again");
+    sandbox.run([Path::new("rescan"), &videos]).expect(0).says("looking again");
     sandbox.settle();
     assert_eq!(sandbox.n_decoded(), 1);
 }
@@ -106,10 +106,10 @@ fn force_takes_one_file_of_the_index() {
 fn a_name_is_found_however_its_accents_are_typed() {
     let (composed, decomposed) = ("Caf\u{e9}", "Cafe\u{301}");
     let sandbox = Sandbox::new();
-    let film = sandbox.film(format!("{decomposed}/{decomposed}.mp4"), &[("red", 1.0)]);
+    let video = sandbox.video(format!("{decomposed}/{decomposed}.mp4"), &[("red", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
-    let typed = sandbox.films().join(composed).join(format!("{composed}.mp4"));
+    let typed = sandbox.videos().join(composed).join(format!("{composed}.mp4"));
     let found = |sandbox: &Sandbox| {
         let why = sandbox.ctl_json([Path::new("why"), &typed]);
         assert!(why["state"] == "indexed" || why["state"] == "offline", "{why}");
@@ -123,12 +123,12 @@ fn a_name_is_found_however_its_accents_are_typed() {
     };
     found(&sandbox);
     // It is away: nothing but the index knows how it is spelled.
-    fs::rename(sandbox.films(), sandbox.path().join("away")).unwrap();
+    fs::rename(sandbox.videos(), sandbox.path().join("away")).unwrap();
     sandbox.say("rescan").expect(0);
     wait_until("the folder to be offline", SOON, || match sandbox.counts() {
         [0, 0, 0, 1] => Ok(()),
         counts => Err(format!("{counts:?}")),
     });
     found(&sandbox);
-    drop((film, daemon));
+    drop((video, daemon));
 }

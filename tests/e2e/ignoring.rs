@@ -17,9 +17,9 @@ fn excluded_because(sandbox: &Sandbox, file: &Path, reason: &str) {
 fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
     let sandbox = Sandbox::new();
     sandbox.configure("ignore = [\"**/raw/**\", \"*.draft.mp4\"]");
-    let source = sandbox.film("kept.mp4", &[("red", 1.0)]);
+    let source = sandbox.video("kept.mp4", &[("red", 1.0)]);
     let place = |relative: &str| {
-        let path = sandbox.films().join(relative);
+        let path = sandbox.videos().join(relative);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::copy(&source, &path).unwrap();
         path
@@ -27,15 +27,15 @@ fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
     let raw = place("2024/raw/a.mp4");
     let draft = place("b.draft.mp4");
     let nomedia = place("quiet/sub/c.mp4");
-    fs::write(sandbox.films().join("quiet/.nomedia"), "").unwrap();
+    fs::write(sandbox.videos().join("quiet/.nomedia"), "").unwrap();
     let hidden = place(".hidden.mp4");
     let in_hidden = place(".cache/d.mp4");
     let ruled = place("work/tmp-1.mp4");
     place("work/final.mp4");
-    fs::write(sandbox.films().join("work/.scenedignore"), "tmp-*\n").unwrap();
-    let text = sandbox.films().join("notes.txt");
-    fs::write(&text, "no film").unwrap();
-    let link = sandbox.films().join("link.mp4");
+    fs::write(sandbox.videos().join("work/.scenedignore"), "tmp-*\n").unwrap();
+    let text = sandbox.videos().join("notes.txt");
+    fs::write(&text, "no video").unwrap();
+    let link = sandbox.videos().join("link.mp4");
     symlink(&source, &link).unwrap();
 
     let _daemon = sandbox.start();
@@ -48,7 +48,7 @@ fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
     excluded_because(&sandbox, &in_hidden, "hidden");
     excluded_because(&sandbox, &ruled, ".scenedignore");
     excluded_because(&sandbox, &text, "extension");
-    // scenectl follows links to what they mean; by itself the link is no film.
+    // scenectl follows links to what they mean; by itself the link is no video.
     let answer = Wire::greeted(&sandbox.socket()).call("why", &serde_json::json!({"path": link}));
     assert_eq!(answer["result"]["state"], "excluded", "{answer}");
     assert!(
@@ -60,12 +60,12 @@ fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
 #[test]
 fn a_marker_that_comes_later_drops_what_it_covers_and_gives_it_back() {
     let sandbox = Sandbox::new();
-    sandbox.film("private/a.mp4", &[("red", 1.0)]);
-    sandbox.film("b.mp4", &[("green", 1.0)]);
+    sandbox.video("private/a.mp4", &[("red", 1.0)]);
+    sandbox.video("b.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [2, 0, 0, 0]);
-    let marker = sandbox.films().join("private/.nomedia");
+    let marker = sandbox.videos().join("private/.nomedia");
     fs::write(&marker, "").unwrap();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
@@ -79,12 +79,12 @@ fn hidden_files_and_links_are_taken_where_the_configuration_says_so() {
     let sandbox = Sandbox::new();
     sandbox.configure("hidden = true\nfollow-symlinks = true\nextensions = [\"mp4\", \"film\"]");
     let outside = sandbox.path().join("elsewhere");
-    sandbox.film_at(&outside.join("linked.mp4"), &[("red", 1.0)]);
-    symlink(&outside, sandbox.films().join("link")).unwrap();
+    sandbox.video_at(&outside.join("linked.mp4"), &[("red", 1.0)]);
+    symlink(&outside, sandbox.videos().join("link")).unwrap();
     // A loop must end.
-    symlink(sandbox.films(), sandbox.films().join("loop")).unwrap();
-    sandbox.film(".hidden.mp4", &[("green", 1.0)]);
-    sandbox.film("odd.FILM", &[("blue", 1.0)]);
+    symlink(sandbox.videos(), sandbox.videos().join("loop")).unwrap();
+    sandbox.video(".hidden.mp4", &[("green", 1.0)]);
+    sandbox.video("odd.FILM", &[("blue", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0], "{}", sandbox.log_tail());

@@ -51,8 +51,8 @@ fn a_model_from_the_hub_is_installed_used_and_answers() {
     config["scened"]["name"] = "mine".into();
     hub.put("somebody/pictures", "config.json", &serde_json::to_vec(&config).unwrap());
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
-    sandbox.film("green.mp4", &[("green", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
+    sandbox.video("green.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
 
@@ -82,7 +82,7 @@ fn a_model_from_the_hub_is_installed_used_and_answers() {
 #[test]
 fn both_layouts_of_the_hub_are_what_the_daemon_reads() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let hub = Hub::new();
@@ -172,7 +172,7 @@ fn the_precision_is_chosen_on_this_machine_and_the_other_one_is_dropped() {
         .iter()
         .enumerate()
     {
-        sandbox.film(format!("{k}.mp4"), &[(*colour, 1.0)]);
+        sandbox.video(format!("{k}.mp4"), &[(*colour, 1.0)]);
     }
     let hub = Hub::new();
     put_both_precisions(&hub, "somebody/both", &repository().join("tests/reference/tiny/clip-hf-int8"));
@@ -181,7 +181,7 @@ fn the_precision_is_chosen_on_this_machine_and_the_other_one_is_dropped() {
     assert!(daemon.stop().success());
     let probe = &answer["probe"];
     assert_eq!(probe["chosen"], answer["precision"], "{answer}");
-    assert_eq!(probe["frames_from"], sandbox.films().to_str().unwrap(), "{answer}");
+    assert_eq!(probe["frames_from"], sandbox.videos().to_str().unwrap(), "{answer}");
     for figure in [
         "fp32_frames_per_second",
         "int8_frames_per_second",
@@ -218,7 +218,7 @@ fn int8_that_gives_other_vectors_is_not_chosen() {
         .iter()
         .enumerate()
     {
-        sandbox.film(format!("{k}.mp4"), &[(*colour, 1.0)]);
+        sandbox.video(format!("{k}.mp4"), &[(*colour, 1.0)]);
     }
     let hub = Hub::new();
     let sandbox_of_files = tempfile::tempdir().unwrap();

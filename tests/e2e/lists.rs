@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
-use testkit::{Ran, Sandbox, films};
+use testkit::{Ran, Sandbox, videos};
 
 /// Names that a list, a URL or an option could trip over.
 const ODD: &[&[u8]] = &[
@@ -20,11 +20,11 @@ const ODD: &[&[u8]] = &[
     b"-dash #1 ?.mp4",
 ];
 
-/// Films that are red for two seconds, green for one and a half, and blue for two: what begins too early or ends too late is seen.
+/// Videos that are red for two seconds, green for one and a half, and blue for two: what begins too early or ends too late is seen.
 fn library() -> (Sandbox, Vec<PathBuf>) {
     let sandbox = Sandbox::new();
     let names = ODD.iter().map(|name| OsStr::from_bytes(name));
-    let paths = sandbox.films_alike(names, &[("red", 2.0), ("green", 1.5), ("blue", 2.0)]);
+    let paths = sandbox.videos_alike(names, &[("red", 2.0), ("green", 1.5), ("blue", 2.0)]);
     (sandbox, paths)
 }
 
@@ -37,7 +37,7 @@ fn has(program: &str) -> bool {
         .is_ok()
 }
 
-/// All hits are the green scene of each film, from 2 to 3.5 s.
+/// All hits are the green scene of each video, from 2 to 3.5 s.
 fn search(sandbox: &Sandbox, flag: &str, file: &Path) -> Ran {
     search_some(sandbox, ODD.len(), flag, file)
 }
@@ -86,7 +86,7 @@ fn mpv_plays_what_was_found_and_nothing_else() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success(), "{told}");
-    // Of each film 38 frames, give or take one for mpv's rounding; each is green.
+    // Of each video 38 frames, give or take one for mpv's rounding; each is green.
     let shown = fs::read_dir(&frames).unwrap().count();
     let expected = paths.len() * 38;
     assert!(
@@ -97,7 +97,7 @@ fn mpv_plays_what_was_found_and_nothing_else() {
     assert!(colours.iter().all(|colour| *colour == "green"), "{colours:?}");
 }
 
-/// What a film or a row of pictures shows, frame by frame.
+/// What a video or a row of pictures shows, frame by frame.
 pub(crate) fn colours(before: &[&str], input: &Path) -> Vec<&'static str> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin"])
@@ -144,7 +144,7 @@ fn vlc_begins_and_ends_where_the_playlist_says() {
     });
 }
 
-/// Plays two films, which are green from 2 to 3.52 s, and looks at what is shown.
+/// Plays two videos, which are green from 2 to 3.52 s, and looks at what is shown.
 fn in_vlc(sandbox: &Sandbox, name: &str) {
     let frames = sandbox.path().join(format!("frames of {name}"));
     fs::create_dir(&frames).unwrap();
@@ -167,7 +167,7 @@ fn in_vlc(sandbox: &Sandbox, name: &str) {
             "--no-drop-late-frames",
             "--no-skip-frames",
         ])
-        // Every frame that is shown, as a picture; the second film's over the first one's.
+        // Every frame that is shown, as a picture; the second video's over the first one's.
         .args([
             "--video-filter",
             "scene",
@@ -290,13 +290,13 @@ fn opentimelineio_reads_every_clip_of_odd_names() {
 }
 
 #[test]
-fn drop_frame_films_have_drop_frame_timecodes_and_their_own_clock_counts() {
+fn drop_frame_videos_have_drop_frame_timecodes_and_their_own_clock_counts() {
     let sandbox = Sandbox::new();
     let make = |name: &str, rate: &str, timecode: Option<&str>| {
         let made = sandbox.path().join("made.mov");
         let timecode = timecode.map(|timecode| format!("-timecode {timecode} ")).unwrap_or_default();
         let parts = |seconds: u32| format!("color=c=red:s=160x120:r={rate}:d={seconds},format=yuv420p");
-        films::ffmpeg_line(
+        videos::ffmpeg_line(
             &format!(
                 "-f lavfi -i {},concat=n=1 -f lavfi -i color=c=green:s=160x120:r={rate}:d=4 -filter_complex [0][1]concat=n=2:v=1:a=0 \
                  -c:v libx264 -preset ultrafast -pix_fmt yuv420p {timecode}",
@@ -304,7 +304,7 @@ fn drop_frame_films_have_drop_frame_timecodes_and_their_own_clock_counts() {
             ),
             &made,
         );
-        let path = sandbox.films().join(name);
+        let path = sandbox.videos().join(name);
         sandbox.put(&made, &path);
         path
     };
@@ -324,7 +324,7 @@ fn drop_frame_films_have_drop_frame_timecodes_and_their_own_clock_counts() {
                 "1",
                 "--force",
                 "--in",
-                &format!("{}", sandbox.films().join(name).display()),
+                &format!("{}", sandbox.videos().join(name).display()),
                 "--edl",
             ]
             .into_iter()
@@ -336,7 +336,7 @@ fn drop_frame_films_have_drop_frame_timecodes_and_their_own_clock_counts() {
         let event = list.lines().find(|line| line.starts_with("001")).unwrap().to_owned();
         (list, event)
     };
-    // The film is cut behind 1,859 frames: minute one leaves two numbers out.
+    // The video is cut behind 1,859 frames: minute one leaves two numbers out.
     let (list, event) = edl("slow.mov", &[]);
     assert!(list.contains("FCM: DROP FRAME"), "{list}");
     assert!(event.contains(" 00:01:02;01 00:01:06;01 01:00:00;00 01:00:04;00"), "{event}");
@@ -363,9 +363,9 @@ fn drop_frame_films_have_drop_frame_timecodes_and_their_own_clock_counts() {
 fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
     let sandbox = Sandbox::new();
     let away = sandbox.path().join("drive");
-    sandbox.configure(&format!("folders = [{:?}, {away:?}]", sandbox.films()));
-    sandbox.film_at(&away.join("away.mp4"), &[("red", 1.0)]);
-    sandbox.film("here.mp4", &[("red", 1.2)]);
+    sandbox.configure(&format!("folders = [{:?}, {away:?}]", sandbox.videos()));
+    sandbox.video_at(&away.join("away.mp4"), &[("red", 1.0)]);
+    sandbox.video("here.mp4", &[("red", 1.2)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     fs::rename(&away, sandbox.path().join("unplugged")).unwrap();
@@ -382,7 +382,7 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
     // An editing program knows media that are offline.
     search("--edl", "hits.edl")
         .expect(0)
-        .complains("25 frames a second are assumed of 1 film")
+        .complains("25 frames a second are assumed of 1 video")
         .complains("--rate");
     assert!(fs::read_to_string(at("hits.edl")).unwrap().contains("away.mp4"));
     sandbox
@@ -395,7 +395,7 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
             at("none.xspf").to_str().unwrap(),
         ])
         .expect(2)
-        .complains("no film of the playlist can be opened now");
+        .complains("no video of the playlist can be opened now");
     assert!(!at("none.xspf").is_file());
     search("--playlist", "hits.txt")
         .expect(2)
@@ -424,14 +424,14 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
         .unwrap();
     Ran::from(&output)
         .expect(0)
-        .complains("30 frames a second are assumed of 2 films")
+        .complains("30 frames a second are assumed of 2 videos")
         .complains("ffprobe is not installed");
 }
 
 #[test]
 fn two_lists_of_one_name_are_refused_before_anything_is_written() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("green", 1.0)]);
+    sandbox.video("a.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let folder = sandbox.path().join("lists");

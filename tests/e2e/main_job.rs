@@ -1,4 +1,4 @@
-//! A folder of films, and a question.
+//! A folder of videos, and a question.
 
 use testkit::{Sandbox, copy_tree, documents, library};
 
@@ -11,7 +11,7 @@ const WANTED: f64 = 0.9;
 fn the_sample_library_answers_its_own_captions() {
     let (folder, videos) = library();
     let sandbox = Sandbox::new();
-    copy_tree(&folder, &sandbox.films(), &|path| {
+    copy_tree(&folder, &sandbox.videos(), &|path| {
         path.extension().is_some_and(|e| e != "py" && e != "json" && e != "md")
     });
     let _daemon = sandbox.start();
@@ -25,7 +25,7 @@ fn the_sample_library_answers_its_own_captions() {
 
     let (mut n, mut n_first, mut n_overlapping, mut wrong) = (0, 0, 0, Vec::new());
     for video in &videos {
-        let path = sandbox.films().join(video["path"].as_str().unwrap());
+        let path = sandbox.videos().join(video["path"].as_str().unwrap());
         for scene in video["scenes"].as_array().unwrap() {
             let caption = scene["caption"].as_str().unwrap();
             let (start, end) = (scene["start_ms"].as_u64().unwrap(), scene["end_ms"].as_u64().unwrap());
@@ -85,8 +85,8 @@ fn what_the_readme_shows_is_what_is_printed(sandbox: &Sandbox) {
 #[test]
 fn a_folder_becomes_answers_with_file_and_time() {
     let sandbox = Sandbox::new();
-    sandbox.film("two.mp4", &[("red", 1.0), ("green", 1.2)]);
-    sandbox.film("sub/one.mp4", &[("blue", 1.0)]);
+    sandbox.video("two.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("sub/one.mp4", &[("blue", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let hits = sandbox.search("a green background");

@@ -23,10 +23,10 @@ fn other_starter(sandbox: &Sandbox, folder: &str) -> PathBuf {
 }
 
 #[test]
-fn another_model_takes_over_when_every_film_is_embedded_for_it() {
+fn another_model_takes_over_when_every_video_is_embedded_for_it() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
-    sandbox.film("green.mp4", &[("green", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
+    sandbox.video("green.mp4", &[("green", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let other = other_starter(&sandbox, "other");
@@ -77,7 +77,7 @@ fn another_model_takes_over_when_every_film_is_embedded_for_it() {
     assert_eq!(
         (sandbox.n_decoded(), sandbox.counts()),
         (2, [2, 0, 0, 0]),
-        "no film was decoded again"
+        "no video was decoded again"
     );
     let info = sandbox.ctl_json(["model", "info"]);
     assert_eq!(
@@ -103,7 +103,7 @@ fn another_model_takes_over_when_every_film_is_embedded_for_it() {
 fn a_change_that_was_broken_off_goes_on_where_it_was() {
     let sandbox = Sandbox::new();
     for n in 0..6 {
-        sandbox.film(format!("{n}.mp4"), &[("red", 1.0 + f64::from(n))]);
+        sandbox.video(format!("{n}.mp4"), &[("red", 1.0 + f64::from(n))]);
     }
     let daemon = sandbox.start();
     sandbox.settle();
@@ -115,19 +115,19 @@ fn a_change_that_was_broken_off_goes_on_where_it_was() {
         _ => Ok(()),
     });
     daemon.kill();
-    // A film of which nothing is left but the pictures.
-    fs::remove_file(sandbox.films().join("5.mp4")).unwrap();
-    fs::rename(sandbox.films(), sandbox.path().join("away")).unwrap();
+    // A video of which nothing is left but the pictures.
+    fs::remove_file(sandbox.videos().join("5.mp4")).unwrap();
+    fs::rename(sandbox.videos(), sandbox.path().join("away")).unwrap();
     let _daemon = sandbox.start();
     sandbox.answered_by("other", 6, SOON);
     assert_eq!(sandbox.n_decoded(), 6, "{}", sandbox.log_tail());
 }
 
 #[test]
-fn reindexing_decodes_every_film_again_while_the_old_model_answers() {
+fn reindexing_decodes_every_video_again_while_the_old_model_answers() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
-    sandbox.film("green.mp4", &[("green", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
+    sandbox.video("green.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let other = other_starter(&sandbox, "other");
@@ -150,7 +150,7 @@ fn reindexing_decodes_every_film_again_while_the_old_model_answers() {
 fn without_pictures_a_change_decodes() {
     let sandbox = Sandbox::new();
     sandbox.configure("keyframes = false");
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     assert!(!sandbox.data().join("keyframes").try_exists().unwrap());
@@ -163,7 +163,7 @@ fn without_pictures_a_change_decodes() {
 #[test]
 fn a_model_whose_folder_has_vanished_is_named_and_costs_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let (other, away) = (other_starter(&sandbox, "other"), sandbox.path().join("away"));
@@ -201,7 +201,7 @@ fn a_model_whose_folder_has_vanished_is_named_and_costs_nothing() {
 #[test]
 fn both_public_layouts_are_used_in_place() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     for (folder, layout) in [("tiny-hf", "hugging-face"), ("tiny-immich", "immich")] {
@@ -259,7 +259,7 @@ fn models_are_listed_with_what_is_wrong_with_them() {
 #[test]
 fn a_choice_that_cannot_be_remembered_changes_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let other = other_starter(&sandbox, "other");
@@ -286,7 +286,7 @@ fn cut_in_half(file: &Path) {
 fn a_model_that_cannot_read_a_question_is_refused_before_anything_is_embedded() {
     type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let before = fs::read_to_string(sandbox.config()).unwrap();
@@ -325,7 +325,7 @@ fn model_files_that_change_in_place_make_no_more_vectors_under_the_old_id() {
     sandbox.configure("model-idle-seconds = 1");
     let _daemon = sandbox.start();
     sandbox.run([Path::new("model"), Path::new("use"), &other]).expect(0);
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     sandbox.settle();
     assert_eq!(sandbox.search("red").len(), 1);
     // A byte of the weights, far from where the id looks, and the time is put back.
@@ -346,12 +346,12 @@ fn model_files_that_change_in_place_make_no_more_vectors_under_the_old_id() {
     sandbox.say("search green").expect(2).complains("scenectl model use");
     assert_eq!(sandbox.search("red").len(), 1, "what was asked before needs no model");
     assert_eq!(
-        sandbox.ctl_json([Path::new("similar"), &sandbox.films().join("red.mp4")])["model"],
+        sandbox.ctl_json([Path::new("similar"), &sandbox.videos().join("red.mp4")])["model"],
         sandbox.ctl_json(["search", "red"])["model"]
     );
     let warnings = sandbox.ctl_json(["status"])["warnings"].to_string();
     assert!(warnings.contains("not those"), "{warnings}");
-    sandbox.film("green.mp4", &[("green", 1.0)]);
+    sandbox.video("green.mp4", &[("green", 1.0)]);
     wait_until("indexing to wait", SOON, || {
         let doctor = sandbox.run(["doctor", "--json"]).stdout;
         if doctor.contains("\"indexing\"") { Ok(()) } else { Err(doctor) }
@@ -485,7 +485,7 @@ fn as_hub_cache(model: &Path, cache: &Path) -> PathBuf {
 #[test]
 fn a_folder_of_the_hubs_cache_whose_weights_are_links_is_used_as_it_is() {
     let sandbox = Sandbox::new();
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     fs::write(sandbox.path().join("secret"), "of the user").unwrap();

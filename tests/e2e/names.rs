@@ -35,7 +35,7 @@ fn odd_names_are_indexed_found_and_never_reach_a_terminal_raw() {
     let paths: Vec<PathBuf> = NAMES
         .iter()
         .enumerate()
-        .map(|(index, name)| sandbox.film(OsStr::from_bytes(name), &[("red", 1.0 + 0.2 * index as f64)]))
+        .map(|(index, name)| sandbox.video(OsStr::from_bytes(name), &[("red", 1.0 + 0.2 * index as f64)]))
         .collect();
     let _daemon = sandbox.start();
     sandbox.settle();
@@ -88,15 +88,15 @@ fn odd_names_are_indexed_found_and_never_reach_a_terminal_raw() {
 #[test]
 fn names_relative_to_the_folder_one_stands_in_are_understood() {
     let sandbox = Sandbox::new();
-    sandbox.film("-dash.mp4", &[("red", 1.0)]);
-    sandbox.film("sub/at@0:01.mp4", &[("green", 1.0)]);
+    sandbox.video("-dash.mp4", &[("red", 1.0)]);
+    sandbox.video("sub/at@0:01.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let here = |arguments: &[&str]| {
         let output = sandbox
             .command("scenectl")
             .args(arguments)
-            .current_dir(sandbox.films())
+            .current_dir(sandbox.videos())
             .stdin(Stdio::null())
             .output()
             .unwrap();

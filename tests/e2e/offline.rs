@@ -33,10 +33,10 @@ fn mount(image: &Path, point: &Path) {
     system("mount", &[Path::new("-o"), Path::new("loop"), image, point]);
 }
 
-/// A film of one colour on another file system.
-fn film_on(sandbox: &Sandbox, path: &Path, colour: &str) {
+/// A video of one colour on another file system.
+fn video_on(sandbox: &Sandbox, path: &Path, colour: &str) {
     let rendered = sandbox.path().join("rendered.mp4");
-    sandbox.film_at(&rendered, &[(colour, 1.0)]);
+    sandbox.video_at(&rendered, &[(colour, 1.0)]);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::copy(rendered, path).unwrap();
 }
@@ -65,12 +65,12 @@ fn a_drive_is_unmounted_replaced_and_back() {
     }
     let sandbox = Sandbox::new();
     let (first, second) = (image(&sandbox, "first"), image(&sandbox, "second"));
-    let point = sandbox.films().join("drive");
+    let point = sandbox.videos().join("drive");
     fs::create_dir(&point).unwrap();
     let _unmounts = Unmounts(point.clone());
     sandbox.configure(&format!("folders = [{point:?}]"));
     mount(&first, &point);
-    film_on(&sandbox, &point.join("red.mp4"), "red");
+    video_on(&sandbox, &point.join("red.mp4"), "red");
     let daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
@@ -78,7 +78,7 @@ fn a_drive_is_unmounted_replaced_and_back() {
     // Unmounted: an empty folder is where it was.
     system("umount", &[&point]);
     until_counts(&sandbox, [0, 0, 0, 1]);
-    // The film may have been missed, and doubted, before its folder was looked at.
+    // The video may have been missed, and doubted, before its folder was looked at.
     sandbox.settle();
     let told = sandbox.ctl_json(["status"]);
     let folder = &told["folders"][0];
@@ -111,7 +111,7 @@ fn a_drive_is_unmounted_replaced_and_back() {
 
     // Another drive in its place: both are known, one is away.
     mount(&second, &point);
-    film_on(&sandbox, &point.join("green.mp4"), "green");
+    video_on(&sandbox, &point.join("green.mp4"), "green");
     until_counts(&sandbox, [1, 0, 0, 1]);
     let folder = sandbox.ctl_json(["folders"])["folders"][0].clone();
     assert_eq!(folder["state"], "watched", "{folder}");
@@ -135,18 +135,18 @@ fn a_drive_mounted_inside_a_watched_folder_is_away_by_itself() {
     }
     let sandbox = Sandbox::new();
     let disk = image(&sandbox, "inner");
-    let point = sandbox.films().join("drive");
+    let point = sandbox.videos().join("drive");
     fs::create_dir(&point).unwrap();
     let _unmounts = Unmounts(point.clone());
     mount(&disk, &point);
-    sandbox.film("red.mp4", &[("red", 1.0)]);
-    film_on(&sandbox, &point.join("sub/green.mp4"), "green");
+    sandbox.video("red.mp4", &[("red", 1.0)]);
+    video_on(&sandbox, &point.join("sub/green.mp4"), "green");
     let daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [2, 0, 0, 0]);
     system("umount", &[&point]);
     until_counts(&sandbox, [1, 0, 0, 1]);
-    sandbox.film("blue.mp4", &[("blue", 1.0)]);
+    sandbox.video("blue.mp4", &[("blue", 1.0)]);
     until_counts(&sandbox, [2, 0, 0, 1]);
     let folder = sandbox.ctl_json(["folders"])["folders"][0].clone();
     assert_eq!(folder["state"], "watched", "{folder}");
@@ -173,7 +173,7 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
     let sandbox = Sandbox::new();
     let (disk, point) = (sandbox.path().join("disk"), sandbox.path().join("nas"));
     fs::create_dir(&point).unwrap();
-    sandbox.film_at(&disk.join("red.mp4"), &[("red", 1.0)]);
+    sandbox.video_at(&disk.join("red.mp4"), &[("red", 1.0)]);
     let mount = match HungMount::new(&disk, &point) {
         Ok(mount) => mount,
         Err(error) => {
@@ -181,25 +181,25 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
             return;
         }
     };
-    sandbox.configure(&format!("folders = [{:?}, {point:?}]", sandbox.films()));
+    sandbox.configure(&format!("folders = [{:?}, {point:?}]", sandbox.videos()));
     let daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
     mount.freeze();
     sandbox.say("rescan").expect(0);
     // All of these answer, whether the mount is known to hang or not.
-    let film = point.join("red.mp4");
+    let video = point.join("red.mp4");
     for _ in 0..12 {
-        sandbox.run([Path::new("why"), &film]).expect(0);
+        sandbox.run([Path::new("why"), &video]).expect(0);
     }
     sandbox.say("status").expect(0);
     assert_eq!(sandbox.search("red").len(), 1);
     until_counts(&sandbox, [0, 0, 0, 1]);
     sandbox.run([Path::new("similar"), &point.join("red.mp4@0:00.5")]).expect(0);
     sandbox.run([Path::new("similar"), &point.join("other.mp4@0:00.5")]).expect(2);
-    sandbox.run([Path::new("why"), &film]).expect(0).says("does not answer");
+    sandbox.run([Path::new("why"), &video]).expect(0).says("does not answer");
     sandbox.say("doctor --json");
-    sandbox.film("green.mp4", &[("green", 1.0)]);
+    sandbox.video("green.mp4", &[("green", 1.0)]);
     until_counts(&sandbox, [1, 0, 0, 1]);
     // The end, while it hangs; two seconds are what a service manager was promised.
     let since = Instant::now();
@@ -209,7 +209,7 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
     assert!(took < Duration::from_secs(15), "took {took:?}");
     let daemon = sandbox.start();
     until_counts(&sandbox, [1, 0, 0, 1]);
-    sandbox.film_at(&disk.join("blue.mp4"), &[("blue", 1.0)]);
+    sandbox.video_at(&disk.join("blue.mp4"), &[("blue", 1.0)]);
     mount.thaw();
     until_counts(&sandbox, [3, 0, 0, 0]);
     assert_eq!(sandbox.n_decoded(), 3, "{}", sandbox.log_tail());
@@ -217,7 +217,7 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
 }
 
 #[test]
-fn a_drive_that_gives_errors_while_films_wait_fails_none_of_them() {
+fn a_drive_that_gives_errors_while_videos_wait_fails_none_of_them() {
     if !own_mounts_or_say("a drive that gives errors") {
         return;
     }
@@ -233,12 +233,12 @@ fn a_drive_that_gives_errors_while_films_wait_fails_none_of_them() {
             return;
         }
     };
-    sandbox.configure(&format!("folders = [{:?}, {point:?}]", sandbox.films()));
+    sandbox.configure(&format!("folders = [{:?}, {point:?}]", sandbox.videos()));
     let daemon = sandbox.start();
     sandbox.settle();
     sandbox.say("pause").expect(0);
     for (name, colour) in [("red", "red"), ("green", "green"), ("blue", "blue"), ("white", "white")] {
-        sandbox.film_at(&disk.join(format!("{name}.mp4")), &[(colour, 1.0)]);
+        sandbox.video_at(&disk.join(format!("{name}.mp4")), &[(colour, 1.0)]);
     }
     sandbox.say("rescan").expect(0);
     until_counts(&sandbox, [0, 4, 0, 0]);
@@ -252,8 +252,8 @@ fn a_drive_that_gives_errors_while_films_wait_fails_none_of_them() {
             Err(warnings)
         }
     });
-    // A film elsewhere is not held up.
-    sandbox.film("elsewhere.mp4", &[("red", 1.0)]);
+    // A video elsewhere is not held up.
+    sandbox.video("elsewhere.mp4", &[("red", 1.0)]);
     until_counts(&sandbox, [1, 4, 0, 0]);
     mount.fail_reads(0);
     until_counts(&sandbox, [5, 0, 0, 0]);
@@ -277,7 +277,7 @@ fn questions_about_a_disk_that_hangs_hold_up_no_search() {
             return;
         }
     };
-    sandbox.film("red.mp4", &[("red", 1.0)]);
+    sandbox.video("red.mp4", &[("red", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     mount.freeze();

@@ -95,7 +95,7 @@ fn joined(file: &Path, time: &str) -> OsString {
 #[test]
 fn a_hit_is_opened_in_the_default_player_at_its_moment() {
     let sandbox = Sandbox::new();
-    let film = sandbox.film("two.mp4", &[("red", 2.0), ("green", 2.0)]);
+    let video = sandbox.video("two.mp4", &[("red", 2.0), ("green", 2.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let desktop = Desktop::new(&sandbox);
@@ -107,7 +107,7 @@ fn a_hit_is_opened_in_the_default_player_at_its_moment() {
         let ms = hit["best_ms"].as_u64().unwrap();
         format!("--start={}.{:03}", ms / 1000, ms % 1000)
     };
-    let url = format!("file://{}", film.display());
+    let url = format!("file://{}", video.display());
     let expected = |hit: &Value| {
         ["--player-operation-mode=pseudo-gui", &start(hit), "--", &url]
             .map(OsString::from)
@@ -123,7 +123,7 @@ fn a_hit_is_opened_in_the_default_player_at_its_moment() {
     desktop.run(["search", "a green background", "--open", "2"]).expect(0);
     assert_eq!(desktop.arguments(), expected(&hits[1]));
     let similar = desktop
-        .run([OsStr::new("similar"), &joined(&film, "@3"), OsStr::new("--open")])
+        .run([OsStr::new("similar"), &joined(&video, "@3"), OsStr::new("--open")])
         .expect(0);
     assert_eq!(desktop.arguments(), expected(&hits[0]), "{similar:?}");
 
@@ -131,7 +131,7 @@ fn a_hit_is_opened_in_the_default_player_at_its_moment() {
     let ran = desktop.run(["search", "a green background", "--open", "--json"]).expect(0);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(told["hits"].as_array().unwrap().len(), 2);
-    assert_eq!(told["opened"]["path"], film.to_str().unwrap());
+    assert_eq!(told["opened"]["path"], video.to_str().unwrap());
     assert_eq!(
         (&told["opened"]["at_ms"], &told["opened"]["starts_there"]),
         (&hits[0]["best_ms"], &true.into())
@@ -165,9 +165,9 @@ fn a_player_gets_any_name_whole_and_outlives_us() {
         b"not utf-8 \xff.mp4",
         b"at@1:30.mp4",
     ];
-    // No daemon runs: a film that is there is shown without one.
+    // No daemon runs: a video that is there is shown without one.
     for name in names {
-        let file = sandbox.films().join(OsStr::from_bytes(name));
+        let file = sandbox.videos().join(OsStr::from_bytes(name));
         fs::write(&file, b"").unwrap();
         let plain = [
             OsString::from("--start=90.500"),
@@ -183,7 +183,7 @@ fn a_player_gets_any_name_whole_and_outlives_us() {
         assert_eq!(desktop.arguments(), plain);
         let mut command = desktop.command();
         let output = command
-            .current_dir(sandbox.films())
+            .current_dir(sandbox.videos())
             .env("SCENED_PLAYER", "mpv --")
             .args(["open", "--"]);
         Ran::from(&output.arg(joined(Path::new(OsStr::from_bytes(name)), "@90.5")).output().unwrap()).expect(0);
@@ -197,7 +197,7 @@ fn a_player_gets_any_name_whole_and_outlives_us() {
 
     // Its own session, none of our streams, the user's home: what ends us, or unplugs a drive, leaves it alone.
     desktop.player("mpv", "sleep 60");
-    let file = sandbox.films().join("-dash.mp4");
+    let file = sandbox.videos().join("-dash.mp4");
     let ran = desktop.run([OsStr::new("open"), file.as_os_str(), OsStr::new("--json")]).expect(0);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     let pid = u32::try_from(told["pid"].as_u64().unwrap()).unwrap();
@@ -215,32 +215,32 @@ fn a_player_gets_any_name_whole_and_outlives_us() {
 fn a_player_that_cannot_be_told_the_time_says_it_to_the_user() {
     let sandbox = Sandbox::new();
     let desktop = Desktop::new(&sandbox);
-    let film = sandbox.films().join("a.mp4");
-    fs::write(&film, b"").unwrap();
+    let video = sandbox.videos().join("a.mp4");
+    fs::write(&video, b"").unwrap();
     desktop.player("strange", "");
     desktop.default("strange", "strange %f");
     desktop
-        .run([OsStr::new("open"), &joined(&film, "@1:02:03.4")])
+        .run([OsStr::new("open"), &joined(&video, "@1:02:03.4")])
         .expect(0)
         .says("My strange shows ~/films/a.mp4; it cannot be told where to start: go to 1:02:03.4");
-    assert_eq!(desktop.arguments(), [film.clone().into_os_string()]);
+    assert_eq!(desktop.arguments(), [video.clone().into_os_string()]);
 }
 
 #[test]
 fn what_cannot_be_opened_is_said_with_what_to_do() {
     let sandbox = Sandbox::new();
     let desktop = Desktop::new(&sandbox);
-    let film = sandbox.film("a.mp4", &[("red", 1.0)]);
+    let video = sandbox.video("a.mp4", &[("red", 1.0)]);
     let away = sandbox.path().join("stick/b.mp4");
-    sandbox.film_at(&away, &[("green", 1.2)]);
-    sandbox.configure(&format!("folders = [{:?}, {:?}]", sandbox.films(), sandbox.path().join("stick")));
+    sandbox.video_at(&away, &[("green", 1.2)]);
+    sandbox.configure(&format!("folders = [{:?}, {:?}]", sandbox.videos(), sandbox.path().join("stick")));
     let open = |file: &Path| desktop.run([OsStr::new("open"), file.as_os_str()]).expect(2);
 
     // A player that fails at once, one that cannot be started, none, no display, a bad choice.
     desktop.player("mpv", "exit 7");
     desktop.default("mpv", "mpv %f");
     // What is to be started by hand is pasted into a shell.
-    let odd = sandbox.films().join("$(touch pwned) 'x'.mp4");
+    let odd = sandbox.videos().join("$(touch pwned) 'x'.mp4");
     fs::write(&odd, b"").unwrap();
     let said = open(&odd).stderr;
     let (_, by_hand) = said.trim_end().rsplit_once("started by hand: ").unwrap();
@@ -253,31 +253,31 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     assert_eq!(words.lines().collect::<Vec<_>>()[1..], [odd.to_str().unwrap()], "{said}");
     assert!(!sandbox.path().join("pwned").is_file());
     fs::remove_file(&odd).unwrap();
-    open(&film)
+    open(&video)
         .complains("My mpv ended at once")
         .complains("exit status: 7")
         .complains("started by hand");
     fs::write(sandbox.path().join("bin/mpv"), "#!/no/such/interpreter\n").unwrap();
-    open(&film).complains("cannot be started");
+    open(&video).complains("cannot be started");
     fs::remove_file(sandbox.path().join("bin/mpv")).unwrap();
     let mut command = desktop.command();
     command.env("PATH", sandbox.path().join("bin"));
-    Ran::from(&command.arg("open").arg(&film).output().unwrap())
+    Ran::from(&command.arg("open").arg(&video).output().unwrap())
         .expect(2)
         .complains("there is no player for ")
         .complains("install one such as mpv");
     let mut command = desktop.command();
-    Ran::from(&command.env_remove("DISPLAY").arg("open").arg(&film).output().unwrap())
+    Ran::from(&command.env_remove("DISPLAY").arg("open").arg(&video).output().unwrap())
         .expect(2)
         .complains("there is no display")
         .complains("SCENED_PLAYER");
     let mut command = desktop.command();
-    Ran::from(&command.env("SCENED_PLAYER", "gone --x").arg("open").arg(&film).output().unwrap())
+    Ran::from(&command.env("SCENED_PLAYER", "gone --x").arg("open").arg(&video).output().unwrap())
         .expect(2)
         .complains("the program `gone` that SCENED_PLAYER names is not there");
 
     // A file that never was, with and without a daemon; one that was indexed and is gone; one on a drive that is away.
-    let never = sandbox.films().join("never\u{1b}[2J.mp4");
+    let never = sandbox.videos().join("never\u{1b}[2J.mp4");
     open(&never).complains("there is no file ").complains("never\\e[2J.mp4");
     let _daemon = sandbox.start();
     sandbox.settle();
@@ -327,7 +327,7 @@ fn a_real_mpv_starts_at_the_moment() {
         return;
     }
     let sandbox = Sandbox::new();
-    let film = sandbox.film(
+    let video = sandbox.video(
         OsStr::from_bytes(b"-odd %41 \xff\n.mp4"),
         &[("red", 3.0), ("green", 3.0), ("blue", 3.0)],
     );
@@ -344,11 +344,11 @@ fn a_real_mpv_starts_at_the_moment() {
         if let Some(variable) = variable {
             command.env("SCENED_PLAYER", variable);
         }
-        let output = command.arg("open").arg(joined(&film, time)).arg("--json").output().unwrap();
+        let output = command.arg("open").arg(joined(&video, time)).arg("--json").output().unwrap();
         let told: Value = serde_json::from_str(&Ran::from(&output).expect(0).stdout).unwrap();
         let pid = u32::try_from(told["pid"].as_u64().unwrap()).unwrap();
         opened.push(pid);
-        let position = wait_until("mpv to have the film open", SOON, || {
+        let position = wait_until("mpv to have the video open", SOON, || {
             let paused_at = ask(&socket, "time-pos")?.as_f64().ok_or("it has no position")?;
             // Before the seek is done it tells the start.
             if ask(&socket, "seeking")? == false && ask(&socket, "core-idle")? == true {
@@ -381,8 +381,8 @@ fn a_real_mpv_starts_at_the_moment() {
 fn what_is_no_file_is_told_by_every_verb_and_nothing_waits_for_it() {
     let sandbox = Sandbox::new();
     let _daemon = sandbox.start();
-    let films = sandbox.films();
-    let at = |name: &str| films.join(name);
+    let videos = sandbox.videos();
+    let at = |name: &str| videos.join(name);
     assert!(Command::new("mkfifo").arg(at("pipe.mp4")).status().unwrap().success());
     let _socket = std::os::unix::net::UnixListener::bind(at("socket.mp4")).unwrap();
     fs::create_dir(at("folder.mp4")).unwrap();
@@ -398,22 +398,22 @@ fn what_is_no_file_is_told_by_every_verb_and_nothing_waits_for_it() {
         ("folder.mp4", "a folder"),
         ("/dev/zero", "a device"),
     ] {
-        let film = at(name);
+        let video = at(name);
         for verb in ["open", "similar", "scenes", "sheet"] {
-            desktop.run([OsStr::new(verb), film.as_os_str()]).expect(2).complains(what);
+            desktop.run([OsStr::new(verb), video.as_os_str()]).expect(2).complains(what);
         }
-        let timed = joined(&film, "@1");
+        let timed = joined(&video, "@1");
         desktop.run([OsStr::new("open"), &timed]).expect(2).complains(what);
-        let stretch = joined(&film, "@1-2");
+        let stretch = joined(&video, "@1-2");
         let ran = desktop
             .run([OsStr::new("export"), &stretch, OsStr::new("-o"), out.as_os_str()])
             .expect(2);
         ran.complains(what);
         let png = sandbox.path().join("out.png");
         sandbox
-            .run_daemon([OsStr::new("thumbnail"), film.as_os_str(), png.as_os_str()])
+            .run_daemon([OsStr::new("thumbnail"), video.as_os_str(), png.as_os_str()])
             .expect(2);
-        sandbox.run_daemon([OsStr::new("inspect"), film.as_os_str()]).expect(2);
+        sandbox.run_daemon([OsStr::new("inspect"), video.as_os_str()]).expect(2);
     }
     assert!(!desktop.told().is_file(), "no player was started");
 }
@@ -421,12 +421,12 @@ fn what_is_no_file_is_told_by_every_verb_and_nothing_waits_for_it() {
 #[test]
 fn a_file_of_that_very_name_is_what_is_meant() {
     let sandbox = Sandbox::new();
-    let film = sandbox.film("a.mp4", &[("red", 2.0)]);
-    let named = sandbox.films().join("a.mp4@1.5");
-    fs::copy(&film, &named).unwrap();
+    let video = sandbox.video("a.mp4", &[("red", 2.0)]);
+    let named = sandbox.videos().join("a.mp4@1.5");
+    fs::copy(&video, &named).unwrap();
     let desktop = Desktop::new(&sandbox);
     desktop.player("mpv", "");
-    for (word, meant) in [(named.clone().into_os_string(), &named), (joined(&film, "@1.50"), &film)] {
+    for (word, meant) in [(named.clone().into_os_string(), &named), (joined(&video, "@1.50"), &video)] {
         let output = desktop
             .command()
             .env("SCENED_PLAYER", "mpv")

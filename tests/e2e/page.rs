@@ -22,10 +22,10 @@ const ODD: &[&[u8]] = &[
     b"-dash ;.mp4",
 ];
 
-fn films_with_odd_names(sandbox: &Sandbox) -> Vec<PathBuf> {
+fn videos_with_odd_names(sandbox: &Sandbox) -> Vec<PathBuf> {
     ODD.iter()
         .enumerate()
-        .map(|(index, name)| sandbox.film(OsStr::from_bytes(name), &[("red", 2.0 + 0.2 * index as f64), ("blue", 1.0)]))
+        .map(|(index, name)| sandbox.video(OsStr::from_bytes(name), &[("red", 2.0 + 0.2 * index as f64), ("blue", 1.0)]))
         .collect()
 }
 
@@ -45,9 +45,9 @@ fn unescaped(markup: &str) -> String {
 }
 
 #[test]
-fn a_page_of_odd_names_leads_to_every_film_and_works_in_a_real_browser() {
+fn a_page_of_odd_names_leads_to_every_video_and_works_in_a_real_browser() {
     let sandbox = Sandbox::new();
-    let paths = films_with_odd_names(&sandbox);
+    let paths = videos_with_odd_names(&sandbox);
     let _daemon = sandbox.start();
     sandbox.settle();
     let page = sandbox.path().join("hits.html");
@@ -140,16 +140,16 @@ fn runs(program: &str) -> bool {
 }
 
 #[test]
-fn a_sheet_shows_all_scenes_and_is_named_after_the_film() {
+fn a_sheet_shows_all_scenes_and_is_named_after_the_video() {
     let sandbox = Sandbox::new();
-    let film = sandbox.film("holiday's \"best\".mp4", &[("red", 1.0), ("green", 1.0), ("blue", 1.0)]);
+    let video = sandbox.video("holiday's \"best\".mp4", &[("red", 1.0), ("green", 1.0), ("blue", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let sheet = |more: &[&OsStr]| {
         let output = sandbox
             .command("scenectl")
             .arg("sheet")
-            .arg(&film)
+            .arg(&video)
             .args(more)
             .current_dir(sandbox.path())
             .stdin(Stdio::null())
@@ -171,7 +171,7 @@ fn a_sheet_shows_all_scenes_and_is_named_after_the_film() {
         ["0.000", "1.000", "2.000"]
     );
 
-    // Again: refused, then with --force; as JSON; a film that nobody knows.
+    // Again: refused, then with --force; as JSON; a video that nobody knows.
     sheet(&[]).expect(2).complains("is there already").complains("--force");
     sheet(&["--force".as_ref()]).expect(0);
     let told = sheet(&["-o".as_ref(), "other.html".as_ref(), "--json".as_ref()]).expect(0);
@@ -183,20 +183,20 @@ fn a_sheet_shows_all_scenes_and_is_named_after_the_film() {
         .expect(2)
         .complains("is not in the index")
         .complains("scenectl why");
-    // The film itself is never written over.
-    sheet(&["-o".as_ref(), film.as_os_str(), "--force".as_ref()])
+    // The video itself is never written over.
+    sheet(&["-o".as_ref(), video.as_os_str(), "--force".as_ref()])
         .expect(2)
-        .complains("never writes over a film");
-    assert!(fs::metadata(&film).unwrap().len() > 1000);
+        .complains("never writes over a video");
+    assert!(fs::metadata(&video).unwrap().len() > 1000);
 }
 
 #[test]
 fn a_page_says_what_is_gone_or_offline_and_on_which_drive() {
     let sandbox = Sandbox::new();
     let away = sandbox.path().join("drive");
-    sandbox.configure(&format!("folders = [{:?}, {away:?}]", sandbox.films()));
-    sandbox.film_at(&away.join("red.mp4"), &[("red", 1.0)]);
-    let gone = sandbox.film("gone.mp4", &[("red", 1.2)]);
+    sandbox.configure(&format!("folders = [{:?}, {away:?}]", sandbox.videos()));
+    sandbox.video_at(&away.join("red.mp4"), &[("red", 1.0)]);
+    let gone = sandbox.video("gone.mp4", &[("red", 1.2)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     fs::rename(&away, sandbox.path().join("unplugged")).unwrap();
@@ -238,7 +238,7 @@ fn nothing_found_writes_nothing() {
 #[test]
 fn what_cannot_be_written_says_why_and_leaves_nothing() {
     let sandbox = Sandbox::new();
-    let film = sandbox.film("film.mp4", &[("red", 1.0)]);
+    let video = sandbox.video("film.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let search = |page: &Path| sandbox.run([OsStr::new("search"), OsStr::new("red"), OsStr::new("--html"), page.as_os_str()]);
@@ -247,7 +247,7 @@ fn what_cannot_be_written_says_why_and_leaves_nothing() {
         .complains("there is no folder")
         .complains("make the folder first");
     search(sandbox.path()).expect(2).complains("is no file that can be replaced");
-    search(&film).expect(2).complains("never writes over a film");
+    search(&video).expect(2).complains("never writes over a video");
     if !own_mounts_or_say("a full and a read-only target") {
         return;
     }

@@ -13,11 +13,11 @@ pub(crate) const LONG: &[(&str, f64)] = &[("red", 700.0), ("green", 700.0), ("bl
 #[test]
 fn pause_stops_indexing_within_a_second_and_search_goes_on() {
     let sandbox = Sandbox::new();
-    sandbox.film("short.mp4", &[("yellow", 1.0)]);
+    sandbox.video("short.mp4", &[("yellow", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
-    sandbox.film("long.mp4", LONG);
-    wait_until("the long film to be decoded", SOON, || {
+    sandbox.video("long.mp4", LONG);
+    wait_until("the long video to be decoded", SOON, || {
         let workers = processes::workers(daemon.pid(), "media");
         if workers.is_empty() { Err(sandbox.log_tail()) } else { Ok(()) }
     });
@@ -37,7 +37,7 @@ fn pause_stops_indexing_within_a_second_and_search_goes_on() {
     assert_eq!(sandbox.counts(), [1, 1, 0, 0]);
 
     assert_eq!(sandbox.ctl_json(["resume"])["state"], "indexing");
-    wait_until("the long film to be decoded again", SOON, || {
+    wait_until("the long video to be decoded again", SOON, || {
         let workers = processes::workers(daemon.pid(), "media");
         if workers.is_empty() { Err(sandbox.log_tail()) } else { Ok(()) }
     });
@@ -49,7 +49,7 @@ fn a_pause_ends_by_itself_or_outlives_the_daemon() {
     let sandbox = Sandbox::new();
     let daemon = sandbox.start();
     sandbox.say("pause --for 1s").expect(0);
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     // The pause is a part of what is waited for.
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
@@ -57,9 +57,9 @@ fn a_pause_ends_by_itself_or_outlives_the_daemon() {
 
     sandbox.say("pause").expect(0);
     assert!(daemon.stop().success());
-    sandbox.film("b.mp4", &[("green", 1.0)]);
+    sandbox.video("b.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
-    wait_until("the new film to be queued", SOON, || {
+    wait_until("the new video to be queued", SOON, || {
         let counts = sandbox.counts();
         if counts == [1, 1, 0, 0] {
             Ok(())
@@ -74,13 +74,13 @@ fn a_pause_ends_by_itself_or_outlives_the_daemon() {
 }
 
 #[test]
-fn a_queued_film_that_grows_or_goes_away_is_not_tried_over_and_over() {
+fn a_queued_video_that_grows_or_goes_away_is_not_tried_over_and_over() {
     let sandbox = Sandbox::new();
     sandbox.configure("log = \"info,scened::pipeline=debug\"\nsettle-seconds = 2");
     let daemon = sandbox.start();
     sandbox.say("pause").expect(0);
-    let growing = sandbox.film("growing.mp4", &[("red", 1.0)]);
-    let gone = sandbox.film("gone.mp4", &[("green", 1.0)]);
+    let growing = sandbox.video("growing.mp4", &[("red", 1.0)]);
+    let gone = sandbox.video("gone.mp4", &[("green", 1.0)]);
     wait_until("both to be queued", SOON, || {
         let counts = sandbox.counts();
         if counts == [0, 2, 0, 0] {
@@ -89,21 +89,21 @@ fn a_queued_film_that_grows_or_goes_away_is_not_tried_over_and_over() {
             Err(format!("{counts:?}"))
         }
     });
-    let mut film = std::fs::File::options().append(true).open(&growing).unwrap();
-    film.write_all(b"more").unwrap();
+    let mut video = std::fs::File::options().append(true).open(&growing).unwrap();
+    video.write_all(b"more").unwrap();
     std::fs::remove_file(&gone).unwrap();
     sandbox.say("resume").expect(0);
     // As long as it grows it is looked at now and then, no more.
     let (before, started) = (processes::wake_ups(daemon.pid()), Instant::now());
     while started.elapsed() < Duration::from_secs(4) {
-        film.write_all(b"more").unwrap();
+        video.write_all(b"more").unwrap();
         testkit::pause(Duration::from_millis(250));
     }
     let n = processes::wake_ups(daemon.pid()) - before;
     assert!(n < 2_000, "{n} wake-ups in four seconds\n{}", sandbox.log_tail());
     let log = std::fs::read_to_string(sandbox.log()).unwrap();
     assert!(log.matches("changed since it was queued").count() < 10, "{}", sandbox.log_tail());
-    drop(film);
+    drop(video);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
     assert!(daemon.stop().success());

@@ -84,8 +84,8 @@ impl Terminal {
 }
 
 fn two_colours(sandbox: &Sandbox) {
-    sandbox.film("two.mp4", &[("red", 2.0), ("green", 2.0)]);
-    sandbox.film(OsStr::from_bytes(b"odd\x1b]0;title\x07\xff\n.mp4"), &[("blue", 2.0)]);
+    sandbox.video("two.mp4", &[("red", 2.0), ("green", 2.0)]);
+    sandbox.video(OsStr::from_bytes(b"odd\x1b]0;title\x07\xff\n.mp4"), &[("blue", 2.0)]);
 }
 
 #[test]
@@ -144,9 +144,9 @@ fn a_terminal_that_says_nothing_gets_blocks_and_a_pipe_gets_the_table() {
         let heard = pty::run_answering(&command, SOON, (80, 24), |_| Vec::new());
         String::from_utf8(heard).unwrap()
     };
-    let film = sandbox.films().join("two.mp4");
-    let film = film.to_str().unwrap();
-    let heard = with(&["scenes", film, "--preview"], &[("COLORTERM", "truecolor")]);
+    let video = sandbox.videos().join("two.mp4");
+    let video = video.to_str().unwrap();
+    let heard = with(&["scenes", video, "--preview"], &[("COLORTERM", "truecolor")]);
     assert!(heard.contains("\x1b[38;2;") && heard.contains("0:00:02.0 – 0:00:04.0"), "{heard:?}");
     assert!(heard.contains("\x1b[c"), "it was not asked: {heard:?}");
     // The user's word: no question at all.

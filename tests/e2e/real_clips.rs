@@ -1,4 +1,4 @@
-//! Films from other projects' test suites: every one is indexed or an incident, none is lost.
+//! Videos from other projects' test suites: every one is indexed or an incident, none is lost.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,7 +10,7 @@ const EXTENSIONS: &[&str] = &[
     "webm", "wmv",
 ];
 
-fn is_film(path: &Path) -> bool {
+fn is_video(path: &Path) -> bool {
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     EXTENSIONS.contains(&extension.as_str())
 }
@@ -18,7 +18,7 @@ fn is_film(path: &Path) -> bool {
 fn index(what: &str, keep: &dyn Fn(&Path) -> bool) {
     let Some(clips) = real_clips() else { return };
     let sandbox = Sandbox::new();
-    let n_files = copy_tree(&clips, &sandbox.films(), &|path| is_film(path) && keep(path)) as u64;
+    let n_files = copy_tree(&clips, &sandbox.videos(), &|path| is_video(path) && keep(path)) as u64;
     assert!(n_files > 0, "no clips in {}", clips.display());
     let started = Instant::now();
     let mut daemon = sandbox.start();

@@ -22,7 +22,7 @@ fn keys(object: &Value) -> Vec<&str> {
 #[test]
 fn the_answer_is_the_contract_to_the_letter() {
     let sandbox = Sandbox::new();
-    sandbox.film("film.mp4", &[("red", 1.0), ("green", 1.4)]);
+    sandbox.video("film.mp4", &[("red", 1.0), ("green", 1.4)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let answer = sandbox.ctl_json(["search", "a", "green", "background"]);
@@ -77,9 +77,9 @@ fn the_answer_is_the_contract_to_the_letter() {
 #[test]
 fn what_is_not_there_is_found_with_little_confidence_and_left_out_on_demand() {
     let sandbox = Sandbox::new();
-    sandbox.film("film.mp4", &[("red", 1.0), ("green", 1.4)]);
+    sandbox.video("film.mp4", &[("red", 1.0), ("green", 1.4)]);
     let picture = sandbox.path().join("red.png");
-    sandbox.film_at(&picture, &[("red", 0.04)]);
+    sandbox.video_at(&picture, &[("red", 0.04)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let sure = |query: &str| sandbox.search(query)[0]["confidence"].as_f64().unwrap();
@@ -102,8 +102,8 @@ fn what_is_not_there_is_found_with_little_confidence_and_left_out_on_demand() {
 #[test]
 fn status_scenes_and_incidents_keep_the_contract() {
     let sandbox = Sandbox::new();
-    let film = sandbox.film("film.mp4", &[("red", 1.0), ("green", 1.4)]);
-    std::fs::write(sandbox.films().join("bad.mp4"), "no film").unwrap();
+    let video = sandbox.video("film.mp4", &[("red", 1.0), ("green", 1.4)]);
+    std::fs::write(sandbox.videos().join("bad.mp4"), "no video").unwrap();
     let _daemon = sandbox.start();
     sandbox.settle();
     let status = sandbox.ctl_json(["status"]);
@@ -118,10 +118,10 @@ fn status_scenes_and_incidents_keep_the_contract() {
     assert_eq!(status["provider"], "cpu");
     assert!(status["warnings"].is_array());
 
-    let scenes = sandbox.ctl_json([Path::new("scenes"), &film]);
+    let scenes = sandbox.ctl_json([Path::new("scenes"), &video]);
     assert_eq!(
         (&scenes["path"], &scenes["duration_ms"]),
-        (&film.to_str().unwrap().into(), &2400.into())
+        (&video.to_str().unwrap().into(), &2400.into())
     );
     let rows: Vec<_> = scenes["scenes"]
         .as_array()
@@ -140,14 +140,14 @@ fn status_scenes_and_incidents_keep_the_contract() {
 #[test]
 fn filters_narrow_the_answer_and_its_coverage() {
     let sandbox = Sandbox::new();
-    let old = sandbox.film("old/red.mp4", &[("red", 1.0)]);
-    sandbox.film("new/red.mp4", &[("red", 3.0)]);
-    sandbox.film("new/sub/green.mp4", &[("green", 2.0)]);
+    let old = sandbox.video("old/red.mp4", &[("red", 1.0)]);
+    sandbox.video("new/red.mp4", &[("red", 3.0)]);
+    sandbox.video("new/sub/green.mp4", &[("green", 2.0)]);
     let may = SystemTime::UNIX_EPOCH + Duration::from_secs(1_715_000_000); // 2024-05-06
     File::options().write(true).open(&old).unwrap().set_modified(may).unwrap();
     let _daemon = sandbox.start();
     sandbox.settle();
-    let films = sandbox.films();
+    let videos = sandbox.videos();
     let check = |arguments: &[&str], expected: &[&str]| {
         let mut words = vec!["search", "a red background"];
         words.extend(arguments);
@@ -158,7 +158,7 @@ fn filters_narrow_the_answer_and_its_coverage() {
             .iter()
             .map(|hit| {
                 let path = Path::new(hit["path"].as_str().unwrap());
-                path.strip_prefix(&films).unwrap().to_str().unwrap().to_owned()
+                path.strip_prefix(&videos).unwrap().to_str().unwrap().to_owned()
             })
             .collect();
         found.sort();
@@ -167,13 +167,13 @@ fn filters_narrow_the_answer_and_its_coverage() {
     };
     let all = ["new/red.mp4", "new/sub/green.mp4", "old/red.mp4"];
     check(&[], &all);
-    check(&["--in", films.join("new").to_str().unwrap()], &all[..2]);
+    check(&["--in", videos.join("new").to_str().unwrap()], &all[..2]);
     check(
         &[
             "--in",
-            films.join("new/sub").to_str().unwrap(),
+            videos.join("new/sub").to_str().unwrap(),
             "--in",
-            films.join("old").to_str().unwrap(),
+            videos.join("old").to_str().unwrap(),
         ],
         &all[1..],
     );
@@ -197,7 +197,7 @@ fn filters_narrow_the_answer_and_its_coverage() {
 fn n_limits_and_not_strikes_out() {
     let sandbox = Sandbox::new();
     for colour in ["red", "green", "blue"] {
-        sandbox.film(format!("{colour}.mp4"), &[(colour, 1.0)]);
+        sandbox.video(format!("{colour}.mp4"), &[(colour, 1.0)]);
     }
     let _daemon = sandbox.start();
     sandbox.settle();
@@ -217,8 +217,8 @@ fn n_limits_and_not_strikes_out() {
 #[test]
 fn by_video_gives_one_row_a_video_ranked_by_the_mean_over_its_scenes() {
     let sandbox = Sandbox::new();
-    sandbox.film("mixed.mp4", &[("red", 1.0), ("blue", 1.0), ("green", 1.0)]);
-    sandbox.film("mostly.mp4", &[("red", 1.0), ("white", 1.0)]);
+    sandbox.video("mixed.mp4", &[("red", 1.0), ("blue", 1.0), ("green", 1.0)]);
+    sandbox.video("mostly.mp4", &[("red", 1.0), ("white", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let scenes = sandbox.search("a red background");
@@ -241,7 +241,7 @@ fn by_video_gives_one_row_a_video_ranked_by_the_mean_over_its_scenes() {
 #[test]
 fn paths_are_printed_bare_for_other_programs() {
     let sandbox = Sandbox::new();
-    let two = sandbox.film("two scenes.mp4", &[("red", 1.0), ("green", 1.0)]);
+    let two = sandbox.video("two scenes.mp4", &[("red", 1.0), ("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let lines = sandbox.run(["search", "red", "--paths"]).expect(0);
@@ -253,13 +253,13 @@ fn paths_are_printed_bare_for_other_programs() {
 #[test]
 fn coverage_says_what_is_missing_from_an_answer() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
-    std::fs::write(sandbox.films().join("bad.mp4"), "no film").unwrap();
+    sandbox.video("a.mp4", &[("red", 1.0)]);
+    std::fs::write(sandbox.videos().join("bad.mp4"), "no video").unwrap();
     let _daemon = sandbox.start();
     sandbox.settle();
     sandbox.say("pause").expect(0);
-    sandbox.film("later.mp4", &[("green", 1.0)]);
-    testkit::wait_until("the new film to be queued", crate::SOON, || {
+    sandbox.video("later.mp4", &[("green", 1.0)]);
+    testkit::wait_until("the new video to be queued", crate::SOON, || {
         let counts = sandbox.counts();
         if counts == [1, 1, 1, 0] {
             Ok(())
@@ -278,7 +278,7 @@ fn coverage_says_what_is_missing_from_an_answer() {
 #[test]
 fn questions_that_cannot_be_asked_say_why() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     sandbox.run(["search", ""]).expect(2).complains("the query is empty");

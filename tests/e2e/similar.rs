@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use testkit::{Sandbox, films};
+use testkit::{Sandbox, videos};
 
 use crate::names;
 
@@ -17,17 +17,17 @@ fn similar(sandbox: &Sandbox, target: &Path, at: &str) -> Vec<String> {
 #[test]
 fn scenes_are_found_by_a_video_a_moment_and_a_picture() {
     let sandbox = Sandbox::new();
-    let two = sandbox.film("two.mp4", &[("red", 1.0), ("green", 1.0)]);
-    let red = sandbox.film("red.mp4", &[("red", 1.2)]);
-    sandbox.film("green.mp4", &[("green", 1.4)]);
-    sandbox.film("blue.mp4", &[("blue", 1.0)]);
+    let two = sandbox.video("two.mp4", &[("red", 1.0), ("green", 1.0)]);
+    let red = sandbox.video("red.mp4", &[("red", 1.2)]);
+    sandbox.video("green.mp4", &[("green", 1.4)]);
+    sandbox.video("blue.mp4", &[("blue", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
 
     let whole = similar(&sandbox, &red, "");
     assert_eq!(whole[0], "two.mp4", "{whole:?}");
     assert!(!whole.contains(&"red.mp4".to_owned()), "a video is not its own likeness");
-    // A moment finds its own scene and the film that looks the same, in whichever order.
+    // A moment finds its own scene and the video that looks the same, in whichever order.
     let check_moment = |at: &str, twin: &str| {
         let mut best = similar(&sandbox, &two, at);
         best.truncate(2);
@@ -39,11 +39,11 @@ fn scenes_are_found_by_a_video_a_moment_and_a_picture() {
 
     for extension in ["png", "jpg"] {
         let picture = sandbox.path().join(format!("picture.{extension}"));
-        films::picture(&picture, "blue");
+        videos::picture(&picture, "blue");
         assert_eq!(similar(&sandbox, &picture, "")[0], "blue.mp4", "{extension}");
     }
     let outside = sandbox.path().join("not indexed.mp4");
-    films::colours(&outside, &[("green", 1.0), ("blue", 1.0)]);
+    videos::colours(&outside, &[("green", 1.0), ("blue", 1.0)]);
     assert_eq!(similar(&sandbox, &outside, "@1.5")[0], "blue.mp4");
 
     let answer = sandbox.ctl_json([
@@ -61,7 +61,7 @@ fn scenes_are_found_by_a_video_a_moment_and_a_picture() {
 #[test]
 fn what_gives_no_picture_says_so() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let text = sandbox.path().join("notes.txt");
     std::fs::write(&text, "just words\n").unwrap();
     let _daemon = sandbox.start();

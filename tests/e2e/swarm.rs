@@ -142,14 +142,14 @@ struct Honest {
 
 impl Honest {
     fn new(sandbox: &Sandbox) -> Self {
-        let film = sandbox.films().join("red.mp4");
+        let video = sandbox.videos().join("red.mp4");
         let questions = vec![
             ("search", json!({"query": "a red background", "n": 5})),
             (
                 "search",
-                json!({"query": "something blue", "n": 3, "in": [{"path": sandbox.films()}]}),
+                json!({"query": "something blue", "n": 3, "in": [{"path": sandbox.videos()}]}),
             ),
-            ("scenes", json!({"path": film})),
+            ("scenes", json!({"path": video})),
             ("folders", json!({})),
         ];
         let mut wire = Wire::greeted(&sandbox.socket());
@@ -204,7 +204,7 @@ fn sixty_four_hostile_clients_cost_an_honest_one_nothing() {
     // One of the attacks chooses this model, which writes it down.
     sandbox.configure("model = \"starter\"");
     for (index, colour) in ["red", "green", "blue", "white", "black", "yellow"].iter().enumerate() {
-        sandbox.film(format!("{colour}.mp4"), &[(colour, 1.0 + index as f64), ("red", 1.0)]);
+        sandbox.video(format!("{colour}.mp4"), &[(colour, 1.0 + index as f64), ("red", 1.0)]);
     }
     let odd = sandbox.path().join("odd");
     odd_files(&odd);

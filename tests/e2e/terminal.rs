@@ -88,28 +88,28 @@ fn drive(what: &str, make: &dyn Fn() -> Command) {
 fn no_name_reaches_a_terminal_raw() {
     let sandbox = Sandbox::new();
     let worst = worst();
-    let nested = sandbox.films().join(&worst);
+    let nested = sandbox.videos().join(&worst);
     let odd = sandbox.path().join(&worst);
-    // A model that calls itself so, and a folder of films named so.
+    // A model that calls itself so, and a folder of videos named so.
     let models = odd.join("models");
     copy_model(&models.join("nasty"), &String::from_utf8_lossy(worst.as_bytes()));
     fs::create_dir_all(odd.join("films")).unwrap();
-    let mut films: Vec<PathBuf> = Vec::new();
+    let mut videos: Vec<PathBuf> = Vec::new();
     for (index, name) in NASTY.iter().enumerate() {
         let with = |end: &str| [name, end.as_bytes()].concat();
-        films.push(sandbox.film(OsStr::from_bytes(&with(".mp4")), &[("red", 1.0 + 0.1 * index as f64)]));
+        videos.push(sandbox.video(OsStr::from_bytes(&with(".mp4")), &[("red", 1.0 + 0.1 * index as f64)]));
         fs::write(
-            sandbox.films().join(OsStr::from_bytes(&with(".mkv"))),
-            [name, &b"no film"[..]].concat(),
+            sandbox.videos().join(OsStr::from_bytes(&with(".mkv"))),
+            [name, &b"no video"[..]].concat(),
         )
         .unwrap();
     }
     fs::create_dir_all(&nested).unwrap();
-    films.push(sandbox.film(Path::new(&worst).join("deep.mp4"), &[("green", 1.0)]));
+    videos.push(sandbox.video(Path::new(&worst).join("deep.mp4"), &[("green", 1.0)]));
     let daemon = sandbox.start();
     sandbox.settle();
-    let [film, bad] = [&films[0], &sandbox.films().join(OsStr::from_bytes(&[NASTY[0], b".mkv"].concat()))];
-    let missing = sandbox.films().join(OsStr::from_bytes(&[NASTY[3], b" missing.mp4"].concat()));
+    let [video, bad] = [&videos[0], &sandbox.videos().join(OsStr::from_bytes(&[NASTY[0], b".mkv"].concat()))];
+    let missing = sandbox.videos().join(OsStr::from_bytes(&[NASTY[3], b" missing.mp4"].concat()));
     let os = |path: &Path| path.as_os_str().to_owned();
     let text = String::from_utf8_lossy(worst.as_bytes()).into_owned();
 
@@ -125,37 +125,37 @@ fn no_name_reaches_a_terminal_raw() {
     verb("search red --in", &[os(&nested)]);
     verb("search red --in", &[os(&missing)]);
     verb("search red --since", &alone);
-    for film in films.iter().chain([bad, &missing, &odd]) {
-        verb("scenes", &[os(film)]);
-        verb("why", &[os(film), text.clone().into()]);
+    for video in videos.iter().chain([bad, &missing, &odd]) {
+        verb("scenes", &[os(video)]);
+        verb("why", &[os(video), text.clone().into()]);
     }
     verb("search red -n 100 --force --html", &[os(&odd.join("page.html"))]);
-    verb("search red --html", &[os(film)]);
-    verb("sheet --force", &[os(film), "-o".into(), os(&odd.join("page.html"))]);
-    verb("sheet", &[os(film), "-o".into(), os(&odd.join("missing/page.html"))]);
+    verb("search red --html", &[os(video)]);
+    verb("sheet --force", &[os(video), "-o".into(), os(&odd.join("page.html"))]);
+    verb("sheet", &[os(video), "-o".into(), os(&odd.join("missing/page.html"))]);
     verb("sheet", &[os(&missing)]);
     verb("search red -n 100 --force --playlist", &[os(&odd.join("hits.xspf"))]);
     verb("search red --playlist", &[os(&odd.join("hits.nothing"))]);
-    // Each film is looked at with ffprobe: two say as much as all.
+    // Each video is looked at with ffprobe: two say as much as all.
     verb("search red -n 2 --force --edl", &[os(&odd.join("hits.edl"))]);
     let stretch = |path: &Path, stretch: &str| joined(&[path.as_os_str(), OsStr::new(stretch)]);
-    verb("export --force", &[stretch(film, "@0-1"), "-o".into(), os(&odd.join("clip.mp4"))]);
+    verb("export --force", &[stretch(video, "@0-1"), "-o".into(), os(&odd.join("clip.mp4"))]);
     for bad in [
         stretch(bad, "@0-1"),
         stretch(&missing, "@0-1"),
-        stretch(film, "@9"),
-        os(film),
-        joined(&[film.as_os_str(), OsStr::new("@"), &worst]),
+        stretch(video, "@9"),
+        os(video),
+        joined(&[video.as_os_str(), OsStr::new("@"), &worst]),
     ] {
         verb("export", &[bad, "-o".into(), os(&odd.join("none.mp4"))]);
     }
-    verb("export", &[stretch(film, "@0-1"), "-o".into(), os(film)]);
-    verb("export", &[stretch(film, "@0-1"), "-o".into(), os(&odd)]);
-    verb("similar", &[os(film)]);
+    verb("export", &[stretch(video, "@0-1"), "-o".into(), os(video)]);
+    verb("export", &[stretch(video, "@0-1"), "-o".into(), os(&odd)]);
+    verb("similar", &[os(video)]);
     verb("similar", &[os(bad)]);
     verb("similar", &[os(&missing)]);
-    verb("similar", &[joined(&[film.as_os_str(), OsStr::new("@0:00.5")])]);
-    verb("similar", &[joined(&[film.as_os_str(), OsStr::new("@"), &worst])]);
+    verb("similar", &[joined(&[video.as_os_str(), OsStr::new("@0:00.5")])]);
+    verb("similar", &[joined(&[video.as_os_str(), OsStr::new("@"), &worst])]);
     // No player is started: neither is there to be shown.
     verb("open", &[os(&missing)]);
     verb("open", &[joined(&[missing.as_os_str(), OsStr::new("@1:30")])]);
@@ -187,7 +187,7 @@ fn no_name_reaches_a_terminal_raw() {
     verb("--socket", &[os(&odd), "status".into()]);
     verb("--data-dir", &[os(&odd), "doctor".into()]);
     verb("", &alone);
-    verb("scenes", &[os(film), joined(&[OsStr::new("--"), &worst])]);
+    verb("scenes", &[os(video), joined(&[OsStr::new("--"), &worst])]);
     verb("search red -n", &alone);
     verb("search red", &[joined(&[OsStr::new("--"), OsStr::from_bytes(NASTY[1])])]);
     verb("completions", &alone);
@@ -211,10 +211,10 @@ fn no_name_reaches_a_terminal_raw() {
         let mut command = sandbox.command("scenectl");
         command.args(["search", "red", "-n", "100", end]);
         let piped = command.output().unwrap().stdout;
-        assert!(films.iter().all(|film| {
+        assert!(videos.iter().all(|video| {
             piped
-                .windows(film.as_os_str().len())
-                .any(|bytes| bytes == film.as_os_str().as_bytes())
+                .windows(video.as_os_str().len())
+                .any(|bytes| bytes == video.as_os_str().as_bytes())
         }));
         let seen: Vec<u8> = pty::run(&mut command, Duration::from_secs(40))
             .into_iter()
@@ -248,14 +248,14 @@ fn no_name_reaches_a_terminal_raw() {
         }
     }
     let mut daemon_words: Vec<Vec<OsString>> = Vec::new();
-    for path in [film, bad, &missing, &odd] {
+    for path in [video, bad, &missing, &odd] {
         daemon_words.push(vec!["inspect".into(), os(path)]);
         daemon_words.push(vec!["inspect".into(), os(path), "--json".into()]);
     }
     daemon_words.push(vec![worst.clone()]);
     daemon_words.push(vec![joined(&[OsStr::new("--"), &worst])]);
     daemon_words.push(vec!["--data-dir".into(), os(&odd.join("config.toml"))]);
-    daemon_words.push(vec!["inspect".into(), os(film), "--crop".into(), worst.clone()]);
+    daemon_words.push(vec!["inspect".into(), os(video), "--crop".into(), worst.clone()]);
     for arguments in &daemon_words {
         let make = || {
             let mut command = sandbox.command("scened");

@@ -1,10 +1,10 @@
-//! The films are somebody's only copy: whatever the daemon does, they stay as they are.
+//! The videos are somebody's only copy: whatever the daemon does, they stay as they are.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use testkit::{Sandbox, films, library};
+use testkit::{Sandbox, library, videos};
 
 /// What could tell that somebody was there: everything that `stat` knows, but for the time when a *folder* was last listed, which every
 /// file manager changes too. The change time cannot be set by any program, so that not even a change that was undone goes unseen.
@@ -51,34 +51,34 @@ fn contents(traces: &Traces) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn nothing_that_the_daemon_does_changes_a_film_or_its_folder() {
+fn nothing_that_the_daemon_does_changes_a_video_or_its_folder() {
     let sandbox = Sandbox::new();
     let (sample, _) = library();
-    let films = sandbox.films();
-    testkit::copy_tree(&sample, &films.join("sample"), &|_| true);
-    films::colours(&films.join("a.mp4"), &[("red", 1.0), ("blue", 1.0)]);
-    std::fs::write(films.join("broken.mp4"), "no film").unwrap();
-    std::fs::write(films.join("empty.mkv"), "").unwrap();
-    std::fs::write(films.join("notes.txt"), "not a film").unwrap();
-    std::os::unix::fs::symlink("a.mp4", films.join("link.mp4")).unwrap();
-    let content = contents(&traces(&films));
+    let videos = sandbox.videos();
+    testkit::copy_tree(&sample, &videos.join("sample"), &|_| true);
+    videos::colours(&videos.join("a.mp4"), &[("red", 1.0), ("blue", 1.0)]);
+    std::fs::write(videos.join("broken.mp4"), "no video").unwrap();
+    std::fs::write(videos.join("empty.mkv"), "").unwrap();
+    std::fs::write(videos.join("notes.txt"), "not a video").unwrap();
+    std::os::unix::fs::symlink("a.mp4", videos.join("link.mp4")).unwrap();
+    let content = contents(&traces(&videos));
     // Reading a file whose last access lies before its last change is written down where nobody takes care.
     let long_ago = std::fs::FileTimes::new().set_accessed(std::time::UNIX_EPOCH);
-    for path in traces(&films).keys().filter(|path| path.is_file()) {
+    for path in traces(&videos).keys().filter(|path| path.is_file()) {
         std::fs::File::open(path).unwrap().set_times(long_ago).unwrap();
     }
-    let before = traces(&films);
+    let before = traces(&videos);
 
     let daemon = sandbox.start();
     sandbox.settle();
-    let film = films.join("a.mp4");
-    let film = film.to_str().unwrap();
+    let video = videos.join("a.mp4");
+    let video = video.to_str().unwrap();
     for arguments in [
         &["search", "red"][..],
-        &["similar", film],
-        &["similar", &format!("{film}@0:01")],
-        &["scenes", film],
-        &["why", film, "red"],
+        &["similar", video],
+        &["similar", &format!("{video}@0:01")],
+        &["scenes", video],
+        &["why", video, "red"],
         &["incidents"],
         &["folders"],
         &["doctor"],
@@ -93,17 +93,17 @@ fn nothing_that_the_daemon_does_changes_a_film_or_its_folder() {
     daemon.kill();
     let daemon = sandbox.start();
     sandbox.settle();
-    sandbox.run(["remove", films.to_str().unwrap(), "--yes"]).expect(0);
-    sandbox.run(["add", films.to_str().unwrap()]).expect(0);
+    sandbox.run(["remove", videos.to_str().unwrap(), "--yes"]).expect(0);
+    sandbox.run(["add", videos.to_str().unwrap()]).expect(0);
     sandbox.settle();
     assert!(sandbox.counts()[0] > 1, "{:?}", sandbox.counts());
-    sandbox.run_daemon(["inspect", film]).expect(0);
+    sandbox.run_daemon(["inspect", video]).expect(0);
     assert!(daemon.stop().success());
 
-    let after = traces(&films);
+    let after = traces(&videos);
     for (path, expected) in &before {
         assert_eq!(after.get(path), Some(expected), "{}", path.display());
     }
     assert_eq!(after.len(), before.len(), "something was added: {:?}", after.keys());
-    assert!(contents(&after) == content, "a film is another one");
+    assert!(contents(&after) == content, "a video is another one");
 }

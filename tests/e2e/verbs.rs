@@ -11,7 +11,7 @@ use crate::SOON;
 #[test]
 fn every_verb_answers_people_and_programs() {
     let sandbox = Sandbox::new();
-    let film = sandbox.film("film.mp4", &[("red", 1.0), ("green", 1.0)]);
+    let video = sandbox.video("film.mp4", &[("red", 1.0), ("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.say("wait --timeout 300").expect(0).says("idle: 1 indexed");
 
@@ -20,7 +20,7 @@ fn every_verb_answers_people_and_programs() {
         .expect(0)
         .says("film.mp4  0:00:00 – 0:00:01");
     sandbox
-        .run([Path::new("scenes"), &film])
+        .run([Path::new("scenes"), &video])
         .expect(0)
         .says("0:00:01.0  0:00:02.0  cut");
     sandbox
@@ -35,7 +35,7 @@ fn every_verb_answers_people_and_programs() {
     sandbox.say("retry").expect(0);
     sandbox.say("pause").expect(0).says("paused");
     sandbox.say("resume").expect(0);
-    sandbox.run([Path::new("why"), &film]).expect(0).says("indexed");
+    sandbox.run([Path::new("why"), &video]).expect(0).says("indexed");
     sandbox.say("model list").expect(0).says("starter");
     sandbox.say("model info").expect(0).says("starter");
     let doctor = sandbox.say("doctor").expect(0);
@@ -69,7 +69,7 @@ fn every_verb_answers_people_and_programs() {
 #[test]
 fn exit_statuses_are_found_nothing_error_and_unreachable() {
     let sandbox = Sandbox::new();
-    sandbox.film("film.mp4", &[("red", 1.0)]);
+    sandbox.video("film.mp4", &[("red", 1.0)]);
     sandbox.say("status").expect(3).complains("scened");
     sandbox.say("search red").expect(3);
     let daemon = sandbox.start();
@@ -77,7 +77,7 @@ fn exit_statuses_are_found_nothing_error_and_unreachable() {
     sandbox.say("search red").expect(0);
     sandbox.run(["search", "red", "--in", "/nowhere"]).expect(1);
     sandbox.say("dance").expect(2);
-    sandbox.run([Path::new("scenes"), &sandbox.films().join("none.mp4")]).expect(2);
+    sandbox.run([Path::new("scenes"), &sandbox.videos().join("none.mp4")]).expect(2);
     sandbox.say("model use nonsense").expect(2).complains("nonsense");
     assert!(daemon.stop().success());
     sandbox.say("status").expect(3);
@@ -86,9 +86,9 @@ fn exit_statuses_are_found_nothing_error_and_unreachable() {
 #[test]
 fn failed_files_are_listed_and_tried_again_when_asked_or_when_they_change() {
     let sandbox = Sandbox::new();
-    let bad = sandbox.films().join("bad.mp4");
-    fs::write(&bad, "no film").unwrap();
-    fs::write(sandbox.films().join("worse.mp4"), "no film either").unwrap();
+    let bad = sandbox.videos().join("bad.mp4");
+    fs::write(&bad, "no video").unwrap();
+    fs::write(sandbox.videos().join("worse.mp4"), "no video either").unwrap();
     let daemon = sandbox.start();
     sandbox.settle();
     sandbox.say("incidents").expect(0).says("bad.mp4").says("worse.mp4");
@@ -114,7 +114,7 @@ fn failed_files_are_listed_and_tried_again_when_asked_or_when_they_change() {
     sandbox.settle();
     assert_eq!(attempts(), [3, 2]);
 
-    sandbox.film_at(&bad, &[("red", 1.0)]);
+    sandbox.video_at(&bad, &[("red", 1.0)]);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 1, 0]);
     assert_eq!(attempts(), [2]);
@@ -143,8 +143,8 @@ fn a_watched_status_streams_one_object_a_line() {
     wait_until("the state to be replayed", SOON, || {
         if lines().is_empty() { Err("nothing".to_owned()) } else { Ok(()) }
     });
-    sandbox.film("film.mp4", &[("red", 1.0)]);
-    wait_until("the film to be told of", SOON, || {
+    sandbox.video("film.mp4", &[("red", 1.0)]);
+    wait_until("the video to be told of", SOON, || {
         let lines = lines();
         if lines.iter().any(|line| line["videos"]["indexed"] == 1 && line["state"] == "idle") {
             Ok(())

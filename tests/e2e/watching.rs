@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use testkit::{Sandbox, films, pause, wait_until};
+use testkit::{Sandbox, pause, videos, wait_until};
 
 use crate::{SOON, name, names};
 
@@ -32,7 +32,7 @@ fn a_new_file_is_found_without_being_asked_for() {
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [0, 0, 0, 0]);
-    films::colours(&sandbox.films().join("new.mp4"), &[("red", 1.0)]);
+    videos::colours(&sandbox.videos().join("new.mp4"), &[("red", 1.0)]);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
     assert_eq!(names(&sandbox.search("a red background")), ["new.mp4"]);
@@ -42,12 +42,12 @@ fn a_new_file_is_found_without_being_asked_for() {
 fn a_file_that_grows_waits_until_it_rests() {
     let sandbox = Sandbox::new();
     let whole = sandbox.path().join("whole.mp4");
-    films::colours(&whole, &[("red", 1.0), ("green", 1.0)]);
+    videos::colours(&whole, &[("red", 1.0), ("green", 1.0)]);
     let bytes = fs::read(&whole).unwrap();
     let _daemon = sandbox.start();
     sandbox.settle();
 
-    let path = sandbox.films().join("growing.mp4");
+    let path = sandbox.videos().join("growing.mp4");
     let mut file = File::create(&path).unwrap();
     let piece = bytes.len() / 12 + 1;
     for part in bytes.chunks(piece) {
@@ -66,15 +66,15 @@ fn a_file_that_grows_waits_until_it_rests() {
 #[test]
 fn replaced_content_is_indexed_again_and_the_old_scenes_are_gone() {
     let sandbox = Sandbox::new();
-    let path = sandbox.film("film.mp4", &[("red", 1.0), ("blue", 1.0)]);
-    sandbox.film("other.mp4", &[("yellow", 1.0)]);
+    let path = sandbox.video("film.mp4", &[("red", 1.0), ("blue", 1.0)]);
+    sandbox.video("other.mp4", &[("yellow", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.ctl_json(["status"])["scenes"], 3);
     let before = sandbox.search("a red background");
     assert_eq!(name(&before[0]), "film.mp4");
 
-    sandbox.film_at(&path, &[("green", 1.4)]);
+    sandbox.video_at(&path, &[("green", 1.4)]);
     sandbox.settle();
     assert_eq!(sandbox.n_decoded(), 3);
     assert_eq!(sandbox.ctl_json(["status"])["scenes"], 2);
@@ -91,40 +91,40 @@ fn replaced_content_is_indexed_again_and_the_old_scenes_are_gone() {
 }
 
 #[test]
-fn a_film_overwritten_in_place_is_indexed_again() {
+fn a_video_overwritten_in_place_is_indexed_again() {
     let sandbox = Sandbox::new();
-    let path = sandbox.film("film.mp4", &[("red", 1.0)]);
+    let path = sandbox.video("film.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
-    films::colours(&path, &[("green", 1.4)]);
+    videos::colours(&path, &[("green", 1.4)]);
     sandbox.settle();
     assert_eq!(sandbox.ctl_json([Path::new("scenes"), &path])["duration_ms"], 1400);
     assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
 }
 
 #[test]
-fn a_moved_film_is_the_same_film_and_is_not_decoded_again() {
+fn a_moved_video_is_the_same_video_and_is_not_decoded_again() {
     let sandbox = Sandbox::new();
-    let first = sandbox.film("a.mp4", &[("red", 1.0)]);
-    let inner = sandbox.film("folder/inner/b.mp4", &[("green", 1.0)]);
+    let first = sandbox.video("a.mp4", &[("red", 1.0)]);
+    let inner = sandbox.video("folder/inner/b.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let (a, b) = (video_id(&sandbox, &first), video_id(&sandbox, &inner));
 
-    let renamed = sandbox.films().join("renamed.mp4");
+    let renamed = sandbox.videos().join("renamed.mp4");
     fs::rename(&first, &renamed).unwrap();
     sandbox.settle();
     assert_eq!(video_id(&sandbox, &renamed), a, "renamed\n{}", sandbox.log_tail());
 
-    let moved = sandbox.films().join("new folder/deeper/renamed.mp4");
+    let moved = sandbox.videos().join("new folder/deeper/renamed.mp4");
     fs::create_dir_all(moved.parent().unwrap()).unwrap();
     fs::rename(&renamed, &moved).unwrap();
     sandbox.settle();
     assert_eq!(video_id(&sandbox, &moved), a, "moved into a new sub-folder\n{}", sandbox.log_tail());
 
-    fs::rename(sandbox.films().join("folder"), sandbox.films().join("another name")).unwrap();
+    fs::rename(sandbox.videos().join("folder"), sandbox.videos().join("another name")).unwrap();
     sandbox.settle();
-    let below = sandbox.films().join("another name/inner/b.mp4");
+    let below = sandbox.videos().join("another name/inner/b.mp4");
     assert_eq!(video_id(&sandbox, &below), b, "its folder was renamed\n{}", sandbox.log_tail());
 
     assert_eq!((sandbox.n_decoded(), sandbox.counts()), (2, [2, 0, 0, 0]));
@@ -132,14 +132,14 @@ fn a_moved_film_is_the_same_film_and_is_not_decoded_again() {
 }
 
 #[test]
-fn a_film_moved_while_the_daemon_was_off_is_not_decoded_again() {
+fn a_video_moved_while_the_daemon_was_off_is_not_decoded_again() {
     let sandbox = Sandbox::new();
-    let path = sandbox.film("a.mp4", &[("red", 1.0)]);
+    let path = sandbox.video("a.mp4", &[("red", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let id = video_id(&sandbox, &path);
     assert!(daemon.stop().success());
-    let moved = sandbox.films().join("sub/b.mp4");
+    let moved = sandbox.videos().join("sub/b.mp4");
     sandbox.put(&path, &moved);
     let _daemon = sandbox.start();
     sandbox.settle();
@@ -150,10 +150,10 @@ fn a_film_moved_while_the_daemon_was_off_is_not_decoded_again() {
 #[test]
 fn a_copy_is_a_video_of_its_own_that_needs_no_decoding() {
     let sandbox = Sandbox::new();
-    let path = sandbox.film("a.mp4", &[("red", 1.0)]);
+    let path = sandbox.video("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
-    let copy = sandbox.films().join("copy.mp4");
+    let copy = sandbox.videos().join("copy.mp4");
     fs::copy(&path, &copy).unwrap();
     sandbox.settle();
     assert_eq!((sandbox.counts(), sandbox.n_decoded()), ([2, 0, 0, 0], 1), "{}", sandbox.log_tail());
@@ -164,16 +164,16 @@ fn a_copy_is_a_video_of_its_own_that_needs_no_decoding() {
 }
 
 #[test]
-fn deleted_films_and_folders_drop_out() {
+fn deleted_videos_and_folders_drop_out() {
     let sandbox = Sandbox::new();
-    let path = sandbox.film("gone.mp4", &[("red", 1.0)]);
-    sandbox.film("folder/x/gone too.mp4", &[("green", 1.0)]);
-    sandbox.film("stays.mp4", &[("blue", 1.0)]);
+    let path = sandbox.video("gone.mp4", &[("red", 1.0)]);
+    sandbox.video("folder/x/gone too.mp4", &[("green", 1.0)]);
+    sandbox.video("stays.mp4", &[("blue", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0]);
     fs::remove_file(&path).unwrap();
-    fs::remove_dir_all(sandbox.films().join("folder")).unwrap();
+    fs::remove_dir_all(sandbox.videos().join("folder")).unwrap();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
     assert_eq!(names(&sandbox.search("a red background")), ["stays.mp4"]);
@@ -183,23 +183,23 @@ fn deleted_films_and_folders_drop_out() {
 fn a_deep_tree_that_appears_at_once_is_crawled_whole() {
     let sandbox = Sandbox::new();
     let outside = sandbox.path().join("tree");
-    sandbox.film_at(&outside.join("a/b/c/d/moved in.mp4"), &[("red", 1.0)]);
-    sandbox.film_at(&outside.join("a/top.mp4"), &[("green", 1.0)]);
+    sandbox.video_at(&outside.join("a/b/c/d/moved in.mp4"), &[("red", 1.0)]);
+    sandbox.video_at(&outside.join("a/top.mp4"), &[("green", 1.0)]);
     let ready = sandbox.path().join("ready.mp4");
-    sandbox.film_at(&ready, &[("blue", 1.0)]);
+    sandbox.video_at(&ready, &[("blue", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
-    fs::rename(&outside, sandbox.films().join("tree")).unwrap();
+    fs::rename(&outside, sandbox.videos().join("tree")).unwrap();
     // Folders and a file made faster than any watch can be placed on them.
-    let deep = sandbox.films().join("1/2/3/4/5");
+    let deep = sandbox.videos().join("1/2/3/4/5");
     fs::create_dir_all(&deep).unwrap();
     fs::rename(&ready, deep.join("made.mp4")).unwrap();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0], "{}", sandbox.log_tail());
 
     // And what comes later into those folders is noticed too.
-    films::colours(&sandbox.films().join("tree/a/b/c/later.mp4"), &[("yellow", 1.0)]);
-    films::colours(&deep.join("later too.mp4"), &[("white", 1.0)]);
+    videos::colours(&sandbox.videos().join("tree/a/b/c/later.mp4"), &[("yellow", 1.0)]);
+    videos::colours(&deep.join("later too.mp4"), &[("white", 1.0)]);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [5, 0, 0, 0], "{}", sandbox.log_tail());
 }
@@ -210,14 +210,14 @@ fn an_unfinished_download_waits_for_its_real_name() {
     let _daemon = sandbox.start();
     sandbox.settle();
     for ending in ["part", "crdownload"] {
-        let unfinished = sandbox.films().join(format!("{ending}.mp4.{ending}"));
-        films::colours(&unfinished, &[("red", 1.0), (if ending == "part" { "green" } else { "blue" }, 1.0)]);
+        let unfinished = sandbox.videos().join(format!("{ending}.mp4.{ending}"));
+        videos::colours(&unfinished, &[("red", 1.0), (if ending == "part" { "green" } else { "blue" }, 1.0)]);
         sandbox.settle();
         assert_eq!(sandbox.ctl_json([Path::new("why"), &unfinished])["state"], "excluded");
     }
     assert_eq!((sandbox.counts(), sandbox.n_decoded()), ([0, 0, 0, 0], 0));
     for ending in ["part", "crdownload"] {
-        let unfinished = sandbox.films().join(format!("{ending}.mp4.{ending}"));
+        let unfinished = sandbox.videos().join(format!("{ending}.mp4.{ending}"));
         fs::rename(&unfinished, unfinished.with_extension("")).unwrap();
     }
     sandbox.settle();
@@ -227,14 +227,14 @@ fn an_unfinished_download_waits_for_its_real_name() {
 #[test]
 fn a_folder_that_goes_away_is_offline_but_searchable_and_comes_back_without_decoding() {
     let sandbox = Sandbox::new();
-    let path = sandbox.film("film.mp4", &[("red", 1.0)]);
-    sandbox.film("sub/other.mp4", &[("green", 1.0)]);
+    let path = sandbox.video("film.mp4", &[("red", 1.0)]);
+    sandbox.video("sub/other.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let id = video_id(&sandbox, &path);
 
     let away = sandbox.path().join("unplugged");
-    fs::rename(sandbox.films(), &away).unwrap();
+    fs::rename(sandbox.videos(), &away).unwrap();
     sandbox.say("rescan").expect(0);
     wait_for_state(&sandbox, &path, "offline");
     wait_until("both to be offline", SOON, || {
@@ -255,7 +255,7 @@ fn a_folder_that_goes_away_is_offline_but_searchable_and_comes_back_without_deco
     let folders = sandbox.ctl_json(["folders"]);
     assert_eq!(folders["folders"][0]["state"], "offline", "{folders}");
 
-    fs::rename(&away, sandbox.films()).unwrap();
+    fs::rename(&away, sandbox.videos()).unwrap();
     sandbox.say("rescan").expect(0);
     wait_for_state(&sandbox, &path, "indexed");
     sandbox.settle();
@@ -267,19 +267,19 @@ fn a_folder_that_goes_away_is_offline_but_searchable_and_comes_back_without_deco
 #[test]
 fn an_empty_folder_in_place_of_a_drive_deletes_nothing() {
     let sandbox = Sandbox::new();
-    let path = sandbox.film("film.mp4", &[("red", 1.0)]);
+    let path = sandbox.video("film.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let away = sandbox.path().join("unmounted");
-    fs::rename(sandbox.films(), &away).unwrap();
+    fs::rename(sandbox.videos(), &away).unwrap();
     // What is left at a mount point when the drive is gone.
-    fs::create_dir(sandbox.films()).unwrap();
+    fs::create_dir(sandbox.videos()).unwrap();
     sandbox.say("rescan").expect(0);
     wait_for_state(&sandbox, &path, "offline");
     sandbox.settle();
     assert_eq!(sandbox.counts(), [0, 0, 0, 1], "{}", sandbox.log_tail());
-    fs::remove_dir(sandbox.films()).unwrap();
-    fs::rename(&away, sandbox.films()).unwrap();
+    fs::remove_dir(sandbox.videos()).unwrap();
+    fs::rename(&away, sandbox.videos()).unwrap();
     sandbox.say("rescan").expect(0);
     wait_for_state(&sandbox, &path, "indexed");
     assert_eq!(sandbox.n_decoded(), 1);
@@ -288,13 +288,13 @@ fn an_empty_folder_in_place_of_a_drive_deletes_nothing() {
 #[test]
 fn rescan_looks_at_everything_or_at_one_folder() {
     let sandbox = Sandbox::new();
-    sandbox.film("a/x.mp4", &[("red", 1.0)]);
-    sandbox.film("b/y.mp4", &[("green", 1.0)]);
+    sandbox.video("a/x.mp4", &[("red", 1.0)]);
+    sandbox.video("b/y.mp4", &[("green", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     let all = sandbox.ctl_json(["rescan"]);
     assert!(all["n"].as_u64().unwrap() >= 1, "{all}");
-    let one = sandbox.ctl_json([Path::new("rescan"), &sandbox.films().join("a")]);
+    let one = sandbox.ctl_json([Path::new("rescan"), &sandbox.videos().join("a")]);
     assert_eq!(one["n"], 1, "{one}");
     sandbox.settle();
     assert_eq!((sandbox.counts(), sandbox.n_decoded()), ([2, 0, 0, 0], 2));

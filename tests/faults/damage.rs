@@ -18,7 +18,7 @@ use scened_shared::method::{Retry, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::random::Random;
-use crate::world::{Answers, N_FILMS, World, answers, call, settle};
+use crate::world::{Answers, N_VIDEOS, World, answers, call, settle};
 
 const N_CASES: usize = 500;
 const N_LONG: usize = 10_000;
@@ -37,7 +37,7 @@ struct Pristine {
     files: Vec<PathBuf>,
 }
 
-/// Indexes the films into `place/data`; `in_tables`: most of the store lies in tables, else all of it in the journal.
+/// Indexes the videos into `place/data`; `in_tables`: most of the store lies in tables, else all of it in the journal.
 fn prepare(world: &World, place: &Path, in_tables: bool) -> Pristine {
     fs::create_dir_all(place).unwrap();
     let live = |retry: bool| {
@@ -175,7 +175,7 @@ fn look(world: &World, place: &Path) -> Result<Seen, String> {
     let looked = life.client().and_then(|mut client| {
         settle(&mut client)?;
         let first = answers(&mut client)?;
-        // Asking may have found more damage, and had films indexed again.
+        // Asking may have found more damage, and had videos indexed again.
         settle(&mut client)?;
         let second = answers(&mut client)?;
         let status = call::<Status>(&mut client, &NoParams {})?;
@@ -228,7 +228,7 @@ fn live(world: &World, place: &Path, expected: &Answers) -> Result<(Seen, usize)
         };
         fs::remove_file(place.join(OUTCOME)).unwrap();
         let seen = serde_json::from_slice::<Result<Seen, String>>(&bytes).unwrap()?;
-        if (seen.n_indexed, seen.n_failed) != (N_FILMS, 1) {
+        if (seen.n_indexed, seen.n_failed) != (N_VIDEOS, 1) {
             return Err(format!("{seen:?}"));
         }
         if seen.answers[1] != *expected {
@@ -272,7 +272,7 @@ fn run_case(world: &World, pristine: &Pristine, number: usize, place: &Path) -> 
     let failed = |error: String| format!("{what}: {error}");
     let (Seen { warnings, n_decoded, .. }, n_deaths) = live(world, place, &pristine.answers).map_err(failed)?;
     if n_decoded > 0 && warnings.is_empty() {
-        return Err(failed(format!("{n_decoded} films were decoded again, and nobody was told")));
+        return Err(failed(format!("{n_decoded} videos were decoded again, and nobody was told")));
     }
     let wrong = wrongly_set_aside(&data, &victim);
     if !wrong.is_empty() {
@@ -288,7 +288,7 @@ fn run_case(world: &World, pristine: &Pristine, number: usize, place: &Path) -> 
         let next = live(world, place, &pristine.answers).map_err(|error| failed(format!("the next start: {error}")))?;
         let n_decoded = next.0.n_decoded;
         if n_decoded > 0 {
-            return Err(failed(format!("the next start decoded {n_decoded} films once more")));
+            return Err(failed(format!("the next start decoded {n_decoded} videos once more")));
         }
     }
     Ok(format!(
@@ -348,7 +348,7 @@ fn check(cases: Range<usize>) {
     let n_told = outcomes.iter().flatten().filter(|text| !text.contains(" 0 warnings")).count();
     let n_deaths = outcomes.iter().flatten().filter(|text| !text.contains(" 0 deaths")).count();
     eprintln!(
-        "{} damaged files: {n_told} told of, {n_decoding} led to films being decoded again, {n_deaths} killed the first start, no wrong answer",
+        "{} damaged files: {n_told} told of, {n_decoding} led to videos being decoded again, {n_deaths} killed the first start, no wrong answer",
         outcomes.len()
     );
 }

@@ -1,4 +1,4 @@
-//! A few films, a data folder that knows them, and daemons over copies of it.
+//! A few videos, a data folder that knows them, and daemons over copies of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ const GREEN: [u8; 3] = [0, 160, 0];
 const BLUE: [u8; 3] = [0, 0, 255];
 const YELLOW: [u8; 3] = [255, 255, 0];
 
-/// The colours of each film's scenes; their names are the films' scripts.
-const FILMS: [(&str, &[[u8; 3]]); 6] = [
+/// The colours of each video's scenes; their names are the videos' scripts.
+const VIDEOS: [(&str, &[[u8; 3]]); 6] = [
     ("one", &[RED, BLUE]),
     ("two", &[GREEN]),
     ("three", &[YELLOW, RED, GREEN, BLUE]),
@@ -39,16 +39,16 @@ const FILMS: [(&str, &[[u8; 3]]); 6] = [
     ("five", &[RED]),
     ("six", &[GREEN, RED, YELLOW]),
 ];
-pub(crate) const N_FILMS: u64 = FILMS.len() as u64;
+pub(crate) const N_VIDEOS: u64 = VIDEOS.len() as u64;
 const QUERIES: [&str; 3] = ["red", "blue", "a yellow thing"];
 
-/// Films and configuration; many daemons may look at them at once, because none changes anything.
+/// Videos and configuration; many daemons may look at them at once, because none changes anything.
 pub(crate) struct World {
     pub(crate) home: PathBuf,
     _temporary: Option<TempDir>,
 }
 
-/// What a daemon says of the films: for each query path, start, end, best moment and score; then the incidents.
+/// What a daemon says of the videos: for each query path, start, end, best moment and score; then the incidents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answers {
     hits: Vec<Vec<Hit>>,
@@ -72,12 +72,12 @@ impl World {
         let mut builder = tempfile::Builder::new();
         builder.prefix("scened-faults-");
         let home = base.map_or_else(|| builder.tempdir(), |base| builder.tempdir_in(base)).unwrap();
-        let films = home.path().join("films");
-        fs::create_dir(&films).unwrap();
+        let videos = home.path().join("films");
+        fs::create_dir(&videos).unwrap();
         let then = std::time::SystemTime::now() - Duration::from_hours(1);
-        for name in FILMS.iter().map(|(name, _)| *name).chain(["broken"]) {
-            let path = films.join(format!("{name}.mp4"));
-            fs::write(&path, format!("{name}\nthe film {name}")).unwrap();
+        for name in VIDEOS.iter().map(|(name, _)| *name).chain(["broken"]) {
+            let path = videos.join(format!("{name}.mp4"));
+            fs::write(&path, format!("{name}\nthe video {name}")).unwrap();
             fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
         }
         Self {
@@ -97,10 +97,10 @@ impl World {
     fn config(&self, socket_folder: &Path, more: &str) -> Config {
         let file = socket_folder.join("config.toml");
         if !file.is_file() {
-            let films = self.home.join("films");
+            let videos = self.home.join("films");
             let text = format!(
                 "{more}\nsettle-seconds = 1\non-battery = \"run\"\nmodel = \"tiny-hf\"\ncrop = \"reference\"\nfolders = [\"{}\"]\n",
-                films.display()
+                videos.display()
             );
             fs::write(&file, text).unwrap();
         }
@@ -242,7 +242,7 @@ fn scripts() -> ScriptedFrames {
         let scene = |(index, colour): (usize, &[u8; 3])| ScriptedScene::plain(2_000, boundary(index), *colour);
         colours.iter().enumerate().map(scene).collect()
     };
-    FILMS.iter().fold(
+    VIDEOS.iter().fold(
         ScriptedFrames::default().with("broken", [Script::FailsAfter(Vec::new(), unusable)]),
         |frames, (name, colours)| frames.with(name, [Script::Scenes(scenes(colours))]),
     )

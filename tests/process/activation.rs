@@ -36,7 +36,7 @@ pub(crate) fn environment(sandbox: &Sandbox, mut command: Command) -> Command {
 #[test]
 fn a_listening_descriptor_is_taken_over_and_its_path_left_alone() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let folder = sandbox.socket().parent().unwrap().to_owned();
     fs::create_dir(&folder).unwrap();
     let mut command = environment(&sandbox, Command::new("python3"));

@@ -9,8 +9,8 @@ use testkit::Sandbox;
 use crate::{answer, assert_same_answers};
 
 fn indexed(sandbox: &Sandbox) -> Vec<(String, u64, u64, u64, f64)> {
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
-    sandbox.film("b.mp4", &[("blue", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("b.mp4", &[("blue", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let expected = answer(sandbox, "a red background");

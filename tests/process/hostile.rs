@@ -1,12 +1,12 @@
-//! Hostile films in a watched folder: each worker that dies is laid to its film, the daemon lives, and the other films are indexed.
+//! Hostile videos in a watched folder: each worker that dies is laid to its video, the daemon lives, and the other videos are indexed.
 
 use std::fs;
 
-use testkit::{Sandbox, films, processes};
+use testkit::{Sandbox, processes, videos};
 
 use super::*;
 
-/// What films do that take over their worker (`malice::obey`), and a word that the incident says of it.
+/// What videos do that take over their worker (`malice::obey`), and a word that the incident says of it.
 const KILLERS: [(&str, &str); 6] = [
     ("crash", "SIGSEGV"),
     ("abort", "SIGABRT"),
@@ -25,32 +25,32 @@ fn random(state: &mut u64) -> usize {
 }
 
 #[test]
-fn every_death_of_a_worker_is_laid_to_its_film_and_the_others_are_indexed() {
+fn every_death_of_a_worker_is_laid_to_its_video_and_the_others_are_indexed() {
     let sandbox = Sandbox::new();
-    let folder = sandbox.films();
+    let folder = sandbox.videos();
     let whole = folder.join("whole.mp4");
-    films::colours(&whole, &[("red", 1.0), ("blue", 1.0)]);
+    videos::colours(&whole, &[("red", 1.0), ("blue", 1.0)]);
     let bytes = fs::read(&whole).unwrap();
     let (n_intact, n_mutated) = (10, 30);
     let mut state = 0x5eed_u64;
     for n in 0..n_mutated {
-        let mut film = bytes.clone();
+        let mut video = bytes.clone();
         for _ in 0..40 {
-            let at = random(&mut state) % film.len();
-            film[at] = random(&mut state) as u8;
+            let at = random(&mut state) % video.len();
+            video[at] = random(&mut state) as u8;
         }
-        fs::write(folder.join(format!("mutated {n:02}.mp4")), film).unwrap();
+        fs::write(folder.join(format!("mutated {n:02}.mp4")), video).unwrap();
     }
     for n in 0..n_intact {
         // Not the same bytes, or they were one video: a box that nobody reads.
-        let mut film = bytes.clone();
-        film.extend([0, 0, 0, 12, b'f', b'r', b'e', b'e', 0, 0, 0, n]);
-        fs::write(folder.join(format!("intact {n}.mp4")), film).unwrap();
+        let mut video = bytes.clone();
+        video.extend([0, 0, 0, 12, b'f', b'r', b'e', b'e', 0, 0, 0, n]);
+        fs::write(folder.join(format!("intact {n}.mp4")), video).unwrap();
     }
     for (harm, _) in KILLERS {
-        let mut film = format!("scened-malice {harm}\n").into_bytes();
-        film.resize(5000, b'.');
-        fs::write(folder.join(format!("killer {harm}.mp4")), film).unwrap();
+        let mut video = format!("scened-malice {harm}\n").into_bytes();
+        video.resize(5000, b'.');
+        fs::write(folder.join(format!("killer {harm}.mp4")), video).unwrap();
     }
     let mut daemon = sandbox.start();
     sandbox.settle();
@@ -77,7 +77,7 @@ fn every_death_of_a_worker_is_laid_to_its_film_and_the_others_are_indexed() {
     assert_eq!((indexed + failed, pending), (1 + 10 + 30 + KILLERS.len() as u64, 0));
     assert!(processes::workers(daemon.pid(), "media").is_empty());
     eprintln!(
-        "{n_mutated} mutated films, {} killers: {indexed} films indexed, {failed} incidents",
+        "{n_mutated} mutated videos, {} killers: {indexed} videos indexed, {failed} incidents",
         KILLERS.len()
     );
     assert!(daemon.stop().success());

@@ -11,7 +11,7 @@ fn an_idle_daemon_holds_no_model_and_does_not_wake_up() {
     const WATCHED: Duration = Duration::from_secs(5);
     let sandbox = Sandbox::new();
     sandbox.configure("model-idle-seconds = 1");
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     sandbox.run(["search", "red"]).expect(0);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use scened::store::{OpenReport, Store};
 use scened_common::domain::SceneId;
-use testkit::{Daemon, Sandbox, films, pause, processes, wait_until};
+use testkit::{Daemon, Sandbox, pause, processes, videos, wait_until};
 
 use crate::{LONG, SOON, answer, assert_same_answers, worker};
 
@@ -34,8 +34,8 @@ impl Moments {
 
 type Parts = &'static [(&'static str, f64)];
 
-/// The films at the end.
-const FILMS: [(&str, Parts); 6] = [
+/// The videos at the end.
+const VIDEOS: [(&str, Parts); 6] = [
     ("a.mp4", &[("red", 1.0), ("blue", 1.2)]),
     ("b.mp4", &[("green", 1.4)]),
     ("c.mp4", &[("white", 1.0), ("red", 1.0), ("green", 1.0)]),
@@ -43,7 +43,7 @@ const FILMS: [(&str, Parts); 6] = [
     ("e.mp4", &[("white", 1.0), ("yellow", 1.0)]),
     ("f.mp4", &[("black", 1.0), ("red", 1.6)]),
 ];
-/// What films are between: made once, and copied to any name.
+/// What videos are between: made once, and copied to any name.
 const DRAFTS: [Parts; 6] = [
     &[("red", 1.1), ("green", 1.0)],
     &[("green", 1.2), ("red", 1.0)],
@@ -52,9 +52,9 @@ const DRAFTS: [Parts; 6] = [
     &[("white", 1.3), ("black", 1.0)],
     &[("blue", 1.1)],
 ];
-/// Daemons side by side, each with films of its own: most of a cycle is waiting.
+/// Daemons side by side, each with videos of its own: most of a cycle is waiting.
 const N_SANDBOXES: u64 = 3;
-/// From before the store is open to after the last commit of the film that came.
+/// From before the store is open to after the last commit of the video that came.
 const LATEST_KILL_MS: u64 = 800;
 /// Kills before everything is looked at.
 const KILLS_A_CHECK: u64 = 10;
@@ -62,13 +62,13 @@ const KILLS_A_CHECK: u64 = 10;
 /// A worker that does not come within this time is not waited for.
 const WORKER_LIMIT: Duration = Duration::from_secs(1);
 
-/// What the films say when nobody was killed.
+/// What the videos say when nobody was killed.
 type Expected = [Vec<(String, u64, u64, u64, f64)>; 3];
 
 fn kill_at_random_moments(n_kills: u64) {
     let undisturbed = Sandbox::new();
-    for (name, parts) in FILMS {
-        undisturbed.film(name, parts);
+    for (name, parts) in VIDEOS {
+        undisturbed.video(name, parts);
     }
     let daemon = undisturbed.start();
     undisturbed.settle();
@@ -76,7 +76,7 @@ fn kill_at_random_moments(n_kills: u64) {
     assert!(daemon.stop().success());
     let drafts: Vec<Vec<u8>> = DRAFTS
         .iter()
-        .map(|parts| std::fs::read(undisturbed.film("draft.mp4", parts)).unwrap())
+        .map(|parts| std::fs::read(undisturbed.video("draft.mp4", parts)).unwrap())
         .collect();
     let seed = Moments::from_environment().0;
     let began = Instant::now();
@@ -104,7 +104,7 @@ fn kill_one_daemon(mut moments: Moments, n_kills: u64, drafts: &[Vec<u8>], expec
     let sandbox = Sandbox::new();
     let mut killed = [0; 3];
     for number in 0..n_kills {
-        change_films(&sandbox, &mut moments, drafts);
+        change_videos(&sandbox, &mut moments, drafts);
         let mut daemon = sandbox.launch();
         // The moment of the kill is the point.
         pause(Duration::from_millis(moments.below(LATEST_KILL_MS)));
@@ -125,17 +125,17 @@ fn kill_one_daemon(mut moments: Moments, n_kills: u64, drafts: &[Vec<u8>], expec
             check_store(&sandbox);
         }
     }
-    for entry in std::fs::read_dir(sandbox.films()).unwrap().flatten() {
+    for entry in std::fs::read_dir(sandbox.videos()).unwrap().flatten() {
         std::fs::remove_file(entry.path()).unwrap();
     }
-    for (name, parts) in FILMS {
-        sandbox.film(name, parts);
+    for (name, parts) in VIDEOS {
+        sandbox.video(name, parts);
     }
     let _daemon = sandbox.start();
     sandbox.settle();
     try_quarantined_again(&sandbox);
     check_whole(&sandbox, n_kills);
-    let n_scenes: usize = FILMS.iter().map(|(_, parts)| parts.len()).sum();
+    let n_scenes: usize = VIDEOS.iter().map(|(_, parts)| parts.len()).sum();
     assert_eq!(sandbox.ctl_json(["status"])["scenes"], n_scenes, "each is indexed once");
     for (query, expected) in QUERIES.iter().zip(expected) {
         assert_same_answers(&answer(&sandbox, query), expected, &sandbox.log_tail());
@@ -150,7 +150,7 @@ fn kill_something(daemon: &Daemon<'_>, moments: &mut Moments) -> usize {
     if wanted == 0 {
         return 0;
     }
-    // There may be none: the film that came is a copy of another one, or is done.
+    // There may be none: the video that came is a copy of another one, or is done.
     let deadline = Instant::now() + WORKER_LIMIT;
     while Instant::now() < deadline {
         if let Some(worker) = processes::workers(daemon.pid(), roles[wanted]).first() {
@@ -186,17 +186,17 @@ fn check_store(sandbox: &Sandbox) {
     assert!(store.damaged().is_empty(), "{:?}", store.damaged());
 }
 
-/// A film comes, changes, moves or goes, while no daemon looks.
-fn change_films(sandbox: &Sandbox, moments: &mut Moments, drafts: &[Vec<u8>]) {
-    let path = |number: u64| sandbox.films().join(format!("film {number}.mp4"));
+/// A video comes, changes, moves or goes, while no daemon looks.
+fn change_videos(sandbox: &Sandbox, moments: &mut Moments, drafts: &[Vec<u8>]) {
+    let path = |number: u64| sandbox.videos().join(format!("video {number}.mp4"));
     let (one, other) = (path(moments.below(8)), path(moments.below(8)));
     match moments.below(6) {
         0 if one.is_file() => std::fs::rename(one, other).unwrap(),
         1 if one.is_file() => std::fs::remove_file(one).unwrap(),
         _ => {
-            let made = sandbox.path().join("film in the making");
+            let made = sandbox.path().join("video in the making");
             let mut bytes = drafts[moments.below(drafts.len() as u64) as usize].clone();
-            // A box that players pass over makes it a film never seen before, which has to be decoded.
+            // A box that players pass over makes it a video never seen before, which has to be decoded.
             bytes.extend_from_slice(&[0, 0, 0, 16]);
             bytes.extend_from_slice(b"free");
             bytes.extend_from_slice(&moments.below(u64::from(u32::MAX)).to_be_bytes());
@@ -206,7 +206,7 @@ fn change_films(sandbox: &Sandbox, moments: &mut Moments, drafts: &[Vec<u8>]) {
     }
 }
 
-/// A film whose worker happened to be killed six times is rightly left alone: here nobody but we killed it.
+/// A video whose worker happened to be killed six times is rightly left alone: here nobody but we killed it.
 fn try_quarantined_again(sandbox: &Sandbox) {
     let answer = sandbox.ctl_json(["incidents"]);
     let incidents = answer["incidents"].as_array().unwrap();
@@ -220,20 +220,20 @@ fn try_quarantined_again(sandbox: &Sandbox) {
     }
 }
 
-/// Every film is indexed, with as many scenes as it has, and a picture of each; store and index agree; nothing was damaged.
+/// Every video is indexed, with as many scenes as it has, and a picture of each; store and index agree; nothing was damaged.
 fn check_whole(sandbox: &Sandbox, n_kills: u64) {
     let log = || format!("after {n_kills} kills\n{}", sandbox.log_tail());
-    let films: Vec<_> = std::fs::read_dir(sandbox.films())
+    let videos: Vec<_> = std::fs::read_dir(sandbox.videos())
         .unwrap()
         .flatten()
         .map(|entry| entry.path())
         .collect();
-    assert_eq!(sandbox.counts(), [films.len() as u64, 0, 0, 0], "{}", log());
+    assert_eq!(sandbox.counts(), [videos.len() as u64, 0, 0, 0], "{}", log());
     let status = sandbox.ctl_json(["status"]);
     assert_eq!(status["warnings"].to_string(), "[]", "nothing was damaged; {}", log());
     let mut n_scenes = 0;
-    for film in &films {
-        let path = film.to_str().unwrap();
+    for video in &videos {
+        let path = video.to_str().unwrap();
         let scenes = sandbox.ctl_json(["scenes", path]);
         let scenes = scenes["scenes"].as_array().unwrap().len();
         assert!(scenes > 0, "{path} has no scenes; {}", log());
@@ -261,18 +261,21 @@ fn two_thousand_kills_at_random_moments_lose_and_double_nothing() {
 }
 
 #[test]
-fn a_worker_that_is_killed_is_replaced_and_its_film_indexed() {
+fn a_worker_that_is_killed_is_replaced_and_its_video_indexed() {
     for role in ["embed", "media"] {
         let sandbox = Sandbox::new();
         let mut daemon = sandbox.start();
-        sandbox.film("long.mp4", LONG);
+        sandbox.video("long.mp4", LONG);
         let media = worker(daemon.pid(), "media", &sandbox);
         let victim = if role == "media" {
             media
         } else {
             worker(daemon.pid(), "embed", &sandbox)
         };
-        assert!(processes::signal(victim, "KILL"), "{role} had ended already: the film is too short");
+        assert!(
+            processes::signal(victim, "KILL"),
+            "{role} had ended already: the video is too short"
+        );
         sandbox.settle();
         assert!(daemon.is_alive());
         assert_eq!(
@@ -287,7 +290,7 @@ fn a_worker_that_is_killed_is_replaced_and_its_film_indexed() {
 }
 
 #[test]
-fn where_every_worker_dies_the_machine_is_at_fault_and_its_films_are_indexed_when_it_works() {
+fn where_every_worker_dies_the_machine_is_at_fault_and_its_videos_are_indexed_when_it_works() {
     let sandbox = Sandbox::new();
     // Stands for a library that is broken: every media worker dies, whatever it is given, and embedding works.
     let worker = sandbox.path().join("crashing-worker");
@@ -303,7 +306,7 @@ fn where_every_worker_dies_the_machine_is_at_fault_and_its_films_are_indexed_whe
     )
     .unwrap();
     std::fs::set_permissions(&worker, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    films::colours(&sandbox.films().join("film.mp4"), &[("red", 1.0)]);
+    videos::colours(&sandbox.videos().join("film.mp4"), &[("red", 1.0)]);
     let mut command = sandbox.command("scened");
     command.env("SCENED_WORKER", &worker);
     let mut daemon = sandbox.launch_as(command);

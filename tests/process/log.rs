@@ -35,13 +35,13 @@ fn lives_with(log: Log, name: &str) {
     let sandbox = Sandbox::new();
     // Much is said.
     sandbox.configure("log = \"debug\"\n");
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let (stderr, _reader) = log;
     let mut daemon = start(&sandbox, stderr);
     daemon.wait_until_ready();
     for n in 0..3 {
-        sandbox.film(format!("{n}.mp4"), &[("blue", 0.5)]);
-        wait_until(&format!("{name}: the films"), SOON, || {
+        sandbox.video(format!("{n}.mp4"), &[("blue", 0.5)]);
+        wait_until(&format!("{name}: the videos"), SOON, || {
             sandbox.settle();
             let counts = sandbox.counts();
             if counts == [n + 2, 0, 0, 0] {

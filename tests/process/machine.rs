@@ -43,7 +43,7 @@ fn set_aside(sandbox: &Sandbox) -> Vec<String> {
 #[test]
 fn a_watched_folder_that_is_gone_for_the_moment_of_a_walk_is_walked_when_it_is_back() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let mut command = sandbox.command("scened");
     // Between the look at the folder and its walk, once.
     command.env("SCENED_FAIL_POINT", format!("walk-root={ENOENT}:1"));
@@ -64,7 +64,7 @@ fn a_watched_folder_that_is_gone_for_the_moment_of_a_walk_is_walked_when_it_is_b
 #[test]
 fn an_error_of_the_data_disk_asks_for_another_start_and_costs_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let expected = answer(&sandbox, "red");

@@ -46,7 +46,7 @@ fn worker(daemon: u32, role: &str, sandbox: &Sandbox) -> u32 {
     })
 }
 
-/// What a search says, without what differs between two daemons with the same films: ids, and the folder they lie in.
+/// What a search says, without what differs between two daemons with the same videos: ids, and the folder they lie in.
 fn answer(sandbox: &Sandbox, query: &str) -> Vec<(String, u64, u64, u64, f64)> {
     let number = |hit: &Value, key: &str| hit[key].as_u64().unwrap();
     let mut hits: Vec<_> = sandbox

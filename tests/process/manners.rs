@@ -34,7 +34,7 @@ fn indexing_takes_what_nobody_else_wants_and_questions_do_not_wait_for_it() {
         workers.iter().filter_map(|worker| manners(worker.pid)).collect()
     };
     let in_background = (SCHED_IDLE, 19, "idle".to_owned(), 900);
-    sandbox.film("long.mp4", LONG);
+    sandbox.video("long.mp4", LONG);
     for role in ["media", "embed"] {
         wait_until("an idle worker", SOON, || {
             let workers = of(role);
@@ -92,7 +92,7 @@ fn indexing_works_in_turns_while_others_use_the_processors_and_goes_on_when_they
     sandbox.configure("busy = 10\n");
     let daemon = sandbox.start();
     let busy = Busy::start();
-    sandbox.film("long.mp4", LONG);
+    sandbox.video("long.mp4", LONG);
     for stopped in [true, false, true] {
         wait_for_media_worker(daemon.pid(), stopped);
     }
@@ -114,7 +114,7 @@ fn a_stopped_worker_ends_with_the_daemon() {
         sandbox.configure("busy = 10\n");
         let daemon = sandbox.start();
         let _busy = Busy::start();
-        sandbox.film("long.mp4", LONG);
+        sandbox.video("long.mp4", LONG);
         let worker = wait_for_media_worker(daemon.pid(), true);
         assert!(processes::signal(daemon.pid(), signal));
         wait_until("the worker to end", SOON, || match processes::state(worker) {

@@ -55,7 +55,7 @@ fn at_every_point(what: &str) {
 
 fn fails_at(point: &str, what: &str) {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let before = answer(&sandbox, "red");
@@ -66,12 +66,12 @@ fn fails_at(point: &str, what: &str) {
         }
     }
     let log = || format!("{point}={what}\n{}", sandbox.log_tail());
-    sandbox.film("b.mp4", &[("blue", 1.0)]);
+    sandbox.video("b.mp4", &[("blue", 1.0)]);
     let mut command = sandbox.command("scened");
     command.env("SCENED_FAIL_POINT", format!("{point}={what}"));
     let mut daemon = sandbox.launch_as(command);
     let is_reached = || fs::read_to_string(sandbox.log()).unwrap().contains("fail point");
-    // A setting changes, a film is indexed, and the index saved at the end: whichever comes to the point first. It may be gone before, or
+    // A setting changes, a video is indexed, and the index saved at the end: whichever comes to the point first. It may be gone before, or
     // fail at each start before it has answered.
     wait_until("the daemon to answer, to fail or to die", SOON, || {
         if !daemon.is_alive() || is_reached() || sandbox.ctl(["status", "--json"]).status.success() {
@@ -139,7 +139,7 @@ fn a_released_store_is_opened_also_after_a_death_in_the_middle_of_it() {
     let released = testkit::repository().join("tests/data/stores/v1");
     let upgraded = |point: Option<&str>| {
         let sandbox = Sandbox::new();
-        // Its films are nowhere: nothing of it may be lost by that.
+        // Its videos are nowhere: nothing of it may be lost by that.
         sandbox.configure("folders = [\"/films\"]");
         testkit::copy_tree(&released, &sandbox.data(), &|_| true);
         let mut has_died = false;

@@ -16,7 +16,7 @@ const N_WAITING: usize = 30;
 /// A daemon's worker for questions stands still.
 fn with_a_stopped_worker(test: impl FnOnce(&Sandbox, &dyn Fn(&[&str]) -> Child)) {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.search("first").len(), 2);
@@ -56,18 +56,18 @@ fn answered_at_once(sandbox: &Sandbox, words: &[&str]) {
 #[test]
 fn while_the_model_stands_still_what_needs_none_is_answered_at_once() {
     with_a_stopped_worker(|sandbox, ask| {
-        let film = sandbox.films().join("a.mp4");
-        let film = film.to_str().unwrap();
+        let video = sandbox.videos().join("a.mp4");
+        let video = video.to_str().unwrap();
         let mut waiting: Vec<Child> = (0..N_WAITING).map(|n| ask(&["search", &format!("question {n}")])).collect();
-        waiting.extend((0..6).map(|n| ask(&["similar", &format!("{film}@0.{n}")])));
-        waiting.extend((0..6).map(|n| ask(&["why", film, &format!("reason {n}")])));
+        waiting.extend((0..6).map(|n| ask(&["similar", &format!("{video}@0.{n}")])));
+        waiting.extend((0..6).map(|n| ask(&["why", video, &format!("reason {n}")])));
         for _ in 0..3 {
             answered_at_once(sandbox, &["status"]);
             answered_at_once(sandbox, &["search", "first"]);
             answered_at_once(sandbox, &["folders"]);
-            answered_at_once(sandbox, &["why", film]);
+            answered_at_once(sandbox, &["why", video]);
             answered_at_once(sandbox, &["wait", "--timeout", "5"]);
-            answered_at_once(sandbox, &["scenes", film]);
+            answered_at_once(sandbox, &["scenes", video]);
         }
         for mut child in waiting {
             child.kill().unwrap();
@@ -80,10 +80,10 @@ fn while_the_model_stands_still_what_needs_none_is_answered_at_once() {
 #[ignore = "it waits for the deadline of questions, 20 s"]
 fn a_question_that_waited_in_vain_is_told_for_what() {
     with_a_stopped_worker(|sandbox, ask| {
-        let film = sandbox.films().join("a.mp4");
+        let video = sandbox.videos().join("a.mp4");
         let begun = Instant::now();
         let mut waiting: Vec<Child> = (0..N_WAITING).map(|n| ask(&["search", &format!("question {n}")])).collect();
-        waiting.push(ask(&["why", film.to_str().unwrap(), "reason"]));
+        waiting.push(ask(&["why", video.to_str().unwrap(), "reason"]));
         for child in waiting {
             let output = child.wait_with_output().unwrap();
             let told = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -106,7 +106,7 @@ fn a_worker_that_says_nothing_holds_up_no_end() {
     );
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let mut command = sandbox.command("scened");
     command.env("SCENED_WORKER", &program);
     let daemon = sandbox.launch_as(command);

@@ -40,15 +40,15 @@ fn mistakes_in_the_configuration_are_named_with_key_and_line() {
 fn a_watched_folder_that_does_not_exist_is_a_warning() {
     let sandbox = Sandbox::new();
     let nowhere = sandbox.path().join("unplugged");
-    sandbox.configure(&format!("folders = [{:?}, {nowhere:?}]", sandbox.films()));
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.configure(&format!("folders = [{:?}, {nowhere:?}]", sandbox.videos()));
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let _daemon = sandbox.start();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
     let status = sandbox.ctl_json(["status"]);
     assert!(status["warnings"].to_string().contains("unplugged"), "{status}");
     // It is picked up when it appears.
-    sandbox.film_at(&nowhere.join("b.mp4"), &[("green", 1.0)]);
+    sandbox.video_at(&nowhere.join("b.mp4"), &[("green", 1.0)]);
     sandbox.say("rescan").expect(0);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [2, 0, 0, 0], "{}", sandbox.log_tail());
@@ -125,7 +125,7 @@ fn a_socket_path_that_is_too_long_or_taken_is_refused() {
 fn a_configuration_that_is_damaged_is_refused_and_its_last_good_copy_is_named() {
     let sandbox = Sandbox::new();
     let daemon = sandbox.start();
-    let more = sandbox.path().join("more films");
+    let more = sandbox.path().join("more videos");
     fs::create_dir(&more).unwrap();
     sandbox.run(["add", more.to_str().unwrap()]).expect(0);
     let good = fs::read_to_string(sandbox.config()).unwrap();
@@ -141,5 +141,5 @@ fn a_configuration_that_is_damaged_is_refused_and_its_last_good_copy_is_named() 
         .complains(copy.to_str().unwrap());
     fs::copy(&copy, sandbox.config()).unwrap();
     let _daemon = sandbox.start();
-    sandbox.say("folders").expect(0).says("more films");
+    sandbox.say("folders").expect(0).says("more videos");
 }

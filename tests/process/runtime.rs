@@ -7,12 +7,12 @@ use testkit::{Sandbox, copy_tree, repository, wait_until};
 
 use crate::SOON;
 
-/// The daemon with one film and this configuration: nothing can be embedded, so the film waits, and every place says `reason`.
+/// The daemon with one video and this configuration: nothing can be embedded, so the video waits, and every place says `reason`.
 fn waits_and_says(configuration: &str, prepare: impl FnOnce(&Sandbox), reason: &str) {
     let sandbox = Sandbox::new();
     sandbox.configure(configuration);
     prepare(&sandbox);
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let mut daemon = sandbox.start();
     wait_until("a warning", SOON, || {
         let status = sandbox.ctl_json(["status"]);
@@ -26,7 +26,7 @@ fn waits_and_says(configuration: &str, prepare: impl FnOnce(&Sandbox), reason: &
     assert_eq!(
         sandbox.counts(),
         [0, 1, 0, 0],
-        "the film waits: {}",
+        "the video waits: {}",
         sandbox.say("incidents").stdout
     );
     let log = fs::read_to_string(sandbox.log()).unwrap();
@@ -47,7 +47,7 @@ fn waits_and_says(configuration: &str, prepare: impl FnOnce(&Sandbox), reason: &
 }
 
 #[test]
-fn without_onnx_runtime_films_wait_and_search_says_what_is_missing() {
+fn without_onnx_runtime_videos_wait_and_search_says_what_is_missing() {
     waits_and_says("onnxruntime = \"/nonexistent.so\"", |_| {}, "/nonexistent.so");
 }
 
@@ -129,7 +129,7 @@ fn a_model_whose_weights_are_damaged_is_told_by_its_name() {
 #[test]
 fn a_worker_program_that_is_missing_is_told() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let mut command = sandbox.command("scened");
     command.env("SCENED_WORKER", "/nonexistent/scened-worker");
     let daemon = sandbox.launch_as(command);

@@ -51,7 +51,7 @@ fn term_and_interrupt_end_it_within_two_seconds_and_no_worker_stays() {
     for signal in ["TERM", "INT"] {
         let sandbox = Sandbox::new();
         let mut daemon = sandbox.start();
-        sandbox.film("long.mp4", LONG);
+        sandbox.video("long.mp4", LONG);
         worker(daemon.pid(), "media", &sandbox);
         // A question that is being waited on does not hold it up.
         let mut waiting = sandbox.command("scenectl").args(["wait", "--json"]).spawn().unwrap();
@@ -75,7 +75,7 @@ fn term_and_interrupt_end_it_within_two_seconds_and_no_worker_stays() {
 fn workers_die_with_a_daemon_that_is_killed() {
     let sandbox = Sandbox::new();
     let daemon = sandbox.start();
-    sandbox.film("long.mp4", LONG);
+    sandbox.video("long.mp4", LONG);
     worker(daemon.pid(), "media", &sandbox);
     worker(daemon.pid(), "embed", &sandbox);
     let workers = processes::children(daemon.pid());
@@ -232,14 +232,14 @@ fn term_at_any_moment_ends_it_and_leaves_no_worker() {
     let sandbox = Sandbox::new();
     let drafts: Vec<Vec<u8>> = [&[("red", 1.0), ("blue", 1.2)][..], &[("green", 60.0)], LONG]
         .iter()
-        .map(|parts| fs::read(sandbox.film("draft.mp4", parts)).unwrap())
+        .map(|parts| fs::read(sandbox.video("draft.mp4", parts)).unwrap())
         .collect();
     let mut took: Vec<Duration> = Vec::new();
     let mut n_workers = 0;
     for number in 0..N_SIGNALS {
-        let made = sandbox.path().join("film in the making");
+        let made = sandbox.path().join("video in the making");
         fs::write(&made, &drafts[moments.below(drafts.len() as u64) as usize]).unwrap();
-        sandbox.put(&made, &sandbox.films().join(format!("film {}.mp4", number % 6)));
+        sandbox.put(&made, &sandbox.videos().join(format!("video {}.mp4", number % 6)));
         // A model in the middle of being changed, now and then.
         sandbox.configure(if number % 5 == 4 { "crop = \"two\"" } else { "" });
         let mut daemon = sandbox.launch();
@@ -272,7 +272,7 @@ fn term_at_any_moment_ends_it_and_leaves_no_worker() {
 #[test]
 fn a_wish_to_end_that_is_told_twice_at_once_is_no_impatience() {
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     for _ in 0..3 {
         let mut daemon = sandbox.start();
         // Two of one kind may be told as one; these are not.

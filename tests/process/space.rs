@@ -127,17 +127,17 @@ fn indexing_waits_before_the_disk_is_full_and_goes_on_by_itself() {
     let sandbox = Sandbox::new();
     let Some(disk) = SmallDisk::mount(&sandbox, 400) else { return };
     sandbox.configure("min-free-mib = 100");
-    sandbox.film("a.mp4", &[("red", 1.0), ("blue", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("blue", 1.0)]);
     let mut daemon = disk.start();
     sandbox.settle();
     let expected = answer(&sandbox, "red");
     disk.fill_but(60 << 20);
-    sandbox.film("b.mp4", &[("green", 1.0)]);
+    sandbox.video("b.mp4", &[("green", 1.0)]);
     wait_for_warning(&sandbox, "min-free-mib");
     assert_eq!(sandbox.counts(), [1, 1, 0, 0]);
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
     disk.free();
-    wait_until("the film to be indexed", SOON, || match sandbox.counts() {
+    wait_until("the video to be indexed", SOON, || match sandbox.counts() {
         [2, 0, 0, 0] => Ok(()),
         counts => Err(format!("{counts:?}\n{}", sandbox.log_tail())),
     });
@@ -150,14 +150,14 @@ fn a_disk_that_others_fill_up_stops_no_search_and_loses_nothing() {
     let sandbox = Sandbox::new();
     let Some(disk) = SmallDisk::mount(&sandbox, 400) else { return };
     sandbox.configure("min-free-mib = 20");
-    sandbox.film("a.mp4", &[("red", 1.0), ("blue", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("blue", 1.0)]);
     let mut daemon = disk.start();
     sandbox.settle();
     let expected = answer(&sandbox, "red");
     // To the last byte, and with files coming: what is refused first is for the system to choose.
     disk.fill_but(0);
     for number in 0..20 {
-        sandbox.film(format!("b {number}.mp4"), &[("green", 1.0 + 0.1 * f64::from(number))]);
+        sandbox.video(format!("b {number}.mp4"), &[("green", 1.0 + 0.1 * f64::from(number))]);
     }
     wait_for_warning(&sandbox, "takes nothing more");
     assert!(daemon.is_alive());
@@ -170,7 +170,7 @@ fn a_disk_that_others_fill_up_stops_no_search_and_loses_nothing() {
     let workers = processes::workers(daemon.pid(), "media");
     assert!(workers.is_empty(), "{workers:?}");
     disk.free();
-    wait_until("the films to be indexed", SOON, || {
+    wait_until("the videos to be indexed", SOON, || {
         // It may be starting again.
         let output = sandbox.run(["status", "--json"]);
         let status: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
@@ -192,7 +192,7 @@ fn a_disk_that_takes_no_more_files_is_told_of_and_stops_no_search() {
         return;
     };
     sandbox.configure("min-free-mib = 20");
-    sandbox.film("a.mp4", &[("red", 1.0), ("blue", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("blue", 1.0)]);
     let mut daemon = disk.start();
     sandbox.settle();
     let expected = answer(&sandbox, "red");
@@ -202,7 +202,7 @@ fn a_disk_that_takes_no_more_files_is_told_of_and_stops_no_search() {
     while fs::write(crowd.join(number.to_string()), "").is_ok() {
         number += 1;
     }
-    sandbox.film("b.mp4", &[("green", 1.0)]);
+    sandbox.video("b.mp4", &[("green", 1.0)]);
     wait_for_warning(&sandbox, "inodes left");
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
     // Nor does a start need files that cannot be made.
@@ -211,7 +211,7 @@ fn a_disk_that_takes_no_more_files_is_told_of_and_stops_no_search() {
     let mut daemon = disk.start();
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
     fs::remove_dir_all(&crowd).unwrap();
-    wait_until("the film to be indexed", SOON, || {
+    wait_until("the video to be indexed", SOON, || {
         // It may be starting again.
         let output = sandbox.run(["status", "--json"]);
         let status: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();

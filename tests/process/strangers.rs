@@ -218,7 +218,7 @@ fn whoever_installs_a_model_first_has_an_index_of_their_own_under_any_umask() {
         assert_eq!(of_folder(&sandbox.data()), 0o700, "after scenectl model install, umask {umask}");
         let daemon = sandbox.launch_as(with_umask("scened"));
         daemon.wait_until_ready();
-        sandbox.film("red.mp4", &[("red", 2.0)]);
+        sandbox.video("red.mp4", &[("red", 2.0)]);
         sandbox.settle();
         assert_eq!(sandbox.search("red").len(), 1);
         daemon.stop();

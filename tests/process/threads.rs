@@ -81,7 +81,7 @@ fn sandbox_for(point: &str) -> Sandbox {
     if point == "courtesy" {
         sandbox.configure("busy = 100\n");
     }
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     sandbox
 }
 
@@ -91,7 +91,7 @@ fn mount_something(sandbox: &Sandbox) {
     use rustix::mount::{UnmountFlags, mount_bind, unmount};
     let point = sandbox.path().join("mounted");
     fs::create_dir_all(&point).unwrap();
-    mount_bind(sandbox.films(), &point).unwrap();
+    mount_bind(sandbox.videos(), &point).unwrap();
     unmount(&point, UnmountFlags::DETACH).unwrap();
 }
 
@@ -115,9 +115,9 @@ fn dies_once(point: &str, poke: impl Fn(&Sandbox)) {
     daemon.wait_until_ready();
     wait_until("a question to be answered", SOON, || n_hits(&sandbox, "red"));
     // A walk through the slow lane, and an event for the watcher.
-    answered(&sandbox, &["why", sandbox.films().join("a.mp4").to_str().unwrap()]);
-    sandbox.film("b.mp4", &[("blue", 1.0)]);
-    wait_until(&format!("{point}: both films"), SOON, || {
+    answered(&sandbox, &["why", sandbox.videos().join("a.mp4").to_str().unwrap()]);
+    sandbox.video("b.mp4", &[("blue", 1.0)]);
+    wait_until(&format!("{point}: both videos"), SOON, || {
         poke(&sandbox);
         answered(&sandbox, &["wait", "--timeout", "5"]);
         match n_hits(&sandbox, "blue") {
@@ -152,7 +152,7 @@ fn is_left_off(point: &str, poke: impl Fn(&Sandbox)) {
         n += 1;
         // Something for every owner to do.
         poke(&sandbox);
-        sandbox.film(format!("more {n}.mp4"), &[("blue", 0.5)]);
+        sandbox.video(format!("more {n}.mp4"), &[("blue", 0.5)]);
         answered(&sandbox, &["search", &format!("question {n}"), "--json"]);
         let status: Value = serde_json::from_slice(&answered(&sandbox, &["status", "--json"]).stdout).unwrap_or_default();
         if status["warnings"].to_string().contains("is left off (the thread ") {
@@ -181,12 +181,12 @@ fn is_left_off(point: &str, poke: impl Fn(&Sandbox)) {
 fn a_panic_over_one_thing_costs_that_thing_and_no_thread() {
     at_each(&THINGS, |point| {
         let sandbox = Sandbox::new();
-        sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+        sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
         let mut daemon = start(&sandbox, &format!("{point}=panic:1"));
         daemon.wait_until_ready();
         sandbox.settle();
-        sandbox.film("b.mp4", &[("blue", 1.0)]);
-        wait_until(&format!("{point}: the other film"), SOON, || {
+        sandbox.video("b.mp4", &[("blue", 1.0)]);
+        wait_until(&format!("{point}: the other video"), SOON, || {
             sandbox.settle();
             let [indexed, pending, failed, _] = sandbox.counts();
             let is_done = pending == 0 && indexed >= 1 && indexed + failed == 2;

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use testkit::{Ran, Sandbox, films, processes, program, repository, wait_until};
+use testkit::{Ran, Sandbox, processes, program, repository, videos, wait_until};
 
 use crate::SOON;
 
@@ -76,31 +76,31 @@ const NAMES: [&[u8]; 8] = [
 ];
 
 #[test]
-fn the_entrys_line_makes_pictures_of_films_with_any_name() {
+fn the_entrys_line_makes_pictures_of_videos_with_any_name() {
     let sandbox = Sandbox::new();
     let source = sandbox.path().join("source.mp4");
-    films::ffmpeg_line("-f lavfi -i testsrc2=s=320x180:r=25:d=2 -pix_fmt yuv420p", &source);
+    videos::ffmpeg_line("-f lavfi -i testsrc2=s=320x180:r=25:d=2 -pix_fmt yuv420p", &source);
     let words = exec_words();
     for (at, name) in NAMES.into_iter().enumerate() {
         let folder = sandbox.path().join(format!("{at}"));
         fs::create_dir(&folder).unwrap();
-        let film = folder.join(OsStr::from_bytes(name));
-        fs::copy(&source, &film).unwrap();
-        // Named as the film is, and made beforehand by some desktops, who then read what they opened.
-        let mut picture = film.clone().into_os_string().into_vec();
+        let video = folder.join(OsStr::from_bytes(name));
+        fs::copy(&source, &video).unwrap();
+        // Named as the video is, and made beforehand by some desktops, who then read what they opened.
+        let mut picture = video.clone().into_os_string().into_vec();
         picture.extend_from_slice(b".png");
         let picture = PathBuf::from(OsString::from_vec(picture));
         let made = (at % 2 == 0).then(|| File::create_new(&picture).map(|_| File::open(&picture).unwrap()).unwrap());
-        for input in [film.clone().into_os_string(), url(&film)] {
+        for input in [video.clone().into_os_string(), url(&video)] {
             let ran = Ran::from(&as_a_desktop(&words, &input, &picture, "128").output().unwrap());
             let ran = ran.expect(0);
             assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""), "{input:?}");
         }
-        assert_eq!(png_size(&fs::read(&picture).unwrap()), (128, 72), "{film:?}");
+        assert_eq!(png_size(&fs::read(&picture).unwrap()), (128, 72), "{video:?}");
         if let Some(mut made) = made {
             let mut first = Vec::new();
             made.read_to_end(&mut first).unwrap();
-            assert_eq!(png_size(&first), (128, 72), "{film:?}");
+            assert_eq!(png_size(&first), (128, 72), "{video:?}");
         }
         assert_eq!(names(&folder).len(), 2, "{:?}", names(&folder));
     }
@@ -141,7 +141,7 @@ fn every_type_of_the_extensions_that_are_indexed_is_in_the_entry() {
 fn what_cannot_be_shown_leaves_no_picture_and_one_line_of_why() {
     let sandbox = Sandbox::new();
     let at = |name: &str| sandbox.path().join(name);
-    films::colours(&at("film.mp4"), &[("red", 1.0), ("blue", 1.0)]);
+    videos::colours(&at("film.mp4"), &[("red", 1.0), ("blue", 1.0)]);
     let whole = fs::read(at("film.mp4")).unwrap();
     fs::write(at("half.mp4"), &whole[..whole.len() / 2]).unwrap();
     fs::write(at("text\x1b[31m\n.mp4"), "a letter").unwrap();
@@ -149,18 +149,18 @@ fn what_cannot_be_shown_leaves_no_picture_and_one_line_of_why() {
     fs::write(at("letter.png"), "not yours").unwrap();
     fs::create_dir(at("closed")).unwrap();
     let (before, words) = (names(sandbox.path()), exec_words());
-    for (film, picture, why) in [
+    for (video, picture, why) in [
         ("half.mp4", "a.png", "truncated or was never finished"),
         ("text\x1b[31m\n.mp4", "a.png", "not a media file"),
         ("folder.mp4", "a.png", "not a regular file"),
         ("gone.mp4", "a.png", "No such file"),
-        ("film.mp4", "film.mp4", "is the film itself"),
+        ("film.mp4", "film.mp4", "is the video itself"),
         ("film.mp4", "letter.png", "is no PNG; nothing was written"),
         ("film.mp4", "folder.mp4", "not a regular file"),
         ("film.mp4", "none/a.png", "No such file"),
     ] {
-        let ran = Ran::from(&as_a_desktop(&words, at(film).as_os_str(), &at(picture), "128").output().unwrap()).expect(2);
-        assert!(ran.stderr.contains(why), "{film} → {picture}: {}", ran.stderr);
+        let ran = Ran::from(&as_a_desktop(&words, at(video).as_os_str(), &at(picture), "128").output().unwrap()).expect(2);
+        assert!(ran.stderr.contains(why), "{video} → {picture}: {}", ran.stderr);
         assert!(
             ran.stderr.starts_with("scened: ") && ran.stderr.lines().count() == 1,
             "{:?}",
@@ -200,13 +200,13 @@ fn what_cannot_be_shown_leaves_no_picture_and_one_line_of_why() {
     assert_eq!(png_size(&fs::read(at("large.png")).unwrap()), (160, 120));
 
     fs::set_permissions(at("closed"), fs::Permissions::from_mode(0o555)).unwrap();
-    let (closed, film) = (at("closed"), at("film.mp4"));
+    let (closed, video) = (at("closed"), at("film.mp4"));
     fs::set_permissions(sandbox.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let ran = std::thread::spawn(move || {
         testkit::become_nobody();
         let words = exec_words();
         Ran::from(
-            &as_a_desktop(&words, film.as_os_str(), &closed.join("a.png"), "128")
+            &as_a_desktop(&words, video.as_os_str(), &closed.join("a.png"), "128")
                 .output()
                 .unwrap(),
         )
@@ -221,8 +221,8 @@ fn killed_in_the_middle_it_leaves_nothing_behind() {
     let sandbox = Sandbox::new();
     let folder = sandbox.path().join("pictures");
     fs::create_dir(&folder).unwrap();
-    let film = sandbox.path().join("film.mp4");
-    films::colours(&film, &[("red", 1.0)]);
+    let video = sandbox.path().join("film.mp4");
+    videos::colours(&video, &[("red", 1.0)]);
     // A worker that never answers, so that it is always the middle.
     let worker = sandbox.path().join("worker");
     fs::write(&worker, "#!/bin/sh\nexec sleep 600\n").unwrap();
@@ -231,7 +231,7 @@ fn killed_in_the_middle_it_leaves_nothing_behind() {
     let prepared = folder.join("prepared.png");
     fs::write(&prepared, "").unwrap();
     for picture in [folder.join("new.png"), prepared.clone()] {
-        let mut command = as_a_desktop(&words, film.as_os_str(), &picture, "128");
+        let mut command = as_a_desktop(&words, video.as_os_str(), &picture, "128");
         let mut running = command.env("SCENED_WORKER", &worker).env("PATH", "/usr/bin:/bin").spawn().unwrap();
         let child = wait_until("the worker", SOON, || {
             processes::children(running.id())

@@ -79,8 +79,8 @@ fn a_running_daemon_whose_files_may_not_be_read_any_more_loses_nothing() {
 fn each_part_as_a_user() {
     let Ok(parts) = std::env::var(PARTS) else { return };
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
-    sandbox.film("b.mp4", &[("blue", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("b.mp4", &[("blue", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let expected = answer(&sandbox, "red");
@@ -157,7 +157,7 @@ fn all_at_once_as_a_user() {
         return;
     }
     let sandbox = Sandbox::new();
-    sandbox.film("a.mp4", &[("red", 1.0), ("green", 1.2)]);
+    sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let of_a = || {
@@ -178,7 +178,7 @@ fn all_at_once_as_a_user() {
     }
     mode(&sandbox.data(), 0);
     // What it had open it keeps, and what it cannot write it does without.
-    sandbox.film("b.mp4", &[("blue", 1.0)]);
+    sandbox.video("b.mp4", &[("blue", 1.0)]);
     until_indexed(&sandbox, 2);
     assert_same_answers(&of_a(), &expected, &sandbox.log_tail());
     mode(&sandbox.data(), 0o700);
@@ -188,7 +188,7 @@ fn all_at_once_as_a_user() {
             mode(path, *before);
         }
     }
-    sandbox.film("c.mp4", &[("green", 1.0)]);
+    sandbox.video("c.mp4", &[("green", 1.0)]);
     until_indexed(&sandbox, 3);
     assert!(daemon.stop().success());
     let _daemon = sandbox.start();
@@ -199,7 +199,7 @@ fn all_at_once_as_a_user() {
 }
 
 fn until_indexed(sandbox: &Sandbox, n_videos: u64) {
-    wait_until(&format!("{n_videos} films to be indexed"), SOON, || match sandbox.counts() {
+    wait_until(&format!("{n_videos} videos to be indexed"), SOON, || match sandbox.counts() {
         counts if counts == [n_videos, 0, 0, 0] => Ok(()),
         counts => Err(format!("{counts:?}\n{}", sandbox.log_tail())),
     });

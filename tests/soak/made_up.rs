@@ -18,7 +18,7 @@ const N_SCENES: u64 = 10;
 const FRAMES_A_SCENE: u64 = 2;
 const SCENE_MS: u64 = 12_000;
 
-/// Each film has ten scenes of two frames.
+/// Each video has ten scenes of two frames.
 pub(crate) struct Scenes;
 
 fn hash(of: impl std::hash::Hash) -> u64 {
@@ -42,13 +42,13 @@ fn frame(image: ImageSpec, time_ms: u64, seed: u64) -> Frame {
 impl FrameSource for Scenes {
     fn analyse(
         &self,
-        mut film: File,
+        mut video: File,
         request: &AnalyseRequest,
         _: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError> {
         let mut bytes = Vec::new();
-        film.read_to_end(&mut bytes).expect("the file can be read");
+        video.read_to_end(&mut bytes).expect("the file can be read");
         let mut tell = |event| match sink(event) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(MediaError::Cancelled),

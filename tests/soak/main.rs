@@ -57,11 +57,11 @@ impl Resident {
     }
 }
 
-fn put_films(folder: &Path, names: std::ops::Range<usize>, round: usize) {
+fn put_videos(folder: &Path, names: std::ops::Range<usize>, round: usize) {
     std::fs::create_dir_all(folder).unwrap();
     for name in names {
         // The content differs from every other, so that none is another's twin.
-        std::fs::write(folder.join(format!("{name}.mp4")), format!("film {name} of round {round}")).unwrap();
+        std::fs::write(folder.join(format!("{name}.mp4")), format!("video {name} of round {round}")).unwrap();
     }
 }
 
@@ -96,11 +96,11 @@ fn forty_thousand_files_that_come_and_go_leave_nothing_behind() {
     let daemon = Resident::start(&sandbox);
     let mut seen = Vec::new();
     for round in 0..n_rounds {
-        let (here, there) = (sandbox.films().join("here"), sandbox.films().join("there"));
-        put_films(&here, 0..n_files, round);
+        let (here, there) = (sandbox.videos().join("here"), sandbox.videos().join("there"));
+        put_videos(&here, 0..n_files, round);
         wait_for(&sandbox, n_files as u64);
         // Half of them change, all of them move, and questions are asked.
-        put_films(&here, 0..n_files / 2, round + n_rounds);
+        put_videos(&here, 0..n_files / 2, round + n_rounds);
         std::fs::rename(&here, &there).unwrap();
         wait_for(&sandbox, n_files as u64);
         for query in ["red", "a blue car", "something else"] {
@@ -135,8 +135,8 @@ fn a_daemon_with_ten_thousand_videos_is_small() {
     let sandbox = Sandbox::new();
     sandbox.configure("settle-seconds = 0\nkeyframes = false\nmodel-idle-seconds = 1\n");
     for folder in 0..100 {
-        let films = sandbox.films().join(format!("a folder with a name of usual length {folder}"));
-        put_films(&films, 0..n_videos / 100, folder);
+        let videos = sandbox.videos().join(format!("a folder with a name of usual length {folder}"));
+        put_videos(&videos, 0..n_videos / 100, folder);
     }
     let daemon = Resident::start(&sandbox);
     wait_for(&sandbox, n_videos as u64);
@@ -178,7 +178,7 @@ fn ten_minutes_without_anything_to_do_cost_nothing() {
     const WATCHED: Duration = Duration::from_mins(10);
     let sandbox = Sandbox::new();
     sandbox.configure("model-idle-seconds = 1\n");
-    sandbox.film("a.mp4", &[("red", 1.0)]);
+    sandbox.video("a.mp4", &[("red", 1.0)]);
     let daemon = sandbox.start();
     sandbox.settle();
     sandbox.run(["search", "red"]).expect(0);

@@ -1,4 +1,4 @@
-//! Clips: stretches of films as a film of their own, cut by the system's FFmpeg.
+//! Clips: stretches of videos as a video of their own, cut by the system's FFmpeg.
 //!
 //! As a rule packets are copied, so that nothing is lost and a clip begins at the keyframe before its start. Where that is not wanted
 //! (`--exact`) or several clips do not go together, they are encoded again, to one size and rate. One clip is written straight into the
@@ -9,7 +9,7 @@ use std::path::Path;
 
 use scened_shared::stop::Stop;
 
-use crate::ffmpeg::probe::{self, Film};
+use crate::ffmpeg::probe::{self, ProbedVideo};
 use crate::ffmpeg::{self, FfmpegError, Source};
 use crate::moment::Moment;
 
@@ -22,12 +22,12 @@ pub(crate) use container::OtherStreams;
 pub use container::{Container, EXTENSIONS};
 pub(crate) use encoding::Encoding;
 
-/// A stretch of a film to be cut out.
+/// A stretch of a video to be cut out.
 #[derive(Debug)]
 pub(crate) struct Clip<'a> {
     pub(crate) moment: &'a Moment,
     pub(crate) source: Source,
-    pub(crate) film: &'a Film,
+    pub(crate) video: &'a ProbedVideo,
     /// Where it lies in the source, by the source's own clock. Microseconds.
     pub(crate) start_us: u64,
     pub(crate) end_us: u64,
@@ -61,7 +61,7 @@ pub(crate) enum Way<'a> {
     Copied,
     Encoded {
         encoding: &'a Encoding,
-        /// Reads each film from its start on instead of leaping to the moment: the only way where leaps end between keyframes, as in
+        /// Reads each video from its start on instead of leaping to the moment: the only way where leaps end between keyframes, as in
         /// files without an index. It takes as long as decoding all that comes before.
         from_start: bool,
     },
@@ -79,7 +79,7 @@ impl Clip<'_> {
         self.keyframe_us.map_or(0, |us| self.start_us.saturating_sub(us) / 1000)
     }
 
-    /// Whether it is read from the film's start on.
+    /// Whether it is read from the video's start on.
     fn is_from_start(&self, from_start: bool) -> bool {
         from_start || matches!(self.oddity, Some(Oddity::BehindFrames { .. }))
     }
@@ -99,7 +99,7 @@ impl Clip<'_> {
     }
 }
 
-/// Less than a frame of any film lasts, more than any clock's tick.
+/// Less than a frame of any video lasts, more than any clock's tick.
 const ROUNDING_US: u64 = 500;
 
 /// Why nothing was cut.
@@ -118,10 +118,10 @@ impl From<FfmpegError> for Trouble {
 
 /// What goes along with the picture of these clips.
 pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, way: Way<'_>) -> OtherStreams {
-    let films: Vec<&Film> = clips.iter().map(|clip| clip.film).collect();
-    let mut others = match films[..] {
-        [film] => OtherStreams::of_one(film, container, way.is_encoded()),
-        _ => OtherStreams::of_joined(&films, container, way.is_encoded()),
+    let videos: Vec<&ProbedVideo> = clips.iter().map(|clip| clip.video).collect();
+    let mut others = match videos[..] {
+        [video] => OtherStreams::of_one(video, container, way.is_encoded()),
+        _ => OtherStreams::of_joined(&videos, container, way.is_encoded()),
     };
     let is_filtered = match way {
         Way::Copied => false,
@@ -145,7 +145,7 @@ pub(crate) fn cut(
     (draft, workshop): (&Path, &Path),
     stop: &Stop,
     progress: &(impl Fn(u64) + Clone + Send + 'static),
-) -> Result<Film, Trouble> {
+) -> Result<ProbedVideo, Trouble> {
     let others = other_streams(clips, container, way);
     if let [clip] = clips {
         let mut arguments = opened(clip, way);

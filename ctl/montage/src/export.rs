@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 
 use crate::clips::{self, Clip, Container, Encoding, Oddity, OtherStreams, Trouble, Way};
 use crate::error::ExportError;
-use crate::ffmpeg::probe::{self, Film};
+use crate::ffmpeg::probe::{self, ProbedVideo};
 use crate::ffmpeg::{self, FfmpegError, Source};
 use crate::moment::Moment;
 use crate::output_file::OutputFile;
@@ -54,7 +54,7 @@ pub struct Exported {
     /// Why it was encoded again although nobody asked for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Streams of the films that are not in it.
+    /// Streams of the videos that are not in it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
     /// What may be wrong with it.
@@ -115,27 +115,27 @@ pub fn make(
     progress: &(impl Fn(u64, u64) + Clone + Send + 'static),
 ) -> Result<Exported, ExportError> {
     let output = OutputFile::new(order.output, order.force, moments.iter().map(|moment| moment.path.as_path()))?;
-    let mut films = probed(&moments)?;
+    let mut videos = probed(&moments)?;
     let mut left_out = Vec::new();
-    if films.values().any(|film| !film.subtitles.is_empty()) && !ffmpeg::cuts_subtitles()? {
-        for film in films.values_mut() {
-            film.subtitles.clear();
+    if videos.values().any(|video| !video.subtitles.is_empty()) && !ffmpeg::cuts_subtitles()? {
+        for video in videos.values_mut() {
+            video.subtitles.clear();
         }
         left_out.push("subtitles, which this FFmpeg cannot cut".to_owned());
     }
-    let doubts = doubts(&moments, &films);
+    let doubts = doubts(&moments, &videos);
     for moment in &mut moments {
-        keep_within(moment, &films[&moment.path])?;
+        keep_within(moment, &videos[&moment.path])?;
     }
     let mut pieces = Vec::new();
     for moment in &moments {
-        pieces.extend(pieces_of(moment, &films[&moment.path])?);
+        pieces.extend(pieces_of(moment, &videos[&moment.path])?);
     }
     let clips = pieces.iter().map(|piece| {
         if stop.is_asked() {
             return Err(FfmpegError::Interrupted);
         }
-        clip_of(piece, &films)
+        clip_of(piece, &videos)
     });
     let clips: Vec<Clip<'_>> = clips.collect::<Result<_, _>>()?;
     let asked_ms: u64 = moments.iter().map(Moment::length_ms).sum();
@@ -170,7 +170,7 @@ pub fn make(
 /// What was cut, in a draft still.
 struct Cut {
     draft: NamedTempFile,
-    made: Film,
+    made: ProbedVideo,
     is_copied: bool,
     reason: Option<String>,
     left_out: Vec<String>,
@@ -233,15 +233,15 @@ fn cut(
 }
 
 /// What the videos hold; each is asked about once.
-fn probed(moments: &[Moment]) -> Result<BTreeMap<PathBuf, Film>, FfmpegError> {
-    let mut films = BTreeMap::new();
+fn probed(moments: &[Moment]) -> Result<BTreeMap<PathBuf, ProbedVideo>, FfmpegError> {
+    let mut videos = BTreeMap::new();
     for moment in moments {
-        if !films.contains_key(&moment.path) {
-            let film = probe::film(&Source::whole(&moment.path), moment.picture.as_ref())?;
-            films.insert(moment.path.clone(), film);
+        if !videos.contains_key(&moment.path) {
+            let video = probe::video(&Source::whole(&moment.path), moment.picture.as_ref())?;
+            videos.insert(moment.path.clone(), video);
         }
     }
-    Ok(films)
+    Ok(videos)
 }
 
 /// What of a moment is cut in one go.
@@ -249,7 +249,7 @@ struct Piece<'a> {
     moment: &'a Moment,
     source: Source,
     /// What the source holds, where that is not the whole file.
-    stretch: Option<Film>,
+    stretch: Option<ProbedVideo>,
     /// Where it begins in the video's time.
     from_ms: u64,
     /// Where it lies in the source's time.
@@ -259,14 +259,14 @@ struct Piece<'a> {
 }
 
 /// Where a moment lies in its file: in one piece, but for files whose time stamps begin anew in it.
-fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, FfmpegError> {
+fn pieces_of<'a>(moment: &'a Moment, video: &ProbedVideo) -> Result<Vec<Piece<'a>>, FfmpegError> {
     let picture = moment.picture.as_ref();
     let mut pieces = Vec::new();
     for piece in clock::pieces(picture, moment.start_ms, moment.end_ms) {
         let mut source = Source::whole(&moment.path);
         let mut stretch = None;
         let mut oddity = None;
-        let stretch_way = clock::bytes(picture, piece.start_ms).filter(|_| film.is_divisible);
+        let stretch_way = clock::bytes(picture, piece.start_ms).filter(|_| video.is_divisible);
         let by_time = || clock::time(picture, piece.start_ms).filter(|_| clock::time(picture, piece.end_ms - 1).is_some());
         let start_us = if let Some(clock::Way::Bytes {
             from_bytes,
@@ -276,10 +276,10 @@ fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, Ffmp
         {
             source.stretch = Some((from_bytes, to_bytes));
             let elsewhere = clock::picture_at(picture, piece.start_ms);
-            let film = probe::film(&source, elsewhere.is_none().then_some(picture).flatten())?;
+            let video = probe::video(&source, elsewhere.is_none().then_some(picture).flatten())?;
             // Its times are counted from its first picture on, but for the first stretch, which begins with the file.
-            let delay_s = if from_bytes == 0 { 0.0 } else { film.picture_delay_s().max(0.0) };
-            stretch = Some(film);
+            let delay_s = if from_bytes == 0 { 0.0 } else { video.picture_delay_s().max(0.0) };
+            stretch = Some(video);
             within_ms * 1000 + (delay_s * 1e6) as u64
         } else if let Some(ms) = by_time() {
             ms * 1000
@@ -293,7 +293,7 @@ fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, Ffmp
         if stretch.is_none()
             && let Some(elsewhere) = clock::picture_at(picture, piece.start_ms)
         {
-            stretch = Some(probe::film(&source, Some(&elsewhere))?);
+            stretch = Some(probe::video(&source, Some(&elsewhere))?);
         }
         pieces.push(Piece {
             moment,
@@ -309,11 +309,11 @@ fn pieces_of<'a>(moment: &'a Moment, film: &Film) -> Result<Vec<Piece<'a>>, Ffmp
 }
 
 /// A piece with the keyframe that it can be copied from.
-fn clip_of<'a>(piece: &'a Piece<'a>, films: &'a BTreeMap<PathBuf, Film>) -> Result<Clip<'a>, FfmpegError> {
-    let film = piece.stretch.as_ref().unwrap_or_else(|| &films[&piece.moment.path]);
+fn clip_of<'a>(piece: &'a Piece<'a>, videos: &'a BTreeMap<PathBuf, ProbedVideo>) -> Result<Clip<'a>, FfmpegError> {
+    let video = piece.stretch.as_ref().unwrap_or_else(|| &videos[&piece.moment.path]);
     let keyframe_us = match piece.oddity {
         Some(_) => None,
-        None => probe::keyframe_before(&piece.source, film, piece.start_us)?,
+        None => probe::keyframe_before(&piece.source, video, piece.start_us)?,
     };
     // What lies between the keyframe and the start is read as well.
     let lead_us = keyframe_us.map_or(UNKNOWN_LEAD_US, |us| piece.start_us.saturating_sub(us));
@@ -322,7 +322,7 @@ fn clip_of<'a>(piece: &'a Piece<'a>, films: &'a BTreeMap<PathBuf, Film>) -> Resu
     Ok(Clip {
         moment: piece.moment,
         source: piece.source.clone(),
-        film,
+        video,
         start_us: piece.start_us,
         end_us: piece.end_us,
         oddity: piece.oddity.or(is_wrong.then_some(Oddity::WrongStamps)),
@@ -330,17 +330,17 @@ fn clip_of<'a>(piece: &'a Piece<'a>, films: &'a BTreeMap<PathBuf, Film>) -> Resu
     })
 }
 
-/// Films that an earlier version looked at, whose clock it did not tell, and whose file says another length than was found.
-fn doubts(moments: &[Moment], films: &BTreeMap<PathBuf, Film>) -> Vec<String> {
+/// Videos that an earlier version looked at, whose clock it did not tell, and whose file says another length than was found.
+fn doubts(moments: &[Moment], videos: &BTreeMap<PathBuf, ProbedVideo>) -> Vec<String> {
     const DIFFERENCE_MS: u64 = 2000;
     let mut doubts = Vec::new();
     for moment in moments.iter().filter(|moment| moment.picture.is_none()) {
-        let said_ms = films
+        let said_ms = videos
             .get(&moment.path)
-            .and_then(|film| film.duration_s)
+            .and_then(|video| video.duration_s)
             .map(|said_s| (said_s * 1000.0) as u64);
         let differs = |(known_ms, said_ms): (u64, u64)| known_ms.abs_diff(said_ms) > DIFFERENCE_MS.max(known_ms / 20);
-        if moment.film_ms.zip(said_ms).is_some_and(differs) {
+        if moment.video_ms.zip(said_ms).is_some_and(differs) {
             let shown = terminal::path(&moment.path, None);
             let doubt = format!(
                 "{shown} was indexed by an earlier version, and its time stamps may be wrong: check the clip, or index the video again (`scenectl rescan --force`)"
@@ -353,25 +353,25 @@ fn doubts(moments: &[Moment], films: &BTreeMap<PathBuf, Film>) -> Vec<String> {
     doubts
 }
 
-/// Ends a clip where its film does.
-fn keep_within(moment: &mut Moment, film: &Film) -> Result<(), ExportError> {
+/// Ends a clip where its video does.
+fn keep_within(moment: &mut Moment, video: &ProbedVideo) -> Result<(), ExportError> {
     let is_odd = moment
         .picture
         .as_ref()
         .is_some_and(|picture| !picture.clock.is_empty() || !picture.wrong.is_empty());
     // What a file says of its length is made of the stamps that are odd.
-    let said_ms = film.duration_s.map(|duration_s| (duration_s * 1000.0).ceil() as u64);
-    let Some(film_ms) = moment.film_ms.filter(|_| is_odd).or(said_ms) else {
+    let said_ms = video.duration_s.map(|duration_s| (duration_s * 1000.0).ceil() as u64);
+    let Some(video_ms) = moment.video_ms.filter(|_| is_odd).or(said_ms) else {
         return Ok(());
     };
-    if moment.start_ms >= film_ms {
+    if moment.start_ms >= video_ms {
         return Err(ExportError::BehindEnd {
             video: moment.path.clone(),
             start_ms: moment.start_ms,
-            video_ms: film_ms,
+            video_ms: video_ms,
         });
     }
-    moment.end_ms = moment.end_ms.min(film_ms);
+    moment.end_ms = moment.end_ms.min(video_ms);
     Ok(())
 }
 
@@ -381,14 +381,14 @@ fn obstacle(container: Container, clips: &[Clip<'_>]) -> Option<String> {
     if let Some(oddity) = clips.iter().find_map(|clip| clip.oddity) {
         return Some(oddity.words().to_owned());
     }
-    if let Some(clip) = clips.iter().find(|clip| !container.takes(clip.film)) {
-        let codec = clip.film.picture.codec_name.as_deref().unwrap_or("unknown");
-        let sound = clip.film.sounds.first().and_then(|sound| sound.codec_name.as_deref());
+    if let Some(clip) = clips.iter().find(|clip| !container.takes(clip.video)) {
+        let codec = clip.video.picture.codec_name.as_deref().unwrap_or("unknown");
+        let sound = clip.video.sounds.first().and_then(|sound| sound.codec_name.as_deref());
         let sound = sound.map(|sound| format!(" with {sound}")).unwrap_or_default();
         return Some(format!("this container cannot hold {codec}{sound} without re-encoding (.mkv can)"));
     }
     let rest = clips.get(1..)?;
     rest.iter()
-        .find_map(|clip| first.film.obstacle(clip.film))
+        .find_map(|clip| first.video.obstacle(clip.video))
         .map(|why| format!("the videos cannot be joined as they are: {why}"))
 }

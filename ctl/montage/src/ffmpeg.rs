@@ -1,6 +1,6 @@
 //! The system's `ffmpeg` and `ffprobe`, as programs: they are not linked, and are started without a shell.
 //!
-//! The user asks for each film that is opened here; all the same they may open nothing but that film, by the containers that scened
+//! The user asks for each video that is opened here; all the same they may open nothing but that video, by the containers that scened
 //! reads. Names go as `file:` and an absolute path, so that none is an option, a protocol or a pattern.
 
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,7 @@ use scened_shared::terminal;
 
 pub mod probe;
 
-/// The demuxers that the media worker reads films by (`daemon/worker/src/media/decode/allowed.rs`); playlists, which open other files, are not
+/// The demuxers that the media worker reads videos by (`daemon/worker/src/media/decode/allowed.rs`); playlists, which open other files, are not
 /// among them.
 const FORMATS: &str = "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,dv,mxf,ivf,h264,hevc,av1,obu,m4v,gif,apng";
 
@@ -36,7 +36,7 @@ const TEXTS: &str = "ass,ssa,srt,subrip,mov_text,webvtt,text,dvdsub,dvbsub,pgssu
 const MAX_COMPLAINTS: usize = 5;
 const MAX_COMPLAINT_BYTES: u64 = 64 << 10;
 
-/// A film, or a stretch of a file that is a film as well.
+/// A video, or a stretch of a file that is a video as well.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// Absolute.
@@ -65,7 +65,7 @@ impl Source {
     }
 }
 
-/// What stands before every `-i` of a film.
+/// What stands before every `-i` of a video.
 pub(crate) fn guarded(source: &Source) -> Vec<OsString> {
     let codecs = format!("{PICTURES},{SOUNDS},{TEXTS}");
     let words = [
@@ -79,7 +79,7 @@ pub(crate) fn guarded(source: &Source) -> Vec<OsString> {
     words.into_iter().map(Into::into).collect()
 }
 
-/// A film's or a draft's name, as FFmpeg takes it.
+/// A video's or a draft's name, as FFmpeg takes it.
 pub(crate) fn name(path: &Path) -> OsString {
     let mut name = OsString::from("file:");
     name.push(path);

@@ -1,10 +1,10 @@
-//! Moments of films: what pages, playlists, clips and timelines are made of.
+//! Moments of videos: what pages, playlists, clips and timelines are made of.
 
 use std::path::PathBuf;
 
 use scened_shared::message::PictureTrack;
 
-/// A stretch of a film, and the moment of it that is meant.
+/// A stretch of a video, and the moment of it that is meant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
     /// Absolute.
@@ -15,17 +15,17 @@ pub struct Moment {
     pub end_ms: u64,
     /// Where a player is to begin.
     pub at_ms: u64,
-    /// How long the film is, where that is known.
-    pub film_ms: Option<u64>,
+    /// How long the video is, where that is known.
+    pub video_ms: Option<u64>,
     /// The scene's id, by which the daemon knows its picture.
     pub scene: Option<String>,
-    /// Which of the film's pictures is meant, where the daemon tells.
+    /// Which of the video's pictures is meant, where the daemon tells.
     pub picture: Option<PictureTrack>,
     /// Whether the video can be opened.
     pub reach: Reach,
 }
 
-/// Whether the film can be opened now.
+/// Whether the video can be opened now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// It can.

@@ -90,7 +90,7 @@ impl Workshop {
 }
 
 impl OutputFile {
-    /// Looks whether a file may be written there; `sources` are films that it is made of.
+    /// Looks whether a file may be written there; `sources` are videos that it is made of.
     ///
     /// **Errors**: something is there and `force` is not given; it is no plain file; it is one of the sources, or a link to one; its folder
     /// is not there.
@@ -301,14 +301,14 @@ mod tests {
         drop(claim);
         fs::write(at(".scenectl-notes"), "of mine").unwrap();
         symlink(at("film"), at(".scenectl-draft-link")).unwrap();
-        fs::write(at("film"), "a film").unwrap();
+        fs::write(at("film"), "a video").unwrap();
         assert!(left.is_file() && left_folder.is_dir());
         target.write(b"page").unwrap();
         assert_eq!(
             names(folder.path()),
             [".scenectl-draft-link", ".scenectl-notes", "film", "film.mp4"]
         );
-        assert_eq!(fs::read(at("film")).unwrap(), b"a film");
+        assert_eq!(fs::read(at("film")).unwrap(), b"a video");
     }
 
     #[test]
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_film_is_never_the_target_by_whatever_name() {
+    fn a_video_is_never_the_target_by_whatever_name() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::write(at("film.mp4"), "film").unwrap();
@@ -377,8 +377,8 @@ mod tests {
         fs::create_dir(at("sub")).unwrap();
         for name in ["film.mp4", "soft", "softer", "hard", "sub/../film.mp4", "./film.mp4"] {
             for force in [false, true] {
-                let film = at("film.mp4");
-                let refused = OutputFile::new(&at(name), force, [film.as_path()]).unwrap_err();
+                let video = at("film.mp4");
+                let refused = OutputFile::new(&at(name), force, [video.as_path()]).unwrap_err();
                 assert!(matches!(refused, OutputError::IsVideo { .. }), "{name}: {refused:?}");
             }
         }

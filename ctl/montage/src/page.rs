@@ -28,8 +28,8 @@ pub struct Sheet<'a> {
     pub notes: Vec<String>,
     /// The scenes, in this order.
     pub cards: Vec<Card<'a>>,
-    /// Whether all scenes are of one film, so that its name need not stand under each.
-    pub is_one_film: bool,
+    /// Whether all scenes are of one video, so that its name need not stand under each.
+    pub is_one_video: bool,
     /// The user's home folder, which is shown as `~`.
     pub home: Option<&'a Path>,
     /// A date for people.
@@ -116,7 +116,7 @@ impl Sheet<'_> {
             write!(html, " <span class=\"label\">{}</span>", quote::markup(label)).expect("a string takes any text");
         }
         html.push_str("</span>");
-        if !self.is_one_film {
+        if !self.is_one_video {
             let name = moment.path.file_name().map_or(moment.path.as_path(), Path::new);
             let folder = moment.path.parent().unwrap_or(Path::new("/"));
             write!(
@@ -127,7 +127,7 @@ impl Sheet<'_> {
             )
             .expect("a string takes any text");
         }
-        if let Some(obstacle) = moment.reach.obstacle().filter(|_| !self.is_one_film) {
+        if let Some(obstacle) = moment.reach.obstacle().filter(|_| !self.is_one_video) {
             write!(html, "<span class=\"away\">{}</span>", quote::markup(&obstacle)).expect("a string takes any text");
         }
         writeln!(
@@ -148,7 +148,7 @@ fn is_base64(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
 }
 
-/// Browsers go by the file's own time; where that leads elsewhere they begin at the film's start.
+/// Browsers go by the file's own time; where that leads elsewhere they begin at the video's start.
 fn link(moment: &Moment) -> String {
     clock::time(moment.picture.as_ref(), moment.at_ms)
         .map_or_else(|| quote::file_url(&moment.path), |at_ms| quote::moment_url(&moment.path, at_ms))
@@ -168,7 +168,7 @@ mod tests {
             start_ms: 192_000,
             end_ms: 199_500,
             at_ms: 193_250,
-            film_ms: None,
+            video_ms: None,
             scene: None,
             picture: None,
             reach: Reach::There,
@@ -188,7 +188,7 @@ mod tests {
                     label: Some("0.93".to_owned()),
                 })
                 .collect(),
-            is_one_film: false,
+            is_one_video: false,
             home: None,
             made_at: "today".to_owned(),
         }

@@ -1,9 +1,9 @@
 //! Playlists of moments, each with its begin and its end.
 //!
-//! VLC reads options of its own in M3U and XSPF; mpv (0.35) reads neither, but takes a stretch of a film as an entry (`edl://`),
+//! VLC reads options of its own in M3U and XSPF; mpv (0.35) reads neither, but takes a stretch of a video as an entry (`edl://`),
 //! which in turn no other player knows. So there are three forms, and the file's extension says which.
 //!
-//! Films go as `file:` URLs: whatever bytes are in a name, none of them ends a line, an entry or an element.
+//! Videos go as `file:` URLs: whatever bytes are in a name, none of them ends a line, an entry or an element.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::{quote, time};
 /// A form of playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// M3U with VLC's options; other players begin at the film's start.
+    /// M3U with VLC's options; other players begin at the video's start.
     M3u,
     /// XSPF with VLC's options.
     Xspf,
@@ -104,7 +104,7 @@ mod tests {
             start_ms: 192_040,
             end_ms: 199_500,
             at_ms: 193_250,
-            film_ms: None,
+            video_ms: None,
             scene: None,
             picture: None,
             reach: Reach::There,

@@ -181,7 +181,7 @@ impl Browsing {
         self.connection.ask(number, request);
     }
 
-    /// On a thread of its own: a film on a drive that sleeps may take its time, and a player is watched for a moment.
+    /// On a thread of its own: a video on a drive that sleeps may take its time, and a player is watched for a moment.
     fn open(&self, hit: Hit) {
         let (tell, endpoint) = (self.tell.clone(), self.endpoint.clone());
         std::thread::spawn(move || {

@@ -1,25 +1,25 @@
-//! Frame rates for timelines: asked of each film, else as the user says, else 25.
+//! Frame rates for timelines: asked of each video, else as the user says, else 25.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use montage::ffmpeg::Source;
-use montage::ffmpeg::probe::{self, Film};
+use montage::ffmpeg::probe::{self, ProbedVideo};
 use montage::moment::{Moment, Reach};
 use montage::timeline::Shot;
 use montage::timeline::rate::Rate;
 
 use crate::render::text;
 
-/// Looks at each film once; says of which ones the rate was assumed, and why.
+/// Looks at each video once; says of which ones the rate was assumed, and why.
 pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Vec<String>) -> Vec<Shot<'a>> {
-    let mut films: BTreeMap<&Path, Option<Film>> = BTreeMap::new();
+    let mut videos: BTreeMap<&Path, Option<ProbedVideo>> = BTreeMap::new();
     // One reason stands for all; that ffprobe is missing says more than that a drive is.
     let mut why = None;
     for moment in moments {
-        films.entry(moment.path.as_path()).or_insert_with(|| {
-            let film = match moment.reach.obstacle() {
-                None => probe::film(&Source::whole(&moment.path), moment.picture.as_ref())
+        videos.entry(moment.path.as_path()).or_insert_with(|| {
+            let video = match moment.reach.obstacle() {
+                None => probe::video(&Source::whole(&moment.path), moment.picture.as_ref())
                     .map_err(|error| why = Some(error.to_string()))
                     .ok(),
                 Some(obstacle) => {
@@ -27,10 +27,10 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
                     None
                 }
             };
-            film.filter(|film| film.rate.is_some())
+            video.filter(|video| video.rate.is_some())
         });
     }
-    let n_unknown = films.values().filter(|film| film.is_none()).count() as u64;
+    let n_unknown = videos.values().filter(|video| video.is_none()).count() as u64;
     let assumed = wished.unwrap_or(Rate::PAL);
     if n_unknown > 0 {
         let hint = if wished.is_none() { "; --rate sets it" } else { "" };
@@ -41,11 +41,11 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
         ));
     }
     let shots = moments.iter().map(|moment| {
-        let film = films.get(moment.path.as_path()).and_then(Option::as_ref);
+        let video = videos.get(moment.path.as_path()).and_then(Option::as_ref);
         Shot {
             moment,
-            rate: film.and_then(|film| film.rate).unwrap_or(assumed),
-            first: film.and_then(|film| film.first),
+            rate: video.and_then(|video| video.rate).unwrap_or(assumed),
+            first: video.and_then(|video| video.first),
         }
     });
     shots.collect()

@@ -1,4 +1,4 @@
-//! `export`: hits as a film of their own.
+//! `export`: hits as a video of their own.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -68,7 +68,7 @@ fn tell(context: &mut Context, exported: &Exported) -> Result<Outcome, Failure> 
     Ok(Outcome::Done)
 }
 
-/// What was asked for, word by word; films that cannot be opened are an error that says where they are.
+/// What was asked for, word by word; videos that cannot be opened are an error that says where they are.
 fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
     let mut moments = Vec::new();
     let mut client = None;
@@ -91,7 +91,7 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
         let file = wire(&file)?;
         moments.push(match stretch {
             Stretch::Between { start_ms, end_ms } => {
-                // Without a daemon, or for a film that it does not know, times are those of the file.
+                // Without a daemon, or for a video that it does not know, times are those of the file.
                 let asked = match &mut client {
                     Some(client) => Some(client),
                     none => context.connect().ok().map(|connected| none.insert(connected)),
@@ -108,7 +108,7 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
                     start_ms,
                     end_ms,
                     at_ms: start_ms,
-                    film_ms: known.as_ref().map(|known| known.duration_ms).filter(|film_ms| *film_ms > 0),
+                    video_ms: known.as_ref().map(|known| known.duration_ms).filter(|video_ms| *video_ms > 0),
                     scene: None,
                     picture: known.and_then(|known| known.picture),
                     reach: Reach::There,
@@ -153,7 +153,7 @@ fn scene_at(client: &mut Client, file: WirePath, ms: u64, shown: &str) -> Result
         start_ms: scene.start_ms,
         end_ms: scene.end_ms,
         at_ms: ms,
-        film_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
+        video_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
         scene: None,
         picture: answer.picture.clone(),
         reach: Reach::There,

@@ -210,7 +210,7 @@ fn in_file_time(moment: Moment) -> Option<Moment> {
     Some(Moment {
         end_ms: start_ms + moment.length_ms(),
         at_ms: clock::time(picture, moment.at_ms).unwrap_or(start_ms),
-        film_ms: moment.film_ms.filter(|_| !is_odd),
+        video_ms: moment.video_ms.filter(|_| !is_odd),
         start_ms,
         ..moment
     })
@@ -232,7 +232,7 @@ fn page(home: Option<&Path>, client: &mut Client, contents: &Contents<'_>, momen
         lead: contents.lead.clone(),
         notes: contents.remarks.clone(),
         cards: cards.collect(),
-        is_one_film: false,
+        is_one_video: false,
         home,
         made_at: time::now(),
     };

@@ -1,4 +1,4 @@
-//! Hits and scenes as moments: where they lie, whether the film can be opened, and their pictures.
+//! Hits and scenes as moments: where they lie, whether the video can be opened, and their pictures.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -41,7 +41,7 @@ pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, 
                 start_ms: hit.start_ms,
                 end_ms: hit.end_ms.max(hit.start_ms),
                 at_ms: hit.best_ms,
-                film_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
+                video_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
                 scene: Some(hit.scene.clone()),
                 picture: hit.picture.clone(),
                 reach: reaches.of(client, &path, hit.offline)?,
@@ -51,37 +51,37 @@ pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, 
         .collect()
 }
 
-/// Hits as moments that can be cut; those of one film are asked about together.
+/// Hits as moments that can be cut; those of one video are asked about together.
 ///
-/// **Errors**: a film is not there, and why; it is another one than it was when it was found.
+/// **Errors**: a video is not there, and why; it is another one than it was when it was found.
 pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Moment>, Failure> {
-    let mut films: BTreeMap<PathBuf, &Hit> = BTreeMap::new();
+    let mut videos: BTreeMap<PathBuf, &Hit> = BTreeMap::new();
     let mut moments = Vec::with_capacity(hits.len());
     for hit in hits {
         let path = self::path(&hit.file)?;
-        films.entry(path.clone()).or_insert(hit);
+        videos.entry(path.clone()).or_insert(hit);
         moments.push(Moment {
             path,
             start_ms: hit.start_ms,
             end_ms: hit.end_ms.max(hit.start_ms),
             at_ms: hit.best_ms,
-            film_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
+            video_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
             scene: None,
             picture: hit.picture.clone(),
             reach: Reach::There,
         });
     }
-    // Without a daemon nobody knows more than that a film is there.
+    // Without a daemon nobody knows more than that a video is there.
     let mut client = daemon.and_then(|endpoint| connect(endpoint).ok());
-    for (film, hit) in &films {
-        reachable(client.as_mut(), film)?;
+    for (video, hit) in &videos {
+        reachable(client.as_mut(), video)?;
         let file = hit.file.clone();
         let known = client.as_mut().map(|client| client.call::<method::Scenes>(&FileRequest { file }));
         // A file that is changed in its place keeps its id; hardly ever does it keep its length.
         if let Some(Ok(known)) = known
-            && (known.video != hit.video || is_changed(&known, film) || hit.duration_ms > 0 && known.duration_ms != hit.duration_ms)
+            && (known.video != hit.video || is_changed(&known, video) || hit.duration_ms > 0 && known.duration_ms != hit.duration_ms)
         {
-            let shown = text::path(film, None);
+            let shown = text::path(video, None);
             return Err(Failure::new(format!("{shown} is not the video that was found")).hint("it was replaced: search again"));
         }
     }
@@ -89,16 +89,18 @@ pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mome
     Ok(moments)
 }
 
-/// **Errors**: the film is not there. The daemon may know which drive it lies on.
-pub(super) fn reachable(client: Option<&mut Client>, film: &Path) -> Result<(), Failure> {
-    if place::is_there(film) {
-        return look_at(film);
+/// **Errors**: the video is not there. The daemon may know which drive it lies on.
+pub(super) fn reachable(client: Option<&mut Client>, video: &Path) -> Result<(), Failure> {
+    if place::is_there(video) {
+        return look_at(video);
     }
-    let shown = text::path(film, None);
-    let request = FileRequest { file: WirePath::new(film) };
+    let shown = text::path(video, None);
+    let request = FileRequest {
+        file: WirePath::new(video),
+    };
     let known = client.and_then(|client| {
         let answer = client.call::<method::Scenes>(&request).ok()?;
-        Reaches::default().of(client, film, answer.offline).ok()
+        Reaches::default().of(client, video, answer.offline).ok()
     });
     Err(match known {
         Some(reach @ Reach::Offline(_)) => {
@@ -124,7 +126,7 @@ pub(super) fn of_scenes(client: &mut Client, answer: &ScenesAnswer) -> Result<Ve
         start_ms: scene.start_ms,
         end_ms: scene.end_ms.max(scene.start_ms),
         at_ms: scene.start_ms,
-        film_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
+        video_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
         scene: Some(scene.scene.clone()),
         picture: answer.picture.clone(),
         reach: reach.clone(),
@@ -149,7 +151,7 @@ pub(super) fn pictures(client: &mut Client, moments: &[Moment]) -> Result<Vec<Op
     Ok(pictures)
 }
 
-/// What was found out about films; each is looked at once.
+/// What was found out about videos; each is looked at once.
 #[derive(Debug, Default)]
 pub(super) struct Reaches {
     known: BTreeMap<PathBuf, Reach>,
@@ -176,8 +178,8 @@ impl Reaches {
     }
 }
 
-/// On which drive a film lies that is offline, and when that was last seen; empty where nobody knows.
-fn drive(folders: &[Folder], film: &Path) -> String {
+/// On which drive a video lies that is offline, and when that was last seen; empty where nobody knows.
+fn drive(folders: &[Folder], video: &Path) -> String {
     let mut nearest: Option<(PathBuf, &str, i64)> = None;
     for folder in folders {
         let itself = folder
@@ -191,7 +193,7 @@ fn drive(folders: &[Folder], film: &Path) -> String {
             let is_nearer = nearest
                 .as_ref()
                 .is_none_or(|(best, ..)| best.as_os_str().len() < place.as_os_str().len());
-            if is_nearer && film.starts_with(&place) {
+            if is_nearer && video.starts_with(&place) {
                 nearest = Some((place, volume, seen_ms));
             }
         }
@@ -207,7 +209,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn an_offline_film_lies_on_the_nearest_drive_that_is_away() {
+    fn an_offline_video_lies_on_the_nearest_drive_that_is_away() {
         let folders: Vec<Folder> = serde_json::from_value(json!([
             {"path": "/films", "state": "watched", "videos": {"indexed": 1, "pending": 0, "failed": 0, "offline": 1},
              "away": [{"path": "/films/stick", "volume": "Stick", "last_seen_ms": 1_700_000_000_000_i64}]},
@@ -215,11 +217,11 @@ mod tests {
              "volume": "host:/share", "last_seen_ms": 1_700_000_000_000_i64},
         ]))
         .unwrap();
-        let check = |film: &str, expected: &str| {
-            let drive = drive(&folders, Path::new(film));
+        let check = |video: &str, expected: &str| {
+            let drive = drive(&folders, Path::new(video));
             assert!(
                 drive.starts_with(expected) && drive.is_empty() == expected.is_empty(),
-                "{film}: {drive}"
+                "{video}: {drive}"
             );
         };
         check("/films/stick/a.mp4", "on Stick, last seen 2023-11-1");

@@ -1,4 +1,4 @@
-//! `open`, and `--open` of the verbs that find: a film in the user's player, at a moment.
+//! `open`, and `--open` of the verbs that find: a video in the user's player, at a moment.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -29,7 +29,7 @@ pub(super) struct Opened {
     command: Vec<String>,
     /// Whether the player was told to start there.
     starts_there: bool,
-    /// Whether the film's own time leads there.
+    /// Whether the video's own time leads there.
     #[serde(skip)]
     is_by_time: bool,
     pid: u32,
@@ -75,7 +75,7 @@ pub(super) fn hit(context: &Context, hits: &[Hit], rank: usize) -> Result<Opened
     open(context.endpoint().ok().as_ref(), &hit.file, Some(hit.best_ms), hit.picture.as_ref())
 }
 
-/// Starts the player; `picture` says which of the film's pictures is meant, and where its times lie. Where the film is not there the daemon is asked why, if it can be.
+/// Starts the player; `picture` says which of the video's pictures is meant, and where its times lie. Where the video is not there the daemon is asked why, if it can be.
 pub(super) fn open(
     daemon: Option<&Endpoint>,
     file: &WirePath,
@@ -150,7 +150,7 @@ impl Opened {
     }
 }
 
-/// Whether a stretch of a file is a film as well: of transport streams, and of discs and old cameras, it is.
+/// Whether a stretch of a file is a video as well: of transport streams, and of discs and old cameras, it is.
 fn is_divisible(path: &Path) -> bool {
     use std::io::Read as _;
     let mut head = [0; 8];

@@ -1,4 +1,4 @@
-//! `sheet`: all scenes of a film on one page.
+//! `sheet`: all scenes of a video on one page.
 
 use std::path::{Path, PathBuf};
 
@@ -18,19 +18,19 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
     let mut client = context.connect()?;
     let answer = client.call::<method::Scenes>(&FileRequest { file: wire(&args.file)? })?;
     let moments = moments::of_scenes(&mut client, &answer)?;
-    let film = moments::path(&answer.file)?;
+    let video = moments::path(&answer.file)?;
     let target = OutputFile::new(
-        &args.output.clone().unwrap_or_else(|| beside_us(&film)),
+        &args.output.clone().unwrap_or_else(|| beside_us(&video)),
         args.force,
-        [film.as_path()],
+        [video.as_path()],
     )?;
     let pictures = moments::pictures(&mut client, &moments)?;
-    let folder = film
+    let folder = video
         .parent()
         .map(|folder| text::path(folder, context.out.home()))
         .unwrap_or_default();
     let sheet = Sheet {
-        title: film.file_name().map(|name| text::path(Path::new(name), None)).unwrap_or_default(),
+        title: video.file_name().map(|name| text::path(Path::new(name), None)).unwrap_or_default(),
         lead: format!(
             "{} in {} · {folder}",
             text::count(moments.len() as u64, "scene"),
@@ -46,7 +46,7 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
                 label: None,
             })
             .collect(),
-        is_one_film: true,
+        is_one_video: true,
         home: context.out.home(),
         made_at: time::now(),
     };
@@ -56,12 +56,12 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
     Ok(Outcome::Done)
 }
 
-/// Where the page goes unless somebody says otherwise: into the folder one stands in, named after the film.
+/// Where the page goes unless somebody says otherwise: into the folder one stands in, named after the video.
 /// A name that leaves no room for the ending loses its own end.
-fn beside_us(film: &Path) -> PathBuf {
+fn beside_us(video: &Path) -> PathBuf {
     const ENDING: &str = ".html";
     const MAX_NAME_BYTES: usize = 255;
-    let name = film.file_name().unwrap_or_default();
+    let name = video.file_name().unwrap_or_default();
     let mut page = if name.len() + ENDING.len() <= MAX_NAME_BYTES {
         name.to_owned()
     } else {

@@ -9,7 +9,7 @@ use scened_shared::spelling;
 use scened_shared::wire_path::WirePath;
 
 /// Makes a path absolute, spells it as the disk does and resolves links in the part of it that exists, so that a file which is gone can be named as well. On a
-/// mount that hangs the path is taken as it was typed: the daemon knows its films by name.
+/// mount that hangs the path is taken as it was typed: the daemon knows its videos by name.
 pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     let typed = std::path::absolute(path)?;
     let existing = typed.clone();

@@ -1,4 +1,4 @@
-//! `FILE@START-END` and `FILE@TIME`: which part of a film is meant.
+//! `FILE@START-END` and `FILE@TIME`: which part of a video is meant.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

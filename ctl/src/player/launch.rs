@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Plan;
 
-/// How long a player is watched: one that cannot show the film says so sooner.
+/// How long a player is watched: one that cannot show the video says so sooner.
 const WATCHED: Duration = Duration::from_millis(300);
 
 /// A player that has been started.
@@ -18,7 +18,7 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// The status of a player that failed at once. One that ended well may have handed the film to one that runs.
+    /// The status of a player that failed at once. One that ended well may have handed the video to one that runs.
     pub(crate) fn failed_at_once(&self) -> Option<ExitStatus> {
         let status = self.ended.recv_timeout(WATCHED).ok()?.ok()?;
         (!status.success()).then_some(status)

@@ -18,9 +18,9 @@ function run(argv) {
 const QUICKTIME: &str = "on run argv
   tell application \"QuickTime Player\"
     activate
-    set film to open (POSIX file (item 1 of argv))
-    set current time of film to ((item 2 of argv) as number) / 1000
-    play film
+    set video to open (POSIX file (item 1 of argv))
+    set current time of video to ((item 2 of argv) as number) / 1000
+    play video
   end tell
 end run";
 

@@ -24,7 +24,7 @@ const FALLBACK: &[(&str, &str)] = &[
 /// The names that a file's type goes by, the likeliest first.
 ///
 /// **Source**: Shared MIME-info Database specification: `globs2` (weight, type, pattern), `aliases`. Only patterns `*.end` are looked at:
-/// films have no others.
+/// videos have no others.
 pub(super) fn types_of(file: &Path, data_folders: &[PathBuf]) -> Vec<String> {
     let Some(name) = file.file_name().map(|name| name.to_string_lossy().to_lowercase()) else {
         return Vec::new();

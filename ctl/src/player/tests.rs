@@ -56,7 +56,7 @@ impl Desktop {
         self.put(place, &format!("[Default Applications]\nvideo/mp4={id}.desktop;\n"));
     }
 
-    /// The program's name and arguments for a film at 12.345 s.
+    /// The program's name and arguments for a video at 12.345 s.
     fn plan(&self, file: &str) -> Result<(String, Vec<String>, bool), PlayerError> {
         let moment = Moment {
             file: Path::new(file),

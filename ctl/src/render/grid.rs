@@ -37,7 +37,7 @@ impl Grid {
         // What is left over makes the pictures larger.
         let columns = (width - GAP_COLUMNS.min(width - 1) * (n_columns - 1)) / n_columns;
         let columns = columns.clamp(1, PICTURE_COLUMNS * 3 / 2);
-        // 16:9, as most films are.
+        // 16:9, as most videos are.
         let rows = columns * usize::from(cell_px.0) * 9 / 16 / usize::from(cell_px.1);
         Self {
             n_columns,

@@ -39,7 +39,7 @@ const CARD_SAME: f32 = 1.0;
 const CARD_FRAMES: usize = 3;
 /// A probability above all others.
 const CERTAIN: f32 = 2.0;
-/// Shortest shot at the end of a film.
+/// Shortest shot at the end of a video.
 const LAST_FRAMES: u64 = 3;
 /// Probability from which a step may belong to a transition, and that one of its steps must reach.
 const GRADUAL: f32 = 0.35;
@@ -59,7 +59,7 @@ const LONGEST_PAUSE_US: i64 = 5_000_000;
 /// Nearly as plain as the plainest.
 const PLAIN_MARGIN: f32 = 0.01;
 
-/// Looks at consecutive frames of one film, or of one part of it.
+/// Looks at consecutive frames of one video, or of one part of it.
 ///
 /// A boundary is told up to some seconds late: it needs the frames that follow it.
 #[derive(Debug)]
@@ -249,7 +249,7 @@ impl ShotDetector {
                 None => {}
             }
         }
-        // What is shown for less than that at the film's end is a scrap, not a shot.
+        // What is shown for less than that at the video's end is a scrap, not a shot.
         if self.best.is_some_and(|best| self.n_judged - best.n < LAST_FRAMES) {
             self.best = None;
         }
@@ -260,7 +260,7 @@ impl ShotDetector {
         while !self.step_states.is_empty() {
             self.push_step();
         }
-        // What the film ends in leads to no other shot.
+        // What the video ends in leads to no other shot.
         self.run.clear();
         self.faded = None;
         self.frames_judged_us = i64::MAX;
@@ -363,7 +363,7 @@ impl ShotDetector {
             from_plain: first.deviation <= PLAIN,
             to_plain: last.deviation <= PLAIN,
         };
-        // What the film begins with leads from no shot to another.
+        // What the video begins with leads from no shot to another.
         let is_inside = self.n_shown >= MIN_SHOWN && self.run_probability >= SURE_GRADUAL;
         self.run.clear();
         let ended = match self.faded.take() {

@@ -12,7 +12,7 @@ const BLOCK_COLUMNS: usize = LUMA.0 / BLOCK_PX;
 pub const SMALL: (usize, usize) = (32, 24);
 const LUMA_BINS: usize = 32;
 const CHROMA_BINS: usize = 64;
-/// Luma under 24 is black, from 232 on white, however the film was encoded.
+/// Luma under 24 is black, from 232 on white, however the video was encoded.
 const BLACK_BINS: usize = 3;
 const WHITE_BINS: usize = 29;
 /// Contrast to which the picture for the motion search is brought, in steps of luma.

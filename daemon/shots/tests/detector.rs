@@ -210,7 +210,7 @@ fn black_that_lasts_is_a_scene_between_a_cut_and_a_fade() {
 }
 
 #[test]
-fn black_at_the_ends_of_a_film_leads_nowhere() {
+fn black_at_the_ends_of_a_video_leads_nowhere() {
     let mut frames: Vec<_> = (0..15).map(|_| black()).collect();
     frames.extend((0..20).map(|n| mixed(&black(), &scene(11, n), n as f64 / 20.0)));
     frames.extend((20..100).map(|n| scene(11, n)));

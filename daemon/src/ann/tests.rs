@@ -30,7 +30,7 @@ impl Random {
         Embedding::normalised((0..dimensions).map(|_| self.normal()).collect()).unwrap()
     }
 
-    /// A vector near one of the centres, as scenes of one film are near each other.
+    /// A vector near one of the centres, as scenes of one video are near each other.
     fn near(&mut self, centre: &Embedding, spread: f32) -> Embedding {
         let scale = spread / (centre.dimensions() as f32).sqrt();
         Embedding::normalised(centre.as_slice().iter().map(|value| value + scale * self.normal()).collect()).unwrap()

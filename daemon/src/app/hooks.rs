@@ -22,7 +22,7 @@ pub(super) fn break_off_when_fatal(store: &Store, break_off: &mpsc::Sender<Strin
     }));
 }
 
-/// Tells what became of a film; `touched` is asked to look at one again that changed meanwhile.
+/// Tells what became of a video; `touched` is asked to look at one again that changed meanwhile.
 pub(super) fn pipeline_hook(
     events: broadcast::Sender<Event>,
     touched: Arc<OnceLock<Weak<ReconcilerHandle>>>,

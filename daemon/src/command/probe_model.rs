@@ -1,6 +1,6 @@
 //! `scened probe-model DIR`: whether int8 is worth it on this machine, for `scenectl model install`.
 //!
-//! Runs both precisions of a folder in embed workers of their own, in turns, on pictures of the user's own films (else of the sample
+//! Runs both precisions of a folder in embed workers of their own, in turns, on pictures of the user's own videos (else of the sample
 //! library), and says what should be kept. It needs no daemon, writes nothing, and takes a bounded time; whatever cannot be found out
 //! speaks for fp32.
 
@@ -28,7 +28,7 @@ const LEAST_COSINE: f64 = 0.99;
 /// Fewer pictures say nothing of a library.
 const LEAST_FRAMES: usize = 8;
 const MAX_FRAMES: usize = 32;
-const MAX_FILMS: usize = 16;
+const MAX_VIDEOS: usize = 16;
 /// A library is looked through for so many entries at most.
 const MAX_ENTRIES: usize = 20_000;
 /// Of the whole time: for finding and decoding pictures.
@@ -229,7 +229,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Pictures of films, as the model sees them, and the folder they are from.
+/// Pictures of videos, as the model sees them, and the folder they are from.
 fn frames(
     options: &ProbeOptions<'_>,
     model: &ModelFolder,
@@ -246,7 +246,7 @@ fn frames(
         .unwrap_or_default();
     let mut best = (Vec::new(), PathBuf::new());
     for folder in config.folders.iter().chain([&sample]) {
-        let frames = frames_of(&films(folder, &rules, ends), model, source, ends);
+        let frames = frames_of(&videos(folder, &rules, ends), model, source, ends);
         if frames.len() > best.0.len() {
             best = (frames, folder.clone());
         }
@@ -257,8 +257,8 @@ fn frames(
     Ok(best)
 }
 
-/// Up to [`MAX_FILMS`] films below a folder, spread over what was found; what cannot be read is passed over.
-fn films(root: &Path, rules: &Rules, ends: Instant) -> Vec<PathBuf> {
+/// Up to [`MAX_FILMS`] videos below a folder, spread over what was found; what cannot be read is passed over.
+fn videos(root: &Path, rules: &Rules, ends: Instant) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     let mut n_entries = 0;
@@ -279,19 +279,19 @@ fn films(root: &Path, rules: &Rules, ends: Instant) -> Vec<PathBuf> {
         }
     }
     found.sort();
-    let step = found.len().div_ceil(MAX_FILMS).max(1);
+    let step = found.len().div_ceil(MAX_VIDEOS).max(1);
     found
         .into_iter()
         .step_by(step)
-        .filter(|film| exclusion(rules, root, film, false).is_none())
+        .filter(|video| exclusion(rules, root, video, false).is_none())
         .collect()
 }
 
-/// The middle of each film, then other moments, until there are enough.
-fn frames_of(films: &[PathBuf], model: &ModelFolder, source: &dyn FrameSource, ends: Instant) -> Vec<Frame> {
+/// The middle of each video, then other moments, until there are enough.
+fn frames_of(videos: &[PathBuf], model: &ModelFolder, source: &dyn FrameSource, ends: Instant) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
     for at_ms in [None, Some(1000), Some(10_000)] {
-        for film in films {
+        for video in videos {
             if frames.len() >= MAX_FRAMES || Instant::now() >= ends {
                 return frames;
             }
@@ -299,12 +299,12 @@ fn frames_of(films: &[PathBuf], model: &ModelFolder, source: &dyn FrameSource, e
                 image: model.image,
                 at_ms,
                 clock_is_odd: false,
-                label: film.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                label: video.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             };
-            let opened = open_stamped(film).ok();
+            let opened = open_stamped(video).ok();
             let views = opened.and_then(|(file, _)| source.picture(file, &request, &Cancel::default()).ok());
             let picture = views.and_then(|views| views.into_iter().next());
-            // The same moment of a short film again would count twice.
+            // The same moment of a short video again would count twice.
             if let Some(picture) = picture.filter(|picture| frames.iter().all(|frame| frame.rgb != picture.rgb)) {
                 frames.push(picture);
             }
@@ -358,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn films_are_spread_over_the_library_and_excluded_ones_are_left_alone() {
+    fn videos_are_spread_over_the_library_and_excluded_ones_are_left_alone() {
         let root = tempfile::tempdir().unwrap();
         for k in 0..40 {
             let folder = root.path().join(format!("{:02}", k / 10));
@@ -368,8 +368,8 @@ mod tests {
         std::fs::write(root.path().join("01/.nomedia"), "").unwrap();
         std::fs::write(root.path().join("note.txt"), "").unwrap();
         let rules = Rules::new(vec!["mp4".to_owned()], &[], false, false).unwrap();
-        let found = films(root.path(), &rules, Instant::now() + Duration::from_secs(5));
-        let names: Vec<_> = found.iter().map(|film| film.file_stem().unwrap().to_str().unwrap()).collect();
+        let found = videos(root.path(), &rules, Instant::now() + Duration::from_secs(5));
+        let names: Vec<_> = found.iter().map(|video| video.file_stem().unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["00", "03", "06", "09", "21", "24", "27", "30", "33", "36", "39"]);
     }
 }

@@ -1,4 +1,4 @@
-//! `scened thumbnail INPUT OUTPUT`: a film's poster frame as a PNG, as desktops ask thumbnailers for it.
+//! `scened thumbnail INPUT OUTPUT`: a video's poster frame as a PNG, as desktops ask thumbnailers for it.
 //!
 //! Desktops run it in sandboxes of their own in which no daemon can be reached, so it asks none: the media worker decodes, as for
 //! `scened inspect`. What is written are plain pixels that were checked; the keys that the thumbnail specification wants in a cached picture
@@ -32,7 +32,7 @@ pub enum ThumbnailError {
     #[error("{path}: {source}")]
     Media { path: String, source: MediaError },
     #[error("{path} is the video itself; nothing was written")]
-    IsTheFilm { path: String },
+    IsTheVideo { path: String },
     #[error("{path} exists and is not a PNG; nothing was written")]
     IsSomethingElse { path: String },
     #[error("cannot write {path}: {source}")]
@@ -41,7 +41,7 @@ pub enum ThumbnailError {
     Encode(#[from] png::EncodingError),
 }
 
-/// Writes the poster frame of the film at `input`, a path or a `file:` address, to `output`: whole or not at all. `longer_px`: its longest side.
+/// Writes the poster frame of the video at `input`, a path or a `file:` address, to `output`: whole or not at all. `longer_px`: its longest side.
 pub fn run(input: &OsStr, output: &Path, longer_px: u32) -> Result<(), ThumbnailError> {
     let path = file_of(input)?;
     let shown = path.display().to_string();
@@ -49,14 +49,14 @@ pub fn run(input: &OsStr, output: &Path, longer_px: u32) -> Result<(), Thumbnail
         path: shown.clone(),
         source,
     };
-    let film = crate::video_file::open_video(&path, true).map_err(cannot_open)?;
-    let place = Place::at(output, &film.metadata().map_err(cannot_open)?)?;
+    let video = crate::video_file::open_video(&path, true).map_err(cannot_open)?;
+    let place = Place::at(output, &video.metadata().map_err(cannot_open)?)?;
     let request = PosterRequest {
         longer_px,
         label: shown.clone(),
     };
     let poster = MediaProcess::find()
-        .and_then(|source| source.with_silence(SILENCE).poster(film, &request, &Cancel::default()))
+        .and_then(|source| source.with_silence(SILENCE).poster(video, &request, &Cancel::default()))
         .map_err(|source| ThumbnailError::Media { path: shown, source })?;
     let png = encode(&poster)?;
     place.write(output, &png).map_err(|source| ThumbnailError::Write {
@@ -92,7 +92,7 @@ enum Place {
 }
 
 impl Place {
-    fn at(output: &Path, film: &Metadata) -> Result<Self, ThumbnailError> {
+    fn at(output: &Path, video: &Metadata) -> Result<Self, ThumbnailError> {
         let path = || output.display().to_string();
         let cannot_write = |source| ThumbnailError::Write { path: path(), source };
         let there = match fs::metadata(output) {
@@ -100,8 +100,8 @@ impl Place {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::New),
             Err(error) => return Err(cannot_write(error)),
         };
-        if (there.dev(), there.ino()) == (film.dev(), film.ino()) {
-            return Err(ThumbnailError::IsTheFilm { path: path() });
+        if (there.dev(), there.ino()) == (video.dev(), video.ino()) {
+            return Err(ThumbnailError::IsTheVideo { path: path() });
         }
         if !there.is_file() {
             return Err(cannot_write(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
@@ -172,15 +172,15 @@ mod tests {
     fn only_an_empty_file_or_a_png_is_written_over() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        fs::write(at("film"), "a film").unwrap();
+        fs::write(at("film"), "a video").unwrap();
         fs::hard_link(at("film"), at("same")).unwrap();
         fs::write(at("text"), "a letter").unwrap();
         fs::write(at("png"), SIGNATURE).unwrap();
         fs::write(at("empty"), "").unwrap();
-        let film = at("film").metadata().unwrap();
-        let place = |name: &str| Place::at(&at(name), &film);
-        assert!(matches!(place("film"), Err(ThumbnailError::IsTheFilm { .. })));
-        assert!(matches!(place("same"), Err(ThumbnailError::IsTheFilm { .. })));
+        let video = at("film").metadata().unwrap();
+        let place = |name: &str| Place::at(&at(name), &video);
+        assert!(matches!(place("film"), Err(ThumbnailError::IsTheVideo { .. })));
+        assert!(matches!(place("same"), Err(ThumbnailError::IsTheVideo { .. })));
         assert!(matches!(place("text"), Err(ThumbnailError::IsSomethingElse { .. })));
         assert!(matches!(place("."), Err(ThumbnailError::Write { .. })));
         assert_eq!(place("png").unwrap(), Place::New);

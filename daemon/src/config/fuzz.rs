@@ -11,18 +11,18 @@ pub fn run(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("config.toml");
     std::fs::write(&file, text).expect("the file is written");
-    let films = Path::new("/films/\u{e9} \"quoted\"");
-    let has_films = || {
+    let videos = Path::new("/films/\u{e9} \"quoted\"");
+    let has_videos = || {
         let (config, _) = Config::load(&file).expect("an edit leaves it right");
-        config.folders.iter().any(|folder| folder == films)
+        config.folders.iter().any(|folder| folder == videos)
     };
-    assert_eq!(edit::add_folder(&file, films).is_ok(), right);
+    assert_eq!(edit::add_folder(&file, videos).is_ok(), right);
     if !right {
         return;
     }
-    assert!(has_films());
+    assert!(has_videos());
     edit::set_model(&file, "another").expect("it can be edited");
     assert_eq!(Config::load(&file).expect("an edit leaves it right").0.model, "another");
-    edit::remove_folder(&file, films).expect("it can be edited");
-    assert!(!has_films());
+    edit::remove_folder(&file, videos).expect("it can be edited");
+    assert!(!has_videos());
 }

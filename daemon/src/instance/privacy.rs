@@ -1,4 +1,4 @@
-//! Who may look into the data folder: its owner alone. Everything in it tells which films there are and what is seen in them.
+//! Who may look into the data folder: its owner alone. Everything in it tells which videos there are and what is seen in them.
 //!
 //! A data folder is closed as a whole (0700) where it holds nothing but what scened keeps there. One that holds other things as well, because
 //! the user chose it, keeps its mode; then what scened keeps in it is closed, each by itself. Models are no secret and stay as they are.

@@ -16,7 +16,7 @@ use crate::requests::ClientProcess;
 /// Clients connected at the same time. One more takes the seat of a process that has more, or of a client that was idle for
 /// [`LONG_IDLE`]; where there is neither, it is told "overloaded" and closed.
 pub(super) const MAX_CONNECTIONS: usize = 256;
-/// Of the descriptors that the system allows us, so many at most are clients': the store, films and workers need some.
+/// Of the descriptors that the system allows us, so many at most are clients': the store, videos and workers need some.
 const SHARE_OF_DESCRIPTORS: u64 = 3;
 /// A client that asked nothing for so long may lose its seat when there are none left.
 const LONG_IDLE: Duration = Duration::from_mins(1);

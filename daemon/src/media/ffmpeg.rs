@@ -23,7 +23,7 @@ pub fn release(worker_version: &str) -> Option<&str> {
 
 /// What is wrong with this FFmpeg, if its release tells.
 ///
-/// **Source**: CVE-2026-8461 (June 2026), a heap overflow in the MagicYUV decoder that a film in a watched folder reaches; mended in 7.1.5,
+/// **Source**: CVE-2026-8461 (June 2026), a heap overflow in the MagicYUV decoder that a video in a watched folder reaches; mended in 7.1.5,
 /// 8.0.3 and 8.1.2, and in no older line by FFmpeg itself.
 pub fn concern(release: &str, extras: &Extras) -> Option<Concern> {
     let what = match is_mended(release) {

@@ -1,4 +1,4 @@
-//! The folder of keyframe pictures: with them another model is brought in without decoding a film again.
+//! The folder of keyframe pictures: with them another model is brought in without decoding a video again.
 //!
 //! One file a content ([`scened_common::media::keyframe_file`]), named by its fingerprint, so that copies share it and moves cost nothing.
 //! All of it can be deleted: what is missing or damaged is decoded again when it is needed.
@@ -20,7 +20,7 @@ const EXTENSION: &str = "keyframes";
 /// Name of the folder with the pictures, in the data folder.
 pub const FOLDER: &str = "keyframes";
 
-/// The folder with the pictures of all films.
+/// The folder with the pictures of all videos.
 #[derive(Clone, Debug)]
 pub struct Keyframes {
     folder: PathBuf,
@@ -157,7 +157,7 @@ fn fingerprint_of(path: &Path) -> Option<Fingerprint> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 
-/// Takes the scenes of one film as they are found. Deleted when dropped before it is finished.
+/// Takes the scenes of one video as they are found. Deleted when dropped before it is finished.
 #[derive(Debug)]
 pub struct UnfinishedFile {
     writer: Writer<BufWriter<File>>,
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn pictures_of_another_film_under_this_name_are_refused() {
+    fn pictures_of_another_video_under_this_name_are_refused() {
         let (_folder, keyframes, fingerprint) = fixture();
         write(&keyframes, &fingerprint);
         let other = Fingerprint([0xcd; 16]);

@@ -114,15 +114,15 @@ impl MediaProcess {
         self
     }
 
-    /// Finds the frame that tells most about a film, among a few dozen; blocks.
-    pub fn poster(&self, film: File, request: &PosterRequest, cancel: &Cancel) -> Result<Poster, MediaError> {
-        let mut worker = self.start(film, wire::KIND_POSTER, request)?;
+    /// Finds the frame that tells most about a video, among a few dozen; blocks.
+    pub fn poster(&self, video: File, request: &PosterRequest, cancel: &Cancel) -> Result<Poster, MediaError> {
+        let mut worker = self.start(video, wire::KIND_POSTER, request)?;
         worker.read_start(cancel)?;
         let frame = worker.read(cancel)?;
         check::poster(&frame, request)
     }
 
-    fn start(&self, film: File, kind: u8, request: &impl Serialize) -> Result<Worker, MediaError> {
+    fn start(&self, video: File, kind: u8, request: &impl Serialize) -> Result<Worker, MediaError> {
         let cannot_start = |error: &dyn std::fmt::Display| MediaError::Start {
             program: self.program.display().to_string(),
             source_text: error.to_string(),
@@ -136,12 +136,12 @@ impl MediaProcess {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mapping = FdMapping {
-            parent_fd: OwnedFd::from(film),
-            child_fd: wire::FILM_FD,
+            parent_fd: OwnedFd::from(video),
+            child_fd: wire::VIDEO_FD,
         };
         command.fd_mappings(vec![mapping]).map_err(|error| cannot_start(&error))?;
         let mut child = OwnedChild::new(command.spawn().map_err(|error| cannot_start(&error))?);
-        // The film stays open in `command` otherwise.
+        // The video stays open in `command` otherwise.
         drop(command);
         let inner = child.child();
         let (Some(mut requests), Some(answers), Some(stderr)) = (inner.stdin.take(), inner.stdout.take(), inner.stderr.take()) else {
@@ -175,17 +175,17 @@ impl MediaProcess {
 impl FrameSource for MediaProcess {
     fn analyse(
         &self,
-        film: File,
+        video: File,
         request: &AnalyseRequest,
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError> {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
-        let budget = Budget::of(&film).map_err(|error| MediaError::Unread {
+        let budget = Budget::of(&video).map_err(|error| MediaError::Unread {
             errno: error.raw_os_error().unwrap_or_else(|| rustix::io::Errno::IO.raw_os_error()),
         })?;
         let mut checker = Checker::new(request, budget);
-        let mut worker = self.start(film, wire::KIND_ANALYSE, request)?;
+        let mut worker = self.start(video, wire::KIND_ANALYSE, request)?;
         let last = worker.follow(&mut checker, cancel, sink)?;
         let analysis = checker.finished(&last)?;
         worker.say_goodbye(cancel)?;
@@ -231,18 +231,18 @@ impl FrameSource for MediaProcess {
             program: self.program.display().to_string(),
             source_text: format!("no room for a few kilobytes: {error}"),
         };
-        let mut film = tempfile_in_memory().map_err(cannot_start)?;
-        film.write_all(CONTROL).and_then(|()| film.rewind()).map_err(cannot_start)?;
-        match self.analyse(film, &request, &Cancel::default(), &mut |_| ControlFlow::Continue(())) {
+        let mut video = tempfile_in_memory().map_err(cannot_start)?;
+        video.write_all(CONTROL).and_then(|()| video.rewind()).map_err(cannot_start)?;
+        match self.analyse(video, &request, &Cancel::default(), &mut |_| ControlFlow::Continue(())) {
             // An FFmpeg that lacks its decoder says so in words, and works.
             Ok(_) | Err(MediaError::Unusable { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    fn picture(&self, film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
+    fn picture(&self, video: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         wire::check_image(&request.image).map_err(|reason| MediaError::Unusable { reason })?;
-        let mut worker = self.start(film, wire::KIND_PICTURE, request)?;
+        let mut worker = self.start(video, wire::KIND_PICTURE, request)?;
         worker.read_start(cancel)?;
         let frame = worker.read(cancel)?;
         check::picture(&frame, &request.image)
@@ -260,7 +260,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Reads what a worker says before it touches the film. Whatever goes wrong until then is not the film's doing.
+    /// Reads what a worker says before it touches the video. Whatever goes wrong until then is not the video's doing.
     fn read_start(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
         self.try_start(cancel).map_err(MediaError::before_the_video)
     }
@@ -389,7 +389,7 @@ impl Worker {
     }
 }
 
-/// Watches that a worker comes on in its film: one that talks and gets nowhere is as hung as a silent one.
+/// Watches that a worker comes on in its video: one that talks and gets nowhere is as hung as a silent one.
 struct Advance {
     worker: u32,
     silence: Duration,

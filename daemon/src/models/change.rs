@@ -23,7 +23,7 @@ const LOOK_AGAIN: Duration = Duration::from_mins(1);
 impl Models {
     /// Chooses a model by name or folder and remembers it in config.toml. The caller has the pipeline catch up.
     ///
-    /// `afresh`: its vectors are made of the films, also those that are there.
+    /// `afresh`: its vectors are made of the videos, also those that are there.
     pub fn use_model(&self, name: &str, afresh: bool) -> Result<(), ModelsError> {
         let mut wanted = self.wanted();
         let folder = self.resolve(name)?;
@@ -86,7 +86,7 @@ impl Models {
         Ok(())
     }
 
-    /// Forgets the vectors of a model, and opens it with the mark that they are to be made of the films.
+    /// Forgets the vectors of a model, and opens it with the mark that they are to be made of the videos.
     fn begin_afresh(&self, folder: &ModelFolder) -> Result<Arc<ModelSlot>, ModelsError> {
         if let Some(next) = self.serving.next().filter(|next| next.info.id == folder.id) {
             self.serving.set_next(None);

@@ -14,7 +14,7 @@ pub struct ModelSlot {
     pub info: ModelInfo,
     pub embedder: Arc<dyn Embedder>,
     pub ann: Ann,
-    /// The user wants its vectors made of the films and not of keyframe pictures.
+    /// The user wants its vectors made of the videos and not of keyframe pictures.
     pub decodes_afresh: bool,
 }
 

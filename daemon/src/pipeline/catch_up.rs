@@ -62,7 +62,7 @@ impl Run<'_> {
             }
             Ok(None)
         };
-        // They may be sound, and the film is perhaps away: the pictures stay.
+        // They may be sound, and the video is perhaps away: the pictures stay.
         let keep = |reason: &dyn std::fmt::Display| {
             warn!(%reason, "the keyframe pictures cannot be used now");
             Ok(None)

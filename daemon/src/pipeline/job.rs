@@ -1,4 +1,4 @@
-//! One job: open the film, look into it, embed its frames, keep them for other models, commit.
+//! One job: open the video, look into it, embed its frames, keep them for other models, commit.
 
 mod outcome;
 mod twin;
@@ -40,7 +40,7 @@ pub(super) struct Run<'a> {
     pub(super) takes_part: bool,
     /// Position and duration in milliseconds.
     pub(super) progress: &'a dyn Fn(u64, u64),
-    /// Told what decoded a film.
+    /// Told what decoded a video.
     pub(super) decoded_by: &'a dyn Fn(&str),
 }
 
@@ -54,15 +54,15 @@ struct Found<'a> {
     kept: Kept,
 }
 
-/// The keyframe pictures of the film so far.
+/// The keyframe pictures of the video so far.
 enum Kept {
     NotBegun,
     Begun(keyframes::UnfinishedFile),
-    /// They are not wanted, or the disk does not take them: the film is decoded again for another model.
+    /// They are not wanted, or the disk does not take them: the video is decoded again for another model.
     No,
 }
 
-/// What a worker and the model made of a film.
+/// What a worker and the model made of a video.
 struct Decoded {
     analysis: Analysis,
     probe: Option<Probe>,
@@ -79,8 +79,8 @@ impl Run<'_> {
 
     /// [`Run::index`]; the error is what it ends with before its end.
     fn try_index(&self, record: &VideoRecord) -> Result<Outcome, Outcome> {
-        let (film, stamp) = open_as_queued(record)?;
-        let watched = film.try_clone().map_err(|error| Outcome::MachineAtFault {
+        let (video, stamp) = open_as_queued(record)?;
+        let watched = video.try_clone().map_err(|error| Outcome::MachineAtFault {
             reason: format!("cannot open another file: {error}"),
         })?;
         let watched = Arc::new(watched);
@@ -89,7 +89,7 @@ impl Run<'_> {
         if let Some(outcome) = known.map_err(Outcome::StoreFailed)? {
             return Ok(outcome);
         }
-        let decoded = self.decode(film, record)?;
+        let decoded = self.decode(video, record)?;
         if whole.is_none() {
             whole = self.hash_whole(record, &watched);
         }
@@ -104,8 +104,8 @@ impl Run<'_> {
         Ok(self.put(record, decoded, whole))
     }
 
-    /// Has the film decoded, and its frames embedded.
-    fn decode(&self, film: File, record: &VideoRecord) -> Result<Decoded, Outcome> {
+    /// Has the video decoded, and its frames embedded.
+    fn decode(&self, video: File, record: &VideoRecord) -> Result<Decoded, Outcome> {
         let embedder = self.slot.embedder.as_ref();
         let request = self.request(record);
         let mut found = Found {
@@ -118,7 +118,7 @@ impl Run<'_> {
         };
         let analysed = self
             .source
-            .analyse(film, &request, self.cancel, &mut |event| self.take(event, record, &mut found));
+            .analyse(video, &request, self.cancel, &mut |event| self.take(event, record, &mut found));
         if let Some(failure) = found.failure {
             return Err(embed_failed(failure, embedder));
         }
@@ -280,9 +280,9 @@ impl Run<'_> {
     }
 }
 
-/// Opens the film if it is what was queued.
+/// Opens the video if it is what was queued.
 fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
-    let (film, stamp) = open_stamped(&record.path).map_err(|error| unopened(&error))?;
+    let (video, stamp) = open_stamped(&record.path).map_err(|error| unopened(&error))?;
     if !is_of_one_moment(&stamp, &record.stamp) {
         debug!("changed since it was queued");
         return Err(Outcome::FileChanged);
@@ -293,12 +293,12 @@ fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
             hint: Some("scened tries again when it changes".to_owned()),
         });
     }
-    Ok((film, stamp))
+    Ok((video, stamp))
 }
 
-fn look_again(record: &VideoRecord, film: &Arc<File>) -> io::Result<Metadata> {
-    let film = Arc::clone(film);
-    crate::machine::with_timeout::run(&record.path, move |_| film.metadata())
+fn look_again(record: &VideoRecord, video: &Arc<File>) -> io::Result<Metadata> {
+    let video = Arc::clone(video);
+    crate::machine::with_timeout::run(&record.path, move |_| video.metadata())
 }
 
 /// Whether a file was not written to between two looks.

@@ -133,7 +133,7 @@ pub(super) fn fate(source: JobSource, record: &VideoRecord, lacks: bool, held_un
         JobSource::Queue | JobSource::Suspects if is_pending => held_until.map_or(Fate::Index, Fate::SetAside),
         // It waited for its file to settle, and is not to be looked into any more.
         JobSource::Queue | JobSource::Suspects if lacks => Fate::FallBehind,
-        // What another model needs may be had without the film.
+        // What another model needs may be had without the video.
         JobSource::Behind if lacks => Fate::CatchUp,
         JobSource::Queue | JobSource::Suspects | JobSource::Behind => Fate::Drop,
     }

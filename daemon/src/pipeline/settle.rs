@@ -59,7 +59,7 @@ impl Shared {
             Outcome::Forbidden { reason, hint } => self.fail(record, &reason, Some(&hint), Cause::Storage),
             Outcome::Unread { reason } => self.unread(record, &reason),
             Outcome::Short { reason } => self.short(record, &reason),
-            // It waited for a mount that hangs or went away: not the film's doing.
+            // It waited for a mount that hangs or went away: not the video's doing.
             Outcome::Died { reason } if crate::video_file::open_stamped(path).is_err() => {
                 warn!(reason, "the video cannot be read any more");
                 self.changed_under_us(record);
@@ -91,7 +91,7 @@ impl Shared {
         }
     }
 
-    /// One film may be to blame. When the next one that is embedded ends the same way, it is the model or the machine.
+    /// One video may be to blame. When the next one that is embedded ends the same way, it is the model or the machine.
     fn embedder_died(&self, record: &VideoRecord, reason: &str) {
         let n_deaths = {
             let mut state = self.lock();

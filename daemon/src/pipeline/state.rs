@@ -37,7 +37,7 @@ pub(super) struct State {
     pub(super) in_flight: HashMap<VideoId, InFlight>,
     /// Indexed videos that the target model has no vectors of; their turn comes when no job waits.
     pub(super) behind: BTreeSet<VideoId>,
-    /// Those for which nothing can be done now: neither pictures nor film are there. A change of the video brings it back.
+    /// Those for which nothing can be done now: neither pictures nor video are there. A change of the video brings it back.
     pub(super) left_behind: HashSet<VideoId>,
     /// Keyframe pictures may lie there that nobody wants.
     pub(super) sweep: bool,
@@ -51,7 +51,7 @@ pub(super) struct State {
     pub(super) n_machine_failures: u32,
     /// Deaths of workers on indexed videos that catch up with another model, since the daemon started. Those on jobs are in the store.
     pub(super) catch_up_deaths: HashMap<VideoId, u32>,
-    /// Deaths of the embed worker since it last embedded a film to its end.
+    /// Deaths of the embed worker since it last embedded a video to its end.
     pub(super) n_embedder_deaths: u32,
     pub(super) paused: bool,
     pub(super) paused_until: Option<Instant>,
@@ -61,7 +61,7 @@ pub(super) struct State {
     pub(super) dead: Option<String>,
     /// Why nothing is indexed although there are jobs, in words for `status`.
     pub(super) hindrance: Option<String>,
-    /// What decoded the last film, in words for `status`.
+    /// What decoded the last video, in words for `status`.
     pub(super) decoder: Option<String>,
     /// No job is taken before this moment: the machine was at fault.
     pub(super) held_until: Option<Instant>,

@@ -1,4 +1,4 @@
-//! The pipeline with a real store, a scripted film source and a fake model.
+//! The pipeline with a real store, a scripted video source and a fake model.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +36,7 @@ fn red_and_blue() -> Vec<ScriptedScene> {
     ]
 }
 
-/// What the first line of a film makes the worker do.
+/// What the first line of a video makes the worker do.
 fn scripts() -> ScriptedFrames {
     let unusable = MediaError::Unusable {
         reason: "no picture".to_owned(),
@@ -86,7 +86,7 @@ impl World {
         world
     }
 
-    /// The same store and films, as another daemon finds them; paused.
+    /// The same store and videos, as another daemon finds them; paused.
     fn restarted(self) -> Self {
         let (folder, frames) = (Arc::clone(&self.folder), Arc::clone(&self.source));
         drop(self);
@@ -167,8 +167,8 @@ impl World {
         })
     }
 
-    /// Writes a film and queues it as reconcile does; equal contents have equal fingerprints.
-    fn film(&self, name: &str, content: &str) -> VideoId {
+    /// Writes a video and queues it as reconcile does; equal contents have equal fingerprints.
+    fn video(&self, name: &str, content: &str) -> VideoId {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
         let (_, stamp) = crate::video_file::open_stamped(&path).unwrap();
@@ -213,9 +213,9 @@ fn until(what: &str, is_true: impl Fn() -> bool) {
 }
 
 #[test]
-fn a_film_becomes_scenes_vectors_and_thumbnails_in_one_batch() {
+fn a_video_becomes_scenes_vectors_and_thumbnails_in_one_batch() {
     let world = World::new();
-    let id = world.film("a.mp4", "good\na");
+    let id = world.video("a.mp4", "good\na");
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { n_scenes: 2, .. }));
     let record = world.store.video(id).unwrap();
     assert_eq!(
@@ -233,20 +233,20 @@ fn a_film_becomes_scenes_vectors_and_thumbnails_in_one_batch() {
 }
 
 #[test]
-fn an_unusable_file_is_an_incident_at_once_and_the_next_film_goes_on() {
+fn an_unusable_file_is_an_incident_at_once_and_the_next_video_goes_on() {
     let world = World::new();
-    let bad = world.film("bad.mp4", "bad");
+    let bad = world.video("bad.mp4", "bad");
     assert!(matches!(world.next(), PipelineEvent::VideoFailed { reason, .. } if reason == "no picture"));
     let incident = world.store.incident(bad).unwrap().unwrap();
     assert_eq!((incident.attempts, incident.software.as_str()), (1, "test 1"));
-    world.film("good.mp4", "good");
+    world.video("good.mp4", "good");
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { .. }));
 }
 
 #[test]
 fn an_empty_file_is_named_as_such_without_a_worker() {
     let world = World::new();
-    world.film("empty.mp4", "");
+    world.video("empty.mp4", "");
     assert!(matches!(world.next(), PipelineEvent::VideoFailed { reason, .. } if reason.contains("empty")));
     assert_eq!(world.n_analyses(), 0);
 }
@@ -254,9 +254,9 @@ fn an_empty_file_is_named_as_such_without_a_worker() {
 #[test]
 fn a_twin_is_copied_not_decoded() {
     let world = World::new();
-    let first = world.film("a.mp4", "good\nsame");
+    let first = world.video("a.mp4", "good\nsame");
     world.next();
-    let second = world.film("b.mp4", "good\nsame");
+    let second = world.video("b.mp4", "good\nsame");
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { n_scenes: 2, .. }));
     assert_eq!(world.n_analyses(), 1);
     let model = world.embedder.model().id;
@@ -288,15 +288,15 @@ fn a_file_that_is_not_what_was_queued_goes_back_to_reconcile() {
 #[test]
 fn pause_cancels_what_runs_and_resume_does_it_after_all() {
     let world = World::new();
-    let id = world.film("slow.mp4", "slow");
+    let id = world.video("slow.mp4", "slow");
     let deadline = Instant::now() + PATIENCE;
     while world.n_analyses() == 0 {
-        assert!(Instant::now() < deadline, "the film was never begun");
+        assert!(Instant::now() < deadline, "the video was never begun");
         std::thread::yield_now();
     }
     world.indexer.pause(None);
     while world.indexer.position(id) == Some(0) {
-        assert!(Instant::now() < deadline, "the pause did not stop the film");
+        assert!(Instant::now() < deadline, "the pause did not stop the video");
         std::thread::yield_now();
     }
     assert!(world.indexer.is_paused());
@@ -307,9 +307,9 @@ fn pause_cancels_what_runs_and_resume_does_it_after_all() {
 }
 
 #[test]
-fn on_battery_a_film_that_is_being_decoded_is_held_and_then_goes_on() {
+fn on_battery_a_video_that_is_being_decoded_is_held_and_then_goes_on() {
     let world = World::new();
-    world.film("slow.mp4", "slow");
+    world.video("slow.mp4", "slow");
     let until = |what: &str, is_true: &dyn Fn() -> bool| {
         let deadline = Instant::now() + PATIENCE;
         while !is_true() {
@@ -325,7 +325,7 @@ fn on_battery_a_film_that_is_being_decoded_is_held_and_then_goes_on() {
     until("the reason is told", &|| {
         world.indexer.hindrance().is_some_and(|reason| reason.contains("battery"))
     });
-    world.film("good.mp4", "good");
+    world.video("good.mp4", "good");
     assert!(
         world.events.recv_timeout(brake::INTERVAL * 5).is_err(),
         "something was indexed on battery"
@@ -342,7 +342,7 @@ fn on_battery_a_film_that_is_being_decoded_is_held_and_then_goes_on() {
     // A pause is obeyed while the machine is left to others.
     world.on_battery.store(true, Ordering::Relaxed);
     assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
-    world.film("more.mp4", "good\nmore");
+    world.video("more.mp4", "good\nmore");
     until("it waits", &|| world.indexer.hindrance().is_some());
     world.indexer.pause(None);
     world.indexer.stop();
@@ -355,7 +355,7 @@ fn without_a_model_jobs_wait_and_say_why() {
         reason: "model folder x lacks y".to_owned(),
         hint: None,
     });
-    world.film("a.mp4", "good");
+    world.video("a.mp4", "good");
     let deadline = Instant::now() + PATIENCE;
     while world.indexer.hindrance().as_deref() != Some("model folder x lacks y") {
         assert!(Instant::now() < deadline, "no reason was given: {:?}", world.indexer.hindrance());
@@ -367,13 +367,13 @@ fn without_a_model_jobs_wait_and_say_why() {
 }
 
 #[test]
-fn a_model_that_fails_is_not_the_films_fault() {
+fn a_model_that_fails_is_not_the_videos_fault() {
     let world = World::new();
     world.embedder.fail_with(Some(EmbedError::Unavailable {
         reason: "no ONNX Runtime".to_owned(),
         hint: None,
     }));
-    let id = world.film("a.mp4", "good");
+    let id = world.video("a.mp4", "good");
     let deadline = Instant::now() + PATIENCE;
     while world.indexer.hindrance().is_none() {
         assert!(Instant::now() < deadline, "the hindrance was never told");

@@ -16,7 +16,7 @@ use crate::supervise::caught;
 
 /// How long to wait before trying again when not the file but the machine is at fault (no model, no worker, on battery).
 pub(super) const MACHINE_RETRY: Duration = Duration::from_secs(30);
-/// A film on which a worker died this often is decoded by its keyframes alone: fewer parts of the decoder see it.
+/// A video on which a worker died this often is decoded by its keyframes alone: fewer parts of the decoder see it.
 const DEATHS_BEFORE_KEYFRAMES: u32 = 2;
 
 const OUR_BUG: &str = "scened failed on this file (a bug: please report it)";

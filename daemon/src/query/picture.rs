@@ -115,7 +115,7 @@ impl Searcher {
                         return Ok(Some(vec![mean]));
                     }
                 }
-                // The film may be on a drive that is away: the nearest sampled frame stands in for the moment.
+                // The video may be on a drive that is away: the nearest sampled frame stands in for the moment.
                 Some(at_ms) if record.offline => {
                     if let Some((nearest_ms, _)) = frames().min_by_key(|(time_ms, _)| time_ms.abs_diff(at_ms)) {
                         let parts = frames().filter(|(time_ms, _)| time_ms == nearest_ms);
@@ -136,7 +136,7 @@ impl Searcher {
         cancel: &Cancel,
     ) -> Result<Vec<Frame>, QueryError> {
         let path = &likeness.path;
-        let (film, _stamp) = open_stamped(path).map_err(|source| QueryError::File {
+        let (video, _stamp) = open_stamped(path).map_err(|source| QueryError::File {
             path: path.clone(),
             source,
         })?;
@@ -148,7 +148,7 @@ impl Searcher {
                 .is_some_and(|picture| !picture.clock.is_empty()),
             label: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         };
-        self.source.picture(film, &request, cancel).map_err(|source| QueryError::Media {
+        self.source.picture(video, &request, cancel).map_err(|source| QueryError::Media {
             path: path.clone(),
             source,
         })

@@ -258,7 +258,7 @@ fn failing_on_new_content_drops_what_the_old_one_had() {
     store.requeue(record.id, Some((stamp(2), Fingerprint([2; 16]))), 4).unwrap();
     let before = store.generation();
     store
-        .put_failed(record.id, "not a film any more", None, Cause::Video, "v", 5)
+        .put_failed(record.id, "not a video any more", None, Cause::Video, "v", 5)
         .unwrap();
     assert!(store.scenes(record.id).unwrap().is_empty() && store.models().unwrap().is_empty());
     let kinds: Vec<_> = store

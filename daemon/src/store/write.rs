@@ -268,7 +268,7 @@ impl Store {
 
     /// Notes that a worker died on a video that waits for indexing; gives how often one did since it was queued.
     ///
-    /// It is durable, so that a film which takes the daemon with it does not get its attempts again at each start.
+    /// It is durable, so that a video which takes the daemon with it does not get its attempts again at each start.
     /// **Errors**: [`StoreError::Superseded`] when the content changed since, or no job is left.
     pub fn note_death(&self, video: &VideoRecord) -> Result<u32, StoreError> {
         self.inner.write("note the death of a worker", |transaction| {

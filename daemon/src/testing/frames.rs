@@ -38,11 +38,11 @@ impl ScriptedScene {
     }
 }
 
-/// What happens to one film.
+/// What happens to one video.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Script {
     Scenes(Vec<ScriptedScene>),
-    /// As `Scenes`, and the analysis says that the film is damaged.
+    /// As `Scenes`, and the analysis says that the video is damaged.
     Damaged(Vec<ScriptedScene>, String),
     /// As `Damaged`, and a refused read (the number) is to blame.
     InPart(Vec<ScriptedScene>, i32),
@@ -52,9 +52,9 @@ pub enum Script {
     Blocks(Vec<ScriptedScene>),
 }
 
-/// Plays scripts, chosen by the first line of the film's bytes: a test's "video" is a small text file.
+/// Plays scripts, chosen by the first line of the video's bytes: a test's "video" is a small text file.
 ///
-/// Stricter than the real worker: it panics on a request that the real one would refuse or silently mend, on a film that is not
+/// Stricter than the real worker: it panics on a request that the real one would refuse or silently mend, on a video that is not
 /// at its beginning, and when it is used again after its caller broke off.
 #[derive(Debug, Default)]
 pub struct ScriptedFrames {
@@ -75,11 +75,11 @@ struct State {
 }
 
 impl ScriptedFrames {
-    /// Sets what happens to films whose first line is `key`: the scripts one after the other, the last one for ever.
+    /// Sets what happens to videos whose first line is `key`: the scripts one after the other, the last one for ever.
     #[must_use]
     pub fn with(self, key: &str, scripts: impl IntoIterator<Item = Script>) -> Self {
         let scripts: VecDeque<_> = scripts.into_iter().collect();
-        assert!(!scripts.is_empty(), "a film needs a script");
+        assert!(!scripts.is_empty(), "a video needs a script");
         for script in &scripts {
             check_script(script);
         }
@@ -93,17 +93,17 @@ impl ScriptedFrames {
         self.released.notify_all();
     }
 
-    /// The first line of each film analysed, in order of the calls: how often a film was decoded.
+    /// The first line of each video analysed, in order of the calls: how often a video was decoded.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
     }
 
-    /// Of each film analysed, whether only its keyframes were asked for.
+    /// Of each video analysed, whether only its keyframes were asked for.
     pub fn keyframes_only(&self) -> Vec<bool> {
         self.lock().keyframes_only.clone()
     }
 
-    /// How many films' keyframe pictures were asked for.
+    /// How many videos' keyframe pictures were asked for.
     pub fn n_replays(&self) -> usize {
         self.lock().n_replays
     }
@@ -122,15 +122,15 @@ impl ScriptedFrames {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn script(&self, film: &mut File) -> Result<Script, MediaError> {
+    fn script(&self, video: &mut File) -> Result<Script, MediaError> {
         assert_eq!(
-            film.stream_position().expect("a film can be sought in"),
+            video.stream_position().expect("a video can be sought in"),
             0,
-            "the film must be at its beginning"
+            "the video must be at its beginning"
         );
         let mut text = Vec::new();
-        film.seek(SeekFrom::Start(0)).expect("a film can be sought in");
-        film.read_to_end(&mut text).expect("a film can be read");
+        video.seek(SeekFrom::Start(0)).expect("a video can be sought in");
+        video.read_to_end(&mut text).expect("a video can be read");
         let text = String::from_utf8_lossy(&text);
         let key = text.lines().next().unwrap_or_default().to_owned();
         let mut state = self.lock();
@@ -145,7 +145,7 @@ impl ScriptedFrames {
         } else {
             scripts.front().cloned()
         };
-        Ok(next.expect("a film's scripts never run out"))
+        Ok(next.expect("a video's scripts never run out"))
     }
 
     fn wait_for_release(&self, cancel: &Cancel) -> Result<(), MediaError> {
@@ -165,13 +165,13 @@ impl ScriptedFrames {
 
     fn play(
         &self,
-        mut film: File,
+        mut video: File,
         request: &AnalyseRequest,
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError> {
         let mut fault = wire::Fault::default();
-        let (scenes, damage, failure) = match self.script(&mut film)? {
+        let (scenes, damage, failure) = match self.script(&mut video)? {
             Script::Scenes(scenes) => (scenes, None, None),
             Script::Damaged(scenes, damage) => (scenes, Some(damage), None),
             Script::InPart(scenes, errno) => {
@@ -223,7 +223,7 @@ impl ScriptedFrames {
 impl FrameSource for ScriptedFrames {
     fn analyse(
         &self,
-        film: File,
+        video: File,
         request: &AnalyseRequest,
         cancel: &Cancel,
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
@@ -242,7 +242,7 @@ impl FrameSource for ScriptedFrames {
             state.most_running = state.most_running.max(state.running);
         }
         let mut broken_off = false;
-        let ended = self.play(film, request, cancel, &mut |event| {
+        let ended = self.play(video, request, cancel, &mut |event| {
             assert!(!broken_off, "the sink was called again after it broke off");
             let flow = sink(event);
             broken_off = flow.is_break();
@@ -288,9 +288,9 @@ impl FrameSource for ScriptedFrames {
         self.lock().breakdown.clone().map_or(Ok(()), Err)
     }
 
-    fn picture(&self, mut film: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
+    fn picture(&self, mut video: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError> {
         check_image(&request.image);
-        let scenes = match self.script(&mut film)? {
+        let scenes = match self.script(&mut video)? {
             Script::Scenes(scenes) | Script::Damaged(scenes, _) | Script::InPart(scenes, _) => scenes,
             Script::FailsAfter(_, failure) => return Err(failure),
             Script::Blocks(scenes) => {
@@ -326,7 +326,7 @@ fn check_script(script: &Script) {
     | Script::FailsAfter(scenes, _)
     | Script::Blocks(scenes)) = script;
     let may_be_empty = matches!(script, Script::FailsAfter(..));
-    assert!(may_be_empty || !scenes.is_empty(), "a film that can be decoded has a scene");
+    assert!(may_be_empty || !scenes.is_empty(), "a video that can be decoded has a scene");
     for (index, scene) in scenes.iter().enumerate() {
         assert_eq!(
             index == 0,
@@ -383,7 +383,7 @@ fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundSc
     }
 }
 
-/// The pictures of one moment; scripted films are wide enough for as many as there can be.
+/// The pictures of one moment; scripted videos are wide enough for as many as there can be.
 fn views(time_ms: u64, colour: [u8; 3], image: &ImageSpec) -> impl Iterator<Item = Frame> {
     std::iter::repeat_n(frame(time_ms, colour, image), image.most_views())
 }

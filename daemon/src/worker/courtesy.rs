@@ -144,7 +144,7 @@ impl Shared {
         let mut state = self.lock();
         while !state.is_ended {
             if state.workers.is_empty() {
-                // Rest goes on for the next one: films may be so short that each would be decoded in a turn.
+                // Rest goes on for the next one: videos may be so short that each would be decoded in a turn.
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }

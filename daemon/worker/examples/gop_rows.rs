@@ -1,4 +1,4 @@
-//! Prints what fast mode knows of each GOP of a film before it decodes it: `gop_rows FILM`.
+//! Prints what fast mode knows of each GOP of a video before it decodes it: `gop_rows FILM`.
 //!
 //! A line of JSON for each GOP: its times, and the numbers that `decode/gops/skip/odds.rs` weighs. `training/gop_odds.py` fits that network.
 //! `cargo build --release -p scened-worker --features examples --example gop_rows` makes it.
@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 fn main() -> anyhow::Result<()> {
-    let path = std::env::args().nth(1).context("the argument is a film")?;
+    let path = std::env::args().nth(1).context("the argument is a video")?;
     for row in scened_worker::doors::rows::rows(Path::new(&path))? {
         println!("{row}");
     }

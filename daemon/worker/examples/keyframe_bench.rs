@@ -1,6 +1,6 @@
 //! What keyframe pictures cost and lose: `keyframe_bench MODEL FILM... [--dump FOLDER]`.
 //!
-//! Analyses each film as indexing does, keeps its keyframe pictures, replays them, embeds both, and prints one object of JSON a film:
+//! Analyses each video as indexing does, keeps its keyframe pictures, replays them, embeds both, and prints one object of JSON a video:
 //! frames, bytes, bytes an hour, seconds of the analysis and of the replay, and the cosines between the two vectors of each moment. With
 //! `--dump` the pictures of both go to `fresh.rgb` and `replayed.rgb`, one after the other, for `tests/compare/keyframes.py`. Run with
 //! `cargo run --release -p scened-worker --example keyframe_bench`.
@@ -27,14 +27,14 @@ use scened_common::media::request::{AnalyseRequest, Detector, Hardware, Keyframe
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let model = ModelFolder::open(&PathBuf::from(arguments.next().context("the first argument is a model's folder")?))?;
-    let (mut films, mut dump) = (Vec::new(), None);
+    let (mut videos, mut dump) = (Vec::new(), None);
     while let Some(argument) = arguments.next() {
         if argument == "--dump" {
             let folder = PathBuf::from(arguments.next().context("--dump needs a folder")?);
             std::fs::create_dir_all(&folder)?;
             dump = Some((File::create(folder.join("fresh.rgb"))?, File::create(folder.join("replayed.rgb"))?));
         } else {
-            films.push(PathBuf::from(argument));
+            videos.push(PathBuf::from(argument));
         }
     }
     let folder = tempfile::tempdir()?;
@@ -55,9 +55,9 @@ fn main() -> anyhow::Result<()> {
     })?;
     let source = MediaProcess::find()?;
     let keyframes = Keyframes::new(folder.path().join("keyframes"));
-    for film in films {
-        match measure(&film, image, &source, &keyframes) {
-            Err(error) => println!("{}", serde_json::json!({"film": film, "error": error.to_string()})),
+    for video in videos {
+        match measure(&video, image, &source, &keyframes) {
+            Err(error) => println!("{}", serde_json::json!({"film": video, "error": error.to_string()})),
             Ok(measured) => {
                 if let Some((fresh, replayed)) = &mut dump {
                     for frame in &measured.fresh {
@@ -74,7 +74,7 @@ fn main() -> anyhow::Result<()> {
                 println!(
                     "{}",
                     serde_json::json!({
-                        "film": film,
+                        "film": video,
                         "duration_ms": measured.duration_ms,
                         "frames": fresh.len(),
                         "bytes": measured.n_bytes,
@@ -108,8 +108,8 @@ struct Measured {
     replayed: Vec<Frame>,
 }
 
-fn measure(film: &PathBuf, image: ImageSpec, source: &MediaProcess, keyframes: &Keyframes) -> anyhow::Result<Measured> {
-    let label = film.display().to_string();
+fn measure(video: &PathBuf, image: ImageSpec, source: &MediaProcess, keyframes: &Keyframes) -> anyhow::Result<Measured> {
+    let label = video.display().to_string();
     let request = AnalyseRequest {
         image,
         detector: Detector::Shot,
@@ -126,7 +126,7 @@ fn measure(film: &PathBuf, image: ImageSpec, source: &MediaProcess, keyframes: &
     let mut writer = keyframes.begin(&fingerprint)?;
     let (mut fresh, mut failed) = (Vec::new(), None);
     let started = Instant::now();
-    let analysis = source.analyse(File::open(film)?, &request, &Cancel::default(), &mut |event| {
+    let analysis = source.analyse(File::open(video)?, &request, &Cancel::default(), &mut |event| {
         if let MediaEvent::SceneFound(scene) = event {
             fresh.extend(scene.frames);
             let (span, boundary, keyframes) = (scene.span, scene.boundary, scene.keyframes);

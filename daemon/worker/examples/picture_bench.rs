@@ -1,6 +1,6 @@
-//! Times what is done to every frame of a film and to those that are kept: `picture_bench FILM [N_FRAMES]`.
+//! Times what is done to every frame of a video and to those that are kept: `picture_bench FILM [N_FRAMES]`.
 //!
-//! Decodes the first frames of a film once, then works on them in turn, so that each comes from memory and not from a cache. One
+//! Decodes the first frames of a video once, then works on them in turn, so that each comes from memory and not from a cache. One
 //! object of JSON: microseconds of processor time a frame, medians of seven rounds. Linux only.
 //! `cargo run --release -p scened-worker --features examples --example picture_bench` runs it.
 
@@ -12,7 +12,7 @@ use anyhow::Context as _;
 
 fn main() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().context("the first argument is a film")?;
+    let path = arguments.next().context("the first argument is a video")?;
     let n_frames: usize = arguments.next().map_or(Ok(24), |n| n.parse())?;
     println!("{}", scened_worker::doors::picture_times::measure(Path::new(&path), n_frames)?);
     Ok(())

@@ -53,7 +53,7 @@ fn complain(error: &anyhow::Error) {
     let _written = writeln!(std::io::stderr(), "scened-worker: {error:#}");
 }
 
-/// What films may be made of.
+/// What videos may be made of.
 fn print_allowed(extras: &Extras) -> anyhow::Result<()> {
     let allowed = media::decode::allowed::describe(extras).map_err(anyhow::Error::msg)?;
     Ok(writeln!(std::io::stdout(), "{allowed}")?)

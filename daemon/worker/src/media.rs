@@ -49,7 +49,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
         not(all(feature = "malice", target_os = "linux")),
         expect(unused_mut, reason = "only malice reads of it before it is handed on")
     )]
-    let mut film = take_film().context("no video was passed as descriptor 3")?;
+    let mut video = take_video().context("no video was passed as descriptor 3")?;
     let mut requests = std::io::stdin().lock();
     let mut answers = BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
     pipe::write_hello(&mut answers, wire::ROLE, wire::VERSION)?;
@@ -72,7 +72,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     if let Some(plan) = sandbox::malice::Plan::from_environment() {
         return Err(plan.carry_out());
     }
-    let budget = Budget::of(&film).context("the film cannot be read")?;
+    let budget = Budget::of(&video).context("the video cannot be read")?;
     let confinement = confine(&request, budget, allow_unsandboxed);
     pipe::write_frame(&mut answers, wire::KIND_CONFINED, &confinement, &[])?;
     if matches!(confinement, wire::Confinement::Refused { .. }) {
@@ -80,12 +80,12 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
         return Ok(());
     }
     #[cfg(all(feature = "malice", target_os = "linux"))]
-    sandbox::malice::obey(&mut film);
+    sandbox::malice::obey(&mut video);
     let ended = match request {
-        Request::Analyse(request) => analyse::analyse(film, &request, budget, extras, &mut answers),
-        Request::Picture(request) => picture::picture(film, &request, extras, &mut answers),
-        Request::Keyframes(request) => scenes::replay::replay(film, &request, &mut answers),
-        Request::Poster(request) => scenes::poster::poster(film, &request, extras, &mut answers),
+        Request::Analyse(request) => analyse::analyse(video, &request, budget, extras, &mut answers),
+        Request::Picture(request) => picture::picture(video, &request, extras, &mut answers),
+        Request::Keyframes(request) => scenes::replay::replay(video, &request, &mut answers),
+        Request::Poster(request) => scenes::poster::poster(video, &request, extras, &mut answers),
     };
     match ended {
         Ok(()) => {}
@@ -99,7 +99,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     Ok(())
 }
 
-/// Enters the sandbox, unless this film is to be decoded on a graphics card: its driver opens devices and starts threads.
+/// Enters the sandbox, unless this video is to be decoded on a graphics card: its driver opens devices and starts threads.
 fn confine(request: &Request, budget: Budget, allow_unsandboxed: bool) -> wire::Confinement {
     let hardware = match request {
         Request::Analyse(request) => request.hardware,
@@ -114,15 +114,15 @@ fn confine(request: &Request, budget: Budget, allow_unsandboxed: bool) -> wire::
 }
 
 #[expect(unsafe_code, reason = "an inherited descriptor has no owner until we say so")]
-fn take_film() -> std::io::Result<File> {
+fn take_video() -> std::io::Result<File> {
     // SAFETY: descriptor 3 is ours by the protocol, and nothing in this process took it before. If it is not open, `metadata`
     // says so before anything else uses it.
-    let film = File::from(unsafe { OwnedFd::from_raw_fd(wire::FILM_FD) });
-    match film.metadata() {
-        Ok(_) => Ok(film),
+    let video = File::from(unsafe { OwnedFd::from_raw_fd(wire::VIDEO_FD) });
+    match video.metadata() {
+        Ok(_) => Ok(video),
         Err(error) => {
             // Dropping would close what is not open.
-            std::mem::forget(film);
+            std::mem::forget(video);
             Err(error)
         }
     }

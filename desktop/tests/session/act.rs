@@ -20,22 +20,22 @@ fn act(world: &World, action: &str, path: &OsStr) -> Ran {
 }
 
 #[test]
-fn a_film_with_any_name_gets_its_pages() {
+fn a_video_with_any_name_gets_its_pages() {
     if !is_possible() {
         return;
     }
     // -a $(touch x)\n"'<b>&%F café(latin 1).mp4
-    let film = OsStr::from_bytes(b"/f/-a $(touch x)\n\"'<b>&%F;`id`@5 caf\xe9\x1b[31m.mp4");
+    let video = OsStr::from_bytes(b"/f/-a $(touch x)\n\"'<b>&%F;`id`@5 caf\xe9\x1b[31m.mp4");
     for (action, verb, flag) in [
         ("like", &["similar", "-n", "60"][..], "--html"),
         ("scenes", &["sheet"][..], "--output"),
     ] {
         let world = World::new(&[]);
-        act(&world, action, film).expect(0);
+        act(&world, action, video).expect(0);
         let page = world.home.path().join("run/scened/search.html").into_os_string();
         let mut expected = vec![OsString::from("--socket"), world.socket()];
         expected.extend(verb.iter().map(OsString::from));
-        expected.extend([film.to_owned(), "--force".into(), flag.into(), page.clone()]);
+        expected.extend([video.to_owned(), "--force".into(), flag.into(), page.clone()]);
         assert_eq!(world.called("scenectl"), expected);
         assert_eq!(world.called("xdg-open"), [page]);
     }
@@ -52,7 +52,7 @@ fn words_for_a_folder_are_asked_for_and_go_where_no_flag_is_read() {
     let dialog = world.called("zenity");
     assert_eq!(
         dialog,
-        ["--title=Search films in <b>Videos", "--entry", "--text=What do the scenes show?"]
+        ["--title=Search videos in <b>Videos", "--entry", "--text=What do the scenes show?"]
     );
     let call = world.called("scenectl");
     assert_eq!(call[2..7], ["search", "-n", "60", "--in", "/home/u/<b>Videos"].map(OsString::from));
@@ -120,11 +120,11 @@ fn without_a_bus_it_works_and_complains_on_standard_error() {
         return;
     }
     let world = World::new(&[]);
-    world.fail("scenectl", "error: no such film\n");
+    world.fail("scenectl", "error: no such video\n");
     let mut command = Command::new(world.home.path().join("libexec/scened/scened-desktop"));
     world.environment(&mut command);
     command
         .args(["act", "like", "/a.mp4"])
         .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nowhere");
-    Ran::from(&command.output().unwrap()).expect(2).complains("no such film");
+    Ran::from(&command.output().unwrap()).expect(2).complains("no such video");
 }

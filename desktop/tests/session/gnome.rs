@@ -13,7 +13,7 @@ use crate::world::{World, hit, id, is_possible, text, texts};
 const NOTHING: &str = "(@as [],)";
 
 #[test]
-fn the_bus_starts_it_and_a_question_gets_moments_with_film_time_folder_and_picture() {
+fn the_bus_starts_it_and_a_question_gets_moments_with_video_time_folder_and_picture() {
     if !is_possible() {
         return;
     }
@@ -118,7 +118,7 @@ fn what_the_model_is_not_sure_of_is_not_shown() {
 }
 
 #[test]
-fn choosing_a_result_opens_the_film_there_whatever_its_name_is() {
+fn choosing_a_result_opens_the_video_there_whatever_its_name_is() {
     if !is_possible() {
         return;
     }

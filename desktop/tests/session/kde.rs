@@ -47,7 +47,7 @@ fn too_short_a_query_and_nothing_found_are_empty() {
 }
 
 #[test]
-fn running_a_match_opens_the_film_and_forged_ones_do_nothing() {
+fn running_a_match_opens_the_video_and_forged_ones_do_nothing() {
     if !is_possible() {
         return;
     }

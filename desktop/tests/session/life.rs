@@ -52,7 +52,7 @@ fn without_a_daemon_answers_are_empty_and_it_is_found_when_it_comes() {
 }
 
 #[test]
-fn why_a_film_does_not_open_is_a_notification_without_markup() {
+fn why_a_video_does_not_open_is_a_notification_without_markup() {
     if !is_possible() {
         return;
     }

@@ -11,12 +11,12 @@ use crate::world::{Bus, NAME, is_possible, lay_out, texts};
 
 const PROVIDER: &str = "/org/scened/Desktop/SearchProvider";
 
-/// A daemon with two films, whose model sleeps after a second, and a bus that starts `scened-desktop` for it.
+/// A daemon with two videos, whose model sleeps after a second, and a bus that starts `scened-desktop` for it.
 fn session(sandbox: &Sandbox) -> Bus {
     lay_out(sandbox.path(), "");
     sandbox.configure("model-idle-seconds = 1");
-    sandbox.film("summer/a red & green one.mp4", &[("red", 1.0), ("green", 1.4)]);
-    sandbox.film("b.mp4", &[("blue", 2.0)]);
+    sandbox.video("summer/a red & green one.mp4", &[("red", 1.0), ("green", 1.4)]);
+    sandbox.video("b.mp4", &[("blue", 2.0)]);
     Bus::start(&sandbox.path().join("services"), |command| {
         for (key, value) in sandbox.command("scened").get_envs() {
             match value {
@@ -74,8 +74,8 @@ fn measure() {
     }
     let sandbox = Sandbox::new();
     let bus = session(&sandbox);
-    sandbox.film("c.mp4", &[("red", 1.6)]);
-    sandbox.film("d.mp4", &[("red", 2.2)]);
+    sandbox.video("c.mp4", &[("red", 1.6)]);
+    sandbox.video("d.mp4", &[("red", 2.2)]);
     let daemon = sandbox.start();
     sandbox.settle();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

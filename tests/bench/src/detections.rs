@@ -1,4 +1,4 @@
-//! What detectors said about films, and what it cost: the JSON that `peers.py` leaves.
+//! What detectors said about videos, and what it cost: the JSON that `peers.py` leaves.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +22,12 @@ pub struct Report {
     pub kind: Option<Kind>,
 }
 
-/// The answer of one detector about one film.
+/// The answer of one detector about one video.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Answer {
     #[serde(default)]
     pub reports: Vec<Report>,
-    /// Why there is no answer; every boundary of the film is missed then.
+    /// Why there is no answer; every boundary of the video is missed then.
     pub failed: Option<String>,
     #[serde(default)]
     pub wall_s: f64,

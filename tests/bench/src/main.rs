@@ -10,10 +10,10 @@ use scened_bench::detections::Detector;
 use scened_bench::manifest::Manifest;
 use scened_bench::{manifest, score, table};
 
-/// Scores scene detectors against films whose edits are known.
+/// Scores scene detectors against videos whose edits are known.
 #[derive(Parser)]
 struct Arguments {
-    /// The truth: manifests of rendered films and of real clips
+    /// The truth: manifests of rendered videos and of real clips
     #[arg(long, required = true, num_args = 1..)]
     manifest: Vec<PathBuf>,
     /// Refuse everything that is not of the tuning half
@@ -30,7 +30,7 @@ struct Arguments {
     answers: Vec<PathBuf>,
 }
 
-/// The overview again over the films that all have answered, where some have not: a film that cannot be opened tells nothing of scenes.
+/// The overview again over the videos that all have answered, where some have not: a video that cannot be opened tells nothing of scenes.
 fn common(manifests: &[Manifest], detectors: &[Detector]) -> String {
     let able: Vec<Detector> = detectors
         .iter()
@@ -38,7 +38,7 @@ fn common(manifests: &[Manifest], detectors: &[Detector]) -> String {
         .cloned()
         .collect();
     let opened = score::opened_by_all(manifests, &able);
-    let (n_all, n_opened) = (n_films(manifests), n_films(&opened));
+    let (n_all, n_opened) = (n_videos(manifests), n_videos(&opened));
     if n_all == n_opened || able.len() < 2 {
         return String::new();
     }
@@ -47,11 +47,11 @@ fn common(manifests: &[Manifest], detectors: &[Detector]) -> String {
             .map(|detector| score::score(&opened, detector, tolerance))
             .collect::<Vec<_>>()
     };
-    let title = format!("The same over the {n_opened} of {n_all} films that all of these could open");
+    let title = format!("The same over the {n_opened} of {n_all} videos that all of these could open");
     table::overview(&title, &scored(0), &scored(1))
 }
 
-fn n_films(manifests: &[Manifest]) -> usize {
+fn n_videos(manifests: &[Manifest]) -> usize {
     manifests.iter().map(|manifest| manifest.files.len()).sum()
 }
 

@@ -1,7 +1,7 @@
-//! The truth about films: where they are cut, where one picture becomes another gradually, and what must fool nobody.
+//! The truth about videos: where they are cut, where one picture becomes another gradually, and what must fool nobody.
 //!
-//! Also owns the two halves of the rendered corpus, and the refusal to mix them: the half of a film follows from its seed,
-//! so a manifest cannot call a held-out film one to tune on. `halves.py` says the same to the Python programs.
+//! Also owns the two halves of the rendered corpus, and the refusal to mix them: the half of a video follows from its seed,
+//! so a manifest cannot call a held-out video one to tune on. `halves.py` says the same to the Python programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Which part of the material a film belongs to.
+/// Which part of the material a video belongs to.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Half {
@@ -22,7 +22,7 @@ pub enum Half {
 }
 
 impl Half {
-    /// The half of a rendered film: a bit of the CRC-32 of its seed.
+    /// The half of a rendered video: a bit of the CRC-32 of its seed.
     pub fn of_seed(seed: u64) -> Self {
         let digest = crc32fast::hash(format!("seed {seed}").as_bytes());
         if digest >> 7 & 1 == 0 { Self::Tuning } else { Self::HeldOut }
@@ -62,20 +62,20 @@ pub struct Trap {
     pub kind: String,
 }
 
-/// A stretch in which a report is neither a hit nor a false alarm, as the fade with which a film begins.
+/// A stretch in which a report is neither a hit nor a false alarm, as the fade with which a video begins.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stretch {
     pub start_ms: f64,
     pub end_ms: f64,
 }
 
-/// The truth about one film.
+/// The truth about one video.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Film {
+pub struct BenchVideo {
     /// Relative to the folder of its manifest; for real clips, to the folder of clips.
     pub path: String,
     pub half: Half,
-    /// Everything chance decided in a rendered film; real clips have none.
+    /// Everything chance decided in a rendered video; real clips have none.
     pub seed: Option<u64>,
     pub codec: String,
     pub size: String,
@@ -87,11 +87,11 @@ pub struct Film {
     pub traps: Vec<Trap>,
     #[serde(default)]
     pub dont_care: Vec<Stretch>,
-    /// The time of every frame, of films whose rate varies. **Units** milliseconds, ascending.
+    /// The time of every frame, of videos whose rate varies. **Units** milliseconds, ascending.
     pub times_ms: Option<Vec<f64>>,
 }
 
-impl Film {
+impl BenchVideo {
     /// The time of a frame; beyond either end the rate goes on.
     pub fn frame_ms(&self, near: &Cut, offset: isize) -> f64 {
         let steady = near.time_ms + offset as f64 * 1000.0 / self.fps;
@@ -111,29 +111,29 @@ impl Film {
     }
 }
 
-/// A set of films of one half.
+/// A set of videos of one half.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Manifest {
     pub half: Half,
-    pub files: Vec<Film>,
+    pub files: Vec<BenchVideo>,
 }
 
-/// Why a set of films is refused.
+/// Why a set of videos is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     #[error("cannot read the manifest {path}")]
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("the manifest {path} does not say what one says")]
     Malformed { path: PathBuf, source: serde_json::Error },
-    #[error("{film} (seed {seed:?}) is in a set called {called:?} and is not of it")]
-    WrongHalf { film: String, seed: Option<u64>, called: Half },
+    #[error("{video} (seed {seed:?}) is in a set called {called:?} and is not of it")]
+    WrongHalf { video: String, seed: Option<u64>, called: Half },
     #[error("the tuning and the held-out half are never scored as one set")]
     MixedHalves,
     #[error("only the tuning half is for tuning, and this set is {half:?}")]
     NotForTuning { half: Half },
 }
 
-/// Reads a manifest and checks every film's half against its seed.
+/// Reads a manifest and checks every video's half against its seed.
 pub fn load(path: &Path) -> Result<Manifest, ManifestError> {
     let text = fs::read_to_string(path).map_err(|source| ManifestError::Unreadable {
         path: path.to_owned(),
@@ -143,12 +143,12 @@ pub fn load(path: &Path) -> Result<Manifest, ManifestError> {
         path: path.to_owned(),
         source,
     })?;
-    for film in &manifest.files {
-        let own = film.seed.map_or(Half::Real, Half::of_seed);
-        if film.half != manifest.half || own != manifest.half {
+    for video in &manifest.files {
+        let own = video.seed.map_or(Half::Real, Half::of_seed);
+        if video.half != manifest.half || own != manifest.half {
             return Err(ManifestError::WrongHalf {
-                film: film.path.clone(),
-                seed: film.seed,
+                video: video.path.clone(),
+                seed: video.seed,
                 called: manifest.half,
             });
         }
@@ -173,14 +173,14 @@ mod tests {
     use super::*;
 
     fn manifest_of(half: &str, seeds: &[u64], called: &str) -> String {
-        let film = |seed: &u64| {
+        let video = |seed: &u64| {
             format!(
                 r#"{{"path": "{seed}.mp4", "half": "{called}", "seed": {seed}, "codec": "x264", "size": "240p", "fps": 25, "n_frames": 10, "cuts": [], "graduals": []}}"#
             )
         };
         format!(
             r#"{{"half": "{half}", "files": [{}]}}"#,
-            seeds.iter().map(film).collect::<Vec<_>>().join(",")
+            seeds.iter().map(video).collect::<Vec<_>>().join(",")
         )
     }
 
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_held_out_film_that_is_called_tuning_is_refused() {
+    fn a_held_out_video_that_is_called_tuning_is_refused() {
         let mut seeds = seeds_of(Half::Tuning);
         seeds.push(seeds_of(Half::HeldOut)[0]);
         assert!(matches!(

@@ -1,7 +1,7 @@
 //! The pairing of what is true with what was reported: one-to-one, and as many pairs as there can be.
 
 use crate::detections::Report;
-use crate::manifest::{Cut, Film, Gradual};
+use crate::manifest::{BenchVideo, Cut, Gradual};
 
 /// Half a millisecond for reports that are rounded to one, and a little for the arithmetic.
 const ROUNDING_MS: f64 = 0.51;
@@ -15,8 +15,8 @@ pub struct Window {
 
 impl Window {
     /// Where a report of a cut is right within `tolerance` frames: up to half-way to the first frame that is too far.
-    pub fn of_cut(film: &Film, cut: &Cut, tolerance: isize) -> Self {
-        let between = |near, far| f64::midpoint(film.frame_ms(cut, near), film.frame_ms(cut, far));
+    pub fn of_cut(video: &BenchVideo, cut: &Cut, tolerance: isize) -> Self {
+        let between = |near, far| f64::midpoint(video.frame_ms(cut, near), video.frame_ms(cut, far));
         Self {
             low_ms: between(-tolerance, -tolerance - 1) - ROUNDING_MS,
             high_ms: between(tolerance, tolerance + 1) + ROUNDING_MS,
@@ -24,8 +24,8 @@ impl Window {
     }
 
     /// Where a report of a gradual transition is right: within it, or a frame beside it.
-    pub fn of_gradual(film: &Film, gradual: &Gradual) -> Self {
-        let frame_ms = film.mean_frame_ms();
+    pub fn of_gradual(video: &BenchVideo, gradual: &Gradual) -> Self {
+        let frame_ms = video.mean_frame_ms();
         Self {
             low_ms: gradual.start_ms - frame_ms - ROUNDING_MS,
             high_ms: gradual.end_ms + frame_ms + ROUNDING_MS,

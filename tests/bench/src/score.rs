@@ -1,11 +1,11 @@
-//! The counts: hits, misses and false alarms of a detector, over all films and by what they were about.
+//! The counts: hits, misses and false alarms of a detector, over all videos and by what they were about.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::detections::{Answer, Detector, Kind};
-use crate::manifest::{Film, Half, Manifest};
+use crate::manifest::{BenchVideo, Half, Manifest};
 use crate::matching::{Window, pair};
 
 /// Hits, misses and false alarms.
@@ -61,8 +61,8 @@ pub struct Score {
     pub graduals: Counts,
     /// Both, every false alarm counted once.
     pub all: Counts,
-    /// Films in which something tries to look like an edit.
-    pub trap_films: Counts,
+    /// Videos in which something tries to look like an edit.
+    pub trap_videos: Counts,
     /// Each class of cut and gradual: hits and misses alone, because no false alarm belongs to a class.
     pub by_class: BTreeMap<String, Counts>,
     pub by_trap: BTreeMap<String, Trapped>,
@@ -73,16 +73,16 @@ pub struct Score {
     pub by_half: BTreeMap<String, Counts>,
     /// The median distance of a hit from where the one boundary of a gradual belongs. **Units** milliseconds.
     pub middle_off_ms: BTreeMap<String, f64>,
-    /// Films without an answer, with the reason.
+    /// Videos without an answer, with the reason.
     pub failed: Vec<(String, String)>,
-    pub n_films: usize,
+    pub n_videos: usize,
     pub n_frames: usize,
     pub wall_s: f64,
     pub cpu_s: f64,
     pub micros_per_frame: Option<f64>,
 }
 
-/// The name under which answers about a film are kept.
+/// The name under which answers about a video are kept.
 pub fn key(half: Half, path: &str) -> String {
     let folder = match half {
         Half::Tuning => "tuning",
@@ -92,7 +92,7 @@ pub fn key(half: Half, path: &str) -> String {
     format!("{folder}/{path}")
 }
 
-/// What became of the reports about one film.
+/// What became of the reports about one video.
 struct Verdict {
     /// For each cut, then each gradual, the report that found it.
     found: Vec<Option<usize>>,
@@ -100,14 +100,14 @@ struct Verdict {
     stray: Vec<usize>,
 }
 
-fn judge(film: &Film, answer: &Answer, tolerance: usize) -> Verdict {
-    let windows = film
+fn judge(video: &BenchVideo, answer: &Answer, tolerance: usize) -> Verdict {
+    let windows = video
         .cuts
         .iter()
-        .map(|cut| (Window::of_cut(film, cut, tolerance.cast_signed()), cut.time_ms, false));
-    let graduals = film.graduals.iter().map(|gradual| {
+        .map(|cut| (Window::of_cut(video, cut, tolerance.cast_signed()), cut.time_ms, false));
+    let graduals = video.graduals.iter().map(|gradual| {
         (
-            Window::of_gradual(film, gradual),
+            Window::of_gradual(video, gradual),
             f64::midpoint(gradual.start_ms, gradual.end_ms),
             true,
         )
@@ -127,9 +127,10 @@ fn judge(film: &Film, answer: &Answer, tolerance: usize) -> Verdict {
         })
         .collect();
     let found = pair(&fits, answer.reports.len());
-    let frame_ms = film.mean_frame_ms();
+    let frame_ms = video.mean_frame_ms();
     let is_overlooked = |time_ms: f64| {
-        film.dont_care
+        video
+            .dont_care
             .iter()
             .any(|s| time_ms >= s.start_ms - frame_ms && time_ms <= s.end_ms + frame_ms)
     };
@@ -140,12 +141,12 @@ fn judge(film: &Film, answer: &Answer, tolerance: usize) -> Verdict {
 }
 
 impl Score {
-    fn count(&mut self, film: &Film, answer: &Answer) {
-        let verdict = judge(film, answer, self.tolerance);
+    fn count(&mut self, video: &BenchVideo, answer: &Answer) {
+        let verdict = judge(video, answer, self.tolerance);
         let mut cuts = Counts::default();
         let mut graduals = Counts::default();
-        let classes = film.cuts.iter().map(|cut| (false, format!("cut: {}", cut.class)));
-        let kinds = film.graduals.iter().map(|gradual| (true, format!("gradual: {}", gradual.kind)));
+        let classes = video.cuts.iter().map(|cut| (false, format!("cut: {}", cut.class)));
+        let kinds = video.graduals.iter().map(|gradual| (true, format!("gradual: {}", gradual.kind)));
         for ((is_gradual, class), found) in classes.chain(kinds).zip(&verdict.found) {
             let one = Counts {
                 n_hits: usize::from(found.is_some()),
@@ -155,19 +156,19 @@ impl Score {
             self.by_class.entry(class).or_default().add(one);
             if is_gradual { &mut graduals } else { &mut cuts }.add(one);
         }
-        let mut n_false_of_trap = vec![0; film.traps.len()];
+        let mut n_false_of_trap = vec![0; video.traps.len()];
         for &stray in &verdict.stray {
             let report = &answer.reports[stray];
-            let is_second = film
+            let is_second = video
                 .graduals
                 .iter()
-                .any(|gradual| Window::of_gradual(film, gradual).accepts(report, true));
+                .any(|gradual| Window::of_gradual(video, gradual).accepts(report, true));
             if is_second || report.kind == Some(Kind::Gradual) {
                 graduals.n_false += 1;
             } else {
                 cuts.n_false += 1;
             }
-            let trap = film
+            let trap = video
                 .traps
                 .iter()
                 .position(|trap| report.time_ms >= trap.start_ms - 0.51 && report.time_ms <= trap.end_ms + 0.51);
@@ -177,7 +178,7 @@ impl Score {
                 None => {}
             }
         }
-        for (trap, n_false) in film.traps.iter().zip(&n_false_of_trap) {
+        for (trap, n_false) in video.traps.iter().zip(&n_false_of_trap) {
             let met = self.by_trap.entry(trap.kind.clone()).or_default();
             met.n_traps += 1;
             met.n_fooled += usize::from(*n_false > 0);
@@ -188,12 +189,12 @@ impl Score {
         self.cuts.add(cuts);
         self.graduals.add(graduals);
         self.all.add(all);
-        if !film.traps.is_empty() {
-            self.trap_films.add(all);
+        if !video.traps.is_empty() {
+            self.trap_videos.add(all);
         }
-        self.by_codec.entry(film.codec.clone()).or_default().add(all);
-        self.by_size.entry(film.size.clone()).or_default().add(all);
-        let half = key(film.half, "");
+        self.by_codec.entry(video.codec.clone()).or_default().add(all);
+        self.by_size.entry(video.size.clone()).or_default().add(all);
+        let half = key(video.half, "");
         self.by_half.entry(half.trim_end_matches('/').to_owned()).or_default().add(all);
     }
 }
@@ -204,11 +205,11 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 }
 
 /// How far hits were from where the boundaries of graduals belong, by kind.
-fn middles(films: &[(&Film, &Answer)], tolerance: usize) -> BTreeMap<String, f64> {
+fn middles(videos: &[(&BenchVideo, &Answer)], tolerance: usize) -> BTreeMap<String, f64> {
     let mut off_ms: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-    for (film, answer) in films {
-        let found = judge(film, answer, tolerance).found;
-        for (gradual, hit) in film.graduals.iter().zip(&found[film.cuts.len()..]) {
+    for (video, answer) in videos {
+        let found = judge(video, answer, tolerance).found;
+        for (gradual, hit) in video.graduals.iter().zip(&found[video.cuts.len()..]) {
             if let (Some(middle_ms), Some(hit)) = (gradual.middle_ms, hit) {
                 off_ms
                     .entry(gradual.kind.clone())
@@ -223,22 +224,22 @@ fn middles(films: &[(&Film, &Answer)], tolerance: usize) -> BTreeMap<String, f64
         .collect()
 }
 
-/// The films about which every detector has an answer.
+/// The videos about which every detector has an answer.
 pub fn opened_by_all(manifests: &[Manifest], detectors: &[Detector]) -> Vec<Manifest> {
-    let is_answered = |film: &Film| {
-        let key = key(film.half, &film.path);
+    let is_answered = |video: &BenchVideo| {
+        let key = key(video.half, &video.path);
         detectors
             .iter()
             .all(|detector| detector.answers.get(&key).is_some_and(|answer| answer.failed.is_none()))
     };
     let kept = |manifest: &Manifest| Manifest {
         half: manifest.half,
-        files: manifest.files.iter().filter(|film| is_answered(film)).cloned().collect(),
+        files: manifest.files.iter().filter(|video| is_answered(video)).cloned().collect(),
     };
     manifests.iter().map(kept).collect()
 }
 
-/// Scores one detector over some sets of films, with a tolerance in frames for cuts.
+/// Scores one detector over some sets of videos, with a tolerance in frames for cuts.
 pub fn score(manifests: &[Manifest], detector: &Detector, tolerance: usize) -> Score {
     let mut score = Score {
         name: detector.name.clone(),
@@ -249,19 +250,19 @@ pub fn score(manifests: &[Manifest], detector: &Detector, tolerance: usize) -> S
         failed: Some("was not asked".into()),
         ..Answer::default()
     };
-    let films: Vec<(&Film, &Answer)> = manifests
+    let videos: Vec<(&BenchVideo, &Answer)> = manifests
         .iter()
         .flat_map(|manifest| &manifest.files)
-        .map(|film| (film, detector.answers.get(&key(film.half, &film.path)).unwrap_or(&silent)))
+        .map(|video| (video, detector.answers.get(&key(video.half, &video.path)).unwrap_or(&silent)))
         .collect();
     let mut scoring_ms = 0.0;
-    for (film, answer) in &films {
-        score.count(film, answer);
+    for (video, answer) in &videos {
+        score.count(video, answer);
         if let Some(reason) = &answer.failed {
-            score.failed.push((film.path.clone(), reason.clone()));
+            score.failed.push((video.path.clone(), reason.clone()));
         }
-        score.n_films += 1;
-        score.n_frames += film.n_frames;
+        score.n_videos += 1;
+        score.n_frames += video.n_frames;
         score.wall_s += answer.wall_s;
         score.cpu_s += answer.cpu_s;
         scoring_ms += answer.times.get("detect_ms").copied().unwrap_or(0.0);
@@ -269,7 +270,7 @@ pub fn score(manifests: &[Manifest], detector: &Detector, tolerance: usize) -> S
     if scoring_ms > 0.0 {
         score.micros_per_frame = Some(scoring_ms * 1000.0 / score.n_frames as f64);
     }
-    score.middle_off_ms = middles(&films, tolerance);
+    score.middle_off_ms = middles(&videos, tolerance);
     score
 }
 
@@ -278,7 +279,7 @@ mod tests {
     use super::*;
     use crate::detections::Report;
 
-    fn film(text: &str) -> Film {
+    fn video(text: &str) -> BenchVideo {
         let head = r#""path": "a.mp4", "half": "real", "codec": "x264", "size": "240p", "fps": 25, "n_frames": 250"#;
         serde_json::from_str(&format!("{{{head}, {text}}}")).unwrap()
     }
@@ -287,19 +288,19 @@ mod tests {
         "graduals": [{"start_ms": 6000, "end_ms": 7000, "middle_ms": 6500, "kind": "dissolve"}],
         "traps": [{"start_ms": 1000, "end_ms": 1200, "kind": "flash"}], "dont_care": [{"start_ms": 9000, "end_ms": 10000}]"#;
 
-    fn scored(film: &Film, reports: Vec<Report>, tolerance: usize) -> Score {
+    fn scored(video: &BenchVideo, reports: Vec<Report>, tolerance: usize) -> Score {
         let answer = Answer {
             reports,
             ..Answer::default()
         };
         let detector = Detector {
             name: "it".into(),
-            answers: BTreeMap::from([(key(film.half, &film.path), answer)]),
+            answers: BTreeMap::from([(key(video.half, &video.path), answer)]),
         };
         score(
             &[Manifest {
-                half: film.half,
-                files: vec![film.clone()],
+                half: video.half,
+                files: vec![video.clone()],
             }],
             &detector,
             tolerance,
@@ -320,7 +321,7 @@ mod tests {
     /// (hits, misses, false alarms) of cuts and of graduals.
     #[track_caller]
     fn check(times_ms: &[f64], tolerance: usize, cuts: (usize, usize, usize), graduals: (usize, usize, usize)) {
-        let score = scored(&film(EDIT), at(times_ms), tolerance);
+        let score = scored(&video(EDIT), at(times_ms), tolerance);
         let told = |c: Counts| (c.n_hits, c.n_misses, c.n_false);
         assert_eq!(
             (told(score.cuts), told(score.graduals)),
@@ -358,7 +359,7 @@ mod tests {
             range_ms: Some((start_ms, end_ms)),
             kind: Some(Kind::Gradual),
         };
-        let score = scored(&film(EDIT), vec![range(5000.0, 6100.0), range(3500.0, 4500.0)], 1);
+        let score = scored(&video(EDIT), vec![range(5000.0, 6100.0), range(3500.0, 4500.0)], 1);
         assert_eq!(
             score.graduals,
             Counts {
@@ -385,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_false_alarm_is_blamed_on_the_trap_it_is_in() {
-        let score = scored(&film(EDIT), at(&[1040.0, 1080.0, 3000.0, 2000.0]), 1);
+        let score = scored(&video(EDIT), at(&[1040.0, 1080.0, 3000.0, 2000.0]), 1);
         assert_eq!(
             score.by_trap["flash"],
             Trapped {
@@ -394,12 +395,12 @@ mod tests {
                 n_false: 2
             }
         );
-        assert_eq!((score.n_false_in_calm, score.trap_films.n_false), (1, 3));
+        assert_eq!((score.n_false_in_calm, score.trap_videos.n_false), (1, 3));
     }
 
     #[test]
     fn classes_tell_what_was_missed() {
-        let score = scored(&film(EDIT), at(&[2000.0]), 1);
+        let score = scored(&video(EDIT), at(&[2000.0]), 1);
         assert_eq!(score.by_class["cut: cut"].n_hits, 1);
         assert_eq!(score.by_class["cut: jump"].n_misses, 1);
         assert_eq!(score.by_class["gradual: dissolve"].n_misses, 1);
@@ -407,22 +408,22 @@ mod tests {
     }
 
     #[test]
-    fn a_film_of_varying_rate_counts_its_own_frames() {
-        let mut film = film(EDIT);
-        film.times_ms = Some((0..250).map(|n| f64::from(n) * 40.0 + if n > 50 { 400.0 } else { 0.0 }).collect());
+    fn a_video_of_varying_rate_counts_its_own_frames() {
+        let mut video = video(EDIT);
+        video.times_ms = Some((0..250).map(|n| f64::from(n) * 40.0 + if n > 50 { 400.0 } else { 0.0 }).collect());
         // The frame after the cut at 2000 comes at 2440: that is one frame late, and 2300 is nearer to it than to the cut.
-        assert_eq!(scored(&film, at(&[2440.0]), 1).cuts.n_hits, 1);
-        assert_eq!(scored(&film, at(&[2300.0]), 0).cuts.n_hits, 0);
-        assert_eq!(scored(&film, at(&[2180.0]), 0).cuts.n_hits, 1);
+        assert_eq!(scored(&video, at(&[2440.0]), 1).cuts.n_hits, 1);
+        assert_eq!(scored(&video, at(&[2300.0]), 0).cuts.n_hits, 0);
+        assert_eq!(scored(&video, at(&[2180.0]), 0).cuts.n_hits, 1);
     }
 
     #[test]
     fn a_detector_without_an_answer_misses_everything_and_says_why() {
-        let film = film(EDIT);
+        let video = video(EDIT);
         let score = score(
             &[Manifest {
-                half: film.half,
-                files: vec![film],
+                half: video.half,
+                files: vec![video],
             }],
             &Detector {
                 name: "it".into(),
@@ -442,16 +443,16 @@ mod tests {
     }
 
     #[test]
-    fn films_that_one_detector_cannot_open_are_left_out_of_the_common_ones() {
-        let film = film(EDIT);
+    fn videos_that_one_detector_cannot_open_are_left_out_of_the_common_ones() {
+        let video = video(EDIT);
         let manifest = [Manifest {
-            half: film.half,
-            files: vec![film.clone()],
+            half: video.half,
+            files: vec![video.clone()],
         }];
         let detector = |failed: Option<&str>| Detector {
             name: "it".into(),
             answers: BTreeMap::from([(
-                key(film.half, &film.path),
+                key(video.half, &video.path),
                 Answer {
                     failed: failed.map(str::to_owned),
                     ..Answer::default()
@@ -464,6 +465,6 @@ mod tests {
 
     #[test]
     fn the_distance_from_the_middle_is_told() {
-        assert!((scored(&film(EDIT), at(&[6420.0]), 1).middle_off_ms["dissolve"] - 80.0).abs() < 1e-9);
+        assert!((scored(&video(EDIT), at(&[6420.0]), 1).middle_off_ms["dissolve"] - 80.0).abs() < 1e-9);
     }
 }

@@ -79,7 +79,7 @@ pub fn overview(title: &str, strict: &[Score], near: &[Score]) -> String {
         "P",
         "R",
         "all F1",
-        "P on trap films",
+        "P on trap videos",
         "traps fooled by",
         "calm false",
         "wall s",
@@ -104,12 +104,12 @@ pub fn overview(title: &str, strict: &[Score], near: &[Score]) -> String {
                 percent(score.graduals.precision()),
                 percent(score.graduals.recall()),
                 percent(score.all.f1()),
-                percent(score.trap_films.precision()),
+                percent(score.trap_videos.precision()),
                 format!("{n_fooled} of {n_traps}"),
                 score.n_false_in_calm.to_string(),
                 format!("{:.1}", score.wall_s),
                 format!("{:.1}", score.cpu_s),
-                format!("{} of {}", score.failed.len(), score.n_films),
+                format!("{} of {}", score.failed.len(), score.n_videos),
             ],
         );
     }
@@ -172,10 +172,10 @@ pub fn markdown(strict: &[Score], near: &[Score]) -> String {
         |_, _, off| format!("{off:.0}"),
     );
     if near.iter().any(|score| !score.failed.is_empty()) {
-        text.push_str("\n### Films without an answer\n\n");
+        text.push_str("\n### Videos without an answer\n\n");
         for score in near {
-            for (film, reason) in &score.failed {
-                writeln!(text, "- {}: {film}: {reason}", score.name).expect("writing to a string does not fail");
+            for (video, reason) in &score.failed {
+                writeln!(text, "- {}: {video}: {reason}", score.name).expect("writing to a string does not fail");
             }
         }
     }

@@ -17,19 +17,19 @@ fn python(program: &str, argument: &Path) -> Output {
         .expect("python3 runs")
 }
 
-/// A folder with a manifest of one film (empty here: it is refused before it is read) of the half a seed belongs to.
+/// A folder with a manifest of one video (empty here: it is refused before it is read) of the half a seed belongs to.
 fn corpus(half: Half, seed: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let called = serde_json::to_string(&half).expect("a half can be written");
-    let film = format!(
+    let video = format!(
         r#"{{"path": "a.mp4", "half": {called}, "seed": {seed}, "codec": "x264", "size": "240p", "fps": 25, "n_frames": 1, "cuts": [], "graduals": []}}"#
     );
     fs::write(
         folder.path().join("manifest.json"),
-        format!(r#"{{"half": {called}, "files": [{film}]}}"#),
+        format!(r#"{{"half": {called}, "files": [{video}]}}"#),
     )
     .expect("a manifest can be written");
-    fs::write(folder.path().join("a.mp4"), b"").expect("a film can be written");
+    fs::write(folder.path().join("a.mp4"), b"").expect("a video can be written");
     folder
 }
 
@@ -56,7 +56,7 @@ fn both_languages_put_a_seed_into_the_same_half() {
 }
 
 #[test]
-fn python_gives_a_tuning_film_out_and_refuses_a_held_out_one() {
+fn python_gives_a_tuning_video_out_and_refuses_a_held_out_one() {
     const PROGRAM: &str = "import sys, halves; print(halves.tuning_file(sys.argv[1])['path'])";
     let (tuning, held_out) = (
         corpus(Half::Tuning, first_seed(Half::Tuning)),

@@ -1,15 +1,15 @@
-//! Fixtures for tests of the real programs: a private home for a daemon, synthetic films, and waiting for named conditions.
+//! Fixtures for tests of the real programs: a private home for a daemon, synthetic videos, and waiting for named conditions.
 //!
 //! Nothing here is installed. Panics are the way a fixture fails a test, so every function may panic with a text that says what went wrong.
 
 pub mod documents;
-pub mod films;
 pub mod golden;
 pub mod hub;
 pub mod hung;
 pub mod processes;
 pub mod pty;
 mod sandbox;
+pub mod videos;
 mod wire;
 
 use std::path::PathBuf;

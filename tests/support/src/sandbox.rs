@@ -1,4 +1,4 @@
-//! A private home for one daemon: films, data, config and socket in a temporary folder.
+//! A private home for one daemon: videos, data, config and socket in a temporary folder.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{films, program, repository, wait_until};
+use crate::{program, repository, videos, wait_until};
 
 /// A daemon that opens a store and its socket takes far less, also on a busy machine.
 const START_LIMIT: Duration = Duration::from_mins(1);
@@ -20,14 +20,14 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// An empty films folder, watched, with a settle time of one second.
+    /// An empty videos folder, watched, with a settle time of one second.
     pub fn new() -> Self {
         let home = tempfile::Builder::new()
             .prefix("scened-test-")
             .tempdir()
             .expect("a temporary folder");
         let sandbox = Self { home };
-        fs::create_dir(sandbox.films()).expect("a films folder");
+        fs::create_dir(sandbox.videos()).expect("a videos folder");
         sandbox.configure("");
         sandbox
     }
@@ -37,7 +37,7 @@ impl Sandbox {
     }
 
     /// The watched folder.
-    pub fn films(&self) -> PathBuf {
+    pub fn videos(&self) -> PathBuf {
         self.path().join("films")
     }
 
@@ -57,7 +57,7 @@ impl Sandbox {
         self.path().join("scened.log")
     }
 
-    /// Writes config.toml: the films folder, quick settling, and `more` lines that come before them.
+    /// Writes config.toml: the videos folder, quick settling, and `more` lines that come before them.
     pub fn configure(&self, more: &str) {
         let settle = if more.contains("settle-seconds") {
             ""
@@ -75,7 +75,7 @@ impl Sandbox {
         let folders = if more.contains("folders") {
             String::new()
         } else {
-            format!("folders = [\"{}\"]\n", self.films().display())
+            format!("folders = [\"{}\"]\n", self.videos().display())
         };
         fs::write(self.config(), format!("{more}\n{settle}{on_battery}{pressure}{busy}{folders}")).expect("the config is written");
     }
@@ -158,20 +158,20 @@ impl Sandbox {
         }
     }
 
-    /// Makes a film of plain colours at a path below [`Sandbox::films`], at once and as if it had lain there for an hour.
-    pub fn film(&self, relative: impl AsRef<Path>, parts: &[(&str, f64)]) -> PathBuf {
-        let path = self.films().join(relative);
-        self.film_at(&path, parts);
+    /// Makes a video of plain colours at a path below [`Sandbox::videos`], at once and as if it had lain there for an hour.
+    pub fn video(&self, relative: impl AsRef<Path>, parts: &[(&str, f64)]) -> PathBuf {
+        let path = self.videos().join(relative);
+        self.video_at(&path, parts);
         path
     }
 
-    /// The same film under several names; made once.
-    pub fn films_alike<P: AsRef<Path>>(&self, names: impl IntoIterator<Item = P>, parts: &[(&str, f64)]) -> Vec<PathBuf> {
-        let (made, copy) = (self.path().join("film in the making"), self.path().join("copy in the making"));
-        films::colours(&made, parts);
+    /// The same video under several names; made once.
+    pub fn videos_alike<P: AsRef<Path>>(&self, names: impl IntoIterator<Item = P>, parts: &[(&str, f64)]) -> Vec<PathBuf> {
+        let (made, copy) = (self.path().join("video in the making"), self.path().join("copy in the making"));
+        videos::colours(&made, parts);
         let paths = names.into_iter().map(|name| {
-            let path = self.films().join(name);
-            fs::copy(&made, &copy).expect("the film can be copied");
+            let path = self.videos().join(name);
+            fs::copy(&made, &copy).expect("the video can be copied");
             self.put(&copy, &path);
             path
         });
@@ -180,10 +180,10 @@ impl Sandbox {
         paths
     }
 
-    /// A film of plain colours, anywhere in the sandbox.
-    pub fn film_at(&self, path: &Path, parts: &[(&str, f64)]) {
-        let made = self.path().join("film in the making");
-        films::colours(&made, parts);
+    /// A video of plain colours, anywhere in the sandbox.
+    pub fn video_at(&self, path: &Path, parts: &[(&str, f64)]) {
+        let made = self.path().join("video in the making");
+        videos::colours(&made, parts);
         self.put(&made, path);
     }
 

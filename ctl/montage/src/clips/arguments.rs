@@ -19,7 +19,7 @@ pub(super) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
 }
 
-/// The film as FFmpeg's input, as far as it is wanted.
+/// The video as FFmpeg's input, as far as it is wanted.
 pub(super) fn opened(clip: &Clip<'_>, way: Way<'_>) -> Vec<OsString> {
     let begin_us = clip.begin_us(way);
     let mut arguments = ffmpeg::guarded(&clip.source);
@@ -38,8 +38,8 @@ pub(super) fn opened(clip: &Clip<'_>, way: Way<'_>) -> Vec<OsString> {
 
 /// The streams as they are.
 pub(super) fn copied(clip: &Clip<'_>, others: &OtherStreams) -> Vec<OsString> {
-    let mut arguments = words(&["-map", &format!("0:{}", clip.film.picture.index)]);
-    for sound in others.sounds.iter().filter_map(|place| clip.film.sounds.get(*place)) {
+    let mut arguments = words(&["-map", &format!("0:{}", clip.video.picture.index)]);
+    for sound in others.sounds.iter().filter_map(|place| clip.video.sounds.get(*place)) {
         arguments.extend(words(&["-map", &format!("0:{}", sound.index)]));
     }
     arguments.extend(words(&["-c", "copy"]));
@@ -90,7 +90,7 @@ fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
             )
         }
         Some(Oddity::WrongStamps) if kind.is_empty() => {
-            let frame_s = 1.0 / clip.film.rate.unwrap_or(Rate::PAL).frames_a_second();
+            let frame_s = 1.0 / clip.video.rate.unwrap_or(Rate::PAL).frames_a_second();
             let leap_s = MAX_LEAP_FRAMES * frame_s;
             format!(
                 "setpts='if(isnan(PREV_OUTPTS)+lt(abs(PTS-PREV_OUTPTS)*TB,{leap_s:.6}),PTS,PREV_OUTPTS+{frame_s:.6}/TB)',{}",
@@ -112,9 +112,9 @@ pub(super) fn encoded(clip: &Clip<'_>, others: &OtherStreams, encoding: &Encodin
         trimmed("", clip, from_start),
         encoding.pixels
     );
-    let mut arguments = words(&["-map", &format!("0:{}", clip.film.picture.index), "-vf", &filter, "-c:v"]);
+    let mut arguments = words(&["-map", &format!("0:{}", clip.video.picture.index), "-vf", &filter, "-c:v"]);
     arguments.extend(encoding.video.iter().map(OsString::from));
-    for sound in others.sounds.iter().filter_map(|place| clip.film.sounds.get(*place)) {
+    for sound in others.sounds.iter().filter_map(|place| clip.video.sounds.get(*place)) {
         arguments.extend(words(&["-map", &format!("0:{}", sound.index)]));
     }
     if !others.sounds.is_empty() {
@@ -133,7 +133,7 @@ pub(super) fn encoded(clip: &Clip<'_>, others: &OtherStreams, encoding: &Encodin
 pub(super) fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_start: bool) -> Vec<OsString> {
     let (width, height) = encoding.size;
     let n_frames = encoding.n_frames(clip);
-    let is_silent = encoding.has_sound && clip.film.sounds.is_empty();
+    let is_silent = encoding.has_sound && clip.video.sounds.is_empty();
     let mut arguments = Vec::new();
     if is_silent {
         arguments.extend(words(&["-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo"]));
@@ -146,7 +146,7 @@ pub(super) fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_st
         encoding.rate.fraction(),
         encoding.pixels
     );
-    arguments.extend(words(&["-map", &format!("0:{}", clip.film.picture.index), "-vf", &filter, "-c:v"]));
+    arguments.extend(words(&["-map", &format!("0:{}", clip.video.picture.index), "-vf", &filter, "-c:v"]));
     arguments.extend(encoding.video.iter().map(OsString::from));
     if encoding.has_sound {
         // As long as the picture, to the sample: what is missing is silence.
@@ -155,7 +155,7 @@ pub(super) fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_st
             if is_silent { String::new() } else { trimmed("a", clip, from_start) },
             encoding.length_s(clip)
         );
-        let first = clip.film.sounds.first().map(|sound| format!("0:{}", sound.index));
+        let first = clip.video.sounds.first().map(|sound| format!("0:{}", sound.index));
         let sound = first.unwrap_or_else(|| "1:a".to_owned());
         arguments.extend(words(&["-map", &sound, "-af", &filter, "-ac", "2", "-c:a", "pcm_s16le"]));
     }

@@ -1,6 +1,6 @@
-//! What a film can be put into, and which of its streams that takes as they are.
+//! What a video can be put into, and which of its streams that takes as they are.
 
-use crate::ffmpeg::probe::{Film, Stream};
+use crate::ffmpeg::probe::{ProbedVideo, Stream};
 
 /// What a video is put into, by the extension of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +28,9 @@ impl Container {
         Some(Self { muxer, is_mp4, is_webm })
     }
 
-    /// Whether it takes the film's picture and first sound without encoding them again, so that players understand it.
-    pub(crate) fn takes(self, film: &Film) -> bool {
-        self.takes_picture(&film.picture) && film.sounds.first().is_none_or(|sound| self.takes_sound(sound))
+    /// Whether it takes the video's picture and first sound without encoding them again, so that players understand it.
+    pub(crate) fn takes(self, video: &ProbedVideo) -> bool {
+        self.takes_picture(&video.picture) && video.sounds.first().is_none_or(|sound| self.takes_sound(sound))
     }
 
     fn takes_picture(self, picture: &Stream) -> bool {
@@ -95,16 +95,16 @@ pub(crate) struct OtherStreams {
 
 impl OtherStreams {
     /// Of one clip alone: all that the container takes.
-    pub(crate) fn of_one(film: &Film, container: Container, is_encoded: bool) -> Self {
+    pub(crate) fn of_one(video: &ProbedVideo, container: Container, is_encoded: bool) -> Self {
         let mut others = Self {
-            has_attachments: film.has_attachments && container.takes_attachments(),
+            has_attachments: video.has_attachments && container.takes_attachments(),
             ..Self::default()
         };
         let left_out = |what: &str, stream: &Stream| {
             let codec = stream.codec_name.as_deref().unwrap_or("an unknown codec");
             format!("{what} in {codec}")
         };
-        for (place, sound) in film.sounds.iter().enumerate() {
+        for (place, sound) in video.sounds.iter().enumerate() {
             // What ffprobe has no name for cannot be decoded.
             let goes = if is_encoded {
                 sound.codec_name.is_some()
@@ -117,7 +117,7 @@ impl OtherStreams {
                 others.left_out.push(left_out("sound", sound));
             }
         }
-        for (place, stream) in film.subtitles.iter().enumerate() {
+        for (place, stream) in video.subtitles.iter().enumerate() {
             if container.takes_subtitles(stream) {
                 others.subtitles.push(place);
             } else {
@@ -127,22 +127,22 @@ impl OtherStreams {
         others
     }
 
-    /// Of clips that are joined: all tracks of sound where their packets are copied and the films have the same ones, else the first.
-    pub(crate) fn of_joined(films: &[&Film], container: Container, is_encoded: bool) -> Self {
+    /// Of clips that are joined: all tracks of sound where their packets are copied and the videos have the same ones, else the first.
+    pub(crate) fn of_joined(videos: &[&ProbedVideo], container: Container, is_encoded: bool) -> Self {
         let mut others = Self::default();
-        let Some((first, rest)) = films.split_first() else {
+        let Some((first, rest)) = videos.split_first() else {
             return others;
         };
-        if !is_encoded && rest.iter().all(|film| first.sounds_as(film)) {
+        if !is_encoded && rest.iter().all(|video| first.sounds_as(video)) {
             let places = 0..first.sounds.len();
             others.sounds = places.filter(|place| container.takes_sound(&first.sounds[*place])).collect();
         } else {
             others.sounds = vec![0];
         }
-        if films.iter().any(|film| film.sounds.len() > others.sounds.len()) {
+        if videos.iter().any(|video| video.sounds.len() > others.sounds.len()) {
             others.left_out.push("additional audio tracks, because clips are joined".to_owned());
         }
-        if films.iter().any(|film| !film.subtitles.is_empty()) {
+        if videos.iter().any(|video| !video.subtitles.is_empty()) {
             others.left_out.push("subtitles, because clips are joined".to_owned());
         }
         others
@@ -153,22 +153,22 @@ impl OtherStreams {
 mod tests {
     use super::*;
 
-    fn film(sounds: &[&str], subtitles: &[&str]) -> Film {
+    fn video(sounds: &[&str], subtitles: &[&str]) -> ProbedVideo {
         let stream = |codec: &&str| serde_json::from_value(serde_json::json!({"index": 0, "codec_name": codec})).unwrap();
-        Film {
+        ProbedVideo {
             sounds: sounds.iter().map(stream).collect(),
             subtitles: subtitles.iter().map(stream).collect(),
             has_attachments: true,
-            ..Film::default()
+            ..ProbedVideo::default()
         }
     }
 
     #[test]
     fn a_clip_keeps_what_its_container_takes_and_says_what_not() {
-        let film = film(&["aac", "truehd", "ac3"], &["subrip", "hdmv_pgs_subtitle", "mov_text"]);
+        let video = video(&["aac", "truehd", "ac3"], &["subrip", "hdmv_pgs_subtitle", "mov_text"]);
         let check = |extension: &str, sounds: &[usize], subtitles: &[usize], left_out: &[&str]| {
             let container = Container::of_extension(extension).unwrap();
-            let others = OtherStreams::of_one(&film, container, false);
+            let others = OtherStreams::of_one(&video, container, false);
             assert_eq!(
                 (others.sounds.as_slice(), others.subtitles.as_slice()),
                 (sounds, subtitles),
@@ -186,13 +186,13 @@ mod tests {
         );
         // Encoded again, sound of any kind goes.
         let webm = Container::of_extension("webm").unwrap();
-        let others = OtherStreams::of_one(&film, webm, true);
+        let others = OtherStreams::of_one(&video, webm, true);
         assert_eq!((others.sounds, others.subtitles.len()), (vec![0, 1, 2], 0));
     }
 
     #[test]
     fn joined_clips_keep_the_tracks_that_all_have() {
-        let (both, one) = (film(&["aac", "ac3"], &["subrip"]), film(&["aac"], &[]));
+        let (both, one) = (video(&["aac", "ac3"], &["subrip"]), video(&["aac"], &[]));
         let mkv = Container::of_extension("mkv").unwrap();
         let others = OtherStreams::of_joined(&[&both, &both], mkv, false);
         assert_eq!(others.sounds, [0, 1]);

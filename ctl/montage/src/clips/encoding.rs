@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Clip, Container};
 use crate::error::ExportError;
 use crate::ffmpeg;
-use crate::ffmpeg::probe::{Film, Stream};
+use crate::ffmpeg::probe::{ProbedVideo, Stream};
 use crate::timeline::rate::Rate;
 
 /// All clips the same: by what the first one is, and by the best encoders that this FFmpeg has.
@@ -85,16 +85,16 @@ const WEBM_SOUND: &[Encoder] = &[&["libopus", "-b:a", "160k"], &["libvorbis", "-
 const OTHERS_SOUND: &[Encoder] = &[&["aac", "-b:a", "192k"]];
 
 impl Encoding {
-    /// **Errors**: FFmpeg is not there or has no encoder that does; films with and without HDR are to be joined, one of which would look
+    /// **Errors**: FFmpeg is not there or has no encoder that does; videos with and without HDR are to be joined, one of which would look
     /// wrong.
     pub(crate) fn of(container: Container, clips: &[Clip<'_>]) -> Result<Self, ExportError> {
         let lacks = |what| ExportError::NoEncoder { what };
-        let first = clips.first().map(|clip| clip.film).ok_or_else(|| lacks("nothing"))?;
+        let first = clips.first().map(|clip| clip.video).ok_or_else(|| lacks("nothing"))?;
         let is_hdr = first.picture.is_hdr();
-        let is_alike = |film: &Film| film.picture.color_transfer == first.picture.color_transfer;
+        let is_alike = |video: &ProbedVideo| video.picture.color_transfer == first.picture.color_transfer;
         if let Some(other) = clips
             .iter()
-            .find(|clip| (is_hdr || clip.film.picture.is_hdr()) && !is_alike(clip.film))
+            .find(|clip| (is_hdr || clip.video.picture.is_hdr()) && !is_alike(clip.video))
         {
             return Err(ExportError::MixedColours {
                 video: other.moment.path.clone(),
@@ -126,7 +126,7 @@ impl Encoding {
             sound: best(sounds).ok_or_else(|| lacks("sound"))?.to_vec(),
             size: first.picture.shown_size(),
             rate: first.rate.unwrap_or(Rate::PAL),
-            has_sound: clips.iter().any(|clip| !clip.film.sounds.is_empty()),
+            has_sound: clips.iter().any(|clip| !clip.video.sounds.is_empty()),
         })
     }
 

@@ -1,4 +1,4 @@
-//! What a film holds, by `ffprobe`.
+//! What a video holds, by `ffprobe`.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,12 +10,12 @@ use serde::Deserialize;
 use super::{FfmpegError, Source};
 use crate::timeline::rate::{Rate, Timecode};
 
-/// A film on a disk that is asleep takes some seconds; one that takes longer is not waited for.
+/// A video on a disk that is asleep takes some seconds; one that takes longer is not waited for.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// What a video holds.
 #[derive(Clone, Debug, Default)]
-pub struct Film {
+pub struct ProbedVideo {
     /// Frames a second; `None` where it does not tell, or tells what no video has.
     pub rate: Option<Rate>,
     /// What its first frame is called, where a camera wrote that down.
@@ -27,13 +27,13 @@ pub struct Film {
     /// Typefaces, as a rule, for subtitles.
     pub(crate) has_attachments: bool,
     pub(crate) duration_s: Option<f64>,
-    /// Whether a stretch of the file is a film as well: it has no head that the rest would need.
+    /// Whether a stretch of the file is a video as well: it has no head that the rest would need.
     pub(crate) is_divisible: bool,
     /// What its clock shows at its beginning.
     pub(crate) started_s: f64,
 }
 
-/// One stream, as far as it decides whether two films can be joined as they are.
+/// One stream, as far as it decides whether two videos can be joined as they are.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Stream {
     pub(crate) index: u32,
@@ -127,7 +127,7 @@ impl Stream {
         matches!(self.color_transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
     }
 
-    fn is_film(&self) -> bool {
+    fn is_video(&self) -> bool {
         self.is("video") && self.disposition.attached_pic == 0 && self.disposition.timed_thumbnails == 0
     }
 
@@ -162,7 +162,7 @@ impl Stream {
     }
 }
 
-impl Film {
+impl ProbedVideo {
     /// Why clips of the two cannot be joined without encoding them again; `None` where they can.
     pub(crate) fn obstacle(&self, other: &Self) -> Option<&'static str> {
         if !self.picture.continues(&other.picture) {
@@ -197,8 +197,8 @@ fn fraction(text: &str) -> Option<f64> {
 
 /// Asks `ffprobe` what a video holds. `wanted` is the picture that the daemon looked at, where it tells.
 ///
-/// **Errors**: `ffprobe` is not there; it does not take the file for a film; the film has no picture.
-pub fn film(source: &Source, wanted: Option<&PictureTrack>) -> Result<Film, FfmpegError> {
+/// **Errors**: `ffprobe` is not there; it does not take the file for a video; the video has no picture.
+pub fn video(source: &Source, wanted: Option<&PictureTrack>) -> Result<ProbedVideo, FfmpegError> {
     Ok(probe(source, wanted, 0)?.0)
 }
 
@@ -222,25 +222,25 @@ fn choose<'a>(streams: &'a [Stream], wanted: Option<&PictureTrack>, is_whole: bo
     // Of equals the first one.
     told.or_else(|| {
         pictures()
-            .filter(|stream| stream.is_film())
+            .filter(|stream| stream.is_video())
             .rev()
             .max_by_key(|stream| score(stream))
     })
 }
 
 /// What was cut just now; `None` where it has no picture, or not from its beginning on.
-pub(crate) fn cut(path: &Path) -> Option<Film> {
+pub(crate) fn cut(path: &Path) -> Option<ProbedVideo> {
     /// A picture may begin that much later than its sound.
     const MAX_DELAY_S: f64 = 0.3;
     /// As many packets of other streams as could come before the first of the picture.
     const N_PACKETS: u32 = 64;
-    let (film, packets) = probe(&Source::whole(path), None, N_PACKETS).ok()?;
-    let first = packets.iter().find(|packet| packet.stream_index == film.picture.index)?;
-    (first.flags.starts_with('K') && film.picture_delay_s() <= MAX_DELAY_S).then_some(film)
+    let (video, packets) = probe(&Source::whole(path), None, N_PACKETS).ok()?;
+    let first = packets.iter().find(|packet| packet.stream_index == video.picture.index)?;
+    (first.flags.starts_with('K') && video.picture_delay_s() <= MAX_DELAY_S).then_some(video)
 }
 
-/// The film, and its first packets.
-fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Result<(Film, Vec<Packet>), FfmpegError> {
+/// The video, and its first packets.
+fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Result<(ProbedVideo, Vec<Packet>), FfmpegError> {
     let guarded = super::guarded(source);
     let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();
     if n_packets > 0 {
@@ -265,7 +265,7 @@ fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resu
         .into_iter()
         .find_map(|rate| Rate::nearest(fraction(rate.as_deref()?)?));
     let mut tags = told.streams.iter().map(|stream| &stream.tags).chain([&told.format.tags]);
-    let film = Film {
+    let video = ProbedVideo {
         rate,
         first: tags.find_map(|tags| Timecode::parse(tags.timecode.as_deref()?)),
         // What is announced and does not come, as where a stretch of a file ends with the next one's tables, is no sound.
@@ -280,15 +280,15 @@ fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resu
         started_s: told.format.start_time.and_then(|start| start.parse().ok()).unwrap_or(0.0),
         duration_s: told.format.duration.and_then(|duration| duration.parse().ok()),
     };
-    Ok((film, told.packets))
+    Ok((video, told.packets))
 }
 
 /// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
-pub(crate) fn keyframe_before(source: &Source, film: &Film, at_us: u64) -> Result<Option<u64>, FfmpegError> {
-    let seconds = at_us as f64 / 1e6 + film.started_s;
+pub(crate) fn keyframe_before(source: &Source, video: &ProbedVideo, at_us: u64) -> Result<Option<u64>, FfmpegError> {
+    let seconds = at_us as f64 / 1e6 + video.started_s;
     let guarded = super::guarded(source);
     let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();
-    let (stream, interval) = (film.picture.index.to_string(), format!("{seconds:.6}%{:.6}", seconds + 0.001));
+    let (stream, interval) = (video.picture.index.to_string(), format!("{seconds:.6}%{:.6}", seconds + 0.001));
     arguments.extend(["-select_streams", &stream, "-show_entries", "packet=pts_time,flags"].map(Into::into));
     arguments.extend(["-of", "csv=print_section=0", "-read_intervals", &interval].map(Into::into));
     arguments.push(source.name());
@@ -298,7 +298,7 @@ pub(crate) fn keyframe_before(source: &Source, film: &Film, at_us: u64) -> Resul
         let (time, flags) = line.split_once(',')?;
         let time_s: f64 = time.parse().ok()?;
         // Boundaries of scenes are told in whole milliseconds.
-        (flags.starts_with('K') && time_s <= seconds + 0.001).then_some(time_s - film.started_s)
+        (flags.starts_with('K') && time_s <= seconds + 0.001).then_some(time_s - video.started_s)
     });
     let last_s = keyframes.fold(f64::NEG_INFINITY, f64::max);
     Ok((last_s.is_finite() && last_s >= -0.001).then(|| (last_s.max(0.0) * 1e6) as u64))

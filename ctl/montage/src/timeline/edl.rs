@@ -14,7 +14,7 @@ pub const MAX_EVENTS: usize = 999;
 /// Titles of CMX 3600 have at most so many signs.
 const MAX_TITLE: usize = 70;
 
-/// Puts all shots on one track, one after the other from 01:00:00:00 on. An EDL knows one rate: times of films that have another are told in
+/// Puts all shots on one track, one after the other from 01:00:00:00 on. An EDL knows one rate: times of videos that have another are told in
 /// `rate` as well.
 pub fn write(title: &str, rate: Rate, shots: &[Shot<'_>]) -> String {
     let drops = rate.drops_frames();
@@ -70,7 +70,7 @@ mod tests {
             start_ms,
             end_ms,
             at_ms: start_ms,
-            film_ms: None,
+            video_ms: None,
             scene: None,
             picture: None,
             reach: Reach::There,

@@ -1,4 +1,4 @@
-//! OpenTimelineIO's JSON (schema versions that every release reads): each film keeps its own rate.
+//! OpenTimelineIO's JSON (schema versions that every release reads): each video keeps its own rate.
 
 use std::path::Path;
 
@@ -46,8 +46,8 @@ fn clip(shot: &Shot<'_>) -> Value {
     let length = rate.frame_at(moment.end_ms).saturating_sub(start).max(1);
     let name = moment.path.file_name().map_or(moment.path.as_path(), Path::new);
     let available = moment
-        .film_ms
-        .map(|film_ms| range(first, rate.frame_at(film_ms).max(start + length), rate));
+        .video_ms
+        .map(|video_ms| range(first, rate.frame_at(video_ms).max(start + length), rate));
     json!({
         "OTIO_SCHEMA": "Clip.1",
         "name": terminal::path(name, None),

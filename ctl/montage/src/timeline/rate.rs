@@ -22,7 +22,7 @@ impl Rate {
         is_slowed: false,
     };
 
-    /// The rate of editing that is nearest to a measured one; `None` for none that a film could have.
+    /// The rate of editing that is nearest to a measured one; `None` for none that a video could have.
     pub fn nearest(frames_a_second: f64) -> Option<Self> {
         if !frames_a_second.is_finite() || !(0.5..=f64::from(MAX_NOMINAL) + 0.5).contains(&frames_a_second) {
             return None;

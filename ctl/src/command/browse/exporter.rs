@@ -23,7 +23,7 @@ use crate::render::{Out, text};
 pub(super) struct Wish {
     pub(super) hits: Vec<Hit>,
     pub(super) target: PathBuf,
-    /// Cut films at the frame.
+    /// Cut videos at the frame.
     pub(super) is_exact: bool,
     /// What playlists, pages and timelines are called.
     pub(super) title: String,
@@ -103,7 +103,7 @@ fn export(wish: &Wish, endpoint: &Endpoint, stop: &Stop, percent: impl Fn(u8) + 
         .fold(format!("wrote {written}"), |said, note| format!("{said}; {note}")))
 }
 
-/// Which of the files that are no films.
+/// Which of the files that are no videos.
 fn kind(target: &Path, extension: &str) -> Result<Files, Failure> {
     let mut files = Files::default();
     let wanted = Some(target.to_owned());

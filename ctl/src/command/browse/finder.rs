@@ -104,7 +104,7 @@ pub(super) struct Finder {
     pub(super) query: Line,
     pub(super) folder: Line,
     pub(super) target: Line,
-    /// Whether films are cut at the frame.
+    /// Whether videos are cut at the frame.
     pub(super) is_exact: bool,
     pub(super) exporting: Option<Exporting>,
     pub(super) field: Field,

@@ -243,7 +243,7 @@ fn row_of(finder: &Finder, i: usize, hit: &Hit, width: usize) -> String {
     format!("{start}{name}{padding}{end}")
 }
 
-/// The film's name and the folder it lies in, which is what people know it by.
+/// The video's name and the folder it lies in, which is what people know it by.
 fn name_of(hit: &Hit) -> String {
     let home = std::env::home_dir();
     hit.file

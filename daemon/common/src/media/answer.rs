@@ -55,7 +55,7 @@ pub struct StageTimes {
     pub total_ms: f64,
 }
 
-/// What of a film was decoded, and why.
+/// What of a video was decoded, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecodePlan {
     /// What was done, whatever was asked for.

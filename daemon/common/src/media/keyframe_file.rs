@@ -25,7 +25,7 @@ const KIND_END: u8 = 3;
 /// Cap on one scene's pictures. Bytes.
 const MAX_SCENE_BYTES: usize = wire::MAX_SCENE_FRAMES * wire::MAX_KEYFRAME_BYTES + pipe::MAX_HEADER_BYTES;
 
-/// One frame of a film. **Shape**: `picture` is a WebP or a JPEG of the whole frame as a player shows it, upright and with square pixels.
+/// One frame of a video. **Shape**: `picture` is a WebP or a JPEG of the whole frame as a player shows it, upright and with square pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Keyframe {
     /// Presentation time. Milliseconds of the video.
@@ -163,7 +163,7 @@ fn to_io(error: PipeError) -> io::Error {
     }
 }
 
-/// Reads one film's pictures and believes nothing that is not whole.
+/// Reads one video's pictures and believes nothing that is not whole.
 #[derive(Debug)]
 pub struct Reader<R> {
     from: R,
@@ -290,8 +290,8 @@ mod tests {
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
-            let is_another_film = || Reader::new(damaged.as_slice()).is_ok_and(|reader| reader.fingerprint != FINGERPRINT);
-            assert!(read(damaged.as_slice()).is_err() || is_another_film(), "byte {at}");
+            let is_another_video = || Reader::new(damaged.as_slice()).is_ok_and(|reader| reader.fingerprint != FINGERPRINT);
+            assert!(read(damaged.as_slice()).is_err() || is_another_video(), "byte {at}");
         }
         let mut longer = whole;
         longer.push(0);

@@ -17,14 +17,14 @@ pub enum Detector {
     Adaptive,
 }
 
-/// How much of a film is decoded to find its scenes.
+/// How much of a video is decoded to find its scenes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SceneMode {
     /// Every frame.
     #[default]
     Exact,
-    /// Packets first, then keyframes, then only what is doubtful; a film for which that is unsafe is decoded through all the same.
+    /// Packets first, then keyframes, then only what is doubtful; a video for which that is unsafe is decoded through all the same.
     Fast,
 }
 
@@ -91,7 +91,7 @@ pub struct AnalyseRequest {
     /// How much is decoded to find scenes.
     #[serde(default)]
     pub mode: SceneMode,
-    /// Only keyframes are decoded, by one thread, whatever `mode` says: for films on which more of the decoder's code failed.
+    /// Only keyframes are decoded, by one thread, whatever `mode` says: for videos on which more of the decoder's code failed.
     #[serde(default)]
     pub keyframes_only: bool,
     /// A take is divided at the latest after this long while its picture moves; a still picture is not. Milliseconds.
@@ -132,10 +132,10 @@ pub struct KeyframesRequest {
     pub label: String,
 }
 
-/// What is asked of a media worker for a film's thumbnail: the one frame that tells most about it.
+/// What is asked of a media worker for a video's thumbnail: the one frame that tells most about it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PosterRequest {
-    /// Longest side of the picture; a smaller film is not enlarged. Pixels.
+    /// Longest side of the picture; a smaller video is not enlarged. Pixels.
     pub longer_px: u32,
     /// File name, for messages only.
     pub label: String,

@@ -1,6 +1,6 @@
 //! What the daemon and `scened-worker media` say to each other, in frames of [`crate::pipe`].
 //!
-//! One request on standard input, the film as descriptor [`FILM_FD`]; then on standard output [`KIND_CONFINED`], before anything of the film is
+//! One request on standard input, the video as descriptor [`FILM_FD`]; then on standard output [`KIND_CONFINED`], before anything of the video is
 //! read, and events until one of [`KIND_FINISHED`], [`KIND_PICTURE_FOUND`] or [`KIND_FAILED`]. Headers are JSON; pictures are raw bytes in the body.
 
 use serde::{Deserialize, Serialize};
@@ -14,14 +14,14 @@ pub const ROLE: &str = "media";
 pub const VERSION: u32 = 5;
 /// The worker's second argument: it may decode without a sandbox where it must.
 pub const ALLOW_UNSANDBOXED: &str = "--allow-unsandboxed";
-/// The film's descriptor in the worker.
-pub const FILM_FD: i32 = 3;
+/// The video's descriptor in the worker.
+pub const VIDEO_FD: i32 = 3;
 
 /// Request: [`super::request::AnalyseRequest`].
 pub const KIND_ANALYSE: u8 = 1;
 /// Request: [`super::request::PictureRequest`].
 pub const KIND_PICTURE: u8 = 2;
-/// Request: [`super::request::KeyframesRequest`]; the descriptor is a file of [`super::keyframe_file`] instead of a film.
+/// Request: [`super::request::KeyframesRequest`]; the descriptor is a file of [`super::keyframe_file`] instead of a video.
 pub const KIND_KEYFRAMES: u8 = 3;
 /// Request: [`super::request::PosterRequest`].
 pub const KIND_POSTER: u8 = 4;
@@ -78,11 +78,11 @@ pub struct SceneHeader {
     pub keyframes: Vec<(u64, u32)>,
 }
 
-/// What holds a worker that is about to read a film.
+/// What holds a worker that is about to read a video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confinement {
-    /// It reaches nothing but the film and its pipes.
+    /// It reaches nothing but the video and its pipes.
     Sandboxed {
         /// By what.
         how: String,

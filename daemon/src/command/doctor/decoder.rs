@@ -1,4 +1,4 @@
-//! What decodes films, and what holds it: FFmpeg's release and lists, the sandbox.
+//! What decodes videos, and what holds it: FFmpeg's release and lists, the sandbox.
 
 use scened_common::media::extras::Extras;
 
@@ -7,16 +7,16 @@ use crate::config::Config;
 use crate::media::Hardware;
 use crate::media::ffmpeg::{self, Concern};
 
-/// What holds the process that decodes films.
+/// What holds the process that decodes videos.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sandbox {
     /// There is no worker to ask.
     Unknown,
     /// It stands; the text says what of.
     Stands(String),
-    /// Films are decoded without it, and why.
+    /// Videos are decoded without it, and why.
     Missing(String),
-    /// Films are not decoded, and why.
+    /// Videos are not decoded, and why.
     Refused(String),
 }
 
@@ -62,7 +62,7 @@ impl Sandbox {
     }
 }
 
-/// What films may be made of, and what FFmpeg decodes them.
+/// What videos may be made of, and what FFmpeg decodes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Codecs {
     /// FFmpeg's release, if there is a worker to tell it.

@@ -110,7 +110,7 @@ mod tests {
                 .map(|(index, score)| (scene(video, index), *score))
                 .collect()
         };
-        // Twenty copies of one film: each list has others of them.
+        // Twenty copies of one video: each list has others of them.
         assert_eq!(n_as_good(&at(&[1.0; 10], 1), &at(&[1.0; 10], 2)), 10);
         assert_eq!(n_as_good(&at(&[1.0, 0.9995, 0.80], 1), &at(&[1.0, 0.9999, 0.8003], 2)), 3);
         // What is worse than the worst of the best is a miss.

@@ -2,7 +2,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
 
-const COMMENTED: &str = r#"# my films
+const COMMENTED: &str = r#"# my videos
 settle-seconds = 5   # long enough
 
 folders = [

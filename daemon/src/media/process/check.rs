@@ -533,7 +533,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_film_can_hold_is_refused() {
+    fn more_than_the_video_can_hold_is_refused() {
         let mut checker = checker();
         checker.event(&probe()).unwrap();
         let mut ended = None;
@@ -709,11 +709,11 @@ mod tests {
         }
         let other = raw(wire::KIND_PROGRESSED, &json!({"position_ms": 0}), vec![]);
         assert!(matches!(poster(&other, &request), Err(MediaError::Protocol { .. })));
-        let failed = raw(wire::KIND_FAILED, &json!({"reason": "no\u{0007} film"}), vec![]);
+        let failed = raw(wire::KIND_FAILED, &json!({"reason": "no\u{0007} video"}), vec![]);
         assert_eq!(
             poster(&failed, &request),
             Err(MediaError::Unusable {
-                reason: "no  film".to_owned()
+                reason: "no  video".to_owned()
             })
         );
     }

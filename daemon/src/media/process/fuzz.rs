@@ -29,15 +29,15 @@ pub fn run(data: &[u8]) {
         keyframe_px: if options & 2 == 0 { 0 } else { 224 },
         threads: 1,
         hardware: Hardware::None,
-        label: "a film".to_owned(),
+        label: "a video".to_owned(),
     };
     let replay = KeyframesRequest {
         image: IMAGE,
-        label: "a film".to_owned(),
+        label: "a video".to_owned(),
     };
     let poster = PosterRequest {
         longer_px: 2,
-        label: "a film".to_owned(),
+        label: "a video".to_owned(),
     };
     let mut checker = if options & 4 == 0 {
         Checker::new(&request, Budget::of_bytes(1 << 20))

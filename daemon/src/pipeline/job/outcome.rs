@@ -67,7 +67,7 @@ pub(super) fn not_stored(error: StoreError) -> Outcome {
 pub(super) fn unopened(error: &io::Error) -> Outcome {
     use rustix::io::Errno;
     if crate::machine::with_timeout::is_timeout(error) {
-        // The walk that follows marks the film offline.
+        // The walk that follows marks the video offline.
         return Outcome::FileChanged;
     }
     match error.kind() {
@@ -134,7 +134,7 @@ pub(in crate::pipeline) fn embed_failed(error: EmbedError, embedder: &dyn Embedd
             reason: error.to_string(),
             hint: None,
         },
-        // Films have all the time that they need.
+        // Videos have all the time that they need.
         EmbedError::NotInTime { waited_for } => Outcome::MachineAtFault { reason: waited_for },
         EmbedError::ShuttingDown => Outcome::Cancelled,
         EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } | EmbedError::Bug => {

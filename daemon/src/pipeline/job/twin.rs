@@ -13,12 +13,12 @@ use crate::video_file::stamp_of;
 use crate::video_file::whole::{Whole, has_every_byte};
 
 impl Run<'_> {
-    /// Nothing is decoded where all bytes of the film are indexed already: under another name (two copies that arrived together), or
+    /// Nothing is decoded where all bytes of the video are indexed already: under another name (two copies that arrived together), or
     /// under its own (only its time changed). `whole` is given its hash where that had to be read.
     pub(super) fn known_content(
         &self,
         record: &VideoRecord,
-        film: &Arc<File>,
+        video: &Arc<File>,
         whole: &mut Option<Fingerprint>,
     ) -> Result<Option<Outcome>, StoreError> {
         let kind = self.store.job(record.id).map_or(JobKind::Index, |job| job.kind);
@@ -42,13 +42,13 @@ impl Run<'_> {
             return Ok(None);
         }
         if !is_small {
-            *whole = self.hash_whole(record, film);
+            *whole = self.hash_whole(record, video);
             twins.retain(|twin| twin.whole == *whole);
             let is_same = |now: Metadata| is_of_one_moment(&stamp_of(&now), &record.stamp);
             if self.cancel.is_cancelled() {
                 return Ok(Some(Outcome::Cancelled));
             }
-            if !look_again(record, film).is_ok_and(is_same) {
+            if !look_again(record, video).is_ok_and(is_same) {
                 return Ok(Some(Outcome::FileChanged));
             }
         }
@@ -79,16 +79,16 @@ impl Run<'_> {
         })
     }
 
-    /// The hash of all bytes of a film; `None` where its fingerprint is one already, or where they cannot be read.
-    pub(super) fn hash_whole(&self, record: &VideoRecord, film: &Arc<File>) -> Option<Fingerprint> {
+    /// The hash of all bytes of a video; `None` where its fingerprint is one already, or where they cannot be read.
+    pub(super) fn hash_whole(&self, record: &VideoRecord, video: &Arc<File>) -> Option<Fingerprint> {
         if has_every_byte(record.stamp.size_bytes) {
             return None;
         }
         let mut whole = Whole::new(record.stamp.size_bytes);
         while !self.cancel.is_cancelled() {
-            let film = Arc::clone(film);
+            let video = Arc::clone(video);
             let read = crate::machine::with_timeout::run(&record.path, move |pulse| {
-                let hash = whole.read_on(&film, || pulse.beat())?;
+                let hash = whole.read_on(&video, || pulse.beat())?;
                 Ok((whole, hash))
             });
             match read {

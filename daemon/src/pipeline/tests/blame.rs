@@ -46,8 +46,8 @@ impl Drive {
 fn a_drive_that_gives_errors_fails_none_of_its_videos_and_they_are_indexed_when_it_is_mended() {
     let world = World::paused_with(scripts());
     let drive = Drive::new(&world);
-    let films: Vec<VideoId> = (0..6)
-        .map(|n| world.film(&format!("drive/{n}.mp4"), &format!("good\n{n:04}")))
+    let videos: Vec<VideoId> = (0..6)
+        .map(|n| world.video(&format!("drive/{n}.mp4"), &format!("good\n{n:04}")))
         .collect();
     drive.breaks();
     world.indexer.resume();
@@ -58,15 +58,15 @@ fn a_drive_that_gives_errors_fails_none_of_its_videos_and_they_are_indexed_when_
             .is_some_and(|reason| reason.contains("drive may be failing"))
     });
     // Other folders go on.
-    let elsewhere = world.film("elsewhere.mp4", "good\nelsewhere");
+    let elsewhere = world.video("elsewhere.mp4", "good\nelsewhere");
     until("another folder is indexed", || {
         world.store.video(elsewhere).unwrap().state == VideoState::Indexed
     });
     assert!(world.store.incidents().unwrap().is_empty());
     assert!(
-        films
+        videos
             .iter()
-            .all(|film| world.store.video(*film).unwrap().state == VideoState::Pending)
+            .all(|video| world.store.video(*video).unwrap().state == VideoState::Pending)
     );
     drive.is_mended();
     until("all are indexed by themselves", || world.store.counts().indexed == 7);
@@ -79,9 +79,9 @@ fn one_file_that_cannot_be_read_among_others_that_can_is_an_incident_of_the_driv
     let world = World::paused_with(scripts());
     std::fs::create_dir(world.folder.path().join("drive")).unwrap();
     for n in 0..4 {
-        world.film(&format!("drive/{n}.mp4"), &format!("good\n{n:04}"));
+        world.video(&format!("drive/{n}.mp4"), &format!("good\n{n:04}"));
     }
-    let bad = world.film("drive/bad.mp4", "good\nbad");
+    let bad = world.video("drive/bad.mp4", "good\nbad");
     let path = world.folder.path().join("drive/bad.mp4");
     std::fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/proc/self/mem", &path).unwrap();
@@ -102,8 +102,8 @@ fn one_file_that_cannot_be_read_among_others_that_can_is_an_incident_of_the_driv
 fn a_read_that_fails_within_the_worker_is_tried_again_and_a_part_is_not_taken_for_all() {
     let error = MediaError::Unread { errno: 5 };
     let world = World::paused_with(scripts().with("glitch", [fails_with(error.clone()), fails_with(error), good()]));
-    world.film("neighbour.mp4", "good");
-    let id = world.film("glitch.mp4", "glitch");
+    world.video("neighbour.mp4", "good");
+    let id = world.video("glitch.mp4", "glitch");
     world.indexer.resume();
     until("both are indexed", || world.store.counts().indexed == 2);
     assert_eq!(world.store.video(id).unwrap().damage, None);
@@ -113,7 +113,7 @@ fn a_read_that_fails_within_the_worker_is_tried_again_and_a_part_is_not_taken_fo
 #[test]
 fn an_embed_worker_that_is_killed_from_outside_is_no_fault_of_the_video_however_often() {
     let world = World::paused_with(scripts());
-    let id = world.film("large.mp4", "good");
+    let id = world.video("large.mp4", "good");
     let killed = EmbedError::Killed {
         detail: "killed by signal 9 (SIGKILL)".to_owned(),
     };
@@ -140,8 +140,8 @@ fn a_part_is_looked_into_again_when_the_drive_is_back_and_at_a_start() {
     let in_part = || Script::InPart(red_and_blue(), 5);
     let parts = [in_part(), in_part(), in_part(), in_part(), in_part(), in_part(), good()];
     let world = World::paused_with(scripts().with("bad sector", parts));
-    world.film("neighbour.mp4", "good");
-    let id = world.film("bad sector.mp4", "bad sector");
+    world.video("neighbour.mp4", "good");
+    let id = world.video("bad sector.mp4", "bad sector");
     let is_indexed_in_part = || {
         let record = world.store.video(id).unwrap();
         record.state == VideoState::Indexed && record.is_part
@@ -168,7 +168,7 @@ fn a_worker_that_dies_before_it_saw_the_video_is_the_machines_fault_however_ofte
         })
     };
     let world = World::paused_with(scripts().with("upgrade", [error(), error(), error(), error(), error(), good()]));
-    let id = world.film("upgrade.mp4", "upgrade");
+    let id = world.video("upgrade.mp4", "upgrade");
     world.indexer.resume();
     for n_tries in 1..=5 {
         until("it is told", || {
@@ -188,7 +188,7 @@ fn a_death_counts_against_a_video_only_while_workers_work_on_others() {
     };
     let world = World::paused_with(scripts().with("torn", [fails_with(died.clone()), good()]));
     world.source.break_down(Some(died));
-    let id = world.film("torn.mp4", "torn");
+    let id = world.video("torn.mp4", "torn");
     world.indexer.resume();
     until("it is told", || {
         world.indexer.hindrance().is_some_and(|reason| reason.contains("known to be good"))
@@ -216,8 +216,8 @@ fn a_worker_that_is_killed_from_outside_or_short_of_threads_is_no_fault_of_the_v
         .with("unlucky", [killed(), short(), killed(), short(), good()])
         .with("always", [killed()]);
     let world = World::paused_with(scripts);
-    let unlucky = world.film("unlucky.mp4", "unlucky");
-    let always = world.film("always.mp4", "always");
+    let unlucky = world.video("unlucky.mp4", "unlucky");
+    let always = world.video("always.mp4", "always");
     world.indexer.resume();
     until("both are settled", || {
         let counts = world.store.counts();
@@ -228,11 +228,11 @@ fn a_worker_that_is_killed_from_outside_or_short_of_threads_is_no_fault_of_the_v
     assert_eq!(incident.cause, Some(Cause::Machine));
     // The machine was at fault and does well again: what was laid to it gets another try.
     world.source.break_down(Some(MediaError::NotReady { detail: String::new() }));
-    world.film("torn.mp4", "crash");
+    world.video("torn.mp4", "crash");
     until("the machine is at fault", || world.indexer.hindrance().is_some());
     let n_before = world.n_analyses();
     world.source.break_down(None);
-    world.film("good.mp4", "good\nthen");
+    world.video("good.mp4", "good\nthen");
     world.indexer.nudge();
     until("it is tried again", || {
         world.source.calls()[n_before..].iter().any(|key| key == "always")

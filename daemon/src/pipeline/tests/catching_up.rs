@@ -40,7 +40,7 @@ impl World {
     }
 
     fn indexed(&self, name: &str, content: &str) -> VideoId {
-        let id = self.film(name, content);
+        let id = self.video(name, content);
         assert!(matches!(self.next(), PipelineEvent::VideoIndexed { .. }));
         wait_until("its job is over", || self.indexer.n_jobs() == 0);
         id
@@ -95,7 +95,7 @@ fn what_is_not_plugged_in_is_caught_up_with_too() {
 }
 
 #[test]
-fn without_pictures_a_film_is_decoded_and_one_that_is_away_waits_for_its_drive() {
+fn without_pictures_a_video_is_decoded_and_one_that_is_away_waits_for_its_drive() {
     let world = World::new();
     let (here, away) = (world.indexed("a.mp4", "good\na"), world.indexed("b.mp4", "good\nb"));
     for id in [here, away] {
@@ -150,7 +150,7 @@ fn pictures_that_are_damaged_or_of_other_scenes_are_not_believed() {
 }
 
 #[test]
-fn a_film_that_comes_meanwhile_is_embedded_for_both() {
+fn a_video_that_comes_meanwhile_is_embedded_for_both() {
     let world = World::new();
     let waiting = world.indexed("a.mp4", "good\na");
     let next = other();
@@ -159,14 +159,14 @@ fn a_film_that_comes_meanwhile_is_embedded_for_both() {
     }));
     world.indexer.pause(None);
     let model = world.bring_next(&next, false);
-    let new = world.film("new.mp4", "good\nnew");
+    let new = world.video("new.mp4", "good\nnew");
     next.fail_with(None);
     world.indexer.resume();
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { .. }));
     assert!(world.has_vectors(&world.current(), new), "the model that answers has it first");
     world.caught_up();
     assert!(world.has_vectors(&model, new) && world.has_vectors(&model, waiting));
-    assert_eq!(world.n_analyses(), 2, "each film was decoded once");
+    assert_eq!(world.n_analyses(), 2, "each video was decoded once");
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn reindexing_decodes_and_other_scenes_take_nothing_from_the_model_that_answers(
 }
 
 #[test]
-fn a_film_that_cannot_be_decoded_again_keeps_what_it_had_and_holds_nothing_up() {
+fn a_video_that_cannot_be_decoded_again_keeps_what_it_had_and_holds_nothing_up() {
     let world = World::new();
     let id = world.indexed("a.mp4", "once\na");
     let model = world.bring_next(&other(), true);

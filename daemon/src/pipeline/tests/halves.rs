@@ -1,4 +1,4 @@
-//! Films that are alike where a fingerprint looks: all their bytes are compared before anything is taken over.
+//! Videos that are alike where a fingerprint looks: all their bytes are compared before anything is taken over.
 
 use super::*;
 use crate::store::{IndexedVideo, JobKind};
@@ -8,7 +8,7 @@ fn long(tail: u8) -> String {
     format!("good\nthe same beginning{}", char::from(tail).to_string().repeat(300 << 10))
 }
 
-/// Changes the film as a download does that fills a file of its final size, and queues it as reconcile does.
+/// Changes the video as a download does that fills a file of its final size, and queues it as reconcile does.
 fn rewrite(world: &World, id: VideoId, content: &str, kind: JobKind) {
     let record = world.store.video(id).unwrap();
     std::fs::write(&record.path, content).unwrap();
@@ -20,9 +20,9 @@ fn rewrite(world: &World, id: VideoId, content: &str, kind: JobKind) {
 }
 
 #[test]
-fn a_film_of_which_only_the_time_changed_is_read_and_not_decoded() {
+fn a_video_of_which_only_the_time_changed_is_read_and_not_decoded() {
     let world = World::new();
-    let id = world.film("a.mp4", &long(b'a'));
+    let id = world.video("a.mp4", &long(b'a'));
     world.next();
     let before = world.store.video(id).unwrap();
     assert!(before.whole.is_some());
@@ -36,9 +36,9 @@ fn a_film_of_which_only_the_time_changed_is_read_and_not_decoded() {
 }
 
 #[test]
-fn a_film_that_was_completed_in_place_is_decoded_anew() {
+fn a_video_that_was_completed_in_place_is_decoded_anew() {
     let world = World::new();
-    let id = world.film("a.mp4", &long(b'a'));
+    let id = world.video("a.mp4", &long(b'a'));
     world.next();
     rewrite(&world, id, &long(b'b'), JobKind::Verify);
     world.next();
@@ -46,11 +46,11 @@ fn a_film_that_was_completed_in_place_is_decoded_anew() {
 }
 
 #[test]
-fn a_film_that_is_to_be_decoded_afresh_is() {
+fn a_video_that_is_to_be_decoded_afresh_is() {
     let world = World::new();
-    let id = world.film("a.mp4", &long(b'a'));
+    let id = world.video("a.mp4", &long(b'a'));
     world.next();
-    world.film("b.mp4", &long(b'a'));
+    world.video("b.mp4", &long(b'a'));
     world.next();
     assert_eq!(world.n_analyses(), 1, "the same bytes");
     world.store.requeue_to(JobKind::Afresh, id, None, 2).unwrap();
@@ -59,23 +59,23 @@ fn a_film_that_is_to_be_decoded_afresh_is() {
 }
 
 #[test]
-fn films_that_differ_where_the_fingerprint_does_not_look_are_no_twins() {
+fn videos_that_differ_where_the_fingerprint_does_not_look_are_no_twins() {
     let world = World::new();
-    world.film("half.mp4", &long(b'a'));
+    world.video("half.mp4", &long(b'a'));
     world.next();
-    world.film("whole.mp4", &long(b'b'));
+    world.video("whole.mp4", &long(b'b'));
     world.next();
     assert_eq!(world.n_analyses(), 2);
-    world.film("copy.mp4", &long(b'b'));
+    world.video("copy.mp4", &long(b'b'));
     world.next();
-    assert_eq!(world.n_analyses(), 2, "a copy of a whole film is copied");
+    assert_eq!(world.n_analyses(), 2, "a copy of a whole video is copied");
 }
 
 #[test]
-fn a_damaged_film_is_no_twin_of_its_copy() {
+fn a_damaged_video_is_no_twin_of_its_copy() {
     for content in ["good\nsmall".to_owned(), long(b'a')] {
         let world = World::new();
-        let id = world.film("a.mp4", &content);
+        let id = world.video("a.mp4", &content);
         world.next();
         let model = world.embedder.model().id;
         let record = world.store.video(id).unwrap();
@@ -90,16 +90,16 @@ fn a_damaged_film_is_no_twin_of_its_copy() {
             others: Vec::new(),
         };
         world.store.put_indexed(damaged).unwrap();
-        world.film("b.mp4", &content);
+        world.video("b.mp4", &content);
         world.next();
         assert_eq!(world.n_analyses(), 2);
     }
 }
 
 #[test]
-fn what_was_decoded_of_a_film_that_was_written_to_meanwhile_is_not_kept() {
+fn what_was_decoded_of_a_video_that_was_written_to_meanwhile_is_not_kept() {
     let world = World::new();
-    let id = world.film("a.mp4", &long(b'a'));
+    let id = world.video("a.mp4", &long(b'a'));
     world.next();
     let before = world.store.video(id).unwrap();
     let stale = (*before).clone();

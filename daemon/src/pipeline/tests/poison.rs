@@ -1,4 +1,4 @@
-//! Films on which workers die: they are tried three times, delay nobody, and are then left alone.
+//! Videos on which workers die: they are tried three times, delay nobody, and are then left alone.
 
 use super::*;
 
@@ -27,9 +27,9 @@ fn assert_failed(world: &World, expected: &str) {
 }
 
 #[test]
-fn a_film_that_kills_its_worker_is_tried_whole_alone_and_by_its_keyframes_then_left_alone() {
+fn a_video_that_kills_its_worker_is_tried_whole_alone_and_by_its_keyframes_then_left_alone() {
     let world = World::new();
-    let crash = world.film("crash.mp4", "crash");
+    let crash = world.video("crash.mp4", "crash");
     assert_failed(&world, "crash.mp4");
     assert_eq!(world.source.keyframes_only(), [false, false, true]);
     let incident = world.store.incident(crash).unwrap().unwrap();
@@ -37,7 +37,7 @@ fn a_film_that_kills_its_worker_is_tried_whole_alone_and_by_its_keyframes_then_l
     assert!(incident.reason.contains("SIGSEGV"), "{}", incident.reason);
     assert!(incident.hint.is_some_and(|hint| hint.contains("scenectl retry")));
     // Nothing looks at it again by itself.
-    world.film("good.mp4", "good");
+    world.video("good.mp4", "good");
     assert_indexed(&world, "good.mp4");
     assert_eq!(world.n_analyses(), 4);
 }
@@ -45,7 +45,7 @@ fn a_film_that_kills_its_worker_is_tried_whole_alone_and_by_its_keyframes_then_l
 #[test]
 fn deaths_are_remembered_over_a_restart() {
     let world = World::paused_with(scripts());
-    let crash = world.film("crash.mp4", "crash");
+    let crash = world.video("crash.mp4", "crash");
     let record = world.store.video(crash).unwrap();
     assert_eq!(world.store.note_death(&record).unwrap(), 1);
     assert_eq!(world.store.note_death(&record).unwrap(), 2);
@@ -59,7 +59,7 @@ fn deaths_are_remembered_over_a_restart() {
 #[test]
 fn new_content_and_the_users_wish_give_all_attempts_again() {
     let world = World::new();
-    let crash = world.film("crash.mp4", "crash");
+    let crash = world.video("crash.mp4", "crash");
     assert_failed(&world, "crash.mp4");
     world.store.requeue(crash, None, 2).unwrap();
     assert_failed(&world, "crash.mp4");
@@ -75,9 +75,9 @@ fn new_content_and_the_users_wish_give_all_attempts_again() {
 }
 
 #[test]
-fn a_film_whose_keyframes_alone_can_be_decoded_is_indexed_and_says_so() {
+fn a_video_whose_keyframes_alone_can_be_decoded_is_indexed_and_says_so() {
     let world = World::paused_with(scripts().with("half", [crashes(), crashes(), Script::Scenes(red_and_blue())]));
-    let half = world.film("half.mp4", "half");
+    let half = world.video("half.mp4", "half");
     world.indexer.resume();
     assert_indexed(&world, "half.mp4");
     let record = world.store.video(half).unwrap();
@@ -87,45 +87,45 @@ fn a_film_whose_keyframes_alone_can_be_decoded_is_indexed_and_says_so() {
 }
 
 #[test]
-fn a_hundred_poisoned_films_among_a_thousand_are_tried_again_only_when_all_others_are_done() {
+fn a_hundred_poisoned_videos_among_a_thousand_are_tried_again_only_when_all_others_are_done() {
     let world = World::paused_with(scripts());
-    let (n_films, every) = (1000, 10);
-    for index in 0..n_films {
+    let (n_videos, every) = (1000, 10);
+    for index in 0..n_videos {
         let kind = if index % every == 0 { "crash" } else { "good" };
-        // The fingerprint is of the first 16 bytes: no film is another's twin.
-        world.film(&format!("{index}.mp4"), &format!("{kind}\n{index:010}"));
+        // The fingerprint is of the first 16 bytes: no video is another's twin.
+        world.video(&format!("{index}.mp4"), &format!("{kind}\n{index:010}"));
     }
     world.indexer.resume();
-    let n_poisoned = n_films / every;
-    for _ in 0..n_films {
+    let n_poisoned = n_videos / every;
+    for _ in 0..n_videos {
         world.next();
     }
     let calls = world.source.calls();
-    assert_eq!(calls.len(), n_films + 2 * n_poisoned);
-    let last_good = calls.iter().rposition(|key| key == "good").expect("films are good");
+    assert_eq!(calls.len(), n_videos + 2 * n_poisoned);
+    let last_good = calls.iter().rposition(|key| key == "good").expect("videos are good");
     let n_deaths_before = calls[..last_good].iter().filter(|key| *key == "crash").count();
     assert!(
         n_deaths_before <= n_poisoned,
-        "{n_deaths_before} deaths came before the last good film: some were tried twice"
+        "{n_deaths_before} deaths came before the last good video: some were tried twice"
     );
     let counts = world.store.counts();
     assert_eq!(
         (counts.indexed, counts.failed, counts.pending),
-        ((n_films - n_poisoned) as u64, n_poisoned as u64, 0)
+        ((n_videos - n_poisoned) as u64, n_poisoned as u64, 0)
     );
 }
 
 #[test]
-fn nothing_runs_beside_a_film_that_killed_its_worker() {
+fn nothing_runs_beside_a_video_that_killed_its_worker() {
     let world = World::paused_with(scripts().with("suspect", [crashes(), Script::Blocks(red_and_blue())]));
-    world.film("suspect.mp4", "suspect");
+    world.video("suspect.mp4", "suspect");
     world.indexer.resume();
     let deadline = Instant::now() + PATIENCE;
     while world.n_analyses() < 2 {
         assert!(Instant::now() < deadline, "it is not tried again");
         std::thread::yield_now();
     }
-    world.film("good.mp4", "good");
+    world.video("good.mp4", "good");
     assert_eq!(world.indexer.n_jobs(), 2);
     world.source.release();
     assert_indexed(&world, "suspect.mp4");
@@ -134,19 +134,25 @@ fn nothing_runs_beside_a_film_that_killed_its_worker() {
 }
 
 #[test]
-fn an_embed_worker_that_dies_on_one_film_is_that_films_fault_and_on_several_the_machines() {
+fn an_embed_worker_that_dies_on_one_video_is_that_videos_fault_and_on_several_the_machines() {
     let world = World::paused_with(scripts());
-    let films: Vec<VideoId> = (0..5)
-        .map(|index| world.film(&format!("{index}.mp4"), &format!("good\n{index}")))
+    let videos: Vec<VideoId> = (0..5)
+        .map(|index| world.video(&format!("{index}.mp4"), &format!("good\n{index}")))
         .collect();
     world.embedder.fail_with(Some(EmbedError::WorkerDied {
         detail: "killed by signal 9 (SIGKILL)".to_owned(),
     }));
     world.indexer.resume();
     let deadline = Instant::now() + PATIENCE;
-    let n_deaths = || -> u32 { films.iter().filter_map(|film| world.store.job(*film)).map(|job| job.n_deaths).sum() };
+    let n_deaths = || -> u32 {
+        videos
+            .iter()
+            .filter_map(|video| world.store.job(*video))
+            .map(|job| job.n_deaths)
+            .sum()
+    };
     while world.indexer.hindrance().is_none() || n_deaths() == 0 {
-        assert!(Instant::now() < deadline, "the hindrance was never told, or no film suspected");
+        assert!(Instant::now() < deadline, "the hindrance was never told, or no video suspected");
         std::thread::yield_now();
     }
     assert_eq!((world.store.n_jobs(), n_deaths()), (5, 1), "none is given up, one was suspected");

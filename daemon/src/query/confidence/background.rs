@@ -1,4 +1,4 @@
-//! What a model makes of three hundred plain descriptions of what films show: the measure of how much a score says.
+//! What a model makes of three hundred plain descriptions of what videos show: the measure of how much a score says.
 //!
 //! Cosines mean something else in every model, and for every picture: one that shows much is like many texts. So a score is compared
 //! with those of texts that nobody asked for.

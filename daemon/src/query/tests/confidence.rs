@@ -36,9 +36,9 @@ fn what_is_shown_is_sure_what_is_not_shown_is_not_and_may_be_left_out() {
 fn pictures_tell_no_confidence_and_are_not_left_out_for_it() {
     let world = World::new();
     world.video("/v/red.mp4", 1, &[[RED; 3]]);
-    let film = world.folder.path().join("green.png");
-    std::fs::write(&film, "x").unwrap();
-    let likeness = Likeness { path: film, at_ms: None };
+    let video = world.folder.path().join("green.png");
+    std::fs::write(&video, "x").unwrap();
+    let likeness = Likeness { path: video, at_ms: None };
     let answer = world.searcher.similar(&likeness, &at_least(0.9), &Cancel::default()).unwrap();
     assert_eq!(answer.hits.len(), 1);
     assert!(!answer.is_measured && answer.hits[0].confidence.is_none(), "{answer:?}");

@@ -81,7 +81,7 @@ impl Core {
         }
     }
 
-    /// Files whose content changed. First those whose new content is a video that left its place (films swapped or rotated), in any
+    /// Files whose content changed. First those whose new content is a video that left its place (videos swapped or rotated), in any
     /// order; the others are queued.
     fn clear_replaced(&mut self, certain_until: Instant, now: Instant) {
         let is_ready = |core: &Self, path: &PathBuf, due: Instant| {
@@ -105,7 +105,7 @@ impl Core {
             }
         }
         for path in ready {
-            // Its former content lies at a path whose own time is not up (two films exchanged): that one takes the video first.
+            // Its former content lies at a path whose own time is not up (two videos exchanged): that one takes the video first.
             let video = self.library.video_at(&path);
             let is_wanted = video.is_some_and(|video| self.is_elsewhere(&video));
             if !(is_wanted && self.missing.postpone_replaced(&path, now)) {

@@ -5,7 +5,7 @@ fn what_is_there_at_the_start_is_queued_once() {
     let mut world = World::idle(&["a"]);
     world.write("a/x.mp4", "one");
     world.write("a/b/y.mkv", "two");
-    world.write("a/readme.txt", "no film");
+    world.write("a/readme.txt", "no video");
     world.start();
     assert_eq!(world.quiet().len(), 2);
     world.check(&["a/b/y.mkv", "a/x.mp4"]);
@@ -116,7 +116,7 @@ fn a_deep_tree_made_at_once_is_found_every_time() {
     let mut world = World::new();
     world.quiet();
     for round in 0..50 {
-        world.write(&format!("a/{round}/b/c/d/x.mp4"), &format!("film {round}"));
+        world.write(&format!("a/{round}/b/c/d/x.mp4"), &format!("video {round}"));
         if round % 10 == 9 {
             assert_eq!(world.quiet().len(), 10);
         }
@@ -260,7 +260,7 @@ fn a_flood_of_events_loses_nothing() {
 fn what_happened_while_stopped_is_found_at_the_start() {
     let mut world = World::new();
     for name in ["gone", "same", "moved", "changed"] {
-        world.write(&format!("a/{name}.mp4"), &format!("film {name}"));
+        world.write(&format!("a/{name}.mp4"), &format!("video {name}"));
     }
     world.quiet();
     let id = world.id("a/moved.mp4");
@@ -268,8 +268,8 @@ fn what_happened_while_stopped_is_found_at_the_start() {
     world.remove("a/gone.mp4");
     std::fs::create_dir(world.path("a/b")).unwrap();
     world.rename("a/moved.mp4", "a/b/elsewhere.mp4");
-    world.write("a/changed.mp4", "film changed a lot");
-    world.write("a/new.mp4", "film new");
+    world.write("a/changed.mp4", "video changed a lot");
+    world.write("a/new.mp4", "video new");
     world.start();
     let mut decoded = world.quiet();
     decoded.sort();
@@ -282,7 +282,7 @@ fn what_happened_while_stopped_is_found_at_the_start() {
 fn without_watches_left_folders_are_polled_and_it_is_told() {
     let mut world = World::idle(&["a"]);
     for i in 0..4 {
-        world.write(&format!("a/{i}/x.mp4"), &format!("film {i}"));
+        world.write(&format!("a/{i}/x.mp4"), &format!("video {i}"));
     }
     world.limits.n_watches = Some(2);
     world.start();
@@ -339,7 +339,7 @@ fn folders_are_added_and_removed_while_running() {
 fn a_removed_folder_is_left_alone_at_once() {
     let mut world = World::idle(&["a", "b"]);
     for i in 0..2_000 {
-        std::fs::write(world.path(format!("a/{i}.mp4")), format!("film {i}")).unwrap();
+        std::fs::write(world.path(format!("a/{i}.mp4")), format!("video {i}")).unwrap();
     }
     world.start();
     world.wait_until("the walk to be under way", |world| {

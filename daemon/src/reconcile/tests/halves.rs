@@ -37,7 +37,7 @@ fn touch(path: &Path) {
     file.set_modified(std::time::SystemTime::now() - Duration::from_mins(5)).unwrap();
 }
 
-/// What the pipeline says of a film that it could decode in part.
+/// What the pipeline says of a video that it could decode in part.
 fn mark_damaged(world: &World, path: &Path) {
     let record = world.store.video_at(path).unwrap();
     let scenes = world.store.scenes(record.id).unwrap();

@@ -16,7 +16,7 @@ fn a_hung_mount_delays_no_other_root_and_is_whole_when_it_wakes_up() {
     let disk = world.folder.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     for i in 0..5 {
-        std::fs::write(disk.join(format!("{i}.mp4")), format!("film {i}")).unwrap();
+        std::fs::write(disk.join(format!("{i}.mp4")), format!("video {i}")).unwrap();
     }
     let mount = match HungMount::new(&disk, &world.path("nas")) {
         Ok(mount) => mount,
@@ -56,7 +56,7 @@ fn a_hung_mount_delays_no_other_root_and_is_whole_when_it_wakes_up() {
 }
 
 #[test]
-fn a_hung_mount_inside_a_root_hides_only_its_own_films() {
+fn a_hung_mount_inside_a_root_hides_only_its_own_videos() {
     if !own_mounts_or_say("a hung mount inside a root") {
         return;
     }
@@ -64,7 +64,7 @@ fn a_hung_mount_inside_a_root_hides_only_its_own_films() {
     let disk = world.folder.path().join("disk");
     std::fs::create_dir(&disk).unwrap();
     std::fs::create_dir(world.path("a/nas")).unwrap();
-    std::fs::write(disk.join("0.mp4"), "film 0").unwrap();
+    std::fs::write(disk.join("0.mp4"), "video 0").unwrap();
     let mount = match HungMount::new(&disk, &world.path("a/nas")) {
         Ok(mount) => mount,
         Err(error) => return eprintln!("a hung mount inside a root: NOT TESTED HERE: no FUSE: {error}"),
@@ -89,7 +89,7 @@ fn a_hung_mount_inside_a_root_hides_only_its_own_films() {
 }
 
 #[test]
-fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own_films() {
+fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own_videos() {
     const WHAT: &str = "a root that comes back while it is looked at";
     if !own_mounts_or_say(WHAT) {
         return;
@@ -98,7 +98,7 @@ fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own
     world.write("a/nas/x.mp4", "one");
     world.quiet();
     world.stop();
-    // Another folder is in its place, and hangs where the film would be.
+    // Another folder is in its place, and hangs where the video would be.
     world.rename("a", "unplugged");
     std::fs::create_dir_all(world.path("a/nas")).unwrap();
     let disk = world.folder.path().join("disk");
@@ -109,7 +109,7 @@ fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own
     };
     mount.freeze();
     world.start();
-    world.wait_until("the look at the film", |_| mount.has_asker());
+    world.wait_until("the look at the video", |_| mount.has_asker());
     world.rename("a", "aside");
     world.rename("unplugged", "a");
     world.rename("a/nas/x.mp4", "a/y.mp4");
@@ -139,7 +139,7 @@ fn files_that_the_drive_does_not_let_be_read_are_tried_again_by_themselves() {
         Err(error) => return eprintln!("a drive that gives errors: NOT TESTED HERE: no FUSE: {error}"),
     };
     for i in 0..3 {
-        std::fs::write(disk.join(format!("{i}.mp4")), format!("film {i}")).unwrap();
+        std::fs::write(disk.join(format!("{i}.mp4")), format!("video {i}")).unwrap();
     }
     mount.fail_reads(rustix::io::Errno::IO.raw_os_error());
     world.start();
@@ -173,7 +173,7 @@ fn folders_that_the_drive_does_not_let_be_listed_are_looked_at_again_by_themselv
         Err(error) => return eprintln!("a drive that does not list its folders: NOT TESTED HERE: no FUSE: {error}"),
     };
     for i in 0..3 {
-        std::fs::write(disk.join(format!("sub/{i}.mp4")), format!("film {i}")).unwrap();
+        std::fs::write(disk.join(format!("sub/{i}.mp4")), format!("video {i}")).unwrap();
     }
     world.start();
     let are_there = |world: &World, offline: bool| {

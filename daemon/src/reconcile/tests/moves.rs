@@ -16,7 +16,7 @@ fn a_renamed_video_is_the_same_video() {
 fn a_renamed_folder_takes_its_videos_along() {
     let mut world = World::new();
     for i in 0..5 {
-        world.write(&format!("a/b/c/{i}.mp4"), &format!("film {i}"));
+        world.write(&format!("a/b/c/{i}.mp4"), &format!("video {i}"));
     }
     world.quiet();
     let id = world.id("a/b/c/3.mp4");
@@ -26,7 +26,7 @@ fn a_renamed_folder_takes_its_videos_along() {
     world.check_store_equals_tree();
     // The folder is watched under its new name, and a new one under the old name too.
     world.write("a/d/c/new.mp4", "new");
-    world.write("a/b/c/3.mp4", "film 3 anew");
+    world.write("a/b/c/3.mp4", "video 3 anew");
     assert_eq!(world.quiet().len(), 2);
     world.check_store_equals_tree();
 }
@@ -148,11 +148,11 @@ fn a_copy_put_over_another_video_is_not_decoded() {
 }
 
 #[test]
-fn a_film_lost_sight_of_while_it_waits_to_be_placed_is_given_time_anew() {
+fn a_video_lost_sight_of_while_it_waits_to_be_placed_is_given_time_anew() {
     let mut world = World::with_roots(&["a", "b"]);
     for (path, content) in [
-        ("a/film.mp4", "a film"),
-        ("a/other.mp4", "another film"),
+        ("a/film.mp4", "a video"),
+        ("a/other.mp4", "another video"),
         ("b/x.mp4", "x"),
         ("a/witness.mp4", "a witness"),
     ] {
@@ -166,8 +166,8 @@ fn a_film_lost_sight_of_while_it_waits_to_be_placed_is_given_time_anew() {
     world.settle = Duration::from_secs(1);
     world.start();
     // The two that are missed, and the one whose content is another.
-    let [film, other, x, witness] = ["a/film.mp4", "a/other.mp4", "b/x.mp4", "a/witness.mp4"].map(|path| world.path(path));
-    world.wait_until("the film read under its new name", |world| {
+    let [video, other, x, witness] = ["a/film.mp4", "a/other.mp4", "b/x.mp4", "a/witness.mp4"].map(|path| world.path(path));
+    world.wait_until("the video read under its new name", |world| {
         let is_read = world.handle().explain(&x) == Explanation::Fine;
         is_read && world.handle().queue() == ReconcileQueue { walks: 0, settling: 3 }
     });
@@ -187,7 +187,7 @@ fn a_film_lost_sight_of_while_it_waits_to_be_placed_is_given_time_anew() {
     assert!(
         is_kept.get(),
         "removed while it may be on its way to another name than {}",
-        film.display()
+        video.display()
     );
     world.handle().rescan(None);
     assert_eq!(world.quiet().len(), 0);
@@ -205,7 +205,7 @@ fn nothing_is_removed_while_the_watcher_lags_behind() {
     let holding = held_up.lock().unwrap();
     world.rename("a/x.mp4", "a/y.mp4");
     world.handle().rescan(Some(world.path("a/x.mp4")));
-    world.wait_until("the film missed", |world| {
+    world.wait_until("the video missed", |world| {
         world.handle().queue() == ReconcileQueue { walks: 0, settling: 1 }
     });
     // Its grace time is over long before.
@@ -220,7 +220,7 @@ fn nothing_is_removed_while_the_watcher_lags_behind() {
 }
 
 #[test]
-fn content_that_comes_back_within_the_grace_time_is_the_film_that_was_missed() {
+fn content_that_comes_back_within_the_grace_time_is_the_video_that_was_missed() {
     let mut world = World::idle(&["a"]);
     world.settle = Duration::from_secs(4);
     world.write("a/x.mp4", "one");
@@ -228,10 +228,10 @@ fn content_that_comes_back_within_the_grace_time_is_the_film_that_was_missed() {
     world.quiet();
     let id = world.id("a/x.mp4");
     world.remove("a/x.mp4");
-    world.wait_until("the film missed", |world| {
+    world.wait_until("the video missed", |world| {
         world.handle().queue() == ReconcileQueue { walks: 0, settling: 1 }
     });
-    // A program that deletes a film and writes it anew takes its time: the grace time is five seconds, and at its end the film still settles.
+    // A program that deletes a video and writes it anew takes its time: the grace time is five seconds, and at its end the video still settles.
     let until = Instant::now() + Duration::from_millis(2500);
     while Instant::now() < until {
         assert!(world.store.video(id).is_some(), "removed within the grace time");
@@ -250,7 +250,7 @@ fn rename_folder_of(n_videos: usize) -> (usize, Duration) {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let mut world = World::idle(&["a"]);
     for number in 0..n_videos {
-        world.write(&format!("a/b/{}/{number}.mp4", number % 100), &format!("film {number}"));
+        world.write(&format!("a/b/{}/{number}.mp4", number % 100), &format!("video {number}"));
     }
     world.start();
     let (store, new) = (world.store.clone(), world.folder.path().join("tree/a/c"));

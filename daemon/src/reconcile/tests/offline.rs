@@ -59,7 +59,7 @@ fn a_root_that_vanished_while_stopped_is_offline_at_the_start() {
 }
 
 #[test]
-fn another_volume_in_place_keeps_the_films_of_the_former() {
+fn another_volume_in_place_keeps_the_videos_of_the_former() {
     let mut world = World::new();
     world.write("a/x.mp4", "one");
     world.write("a/y.mp4", "two");
@@ -88,7 +88,7 @@ fn another_volume_in_place_keeps_the_films_of_the_former() {
 fn a_restored_copy_of_a_root_is_adopted() {
     let mut world = World::new();
     for i in 0..3 {
-        world.write(&format!("a/{i}.mp4"), &format!("film {i}"));
+        world.write(&format!("a/{i}.mp4"), &format!("video {i}"));
     }
     world.quiet();
     world.stop();
@@ -121,10 +121,10 @@ fn a_configured_folder_that_is_missing_is_offline_until_it_appears() {
 }
 
 #[test]
-fn most_films_gone_at_once_are_looked_for_twice() {
+fn most_videos_gone_at_once_are_looked_for_twice() {
     let mut world = World::new();
     for i in 0..30 {
-        world.write(&format!("a/b/{i}.mp4"), &format!("film number {i}"));
+        world.write(&format!("a/b/{i}.mp4"), &format!("video number {i}"));
     }
     world.quiet();
     world.rename("a/b", "elsewhere");
@@ -146,7 +146,7 @@ fn most_films_gone_at_once_are_looked_for_twice() {
 
 /// Folders that the reconciler may not read. As root nothing is unreadable, so its threads get another user's rights.
 #[test]
-fn an_unreadable_folder_stops_nothing_else_and_keeps_its_films() {
+fn an_unreadable_folder_stops_nothing_else_and_keeps_its_videos() {
     use std::os::unix::fs::PermissionsExt;
     let set_mode = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     let mut world = World::idle(&["a"]);

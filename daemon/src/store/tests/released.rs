@@ -16,19 +16,19 @@ fn write() {
     assert!(!target.is_dir(), "{} exists already", target.display());
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let films: Vec<_> = (0..4)
+    let videos: Vec<_> = (0..4)
         .map(|n| store.add_video(new_video(&format!("/films/{n}.mp4"), n), 1_000).unwrap())
         .collect();
-    store.put_indexed(indexed(&films[0], "starter-0", 5)).unwrap();
+    store.put_indexed(indexed(&videos[0], "starter-0", 5)).unwrap();
     // The bigger part in tables, the rest in the journal.
     for space in store.inner.disk.spaces() {
         space.keyspace.rotate_memtable_and_wait().unwrap();
     }
-    store.put_indexed(indexed(&films[1], "starter-0", 2)).unwrap();
-    store.put_indexed(indexed(&films[1], "clip-1", 2)).unwrap();
+    store.put_indexed(indexed(&videos[1], "starter-0", 2)).unwrap();
+    store.put_indexed(indexed(&videos[1], "clip-1", 2)).unwrap();
     store
         .put_failed(
-            films[2].id,
+            videos[2].id,
             "no picture",
             Some("a hint"),
             crate::store::Cause::Video,
@@ -36,7 +36,7 @@ fn write() {
             2_000,
         )
         .unwrap();
-    store.set_offline(&[films[1].id], true).unwrap();
+    store.set_offline(&[videos[1].id], true).unwrap();
     store.put_setting("model", &serde_json::json!({"active": "starter-0"})).unwrap();
     drop(store);
     damage::copy(dir.path(), &target);
@@ -63,11 +63,11 @@ fn version_1_opens() {
         scenes: 7,
     };
     assert_eq!(store.counts(), counts);
-    let film = |n: u32| store.video_at(Path::new(&format!("/films/{n}.mp4"))).unwrap();
-    check_content(&store, &film(0), "starter-0", 5);
-    check_content(&store, &film(1), "starter-0", 2);
-    check_content(&store, &film(1), "clip-1", 2);
-    let incident = store.incident(film(2).id).unwrap().unwrap();
+    let video = |n: u32| store.video_at(Path::new(&format!("/films/{n}.mp4"))).unwrap();
+    check_content(&store, &video(0), "starter-0", 5);
+    check_content(&store, &video(1), "starter-0", 2);
+    check_content(&store, &video(1), "clip-1", 2);
+    let incident = store.incident(video(2).id).unwrap().unwrap();
     assert_eq!((incident.reason.as_str(), incident.hint.as_deref()), ("no picture", Some("a hint")));
     assert_eq!(store.jobs().unwrap().len(), 1);
     assert_eq!(store.setting("model").unwrap(), Some(serde_json::json!({"active": "starter-0"})));

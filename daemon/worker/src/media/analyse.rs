@@ -1,4 +1,4 @@
-//! One film from its first to its last frame: cuts, parts, samples, thumbnails, and what a user should know about damage.
+//! One video from its first to its last frame: cuts, parts, samples, thumbnails, and what a user should know about damage.
 
 mod damage;
 mod finder;
@@ -16,8 +16,8 @@ use scened_common::pipe;
 
 use super::decode::allowed::Allowed;
 use super::decode::clock::Shown;
-use super::decode::film::{Film, Step};
 use super::decode::gops;
+use super::decode::video::{OpenVideo, Step};
 use super::ended::{Ended, Unusable};
 use super::evidence;
 use super::pixels::glimpse::{Glimpse, Glimpser};
@@ -32,7 +32,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 const PACKETS_BETWEEN_LOOKS: u32 = 64;
 const ONLY_KEYFRAMES: &str = "only its keyframes were decoded";
 
-/// Tells everything about a film.
+/// Tells everything about a video.
 pub(super) fn analyse(
     opened: std::fs::File,
     request: &AnalyseRequest,
@@ -47,26 +47,26 @@ pub(super) fn analyse(
     } else {
         (request.threads, request.hardware)
     };
-    let mut film = Film::open_on(opened, threads, hardware, Allowed::films(extras))?;
+    let mut video = OpenVideo::open_on(opened, threads, hardware, Allowed::videos(extras))?;
     let mut times = StageTimes {
         open_ms: elapsed_ms(started),
         ..StageTimes::default()
     };
-    pipe::write_frame(answers, wire::KIND_PROBED, film.probe(), &[])?;
+    pipe::write_frame(answers, wire::KIND_PROBED, video.probe(), &[])?;
     let mut work = Work::new(request, budget);
-    let plan = decode_all(&mut film, request, &mut work, answers, &mut times)?;
+    let plan = decode_all(&mut video, request, &mut work, answers, &mut times)?;
     if work.n_frames == 0 {
-        return Err(Unusable(work.why_nothing(&film)).into());
+        return Err(Unusable(work.why_nothing(&video)).into());
     }
     work.finder.finish(&mut work.scenes);
     work.scenes.end();
-    work.scenes.send(&film, answers, &mut times)?;
+    work.scenes.send(&video, answers, &mut times)?;
     if work.scenes.n_sent == 0 {
-        return Err(Unusable(work.why_nothing(&film)).into());
+        return Err(Unusable(work.why_nothing(&video)).into());
     }
     times.total_ms = elapsed_ms(started);
     let n_failed = work.n_unscaled + work.scenes.n_failed();
-    let mut damage = damage::describe(&film, n_failed, work.scenes.end_us());
+    let mut damage = damage::describe(&video, n_failed, work.scenes.end_us());
     if request.keyframes_only {
         damage.insert(0, ONLY_KEYFRAMES.to_owned());
     }
@@ -76,18 +76,18 @@ pub(super) fn analyse(
         n_scenes: work.scenes.n_sent,
         plan,
         damage: (!damage.is_empty()).then(|| damage.join("; ")),
-        decoder: film.decoder_name(),
+        decoder: video.decoder_name(),
         fault: evidence::fault(),
-        picture: Some(film.picture()),
+        picture: Some(video.picture()),
         times,
     };
     pipe::write_frame(answers, wire::KIND_FINISHED, &analysis, &[])?;
     Ok(())
 }
 
-/// Looks at the whole film in the way that suits it, and says in which.
+/// Looks at the whole video in the way that suits it, and says in which.
 fn decode_all(
-    film: &mut Film,
+    video: &mut OpenVideo,
     request: &AnalyseRequest,
     work: &mut Work<'_>,
     answers: &mut impl Write,
@@ -98,21 +98,21 @@ fn decode_all(
         threads => threads as usize,
     };
     if request.detector == Detector::Shot {
-        film.spare_filtering();
+        video.spare_filtering();
     }
     if request.keyframes_only {
-        return decode_keyframes(film, work, answers, times);
+        return decode_keyframes(video, work, answers, times);
     }
     let reason = match (request.mode, request.detector) {
         (_, Detector::Content | Detector::Adaptive) => "this detector must see every frame one after the other",
-        _ if film.uses_device() => "a graphics card decodes it",
+        _ if video.uses_device() => "a graphics card decodes it",
         (SceneMode::Exact, _) if n_threads < 2 => "the request asks for every frame",
-        (mode, Detector::Shot) => match gops::survey(film) {
-            gops::Verdict::Gops(kind) => return decode_gops(film, kind, mode, n_threads, work, answers, times),
+        (mode, Detector::Shot) => match gops::survey(video) {
+            gops::Verdict::Gops(kind) => return decode_gops(video, kind, mode, n_threads, work, answers, times),
             gops::Verdict::Through(reason) => reason,
         },
     };
-    decode_through(film, work, answers, times)?;
+    decode_through(video, work, answers, times)?;
     Ok(DecodePlan {
         mode_used: SceneMode::Exact,
         reason: reason.to_owned(),
@@ -121,10 +121,15 @@ fn decode_all(
 }
 
 /// Looks at keyframes alone, one after the other.
-fn decode_keyframes(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<DecodePlan, Ended> {
-    film.take_only_keyframes();
-    decode_through(film, work, answers, times)?;
-    work.scenes.lasts_to(film.keyframes_to_us().unwrap_or(0));
+fn decode_keyframes(
+    video: &mut OpenVideo,
+    work: &mut Work<'_>,
+    answers: &mut impl Write,
+    times: &mut StageTimes,
+) -> Result<DecodePlan, Ended> {
+    video.take_only_keyframes();
+    decode_through(video, work, answers, times)?;
+    work.scenes.lasts_to(video.keyframes_to_us().unwrap_or(0));
     Ok(DecodePlan {
         mode_used: SceneMode::Fast,
         reason: ONLY_KEYFRAMES.to_owned(),
@@ -134,7 +139,7 @@ fn decode_keyframes(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Wri
 
 /// Looks at groups of pictures: at all of them, or at those in which a shot may begin.
 fn decode_gops(
-    film: &mut Film,
+    video: &mut OpenVideo,
     kind: gops::Kind,
     mode: SceneMode,
     n_threads: usize,
@@ -149,9 +154,9 @@ fn decode_gops(
         (SceneMode::Fast, _) => (SceneMode::Fast, "its keyframes and packets show where to decode"),
     };
     let mut sent_at = Instant::now();
-    let outcome = gops::run(film, kind, mode, n_threads, &mut |film, event| {
-        work.take(film, event, times);
-        work.scenes.send(film, answers, times)?;
+    let outcome = gops::run(video, kind, mode, n_threads, &mut |video, event| {
+        work.take(video, event, times);
+        work.scenes.send(video, answers, times)?;
         send_progress(&mut sent_at, work.scenes.end_us(), answers)
     })?;
     work.scenes.lasts_to(outcome.end_us);
@@ -170,13 +175,13 @@ fn decode_gops(
 }
 
 /// Decodes every frame in order.
-fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
+fn decode_through(video: &mut OpenVideo, work: &mut Work<'_>, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
     let mut frame = Video::empty();
     let mut sent_at = Instant::now();
     let mut n_packets = 0;
     loop {
         let decoding = Instant::now();
-        let step = film.step(&mut frame);
+        let step = video.step(&mut frame);
         times.decode_ms += elapsed_ms(decoding);
         match step {
             Step::End => return Ok(()),
@@ -187,8 +192,8 @@ fn decode_through(film: &mut Film, work: &mut Work<'_>, answers: &mut impl Write
                 }
             }
             Step::Frame(shown) => {
-                work.frame(film, &frame, shown, times);
-                work.scenes.send(film, answers, times)?;
+                work.frame(video, &frame, shown, times);
+                work.scenes.send(video, answers, times)?;
             }
         }
         n_packets = 0;
@@ -230,19 +235,19 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn frame(&mut self, film: &Film, frame: &Video, shown: Shown, times: &mut StageTimes) {
-        if let Err(error) = self.try_frame(film, frame, shown, times) {
+    fn frame(&mut self, video: &OpenVideo, frame: &Video, shown: Shown, times: &mut StageTimes) {
+        if let Err(error) = self.try_frame(video, frame, shown, times) {
             self.n_unscaled += 1;
             self.last_error = Some(error);
         }
     }
 
-    fn try_frame(&mut self, film: &Film, frame: &Video, shown: Shown, times: &mut StageTimes) -> Result<(), ScaleError> {
+    fn try_frame(&mut self, video: &OpenVideo, frame: &Video, shown: Shown, times: &mut StageTimes) -> Result<(), ScaleError> {
         let scaling = Instant::now();
         self.glimpser.shrink(frame, &mut self.glimpse)?;
         times.scale_ms += elapsed_ms(scaling);
 
-        self.scenes.frame(film, Some(frame), shown, &self.glimpse, times);
+        self.scenes.frame(video, Some(frame), shown, &self.glimpse, times);
 
         let detecting = Instant::now();
         self.finder.push(frame, shown.start_us, &self.glimpse, &mut self.scenes)?;
@@ -253,10 +258,10 @@ impl<'a> Work<'a> {
     }
 
     /// Takes what is reported of groups of pictures.
-    fn take(&mut self, film: &Film, event: gops::GopEvent, times: &mut StageTimes) {
+    fn take(&mut self, video: &OpenVideo, event: gops::GopEvent, times: &mut StageTimes) {
         match event {
             gops::GopEvent::Frame(seen) => {
-                self.scenes.frame(film, seen.frame.as_ref(), seen.shown, &seen.glimpse, times);
+                self.scenes.frame(video, seen.frame.as_ref(), seen.shown, &seen.glimpse, times);
                 self.n_frames += 1;
             }
             gops::GopEvent::Found(found) => self.scenes.found(found),
@@ -264,8 +269,8 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn why_nothing(&self, film: &Film) -> String {
+    fn why_nothing(&self, video: &OpenVideo) -> String {
         let error = self.last_error.as_ref().or(self.scenes.last_error());
-        error.map_or_else(|| film.why_nothing(), ToString::to_string)
+        error.map_or_else(|| video.why_nothing(), ToString::to_string)
     }
 }

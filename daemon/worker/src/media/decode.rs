@@ -1,6 +1,6 @@
 //! From a file to frames in order, each with its time: containers, streams, clocks, decoders.
 //!
-//! A [`film`] comes as a descriptor, never as a path; FFmpeg may open nothing else, and only what is [`allowed`]. It is decoded frame by
+//! A [`video`] comes as a descriptor, never as a path; FFmpeg may open nothing else, and only what is [`allowed`]. It is decoded frame by
 //! frame, or in groups of pictures side by side ([`gops`]). Where its stamps are wrong its [`timeline`] mends them, and where the picture
 //! goes on in another stream it is followed there ([`follow`]).
 //!
@@ -13,7 +13,6 @@ pub(crate) mod clock;
 mod decoders;
 mod decoding;
 mod extent;
-pub(crate) mod film;
 mod follow;
 pub(crate) mod following;
 pub(crate) mod gops;
@@ -29,3 +28,4 @@ mod stamps;
 mod streams;
 mod timeline;
 mod track;
+pub(crate) mod video;

@@ -1,4 +1,4 @@
-//! How long it takes what is done to every frame of a film, and to those that are kept: for `examples/picture_bench.rs`. Linux only.
+//! How long it takes what is done to every frame of a video, and to those that are kept: for `examples/picture_bench.rs`. Linux only.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,7 +9,7 @@ use scened_common::domain::{ImageSpec, Resample, ResizeMode};
 use scened_common::media::extras::Extras;
 
 use super::decode::allowed::Allowed;
-use super::decode::film::{Film, Step};
+use super::decode::video::{OpenVideo, Step};
 use super::pixels::glimpse::{Glimpse, Glimpser};
 use super::scenes::sampler::Sampler;
 
@@ -17,11 +17,11 @@ const N_ROUNDS: usize = 7;
 /// Processor time of a round: the clock for it may go in steps of 4 ms. Microseconds.
 const ROUND_US: f64 = 200_000.0;
 
-/// Times the first `n_frames` of the film at `path`. **Units**: microseconds of processor time a frame, medians of seven rounds.
+/// Times the first `n_frames` of the video at `path`. **Units**: microseconds of processor time a frame, medians of seven rounds.
 pub fn measure(path: &Path, n_frames: usize) -> anyhow::Result<serde_json::Value> {
     ffmpeg_next::init()?;
-    let mut film = Film::open(File::open(path)?, 1, Allowed::films(&Extras::default()))?;
-    let frames = decode(&mut film, n_frames);
+    let mut video = OpenVideo::open(File::open(path)?, 1, Allowed::videos(&Extras::default()))?;
+    let frames = decode(&mut video, n_frames);
     let first = frames.first().context("no frame can be decoded")?;
 
     let mut glimpser = Glimpser::new();
@@ -36,11 +36,11 @@ pub fn measure(path: &Path, n_frames: usize) -> anyhow::Result<serde_json::Value
     };
     let mut sampler = Sampler::new(image, 320, 0);
     let model_us = time_us(&frames, |frame| {
-        std::hint::black_box(sampler.model(&film, frame)?);
+        std::hint::black_box(sampler.model(&video, frame)?);
         Ok(())
     })?;
     let thumbnail_us = time_us(&frames, |frame| {
-        std::hint::black_box(sampler.thumbnail(&film, frame)?);
+        std::hint::black_box(sampler.thumbnail(&video, frame)?);
         Ok(())
     })?;
     Ok(serde_json::json!({
@@ -54,11 +54,11 @@ pub fn measure(path: &Path, n_frames: usize) -> anyhow::Result<serde_json::Value
     }))
 }
 
-fn decode(film: &mut Film, n_frames: usize) -> Vec<Video> {
+fn decode(video: &mut OpenVideo, n_frames: usize) -> Vec<Video> {
     let mut frames = Vec::new();
     while frames.len() < n_frames {
         let mut frame = Video::empty();
-        match film.step(&mut frame) {
+        match video.step(&mut frame) {
             Step::Frame(_) => frames.push(frame),
             Step::Packet => {}
             Step::End => break,

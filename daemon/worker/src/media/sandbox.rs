@@ -1,7 +1,7 @@
-//! What a media worker gives up before it reads the first byte of a film: files, sockets, other processes, and most system calls.
+//! What a media worker gives up before it reads the first byte of a video: files, sockets, other processes, and most system calls.
 //!
 //! Landlock without any rule forbids every path, TCP port, abstract socket and signal to the outside; seccomp forbids what is not
-//! needed to decode; limits bound memory and descriptors. What is open stays open: the film and the pipes. Both layers hold for the
+//! needed to decode; limits bound memory and descriptors. What is open stays open: the video and the pipes. Both layers hold for the
 //! calling thread and those it starts, so [`enter`] comes before any thread exists.
 //!
 //! The sandbox knows nothing of videos: only how large one is.
@@ -54,7 +54,7 @@ pub(crate) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> 
     if !held.is_empty() {
         reason = format!("{reason} (still active: {})", held.join(" and "));
     }
-    // Other systems have nothing of the kind, and scened without films would help nobody there; `doctor` says it.
+    // Other systems have nothing of the kind, and scened without videos would help nobody there; `doctor` says it.
     if allow_unsandboxed || !cfg!(target_os = "linux") {
         Confinement::Unsandboxed { reason }
     } else {
@@ -165,7 +165,7 @@ fn limit(budget: Budget) -> std::io::Result<()> {
             },
         )?;
     }
-    // Nobody but root reads the memory of a process that holds somebody's film.
+    // Nobody but root reads the memory of a process that holds somebody's video.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
 }

@@ -59,7 +59,7 @@ fn huge_pictures_end_within_the_limits() {
     let folder = tempfile::tempdir().unwrap();
     // 144 million pixels, which FFmpeg itself would decode.
     let one = "-f lavfi -i color=red:s=12000x12000:r=1:d=1 -frames:v 1 -pix_fmt yuv420p";
-    let x264 = film(
+    let x264 = video(
         folder.path(),
         "x264.mp4",
         &format!("{one} -c:v libx264 -preset ultrafast -threads 1"),
@@ -71,7 +71,7 @@ fn huge_pictures_end_within_the_limits() {
         ("jpeg.mkv", "mjpeg -pix_fmt yuvj420p", &[0xff, 0xc0, 0x00, 0x11, 0x08][..], 5),
         ("png.mkv", "png", b"IHDR\0\0", 4),
     ] {
-        let bytes = std::fs::read(film(
+        let bytes = std::fs::read(video(
             folder.path(),
             name,
             &format!("-f lavfi -i testsrc=s=64x64:r=25:d=1 -c:v {codec}"),
@@ -100,7 +100,7 @@ fn huge_pictures_end_within_the_limits() {
 #[test]
 fn thousands_of_streams_are_looked_through() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = std::fs::read(film(
+    let mut bytes = std::fs::read(video(
         folder.path(),
         "one.mp4",
         &format!("{RED_BLUE} -c:v libx264 -preset ultrafast"),
@@ -134,12 +134,12 @@ fn clocks_that_stand_or_leap_by_years_end() {
         ("standing.ts", "setts=ts=90000"),
         ("standing.avi", "setts=ts=N/1000"),
     ] {
-        let path = film(folder.path(), name, &format!("{noisy} -bsf:v {times}"));
+        let path = video(folder.path(), name, &format!("{noisy} -bsf:v {times}"));
         let ended = goes_off(&path, Fizzle::Words);
         assert!(ended.is_ok(), "{name}: {ended:?}");
     }
 
-    let mut bytes = std::fs::read(film(folder.path(), "rated.mp4", noisy)).unwrap();
+    let mut bytes = std::fs::read(video(folder.path(), "rated.mp4", noisy)).unwrap();
     // The clock of the track has no unit, and no frame lasts.
     let media = find(&bytes, &[b"moov", b"trak", b"mdia", b"mdhd"]).pop().unwrap();
     bytes[media.start + 20..media.start + 24].fill(0);
@@ -151,10 +151,10 @@ fn clocks_that_stand_or_leap_by_years_end() {
 }
 
 #[test]
-fn a_film_that_repeats_itself_for_ever_ends() {
+fn a_video_that_repeats_itself_for_ever_ends() {
     let folder = tempfile::tempdir().unwrap();
     let lavfi = "-f lavfi -i testsrc=s=64x64:r=25:d=4 -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25";
-    let mut bytes = std::fs::read(film(folder.path(), "edited.mp4", lavfi)).unwrap();
+    let mut bytes = std::fs::read(video(folder.path(), "edited.mp4", lavfi)).unwrap();
     // An edit list that plays the same second five thousand times.
     let n_edits = 5000_u32;
     let mut edits = [0_u32.to_be_bytes(), n_edits.to_be_bytes()].concat();
@@ -165,7 +165,7 @@ fn a_film_that_repeats_itself_for_ever_ends() {
     goes_off(&write(folder.path(), "edits.mp4", &bytes), Fizzle::Watchdog).ok();
 
     // A stream without an end: fragments of unknown length, then the same ones again and again.
-    let once = std::fs::read(film(
+    let once = std::fs::read(video(
         folder.path(),
         "live.mp4",
         &format!("{lavfi} -movflags frag_keyframe+empty_moov+default_base_moof"),
@@ -189,7 +189,7 @@ fn sparse_terabytes_are_not_read_for_ever() {
         ("a.ts", "-c:v libx264"),
         ("a.mpg", "-c:v mpeg2video"),
     ] {
-        let path = film(folder.path(), name, &format!("{RED_BLUE} {codec}"));
+        let path = video(folder.path(), name, &format!("{RED_BLUE} {codec}"));
         std::fs::OpenOptions::new()
             .write(true)
             .open(&path)
@@ -198,7 +198,7 @@ fn sparse_terabytes_are_not_read_for_ever() {
             .unwrap();
         goes_off(&path, Fizzle::Watchdog).ok();
     }
-    // A film that begins a terabyte later.
+    // A video that begins a terabyte later.
     let hole = folder.path().join("hole.mp4");
     let mut late = std::fs::File::create(&hole).unwrap();
     late.seek(SeekFrom::Start((1 << 40) - 4096)).unwrap();
@@ -209,7 +209,7 @@ fn sparse_terabytes_are_not_read_for_ever() {
 #[test]
 fn a_million_packets_of_a_byte_end() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = std::fs::read(film(
+    let mut bytes = std::fs::read(video(
         folder.path(),
         "a.mkv",
         "-f lavfi -i testsrc=s=64x64:r=25:d=1 -c:v mpeg4 -live 1",
@@ -232,12 +232,12 @@ fn a_million_packets_of_a_byte_end() {
 }
 
 #[test]
-fn a_film_whose_every_frame_has_another_size_is_a_film() {
+fn a_video_whose_every_frame_has_another_size_is_a_video() {
     let folder = tempfile::tempdir().unwrap();
     let mut jpegs = Vec::new();
     for n in 0..12 {
         let size = format!("{}x{}", 2 + (n * 397) % 1900, 2 + (n * 211) % 1000);
-        let path = film(
+        let path = video(
             folder.path(),
             &format!("{n}.jpg"),
             &format!("-f lavfi -i testsrc=s={size} -frames:v 1 -pix_fmt yuvj420p"),
@@ -246,7 +246,7 @@ fn a_film_whose_every_frame_has_another_size_is_a_film() {
     }
     let all: Vec<u8> = jpegs.iter().cycle().take(300).flatten().copied().collect();
     let raw = write(folder.path(), "all.mjpeg", &all);
-    let path = film(
+    let path = video(
         folder.path(),
         "sizes.mkv",
         &format!("-f mjpeg -framerate 25 -i {} -c copy", raw.display()),
@@ -255,8 +255,8 @@ fn a_film_whose_every_frame_has_another_size_is_a_film() {
     assert_eq!(told.analysis.n_frames, 300);
 
     let pixel = "-f lavfi -i color=red:s=16x16:r=25:d=1,format=rgb24,scale=1:1 -c:v png";
-    assert!(goes_off(&film(folder.path(), "pixel.mov", pixel), Fizzle::Words).is_ok());
-    let mut none = std::fs::read(film(folder.path(), "none.mov", pixel)).unwrap();
+    assert!(goes_off(&video(folder.path(), "pixel.mov", pixel), Fizzle::Words).is_ok());
+    let mut none = std::fs::read(video(folder.path(), "none.mov", pixel)).unwrap();
     let entry = find(&none, &[b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"]).pop().unwrap();
     none[entry.start + 16 + 32..entry.start + 16 + 36].fill(0);
     goes_off(&write(folder.path(), "no size.mov", &none), Fizzle::Words).ok();

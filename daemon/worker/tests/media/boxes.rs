@@ -1,18 +1,18 @@
-//! The boxes of MP4 and MOV files, for films that the ffmpeg command would not make.
+//! The boxes of MP4 and MOV files, for videos that the ffmpeg command would not make.
 
 use std::ops::Range;
 
 /// Where a box lies inside others: each box from the one before it inwards. The first of its kind is taken.
-pub(crate) fn find(film: &[u8], kinds: &[&[u8; 4]]) -> Vec<Range<usize>> {
-    let mut range = 0..film.len();
+pub(crate) fn find(video: &[u8], kinds: &[&[u8; 4]]) -> Vec<Range<usize>> {
+    let mut range = 0..video.len();
     kinds
         .iter()
         .map(|kind| {
             let mut at = range.start;
             loop {
                 assert!(at < range.end, "no box {}", String::from_utf8_lossy(kind.as_slice()));
-                let size = u32::from_be_bytes(film[at..at + 4].try_into().expect("four bytes")) as usize;
-                if &film[at + 4..at + 8] == kind.as_slice() {
+                let size = u32::from_be_bytes(video[at..at + 4].try_into().expect("four bytes")) as usize;
+                if &video[at + 4..at + 8] == kind.as_slice() {
                     range = at + 8..at + size;
                     return at..at + size;
                 }
@@ -23,22 +23,22 @@ pub(crate) fn find(film: &[u8], kinds: &[&[u8; 4]]) -> Vec<Range<usize>> {
 }
 
 /// Puts `with` in the place of what the innermost of these boxes holds, and corrects all sizes.
-pub(crate) fn replace_in_boxes(film: &mut Vec<u8>, kinds: &[&[u8; 4]], with: &[u8]) {
-    let found = find(film, kinds);
+pub(crate) fn replace_in_boxes(video: &mut Vec<u8>, kinds: &[&[u8; 4]], with: &[u8]) {
+    let found = find(video, kinds);
     let inner = found.last().expect("a box is named");
     let inner = inner.start + 8..inner.end;
     let grown = with.len() as i64 - inner.len() as i64;
-    film.splice(inner, with.iter().copied());
+    video.splice(inner, with.iter().copied());
     for outer in found {
         let at = outer.start;
-        let size = i64::from(u32::from_be_bytes(film[at..at + 4].try_into().expect("four bytes"))) + grown;
-        film[at..at + 4].copy_from_slice(&(size as u32).to_be_bytes());
+        let size = i64::from(u32::from_be_bytes(video[at..at + 4].try_into().expect("four bytes"))) + grown;
+        video[at..at + 4].copy_from_slice(&(size as u32).to_be_bytes());
     }
 }
 
 /// What a box holds.
-pub(crate) fn inside(film: &[u8], kinds: &[&[u8; 4]]) -> Vec<u8> {
-    let found = find(film, kinds);
+pub(crate) fn inside(video: &[u8], kinds: &[&[u8; 4]]) -> Vec<u8> {
+    let found = find(video, kinds);
     let inner = found.last().expect("a box is named");
-    film[inner.start + 8..inner.end].to_vec()
+    video[inner.start + 8..inner.end].to_vec()
 }

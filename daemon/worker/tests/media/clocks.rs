@@ -9,7 +9,7 @@ fn recording(folder: &Path, name: &str, colours: [&str; 2]) -> Vec<u8> {
     let words = format!(
         "{one} {two} -filter_complex [0][1]concat=n=2:v=1,format=yuv420p -c:v libx264 -preset veryfast -bf 2 -g 25 -sc_threshold 0"
     );
-    fs::read(film(folder, name, &words)).unwrap()
+    fs::read(video(folder, name, &words)).unwrap()
 }
 
 fn shot() -> AnalyseRequest {
@@ -21,7 +21,7 @@ fn shot() -> AnalyseRequest {
 }
 
 #[test]
-fn recordings_put_together_are_one_film_and_its_parts_are_told() {
+fn recordings_put_together_are_one_video_and_its_parts_are_told() {
     let folder = tempfile::tempdir().unwrap();
     let first = recording(folder.path(), "a.ts", ["red", "blue"]);
     let second = recording(folder.path(), "b.ts", ["white", "red"]);
@@ -70,7 +70,7 @@ fn frames_with_wrong_stamps_move_nothing() {
             "-i {} -c copy -bsf:v setts=pts=if({wrong}\\,PTS+9000/TB\\,PTS):dts=DTS",
             good.display()
         );
-        let path = film(folder.path(), name, &words);
+        let path = video(folder.path(), name, &words);
         for request in [request(), shot()] {
             let told = analyse_with(&worker(), &path, &request).unwrap();
             assert_eq!(told.cuts_ms(), [3000], "{name}: {:?}", told.analysis);
@@ -82,9 +82,9 @@ fn frames_with_wrong_stamps_move_nothing() {
 }
 
 #[test]
-fn an_ordinary_film_has_an_ordinary_clock() {
+fn an_ordinary_video_has_an_ordinary_clock() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", RED_BLUE);
+    let path = video(folder.path(), "a.mp4", RED_BLUE);
     let picture = analyse(&path).unwrap().analysis.picture.unwrap();
     assert_eq!((picture.stream, picture.track, picture.n_tracks), (0, 1, 1));
     assert!(picture.clock.is_empty() && picture.wrong.is_empty(), "{picture:?}");

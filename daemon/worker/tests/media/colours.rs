@@ -131,12 +131,12 @@ fn mark_as_dolby_vision(path: &Path, profile: u8, compatible: u8) {
 fn dolby_vision_that_no_other_player_can_show_has_its_own_colours() {
     let folder = tempfile::tempdir().unwrap();
     let x265 = "-c:v libx265 -preset ultrafast -x265-params log-level=error:range=full:crf=8 -color_range pc -tag:v hvc1";
-    let path = film(folder.path(), "dv5.mp4", &format!("{} {x265}", raw(folder.path(), ipt)));
+    let path = video(folder.path(), "dv5.mp4", &format!("{} {x265}", raw(folder.path(), ipt)));
     mark_as_dolby_vision(&path, 5, 0);
     check_fields(&path);
     for name in ["dv5.mkv", "dv5.ts"] {
         let arguments = format!("-i {} -c copy -strict unofficial", path.display());
-        let remuxed = film(folder.path(), name, &arguments);
+        let remuxed = video(folder.path(), name, &arguments);
         // FFmpeg 5.1 writes no descriptor of Dolby Vision into a transport stream.
         if name != "dv5.ts" {
             check_fields(&remuxed);
@@ -154,7 +154,7 @@ fn dolby_vision_on_hdr10_is_shown_as_hdr10_even_where_only_its_box_says_so() {
     };
     let x265 =
         "-c:v libx265 -preset ultrafast -x265-params log-level=error:range=full:crf=8:colormatrix=bt2020nc -color_range pc -tag:v hvc1";
-    let path = film(folder.path(), "dv8.mp4", &format!("{} {x265}", raw(folder.path(), bt2020)));
+    let path = video(folder.path(), "dv8.mp4", &format!("{} {x265}", raw(folder.path(), bt2020)));
     mark_as_dolby_vision(&path, 8, 1);
     check_fields(&path);
 }
@@ -162,7 +162,7 @@ fn dolby_vision_on_hdr10_is_shown_as_hdr10_even_where_only_its_box_says_so() {
 #[test]
 fn ictcp_and_ycgco_have_their_own_colours() {
     let folder = tempfile::tempdir().unwrap();
-    let ictcp = film(
+    let ictcp = video(
         folder.path(),
         "ictcp.mkv",
         &format!(
@@ -171,7 +171,7 @@ fn ictcp_and_ycgco_have_their_own_colours() {
         ),
     );
     check_fields(&ictcp);
-    let ycgco = film(
+    let ycgco = video(
         folder.path(),
         "ycgco.mkv",
         &format!("{} -c:v ffv1 -color_range pc -colorspace ycgco", raw(folder.path(), ycgco)),
@@ -180,7 +180,7 @@ fn ictcp_and_ycgco_have_their_own_colours() {
 }
 
 #[test]
-fn films_for_two_eyes_show_what_one_of_them_sees() {
+fn videos_for_two_eyes_show_what_one_of_them_sees() {
     let folder = tempfile::tempdir().unwrap();
     // For each eye red beside blue, or red above blue.
     let beside = |size: &str, half: u32| {
@@ -213,7 +213,7 @@ fn films_for_two_eyes_show_what_one_of_them_sees() {
             (1, 2),
         ),
     ] {
-        let path = film(folder.path(), name, &arguments);
+        let path = video(folder.path(), name, &arguments);
         for threads in [1, 2] {
             let request = AnalyseRequest {
                 detector: Detector::Shot,
@@ -240,7 +240,7 @@ fn hdr_in_red_green_and_blue_is_mapped_as_hdr_in_planes_is() {
         .collect();
     let raw = folder.path().join("rgb");
     std::fs::write(&raw, values).unwrap();
-    let path = film(
+    let path = video(
         folder.path(),
         "rgb.mkv",
         &format!(

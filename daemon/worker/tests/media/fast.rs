@@ -19,7 +19,7 @@ const VP9: &str = "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -b:v 1M -g 50"
 const MPEG4: &str = "-c:v mpeg4 -g 25 -bf 2 -q:v 4";
 
 fn shots(folder: &Path, name: &str, codec: &str) -> PathBuf {
-    film(folder, name, &format!("{SHOTS} {codec}"))
+    video(folder, name, &format!("{SHOTS} {codec}"))
 }
 
 fn request_with(mode: SceneMode, threads: u32) -> AnalyseRequest {
@@ -139,7 +139,7 @@ fn with_keyframes_only_nothing_else_is_handed_to_the_decoder() {
         let whole = told(&path, SceneMode::Exact, 1);
         // Every packet that is no keyframe becomes noise.
         let noise = format!("-i {} -c copy -bsf:v noise=amount=not(key)", path.display());
-        let path = film(folder.path(), &format!("noise {name}"), &noise);
+        let path = video(folder.path(), &format!("noise {name}"), &noise);
         for mode in [SceneMode::Exact, SceneMode::Fast] {
             let request = AnalyseRequest {
                 keyframes_only: true,

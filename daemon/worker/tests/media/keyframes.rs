@@ -1,4 +1,4 @@
-//! Keyframe pictures: kept by an analysis, replayed for a model without the film.
+//! Keyframe pictures: kept by an analysis, replayed for a model without the video.
 
 use scened::media::keyframes::Keyframes;
 use scened_common::domain::Fingerprint;
@@ -84,7 +84,7 @@ fn a_replay_gives_the_scenes_and_almost_the_pictures_of_the_analysis() {
         ("small.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=2 -pix_fmt yuv420p"),
         ("hd.mkv", "-f lavfi -i mandelbrot=s=1280x720:r=25 -t 2 -pix_fmt yuv420p"),
     ] {
-        let path = film(folder.path(), name, arguments);
+        let path = video(folder.path(), name, arguments);
         let two = ImageSpec {
             resize: ResizeMode::TwoCrops,
             ..CROPPED
@@ -109,14 +109,14 @@ fn a_replay_gives_the_scenes_and_almost_the_pictures_of_the_analysis() {
 #[test]
 fn keyframe_pictures_show_the_whole_frame_upright() {
     let folder = tempfile::tempdir().unwrap();
-    let wide = film(
+    let wide = video(
         folder.path(),
         "wide.mp4",
         "-f lavfi -i testsrc2=s=640x360:r=25:d=2 -pix_fmt yuv420p",
     );
     let told = analysed(&wide, CROPPED);
     assert_eq!(webp_size(&told.scenes[0].keyframes[0].picture), (398, 224));
-    let small = film(folder.path(), "small.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=2 -pix_fmt yuv420p");
+    let small = video(folder.path(), "small.mp4", "-f lavfi -i testsrc2=s=96x64:r=25:d=2 -pix_fmt yuv420p");
     assert_eq!(webp_size(&analysed(&small, CROPPED).scenes[0].keyframes[0].picture), (96, 64));
     assert!(analyse(&wide).unwrap().scenes[0].keyframes.is_empty(), "nobody asked for any");
 }
@@ -124,7 +124,7 @@ fn keyframe_pictures_show_the_whole_frame_upright() {
 #[test]
 fn damaged_pictures_are_unusable_and_never_another_picture() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", "-f lavfi -i testsrc2=s=320x240:r=25:d=2 -pix_fmt yuv420p");
+    let path = video(folder.path(), "a.mp4", "-f lavfi -i testsrc2=s=320x240:r=25:d=2 -pix_fmt yuv420p");
     let told = analysed(&path, square(64));
     keep(folder.path(), &told.scenes);
     let name = Fingerprint([7; 16]).to_string();

@@ -1,4 +1,4 @@
-//! Films whose container tells another length than their picture has: whole ones are not called damaged, and short ones are.
+//! Videos whose container tells another length than their picture has: whole ones are not called damaged, and short ones are.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     }
 }
 
-/// The same film without what a muxer says of each track.
+/// The same video without what a muxer says of each track.
 fn without_tags(path: &Path) -> PathBuf {
     changed(path, "untagged.mkv", |bytes| replace(bytes, b"DURATION", b"DURATIOX"))
 }
@@ -72,7 +72,7 @@ fn second_half_lost(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_longer_track_of_words_or_sound_makes_no_film_damaged() {
+fn a_longer_track_of_words_or_sound_makes_no_video_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let words = folder.path().join("late.srt");
     std::fs::write(
@@ -86,7 +86,7 @@ fn a_longer_track_of_words_or_sound_makes_no_film_damaged() {
         ("sub.webm", format!("{with_words} {PLAIN} -c:v libvpx -c:s webvtt")),
         ("sub.mp4", format!("{with_words} {PLAIN} -c:v libx264 -c:s mov_text")),
     ] {
-        let path = film(folder.path(), name, &arguments);
+        let path = video(folder.path(), name, &arguments);
         check_whole(&path);
         if name != "sub.mp4" {
             check_whole(&without_tags(&path));
@@ -102,14 +102,14 @@ fn a_longer_track_of_words_or_sound_makes_no_film_damaged() {
         ("sound.wmv", "-c:v wmv2 -c:a wmav2"),
         ("sound.ogv", "-c:v libtheora -c:a libvorbis"),
     ] {
-        let path = film(folder.path(), name, &format!("{PICTURE} -f lavfi -i sine=d=40 {PLAIN} {codecs}"));
+        let path = video(folder.path(), name, &format!("{PICTURE} -f lavfi -i sine=d=40 {PLAIN} {codecs}"));
         check_whole(&path);
     }
     check_whole(&without_tags(&folder.path().join("sound.mkv")));
 }
 
 #[test]
-fn films_that_are_cut_short_or_have_a_hole_at_their_end_are_found_out_whatever_else_is_in_them() {
+fn videos_that_are_cut_short_or_have_a_hole_at_their_end_are_found_out_whatever_else_is_in_them() {
     let folder = tempfile::tempdir().unwrap();
     let both = format!("{PICTURE} -f lavfi -i sine=d=12");
     for (name, codecs) in [
@@ -118,7 +118,7 @@ fn films_that_are_cut_short_or_have_a_hole_at_their_end_are_found_out_whatever_e
         ("a.mp4", "-c:v libx264 -c:a aac -movflags faststart"),
         ("a.avi", "-c:v mpeg4 -c:a mp2"),
     ] {
-        let path = film(folder.path(), name, &format!("{both} {PLAIN} {codecs}"));
+        let path = video(folder.path(), name, &format!("{both} {PLAIN} {codecs}"));
         check_whole(&path);
         check_short(&first_half(&path));
         if name == "a.mkv" {
@@ -137,7 +137,7 @@ fn films_that_are_cut_short_or_have_a_hole_at_their_end_are_found_out_whatever_e
 #[test]
 fn a_planned_length_is_no_promise_where_the_index_is_there() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.avi", &format!("{PICTURE} {PLAIN} -c:v mpeg4"));
+    let path = video(folder.path(), "a.avi", &format!("{PICTURE} {PLAIN} -c:v mpeg4"));
     let plan = |bytes: &mut Vec<u8>| {
         let avih = bytes.windows(4).position(|name| name == b"avih").unwrap();
         let strh = bytes.windows(4).position(|name| name == b"strh").unwrap();
@@ -150,7 +150,7 @@ fn a_planned_length_is_no_promise_where_the_index_is_there() {
 }
 
 #[test]
-fn a_film_that_follows_in_the_same_file_where_no_player_goes_is_told() {
+fn a_video_that_follows_in_the_same_file_where_no_player_goes_is_told() {
     let folder = tempfile::tempdir().unwrap();
     for (name, codec) in [
         ("a.flv", "libx264"),
@@ -159,7 +159,7 @@ fn a_film_that_follows_in_the_same_file_where_no_player_goes_is_told() {
         ("a.mkv", "libx264"),
         ("a.webm", "libvpx"),
     ] {
-        let path = film(folder.path(), name, &format!("{PICTURE} {PLAIN} -c:v {codec}"));
+        let path = video(folder.path(), name, &format!("{PICTURE} {PLAIN} -c:v {codec}"));
         let twice = changed(&path, &format!("twice_{name}"), |bytes| bytes.extend(bytes.clone()));
         let damage = damage(&twice).unwrap_or_else(|| panic!("{name}"));
         assert!(

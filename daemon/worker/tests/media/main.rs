@@ -1,15 +1,14 @@
-//! The media worker as the daemon runs it: the real process, on films made by the ffmpeg command here and now.
+//! The media worker as the daemon runs it: the real process, on videos made by the ffmpeg command here and now.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-mod bad_films;
+mod bad_videos;
 mod bombs;
 mod boxes;
 mod clips;
 mod clocks;
 mod colours;
 mod fast;
-mod films;
 mod keyframes;
 mod lengths;
 mod mutations;
@@ -19,6 +18,7 @@ mod posters;
 mod sandbox;
 mod second_files;
 mod streams;
+mod videos;
 mod workers;
 
 use std::fs::{self, File};
@@ -82,9 +82,9 @@ fn request() -> AnalyseRequest {
 }
 
 fn analyse_with(source: &MediaProcess, path: &Path, request: &AnalyseRequest) -> Result<Told, MediaError> {
-    let film = File::open(path).unwrap();
+    let video = File::open(path).unwrap();
     let (mut probe, mut scenes) = (None, Vec::new());
-    let analysis = source.analyse(film, request, &Cancel::default(), &mut |event| {
+    let analysis = source.analyse(video, request, &Cancel::default(), &mut |event| {
         match event {
             MediaEvent::Probed(probed) => probe = Some(probed),
             MediaEvent::SceneFound(scene) => scenes.push(scene),
@@ -119,7 +119,7 @@ fn picture_with(path: &Path, at_ms: Option<u64>, image: ImageSpec) -> Result<Vec
     worker().picture(File::open(path).unwrap(), &request, &Cancel::default())
 }
 
-/// The reason a film gives nothing.
+/// The reason a video gives nothing.
 fn unusable(path: &Path) -> String {
     match analyse(path) {
         Err(MediaError::Unusable { reason }) => reason,
@@ -127,8 +127,8 @@ fn unusable(path: &Path) -> String {
     }
 }
 
-/// Makes a film with the ffmpeg command in a folder. `arguments` is split at blanks.
-fn film(folder: &Path, name: &str, arguments: &str) -> PathBuf {
+/// Makes a video with the ffmpeg command in a folder. `arguments` is split at blanks.
+fn video(folder: &Path, name: &str, arguments: &str) -> PathBuf {
     let path = folder.join(name);
     let done = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-y"])

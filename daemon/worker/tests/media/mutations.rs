@@ -1,4 +1,4 @@
-//! Films that were damaged on purpose, by seed: whatever becomes of them, our own code neither panics nor asks for what is forbidden, and
+//! Videos that were damaged on purpose, by seed: whatever becomes of them, our own code neither panics nor asks for what is forbidden, and
 //! the daemon's side only ever hears what it can understand.
 
 use std::sync::Mutex;
@@ -61,7 +61,7 @@ impl Random {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    /// A place in a film: half of them near its ends, where headers and indexes are.
+    /// A place in a video: half of them near its ends, where headers and indexes are.
     fn place(&mut self, length: usize) -> usize {
         match self.below(4) {
             0 => self.below(length.min(2048)),
@@ -74,11 +74,11 @@ impl Random {
 /// Numbers that sizes and counts do not like to be.
 const EXTREMES: [u32; 8] = [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
 
-/// Damages a film in one to four ways; says in which.
-fn mutate(film: &mut Vec<u8>, other: &[u8], random: &mut Random) -> String {
+/// Damages a video in one to four ways; says in which.
+fn mutate(video: &mut Vec<u8>, other: &[u8], random: &mut Random) -> String {
     let mut ways = Vec::new();
     for _ in 0..=random.below(4) {
-        let length = film.len();
+        let length = video.len();
         if length < 64 {
             break;
         }
@@ -88,26 +88,26 @@ fn mutate(film: &mut Vec<u8>, other: &[u8], random: &mut Random) -> String {
             0 => {
                 for _ in 0..=random.below(60) {
                     let at = random.place(length);
-                    film[at] ^= 1 << random.below(8);
+                    video[at] ^= 1 << random.below(8);
                 }
             }
             1 => {
                 let size = 1 + random.below(length / 4);
                 let (from, to) = (random.below(length - size), random.below(length - size));
                 for i in 0..size {
-                    film.swap(from + i, to + i);
+                    video.swap(from + i, to + i);
                 }
             }
-            2 => film.truncate(64 + random.below(length - 63)),
+            2 => video.truncate(64 + random.below(length - 63)),
             3 => {
                 let size = random.below(other.len().min(length).min(4096));
-                film[..size].copy_from_slice(&other[..size]);
+                video[..size].copy_from_slice(&other[..size]);
             }
             4 => {
                 for _ in 0..=random.below(8) {
                     let at = random.place(length - 4);
                     let value = EXTREMES[random.below(EXTREMES.len())];
-                    film[at..at + 4].copy_from_slice(&if random.below(2) == 0 {
+                    video[at..at + 4].copy_from_slice(&if random.below(2) == 0 {
                         value.to_be_bytes()
                     } else {
                         value.to_le_bytes()
@@ -117,18 +117,18 @@ fn mutate(film: &mut Vec<u8>, other: &[u8], random: &mut Random) -> String {
             5 => {
                 let from = random.place(length);
                 let to = (from + random.below(4096)).min(length);
-                film[from..to].fill(0);
+                video[from..to].fill(0);
             }
             6 => {
                 let size = random.below(length.min(8192));
                 let from = random.below(length - size);
-                let part = film[from..from + size].to_vec();
+                let part = video[from..from + size].to_vec();
                 let at = random.place(length);
-                film.splice(at..at, part);
+                video.splice(at..at, part);
             }
             _ => {
                 let at = random.place(length);
-                film[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)];
+                video[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)];
             }
         }
     }
@@ -139,7 +139,7 @@ fn seeds(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     let make = |(name, codec): &(&'static str, &str)| {
         let cuts = "-f lavfi -i testsrc2=s=96x64:r=25:d=0.8 -f lavfi -i color=blue:s=96x64:r=25:d=0.8 \
                     -filter_complex [0][1]concat=n=2 -pix_fmt yuv420p";
-        let path = film(folder, name, &format!("{cuts} -c:v {codec}"));
+        let path = video(folder, name, &format!("{cuts} -c:v {codec}"));
         let whole = analyse(&path).unwrap_or_else(|error| panic!("{name} as it was made: {error}"));
         assert!(!whole.scenes.is_empty(), "{name}");
         (*name, std::fs::read(path).unwrap())
@@ -249,7 +249,7 @@ fn poster(what: &str, path: &Path, tally: &Mutex<Tally>) {
 fn check(n_mutations: usize) {
     let tally = run(n_mutations);
     eprintln!(
-        "{n_mutations} mutated films of {} kinds: {} indexed, {} said to be unusable, {} workers died, {} timed out; {} posters, {} lost",
+        "{n_mutations} mutated videos of {} kinds: {} indexed, {} said to be unusable, {} workers died, {} timed out; {} posters, {} lost",
         SEEDS.len(),
         tally.indexed,
         tally.unusable,
@@ -270,12 +270,12 @@ fn check(n_mutations: usize) {
 }
 
 #[test]
-fn two_hundred_mutated_films_end_in_scenes_or_in_words() {
+fn two_hundred_mutated_videos_end_in_scenes_or_in_words() {
     check(200);
 }
 
 #[test]
-#[ignore = "two thousand films take minutes: make check-long"]
-fn two_thousand_mutated_films_end_in_scenes_or_in_words() {
+#[ignore = "two thousand videos take minutes: make check-long"]
+fn two_thousand_mutated_videos_end_in_scenes_or_in_words() {
     check(2000);
 }

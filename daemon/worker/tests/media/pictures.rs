@@ -1,13 +1,13 @@
-//! Pictures as a player shows them: HDR, transparency, interlacing, times of edited films, and what decodes.
+//! Pictures as a player shows them: HDR, transparency, interlacing, times of edited videos, and what decodes.
 
 use super::*;
 
-/// A film of one colour, given as raw samples of each plane.
+/// A video of one colour, given as raw samples of each plane.
 fn plain(folder: &Path, name: &str, format: &str, samples: &[u8], arguments: &str) -> PathBuf {
     let raw = folder.join("raw");
     std::fs::write(&raw, samples.repeat(10)).unwrap();
     let input = format!("-f rawvideo -pix_fmt {format} -s 64x64 -r 10 -i {}", raw.display());
-    film(folder, name, &format!("{input} {arguments}"))
+    video(folder, name, &format!("{input} {arguments}"))
 }
 
 fn wide(values: [u16; 3]) -> Vec<u8> {
@@ -47,7 +47,7 @@ fn transparent_pixels_are_black() {
         ("a.mkv", "-c:v ffv1 -pix_fmt yuva444p"),
         ("a.apng", "-c:v apng -pix_fmt rgba -f apng"),
     ] {
-        let told = analyse(&film(folder.path(), name, &format!("{source} {arguments}"))).unwrap();
+        let told = analyse(&video(folder.path(), name, &format!("{source} {arguments}"))).unwrap();
         let frame = &told.scenes[0].frames[0];
         assert_colour(frame, (0, 1), RED);
         assert_colour(frame, (3, 1), [0, 0, 0]);
@@ -57,7 +57,7 @@ fn transparent_pixels_are_black() {
 #[test]
 fn red_green_and_blue_stay_what_they_are_at_every_size() {
     let folder = tempfile::tempdir().unwrap();
-    // Above 576 lines players take the planes of other films for BT.709; here there is no matrix at all.
+    // Above 576 lines players take the planes of other videos for BT.709; here there is no matrix at all.
     for size in ["320x180", "1920x1080"] {
         for (name, arguments) in [
             ("a.png", "-frames:v 1"),
@@ -68,7 +68,7 @@ fn red_green_and_blue_stay_what_they_are_at_every_size() {
             ("a.mov", "-c:v qtrle"),
         ] {
             let source = format!("-f lavfi -i color=0xdc1e1e:s={size}:r=10:d=0.5,format=rgb24 {arguments}");
-            let frame = picture(&film(folder.path(), name, &source), None).unwrap();
+            let frame = picture(&video(folder.path(), name, &source), None).unwrap();
             let colour = [frame.rgb[0], frame.rgb[1], frame.rgb[2]];
             let off = colour.iter().zip([0xdc, 0x1e, 0x1e]).map(|(a, b)| a.abs_diff(b)).max().unwrap();
             assert!(off <= 2, "{size} {name}: {colour:?}");
@@ -80,7 +80,7 @@ fn red_green_and_blue_stay_what_they_are_at_every_size() {
 fn of_two_fields_one_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     // Every frame has a red field, shown first, and a blue one; together they would be purple.
-    let path = film(
+    let path = video(
         folder.path(),
         "tff.mkv",
         "-f lavfi -i color=red:s=256x256:r=10:d=1 -f lavfi -i color=blue:s=256x256:r=10:d=1 \
@@ -94,9 +94,9 @@ fn of_two_fields_one_is_shown() {
 #[test]
 fn an_edit_list_that_skips_the_beginning_is_obeyed() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = film(folder.path(), "whole.mp4", &format!("{RED_BLUE} -c:v libx264 -g 100 -bf 2"));
+    let whole = video(folder.path(), "whole.mp4", &format!("{RED_BLUE} -c:v libx264 -g 100 -bf 2"));
     // Copying from a moment inside a GOP keeps the frames before it and hides them with an edit list.
-    let cut = film(folder.path(), "cut.mp4", &format!("-ss 1.4 -i {} -c copy", whole.display()));
+    let cut = video(folder.path(), "cut.mp4", &format!("-ss 1.4 -i {} -c copy", whole.display()));
     let told = analyse(&cut).unwrap();
     assert_eq!(told.cuts_ms(), [600]);
     assert_eq!(told.analysis.duration_ms, 2600);
@@ -106,7 +106,7 @@ fn an_edit_list_that_skips_the_beginning_is_obeyed() {
 #[test]
 fn software_decodes_where_no_graphics_card_does_and_the_reason_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", RED_BLUE);
+    let path = video(folder.path(), "a.mp4", RED_BLUE);
     assert_eq!(analyse(&path).unwrap().analysis.decoder, "software");
     // No machine has both, so that one of them must fall back.
     for hardware in [Hardware::Vaapi, Hardware::Cuda, Hardware::Videotoolbox, Hardware::Auto] {

@@ -1,4 +1,4 @@
-//! The frame that a film's thumbnail shows.
+//! The frame that a video's thumbnail shows.
 
 use scened::media::Poster;
 use scened_common::media::request::PosterRequest;
@@ -17,7 +17,7 @@ fn poster(path: &Path) -> Poster {
     poster_with(path, 256).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What a film of several sources of ffmpeg, one after the other, is made of.
+/// What a video of several sources of ffmpeg, one after the other, is made of.
 fn joined(parts: &[&str], arguments: &str) -> String {
     let n = parts.len();
     let inputs = parts.iter().map(|part| format!("-f lavfi -i {part} ")).collect::<Vec<_>>().concat();
@@ -35,7 +35,7 @@ const CARD_4S: &str = "color=navy:s=320x180:r=25:d=4,drawbox=x=60:y=80:w=200:h=1
 const SCENE_6S: &str = "mandelbrot=s=320x180:r=25:end_scale=0.2,trim=duration=6";
 
 #[test]
-fn black_and_cards_are_passed_over_in_every_kind_of_film() {
+fn black_and_cards_are_passed_over_in_every_kind_of_video() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [BLACK_4S, CARD_4S, SCENE_6S, BLACK_4S];
     for (name, arguments) in [
@@ -49,7 +49,7 @@ fn black_and_cards_are_passed_over_in_every_kind_of_film() {
         ("p.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -g 60"),
         ("live.webm", "-c:v libvpx -deadline realtime -cpu-used 8 -g 60 -f webm -live 1"),
     ] {
-        let found = poster(&film(folder.path(), name, &joined(&parts, arguments)));
+        let found = poster(&video(folder.path(), name, &joined(&parts, arguments)));
         assert!((8_000..14_000).contains(&found.time_ms), "{name}: {} ms", found.time_ms);
         assert_eq!((found.width_px, found.height_px), (256, 144), "{name}");
     }
@@ -61,7 +61,7 @@ fn a_fade_in_is_shown_when_it_is_done() {
     let scene = format!("{SCENE_6S},fade=in:d=3");
     for gop in [10, 1000] {
         let arguments = joined(&[&scene], &format!("-c:v libx264 -preset ultrafast -g {gop}"));
-        let found = poster(&film(folder.path(), &format!("{gop}.mp4"), &arguments));
+        let found = poster(&video(folder.path(), &format!("{gop}.mp4"), &arguments));
         assert!(found.time_ms >= 1_800, "{gop}: {} ms", found.time_ms);
     }
 }
@@ -69,7 +69,7 @@ fn a_fade_in_is_shown_when_it_is_done() {
 #[test]
 fn pictures_are_upright_with_square_pixels_and_never_enlarged() {
     let folder = tempfile::tempdir().unwrap();
-    let plain = film(
+    let plain = video(
         folder.path(),
         "plain.mp4",
         "-f lavfi -i testsrc=s=320x180:r=25:d=1 -pix_fmt yuv420p",
@@ -79,7 +79,7 @@ fn pictures_are_upright_with_square_pixels_and_never_enlarged() {
     let found = poster_with(&plain, 32).unwrap();
     assert_eq!((found.width_px, found.height_px), (32, 18));
 
-    let turned = film(
+    let turned = video(
         folder.path(),
         "turned.mp4",
         &format!("-i {} -c copy -metadata:s:v rotate=90", plain.display()),
@@ -88,24 +88,24 @@ fn pictures_are_upright_with_square_pixels_and_never_enlarged() {
     assert_eq!((found.width_px, found.height_px), (144, 256));
 
     let wide = "-f lavfi -i testsrc=s=180x180:r=25:d=1,setsar=2 -pix_fmt yuv420p";
-    let found = poster(&film(folder.path(), "wide.mp4", wide));
+    let found = poster(&video(folder.path(), "wide.mp4", wide));
     assert_eq!((found.width_px, found.height_px), (256, 128));
 }
 
 #[test]
-fn a_film_that_shows_nothing_has_a_poster_all_the_same() {
+fn a_video_that_shows_nothing_has_a_poster_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
     for (name, source) in [
         ("black.mp4", "color=black:s=64x64:r=25:d=3"),
         ("one.mp4", "color=red:s=64x64:r=25:d=0.04"),
     ] {
-        let found = poster(&film(folder.path(), name, &format!("-f lavfi -i {source} -pix_fmt yuv420p")));
+        let found = poster(&video(folder.path(), name, &format!("-f lavfi -i {source} -pix_fmt yuv420p")));
         assert_eq!(found.rgb.len(), 64 * 64 * 3, "{name}");
     }
 }
 
 #[test]
-fn what_is_no_film_says_why() {
+fn what_is_no_video_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let bad = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);
@@ -114,12 +114,12 @@ fn what_is_no_film_says_why() {
     };
     assert_eq!(bad("empty.mp4", b""), "the file is empty (0 bytes)");
     assert_eq!(
-        bad("text.mp4", b"a letter to somebody, not a film at all"),
+        bad("text.mp4", b"a letter to somebody, not a video at all"),
         "not a media file, or damaged at its beginning"
     );
-    let sound = film(folder.path(), "sound.mp4", "-f lavfi -i sine=d=1");
+    let sound = video(folder.path(), "sound.mp4", "-f lavfi -i sine=d=1");
     assert_eq!(poster_with(&sound, 256).unwrap_err().to_string(), "has sound but no video");
-    let whole = film(folder.path(), "whole.mp4", RED_BLUE);
+    let whole = video(folder.path(), "whole.mp4", RED_BLUE);
     let bytes = std::fs::read(&whole).unwrap();
     let cut = bad("cut.mp4", &bytes[..bytes.len() / 2]);
     assert!(cut.contains("truncated or was never finished"), "{cut}");
@@ -130,9 +130,9 @@ fn what_is_no_film_says_why() {
 }
 
 #[test]
-fn half_of_a_film_has_the_poster_of_that_half() {
+fn half_of_a_video_has_the_poster_of_that_half() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = film(
+    let whole = video(
         folder.path(),
         "whole.mkv",
         &joined(&[SCENE_6S, BLACK_4S, BLACK_4S], "-c:v libx264 -preset ultrafast -g 25"),

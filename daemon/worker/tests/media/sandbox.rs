@@ -1,4 +1,4 @@
-//! The media worker's sandbox: what a hostile film would try fails in it, and works where a layer is left out; films decode.
+//! The media worker's sandbox: what a hostile video would try fails in it, and works where a layer is left out; videos decode.
 
 #![expect(unsafe_code, reason = "a child may trace its parent only where the parent allows it")]
 
@@ -25,7 +25,7 @@ enum End {
 }
 
 /// Lets a media worker try something, behind these layers of its sandbox.
-fn attempt(film: &Path, what: &str, layers: &str) -> (End, String) {
+fn attempt(video: &Path, what: &str, layers: &str) -> (End, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scened-worker"));
     command
         .arg(wire::ROLE)
@@ -34,11 +34,11 @@ fn attempt(film: &Path, what: &str, layers: &str) -> (End, String) {
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let film = FdMapping {
-        parent_fd: File::open(film).unwrap().into(),
-        child_fd: wire::FILM_FD,
+    let video = FdMapping {
+        parent_fd: File::open(video).unwrap().into(),
+        child_fd: wire::VIDEO_FD,
     };
-    command.fd_mappings(vec![film]).unwrap();
+    command.fd_mappings(vec![video]).unwrap();
     let mut child = command.spawn().unwrap();
     let mut requests = child.stdin.take().unwrap();
     pipe::write_hello(&mut requests, wire::ROLE, wire::VERSION).unwrap();
@@ -67,11 +67,11 @@ fn attempt(film: &Path, what: &str, layers: &str) -> (End, String) {
 }
 
 #[test]
-fn what_a_hostile_film_would_try_fails_in_the_sandbox_and_works_outside() {
+fn what_a_hostile_video_would_try_fails_in_the_sandbox_and_works_outside() {
     use End::{Failed, Killed, Succeeded};
     let folder = tempfile::tempdir().unwrap();
-    let film = folder.path().join("film");
-    std::fs::write(&film, "a film").unwrap();
+    let video = folder.path().join("film");
+    std::fs::write(&video, "a video").unwrap();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let name = format!("scened-malice-{}", std::process::id());
@@ -80,7 +80,7 @@ fn what_a_hostile_film_would_try_fails_in_the_sandbox_and_works_outside() {
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     let tcp = format!("tcp={}", tcp.local_addr().unwrap());
     let udp = format!("udp={}", udp.local_addr().unwrap());
-    let open = format!("open={}", film.display());
+    let open = format!("open={}", video.display());
     let written = folder.path().join("written");
     let write = format!("write={}", written.display());
     let by_name = format!("abstract={name}");
@@ -98,18 +98,18 @@ fn what_a_hostile_film_would_try_fails_in_the_sandbox_and_works_outside() {
         ("code", Succeeded, Failed),
     ];
     for (what, landlock, seccomp) in attempts {
-        let (end, words) = attempt(&film, what, "landlock seccomp");
+        let (end, words) = attempt(&video, what, "landlock seccomp");
         assert_eq!(end, seccomp, "{what} in the sandbox: {words}");
-        let (end, words) = attempt(&film, what, "seccomp");
+        let (end, words) = attempt(&video, what, "seccomp");
         assert_eq!(end, seccomp, "{what} behind seccomp alone: {words}");
-        let (end, words) = attempt(&film, what, "landlock");
+        let (end, words) = attempt(&video, what, "landlock");
         assert_eq!(end, landlock, "{what} behind Landlock alone: {words}");
         assert!(!written.is_file(), "{what}");
-        let (end, words) = attempt(&film, what, "none");
+        let (end, words) = attempt(&video, what, "none");
         assert_eq!(end, Succeeded, "{what} without a sandbox: {words}");
         std::fs::remove_file(&written).ok();
     }
-    assert_eq!(attempt(&film, "memory", "landlock seccomp").0, Failed);
+    assert_eq!(attempt(&video, "memory", "landlock seccomp").0, Failed);
 }
 
 /// Runs `task` on a thread, for which and for whose children this machine lacks one system call.
@@ -132,7 +132,7 @@ fn without<T: Send>(call: libc::c_long, task: impl FnOnce() -> T + Send) -> T {
 #[test]
 fn without_a_sandbox_nothing_is_decoded_unless_that_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "film.mp4", RED_BLUE);
+    let path = video(folder.path(), "film.mp4", RED_BLUE);
     for (call, name) in [(libc::SYS_landlock_create_ruleset, "Landlock"), (libc::SYS_seccomp, "seccomp")] {
         let (refused, allowed) = without(call, || {
             let lenient = worker().with_unsandboxed_allowed(true);
@@ -149,19 +149,19 @@ fn without_a_sandbox_nothing_is_decoded_unless_that_is_allowed() {
 #[test]
 fn where_landlock_is_missing_seccomp_stands_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let film = folder.path().join("film");
-    std::fs::write(&film, "a film").unwrap();
-    let tried = |what: &str| without(libc::SYS_landlock_create_ruleset, || attempt(&film, what, "landlock seccomp"));
+    let video = folder.path().join("film");
+    std::fs::write(&video, "a video").unwrap();
+    let tried = |what: &str| without(libc::SYS_landlock_create_ruleset, || attempt(&video, what, "landlock seccomp"));
     let (end, words) = tried("exec=/bin/true");
     assert_eq!(end, End::Killed, "{words}");
-    let (end, words) = tried(&format!("open={}", film.display()));
+    let (end, words) = tried(&format!("open={}", video.display()));
     assert_eq!(end, End::Failed, "{words}");
 }
 
 #[test]
 fn a_graphics_driver_is_let_in_only_where_that_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "film.mp4", RED_BLUE);
+    let path = video(folder.path(), "film.mp4", RED_BLUE);
     let request = AnalyseRequest {
         hardware: Hardware::Vaapi,
         ..request()
@@ -172,9 +172,9 @@ fn a_graphics_driver_is_let_in_only_where_that_is_allowed() {
     assert!(!told.analysis.decoder.contains("allow-unsandboxed"), "{}", told.analysis.decoder);
 }
 
-/// Every decoder that films commonly need, with as many threads as it likes.
+/// Every decoder that videos commonly need, with as many threads as it likes.
 #[test]
-fn films_of_every_common_codec_decode_in_the_sandbox() {
+fn videos_of_every_common_codec_decode_in_the_sandbox() {
     let folder = tempfile::tempdir().unwrap();
     let codecs = [
         ("h264.mp4", "libx264 -preset ultrafast"),
@@ -194,7 +194,7 @@ fn films_of_every_common_codec_decode_in_the_sandbox() {
         ("theora.ogv", "libtheora"),
     ];
     for (name, codec) in codecs {
-        let path = film(folder.path(), name, &format!("{RED_BLUE} -c:v {codec}"));
+        let path = video(folder.path(), name, &format!("{RED_BLUE} -c:v {codec}"));
         let request = AnalyseRequest {
             threads: 8,
             keyframe_px: 96,

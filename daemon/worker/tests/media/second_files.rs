@@ -22,7 +22,7 @@ struct Bait {
 
 impl Bait {
     fn new(folder: &Path) -> Self {
-        let path = film(folder, "bait.ts", "-f lavfi -i testsrc=s=64x64:d=1 -c:v mpeg2video");
+        let path = video(folder, "bait.ts", "-f lavfi -i testsrc=s=64x64:d=1 -c:v mpeg2video");
         let watch = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         inotify::add_watch(&watch, &path, WatchFlags::OPEN | WatchFlags::ACCESS).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -122,12 +122,12 @@ fn alias(path: &str) -> Vec<u8> {
 }
 
 /// A MOV whose frames lie in another file.
-fn with_reference(film: &[u8], entry: &[u8]) -> Vec<u8> {
-    let mut film = film.to_vec();
+fn with_reference(video: &[u8], entry: &[u8]) -> Vec<u8> {
+    let mut video = video.to_vec();
     let mut references = vec![0, 0, 0, 0, 0, 0, 0, 1];
     references.extend(entry);
-    replace_in_boxes(&mut film, &[b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"], &references);
-    film
+    replace_in_boxes(&mut video, &[b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"], &references);
+    video
 }
 
 struct Case {
@@ -135,18 +135,18 @@ struct Case {
     content: Vec<u8>,
     /// How ffprobe is brought to take the bait; empty where no option does that.
     gullible: Vec<String>,
-    /// Whether it is a film all the same.
-    is_film: bool,
+    /// Whether it is a video all the same.
+    is_video: bool,
 }
 
-/// Texts named as films.
+/// Texts named as videos.
 fn playlists(bait: &Bait) -> Vec<Case> {
     let (path, address) = (bait.path.display(), &bait.address);
     let text = |name, content: String, gullible: &str| Case {
         name,
         content: content.into_bytes(),
         gullible: gullible.split_whitespace().map(str::to_owned).collect(),
-        is_film: false,
+        is_video: false,
     };
     let open = "-protocol_whitelist file,http,tcp,udp,rtp,crypto,data";
     let hls = |segment: String| format!("#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{segment}\n#EXT-X-ENDLIST\n");
@@ -214,10 +214,10 @@ fn playlists(bait: &Bait) -> Vec<Case> {
     ]
 }
 
-/// Films that name others besides.
-fn films(folder: &Path, bait: &Bait) -> Vec<Case> {
+/// Videos that name others besides.
+fn videos(folder: &Path, bait: &Bait) -> Vec<Case> {
     let (path, address) = (bait.path.display(), &bait.address);
-    let plain = std::fs::read(film(folder, "plain.mov", &format!("{RED_BLUE} -c:v mpeg4"))).unwrap();
+    let plain = std::fs::read(video(folder, "plain.mov", &format!("{RED_BLUE} -c:v mpeg4"))).unwrap();
     let alias = with_reference(&plain, &alias(&path.to_string()));
     let mut url = b"url \0\0\0\0".to_vec();
     url.extend(format!("file://{path}\0").as_bytes());
@@ -229,7 +229,7 @@ fn films(folder: &Path, bait: &Bait) -> Vec<Case> {
         format!("#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://{address}/1.ts\n#EXT-X-ENDLIST\n"),
     )
     .unwrap();
-    let attached = film(
+    let attached = video(
         folder,
         "attached.mkv",
         &format!(
@@ -241,7 +241,7 @@ fn films(folder: &Path, bait: &Bait) -> Vec<Case> {
     [
         ("frames in another file.mov", alias, "-enable_drefs 1 -use_absolute_path 1"),
         ("frames at an address.mov", with_reference(&plain, &url_entry), ""),
-        ("a film with attachments.mkv", std::fs::read(attached).unwrap(), ""),
+        ("a video with attachments.mkv", std::fs::read(attached).unwrap(), ""),
         ("file:%03d.mp4", plain, ""),
     ]
     .map(|(name, content, gullible)| Case {
@@ -249,13 +249,13 @@ fn films(folder: &Path, bait: &Bait) -> Vec<Case> {
         content,
         gullible: gullible.split_whitespace().map(str::to_owned).collect(),
         // Frames that lie elsewhere are not there.
-        is_film: name != "frames in another file.mov",
+        is_video: name != "frames in another file.mov",
     })
     .into()
 }
 
 #[test]
-fn nothing_that_a_film_names_is_opened_or_connected_to() {
+fn nothing_that_a_video_names_is_opened_or_connected_to() {
     let folder = tempfile::tempdir().unwrap();
     let bait = Bait::new(folder.path());
     let traced = traced(folder.path());
@@ -267,8 +267,8 @@ fn nothing_that_a_film_names_is_opened_or_connected_to() {
         name,
         content,
         gullible,
-        is_film,
-    } in playlists(&bait).into_iter().chain(films(folder.path(), &bait))
+        is_video,
+    } in playlists(&bait).into_iter().chain(videos(folder.path(), &bait))
     {
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -293,13 +293,13 @@ fn nothing_that_a_film_names_is_opened_or_connected_to() {
             let ended = analyse_with(&source, &path, &request());
             assert!(!bait.was_taken(), "{name}: {ended:?}");
             match ended {
-                Ok(told) => assert!(is_film && told.cuts_ms() == [2000], "{name}: {told:?}"),
-                Err(MediaError::Unusable { reason }) => assert!(!is_film, "{name}: {reason}"),
+                Ok(told) => assert!(is_video && told.cuts_ms() == [2000], "{name}: {told:?}"),
+                Err(MediaError::Unusable { reason }) => assert!(!is_video, "{name}: {reason}"),
                 Err(other) => panic!("{name}: {other}"),
             }
         }
         let asked = picture(&path, None);
-        assert!(asked.is_ok() == is_film && !bait.was_taken(), "{name}: {asked:?}");
+        assert!(asked.is_ok() == is_video && !bait.was_taken(), "{name}: {asked:?}");
         if let Some((_, trace)) = &traced {
             assert_reached_nothing(trace, &bait, name);
         }

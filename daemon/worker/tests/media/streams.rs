@@ -1,4 +1,4 @@
-//! Films whose picture does not stay in the stream that was chosen when they were opened.
+//! Videos whose picture does not stay in the stream that was chosen when they were opened.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn in_every_way(path: &Path, check: impl Fn(&Told, &str)) {
 /// Eight seconds, of one colour and then of another, with a sound.
 fn two_colours(folder: &Path, name: &str, colours: [&str; 2], size: &str, more: &str) -> PathBuf {
     let [first, second] = colours;
-    film(
+    video(
         folder,
         name,
         &format!(
@@ -90,7 +90,7 @@ fn a_picture_that_moves_to_another_pid_size_or_codec_is_followed() {
 fn a_picture_that_goes_away_and_comes_back_is_followed_there_and_back() {
     let folder = tempfile::tempdir().unwrap();
     let x264 = "-c:v libx264 -preset veryfast";
-    let film = two_colours(folder.path(), "film.ts", ["red", "blue"], "320x240", x264);
+    let video = two_colours(folder.path(), "film.ts", ["red", "blue"], "320x240", x264);
     let break_ = two_colours(
         folder.path(),
         "break.ts",
@@ -98,9 +98,12 @@ fn a_picture_that_goes_away_and_comes_back_is_followed_there_and_back() {
         "320x240",
         &format!("{x264} -mpegts_start_pid 0x200"),
     );
-    in_every_way(&join(folder.path(), "there_and_back.ts", &[&film, &break_, &film]), |told, way| {
-        check_colours(told, &[RED, BLUE, LIME, WHITE, RED, BLUE], way);
-    });
+    in_every_way(
+        &join(folder.path(), "there_and_back.ts", &[&video, &break_, &video]),
+        |told, way| {
+            check_colours(told, &[RED, BLUE, LIME, WHITE, RED, BLUE], way);
+        },
+    );
 }
 
 #[test]
@@ -115,7 +118,7 @@ fn a_track_that_begins_where_the_first_one_ends_is_followed_in_every_container()
             first.display(),
             second.display()
         );
-        in_every_way(&film(folder.path(), name, &arguments), |told, way| {
+        in_every_way(&video(folder.path(), name, &arguments), |told, way| {
             check_colours(told, &[RED, BLUE, LIME, WHITE], way);
         });
     }
@@ -124,7 +127,7 @@ fn a_track_that_begins_where_the_first_one_ends_is_followed_in_every_container()
 #[test]
 fn a_picture_that_begins_long_after_the_sound_is_found() {
     let folder = tempfile::tempdir().unwrap();
-    let sound = film(folder.path(), "sound.ts", "-f lavfi -i sine=d=60 -c:a mp2 -b:a 384k");
+    let sound = video(folder.path(), "sound.ts", "-f lavfi -i sine=d=60 -c:a mp2 -b:a 384k");
     let picture = two_colours(
         folder.path(),
         "picture.ts",
@@ -151,7 +154,7 @@ fn a_stream_that_is_not_followed_is_told_with_its_time() {
         first.display(),
         second.display()
     );
-    in_every_way(&film(folder.path(), "a.mkv", &arguments), |told, way| {
+    in_every_way(&video(folder.path(), "a.mkv", &arguments), |told, way| {
         let damage = told.analysis.damage.as_deref().unwrap_or_else(|| panic!("{way}"));
         let says = "from 00:00:08 on the picture is in another stream, which is not followed: its codec magicyuv is not decoded";
         assert!(damage.contains(says), "{way}");
@@ -160,11 +163,11 @@ fn a_stream_that_is_not_followed_is_told_with_its_time() {
 }
 
 #[test]
-fn two_views_of_the_same_time_are_one_film_of_the_better_one() {
+fn two_views_of_the_same_time_are_one_video_of_the_better_one() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.mp4", "a.mkv", "a.ts"] {
-        // A small preview that is a little longer, and the film.
-        let path = film(
+        // A small preview that is a little longer, and the video.
+        let path = video(
             folder.path(),
             name,
             "-f lavfi -i color=red:s=160x90:r=25:d=10 -f lavfi -i color=blue:s=320x180:r=25:d=8 -map 0 -map 1 -c:v libx264 \

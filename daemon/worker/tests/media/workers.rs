@@ -15,7 +15,7 @@ fn script(folder: &Path, text: &str) -> MediaProcess {
 
 fn error_of(source: &MediaProcess, folder: &Path) -> MediaError {
     let path = folder.join("film");
-    std::fs::write(&path, "a film").unwrap();
+    std::fs::write(&path, "a video").unwrap();
     analyse_with(source, &path, &request()).expect_err("this worker is no good")
 }
 
@@ -29,7 +29,7 @@ fn spoken(folder: &Path, write: impl FnOnce(&mut Vec<u8>)) -> String {
 }
 
 #[test]
-fn a_missing_worker_is_no_fault_of_the_film() {
+fn a_missing_worker_is_no_fault_of_the_video() {
     let folder = tempfile::tempdir().unwrap();
     let error = error_of(&MediaProcess::new(folder.path().join("nothing")), folder.path());
     assert!(matches!(error, MediaError::Start { .. }), "{error}");
@@ -46,7 +46,7 @@ fn garbage_and_other_versions_break_the_protocol() {
         write_frame(to, wire::KIND_CONFINED, &wire::Confinement::Sandboxed { how }, &[]).unwrap();
     };
     let folder = tempfile::tempdir().unwrap();
-    // The last two come from a worker that was ready; what comes before is no fault of the film.
+    // The last two come from a worker that was ready; what comes before is no fault of the video.
     let cases: [(&str, Speech<'_>); 7] = [
         ("did not begin with a hello", &|to| to.extend(b"Illegal instruction\n")),
         ("version 99", &|to| write_hello(to, wire::ROLE, 99).unwrap()),
@@ -120,7 +120,7 @@ fn a_silent_worker_is_killed() {
 }
 
 #[test]
-fn only_a_worker_that_was_ready_lays_its_end_to_the_film() {
+fn only_a_worker_that_was_ready_lays_its_end_to_the_video() {
     let folder = tempfile::tempdir().unwrap();
     let ready = spoken(folder.path(), honest);
     for (end, expected) in [
@@ -154,7 +154,7 @@ fn only_a_worker_that_was_ready_lays_its_end_to_the_film() {
 }
 
 #[test]
-fn a_worker_is_proved_by_a_film_that_is_known_to_be_good() {
+fn a_worker_is_proved_by_a_video_that_is_known_to_be_good() {
     assert_eq!(worker().prove(2), Ok(()));
     let folder = tempfile::tempdir().unwrap();
     let broken = script(folder.path(), "exit 127");
@@ -165,24 +165,24 @@ fn a_worker_is_proved_by_a_film_that_is_known_to_be_good() {
 #[test]
 fn a_decoder_that_gets_no_thread_is_the_machines_fault() {
     let folder = tempfile::tempdir().unwrap();
-    let film = film(folder.path(), "film.mp4", &format!("{RED_BLUE} -c:v libx264"));
+    let video = video(folder.path(), "film.mp4", &format!("{RED_BLUE} -c:v libx264"));
     // Under this uid nobody else has processes, so that the limit is this worker's alone; root is not held by it.
     let text = format!(
         "exec setpriv --reuid 54321 --clear-groups prlimit --nproc=1 {} \"$@\"",
         env!("CARGO_BIN_EXE_scened-worker")
     );
     let source = script(folder.path(), &text);
-    match analyse_with(&source, &film, &AnalyseRequest { threads: 4, ..request() }) {
+    match analyse_with(&source, &video, &AnalyseRequest { threads: 4, ..request() }) {
         Err(MediaError::Short { .. }) => {}
         Err(error @ MediaError::NotReady { .. }) => eprintln!("a limit on threads: NOT TESTED HERE: {error}"),
-        other => panic!("the limit is laid to the film: {other:?}"),
+        other => panic!("the limit is laid to the video: {other:?}"),
     }
 }
 
 #[test]
 fn an_analysis_is_cancelled_at_once_and_leaves_no_process() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(
+    let path = video(
         folder.path(),
         "long.mp4",
         "-f lavfi -i testsrc2=s=640x360:r=25:d=60 -pix_fmt yuv420p -c:v libx264 -preset ultrafast",
@@ -197,10 +197,10 @@ fn an_analysis_is_cancelled_at_once_and_leaves_no_process() {
         ControlFlow::Continue(())
     });
     assert_eq!(ended, Err(MediaError::Cancelled));
-    let took = cancelled_at.expect("a minute of film has progress").elapsed();
+    let took = cancelled_at.expect("a minute of video has progress").elapsed();
     // A tenth of a second is the promise; a loaded test machine gets a second.
     assert!(took < Duration::from_secs(1), "{took:?}");
-    assert_eq!(children_with_film(&path), 0);
+    assert_eq!(children_with_video(&path), 0);
 
     let mut n_events = 0;
     let ended = worker().analyse(File::open(&path).unwrap(), &request(), &Cancel::default(), &mut |_| {
@@ -208,14 +208,14 @@ fn an_analysis_is_cancelled_at_once_and_leaves_no_process() {
         ControlFlow::Break(())
     });
     assert_eq!((ended, n_events), (Err(MediaError::Cancelled), 1));
-    assert_eq!(children_with_film(&path), 0);
+    assert_eq!(children_with_video(&path), 0);
 }
 
-/// How many processes hold this film open as their descriptor 3.
-fn children_with_film(path: &Path) -> usize {
+/// How many processes hold this video open as their descriptor 3.
+fn children_with_video(path: &Path) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
-        .filter(|process| std::fs::read_link(process.path().join("fd/3")).is_ok_and(|film| film == path))
+        .filter(|process| std::fs::read_link(process.path().join("fd/3")).is_ok_and(|video| video == path))
         .count()
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Script {
     content: (u64, u64),
     /// Root `b` is a mount of this folder, in a mount namespace of this thread.
     mounted_from: Option<PathBuf>,
-    /// Contents that may have to be decoded again: their film was out of sight before it was certain where it is.
+    /// Contents that may have to be decoded again: their video was out of sight before it was certain where it is.
     excused: BTreeSet<Fingerprint>,
     /// Events were lost and nobody said so: only the regular look through everything finds what they were about.
     lost_silently: bool,
@@ -321,7 +321,7 @@ impl Script {
         }
     }
 
-    /// Symbolic links: to folders above, to themselves, to films inside and outside.
+    /// Symbolic links: to folders above, to themselves, to videos inside and outside.
     fn links(&mut self) -> String {
         let at = self.some_path();
         let (files, folders) = (self.files(), self.folders());
@@ -434,7 +434,7 @@ impl Script {
         if is_settled {
             self.settle();
         } else {
-            // A film just moved or copied there is out of sight before it was read; if it was deleted elsewhere it has to be decoded
+            // A video just moved or copied there is out of sight before it was read; if it was deleted elsewhere it has to be decoded
             // again when the root is back.
             self.excuse_everything();
         }
@@ -584,7 +584,7 @@ impl Script {
 
     fn new_content(&mut self) -> Vec<u8> {
         self.content.1 += 1;
-        let text = format!("film {} {} ", self.content.0, self.content.1);
+        let text = format!("video {} {} ", self.content.0, self.content.1);
         // Now and then one that is not read whole.
         let n = if self.random.one_in(40) {
             40_000

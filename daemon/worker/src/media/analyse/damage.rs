@@ -1,17 +1,17 @@
 //! What a user should know about damage, in words.
 
 use crate::media::decode::announced::{SHORT_FRACTION, SHORT_US};
-use crate::media::decode::film::{Film, Losses};
 use crate::media::decode::following::Unfollowed;
+use crate::media::decode::video::{Losses, OpenVideo};
 
 /// Everything that is missing or damaged; none where nothing is. `n_failed`: frames that could not be converted; `end_us`: where those end
 /// that were shown.
-pub(super) fn describe(film: &Film, n_failed: u64, end_us: i64) -> Vec<String> {
-    let damage = describe_damage(film.losses, n_failed, end_us, film.promised_us());
+pub(super) fn describe(video: &OpenVideo, n_failed: u64, end_us: i64) -> Vec<String> {
+    let damage = describe_damage(video.losses, n_failed, end_us, video.promised_us());
     let mut words: Vec<String> = damage.into_iter().collect();
-    words.extend(film.unfollowed().iter().map(describe_unfollowed));
-    words.extend(film.ends_undecoded().then(|| describe_undecoded(end_us)));
-    words.extend(film.another_follows().then(|| describe_another(end_us)));
+    words.extend(video.unfollowed().iter().map(describe_unfollowed));
+    words.extend(video.ends_undecoded().then(|| describe_undecoded(end_us)));
+    words.extend(video.another_follows().then(|| describe_another(end_us)));
     words
 }
 

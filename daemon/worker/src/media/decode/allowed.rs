@@ -1,4 +1,4 @@
-//! Which of FFmpeg's containers and codecs a film may use.
+//! Which of FFmpeg's containers and codecs a video may use.
 //!
 //! FFmpeg reads some 350 formats and decodes some 350 kinds of pictures, most of them for files that nobody has, and its worst bugs
 //! live there. Allowed is what cameras, phones, discs, broadcasters, editors and the web have made in numbers; the configuration can
@@ -14,7 +14,7 @@ use std::ffi::{CStr, CString};
 use ffmpeg_next::{Codec, codec, decoder, ffi};
 use scened_common::media::extras::Extras;
 
-/// Demuxers of films. Playlists (HLS, DASH, concat) are not here: they open other files.
+/// Demuxers of videos. Playlists (HLS, DASH, concat) are not here: they open other files.
 const FORMATS: &[&str] = &[
     "mov",
     "matroska",
@@ -54,7 +54,7 @@ const PICTURE_FORMATS: &[&str] = &[
     "qoi_pipe",
 ];
 
-/// Decoders of films. Of several for one codec the first that this FFmpeg has is taken.
+/// Decoders of videos. Of several for one codec the first that this FFmpeg has is taken.
 const CODECS: &[&str] = &[
     "h264",
     "libopenh264",
@@ -115,12 +115,12 @@ pub(crate) struct Allowed {
 }
 
 impl Allowed {
-    /// For a film.
-    pub(crate) fn films(extras: &Extras) -> Self {
+    /// For a video.
+    pub(crate) fn videos(extras: &Extras) -> Self {
         Self::new(FORMATS, CODECS, extras)
     }
 
-    /// For a film or a picture that is asked about.
+    /// For a video or a picture that is asked about.
     pub(crate) fn pictures(extras: &Extras) -> Self {
         Self::new(&[FORMATS, PICTURE_FORMATS].concat(), &[CODECS, PICTURE_CODECS].concat(), extras)
     }
@@ -184,7 +184,7 @@ impl Allowed {
     }
 }
 
-/// Says how many formats and codecs a film may use, or what is wrong with the names that a user added.
+/// Says how many formats and codecs a video may use, or what is wrong with the names that a user added.
 pub(crate) fn describe(extras: &Extras) -> Result<String, String> {
     let mut wrong = Vec::new();
     for name in &extras.formats {
@@ -202,7 +202,7 @@ pub(crate) fn describe(extras: &Extras) -> Result<String, String> {
     if !wrong.is_empty() {
         return Err(wrong.join("; "));
     }
-    let allowed = Allowed::films(extras);
+    let allowed = Allowed::videos(extras);
     Ok(format!("formats {}; codecs {}", allowed.format_list(), allowed.codec_list()))
 }
 
@@ -210,7 +210,7 @@ fn find_decoder(name: &str) -> Option<Codec> {
     decoder::find_by_name(name).filter(|codec| codec.is_decoder() && codec.is_video())
 }
 
-/// Whether a film may be of this format if the user wants it so.
+/// Whether a video may be of this format if the user wants it so.
 fn check_format(name: &str) -> Result<(), String> {
     let unknown = || format!("this FFmpeg knows no format named {name:?} (ffmpeg -demuxers lists them)");
     let text = CString::new(name).map_err(|_| unknown())?;
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn only_what_is_named_is_added() {
-        let plain = Allowed::films(&Extras::default());
+        let plain = Allowed::videos(&Extras::default());
         assert!(plain.decoder(codec::Id::H264).is_some());
         for id in [
             codec::Id::MAGICYUV,
@@ -266,7 +266,7 @@ mod tests {
         ] {
             assert!(plain.decoder(id).is_none(), "{id:?}");
         }
-        let wide = Allowed::films(&extras(&["nut"], &["magicyuv", "aac"]));
+        let wide = Allowed::videos(&extras(&["nut"], &["magicyuv", "aac"]));
         assert!(wide.decoder(codec::Id::MAGICYUV).is_some());
         assert!(wide.decoder(codec::Id::UTVIDEO).is_none());
         assert!(wide.decoder(codec::Id::AAC).is_none(), "sound is not decoded, whoever wants it");
@@ -289,7 +289,7 @@ mod tests {
             let reason = describe(&extras(formats, codecs)).unwrap_err();
             assert!(reason.contains(says), "{reason}");
         }
-        assert!(!Allowed::films(&extras(&["hls"], &[])).format_list().contains("hls"));
+        assert!(!Allowed::videos(&extras(&["hls"], &[])).format_list().contains("hls"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! How long a picture is meant to be, for the one question whether all of it is there.
 //!
-//! A container's length is often that of its longest track, or was a plan. A film is short only where something says so of its picture:
+//! A container's length is often that of its longest track, or was a plan. A video is short only where something says so of its picture:
 //! its track, its index, or a file that ends before it should.
 
 use ffmpeg_next::format::context::Input;
@@ -10,7 +10,7 @@ use super::extent::Extent;
 use super::lengths;
 use super::track::Track;
 
-/// A film that ends this much before its promised end is worth a word: a fraction of the promise, and a least time.
+/// A video that ends this much before its promised end is worth a word: a fraction of the promise, and a least time.
 pub(crate) const SHORT_FRACTION: f64 = 0.05;
 pub(crate) const SHORT_US: i64 = 2_000_000;
 
@@ -78,7 +78,7 @@ impl Announced {
         let is_whole = self.extent.is_whole(file_bytes);
         if self.is_avi {
             return match is_whole {
-                // The index is written when a film is complete: what it has is all there ever was.
+                // The index is written when a video is complete: what it has is all there ever was.
                 Some(true) if self.extent.has_index => self.indexed_us,
                 Some(true) if !self.extent.says_index => None,
                 _ => self.planned_us.max(self.own_us),

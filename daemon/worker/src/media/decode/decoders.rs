@@ -9,7 +9,7 @@ use super::properties::stream_size;
 use crate::media::ended::Unusable;
 use crate::media::evidence;
 
-/// Larger pictures are no film but an attack on memory: 16K of a headset has so many. Pixels.
+/// Larger pictures are no video but an attack on memory: 16K of a headset has so many. Pixels.
 const MAX_PIXELS: i64 = 16_384 * 8192;
 
 /// Opens the decoder that needs no graphics card.
@@ -45,7 +45,7 @@ pub(super) fn open_decoder(
     decoder.open_as(codec)?.video()
 }
 
-/// The decoder for a stream: the first that is allowed, but for the one kind of film whose transparency it would lose.
+/// The decoder for a stream: the first that is allowed, but for the one kind of video whose transparency it would lose.
 pub(super) fn software_codec(stream: &Stream<'_>, allowed: &Allowed) -> Option<Codec> {
     let id = stream.parameters().id();
     let with_alpha = match (id, stream.metadata().get("alpha_mode")) {

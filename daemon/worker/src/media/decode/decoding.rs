@@ -1,4 +1,4 @@
-//! The decoder of a film's picture: on which device, what it leaves out, and whether it is asked for what it holds back.
+//! The decoder of a video's picture: on which device, what it leaves out, and whether it is asked for what it holds back.
 //!
 //! Does not know where packets come from, nor when frames are shown.
 

@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 
 /// Files put one after the other that are looked at; more are rubbish.
 const MAX_PARTS: usize = 1000;
-/// How much behind the last picture is looked through for another film. Bytes.
+/// How much behind the last picture is looked through for another video. Bytes.
 const SEARCHED_BYTES: usize = 4 << 20;
 
 const EBML_HEADER: u64 = 0x1a45_dfa3;
@@ -23,8 +23,8 @@ const ASF_FILE_PROPERTIES: [u8; 16] = *b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe
 pub(super) struct Extent {
     /// Where the file ends, as its container says.
     pub(super) promised_bytes: Option<u64>,
-    /// Where another film begins in the same file, with tracks of its own that FFmpeg would take for those of the first.
-    pub(super) next_film_at: Option<u64>,
+    /// Where another video begins in the same file, with tracks of its own that FFmpeg would take for those of the first.
+    pub(super) next_video_at: Option<u64>,
     /// An AVI file says that it has an index; whether it has one.
     pub(super) says_index: bool,
     pub(super) has_index: bool,
@@ -69,10 +69,10 @@ fn ebml(file: &mut File) -> Extent {
         at = data.saturating_add(size);
         if id == EBML_SEGMENT {
             // Rubbish behind the end is none of it.
-            let is_film = ebml_element(file, at).is_some_and(|(id, ..)| id == EBML_HEADER);
+            let is_video = ebml_element(file, at).is_some_and(|(id, ..)| id == EBML_HEADER);
             return Extent {
                 promised_bytes: Some(at),
-                next_film_at: is_film.then_some(at),
+                next_video_at: is_video.then_some(at),
                 ..Extent::default()
             };
         }
@@ -163,7 +163,7 @@ fn asf_bytes(head: &[u8]) -> Option<u64> {
     (size > 0).then_some(size)
 }
 
-/// Whether another film of a kind that FFmpeg reads but the first of begins behind the last picture.
+/// Whether another video of a kind that FFmpeg reads but the first of begins behind the last picture.
 pub(super) fn another_follows(file: &File, from: u64) -> bool {
     let mut bytes = vec![0; SEARCHED_BYTES];
     let mut n_read = 0;

@@ -1,10 +1,10 @@
 //! Which stream the picture is in, packet by packet: what was chosen at the opening holds as long as it tells something.
 //!
 //! A recording over a change of programme goes on under another PID, a live stream changes its codec and gets another stream, and parts
-//! of an edited film may each have a track of their own. So the packets of other streams of pictures are kept while the followed one
+//! of an edited video may each have a track of their own. So the packets of other streams of pictures are kept while the followed one
 //! is silent, from a keyframe on. Where it stays silent, the other one is followed, from its first picture.
 //!
-//! Two streams that tell at the same time are two views, not one film: the one that was chosen stays, however seldom it shows something new.
+//! Two streams that tell at the same time are two views, not one video: the one that was chosen stays, however seldom it shows something new.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ const MANY: u32 = 8;
 const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Packets without any time, which count as long enough.
 const MANY_WITHOUT_TIME: u32 = 50;
-/// Other streams that are watched; more have no film in them.
+/// Other streams that are watched; more have no video in them.
 const MAX_OTHERS: usize = 16;
 
 /// A packet of another stream than the followed one, and what is to be known of the two.

@@ -13,7 +13,7 @@ use super::track::{Note, Track, Viewer};
 use super::{decoders, index, properties, streams};
 use crate::media::ended::Unusable;
 
-/// A film whose picture moves from stream to stream more often is no film.
+/// A video whose picture moves from stream to stream more often is no video.
 const MAX_MOVES: u32 = 1000;
 /// No decoder holds pictures back for longer. Microseconds.
 const DELAY_US: i64 = 5_000_000;
@@ -98,7 +98,7 @@ impl Following {
         self.others_end_us
     }
 
-    /// What makes frames of the followed stream ready that other decoders than the film's gave.
+    /// What makes frames of the followed stream ready that other decoders than the video's gave.
     pub(super) fn viewer(&self) -> Viewer {
         self.viewer_of(self.followed)
     }
@@ -112,7 +112,7 @@ impl Following {
         }
     }
 
-    /// Makes a frame of the film's decoder ready to be looked at.
+    /// Makes a frame of the video's decoder ready to be looked at.
     pub(super) fn prepare(&mut self, frame: &mut Video) {
         let mut viewer = self.viewer_of(self.decoded);
         viewer.prepare(frame);
@@ -168,7 +168,7 @@ impl Following {
             let end_us = to_us(stamp.saturating_add(packet.duration().max(0)), time_base).saturating_sub(clock.origin_us());
             self.others_end_us = self.others_end_us.max(end_us);
         }
-        if !streams::is_film(&stream) {
+        if !streams::is_video(&stream) {
             return None;
         }
         let followed = self.track().stream;

@@ -34,7 +34,7 @@ pub(crate) struct DecodedFrame {
     pub(crate) frame: Option<Video>,
 }
 
-/// What is reported, in the order of the film.
+/// What is reported, in the order of the video.
 pub(crate) enum GopEvent {
     Frame(Box<DecodedFrame>),
     Found(Found),

@@ -1,6 +1,6 @@
 //! Decoding on a graphics card, where it is asked for and works; else in software, with the reason.
 //!
-//! Frames are copied to memory as soon as they are decoded: everything behind a film reads planes.
+//! Frames are copied to memory as soon as they are decoded: everything behind a video reads planes.
 
 #![expect(unsafe_code, reason = "ffmpeg-next knows no hardware decoding")]
 
@@ -14,7 +14,7 @@ use super::allowed::Allowed;
 use super::decoders;
 use crate::media::sandbox;
 
-/// What decodes a film.
+/// What decodes a video.
 #[derive(Debug)]
 pub(super) struct Device {
     hardware: Hardware,
@@ -33,7 +33,7 @@ fn candidates(wanted: Hardware) -> Vec<Hardware> {
     }
 }
 
-/// Opens a decoder on the first device that takes the film; says in `refusals` what was wrong with those before.
+/// Opens a decoder on the first device that takes the video; says in `refusals` what was wrong with those before.
 pub(super) fn open_decoder(
     stream: &Stream<'_>,
     threads: u32,
@@ -90,7 +90,7 @@ impl Device {
     }
 
     /// Lets a decoder that is not open yet use the device. FFmpeg itself then takes the device's format where the device can decode
-    /// the film, and software where it cannot.
+    /// the video, and software where it cannot.
     pub(super) fn give_to(&self, context: &mut codec::Context) {
         // SAFETY: the decoder is ours and not open; it takes a reference of its own to the device and releases it.
         unsafe { (*context.as_mut_ptr()).hw_device_ctx = ffi::av_buffer_ref(self.context) };

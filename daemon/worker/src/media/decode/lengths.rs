@@ -12,7 +12,7 @@ use super::index::span_in_index;
 pub(super) fn own_duration_us(input: &Input, index: usize) -> Option<i64> {
     let stream = input.stream(index)?;
     if is_matroska(input) {
-        // Matroska's muxers tell it in a tag; one that a tool took along from a longer film contradicts the container.
+        // Matroska's muxers tell it in a tag; one that a tool took along from a longer video contradicts the container.
         let tag_us = stream.metadata().get("DURATION").and_then(read_clock)?;
         return container_duration_us(input)
             .is_none_or(|container_us| tag_us <= container_us + 1_000_000)

@@ -1,4 +1,4 @@
-//! Opening a film: its best stream of pictures, and everything that its container says before a frame is decoded.
+//! Opening a video: its best stream of pictures, and everything that its container says before a frame is decoded.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -49,7 +49,7 @@ impl Opened {
         Ok(Self {
             probe: streams::probe(&input, stream),
             picture: streams::picture(&input, stream),
-            reader: PacketReader::new(input, again, extent.next_film_at, read),
+            reader: PacketReader::new(input, again, extent.next_video_at, read),
             track,
             origin_us,
             announced,

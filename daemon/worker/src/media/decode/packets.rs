@@ -26,8 +26,8 @@ pub(super) enum Next {
     New,
     /// Nothing: the file ends.
     End,
-    /// Nothing of this film: another one begins in the same file.
-    AnotherFilm,
+    /// Nothing of this video: another one begins in the same file.
+    AnotherVideo,
     /// Nothing: it cannot be read, and what follows perhaps can.
     Damaged,
     /// Nothing: the rest of the file cannot be read.
@@ -44,8 +44,8 @@ pub(super) struct PacketReader {
     /// The same file once more, for what FFmpeg does not read of it.
     file: Option<File>,
     file_bytes: i64,
-    /// Where another film begins in the same file.
-    next_film_at: Option<u64>,
+    /// Where another video begins in the same file.
+    next_video_at: Option<u64>,
     /// Looked at already, and next all the same.
     handed_back: VecDeque<Packet>,
     /// Read before their turn, of whatever stream.
@@ -58,14 +58,14 @@ pub(super) struct PacketReader {
 
 impl PacketReader {
     /// `handed_back`: packets that were read while streams were looked for.
-    pub(super) fn new(input: Input, file: Option<File>, next_film_at: Option<u64>, handed_back: VecDeque<Packet>) -> Self {
+    pub(super) fn new(input: Input, file: Option<File>, next_video_at: Option<u64>, handed_back: VecDeque<Packet>) -> Self {
         Self {
             file_bytes: input.io_size().unwrap_or(i64::MAX),
             input,
             first_input: None,
             bytes_before: 0,
             file,
-            next_film_at,
+            next_video_at,
             handed_back,
             ahead: VecDeque::new(),
             read_to: 0,
@@ -139,8 +139,8 @@ impl PacketReader {
     fn met(&mut self, packet: &Packet) -> Next {
         self.n_errors = 0;
         let position = u64::try_from(packet.position()).unwrap_or(0);
-        if self.next_film_at.is_some_and(|at| position >= at) {
-            return Next::AnotherFilm;
+        if self.next_video_at.is_some_and(|at| position >= at) {
+            return Next::AnotherVideo;
         }
         let ends_at = self.place_in_file(packet.position() as i64 + packet.size() as i64);
         self.read_to = self.read_to.max(ends_at);

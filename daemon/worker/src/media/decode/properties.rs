@@ -81,13 +81,13 @@ pub(super) fn frame_peak_nits(frame: &Video) -> Option<f32> {
     })
 }
 
-/// The brightest pixel of the film: the first number of FFmpeg's `AVContentLightMetadata`. Nits.
+/// The brightest pixel of the video: the first number of FFmpeg's `AVContentLightMetadata`. Nits.
 fn read_light_level(bytes: &[u8]) -> Option<f32> {
     let max_cll = u32::from_ne_bytes(*bytes.first_chunk()?);
     (max_cll > 0).then_some(max_cll as f32)
 }
 
-/// The brightest light of the screen that the film was made on. Nits.
+/// The brightest light of the screen that the video was made on. Nits.
 ///
 /// **Source**: FFmpeg's `AVMasteringDisplayMetadata`: nine fractions of two 32-bit numbers, the last of them this light, then
 /// whether the primaries and whether the light are known.

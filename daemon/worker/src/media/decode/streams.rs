@@ -36,7 +36,7 @@ pub(super) fn picture(input: &Input, chosen: usize) -> PictureTrack {
 }
 
 /// Chooses the video stream to look at: with a decoder before without, then as the ffmpeg command does, by size with a bonus
-/// for the default stream. Cover pictures and thumbnails are no film.
+/// for the default stream. Cover pictures and thumbnails are no video.
 pub(super) fn choose_stream(input: &Input, allowed: &Allowed) -> Result<usize, Unusable> {
     let (mut n_audio, mut n_pictures) = (0, 0);
     let mut best: Option<((bool, u64), usize)> = None;
@@ -92,14 +92,14 @@ pub(super) fn find_stream(input: &mut Input, allowed: &Allowed, read: &mut VecDe
         if !tells_later || packet.read(input).is_err() {
             return Err(why);
         }
-        if input.stream(packet.stream()).is_some_and(|stream| is_film(&stream)) {
+        if input.stream(packet.stream()).is_some_and(|stream| is_video(&stream)) {
             read.push_back(packet);
         }
     }
 }
 
-/// Whether a stream has pictures that may be a film.
-pub(super) fn is_film(stream: &Stream<'_>) -> bool {
+/// Whether a stream has pictures that may be a video.
+pub(super) fn is_video(stream: &Stream<'_>) -> bool {
     stream.parameters().medium() == media::Type::Video && !is_cover(stream)
 }
 
@@ -135,7 +135,7 @@ pub(super) fn discard_others(input: &mut Input, chosen: usize, asks_all: bool) {
 /// Whether the picture may begin in, or move to, a stream that was not chosen. Where an index has all pictures of both, it tells.
 fn may_go_on_in(input: &mut Input, index: usize, chosen: usize) -> bool {
     const BEYOND_US: i64 = 1_000_000;
-    if !input.stream(index).is_some_and(|stream| is_film(&stream)) {
+    if !input.stream(index).is_some_and(|stream| is_video(&stream)) {
         return false;
     }
     let name = input.format().name().to_owned();

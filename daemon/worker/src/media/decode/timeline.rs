@@ -1,7 +1,7 @@
 //! Clocks that begin anew, leap, or are wrong for a few frames, made one that runs on.
 //!
-//! Most films have an ordinary clock and are never more than looked at ([`Watch`]). At the first packet that does not follow the others
-//! the whole film's stamps are read once ([`Scan`]), because only what comes after a leap tells what it was: stamps that come back were
+//! Most videos have an ordinary clock and are never more than looked at ([`Watch`]). At the first packet that does not follow the others
+//! the whole video's stamps are read once ([`Scan`]), because only what comes after a leap tells what it was: stamps that come back were
 //! wrong, stamps that stay belong to another recording or to a pause. What came of it ([`Timeline`]) is told packet by packet.
 
 mod scan;
@@ -51,7 +51,7 @@ pub(super) enum Mended {
     Gone,
 }
 
-/// What is to be done with the stamps of a film.
+/// What is to be done with the stamps of a video.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Timeline {
     parts: Vec<Part>,
@@ -114,7 +114,7 @@ impl Timeline {
         for (at, part) in self.parts.iter().take(MAX_PARTS).enumerate() {
             let is_last = at + 1 == MAX_PARTS && self.parts.len() > MAX_PARTS;
             let start_ms = to_ms(part.low_us.saturating_add(part.shift_us)).max(0) as u64;
-            // No film goes on that long.
+            // No video goes on that long.
             if start_ms >= MAX_TIME_MS - MAX_PARTS as u64 {
                 break;
             }

@@ -1,4 +1,4 @@
-//! What one stream says of its pictures, as long as the film is in it.
+//! What one stream says of its pictures, as long as the video is in it.
 
 #![expect(unsafe_code, reason = "ffmpeg-next does not show the field of a frame that is its owner's")]
 
@@ -19,7 +19,7 @@ use crate::media::pixels::light::Light;
 use crate::media::pixels::orientation::Orientation;
 use crate::media::pixels::tone::USUAL_PEAK_NITS;
 
-/// A stream that the film is, or was, in.
+/// A stream that the video is, or was, in.
 #[derive(Clone, Debug)]
 pub(super) struct Track {
     pub(super) stream: usize,
@@ -60,7 +60,7 @@ impl Track {
     }
 
     /// What is to be known of a frame's light beyond its numbers. The brightest: what the frame says, else the container, else what most
-    /// films are made for.
+    /// videos are made for.
     pub(super) fn light(&self, frame: &Video) -> Light {
         let fallback = match self.dovi {
             Some(dovi) if dovi.is_hdr10() => Some(Transfer::Pq),
@@ -113,7 +113,7 @@ const TWICE_ACROSS: usize = 1 << 30;
 const TWICE_DOWN: usize = 1 << 31;
 
 impl Viewer {
-    /// Leaves one eye's picture, and notes on the frame which track it is of: it may be looked at when the film is in another one.
+    /// Leaves one eye's picture, and notes on the frame which track it is of: it may be looked at when the video is in another one.
     pub(crate) fn prepare(&mut self, frame: &mut Video) {
         let stretch = eye::leave_one(frame, &mut self.packing, self.pixel_aspect);
         let across = if stretch.0 > 1 { TWICE_ACROSS } else { 0 };

@@ -82,7 +82,7 @@ impl Gamut {
 }
 
 impl Matrix {
-    /// The matrix a player uses. Where the film says nothing, players take BT.709 for HD and BT.601 for smaller pictures.
+    /// The matrix a player uses. Where the video says nothing, players take BT.709 for HD and BT.601 for smaller pictures.
     ///
     /// **Source**: mpv `mp_image_params_guess_csp` (width ≥ 1280 or height > 576).
     pub(crate) fn of(frame: &Video) -> Self {

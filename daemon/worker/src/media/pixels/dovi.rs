@@ -1,6 +1,6 @@
 //! Dolby Vision whose picture is in no other player's colours (profile 5 and its kin): IPT, with PQ, in curves that each frame may bring.
 //!
-//! Films of the other profiles carry a picture that is HDR10, HLG or plain by itself, and are shown as such.
+//! Videos of the other profiles carry a picture that is HDR10, HLG or plain by itself, and are shown as such.
 //!
 //! **Source**: ETSI GS CCM 001 (the metadata); FFmpeg's `dovi_meta.h` and `dovi_rpu.c` (their layout and scale); Ebner and Fairchild 1998
 //! (IPT); libplacebo (the order of the steps, and that the LMS are those of Hunt, Pointer and Estevez).

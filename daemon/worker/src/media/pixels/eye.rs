@@ -1,6 +1,6 @@
-//! One eye's picture of films for two: side by side or one above the other, a model would see everything twice and squeezed.
+//! One eye's picture of videos for two: side by side or one above the other, a model would see everything twice and squeezed.
 //!
-//! Films that alternate the eyes from frame to frame show one eye in each frame anyway.
+//! Videos that alternate the eyes from frame to frame show one eye in each frame anyway.
 
 #![expect(unsafe_code, reason = "ffmpeg-next can neither read what FFmpeg says of two eyes nor crop a frame")]
 
@@ -8,7 +8,7 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::frame::{self, Video};
 use ffmpeg_next::{Stream, ffi};
 
-/// Wider than any film for one eye, and lower: from here on both eyes' pictures have their full size. Width by height.
+/// Wider than any video for one eye, and lower: from here on both eyes' pictures have their full size. Width by height.
 const TWO_WIDE: f64 = 2.8;
 const TWO_HIGH: f64 = 1.15;
 

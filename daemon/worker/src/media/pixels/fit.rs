@@ -1,4 +1,4 @@
-//! Sizes: how a film's frame becomes a model's picture or a thumbnail. Pure.
+//! Sizes: how a video's frame becomes a model's picture or a thumbnail. Pure.
 
 use scened_common::domain::{ImageSpec, ResizeMode};
 

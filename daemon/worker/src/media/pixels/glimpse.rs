@@ -1,9 +1,9 @@
-//! The small picture of a frame that the detector and the sampler look at: every frame of a film is seen only this way.
+//! The small picture of a frame that the detector and the sampler look at: every frame of a video is seen only this way.
 //!
 //! A glimpse is the whole stored picture squashed to one fixed size: neither turned nor stretched to its shown aspect, since only
 //! changes from frame to frame matter. Its size is a constant so that everything behind it needs no allocation.
 //!
-//! Every frame of a film passes through here, so planes are read straight, and only as much of them as tells the mean of a cell:
+//! Every frame of a video passes through here, so planes are read straight, and only as much of them as tells the mean of a cell:
 //! four rows, in blocks as long as a processor's register. What has no such planes goes through libswscale. Alpha is not looked at.
 
 mod grid;

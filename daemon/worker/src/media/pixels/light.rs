@@ -7,7 +7,7 @@ use super::tone::USUAL_PEAK_NITS;
 /// What a stream and a frame say beyond the numbers of a frame.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Light {
-    /// The brightest light of an HDR film. Nits.
+    /// The brightest light of an HDR video. Nits.
     pub(crate) peak_nits: f32,
     /// Set where the picture is Dolby Vision's own.
     pub(crate) dovi: Option<Dovi>,

@@ -7,7 +7,7 @@
 //!   shows it twice.
 //! - Transparent pixels lie on black, as in players.
 //! - HDR and wide colours are mapped to those of common screens ([`super::tone`]).
-//! - Colour differences are taken to lie amid their pixels. In most films they lie half a pixel further left; after scaling that is
+//! - Colour differences are taken to lie amid their pixels. In most videos they lie half a pixel further left; after scaling that is
 //!   a tenth of a pixel.
 
 use fast_image_resize::images::TypedImage;
@@ -24,7 +24,7 @@ use super::planes::{Component, Field, Layout, Rows, has_alpha};
 use super::scale::{Colours, ScaleError, Scaler, Wanted};
 use super::tone::{Mastering, ToneMap, pq_to_nits};
 
-/// Renders frames of a film at one size.
+/// Renders frames of a video at one size.
 pub(crate) struct Renderer {
     fit: Fit,
     resample: Resample,

@@ -45,7 +45,7 @@ pub(crate) enum ScaleError {
     Failed { code: i32 },
 }
 
-/// What the context was made for; a film may change any of it at any frame.
+/// What the context was made for; a video may change any of it at any frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
     format: i32,
@@ -54,7 +54,7 @@ struct Source {
     full_range: bool,
 }
 
-/// Converts frames of a film to one kind of picture; keeps its context and its buffer from frame to frame.
+/// Converts frames of a video to one kind of picture; keeps its context and its buffer from frame to frame.
 pub(crate) struct Scaler {
     wanted: Wanted,
     source: Option<Source>,

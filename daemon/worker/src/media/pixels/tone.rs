@@ -9,10 +9,10 @@ use super::colour::{Gamut, Matrix3, Transfer};
 
 /// Light of a white sheet of paper in HDR, and the brightest that is left of it afterwards. Nits.
 const WHITE_NITS: f32 = 203.0;
-/// Brightest light of a film that does not say it, and of the screen that HLG is made for. Nits.
+/// Brightest light of a video that does not say it, and of the screen that HLG is made for. Nits.
 pub(crate) const USUAL_PEAK_NITS: f32 = 1000.0;
 const PQ_PEAK_NITS: f32 = 10_000.0;
-/// Steps of a table; 4096 are finer than the 10 bits of a film.
+/// Steps of a table; 4096 are finer than the 10 bits of a video.
 const STEPS: usize = 4096;
 /// What a screen makes of SDR (BT.1886).
 const SDR_GAMMA: f32 = 2.4;
@@ -24,11 +24,11 @@ pub(crate) struct Mastering {
     pub(crate) gamut: Gamut,
     /// What makes red, green and blue of light as L, M and S, where values are those.
     pub(crate) lms: Option<Matrix3>,
-    /// Brightest light of the film. Nits.
+    /// Brightest light of the video. Nits.
     pub(crate) peak_nits: f32,
 }
 
-/// Maps red, green and blue of one kind of film to those of an SDR screen.
+/// Maps red, green and blue of one kind of video to those of an SDR screen.
 pub(crate) struct ToneMap {
     mastering: Mastering,
     /// Value to light: nits of PQ, light of the scene for HLG, light of the screen (0 to 1) for SDR.
@@ -45,7 +45,7 @@ impl ToneMap {
     pub(crate) fn new(mastering: Mastering) -> Self {
         let peak_nits = match mastering.transfer {
             Transfer::Hlg => USUAL_PEAK_NITS,
-            // A film that claims to be darker than any screen is mistaken.
+            // A video that claims to be darker than any screen is mistaken.
             _ => mastering.peak_nits.clamp(2.0 * WHITE_NITS, PQ_PEAK_NITS),
         };
         let table = |value: &dyn Fn(f32) -> f32| (0..STEPS).map(|step| value(step as f32 / (STEPS - 1) as f32)).collect::<Vec<_>>();
@@ -81,7 +81,7 @@ impl ToneMap {
         self.mastering == mastering
     }
 
-    /// Maps one pixel. **Units**: values of the film from 0 to 1, red first; outside of that they are cut off.
+    /// Maps one pixel. **Units**: values of the video from 0 to 1, red first; outside of that they are cut off.
     pub(crate) fn map(&self, rgb: [f32; 3]) -> [u8; 3] {
         let mut light = rgb.map(|value| self.to_light[step(value)]);
         if let Some(lms) = &self.mastering.lms {

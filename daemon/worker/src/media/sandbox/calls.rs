@@ -107,7 +107,7 @@ fn refused() -> Result<BpfProgram, Box<dyn Error>> {
             other_than(libc::PR_SET_NO_NEW_PRIVS)?,
         ])?],
     );
-    // No new machine code: what is executable was loaded before the film was read.
+    // No new machine code: what is executable was loaded before the video was read.
     let executable = || argument(2, Width::Dword, Is::MaskedEq(libc::PROT_EXEC as u64), libc::PROT_EXEC as u64);
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![SeccompRule::new(vec![executable()?])?]);

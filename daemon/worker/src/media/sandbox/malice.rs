@@ -1,4 +1,4 @@
-//! What a hostile film would try, tried on purpose: only for tests, under the feature `malice`, which no release has.
+//! What a hostile video would try, tried on purpose: only for tests, under the feature `malice`, which no release has.
 
 #![expect(unsafe_code, reason = "malice keeps to no safe wrapper")]
 
@@ -100,15 +100,15 @@ fn new_code() -> io::Result<()> {
     Ok(())
 }
 
-/// A film that does harm by itself begins so; what harm follows, up to the end of the line.
+/// A video that does harm by itself begins so; what harm follows, up to the end of the line.
 const HARMFUL: &[u8] = b"scened-malice ";
 
-/// Does what a film asks for, as if a decoder had a bug: for tests of what becomes of such films.
-pub(crate) fn obey(film: &mut std::fs::File) {
+/// Does what a video asks for, as if a decoder had a bug: for tests of what becomes of such videos.
+pub(crate) fn obey(video: &mut std::fs::File) {
     use std::io::{Read, Seek};
     let mut head = [0; 64];
-    let n = film.read(&mut head).unwrap_or(0);
-    film.rewind().ok();
+    let n = video.read(&mut head).unwrap_or(0);
+    video.rewind().ok();
     let Some(harm) = head[..n].strip_prefix(HARMFUL) else { return };
     match harm.split(|byte| *byte == b'\n').next() {
         Some(b"crash") => {
@@ -127,7 +127,7 @@ pub(crate) fn obey(film: &mut std::fs::File) {
         Some(b"garbage") => {
             std::io::stdout().write_all(&[0xff; 64]).ok();
         }
-        Some(b"panic") => panic!("a film asked for it"),
+        Some(b"panic") => panic!("a video asked for it"),
         Some(b"silence") => loop {
             std::hint::spin_loop();
         },

@@ -18,10 +18,10 @@ use super::thumbnail::Small;
 const QUALITY: u8 = 80;
 /// The same of a JPEG.
 const JPEG_QUALITY: u8 = 66;
-/// Of small films, which models see enlarged, and which cost little.
+/// Of small videos, which models see enlarged, and which cost little.
 const SMALL_QUALITY: u8 = 92;
 
-/// Compresses the pictures of one film, most of which have the same size.
+/// Compresses the pictures of one video, most of which have the same size.
 #[derive(Default)]
 pub(crate) struct Compressor {
     webp: Option<Webp>,

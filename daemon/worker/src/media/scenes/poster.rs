@@ -1,7 +1,7 @@
-//! The poster frame of a film: the one that its thumbnail shows.
+//! The poster frame of a video: the one that its thumbnail shows.
 //!
-//! A file manager asks for the thumbnails of a whole folder, so a film of any length costs about the same: a few dozen keyframes spread over
-//! it are looked at, then the first second after the best of them, for a sharper frame and to see that it lasts. A film with few
+//! A file manager asks for the thumbnails of a whole folder, so a video of any length costs about the same: a few dozen keyframes spread over
+//! it are looked at, then the first second after the best of them, for a sharper frame and to see that it lasts. A video with few
 //! keyframes, or one in which nothing can be found by time, is decoded from its beginning for as long as that may take.
 
 use std::io::Write;
@@ -20,8 +20,8 @@ use super::poster_score::{self, OTHER_VIEW, PosterFrame};
 use super::sampler::Sampler;
 use super::thumbnail::Small;
 use crate::media::decode::allowed::Allowed;
-use crate::media::decode::film::{Film, Step};
 use crate::media::decode::kept::{self, Kept};
+use crate::media::decode::video::{OpenVideo, Step};
 use crate::media::ended::{Ended, Unusable};
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
 use crate::media::units::us_to_ms;
@@ -30,9 +30,9 @@ use crate::media::units::us_to_ms;
 const N_GLANCES: u32 = 32;
 /// Processor time that this may take. A picture is kept for good: on a machine that has other things to do it is found later, not a worse one.
 const GLANCING: Duration = Duration::from_secs(1);
-/// With fewer different keyframes a film is not known well enough.
+/// With fewer different keyframes a video is not known well enough.
 const ENOUGH: usize = 8;
-/// Processor time by which a film is decoded from its beginning no more, if something was found.
+/// Processor time by which a video is decoded from its beginning no more, if something was found.
 const READING: Duration = Duration::from_millis(1500);
 /// Of so long a time one frame is looked at then, at least and where the length is not known. Microseconds.
 const SHORTEST_STEP_US: i64 = 200_000;
@@ -61,14 +61,14 @@ pub(crate) fn poster(opened: std::fs::File, request: &PosterRequest, extras: &Ex
         ))
         .into());
     }
-    let film = Film::open(opened, 1, Allowed::films(extras))?;
-    let mut search = Search::new(film, request.longer_px);
+    let video = OpenVideo::open(opened, 1, Allowed::videos(extras))?;
+    let mut search = Search::new(video, request.longer_px);
     search.glance()?;
     if search.candidates.len() < ENOUGH {
         search.read_on();
     }
     let Some((time_us, picture)) = search.choose() else {
-        return Err(Unusable(search.film.why_nothing()).into());
+        return Err(Unusable(search.video.why_nothing()).into());
     };
     let header = PosterHeader {
         time_ms: us_to_ms(time_us),
@@ -87,7 +87,7 @@ struct Candidate {
 }
 
 struct Search {
-    film: Film,
+    video: OpenVideo,
     length_us: Option<i64>,
     glimpser: Glimpser,
     sampler: Sampler,
@@ -122,7 +122,7 @@ fn processor_time() -> Duration {
 }
 
 impl Search {
-    fn new(film: Film, longer_px: u32) -> Self {
+    fn new(video: OpenVideo, longer_px: u32) -> Self {
         // No model is shown anything; the sampler makes thumbnails alone.
         let no_model = ImageSpec {
             width_px: 1,
@@ -132,8 +132,8 @@ impl Search {
             resample: Resample::Bilinear,
         };
         Self {
-            length_us: film.claimed_us(),
-            film,
+            length_us: video.claimed_us(),
+            video,
             glimpser: Glimpser::new(),
             sampler: Sampler::new(no_model, longer_px, 0),
             candidates: Vec::new(),
@@ -141,12 +141,12 @@ impl Search {
         }
     }
 
-    /// Looks at keyframes all over the film.
+    /// Looks at keyframes all over the video.
     fn glance(&mut self) -> Result<(), Unusable> {
-        let Some(length_us) = self.length_us.filter(|_| self.film.can_seek()) else {
+        let Some(length_us) = self.length_us.filter(|_| self.video.can_seek()) else {
             return Ok(());
         };
-        let mut decoder = self.film.single_decoder(false)?;
+        let mut decoder = self.video.single_decoder(false)?;
         let mut met = Vec::new();
         for at in 0..N_GLANCES {
             if self.effort.is_over(GLANCING) {
@@ -155,19 +155,19 @@ impl Search {
             // Bits in reverse order, the middle first: wherever time runs out, the moments are spread evenly.
             let part = (at.reverse_bits() >> (u32::BITS - N_GLANCES.ilog2())) ^ (N_GLANCES / 2);
             let time_us = (i128::from(length_us) * i128::from(2 * part + 1) / i128::from(2 * N_GLANCES)) as i64;
-            self.film.seek(time_us);
+            self.video.seek(time_us);
             let Some(packet) = self.next_key() else { continue };
             let time_us = packet
                 .pts()
                 .or(packet.dts())
-                .map_or(time_us, |stamp| self.film.clock().time_us(stamp))
+                .map_or(time_us, |stamp| self.video.clock().time_us(stamp))
                 .max(0);
             if met.contains(&time_us) {
                 continue;
             }
             met.push(time_us);
             if let Some(mut frame) = decode_alone(&mut decoder, &packet) {
-                self.film.viewer().prepare(&mut frame);
+                self.video.viewer().prepare(&mut frame);
                 self.offer(time_us, &frame, true);
             }
         }
@@ -178,7 +178,7 @@ impl Search {
     /// The next keyframe's packet; none where time runs out first.
     fn next_key(&mut self) -> Option<Packet> {
         while !self.effort.is_over(GLANCING) {
-            let packet = self.film.next_packet()?;
+            let packet = self.video.next_packet()?;
             if packet.is_key() {
                 return Some(packet);
             }
@@ -189,18 +189,18 @@ impl Search {
     /// Decodes from the beginning, for as long as that may take.
     fn read_on(&mut self) {
         // A stream without a clock was not touched, and can be decoded from where it is alone.
-        if self.film.can_seek() {
-            self.film.rewind();
+        if self.video.can_seek() {
+            self.video.rewind();
         }
         let mut step_us = self
             .length_us
             .map_or(USUAL_STEP_US, |length_us| (length_us / i64::from(N_GLANCES)).max(SHORTEST_STEP_US));
         let mut frame = Video::empty();
-        // Half a step in, as the first frames of many films are black.
+        // Half a step in, as the first frames of many videos are black.
         let mut next_us = step_us / 2;
         let mut last = None;
         while self.candidates.is_empty() && last.is_none() || !self.effort.is_over(READING) {
-            match self.film.step(&mut frame) {
+            match self.video.step(&mut frame) {
                 Step::End => break,
                 Step::Packet => {}
                 Step::Frame(shown) if shown.start_us < next_us => {
@@ -222,7 +222,7 @@ impl Search {
                 }
             }
         }
-        // A film that is shorter than a step.
+        // A video that is shorter than a step.
         if let Some((time_us, kept)) = last.filter(|_| self.candidates.is_empty()) {
             self.offer(time_us, kept.frame(), false);
         }
@@ -237,7 +237,7 @@ impl Search {
 
     fn offer(&mut self, time_us: i64, frame: &Video, is_keyframe: bool) {
         let Some(seen) = self.see(time_us, frame) else { return };
-        if let Ok(Some(picture)) = self.sampler.thumbnail(&self.film, frame) {
+        if let Ok(Some(picture)) = self.sampler.thumbnail(&self.video, frame) {
             self.candidates.push(Candidate {
                 seen,
                 picture,
@@ -286,13 +286,13 @@ impl Search {
 
     /// Looks at what follows a keyframe; none where it cannot be found again.
     fn look_again(&mut self, keyframe: &PosterFrame) -> Option<Second> {
-        self.film.seek(keyframe.time_us);
+        self.video.seek(keyframe.time_us);
         let mut frame = Video::empty();
         let mut last: Option<PosterFrame> = None;
         let mut best: Option<(f32, PosterFrame, Kept)> = None;
         let (mut n_frames, mut ended_early) = (0, false);
         while n_frames < SECOND_LOOK_FRAMES && !self.effort.is_over(LAST_LOOK) {
-            let shown = match self.film.step(&mut frame) {
+            let shown = match self.video.step(&mut frame) {
                 Step::End => break,
                 Step::Packet => continue,
                 Step::Frame(shown) => shown,
@@ -320,7 +320,7 @@ impl Search {
         }
         let changed = keyframe.signature.change(&last?.signature).n_blocks;
         let better = best.and_then(|(gain, seen, kept)| {
-            let picture = self.sampler.thumbnail(&self.film, kept.frame()).ok().flatten()?;
+            let picture = self.sampler.thumbnail(&self.video, kept.frame()).ok().flatten()?;
             Some((gain, seen.time_us, picture))
         });
         Some(Second {

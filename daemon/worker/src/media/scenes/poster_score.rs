@@ -1,8 +1,8 @@
-//! How much a frame tells about its film: what the choice of a poster frame goes by. Pure.
+//! How much a frame tells about its video: what the choice of a poster frame goes by. Pure.
 //!
 //! No model is asked. A frame tells much when something can be seen in it (light, contrast, colours, detail, no plain ground as of title
-//! cards and credits), when it looks like a good part of the film and not like an exception, when what it shows lasts, and when it
-//! does not lie where films have logos and credits. Each of these is a factor; a frame that lacks one is chosen only for want of others.
+//! cards and credits), when it looks like a good part of the video and not like an exception, when what it shows lasts, and when it
+//! does not lie where videos have logos and credits. Each of these is a factor; a frame that lacks one is chosen only for want of others.
 
 use super::signature::{self, BLOCKS, Signature};
 use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
@@ -23,7 +23,7 @@ const PLAIN_LEVELS: usize = 20;
 pub(crate) struct PosterFrame {
     pub(crate) time_us: i64,
     pub(crate) signature: Signature,
-    /// Of frames of one film; 0 = unknown.
+    /// Of frames of one video; 0 = unknown.
     sharpness: u32,
     /// What its own picture is worth.
     worth: f32,
@@ -103,12 +103,12 @@ fn worth(glimpse: &Glimpse) -> f32 {
         * at_least(0.8, ramp(colour, 2.0, 30.0))
 }
 
-/// What the frames of one film tell, each from 0 to 1. In order of time; `length_us`: of the film, where it is known.
+/// What the frames of one video tell, each from 0 to 1. In order of time; `length_us`: of the video, where it is known.
 pub(crate) fn scores(seen: &[PosterFrame], length_us: Option<i64>) -> Vec<f32> {
     let mut sharpnesses: Vec<u32> = seen.iter().map(|one| one.sharpness).collect();
     sharpnesses.sort_unstable();
     let usual_sharpness = sharpnesses.get(sharpnesses.len() / 2).copied().unwrap_or(0);
-    let distances: Vec<f32> = (0..seen.len()).map(|at| distance_to_film(seen, at)).collect();
+    let distances: Vec<f32> = (0..seen.len()).map(|at| distance_to_video(seen, at)).collect();
     let nearest = distances.iter().copied().fold(f32::INFINITY, f32::min);
     let scores = seen.iter().enumerate().map(|(at, one)| {
         let sharp = match usual_sharpness {
@@ -122,8 +122,8 @@ pub(crate) fn scores(seen: &[PosterFrame], length_us: Option<i64>) -> Vec<f32> {
     scores.collect()
 }
 
-/// How unlike a frame is to the third of the film that is most like it: a film may have several settings.
-fn distance_to_film(seen: &[PosterFrame], at: usize) -> f32 {
+/// How unlike a frame is to the third of the video that is most like it: a video may have several settings.
+fn distance_to_video(seen: &[PosterFrame], at: usize) -> f32 {
     let others = seen.iter().enumerate().filter(|(other, _)| *other != at);
     let mut distances: Vec<f32> = others.map(|(_, other)| seen[at].distance(other)).collect();
     distances.sort_unstable_by(f32::total_cmp);
@@ -143,7 +143,7 @@ fn lasting(seen: &[PosterFrame], at: usize) -> f32 {
     f32::from(n_same) / f32::from(n.max(1))
 }
 
-/// Films begin with logos and titles, and end with credits.
+/// Videos begin with logos and titles, and end with credits.
 fn place(time_us: i64, length_us: Option<i64>) -> f32 {
     let Some(length_us) = length_us.filter(|length_us| *length_us > 0) else {
         return 1.0;

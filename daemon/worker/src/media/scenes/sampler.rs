@@ -4,13 +4,13 @@ use ffmpeg_next::frame::Video;
 use scened_common::domain::{ImageSpec, Resample};
 
 use super::thumbnail::Small;
-use crate::media::decode::film::Film;
+use crate::media::decode::video::OpenVideo;
 use crate::media::pixels::fit::{self, Plan};
 use crate::media::pixels::orientation::Orientation;
 use crate::media::pixels::render::Renderer;
 use crate::media::pixels::scale::ScaleError;
 
-/// Makes pictures for the model, keyframe pictures and thumbnails; keeps what it prepared as long as the film stays the same.
+/// Makes pictures for the model, keyframe pictures and thumbnails; keeps what it prepared as long as the video stays the same.
 pub(crate) struct Sampler {
     image: ImageSpec,
     thumbnail_px: u32,
@@ -27,7 +27,7 @@ struct Prepared {
     renderer: Renderer,
 }
 
-/// What a film may change at any frame.
+/// What a video may change at any frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
     /// Stored size.
@@ -38,25 +38,25 @@ struct Source {
 }
 
 impl Source {
-    fn of(film: &Film, frame: &Video) -> Self {
+    fn of(video: &OpenVideo, frame: &Video) -> Self {
         Self {
             stored: (frame.width(), frame.height()),
-            square: film.square_size(frame),
-            orientation: film.orientation(frame),
+            square: video.square_size(frame),
+            orientation: video.orientation(frame),
         }
     }
 }
 
 impl Prepared {
-    /// Renders and turns one frame, preparing anew where the film changed.
+    /// Renders and turns one frame, preparing anew where the video changed.
     fn take(
         prepared: &mut Option<Self>,
-        film: &Film,
+        video: &OpenVideo,
         frame: &Video,
         plan_of: impl FnOnce((u32, u32)) -> Plan,
         resample: Resample,
     ) -> Result<Small, ScaleError> {
-        let source = Source::of(film, frame);
+        let source = Source::of(video, frame);
         let orientation = source.orientation;
         let current = match prepared.take() {
             Some(current) if current.source == source => current,
@@ -72,7 +72,7 @@ impl Prepared {
         let current = prepared.insert(current);
         let size = current.plan.fit.size;
         let (width, height) = orientation.turned_size(size);
-        let rgb = current.renderer.render(frame, &film.light(frame))?;
+        let rgb = current.renderer.render(frame, &video.light(frame))?;
         Ok(Small {
             width: size.0,
             height: size.1,
@@ -96,26 +96,26 @@ impl Sampler {
 
     /// The pictures for the model, of which one moment gives at most [`ImageSpec::most_views`]. **Shape**: `[n, height, width, 3]` u8 at
     /// the model's size.
-    pub(crate) fn model(&mut self, film: &Film, frame: &Video) -> Result<Vec<u8>, ScaleError> {
+    pub(crate) fn model(&mut self, video: &OpenVideo, frame: &Video) -> Result<Vec<u8>, ScaleError> {
         let plan_of = |display| fit::to_model(display, &self.image);
-        Prepared::take(&mut self.model, film, frame, plan_of, self.image.resample).map(|picture| picture.rgb)
+        Prepared::take(&mut self.model, video, frame, plan_of, self.image.resample).map(|picture| picture.rgb)
     }
 
     /// The picture of a thumbnail; none where none is wanted.
-    pub(crate) fn thumbnail(&mut self, film: &Film, frame: &Video) -> Result<Option<Small>, ScaleError> {
+    pub(crate) fn thumbnail(&mut self, video: &OpenVideo, frame: &Video) -> Result<Option<Small>, ScaleError> {
         if self.thumbnail_px == 0 {
             return Ok(None);
         }
         let plan_of = |display| Plan::of(fit::to_thumbnail(display, self.thumbnail_px));
-        Prepared::take(&mut self.thumbnail, film, frame, plan_of, Resample::Bilinear).map(Some)
+        Prepared::take(&mut self.thumbnail, video, frame, plan_of, Resample::Bilinear).map(Some)
     }
 
     /// The picture that is kept for other models; none where none is wanted.
-    pub(crate) fn keyframe(&mut self, film: &Film, frame: &Video) -> Result<Option<Small>, ScaleError> {
+    pub(crate) fn keyframe(&mut self, video: &OpenVideo, frame: &Video) -> Result<Option<Small>, ScaleError> {
         if self.keyframe_px == 0 {
             return Ok(None);
         }
         let plan_of = |display| Plan::of(fit::to_keyframe(display, self.keyframe_px));
-        Prepared::take(&mut self.keyframe, film, frame, plan_of, Resample::Bicubic).map(Some)
+        Prepared::take(&mut self.keyframe, video, frame, plan_of, Resample::Bicubic).map(Some)
     }
 }

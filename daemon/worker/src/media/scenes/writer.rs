@@ -1,4 +1,4 @@
-//! The scenes of one film as they are sent to the daemon: each with its chosen frames and its thumbnail.
+//! The scenes of one video as they are sent to the daemon: each with its chosen frames and its thumbnail.
 //!
 //! Whatever decodes, in whatever order of stages, hands in frames and boundaries in order of time.
 
@@ -22,8 +22,8 @@ use super::sampler::Sampler;
 use super::signature;
 use super::thumbnail::Small;
 use crate::media::decode::clock::Shown;
-use crate::media::decode::film::Film;
 use crate::media::decode::kept::{self, Kept};
+use crate::media::decode::video::OpenVideo;
 use crate::media::ended::{Ended, Unusable};
 use crate::media::pixels::glimpse::Glimpse;
 use crate::media::pixels::scale::ScaleError;
@@ -89,7 +89,7 @@ impl Source for Frame<'_> {
     }
 }
 
-/// Follows one film from its first to its last frame.
+/// Follows one video from its first to its last frame.
 pub(crate) struct Scenes<'a> {
     request: &'a AnalyseRequest,
     budget: Budget,
@@ -135,11 +135,11 @@ impl<'a> Scenes<'a> {
     }
 
     /// Takes the next frame, whose picture is perhaps not kept any more. Times do not decrease.
-    pub(crate) fn frame(&mut self, film: &Film, frame: Option<&Video>, shown: Shown, glimpse: &Glimpse, times: &mut StageTimes) {
+    pub(crate) fn frame(&mut self, video: &OpenVideo, frame: Option<&Video>, shown: Shown, glimpse: &Glimpse, times: &mut StageTimes) {
         let started = Instant::now();
         self.end_us = self.end_us.max(shown.end_us);
         if self.builder.frame(shown.start_us, glimpse, &mut Frame { frame, glimpse }) {
-            self.keep_within_bounds(film);
+            self.keep_within_bounds(video);
         }
         times.sample_ms += elapsed_ms(started);
     }
@@ -159,7 +159,7 @@ impl<'a> Scenes<'a> {
         self.builder.end(self.end_us);
     }
 
-    /// The film lasts at least to this time. Microseconds.
+    /// The video lasts at least to this time. Microseconds.
     pub(crate) fn lasts_to(&mut self, end_us: i64) {
         self.end_us = self.end_us.max(end_us);
     }
@@ -184,17 +184,17 @@ impl<'a> Scenes<'a> {
     }
 
     /// Tells the scenes that are complete.
-    pub(crate) fn send(&mut self, film: &Film, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
+    pub(crate) fn send(&mut self, video: &OpenVideo, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
         let finished: Vec<_> = self.builder.drain().collect();
         for scene in finished {
-            self.send_scene(film, scene, answers, times)?;
+            self.send_scene(video, scene, answers, times)?;
         }
         Ok(())
     }
 
     fn send_scene(
         &mut self,
-        film: &Film,
+        video: &OpenVideo,
         mut scene: FinishedScene<Picture>,
         answers: &mut impl Write,
         times: &mut StageTimes,
@@ -204,11 +204,11 @@ impl<'a> Scenes<'a> {
         let end_ms = us_to_ms(scene.end_us).max(start_ms + 1);
         let span = Span { start_ms, end_ms };
         let sampling = Instant::now();
-        let (chosen, middle) = self.make_chosen(film, &mut scene);
+        let (chosen, middle) = self.make_chosen(video, &mut scene);
         times.sample_ms += elapsed_ms(sampling);
         let mut pictures = self.collect(&mut scene, &chosen, middle, span, times);
         if pictures.frames_ms.is_empty() && !self.repeat_last(&mut pictures, start_ms) {
-            // No frame of the film was converted so far: the next scene begins where this one does.
+            // No frame of the video was converted so far: the next scene begins where this one does.
             return Ok(());
         }
         pictures.keyframes.retain(|(_, picture)| picture.len() <= wire::MAX_KEYFRAME_BYTES);
@@ -246,12 +246,12 @@ impl<'a> Scenes<'a> {
     }
 
     /// Makes the pictures that are chosen, or any where none of these can be made. Gives those, and the one for the thumbnail.
-    fn make_chosen(&mut self, film: &Film, scene: &mut FinishedScene<Picture>) -> (Vec<usize>, Option<usize>) {
+    fn make_chosen(&mut self, video: &OpenVideo, scene: &mut FinishedScene<Picture>) -> (Vec<usize>, Option<usize>) {
         let mut chosen = choose(scene);
         let middle = chosen.get(chosen.len() / 2).copied();
-        chosen.retain(|at| self.maker.make(film, &mut scene.candidates[*at].picture, middle == Some(*at)));
+        chosen.retain(|at| self.maker.make(video, &mut scene.candidates[*at].picture, middle == Some(*at)));
         if chosen.is_empty() {
-            let any = (0..scene.candidates.len()).find(|at| self.maker.make(film, &mut scene.candidates[*at].picture, true));
+            let any = (0..scene.candidates.len()).find(|at| self.maker.make(video, &mut scene.candidates[*at].picture, true));
             chosen.extend(any);
         }
         (chosen, middle)
@@ -307,7 +307,7 @@ impl<'a> Scenes<'a> {
         true
     }
 
-    /// A film that costs more than a film of its size can be worth is given up whole: nothing of it is to be believed.
+    /// A video that costs more than a video of its size can be worth is given up whole: nothing of it is to be believed.
     fn check_budget(&self, end_ms: u64) -> Result<(), Unusable> {
         let too_many = self.n_sent + 1 > self.budget.most_scenes(end_ms);
         if too_many || self.picture_bytes > self.budget.most_picture_bytes() {
@@ -321,14 +321,14 @@ impl<'a> Scenes<'a> {
     }
 
     /// Makes the oldest pictures small while too much is kept.
-    fn keep_within_bounds(&mut self, film: &Film) {
+    fn keep_within_bounds(&mut self, video: &OpenVideo) {
         let mut total: usize = self.builder.pictures_mut().map(|picture| picture.bytes()).sum();
         let mut pictures = self.builder.pictures_mut();
         while total > MAX_KEPT_BYTES
             && let Some(oldest) = pictures.next()
         {
             total -= oldest.bytes();
-            self.maker.make(film, oldest, true);
+            self.maker.make(video, oldest, true);
         }
     }
 }
@@ -342,17 +342,17 @@ struct Maker {
 
 impl Maker {
     /// Makes a picture small, if it is not yet; returns whether it is now.
-    fn make(&mut self, film: &Film, picture: &mut Picture, with_thumbnail: bool) -> bool {
+    fn make(&mut self, video: &OpenVideo, picture: &mut Picture, with_thumbnail: bool) -> bool {
         let made = match picture {
             Picture::Made(_) => return true,
             Picture::Lost => return false,
-            Picture::Whole(kept) => self.sampler.model(film, kept.frame()).and_then(|model| {
+            Picture::Whole(kept) => self.sampler.model(video, kept.frame()).and_then(|model| {
                 let small = if with_thumbnail {
-                    self.sampler.thumbnail(film, kept.frame())?
+                    self.sampler.thumbnail(video, kept.frame())?
                 } else {
                     None
                 };
-                let keyframe = self.sampler.keyframe(film, kept.frame())?;
+                let keyframe = self.sampler.keyframe(video, kept.frame())?;
                 Ok(Made { model, small, keyframe })
             }),
         };

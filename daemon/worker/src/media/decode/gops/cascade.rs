@@ -1,4 +1,4 @@
-//! Reads GOPs, has keyframes and doubtful GOPs decoded, and reports frames and boundaries in the order of the film.
+//! Reads GOPs, has keyframes and doubtful GOPs decoded, and reports frames and boundaries in the order of the video.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -12,7 +12,7 @@ use super::skip::judge::{self, Decision, Evidence};
 use super::survey::Kind;
 use super::{DecodedFrame, GopEvent, Outcome};
 use crate::media::decode::clock::Clock;
-use crate::media::decode::film::Film;
+use crate::media::decode::video::OpenVideo;
 use crate::media::ended::Ended;
 use crate::media::pixels::glimpse::Glimpse;
 
@@ -31,8 +31,8 @@ const N_KEYS: usize = 3;
 /// Packets of the next GOP that are looked at to judge its keyframe.
 const LOOKED_AHEAD: usize = 16;
 
-/// Takes what is reported, in the order of the film.
-pub(super) type Report<'a> = dyn FnMut(&Film, GopEvent) -> Result<(), Ended> + 'a;
+/// Takes what is reported, in the order of the video.
+pub(super) type Report<'a> = dyn FnMut(&OpenVideo, GopEvent) -> Result<(), Ended> + 'a;
 
 /// A GOP whose keyframe is being decoded.
 struct Asked {
@@ -54,17 +54,17 @@ struct Decided {
     whole: Option<Ticket>,
 }
 
-/// Looks at a film from its beginning, with `n_threads` threads that decode.
-pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize, report: &mut Report<'_>) -> Result<Outcome, Ended> {
+/// Looks at a video from its beginning, with `n_threads` threads that decode.
+pub(crate) fn run(video: &mut OpenVideo, kind: Kind, mode: SceneMode, n_threads: usize, report: &mut Report<'_>) -> Result<Outcome, Ended> {
     let decoders = (0..n_threads.max(1))
-        .map(|_| film.single_decoder(mode == SceneMode::Fast))
+        .map(|_| video.single_decoder(mode == SceneMode::Fast))
         .collect::<Result<Vec<_>, _>>()?;
     std::thread::scope(|scope| {
-        let (pool, _threads) = Pool::start(scope, decoders, film.clock(), film.viewer())?;
+        let (pool, _threads) = Pool::start(scope, decoders, video.clock(), video.viewer())?;
         let mut cascade = Cascade {
             kind,
             mode,
-            clock: film.clock(),
+            clock: video.clock(),
             n_ahead: n_threads.max(1) + 3,
             gops: Gops::new(kind),
             asked: VecDeque::new(),
@@ -74,7 +74,7 @@ pub(crate) fn run(film: &mut Film, kind: Kind, mode: SceneMode, n_threads: usize
             outcome: Outcome::default(),
             pool,
         };
-        cascade.work(film, report)?;
+        cascade.work(video, report)?;
         Ok(cascade.outcome)
     })
 }
@@ -103,11 +103,11 @@ struct Run {
 }
 
 impl Cascade {
-    fn work(&mut self, film: &mut Film, report: &mut Report<'_>) -> Result<(), Ended> {
+    fn work(&mut self, video: &mut OpenVideo, report: &mut Report<'_>) -> Result<(), Ended> {
         let mut at_end = false;
         loop {
             while !at_end && self.has_room() {
-                match self.gops.read(film) {
+                match self.gops.read(video) {
                     Some(gop) => self.ask(gop),
                     None => at_end = true,
                 }
@@ -118,12 +118,12 @@ impl Cascade {
                 self.decide();
             } else if let Some(decided) = self.decided.pop_front() {
                 self.bytes_in_hand -= decided.n_bytes;
-                self.report_gop(film, decided, report)?;
+                self.report_gop(video, decided, report)?;
             } else if at_end {
                 break;
             }
         }
-        self.end_film(film, report)?;
+        self.end_video(video, report)?;
         if let Some((stamp, duration)) = self.gops.last {
             self.outcome.end_us = self.clock.time_us(stamp) + self.clock.duration_us(duration);
         }
@@ -230,26 +230,26 @@ impl Cascade {
         })
     }
 
-    fn report_gop(&mut self, film: &mut Film, decided: Decided, report: &mut Report<'_>) -> Result<(), Ended> {
+    fn report_gop(&mut self, video: &mut OpenVideo, decided: Decided, report: &mut Report<'_>) -> Result<(), Ended> {
         let frames = decided.whole.map(|ticket| {
             let done = ticket.wait();
             note(&mut self.outcome, &done);
-            film.losses.bad_packets += done.n_bad_packets;
-            film.losses.corrupt_frames += done.n_corrupt_frames;
+            video.losses.bad_packets += done.n_bad_packets;
+            video.losses.corrupt_frames += done.n_corrupt_frames;
             done.frames
         });
         let cut_at_end = match (decided.decision, frames) {
-            (Decision::Doubtful, frames) => return self.detect(frames.unwrap_or_default(), film, report),
+            (Decision::Doubtful, frames) => return self.detect(frames.unwrap_or_default(), video, report),
             (Decision::DoubtfulUntil { cut_at_end, .. }, frames) => {
-                self.detect(frames.unwrap_or_default(), film, report)?;
-                self.end_run(None, film, report)?;
+                self.detect(frames.unwrap_or_default(), video, report)?;
+                self.end_run(None, video, report)?;
                 cut_at_end
             }
             (decision, frames) => {
                 if let Some(key) = decided.key {
-                    self.end_run(Some(&key), film, report)?;
+                    self.end_run(Some(&key), video, report)?;
                     for seen in frames.unwrap_or_else(|| vec![*key]) {
-                        report(film, GopEvent::Frame(Box::new(seen)))?;
+                        report(video, GopEvent::Frame(Box::new(seen)))?;
                     }
                 }
                 decision == Decision::CutAtEnd
@@ -258,9 +258,9 @@ impl Cascade {
         let Some(end) = decided.end else { return Ok(()) };
         let end_us = self.clock.time_us(end).max(0);
         if cut_at_end {
-            report(film, GopEvent::Found(Found::Cut { time_us: end_us }))?;
+            report(video, GopEvent::Found(Found::Cut { time_us: end_us }))?;
         }
-        report(film, GopEvent::Settled(end_us))
+        report(video, GopEvent::Settled(end_us))
     }
 
     /// How far into a GOP in which no shot begins pictures are wanted all the same, because it is long and moves.
@@ -275,7 +275,7 @@ impl Cascade {
     }
 
     /// Shows the detector the frames of a GOP.
-    fn detect(&mut self, frames: Vec<DecodedFrame>, film: &Film, report: &mut Report<'_>) -> Result<(), Ended> {
+    fn detect(&mut self, frames: Vec<DecodedFrame>, video: &OpenVideo, report: &mut Report<'_>) -> Result<(), Ended> {
         for seen in frames {
             let detecting = Instant::now();
             let time_us = seen.shown.start_us;
@@ -289,25 +289,25 @@ impl Cascade {
             }
             run.last = Some((time_us, seen.glimpse.clone()));
             self.outcome.detect_ms += detecting.elapsed().as_secs_f64() * 1e3;
-            report(film, GopEvent::Frame(Box::new(seen)))?;
+            report(video, GopEvent::Frame(Box::new(seen)))?;
             for boundary in found {
-                report(film, GopEvent::Found(boundary))?;
+                report(video, GopEvent::Found(boundary))?;
             }
-            report(film, GopEvent::Settled(settled_us))?;
+            report(video, GopEvent::Settled(settled_us))?;
         }
         Ok(())
     }
 
-    /// The film ends where its last GOP does.
-    fn end_film(&mut self, film: &Film, report: &mut Report<'_>) -> Result<(), Ended> {
+    /// The video ends where its last GOP does.
+    fn end_video(&mut self, video: &OpenVideo, report: &mut Report<'_>) -> Result<(), Ended> {
         if let Some(run) = &mut self.run {
             run.last = None;
         }
-        self.end_run(None, film, report)
+        self.end_run(None, video, report)
     }
 
     /// Ends a run of decoded GOPs; `next` is the keyframe after it, if that is what follows.
-    fn end_run(&mut self, next: Option<&DecodedFrame>, film: &Film, report: &mut Report<'_>) -> Result<(), Ended> {
+    fn end_run(&mut self, next: Option<&DecodedFrame>, video: &OpenVideo, report: &mut Report<'_>) -> Result<(), Ended> {
         let Some(mut run) = self.run.take() else { return Ok(()) };
         let frame_us = self.clock.frame_us();
         let (until_us, still) = match (next, run.last.take()) {
@@ -324,7 +324,7 @@ impl Cascade {
         run.detector.finish();
         while let Some(found) = run.next() {
             if found.time_us() <= until_us {
-                report(film, GopEvent::Found(found))?;
+                report(video, GopEvent::Found(found))?;
             }
         }
         Ok(())

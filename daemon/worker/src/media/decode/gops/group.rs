@@ -1,4 +1,4 @@
-//! Divides the packets of a film into GOPs that can be decoded each by itself.
+//! Divides the packets of a video into GOPs that can be decoded each by itself.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use ffmpeg_next::Packet;
 use super::skip::judge::Size;
 use super::survey::Kind;
 use crate::media::decode::clock::Clock;
-use crate::media::decode::film::Film;
+use crate::media::decode::video::OpenVideo;
 
 /// A keyframe and the packets up to the next one.
 pub(crate) struct Gop {
@@ -87,9 +87,9 @@ impl Gops {
         }
     }
 
-    /// The next GOP; `None` at the end of the film.
-    pub(crate) fn read(&mut self, film: &mut Film) -> Option<Gop> {
-        while let Some(packet) = film.next_packet() {
+    /// The next GOP; `None` at the end of the video.
+    pub(crate) fn read(&mut self, video: &mut OpenVideo) -> Option<Gop> {
+        while let Some(packet) = video.next_packet() {
             let shown = stamp(&packet);
             if self.last.is_none_or(|(last, _)| shown >= last) {
                 self.last = Some((shown, packet.duration()));

@@ -1,4 +1,4 @@
-//! What fast mode knows of each GOP of a film before it decodes it: for `examples/gop_rows.rs`.
+//! What fast mode knows of each GOP of a video before it decodes it: for `examples/gop_rows.rs`.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,25 +10,25 @@ use super::group::{Gop, Gops, sizes_of};
 use super::skip::judge;
 use super::survey::{Kind, Verdict, survey};
 use crate::media::decode::allowed::Allowed;
-use crate::media::decode::film::Film;
+use crate::media::decode::video::OpenVideo;
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
 
 /// Packets of the next GOP that are looked at, as in the cascade.
 const LOOKED_AHEAD: usize = 16;
 
-/// The rows of the film at `path`; none when it is decoded through.
+/// The rows of the video at `path`; none when it is decoded through.
 pub fn rows(path: &Path) -> anyhow::Result<Vec<serde_json::Value>> {
     ffmpeg_next::init()?;
-    let film = &mut Film::open(File::open(path)?, 1, Allowed::films(&Extras::default()))?;
-    let Verdict::Gops(kind @ (Kind::Scenecut { .. } | Kind::Clock { .. })) = survey(film) else {
+    let video = &mut OpenVideo::open(File::open(path)?, 1, Allowed::videos(&Extras::default()))?;
+    let Verdict::Gops(kind @ (Kind::Scenecut { .. } | Kind::Clock { .. })) = survey(video) else {
         return Ok(Vec::new());
     };
-    let mut decoder = film.single_decoder(true)?;
+    let mut decoder = video.single_decoder(true)?;
     let mut glimpser = Glimpser::new();
-    let clock = film.clock();
+    let clock = video.clock();
     let mut gops = Gops::new(kind);
     let mut all: Vec<(Gop, Glimpse)> = Vec::new();
-    while let Some(gop) = gops.read(film) {
+    while let Some(gop) = gops.read(video) {
         let (mut frame, mut glimpse) = (Video::empty(), Glimpse::default());
         decoder.send_packet(gop.key().as_ref())?;
         decoder.send_eof()?;

@@ -5,7 +5,7 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, codec};
 
 use crate::media::decode::clock::{Clock, MAX_STEP_US};
-use crate::media::decode::film::Film;
+use crate::media::decode::video::OpenVideo;
 
 /// A GOP this long in packets is not worth holding in memory. Bytes.
 const MAX_GOP_BYTES: u64 = 192 << 20;
@@ -57,7 +57,7 @@ impl Kind {
     }
 }
 
-/// Whether a film can be looked at in GOPs.
+/// Whether a video can be looked at in GOPs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Gops(Kind),
@@ -95,23 +95,23 @@ pub(crate) struct Survey {
     recent: [Option<i64>; 16],
 }
 
-/// Reads a film to its end and goes back to its beginning; tells how it can be looked at.
-pub(crate) fn survey(film: &mut Film) -> Verdict {
-    if !film.can_seek() {
+/// Reads a video to its end and goes back to its beginning; tells how it can be looked at.
+pub(crate) fn survey(video: &mut OpenVideo) -> Verdict {
+    if !video.can_seek() {
         return Verdict::Through("it has no clock");
     }
-    if !is_known(film.codec()) {
+    if !is_known(video.codec()) {
         return Verdict::Through("its codec is not one whose keyframes were tried");
     }
     let mut survey = Survey::default();
-    let clock = film.clock();
+    let clock = video.clock();
     let mut first = None;
     let mut keys: Vec<Packet> = Vec::new();
     let mut last_tried = None;
-    while let Some(packet) = film.next_packet() {
+    while let Some(packet) = video.next_packet() {
         first.get_or_insert((packet.pts(), packet.dts(), packet.size()));
         survey.take(&packet, clock);
-        // Not the first: a film may begin as none of its other keyframes does.
+        // Not the first: a video may begin as none of its other keyframes does.
         if packet.is_key() && survey.gops.len() > 1 {
             if keys.len() < N_TRIED {
                 keys.push(packet);
@@ -122,30 +122,32 @@ pub(crate) fn survey(film: &mut Film) -> Verdict {
     }
     // The last one too: what a decoder must know may have been told once, far before it.
     keys.extend(last_tried);
-    let has_moved = film.has_moved();
-    if !film.begin_again(first) {
+    let has_moved = video.has_moved();
+    if !video.begin_again(first) {
         return Verdict::Through("it cannot be read from its beginning again");
     }
     if has_moved {
         return Verdict::Through("its picture moves from one stream to another");
     }
-    survey.widest_bytes = survey.widest_bytes.max(film.file_bytes() - survey.position);
-    if film.may_change_codec() && survey.holds_rubbish() {
+    survey.widest_bytes = survey.widest_bytes.max(video.file_bytes() - survey.position);
+    if video.may_change_codec() && survey.holds_rubbish() {
         return Verdict::Through("some of it may be in another codec");
     }
     if survey.n_changes > 0 {
         return Verdict::Through("its codec's settings change on the way");
     }
     let verdict = survey.verdict();
-    if matches!(verdict, Verdict::Gops(_)) && !keys.iter().all(|key| stands_alone(film, key)) {
+    if matches!(verdict, Verdict::Gops(_)) && !keys.iter().all(|key| stands_alone(video, key)) {
         return Verdict::Through("its keyframes need what comes before them");
     }
     verdict
 }
 
 /// Whether a keyframe gives a whole picture to a decoder that has seen nothing else. With periodic intra refresh it does not.
-fn stands_alone(film: &Film, key: &Packet) -> bool {
-    let Ok(mut decoder) = film.single_decoder(true) else { return false };
+fn stands_alone(video: &OpenVideo, key: &Packet) -> bool {
+    let Ok(mut decoder) = video.single_decoder(true) else {
+        return false;
+    };
     let mut frame = Video::empty();
     let sent = decoder.send_packet(key).is_ok() && decoder.send_eof().is_ok();
     sent && decoder.receive_frame(&mut frame).is_ok() && !frame.is_corrupt()
@@ -279,7 +281,7 @@ impl Survey {
     }
 
     fn kind(&self) -> Kind {
-        // The last GOP ends with the film, not with a keyframe.
+        // The last GOP ends with the video, not with a keyframe.
         let mut lengths = self.gops[..self.gops.len() - 1].to_vec();
         lengths.sort_unstable();
         let period = lengths[lengths.len() / 2];
@@ -322,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn films_without_enough_keyframes_are_decoded_through() {
+    fn videos_without_enough_keyframes_are_decoded_through() {
         check(&[], &Verdict::Through("it marks no keyframe"));
         check(&[250, 250, 100], &Verdict::Through("it has few keyframes"));
         check(&[900; 10], &Verdict::Through("its keyframes lie far apart"));

@@ -10,7 +10,7 @@ use crate::media::decode::clock::MAX_STEP_US;
 const MAX_OPEN: usize = 64;
 /// So few frames with wrong stamps, a minute or less, have none: each follows the frame before, and the file's other times stay right.
 const FEW: u64 = 1500;
-/// A run at either end of a film that is so short beside its neighbour, and that far away, is wrong although nothing comes back.
+/// A run at either end of a video that is so short beside its neighbour, and that far away, is wrong although nothing comes back.
 const TINY: u64 = 8;
 const TINY_SHARE: u64 = 10;
 const FAR_US: i64 = 60 * 1_000_000;
@@ -71,7 +71,7 @@ impl Run {
     }
 }
 
-/// What the packets of a film tell of its clock, one after the other.
+/// What the packets of a video tell of its clock, one after the other.
 #[derive(Debug, Default)]
 pub(in crate::media::decode) struct Scan {
     n: u64,
@@ -247,7 +247,7 @@ impl Layout {
             (-500_000..=MAX_STEP_US).contains(&step_us)
         };
         match self.before_us {
-            // Whatever a film begins with is its zero, or not far from it.
+            // Whatever a video begins with is its zero, or not far from it.
             None if run.low_us >= -FAR_US && run.low_us <= MAX_STEP_US => 0,
             None => -run.low_us,
             _ if run.is_wrong || is_no_pause => end_us - run.low_us,

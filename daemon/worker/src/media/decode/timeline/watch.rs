@@ -40,7 +40,7 @@ pub(in crate::media::decode) enum Follows {
     Not,
 }
 
-/// A pause of a film that is longer is looked into.
+/// A pause of a video that is longer is looked into.
 const PAUSE_US: i64 = 10_000_000;
 
 /// Looks at packets as they come.

@@ -4,7 +4,7 @@ use crate::media::scenes::pictures_for_tests::{Numbered, SECOND, flat, lit, nois
 /// Ten frames a second.
 const FRAME_US: i64 = SECOND / 10;
 
-/// Follows a film; boundaries are told when all before them is settled, 15 frames late.
+/// Follows a video; boundaries are told when all before them is settled, 15 frames late.
 fn scenes(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found], max_s: i64) -> Vec<FinishedScene<i64>> {
     let mut builder = SceneBuilder::new(max_s * SECOND);
     let mut boundaries = boundaries.iter().peekable();
@@ -90,7 +90,7 @@ fn a_still_hour_is_one_scene() {
 
 #[test]
 fn a_take_is_divided_where_something_happens_and_where_it_is_over() {
-    let film = |number: i64| {
+    let video = |number: i64| {
         // Walks in for a second, stays, and walks out.
         match number {
             600..610 => with_thing(room(number), (number - 600) as usize * 2..(number - 597) as usize * 2 + 2, 16..36),
@@ -103,7 +103,7 @@ fn a_take_is_divided_where_something_happens_and_where_it_is_over() {
             _ => room(number),
         }
     };
-    let found = scenes(1200, film, &[], 15);
+    let found = scenes(1200, video, &[], 15);
     let starts = starts(&found);
     let times: Vec<_> = starts.iter().map(|(start, _)| *start).collect();
     assert!((59.5..60.5).contains(&times[1]), "somebody comes: {times:?}");
@@ -116,11 +116,11 @@ fn a_take_is_divided_where_it_comes_to_rest() {
     // Somebody walks up and down and then stands still for a minute; of 12 s of walking the rest is known only after the
     // longest time allowed.
     for walked in [80, 120] {
-        let film = |number: i64| {
+        let video = |number: i64| {
             let at = number.min(walked) as usize % 40;
             noisy(with_thing(view(1), at..at + 6, 16..36), number, 6)
         };
-        let found = scenes(700, film, &[], 15);
+        let found = scenes(700, video, &[], 15);
         let starts = starts(&found);
         assert_eq!(starts.len(), 2, "{starts:?}");
         let rest_s = walked as f64 / 10.0;
@@ -131,24 +131,24 @@ fn a_take_is_divided_where_it_comes_to_rest() {
 
 #[test]
 fn a_flash_divides_nothing() {
-    let film = |number: i64| {
+    let video = |number: i64| {
         if number == 100 || number == 101 {
             lit(room(number), 90)
         } else {
             room(number)
         }
     };
-    check(20, film, &[], &[(0.0, Boundary::Start)]);
+    check(20, video, &[], &[(0.0, Boundary::Start)]);
 }
 
 #[test]
 fn a_moving_take_is_divided_at_the_latest_after_the_longest_time_allowed() {
     // Somebody walks up and down.
-    let film = |number: i64| {
+    let video = |number: i64| {
         let at = (number % 100).min(99 - number % 100) as usize;
         with_thing(view(1), at..at + 6, 16..36)
     };
-    let found = scenes(600, film, &[], 15);
+    let found = scenes(600, video, &[], 15);
     assert!(
         found
             .iter()
@@ -161,9 +161,9 @@ fn a_moving_take_is_divided_at_the_latest_after_the_longest_time_allowed() {
 
 #[test]
 fn a_rest_that_would_be_too_short_is_as_long_as_a_part_must_be() {
-    let film = |number: i64| with_thing(view(1), number as usize % 56..number as usize % 56 + 6, 16..36);
-    check(16, film, &[], &[(0.0, Boundary::Start), (13.0, Boundary::Part)]);
-    check(15, film, &[], &[(0.0, Boundary::Start)]);
+    let video = |number: i64| with_thing(view(1), number as usize % 56..number as usize % 56 + 6, 16..36);
+    check(16, video, &[], &[(0.0, Boundary::Start), (13.0, Boundary::Part)]);
+    check(15, video, &[], &[(0.0, Boundary::Start)]);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn a_scene_knows_what_of_it_belongs_to_a_transition_or_is_next_to_a_cut() {
 #[test]
 fn a_transition_is_not_taken_for_something_that_happens() {
     // A fade in over four seconds, then nothing for a minute.
-    let film = |number: i64| {
+    let video = |number: i64| {
         if number < 80 {
             view(2)
         } else {
@@ -223,11 +223,11 @@ fn a_transition_is_not_taken_for_something_that_happens() {
         time_us: 80 * FRAME_US,
         end_us: 120 * FRAME_US,
     };
-    check(72, film, &[fade], &[(0.0, Boundary::Start), (8.0, Boundary::Gradual)]);
+    check(72, video, &[fade], &[(0.0, Boundary::Start), (8.0, Boundary::Gradual)]);
 }
 
 #[test]
-fn short_and_black_films_have_candidates() {
+fn short_and_black_videos_have_candidates() {
     for n_frames in 1..=4 {
         assert_eq!(scenes(n_frames, |_| flat(0), &[], 15).len(), 1);
     }

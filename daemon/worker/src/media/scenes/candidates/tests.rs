@@ -36,8 +36,8 @@ fn every_shot_however_short_has_a_candidate() {
 
 #[test]
 fn a_flash_is_no_candidate() {
-    let film = |number: i64| view(usize::from(number == 31 || number == 70));
-    let held = numbers(offered(100, film, |_| 100), i64::MAX);
+    let video = |number: i64| view(usize::from(number == 31 || number == 70));
+    let held = numbers(offered(100, video, |_| 100), i64::MAX);
     assert!(!held.contains(&31) && !held.contains(&70) && held.len() > 2, "{held:?}");
 }
 

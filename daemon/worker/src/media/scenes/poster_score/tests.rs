@@ -77,23 +77,23 @@ fn black_frames_fades_and_cards_tell_less_than_a_scene() {
     ];
     for (at, other) in others.into_iter().enumerate() {
         // Whatever else there is, and however much of it.
-        let mut film: Vec<(Glimpse, u32)> = vec![(other, 100); 4];
-        film[2] = (scene(3), 100);
-        assert_eq!(best(&film), 2, "kind {at}");
+        let mut video: Vec<(Glimpse, u32)> = vec![(other, 100); 4];
+        video[2] = (scene(3), 100);
+        assert_eq!(best(&video), 2, "kind {at}");
     }
 }
 
 #[test]
 fn the_sharper_of_two_like_frames_is_chosen() {
-    let film = vec![(scene(0), 400), (scene(1), 20), (scene(2), 390), (scene(3), 410)];
-    assert_ne!(best(&film), 1);
+    let video = vec![(scene(0), 400), (scene(1), 20), (scene(2), 390), (scene(3), 410)];
+    assert_ne!(best(&video), 1);
     assert!(gain(&PosterFrame::of(0, 300, &scene(0)), &PosterFrame::of(0, 100, &scene(0))) > 1.3);
     assert!((gain(&PosterFrame::of(0, 100, &scene(0)), &PosterFrame::of(0, 100, &scene(0))) - 1.0).abs() < 1e-6);
     assert!(gain(&PosterFrame::of(0, 100, &dark(&scene(0), 4)), &PosterFrame::of(0, 100, &scene(0))) < 0.8);
 }
 
 #[test]
-fn what_looks_like_nothing_else_in_the_film_is_not_typical_of_it() {
+fn what_looks_like_nothing_else_in_the_video_is_not_typical_of_it() {
     // Colour bars are bright, sharp and full of contrast.
     let bars = painted(|x, _| {
         [
@@ -105,15 +105,15 @@ fn what_looks_like_nothing_else_in_the_film_is_not_typical_of_it() {
             [81, 90, 240],
         ][x / 11]
     });
-    let mut film: Vec<(Glimpse, u32)> = (0..12).map(|at| (scene(at), 100)).collect();
-    film[6] = (bars, 100);
-    assert_ne!(best(&film), 6);
+    let mut video: Vec<(Glimpse, u32)> = (0..12).map(|at| (scene(at), 100)).collect();
+    video[6] = (bars, 100);
+    assert_ne!(best(&video), 6);
 }
 
 #[test]
 fn logos_and_credits_lie_at_the_ends() {
-    let film: Vec<(Glimpse, u32)> = (0..32).map(|_| (scene(0), 100)).collect();
-    let seen: Vec<PosterFrame> = film
+    let video: Vec<(Glimpse, u32)> = (0..32).map(|_| (scene(0), 100)).collect();
+    let seen: Vec<PosterFrame> = video
         .iter()
         .enumerate()
         .map(|(at, (glimpse, _))| PosterFrame::of(at as i64, 100, glimpse))
@@ -129,7 +129,7 @@ fn a_picture_that_is_gone_at_once_counts_less() {
 }
 
 #[test]
-fn a_film_of_one_frame_has_a_score_even_when_it_is_black() {
+fn a_video_of_one_frame_has_a_score_even_when_it_is_black() {
     let seen = [PosterFrame::of(0, 0, &painted(|_, _| [0, 128, 128]))];
     let scores = scores(&seen, None);
     assert!(scores[0] > 0.0 && scores[0].is_finite(), "{scores:?}");

@@ -42,7 +42,7 @@ pub(crate) struct Key<'a> {
 /// What is known of a GOP before it is decoded.
 pub(crate) struct Evidence<'a> {
     pub(crate) key: Key<'a>,
-    /// `None` at the end of the film.
+    /// `None` at the end of the video.
     pub(crate) next: Option<Key<'a>>,
     /// In the order in which they are shown.
     pub(crate) sizes: &'a [Size],
@@ -63,7 +63,7 @@ pub(crate) struct Evidence<'a> {
 const SPIKE: f32 = 0.0;
 /// The quietest stretch of packets against the usual one at which the picture is taken to have faded.
 const DIP: f32 = 0.15;
-/// What decoding a second of film costs, in boundaries got wrong: the smaller, the more is decoded.
+/// What decoding a second of video costs, in boundaries got wrong: the smaller, the more is decoded.
 const LOSS_A_SECOND: f32 = 0.1;
 /// Of the chance that a shot begins inside a GOP, what remains when it was looked at up to just after its last odd packet.
 const REST: f32 = 0.25;
@@ -81,7 +81,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Decision {
         return Decision::Doubtful;
     }
     let Some(features) = features(evidence, &spikes, dip) else {
-        // Nothing follows by which the end could be judged; there is one such GOP in a film.
+        // Nothing follows by which the end could be judged; there is one such GOP in a video.
         return if last.is_some() { Decision::Doubtful } else { Decision::Quiet };
     };
     let odds = odds::of(&features);

@@ -2,8 +2,8 @@
 //! is decoded. Pure.
 //!
 //! **Source**: fitted by `training/gop_odds.py` (rows from the example `gop_rows`) on the tuning half of the benchmark's corpus and on
-//! 48 more films rendered from tuning seeds and footage (`tests/bench`): 1,709 GOPs of 96 films, x264, x265, VP9, AV1 and MPEG-2. In
-//! six-fold cross-validation by film, at the same share of film decoded, it errs a third as often as rules with hand-set thresholds.
+//! 48 more videos rendered from tuning seeds and footage (`tests/bench`): 1,709 GOPs of 96 videos, x264, x265, VP9, AV1 and MPEG-2. In
+//! six-fold cross-validation by video, at the same share of video decoded, it errs a third as often as rules with hand-set thresholds.
 
 /// Numbers that [`of`] decides on.
 pub(super) const N_FEATURES: usize = 20;

@@ -90,7 +90,7 @@ fn packets_next_to_nothing_are_a_fade() {
 }
 
 #[test]
-fn the_end_of_a_film_is_decoded_if_a_packet_is_odd() {
+fn the_end_of_a_video_is_decoded_if_a_packet_is_odd() {
     let key = picture(100);
     let last = |sizes: &[Size]| {
         judge(&Evidence {

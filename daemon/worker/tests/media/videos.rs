@@ -1,4 +1,4 @@
-//! Good films: cuts, times, turned and oblong pictures, colours, still pictures.
+//! Good videos: cuts, times, turned and oblong pictures, colours, still pictures.
 
 use super::*;
 
@@ -10,7 +10,7 @@ fn a_cut_is_found_on_its_frame_and_scenes_have_frames_and_thumbnails() {
         ("a.webm", "-c:v libvpx-vp9 -cpu-used 8"),
         ("a.mkv", "-c:v ffv1"),
     ] {
-        let told = analyse(&film(folder.path(), name, &format!("{RED_BLUE} {codec}"))).unwrap();
+        let told = analyse(&video(folder.path(), name, &format!("{RED_BLUE} {codec}"))).unwrap();
         assert_eq!(told.starts(), [(0, Boundary::Start), (2000, Boundary::Cut)], "{name}");
         assert_eq!(
             (told.analysis.duration_ms, told.analysis.n_frames, told.analysis.n_scenes),
@@ -31,7 +31,7 @@ fn a_cut_is_found_on_its_frame_and_scenes_have_frames_and_thumbnails() {
 #[test]
 fn the_adaptive_detector_finds_the_same_cut() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", RED_BLUE);
+    let path = video(folder.path(), "a.mp4", RED_BLUE);
     let adaptive = AnalyseRequest {
         detector: Detector::Adaptive,
         ..request()
@@ -42,7 +42,7 @@ fn the_adaptive_detector_finds_the_same_cut() {
 #[test]
 fn no_cut_is_one_scene_and_no_thumbnail_is_made_when_none_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", "-f lavfi -i testsrc2=s=320x240:r=25:d=5 -pix_fmt yuv420p");
+    let path = video(folder.path(), "a.mp4", "-f lavfi -i testsrc2=s=320x240:r=25:d=5 -pix_fmt yuv420p");
     let plain = AnalyseRequest {
         thumbnail_px: 0,
         keyframe_px: 0,
@@ -57,7 +57,7 @@ fn no_cut_is_one_scene_and_no_thumbnail_is_made_when_none_is_wanted() {
 fn walk(folder: &Path, name: &str, seconds: u32, px_per_second: u32, more: &str) -> PathBuf {
     let width = 64 * 12 + px_per_second * seconds;
     // Squares of colour that no two places share.
-    let still = film(
+    let still = video(
         folder,
         "field.png",
         &format!(
@@ -65,7 +65,7 @@ fn walk(folder: &Path, name: &str, seconds: u32, px_per_second: u32, more: &str)
             width / 16
         ),
     );
-    film(
+    video(
         folder,
         name,
         &format!(
@@ -122,7 +122,7 @@ fn variable_frame_rates_and_start_offsets_keep_their_times() {
     let folder = tempfile::tempdir().unwrap();
     let source = "-f lavfi -i color=red:s=320x240:r=25:d=2 -f lavfi -i color=blue:s=320x240:r=25:d=2";
     let graph = "[0][1]concat=n=2,select='lt(n\\,20)+not(mod(n\\,5))'";
-    let vfr = film(
+    let vfr = video(
         folder.path(),
         "vfr.mkv",
         &format!("{source} -filter_complex {graph} -vsync vfr -pix_fmt yuv420p -c:v libx264"),
@@ -132,7 +132,7 @@ fn variable_frame_rates_and_start_offsets_keep_their_times() {
     assert_eq!(told.analysis.n_frames, 36);
 
     // A transport stream begins at 1.4 s, and this one at 11.4 s.
-    let late = film(folder.path(), "late.ts", &format!("{RED_BLUE} -c:v libx264 -output_ts_offset 10"));
+    let late = video(folder.path(), "late.ts", &format!("{RED_BLUE} -c:v libx264 -output_ts_offset 10"));
     let told = analyse(&late).unwrap();
     assert_eq!(told.cuts_ms(), [2000]);
     assert_eq!(told.analysis.duration_ms, 4000);
@@ -141,7 +141,7 @@ fn variable_frame_rates_and_start_offsets_keep_their_times() {
 #[test]
 fn a_picture_that_begins_after_the_sound_keeps_the_players_clock() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(
+    let path = video(
         folder.path(),
         "a.mkv",
         "-f lavfi -i sine=d=5 -f lavfi -i color=red:s=64x64:r=25:d=2 -f lavfi -i color=blue:s=64x64:r=25:d=2 \
@@ -156,15 +156,15 @@ fn a_picture_that_begins_after_the_sound_keeps_the_players_clock() {
 }
 
 #[test]
-fn films_without_a_duration_are_measured_by_decoding() {
+fn videos_without_a_duration_are_measured_by_decoding() {
     let folder = tempfile::tempdir().unwrap();
-    let raw = film(folder.path(), "a.h264", &format!("{RED_BLUE} -c:v libx264"));
+    let raw = video(folder.path(), "a.h264", &format!("{RED_BLUE} -c:v libx264"));
     let told = analyse(&raw).unwrap();
     assert_eq!(told.analysis.n_frames, 100);
     assert_eq!(told.analysis.duration_ms, 4000);
     assert_eq!(told.cuts_ms(), [2000]);
 
-    let live = film(folder.path(), "live.mkv", &format!("{RED_BLUE} -c:v libx264 -live 1"));
+    let live = video(folder.path(), "live.mkv", &format!("{RED_BLUE} -c:v libx264 -live 1"));
     let told = analyse(&live).unwrap();
     assert_eq!((told.analysis.duration_ms, told.cuts_ms()), (4000, vec![2000]));
 }
@@ -175,7 +175,7 @@ const HALVES: &str = "-f lavfi -i color=blue:s=320x240:r=25:d=1 -vf drawbox=0:0:
 #[test]
 fn turned_pictures_are_turned_back() {
     let folder = tempfile::tempdir().unwrap();
-    let upright = film(folder.path(), "0.mp4", HALVES);
+    let upright = video(folder.path(), "0.mp4", HALVES);
     // Fields that must be red, and fields that must be blue. ffmpeg 5.1 writes a matrix that turns the other way round than
     // its `rotate` says.
     for (degrees, size, red, blue) in [
@@ -184,7 +184,7 @@ fn turned_pictures_are_turned_back() {
         (180, (96, 72), (1, 3), (1, 0)),
         (270, (72, 96), (0, 1), (3, 1)),
     ] {
-        let turned = film(
+        let turned = video(
             folder.path(),
             &format!("turned{degrees}.mp4"),
             &format!("-i {} -c copy -metadata:s:v:0 rotate={}", upright.display(), (360 - degrees) % 360),
@@ -200,7 +200,7 @@ fn turned_pictures_are_turned_back() {
 #[test]
 fn oblong_pixels_are_made_square() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(
+    let path = video(
         folder.path(),
         "a.mp4",
         "-f lavfi -i color=blue:s=160x240:r=25:d=1 -vf setsar=2 -pix_fmt yuv420p",
@@ -212,7 +212,7 @@ fn oblong_pixels_are_made_square() {
 fn shortest_side_crop_shows_the_middle() {
     let folder = tempfile::tempdir().unwrap();
     // Blue, with a red square in the middle of a wide picture.
-    let path = film(
+    let path = video(
         folder.path(),
         "a.mp4",
         "-f lavfi -i color=blue:s=480x160:r=25:d=1 -vf drawbox=160:0:160:160:red:fill -pix_fmt yuv420p -c:v libx264 -crf 5",
@@ -234,16 +234,16 @@ fn shortest_side_crop_shows_the_middle() {
 const LONG: &str = "-f lavfi -i color=blue:s=320x160:r=25:d=1 -vf drawbox=0:0:160:160:red:fill -pix_fmt yuv420p -c:v libx264 -crf 5";
 
 #[test]
-fn two_crops_show_both_ends_of_one_moment_however_the_film_is_turned() {
+fn two_crops_show_both_ends_of_one_moment_however_the_video_is_turned() {
     let folder = tempfile::tempdir().unwrap();
-    let upright = film(folder.path(), "0.mp4", LONG);
+    let upright = video(folder.path(), "0.mp4", LONG);
     let image = ImageSpec {
         resize: ResizeMode::TwoCrops,
         ..square(64)
     };
     let crops = AnalyseRequest { image, ..request() };
     for (degrees, expected) in [(0, [RED, BLUE]), (90, [RED, BLUE]), (180, [BLUE, RED]), (270, [BLUE, RED])] {
-        let turned = film(
+        let turned = video(
             folder.path(),
             &format!("turned{degrees}.mp4"),
             &format!("-i {} -c copy -metadata:s:v:0 rotate={}", upright.display(), (360 - degrees) % 360),
@@ -261,7 +261,7 @@ fn two_crops_show_both_ends_of_one_moment_however_the_film_is_turned() {
             }
         }
     }
-    let nearly_square = film(
+    let nearly_square = video(
         folder.path(),
         "square.mp4",
         "-f lavfi -i color=red:s=168x160:r=25:d=1 -pix_fmt yuv420p",
@@ -272,7 +272,7 @@ fn two_crops_show_both_ends_of_one_moment_however_the_film_is_turned() {
 #[test]
 fn letterboxes_show_the_whole_picture_between_black_margins() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", LONG);
+    let path = video(folder.path(), "a.mp4", LONG);
     let black = [0; 3];
     let image = ImageSpec {
         resize: ResizeMode::Letterbox,
@@ -312,7 +312,7 @@ fn colours_follow_matrix_range_and_depth() {
         ),
         ("rgb.mkv", "-c:v ffv1 -pix_fmt bgr0"),
     ] {
-        let told = analyse(&film(folder.path(), name, &format!("{source} {arguments}"))).unwrap();
+        let told = analyse(&video(folder.path(), name, &format!("{source} {arguments}"))).unwrap();
         assert_colour(&told.scenes[0].frames[0], (2, 2), [0xc0, 0x40, 0x20]);
     }
 }
@@ -327,16 +327,16 @@ fn of_several_pictures_the_default_or_the_largest_is_taken_and_never_the_cover()
         assert_colour(&told.scenes[0].frames[0], (1, 1), expected);
     };
     let two = "-f lavfi -i color=red:s=64x64:r=25:d=1 -f lavfi -i color=blue:s=128x128:r=25:d=1";
-    let plain = film(folder.path(), "a.ts", &format!("{two} -map 0 -map 1 -c:v libx264 -pix_fmt yuv420p"));
+    let plain = video(folder.path(), "a.ts", &format!("{two} -map 0 -map 1 -c:v libx264 -pix_fmt yuv420p"));
     check(&plain, 128, BLUE);
 
-    let cover = film(folder.path(), "cover.png", "-f lavfi -i color=green:s=1000x1000 -frames:v 1");
+    let cover = video(folder.path(), "cover.png", "-f lavfi -i color=green:s=1000x1000 -frames:v 1");
     let marked = format!(
         "{two} -i {} -map 2 -map 0 -map 1 -c:v libx264 -pix_fmt yuv420p -c:v:0 copy -disposition:v:0 attached_pic \
          -disposition:v:1 default -disposition:v:2 0",
         cover.display()
     );
-    check(&film(folder.path(), "a.mp4", &marked), 64, RED);
+    check(&video(folder.path(), "a.mp4", &marked), 64, RED);
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn tiny_pictures_work() {
             "-f rawvideo -pix_fmt rgb24 -s {size} -r 25 -i {} -c:v ffv1 -pix_fmt yuv444p",
             raw.display()
         );
-        let path = film(folder.path(), &format!("{size}.mkv"), &arguments);
+        let path = video(folder.path(), &format!("{size}.mkv"), &arguments);
         let told = analyse(&path).unwrap_or_else(|error| panic!("{size}: {error}"));
         assert_eq!((told.analysis.n_frames, told.analysis.n_scenes), (25, 1), "{size}");
         assert_colour(&told.scenes[0].frames[0], (1, 1), [254, 0, 0]);
@@ -358,9 +358,9 @@ fn tiny_pictures_work() {
 }
 
 #[test]
-fn a_film_of_one_frame_is_one_scene() {
+fn a_video_of_one_frame_is_one_scene() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(
+    let path = video(
         folder.path(),
         "a.mp4",
         "-f lavfi -i color=red:s=64x64:r=25 -frames:v 1 -pix_fmt yuv420p",
@@ -376,7 +376,7 @@ fn a_film_of_one_frame_is_one_scene() {
 fn names_play_no_part() {
     use std::os::unix::ffi::OsStrExt;
     let folder = tempfile::tempdir().unwrap();
-    let plain = film(folder.path(), "a.mp4", RED_BLUE);
+    let plain = video(folder.path(), "a.mp4", RED_BLUE);
     for name in [&b"new\nline.mp4"[..], b"'quotes\".mp4", b"bytes\xff\xfe.mp4", b"%d-%s.m3u8"] {
         let path = folder.path().join(std::ffi::OsStr::from_bytes(name));
         std::fs::copy(&plain, &path).unwrap();
@@ -397,7 +397,7 @@ fn names_play_no_part() {
 fn still_pictures_are_read() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.png", "a.jpg", "a.webp", "a.gif", "a.bmp"] {
-        let path = film(
+        let path = video(
             folder.path(),
             name,
             "-f lavfi -i color=blue:s=320x240 -vf drawbox=0:0:320:120:red:fill -frames:v 1",
@@ -409,14 +409,14 @@ fn still_pictures_are_read() {
 }
 
 #[test]
-fn a_moment_of_a_film_is_the_frame_shown_then() {
+fn a_moment_of_a_video_is_the_frame_shown_then() {
     let folder = tempfile::tempdir().unwrap();
     for (name, arguments) in [
         ("a.mp4", "-c:v libx264 -g 250 -bf 2"),
         ("a.ts", "-c:v libx264"),
         ("a.h264", "-c:v libx264"),
     ] {
-        let path = film(folder.path(), name, &format!("{RED_BLUE} {arguments}"));
+        let path = video(folder.path(), name, &format!("{RED_BLUE} {arguments}"));
         for (at_ms, time_ms, expected) in [
             (Some(0), 0, RED),
             (Some(1999), 1960, RED),
@@ -434,9 +434,9 @@ fn a_moment_of_a_film_is_the_frame_shown_then() {
 }
 
 #[test]
-fn twenty_films_on_two_threads_all_give_the_same() {
+fn twenty_videos_on_two_threads_all_give_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(folder.path(), "a.mp4", RED_BLUE);
+    let path = video(folder.path(), "a.mp4", RED_BLUE);
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {

@@ -32,7 +32,7 @@ use crate::media::ended::Unusable;
 use crate::media::pixels::light::Light;
 use crate::media::pixels::orientation::Orientation;
 
-/// So many packets without a picture at the end of a film are worth a word.
+/// So many packets without a picture at the end of a video are worth a word.
 const MANY_BAD: u32 = 50;
 
 /// What was lost on the way.
@@ -70,7 +70,7 @@ enum Read {
 }
 
 /// A file with a picture, ready to be decoded from its beginning.
-pub(crate) struct Film {
+pub(crate) struct OpenVideo {
     allowed: Allowed,
     reader: PacketReader,
     following: Following,
@@ -93,13 +93,13 @@ pub(crate) struct Film {
     pub(crate) losses: Losses,
 }
 
-impl Film {
+impl OpenVideo {
     /// Opens a file and its best video stream. `threads`: of the decoder; 0 = one a core.
     pub(crate) fn open(file: File, threads: u32, allowed: Allowed) -> Result<Self, Unusable> {
         Self::open_on(file, threads, Hardware::None, allowed)
     }
 
-    /// As [`Film::open`], decoding on a graphics card where that is possible.
+    /// As [`OpenVideo::open`], decoding on a graphics card where that is possible.
     pub(crate) fn open_on(file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
         let opened = Opened::of(file, &allowed)?;
         let chosen = opened.reader.input().stream(opened.track.stream);
@@ -150,9 +150,9 @@ impl Film {
         self.decoding.n_bad_since() >= MANY_BAD && self.stamps.last().is_some()
     }
 
-    /// Whether another film follows in the same file that FFmpeg does not go on to.
+    /// Whether another video follows in the same file that FFmpeg does not go on to.
     pub(crate) fn another_follows(&self) -> bool {
-        if self.announced.extent.next_film_at.is_some() {
+        if self.announced.extent.next_video_at.is_some() {
             return true;
         }
         let format = self.reader.input().format();
@@ -223,7 +223,7 @@ impl Film {
         self.reader.input().format().name() == "mpegts"
     }
 
-    /// What decodes this film: `software`, the name of a device, or `software (why no device)`.
+    /// What decodes this video: `software`, the name of a device, or `software (why no device)`.
     pub(crate) fn decoder_name(&self) -> String {
         self.decoding.name()
     }
@@ -247,7 +247,7 @@ impl Film {
         self.decoding.spare_filtering();
     }
 
-    /// Decodes nothing but keyframes from here on: what else is wrong with a film does no harm then.
+    /// Decodes nothing but keyframes from here on: what else is wrong with a video does no harm then.
     pub(crate) fn take_only_keyframes(&mut self) {
         // Other packets are not even handed to the decoder.
         self.decoding.take_only_keyframes();
@@ -262,12 +262,12 @@ impl Film {
     /// The stream that is followed.
     fn stream(&self) -> Stream<'_> {
         let stream = self.reader.input().stream(self.following.track().stream);
-        stream.expect("the stream was chosen when the film was opened")
+        stream.expect("the stream was chosen when the video was opened")
     }
 }
 
 /// Reading, packet by packet.
-impl Film {
+impl OpenVideo {
     /// The next packet of the picture that can be decoded; `None` at the end of what can be read.
     pub(crate) fn next_packet(&mut self) -> Option<Packet> {
         loop {
@@ -322,7 +322,7 @@ impl Film {
                 Some(moved) => self.go_to(moved),
                 None => Read::End,
             },
-            Next::AnotherFilm => Read::End,
+            Next::AnotherVideo => Read::End,
             Next::Damaged => {
                 self.losses.bad_packets += 1;
                 Read::Nothing
@@ -375,14 +375,14 @@ impl Film {
         Read::Moved
     }
 
-    /// Reads the stamps of the whole film, beside what is being read.
+    /// Reads the stamps of the whole video, beside what is being read.
     fn scan(&self) -> Option<Timeline> {
-        let mut film = self.opened_again()?;
+        let mut video = self.opened_again()?;
         // They are wanted as they are.
-        film.stamps.stop_counting();
+        video.stamps.stop_counting();
         let mut scan = Scan::default();
-        while let Some(packet) = film.next_packet() {
-            scan.take(film.stamps.tick(&packet, film.following.track().stream));
+        while let Some(packet) = video.next_packet() {
+            scan.take(video.stamps.tick(&packet, video.following.track().stream));
         }
         Some(scan.finish())
     }

@@ -1,4 +1,4 @@
-//! Small films with exactly known content, made by the `ffmpeg` command at test time.
+//! Small videos with exactly known content, made by the `ffmpeg` command at test time.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -19,7 +19,7 @@ pub fn ffmpeg_line(words: &str, output: &Path) {
     ffmpeg(words.split_ascii_whitespace().map(OsStr::new).chain([output.as_os_str()]));
 }
 
-/// A film of plain colours with hard cuts: each part is a colour name of ffmpeg and a length in seconds. 160×120, 25 frames a second, H.264.
+/// A video of plain colours with hard cuts: each part is a colour name of ffmpeg and a length in seconds. 160×120, 25 frames a second, H.264.
 pub fn colours(path: &Path, parts: &[(&str, f64)]) {
     let mut command: Vec<String> = Vec::new();
     for (colour, seconds) in parts {

@@ -1,14 +1,14 @@
-//! Decoding a film step by step, and what follows when the decoder has given everything.
+//! Decoding a video step by step, and what follows when the decoder has given everything.
 
 use ffmpeg_next::frame::Video;
 use scened_common::media::wire::MAX_TIME_MS;
 
-use super::{Film, MANY_BAD, Read, Step};
+use super::{MANY_BAD, OpenVideo, Read, Step};
 use crate::media::decode::anew;
 use crate::media::decode::decoding::{Draining, Fetched, Received};
 use crate::media::ended::Unusable;
 
-/// No film is longer: a year. Microseconds.
+/// No video is longer: a year. Microseconds.
 const MAX_END_US: i64 = MAX_TIME_MS as i64 * 1000;
 
 /// With less behind its last picture a file is only damaged at its end. Bytes.
@@ -16,10 +16,10 @@ const MIN_BYTES_ANEW: i64 = 16 << 10;
 /// The old codec may still be announced a little behind its last picture: so many places are tried, so far apart. Bytes.
 const N_PLACES_ANEW: u64 = 16;
 const PLACE_BYTES: u64 = 12 << 10;
-/// A film that changes its codec more often is no film.
+/// A video that changes its codec more often is no video.
 const MAX_TIMES_ANEW: u32 = 100;
 
-impl Film {
+impl OpenVideo {
     /// Reads on by one packet or one frame.
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
         if self.following.wants_another_decoder() && self.decoding.draining() != Draining::BeforeMove {
@@ -84,13 +84,13 @@ impl Film {
         Step::Frame(shown)
     }
 
-    /// A device that never gave a frame is given up, and the film begun again without it.
+    /// A device that never gave a frame is given up, and the video begun again without it.
     fn begin_again_in_software(&mut self) {
         let stream = self.reader.input().stream(self.following.track().stream);
-        let stream = stream.expect("the stream was chosen when the film was opened");
+        let stream = stream.expect("the stream was chosen when the video was opened");
         match self.decoding.leave_device(&stream, &self.allowed) {
             Ok(()) => self.rewind(),
-            // Nothing can decode it: reading on ends with the film.
+            // Nothing can decode it: reading on ends with the video.
             Err(_) => self.losses.bad_packets += 1,
         }
     }
@@ -103,7 +103,7 @@ impl Film {
         }
     }
 
-    /// The decoder has given everything: the film ends, or goes on elsewhere.
+    /// The decoder has given everything: the video ends, or goes on elsewhere.
     fn drained(&mut self) -> Step {
         let why = self.decoding.draining();
         if why == Draining::BeforeMove {

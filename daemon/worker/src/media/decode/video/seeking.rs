@@ -1,15 +1,15 @@
-//! Going to a place in a film's file, and back to its beginning.
+//! Going to a place in a video's file, and back to its beginning.
 
-use super::{Film, Losses};
+use super::{Losses, OpenVideo};
 use crate::media::decode::stamps::MAX_JITTER_US;
 
-impl Film {
+impl OpenVideo {
     /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
     pub(crate) fn can_seek(&self) -> bool {
         self.reader.has_clock()
     }
 
-    /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the film stays where it was.
+    /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the video stays where it was.
     pub(crate) fn seek(&mut self, time_us: i64) {
         if self.reader.seek(time_us.saturating_add(self.clock().origin_us())) {
             self.start_over();
@@ -35,7 +35,7 @@ impl Film {
         true
     }
 
-    /// The same film, from its beginning.
+    /// The same video, from its beginning.
     pub(super) fn opened_again(&self) -> Option<Self> {
         let file = self.reader.file()?.try_clone().ok()?;
         let again = Self::open(file, 1, self.allowed.clone()).ok()?;
@@ -44,7 +44,7 @@ impl Film {
         is_same.then_some(again)
     }
 
-    /// Goes to the keyframe before a moment of a film whose stamps do not say where it is.
+    /// Goes to the keyframe before a moment of a video whose stamps do not say where it is.
     pub(crate) fn count_to(&mut self, time_us: i64) {
         let (mut n, mut last_key) = (0, 0);
         while let Some(packet) = self.next_packet() {

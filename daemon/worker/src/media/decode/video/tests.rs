@@ -36,12 +36,12 @@ fn no_decoder_of_sound_or_subtitles_is_ever_opened() {
         .arg(&path)
         .status();
     assert!(made.unwrap().success());
-    let sample_format = |film: &Film| {
-        let sound = film.reader.input().stream(1).unwrap();
+    let sample_format = |video: &OpenVideo| {
+        let sound = video.reader.input().stream(1).unwrap();
         // SAFETY: the parameters are valid while the stream is; the field is a plain number.
         unsafe { (*sound.parameters().as_ptr()).format }
     };
-    let film = Film::open(File::open(&path).unwrap(), 1, Allowed::films(&Extras::default())).unwrap();
-    assert_eq!(film.probe().streams[1].kind, "audio");
-    assert_eq!(sample_format(&film), -1);
+    let video = OpenVideo::open(File::open(&path).unwrap(), 1, Allowed::videos(&Extras::default())).unwrap();
+    assert_eq!(video.probe().streams[1].kind, "audio");
+    assert_eq!(sample_format(&video), -1);
 }

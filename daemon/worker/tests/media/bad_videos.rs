@@ -1,4 +1,4 @@
-//! Films that give nothing, or not all: each ends in words for the user.
+//! Videos that give nothing, or not all: each ends in words for the user.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 }
 
 #[test]
-fn what_is_no_film_is_said_to_be_none() {
+fn what_is_no_video_is_said_to_be_none() {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, bytes: &[u8]| write(folder.path(), name, bytes);
     check(&put("empty.mp4", b""), "the file is empty");
@@ -28,52 +28,52 @@ fn what_is_no_film_is_said_to_be_none() {
     );
     check(&put("zero.mp4", &vec![0; 100_000]), "not a media file");
     let playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n";
-    check(&put("list.mp4", playlist.as_bytes()), "a playlist is not a film");
-    let sound = film(folder.path(), "sound.wav", "-f lavfi -i sine=d=1");
+    check(&put("list.mp4", playlist.as_bytes()), "a playlist is not a video");
+    let sound = video(folder.path(), "sound.wav", "-f lavfi -i sine=d=1");
     check(&sound, "extra-formats = [\"wav\"]");
 }
 
 #[test]
-fn sound_and_covers_are_no_film() {
+fn sound_and_covers_are_no_video() {
     let folder = tempfile::tempdir().unwrap();
-    let sound = film(folder.path(), "sound.m4a", "-f lavfi -i sine=d=1 -c:a aac");
+    let sound = video(folder.path(), "sound.m4a", "-f lavfi -i sine=d=1 -c:a aac");
     check(&sound, "has sound but no video");
-    let cover = film(folder.path(), "cover.png", "-f lavfi -i color=red:s=64x64 -frames:v 1");
+    let cover = video(folder.path(), "cover.png", "-f lavfi -i color=red:s=64x64 -frames:v 1");
     let arguments = format!(
         "-f lavfi -i sine=d=1 -i {} -map 0 -map 1 -c:a aac -c:v copy -disposition:v attached_pic",
         cover.display()
     );
     check(
-        &film(folder.path(), "song.m4a", &arguments),
+        &video(folder.path(), "song.m4a", &arguments),
         "has sound and a cover picture, but no video",
     );
 }
 
 #[test]
-fn a_film_cut_short_without_its_index_is_truncated() {
+fn a_video_cut_short_without_its_index_is_truncated() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = std::fs::read(film(folder.path(), "a.mp4", RED_BLUE)).unwrap();
+    let whole = std::fs::read(video(folder.path(), "a.mp4", RED_BLUE)).unwrap();
     check(&write(folder.path(), "half.mp4", &whole[..whole.len() / 2]), "moov");
 }
 
 #[test]
-fn a_film_cut_short_behind_its_index_gives_what_is_there_and_says_so() {
+fn a_video_cut_short_behind_its_index_gives_what_is_there_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let noisy = "-f lavfi -i testsrc2=s=320x240:r=25:d=20 -vf noise=alls=20:allf=t -pix_fmt yuv420p -c:v libx264 -g 25";
-    let whole = std::fs::read(film(folder.path(), "a.mp4", &format!("{noisy} -movflags faststart"))).unwrap();
+    let whole = std::fs::read(video(folder.path(), "a.mp4", &format!("{noisy} -movflags faststart"))).unwrap();
     let told = analyse(&write(folder.path(), "half.mp4", &whole[..whole.len() / 2])).unwrap();
     assert!(
         (5_000..15_000).contains(&told.analysis.duration_ms),
         "{}",
         told.analysis.duration_ms
     );
-    let damage = told.analysis.damage.expect("half a film is damaged");
+    let damage = told.analysis.damage.expect("half a video is damaged");
     assert!(
         damage.starts_with("indexed to 00:00:") && damage.contains("of 00:00:20"),
         "{damage}"
     );
 
-    let whole = std::fs::read(film(folder.path(), "a.mkv", noisy)).unwrap();
+    let whole = std::fs::read(video(folder.path(), "a.mkv", noisy)).unwrap();
     let told = analyse(&write(folder.path(), "half.mkv", &whole[..whole.len() / 2])).unwrap();
     assert!(told.analysis.damage.is_some());
 }
@@ -81,7 +81,7 @@ fn a_film_cut_short_behind_its_index_gives_what_is_there_and_says_so() {
 #[test]
 fn damage_in_the_middle_costs_the_middle_only() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = std::fs::read(film(
+    let mut bytes = std::fs::read(video(
         folder.path(),
         "a.ts",
         "-f lavfi -i testsrc2=s=320x240:r=25:d=8 -pix_fmt yuv420p -c:v libx264 -g 25",
@@ -97,9 +97,9 @@ fn damage_in_the_middle_costs_the_middle_only() {
 }
 
 #[test]
-fn encrypted_films_are_said_to_be() {
+fn encrypted_videos_are_said_to_be() {
     let folder = tempfile::tempdir().unwrap();
-    let path = film(
+    let path = video(
         folder.path(),
         "a.mp4",
         &format!(
@@ -120,29 +120,29 @@ fn rare_codecs_and_containers_are_decoded_only_where_they_are_named() {
             codecs: owned(codecs),
         })
     };
-    let magic = film(folder.path(), "magic.mkv", &format!("{RED_BLUE} -c:v magicyuv"));
+    let magic = video(folder.path(), "magic.mkv", &format!("{RED_BLUE} -c:v magicyuv"));
     check(&magic, "extra-codecs = [\"magicyuv\"]");
     let other = analyse_with(&extras(&[], &["utvideo"]), &magic, &request());
     assert!(matches!(other, Err(MediaError::Unusable { .. })), "{other:?}");
     let told = analyse_with(&extras(&[], &["magicyuv"]), &magic, &request()).unwrap();
     assert_eq!(told.cuts_ms(), [2000]);
 
-    let nut = film(folder.path(), "film.nut", &format!("{RED_BLUE} -c:v libx264"));
+    let nut = video(folder.path(), "film.nut", &format!("{RED_BLUE} -c:v libx264"));
     check(&nut, "extra-formats = [\"nut\"]");
     assert_eq!(analyse_with(&extras(&["nut"], &[]), &nut, &request()).unwrap().cuts_ms(), [2000]);
-    // A film of which one stream is rare has another one to look at.
+    // A video of which one stream is rare has another one to look at.
     let arguments = format!(
         "-i {} -f lavfi -i testsrc=s=640x480:r=25:d=4 -map 1 -map 0 -c:v:0 magicyuv -c:v:1 libx264",
         magic.display()
     );
-    let both = film(folder.path(), "both.mkv", &arguments);
+    let both = video(folder.path(), "both.mkv", &arguments);
     assert_eq!(analyse(&both).unwrap().cuts_ms(), [2000]);
 }
 
 #[test]
 fn unknown_codecs_are_named_and_frames_of_rubbish_are_none() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = std::fs::read(film(folder.path(), "a.mp4", &format!("{RED_BLUE} -c:v libx264"))).unwrap();
+    let bytes = std::fs::read(video(folder.path(), "a.mp4", &format!("{RED_BLUE} -c:v libx264"))).unwrap();
     let replaced = |from: &[u8; 4], to: &[u8; 4]| {
         let mut bytes = bytes.clone();
         let at: Vec<_> = (0..bytes.len() - 4).filter(|i| &bytes[*i..*i + 4] == from).collect();
@@ -167,7 +167,7 @@ fn unknown_codecs_are_named_and_frames_of_rubbish_are_none() {
 #[test]
 fn random_damage_never_kills_the_daemons_side() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = std::fs::read(film(folder.path(), "a.mp4", &format!("{RED_BLUE} -c:v libx264"))).unwrap();
+    let whole = std::fs::read(video(folder.path(), "a.mp4", &format!("{RED_BLUE} -c:v libx264"))).unwrap();
     let mut state = 42_u64;
     let mut random = |below: usize| {
         state = state
@@ -192,7 +192,7 @@ fn random_damage_never_kills_the_daemons_side() {
 /// Every way of decoding: frame by frame, GOPs side by side, and only those in doubt.
 const WAYS: [(SceneMode, u32); 3] = [(SceneMode::Exact, 1), (SceneMode::Exact, 2), (SceneMode::Fast, 2)];
 
-/// Analyses a damaged film in every way; each must give scenes, and say what is wrong with it.
+/// Analyses a damaged video in every way; each must give scenes, and say what is wrong with it.
 fn damaged_in_every_way(path: &Path, check: impl Fn(&Told, &str)) {
     for (mode, threads) in WAYS {
         let request = AnalyseRequest {
@@ -211,10 +211,10 @@ fn damaged_in_every_way(path: &Path, check: impl Fn(&Told, &str)) {
 const NOISY: &str = "-f lavfi -i testsrc2=s=320x240:r=25:d=20 -vf noise=alls=20:allf=t -pix_fmt yuv420p -c:v libx264 -g 25";
 
 #[test]
-fn a_truncated_film_is_indexed_to_where_it_breaks_off_in_every_way_of_decoding() {
+fn a_truncated_video_is_indexed_to_where_it_breaks_off_in_every_way_of_decoding() {
     let folder = tempfile::tempdir().unwrap();
     for (name, arguments) in [("a.mp4", "-movflags faststart"), ("a.mkv", ""), ("a.ts", ""), ("a.avi", "-bf 0")] {
-        let whole = std::fs::read(film(folder.path(), name, &format!("{NOISY} {arguments}"))).unwrap();
+        let whole = std::fs::read(video(folder.path(), name, &format!("{NOISY} {arguments}"))).unwrap();
         let path = write(folder.path(), name, &whole[..whole.len() / 2]);
         damaged_in_every_way(&path, |told, way| {
             assert!((5_000..15_000).contains(&told.analysis.duration_ms), "{name}: {way}");
@@ -233,7 +233,7 @@ fn a_truncated_film_is_indexed_to_where_it_breaks_off_in_every_way_of_decoding()
 #[test]
 fn rubbish_in_the_middle_costs_the_middle_only_in_every_way_of_decoding() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = std::fs::read(film(folder.path(), "a.ts", NOISY)).unwrap();
+    let mut bytes = std::fs::read(video(folder.path(), "a.ts", NOISY)).unwrap();
     let (third, half) = (bytes.len() / 3, bytes.len() / 2);
     bytes[third..half].fill(0xa5);
     damaged_in_every_way(&write(folder.path(), "rubbish.ts", &bytes), |told, way| {
@@ -244,7 +244,7 @@ fn rubbish_in_the_middle_costs_the_middle_only_in_every_way_of_decoding() {
 #[test]
 fn corrupt_slices_are_told_of_where_they_were_decoded() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bytes = std::fs::read(film(folder.path(), "a.mp4", &format!("{NOISY} -movflags faststart"))).unwrap();
+    let mut bytes = std::fs::read(video(folder.path(), "a.mp4", &format!("{NOISY} -movflags faststart"))).unwrap();
     let (third, half) = (bytes.len() / 3, bytes.len() / 2);
     for byte in bytes[third..half].iter_mut().skip(100).step_by(700) {
         *byte ^= 0x5a;
