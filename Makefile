@@ -32,7 +32,7 @@ bench: setup ## benchmarks
 	@if [ -x scripts/bench.sh ]; then scripts/bench.sh; else echo "bench: there is no scripts/bench.sh yet" >&2; exit 1; fi
 
 .PHONY: bench-scenes
-bench-scenes: setup ## scene detection against its peers, on films with known edits (QUICK=1: minutes; ARGS=...)
+bench-scenes: setup ## scene detection against its peers, on videos with known edits (QUICK=1: minutes; ARGS=...)
 	@scripts/bench_scenes.sh $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: bench-embed

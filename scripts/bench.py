@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def copy_films(source: Path, target: Path) -> list[Path]:
-    """Copies, because the daemon's folder must hold films only; names keep their folder, so that none is lost."""
+    """Copies, because the daemon's folder must hold videos only; names keep their folder, so that none is lost."""
     copies = []
     for film in sorted(source.rglob("*")):
         if film.is_file() and film.suffix.lower() in EXTENSIONS:

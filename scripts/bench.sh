@@ -3,7 +3,7 @@
 #
 #   scripts/bench.sh [IDLE_SECONDS]      default 60; 300 for the figure in docs/figures.md
 #
-# Films: SCENED_TEST_MEDIA, else ../shared/media, else the sample library. Every figure is printed with what it was measured on.
+# Videos: SCENED_TEST_MEDIA, else ../shared/media, else the sample library. Every figure is printed with what it was measured on.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

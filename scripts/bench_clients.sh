@@ -3,7 +3,7 @@
 #
 #   scripts/bench_clients.sh [ROUNDS]      default 30
 #
-# Films: SCENED_TEST_MEDIA, else ../shared/media, else the sample library. Run it on a quiet machine: the load is printed.
+# Videos: SCENED_TEST_MEDIA, else ../shared/media, else the sample library. Run it on a quiet machine: the load is printed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

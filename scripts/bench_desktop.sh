@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What desktops wait for: from a key press to the answer on the session bus (model awake and asleep), the memory of scened-desktop, and a
-# thumbnail of a film of two hours. One command prints all of it. Its films take 6 GB of TMPDIR.
+# thumbnail of a video of two hours. One command prints all of it. Its videos take 6 GB of TMPDIR.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -25,7 +25,7 @@ trap 'rm -rf "$folder"' EXIT
 make_film() { # NAME SIZE ENCODER...
   local name=$1 size=$2
   shift 2
-  # A few minutes of one film that ships with the project, over and over: what is read and decoded is as in any other.
+  # A few minutes of one video that ships with the project, over and over: what is read and decoded is as in any other.
   ffmpeg -v error -y -i "tests/data/library/long walk.mp4" -an -vf "scale=$size,noise=alls=12:allf=t" "$@" -t 30 "$folder/part.mkv"
   ffmpeg -v error -y -stream_loop -1 -i "$folder/part.mkv" -t 7200 -c copy "$folder/$name"
 }

@@ -107,12 +107,12 @@ def main():
         finally:
             daemon.stop()
     cores = len(os.sched_getaffinity(0))
-    print(f"compile of {PACKAGE}, 2 jobs, {cores} cores, medians of {n_rounds}; {n_films} films waited")
+    print(f"compile of {PACKAGE}, 2 jobs, {cores} cores, medians of {n_rounds}; {n_films} videos waited")
     for name, times in [("alone", alone), ("beside idle-class sha256sum", floor), ("beside indexing", beside)]:
         median = statistics.median(times)
         slowed = 100 * (median / statistics.median(alone) - 1)
         print(f"  {name:28} {median:6.2f} s  slowed by {slowed:4.1f} %   {[round(time, 2) for time in times]}")
-    print(f"  films indexed meanwhile: {indexed}")
+    print(f"  videos indexed meanwhile: {indexed}")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 #
 #   scripts/bench_foreground.sh [ROUNDS]      default 3
 #
-# Films: SCENED_TEST_MEDIA, else ../shared/media, else the sample library; enough copies, each with other bytes at its end, that indexing
+# Videos: SCENED_TEST_MEDIA, else ../shared/media, else the sample library; enough copies, each with other bytes at its end, that indexing
 # does not run out of work.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

@@ -31,7 +31,7 @@ forbid scened-desktop fjall usearch scened scenectl ureq rustls "${media[@]}" "$
 forbid scenectl fjall usearch scened "${media[@]}" "${models[@]}"
 # Linking libav* costs 25 MB in every process; the worker alone does it.
 forbid scened "${media[@]}" "${models[@]}"
-# What reads hostile films has neither the store, nor the index, nor sockets within reach.
+# What reads hostile videos has neither the store, nor the index, nor sockets within reach.
 forbid scened-worker scened scened-shared fjall usearch notify interprocess tokio
 # What both sides agree on starts nothing and serves nobody.
 forbid scened-common scened scened-shared fjall usearch notify interprocess tokio "${media[@]}" "${models[@]}"

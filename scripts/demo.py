@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Each is one of the truth file's queries; the starter has seen none of the films.
+# Each is one of the truth file's queries; the starter has seen none of the videos.
 QUESTIONS = [
     "fox on the grass",
     "a taxi on a rainy day",

@@ -14,13 +14,13 @@ step() { printf '\n== %s\n' "$*"; }
 
 scripts/setup.sh
 
-# Real films from other projects' test suites; beside the project where it is developed.
+# Real videos from other projects' test suites; beside the project where it is developed.
 if [ -z "${SCENED_TEST_MEDIA:-}" ] && [ -d ../shared/media ]; then
   SCENED_TEST_MEDIA=$(cd ../shared/media && pwd)
   export SCENED_TEST_MEDIA
 fi
 if [ -n "${SCENED_TEST_MEDIA:-}" ]; then
-  echo "test: real films are in $SCENED_TEST_MEDIA"
+  echo "test: real videos are in $SCENED_TEST_MEDIA"
 else
   echo "test: NO REAL FILMS: there is no ../shared/media and SCENED_TEST_MEDIA is not set, so tests on them have nothing to look at"
 fi

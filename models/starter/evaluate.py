@@ -53,7 +53,7 @@ def draw_scenes(rng, n):
 
 
 def shoot(compositions, seed, folder, crf):
-    """Renders and encodes the scenes as films, and yields three decoded frames for each. **Shape** lists of `[h, w, 3]` u8."""
+    """Renders and encodes the scenes as videos, and yields three decoded frames for each. **Shape** lists of `[h, w, 3]` u8."""
     rng = random.Random(seed)
     n_frames = round(SECONDS * FPS)
     for start in range(0, len(compositions), SCENES_A_FILM):

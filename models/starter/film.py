@@ -1,4 +1,4 @@
-"""Makes films of the world with Pillow and FFmpeg, and reads frames of them back.
+"""Makes videos of the world with Pillow and FFmpeg, and reads frames of them back.
 
 Another renderer than the one of training (`render.py`): it works at the film's own size, moves the camera and the
 objects, and sends every frame through a real encoder. It shares only the painters of backgrounds and sprites.
@@ -134,7 +134,7 @@ def probe_size(path):
 
 
 def frames_of(path, fps, limit_px=None):
-    """Decodes a film at a steady rate, turned as a player shows it. **Shape** `[n, h, w, 3]` u8, scaled down to `limit_px` of height."""
+    """Decodes a video at a steady rate, turned as a player shows it. **Shape** `[n, h, w, 3]` u8, scaled down to `limit_px` of height."""
     width, height, swapped = probe_size(path)
     if swapped:
         width, height = height, width

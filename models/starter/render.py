@@ -174,7 +174,7 @@ class Renderer:
         return canvas * rows * columns
 
     def _compress(self, canvas):
-        """Quantises 8 × 8 blocks of about a third of the pictures, with halved chroma, as film codecs do."""
+        """Quantises 8 × 8 blocks of about a third of the pictures, with halved chroma, as video codecs do."""
         picked = torch.nonzero(torch.rand(canvas.shape[0], generator=self.generator) < 0.3)[:, 0]
         rgb = canvas[picked]
         luma = (rgb * torch.tensor([0.299, 0.587, 0.114])[None, :, None, None]).sum(1, keepdim=True)

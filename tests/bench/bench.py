@@ -28,7 +28,7 @@ ROOT = HERE.parents[1]
 
 def scores(arguments, detectors) -> str:
     """Renders, asks and scores; returns the tables."""
-    # Its films are other ones: they must not push the whole half out of its manifest.
+    # Its videos are other ones: they must not push the whole half out of its manifest.
     corpus = arguments.corpus / (f"{arguments.half}-quick" if arguments.quick else arguments.half)
     if not arguments.as_it_is:
         command = [sys.executable, HERE / "render.py", arguments.half, corpus, "--cache", arguments.work / "footage", "--files", "10" if arguments.quick else "60"]
@@ -125,7 +125,7 @@ def speed(arguments, python) -> tuple[str, list]:
 
 
 def hourly(arguments) -> tuple[str, list]:
-    """Counts the frames that would be embedded an hour of each kind of film."""
+    """Counts the frames that would be embedded an hour of each kind of video."""
     rows = []
     for kind, film in materials.hourly_set(arguments.work / "speed", arguments.media, arguments.quick):
         row = {"kind": kind}

@@ -22,7 +22,7 @@ def half_of_seed(seed: int) -> str:
 
 
 def half_of_source(name: str) -> str:
-    """The half that may use some real footage. A name stands for everything shot in one place (all clips of one film)."""
+    """The half that may use some real footage. A name stands for everything shot in one place (all clips of one video)."""
     return HALVES[zlib.crc32(f"source {name}".encode()) >> 7 & 1]
 
 
@@ -49,7 +49,7 @@ def load_manifest(path: Path, for_tuning: bool) -> dict:
 
 
 def tuning_file(path: Path) -> dict:
-    """The manifest's entry of one film that something is to be tuned on; a film that no manifest beside it names is refused."""
+    """The manifest's entry of one video that something is to be tuned on; a video that no manifest beside it names is refused."""
     path = Path(path).resolve()
     manifest = load_manifest(path.parent / "manifest.json", for_tuning=True)
     for file in manifest["files"]:

@@ -1,4 +1,4 @@
-"""Films for the figures that need length instead of truth: how fast, and how many frames an hour are embedded.
+"""Videos for the figures that need length instead of truth: how fast, and how many frames an hour are embedded.
 
 A short stretch is rendered once without loss, encoded in each way, and repeated by copying packets until it is long enough.
 """
@@ -49,7 +49,7 @@ class Lossless:
 
 
 class Film(plan.Planner):
-    """An ordinary film: cuts every four seconds, some of them in motion, and a dissolve."""
+    """An ordinary video: cuts every four seconds, some of them in motion, and a dissolve."""
 
     def calm(self):
         self.at += self.n_frames(2.6, 4.4)
@@ -153,7 +153,7 @@ def encoded(master, path, codec, size_name, seconds, grain=5):
 
 
 def speed_set(folder: Path, quick: bool):
-    """The films to time: `[(name, path)]`."""
+    """The videos to time: `[(name, path)]`."""
     # The seed is of the tuning half: nothing here is scored, and the held-out half stays unseen.
     master = kept(folder / "film.mkv", lambda: film_frames(2, ["cut", "motion", "cut", "dissolve", "pan", "similar"]))
     containers = {"vp9": "webm", "mpeg2i": "ts", "mjpeg": "avi", "vfr": "mkv"}
@@ -165,7 +165,7 @@ def speed_set(folder: Path, quick: bool):
 
 
 def hourly_set(folder: Path, media: Path | None, quick: bool):
-    """The films of which frames an hour are counted: `[(kind, path)]`."""
+    """The videos of which frames an hour are counted: `[(kind, path)]`."""
     seconds = 30 if quick else 120
     made = {
         "film": lambda: film_frames(2, ["cut", "motion", "cut", "dissolve", "pan", "similar"]),

@@ -1,4 +1,4 @@
-"""The detectors to compare: each is one whole process a film, with its wall and processor time.
+"""The detectors to compare: each is one whole process a video, with its wall and processor time.
 
 Every answer is in presentation time with the container's start subtracted. Answers are kept per film and detector, with what they
 followed from (the film's design and the detector's version), so that a second run asks only what is new.
@@ -84,7 +84,7 @@ def ran(command, environment=None) -> Ran:
 
 
 class Failed(Exception):
-    """A detector has no answer about a film."""
+    """A detector has no answer about a video."""
 
 
 def checked(done: Ran) -> Ran:
@@ -105,7 +105,7 @@ def stream_offset_ms(film: Path) -> float:
 
 
 def backend_for(film: Path) -> str:
-    """Which of PySceneDetect's backends can see a film: OpenCV's, its default, or PyAV's where OpenCV's wheel cannot.
+    """Which of PySceneDetect's backends can see a video: OpenCV's, its default, or PyAV's where OpenCV's wheel cannot.
 
     The decoders in that wheel give no frame of AV1, and black frames of interlaced MPEG-2 (opencv-python-headless 5.0.0.93).
     """
@@ -226,7 +226,7 @@ def all_of(scened: Path, work: Path, python_of_pyscenedetect=None, python_of_tra
 
 
 def ask_all(detectors, sets, answers: Path):
-    """Asks every detector about every film of some sets (`[(folder, manifest)]`), and keeps a file of answers for each."""
+    """Asks every detector about every video of some sets (`[(folder, manifest)]`), and keeps a file of answers for each."""
     answers.mkdir(parents=True, exist_ok=True)
     paths = []
     for detector in detectors:
@@ -244,7 +244,7 @@ def ask_all(detectors, sets, answers: Path):
                     except (Failed, json.JSONDecodeError, IndexError, KeyError) as error:
                         kept[key] = {"failed": str(error) or type(error).__name__, "follows_from": follows_from}
                     fresh[key] = kept[key]
-                    # Films take seconds to minutes: what is known is kept at once.
+                    # Videos take seconds to minutes: what is known is kept at once.
                     path.write_text(json.dumps({"name": detector.name, "answers": kept}, indent=0), encoding="utf-8")
         path.write_text(json.dumps({"name": detector.name, "answers": kept}, indent=0), encoding="utf-8")
         failed = [answer["failed"] for answer in fresh.values() if "failed" in answer]

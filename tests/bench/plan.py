@@ -107,7 +107,7 @@ class Planner:
         width = rng.uniform(0.4, 0.55) if wide else rng.uniform(0.7, 0.98)
         if self.segments and rng.random() < 0.6:
             segment = rng.choice(self.segments)
-            # Most cuts of a film stay in one place and one light; cuts between strangers are the easy ones.
+            # Most cuts of a video stay in one place and one light; cuts between strangers are the easy ones.
             kin = [other for other in self.segments if other.footage == self.film and other != self.last]
             if kin and rng.random() < 0.5:
                 segment = rng.choice(kin)

@@ -1,4 +1,4 @@
-"""The real clips whose cuts were seen by eye, as a set of films with a manifest like that of the rendered corpus."""
+"""The real clips whose cuts were seen by eye, as a set of videos with a manifest like that of the rendered corpus."""
 
 import json
 import subprocess
@@ -47,7 +47,7 @@ def film(clip, name, path):
     for low, high, kind in clip["graduals"]:
         start, end = ms(low - GRADUAL_SLACK_FRAMES), ms(high + 1 + GRADUAL_SLACK_FRAMES)
         if kind == "fade" and (low < fps or high > clip["n_frames"] - fps):
-            # The film begins or ends with it: there is nothing beyond that it could lead from or to.
+            # The video begins or ends with it: there is nothing beyond that it could lead from or to.
             dont_care.append({"start_ms": start if low >= fps else 0, "end_ms": end if low < fps else times[-1] + 1000 / fps})
         else:
             graduals.append({"start_ms": start, "end_ms": end, "middle_ms": None, "kind": f"real {kind}"})

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Renders one half of the edit corpus: films with exact truth about their cuts, gradual transitions and traps.
+"""Renders one half of the edit corpus: videos with exact truth about their cuts, gradual transitions and traps.
 
     render.py HALF FOLDER [--media DIR] [--files N] [--cache DIR] [--processes N]
 

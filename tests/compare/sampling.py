@@ -31,14 +31,14 @@ PINNED = ["numpy==2.4.6", "onnxruntime==1.32.0", "pillow==13.0.0", "tokenizers==
 WIDTH, HEIGHT, FPS = 480, 270, 12
 KINDS = ["film", "phone", "screen", "fixed camera"]
 CODEC = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "26"]
-# Two answers closer than this in one film are one.
+# Two answers closer than this in one video are one.
 ONE_ANSWER_S = 3.0
 # At a cut the frame asked for may lie a frame beside the range.
 SLACK_S = 0.1
 
 
 class Truth:
-    """What is to be seen when: (caption, composition, start, end), unique over all films of a run."""
+    """What is to be seen when: (caption, composition, start, end), unique over all videos of a run."""
 
     def __init__(self, rng):
         self.rng = rng
@@ -216,7 +216,7 @@ def inspect(scened, path, mode):
 
 
 def frames_at(path, indexes):
-    """Decodes a film and gives the frames of these numbers. **Shape** `[h, w, 3]` u8 each."""
+    """Decodes a video and gives the frames of these numbers. **Shape** `[h, w, 3]` u8 each."""
     wanted, size = set(indexes), WIDTH * HEIGHT * 3
     found = {}
     command = ["ffmpeg", "-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
@@ -230,7 +230,7 @@ def frames_at(path, indexes):
 
 
 class Index:
-    """Frames of all films with their vectors."""
+    """Frames of all videos with their vectors."""
 
     def __init__(self):
         self.places, self.vectors = [], []
@@ -272,13 +272,13 @@ def measure(options, folder):
             drawn, frames = RENDERERS[kind](rng, truth, options.seconds)
             state = rng.getstate()
             told = path.with_suffix(".json")
-            # Another number of films draws other ones.
+            # Another number of videos draws other ones.
             if not told.exists() or json.loads(told.read_text()) != [list(moment) for moment in drawn]:
                 with film.Encoder(path, WIDTH, HEIGHT, FPS, CODEC) as encoder:
                     for frame in frames:
                         encoder.write(frame)
                 told.write_text(json.dumps(drawn))
-            # Rendering draws numbers as well; a film from the cache draws none.
+            # Rendering draws numbers as well; a video from the cache draws none.
             rng.setstate(state)
             moments.extend((kind, name, *moment) for moment in drawn)
             answer = inspect(options.scened, path, options.mode)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Dolphin on a display of its own, with the service menus of desktop/data/servicemenus: opens the menu of a film, takes a picture of
+# A real Dolphin on a display of its own, with the service menus of desktop/data/servicemenus: opens the menu of a video, takes a picture of
 # it, and runs the first of our items. In `make check-long`; the picture is for looking at: tests/desktop/dolphin.sh FOLDER
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Nautilus on a display of its own, with the menus of desktop/data/python: opens the menus of a folder and of a film, takes pictures
+# A real Nautilus on a display of its own, with the menus of desktop/data/python: opens the menus of a folder and of a video, takes pictures
 # of them, and chooses items by keyboard until ours has run. In `make check-long`; the pictures are for looking at:
 # tests/desktop/nautilus.sh FOLDER
 set -euo pipefail
@@ -28,7 +28,7 @@ wait_for "the window to be drawn" 30 has_settled_from none
 # The menu of the folder: nothing is indexed, as is known by now, so one item offers to.
 and_see "the folder's menu" xdotool mousemove 600 450 click 3
 picture nautilus-folder
-# The menu of the only film; items are chosen by keyboard from the bottom, where ours are above the properties.
+# The menu of the only video; items are chosen by keyboard from the bottom, where ours are above the properties.
 ran() { test -s "$folder/records/scened-desktop"; }
 ran_or_settled_from() { ran || has_settled_from "$1"; }
 for n in 3 2 4; do

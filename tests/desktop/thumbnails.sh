@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The thumbnailer as real desktops run it: GNOME's library in its own sandbox, Xfce's tumblerd over D-Bus, and a Nautilus full of films. In
+# The thumbnailer as real desktops run it: GNOME's library in its own sandbox, Xfce's tumblerd over D-Bus, and a Nautilus full of videos. In
 # `make check-long`; the pictures are for looking at: tests/desktop/thumbnails.sh FOLDER
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -136,4 +136,4 @@ are_all_there() { [ "$(find "$HOME/.cache/thumbnails" -name '*.png' -not -path '
 wait_for "the thumbnails of all films" 180 are_all_there
 wait_for "the window to be drawn" 30 has_settled_from none
 picture nautilus-thumbnails
-echo "$me: $(nautilus --version 2>/dev/null | tail -1) shows $(find "$HOME/.cache/thumbnails" -name '*.png' | wc -l) films by their thumbnails"
+echo "$me: $(nautilus --version 2>/dev/null | tail -1) shows $(find "$HOME/.cache/thumbnails" -name '*.png' | wc -l) videos by their thumbnails"

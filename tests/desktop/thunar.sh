@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A real Thunar on a display of its own, with the menus of desktop/data/python: opens the menu of a film, takes a picture of it, and chooses
+# A real Thunar on a display of its own, with the menus of desktop/data/python: opens the menu of a video, takes a picture of it, and chooses
 # items by keyboard until ours has run. In `make check-long`; the picture is for looking at: tests/desktop/thunar.sh FOLDER
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."

@@ -14,7 +14,7 @@ from shots import GLIMPSE_SIZE, Shot, eased
 from traps import play
 
 FRAME_RATES = (10, 12.5, 15, 23.976, 24, 25, 25, 25, 29.97, 29.97, 30, 50, 60)
-# A fast film is no longer in frames than one of this rate.
+# A fast video is no longer in frames than one of this rate.
 COUNTED_RATE = 30
 BOUNDARY_SHARES = {"cut": 0.55, "dissolve": 0.17, "fade": 0.13, "wipe": 0.15}
 OPENING_SHARE, LIKE_SHARE, RETURN_SHARE, JUMP_SHARE, FLASHED_SHARE = 0.15, 0.22, 0.3, 0.15, 0.05
@@ -42,7 +42,7 @@ class Gradual:
 
 @dataclass
 class Truth:
-    """Where a film's boundaries are. `ignored` frames, `[start, end)`, may be called anything."""
+    """Where a video's boundaries are. `ignored` frames, `[start, end)`, may be called anything."""
 
     n_frames: int
     fps: float
@@ -107,7 +107,7 @@ class Edit:
         self.fps = self.rng.choice(FRAME_RATES)
         self.glimpses, self.cuts, self.graduals, self.ignored = [], [], [], []
         self.shot, self.at = Shot(self.rng, material, self.fps), 0
-        # The shot before, to which a film may return.
+        # The shot before, to which a video may return.
         self.left = None
 
     @property
@@ -141,7 +141,7 @@ class Edit:
         return glimpses, Truth(self.n_frames, self.fps, cuts, self.graduals, self.ignored)
 
     def open_from_black(self):
-        """The film begins with a fade from black, which is no boundary."""
+        """The video begins with a fade from black, which is no boundary."""
         n_black, n_faded = self.frames_in(self.rng.uniform(0, 0.8)), max(2, self.frames_in(self.rng.uniform(0.3, 2)))
         self.glimpses += [plain(self.rng.uniform(0, 14)) for _ in range(n_black)]
         black = plain(0)

@@ -36,7 +36,7 @@ PATCH_PX = 60
 
 @dataclass(frozen=True)
 class Clip:
-    """Consecutive frames of one shot of a real film. **Shape** of `frames`: `[n, 120, 160, 3]` u8."""
+    """Consecutive frames of one shot of a real video. **Shape** of `frames`: `[n, 120, 160, 3]` u8."""
 
     frames: np.ndarray
     fps: float

@@ -1,4 +1,4 @@
-"""From films to the rows of numbers that the networks see, computed by the detector's own code (`examples/shot_rows.rs`).
+"""From videos to the rows of numbers that the networks see, computed by the detector's own code (`examples/shot_rows.rs`).
 
 Three kinds of films: edits made here, the bench's tuning corpus, and the real clips of the tuning half. The held-out half is refused.
 """
@@ -22,13 +22,13 @@ MOST_FRAMES_OF_A_CLIP = 1500
 N_VARIANTS = 4
 # A gradual transition that ends this near to the last frame leads nowhere.
 CLOSING_FRAMES = 30
-# Frames and packets do not always agree at the very end of a film.
+# Frames and packets do not always agree at the very end of a video.
 LOST_FRAMES = 1
 
 
 @dataclass(frozen=True)
 class Example:
-    """A film as the networks see it. **Shape** `[n, 51]` f16, `[m]`, `[m, 62]` f16: `m` steps, each with the frame that it is."""
+    """A video as the networks see it. **Shape** `[n, 51]` f16, `[m]`, `[m, 62]` f16: `m` steps, each with the frame that it is."""
 
     cut_rows: np.ndarray
     step_frames: np.ndarray
@@ -37,7 +37,7 @@ class Example:
 
 
 def packed(glimpses, times_us) -> bytes:
-    """A film for `shot_rows`. `glimpses`: `[n, 48, 64, 3]` u8, Y Cb Cr; the colours are halved here."""
+    """A video for `shot_rows`. `glimpses`: `[n, 48, 64, 3]` u8, Y Cb Cr; the colours are halved here."""
     n_frames, (width, height) = len(glimpses), GLIMPSE_SIZE
     luma = glimpses[..., 0].reshape(n_frames, -1)
     fours = glimpses[..., 1:].astype(np.uint16).reshape(n_frames, height // 2, 2, width // 2, 2, 2)
@@ -48,7 +48,7 @@ def packed(glimpses, times_us) -> bytes:
 
 
 def example_of(program: Path, glimpses, times_us, truth: Truth) -> Example:
-    """Runs `shot_rows` on one film."""
+    """Runs `shot_rows` on one video."""
     answer = subprocess.run([program], input=packed(glimpses, times_us), check=True, capture_output=True).stdout
     cut_bytes = 4 * N_CUT * truth.n_frames
     (n_steps,) = struct.unpack_from("<I", answer, cut_bytes)
@@ -73,7 +73,7 @@ def edit_examples(program: Path, stills: Path, media: Path, seeds) -> list[Examp
 
 
 def corpus_examples(program: Path, folder: Path) -> list[Example]:
-    """The films of the bench's tuning corpus."""
+    """The videos of the bench's tuning corpus."""
     manifest = halves.load_manifest(folder / "manifest.json", for_tuning=True)
     return [corpus_example(program, folder / film["path"], film) for film in manifest["files"]]
 
@@ -95,7 +95,7 @@ def corpus_example(program: Path, path: Path, film: dict) -> Example:
 
 
 def decode_glimpses(path: Path):
-    """Every frame of a film in small. **Shape** `[n, 48, 64, 3]` u8, Y Cb Cr, full range."""
+    """Every frame of a video in small. **Shape** `[n, 48, 64, 3]` u8, Y Cb Cr, full range."""
     width, height = GLIMPSE_SIZE
     shape = f"scale={width}:{height}:flags=area,format=yuvj444p"
     command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-vf", shape, "-f", "rawvideo", "-"]
@@ -141,7 +141,7 @@ def real_example(program: Path, clip: dict, frames, variant: int) -> Example:
 
 
 def real_truth(clip: dict, n_frames: int) -> Truth:
-    """What was seen by eye. A transition with which the film begins or ends is no boundary."""
+    """What was seen by eye. A transition with which the video begins or ends is no boundary."""
     truth = Truth(n_frames, clip["fps"])
     truth.cuts = [Cut(frame) for frame, _ in clip.get("cuts", []) if frame < n_frames]
     for low, high, _ in clip.get("graduals", []):

@@ -31,7 +31,7 @@ CUT, SURE_CUT, CUT_FRAMES, GRADUAL, SURE_GRADUAL = 0.5, 0.9, 4, 0.35, 0.8
 
 EDITS_PER_BATCH = 150
 HELD_OUT_SHARE = 0.1
-# The encoded films and the real clips are few beside the edits.
+# The encoded videos and the real clips are few beside the edits.
 CORPUS_TIMES, REAL_TIMES = 4, 3
 # Cuts between frames that differ less than this are asked of nobody; up to the second they count half.
 INVISIBLE, HARDLY_VISIBLE = 3.0, 6.0
@@ -52,7 +52,7 @@ class Regime:
 
 
 CUTS = Regime("cuts", 128, (3.0,), epochs=50, noise=0.0, dropout=0.0)
-# Without noise and dropout this one learns the few encoded films by heart.
+# Without noise and dropout this one learns the few encoded videos by heart.
 GRADUALS = Regime("graduals", 64, (1.5, 2.0), epochs=36, noise=0.12, dropout=0.1)
 
 
@@ -87,7 +87,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Lesson:
-    """What a network is told about one film. **Shape** `[n + 16, n_in]` rows, `[n, n_out]` answers, `[n]` how much each counts."""
+    """What a network is told about one video. **Shape** `[n + 16, n_in]` rows, `[n, n_out]` answers, `[n]` how much each counts."""
 
     rows: np.ndarray
     answers: np.ndarray
@@ -205,7 +205,7 @@ def found_graduals(within, middles, frames):
 
 
 def detect(example, cut_network, gradual_network):
-    """What the networks say about a film. Simpler than detector.rs: parts of fades are not joined."""
+    """What the networks say about a video. Simpler than detector.rs: parts of fades are not joined."""
     sure = answer(cut_network, example.cut_rows)[:, 0]
     within, middles = answer(gradual_network, example.step_rows).T
     graduals = found_graduals(within, middles, example.step_frames)

@@ -165,7 +165,7 @@ class Stretch:
         self.shot.defocused.append(Defocus(self.seconds(at), self.rng.uniform(0.4, 2.5), self.rng.uniform(2, 9)))
 
     def hold(self, at):
-        """Frames are repeated, as in films with a varying rate."""
+        """Frames are repeated, as in videos with a varying rate."""
         self.held.update(range(at, at + self.rng.randint(1, 6)))
 
     def glimpses(self):

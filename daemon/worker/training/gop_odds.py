@@ -21,7 +21,7 @@ CODECS_LEFT_OUT = {"mjpeg"}
 
 
 def rows_of(program, folder):
-    """Features and truth of every GOP of a folder's films."""
+    """Features and truth of every GOP of a folder's videos."""
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     if manifest["half"] != "tuning":
         sys.exit(f"{folder} is of the half {manifest['half']!r}: nothing may be fitted to it")

@@ -25,11 +25,11 @@ _LIMIT_S = 10
 
 _FILM_ITEMS = [
     ("like", "Find Scenes Like This", "Shows scenes that look like this film"),
-    ("scenes", "Show Scenes", "Shows the scenes of this film on a page"),
+    ("scenes", "Show Scenes", "Shows the scenes of this video on a page"),
 ]
-_SEARCH = ("search", "Search Videos Here…", "Finds scenes of the films in this folder")
-_INDEX = ("index", "Index This Folder", "Makes the films in this folder searchable")
-_UNINDEX = ("unindex", "Stop Indexing…", "Drops what is known of the films in this folder")
+_SEARCH = ("search", "Search Videos Here…", "Finds scenes of the videos in this folder")
+_INDEX = ("index", "Index This Folder", "Makes the videos in this folder searchable")
+_UNINDEX = ("unindex", "Stop Indexing…", "Drops what is known of the videos in this folder")
 
 
 def _start(arguments, stdout, done):

@@ -1,4 +1,4 @@
-"""Scenes of films in the menus of Thunar; the menus themselves are in scened_menu.py."""
+"""Scenes of videos in the menus of Thunar; the menus themselves are in scened_menu.py."""
 
 import os
 import sys
