@@ -22,16 +22,16 @@ pub struct Moment {
     /// Which of the video's pictures is meant, where the daemon tells.
     pub picture: Option<PictureTrack>,
     /// Whether the video can be opened.
-    pub reach: Reach,
+    pub availability: Availability,
 }
 
 /// Whether the video can be opened now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum Availability {
     /// It can.
-    There,
+    Present,
     /// The index still knows it, and nothing is there.
-    Gone,
+    Missing,
     /// Says on which drive it lies and when that was last seen, where the daemon knows.
     Offline(String),
 }
@@ -43,12 +43,12 @@ impl Moment {
     }
 }
 
-impl Reach {
+impl Availability {
     /// Says why it cannot be opened; `None` where it can.
     pub fn obstacle(&self) -> Option<String> {
         match self {
-            Self::There => None,
-            Self::Gone => Some("gone".to_owned()),
+            Self::Present => None,
+            Self::Missing => Some("gone".to_owned()),
             Self::Offline(place) if place.is_empty() => Some("offline".to_owned()),
             Self::Offline(place) => Some(format!("offline: {place}")),
         }

@@ -127,7 +127,7 @@ impl Sheet<'_> {
             )
             .expect("a string takes any text");
         }
-        if let Some(obstacle) = moment.reach.obstacle().filter(|_| !self.is_one_video) {
+        if let Some(obstacle) = moment.availability.obstacle().filter(|_| !self.is_one_video) {
             write!(html, "<span class=\"away\">{}</span>", quote::markup(&obstacle)).expect("a string takes any text");
         }
         writeln!(
@@ -157,7 +157,7 @@ fn link(moment: &Moment) -> String {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::moment::Reach;
+    use crate::moment::Availability;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     use std::path::PathBuf;
@@ -171,7 +171,7 @@ mod tests {
             video_ms: None,
             scene: None,
             picture: None,
-            reach: Reach::There,
+            availability: Availability::Present,
         }
     }
 

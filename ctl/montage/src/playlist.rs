@@ -94,7 +94,7 @@ fn xspf(name: &str, moments: &[Moment]) -> String {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::moment::Reach;
+    use crate::moment::Availability;
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
@@ -107,7 +107,7 @@ mod tests {
             video_ms: None,
             scene: None,
             picture: None,
-            reach: Reach::There,
+            availability: Availability::Present,
         }
     }
 

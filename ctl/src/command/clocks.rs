@@ -5,7 +5,7 @@ use std::path::Path;
 
 use montage::ffmpeg::Source;
 use montage::ffmpeg::probe::{self, ProbedVideo};
-use montage::moment::{Moment, Reach};
+use montage::moment::{Availability, Moment};
 use montage::timeline::Shot;
 use montage::timeline::rate::Rate;
 
@@ -18,7 +18,7 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
     let mut why = None;
     for moment in moments {
         videos.entry(moment.path.as_path()).or_insert_with(|| {
-            let video = match moment.reach.obstacle() {
+            let video = match moment.availability.obstacle() {
                 None => probe::video(&Source::whole(&moment.path), moment.picture.as_ref())
                     .map_err(|error| why = Some(error.to_string()))
                     .ok(),
@@ -53,7 +53,10 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
 
 /// The rate of an edit list, which has but one.
 pub(super) fn one_rate(shots: &[Shot<'_>], wished: Option<Rate>, notes: &mut Vec<String>) -> Rate {
-    let known = shots.iter().filter(|shot| shot.moment.reach == Reach::There).map(|shot| shot.rate);
+    let known = shots
+        .iter()
+        .filter(|shot| shot.moment.availability == Availability::Present)
+        .map(|shot| shot.rate);
     let rate = wished
         .or_else(|| known.chain(shots.iter().map(|shot| shot.rate)).next())
         .unwrap_or(Rate::PAL);

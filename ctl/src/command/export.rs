@@ -5,7 +5,7 @@ use std::path::Path;
 
 use montage::clips::{Container, EXTENSIONS};
 use montage::export::{self, Exported, Order};
-use montage::moment::{Moment, Reach};
+use montage::moment::{Availability, Moment};
 use montage::output_file::OutputFile;
 use scened_shared::client::Client;
 use scened_shared::message::{FileRequest, SearchAnswer};
@@ -111,7 +111,7 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
                     video_ms: known.as_ref().map(|known| known.duration_ms).filter(|video_ms| *video_ms > 0),
                     scene: None,
                     picture: known.and_then(|known| known.picture),
-                    reach: Reach::There,
+                    availability: Availability::Present,
                 }
             }
             Stretch::SceneAt { ms } => {
@@ -156,6 +156,6 @@ fn scene_at(client: &mut Client, file: WirePath, ms: u64, shown: &str) -> Result
         video_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
         scene: None,
         picture: answer.picture.clone(),
-        reach: Reach::There,
+        availability: Availability::Present,
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use montage::moment::{Moment, Reach};
+use montage::moment::{Availability, Moment};
 use montage::output_file::OutputFile;
 use montage::page::{Card, Sheet};
 use montage::playlist::Form;
@@ -146,13 +146,17 @@ fn form(path: &Path) -> Result<Form, Failure> {
 fn playable(home: Option<&Path>, moments: &[Moment], notes: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
     let mut last: Option<&Path> = None;
     for moment in moments {
-        let Some(obstacle) = moment.reach.obstacle().filter(|_| last != Some(&moment.path)) else {
+        let Some(obstacle) = moment.availability.obstacle().filter(|_| last != Some(&moment.path)) else {
             continue;
         };
         notes.push(format!("left out of the playlist: {} ({obstacle})", text::path(&moment.path, home)));
         last = Some(&moment.path);
     }
-    let there: Vec<Moment> = moments.iter().filter(|moment| moment.reach == Reach::There).cloned().collect();
+    let there: Vec<Moment> = moments
+        .iter()
+        .filter(|moment| moment.availability == Availability::Present)
+        .cloned()
+        .collect();
     if there.is_empty() {
         return Err(Failure::new("no video of the playlist can be opened now; it was not written"));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use montage::moment::{Moment, Reach};
+use montage::moment::{Availability, Moment};
 use scened_shared::client::{Client, ClientError};
 use scened_shared::endpoint::Endpoint;
 use scened_shared::message::{ErrorKind, FileRequest, Folder, Hit, NoParams, ScenesAnswer, ThumbnailRequest};
@@ -33,7 +33,7 @@ pub(super) fn is_changed(known: &ScenesAnswer, path: &Path) -> bool {
 }
 
 pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, Failure> {
-    let mut reaches = Reaches::default();
+    let mut availabilities = Availabilities::default();
     hits.iter()
         .map(|hit| {
             let path = path(&hit.file)?;
@@ -44,7 +44,7 @@ pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, 
                 video_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
                 scene: Some(hit.scene.clone()),
                 picture: hit.picture.clone(),
-                reach: reaches.of(client, &path, hit.offline)?,
+                availability: availabilities.of(client, &path, hit.offline)?,
                 path,
             })
         })
@@ -68,7 +68,7 @@ pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mome
             video_ms: (hit.duration_ms > 0).then_some(hit.duration_ms),
             scene: None,
             picture: hit.picture.clone(),
-            reach: Reach::There,
+            availability: Availability::Present,
         });
     }
     // Without a daemon nobody knows more than that a video is there.
@@ -100,11 +100,11 @@ pub(super) fn reachable(client: Option<&mut Client>, video: &Path) -> Result<(),
     };
     let known = client.and_then(|client| {
         let answer = client.call::<method::Scenes>(&request).ok()?;
-        Reaches::default().of(client, video, answer.offline).ok()
+        Availabilities::default().of(client, video, answer.offline).ok()
     });
     Err(match known {
-        Some(reach @ Reach::Offline(_)) => {
-            Failure::new(format!("{shown} is {}", reach.obstacle().unwrap_or_default())).hint("connect its drive, and try again")
+        Some(availability @ Availability::Offline(_)) => {
+            Failure::new(format!("{shown} is {}", availability.obstacle().unwrap_or_default())).hint("connect its drive, and try again")
         }
         Some(_) => Failure::new(format!("{shown} is gone")).hint("if it was moved, `scenectl search` shows its new place"),
         None => Failure::new(format!("{shown} is not there")),
@@ -120,7 +120,7 @@ pub(super) fn has_length(moment: &Moment) -> Result<(), Failure> {
 
 pub(super) fn of_scenes(client: &mut Client, answer: &ScenesAnswer) -> Result<Vec<Moment>, Failure> {
     let path = path(&answer.file)?;
-    let reach = Reaches::default().of(client, &path, answer.offline)?;
+    let availability = Availabilities::default().of(client, &path, answer.offline)?;
     let moments = answer.scenes.iter().map(|scene| Moment {
         path: path.clone(),
         start_ms: scene.start_ms,
@@ -129,7 +129,7 @@ pub(super) fn of_scenes(client: &mut Client, answer: &ScenesAnswer) -> Result<Ve
         video_ms: (answer.duration_ms > 0).then_some(answer.duration_ms),
         scene: Some(scene.scene.clone()),
         picture: answer.picture.clone(),
-        reach: reach.clone(),
+        availability: availability.clone(),
     });
     Ok(moments.collect())
 }
@@ -153,28 +153,28 @@ pub(super) fn pictures(client: &mut Client, moments: &[Moment]) -> Result<Vec<Op
 
 /// What was found out about videos; each is looked at once.
 #[derive(Debug, Default)]
-pub(super) struct Reaches {
-    known: BTreeMap<PathBuf, Reach>,
+pub(super) struct Availabilities {
+    known: BTreeMap<PathBuf, Availability>,
     folders: Option<Vec<Folder>>,
 }
 
-impl Reaches {
-    pub(super) fn of(&mut self, client: &mut Client, path: &Path, is_offline: bool) -> Result<Reach, Failure> {
-        if let Some(reach) = self.known.get(path) {
-            return Ok(reach.clone());
+impl Availabilities {
+    pub(super) fn of(&mut self, client: &mut Client, path: &Path, is_offline: bool) -> Result<Availability, Failure> {
+        if let Some(availability) = self.known.get(path) {
+            return Ok(availability.clone());
         }
-        let reach = if is_offline {
+        let availability = if is_offline {
             if self.folders.is_none() {
                 self.folders = Some(client.call::<method::Folders>(&NoParams {})?.folders);
             }
-            Reach::Offline(drive(self.folders.as_deref().unwrap_or_default(), path))
+            Availability::Offline(drive(self.folders.as_deref().unwrap_or_default(), path))
         } else if place::is_there(path) && place::oddity(path).is_none() {
-            Reach::There
+            Availability::Present
         } else {
-            Reach::Gone
+            Availability::Missing
         };
-        self.known.insert(path.to_owned(), reach.clone());
-        Ok(reach)
+        self.known.insert(path.to_owned(), availability.clone());
+        Ok(availability)
     }
 }
 

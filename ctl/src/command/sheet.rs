@@ -36,7 +36,11 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
             text::count(moments.len() as u64, "scene"),
             time::moment(answer.duration_ms)
         ),
-        notes: moments.first().and_then(|moment| moment.reach.obstacle()).into_iter().collect(),
+        notes: moments
+            .first()
+            .and_then(|moment| moment.availability.obstacle())
+            .into_iter()
+            .collect(),
         cards: moments
             .iter()
             .zip(pictures)

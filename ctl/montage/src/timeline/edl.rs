@@ -60,7 +60,7 @@ pub fn write(title: &str, rate: Rate, shots: &[Shot<'_>]) -> String {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
-    use crate::moment::{Moment, Reach};
+    use crate::moment::{Availability, Moment};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
 
@@ -73,7 +73,7 @@ mod tests {
             video_ms: None,
             scene: None,
             picture: None,
-            reach: Reach::There,
+            availability: Availability::Present,
         }
     }
 
