@@ -22,7 +22,7 @@ use crate::ann::AnnError;
 use crate::embed::EmbedError;
 use crate::media::{FrameSource, MediaError};
 use crate::models::serving::{ModelSlot, NoModel, Serving};
-use crate::query::confidence::{Measure, Measures, PATIENCE};
+use crate::query::confidence::{Measure, Measures, TIMEOUT};
 pub use crate::query::picture::{Likeness, Pictured};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
@@ -35,7 +35,7 @@ pub const MAX_QUERY_BYTES: usize = 4_096;
 /// Most hits one answer may have.
 pub const MAX_HITS: usize = 1_000;
 /// How long a question waits for the model.
-pub const MODEL_PATIENCE: Duration = Duration::from_secs(20);
+pub const MODEL_TIMEOUT: Duration = Duration::from_secs(20);
 /// Up to so many scenes in scope every one is compared exactly; above, the graph gives the candidates.
 const EXACT_UP_TO: usize = 20_000;
 /// A filter that leaves less than this share of a large library is scanned exactly: a graph search under a predicate degrades there.
@@ -173,8 +173,8 @@ impl Searcher {
                 .map(|text| self.texts.get(slot, text, deadline))
                 .collect::<Result<_, _>>()?;
             // Made by the first question of all. The answer does not wait for it.
-            let patience = PATIENCE.min(deadline.saturating_duration_since(Instant::now()));
-            let _made = self.measures.of(slot, patience);
+            let timeout = TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
+            let _made = self.measures.of(slot, timeout);
             Worded::of(slot, vectors).ok_or(QueryError::Empty)
         })
     }
@@ -192,7 +192,7 @@ impl Searcher {
     #[cfg(any(test, feature = "testing"))]
     pub fn search(&self, query: &str, not: &[String], wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        self.answer_texts(&self.word(query, not, Instant::now() + MODEL_PATIENCE)?, wanted)
+        self.answer_texts(&self.word(query, not, Instant::now() + MODEL_TIMEOUT)?, wanted)
     }
 
     fn slot_of(&self, model: &ModelId) -> Result<Arc<ModelSlot>, QueryError> {
@@ -233,7 +233,7 @@ impl Searcher {
     /// All steps at once.
     #[cfg(any(test, feature = "testing"))]
     pub fn standing(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
-        self.standing_of(record, &self.word(query, &[], Instant::now() + MODEL_PATIENCE)?)
+        self.standing_of(record, &self.word(query, &[], Instant::now() + MODEL_TIMEOUT)?)
     }
 
     fn standing_in(&self, slot: &ModelSlot, record: &Arc<VideoRecord>, probe: &Probe) -> Result<Option<Standing>, QueryError> {

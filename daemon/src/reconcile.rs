@@ -47,10 +47,10 @@ use shared::{Shared, lock};
 pub const COMMAND_CAPACITY: usize = 64;
 
 /// How long [`ReconcilerHandle::set_roots`] waits for a reconciler that is busy (or stuck in a hung mount).
-pub const SET_ROOTS_PATIENCE: Duration = Duration::from_secs(10);
+pub const SET_ROOTS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the first look at the watched folders.
-const FIRST_LOOK_PATIENCE: Duration = Duration::from_secs(1);
+const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to watch and how. Paths are absolute.
 #[derive(Clone, Debug)]
@@ -194,7 +194,7 @@ impl Reconciler {
         let left_off = move |_: &str| for_waiting();
         let thread = supervise::spawn(&ward, body, left_off).map_err(ReconcileError::Thread)?;
         // Who asks first is told of the folders as they are; one that hangs keeps nobody from asking.
-        let _looked = first_look.recv_timeout(FIRST_LOOK_PATIENCE);
+        let _looked = first_look.recv_timeout(FIRST_LOOK_TIMEOUT);
         Ok(ReconcilerHandle {
             commands,
             events: event_sender,
@@ -232,11 +232,11 @@ impl ReconcilerHandle {
     /// Watches these folders from now on. Videos of folders that are no longer among them stay in the store, untouched: whoever
     /// calls decides with [`is_below`] and the store whether to remove them or to mark them offline.
     ///
-    /// Returns when the reconciler will not touch videos of the dropped folders any more (true), or after [`SET_ROOTS_PATIENCE`].
+    /// Returns when the reconciler will not touch videos of the dropped folders any more (true), or after [`SET_ROOTS_TIMEOUT`].
     pub fn set_roots(&self, roots: Vec<PathBuf>) -> bool {
         let (reply, answered) = crossbeam_channel::bounded(1);
         self.request(Command::SetRoots(roots, reply));
-        answered.recv_timeout(SET_ROOTS_PATIENCE).is_ok()
+        answered.recv_timeout(SET_ROOTS_TIMEOUT).is_ok()
     }
 
     /// Looks through one folder or file, or through everything. Returns the number of watched folders concerned; 0 means that the

@@ -5,7 +5,7 @@
 //! pipes are [`scened_common::pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
 
 pub mod courtesy;
-pub(crate) mod patience;
+pub(crate) mod timeout;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;

@@ -19,9 +19,9 @@ use crate::{log, notify};
 /// Moments that are remembered by name: those of the last dozens of questions.
 const N_REMEMBERED: usize = 512;
 /// How long pictures may take; later ones are shown at the next key press.
-const PICTURE_PATIENCE: Duration = Duration::from_millis(200);
+const PICTURE_TIMEOUT: Duration = Duration::from_millis(200);
 /// Somebody chose a moment that is not remembered: now an answer is worth waiting for.
-pub(crate) const CHOSEN_PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const CHOSEN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Programs that are started, at once and in a row. Nobody chooses faster than that; who asks for more is refused.
 const N_STARTS: u32 = 5;
@@ -33,7 +33,7 @@ const ONE_MORE_NOTIFICATION: Duration = Duration::from_secs(10);
 /// Answers whose pictures are asked for at once; the others have none.
 const N_PICTURES: usize = 2;
 /// How long a file manager may take to show a folder.
-const FOLDER_PATIENCE: Duration = Duration::from_secs(10);
+const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Shown where a scene has no picture.
 pub(crate) const ICON: &str = "video-x-generic";
@@ -67,8 +67,8 @@ impl Desk {
     }
 
     /// Searches, and remembers what was found.
-    pub(crate) async fn find(&self, query: &str, patience: Duration) -> Found {
-        let found = self.finder.find(query, patience).await;
+    pub(crate) async fn find(&self, query: &str, timeout: Duration) -> Found {
+        let found = self.finder.find(query, timeout).await;
         self.remember(&found);
         found
     }
@@ -88,12 +88,12 @@ impl Desk {
     }
 
     /// The moment of a name: as remembered, else as the daemon finds it for the same query.
-    pub(crate) async fn recall(&self, id: &str, patience: Duration) -> Option<Moment> {
+    pub(crate) async fn recall(&self, id: &str, timeout: Duration) -> Option<Moment> {
         if let Some(moment) = self.remembered(id) {
             return Some(moment);
         }
         let asked = Asked::parse(id)?;
-        let found = self.recaller.find(&asked.query, patience).await;
+        let found = self.recaller.find(&asked.query, timeout).await;
         self.remember(&found);
         found.iter().find(|moment| moment.scene == asked.scene).cloned()
     }
@@ -111,7 +111,7 @@ impl Desk {
             drop(permit);
             found
         });
-        match tokio::time::timeout(PICTURE_PATIENCE, looked).await {
+        match tokio::time::timeout(PICTURE_TIMEOUT, looked).await {
             Ok(Ok(pictures)) => pictures,
             // Late, or a picture that the decoder panicked on.
             _ => vec![None; moments.len()],
@@ -143,7 +143,7 @@ impl Desk {
         let arguments = (&uris[..], "");
         let name = "org.freedesktop.FileManager1";
         let call = connection.call_method(Some(name), "/org/freedesktop/FileManager1", Some(name), "ShowItems", &arguments);
-        let why = match tokio::time::timeout(FOLDER_PATIENCE, call).await {
+        let why = match tokio::time::timeout(FOLDER_TIMEOUT, call).await {
             Ok(Ok(_)) => return Ok(()),
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it does not answer".to_owned(),

@@ -75,7 +75,7 @@ impl Finder {
     }
 
     /// What is found within `patience`; nothing where it takes longer, the daemon is off, the query is too short, or a newer one came.
-    pub(crate) async fn find(&self, query: &str, patience: Duration) -> Found {
+    pub(crate) async fn find(&self, query: &str, timeout: Duration) -> Found {
         let Some(query) = worth_asking(query) else {
             self.shared.lock().waiting = None;
             return Found::default();
@@ -100,7 +100,7 @@ impl Finder {
             self.shared.asked.notify_one();
             answer
         };
-        match tokio::time::timeout(patience, answer).await {
+        match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(found)) => found,
             _ => Found::default(),
         }

@@ -1,7 +1,7 @@
 //! `org.gnome.Shell.SearchProvider2`: the search of GNOME's overview.
 //!
 //! The shell asks with every key press, cannot take a question back, and waits for all providers at once; so an answer has
-//! [`PATIENCE`], and what is found later is there for the next key press.
+//! [`TIMEOUT`], and what is found later is there for the next key press.
 //! Source: <https://developer.gnome.org/documentation/tutorials/search-provider.html>.
 
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use zbus::{Connection, Variant, fdo, interface};
 
-use crate::desk::{CHOSEN_PATIENCE, Desk, ICON, Properties};
+use crate::desk::{CHOSEN_TIMEOUT, Desk, ICON, Properties};
 use crate::finder::Found;
 use crate::moment::Moment;
 
 pub(crate) const PATH: &str = "/org/scened/Desktop/SearchProvider";
 
 /// Of one answer; beyond this somebody would see it wait.
-const PATIENCE: Duration = Duration::from_millis(45);
+const TIMEOUT: Duration = Duration::from_millis(45);
 /// Results that are described in one call; the shell shows five.
 const MAX_DESCRIBED: usize = 32;
 
@@ -34,21 +34,21 @@ impl SearchProvider {
 impl SearchProvider {
     #[zbus(out_args("results"))]
     async fn get_initial_result_set(&self, terms: Vec<String>) -> Vec<String> {
-        ids(&self.desk.find(&terms.join(" "), PATIENCE).await)
+        ids(&self.desk.find(&terms.join(" "), TIMEOUT).await)
     }
 
     /// Scenes that fit more words are no part of those that fit fewer, so `previous_results` say nothing.
     #[zbus(out_args("results"))]
     async fn get_subsearch_result_set(&self, previous_results: Vec<String>, terms: Vec<String>) -> Vec<String> {
         drop(previous_results);
-        ids(&self.desk.find(&terms.join(" "), PATIENCE).await)
+        ids(&self.desk.find(&terms.join(" "), TIMEOUT).await)
     }
 
     #[zbus(out_args("metas"))]
     async fn get_result_metas(&self, identifiers: Vec<String>) -> Vec<Properties> {
         let mut moments = Vec::new();
         for id in identifiers.iter().take(MAX_DESCRIBED) {
-            moments.extend(self.desk.recall(id, PATIENCE).await);
+            moments.extend(self.desk.recall(id, TIMEOUT).await);
         }
         let pictures = self.desk.pictures(&moments).await;
         let described = moments.iter().zip(pictures).map(|(moment, picture)| {
@@ -70,7 +70,7 @@ impl SearchProvider {
         #[zbus(connection)] connection: &Connection,
     ) -> fdo::Result<()> {
         drop(terms);
-        let moment = self.desk.recall(&identifier, CHOSEN_PATIENCE).await;
+        let moment = self.desk.recall(&identifier, CHOSEN_TIMEOUT).await;
         let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such result".to_owned()))?;
         self.desk.open(connection, moment, startup_id(timestamp)).await
     }

@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use zbus::{Connection, Variant, fdo, interface};
 
-use crate::desk::{CHOSEN_PATIENCE, Desk, ICON, Properties};
+use crate::desk::{CHOSEN_TIMEOUT, Desk, ICON, Properties};
 use crate::launch;
 use crate::moment::Moment;
 
 pub(crate) const PATH: &str = "/org/scened/Desktop/KRunner";
 
 /// A model wakes in about a second.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// The action besides opening.
 const SHOW_FOLDER: &str = "folder";
 /// From here on a match is listed with the likely ones.
@@ -53,7 +53,7 @@ impl Runner {
 
     #[zbus(name = "Match", out_args("matches"))]
     async fn look_for(&self, query: String) -> Vec<Match> {
-        let found = self.desk.find(&query, PATIENCE).await;
+        let found = self.desk.find(&query, TIMEOUT).await;
         let pictures = self.desk.pictures(&found).await;
         let matches = found.iter().zip(pictures).enumerate().map(|(rank, (moment, picture))| {
             let mut properties = Properties::from([
@@ -81,7 +81,7 @@ impl Runner {
         if !["", SHOW_FOLDER].contains(&action_id.as_str()) {
             return Err(fdo::Error::InvalidArgs("there is no such action".to_owned()));
         }
-        let moment = self.desk.recall(&match_id, CHOSEN_PATIENCE).await;
+        let moment = self.desk.recall(&match_id, CHOSEN_TIMEOUT).await;
         let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such match".to_owned()))?;
         if action_id.is_empty() {
             self.desk.open(connection, moment, None).await

@@ -58,7 +58,7 @@ struct Arguments {
     idle: u64,
     /// End a program that was started for a shell after so long
     #[arg(long, value_name = "SECONDS", default_value_t = 60, hide = true, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    patience: u64,
+    timeout: u64,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,7 +129,7 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
         let done = act::act(&Programs::of(&endpoint, ACTION_LIMIT), *action, &act::absolute(path));
         return runtime.block_on(tell(done));
     }
-    let programs = Programs::of(&endpoint, Duration::from_secs(arguments.patience));
+    let programs = Programs::of(&endpoint, Duration::from_secs(arguments.timeout));
     let served = runtime.block_on(answer_calls(&endpoint, programs, Duration::from_secs(arguments.idle)));
     // A question that wakes a model, and that nobody waits for any more, is left behind.
     runtime.shutdown_background();

@@ -1,7 +1,7 @@
 //! Standard error that nobody has to read: for the log, and for the last words of a program.
 //!
 //! Whoever reads it may be gone, may have stopped reading without closing, or may be a disk that is full or hangs. That costs lines and
-//! nothing else: [`say`] never fails, never panics, and waits for a reader that does not read once, for [`PATIENCE`].
+//! nothing else: [`say`] never fails, never panics, and waits for a reader that does not read once, for [`TIMEOUT`].
 //!
 //! **Threads**: one, which alone waits for the reader; it is started by the first line.
 
@@ -12,12 +12,12 @@ use std::time::Duration;
 
 /// How long a line is waited for, so that in ordinary times it is written when [`say`] returns. A reader that needs longer is not waited
 /// for any more until it has read all that waits.
-pub const PATIENCE: Duration = Duration::from_millis(250);
+pub const TIMEOUT: Duration = Duration::from_millis(250);
 /// What may wait for the reader. Bytes; a line beyond it is lost, and counted.
 const CAPACITY: usize = 1 << 20;
 
 /// How long the end of a program waits for its last words: a reader that is there needs a moment on a busy machine.
-const LAST_PATIENCE: Duration = Duration::from_secs(5);
+const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 static OUTLET: OnceLock<Outlet> = OnceLock::new();
 
@@ -29,7 +29,7 @@ pub fn say(line: &[u8]) {
 /// Waits until all that was said is written or lost; five seconds at most. For the end of a program, which ends the thread that writes.
 pub fn finish() {
     if let Some(outlet) = OUTLET.get() {
-        outlet.finish(LAST_PATIENCE);
+        outlet.finish(LAST_TIMEOUT);
     }
 }
 
@@ -91,7 +91,7 @@ struct State {
     n_done: u64,
     /// Lines that nobody will read, since the last one that was written.
     n_lost: u64,
-    /// The reader took longer than [`PATIENCE`], and has not caught up since.
+    /// The reader took longer than [`TIMEOUT`], and has not caught up since.
     is_stuck: bool,
 }
 
@@ -185,7 +185,7 @@ impl Outlet {
         let (mut state, waited) = self
             .shared
             .changed
-            .wait_timeout_while(state, PATIENCE, is_on_its_way)
+            .wait_timeout_while(state, TIMEOUT, is_on_its_way)
             .unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             state.is_stuck = true;

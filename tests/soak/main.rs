@@ -17,7 +17,7 @@ use scened_common::embed::model::ModelFolder;
 use testkit::{Sandbox, pause, processes, repository, wait_until};
 
 /// On a machine that has other things to do.
-const PATIENCE: Duration = Duration::from_mins(20);
+const TIMEOUT: Duration = Duration::from_mins(20);
 
 /// A whole daemon in this process, so that its source of frames and its model can be made up.
 struct Resident {
@@ -41,7 +41,7 @@ impl Resident {
         };
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let thread = std::thread::spawn(move || scened::app::run(&config, warnings, &places, seams, stopped));
-        wait_until("the daemon to answer", PATIENCE, || {
+        wait_until("the daemon to answer", TIMEOUT, || {
             let said = sandbox.run(["status"]);
             if said.status == 0 { Ok(()) } else { Err(said.stderr) }
         });
@@ -66,7 +66,7 @@ fn put_videos(folder: &Path, names: std::ops::Range<usize>, round: usize) {
 }
 
 fn wait_for(sandbox: &Sandbox, n_indexed: u64) {
-    wait_until(&format!("{n_indexed} videos"), PATIENCE, || {
+    wait_until(&format!("{n_indexed} videos"), TIMEOUT, || {
         sandbox.settle();
         match sandbox.counts() {
             [n, 0, 0, 0] if n == n_indexed => Ok(()),
@@ -153,7 +153,7 @@ fn a_daemon_with_ten_thousand_videos_is_small() {
     assert_eq!(sandbox.counts(), [n_videos as u64, 0, 0, 0]);
     assert_eq!(sandbox.n_decoded(), 0, "what is known is not decoded again");
     sandbox.run(["search", "red"]).expect(0);
-    wait_until("the embed worker to end", PATIENCE, || {
+    wait_until("the embed worker to end", TIMEOUT, || {
         let workers = processes::children(daemon.pid());
         if workers.is_empty() { Ok(()) } else { Err(format!("{workers:?}")) }
     });

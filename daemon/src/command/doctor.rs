@@ -12,7 +12,7 @@ use crate::instance::privacy::{self, Privacy};
 use crate::media::keyframes::{self, Keyframes};
 use crate::models::Models;
 use crate::models::serving::{ModelSlot, Serving};
-use crate::query::MODEL_PATIENCE;
+use crate::query::MODEL_TIMEOUT;
 use crate::store::Store;
 
 /// Under this much free disk space indexing may soon stop. Bytes.
@@ -285,7 +285,7 @@ fn model(subject: &Subject) -> Vec<Finding> {
 
 /// Whether the model that answers can be asked at all.
 fn question(slot: &ModelSlot) -> Finding {
-    match sound::check_words(slot.embedder.as_ref(), Instant::now() + MODEL_PATIENCE) {
+    match sound::check_words(slot.embedder.as_ref(), Instant::now() + MODEL_TIMEOUT) {
         Ok(()) => Finding::ok("question", "the model reads a question"),
         Err(error) => {
             let hint = match &error {

@@ -28,7 +28,7 @@ use crate::embed::EmbedError;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::media::Cancel;
-use crate::query::{MODEL_PATIENCE, Pictured, QueryError};
+use crate::query::{MODEL_TIMEOUT, Pictured, QueryError};
 use crate::requests::{ClientProcess, Lane};
 
 /// An error names what was asked for, and no more of it than this. Bytes of each sentence.
@@ -151,7 +151,7 @@ impl Call<'_> {
     }
 
     /// Answers what may need the model, in three steps: `begin`, in the first lane, says what is known already; `ask` waits for the model,
-    /// on a thread that does nothing else, and no longer than [`MODEL_PATIENCE`]; `answer`, in the second lane, waits for nothing. That one
+    /// on a thread that does nothing else, and no longer than [`MODEL_TIMEOUT`]; `answer`, in the second lane, waits for nothing. That one
     /// gives `None` where another model answers meanwhile: then all is done again.
     async fn with_model<M, T>(
         self,
@@ -181,7 +181,7 @@ impl Call<'_> {
                 Begun::Answered(None) => continue,
                 Begun::Step(ModelStep::Known(known)) => known,
                 Begun::Step(ModelStep::Ask(what)) => {
-                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + MODEL_PATIENCE);
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + MODEL_TIMEOUT);
                     let (for_pool, asked) = (Arc::clone(context), Arc::clone(&params));
                     let work = move || search::unless_changed(ask(&for_pool, &asked, what, deadline));
                     match in_time(context, client, deadline, work).await? {

@@ -3,7 +3,7 @@
 //! Whoever reads a tree of videos does it through [`run`]. Where the file system is this machine's own, that is a plain call. Elsewhere
 //! (networks, FUSE) the work is done by a thread of its own that is waited for as long as it gets on; when it does not, it is left
 //! behind, and the whole mount counts as silent until that thread returns: whoever asks meanwhile is told so at once. So a hung mount
-//! costs each asker [`PATIENCE`] at most once, and a handful of threads.
+//! costs each asker [`TIMEOUT`] at most once, and a handful of threads.
 //!
 //! Which mount a path lies on is read from the table of mounts, never asked of the mount. Knows nothing about videos.
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::machine::mounts::mount_that_may_hang;
 
 /// How long a mount may say nothing. Longer than a busy disk takes; a disk that has to spin up first may be silent for a moment.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// How often it is looked whether the daemon ends, while a mount says nothing.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -54,11 +54,11 @@ pub fn is_timeout(error: &io::Error) -> bool {
 ///
 /// **Errors**: those of `work`; one of kind `TimedOut`, for which [`is_timeout`] is true, when the mount does not answer.
 pub fn run<T: Send + 'static>(path: &Path, work: impl FnOnce(&Pulse) -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    run_for(PATIENCE, path, work)
+    run_for(TIMEOUT, path, work)
 }
 
 fn run_for<T: Send + 'static>(
-    patience: Duration,
+    timeout: Duration,
     path: &Path,
     work: impl FnOnce(&Pulse) -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
@@ -86,7 +86,7 @@ fn run_for<T: Send + 'static>(
     let mut waited = Duration::ZERO;
     let mut n_beats = 0;
     loop {
-        match answer.recv_timeout(GLANCE.min(patience)) {
+        match answer.recv_timeout(GLANCE.min(timeout)) {
             Ok(result) => return result,
             Err(crossbeam_channel::RecvTimeoutError::Disconnected) => return Err(io::Error::other("reading it failed (a bug)")),
             Err(crossbeam_channel::RecvTimeoutError::Timeout) => {}
@@ -95,7 +95,7 @@ fn run_for<T: Send + 'static>(
         if pulse.n_beats() != n_beats {
             (n_beats, waited) = (pulse.n_beats(), Duration::ZERO);
         }
-        if waited < patience && !ENDING.load(Ordering::SeqCst) {
+        if waited < timeout && !ENDING.load(Ordering::SeqCst) {
             continue;
         }
         let mut left = is_left.lock().unwrap_or_else(PoisonError::into_inner);

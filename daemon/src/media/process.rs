@@ -32,7 +32,7 @@ use super::{
     PosterRequest, SceneMode,
 };
 use crate::worker::courtesy::{Courtesy, Turn};
-use crate::worker::patience::Patience;
+use crate::worker::timeout::ResponseTimeout;
 use crate::worker::{self, OwnedChild, StderrTail};
 
 /// Three frames of 32 × 32 in Motion JPEG, which every FFmpeg decodes.
@@ -441,7 +441,7 @@ impl Advance {
 /// Reads a frame from a pipe within a limit, looking at the cancel flag while it waits.
 struct Patient<'a> {
     answers: &'a ChildStdout,
-    patience: Patience,
+    timeout: ResponseTimeout,
     cancel: &'a Cancel,
 }
 
@@ -449,7 +449,7 @@ impl<'a> Patient<'a> {
     fn new(answers: &'a ChildStdout, worker: u32, silence: Duration, cancel: &'a Cancel) -> Self {
         Self {
             answers,
-            patience: Patience::new(worker, silence),
+            timeout: ResponseTimeout::new(worker, silence),
             cancel,
         }
     }
@@ -463,7 +463,7 @@ impl Read for Patient<'_> {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             // Asked of a worker that talks, too: one that sends a byte at a time is never silent.
-            if self.patience.is_over() {
+            if self.timeout.is_over() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             let mut waited = [PollFd::from_borrowed_fd(self.answers.as_fd(), PollFlags::IN)];

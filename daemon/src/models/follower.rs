@@ -327,7 +327,7 @@ mod tests {
     use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
     use crate::testing::embedder::FakeEmbedder;
 
-    const PATIENCE: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
     /// A video of one scene.
     fn index(store: &Store, slot: &ModelSlot, n: u8) {
@@ -367,7 +367,7 @@ mod tests {
     }
 
     fn until(what: &str, is_true: impl Fn() -> bool) {
-        testkit::wait_until(what, PATIENCE, || if is_true() { Ok(()) } else { Err(String::new()) });
+        testkit::wait_until(what, TIMEOUT, || if is_true() { Ok(()) } else { Err(String::new()) });
     }
 
     #[test]

@@ -19,7 +19,7 @@ mod catching_up;
 mod halves;
 mod poison;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const IMAGE: ImageSpec = ImageSpec {
     width_px: 4,
     height_px: 4,
@@ -189,7 +189,7 @@ impl World {
     }
 
     fn next(&self) -> PipelineEvent {
-        self.events.recv_timeout(PATIENCE).expect("the pipeline says something")
+        self.events.recv_timeout(TIMEOUT).expect("the pipeline says something")
     }
 
     fn n_analyses(&self) -> usize {
@@ -205,7 +205,7 @@ impl Drop for World {
 }
 
 fn until(what: &str, is_true: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_true() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::yield_now();
@@ -289,7 +289,7 @@ fn a_file_that_is_not_what_was_queued_goes_back_to_reconcile() {
 fn pause_cancels_what_runs_and_resume_does_it_after_all() {
     let world = World::new();
     let id = world.video("slow.mp4", "slow");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while world.n_analyses() == 0 {
         assert!(Instant::now() < deadline, "the video was never begun");
         std::thread::yield_now();
@@ -311,7 +311,7 @@ fn on_battery_a_video_that_is_being_decoded_is_held_and_then_goes_on() {
     let world = World::new();
     world.video("slow.mp4", "slow");
     let until = |what: &str, is_true: &dyn Fn() -> bool| {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !is_true() {
             assert!(Instant::now() < deadline, "never: {what}");
             std::thread::yield_now();
@@ -356,7 +356,7 @@ fn without_a_model_jobs_wait_and_say_why() {
         hint: None,
     });
     world.video("a.mp4", "good");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while world.indexer.hindrance().as_deref() != Some("model folder x lacks y") {
         assert!(Instant::now() < deadline, "no reason was given: {:?}", world.indexer.hindrance());
         std::thread::yield_now();
@@ -374,7 +374,7 @@ fn a_model_that_fails_is_not_the_videos_fault() {
         hint: None,
     }));
     let id = world.video("a.mp4", "good");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while world.indexer.hindrance().is_none() {
         assert!(Instant::now() < deadline, "the hindrance was never told");
         std::thread::yield_now();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::models::serving::ModelSlot;
-pub(super) use crate::query::confidence::background::PATIENCE;
+pub(super) use crate::query::confidence::background::TIMEOUT;
 use crate::query::confidence::background::{Background, Backgrounds};
 use crate::query::rank::{Scored, nearest};
 use crate::store::SceneVectors;
@@ -27,9 +27,9 @@ impl Measures {
     }
 
     /// `None` where it is not made within `patience`, or could not be made.
-    pub(super) fn of(&self, slot: &ModelSlot, patience: Duration) -> Option<Measure> {
+    pub(super) fn of(&self, slot: &ModelSlot, timeout: Duration) -> Option<Measure> {
         Some(Measure {
-            background: self.0.get(slot, patience)?,
+            background: self.0.get(slot, timeout)?,
             calibration: if slot.info.is_starter { STARTER } else { OTHERS },
         })
     }

@@ -83,7 +83,7 @@ impl Searcher {
     #[cfg(any(test, feature = "testing"))]
     pub fn similar(&self, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        let pictured = self.show(self.look(likeness, cancel)?, Instant::now() + super::MODEL_PATIENCE)?;
+        let pictured = self.show(self.look(likeness, cancel)?, Instant::now() + super::MODEL_TIMEOUT)?;
         self.answer_picture(likeness, &pictured, wanted)
     }
 

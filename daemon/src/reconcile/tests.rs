@@ -22,7 +22,7 @@ use super::*;
 use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoRecord, VideoState};
 
 const SETTLE: Duration = Duration::from_millis(50);
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 struct World {
     folder: tempfile::TempDir,
@@ -157,10 +157,10 @@ impl World {
 
     /// Waits until everything that happened so far is certain, decodes what is queued, and gives the paths decoded just now.
     fn quiet(&mut self) -> Vec<PathBuf> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut decoded = vec![];
         loop {
-            assert!(self.handle().barrier(PATIENCE), "the reconciler does not answer");
+            assert!(self.handle().barrier(TIMEOUT), "the reconciler does not answer");
             let queue = self.handle().queue();
             let is_waiting = |job: &crate::store::JobRecord| {
                 let video = self.store.video(job.video);
@@ -246,7 +246,7 @@ impl World {
 
     /// Waits for a named condition, without asking for quiet.
     fn wait_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !condition(self) {
             assert!(
                 Instant::now() < deadline,

@@ -15,7 +15,7 @@ const QUICK: Bounds = Bounds {
     running_each: 4,
     waiting: 128,
 };
-/// They do nothing but wait for the embed worker, which takes what all of them have at once, each for [`crate::query::MODEL_PATIENCE`] at most.
+/// They do nothing but wait for the embed worker, which takes what all of them have at once, each for [`crate::query::MODEL_TIMEOUT`] at most.
 const WAITING: Bounds = Bounds {
     threads: 8,
     running_each: 4,

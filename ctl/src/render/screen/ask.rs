@@ -10,7 +10,7 @@ use rustix::termios::{self, OptionalActions, Termios};
 use super::{Answers, is_multiplexer};
 
 /// A login over a slow line takes half a second; who says nothing for longer says nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Its name (XTVERSION), the size of a cell, its attributes (DA1).
 const WHO: &[u8] = b"\x1b[>0q\x1b[16t\x1b[c";
@@ -59,7 +59,7 @@ impl Terminal {
         if (&self.file).write_all(question).is_err() {
             return bytes;
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while count_attributes(&bytes) < n_attributes && bytes.len() < MAX_BYTES {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else {
                 break;

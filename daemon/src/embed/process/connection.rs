@@ -13,7 +13,7 @@ use scened_common::embed::protocol::{self, Failed, LoadRequest, Loaded};
 use scened_common::pipe::{self, PipeError, RawFrame};
 
 use crate::embed::EmbedError;
-use crate::worker::patience::Patience;
+use crate::worker::timeout::ResponseTimeout;
 use crate::worker::{self, OwnedChild, StderrTail, describe_exit};
 
 /// A big model on a slow disk takes a while; nothing should take this long.
@@ -126,7 +126,7 @@ impl Connection {
             stdin,
             stdout: &mut self.stdout,
             wake,
-            patience: Patience::new(self.child.id(), ANSWER_LIMIT),
+            timeout: ResponseTimeout::new(self.child.id(), ANSWER_LIMIT),
         };
         match talk(&mut pipe) {
             Ok(Some(frame)) if frame.kind == protocol::KIND_FAILED => match frame.header::<Failed>() {
@@ -240,7 +240,7 @@ struct TimedPipe<'a> {
     stdin: &'a mut ChildStdin,
     stdout: &'a mut ChildStdout,
     wake: BorrowedFd<'a>,
-    patience: Patience,
+    timeout: ResponseTimeout,
 }
 
 impl Read for TimedPipe<'_> {
@@ -248,7 +248,7 @@ impl Read for TimedPipe<'_> {
         loop {
             match self.stdout.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_for(self.stdout.as_fd(), PollFlags::IN, self.wake, &mut self.patience)?;
+                    wait_for(self.stdout.as_fd(), PollFlags::IN, self.wake, &mut self.timeout)?;
                 }
                 other => return other,
             }
@@ -261,7 +261,7 @@ impl Write for TimedPipe<'_> {
         loop {
             match self.stdin.write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    wait_for(self.stdin.as_fd(), PollFlags::OUT, self.wake, &mut self.patience)?;
+                    wait_for(self.stdin.as_fd(), PollFlags::OUT, self.wake, &mut self.timeout)?;
                 }
                 other => return other,
             }
@@ -273,10 +273,10 @@ impl Write for TimedPipe<'_> {
     }
 }
 
-fn wait_for(pipe: BorrowedFd<'_>, event: PollFlags, wake: BorrowedFd<'_>, patience: &mut Patience) -> io::Result<()> {
+fn wait_for(pipe: BorrowedFd<'_>, event: PollFlags, wake: BorrowedFd<'_>, timeout: &mut ResponseTimeout) -> io::Result<()> {
     let mut fds = [PollFd::from_borrowed_fd(pipe, event), PollFd::from_borrowed_fd(wake, PollFlags::IN)];
-    while !wait(&mut fds, patience.deadline())? {
-        if patience.is_over() {
+    while !wait(&mut fds, timeout.deadline())? {
+        if timeout.is_over() {
             return Err(io::ErrorKind::TimedOut.into());
         }
     }

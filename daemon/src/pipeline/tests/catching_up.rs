@@ -19,7 +19,7 @@ fn other() -> Arc<FakeEmbedder> {
 }
 
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_so() {
         assert!(Instant::now() < deadline, "{what}: never");
         std::thread::yield_now();

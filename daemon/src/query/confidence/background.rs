@@ -23,7 +23,7 @@ const TEXTS: &str = include_str!("background.txt");
 const CHUNK: usize = 8;
 /// A search waits so long for vectors that are being made; then it answers without confidence. It happens once, then they lie on the disk:
 /// the first question of all to ViT-B/32 takes 2.4 s on two cores, its start included, and later ones 10 ms.
-pub(in crate::query) const PATIENCE: Duration = Duration::from_secs(2);
+pub(in crate::query) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Unit vectors of [`TEXTS`] by one model. **Shape** `[300][dimensions]`.
 #[derive(Debug, PartialEq)]
@@ -58,7 +58,7 @@ impl Backgrounds {
     }
 
     /// The background of the slot's model; `None` when it is not ready after `patience`, or could not be made.
-    pub(super) fn get(&self, slot: &ModelSlot, patience: Duration) -> Option<Arc<Background>> {
+    pub(super) fn get(&self, slot: &ModelSlot, timeout: Duration) -> Option<Arc<Background>> {
         let id = &slot.info.id;
         let (state, changed) = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +73,7 @@ impl Backgrounds {
         }
         let is_made = |state: &mut State| state.making.as_ref() == Some(id);
         let (state, _) = changed
-            .wait_timeout_while(state, patience, is_made)
+            .wait_timeout_while(state, timeout, is_made)
             .unwrap_or_else(PoisonError::into_inner);
         state
             .ready

@@ -39,7 +39,7 @@ fn touch_during_settle_delays_the_job() {
     for round in 0..30_u8 {
         file.write_all(&[round; 10]).unwrap();
         last_write = Instant::now();
-        world.handle().barrier(PATIENCE);
+        world.handle().barrier(TIMEOUT);
         assert_eq!(world.store.n_jobs(), 0, "queued while it grew, in round {round}");
         std::thread::park_timeout(SETTLE / 5);
     }
@@ -413,7 +413,7 @@ fn an_idle_reconciler_sleeps() {
     };
     // Other tests run their own reconcilers in this process: the quietest one is ours or as quiet as ours. On a busy machine it is
     // still on its way to sleep in the first half second.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let before = n_switches();
         std::thread::park_timeout(Duration::from_millis(500));

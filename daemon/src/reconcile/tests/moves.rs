@@ -39,7 +39,7 @@ fn a_folder_renamed_back_and_forth_stays_watched() {
     for round in 0..20 {
         world.rename("a/b", "a/c");
         if round % 3 == 0 {
-            world.handle().barrier(PATIENCE);
+            world.handle().barrier(TIMEOUT);
         }
         world.rename("a/c", "a/b");
     }
@@ -172,10 +172,10 @@ fn a_video_lost_sight_of_while_it_waits_to_be_placed_is_given_time_anew() {
         is_read && world.handle().queue() == ReconcileQueue { walks: 0, settling: 3 }
     });
     // Of this exchange only the one half is heard.
-    assert!(world.handle().barrier(PATIENCE));
+    assert!(world.handle().barrier(TIMEOUT));
     world.handle().events.n_to_lose.store(u64::MAX, Ordering::SeqCst);
     rustix::fs::renameat_with(rustix::fs::CWD, &other, rustix::fs::CWD, &x, rustix::fs::RenameFlags::EXCHANGE).unwrap();
-    assert!(world.handle().barrier(PATIENCE));
+    assert!(world.handle().barrier(TIMEOUT));
     world.handle().events.n_to_lose.store(0, Ordering::SeqCst);
     world.handle().hint(Change::Arrived(x));
     let is_kept = std::cell::Cell::new(false);
@@ -255,7 +255,7 @@ fn rename_folder_of(n_videos: usize) -> (usize, Duration) {
     world.start();
     let (store, new) = (world.store.clone(), world.folder.path().join("tree/a/c"));
     let n_there = || store.videos().iter().filter(|video| video.path.starts_with(&new)).count();
-    let limit = PATIENCE * 30;
+    let limit = TIMEOUT * 30;
     testkit::wait_until("the videos to be known", limit, || match store.videos().len() {
         n if n == n_videos => Ok(()),
         n => Err(n.to_string()),

@@ -136,7 +136,7 @@ fn most_videos_gone_at_once_are_looked_for_twice() {
     world.quiet();
     world.decoded.clear();
     world.rename("a/b", "elsewhere");
-    world.handle().barrier(PATIENCE);
+    world.handle().barrier(TIMEOUT);
     std::thread::park_timeout(SETTLE * 4);
     world.rename("elsewhere", "a/b");
     world.quiet();
@@ -203,7 +203,7 @@ fn a_volume_that_went_is_noticed_although_the_watcher_of_mounts_lags_behind() {
     let held_up = Arc::clone(&world.handle().events.held_up);
     let holding = held_up.lock().unwrap();
     rustix::mount::unmount(world.path("a"), rustix::mount::UnmountFlags::DETACH).unwrap();
-    assert!(world.handle().barrier(PATIENCE));
+    assert!(world.handle().barrier(TIMEOUT));
     world.wait_until("the root offline", |world| world.handle().roots()[0].state == RootState::Offline);
     drop(holding);
     world.check(&["a/x.mp4 offline"]);
@@ -230,7 +230,7 @@ fn what_changed_on_a_volume_while_it_was_away_for_a_moment_is_found() {
     rustix::mount::unmount(world.path("a"), rustix::mount::UnmountFlags::DETACH).unwrap();
     std::fs::write(disk.join("y.mp4"), "two").unwrap();
     rustix::mount::mount_bind(&disk, world.path("a")).unwrap();
-    assert!(world.handle().barrier(PATIENCE));
+    assert!(world.handle().barrier(TIMEOUT));
     n_to_lose.store(0, Ordering::SeqCst);
     assert_eq!(world.quiet(), [world.path("a/y.mp4")]);
     world.check_store_equals_tree();

@@ -171,7 +171,7 @@ impl Script {
             self.world.quiet();
             self.world.handle().rescan(None);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             self.world.quiet();
             let roots = self.world.handle().roots();

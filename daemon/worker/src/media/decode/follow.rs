@@ -11,9 +11,9 @@ use std::collections::VecDeque;
 use ffmpeg_next::Packet;
 
 /// How long another stream must tell of itself while the followed one says nothing. Containers interleave within a second. Microseconds.
-const PATIENCE_US: i64 = 2_000_000;
+const TIMEOUT_US: i64 = 2_000_000;
 /// The same for a stream that told something beside the followed one before.
-const LONG_PATIENCE_US: i64 = 10_000_000;
+const LONG_TIMEOUT_US: i64 = 10_000_000;
 /// Packets beside those of the followed stream, from which on a stream is another view. Fewer are the border between two parts.
 const MANY: u32 = 8;
 /// What the packets that wait may hold. Bytes.
@@ -87,12 +87,12 @@ impl Other {
     }
 
     fn has_told_enough(&self) -> bool {
-        let patience_us = if self.is_another_view() && !self.is_better {
-            LONG_PATIENCE_US
+        let timeout_us = if self.is_another_view() && !self.is_better {
+            LONG_TIMEOUT_US
         } else {
-            PATIENCE_US
+            TIMEOUT_US
         };
-        self.span_us.is_some_and(|(first, last)| last.saturating_sub(first) >= patience_us) || self.n_without_time >= MANY_WITHOUT_TIME
+        self.span_us.is_some_and(|(first, last)| last.saturating_sub(first) >= timeout_us) || self.n_without_time >= MANY_WITHOUT_TIME
     }
 
     fn forget(&mut self) {

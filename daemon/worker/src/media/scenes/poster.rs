@@ -47,7 +47,7 @@ const SECOND_LOOK_FRAMES: u32 = 30;
 /// Processor time after which nothing is looked at once more.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 /// A disk may be slow as well; from here on the best of what was found is good enough.
-const PATIENCE: Duration = Duration::from_secs(8);
+const TIMEOUT: Duration = Duration::from_secs(8);
 /// How much better than the keyframe another frame of its shot must be.
 const BETTER: f32 = 1.1;
 
@@ -111,7 +111,7 @@ impl Effort {
 
     /// Whether more processor time than this was used, or the time of whoever waits.
     fn is_over(&self, limit: Duration) -> bool {
-        processor_time().saturating_sub(self.processor_time) > limit || self.started.elapsed() > PATIENCE
+        processor_time().saturating_sub(self.processor_time) > limit || self.started.elapsed() > TIMEOUT
     }
 }
 

@@ -17,7 +17,7 @@ const LATE: Duration = Duration::from_secs(2);
 /// gets another half, up to [`MAX_HALVES`]. One that used none and could run was starved as well. A half in which this process did not
 /// run tells nothing.
 #[derive(Debug)]
-pub(crate) struct Patience {
+pub(crate) struct ResponseTimeout {
     worker: u32,
     half: Duration,
     deadline: Instant,
@@ -25,7 +25,7 @@ pub(crate) struct Patience {
     processor_time: Option<Duration>,
 }
 
-impl Patience {
+impl ResponseTimeout {
     /// Begins to wait for the process `worker`.
     pub(crate) fn new(worker: u32, limit: Duration) -> Self {
         let half = limit / 2;
@@ -82,12 +82,12 @@ mod tests {
             Self(child.expect("the test's program starts"))
         }
 
-        /// Patience that ran out a moment ago, for the second time.
-        fn patience(&self) -> Patience {
-            Patience {
+        /// ResponseTimeout that ran out a moment ago, for the second time.
+        fn timeout(&self) -> ResponseTimeout {
+            ResponseTimeout {
                 processor_time: processor_time(self.0.id()),
                 deadline: Instant::now(),
-                ..Patience::new(self.0.id(), Duration::from_mins(1))
+                ..ResponseTimeout::new(self.0.id(), Duration::from_mins(1))
             }
         }
     }
@@ -113,8 +113,8 @@ mod tests {
         };
         asleep();
         // A busy machine may make any single look a late one.
-        assert!((0..20).any(|_| worker.patience().is_over()));
-        let mut frozen = worker.patience();
+        assert!((0..20).any(|_| worker.timeout().is_over()));
+        let mut frozen = worker.timeout();
         frozen.deadline = Instant::now().checked_sub(LATE * 2).unwrap();
         assert!(!frozen.is_over(), "this process did not run when the time was up");
         let is_over_now = |_| {
@@ -134,6 +134,6 @@ mod tests {
                 Err("it sleeps".to_owned())
             }
         });
-        assert!(!worker.patience().is_over());
+        assert!(!worker.timeout().is_over());
     }
 }
