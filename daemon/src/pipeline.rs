@@ -37,7 +37,7 @@ pub use crate::pipeline::brake::{BrakeConfig, Sight};
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
 use crate::pipeline::state::State;
 use crate::store::{Change, Store, VideoRecord, VideoState};
-use crate::supervise::{self, End, Ward};
+use crate::supervise::{self, End, Supervised};
 
 /// What the pipeline tells the rest of the daemon. Called on an indexing thread; must be quick.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ struct Shared {
 pub struct Indexer {
     shared: Arc<Shared>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    wards: Arc<Mutex<Vec<Arc<Ward>>>>,
+    all_supervised: Arc<Mutex<Vec<Arc<Supervised>>>>,
 }
 
 impl Indexer {
@@ -130,19 +130,23 @@ impl Indexer {
         let indexer = Self {
             shared,
             threads: Arc::default(),
-            wards: Arc::default(),
+            all_supervised: Arc::default(),
         };
         indexer.catch_up();
         for index in 0..n_threads {
-            let ward = Ward::new(format!("indexer-{index}"), "fewer videos are indexed at once, or none");
+            let supervised = Supervised::new(format!("indexer-{index}"), "fewer videos are indexed at once, or none");
             let (shared, for_waiting) = (Arc::clone(&indexer.shared), Arc::clone(&indexer.shared));
             let body = move || {
                 shared.run();
                 End::Asked
             };
-            let thread = supervise::spawn(&ward, body, move |why| for_waiting.lose_thread(why))
+            let thread = supervise::spawn(&supervised, body, move |why| for_waiting.lose_thread(why))
                 .map_err(|error| crate::fatal::Fatal::of_system(format!("cannot start an indexing thread: {error}"), &error))?;
-            indexer.wards.lock().unwrap_or_else(PoisonError::into_inner).push(ward);
+            indexer
+                .all_supervised
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(supervised);
             indexer.threads().push(thread);
         }
         Ok(indexer)
@@ -243,7 +247,7 @@ impl Indexer {
     }
 
     /// Why nothing will be indexed any more, where that is so.
-    pub fn is_left_off(&self) -> Option<String> {
+    pub fn is_given_up(&self) -> Option<String> {
         self.shared.lock().dead.clone()
     }
 

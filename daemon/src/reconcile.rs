@@ -39,7 +39,7 @@ pub use rules::{Exclusion, Rules, RulesError};
 pub use volumes::Volume;
 
 use crate::store::Store;
-use crate::supervise::{self, End, Ward};
+use crate::supervise::{self, End, Supervised};
 use crate::watch::{self, Change};
 use shared::{Shared, lock};
 
@@ -185,14 +185,14 @@ impl Reconciler {
             looked,
             unfinished_rest: limits.unfinished_rest,
         };
-        let ward = Ward::essential("reconcile", "new, changed and deleted files are not noticed");
+        let supervised = Supervised::essential("reconcile", "new, changed and deleted files are not noticed");
         let for_waiting = Arc::clone(&core.on_change);
         let body = move || {
             core.run();
             End::Asked
         };
-        let left_off = move |_: &str| for_waiting();
-        let thread = supervise::spawn(&ward, body, left_off).map_err(ReconcileError::Thread)?;
+        let given_up = move |_: &str| for_waiting();
+        let thread = supervise::spawn(&supervised, body, given_up).map_err(ReconcileError::Thread)?;
         // Who asks first is told of the folders as they are; one that hangs keeps nobody from asking.
         let _looked = first_look.recv_timeout(FIRST_LOOK_TIMEOUT);
         Ok(ReconcilerHandle {
@@ -200,7 +200,7 @@ impl Reconciler {
             events: event_sender,
             shared,
             thread: Mutex::new(Some(thread)),
-            ward,
+            supervised,
         })
     }
 }
@@ -220,13 +220,13 @@ pub struct ReconcilerHandle {
     events: watch::EventSender,
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    ward: Arc<Ward>,
+    supervised: Arc<Supervised>,
 }
 
 impl ReconcilerHandle {
     /// Why the tree is looked at no longer, where it is not.
-    pub fn is_left_off(&self) -> Option<String> {
-        self.ward.is_left_off()
+    pub fn is_given_up(&self) -> Option<String> {
+        self.supervised.is_given_up()
     }
 
     /// Watches these folders from now on. Videos of folders that are no longer among them stay in the store, untouched: whoever

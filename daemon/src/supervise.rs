@@ -2,7 +2,7 @@
 //!
 //! A thread whose body panics, or ends without being asked to, is started again, and rebuilds its state. One that dies
 //! [`DEATHS`] times within [`PERIOD`] is left off: it would do so for ever. Then whoever waits for it is told, the daemon goes on without
-//! it, and `status` and `doctor` name it ([`left_off`]).
+//! it, and `status` and `doctor` name it ([`given_up`]).
 //!
 //! A panic over one thing (a video, a question, an event) is caught by the body itself and costs that thing; what arrives here is the rest.
 
@@ -20,7 +20,7 @@ pub const DEATHS: usize = 3;
 const PERIOD: Duration = Duration::from_mins(10);
 
 /// All that live; those of a daemon that ended are gone with it.
-static WARDS: Mutex<Vec<Weak<Ward>>> = Mutex::new(Vec::new());
+static SUPERVISED: Mutex<Vec<Weak<Supervised>>> = Mutex::new(Vec::new());
 
 /// How the body of a thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +35,12 @@ pub enum End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Again,
-    LeftOff,
+    GivenUp,
 }
 
 /// The deaths of one thread. Kept by whoever owns the thread: with the last clone `status` forgets it.
 #[derive(Debug)]
-pub struct Ward {
+pub struct Supervised {
     name: String,
     /// What no longer happens without it, in words for the user.
     loss: &'static str,
@@ -57,7 +57,7 @@ struct Deaths {
     last: Option<String>,
 }
 
-impl Ward {
+impl Supervised {
     pub fn new(name: impl Into<String>, loss: &'static str) -> Arc<Self> {
         Self::kept(name.into(), loss, false)
     }
@@ -68,16 +68,16 @@ impl Ward {
     }
 
     fn kept(name: String, loss: &'static str, is_essential: bool) -> Arc<Self> {
-        let ward = Arc::new(Self {
+        let supervised = Arc::new(Self {
             name,
             loss,
             is_essential,
             deaths: Mutex::default(),
         });
-        let mut wards = wards();
-        wards.retain(|ward| ward.strong_count() > 0);
-        wards.push(Arc::downgrade(&ward));
-        ward
+        let mut all_supervised = all_supervised();
+        all_supervised.retain(|supervised| supervised.strong_count() > 0);
+        all_supervised.push(Arc::downgrade(&supervised));
+        supervised
     }
 
     /// Notes a death, and says whether to start the thread again.
@@ -100,11 +100,11 @@ impl Ward {
             thread = self.name,
             why, "a thread ended {DEATHS} times within ten minutes; scened continues without it: {}", self.loss
         );
-        Verdict::LeftOff
+        Verdict::GivenUp
     }
 
     /// Why nothing is to be expected of it any more, where that is so.
-    pub fn is_left_off(&self) -> Option<String> {
+    pub fn is_given_up(&self) -> Option<String> {
         let why = self.deaths().last.clone()?;
         Some(format!(
             "a part of scened failed {DEATHS} times and stays off (thread {}: {why}): {}; restart scened, and please report the bug",
@@ -117,48 +117,51 @@ impl Ward {
     }
 }
 
-fn wards() -> MutexGuard<'static, Vec<Weak<Ward>>> {
-    WARDS.lock().unwrap_or_else(PoisonError::into_inner)
+fn all_supervised() -> MutexGuard<'static, Vec<Weak<Supervised>>> {
+    SUPERVISED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What `status` and `doctor` say of threads that were left off.
-pub fn left_off() -> Vec<String> {
-    living().iter().filter_map(|ward| ward.is_left_off()).collect()
+pub fn given_up() -> Vec<String> {
+    living().iter().filter_map(|supervised| supervised.is_given_up()).collect()
 }
 
 /// Why what waits to be indexed will wait for ever, where that is so.
 pub fn holds_up() -> Option<String> {
-    living().iter().filter(|ward| ward.is_essential).find_map(|ward| ward.is_left_off())
+    living()
+        .iter()
+        .filter(|supervised| supervised.is_essential)
+        .find_map(|supervised| supervised.is_given_up())
 }
 
-fn living() -> Vec<Arc<Ward>> {
-    wards().iter().filter_map(Weak::upgrade).collect()
+fn living() -> Vec<Arc<Supervised>> {
+    all_supervised().iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Starts a thread that runs `body` until that was asked to end, again after each death. When it is left off, `left_off` has the last word:
+/// Starts a thread that runs `body` until that was asked to end, again after each death. When it is left off, `given_up` has the last word:
 /// it tells whoever waits.
 ///
 /// **Errors**: when the system gives no thread.
 pub fn spawn(
-    ward: &Arc<Ward>,
+    supervised: &Arc<Supervised>,
     mut body: impl FnMut() -> End + Send + 'static,
-    left_off: impl FnOnce(&str) + Send + 'static,
+    given_up: impl FnOnce(&str) + Send + 'static,
 ) -> std::io::Result<JoinHandle<()>> {
-    let ward = Arc::clone(ward);
+    let supervised = Arc::clone(supervised);
     // The kernel keeps 15 bytes of a name.
-    let name = ward.name.clone();
+    let name = supervised.name.clone();
     std::thread::Builder::new().name(name).spawn(move || {
         loop {
             let why = match caught(&mut body) {
                 Ok(End::Asked) => return,
                 Ok(End::Lost(why)) | Err(why) => why,
             };
-            if ward.died(&why) == Verdict::LeftOff {
+            if supervised.died(&why) == Verdict::GivenUp {
                 break;
             }
         }
-        let why = ward.is_left_off().unwrap_or_default();
-        if let Err(panic) = caught(|| left_off(&why)) {
+        let why = supervised.is_given_up().unwrap_or_default();
+        if let Err(panic) = caught(|| given_up(&why)) {
             error!(panic, "threads that wait for it could not be told either");
         }
     })
@@ -186,39 +189,39 @@ mod tests {
         let n_runs = Arc::new(AtomicUsize::new(0));
         let runs = Arc::clone(&n_runs);
         let (tell, told) = crossbeam_channel::bounded(1);
-        let ward = Ward::new("sorter", "nothing is sorted");
+        let supervised = Supervised::new("sorter", "nothing is sorted");
         let body = move || match runs.fetch_add(1, Ordering::SeqCst) {
             0 => panic!("number {}", 0),
             1 => End::Lost("no table".to_owned()),
             _ => panic!("again"),
         };
-        let thread = spawn(&ward, body, move |why| tell.send(why.to_owned()).unwrap()).unwrap();
+        let thread = spawn(&supervised, body, move |why| tell.send(why.to_owned()).unwrap()).unwrap();
         let why = told.recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(why.contains("the thread sorter: it panicked: again): nothing is sorted"), "{why}");
         thread.join().unwrap();
         assert_eq!(n_runs.load(Ordering::SeqCst), DEATHS);
-        assert_eq!(left_off(), [why]);
-        drop(ward);
-        assert_eq!(left_off(), [""; 0], "a daemon that ended is remembered");
+        assert_eq!(given_up(), [why]);
+        drop(supervised);
+        assert_eq!(given_up(), [""; 0], "a daemon that ended is remembered");
     }
 
     #[test]
     fn a_thread_that_was_asked_to_end_ends() {
-        let ward = Ward::new("sorter", "nothing is sorted");
-        spawn(&ward, || End::Asked, |_| panic!("it was not left off"))
+        let supervised = Supervised::new("sorter", "nothing is sorted");
+        spawn(&supervised, || End::Asked, |_| panic!("it was not left off"))
             .unwrap()
             .join()
             .unwrap();
-        assert_eq!(ward.is_left_off(), None);
+        assert_eq!(supervised.is_given_up(), None);
     }
 
     #[test]
     fn deaths_far_apart_are_never_too_many() {
-        let ward = Ward::new("sorter", "nothing is sorted");
+        let supervised = Supervised::new("sorter", "nothing is sorted");
         let begun = Instant::now();
         for n in 0..20 {
-            assert_eq!(ward.died_at("it fell", begun + PERIOD / 2 * n), Verdict::Again);
+            assert_eq!(supervised.died_at("it fell", begun + PERIOD / 2 * n), Verdict::Again);
         }
-        assert_eq!(ward.died_at("it fell", begun + PERIOD / 2 * 19), Verdict::LeftOff);
+        assert_eq!(supervised.died_at("it fell", begun + PERIOD / 2 * 19), Verdict::GivenUp);
     }
 }

@@ -105,7 +105,7 @@ fn a_thread_that_dies_once_is_started_again_and_nothing_is_missing() {
 fn the_thread_that_watches_mounts_is_started_again_and_then_left_off() {
     if testkit::hung::own_mounts_or_say("the end of the thread that watches mounts") {
         dies_once("mounts", mount_something);
-        is_left_off("mounts", mount_something);
+        is_given_up("mounts", mount_something);
     }
 }
 
@@ -136,10 +136,10 @@ fn a_thread_that_dies_again_and_again_is_left_off_and_named_and_nobody_waits_for
     // Lanes have several threads each: `requests/pool.rs` tests the end of all.
     let lanes = ["query", "asking", "slow"];
     let owners: Vec<&str> = OWNERS.into_iter().filter(|owner| !lanes.contains(owner)).collect();
-    at_each(&owners, |point| is_left_off(point, |_| ()));
+    at_each(&owners, |point| is_given_up(point, |_| ()));
 }
 
-fn is_left_off(point: &str, poke: impl Fn(&Sandbox)) {
+fn is_given_up(point: &str, poke: impl Fn(&Sandbox)) {
     let sandbox = sandbox_for(point);
     let daemon = sandbox.start();
     sandbox.settle();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::fatal::Fatal;
-use crate::supervise::{self, End, Ward};
+use crate::supervise::{self, End, Supervised};
 
 /// How often in a row this program has started itself again.
 const RESTARTS: &str = "SCENED_RESTARTS";
@@ -58,7 +58,7 @@ fn wait_for_stop(mut stop: watch::Receiver<bool>, limit: Duration) -> Result<(),
 
 /// The thread that hears signals. Where it is left off nobody asks the daemon to end; a channel without a sender would.
 pub struct Listening {
-    _ward: Arc<Ward>,
+    _supervised: Arc<Supervised>,
     _stop: watch::Sender<bool>,
 }
 
@@ -112,7 +112,13 @@ pub fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
         });
         End::Asked
     };
-    let ward = Ward::new("signals", "SIGTERM does not stop scened; SIGKILL does, and loses nothing");
-    supervise::spawn(&ward, body, |_| ()).map_err(failed)?;
-    Ok((stopping, Listening { _ward: ward, _stop: kept }))
+    let supervised = Supervised::new("signals", "SIGTERM does not stop scened; SIGKILL does, and loses nothing");
+    supervise::spawn(&supervised, body, |_| ()).map_err(failed)?;
+    Ok((
+        stopping,
+        Listening {
+            _supervised: supervised,
+            _stop: kept,
+        },
+    ))
 }

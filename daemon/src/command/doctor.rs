@@ -133,7 +133,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
             .iter()
             .map(|reason| Finding::fail("indexing", reason.clone(), "videos wait until this is fixed; then: scenectl retry")),
     );
-    findings.extend(crate::supervise::left_off().into_iter().map(|why| {
+    findings.extend(crate::supervise::given_up().into_iter().map(|why| {
         Finding::fail(
             "threads",
             why,

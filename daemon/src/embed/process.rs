@@ -21,7 +21,7 @@ use scened_common::domain::{Embedding, Frame};
 use scened_common::embed::model::ModelFolder;
 
 use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
-use crate::supervise::{self, End, Ward};
+use crate::supervise::{self, End, Supervised};
 use crate::worker::courtesy::Courtesy;
 use queue::{Call, Lane, Payload, Queue};
 
@@ -64,7 +64,7 @@ pub struct EmbedProcess {
     /// Written to when the owner must stop although it waits for a worker's answer.
     wake: Mutex<Option<std::io::PipeWriter>>,
     owner: Mutex<Option<JoinHandle<()>>>,
-    _ward: Arc<Ward>,
+    _supervised: Arc<Supervised>,
 }
 
 /// What callers and the owner thread have in common.
@@ -144,10 +144,10 @@ impl EmbedProcess {
                 at_work: None,
             }),
         });
-        let ward = if config.background {
-            Ward::essential("embed-owner", NOTHING_INDEXED)
+        let supervised = if config.background {
+            Supervised::essential("embed-owner", NOTHING_INDEXED)
         } else {
-            Ward::new("embed-owner", NOTHING_ASKED)
+            Supervised::new("embed-owner", NOTHING_ASKED)
         };
         let owner = {
             let (shared, of_callers) = (Arc::clone(&shared), Arc::clone(&shared));
@@ -157,19 +157,19 @@ impl EmbedProcess {
                 span.in_scope(|| owner::run(&shared, &config, wake.as_fd()));
                 End::Asked
             };
-            let left_off = move |why: &str| {
+            let given_up = move |why: &str| {
                 of_callers.queue.end(&EmbedError::Unavailable {
                     reason: why.to_owned(),
                     hint: None,
                 });
             };
-            supervise::spawn(&ward, body, left_off).map_err(failed)?
+            supervise::spawn(&supervised, body, given_up).map_err(failed)?
         };
         Ok(Self {
             shared,
             wake: Mutex::new(Some(wake)),
             owner: Mutex::new(Some(owner)),
-            _ward: ward,
+            _supervised: supervised,
         })
     }
 

@@ -16,7 +16,7 @@ use crate::activity::Activity;
 use crate::ann::{AnnError, Opened};
 use crate::models::serving::ModelSlot;
 use crate::store::{ChangeKind, Store, StoreError};
-use crate::supervise::{self, End, Ward, caught};
+use crate::supervise::{self, End, Supervised, caught};
 
 /// A snapshot is written after this long without changes …
 const QUIET_BEFORE_SAVE: Duration = Duration::from_secs(10);
@@ -42,7 +42,7 @@ pub(super) struct Follower {
     /// Capacity 1: a poke that finds it full is already promised a look at everything.
     poke: Sender<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    _ward: Arc<Ward>,
+    _supervised: Arc<Supervised>,
 }
 
 impl Follower {
@@ -61,7 +61,7 @@ impl Follower {
             missing: Mutex::default(),
             stop: AtomicBool::new(false),
         });
-        let ward = Ward::essential("ann", "videos indexed from now on are not found");
+        let supervised = Supervised::essential("ann", "videos indexed from now on are not found");
         let (for_thread, for_waiting) = (Arc::clone(&shared), Arc::clone(&shared));
         // After a panic in the middle of a change nothing is sure but the store.
         let mut opened = Some(opened);
@@ -69,12 +69,12 @@ impl Follower {
             for_thread.run(&opened.take().unwrap_or(Opened::Missing), &poked);
             End::Asked
         };
-        let thread = supervise::spawn(&ward, body, move |_| for_waiting.activity.bump())?;
+        let thread = supervise::spawn(&supervised, body, move |_| for_waiting.activity.bump())?;
         Ok(Self {
             shared,
             poke,
             thread: Mutex::new(Some(thread)),
-            _ward: ward,
+            _supervised: supervised,
         })
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
-use crate::supervise::{self, End, Ward};
+use crate::supervise::{self, End, Supervised};
 
 /// Questions at work at the same time.
 const QUICK: Bounds = Bounds {
@@ -89,7 +89,7 @@ pub struct Pool {
     waiting: Arc<Queue>,
     slow: Arc<Queue>,
     threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
-    _wards: Arc<Vec<Arc<Ward>>>,
+    _supervised: Arc<Vec<Arc<Supervised>>>,
 }
 
 impl Pool {
@@ -112,26 +112,26 @@ impl Pool {
             Arc::new(Queue::new(SLOW)),
         );
         let lost = Arc::new(lost);
-        let (mut threads, mut wards) = (Vec::new(), Vec::new());
+        let (mut threads, mut all_supervised) = (Vec::new(), Vec::new());
         for (name, queue) in [("query", &quick), ("asking", &waiting), ("slow", &slow)] {
             for index in 0..queue.bounds.threads {
                 if index > 0 && !has_room {
                     queue.lose_thread();
                     continue;
                 }
-                let ward = Ward::new(format!("{name}-{index}"), "fewer questions are answered at once");
+                let supervised = Supervised::new(format!("{name}-{index}"), "fewer questions are answered at once");
                 let (queue, of_clients, lost) = (Arc::clone(queue), Arc::clone(queue), Arc::clone(&lost));
                 let body = move || {
                     queue.work(name);
                     End::Asked
                 };
-                let left_off = move |why: &str| {
+                let given_up = move |why: &str| {
                     if of_clients.lose_thread() {
                         lost(why);
                     }
                 };
-                threads.push(supervise::spawn(&ward, body, left_off)?);
-                wards.push(ward);
+                threads.push(supervise::spawn(&supervised, body, given_up)?);
+                all_supervised.push(supervised);
             }
         }
         Ok(Self {
@@ -139,7 +139,7 @@ impl Pool {
             waiting,
             slow,
             threads: Arc::new(Mutex::new(threads)),
-            _wards: Arc::new(wards),
+            _supervised: Arc::new(all_supervised),
         })
     }
 

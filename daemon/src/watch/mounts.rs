@@ -6,7 +6,7 @@ use super::EventSender;
 #[cfg(target_os = "linux")]
 use crate::machine::mounts;
 #[cfg(target_os = "linux")]
-use crate::supervise::{self, End, Ward};
+use crate::supervise::{self, End, Supervised};
 
 /// A thread that sleeps in `poll` on `/proc/thread-self/mountinfo` until the table of mounts changes. Dropping it ends the thread.
 #[cfg(target_os = "linux")]
@@ -14,7 +14,7 @@ pub struct MountWatch {
     /// Closing it wakes the thread.
     stop: Option<rustix::fd::OwnedFd>,
     thread: Option<std::thread::JoinHandle<()>>,
-    _ward: std::sync::Arc<Ward>,
+    _supervised: std::sync::Arc<Supervised>,
 }
 
 #[cfg(target_os = "linux")]
@@ -23,7 +23,7 @@ impl MountWatch {
         use rustix::event::{PollFd, PollFlags, poll};
         let table = std::fs::File::open(mounts::TABLE)?;
         let (stopped, stop) = std::os::unix::net::UnixStream::pair()?;
-        let ward = Ward::new("mounts", "scened notices connected and removed drives late");
+        let supervised = Supervised::new("mounts", "scened notices connected and removed drives late");
         let mut is_again = false;
         let body = move || {
             // What changed while nobody looked.
@@ -46,11 +46,11 @@ impl MountWatch {
                 }
             }
         };
-        let thread = supervise::spawn(&ward, body, |_| ())?;
+        let thread = supervise::spawn(&supervised, body, |_| ())?;
         Ok(Self {
             stop: Some(stop.into()),
             thread: Some(thread),
-            _ward: ward,
+            _supervised: supervised,
         })
     }
 }

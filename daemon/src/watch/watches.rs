@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::{Change, EventSender, forward};
-use crate::supervise::{Verdict, Ward, caught};
+use crate::supervise::{Supervised, Verdict, caught};
 
 /// Where the system gives no watcher, it is asked again after this.
 const RETRY: Duration = Duration::from_mins(1);
@@ -31,7 +31,7 @@ pub struct Watches {
     notify: Option<Guarded>,
     /// Why there is none, and when it is tried again.
     lack: Option<(String, Instant)>,
-    ward: Arc<Ward>,
+    supervised: Arc<Supervised>,
     watched: BTreeSet<PathBuf>,
 }
 
@@ -43,7 +43,7 @@ impl Watches {
             events,
             notify: None,
             lack: None,
-            ward: Ward::new("watcher", "folders are scanned now and then instead of being watched"),
+            supervised: Supervised::new("watcher", "folders are scanned now and then instead of being watched"),
             watched: BTreeSet::new(),
         };
         watches.start();
@@ -77,7 +77,7 @@ impl Watches {
         }
         self.watched.clear();
         self.lack = None;
-        if self.ward.died(why) == Verdict::Again {
+        if self.supervised.died(why) == Verdict::Again {
             self.start();
         } else {
             self.lack = Some((format!("their watcher ended again and again ({why})"), Instant::now() + RETRY));
@@ -91,7 +91,7 @@ impl Watches {
             self.lose("its thread ended");
         }
         let may_retry = |(_, at): &(String, Instant)| *at <= Instant::now();
-        if self.notify.is_none() && self.lack.as_ref().is_some_and(may_retry) && self.ward.is_left_off().is_none() {
+        if self.notify.is_none() && self.lack.as_ref().is_some_and(may_retry) && self.supervised.is_given_up().is_none() {
             self.start();
         }
         let notify = self.notify.as_mut()?.watcher.as_mut()?;
@@ -426,7 +426,12 @@ mod tests {
             assert!(seen.contains(&Change::Rescan), "{seen:?}");
         }
         assert!(matches!(watches.add(folder.path(), false), WatchOutcome::LimitReached));
-        assert!(watches.ward.is_left_off().is_some_and(|why| why.contains("the thread watcher")));
+        assert!(
+            watches
+                .supervised
+                .is_given_up()
+                .is_some_and(|why| why.contains("the thread watcher"))
+        );
         assert!(watches.lack().is_some());
     }
 

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::system::Background;
-use crate::supervise::{self, End, Ward};
+use crate::supervise::{self, End, Supervised};
 
 /// A turn.
 const TICK: Duration = Duration::from_millis(250);
@@ -31,7 +31,7 @@ pub struct Courtesy(Option<Arc<Keeper>>);
 struct Keeper {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    _ward: Arc<Ward>,
+    _supervised: Arc<Supervised>,
 }
 
 #[derive(Debug, Default)]
@@ -67,17 +67,17 @@ impl Courtesy {
         }
         let shared = Arc::new(Shared::default());
         let (theirs, of_workers) = (Arc::clone(&shared), Arc::clone(&shared));
-        let ward = Ward::new("courtesy", "indexing slows other programs more");
+        let supervised = Supervised::new("courtesy", "indexing slows other programs more");
         let body = move || {
             theirs.lock().let_all_go_on();
             theirs.run(Duty::new(limit_percent));
             End::Asked
         };
-        let thread = supervise::spawn(&ward, body, move |_| of_workers.lock().let_all_go_on())?;
+        let thread = supervise::spawn(&supervised, body, move |_| of_workers.lock().let_all_go_on())?;
         Ok(Self(Some(Arc::new(Keeper {
             shared,
             thread: Some(thread),
-            _ward: ward,
+            _supervised: supervised,
         }))))
     }
 

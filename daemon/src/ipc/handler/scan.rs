@@ -27,7 +27,7 @@ pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAn
                 .hint("scenectl add DIR watches a folder; scenectl folders lists them"),
         );
     }
-    if let Some(why) = context.reconciler.is_left_off() {
+    if let Some(why) = context.reconciler.is_given_up() {
         return Err(RpcError::new(ErrorKind::Unavailable, why));
     }
     let n = context.reconciler.rescan(scope);

@@ -25,7 +25,7 @@ pub(super) fn assemble(context: &Context) -> Status {
     warnings.extend(context.serving.problem().map(|problem| problem.reason));
     warnings.extend(context.indexer.hindrance());
     warnings.extend(context.store.warnings());
-    warnings.extend(crate::supervise::left_off());
+    warnings.extend(crate::supervise::given_up());
     warnings.extend(context.reconciler.warnings());
     warnings.extend(context.models.model_warnings());
     warnings.extend(context.models.provider_warnings());
@@ -106,7 +106,7 @@ pub(super) fn queue(context: &Context) -> Queue {
 
 /// Why the queue will not become empty, where a part of scened that works on it was left off.
 pub(super) fn stuck(context: &Context) -> Option<String> {
-    crate::supervise::holds_up().or_else(|| context.indexer.is_left_off())
+    crate::supervise::holds_up().or_else(|| context.indexer.is_given_up())
 }
 
 fn notices(context: &Context) -> Vec<String> {

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::embed::{EmbedError, Embedder};
 use crate::models::serving::ModelSlot;
-use crate::supervise::{Ward, caught};
+use crate::supervise::{Supervised, caught};
 
 /// One description a line, written for this project: people, occasions, places, weather, animals, vehicles, things, food, pictures.
 const TEXTS: &str = include_str!("background.txt");
@@ -37,7 +37,7 @@ pub(super) struct Backgrounds {
     /// Everything in it can be made again.
     folder: Option<Arc<Path>>,
     shared: Arc<(Mutex<State>, Condvar)>,
-    ward: Arc<Ward>,
+    supervised: Arc<Supervised>,
 }
 
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Backgrounds {
         Self {
             folder: folder.map(Arc::from),
             shared: Arc::default(),
-            ward: Ward::new("background", "hits have no confidence"),
+            supervised: Supervised::new("background", "hits have no confidence"),
         }
     }
 
@@ -62,7 +62,7 @@ impl Backgrounds {
         let id = &slot.info.id;
         let (state, changed) = &*self.shared;
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        if !state.has(id) && state.making.is_none() && self.ward.is_left_off().is_none() {
+        if !state.has(id) && state.making.is_none() && self.supervised.is_given_up().is_none() {
             state.making = Some(id.clone());
             let maker = self.clone();
             let (id, embedder) = (id.clone(), Arc::clone(&slot.embedder));
@@ -84,7 +84,7 @@ impl Backgrounds {
 
     fn make_or_give_up(&self, id: &ModelId, embedder: &dyn Embedder) {
         if let Err(panic) = caught(|| self.make(id, embedder)) {
-            self.ward.died(&panic);
+            self.supervised.died(&panic);
             let (state, changed) = &*self.shared;
             state.lock().unwrap_or_else(PoisonError::into_inner).making = None;
             changed.notify_all();
