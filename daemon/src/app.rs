@@ -19,7 +19,7 @@ use tracing::{error, info, warn};
 
 use crate::activity::Activity;
 use crate::app::from_config::{
-    courtesy, disk_space, folders, indexer_config, media_process, models_config, onnxruntime, reconcile_config, root_finder, software,
+    disk_space, folders, indexer_config, media_process, models_config, onnxruntime, reconcile_config, root_finder, software, throttle,
 };
 use crate::app::hooks::{break_off_when_fatal, event_hook, pipeline_hook};
 use crate::app::upgrade::{look_for_halves, retry_after_update};
@@ -38,7 +38,7 @@ use crate::query::Searcher;
 use crate::reconcile::{Reconciler, ReconcilerHandle};
 use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{OpenReport, Store};
-use crate::worker::courtesy::Courtesy;
+use crate::worker::throttle::Throttle;
 
 /// How often a full disk is looked at by a daemon whose store met its end.
 const DISK_SPACE_RETRY: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ struct Engine {
     broken: mpsc::Receiver<String>,
     break_off: mpsc::Sender<String>,
     disk_space: DiskSpace,
-    courtesy: Courtesy,
+    throttle: Throttle,
     facts: Facts,
 }
 
@@ -129,10 +129,10 @@ impl Engine {
         let serving = Arc::new(Serving::default());
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let (break_off, broken) = mpsc::channel(1);
-        let courtesy = courtesy(config)?;
-        let source = seams.source.clone().unwrap_or_else(|| media_process(config, &courtesy));
+        let throttle = throttle(config)?;
+        let source = seams.source.clone().unwrap_or_else(|| media_process(config, &throttle));
         let models = Arc::new(Models::new(
-            models_config(config, places, seams.make_embedder, &courtesy),
+            models_config(config, places, seams.make_embedder, &throttle),
             config.model.clone(),
             store.clone(),
             Arc::clone(&serving),
@@ -192,7 +192,7 @@ impl Engine {
             broken,
             break_off,
             disk_space: disk_space(config, &places.data_dir),
-            courtesy,
+            throttle,
             facts,
         })
     }
@@ -209,7 +209,7 @@ impl Engine {
             pool,
             activity: self.activity.clone(),
             events: self.events.clone(),
-            courtesy: self.courtesy.clone(),
+            throttle: self.throttle.clone(),
             started,
             start_warnings: self.facts.start_warnings.clone(),
             doctor: self.facts.clone(),

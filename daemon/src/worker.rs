@@ -4,7 +4,7 @@
 //! module owns what both kinds of worker share; it knows neither what they are asked nor what they answer. The bytes on the
 //! pipes are [`scened_common::pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
 
-pub mod courtesy;
+pub mod throttle;
 pub(crate) mod timeout;
 
 use std::collections::VecDeque;

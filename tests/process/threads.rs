@@ -12,7 +12,7 @@ use crate::SOON;
 
 /// Fail points of the threads, by the name that the daemon gives each.
 const OWNERS: [&str; 11] = [
-    "courtesy",
+    "throttle",
     "embed-owner",
     "indexer",
     "reconcile",
@@ -78,7 +78,7 @@ fn n_hits(sandbox: &Sandbox, query: &str) -> Result<usize, String> {
 /// A sandbox in which the owner has something to do.
 fn sandbox_for(point: &str) -> Sandbox {
     let sandbox = Sandbox::new();
-    if point == "courtesy" {
+    if point == "throttle" {
         sandbox.configure("busy = 100\n");
     }
     sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);

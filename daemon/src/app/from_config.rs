@@ -24,7 +24,7 @@ use crate::models::{MakeEmbedder, ModelsConfig};
 use crate::pipeline::{BrakeConfig, IndexerConfig, RootFinder, Sight};
 use crate::reconcile::{ReconcileConfig, ReconcilerHandle, Rules};
 use crate::store::Store;
-use crate::worker::courtesy::Courtesy;
+use crate::worker::throttle::Throttle;
 
 /// Longer side of a scene's thumbnail. Pixels.
 const THUMBNAIL_PX: u32 = 320;
@@ -41,26 +41,26 @@ pub(super) fn software(config: &Config, worker: Option<&str>) -> String {
     )
 }
 
-pub(super) fn courtesy(config: &Config) -> Result<Courtesy, Fatal> {
-    Courtesy::new(config.busy)
+pub(super) fn throttle(config: &Config) -> Result<Throttle, Fatal> {
+    Throttle::new(config.busy)
         .map_err(|error| Fatal::of_system(format!("cannot start the thread that lets workers give way: {error}"), &error))
 }
 
-pub(super) fn media_process(config: &Config, courtesy: &Courtesy) -> Arc<dyn FrameSource> {
+pub(super) fn media_process(config: &Config, throttle: &Throttle) -> Arc<dyn FrameSource> {
     // A worker that is missing is told by every job until it is there: no reason not to start.
     let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
     let allowed = process.with_unsandboxed_allowed(config.allow_unsandboxed);
-    Arc::new(allowed.with_extras(config.extras.clone()).with_courtesy(courtesy.clone()))
+    Arc::new(allowed.with_extras(config.extras.clone()).with_courtesy(throttle.clone()))
 }
 
 /// `make_embedder`: another one than the real one, for tests.
-pub(super) fn models_config(config: &Config, places: &Places, make_embedder: Option<MakeEmbedder>, courtesy: &Courtesy) -> ModelsConfig {
+pub(super) fn models_config(config: &Config, places: &Places, make_embedder: Option<MakeEmbedder>, throttle: &Throttle) -> ModelsConfig {
     ModelsConfig {
         dirs: places.model_dirs.clone(),
         ann_dir: places.data_dir.join("index"),
         config_file: config.file.clone(),
         crop: config.crop,
-        make_embedder: make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir, courtesy)),
+        make_embedder: make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir, throttle)),
     }
 }
 
@@ -70,11 +70,11 @@ pub(super) fn onnxruntime(config: &Config, data_dir: &Path) -> Result<PathBuf, S
     find_onnxruntime(config.onnxruntime.as_deref(), data_dir, program.as_deref()).map_err(|error| error.to_string())
 }
 
-fn embedder_maker(config: &Config, data_dir: &Path, courtesy: &Courtesy) -> MakeEmbedder {
+fn embedder_maker(config: &Config, data_dir: &Path, throttle: &Throttle) -> MakeEmbedder {
     let (providers, threads) = (config.providers.clone(), config.threads as usize);
     let gpu_memory_reserve_bytes = config.gpu_memory_reserve_mib << 20;
     let allow_unsandboxed = config.allow_unsandboxed;
-    let courtesy = courtesy.clone();
+    let throttle = throttle.clone();
     let (idle, onnxruntime, data_dir) = (
         Duration::from_secs(config.model_idle_seconds),
         config.onnxruntime.clone(),
@@ -91,7 +91,7 @@ fn embedder_maker(config: &Config, data_dir: &Path, courtesy: &Courtesy) -> Make
             graph_cache: Some(data_dir.join("cache/graphs")),
             gpu_memory_reserve_bytes,
             background: false,
-            courtesy: courtesy.clone(),
+            throttle: throttle.clone(),
             allow_unsandboxed,
             worker: None,
         })?;

@@ -19,7 +19,7 @@ use crate::media::{Cancel, FrameSource, MediaError, MediaProcess, PictureRequest
 use crate::reconcile::Rules;
 use crate::reconcile::rules::exclusion;
 use crate::video_file::open_stamped;
-use crate::worker::courtesy::Courtesy;
+use crate::worker::throttle::Throttle;
 
 /// Int8 must be this much faster: less is not worth vectors that are not quite the same.
 const LEAST_SPEED_UP: f64 = 1.1;
@@ -132,7 +132,7 @@ fn probe(options: &ProbeOptions<'_>) -> Result<Probed, ProbeError> {
             graph_cache: None,
             gpu_memory_reserve_bytes: options.config.gpu_memory_reserve_mib << 20,
             background: false,
-            courtesy: Courtesy::default(),
+            throttle: Throttle::default(),
             allow_unsandboxed: options.config.allow_unsandboxed,
             worker: None,
         })

@@ -22,7 +22,7 @@ use scened_common::embed::model::ModelFolder;
 
 use super::{EmbedError, Embedder, ModelInfo, ProviderReport};
 use crate::supervise::{self, End, Supervised};
-use crate::worker::courtesy::Courtesy;
+use crate::worker::throttle::Throttle;
 use queue::{Call, Lane, Payload, Queue};
 
 /// What is lost without an owner.
@@ -50,7 +50,7 @@ pub struct EmbedConfig {
     /// Whether the worker takes only what nobody else wants of the machine.
     pub background: bool,
     /// For whom a worker in the background gives way.
-    pub courtesy: Courtesy,
+    pub throttle: Throttle,
     /// The model may run where there is no sandbox.
     pub allow_unsandboxed: bool,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).

@@ -20,7 +20,7 @@ use crate::query::Searcher;
 use crate::reconcile::{ReconcilerHandle, RootStatus};
 use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{Store, VideoRecord};
-use crate::worker::courtesy::Courtesy;
+use crate::worker::throttle::Throttle;
 
 pub struct Context {
     pub store: Store,
@@ -33,7 +33,7 @@ pub struct Context {
     pub pool: Pool,
     pub activity: Activity,
     pub events: broadcast::Sender<Event>,
-    pub courtesy: Courtesy,
+    pub throttle: Throttle,
     pub started: Instant,
     /// Warnings found at start that stay true: config, store, data folder.
     pub start_warnings: Vec<String>,

@@ -31,7 +31,7 @@ use super::{
     AnalyseRequest, Analysis, Cancel, Detector, FrameSource, Hardware, KeyframesRequest, MediaError, MediaEvent, PictureRequest, Poster,
     PosterRequest, SceneMode,
 };
-use crate::worker::courtesy::{Courtesy, Turn};
+use crate::worker::throttle::{Throttle, ThrottledWorker};
 use crate::worker::timeout::ResponseTimeout;
 use crate::worker::{self, OwnedChild, StderrTail};
 
@@ -60,7 +60,7 @@ pub struct MediaProcess {
     silence: Duration,
     allow_unsandboxed: bool,
     extras: Extras,
-    courtesy: Courtesy,
+    throttle: Throttle,
 }
 
 impl MediaProcess {
@@ -82,7 +82,7 @@ impl MediaProcess {
             silence: Self::DEFAULT_SILENCE,
             allow_unsandboxed: false,
             extras: Extras::default(),
-            courtesy: Courtesy::default(),
+            throttle: Throttle::default(),
         }
     }
 
@@ -102,8 +102,8 @@ impl MediaProcess {
 
     /// Sets for whom workers give way that nobody waits for.
     #[must_use]
-    pub fn with_courtesy(mut self, courtesy: Courtesy) -> Self {
-        self.courtesy = courtesy;
+    pub fn with_courtesy(mut self, throttle: Throttle) -> Self {
+        self.throttle = throttle;
         self
     }
 
@@ -157,13 +157,13 @@ impl MediaProcess {
         }
         drop(requests);
         // Somebody waits for a picture.
-        let turn = match kind {
+        let throttled = match kind {
             wire::KIND_PICTURE | wire::KIND_POSTER => None,
-            _ => self.courtesy.keep(child.id()),
+            _ => self.throttle.keep(child.id()),
         };
         Ok(Worker {
             child,
-            _turn: turn,
+            _throttled: throttled,
             answers,
             stderr: Some(stderr),
             silence: self.silence,
@@ -252,7 +252,7 @@ impl FrameSource for MediaProcess {
 /// One running worker; killed and reaped when dropped.
 struct Worker {
     child: OwnedChild,
-    _turn: Option<Turn>,
+    _throttled: Option<ThrottledWorker>,
     answers: ChildStdout,
     stderr: Option<StderrTail>,
     silence: Duration,

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use scened::embed::Embedder as _;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
-use scened::worker::courtesy::Courtesy;
+use scened::worker::throttle::Throttle;
 use scened_common::domain::Frame;
 use scened_common::embed::model::ModelFolder;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ fn main() -> anyhow::Result<()> {
         graph_cache: data_dir.is_dir().then(|| data_dir.clone()),
         gpu_memory_reserve_bytes: 0,
         background: false,
-        courtesy: Courtesy::default(),
+        throttle: Throttle::default(),
         allow_unsandboxed: false,
         data_dir,
         worker,

@@ -18,7 +18,7 @@ use scened::embed::Embedder as _;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
 use scened::media::keyframes::Keyframes;
 use scened::media::{Cancel, FrameSource as _, MediaEvent, MediaProcess};
-use scened::worker::courtesy::Courtesy;
+use scened::worker::throttle::Throttle;
 use scened_common::domain::{Embedding, Fingerprint, Frame, ImageSpec};
 use scened_common::embed::model::ModelFolder;
 use scened_common::media::keyframe_file::{KeyframeScene, SHORTER_SIDE_PX};
@@ -49,7 +49,7 @@ fn main() -> anyhow::Result<()> {
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
         background: false,
-        courtesy: Courtesy::default(),
+        throttle: Throttle::default(),
         allow_unsandboxed: false,
         worker: None,
     })?;

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use scened::embed::process::{EmbedConfig, EmbedProcess};
 use scened::embed::{EmbedError, Embedder};
-use scened::worker::courtesy::Courtesy;
+use scened::worker::throttle::Throttle;
 use scened_common::domain::{Embedding, Frame};
 use scened_common::embed::model::ModelFolder;
 use scened_common::embed::runtime::find_onnxruntime;
@@ -43,7 +43,7 @@ fn config(model: ModelFolder) -> EmbedConfig {
         graph_cache: None,
         gpu_memory_reserve_bytes: 0,
         background: false,
-        courtesy: Courtesy::default(),
+        throttle: Throttle::default(),
         allow_unsandboxed: false,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use scened::embed::Embedder;
 use scened::embed::process::{EmbedConfig, EmbedProcess};
-use scened::worker::courtesy::Courtesy;
+use scened::worker::throttle::Throttle;
 use scened_common::domain::{Embedding, Frame};
 use scened_common::embed::model::{ModelFolder, Precision};
 use scened_common::embed::runtime::find_onnxruntime;
@@ -88,7 +88,7 @@ fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
         graph_cache: graph_cache.map(Path::to_owned),
         gpu_memory_reserve_bytes: 0,
         background: false,
-        courtesy: Courtesy::default(),
+        throttle: Throttle::default(),
         allow_unsandboxed: false,
         worker: Some(PathBuf::from(env!("CARGO_BIN_EXE_scened-worker"))),
     })

@@ -158,7 +158,7 @@ impl Owner<'_> {
         };
         self.shared.state().at_work = Some((Step::Vectors, Instant::now()));
         let wake = self.wake;
-        let turn = self.config.background.then(|| self.config.courtesy.keep(connection.pid()));
+        let throttled = self.config.background.then(|| self.config.throttle.keep(connection.pid()));
         let answer = match lane {
             Lane::Texts => {
                 let lengths = payloads.iter().map(|payload| payload.len() as u32).collect();
@@ -174,7 +174,7 @@ impl Owner<'_> {
                 connection.request(protocol::KIND_FRAMES, &request, body, wake)
             }
         };
-        drop(turn);
+        drop(throttled);
         self.connection = Some(connection);
         match answer? {
             frame if frame.kind == protocol::KIND_VECTORS => {

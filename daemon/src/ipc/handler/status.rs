@@ -111,7 +111,7 @@ pub(super) fn stuck(context: &Context) -> Option<String> {
 
 fn notices(context: &Context) -> Vec<String> {
     let mut notices = context.models.notices();
-    if context.courtesy.gives_way() {
+    if context.throttle.gives_way() {
         notices.push("other programs use the CPU: indexing runs a quarter of the time (busy)".to_owned());
     }
     notices

@@ -18,13 +18,13 @@ use crate::supervise::{self, End, Supervised};
 /// A turn.
 const TICK: Duration = Duration::from_millis(250);
 /// Turns of rest after one of work.
-const RESTS: u32 = 3;
+const PAUSED_TICKS: u32 = 3;
 /// For so long it is told that workers give way, after the last time they did.
 const TOLD: Duration = Duration::from_secs(10);
 
 /// Clones are the same one. [`Default`] never stops anything.
 #[derive(Clone, Debug, Default)]
-pub struct Courtesy(Option<Arc<Keeper>>);
+pub struct Throttle(Option<Arc<Keeper>>);
 
 /// Ends the thread when the last clone is dropped.
 #[derive(Debug)]
@@ -51,12 +51,12 @@ struct State {
 
 /// A worker that works for nobody who waits.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct ThrottledWorker {
     shared: Arc<Shared>,
     number: u64,
 }
 
-impl Courtesy {
+impl Throttle {
     /// Workers give way while others use more than `limit_percent` of all processors; 0 = never. Where the system does not tell (only
     /// Linux does here), they never do.
     ///
@@ -67,7 +67,7 @@ impl Courtesy {
         }
         let shared = Arc::new(Shared::default());
         let (theirs, of_workers) = (Arc::clone(&shared), Arc::clone(&shared));
-        let supervised = Supervised::new("courtesy", "indexing slows other programs more");
+        let supervised = Supervised::new("throttle", "indexing slows other programs more");
         let body = move || {
             theirs.lock().let_all_go_on();
             theirs.run(Duty::new(limit_percent));
@@ -82,7 +82,7 @@ impl Courtesy {
     }
 
     /// The worker `pid`, a child that is not reaped yet, gives way until the turn is dropped.
-    pub(crate) fn keep(&self, pid: u32) -> Option<Turn> {
+    pub(crate) fn keep(&self, pid: u32) -> Option<ThrottledWorker> {
         let keeper = self.0.as_ref()?;
         let worker = match Background::open(pid) {
             Ok(worker) => worker,
@@ -100,7 +100,7 @@ impl Courtesy {
         state.workers.insert(number, worker);
         keeper.shared.changed.notify_all();
         let shared = Arc::clone(&keeper.shared);
-        Some(Turn { shared, number })
+        Some(ThrottledWorker { shared, number })
     }
 
     /// Whether workers gave way just now.
@@ -112,7 +112,7 @@ impl Courtesy {
     }
 }
 
-impl Drop for Turn {
+impl Drop for ThrottledWorker {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         if let Some(worker) = state.workers.remove(&self.number)
@@ -148,7 +148,7 @@ impl Shared {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            crate::failpoint::panic_here("courtesy");
+            crate::failpoint::panic_here("throttle");
             let until = Instant::now() + TICK;
             // A worker that comes or goes does not shorten a turn.
             while !state.is_ended && Instant::now() < until {
@@ -210,7 +210,7 @@ impl Duty {
         }
         let used = before.map_or(0.0, |before| sight.percent_used_since(&before, ours));
         if used > f64::from(self.limit_percent) {
-            self.n_rests_left = RESTS;
+            self.n_rests_left = PAUSED_TICKS;
         }
         self.n_rests_left > 0
     }
@@ -399,8 +399,8 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_let_go_runs_again_and_one_that_ended_is_no_error() {
-        let courtesy = Courtesy::new(1).unwrap();
-        let keeper = courtesy.0.as_ref().unwrap();
+        let throttle = Throttle::new(1).unwrap();
+        let keeper = throttle.0.as_ref().unwrap();
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         let state_of = |pid: u32| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -413,7 +413,7 @@ mod tests {
                 std::thread::park_timeout(Duration::from_millis(5));
             }
         };
-        let turn = courtesy.keep(child.id()).unwrap();
+        let turn = throttle.keep(child.id()).unwrap();
         {
             // As the thread does it.
             let mut state = keeper.shared.lock();
@@ -427,6 +427,6 @@ mod tests {
         wait_for("SR");
         child.kill().unwrap();
         child.wait().unwrap();
-        assert!(courtesy.keep(child.id()).is_none());
+        assert!(throttle.keep(child.id()).is_none());
     }
 }
