@@ -33,7 +33,7 @@ use crate::machine::disk_space::DiskSpace;
 use crate::media::keyframes::Keyframes;
 use crate::media::{Detector, FrameSource, Hardware, SceneMode};
 use crate::models::serving::Serving;
-pub use crate::pipeline::brake::{BrakeConfig, Sight};
+pub use crate::pipeline::brake::{BrakeConfig, MachineState};
 pub use crate::pipeline::progress::{CatchingUp, Current, Progress};
 use crate::pipeline::state::State;
 use crate::store::{Change, Store, VideoRecord, VideoState};
@@ -77,7 +77,7 @@ pub struct IndexerConfig {
     pub software: String,
     pub brake: BrakeConfig,
     /// Looks at the machine.
-    pub sight: Box<dyn Fn() -> Sight + Send + Sync>,
+    pub machine_state: Box<dyn Fn() -> MachineState + Send + Sync>,
     /// What indexing leaves free.
     pub disk_space: DiskSpace,
     /// Where embedded frames are kept for other models; `None` = nowhere.

@@ -21,7 +21,7 @@ use crate::media::FrameSource;
 use crate::media::keyframes::{self, Keyframes};
 use crate::media::process::MediaProcess;
 use crate::models::{MakeEmbedder, ModelsConfig};
-use crate::pipeline::{BrakeConfig, IndexerConfig, RootFinder, Sight};
+use crate::pipeline::{BrakeConfig, IndexerConfig, MachineState, RootFinder};
 use crate::reconcile::{ReconcileConfig, ReconcilerHandle, Rules};
 use crate::store::Store;
 use crate::worker::throttle::Throttle;
@@ -117,7 +117,7 @@ pub(super) fn indexer_config(config: &Config, software: String, data_dir: &Path,
             pause_on_battery: config.on_battery == OnBattery::Pause,
             pressure_percent: config.pressure,
         },
-        sight: Box::new(Sight::now),
+        machine_state: Box::new(MachineState::now),
         disk_space: disk_space(config, data_dir),
         keyframes: config.keyframes.then(|| Keyframes::new(data_dir.join(keyframes::FOLDER))),
         root_of,

@@ -25,12 +25,12 @@ pub struct BrakeConfig {
 
 /// What was seen of the machine.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Sight {
+pub struct MachineState {
     pub on_battery: bool,
     pub pressure: Pressure,
 }
 
-impl Sight {
+impl MachineState {
     pub fn now() -> Self {
         Self {
             on_battery: crate::machine::power::on_battery(),
@@ -68,16 +68,16 @@ impl Brake {
     }
 
     /// Decides by what is seen `now`.
-    pub(super) fn look(&mut self, config: BrakeConfig, sight: &Sight, now: Instant) {
+    pub(super) fn look(&mut self, config: BrakeConfig, machine_state: &MachineState, now: Instant) {
         self.looked = Some(now);
         let limit = f64::from(config.pressure_percent);
-        self.hold = if config.pause_on_battery && sight.on_battery {
+        self.hold = if config.pause_on_battery && machine_state.on_battery {
             Some("on battery: indexing waits for mains power (on-battery = \"pause\")")
         } else if config.pressure_percent == 0 {
             None
-        } else if sight.pressure.memory_percent > limit {
+        } else if machine_state.pressure.memory_percent > limit {
             Some("memory is short: indexing waits (pressure)")
-        } else if self.io_is_scarce(sight.pressure, limit, now) {
+        } else if self.io_is_scarce(machine_state.pressure, limit, now) {
             Some("the disks are busy: indexing waits for other programs (pressure)")
         } else {
             None
@@ -122,8 +122,8 @@ mod tests {
         pressure_percent: 20,
     };
 
-    fn sight(memory_percent: f64, io_percent: f64, io_total_us: u64) -> Sight {
-        Sight {
+    fn machine_state(memory_percent: f64, io_percent: f64, io_total_us: u64) -> MachineState {
+        MachineState {
             on_battery: false,
             pressure: Pressure {
                 memory_percent,
@@ -134,35 +134,35 @@ mod tests {
     }
 
     /// Looks at each sight, an interval apart, and says when indexing held.
-    fn holds(brake: &mut Brake, start: Instant, sights: &[Sight]) -> Vec<bool> {
-        let look = |(index, sight)| {
+    fn holds(brake: &mut Brake, start: Instant, machine_states: &[MachineState]) -> Vec<bool> {
+        let look = |(index, machine_state)| {
             let now = start + INTERVAL * index as u32;
             assert!(brake.is_due(now));
-            brake.look(CONFIG, sight, now);
+            brake.look(CONFIG, machine_state, now);
             assert!(!brake.is_due(now));
             brake.hold().is_some()
         };
-        sights.iter().enumerate().map(look).collect()
+        machine_states.iter().enumerate().map(look).collect()
     }
 
     #[test]
     fn battery_and_scarce_memory_hold_as_the_user_wants_it() {
         let (mut brake, now) = (Brake::default(), Instant::now());
-        let on_battery = Sight {
+        let on_battery = MachineState {
             on_battery: true,
-            ..Sight::default()
+            ..MachineState::default()
         };
         brake.look(CONFIG, &on_battery, now);
         assert!(brake.hold().is_some_and(|hold| hold.contains("on-battery")));
-        brake.look(CONFIG, &sight(20.1, 0.0, 0), now);
+        brake.look(CONFIG, &machine_state(20.1, 0.0, 0), now);
         assert!(brake.hold().is_some_and(|hold| hold.contains("memory")));
-        brake.look(CONFIG, &sight(19.9, 0.0, 0), now);
+        brake.look(CONFIG, &machine_state(19.9, 0.0, 0), now);
         assert_eq!(brake.hold(), None);
         let never = BrakeConfig {
             pause_on_battery: false,
             pressure_percent: 0,
         };
-        brake.look(never, &sight(100.0, 100.0, 0), now);
+        brake.look(never, &machine_state(100.0, 100.0, 0), now);
         assert_eq!(brake.hold(), None);
     }
 
@@ -170,12 +170,15 @@ mod tests {
     fn disks_that_others_keep_busy_are_waited_for() {
         let second = 1_000_000;
         let (mut brake, start) = (Brake::default(), Instant::now());
-        let busy = [0, 4 * second, 8 * second, 12 * second].map(|total_us| sight(0.0, 80.0, total_us));
+        let busy = [0, 4 * second, 8 * second, 12 * second].map(|total_us| machine_state(0.0, 80.0, total_us));
         assert_eq!(holds(&mut brake, start, &busy), [true; 4]);
         // The average still says 60 %, and nothing waited since the last look.
-        assert_eq!(holds(&mut brake, start + INTERVAL * 4, &[sight(0.0, 60.0, 12 * second)]), [false]);
         assert_eq!(
-            holds(&mut brake, start + INTERVAL * 5, &[sight(0.0, 60.0, 12 * second)]),
+            holds(&mut brake, start + INTERVAL * 4, &[machine_state(0.0, 60.0, 12 * second)]),
+            [false]
+        );
+        assert_eq!(
+            holds(&mut brake, start + INTERVAL * 5, &[machine_state(0.0, 60.0, 12 * second)]),
             [true],
             "others may come back"
         );
@@ -184,7 +187,7 @@ mod tests {
     #[test]
     fn pressure_that_ends_when_we_hold_still_was_ours_and_is_not_minded_for_a_while() {
         let (mut brake, start) = (Brake::default(), Instant::now());
-        let busy = sight(0.0, 80.0, 1_000_000);
+        let busy = machine_state(0.0, 80.0, 1_000_000);
         assert_eq!(holds(&mut brake, start, &[busy, busy, busy, busy]), [true, false, false, false]);
         assert_eq!(holds(&mut brake, start + OURS + INTERVAL * 2, &[busy]), [true]);
     }

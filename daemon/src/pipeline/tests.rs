@@ -124,9 +124,9 @@ impl World {
                 pause_on_battery: true,
                 pressure_percent: 0,
             },
-            sight: Box::new(move || Sight {
+            machine_state: Box::new(move || MachineState {
                 on_battery: plugged_out.load(Ordering::Relaxed),
-                ..Sight::default()
+                ..MachineState::default()
             }),
             disk_space: crate::machine::disk_space::DiskSpace {
                 data_dir: folder.path().to_owned(),

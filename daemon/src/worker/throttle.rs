@@ -62,7 +62,7 @@ impl Throttle {
     ///
     /// **Errors**: when the system gives no thread.
     pub fn new(limit_percent: u32) -> io::Result<Self> {
-        if limit_percent == 0 || system::Sight::now().is_none() {
+        if limit_percent == 0 || system::CpuTimes::now().is_none() {
             return Ok(Self::default());
         }
         let shared = Arc::new(Shared::default());
@@ -155,9 +155,9 @@ impl Shared {
                 let left = until.saturating_duration_since(Instant::now());
                 (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
             }
-            let Some(sight) = system::Sight::now() else { continue };
+            let Some(cpu_times) = system::CpuTimes::now() else { continue };
             let ours: u64 = state.workers.values_mut().map(Background::system_ticks_since).sum();
-            let rests = duty.rests_after(&sight, ours);
+            let rests = duty.rests_after(&cpu_times, ours);
             if rests {
                 state.gave_way = Some(Instant::now());
             }
@@ -184,7 +184,7 @@ impl State {
 #[derive(Debug)]
 struct Duty {
     limit_percent: u32,
-    before: Option<system::Sight>,
+    before: Option<system::CpuTimes>,
     n_rests_left: u32,
 }
 
@@ -197,9 +197,9 @@ impl Duty {
         }
     }
 
-    /// Whether the turn after `sight` is one of rest. Of what is seen, the workers themselves used `ours`.
-    fn rests_after(&mut self, sight: &system::Sight, ours: u64) -> bool {
-        let before = self.before.replace(sight.clone());
+    /// Whether the turn after `cpu_times` is one of rest. Of what is seen, the workers themselves used `ours`.
+    fn rests_after(&mut self, cpu_times: &system::CpuTimes, ours: u64) -> bool {
+        let before = self.before.replace(cpu_times.clone());
         if self.n_rests_left > 1 {
             self.n_rests_left -= 1;
             return true;
@@ -208,7 +208,7 @@ impl Duty {
             self.n_rests_left = 0;
             return false;
         }
-        let used = before.map_or(0.0, |before| sight.percent_used_since(&before, ours));
+        let used = before.map_or(0.0, |before| cpu_times.percent_used_since(&before, ours));
         if used > f64::from(self.limit_percent) {
             self.n_rests_left = PAUSED_TICKS;
         }
@@ -225,7 +225,7 @@ mod system {
 
     /// Time that the processors of this machine spent since it started, in ticks of 10 ms.
     #[derive(Clone, Debug, PartialEq, Eq)]
-    pub(super) struct Sight {
+    pub(super) struct CpuTimes {
         /// On programs of normal priority and for the kernel. Nice programs, our workers among them, are not counted.
         pub(super) used: u64,
         /// Of that, on this process.
@@ -233,7 +233,7 @@ mod system {
         pub(super) total: u64,
     }
 
-    impl Sight {
+    impl CpuTimes {
         pub(super) fn now() -> Option<Self> {
             let stat = std::fs::read_to_string("/proc/stat").ok()?;
             let us = std::fs::read_to_string("/proc/self/stat").ok()?;
@@ -315,9 +315,9 @@ mod system {
 #[cfg(not(target_os = "linux"))]
 mod system {
     #[derive(Clone, Debug)]
-    pub(super) struct Sight;
+    pub(super) struct CpuTimes;
 
-    impl Sight {
+    impl CpuTimes {
         pub(super) fn now() -> Option<Self> {
             None
         }
@@ -350,26 +350,26 @@ mod tests {
     use super::*;
 
     /// What is seen after a turn in which others used this share.
-    fn later(sight: &system::Sight, percent: u64) -> system::Sight {
-        system::Sight {
-            used: sight.used + percent,
-            by_us: sight.by_us,
-            total: sight.total + 100,
+    fn later(cpu_times: &system::CpuTimes, percent: u64) -> system::CpuTimes {
+        system::CpuTimes {
+            used: cpu_times.used + percent,
+            by_us: cpu_times.by_us,
+            total: cpu_times.total + 100,
         }
     }
 
     #[test]
     fn workers_get_one_turn_of_four_while_others_use_the_processors() {
         let mut duty = Duty::new(25);
-        let mut sight = system::Sight {
+        let mut cpu_times = system::CpuTimes {
             used: 1000,
             by_us: 10,
             total: 5000,
         };
         let mut rests = Vec::new();
         for percent in [90, 90, 90, 90, 90, 90, 10, 10, 90, 90, 90, 0, 0, 0] {
-            sight = later(&sight, percent);
-            rests.push(duty.rests_after(&sight, 0));
+            cpu_times = later(&cpu_times, percent);
+            rests.push(duty.rests_after(&cpu_times, 0));
         }
         let [w, r] = [false, true];
         // Of the first look nothing follows.
@@ -379,22 +379,22 @@ mod tests {
     #[test]
     fn what_workers_and_the_daemon_use_is_nobody_elses() {
         let us = "7 (scened) S 1 7 7 0 -1 0 0 0 0 0 30 20 0 0 20 0 9 0 100 1000 100 1";
-        let sight = system::Sight::of("cpu  100 900 50 2000 10 5 5 30 0 0\ncpu0 1 1 1 1\n", us).unwrap();
-        let expected = system::Sight {
+        let cpu_times = system::CpuTimes::of("cpu  100 900 50 2000 10 5 5 30 0 0\ncpu0 1 1 1 1\n", us).unwrap();
+        let expected = system::CpuTimes {
             used: 160,
             by_us: 50,
             total: 3100,
         };
-        assert_eq!(sight, expected);
-        let after = system::Sight {
+        assert_eq!(cpu_times, expected);
+        let after = system::CpuTimes {
             used: 260,
             by_us: 80,
             total: 3300,
         };
         // 100 ticks of 200, of which 30 are the daemon's and 20 the kernel's for workers.
-        assert!((after.percent_used_since(&sight, 20) - 25.0).abs() < 1e-9);
-        assert_eq!(system::Sight::of("cpu  1 2 3\n", us), None);
-        assert_eq!(system::Sight::of("intr 1 2 3\n", us), None);
+        assert!((after.percent_used_since(&cpu_times, 20) - 25.0).abs() < 1e-9);
+        assert_eq!(system::CpuTimes::of("cpu  1 2 3\n", us), None);
+        assert_eq!(system::CpuTimes::of("intr 1 2 3\n", us), None);
     }
 
     #[test]
