@@ -57,9 +57,9 @@ impl Oddity {
 
 /// How clips come about.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Way<'a> {
-    Copied,
-    Encoded {
+pub(crate) enum Method<'a> {
+    Copy,
+    Encode {
         encoding: &'a Encoding,
         /// Reads each video from its start on instead of leaping to the moment: the only way where leaps end between keyframes, as in
         /// files without an index. It takes as long as decoding all that comes before.
@@ -67,9 +67,9 @@ pub(crate) enum Way<'a> {
     },
 }
 
-impl Way<'_> {
+impl Method<'_> {
     pub(crate) fn is_encoded(self) -> bool {
-        matches!(self, Self::Encoded { .. })
+        matches!(self, Self::Encode { .. })
     }
 }
 
@@ -85,12 +85,12 @@ impl Clip<'_> {
     }
 
     /// Where FFmpeg begins to read.
-    fn begin_us(&self, way: Way<'_>) -> u64 {
-        match way {
+    fn begin_us(&self, method: Method<'_>) -> u64 {
+        match method {
             // A packet at the very start is not to be lost by rounding.
-            Way::Copied => self.keyframe_us.map_or(self.start_us, |us| us.saturating_sub(ROUNDING_US)),
-            Way::Encoded { from_start, .. } if self.is_from_start(from_start) => 0,
-            Way::Encoded { .. } => self.start_us,
+            Method::Copy => self.keyframe_us.map_or(self.start_us, |us| us.saturating_sub(ROUNDING_US)),
+            Method::Encode { from_start, .. } if self.is_from_start(from_start) => 0,
+            Method::Encode { .. } => self.start_us,
         }
     }
 
@@ -117,15 +117,15 @@ impl From<FfmpegError> for Trouble {
 }
 
 /// What goes along with the picture of these clips.
-pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, way: Way<'_>) -> OtherStreams {
+pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, method: Method<'_>) -> OtherStreams {
     let videos: Vec<&ProbedVideo> = clips.iter().map(|clip| clip.video).collect();
     let mut others = match videos[..] {
-        [video] => OtherStreams::of_one(video, container, way.is_encoded()),
-        _ => OtherStreams::of_joined(&videos, container, way.is_encoded()),
+        [video] => OtherStreams::of_one(video, container, method.is_encoded()),
+        _ => OtherStreams::of_joined(&videos, container, method.is_encoded()),
     };
-    let is_filtered = match way {
-        Way::Copied => false,
-        Way::Encoded { from_start, .. } => from_start || clips.iter().any(|clip| clip.oddity.is_some()),
+    let is_filtered = match method {
+        Method::Copy => false,
+        Method::Encode { from_start, .. } => from_start || clips.iter().any(|clip| clip.oddity.is_some()),
     };
     if is_filtered && !others.subtitles.is_empty() {
         // No filter moves them.
@@ -141,19 +141,19 @@ pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, way: Way<'
 pub(crate) fn cut(
     clips: &[Clip<'_>],
     container: Container,
-    way: Way<'_>,
+    method: Method<'_>,
     (draft, workshop): (&Path, &Path),
     stop: &Stop,
     progress: &(impl Fn(u64) + Clone + Send + 'static),
 ) -> Result<ProbedVideo, Trouble> {
-    let others = other_streams(clips, container, way);
+    let others = other_streams(clips, container, method);
     if let [clip] = clips {
-        let mut arguments = opened(clip, way);
-        arguments.extend(match way {
-            Way::Copied => copied(clip, &others),
-            Way::Encoded { encoding, from_start } => encoded(clip, &others, encoding, from_start),
+        let mut arguments = opened(clip, method);
+        arguments.extend(match method {
+            Method::Copy => copied(clip, &others),
+            Method::Encode { encoding, from_start } => encoded(clip, &others, encoding, from_start),
         });
-        arguments.extend(muxed(container, clips, way));
+        arguments.extend(muxed(container, clips, method));
         arguments.push(ffmpeg::name(draft));
         ffmpeg::run(&arguments, stop, progress.clone())?;
         return probe::cut(draft).ok_or(Trouble::NoKeyframe);
@@ -162,15 +162,15 @@ pub(crate) fn cut(
     let mut done_us = 0;
     for (index, clip) in clips.iter().enumerate() {
         // Where packets are copied, into the container that they are for; else into one that takes everything to the tick.
-        let muxer = if way.is_encoded() { "nut" } else { container.muxer };
+        let muxer = if method.is_encoded() { "nut" } else { container.muxer };
         let name = format!("{index:04}.{muxer}");
-        let mut arguments = opened(clip, way);
-        arguments.extend(match way {
-            Way::Copied => copied(clip, &others),
-            Way::Encoded { encoding, from_start } => encoded_to_be_joined(clip, encoding, from_start),
+        let mut arguments = opened(clip, method);
+        arguments.extend(match method {
+            Method::Copy => copied(clip, &others),
+            Method::Encode { encoding, from_start } => encoded_to_be_joined(clip, encoding, from_start),
         });
         arguments.extend(words(&["-map_metadata:g", "-1", "-map_chapters", "-1"]));
-        if container.is_mp4 && !way.is_encoded() {
+        if container.is_mp4 && !method.is_encoded() {
             // The clocks of joined files have to tick alike.
             arguments.extend(words(&["-video_track_timescale", "90000"]));
         }
@@ -180,12 +180,12 @@ pub(crate) fn cut(
         let progress = progress.clone();
         let before_us = done_us;
         ffmpeg::run(&arguments, stop, move |us| progress(before_us + us))?;
-        if !way.is_encoded() && probe::cut(&place).is_none() {
+        if !method.is_encoded() && probe::cut(&place).is_none() {
             return Err(Trouble::NoKeyframe);
         }
         done_us += clip.length_us();
         writeln!(list, "file {name}").expect("a string takes any text");
-        if let Way::Encoded { encoding, .. } = way {
+        if let Method::Encode { encoding, .. } = method {
             // It is known to the frame; what the file says may be a frame longer.
             writeln!(list, "duration {:.6}", encoding.length_s(clip)).expect("a string takes any text");
         }
@@ -195,14 +195,14 @@ pub(crate) fn cut(
     let mut arguments = words(&["-protocol_whitelist", "file", "-f", "concat", "-safe", "1", "-i"]);
     arguments.push(ffmpeg::name(&path));
     arguments.extend(words(&["-map", "0", "-c", "copy"]));
-    if let Way::Encoded { encoding, .. } = way
+    if let Method::Encode { encoding, .. } = method
         && encoding.has_sound
     {
         // Sound is kept as it is until here: encoded clip by clip there would be a gap at every joint.
         arguments.push("-c:a".into());
         arguments.extend(words(&encoding.sound));
     }
-    arguments.extend(muxed(container, clips, way));
+    arguments.extend(muxed(container, clips, method));
     arguments.push(ffmpeg::name(draft));
     ffmpeg::run(&arguments, stop, |_| {})?;
     probe::cut(draft).ok_or(Trouble::NoKeyframe)

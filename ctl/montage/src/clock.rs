@@ -7,7 +7,7 @@ use scened_shared::message::{ClockPart, PictureTrack};
 
 /// How a program is told of a moment that its file's own time does not lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum SeekBy {
     /// By a stretch of the file, and the time from that stretch's first picture on. `to_bytes` is 0 where it ends with the file.
     Bytes {
         /// The first byte.
@@ -66,12 +66,12 @@ pub fn time(picture: Option<&PictureTrack>, ms: u64) -> Option<u64> {
 }
 
 /// The way to a moment of a file of which a stretch is a file as well, as of a transport stream.
-pub fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
+pub fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<SeekBy> {
     let (at, part) = part_at(picture, ms)?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
     let next = clock.get(at + 1).map(|next| next.offset_bytes);
     let is_known = (at == 0 || part.offset_bytes > 0) && next.is_none_or(|next| next > part.offset_bytes);
-    is_known.then_some(Way::Bytes {
+    is_known.then_some(SeekBy::Bytes {
         from_bytes: if at == 0 { 0 } else { part.offset_bytes },
         to_bytes: next.unwrap_or(0),
         within_ms: ms - part.start_ms,
@@ -79,10 +79,10 @@ pub fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
 }
 
 /// The way that is left for all other files.
-pub fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<Way> {
+pub fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<SeekBy> {
     let (at, part) = part_at(picture, ms)?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
-    Some(Way::Frames {
+    Some(SeekBy::Frames {
         first: part.first_frame,
         end: clock.get(at + 1).map(|next| next.first_frame),
         within_ms: ms - part.start_ms,
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(times, [None, None, None, Some(10_000), Some(12_000)]);
         assert_eq!(
             bytes(Some(&reset), 12_000),
-            Some(Way::Bytes {
+            Some(SeekBy::Bytes {
                 from_bytes: 900,
                 to_bytes: 0,
                 within_ms: 2000
@@ -161,7 +161,7 @@ mod tests {
         );
         assert_eq!(
             bytes(Some(&reset), 2000),
-            Some(Way::Bytes {
+            Some(SeekBy::Bytes {
                 from_bytes: 0,
                 to_bytes: 900,
                 within_ms: 2000

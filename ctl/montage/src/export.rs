@@ -10,7 +10,7 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 
-use crate::clips::{self, Clip, Container, Encoding, Oddity, OtherStreams, Trouble, Way};
+use crate::clips::{self, Clip, Container, Encoding, Method, Oddity, OtherStreams, Trouble};
 use crate::error::ExportError;
 use crate::ffmpeg::probe::{self, ProbedVideo};
 use crate::ffmpeg::{self, FfmpegError, Source};
@@ -191,17 +191,17 @@ fn cut(
     let mut reason = (!is_exact).then(|| obstacle(container, clips)).flatten();
     let mut encoding = None;
     let (mut is_copied, mut from_start) = (!is_exact && reason.is_none(), false);
-    let (made, way) = loop {
+    let (made, method) = loop {
         if !is_copied && encoding.is_none() {
             encoding = Some(Encoding::of(container, clips)?);
             // There is nowhere to leap to.
             from_start = clips.iter().any(|clip| clip.keyframe_us.is_none() && clip.oddity.is_none());
         }
-        let way = match &encoding {
-            Some(encoding) => Way::Encoded { encoding, from_start },
-            None => Way::Copied,
+        let method = match &encoding {
+            Some(encoding) => Method::Encode { encoding, from_start },
+            None => Method::Copy,
         };
-        match clips::cut(clips, container, way, (draft.path(), workshop.path()), stop, progress) {
+        match clips::cut(clips, container, method, (draft.path(), workshop.path()), stop, progress) {
             Err(Trouble::NoKeyframe) if is_copied => {
                 reason = Some("there is no keyframe to begin with".to_owned());
                 is_copied = false;
@@ -219,10 +219,10 @@ fn cut(
                     source,
                 });
             }
-            Ok(made) => break (made, way),
+            Ok(made) => break (made, method),
         }
     };
-    let OtherStreams { left_out, .. } = clips::other_streams(clips, container, way);
+    let OtherStreams { left_out, .. } = clips::other_streams(clips, container, method);
     Ok(Cut {
         draft,
         made,
@@ -268,7 +268,7 @@ fn pieces_of<'a>(moment: &'a Moment, video: &ProbedVideo) -> Result<Vec<Piece<'a
         let mut oddity = None;
         let stretch_way = clock::bytes(picture, piece.start_ms).filter(|_| video.is_divisible);
         let by_time = || clock::time(picture, piece.start_ms).filter(|_| clock::time(picture, piece.end_ms - 1).is_some());
-        let start_us = if let Some(clock::Way::Bytes {
+        let start_us = if let Some(clock::SeekBy::Bytes {
             from_bytes,
             to_bytes,
             within_ms,
@@ -283,7 +283,7 @@ fn pieces_of<'a>(moment: &'a Moment, video: &ProbedVideo) -> Result<Vec<Piece<'a
             within_ms * 1000 + (delay_s * 1e6) as u64
         } else if let Some(ms) = by_time() {
             ms * 1000
-        } else if let Some(clock::Way::Frames { first, end, within_ms }) = clock::frames(picture, piece.start_ms) {
+        } else if let Some(clock::SeekBy::Frames { first, end, within_ms }) = clock::frames(picture, piece.start_ms) {
             let sound_us = (piece.start_ms - within_ms) * 1000;
             oddity = Some(Oddity::BehindFrames { first, end, sound_us });
             within_ms * 1000

@@ -96,7 +96,7 @@ pub(super) fn open(
         (Some(at_ms), _) => Place::Time { at_ms },
         (
             None,
-            Some(clock::Way::Bytes {
+            Some(clock::SeekBy::Bytes {
                 from_bytes,
                 to_bytes,
                 within_ms,

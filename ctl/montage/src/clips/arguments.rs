@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use scened_shared::terminal;
 
-use super::{Clip, Container, Encoding, Oddity, OtherStreams, Way};
+use super::{Clip, Container, Encoding, Method, Oddity, OtherStreams};
 use crate::moment::Moment;
 use crate::timeline::rate::Rate;
 use crate::{ffmpeg, time};
@@ -20,15 +20,15 @@ pub(super) fn words(words: &[&str]) -> Vec<OsString> {
 }
 
 /// The video as FFmpeg's input, as far as it is wanted.
-pub(super) fn opened(clip: &Clip<'_>, way: Way<'_>) -> Vec<OsString> {
-    let begin_us = clip.begin_us(way);
+pub(super) fn opened(clip: &Clip<'_>, method: Method<'_>) -> Vec<OsString> {
+    let begin_us = clip.begin_us(method);
     let mut arguments = ffmpeg::guarded(&clip.source);
-    if !matches!(way, Way::Encoded { from_start, .. } if clip.is_from_start(from_start)) {
+    if !matches!(method, Method::Encode { from_start, .. } if clip.is_from_start(from_start)) {
         arguments.extend(words(&["-ss", &seconds(begin_us)]));
     }
     // A time that is wrong ends nothing: filters cut there.
-    match (way, clip.oddity) {
-        (Way::Encoded { .. }, Some(_)) => arguments.extend(words(&["-noaccurate_seek"])),
+    match (method, clip.oddity) {
+        (Method::Encode { .. }, Some(_)) => arguments.extend(words(&["-noaccurate_seek"])),
         _ => arguments.extend(words(&["-t", &seconds(clip.end_us.saturating_sub(begin_us))])),
     }
     arguments.push("-i".into());
@@ -43,7 +43,7 @@ pub(super) fn copied(clip: &Clip<'_>, others: &OtherStreams) -> Vec<OsString> {
         arguments.extend(words(&["-map", &format!("0:{}", sound.index)]));
     }
     arguments.extend(words(&["-c", "copy"]));
-    let begin_us = clip.begin_us(Way::Copied);
+    let begin_us = clip.begin_us(Method::Copy);
     arguments.extend(beside(others, clip.end_us.saturating_sub(begin_us)));
     if clip.keyframe_us.is_some() {
         // FFmpeg may go back further than to that keyframe.
@@ -163,12 +163,12 @@ pub(super) fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_st
 }
 
 /// Container and metadata of what is handed out: where it comes from, and nothing of what a camera wrote about the place.
-pub(super) fn muxed(container: Container, clips: &[Clip<'_>], way: Way<'_>) -> Vec<OsString> {
+pub(super) fn muxed(container: Container, clips: &[Clip<'_>], method: Method<'_>) -> Vec<OsString> {
     let mut arguments = words(&["-map_metadata:g", "-1", "-map_chapters", "-1"]);
     if container.is_mp4 {
         arguments.extend(words(&["-movflags", "+faststart"]));
     }
-    if let Way::Encoded { encoding, .. } = way
+    if let Method::Encode { encoding, .. } = method
         && let Some(tag) = encoding.tag
     {
         arguments.extend(words(&["-tag:v", tag]));
