@@ -26,7 +26,7 @@ const UNKNOWN_LEAD_US: u64 = 15_000_000;
 
 /// What is to be made.
 #[derive(Clone, Copy, Debug)]
-pub struct Order<'a> {
+pub struct ExportRequest<'a> {
     /// Where it is to lie; relative paths count from the current folder.
     pub output: &'a Path,
     /// What it is put into.
@@ -109,12 +109,12 @@ impl Exported {
 ///
 /// **Errors**: each variant of [`ExportError`]. Nothing is written then, and neither a draft nor an `ffmpeg` stays.
 pub fn make(
-    order: Order<'_>,
+    request: ExportRequest<'_>,
     mut moments: Vec<Moment>,
     stop: &Stop,
     progress: &(impl Fn(u64, u64) + Clone + Send + 'static),
 ) -> Result<Exported, ExportError> {
-    let output = OutputFile::new(order.output, order.force, moments.iter().map(|moment| moment.path.as_path()))?;
+    let output = OutputFile::new(request.output, request.force, moments.iter().map(|moment| moment.path.as_path()))?;
     let mut videos = probed(&moments)?;
     let mut left_out = Vec::new();
     if videos.values().any(|video| !video.subtitles.is_empty()) && !ffmpeg::cuts_subtitles()? {
@@ -140,7 +140,7 @@ pub fn make(
     let clips: Vec<Clip<'_>> = clips.collect::<Result<_, _>>()?;
     let asked_ms: u64 = moments.iter().map(Moment::length_ms).sum();
     let progress = progress.clone();
-    let cut = cut(order, &clips, &output, stop, &move |us| progress(us, asked_ms * 1000))?;
+    let cut = cut(request, &clips, &output, stop, &move |us| progress(us, asked_ms * 1000))?;
     left_out.extend(cut.left_out);
     let size_bytes = output.place(cut.draft)?;
     let parts = moments.iter().map(|moment| {
@@ -178,13 +178,13 @@ struct Cut {
 
 /// Cuts by copying packets where nothing speaks against it, else by encoding again, at last from each video's start on.
 fn cut(
-    order: Order<'_>,
+    request: ExportRequest<'_>,
     clips: &[Clip<'_>],
     output: &OutputFile,
     stop: &Stop,
     progress: &(impl Fn(u64) + Clone + Send + 'static),
 ) -> Result<Cut, ExportError> {
-    let Order { container, is_exact, .. } = order;
+    let ExportRequest { container, is_exact, .. } = request;
     // FFmpeg writes by name, so that the name must be one that nobody else has: a draft that is there already, and a folder of our own.
     let draft = output.draft("")?;
     let workshop = output.workshop()?;
@@ -209,12 +209,12 @@ fn cut(
             Err(Trouble::NoKeyframe) if !from_start => from_start = true,
             Err(Trouble::NoKeyframe) => {
                 return Err(ExportError::Empty {
-                    output: order.output.to_owned(),
+                    output: request.output.to_owned(),
                 });
             }
             Err(Trouble::Failed(source)) => {
                 return Err(ExportError::NotWritten {
-                    output: order.output.to_owned(),
+                    output: request.output.to_owned(),
                     is_encoded: !is_copied,
                     source,
                 });

@@ -49,8 +49,8 @@ pub(crate) struct ModelInstall {
     #[arg(value_name = "NAME|OWNER/REPO[@REVISION]|DIR")]
     pub(crate) model: OsString,
     /// Number format of the weights
-    #[arg(long, value_enum, value_name = "WHICH", default_value_t = PrecisionWish::Auto)]
-    pub(crate) precision: PrecisionWish,
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = PrecisionChoice::Auto)]
+    pub(crate) precision: PrecisionChoice,
     /// Name of the model here [default: the given name, or that of the repository or folder]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -63,7 +63,7 @@ pub(crate) struct ModelInstall {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PrecisionWish {
+pub(crate) enum PrecisionChoice {
     /// fp32, or int8 if it is faster on this machine and agrees: both are downloaded and compared on your videos
     Auto,
     /// Exact, the largest
@@ -74,7 +74,7 @@ pub(crate) enum PrecisionWish {
     Int8,
 }
 
-impl PrecisionWish {
+impl PrecisionChoice {
     /// `None` leaves it to the machine.
     pub(crate) fn fixed(self) -> Option<Precision> {
         match self {

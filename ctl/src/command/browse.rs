@@ -145,7 +145,7 @@ impl Browsing {
                     failpoint::hit("browse-copy");
                     tty.copy(&bytes)?;
                 }
-                Action::Export(wish) => self.exporter = Some(Exporter::start(wish, self.endpoint.clone(), self.tell.clone())),
+                Action::Export(wanted) => self.exporter = Some(Exporter::start(wanted, self.endpoint.clone(), self.tell.clone())),
                 Action::StopExport => {
                     if let Some(exporter) = &self.exporter {
                         exporter.stop();

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use montage::clips::{Container, EXTENSIONS};
-use montage::export::{self, Exported, Order};
+use montage::export::{self, ExportRequest, Exported};
 use montage::moment::{Availability, Moment};
 use montage::output_file::OutputFile;
 use scened_shared::client::Client;
@@ -43,13 +43,13 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
     ctrlc::set_handler(move || asked.ask()).map_err(|error| Failure::new("cannot listen for Ctrl-C").cause(error.to_string()))?;
     let cutting = Cutting::new(&context.out);
     let heard = cutting.clone();
-    let order = Order {
+    let request = ExportRequest {
         output: &args.output,
         container,
         is_exact: args.exact,
         force: args.force,
     };
-    let made = export::make(order, moments, &stop, &move |done_us, of_us| heard.position(done_us, of_us));
+    let made = export::make(request, moments, &stop, &move |done_us, of_us| heard.position(done_us, of_us));
     cutting.clear();
     tell(context, &made?)
 }

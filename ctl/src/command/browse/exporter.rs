@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use montage::clips::{Container, EXTENSIONS};
-use montage::export::{self, Order};
+use montage::export::{self, ExportRequest};
 use montage::output_file::OutputFile;
 use montage::playlist::Form;
 use scened_shared::endpoint::Endpoint;
@@ -20,7 +20,7 @@ use crate::render::{Out, text};
 
 /// What is to be written where; the name's ending says what it is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Wish {
+pub(super) struct FinderExport {
     pub(super) hits: Vec<Hit>,
     pub(super) target: PathBuf,
     /// Cut videos at the frame.
@@ -36,13 +36,13 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
-    pub(super) fn start(wish: Wish, endpoint: Endpoint, tell: SyncSender<Event>) -> Self {
+    pub(super) fn start(wanted: FinderExport, endpoint: Endpoint, tell: SyncSender<Event>) -> Self {
         let stop = Stop::default();
         let heard = stop.clone();
         let (over, is_over) = sync_channel::<()>(1);
         std::thread::spawn(move || {
             let progress = tell.clone();
-            let said = export(&wish, &endpoint, &heard, move |percent| {
+            let said = export(&wanted, &endpoint, &heard, move |percent| {
                 // The next one says more, should the finder be behind.
                 drop(progress.try_send(Event::ExportedSoFar(percent)));
             });
@@ -67,30 +67,35 @@ impl Drop for Exporter {
 }
 
 /// What became of it, in a line.
-fn export(wish: &Wish, endpoint: &Endpoint, stop: &Stop, percent: impl Fn(u8) + Clone + Send + 'static) -> Result<String, Failure> {
+fn export(
+    wanted: &FinderExport,
+    endpoint: &Endpoint,
+    stop: &Stop,
+    percent: impl Fn(u8) + Clone + Send + 'static,
+) -> Result<String, Failure> {
     let out = Out::new(false);
     let mut notes = Vec::new();
-    let extension = OutputFile::extension(&wish.target);
+    let extension = OutputFile::extension(&wanted.target);
     let written = if let Some(container) = Container::of_extension(&extension) {
-        let order = Order {
-            output: &wish.target,
+        let request = ExportRequest {
+            output: &wanted.target,
             container,
-            is_exact: wish.is_exact,
+            is_exact: wanted.is_exact,
             force: false,
         };
-        let moments = moments::to_cut(Some(endpoint), &wish.hits)?;
-        let made = export::make(order, moments, stop, &move |done_us, of_us: u64| {
+        let moments = moments::to_cut(Some(endpoint), &wanted.hits)?;
+        let made = export::make(request, moments, stop, &move |done_us, of_us: u64| {
             percent((done_us.min(of_us) * 100).checked_div(of_us).unwrap_or(0) as u8);
         })?;
         notes = made.notes("Tab beside the name cuts at the frame");
         format!("{}: {}", out.path(&made.file), made.summary())
     } else {
-        let files = kind(&wish.target, &extension)?;
+        let files = kind(&wanted.target, &extension)?;
         let contents = Contents {
-            title: &wish.title,
-            lead: format!("{}, chosen by hand", text::count(wish.hits.len() as u64, "scene")),
+            title: &wanted.title,
+            lead: format!("{}, chosen by hand", text::count(wanted.hits.len() as u64, "scene")),
             remarks: Vec::new(),
-            hits: &wish.hits,
+            hits: &wanted.hits,
         };
         let mut client = crate::command::connect(endpoint)?;
         let written = files::write(&contents, out.home(), &mut client, &files, &mut notes);

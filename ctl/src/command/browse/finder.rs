@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use scened_shared::message::{Coverage, Filters, GroupBy, Hit, SearchAnswer, SearchRequest};
 use scened_shared::shell;
 
-use super::exporter::Wish;
+use super::exporter::FinderExport;
 use crate::command::wire;
 use crate::render::picture::blocks::{self, Block};
 use crate::render::picture::{Cells, Picture};
@@ -30,7 +30,7 @@ pub(super) enum Action {
     Open(Hit),
     /// Bytes for the clipboard.
     Copy(Vec<u8>),
-    Export(Wish),
+    Export(FinderExport),
     StopExport,
     Leave(Leaving),
 }
@@ -316,7 +316,7 @@ impl Finder {
                 if name.is_empty() {
                     return Action::Nothing;
                 }
-                let wish = Wish {
+                let wanted = FinderExport {
                     hits: self.chosen().to_vec(),
                     target: with_home(name),
                     is_exact: self.is_exact,
@@ -326,7 +326,7 @@ impl Finder {
                     target: name.to_owned(),
                     percent: 0,
                 });
-                Action::Export(wish)
+                Action::Export(wanted)
             }
             _ => {
                 self.target.key(key);

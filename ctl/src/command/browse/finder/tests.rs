@@ -162,12 +162,12 @@ fn a_copied_path_presses_no_keys() {
     assert_eq!(copied("a\n"), Action::Nothing);
 }
 
-fn wish(finder: &mut Finder, name: &str) -> Wish {
+fn wish(finder: &mut Finder, name: &str) -> FinderExport {
     assert_eq!((control(finder, 'e'), finder.field), (Action::Nothing, Field::Target));
     control(finder, 'u');
     assert!(!finder.paste(name), "the name of a file is no question");
     match press(finder, KeyCode::Enter) {
-        Action::Export(wish) => wish,
+        Action::Export(wanted) => wanted,
         other => panic!("{other:?}"),
     }
 }
