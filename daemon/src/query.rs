@@ -23,7 +23,7 @@ use crate::embed::EmbedError;
 use crate::media::{FrameSource, MediaError};
 use crate::models::serving::{ModelSlot, NoModel, Serving};
 use crate::query::confidence::{Measure, Measures, TIMEOUT};
-pub use crate::query::picture::{Likeness, Pictured};
+pub use crate::query::picture::{PictureQuery, SimilarTo};
 use crate::query::rank::{Scored, pooled};
 pub use crate::query::scope::{Coverage, Filters};
 use crate::query::scope::{Scope, scenes_of};
@@ -95,7 +95,7 @@ pub struct Answer {
 
 /// The best scene of one video for a query, and its place among all scenes.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct RankOfVideo {
     pub hit: Hit,
     pub rank: u64,
     pub of_scenes: u64,
@@ -128,7 +128,7 @@ pub enum QueryError {
 
 /// The texts of a question as vectors of one model.
 #[derive(Clone, Debug)]
-pub struct Worded {
+pub struct TextQuery {
     model: ModelId,
     wanted: Embedding,
     unwanted: Vec<Embedding>,
@@ -157,15 +157,15 @@ impl Searcher {
     }
 
     /// The texts as vectors, where all of them were asked for lately. Waits for nothing.
-    pub fn recall(&self, query: &str, not: &[String]) -> Result<Option<Worded>, QueryError> {
+    pub fn recall(&self, query: &str, not: &[String]) -> Result<Option<TextQuery>, QueryError> {
         let texts = checked(query, not)?;
         let slot = self.serving.current()?;
         let known: Option<Vec<Embedding>> = texts.iter().map(|text| self.texts.recall(&slot.info.id, text)).collect();
-        Ok(known.and_then(|vectors| Worded::of(&slot, vectors)))
+        Ok(known.and_then(|vectors| TextQuery::of(&slot, vectors)))
     }
 
     /// The texts as vectors; waits for the model until `deadline`.
-    pub fn word(&self, query: &str, not: &[String], deadline: Instant) -> Result<Worded, QueryError> {
+    pub fn word(&self, query: &str, not: &[String], deadline: Instant) -> Result<TextQuery, QueryError> {
         let texts = checked(query, not)?;
         self.with_current(|slot| {
             let vectors = texts
@@ -175,17 +175,17 @@ impl Searcher {
             // Made by the first question of all. The answer does not wait for it.
             let timeout = TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
             let _made = self.measures.of(slot, timeout);
-            Worded::of(slot, vectors).ok_or(QueryError::Empty)
+            TextQuery::of(slot, vectors).ok_or(QueryError::Empty)
         })
     }
 
     /// Scenes that match the query and look less like each of what is not wanted. Waits for nothing.
     ///
     /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
-    pub fn answer_texts(&self, worded: &Worded, wanted: &Wanted) -> Result<Answer, QueryError> {
+    pub fn answer_texts(&self, text_query: &TextQuery, wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        let slot = self.slot_of(&worded.model)?;
-        self.answer(&slot, &worded.probe(), wanted, &|_| true)
+        let slot = self.slot_of(&text_query.model)?;
+        self.answer(&slot, &text_query.probe(), wanted, &|_| true)
     }
 
     /// All steps at once.
@@ -225,18 +225,18 @@ impl Searcher {
     /// Where the best scene of the video at `record` stands for a query. Waits for nothing.
     ///
     /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
-    pub fn standing_of(&self, record: &Arc<VideoRecord>, worded: &Worded) -> Result<Option<Standing>, QueryError> {
-        let slot = self.slot_of(&worded.model)?;
-        self.standing_in(&slot, record, &worded.probe())
+    pub fn rank_of_video(&self, record: &Arc<VideoRecord>, text_query: &TextQuery) -> Result<Option<RankOfVideo>, QueryError> {
+        let slot = self.slot_of(&text_query.model)?;
+        self.rank_in(&slot, record, &text_query.probe())
     }
 
     /// All steps at once.
     #[cfg(any(test, feature = "testing"))]
-    pub fn standing(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<Standing>, QueryError> {
-        self.standing_of(record, &self.word(query, &[], Instant::now() + MODEL_TIMEOUT)?)
+    pub fn rank_of(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<RankOfVideo>, QueryError> {
+        self.rank_of_video(record, &self.word(query, &[], Instant::now() + MODEL_TIMEOUT)?)
     }
 
-    fn standing_in(&self, slot: &ModelSlot, record: &Arc<VideoRecord>, probe: &Probe) -> Result<Option<Standing>, QueryError> {
+    fn rank_in(&self, slot: &ModelSlot, record: &Arc<VideoRecord>, probe: &Probe) -> Result<Option<RankOfVideo>, QueryError> {
         let scenes = scenes_of(record).collect();
         let Some(best) = self.rescore(slot, probe, scenes)?.into_iter().next() else {
             return Ok(None);
@@ -257,7 +257,7 @@ impl Searcher {
             .take_while(|(_, score)| *score > own)
             .count();
         let hit = self.hit(slot, &best, Arc::clone(record), self.measure(slot, probe).as_ref())?;
-        Ok(hit.map(|hit| Standing {
+        Ok(hit.map(|hit| RankOfVideo {
             hit,
             rank: better as u64 + 1,
             of_scenes,
@@ -424,7 +424,7 @@ fn checked<'a>(query: &'a str, not: &'a [String]) -> Result<Vec<&'a str>, QueryE
         .collect()
 }
 
-impl Worded {
+impl TextQuery {
     fn of(slot: &ModelSlot, vectors: Vec<Embedding>) -> Option<Self> {
         let mut vectors = vectors.into_iter();
         Some(Self {

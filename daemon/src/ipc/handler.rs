@@ -28,7 +28,7 @@ use crate::embed::EmbedError;
 use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::media::Cancel;
-use crate::query::{MODEL_TIMEOUT, Pictured, QueryError};
+use crate::query::{MODEL_TIMEOUT, PictureQuery, QueryError};
 use crate::requests::{ClientProcess, Lane};
 
 /// An error names what was asked for, and no more of it than this. Bytes of each sentence.
@@ -110,8 +110,8 @@ async fn similar(call: Call<'_>) -> Answer {
     let cancel = Arc::new(Cancel::default());
     let _until_answered = CancelOnDrop(Arc::clone(&cancel));
     let look = move |context: &Context, request: &_| search::look(context, request, &cancel);
-    let show = |context: &Context, _: &_, pictured: Option<Pictured>, deadline| match pictured {
-        Some(pictured) => context.searcher.show(pictured, deadline),
+    let show = |context: &Context, _: &_, picture_query: Option<PictureQuery>, deadline| match picture_query {
+        Some(picture_query) => context.searcher.show(picture_query, deadline),
         None => Err(QueryError::OtherModel),
     };
     call.with_model::<method::Similar, _>(|_, _| [Lane::Slow, Lane::Quick], look, show, search::similar)

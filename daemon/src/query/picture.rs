@@ -14,14 +14,14 @@ use crate::video_file::open_stamped;
 
 /// What a picture query is about.
 #[derive(Clone, Debug)]
-pub struct Likeness {
+pub struct SimilarTo {
     pub path: PathBuf,
     pub at_ms: Option<u64>,
 }
 
 /// What is asked about as a picture: its vectors, or the parts that the model has to be shown.
 #[derive(Clone, Debug)]
-pub struct Pictured {
+pub struct PictureQuery {
     model: ModelId,
     parts: Parts,
 }
@@ -32,7 +32,7 @@ enum Parts {
     Frames(Vec<Frame>),
 }
 
-impl Pictured {
+impl PictureQuery {
     /// Whether the model has to be asked.
     pub fn is_unseen(&self) -> bool {
         matches!(self.parts, Parts::Frames(_))
@@ -43,18 +43,18 @@ impl Searcher {
     /// The model's view of a picture: of pictures that were never shown to it.
     ///
     /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
-    pub fn show(&self, pictured: Pictured, deadline: Instant) -> Result<Pictured, QueryError> {
-        let Parts::Frames(frames) = &pictured.parts else {
-            return Ok(pictured);
+    pub fn show(&self, picture_query: PictureQuery, deadline: Instant) -> Result<PictureQuery, QueryError> {
+        let Parts::Frames(frames) = &picture_query.parts else {
+            return Ok(picture_query);
         };
-        let slot = self.slot_of(&pictured.model)?;
+        let slot = self.slot_of(&picture_query.model)?;
         let vectors = match slot.embedder.embed_pictures_until(frames, deadline) {
             // It was retired in the middle of the question.
-            Err(EmbedError::ShuttingDown) if self.slot_of(&pictured.model).is_err() => return Err(QueryError::OtherModel),
+            Err(EmbedError::ShuttingDown) if self.slot_of(&picture_query.model).is_err() => return Err(QueryError::OtherModel),
             vectors => vectors?,
         };
-        Ok(Pictured {
-            model: pictured.model,
+        Ok(PictureQuery {
+            model: picture_query.model,
             parts: Parts::Vectors(vectors),
         })
     }
@@ -62,10 +62,10 @@ impl Searcher {
     /// Scenes that look like a moment of a video, or like a picture. Waits for nothing.
     ///
     /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
-    pub fn answer_picture(&self, likeness: &Likeness, pictured: &Pictured, wanted: &Wanted) -> Result<Answer, QueryError> {
+    pub fn answer_picture(&self, likeness: &SimilarTo, picture_query: &PictureQuery, wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        let slot = self.slot_of(&pictured.model)?;
-        let parts = match &pictured.parts {
+        let slot = self.slot_of(&picture_query.model)?;
+        let parts = match &picture_query.parts {
             Parts::Vectors(vectors) => vectors.clone(),
             Parts::Frames(_) => Vec::new(),
         };
@@ -81,15 +81,15 @@ impl Searcher {
 
     /// All steps at once.
     #[cfg(any(test, feature = "testing"))]
-    pub fn similar(&self, likeness: &Likeness, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
+    pub fn similar(&self, likeness: &SimilarTo, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        let pictured = self.show(self.look(likeness, cancel)?, Instant::now() + super::MODEL_TIMEOUT)?;
-        self.answer_picture(likeness, &pictured, wanted)
+        let picture_query = self.show(self.look(likeness, cancel)?, Instant::now() + super::MODEL_TIMEOUT)?;
+        self.answer_picture(likeness, &picture_query, wanted)
     }
 
     /// The vectors of a moment of an indexed video or of the whole of it, where the store tells them; else pictures, as many as the model
     /// is shown parts of one. Waits for the disk and a worker.
-    pub fn look(&self, likeness: &Likeness, cancel: &Cancel) -> Result<Pictured, QueryError> {
+    pub fn look(&self, likeness: &SimilarTo, cancel: &Cancel) -> Result<PictureQuery, QueryError> {
         let slot = self.serving.current()?;
         let record = self.store.video_at(&likeness.path);
         let parts = match self.stored_parts(&slot, likeness, record.as_deref())? {
@@ -97,13 +97,13 @@ impl Searcher {
             None => Parts::Frames(self.frames(&slot, likeness, record.as_deref(), cancel)?),
         };
         let model = slot.info.id.clone();
-        Ok(Pictured { model, parts })
+        Ok(PictureQuery { model, parts })
     }
 
     fn stored_parts(
         &self,
         slot: &ModelSlot,
-        likeness: &Likeness,
+        likeness: &SimilarTo,
         record: Option<&VideoRecord>,
     ) -> Result<Option<Vec<Embedding>>, QueryError> {
         if let Some(record) = record {
@@ -131,7 +131,7 @@ impl Searcher {
     fn frames(
         &self,
         slot: &ModelSlot,
-        likeness: &Likeness,
+        likeness: &SimilarTo,
         record: Option<&VideoRecord>,
         cancel: &Cancel,
     ) -> Result<Vec<Frame>, QueryError> {

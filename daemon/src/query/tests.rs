@@ -355,7 +355,7 @@ fn similar_leaves_out_the_video_that_is_the_question_and_begins_with_the_moment_
             &world
                 .searcher
                 .similar(
-                    &Likeness { path: path.into(), at_ms },
+                    &SimilarTo { path: path.into(), at_ms },
                     &everything(1, GroupBy::Scene),
                     &Cancel::default(),
                 )
@@ -379,13 +379,13 @@ fn similar_to_a_picture_that_is_not_indexed_decodes_it() {
     let answer = world
         .searcher
         .similar(
-            &Likeness { path: file, at_ms: None },
+            &SimilarTo { path: file, at_ms: None },
             &everything(1, GroupBy::Scene),
             &Cancel::default(),
         )
         .unwrap();
     assert_eq!(paths(&answer), ["/v/a.mp4#1"]);
-    let missing = Likeness {
+    let missing = SimilarTo {
         path: "/nonexistent.png".into(),
         at_ms: None,
     };
@@ -400,8 +400,8 @@ fn standing_counts_every_better_scene() {
     let world = World::new();
     let a = world.video("/v/a.mp4", 1, &[[GREEN; 3], [RED, BLUE, BLUE]]);
     world.video("/v/b.mp4", 2, &[[RED; 3], [RED, RED, BLUE]]);
-    let standing = world.searcher.standing(&world.store.video(a).unwrap(), "red").unwrap().unwrap();
-    assert_eq!((standing.hit.scene.index, standing.rank, standing.of_scenes), (1, 3, 4));
+    let rank_of = world.searcher.rank_of(&world.store.video(a).unwrap(), "red").unwrap().unwrap();
+    assert_eq!((rank_of.hit.scene.index, rank_of.rank, rank_of.of_scenes), (1, 3, 4));
 }
 
 #[test]

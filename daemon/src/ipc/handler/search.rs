@@ -10,7 +10,7 @@ use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::ipc::handler::ModelStep;
 use crate::media::Cancel;
-use crate::query::{Answer, Likeness, Pictured, QueryError, Wanted, Worded};
+use crate::query::{Answer, PictureQuery, QueryError, SimilarTo, TextQuery, Wanted};
 
 /// Folders and files that a question may be limited to; each is compared with every video.
 pub(super) const MAX_WITHIN: usize = 256;
@@ -18,7 +18,7 @@ pub(super) const MAX_WITHIN: usize = 256;
 const MAX_NOT: usize = 16;
 
 /// What a search is about, and what it needs the model for.
-pub(super) fn recall(context: &Context, request: &SearchRequest) -> Result<ModelStep<Worded>, RpcError> {
+pub(super) fn recall(context: &Context, request: &SearchRequest) -> Result<ModelStep<TextQuery>, RpcError> {
     if request.not.len() > MAX_NOT {
         return Err(too_many("texts in `not`", request.not.len(), MAX_NOT));
     }
@@ -28,11 +28,11 @@ pub(super) fn recall(context: &Context, request: &SearchRequest) -> Result<Model
         .map_or(ModelStep::Ask(None), ModelStep::Known))
 }
 
-pub(super) fn word(context: &Context, request: &SearchRequest, deadline: Instant) -> Result<Worded, QueryError> {
+pub(super) fn word(context: &Context, request: &SearchRequest, deadline: Instant) -> Result<TextQuery, QueryError> {
     context.searcher.word(&request.query, &request.not, deadline)
 }
 
-pub(super) fn search(context: &Context, request: &SearchRequest, worded: &Worded) -> Result<Option<SearchAnswer>, RpcError> {
+pub(super) fn search(context: &Context, request: &SearchRequest, text_query: &TextQuery) -> Result<Option<SearchAnswer>, RpcError> {
     let wanted = convert::wanted(
         request.n,
         request.by,
@@ -40,7 +40,7 @@ pub(super) fn search(context: &Context, request: &SearchRequest, worded: &Worded
         &request.filters,
         within(context, &request.filters)?,
     );
-    let answer = unless_changed(context.searcher.answer_texts(worded, &wanted))?;
+    let answer = unless_changed(context.searcher.answer_texts(text_query, &wanted))?;
     Ok(answer.map(|answer| to_wire(context, request.query.clone(), request.min_confidence, &answer)))
 }
 
@@ -53,23 +53,23 @@ pub(super) fn unless_changed<T>(answer: Result<T, QueryError>) -> Result<Option<
     }
 }
 
-fn likeness(context: &Context, request: &SimilarRequest) -> Result<Likeness, RpcError> {
-    Ok(Likeness {
+fn likeness(context: &Context, request: &SimilarRequest) -> Result<SimilarTo, RpcError> {
+    Ok(SimilarTo {
         path: context.path(&request.file)?,
         at_ms: request.at_ms,
     })
 }
 
 /// Looks at the picture that is asked about.
-pub(super) fn look(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<ModelStep<Pictured>, RpcError> {
+pub(super) fn look(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<ModelStep<PictureQuery>, RpcError> {
     // What is wrong with the rest is said before anything is decoded.
     wanted(context, request)?;
-    let pictured = context.searcher.look(&likeness(context, request)?, cancel);
-    let pictured = pictured.map_err(|error| convert::query_error(&error))?;
-    Ok(if pictured.is_unseen() {
-        ModelStep::Ask(Some(pictured))
+    let picture_query = context.searcher.look(&likeness(context, request)?, cancel);
+    let picture_query = picture_query.map_err(|error| convert::query_error(&error))?;
+    Ok(if picture_query.is_unseen() {
+        ModelStep::Ask(Some(picture_query))
     } else {
-        ModelStep::Known(pictured)
+        ModelStep::Known(picture_query)
     })
 }
 
@@ -80,9 +80,13 @@ fn wanted(context: &Context, request: &SimilarRequest) -> Result<Wanted, RpcErro
     Ok(wanted)
 }
 
-pub(super) fn similar(context: &Context, request: &SimilarRequest, pictured: &Pictured) -> Result<Option<SearchAnswer>, RpcError> {
+pub(super) fn similar(context: &Context, request: &SimilarRequest, picture_query: &PictureQuery) -> Result<Option<SearchAnswer>, RpcError> {
     let wanted = wanted(context, request)?;
-    let answer = unless_changed(context.searcher.answer_picture(&likeness(context, request)?, pictured, &wanted))?;
+    let answer = unless_changed(
+        context
+            .searcher
+            .answer_picture(&likeness(context, request)?, picture_query, &wanted),
+    )?;
     Ok(answer.map(|answer| to_wire(context, request.file.path.clone(), request.min_confidence, &answer)))
 }
 

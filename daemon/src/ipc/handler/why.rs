@@ -10,12 +10,12 @@ use crate::ipc::context::Context;
 use crate::ipc::convert;
 use crate::ipc::handler::ModelStep;
 use crate::ipc::handler::search::unless_changed;
-use crate::query::{QueryError, Worded};
+use crate::query::{QueryError, TextQuery};
 use crate::reconcile::{Explanation, RootStatus};
 use crate::store::{VideoRecord, VideoState};
 
 /// What it needs the model for: a query about a video that has scenes.
-pub(super) fn recall(context: &Context, request: &WhyRequest) -> Result<ModelStep<Option<Worded>>, RpcError> {
+pub(super) fn recall(context: &Context, request: &WhyRequest) -> Result<ModelStep<Option<TextQuery>>, RpcError> {
     let Some(query) = &request.query else {
         return Ok(ModelStep::Known(None));
     };
@@ -24,16 +24,16 @@ pub(super) fn recall(context: &Context, request: &WhyRequest) -> Result<ModelSte
         return Ok(ModelStep::Known(None));
     }
     let known = context.searcher.recall(query, &[]).map_err(|error| convert::query_error(&error))?;
-    Ok(known.map_or(ModelStep::Ask(None), |worded| ModelStep::Known(Some(worded))))
+    Ok(known.map_or(ModelStep::Ask(None), |text_query| ModelStep::Known(Some(text_query))))
 }
 
-pub(super) fn word(context: &Context, request: &WhyRequest, deadline: Instant) -> Result<Option<Worded>, QueryError> {
+pub(super) fn word(context: &Context, request: &WhyRequest, deadline: Instant) -> Result<Option<TextQuery>, QueryError> {
     let query = request.query.as_deref().unwrap_or_default();
     context.searcher.word(query, &[], deadline).map(Some)
 }
 
 #[expect(clippy::ref_option, reason = "it is what a step gave")]
-pub(super) fn answer(context: &Context, request: &WhyRequest, worded: &Option<Worded>) -> Result<Option<WhyAnswer>, RpcError> {
+pub(super) fn answer(context: &Context, request: &WhyRequest, text_query: &Option<TextQuery>) -> Result<Option<WhyAnswer>, RpcError> {
     let path = context.path(&request.file)?;
     let record = context.store.video_at(&path);
     let (state, mut reasons) = match &record {
@@ -49,19 +49,19 @@ pub(super) fn answer(context: &Context, request: &WhyRequest, worded: &Option<Wo
         of_scenes: None,
     };
     if let Some(query) = &request.query {
-        match record.filter(|record| record.n_scenes > 0).zip(worded.as_ref()) {
-            Some((record, worded)) => {
-                let Some(standing) = unless_changed(context.searcher.standing_of(&record, worded))? else {
+        match record.filter(|record| record.n_scenes > 0).zip(text_query.as_ref()) {
+            Some((record, text_query)) => {
+                let Some(rank_of) = unless_changed(context.searcher.rank_of_video(&record, text_query))? else {
                     return Ok(None);
                 };
-                if let Some(standing) = standing {
+                if let Some(rank_of) = rank_of {
                     reasons.push(format!(
                         "its best scene for {query:?} is number {} of {} scenes",
-                        standing.rank, standing.of_scenes
+                        rank_of.rank, rank_of.of_scenes
                     ));
-                    answer.best = Some(convert::hit(&standing.hit));
-                    answer.rank = Some(standing.rank);
-                    answer.of_scenes = Some(standing.of_scenes);
+                    answer.best = Some(convert::hit(&rank_of.hit));
+                    answer.rank = Some(rank_of.rank);
+                    answer.of_scenes = Some(rank_of.of_scenes);
                 }
             }
             None => reasons.push("it is not indexed, so no query finds it".to_owned()),

@@ -28,8 +28,8 @@ fn what_is_shown_is_sure_what_is_not_shown_is_not_and_may_be_left_out() {
     let nothing = world.search("green", &at_least(0.5));
     assert!(nothing.hits.is_empty() && nothing.is_measured, "{nothing:?}");
     let record = world.store.video_at("/v/red.mp4".as_ref()).unwrap();
-    let standing = world.searcher.standing(&record, "green").unwrap().unwrap();
-    assert!(standing.hit.confidence.is_some_and(|confidence| confidence < 0.1), "{standing:?}");
+    let rank_of = world.searcher.rank_of(&record, "green").unwrap().unwrap();
+    assert!(rank_of.hit.confidence.is_some_and(|confidence| confidence < 0.1), "{rank_of:?}");
 }
 
 #[test]
@@ -38,7 +38,7 @@ fn pictures_tell_no_confidence_and_are_not_left_out_for_it() {
     world.video("/v/red.mp4", 1, &[[RED; 3]]);
     let video = world.folder.path().join("green.png");
     std::fs::write(&video, "x").unwrap();
-    let likeness = Likeness { path: video, at_ms: None };
+    let likeness = SimilarTo { path: video, at_ms: None };
     let answer = world.searcher.similar(&likeness, &at_least(0.9), &Cancel::default()).unwrap();
     assert_eq!(answer.hits.len(), 1);
     assert!(!answer.is_measured && answer.hits[0].confidence.is_none(), "{answer:?}");
@@ -133,7 +133,7 @@ fn answers_do_not_wait_for_the_measure_of_a_slow_model_nor_for_one_that_fails() 
     let searcher = Searcher::new(world.store.clone(), serving, Arc::new(Green), Some(cache));
     let ask = || {
         let record = world.store.video_at("/v/red.mp4".as_ref()).unwrap();
-        searcher.standing(&record, "red").unwrap().unwrap().hit.confidence
+        searcher.rank_of(&record, "red").unwrap().unwrap().hit.confidence
     };
     let end_with = |how: bool| {
         *verdict.0.lock().unwrap() = Some(how);
