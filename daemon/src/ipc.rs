@@ -84,16 +84,16 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
         let Stream::UdSocket(stream) = stream;
         // Tokio's own, which lets other tasks go on when there always is something to read; interprocess's does not.
         let wire = Wire::new(UnixStream::from(stream), Arc::clone(&server.limits));
-        let seat = server.limits.seats.take(client, Instant::now());
+        let slot = server.limits.slots.take(client, Instant::now());
         let server = Arc::clone(&server);
         let mut stop = stop.clone();
         tokio::spawn(async move {
-            let Some(seat) = seat else {
+            let Some(slot) = slot else {
                 connection::refuse(wire).await;
                 return;
             };
             tokio::select! {
-                ended = connection::converse(wire, &server, client, &seat) => {
+                ended = connection::converse(wire, &server, client, &slot) => {
                     if let Err(error) = ended {
                         debug!(%error, "a connection ended");
                     }

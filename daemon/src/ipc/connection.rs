@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
-use crate::ipc::limits::Seat;
+use crate::ipc::limits::Slot;
 use crate::ipc::wire::{Line, Wire};
 use crate::ipc::{Server, convert, handler};
 use crate::requests::{ClientProcess, Lane};
@@ -30,10 +30,10 @@ pub(super) async fn refuse(mut wire: Wire) {
 }
 
 /// Answers requests until the client leaves, or another one needs its seat.
-pub(super) async fn converse(mut wire: Wire, server: &Server, client: ClientProcess, seat: &Seat) -> io::Result<()> {
+pub(super) async fn converse(mut wire: Wire, server: &Server, client: ClientProcess, slot: &Slot) -> io::Result<()> {
     let outcome = tokio::select! {
-        ended = requests(&mut wire, server, client, seat) => Some(ended),
-        () = seat.must_leave() => None,
+        ended = requests(&mut wire, server, client, slot) => Some(ended),
+        () = slot.must_leave() => None,
     };
     if let Some(ended) = outcome {
         return ended;
@@ -44,7 +44,7 @@ pub(super) async fn converse(mut wire: Wire, server: &Server, client: ClientProc
     Ok(())
 }
 
-async fn requests(wire: &mut Wire, server: &Server, client: ClientProcess, seat: &Seat) -> io::Result<()> {
+async fn requests(wire: &mut Wire, server: &Server, client: ClientProcess, slot: &Slot) -> io::Result<()> {
     let context = &server.context;
     let Ok(greeted) = timeout(HELLO_LIMIT, greet(wire, server, client)).await else {
         let message = format!("no `hello` came within {} s", HELLO_LIMIT.as_secs());
@@ -55,7 +55,7 @@ async fn requests(wire: &mut Wire, server: &Server, client: ClientProcess, seat:
         return Ok(());
     }
     while let Some(request) = next_request(wire, server, client).await? {
-        seat.set_busy(true);
+        slot.set_busy(true);
         let id = request.id.clone();
         let outcome = match request.method.as_str() {
             method::Subscribe::NAME => return stream_events(wire, server, client, &id).await,
@@ -64,7 +64,7 @@ async fn requests(wire: &mut Wire, server: &Server, client: ClientProcess, seat:
         };
         let Some(outcome) = outcome else { return Ok(()) };
         wire.answer(&id, outcome).await?;
-        seat.set_busy(false);
+        slot.set_busy(false);
         // One answer, and then the others have their turn.
         yield_now().await;
     }

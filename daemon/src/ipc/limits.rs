@@ -34,7 +34,7 @@ const MAX_OUTSTANDING_BYTES: usize = 192 << 20;
 const OUTSTANDING_UNIT: usize = 1 << 10;
 
 pub(super) struct Limits {
-    pub(super) seats: Arc<Seats>,
+    pub(super) slots: Arc<ConnectionSlots>,
     long_lines: Arc<Semaphore>,
     outstanding: Arc<Semaphore>,
 }
@@ -47,8 +47,8 @@ impl Limits {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let affordable = descriptors.map_or(MAX_CONNECTIONS, |n| (n / SHARE_OF_DESCRIPTORS) as usize);
         Self {
-            seats: Arc::new(Seats {
-                n_seats: affordable.clamp(1, MAX_CONNECTIONS),
+            slots: Arc::new(ConnectionSlots {
+                n_slots: affordable.clamp(1, MAX_CONNECTIONS),
                 taken: Mutex::default(),
             }),
             long_lines: Arc::new(Semaphore::new(MAX_LONG_LINES)),
@@ -73,8 +73,8 @@ impl Limits {
 }
 
 /// Who is connected.
-pub(super) struct Seats {
-    n_seats: usize,
+pub(super) struct ConnectionSlots {
+    n_slots: usize,
     taken: Mutex<Taken>,
 }
 
@@ -82,10 +82,10 @@ pub(super) struct Seats {
 struct Taken {
     next_id: u64,
     /// In the order in which they came.
-    seats: Vec<Sitting>,
+    slots: Vec<TakenSlot>,
 }
 
-struct Sitting {
+struct TakenSlot {
     id: u64,
     client: ClientProcess,
     /// Since when it asks nothing; `None` while it is answered.
@@ -94,35 +94,35 @@ struct Sitting {
 }
 
 /// One client's place, given back when dropped.
-pub(super) struct Seat {
-    seats: Arc<Seats>,
+pub(super) struct Slot {
+    slots: Arc<ConnectionSlots>,
     id: u64,
     leave: Arc<Notify>,
 }
 
-impl Seats {
+impl ConnectionSlots {
     fn taken(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A seat for a client of this process; `None` where there is none.
-    pub(super) fn take(self: &Arc<Self>, client: ClientProcess, now: Instant) -> Option<Seat> {
+    pub(super) fn take(self: &Arc<Self>, client: ClientProcess, now: Instant) -> Option<Slot> {
         let mut taken = self.taken();
-        if taken.seats.len() >= self.n_seats {
+        if taken.slots.len() >= self.n_slots {
             let index = taken.must_leave_for(client, now)?;
-            taken.seats.remove(index).leave.notify_one();
+            taken.slots.remove(index).leave.notify_one();
         }
         let id = taken.next_id;
         taken.next_id += 1;
         let leave = Arc::new(Notify::new());
-        taken.seats.push(Sitting {
+        taken.slots.push(TakenSlot {
             id,
             client,
             idle_since: Some(now),
             leave: Arc::clone(&leave),
         });
-        Some(Seat {
-            seats: Arc::clone(self),
+        Some(Slot {
+            slots: Arc::clone(self),
             id,
             leave,
         })
@@ -134,35 +134,35 @@ impl Taken {
     /// that is idle for long.
     fn must_leave_for(&self, client: ClientProcess, now: Instant) -> Option<usize> {
         let mut counts: HashMap<ClientProcess, usize> = HashMap::new();
-        for seat in &self.seats {
-            *counts.entry(seat.client).or_default() += 1;
+        for slot in &self.slots {
+            *counts.entry(slot.client).or_default() += 1;
         }
         let mine = counts.get(&client).copied().unwrap_or_default() + 1;
         let most = counts.values().max().copied().unwrap_or_default();
-        let idlest = |admits: &dyn Fn(&Sitting) -> bool| {
-            let seats = self.seats.iter().enumerate().filter(|(_, seat)| admits(seat));
+        let idlest = |admits: &dyn Fn(&TakenSlot) -> bool| {
+            let slots = self.slots.iter().enumerate().filter(|(_, slot)| admits(slot));
             // Who is being answered comes last, and among these who came first.
-            let index = seats.min_by_key(|(index, seat)| (seat.idle_since.is_none(), seat.idle_since, *index));
+            let index = slots.min_by_key(|(index, slot)| (slot.idle_since.is_none(), slot.idle_since, *index));
             index.map(|(index, _)| index)
         };
-        let is_idle_for_long = |seat: &Sitting| {
-            seat.idle_since
+        let is_idle_for_long = |slot: &TakenSlot| {
+            slot.idle_since
                 .is_some_and(|since| now.saturating_duration_since(since) > LONG_IDLE)
         };
         if most > mine {
-            idlest(&|seat| counts.get(&seat.client) == Some(&most))
+            idlest(&|slot| counts.get(&slot.client) == Some(&most))
         } else {
             idlest(&is_idle_for_long)
         }
     }
 }
 
-impl Seat {
+impl Slot {
     /// Notes that the client is being answered, or that it is not any more.
     pub(super) fn set_busy(&self, is_busy: bool) {
         let idle_since = (!is_busy).then(Instant::now);
-        if let Some(seat) = self.seats.taken().seats.iter_mut().find(|seat| seat.id == self.id) {
-            seat.idle_since = idle_since;
+        if let Some(slot) = self.slots.taken().slots.iter_mut().find(|slot| slot.id == self.id) {
+            slot.idle_since = idle_since;
         }
     }
 
@@ -172,9 +172,9 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
-        self.seats.taken().seats.retain(|seat| seat.id != self.id);
+        self.slots.taken().slots.retain(|slot| slot.id != self.id);
     }
 }
 
@@ -182,21 +182,21 @@ impl Drop for Seat {
 mod tests {
     use super::*;
 
-    fn seats(n_seats: usize) -> Arc<Seats> {
-        Arc::new(Seats {
-            n_seats,
+    fn slots(n_slots: usize) -> Arc<ConnectionSlots> {
+        Arc::new(ConnectionSlots {
+            n_slots,
             taken: Mutex::default(),
         })
     }
 
-    fn left(seat: &Seat) -> bool {
-        !seat.seats.taken().seats.iter().any(|sitting| sitting.id == seat.id)
+    fn left(slot: &Slot) -> bool {
+        !slot.slots.taken().slots.iter().any(|sitting| sitting.id == slot.id)
     }
 
     #[test]
     fn who_has_most_seats_makes_room_and_nobody_for_an_equal() {
-        let (room, now) = (seats(4), Instant::now());
-        let greedy: Vec<Seat> = (0..4).map(|_| room.take(ClientProcess(1), now).unwrap()).collect();
+        let (room, now) = (slots(4), Instant::now());
+        let greedy: Vec<Slot> = (0..4).map(|_| room.take(ClientProcess(1), now).unwrap()).collect();
         assert!(room.take(ClientProcess(1), now).is_none(), "a fifth of the same process");
         greedy[0].set_busy(true);
         let first = room.take(ClientProcess(2), now).unwrap();
@@ -207,13 +207,13 @@ mod tests {
         let third = room.take(ClientProcess(3), now);
         assert!(third.is_some(), "one is fewer than two");
         drop((first, second, third));
-        let n_greedy = greedy.iter().filter(|seat| !left(seat)).count();
-        assert_eq!(room.taken().seats.len(), n_greedy, "seats are given back");
+        let n_greedy = greedy.iter().filter(|slot| !left(slot)).count();
+        assert_eq!(room.taken().slots.len(), n_greedy, "seats are given back");
     }
 
     #[test]
     fn a_seat_that_is_idle_for_long_is_given_to_who_comes() {
-        let (room, now) = (seats(2), Instant::now());
+        let (room, now) = (slots(2), Instant::now());
         let idle = room.take(ClientProcess(1), now).unwrap();
         let busy = room.take(ClientProcess(2), now).unwrap();
         busy.set_busy(true);
