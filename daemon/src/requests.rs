@@ -13,7 +13,7 @@ mod pool;
 
 use tokio::sync::oneshot;
 
-pub use crate::requests::pool::{ClientProcess, Lane, Overloaded, Pool, Turn};
+pub use crate::requests::pool::{ClientProcess, Lane, Overloaded, Pool, TaskOutcome};
 
 /// Why a task gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,14 +37,14 @@ impl Pool {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Unanswered> {
         let (done, answer) = oneshot::channel();
-        let task = move |turn| {
+        let task = move |outcome| {
             // The client may have left; then nobody wants the answer.
             if done.is_closed() {
                 return;
             }
-            let _unheard = done.send(match turn {
-                Turn::Run => Ok(work()),
-                Turn::Displaced => Err(Overloaded.into()),
+            let _unheard = done.send(match outcome {
+                TaskOutcome::Run => Ok(work()),
+                TaskOutcome::Displaced => Err(Overloaded.into()),
             });
         };
         self.submit(lane, client, task)?;

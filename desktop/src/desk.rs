@@ -9,11 +9,11 @@ use scened_shared::endpoint::Endpoint;
 use tokio::sync::Semaphore;
 use zbus::{Connection, Variant, fdo};
 
-use crate::allowance::{Allowance, Turn};
 use crate::finder::{Finder, Found};
 use crate::launch::{self, Launched, Programs};
 use crate::moment::{Asked, Moment};
 use crate::picture::{Picture, Pictures};
+use crate::rate_limit::{Permit, RateLimit};
 use crate::{log, notify};
 
 /// Moments that are remembered by name: those of the last dozens of questions.
@@ -44,8 +44,8 @@ pub(crate) struct Desk {
     recaller: Finder,
     pictures: Pictures,
     drawing: Arc<Semaphore>,
-    starts: Arc<Allowance>,
-    told: Arc<Allowance>,
+    starts: Arc<RateLimit>,
+    told: Arc<RateLimit>,
     remembered: Mutex<VecDeque<Moment>>,
     programs: Programs,
     pub(crate) home: Option<PathBuf>,
@@ -58,8 +58,8 @@ impl Desk {
             recaller: Finder::new(endpoint.clone()),
             pictures: Pictures::new(endpoint.clone()),
             drawing: Arc::new(Semaphore::new(N_PICTURES)),
-            starts: Allowance::new(N_STARTS, ONE_MORE_START),
-            told: Allowance::new(N_NOTIFICATIONS, ONE_MORE_NOTIFICATION),
+            starts: RateLimit::new(N_STARTS, ONE_MORE_START),
+            told: RateLimit::new(N_NOTIFICATIONS, ONE_MORE_NOTIFICATION),
             remembered: Mutex::default(),
             programs,
             home: std::env::home_dir(),
@@ -122,7 +122,7 @@ impl Desk {
     pub(crate) async fn open(&self, connection: &Connection, moment: Moment, startup_id: Option<String>) -> fdo::Result<()> {
         let programs = self.programs.clone();
         let title = moment.title();
-        let ran = start(self.turn()?, move || launch::open(&programs, &moment, startup_id)).await;
+        let ran = start(self.permit()?, move || launch::open(&programs, &moment, startup_id)).await;
         self.tell(connection, &format!("{title} could not be opened"), ran).await;
         Ok(())
     }
@@ -131,14 +131,14 @@ impl Desk {
     pub(crate) async fn show_all(&self, connection: &Connection, query: &str, startup_id: Option<String>) -> fdo::Result<()> {
         let programs = self.programs.clone();
         let query = query.to_owned();
-        let ran = start(self.turn()?, move || launch::sheet(&programs, &query, startup_id)).await;
+        let ran = start(self.permit()?, move || launch::sheet(&programs, &query, startup_id)).await;
         self.tell(connection, "The scenes could not be shown", ran).await;
         Ok(())
     }
 
     /// Shows the video in the file manager.
     pub(crate) async fn show_folder(&self, connection: &Connection, moment: &Moment) -> fdo::Result<()> {
-        let _turn = self.turn()?;
+        let _permit = self.permit()?;
         let uris = [launch::uri(&moment.path)];
         let arguments = (&uris[..], "");
         let name = "org.freedesktop.FileManager1";
@@ -154,24 +154,24 @@ impl Desk {
     }
 
     /// A turn to start something; whoever asks too much or too fast is refused, and nothing waits.
-    fn turn(&self) -> fdo::Result<Turn> {
+    fn permit(&self) -> fdo::Result<Permit> {
         let refused = || fdo::Error::LimitsExceeded("too many videos and pages are being opened: try again in a few seconds".to_owned());
         self.starts.take(Instant::now()).ok_or_else(refused)
     }
 
     async fn tell(&self, connection: &Connection, summary: &str, ran: Launched) {
         let Err(why) = ran else { return };
-        let Some(_turn) = self.told.take(Instant::now()) else { return };
+        let Some(_permit) = self.told.take(Instant::now()) else { return };
         log::warn(&format!("{summary}: {why}"));
         notify::show(connection, summary, &why).await;
     }
 }
 
 /// Runs a program on a thread of its own; the turn ends with it.
-async fn start(turn: Turn, program: impl FnOnce() -> Launched + Send + 'static) -> Launched {
+async fn start(permit: Permit, program: impl FnOnce() -> Launched + Send + 'static) -> Launched {
     let ran = tokio::task::spawn_blocking(move || {
         let launched = program();
-        drop(turn);
+        drop(permit);
         launched
     });
     ran.await.unwrap_or_else(|error| Err(error.to_string()))

@@ -7,7 +7,6 @@
 //! Threads: one for D-Bus (tokio), one for each [`finder::Finder`], and tokio's blocking ones for pictures and programs.
 
 mod act;
-mod allowance;
 mod daemon;
 mod desk;
 mod finder;
@@ -18,6 +17,7 @@ mod log;
 mod moment;
 mod notify;
 mod picture;
+mod rate_limit;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

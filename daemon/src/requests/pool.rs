@@ -70,14 +70,14 @@ impl ClientProcess {
 
 /// What became of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub enum TaskOutcome {
     /// It runs now.
     Run,
     /// It will not: it made room for a process that had fewer waiting.
     Displaced,
 }
 
-type Task = Box<dyn FnOnce(Turn) + Send>;
+type Task = Box<dyn FnOnce(TaskOutcome) + Send>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many questions at once")]
@@ -144,7 +144,7 @@ impl Pool {
     }
 
     /// Queues a task; never waits. What is queued is called exactly once, with its turn.
-    pub fn submit(&self, lane: Lane, client: ClientProcess, task: impl FnOnce(Turn) + Send + 'static) -> Result<(), Overloaded> {
+    pub fn submit(&self, lane: Lane, client: ClientProcess, task: impl FnOnce(TaskOutcome) + Send + 'static) -> Result<(), Overloaded> {
         let queue = match lane {
             Lane::Quick => &self.quick,
             Lane::Waiting => &self.waiting,
@@ -319,7 +319,7 @@ impl Queue {
         drop(state);
         self.changed.notify_one();
         if let Some(task) = displaced {
-            task(Turn::Displaced);
+            task(TaskOutcome::Displaced);
         }
         Ok(())
     }
@@ -365,7 +365,7 @@ impl Queue {
             };
             crate::failpoint::panic_here(name);
             // A bug in one answer must not cost the pool a thread; the caller sees its channel close.
-            if let Err(panic) = supervise::caught(|| task(Turn::Run)) {
+            if let Err(panic) = supervise::caught(|| task(TaskOutcome::Run)) {
                 error!(panic, "a question made scened fail (a bug: please report it)");
             }
             drop(at_work);
@@ -532,7 +532,7 @@ mod tests {
         let (done, order) = bounded(100);
         let task = |name: u32| {
             let done = done.clone();
-            move |turn: Turn| done.send((name, turn)).unwrap()
+            move |outcome: TaskOutcome| done.send((name, outcome)).unwrap()
         };
         for _ in 0..SLOW.waiting {
             pool.submit(Lane::Slow, ClientProcess(1), task(1)).unwrap();
@@ -542,11 +542,11 @@ mod tests {
             "it may not turn itself away"
         );
         pool.submit(Lane::Slow, ClientProcess(9), task(9)).unwrap();
-        assert_eq!(order.recv_timeout(LIMIT).unwrap(), (1, Turn::Displaced));
+        assert_eq!(order.recv_timeout(LIMIT).unwrap(), (1, TaskOutcome::Displaced));
         drop(held);
         pool.stop();
-        let ran: Vec<_> = order.try_iter().filter(|(_, turn)| *turn == Turn::Run).collect();
-        assert_eq!((ran.len(), ran.contains(&(9, Turn::Run))), (SLOW.waiting, true));
+        let ran: Vec<_> = order.try_iter().filter(|(_, outcome)| *outcome == TaskOutcome::Run).collect();
+        assert_eq!((ran.len(), ran.contains(&(9, TaskOutcome::Run))), (SLOW.waiting, true));
     }
 
     #[test]
@@ -566,7 +566,7 @@ mod tests {
         }
         while let Some((client, task)) = state.next(&QUICK, now) {
             state.begin(client, now);
-            task(Turn::Run);
+            task(TaskOutcome::Run);
             state.end(client, Duration::from_millis(15), now);
         }
         assert_eq!(order.try_iter().collect::<Vec<_>>(), ["9a", "9b", "2a", "1a", "1b"]);

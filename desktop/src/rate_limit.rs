@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
-pub(crate) struct Allowance {
+pub(crate) struct RateLimit {
     /// How many run at once, and how many may begin in a row.
     handful: u32,
     /// After so long one more may begin.
@@ -21,9 +21,9 @@ struct State {
 
 /// The right to do one thing, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Turn(Arc<Allowance>);
+pub(crate) struct Permit(Arc<RateLimit>);
 
-impl Allowance {
+impl RateLimit {
     pub(crate) fn new(handful: u32, every: Duration) -> Arc<Self> {
         let state = Mutex::new(State {
             n_running: 0,
@@ -34,7 +34,7 @@ impl Allowance {
     }
 
     /// A turn, where there is one now; nobody waits for one.
-    pub(crate) fn take(self: &Arc<Self>, now: Instant) -> Option<Turn> {
+    pub(crate) fn take(self: &Arc<Self>, now: Instant) -> Option<Permit> {
         let mut state = self.state();
         let n_more = (now.saturating_duration_since(state.counted_at).as_millis() / self.every.as_millis().max(1)) as u32;
         if state.n_left + n_more >= self.handful {
@@ -48,7 +48,7 @@ impl Allowance {
         }
         state.n_left -= 1;
         state.n_running += 1;
-        Some(Turn(Arc::clone(self)))
+        Some(Permit(Arc::clone(self)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -56,7 +56,7 @@ impl Allowance {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.state().n_running -= 1;
     }
@@ -69,17 +69,17 @@ mod tests {
     #[test]
     fn a_handful_at_once_a_handful_in_a_row_and_then_one_by_one() {
         let every = Duration::from_secs(8);
-        let allowance = Allowance::new(3, every);
+        let rate_limit = RateLimit::new(3, every);
         let start = Instant::now();
-        let n_of = |n: usize, now: Instant| (0..n).filter_map(|_| allowance.take(now)).count();
+        let n_of = |n: usize, now: Instant| (0..n).filter_map(|_| rate_limit.take(now)).count();
         assert_eq!(n_of(1_000, start), 3, "each has ended at once");
         assert_eq!(n_of(1_000, start + every / 2), 0);
         assert_eq!(n_of(1_000, start + every * 3 / 2), 1);
         assert_eq!(n_of(1_000, start + every * 2), 1, "what was begun of a pause counts");
         assert_eq!(n_of(1_000, start + every * 100), 3, "no more than a handful is saved up");
-        let held: Vec<Turn> = (0..9).filter_map(|n| allowance.take(start + every * (200 + n))).collect();
+        let held: Vec<Permit> = (0..9).filter_map(|n| rate_limit.take(start + every * (200 + n))).collect();
         assert_eq!(held.len(), 3, "none has ended");
         drop(held);
-        assert!(allowance.take(start + every * 300).is_some());
+        assert!(rate_limit.take(start + every * 300).is_some());
     }
 }
