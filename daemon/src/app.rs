@@ -47,7 +47,7 @@ const EVENT_BACKLOG: usize = 256;
 
 /// Where things are; already resolved from flags, environment and defaults.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct Paths {
     pub data_dir: PathBuf,
     pub socket: PathBuf,
     /// Folders that contain models.
@@ -58,7 +58,7 @@ pub struct Places {
 
 /// Other ends of the seams, for tests; `None` = the real ones.
 #[derive(Clone, Default)]
-pub struct Seams {
+pub struct TestDoubles {
     pub source: Option<Arc<dyn FrameSource>>,
     pub make_embedder: Option<MakeEmbedder>,
 }
@@ -83,9 +83,15 @@ struct Engine {
 }
 
 /// Runs the daemon until `stop` becomes true or something fatal happens.
-pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams: Seams, stop: watch::Receiver<bool>) -> Result<(), Fatal> {
+pub fn run(
+    config: &Config,
+    config_warnings: Vec<String>,
+    paths: &Paths,
+    doubles: TestDoubles,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Fatal> {
     let started = Instant::now();
-    let instance = Instance::acquire(&places.data_dir).map_err(|error| instance_fatal(&error))?;
+    let instance = Instance::acquire(&paths.data_dir).map_err(|error| instance_fatal(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -94,10 +100,10 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     // The socket first: a client that comes while the store opens waits in its backlog instead of being refused.
     let inherited = crate::machine::systemd::inherited_socket().map_err(|error| Fatal::Setup(error.to_string()))?;
     let entered = runtime.enter();
-    let listening = instance.listen(&places.socket, inherited).map_err(|error| instance_fatal(&error))?;
+    let listening = instance.listen(&paths.socket, inherited).map_err(|error| instance_fatal(&error))?;
     drop(entered);
-    kept::keep_or_tell(&config.file, &places.data_dir);
-    let mut engine = Engine::start(config, config_warnings, places, seams)?;
+    kept::keep_or_tell(&config.file, &paths.data_dir);
+    let mut engine = Engine::start(config, config_warnings, paths, doubles)?;
     let break_off = engine.break_off.clone();
     let lost = move |why: &str| {
         // A second one says nothing new.
@@ -105,7 +111,7 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
     };
     let pool = Pool::start(lost).map_err(|error| Fatal::of_system(format!("cannot start the query threads: {error}"), &error))?;
     let context = Arc::new(engine.context(pool.clone(), started));
-    info!(socket = %places.socket.display(), data = %places.data_dir.display(), folders = config.folders.len(), version = env!("CARGO_PKG_VERSION"), "scened is ready");
+    info!(socket = %paths.socket.display(), data = %paths.data_dir.display(), folders = config.folders.len(), version = env!("CARGO_PKG_VERSION"), "scened is ready");
     crate::machine::systemd::ready();
     let outcome = runtime.block_on(engine.serve(listening.listener, &context, stop));
     crate::machine::systemd::stopping();
@@ -116,11 +122,11 @@ pub fn run(config: &Config, config_warnings: Vec<String>, places: &Places, seams
 }
 
 impl Engine {
-    fn start(config: &Config, config_warnings: Vec<String>, places: &Places, seams: Seams) -> Result<Self, Fatal> {
-        let (store, report) = Store::open_tried(&places.data_dir, places.program.as_deref())?;
+    fn start(config: &Config, config_warnings: Vec<String>, paths: &Paths, doubles: TestDoubles) -> Result<Self, Fatal> {
+        let (store, report) = Store::open_tried(&paths.data_dir, paths.program.as_deref())?;
         let mut start_warnings = config_warnings;
         start_warnings.extend(store_warnings(&report));
-        let (worker, sandbox, codecs) = ask_worker(config, &seams);
+        let (worker, sandbox, codecs) = ask_worker(config, &doubles);
         start_warnings.extend(sandbox.warning().into_iter().chain(codecs.warnings()));
         for warning in &start_warnings {
             warn!("{warning}");
@@ -130,9 +136,9 @@ impl Engine {
         let (events, _) = broadcast::channel(EVENT_BACKLOG);
         let (break_off, broken) = mpsc::channel(1);
         let throttle = throttle(config)?;
-        let source = seams.source.clone().unwrap_or_else(|| media_process(config, &throttle));
+        let source = doubles.source.clone().unwrap_or_else(|| media_process(config, &throttle));
         let models = Arc::new(Models::new(
-            models_config(config, places, seams.make_embedder, &throttle),
+            models_config(config, paths, doubles.make_embedder, &throttle),
             config.model.clone(),
             store.clone(),
             Arc::clone(&serving),
@@ -146,7 +152,7 @@ impl Engine {
         let software = software(config, worker.as_deref().ok());
         let paused = pause::is_remembered(&store)?;
         let indexer = Indexer::start(
-            indexer_config(config, software.clone(), &places.data_dir, root_finder(config, &touched)),
+            indexer_config(config, software.clone(), &paths.data_dir, root_finder(config, &touched)),
             Parts {
                 store: store.clone(),
                 source: Arc::clone(&source),
@@ -163,20 +169,20 @@ impl Engine {
         let reconciler = start_reconciler(config, &store, activity.clone())?;
         // Nothing else sets it: a video that changed before this line is found by the first walk.
         let _set = touched.set(Arc::downgrade(&reconciler));
-        let folders = folders(config, places, store.clone(), Arc::clone(&reconciler));
+        let folders = folders(config, paths, store.clone(), Arc::clone(&reconciler));
         let searcher = Arc::new(Searcher::new(
             store.clone(),
             Arc::clone(&serving),
             source,
-            Some(places.data_dir.join("cache/background")),
+            Some(paths.data_dir.join("cache/background")),
         ));
         let facts = Facts {
-            data_dir: places.data_dir.clone(),
+            data_dir: paths.data_dir.clone(),
             config_file: config.file.clone(),
             worker,
             sandbox,
             codecs,
-            onnxruntime: onnxruntime(config, &places.data_dir),
+            onnxruntime: onnxruntime(config, &paths.data_dir),
             start_warnings,
         };
         Ok(Self {
@@ -191,7 +197,7 @@ impl Engine {
             events,
             broken,
             break_off,
-            disk_space: disk_space(config, &places.data_dir),
+            disk_space: disk_space(config, &paths.data_dir),
             throttle,
             facts,
         })
@@ -263,8 +269,8 @@ fn start_reconciler(config: &Config, store: &Store, activity: Activity) -> Resul
 }
 
 /// The worker's version, and what holds it; with scripted frames there is none.
-fn ask_worker(config: &Config, seams: &Seams) -> (Result<String, String>, doctor::Sandbox, doctor::Codecs) {
-    let is_scripted = seams.source.is_some();
+fn ask_worker(config: &Config, doubles: &TestDoubles) -> (Result<String, String>, doctor::Sandbox, doctor::Codecs) {
+    let is_scripted = doubles.source.is_some();
     let worker = if is_scripted {
         Ok("no worker".to_owned())
     } else {

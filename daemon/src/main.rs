@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
-use scened::app::{self, Places, Seams, process};
+use scened::app::{self, Paths, TestDoubles, process};
 use scened::command::inspect::{self, InspectOptions};
 use scened::command::probe_model::{self, ProbeOptions};
 use scened::command::set_aside::{self, SetAsideError};
@@ -330,7 +330,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     let endpoint = scened_shared::endpoint::Endpoint::resolve(arguments.socket.as_deref(), Some(&data_dir))
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
     let program = scened_shared::program::own();
-    let places = Places {
+    let paths = Paths {
         model_dirs: scened_common::embed::model::model_dirs(&data_dir, program.as_deref()),
         data_dir,
         socket: endpoint.path().to_owned(),
@@ -339,9 +339,9 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
     let (stop, _listening) = process::stop_on_signal()?;
     // A service manager starts it again; without one it has to do so itself.
     let is_supervised = ["NOTIFY_SOCKET", "LISTEN_FDS"].iter().any(|name| std::env::var_os(name).is_some());
-    match app::run(&config, warnings, &places, Seams::default(), stop.clone()) {
+    match app::run(&config, warnings, &paths, TestDoubles::default(), stop.clone()) {
         Err(fatal @ (Fatal::Store(_) | Fatal::Passing(_))) if !is_supervised && !*stop.borrow() => {
-            process::start_again(fatal, places.program.as_deref(), &stop)
+            process::start_again(fatal, paths.program.as_deref(), &stop)
         }
         outcome => outcome,
     }

@@ -173,7 +173,7 @@ impl Reconciler {
         let (rules, roots) = (Arc::clone(&config.rules), config.roots.clone());
         let shared = Arc::new(Shared::new(rules, roots, config.settle, events.in_flight()));
         let (looked, first_look) = crossbeam_channel::bounded(1);
-        let core = core::Seed {
+        let core = core::CoreParts {
             config,
             store,
             on_change,

@@ -258,10 +258,10 @@ fn requests_that_ask_for_too_much_are_told_so() {
     let sandbox = Sandbox::new();
     let _daemon = sandbox.start();
     let mut wire = Wire::greeted(&sandbox.socket());
-    let places: Vec<Value> = (0..257).map(|n| json!({"path": format!("/{n}")})).collect();
+    let paths: Vec<Value> = (0..257).map(|n| json!({"path": format!("/{n}")})).collect();
     let long = "x".repeat(17_000);
     for (method, params, expected) in [
-        ("search", json!({"query": "red", "in": places}), "invalid-params"),
+        ("search", json!({"query": "red", "in": paths}), "invalid-params"),
         ("search", json!({"query": "red", "not": vec!["blue"; 17]}), "invalid-params"),
         (
             "search",

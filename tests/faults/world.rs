@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use scened::app::{self, Places, Seams};
+use scened::app::{self, Paths, TestDoubles};
 use scened::config::Config;
 use scened::embed::{EmbedError, Embedder, ModelInfo, ProviderReport};
 use scened::fatal::Fatal;
@@ -111,19 +111,19 @@ impl World {
     pub(crate) fn begin(&self, place: &Path) -> Life {
         let socket = place.join("scened.sock");
         let config = self.config(place, "");
-        let places = Places {
+        let paths = Paths {
             data_dir: place.join("data"),
             socket: socket.clone(),
             model_dirs: vec![testkit::repository().join("tests/data/models")],
             program: Some(testkit::program("scened")),
         };
         let source = Arc::new(scripts());
-        let seams = Seams {
+        let doubles = TestDoubles {
             source: Some(source.clone()),
             make_embedder: Some(Arc::new(|folder| Ok(Arc::new(Colours::of(folder.info())) as Arc<dyn Embedder>))),
         };
         let (stop, stopping) = watch::channel(false);
-        let thread = std::thread::spawn(move || app::run(&config, Vec::new(), &places, seams, stopping));
+        let thread = std::thread::spawn(move || app::run(&config, Vec::new(), &paths, doubles, stopping));
         Life {
             stop,
             thread,

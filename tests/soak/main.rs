@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use scened::ann::Ann;
-use scened::app::{Places, Seams};
+use scened::app::{Paths, TestDoubles};
 use scened::config::Config;
 use scened_common::embed::model::ModelFolder;
 use testkit::{Sandbox, pause, processes, repository, wait_until};
@@ -29,18 +29,18 @@ impl Resident {
     fn start(sandbox: &Sandbox) -> Self {
         let (config, warnings) = Config::load(&sandbox.config()).unwrap();
         let warnings = warnings.iter().map(ToString::to_string).collect();
-        let places = Places {
+        let paths = Paths {
             data_dir: sandbox.data(),
             socket: sandbox.socket(),
             model_dirs: vec![repository().join("models")],
             program: None,
         };
-        let seams = Seams {
+        let doubles = TestDoubles {
             source: Some(Arc::new(made_up::Scenes)),
             make_embedder: Some(Arc::new(|folder| Ok(Arc::new(made_up::Model::of(folder))))),
         };
         let (stop, stopped) = tokio::sync::watch::channel(false);
-        let thread = std::thread::spawn(move || scened::app::run(&config, warnings, &places, seams, stopped));
+        let thread = std::thread::spawn(move || scened::app::run(&config, warnings, &paths, doubles, stopped));
         wait_until("the daemon to answer", TIMEOUT, || {
             let said = sandbox.run(["status"]);
             if said.status == 0 { Ok(()) } else { Err(said.stderr) }

@@ -8,7 +8,7 @@ use scened_common::embed::model::ModelFolder;
 use scened_common::embed::runtime::find_onnxruntime;
 use scened_shared::spelling;
 
-use crate::app::Places;
+use crate::app::Paths;
 use crate::config::{Config, OnBattery};
 use crate::embed::Embedder;
 use crate::embed::pair::EmbedPair;
@@ -54,13 +54,13 @@ pub(super) fn media_process(config: &Config, throttle: &Throttle) -> Arc<dyn Fra
 }
 
 /// `make_embedder`: another one than the real one, for tests.
-pub(super) fn models_config(config: &Config, places: &Places, make_embedder: Option<MakeEmbedder>, throttle: &Throttle) -> ModelsConfig {
+pub(super) fn models_config(config: &Config, paths: &Paths, make_embedder: Option<MakeEmbedder>, throttle: &Throttle) -> ModelsConfig {
     ModelsConfig {
-        dirs: places.model_dirs.clone(),
-        ann_dir: places.data_dir.join("index"),
+        dirs: paths.model_dirs.clone(),
+        ann_dir: paths.data_dir.join("index"),
         config_file: config.file.clone(),
         crop: config.crop,
-        make_embedder: make_embedder.unwrap_or_else(|| embedder_maker(config, &places.data_dir, throttle)),
+        make_embedder: make_embedder.unwrap_or_else(|| embedder_maker(config, &paths.data_dir, throttle)),
     }
 }
 
@@ -142,10 +142,10 @@ pub(super) fn disk_space(config: &Config, data_dir: &Path) -> DiskSpace {
     }
 }
 
-pub(super) fn folders(config: &Config, places: &Places, store: Store, reconciler: Arc<ReconcilerHandle>) -> Arc<Folders> {
+pub(super) fn folders(config: &Config, paths: &Paths, store: Store, reconciler: Arc<ReconcilerHandle>) -> Arc<Folders> {
     Arc::new(Folders::new(
         config.file.clone(),
-        places.data_dir.clone(),
+        paths.data_dir.clone(),
         watched_folders(config),
         store,
         reconciler,

@@ -53,7 +53,7 @@ use crate::watch::{Change, EventReceiver, EventSender};
 const STEP: Duration = Duration::from_millis(100);
 
 /// Everything the thread starts with.
-pub(super) struct Seed {
+pub(super) struct CoreParts {
     pub(super) config: ReconcileConfig,
     pub(super) store: Store,
     pub(super) on_change: OnChange,
@@ -67,7 +67,7 @@ pub(super) struct Seed {
     pub(super) unfinished_rest: Duration,
 }
 
-impl Seed {
+impl CoreParts {
     /// Reconciles until it is asked to stop. Another run after a panic knows nothing of the one before but what the store has.
     pub(super) fn run(&self) {
         let timing = Timing::new(self.config.settle, self.unfinished_rest, self.config.rescan_every);
