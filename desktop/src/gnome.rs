@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use zbus::{Connection, Variant, fdo, interface};
 
-use crate::desk::{CHOSEN_TIMEOUT, Desk, ICON, Properties};
 use crate::finder::Found;
 use crate::moment::Moment;
+use crate::search::{CHOSEN_TIMEOUT, ICON, Properties, Search};
 
 pub(crate) const PATH: &str = "/org/scened/Desktop/SearchProvider";
 
@@ -21,12 +21,12 @@ const TIMEOUT: Duration = Duration::from_millis(45);
 const MAX_DESCRIBED: usize = 32;
 
 pub(crate) struct SearchProvider {
-    desk: Arc<Desk>,
+    search: Arc<Search>,
 }
 
 impl SearchProvider {
-    pub(crate) fn new(desk: Arc<Desk>) -> Self {
-        Self { desk }
+    pub(crate) fn new(search: Arc<Search>) -> Self {
+        Self { search }
     }
 }
 
@@ -34,23 +34,23 @@ impl SearchProvider {
 impl SearchProvider {
     #[zbus(out_args("results"))]
     async fn get_initial_result_set(&self, terms: Vec<String>) -> Vec<String> {
-        ids(&self.desk.find(&terms.join(" "), TIMEOUT).await)
+        ids(&self.search.find(&terms.join(" "), TIMEOUT).await)
     }
 
     /// Scenes that fit more words are no part of those that fit fewer, so `previous_results` say nothing.
     #[zbus(out_args("results"))]
     async fn get_subsearch_result_set(&self, previous_results: Vec<String>, terms: Vec<String>) -> Vec<String> {
         drop(previous_results);
-        ids(&self.desk.find(&terms.join(" "), TIMEOUT).await)
+        ids(&self.search.find(&terms.join(" "), TIMEOUT).await)
     }
 
     #[zbus(out_args("metas"))]
     async fn get_result_metas(&self, identifiers: Vec<String>) -> Vec<Properties> {
         let mut moments = Vec::new();
         for id in identifiers.iter().take(MAX_DESCRIBED) {
-            moments.extend(self.desk.recall(id, TIMEOUT).await);
+            moments.extend(self.search.recall(id, TIMEOUT).await);
         }
-        let pictures = self.desk.pictures(&moments).await;
+        let pictures = self.search.pictures(&moments).await;
         let described = moments.iter().zip(pictures).map(|(moment, picture)| {
             let mut meta = self.describe(moment);
             match picture {
@@ -70,13 +70,13 @@ impl SearchProvider {
         #[zbus(connection)] connection: &Connection,
     ) -> fdo::Result<()> {
         drop(terms);
-        let moment = self.desk.recall(&identifier, CHOSEN_TIMEOUT).await;
+        let moment = self.search.recall(&identifier, CHOSEN_TIMEOUT).await;
         let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such result".to_owned()))?;
-        self.desk.open(connection, moment, startup_id(timestamp)).await
+        self.search.open(connection, moment, startup_id(timestamp)).await
     }
 
     async fn launch_search(&self, terms: Vec<String>, timestamp: u32, #[zbus(connection)] connection: &Connection) -> fdo::Result<()> {
-        self.desk.show_all(connection, &terms.join(" "), startup_id(timestamp)).await
+        self.search.show_all(connection, &terms.join(" "), startup_id(timestamp)).await
     }
 }
 
@@ -85,7 +85,7 @@ impl SearchProvider {
         Properties::from([
             ("id", Variant::new(moment.id.clone())),
             ("name", Variant::new(moment.title())),
-            ("description", Variant::new(moment.details(self.desk.home.as_deref()))),
+            ("description", Variant::new(moment.details(self.search.home.as_deref()))),
         ])
     }
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use zbus::{Connection, Variant, fdo, interface};
 
-use crate::desk::{CHOSEN_TIMEOUT, Desk, ICON, Properties};
 use crate::launch;
 use crate::moment::Moment;
+use crate::search::{CHOSEN_TIMEOUT, ICON, Properties, Search};
 
 pub(crate) const PATH: &str = "/org/scened/Desktop/KRunner";
 
@@ -28,12 +28,12 @@ const HELPER: i32 = 70;
 type Match = (String, String, &'static str, i32, f64, Properties);
 
 pub(crate) struct Runner {
-    desk: Arc<Desk>,
+    search: Arc<Search>,
 }
 
 impl Runner {
-    pub(crate) fn new(desk: Arc<Desk>) -> Self {
-        Self { desk }
+    pub(crate) fn new(search: Arc<Search>) -> Self {
+        Self { search }
     }
 }
 
@@ -53,11 +53,11 @@ impl Runner {
 
     #[zbus(name = "Match", out_args("matches"))]
     async fn look_for(&self, query: String) -> Vec<Match> {
-        let found = self.desk.find(&query, TIMEOUT).await;
-        let pictures = self.desk.pictures(&found).await;
+        let found = self.search.find(&query, TIMEOUT).await;
+        let pictures = self.search.pictures(&found).await;
         let matches = found.iter().zip(pictures).enumerate().map(|(rank, (moment, picture))| {
             let mut properties = Properties::from([
-                ("subtext", Variant::new(moment.details(self.desk.home.as_deref()))),
+                ("subtext", Variant::new(moment.details(self.search.home.as_deref()))),
                 ("category", Variant::new("Video scenes")),
                 ("urls", Variant::new(vec![launch::uri(&moment.path)])),
                 ("actions", Variant::new(vec![SHOW_FOLDER])),
@@ -81,12 +81,12 @@ impl Runner {
         if !["", SHOW_FOLDER].contains(&action_id.as_str()) {
             return Err(fdo::Error::InvalidArgs("there is no such action".to_owned()));
         }
-        let moment = self.desk.recall(&match_id, CHOSEN_TIMEOUT).await;
+        let moment = self.search.recall(&match_id, CHOSEN_TIMEOUT).await;
         let moment = moment.ok_or_else(|| fdo::Error::InvalidArgs("there is no such match".to_owned()))?;
         if action_id.is_empty() {
-            self.desk.open(connection, moment, None).await
+            self.search.open(connection, moment, None).await
         } else {
-            self.desk.show_folder(connection, &moment).await
+            self.search.show_folder(connection, &moment).await
         }
     }
 

@@ -2,13 +2,12 @@
 //!
 //! The bus starts it at the first question (`data/*.service`), and it ends when nobody has asked for a minute. A client of the
 //! daemon's socket and nothing more: `daemon` asks, `finder` keeps up with whoever types, `gnome` and `krunner` are the two interfaces,
-//! `desk` is what they share, `launch` starts programs. It opens no video and no picture but the daemon's own.
+//! `search` is what they share, `launch` starts programs. It opens no video and no picture but the daemon's own.
 //!
 //! Threads: one for D-Bus (tokio), one for each [`finder::Finder`], and tokio's blocking ones for pictures and programs.
 
 mod act;
 mod daemon;
-mod desk;
 mod finder;
 mod gnome;
 mod krunner;
@@ -18,6 +17,7 @@ mod moment;
 mod notify;
 mod picture;
 mod rate_limit;
+mod search;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,8 +29,8 @@ use scened_shared::endpoint::{Endpoint, EndpointError};
 use zbus::connection;
 
 use crate::act::Action;
-use crate::desk::Desk;
 use crate::launch::Programs;
+use crate::search::Search;
 
 /// The name on the bus, of the desktop file and of the icon.
 pub(crate) const APPLICATION: &str = "org.scened.Desktop";
@@ -155,10 +155,10 @@ async fn tell(done: act::Done) -> Result<(), Failure> {
 }
 
 async fn answer_calls(endpoint: &Endpoint, programs: Programs, idle: Duration) -> Result<(), Failure> {
-    let desk = Arc::new(Desk::new(endpoint, programs));
+    let search = Arc::new(Search::new(endpoint, programs));
     let connection = connection::Builder::session()
-        .serve_at(gnome::PATH, gnome::SearchProvider::new(Arc::clone(&desk)))
-        .serve_at(krunner::PATH, krunner::Runner::new(desk))
+        .serve_at(gnome::PATH, gnome::SearchProvider::new(Arc::clone(&search)))
+        .serve_at(krunner::PATH, krunner::Runner::new(search))
         // Neither takes the place of one that serves, nor lets itself be replaced.
         .allow_name_replacements(false)
         .replace_existing_names(false)

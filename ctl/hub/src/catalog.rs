@@ -84,7 +84,7 @@ impl Catalog {
 
 /// What `model list --available` shows of an entry; its JSON is that of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Shown {
+pub struct CatalogRow {
     /// As in [`Entry`], like all that follow to `purpose`.
     pub name: String,
     /// `owner/repo`.
@@ -113,9 +113,9 @@ pub struct Shown {
 }
 
 impl Entry {
-    /// Puts down what is shown; `state` is one of the words of [`Shown::state`].
-    pub fn shown(&self, state: &'static str) -> Shown {
-        Shown {
+    /// Puts down what is shown; `state` is one of the words of [`CatalogRow::state`].
+    pub fn shown(&self, state: &'static str) -> CatalogRow {
+        CatalogRow {
             name: self.name.clone(),
             repository: self.repository.clone(),
             revision: self.revision.clone(),

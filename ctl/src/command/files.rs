@@ -43,7 +43,7 @@ impl Written {
 
 /// An answer with what became of it.
 #[derive(Serialize)]
-pub(super) struct Shown<'a> {
+pub(super) struct AnswerWithFiles<'a> {
     #[serde(flatten)]
     pub(super) answer: &'a SearchAnswer,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

@@ -7,7 +7,7 @@ use scened_shared::message::{Coverage, Filters, GroupBy, Hit, NoParams, SearchAn
 use scened_shared::method;
 
 use crate::cli::{By, Selection};
-use crate::command::files::{self, Contents, Shown, Written};
+use crate::command::files::{self, AnswerWithFiles, Contents, Written};
 use crate::command::{Context, answer, open, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
@@ -46,7 +46,7 @@ pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAns
     if context.out.json {
         let opened = to_open.map(|rank| open::hit(context, &answer.hits, rank)).transpose()?;
         let files = &written;
-        context.out.json(&Shown { answer, files, opened })?;
+        context.out.json(&AnswerWithFiles { answer, files, opened })?;
         return Ok(outcome);
     }
     let screen = if selection.preview { preview::screen(&context.out)? } else { None };

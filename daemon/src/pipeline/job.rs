@@ -51,11 +51,11 @@ struct Found<'a> {
     thumbnails: Vec<Vec<u8>>,
     vectors: SceneEmbedder<'a>,
     failure: Option<EmbedError>,
-    kept: Kept,
+    kept: KeyframeWriterState,
 }
 
 /// The keyframe pictures of the video so far.
-enum Kept {
+enum KeyframeWriterState {
     NotBegun,
     Begun(keyframes::UnfinishedFile),
     /// They are not wanted, or the disk does not take them: the video is decoded again for another model.
@@ -69,7 +69,7 @@ struct Decoded {
     scenes: Vec<SceneRecord>,
     thumbnails: Vec<Vec<u8>>,
     vectors: Vec<SceneVectors>,
-    kept: Kept,
+    kept: KeyframeWriterState,
 }
 
 impl Run<'_> {
@@ -114,7 +114,7 @@ impl Run<'_> {
             thumbnails: Vec::new(),
             vectors: SceneEmbedder::new(embedder),
             failure: None,
-            kept: Kept::NotBegun,
+            kept: KeyframeWriterState::NotBegun,
         };
         let analysed = self
             .source
@@ -196,28 +196,28 @@ impl Run<'_> {
     }
 
     /// Keeps a scene's frames for other models. A disk that does not take them is no reason not to index.
-    fn keep(&self, scene: &KeyframeScene, record: &VideoRecord, kept: &mut Kept) {
-        if let Kept::NotBegun = kept {
+    fn keep(&self, scene: &KeyframeScene, record: &VideoRecord, kept: &mut KeyframeWriterState) {
+        if let KeyframeWriterState::NotBegun = kept {
             *kept = match self.config.keyframes.as_ref().map(|keyframes| keyframes.begin(&record.fingerprint)) {
-                Some(Ok(writer)) => Kept::Begun(writer),
+                Some(Ok(writer)) => KeyframeWriterState::Begun(writer),
                 Some(Err(error)) => {
                     not_kept(&error);
-                    Kept::No
+                    KeyframeWriterState::No
                 }
-                None => Kept::No,
+                None => KeyframeWriterState::No,
             };
         }
-        if let Kept::Begun(writer) = kept
+        if let KeyframeWriterState::Begun(writer) = kept
             && let Err(error) = writer.put(scene)
         {
             not_kept(&error);
-            *kept = Kept::No;
+            *kept = KeyframeWriterState::No;
         }
     }
 
     fn put(&self, before: &VideoRecord, decoded: Decoded, whole: Option<Fingerprint>) -> Outcome {
         let (analysis, n_scenes) = (decoded.analysis, decoded.scenes.len());
-        if let Kept::Begun(writer) = decoded.kept
+        if let KeyframeWriterState::Begun(writer) = decoded.kept
             && let Err(error) = writer.finish()
         {
             not_kept(&error);

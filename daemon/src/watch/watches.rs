@@ -28,7 +28,7 @@ pub enum WatchOutcome {
 pub struct Watches {
     events: EventSender,
     /// `None`: the system gives us no watcher at present.
-    notify: Option<Guarded>,
+    notify: Option<CatchingWatcher>,
     /// Why there is none, and when it is tried again.
     lack: Option<(String, Instant)>,
     supervised: Arc<Supervised>,
@@ -56,7 +56,7 @@ impl Watches {
     }
 
     fn start(&mut self) {
-        match Guarded::start(self.events.clone()) {
+        match CatchingWatcher::start(self.events.clone()) {
             Ok(notify) => {
                 self.notify = Some(notify);
                 self.lack = None;
@@ -87,7 +87,7 @@ impl Watches {
 
     /// Asks the watcher, where there is one. `notify` panics when its thread has ended.
     fn ask<T>(&mut self, ask: impl FnOnce(&mut RecommendedWatcher) -> T) -> Option<T> {
-        if self.notify.as_ref().is_some_and(Guarded::is_over) {
+        if self.notify.as_ref().is_some_and(CatchingWatcher::is_over) {
             self.lose("its thread ended");
         }
         let may_retry = |(_, at): &(String, Instant)| *at <= Instant::now();
@@ -182,7 +182,7 @@ impl Watches {
 
 /// `notify`'s watcher, which says nothing when its thread could not be started or has ended, and then panics when it is asked and once
 /// more when it is dropped.
-struct Guarded {
+struct CatchingWatcher {
     watcher: Option<RecommendedWatcher>,
     end: Arc<ThreadEnd>,
 }
@@ -209,7 +209,7 @@ impl Drop for OfThread {
     }
 }
 
-impl Guarded {
+impl CatchingWatcher {
     fn start(events: EventSender) -> Result<Self, String> {
         let end = Arc::new(ThreadEnd::default());
         // Until it is known to live nobody relies on it.
@@ -253,7 +253,7 @@ impl Guarded {
     }
 }
 
-impl Drop for Guarded {
+impl Drop for CatchingWatcher {
     fn drop(&mut self) {
         self.end.is_asked.store(true, Ordering::SeqCst);
         let watcher = self.watcher.take();

@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// What is to be done. A newer question takes the place of an older one, and so do wishes for pictures.
 #[derive(Debug, Default)]
-struct Desk {
+struct Inbox {
     question: Option<Question>,
     wanted: Vec<String>,
     /// The scene whose picture is being fetched.
@@ -39,21 +39,21 @@ struct Question {
 /// Hands questions to the thread; which ends when this is dropped, or with the program.
 #[derive(Debug)]
 pub(super) struct Connection {
-    desk: Arc<(Mutex<Desk>, Condvar)>,
+    inbox: Arc<(Mutex<Inbox>, Condvar)>,
     n_asked: u64,
 }
 
 impl Connection {
     pub(super) fn start(client: Client, endpoint: Endpoint, tell: SyncSender<Event>) -> Self {
-        let desk = Arc::<(Mutex<Desk>, Condvar)>::default();
+        let inbox = Arc::<(Mutex<Inbox>, Condvar)>::default();
         let worker = Worker {
-            desk: Arc::clone(&desk),
+            inbox: Arc::clone(&inbox),
             client: Some(client),
             endpoint,
             tell,
         };
         std::thread::spawn(move || worker.run());
-        Self { desk, n_asked: 0 }
+        Self { inbox, n_asked: 0 }
     }
 
     /// Asks soon, unless another question comes; `None` takes back what was asked. The first question is asked at once.
@@ -61,33 +61,33 @@ impl Connection {
         let wait = if self.n_asked == 0 { Duration::ZERO } else { QUIET };
         self.n_asked += 1;
         let due = Instant::now() + wait;
-        let mut desk = lock(&self.desk.0);
-        desk.question = request.map(|request| Question { number, request, due });
-        desk.wanted.clear();
-        self.desk.1.notify_all();
+        let mut inbox = lock(&self.inbox.0);
+        inbox.question = request.map(|request| Question { number, request, due });
+        inbox.wanted.clear();
+        self.inbox.1.notify_all();
     }
 
     /// The scenes whose pictures are missing, the most important first.
     pub(super) fn want(&self, mut scenes: Vec<String>) {
-        let mut desk = lock(&self.desk.0);
-        scenes.retain(|scene| desk.fetched.as_ref() != Some(scene));
-        if desk.wanted != scenes {
-            desk.wanted = scenes;
-            self.desk.1.notify_all();
+        let mut inbox = lock(&self.inbox.0);
+        scenes.retain(|scene| inbox.fetched.as_ref() != Some(scene));
+        if inbox.wanted != scenes {
+            inbox.wanted = scenes;
+            self.inbox.1.notify_all();
         }
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        lock(&self.desk.0).is_closed = true;
-        self.desk.1.notify_all();
+        lock(&self.inbox.0).is_closed = true;
+        self.inbox.1.notify_all();
     }
 }
 
 /// Nothing is left half done in the desk: a thread that panicked has not spoiled it.
-fn lock(desk: &Mutex<Desk>) -> MutexGuard<'_, Desk> {
-    desk.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
+    inbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 enum Job {
@@ -96,7 +96,7 @@ enum Job {
 }
 
 struct Worker {
-    desk: Arc<(Mutex<Desk>, Condvar)>,
+    inbox: Arc<(Mutex<Inbox>, Condvar)>,
     client: Option<Client>,
     endpoint: Endpoint,
     tell: SyncSender<Event>,
@@ -116,8 +116,8 @@ impl Worker {
                 Err(error) => error,
             };
             if let Job::Question(question) = job {
-                let mut desk = lock(&self.desk.0);
-                desk.question.get_or_insert(question);
+                let mut inbox = lock(&self.inbox.0);
+                inbox.question.get_or_insert(question);
             }
             if !self.reconnect(error) {
                 return;
@@ -127,24 +127,24 @@ impl Worker {
 
     /// Waits for a question that is due, else for a picture; `None` at the end.
     fn next(&self) -> Option<Job> {
-        let mut desk = lock(&self.desk.0);
+        let mut inbox = lock(&self.inbox.0);
         loop {
-            if desk.is_closed {
+            if inbox.is_closed {
                 return None;
             }
-            let left = desk
+            let left = inbox
                 .question
                 .as_ref()
                 .map(|question| question.due.saturating_duration_since(Instant::now()));
             match left {
-                Some(Duration::ZERO) => return desk.question.take().map(Job::Question),
-                Some(left) => desk = self.desk.1.wait_timeout(desk, left).unwrap_or_else(PoisonError::into_inner).0,
-                None if !desk.wanted.is_empty() => {
-                    let scene = desk.wanted.remove(0);
-                    desk.fetched = Some(scene.clone());
+                Some(Duration::ZERO) => return inbox.question.take().map(Job::Question),
+                Some(left) => inbox = self.inbox.1.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0,
+                None if !inbox.wanted.is_empty() => {
+                    let scene = inbox.wanted.remove(0);
+                    inbox.fetched = Some(scene.clone());
                     return Some(Job::Picture(scene));
                 }
-                None => desk = self.desk.1.wait(desk).unwrap_or_else(PoisonError::into_inner),
+                None => inbox = self.inbox.1.wait(inbox).unwrap_or_else(PoisonError::into_inner),
             }
         }
     }
@@ -174,7 +174,7 @@ impl Worker {
             Err(error) => Err(error),
         };
         // Not before it was told: until then it would be asked for again.
-        lock(&self.desk.0).fetched = None;
+        lock(&self.inbox.0).fetched = None;
         told
     }
 
@@ -189,14 +189,14 @@ impl Worker {
                 return false;
             }
             let again = Instant::now() + RETRY;
-            let mut desk = lock(&self.desk.0);
+            let mut inbox = lock(&self.inbox.0);
             while let Some(left) = again.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
-                if desk.is_closed {
+                if inbox.is_closed {
                     return false;
                 }
-                desk = self.desk.1.wait_timeout(desk, left).unwrap_or_else(PoisonError::into_inner).0;
+                inbox = self.inbox.1.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
             }
-            drop(desk);
+            drop(inbox);
             match self.client() {
                 Ok(_) => return self.tell.send(Event::Connected).is_ok(),
                 Err(again) => error = again,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use scened_hub::catalog::{Catalog, Entry, Shown};
+use scened_hub::catalog::{Catalog, CatalogRow, Entry};
 use scened_hub::staging;
 use serde::Serialize;
 
@@ -13,13 +13,13 @@ use crate::render::{Out, text};
 
 #[derive(Serialize)]
 struct Available {
-    available: Vec<Shown>,
+    available: Vec<CatalogRow>,
 }
 
 pub(super) fn run(context: &mut Context) -> Result<Outcome, Failure> {
     let models = super::folder_of_models(context)?;
     let catalog = Catalog::read();
-    let available: Vec<Shown> = catalog.models.iter().map(|entry| entry.shown(state(entry, &models))).collect();
+    let available: Vec<CatalogRow> = catalog.models.iter().map(|entry| entry.shown(state(entry, &models))).collect();
     let out = &mut context.out;
     if out.json {
         out.json(&Available { available })?;
@@ -42,7 +42,7 @@ fn state(entry: &Entry, models: &Path) -> &'static str {
 }
 
 /// Two lines a model: nothing of it is short enough for one.
-fn show(out: &mut Out, available: &[Shown]) -> Result<(), Failure> {
+fn show(out: &mut Out, available: &[CatalogRow]) -> Result<(), Failure> {
     for model in available {
         let color = match model.state {
             "installed" => Color::Green,

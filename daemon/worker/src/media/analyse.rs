@@ -15,7 +15,7 @@ use scened_common::media::wire::{self, Progress};
 use scened_common::pipe;
 
 use super::decode::allowed::Allowed;
-use super::decode::clock::Shown;
+use super::decode::clock::FrameTime;
 use super::decode::gops;
 use super::decode::video::{OpenVideo, Step};
 use super::ended::{Ended, Unusable};
@@ -235,14 +235,14 @@ impl<'a> Work<'a> {
         }
     }
 
-    fn frame(&mut self, video: &OpenVideo, frame: &Video, shown: Shown, times: &mut StageTimes) {
+    fn frame(&mut self, video: &OpenVideo, frame: &Video, shown: FrameTime, times: &mut StageTimes) {
         if let Err(error) = self.try_frame(video, frame, shown, times) {
             self.n_unscaled += 1;
             self.last_error = Some(error);
         }
     }
 
-    fn try_frame(&mut self, video: &OpenVideo, frame: &Video, shown: Shown, times: &mut StageTimes) -> Result<(), ScaleError> {
+    fn try_frame(&mut self, video: &OpenVideo, frame: &Video, shown: FrameTime, times: &mut StageTimes) -> Result<(), ScaleError> {
         let scaling = Instant::now();
         self.glimpser.shrink(frame, &mut self.glimpse)?;
         times.scale_ms += elapsed_ms(scaling);

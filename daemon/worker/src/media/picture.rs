@@ -9,7 +9,7 @@ use scened_common::media::wire::{self, PictureHeader};
 use scened_common::pipe;
 
 use super::decode::allowed::Allowed;
-use super::decode::clock::Shown;
+use super::decode::clock::FrameTime;
 use super::decode::video::{OpenVideo, Step};
 use super::ended::{Ended, Unusable};
 use super::scenes::sampler::Sampler;
@@ -63,7 +63,7 @@ pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, extras: &
 }
 
 /// Decodes on to the frame that is shown at `wanted_us`, or the last one before the end.
-fn last_up_to(video: &mut OpenVideo, wanted_us: i64, found: &mut Video) -> Option<Shown> {
+fn last_up_to(video: &mut OpenVideo, wanted_us: i64, found: &mut Video) -> Option<FrameTime> {
     let mut frame = Video::empty();
     let mut last = None;
     loop {

@@ -5,7 +5,7 @@ pub(crate) const MAX_STEP_US: i64 = 12 * 3600 * 1_000_000;
 
 /// When a frame is shown, from the start of the video as a player counts. Microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Shown {
+pub(crate) struct FrameTime {
     pub(crate) start_us: i64,
     pub(crate) end_us: i64,
 }

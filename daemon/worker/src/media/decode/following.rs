@@ -7,7 +7,7 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Packet, Stream};
 
 use super::allowed::Allowed;
-use super::clock::{Clock, Shown, to_us};
+use super::clock::{Clock, FrameTime, to_us};
 use super::follow::{Follower, Met, Moved};
 use super::track::{Note, Track, Viewer};
 use super::{decoders, index, properties, streams};
@@ -193,7 +193,7 @@ impl Following {
     }
 
     /// Follows a stream from here on, unless it cannot be decoded. `last`: the frame shown last. Whether it is followed.
-    pub(super) fn go_to(&mut self, stream: &Stream<'_>, allowed: &Allowed, last: Option<Shown>) -> bool {
+    pub(super) fn go_to(&mut self, stream: &Stream<'_>, allowed: &Allowed, last: Option<FrameTime>) -> bool {
         let id = stream.parameters().id();
         let refusal = if self.n_moves >= MAX_MOVES {
             Some("it moved a thousand times before".to_owned())
@@ -224,7 +224,7 @@ impl Following {
     }
 
     /// Notes that a stream that the picture went to is not followed. `last`: the frame shown last.
-    pub(super) fn leave_alone(&mut self, stream: usize, reason: String, last: Option<Shown>) {
+    pub(super) fn leave_alone(&mut self, stream: usize, reason: String, last: Option<FrameTime>) {
         self.follower.bar(stream);
         // The decoder still holds a few of the pictures before.
         let shown_us = last.map_or(0, |last| last.end_us);

@@ -19,7 +19,7 @@ mod survey;
 use ffmpeg_next::frame::Video;
 use scened_shots::Found;
 
-use super::clock::Shown;
+use super::clock::FrameTime;
 use crate::media::pixels::glimpse::Glimpse;
 use crate::media::pixels::scale::ScaleError;
 
@@ -28,9 +28,9 @@ pub(crate) use survey::{Kind, Verdict, survey};
 
 /// A frame that was decoded.
 pub(crate) struct DecodedFrame {
-    pub(crate) shown: Shown,
+    pub(crate) shown: FrameTime,
     pub(crate) glimpse: Glimpse,
-    /// Kept of some frames only: a picture is a thousand times larger than its glimpse.
+    /// FrameRef of some frames only: a picture is a thousand times larger than its glimpse.
     pub(crate) frame: Option<Video>,
 }
 

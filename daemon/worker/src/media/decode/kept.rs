@@ -12,9 +12,9 @@ const ROWS: usize = 4;
 const COLUMNS: usize = 1024;
 
 /// A decoded frame that stays as it is.
-pub(crate) struct Kept(Video);
+pub(crate) struct FrameRef(Video);
 
-impl Kept {
+impl FrameRef {
     /// Keeps a frame; `None` without memory.
     pub(crate) fn of(frame: &Video) -> Option<Self> {
         let mut kept = Video::empty();

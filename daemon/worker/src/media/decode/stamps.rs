@@ -6,7 +6,7 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Video;
 use scened_common::domain::PictureTrack;
 
-use super::clock::{Clock, MAX_STEP_US, Shown};
+use super::clock::{Clock, FrameTime, MAX_STEP_US};
 use super::packets::PacketReader;
 use super::timeline::{Follows, Mended, Tick, Timeline, Watch};
 use super::track::Track;
@@ -23,7 +23,7 @@ pub(super) struct Stamps {
     /// What is to be done with the stamps; `None` while nothing is wrong with them.
     timeline: Option<Timeline>,
     /// The last frame.
-    last: Option<Shown>,
+    last: Option<FrameTime>,
 }
 
 impl Stamps {
@@ -48,7 +48,7 @@ impl Stamps {
     }
 
     /// The frame that was shown last.
-    pub(super) fn last(&self) -> Option<Shown> {
+    pub(super) fn last(&self) -> Option<FrameTime> {
         self.last
     }
 
@@ -146,7 +146,7 @@ impl Stamps {
     }
 
     /// When a frame is shown. Times never go back; a frame without one follows the frame before.
-    pub(super) fn shown(&mut self, frame: &Video) -> Shown {
+    pub(super) fn shown(&mut self, frame: &Video) -> FrameTime {
         let expected = self.last.map_or(0, |last| last.end_us);
         // FFmpeg's own guess falls back to the times of decoding once something was wrong.
         let stamp = if self.are_mended() { frame.pts() } else { frame.timestamp() };
@@ -163,7 +163,7 @@ impl Stamps {
             }
         }
         let start_us = start_us.max(0);
-        let shown = Shown {
+        let shown = FrameTime {
             start_us,
             end_us: start_us + self.clock.duration_us(frame.packet().duration),
         };

@@ -18,7 +18,7 @@ use scened_common::media::request::Hardware;
 
 use super::allowed::Allowed;
 use super::announced::Announced;
-use super::clock::{Clock, MAX_STEP_US, Shown};
+use super::clock::{Clock, FrameTime, MAX_STEP_US};
 use super::decoding::Decoding;
 use super::follow::Moved;
 use super::following::{Following, Unfollowed};
@@ -52,7 +52,7 @@ pub(crate) struct Losses {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The frame given is filled.
-    Frame(Shown),
+    Frame(FrameTime),
     /// A packet was read, and no frame is ready yet.
     Packet,
     End,

@@ -73,7 +73,7 @@ impl SlowGlimpser {
             scaler: Scaler::new(Wanted {
                 size: (LUMA.0 as u32, LUMA.1 as u32),
                 bgr: false,
-                colours: Colours::Shown,
+                colours: Colours::FrameTime,
                 resample: Resample::Bilinear,
             }),
         }

@@ -206,7 +206,7 @@ impl Renderer {
         let wanted = Wanted {
             size: self.fit.scaled,
             bgr: false,
-            colours: Colours::Shown,
+            colours: Colours::FrameTime,
             resample: self.resample,
         };
         self.prepare(Colour::of(frame, light.fallback), None, light.peak_nits);

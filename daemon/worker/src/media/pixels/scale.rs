@@ -22,7 +22,7 @@ const EXACT: i32 = ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_FU
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colours {
     /// What a player shows: matrix and range as the frame says, guessed from its size where it says nothing.
-    Shown,
+    FrameTime,
     /// What OpenCV decodes: always BT.601, the range from the pixel format alone.
     OpenCv,
 }
@@ -128,8 +128,8 @@ impl Scaler {
         let (matrix, full_range) = match self.wanted.colours {
             Colours::OpenCv => (ffi::SWS_CS_DEFAULT, is_full_range_format(frame.format())),
             // Its own matrix there and back; another one on the way in would change the colours.
-            Colours::Shown if is_rgb(frame) => (ffi::SWS_CS_DEFAULT, true),
-            Colours::Shown => (coefficients(Matrix::of(frame)), is_full_range(frame)),
+            Colours::FrameTime if is_rgb(frame) => (ffi::SWS_CS_DEFAULT, true),
+            Colours::FrameTime => (coefficients(Matrix::of(frame)), is_full_range(frame)),
         };
         Source {
             format,
@@ -153,9 +153,9 @@ impl Scaler {
         let default = f64::from(ffi::SWS_PARAM_DEFAULT);
         let (flags, parameters) = match (self.wanted.colours, self.wanted.resample) {
             (Colours::OpenCv, _) => (ffi::SWS_BICUBIC, [default; 2]),
-            (Colours::Shown, Resample::Bilinear) => (ffi::SWS_BILINEAR | EXACT, [default; 2]),
+            (Colours::FrameTime, Resample::Bilinear) => (ffi::SWS_BILINEAR | EXACT, [default; 2]),
             // B = 0, C = 0.5 is Catmull-Rom, the bicubic filter of Pillow; FFmpeg's own default is sharper.
-            (Colours::Shown, Resample::Bicubic) => (ffi::SWS_BICUBIC | EXACT, [0.0, 0.5]),
+            (Colours::FrameTime, Resample::Bicubic) => (ffi::SWS_BICUBIC | EXACT, [0.0, 0.5]),
         };
         let (width, height) = self.wanted.size;
         // SAFETY: sizes are positive and fit `c_int` (FFmpeg's own decoders gave them); `parameters` lives through the call.
@@ -176,7 +176,7 @@ impl Scaler {
         if self.context.is_null() {
             return Err(unsupported());
         }
-        if self.wanted.colours == Colours::Shown {
+        if self.wanted.colours == Colours::FrameTime {
             // SAFETY: `context` is live; `sws_getCoefficients` returns static tables.
             unsafe {
                 let neutral = 1 << 16;

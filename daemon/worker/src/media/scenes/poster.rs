@@ -20,7 +20,7 @@ use super::poster_score::{self, OTHER_VIEW, PosterFrame};
 use super::sampler::Sampler;
 use super::thumbnail::Small;
 use crate::media::decode::allowed::Allowed;
-use crate::media::decode::kept::{self, Kept};
+use crate::media::decode::kept::{self, FrameRef};
 use crate::media::decode::video::{OpenVideo, Step};
 use crate::media::ended::{Ended, Unusable};
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
@@ -205,7 +205,7 @@ impl Search {
                 Step::Packet => {}
                 Step::Frame(shown) if shown.start_us < next_us => {
                     if last.is_none() {
-                        last = Kept::of(&frame).map(|kept| (shown.start_us, kept));
+                        last = FrameRef::of(&frame).map(|kept| (shown.start_us, kept));
                     }
                 }
                 Step::Frame(shown) => {
@@ -289,7 +289,7 @@ impl Search {
         self.video.seek(keyframe.time_us);
         let mut frame = Video::empty();
         let mut last: Option<PosterFrame> = None;
-        let mut best: Option<(f32, PosterFrame, Kept)> = None;
+        let mut best: Option<(f32, PosterFrame, FrameRef)> = None;
         let (mut n_frames, mut ended_early) = (0, false);
         while n_frames < SECOND_LOOK_FRAMES && !self.effort.is_over(LAST_LOOK) {
             let shown = match self.video.step(&mut frame) {
@@ -312,7 +312,7 @@ impl Search {
             }
             let gain = poster_score::gain(&seen, keyframe);
             if gain > best.as_ref().map_or(BETTER, |(best, ..)| *best)
-                && let Some(kept) = Kept::of(&frame)
+                && let Some(kept) = FrameRef::of(&frame)
             {
                 best = Some((gain, seen.clone(), kept));
             }

@@ -21,8 +21,8 @@ use super::keyframe::Compressor;
 use super::sampler::Sampler;
 use super::signature;
 use super::thumbnail::Small;
-use crate::media::decode::clock::Shown;
-use crate::media::decode::kept::{self, Kept};
+use crate::media::decode::clock::FrameTime;
+use crate::media::decode::kept::{self, FrameRef};
 use crate::media::decode::video::OpenVideo;
 use crate::media::ended::{Ended, Unusable};
 use crate::media::pixels::glimpse::Glimpse;
@@ -34,7 +34,7 @@ const MAX_KEPT_BYTES: usize = 96 << 20;
 
 /// A frame that may be embedded.
 enum Picture {
-    Whole(Kept),
+    Whole(FrameRef),
     /// At the model's size, in as many parts as the model is shown, and perhaps at a thumbnail's and a keyframe picture's.
     Made(Made),
     /// It could not be converted.
@@ -85,7 +85,7 @@ impl Source for Frame<'_> {
     }
 
     fn picture(&mut self) -> Option<Picture> {
-        Kept::of(self.frame?).map(Picture::Whole)
+        FrameRef::of(self.frame?).map(Picture::Whole)
     }
 }
 
@@ -135,7 +135,7 @@ impl<'a> Scenes<'a> {
     }
 
     /// Takes the next frame, whose picture is perhaps not kept any more. Times do not decrease.
-    pub(crate) fn frame(&mut self, video: &OpenVideo, frame: Option<&Video>, shown: Shown, glimpse: &Glimpse, times: &mut StageTimes) {
+    pub(crate) fn frame(&mut self, video: &OpenVideo, frame: Option<&Video>, shown: FrameTime, glimpse: &Glimpse, times: &mut StageTimes) {
         let started = Instant::now();
         self.end_us = self.end_us.max(shown.end_us);
         if self.builder.frame(shown.start_us, glimpse, &mut Frame { frame, glimpse }) {

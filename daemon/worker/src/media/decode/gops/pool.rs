@@ -9,7 +9,7 @@ use ffmpeg_next::frame::Video;
 use ffmpeg_next::{Discard, Error, Packet, decoder};
 
 use super::DecodedFrame;
-use crate::media::decode::clock::{Clock, Shown};
+use crate::media::decode::clock::{Clock, FrameTime};
 use crate::media::decode::track::Viewer;
 use crate::media::ended::Unusable;
 use crate::media::evidence;
@@ -76,11 +76,11 @@ impl Pool {
         for decoder in decoders {
             let receiver = Arc::clone(&receiver);
             let thread = std::thread::Builder::new().name("gop".to_owned()).spawn_scoped(scope, move || {
-                let mut hand = Hand::new(decoder, clock, viewer);
+                let mut thread = DecoderThread::new(decoder, clock, viewer);
                 loop {
                     let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { return };
-                    let done = hand.decode(&job);
+                    let done = thread.decode(&job);
                     // Nobody waits any more when the analysis was given up.
                     drop(job.reply.send(done));
                 }
@@ -109,7 +109,7 @@ impl Pool {
 }
 
 /// One decoder with what its frames need.
-struct Hand {
+struct DecoderThread {
     decoder: decoder::Video,
     clock: Clock,
     viewer: Viewer,
@@ -117,7 +117,7 @@ struct Hand {
     frame: Video,
 }
 
-impl Hand {
+impl DecoderThread {
     fn new(decoder: decoder::Video, clock: Clock, viewer: Viewer) -> Self {
         Self {
             decoder,
@@ -179,7 +179,7 @@ impl Hand {
             done.n_corrupt_frames += 1;
         }
         let start_us = self.clock.time_us(stamp).max(last_us.unwrap_or(0)).max(0);
-        let shown = Shown {
+        let shown = FrameTime {
             start_us,
             end_us: start_us + self.clock.duration_us(self.frame.packet().duration),
         };

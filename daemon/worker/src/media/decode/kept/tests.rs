@@ -21,7 +21,7 @@ fn stripes(format: Pixel, width_px: usize, depth: u32) -> Video {
 #[test]
 fn a_kept_frame_shares_its_pixels_and_outlives_the_decoders_reference() {
     let mut frame = stripes(Pixel::YUV420P, 3, 8);
-    let kept = Kept::of(&frame).unwrap();
+    let kept = FrameRef::of(&frame).unwrap();
     assert_eq!(kept.frame().data(0).as_ptr(), frame.data(0).as_ptr(), "nothing is copied");
     assert!(kept.bytes() >= 640 * 360 * 3 / 2, "{}", kept.bytes());
     let before = kept.frame().data(0).to_vec();

@@ -28,7 +28,7 @@ pub(crate) struct Size {
     pub(crate) bytes: usize,
     /// When it is shown, counted from the keyframe. Microseconds.
     pub(crate) after_us: i64,
-    /// Shown later than all before it: later pictures lean on it, and B-frames don't do that.
+    /// FrameTime later than all before it: later pictures lean on it, and B-frames don't do that.
     pub(crate) is_anchor: bool,
 }
 

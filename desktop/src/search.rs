@@ -38,7 +38,7 @@ const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Shown where a scene has no picture.
 pub(crate) const ICON: &str = "video-x-generic";
 
-pub(crate) struct Desk {
+pub(crate) struct Search {
     finder: Finder,
     /// For moments that are not remembered: whoever types takes the place of every other question in `finder`.
     recaller: Finder,
@@ -51,7 +51,7 @@ pub(crate) struct Desk {
     pub(crate) home: Option<PathBuf>,
 }
 
-impl Desk {
+impl Search {
     pub(crate) fn new(endpoint: &Endpoint, programs: Programs) -> Self {
         Self {
             finder: Finder::new(endpoint.clone()),
