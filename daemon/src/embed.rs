@@ -7,7 +7,7 @@
 
 pub mod pair;
 pub mod process;
-pub(crate) mod sound;
+pub(crate) mod self_test;
 
 use std::time::Instant;
 

@@ -5,12 +5,12 @@
 //! terminal, and not with `NO_COLOR`. Owns the process's one subscriber.
 //!
 //! Lines go through [`scened_shared::standard_error`]: one that nobody can read costs the line and nothing else. A line says little of
-//! a long value ([`fields`]), and what is said over and over is summed up ([`ration`]).
+//! a long value ([`fields`]), and what is said over and over is summed up ([`rate_limit`]).
 
 mod clean;
 mod fields;
 mod journal;
-mod ration;
+mod rate_limit;
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
@@ -23,7 +23,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 use journal::JournalFormat;
-use ration::Ration;
+use rate_limit::RateLimit;
 
 /// Whom the lines are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,14 +55,14 @@ pub fn init(from_config: &str) -> Result<(), LoggingError> {
         io::stderr().is_terminal(),
         std::env::var_os("NO_COLOR").as_deref(),
     );
-    tracing::dispatcher::set_global_default(subscriber(filter, style, Ration::default(), || StandardError))?;
+    tracing::dispatcher::set_global_default(subscriber(filter, style, RateLimit::default(), || StandardError))?;
     if let Some(mistake) = mistake {
         tracing::warn!("RUST_LOG is ignored: {mistake}");
     }
     Ok(())
 }
 
-fn subscriber<W>(filter: EnvFilter, style: Style, ration: Ration, writer: W) -> Dispatch
+fn subscriber<W>(filter: EnvFilter, style: Style, rate_limit: RateLimit, writer: W) -> Dispatch
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -77,9 +77,9 @@ where
         .log_internal_errors(false)
         .fmt_fields(fields::short());
     match style {
-        Style::Journal => Dispatch::new(builder.with_ansi(false).event_format(JournalFormat).finish().with(ration)),
-        Style::Terminal => Dispatch::new(builder.with_ansi(true).finish().with(ration)),
-        Style::Plain => Dispatch::new(builder.with_ansi(false).finish().with(ration)),
+        Style::Journal => Dispatch::new(builder.with_ansi(false).event_format(JournalFormat).finish().with(rate_limit)),
+        Style::Terminal => Dispatch::new(builder.with_ansi(true).finish().with(rate_limit)),
+        Style::Plain => Dispatch::new(builder.with_ansi(false).finish().with(rate_limit)),
     }
 }
 

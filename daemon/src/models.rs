@@ -264,7 +264,7 @@ impl Models {
         let models = Arc::downgrade(self);
         move |_| {
             if let Some(models) = models.upgrade() {
-                models.followers().iter().for_each(|follower| follower.poke());
+                models.followers().iter().for_each(|follower| follower.wake());
             }
         }
     }

@@ -185,13 +185,13 @@ impl Indexer {
         state.paused = false;
         state.paused_until = None;
         drop(state);
-        self.nudge();
+        self.wake();
     }
 
     /// Something that stood in the way may be gone (a model was installed, the user asks): try now.
-    pub fn nudge(&self) {
+    pub fn wake(&self) {
         let mut state = self.shared.lock();
-        state.hindrance = None;
+        state.wait_reason = None;
         state.held_until = None;
         state.n_holds = 0;
         state.held_folders.clear();
@@ -209,7 +209,7 @@ impl Indexer {
         state.left_behind.clear();
         state.behind = lacking.iter().map(|record| record.id).collect();
         drop(state);
-        self.nudge();
+        self.wake();
     }
 
     /// Whether the target model has vectors of every video, but for those of which nothing is there to make them of.
@@ -251,9 +251,9 @@ impl Indexer {
         self.shared.lock().dead.clone()
     }
 
-    pub fn hindrance(&self) -> Option<String> {
+    pub fn wait_reason(&self) -> Option<String> {
         let state = self.shared.lock();
-        state.hindrance.clone().or_else(|| state.held_folder_in_words())
+        state.wait_reason.clone().or_else(|| state.held_folder_in_words())
     }
 
     /// What decoded the last video: `software`, a graphics card, or `software` with the reason why not the card asked for.

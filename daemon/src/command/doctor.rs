@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 pub use crate::command::doctor::decoder::{Codecs, Sandbox};
-use crate::embed::{EmbedError, sound};
+use crate::embed::{EmbedError, self_test};
 use crate::instance::privacy::{self, Privacy};
 use crate::media::keyframes::{self, Keyframes};
 use crate::models::Models;
@@ -41,7 +41,7 @@ pub struct Subject<'a> {
     pub models: &'a Models,
     pub watch_warnings: Vec<String>,
     /// Why nothing is indexed although there is work.
-    pub hindrance: Option<String>,
+    pub wait_reason: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ pub fn examine(subject: &Subject) -> Vec<Finding> {
     findings.extend(watching(&subject.watch_warnings));
     findings.extend(
         subject
-            .hindrance
+            .wait_reason
             .iter()
             .map(|reason| Finding::fail("indexing", reason.clone(), "videos wait until this is fixed; then: scenectl retry")),
     );
@@ -285,7 +285,7 @@ fn model(subject: &Subject) -> Vec<Finding> {
 
 /// Whether the model that answers can be asked at all.
 fn question(slot: &ModelSlot) -> Finding {
-    match sound::check_words(slot.embedder.as_ref(), Instant::now() + MODEL_TIMEOUT) {
+    match self_test::check_words(slot.embedder.as_ref(), Instant::now() + MODEL_TIMEOUT) {
         Ok(()) => Finding::ok("question", "the model reads a question"),
         Err(error) => {
             let hint = match &error {

@@ -6,9 +6,9 @@
 //! [`owner::BATCH_TIME`] or for one frame. A worker that dies is replaced, and what it was doing is tried once more.
 
 mod connection;
+mod model_files;
 mod owner;
 mod queue;
-mod unchanged;
 
 use std::io::Write as _;
 use std::os::fd::{AsFd as _, OwnedFd};

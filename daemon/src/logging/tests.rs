@@ -22,7 +22,7 @@ impl io::Write for Sink {
 fn logged(style: Style, f: impl FnOnce()) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
-    let subscriber = subscriber(EnvFilter::new("info"), style, Ration::default(), move || writer.clone());
+    let subscriber = subscriber(EnvFilter::new("info"), style, RateLimit::default(), move || writer.clone());
     tracing::dispatcher::with_default(&subscriber, f);
     let bytes = sink.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -69,8 +69,8 @@ fn of_a_long_value_a_line_has_beginning_and_end() {
 fn logged_in_minutes(minute: Duration, f: impl FnOnce(&dyn Fn() -> String)) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
-    let ration = Ration::of(minute);
-    let subscriber = subscriber(EnvFilter::new("debug"), Style::Journal, ration, move || writer.clone());
+    let rate_limit = RateLimit::of(minute);
+    let subscriber = subscriber(EnvFilter::new("debug"), Style::Journal, rate_limit, move || writer.clone());
     let text = move || String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     tracing::dispatcher::with_default(&subscriber, || f(&text));
     text()

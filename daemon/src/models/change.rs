@@ -12,7 +12,7 @@ use tracing::{error, info, warn};
 use super::{AFRESH_SETTING, Models, ModelsError, SERVING_SETTING, unusable};
 use crate::ann::Ann;
 use crate::config::edit;
-use crate::embed::{EmbedError, sound};
+use crate::embed::{EmbedError, self_test};
 use crate::machine::clock::now_ms;
 use crate::models::serving::{ModelSlot, NoModel};
 use crate::store::{VideoRecord, VideoState};
@@ -47,7 +47,7 @@ impl Models {
         let mut opened = if goes_back { None } else { Some(self.open_slot(&folder, false)?) };
         // A library takes days to embed, and a model that cannot read a question is no use then.
         if let Some(slot) = &opened
-            && let Err(error) = sound::check(slot.embedder.as_ref())
+            && let Err(error) = self_test::run(slot.embedder.as_ref())
         {
             self.retire(opened);
             return Err(unusable(&folder, &error));
@@ -143,7 +143,7 @@ impl Models {
             return false;
         }
         *looked_at = None;
-        let Err(error) = sound::check(next.embedder.as_ref()) else {
+        let Err(error) = self_test::run(next.embedder.as_ref()) else {
             return true;
         };
         *looked_at = Some((next.info.id.clone(), Instant::now() + LOOK_AGAIN));

@@ -40,7 +40,7 @@ struct Shared {
 pub(super) struct Follower {
     shared: Arc<Shared>,
     /// Capacity 1: a poke that finds it full is already promised a look at everything.
-    poke: Sender<()>,
+    wake: Sender<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
     _supervised: Arc<Supervised>,
 }
@@ -48,7 +48,7 @@ pub(super) struct Follower {
 impl Follower {
     /// `opened` is what [`crate::ann::Ann::open`] said about `slot.ann`.
     pub(super) fn start(store: Store, slot: Arc<ModelSlot>, opened: Opened, activity: Activity) -> std::io::Result<Self> {
-        let (poke, poked) = bounded(1);
+        let (wake, woken) = bounded(1);
         let applied = match &opened {
             Opened::Loaded { generation } => *generation,
             _ => 0,
@@ -66,22 +66,22 @@ impl Follower {
         // After a panic in the middle of a change nothing is sure but the store.
         let mut opened = Some(opened);
         let body = move || {
-            for_thread.run(&opened.take().unwrap_or(Opened::Missing), &poked);
+            for_thread.run(&opened.take().unwrap_or(Opened::Missing), &woken);
             End::Asked
         };
         let thread = supervise::spawn(&supervised, body, move |_| for_waiting.activity.bump())?;
         Ok(Self {
             shared,
-            poke,
+            wake,
             thread: Mutex::new(Some(thread)),
             _supervised: supervised,
         })
     }
 
     /// Something was committed. Never blocks.
-    pub(super) fn poke(&self) {
+    pub(super) fn wake(&self) {
         // Full means that a look at the whole log is promised already; disconnected means that we are stopping.
-        let _poked = self.poke.try_send(());
+        let _woken = self.wake.try_send(());
     }
 
     /// Changes of the store that searches do not see yet.
@@ -114,7 +114,7 @@ impl Follower {
     /// Applies what is left, saves, and joins the thread. May be called again.
     pub(super) fn stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
-        self.poke();
+        self.wake();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             && thread.join().is_err()
@@ -135,7 +135,7 @@ impl Shared {
         self.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self, opened: &Opened, poked: &Receiver<()>) {
+    fn run(&self, opened: &Opened, woken: &Receiver<()>) {
         let mut unsaved_since: Option<Instant> = None;
         if !matches!(opened, Opened::Loaded { .. }) {
             if !matches!(opened, Opened::Missing) {
@@ -151,15 +151,15 @@ impl Shared {
                 break;
             }
             let received = match unsaved_since {
-                _ if !is_equal => match poked.recv_timeout(AGAIN) {
+                _ if !is_equal => match woken.recv_timeout(AGAIN) {
                     Err(RecvTimeoutError::Timeout) => {
                         self.report(self.fetch_missing(), &mut unsaved_since);
                         Ok(())
                     }
                     received => received,
                 },
-                None => poked.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(since) => poked.recv_timeout(QUIET_BEFORE_SAVE.min(LONGEST_UNSAVED.saturating_sub(since.elapsed()))),
+                None => woken.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(since) => woken.recv_timeout(QUIET_BEFORE_SAVE.min(LONGEST_UNSAVED.saturating_sub(since.elapsed()))),
             };
             match received {
                 Ok(()) => {}
@@ -386,11 +386,11 @@ mod tests {
         let start = || Follower::start(store.clone(), Arc::clone(&slot), Opened::Missing, Activity::default()).unwrap();
         let follower = start();
         index(&store, &slot, 1);
-        follower.poke();
+        follower.wake();
         until("the index has the first", || slot.ann.len() == 1);
         slot.ann.refuse(true);
         index(&store, &slot, 2);
-        follower.poke();
+        follower.wake();
         let is_told = || {
             follower
                 .lack()

@@ -30,7 +30,7 @@ pub(super) enum Next {
     /// Wait for a nudge, and at most for so long.
     Wait(Option<Duration>),
     /// Say why, and wait for a nudge, or for so long.
-    Hindered {
+    WaitForMachine {
         reason: String,
         at_most: Duration,
     },
@@ -93,8 +93,8 @@ pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>)
     let Some(obstacles) = obstacles else {
         return Next::LookForObstacles;
     };
-    if let Some(hindered) = hindered(obstacles) {
-        return hindered;
+    if let Some(wait_because) = wait_because(obstacles) {
+        return wait_because;
     }
     // What killed a suspect's worker may have been what ran beside it.
     let must_be_alone = source == JobSource::Suspects && !state.in_flight.is_empty();
@@ -114,16 +114,16 @@ fn first_source(state: &State) -> Option<JobSource> {
     sources.into_iter().find(|(_, is_empty)| !is_empty).map(|(source, _)| source)
 }
 
-fn hindered(obstacles: &Obstacles) -> Option<Next> {
-    let hindered = |reason: &str, at_most| Next::Hindered {
+fn wait_because(obstacles: &Obstacles) -> Option<Next> {
+    let wait_because = |reason: &str, at_most| Next::WaitForMachine {
         reason: reason.to_owned(),
         at_most,
     };
     if let Some(reason) = obstacles.machine {
-        return Some(hindered(reason, brake::INTERVAL));
+        return Some(wait_because(reason, brake::INTERVAL));
     }
     let others = obstacles.disk_space.as_ref().or(obstacles.model.as_ref());
-    others.map(|reason| hindered(reason, MACHINE_RETRY))
+    others.map(|reason| wait_because(reason, MACHINE_RETRY))
 }
 
 /// `lacks`: it lacks vectors of the target model. `held_until`: until then its watched folder is left alone.
@@ -270,7 +270,7 @@ mod tests {
                 disk_space: disk_space.map(str::to_owned),
                 model: model.map(str::to_owned),
             };
-            let expected = || Next::Hindered {
+            let expected = || Next::WaitForMachine {
                 reason: reason.to_owned(),
                 at_most,
             };

@@ -165,7 +165,7 @@ impl Shared {
     /// Lets no thread take a job before a nudge or [`MACHINE_RETRY`]; whatever is tried meanwhile would fail in the same way.
     pub(super) fn hold_off(&self, reason: &str) {
         let mut state = self.lock();
-        state.note_hindrance(reason);
+        state.note_wait_reason(reason);
         let now = Instant::now();
         // Jobs that ran side by side find the same fault; they count as one.
         if state.held_until.is_none_or(|until| until <= now) {

@@ -60,7 +60,7 @@ pub(super) struct State {
     pub(super) n_lost: usize,
     pub(super) dead: Option<String>,
     /// Why nothing is indexed although there are jobs, in words for `status`.
-    pub(super) hindrance: Option<String>,
+    pub(super) wait_reason: Option<String>,
     /// What decoded the last video, in words for `status`.
     pub(super) decoder: Option<String>,
     /// No job is taken before this moment: the machine was at fault.
@@ -126,11 +126,11 @@ impl State {
     }
 
     /// Keeps the reason for `status`, and logs it once; true when it is news.
-    pub(super) fn note_hindrance(&mut self, reason: &str) -> bool {
-        let is_news = self.hindrance.as_deref() != Some(reason);
+    pub(super) fn note_wait_reason(&mut self, reason: &str) -> bool {
+        let is_news = self.wait_reason.as_deref() != Some(reason);
         if is_news {
             warn!(reason, "indexing waits");
-            self.hindrance = Some(reason.to_owned());
+            self.wait_reason = Some(reason.to_owned());
         }
         is_news
     }

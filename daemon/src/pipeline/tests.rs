@@ -323,7 +323,7 @@ fn on_battery_a_video_that_is_being_decoded_is_held_and_then_goes_on() {
     assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
     world.source.release();
     until("the reason is told", &|| {
-        world.indexer.hindrance().is_some_and(|reason| reason.contains("battery"))
+        world.indexer.wait_reason().is_some_and(|reason| reason.contains("battery"))
     });
     world.video("good.mp4", "good");
     assert!(
@@ -338,12 +338,12 @@ fn on_battery_a_video_that_is_being_decoded_is_held_and_then_goes_on() {
         (2, 2),
         "nothing was decoded twice"
     );
-    assert_eq!(world.indexer.hindrance(), None);
+    assert_eq!(world.indexer.wait_reason(), None);
     // A pause is obeyed while the machine is left to others.
     world.on_battery.store(true, Ordering::Relaxed);
     assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
     world.video("more.mp4", "good\nmore");
-    until("it waits", &|| world.indexer.hindrance().is_some());
+    until("it waits", &|| world.indexer.wait_reason().is_some());
     world.indexer.pause(None);
     world.indexer.stop();
 }
@@ -357,8 +357,8 @@ fn without_a_model_jobs_wait_and_say_why() {
     });
     world.video("a.mp4", "good");
     let deadline = Instant::now() + TIMEOUT;
-    while world.indexer.hindrance().as_deref() != Some("model folder x lacks y") {
-        assert!(Instant::now() < deadline, "no reason was given: {:?}", world.indexer.hindrance());
+    while world.indexer.wait_reason().as_deref() != Some("model folder x lacks y") {
+        assert!(Instant::now() < deadline, "no reason was given: {:?}", world.indexer.wait_reason());
         std::thread::yield_now();
     }
     assert_eq!((world.n_analyses(), world.store.n_jobs()), (0, 1));
@@ -375,12 +375,12 @@ fn a_model_that_fails_is_not_the_videos_fault() {
     }));
     let id = world.video("a.mp4", "good");
     let deadline = Instant::now() + TIMEOUT;
-    while world.indexer.hindrance().is_none() {
+    while world.indexer.wait_reason().is_none() {
         assert!(Instant::now() < deadline, "the hindrance was never told");
         std::thread::yield_now();
     }
     assert_eq!(world.store.video(id).unwrap().state, VideoState::Pending);
     world.embedder.fail_with(None);
-    world.indexer.nudge();
+    world.indexer.wake();
     assert!(matches!(world.next(), PipelineEvent::VideoIndexed { .. }));
 }

@@ -82,8 +82,8 @@ impl Shared {
             crate::failpoint::panic_here("indexer");
             let Some(job) = self.next_job() else { return };
             match job {
-                Job::Index(video, threads) => self.spared(video, || self.work(video, threads, false)),
-                Job::CatchUp(video, threads) => self.spared(video, || self.work(video, threads, true)),
+                Job::Index(video, threads) => self.catch_panic_over(video, || self.work(video, threads, false)),
+                Job::CatchUp(video, threads) => self.catch_panic_over(video, || self.work(video, threads, true)),
                 Job::Sweep => self.sweep(),
             }
             self.parts.activity.bump();
@@ -91,7 +91,7 @@ impl Shared {
     }
 
     /// A panic over one video costs that video: it becomes an incident, or else is left alone until the next start.
-    fn spared(&self, video: VideoId, work: impl FnOnce()) {
+    fn catch_panic_over(&self, video: VideoId, work: impl FnOnce()) {
         let Err(panic) = caught(work) else { return };
         error!(panic, "indexing a video failed (a bug: please report it)");
         let note = || {
@@ -161,9 +161,9 @@ impl Shared {
                 Next::TakeBack => self.take_back(&mut state, now),
                 Next::LookForObstacles => obstacles = Some(self.obstacles(&mut state)),
                 Next::Wait(at_most) => state = self.wait(state, at_most),
-                Next::Hindered { reason, at_most } => state = self.hindered(state, &reason, at_most),
+                Next::WaitForMachine { reason, at_most } => state = self.wait_because(state, &reason, at_most),
                 Next::WaitForTurn => {
-                    state.hindrance = None;
+                    state.wait_reason = None;
                     state = self.wait(state, None);
                 }
                 Next::Sweep => {
@@ -171,7 +171,7 @@ impl Shared {
                     return Some(Job::Sweep);
                 }
                 Next::Take(source) => {
-                    state.hindrance = None;
+                    state.wait_reason = None;
                     if let Some(job) = self.take(&mut state, source) {
                         return Some(job);
                     }
@@ -265,16 +265,16 @@ impl Shared {
         while !cancel.is_cancelled()
             && let Some(reason) = self.held_by_machine(&mut state)
         {
-            state = self.hindered(state, reason, brake::INTERVAL);
+            state = self.wait_because(state, reason, brake::INTERVAL);
             if state.brake.hold().is_none() {
-                state.hindrance = None;
+                state.wait_reason = None;
             }
         }
     }
 
     /// Notes why nothing runs, and waits for a nudge or `at_most`.
-    fn hindered<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str, at_most: Duration) -> MutexGuard<'a, State> {
-        if state.note_hindrance(reason) {
+    fn wait_because<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str, at_most: Duration) -> MutexGuard<'a, State> {
+        if state.note_wait_reason(reason) {
             self.parts.activity.bump();
         }
         self.wait(state, Some(at_most))

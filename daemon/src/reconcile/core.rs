@@ -226,12 +226,12 @@ impl Core {
         while started.elapsed() < STEP
             && let Some((folder, rewatch)) = self.walks.take()
         {
-            self.spared(&folder, |core| core.walk(&folder, rewatch));
+            self.catch_panic_over(&folder, |core| core.walk(&folder, rewatch));
         }
         while started.elapsed() < STEP * 2
             && let Some((path, stamp)) = self.due_file()
         {
-            self.spared(&path, |core| core.decide(&path, stamp));
+            self.catch_panic_over(&path, |core| core.decide(&path, stamp));
         }
         self.look_at_other_names();
         self.store_batches();
@@ -244,7 +244,7 @@ impl Core {
     }
 
     /// A panic over one path costs that path.
-    fn spared(&mut self, path: &Path, look: impl FnOnce(&mut Self)) {
+    fn catch_panic_over(&mut self, path: &Path, look: impl FnOnce(&mut Self)) {
         if let Err(panic) = caught(|| look(self)) {
             tracing::error!(path = %path.display(), panic, "looking at it failed (a bug: please report it); it is passed over");
             lock(&self.shared.settling).remove(path);

@@ -112,13 +112,13 @@ fn open_existing(
 fn begin(folder: &Path, marker_path: &Path, known: Progress, report: &mut OpenReport) -> Result<(Disk, Loaded), StoreError> {
     write_marker(marker_path)?;
     report.fresh = true;
-    let unborn = folder.with_file_name("store.new");
-    match std::fs::remove_dir_all(&unborn) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(folder_error("clear away", &unborn, source)),
+    let unfinished = folder.with_file_name("store.new");
+    match std::fs::remove_dir_all(&unfinished) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(folder_error("clear away", &unfinished, source)),
         _ => {}
     }
-    drop(Disk::open(&unborn).map_err(|error| read_error(&unborn, error))?);
-    let named = std::fs::rename(&unborn, folder).and_then(|()| {
+    drop(Disk::open(&unfinished).map_err(|error| read_error(&unfinished, error))?);
+    let named = std::fs::rename(&unfinished, folder).and_then(|()| {
         let data_dir = folder.parent().unwrap_or(folder);
         std::fs::File::open(data_dir)?.sync_all()
     });

@@ -9,8 +9,8 @@ use scened_common::embed::runtime::{HOW_TO_GET_IT, find_onnxruntime};
 use scened_common::pipe::RawFrame;
 
 use super::connection::{Connection, RequestError, unexpected};
+use super::model_files::Unchanged;
 use super::queue::{Item, Lane, Work};
-use super::unchanged::Unchanged;
 use super::{EmbedConfig, Shared, Step};
 use crate::embed::EmbedError;
 use crate::supervise::caught;

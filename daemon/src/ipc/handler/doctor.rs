@@ -11,7 +11,7 @@ pub(super) fn answer(context: &Context) -> DoctorAnswer {
         serving: &context.serving,
         models: &context.models,
         watch_warnings: context.reconciler.warnings(),
-        hindrance: context.indexer.hindrance(),
+        wait_reason: context.indexer.wait_reason(),
     };
     let checks = crate::command::doctor::examine(&subject)
         .into_iter()

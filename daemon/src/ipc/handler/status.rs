@@ -23,7 +23,7 @@ pub(super) fn assemble(context: &Context) -> Status {
     let progress = context.indexer.progress();
     let mut warnings = context.start_warnings.clone();
     warnings.extend(context.serving.problem().map(|problem| problem.reason));
-    warnings.extend(context.indexer.hindrance());
+    warnings.extend(context.indexer.wait_reason());
     warnings.extend(context.store.warnings());
     warnings.extend(crate::supervise::given_up());
     warnings.extend(context.reconciler.warnings());

@@ -109,7 +109,7 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
                     "a worker died on it {times}: scened tries again, alone, when nothing else waits"
                 ));
             }
-            reasons.extend(context.indexer.hindrance());
+            reasons.extend(context.indexer.wait_reason());
             if context.indexer.is_paused() {
                 reasons.push("indexing is paused: scenectl resume".to_owned());
             }

@@ -4,7 +4,7 @@ use std::io;
 
 use scened_common::media::wire::Fault;
 
-use crate::embed::{EmbedError, Embedder, sound};
+use crate::embed::{EmbedError, Embedder, self_test};
 use crate::media::{Analysis, MediaError};
 use crate::store::StoreError;
 
@@ -125,7 +125,7 @@ pub(in crate::pipeline) fn media_failed(error: MediaError) -> Outcome {
 
 pub(in crate::pipeline) fn embed_failed(error: EmbedError, embedder: &dyn Embedder) -> Outcome {
     match error {
-        EmbedError::Degenerate { .. } if sound::is_blind(embedder) => Outcome::MachineAtFault {
+        EmbedError::Degenerate { .. } if self_test::is_blind(embedder) => Outcome::MachineAtFault {
             reason: format!("{error}, nor for a plain picture: the model does not work"),
         },
         EmbedError::Unavailable { reason, .. } => Outcome::MachineAtFault { reason },

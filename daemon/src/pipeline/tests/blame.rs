@@ -54,7 +54,7 @@ fn a_drive_that_gives_errors_fails_none_of_its_videos_and_they_are_indexed_when_
     until("the drive is told of", || {
         world
             .indexer
-            .hindrance()
+            .wait_reason()
             .is_some_and(|reason| reason.contains("drive may be failing"))
     });
     // Other folders go on.
@@ -71,7 +71,7 @@ fn a_drive_that_gives_errors_fails_none_of_its_videos_and_they_are_indexed_when_
     drive.is_mended();
     until("all are indexed by themselves", || world.store.counts().indexed == 7);
     assert!(world.store.incidents().unwrap().is_empty());
-    until("nothing is told any more", || world.indexer.hindrance().is_none());
+    until("nothing is told any more", || world.indexer.wait_reason().is_none());
 }
 
 #[test]
@@ -121,15 +121,15 @@ fn an_embed_worker_that_is_killed_from_outside_is_no_fault_of_the_video_however_
     world.indexer.resume();
     for n_tries in 1..=5 {
         until("it is told", || {
-            world.n_analyses() == n_tries && world.indexer.hindrance().is_some_and(|reason| reason.contains("from outside"))
+            world.n_analyses() == n_tries && world.indexer.wait_reason().is_some_and(|reason| reason.contains("from outside"))
         });
         let job = world.store.job(id).unwrap();
         assert_eq!((job.attempts, job.n_deaths), (0, 0));
-        world.indexer.nudge();
+        world.indexer.wake();
     }
     world.embedder.fail_with(None);
     until("it is indexed", || {
-        world.indexer.nudge();
+        world.indexer.wake();
         world.store.counts().indexed == 1
     });
     assert!(world.source.keyframes_only().iter().all(|only| !only), "it is decoded whole");
@@ -172,11 +172,11 @@ fn a_worker_that_dies_before_it_saw_the_video_is_the_machines_fault_however_ofte
     world.indexer.resume();
     for n_tries in 1..=5 {
         until("it is told", || {
-            world.n_analyses() == n_tries && world.indexer.hindrance().is_some()
+            world.n_analyses() == n_tries && world.indexer.wait_reason().is_some()
         });
         let job = world.store.job(id).unwrap();
         assert_eq!((job.attempts, job.n_deaths), (0, 0));
-        world.indexer.nudge();
+        world.indexer.wake();
     }
     until("it is indexed", || world.store.counts().indexed == 1);
 }
@@ -191,11 +191,14 @@ fn a_death_counts_against_a_video_only_while_workers_work_on_others() {
     let id = world.video("torn.mp4", "torn");
     world.indexer.resume();
     until("it is told", || {
-        world.indexer.hindrance().is_some_and(|reason| reason.contains("known to be good"))
+        world
+            .indexer
+            .wait_reason()
+            .is_some_and(|reason| reason.contains("known to be good"))
     });
     assert_eq!(world.store.job(id).unwrap().n_deaths, 0);
     world.source.break_down(None);
-    world.indexer.nudge();
+    world.indexer.wake();
     until("it is indexed", || world.store.counts().indexed == 1);
     assert_eq!(world.source.keyframes_only(), [false, false], "it is decoded whole");
 }
@@ -229,11 +232,11 @@ fn a_worker_that_is_killed_from_outside_or_short_of_threads_is_no_fault_of_the_v
     // The machine was at fault and does well again: what was laid to it gets another try.
     world.source.break_down(Some(MediaError::NotReady { detail: String::new() }));
     world.video("torn.mp4", "crash");
-    until("the machine is at fault", || world.indexer.hindrance().is_some());
+    until("the machine is at fault", || world.indexer.wait_reason().is_some());
     let n_before = world.n_analyses();
     world.source.break_down(None);
     world.video("good.mp4", "good\nthen");
-    world.indexer.nudge();
+    world.indexer.wake();
     until("it is tried again", || {
         world.source.calls()[n_before..].iter().any(|key| key == "always")
     });

@@ -151,7 +151,7 @@ fn an_embed_worker_that_dies_on_one_video_is_that_videos_fault_and_on_several_th
             .map(|job| job.n_deaths)
             .sum()
     };
-    while world.indexer.hindrance().is_none() || n_deaths() == 0 {
+    while world.indexer.wait_reason().is_none() || n_deaths() == 0 {
         assert!(Instant::now() < deadline, "the hindrance was never told, or no video suspected");
         std::thread::yield_now();
     }
@@ -159,7 +159,7 @@ fn an_embed_worker_that_dies_on_one_video_is_that_videos_fault_and_on_several_th
     world.embedder.fail_with(None);
     until("all are indexed", || {
         // The other thread may fail a moment later, and be held back again.
-        world.indexer.nudge();
+        world.indexer.wake();
         world.store.counts().indexed == 5
     });
 }

@@ -27,7 +27,7 @@ impl Core {
             self.look_at_mounts();
         }
         for (path, hint) in batch.paths {
-            self.spared(&path, |core| core.look_at(&path, hint));
+            self.catch_panic_over(&path, |core| core.look_at(&path, hint));
         }
         if self.schedule.overflow_rescan_is_due(now) {
             self.run_timers(now);

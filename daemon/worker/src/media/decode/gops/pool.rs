@@ -31,7 +31,7 @@ pub(super) struct Job {
     /// Time stamps of the frames wanted: from, and up to but not including.
     pub(super) wanted: (i64, i64),
     /// Frames that no other leans on are left out: about half the time, for pictures only.
-    pub(super) skim: bool,
+    pub(super) reference_frames_only: bool,
     pub(super) reply: SyncSender<Done>,
 }
 
@@ -94,12 +94,12 @@ impl Pool {
     }
 
     /// Gives out packets to decode; frames from `from` to before `to` come back.
-    pub(super) fn decode(&self, packets: Vec<Arc<Packet>>, wanted: (i64, i64), skim: bool) -> Ticket {
+    pub(super) fn decode(&self, packets: Vec<Arc<Packet>>, wanted: (i64, i64), reference_frames_only: bool) -> Ticket {
         let (reply, ticket) = sync_channel(1);
         let job = Job {
             packets,
             wanted,
-            skim,
+            reference_frames_only,
             reply,
         };
         // If all threads have panicked the ticket says so.
@@ -133,8 +133,11 @@ impl DecoderThread {
         let mut done = Done::default();
         done.frames.reserve_exact(job.packets.len());
         let mut keeper = Keeper::default();
-        self.decoder
-            .skip_frame(if job.skim { Discard::NonReference } else { Discard::Default });
+        self.decoder.skip_frame(if job.reference_frames_only {
+            Discard::NonReference
+        } else {
+            Discard::Default
+        });
         for packet in &job.packets {
             if let Err(error) = self.decoder.send_packet(packet.as_ref()) {
                 evidence::note_error(error);

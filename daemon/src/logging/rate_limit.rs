@@ -21,7 +21,7 @@ const COMPLAINTS: u64 = 20;
 const NEWS: u64 = 500;
 const MINUTE: Duration = Duration::from_mins(1);
 
-pub(super) struct Ration(Arc<Shared>);
+pub(super) struct RateLimit(Arc<Shared>);
 
 struct Shared {
     minute: Duration,
@@ -55,13 +55,13 @@ struct Hidden {
     are_incidents: bool,
 }
 
-impl Default for Ration {
+impl Default for RateLimit {
     fn default() -> Self {
         Self::of(MINUTE)
     }
 }
 
-impl Ration {
+impl RateLimit {
     pub(super) fn of(minute: Duration) -> Self {
         let shared = Shared {
             minute,
@@ -72,7 +72,7 @@ impl Ration {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Ration {
+impl<S: Subscriber> Layer<S> for RateLimit {
     fn on_register_dispatch(&self, log: &Dispatch) {
         // There is one subscriber.
         let _first = self.0.log.set(log.downgrade());

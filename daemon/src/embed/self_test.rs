@@ -17,7 +17,7 @@ const SAME: f32 = 1.0 - 1e-6;
 /// Puts words and pictures through a model; blocks while it is loaded.
 ///
 /// **Errors**: those of the model; [`EmbedError::Unavailable`] says what is wrong with its vectors.
-pub(crate) fn check(embedder: &dyn Embedder) -> Result<(), EmbedError> {
+pub(crate) fn run(embedder: &dyn Embedder) -> Result<(), EmbedError> {
     let texts = words(embedder.embed_texts(&WORDS.map(str::to_owned)), embedder)?;
     let image = embedder.model().image;
     let pictures = embedder.embed_pictures(&[plain(&image), pattern(&image)]).map_err(in_words)?;
@@ -172,7 +172,7 @@ mod tests {
 
     fn odd(texts: Tower, pictures: Tower) -> Result<(), EmbedError> {
         let sound = FakeEmbedder::default();
-        check(&Odd { sound, texts, pictures })
+        run(&Odd { sound, texts, pictures })
     }
 
     #[test]
