@@ -57,7 +57,7 @@ impl Refusal {
 ///
 /// **Errors**: a broken pipe or a request that the protocol does not allow; the daemon starts another worker.
 pub(crate) fn run() -> anyhow::Result<()> {
-    crate::manners::follow_parent();
+    crate::priority::follow_parent();
     log_to_standard_error();
     let mut input = io::stdin().lock();
     let mut output = BufWriter::new(io::stdout().lock());
@@ -124,7 +124,7 @@ fn log_to_standard_error() {
 fn load(request: LoadRequest) -> Result<(Model, Loaded), Refusal> {
     // Before ONNX Runtime has threads: they inherit it.
     if request.background {
-        crate::manners::stay_in_background();
+        crate::priority::stay_in_background();
     }
     let environment = runtime::load(&request.onnxruntime)?;
     let loaded = Loaded {

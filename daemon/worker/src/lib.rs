@@ -5,8 +5,8 @@
 //! The library has one function, [`run`]: `main.rs` is nothing else.
 
 mod embed;
-mod manners;
 mod media;
+mod priority;
 
 /// What the programs of `examples/` measure: it needs what is private here.
 #[cfg(feature = "examples")]

@@ -31,7 +31,7 @@ use scened_common::media::request::{AnalyseRequest, Hardware, KeyframesRequest, 
 use scened_common::media::wire;
 use scened_common::pipe;
 
-use crate::manners;
+use crate::priority;
 use ended::{Ended, Unusable};
 
 /// The one request of a process.
@@ -44,7 +44,7 @@ enum Request {
 
 /// Answers the one request on standard input.
 pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()> {
-    manners::follow_parent();
+    priority::follow_parent();
     #[cfg_attr(
         not(all(feature = "malice", target_os = "linux")),
         expect(unused_mut, reason = "only malice reads of it before it is handed on")
@@ -66,7 +66,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Fatal);
     // A picture is waited for.
     if !matches!(request, Request::Picture(_) | Request::Poster(_)) {
-        manners::stay_in_background();
+        priority::stay_in_background();
     }
     #[cfg(all(feature = "malice", target_os = "linux"))]
     if let Some(plan) = sandbox::malice::Plan::from_environment() {

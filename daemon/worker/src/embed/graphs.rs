@@ -238,7 +238,7 @@ impl<'a> Entry<'a> {
             session::open_on_cpu(environment, model, &form, settings).map_err(|error| io::Error::other(error.message().to_owned()))?;
         // Its memory is not needed while the files are read again, nor later.
         drop(session);
-        crate::manners::give_back_memory();
+        crate::priority::give_back_memory();
         let mut files = Vec::new();
         for name in [GRAPH, WEIGHTS] {
             match sealed(folder, name) {

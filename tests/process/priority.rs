@@ -11,7 +11,7 @@ const SCHED_IDLE: i64 = 5;
 
 /// How a process is scheduled: policy and nice value of its first thread, class of its disk accesses, and how readily it is ended where
 /// memory runs out; `None` when it has ended. **Source**: proc_pid_stat(5), fields 41 and 19.
-fn manners(pid: u32) -> Option<(i64, i64, String, i64)> {
+fn priority(pid: u32) -> Option<(i64, i64, String, i64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse().ok();
@@ -31,7 +31,7 @@ fn indexing_takes_what_nobody_else_wants_and_questions_do_not_wait_for_it() {
     let daemon = sandbox.start();
     let of = |role: &str| -> Vec<_> {
         let workers = processes::workers(daemon.pid(), role);
-        workers.iter().filter_map(|worker| manners(worker.pid)).collect()
+        workers.iter().filter_map(|worker| priority(worker.pid)).collect()
     };
     let in_background = (SCHED_IDLE, 19, "idle".to_owned(), 900);
     sandbox.video("long.mp4", LONG);
@@ -48,7 +48,7 @@ fn indexing_takes_what_nobody_else_wants_and_questions_do_not_wait_for_it() {
     sandbox.settle();
     // A question brings a process of its own, and both stay for a while.
     sandbox.run(["search", "red"]).expect(0);
-    let ours = manners(daemon.pid()).unwrap();
+    let ours = priority(daemon.pid()).unwrap();
     assert_eq!((ours.0, ours.1), (SCHED_OTHER, 0));
     let in_front = (SCHED_OTHER, 0, ours.2, 900);
     let embedders = of("embed");
