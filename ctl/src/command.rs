@@ -87,7 +87,7 @@ fn wire(path: &Path) -> Result<WirePath, Failure> {
 }
 
 /// **Errors**: what is there is no file. Opening a pipe would wait for ever; what is not there at all others find words for.
-fn look_at(path: &Path) -> Result<(), Failure> {
+fn check_file(path: &Path) -> Result<(), Failure> {
     let Some(what) = place::oddity(path) else { return Ok(()) };
     Err(Failure::new(format!("{} is {what}, not a video", text::path(path, None))).hint("give the name of a video's file"))
 }

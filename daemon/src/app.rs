@@ -22,7 +22,7 @@ use crate::app::from_config::{
     disk_space, folders, indexer_config, media_process, models_config, onnxruntime, reconcile_config, root_finder, software, throttle,
 };
 use crate::app::hooks::{break_off_when_fatal, event_hook, pipeline_hook};
-use crate::app::upgrade::{look_for_halves, retry_after_update};
+use crate::app::upgrade::{find_halves, retry_after_update};
 use crate::command::doctor::{self, Facts};
 use crate::config::{Config, kept};
 use crate::fatal::{Fatal, with_causes};
@@ -165,7 +165,7 @@ impl Engine {
         store.on_change(Box::new(indexer.change_hook()));
         store.on_change(Box::new(event_hook(&events)));
         retry_after_update(&store, worker.is_ok().then_some(&software))?;
-        look_for_halves(&store, report.fresh)?;
+        find_halves(&store, report.fresh)?;
         let reconciler = start_reconciler(config, &store, activity.clone())?;
         // Nothing else sets it: a video that changed before this line is found by the first walk.
         let _set = touched.set(Arc::downgrade(&reconciler));

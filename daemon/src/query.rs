@@ -135,7 +135,7 @@ pub struct TextQuery {
 }
 
 /// Asking has three steps, because only the second one waits for the model: what is known already ([`Searcher::recall`],
-/// [`Searcher::look`]), the vectors of the rest ([`Searcher::word`], [`Searcher::show`]), and the answer.
+/// [`Searcher::decode_picture`]), the vectors of the rest ([`Searcher::word`], [`Searcher::show`]), and the answer.
 pub struct Searcher {
     store: Store,
     serving: Arc<Serving>,

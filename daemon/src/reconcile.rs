@@ -50,7 +50,7 @@ pub const COMMAND_CAPACITY: usize = 64;
 pub const SET_ROOTS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a start waits for the first look at the watched folders.
-const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(1);
+const FIRST_SCAN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to watch and how. Paths are absolute.
 #[derive(Clone, Debug)]
@@ -172,7 +172,7 @@ impl Reconciler {
         let (commands, command_receiver) = crossbeam_channel::bounded(COMMAND_CAPACITY);
         let (rules, roots) = (Arc::clone(&config.rules), config.roots.clone());
         let shared = Arc::new(Shared::new(rules, roots, config.settle, events.in_flight()));
-        let (looked, first_look) = crossbeam_channel::bounded(1);
+        let (looked, first_scan) = crossbeam_channel::bounded(1);
         let core = core::CoreParts {
             config,
             store,
@@ -194,7 +194,7 @@ impl Reconciler {
         let given_up = move |_: &str| for_waiting();
         let thread = supervise::spawn(&supervised, body, given_up).map_err(ReconcileError::Thread)?;
         // Who asks first is told of the folders as they are; one that hangs keeps nobody from asking.
-        let _looked = first_look.recv_timeout(FIRST_LOOK_TIMEOUT);
+        let _looked = first_scan.recv_timeout(FIRST_SCAN_TIMEOUT);
         Ok(ReconcilerHandle {
             commands,
             events: event_sender,

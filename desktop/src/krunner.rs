@@ -52,7 +52,7 @@ impl Runner {
     }
 
     #[zbus(name = "Match", out_args("matches"))]
-    async fn look_for(&self, query: String) -> Vec<Match> {
+    async fn search_scenes(&self, query: String) -> Vec<Match> {
         let found = self.search.find(&query, TIMEOUT).await;
         let pictures = self.search.pictures(&found).await;
         let matches = found.iter().zip(pictures).enumerate().map(|(rank, (moment, picture))| {

@@ -14,7 +14,7 @@ use scened_shared::stop::Stop;
 use scened_shared::wire_path::WirePath;
 
 use crate::cli;
-use crate::command::{Context, look_at, moments, wire};
+use crate::command::{Context, check_file, moments, wire};
 use crate::failure::{Failure, Outcome};
 use crate::input::place;
 use crate::input::stretch::{self, Stretch};
@@ -87,7 +87,7 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
         }
         let shown = text::path(Path::new(word), None);
         let (file, stretch) = stretch::parse(word, place::is_there).map_err(|why| Failure::new(format!("{shown}: {why}")))?;
-        look_at(&file)?;
+        check_file(&file)?;
         let file = wire(&file)?;
         moments.push(match stretch {
             Stretch::Between { start_ms, end_ms } => {

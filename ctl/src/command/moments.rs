@@ -10,7 +10,7 @@ use scened_shared::message::{ErrorKind, FileRequest, Folder, Hit, NoParams, Scen
 use scened_shared::method;
 use scened_shared::wire_path::WirePath;
 
-use crate::command::{connect, look_at};
+use crate::command::{check_file, connect};
 use crate::failure::Failure;
 use crate::input::place;
 use crate::render::{text, time};
@@ -92,7 +92,7 @@ pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mome
 /// **Errors**: the video is not there. The daemon may know which drive it lies on.
 pub(super) fn reachable(client: Option<&mut Client>, video: &Path) -> Result<(), Failure> {
     if place::is_there(video) {
-        return look_at(video);
+        return check_file(video);
     }
     let shown = text::path(video, None);
     let request = FileRequest {

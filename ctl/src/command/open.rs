@@ -12,7 +12,7 @@ use scened_shared::wire_path::WirePath;
 use serde::Serialize;
 
 use crate::cli::Open;
-use crate::command::{Context, look_at, moments, wire};
+use crate::command::{Context, check_file, moments, wire};
 use crate::failure::{Failure, Outcome};
 use crate::input::{file_at, place};
 use crate::player::{self, Environment, Moment, Place, Plan, launch};
@@ -88,7 +88,7 @@ pub(super) fn open(
     if !place::is_there(&path) {
         return Err(absent(daemon, &path, file));
     }
-    look_at(&path)?;
+    check_file(&path)?;
     // The first of several is what players show by themselves, as a rule; what they are not told they choose.
     let stays = |picture: &&PictureTrack| picture.n_tracks > 1 && picture.clock.iter().all(|part| part.stream.is_none());
     let track = picture.filter(stays).map(|picture| picture.track);

@@ -2,14 +2,14 @@ use scened_shared::message::{FileRequest, SceneRow};
 use scened_shared::method;
 
 use crate::cli::Scenes;
-use crate::command::{Context, look_at, preview, wire};
+use crate::command::{Context, check_file, preview, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::color::Color;
 use crate::render::table::{Cell, Column, Table};
 use crate::render::{text, time};
 
 pub(super) fn run(context: &mut Context, args: &Scenes) -> Result<Outcome, Failure> {
-    look_at(&args.file)?;
+    check_file(&args.file)?;
     let mut client = context.connect()?;
     let answer = client.call::<method::Scenes>(&FileRequest { file: wire(&args.file)? })?;
     let outcome = Outcome::found(!answer.scenes.is_empty());

@@ -9,12 +9,12 @@ use scened_shared::method;
 
 use crate::cli;
 use crate::command::files::{self, Written};
-use crate::command::{Context, look_at, moments, wire};
+use crate::command::{Context, check_file, moments, wire};
 use crate::failure::{Failure, Outcome};
 use crate::render::{text, time};
 
 pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, Failure> {
-    look_at(&args.file)?;
+    check_file(&args.file)?;
     let mut client = context.connect()?;
     let answer = client.call::<method::Scenes>(&FileRequest { file: wire(&args.file)? })?;
     let moments = moments::of_scenes(&mut client, &answer)?;

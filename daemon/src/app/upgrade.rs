@@ -37,7 +37,7 @@ const HALVES_SETTING: &str = "halves-looked-for";
 /// Earlier versions gave what they knew of a half-written video to its whole copies, and kept it when that was completed in place. Once,
 /// everything that may be such is looked into again: what was damaged or failed, what was written to after it was indexed, and what has
 /// the fingerprint of another.
-pub(super) fn look_for_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal> {
+pub(super) fn find_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal> {
     if store.setting(HALVES_SETTING)?.is_some() {
         return Ok(());
     }

@@ -176,7 +176,7 @@ fn disk(facts: &Facts) -> Finding {
 fn privacy(facts: &Facts) -> Option<Finding> {
     const NAME: &str = "privacy";
     let folder = facts.data_dir.display();
-    match privacy::look(&facts.data_dir) {
+    match privacy::check(&facts.data_dir) {
         // Another check says that it cannot be looked at.
         Ok(Privacy::Closed) | Err(_) => None,
         Ok(Privacy::Shared { mode }) => Some(Finding::ok(

@@ -47,7 +47,7 @@ fn rescue(data_dir: &Path, read_at: ReadAt<'_>, out: &mut impl Write) -> Result<
         read_at,
         found: Vec::new(),
     };
-    rescue.look_into(Path::new(""))?;
+    rescue.check_folder(Path::new(""))?;
     let mut tell = |line: String| writeln!(out, "{}", scened_shared::terminal::escape(&line)).map_err(SetAsideError::Output);
     for line in &rescue.found {
         tell(line.clone())?;
@@ -75,7 +75,7 @@ struct Rescue<'a> {
 
 impl Rescue<'_> {
     /// `relative`: to the data folder.
-    fn look_into(&mut self, relative: &Path) -> Result<(), SetAsideError> {
+    fn check_folder(&mut self, relative: &Path) -> Result<(), SetAsideError> {
         let folder = self.data_dir.join(relative);
         let listed = fs::read_dir(&folder).and_then(std::iter::Iterator::collect::<io::Result<Vec<_>>>);
         let entries = match listed {
@@ -90,8 +90,8 @@ impl Rescue<'_> {
             let is_left_over = relative.as_os_str().is_empty() && name.to_string_lossy().starts_with(PREFIX);
             match entry.file_type() {
                 _ if is_left_over || name.to_string_lossy().contains(".damaged-") => {}
-                Ok(kind) if kind.is_dir() => self.look_into(&at)?,
-                Ok(kind) if kind.is_file() => self.look_at(&at)?,
+                Ok(kind) if kind.is_dir() => self.check_folder(&at)?,
+                Ok(kind) if kind.is_file() => self.check_file(&at)?,
                 Ok(_) => {}
                 Err(error) => self.move_away(&at, &error)?,
             }
@@ -99,7 +99,7 @@ impl Rescue<'_> {
         Ok(())
     }
 
-    fn look_at(&mut self, relative: &Path) -> Result<(), SetAsideError> {
+    fn check_file(&mut self, relative: &Path) -> Result<(), SetAsideError> {
         let path = self.data_dir.join(relative);
         let opened = File::open(&path).and_then(|file| Ok((file.metadata()?.len(), file)));
         let (n_bytes, file) = match opened {

@@ -45,7 +45,7 @@ pub enum Privacy {
 /// Looks at the data folder as it is now.
 ///
 /// **Errors**: it cannot be looked at.
-pub fn look(data_dir: &Path) -> io::Result<Privacy> {
+pub fn check(data_dir: &Path) -> io::Result<Privacy> {
     let mode = fs::metadata(data_dir)?.mode() & 0o7777;
     if mode & OTHERS == 0 {
         return Ok(Privacy::Closed);

@@ -111,7 +111,7 @@ fn what_an_earlier_version_left_open_is_closed_at_the_first_start() {
         } else {
             privacy::Privacy::Closed
         };
-        assert_eq!(privacy::look(&data).unwrap(), expected);
+        assert_eq!(privacy::check(&data).unwrap(), expected);
     }
 }
 

@@ -109,7 +109,7 @@ async fn similar(call: Call<'_>) -> Answer {
     }
     let cancel = Arc::new(Cancel::default());
     let _until_answered = CancelOnDrop(Arc::clone(&cancel));
-    let look = move |context: &Context, request: &_| search::look(context, request, &cancel);
+    let look = move |context: &Context, request: &_| search::decode(context, request, &cancel);
     let show = |context: &Context, _: &_, picture_query: Option<PictureQuery>, deadline| match picture_query {
         Some(picture_query) => context.searcher.show(picture_query, deadline),
         None => Err(QueryError::OtherModel),

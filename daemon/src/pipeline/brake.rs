@@ -68,7 +68,7 @@ impl Brake {
     }
 
     /// Decides by what is seen `now`.
-    pub(super) fn look(&mut self, config: BrakeConfig, machine_state: &MachineState, now: Instant) {
+    pub(super) fn poll(&mut self, config: BrakeConfig, machine_state: &MachineState, now: Instant) {
         self.looked = Some(now);
         let limit = f64::from(config.pressure_percent);
         self.hold = if config.pause_on_battery && machine_state.on_battery {
@@ -135,14 +135,14 @@ mod tests {
 
     /// Looks at each sight, an interval apart, and says when indexing held.
     fn holds(brake: &mut Brake, start: Instant, machine_states: &[MachineState]) -> Vec<bool> {
-        let look = |(index, machine_state)| {
+        let poll = |(index, machine_state)| {
             let now = start + INTERVAL * index as u32;
             assert!(brake.is_due(now));
-            brake.look(CONFIG, machine_state, now);
+            brake.poll(CONFIG, machine_state, now);
             assert!(!brake.is_due(now));
             brake.hold().is_some()
         };
-        machine_states.iter().enumerate().map(look).collect()
+        machine_states.iter().enumerate().map(poll).collect()
     }
 
     #[test]
@@ -152,17 +152,17 @@ mod tests {
             on_battery: true,
             ..MachineState::default()
         };
-        brake.look(CONFIG, &on_battery, now);
+        brake.poll(CONFIG, &on_battery, now);
         assert!(brake.hold().is_some_and(|hold| hold.contains("on-battery")));
-        brake.look(CONFIG, &machine_state(20.1, 0.0, 0), now);
+        brake.poll(CONFIG, &machine_state(20.1, 0.0, 0), now);
         assert!(brake.hold().is_some_and(|hold| hold.contains("memory")));
-        brake.look(CONFIG, &machine_state(19.9, 0.0, 0), now);
+        brake.poll(CONFIG, &machine_state(19.9, 0.0, 0), now);
         assert_eq!(brake.hold(), None);
         let never = BrakeConfig {
             pause_on_battery: false,
             pressure_percent: 0,
         };
-        brake.look(never, &machine_state(100.0, 100.0, 0), now);
+        brake.poll(never, &machine_state(100.0, 100.0, 0), now);
         assert_eq!(brake.hold(), None);
     }
 

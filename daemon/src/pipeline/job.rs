@@ -97,7 +97,7 @@ impl Run<'_> {
             return Err(Outcome::Cancelled);
         }
         // What was decoded is only worth keeping if it is what lies there now.
-        match look_again(record, &watched).map(|metadata| stamp_of(&metadata)) {
+        match stat_again(record, &watched).map(|metadata| stamp_of(&metadata)) {
             Ok(now) if is_of_one_moment(&now, &stamp) => {}
             _ => return Err(Outcome::FileChanged),
         }
@@ -296,7 +296,7 @@ fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
     Ok((video, stamp))
 }
 
-fn look_again(record: &VideoRecord, video: &Arc<File>) -> io::Result<Metadata> {
+fn stat_again(record: &VideoRecord, video: &Arc<File>) -> io::Result<Metadata> {
     let video = Arc::clone(video);
     crate::machine::with_timeout::run(&record.path, move |_| video.metadata())
 }

@@ -254,7 +254,7 @@ impl Shared {
     fn held_by_machine(&self, state: &mut State) -> Option<&'static str> {
         let now = Instant::now();
         if state.brake.is_due(now) {
-            state.brake.look(self.config.brake, &(self.config.machine_state)(), now);
+            state.brake.poll(self.config.brake, &(self.config.machine_state)(), now);
         }
         state.brake.hold()
     }

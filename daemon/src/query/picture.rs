@@ -83,13 +83,13 @@ impl Searcher {
     #[cfg(any(test, feature = "testing"))]
     pub fn similar(&self, likeness: &SimilarTo, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
-        let picture_query = self.show(self.look(likeness, cancel)?, Instant::now() + super::MODEL_TIMEOUT)?;
+        let picture_query = self.show(self.decode_picture(likeness, cancel)?, Instant::now() + super::MODEL_TIMEOUT)?;
         self.answer_picture(likeness, &picture_query, wanted)
     }
 
     /// The vectors of a moment of an indexed video or of the whole of it, where the store tells them; else pictures, as many as the model
     /// is shown parts of one. Waits for the disk and a worker.
-    pub fn look(&self, likeness: &SimilarTo, cancel: &Cancel) -> Result<PictureQuery, QueryError> {
+    pub fn decode_picture(&self, likeness: &SimilarTo, cancel: &Cancel) -> Result<PictureQuery, QueryError> {
         let slot = self.serving.current()?;
         let record = self.store.video_at(&likeness.path);
         let parts = match self.stored_parts(&slot, likeness, record.as_deref())? {

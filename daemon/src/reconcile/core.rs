@@ -12,8 +12,8 @@ mod filter;
 mod folder_cache;
 mod library;
 mod links;
-mod look;
 mod missing;
+mod paths;
 mod place;
 mod roots;
 mod save;
@@ -118,7 +118,7 @@ impl Core {
     fn run(mut self, looked: &Sender<()>) {
         let wanted = lock(&self.shared.wanted).clone();
         self.set_roots(wanted);
-        self.look_for_offline_roots();
+        self.check_offline_roots();
         self.publish();
         // One that died may have had some.
         self.events.counted();
@@ -220,8 +220,8 @@ impl Core {
         self.library.begin_step();
         self.run_timers(started);
         if let Some(batch) = self.events.take_batch(started) {
-            self.look_at_batch(batch, started);
-            self.events.looked_at();
+            self.check_paths(batch, started);
+            self.events.note_checked();
         }
         while started.elapsed() < STEP
             && let Some((folder, rewatch)) = self.walks.take()
@@ -233,12 +233,12 @@ impl Core {
         {
             self.catch_panic_over(&path, |core| core.decide(&path, stamp));
         }
-        self.look_at_other_names();
+        self.check_other_names();
         self.store_batches();
         // What a lost event would have said is only known after the rescan.
         if self.walks.is_empty() && !self.schedule.owes_overflow_rescan() {
             self.clear(Instant::now());
-            self.look_at_other_names();
+            self.check_other_names();
             self.store_batches();
         }
     }
@@ -272,13 +272,13 @@ impl Core {
             self.rescan_all();
         }
         if self.schedule.take_offline_poll(now) {
-            self.look_for_offline_roots();
-            self.look_at_silent();
+            self.check_offline_roots();
+            self.check_silent();
         }
         for path in self.unreadable.take_refused(now) {
             // What it was watched by may be gone.
             let rewatch = self.unreadable.has_folder(&path);
-            self.look_at(
+            self.check_path(
                 &path,
                 Hint {
                     rewatch,

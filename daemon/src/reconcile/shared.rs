@@ -51,7 +51,7 @@ impl Drop for Obeying {
 }
 
 /// What is told of a folder before it was looked at.
-fn not_looked_at(path: &Path) -> RootStatus {
+fn not_checked_yet(path: &Path) -> RootStatus {
     RootStatus {
         path: path.to_owned(),
         state: RootState::Offline,
@@ -66,7 +66,7 @@ impl Shared {
         Self {
             rules,
             settling: Mutex::new(Settling::new(settle)),
-            roots: Mutex::new(roots.iter().map(|path| not_looked_at(path)).collect()),
+            roots: Mutex::new(roots.iter().map(|path| not_checked_yet(path)).collect()),
             wanted: Mutex::new(roots),
             warnings: Mutex::default(),
             // The first look at everything.
@@ -116,11 +116,11 @@ impl Shared {
             return Explanation::Offline(root.detail.unwrap_or_default());
         }
         let (shared, at) = (Arc::clone(self), path.to_owned());
-        with_timeout::run(path, move |_| Ok(shared.look_and_explain(&root, &at)))
+        with_timeout::run(path, move |_| Ok(shared.check_and_explain(&root, &at)))
             .unwrap_or_else(|error| Explanation::Unreachable(error.to_string()))
     }
 
-    fn look_and_explain(&self, root: &RootStatus, path: &Path) -> Explanation {
+    fn check_and_explain(&self, root: &RootStatus, path: &Path) -> Explanation {
         let follow = self.rules.follow_symlinks();
         let looked = if follow { path.metadata() } else { path.symlink_metadata() };
         let metadata = match looked {

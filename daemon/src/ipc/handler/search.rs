@@ -61,10 +61,10 @@ fn likeness(context: &Context, request: &SimilarRequest) -> Result<SimilarTo, Rp
 }
 
 /// Looks at the picture that is asked about.
-pub(super) fn look(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<ModelStep<PictureQuery>, RpcError> {
+pub(super) fn decode(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<ModelStep<PictureQuery>, RpcError> {
     // What is wrong with the rest is said before anything is decoded.
     wanted(context, request)?;
-    let picture_query = context.searcher.look(&likeness(context, request)?, cancel);
+    let picture_query = context.searcher.decode_picture(&likeness(context, request)?, cancel);
     let picture_query = picture_query.map_err(|error| convert::query_error(&error))?;
     Ok(if picture_query.is_unseen() {
         ModelStep::Ask(Some(picture_query))

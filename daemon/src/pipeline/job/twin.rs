@@ -7,7 +7,7 @@ use scened_common::domain::Fingerprint;
 use tracing::debug;
 
 use super::outcome::{Outcome, not_stored};
-use super::{Run, is_of_one_moment, look_again};
+use super::{Run, is_of_one_moment, stat_again};
 use crate::store::{JobKind, StoreError, VideoRecord};
 use crate::video_file::stamp_of;
 use crate::video_file::whole::{Whole, has_every_byte};
@@ -48,7 +48,7 @@ impl Run<'_> {
             if self.cancel.is_cancelled() {
                 return Ok(Some(Outcome::Cancelled));
             }
-            if !look_again(record, video).is_ok_and(is_same) {
+            if !stat_again(record, video).is_ok_and(is_same) {
                 return Ok(Some(Outcome::FileChanged));
             }
         }

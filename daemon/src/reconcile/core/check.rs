@@ -48,7 +48,7 @@ impl Core {
             }
         };
         let home = self.roots[index].home().clone();
-        let verdict = home.judge(&found.identity, || self.look_around(&path));
+        let verdict = home.judge(&found.identity, || self.check_surroundings(&path));
         // What was looked around in may be another folder than the one whose identity was read: then nothing is known of either.
         let at = path.clone();
         if home.identity.as_ref() != Some(&found.identity)
@@ -76,7 +76,7 @@ impl Core {
         true
     }
 
-    fn look_around(&mut self, path: &Path) -> InPlace {
+    fn check_surroundings(&mut self, path: &Path) -> InPlace {
         let known = self.videos_below(path);
         let n_known = known.len();
         let (at, rules) = (path.to_owned(), Arc::clone(self.filter.rules()));
@@ -144,7 +144,7 @@ impl Core {
         self.unreadable.forget_below(path);
     }
 
-    pub(super) fn look_for_offline_roots(&mut self) {
+    pub(super) fn check_offline_roots(&mut self) {
         for index in 0..self.roots.len() {
             if self.roots[index].is_offline() {
                 self.check_root(index);
@@ -153,14 +153,14 @@ impl Core {
     }
 
     /// Looks at what lies on mounts that did not answer and do so now.
-    pub(super) fn look_at_silent(&mut self) {
+    pub(super) fn check_silent(&mut self) {
         for path in self.unreadable.take_answering(with_timeout::answers) {
             self.walks.queue(path, true);
         }
     }
 
     /// The table of mounts changed: every root may have vanished or come back, and so may what is mounted inside.
-    pub(super) fn look_at_mounts(&mut self) {
+    pub(super) fn check_mounts(&mut self) {
         let changed = self.roots.take_changed_mounts();
         for index in 0..self.roots.len() {
             self.check_root(index);

@@ -125,13 +125,13 @@ impl Core {
         };
         // It may have changed once more without an event, through another of its names.
         if self
-            .look_at_link(path)
+            .check_link(path)
             .ok()
             .flatten()
             .is_none_or(|metadata| stamp_of(&metadata) != reading.stamp)
         {
             self.lose_replaced(path);
-            self.look_at(path, Hint::default());
+            self.check_path(path, Hint::default());
             return true;
         }
         let result = match self.library.video_at(path) {
@@ -238,7 +238,7 @@ impl Core {
         if root.is_offline() || self.is_of_a_former_volume(index, video) {
             return Finding::Settled;
         }
-        let mut found = self.look_at_link(&video.path);
+        let mut found = self.check_link(&video.path);
         if matches!(found, Ok(Some(_))) && !self.folders.has_this_name(self.roots[index].path(), &video.path) {
             found = Err(std::io::ErrorKind::NotFound.into());
         }

@@ -59,12 +59,12 @@ impl Events {
         self.receiver.taken_over();
     }
 
-    /// What was held back for long enough. When it was looked at, [`Events::looked_at`].
+    /// What was held back for long enough. When it was looked at, [`Events::note_checked`].
     pub(super) fn take_batch(&mut self, now: Instant) -> Option<Batch> {
         self.debouncer.take(now)
     }
 
-    pub(super) fn looked_at(&mut self) {
+    pub(super) fn note_checked(&mut self) {
         self.heard_until = self.heard_until.max(self.will_have_heard_until);
     }
 
@@ -127,7 +127,7 @@ mod tests {
         let batch = events.take_batch(due).unwrap();
         assert_eq!(batch.paths.keys().collect::<Vec<_>>(), [&PathBuf::from("/v/a.mp4")]);
         assert_eq!(events.heard_until(), start + SECOND, "it is being looked at");
-        events.looked_at();
+        events.note_checked();
         assert_eq!(events.heard_until(), asked);
     }
 
@@ -140,7 +140,7 @@ mod tests {
         events.hint(touched("/v/a.mp4"), start + SECOND * 3);
         let due = events.deadline().unwrap();
         assert!(events.take_batch(due).is_some());
-        events.looked_at();
+        events.note_checked();
         assert_eq!(events.heard_until(), start + SECOND * 3, "time does not run backwards");
     }
 

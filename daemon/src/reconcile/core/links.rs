@@ -10,7 +10,7 @@ use crate::machine::with_timeout;
 
 impl Core {
     /// A stat that goes through a link where links count; `None` = a link that does not.
-    pub(super) fn look_at_link(&self, path: &Path) -> io::Result<Option<Metadata>> {
+    pub(super) fn check_link(&self, path: &Path) -> io::Result<Option<Metadata>> {
         let metadata = stat(path, false)?;
         Ok(if metadata.is_symlink() {
             self.follow_link(path)

@@ -33,7 +33,7 @@ impl Core {
             return;
         }
         let still_changing = |core: &Self, stamp| lock(&core.shared.settling).still_changing(path, stamp, Instant::now());
-        match self.look_at_link(path) {
+        match self.check_link(path) {
             Ok(Some(metadata)) if metadata.is_file() => {
                 let stamp = stamp_of(&metadata);
                 if stamp != expected {
@@ -94,7 +94,7 @@ impl Core {
             self.library.is_in_place(&video, reading.stamp, on_root_device);
             if !is_known {
                 tracing::info!(path = %path.display(), "modified since it was indexed; it is indexed again");
-                self.look_into_again(&video, reading.stamp)?;
+                self.read_again(&video, reading.stamp)?;
             }
             return Ok(());
         }
@@ -149,7 +149,7 @@ impl Core {
         tracing::info!(from = %video.path.display(), to = %new.path.display(), "a video was moved");
         self.library.move_now(video.id, &new.path, new.stamp, new.on_root_device)?;
         if !self.is_known_content(index, video, new.stamp) {
-            self.look_into_again(video, new.stamp)?;
+            self.read_again(video, new.stamp)?;
         }
         self.missing.acquit(video.id);
         Ok(())
@@ -166,7 +166,7 @@ impl Core {
     }
 
     /// Queues a video whose file may have been completed in place. Reading all its bytes is enough where those are known.
-    fn look_into_again(&mut self, video: &VideoRecord, stamp: FileStamp) -> Result<(), StoreError> {
+    fn read_again(&mut self, video: &VideoRecord, stamp: FileStamp) -> Result<(), StoreError> {
         let kind = if video.is_sound() { JobKind::Verify } else { JobKind::Index };
         self.library.requeue(kind, video.id, stamp, video.fingerprint)
     }
@@ -192,7 +192,7 @@ impl Core {
             return false;
         }
         let follow = self.filter.follows_links();
-        match whereabouts(&video.path, self.look_at_link(&video.path), &root, mount, on_root_device) {
+        match whereabouts(&video.path, self.check_link(&video.path), &root, mount, on_root_device) {
             Whereabouts::Gone => true,
             Whereabouts::Unreachable(_) => false,
             Whereabouts::Present(metadata) => {

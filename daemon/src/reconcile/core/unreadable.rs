@@ -46,7 +46,7 @@ impl Unreadable {
         if with_timeout::is_timeout(error) {
             self.fell_silent(folder);
         }
-        self.look_again_later(folder, error, now);
+        self.check_again_later(folder, error, now);
         if self.folders.insert(folder.to_owned(), error.to_string()).is_none() {
             tracing::warn!(folder = %folder.display(), %error, "cannot be read; its videos are kept, offline");
         }
@@ -57,7 +57,7 @@ impl Unreadable {
         if with_timeout::is_timeout(error) {
             self.fell_silent(file);
         }
-        self.look_again_later(file, error, now);
+        self.check_again_later(file, error, now);
         if self.files.insert(file.to_owned(), error.to_string()).is_none() {
             tracing::warn!(path = %file.display(), %error, "the file cannot be read");
         }
@@ -65,7 +65,7 @@ impl Unreadable {
 
     /// What the system does not let be looked at is looked at again by itself, all of it together, after pauses that grow. Rights do not
     /// mend themselves.
-    fn look_again_later(&mut self, path: &Path, error: &io::Error, now: Instant) {
+    fn check_again_later(&mut self, path: &Path, error: &io::Error, now: Instant) {
         if error.raw_os_error().is_none() || error.kind() == io::ErrorKind::PermissionDenied {
             return;
         }

@@ -38,11 +38,11 @@ impl Core {
         let found = if folder == root {
             crate::failpoint::hit("walk-root").and_then(|()| stat(folder, true)).map(Some)
         } else {
-            self.look_at_link(folder)
+            self.check_link(folder)
         };
         match found {
             Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(self.roots[index].path(), folder) => {}
-            Ok(Some(metadata)) if metadata.is_file() => return self.look_at(folder, Hint::default()),
+            Ok(Some(metadata)) if metadata.is_file() => return self.check_path(folder, Hint::default()),
             Ok(_) => return self.missed_folder(index, folder),
             Err(error) if says_missing(&error) => return self.missed_folder(index, folder),
             Err(error) => return self.cannot_read(folder, &error),

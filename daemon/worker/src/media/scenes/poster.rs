@@ -267,7 +267,7 @@ impl Search {
                 continue;
             }
             looked_at.push(at);
-            let found = if candidate.is_keyframe { self.look_again(&seen[at]) } else { None };
+            let found = if candidate.is_keyframe { self.improve(&seen[at]) } else { None };
             let candidate = &self.candidates[at];
             let (score, time_us, picture) = match found {
                 Some(Second { steadiness, better: None }) => (scores[at] * steadiness, seen[at].time_us, candidate.picture.clone()),
@@ -285,7 +285,7 @@ impl Search {
     }
 
     /// Looks at what follows a keyframe; none where it cannot be found again.
-    fn look_again(&mut self, keyframe: &PosterFrame) -> Option<Second> {
+    fn improve(&mut self, keyframe: &PosterFrame) -> Option<Second> {
         self.video.seek(keyframe.time_us);
         let mut frame = Video::empty();
         let mut last: Option<PosterFrame> = None;

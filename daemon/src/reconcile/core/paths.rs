@@ -19,15 +19,15 @@ use crate::store::{VideoRecord, VideoState};
 use crate::watch::debounce::{Batch, Hint};
 
 impl Core {
-    pub(super) fn look_at_batch(&mut self, batch: Batch, now: Instant) {
+    pub(super) fn check_paths(&mut self, batch: Batch, now: Instant) {
         if batch.rescan {
             self.schedule.events_were_lost(now);
         }
         if batch.mounts {
-            self.look_at_mounts();
+            self.check_mounts();
         }
         for (path, hint) in batch.paths {
-            self.catch_panic_over(&path, |core| core.look_at(&path, hint));
+            self.catch_panic_over(&path, |core| core.check_path(&path, hint));
         }
         if self.schedule.overflow_rescan_is_due(now) {
             self.run_timers(now);
@@ -35,7 +35,7 @@ impl Core {
     }
 
     /// Looks at one path, whatever it is now.
-    pub(super) fn look_at(&mut self, path: &Path, hint: Hint) {
+    pub(super) fn check_path(&mut self, path: &Path, hint: Hint) {
         let Some(index) = self.roots.owner(path) else { return };
         if self.roots[index].path() == path {
             // The folder itself was renamed, deleted, made or changed.
@@ -61,9 +61,9 @@ impl Core {
             && lock(&self.shared.settling).waits_long(&filled)
         {
             // What lay beside it may be gone: then it is finished.
-            self.look_at(&filled, Hint::default());
+            self.check_path(&filled, Hint::default());
         }
-        match self.look_at_link(path) {
+        match self.check_link(path) {
             Ok(Some(metadata)) if metadata.is_dir() && self.folders.has_this_name(self.roots[index].path(), path) => {
                 self.walks.queue(path.to_owned(), hint.rewatch);
             }
@@ -196,11 +196,11 @@ impl Core {
         known.size_bytes == stamp.size_bytes && known.mtime_ns == stamp.mtime_ns && same_inode
     }
 
-    pub(super) fn look_at_other_names(&mut self) {
+    pub(super) fn check_other_names(&mut self) {
         let mut seen = HashSet::new();
         while let Some(name) = self.library.take_other_name() {
             if seen.insert(name.clone()) {
-                self.look_at(&name, Hint::default());
+                self.check_path(&name, Hint::default());
             }
         }
     }
