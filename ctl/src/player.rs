@@ -175,7 +175,7 @@ pub(crate) fn plan(moment: Moment<'_>, environment: &Environment) -> Result<Plan
 fn plain(name: &str, program: PathBuf, moment: Moment<'_>) -> Plan {
     let known = Known::by_program(&program);
     let mut arguments = vec![moment.file.as_os_str().to_owned()];
-    let is_told_time = told(known, moment, &mut arguments, 0);
+    let is_told_time = add_start(known, moment, &mut arguments, 0);
     Plan {
         player: name.to_owned(),
         program,
@@ -187,7 +187,7 @@ fn plain(name: &str, program: PathBuf, moment: Moment<'_>) -> Plan {
 
 /// Puts what says where to start among the arguments, `at` that place or behind them all; whether there was anything to put. Which of
 /// several pictures is meant is said as well, where that can be.
-fn told(known: Option<&Known>, moment: Moment<'_>, arguments: &mut Vec<OsString>, at: usize) -> bool {
+fn add_start(known: Option<&Known>, moment: Moment<'_>, arguments: &mut Vec<OsString>, at: usize) -> bool {
     let (Some(known), Some(place)) = (known, moment.place) else {
         return false;
     };
@@ -241,7 +241,7 @@ fn overridden(command: &OsStr, moment: Moment<'_>, environment: &Environment) ->
         let at = arguments.len();
         arguments.push(moment.file.as_os_str().to_owned());
         if !is_told_time {
-            plan.is_told_time = told(Known::by_program(&plan.program), moment, &mut arguments, at);
+            plan.is_told_time = add_start(Known::by_program(&plan.program), moment, &mut arguments, at);
         }
     }
     plan.arguments = arguments;

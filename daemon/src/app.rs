@@ -102,7 +102,7 @@ pub fn run(
     let entered = runtime.enter();
     let listening = instance.listen(&paths.socket, inherited).map_err(|error| instance_fatal(&error))?;
     drop(entered);
-    kept::keep_or_tell(&config.file, &paths.data_dir);
+    kept::keep_or_warn(&config.file, &paths.data_dir);
     let mut engine = Engine::start(config, config_warnings, paths, doubles)?;
     let break_off = engine.break_off.clone();
     let lost = move |why: &str| {
@@ -252,7 +252,7 @@ impl Engine {
         // A mount that hangs must not hold up the end.
         crate::machine::with_timeout::end();
         // `add` and `remove` may have changed it.
-        kept::keep_or_tell(&self.facts.config_file, &self.facts.data_dir);
+        kept::keep_or_warn(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();
         // Indexing threads may wait for a worker that does not answer; those are ended first.
         self.models.stop_embedders();

@@ -84,7 +84,7 @@ impl Folders {
         }
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         edit::add_folder(&self.config_file, folder)?;
-        kept::keep_or_tell(&self.config_file, &self.data_dir);
+        kept::keep_or_warn(&self.config_file, &self.data_dir);
         if !watched.iter().any(|known| known == folder) {
             watched.push(folder.to_owned());
         }
@@ -104,7 +104,7 @@ impl Folders {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = without(&watched, folder)?;
         edit::remove_folder(&self.config_file, folder)?;
-        kept::keep_or_tell(&self.config_file, &self.data_dir);
+        kept::keep_or_warn(&self.config_file, &self.data_dir);
         self.reconciler.set_roots(rest.clone());
         // Walks that were under way may still have added some: look after the roots are gone.
         let ids = self.only_in(folder, &rest);

@@ -84,7 +84,7 @@ where
 }
 
 /// Has panics told in the log, once there is one: the standard library's own way waits for whoever reads standard error.
-pub fn tell_panics(program: &'static str) {
+pub fn report_panics(program: &'static str) {
     std::panic::set_hook(Box::new(move |info| {
         let told = standard_error::describe_panic(info);
         if tracing::dispatcher::has_been_set() {

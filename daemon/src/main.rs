@@ -121,7 +121,7 @@ fn main() -> ExitCode {
 
 fn run() -> ExitCode {
     process::note_start();
-    scened::logging::tell_panics("scened");
+    scened::logging::report_panics("scened");
     let arguments = Arguments::try_parse().unwrap_or_else(|error| explain(&error));
     if !matches!(
         &arguments.command,

@@ -104,7 +104,7 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    scened_shared::standard_error::tell_panics("scened-desktop");
+    scened_shared::standard_error::report_panics("scened-desktop");
     let arguments = Arguments::parse();
     let status = match serve(&arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,7 +34,7 @@ pub fn finish() {
 }
 
 /// Has panics told by [`say`]: the standard library's own way waits for whoever reads, for ever if need be.
-pub fn tell_panics(program: &'static str) {
+pub fn report_panics(program: &'static str) {
     std::panic::set_hook(Box::new(move |info| {
         say(format!("{program}: {}\n", describe_panic(info)).as_bytes());
     }));

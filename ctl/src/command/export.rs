@@ -51,10 +51,10 @@ pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, 
     };
     let made = export::make(request, moments, &stop, &move |done_us, of_us| heard.position(done_us, of_us));
     cutting.clear();
-    tell(context, &made?)
+    report(context, &made?)
 }
 
-fn tell(context: &mut Context, exported: &Exported) -> Result<Outcome, Failure> {
+fn report(context: &mut Context, exported: &Exported) -> Result<Outcome, Failure> {
     let out = &mut context.out;
     if out.json {
         out.json(exported)?;

@@ -244,7 +244,7 @@ fn page(home: Option<&Path>, client: &mut Client, contents: &Contents<'_>, momen
 }
 
 /// A line a file.
-pub(super) fn tell(out: &mut Out, written: &[Written]) -> Result<(), Failure> {
+pub(super) fn report(out: &mut Out, written: &[Written]) -> Result<(), Failure> {
     if out.json {
         for file in written {
             out.json(file)?;

@@ -99,7 +99,7 @@ fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection, written: &
         files::note(out, written)?;
     } else if !written.is_empty() {
         // What was found went where it was asked for.
-        files::tell(out, written)?;
+        files::report(out, written)?;
     } else {
         let table = table(out, &answer.hits);
         out.table(table)?;

@@ -56,7 +56,7 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
     };
     let size_bytes = target.write(sheet.to_html().as_bytes())?;
     let written = Written::new("html", target.path(), moments.len(), size_bytes);
-    files::tell(&mut context.out, &[written])?;
+    files::report(&mut context.out, &[written])?;
     Ok(Outcome::Done)
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use montage::quote;
 
 use super::table::Known;
-use super::{Environment, Moment, Plan, mime, told, words};
+use super::{Environment, Moment, Plan, add_start, mime, words};
 
 /// The folders where desktops keep what they know, the most important first.
 #[derive(Clone, Debug, Default)]
@@ -155,7 +155,7 @@ impl Application {
         while at > 0 && ["--", "@@", "@@u"].iter().any(|mark| arguments[at - 1] == *mark) {
             at -= 1;
         }
-        let is_told_time = told(known, moment, &mut arguments, at);
+        let is_told_time = add_start(known, moment, &mut arguments, at);
         Some(Plan {
             player: self.name.clone(),
             program,

@@ -22,7 +22,7 @@ pub fn is_damage(error: &io::Error) -> bool {
 }
 
 /// Whether a text that a panic left tells of an error of the operating system that is no damage.
-pub fn tells_of_machine(text: &str) -> bool {
+pub fn is_about_machine(text: &str) -> bool {
     // The two ways in which the standard library prints one.
     ["Os { code: ", "(os error "].iter().any(|mark| {
         text.split(mark).skip(1).any(|rest| {
@@ -110,10 +110,10 @@ mod tests {
     #[test]
     fn a_panic_over_an_error_of_the_system_tells_of_the_machine() {
         let eagain = io::Error::from_raw_os_error(11);
-        assert!(tells_of_machine(&format!("failed to spawn thread: {eagain:?}")));
-        assert!(tells_of_machine(&format!("cannot open: {eagain}")));
-        assert!(!tells_of_machine(&format!("no block: {:?}", io::Error::from_raw_os_error(74))));
-        assert!(!tells_of_machine("index out of bounds: the len is 3 but the index is 7"));
-        assert!(!tells_of_machine("no block: Custom { kind: UnexpectedEof, error: \"read_exact\" }"));
+        assert!(is_about_machine(&format!("failed to spawn thread: {eagain:?}")));
+        assert!(is_about_machine(&format!("cannot open: {eagain}")));
+        assert!(!is_about_machine(&format!("no block: {:?}", io::Error::from_raw_os_error(74))));
+        assert!(!is_about_machine("index out of bounds: the len is 3 but the index is 7"));
+        assert!(!is_about_machine("no block: Custom { kind: UnexpectedEof, error: \"read_exact\" }"));
     }
 }

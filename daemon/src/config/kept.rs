@@ -13,7 +13,7 @@ const COPY: &str = "config.toml.last-good";
 
 /// [`keep`], of which the log tells when it fails: the list of folders is kept by the user alone, and a copy of it outlives a slip of an
 /// editor and a bad sector, but nothing waits for it.
-pub fn keep_or_tell(file: &Path, data_dir: &Path) {
+pub fn keep_or_warn(file: &Path, data_dir: &Path) {
     if let Err(error) = keep(file, data_dir) {
         tracing::warn!(%error, "no copy of the configuration could be kept in the data folder");
     }

@@ -117,20 +117,20 @@ impl Shared {
         let wants_telling = !is_written || !state.over.is_empty();
         if wants_telling && !std::mem::replace(&mut state.is_waited, true) {
             drop(state);
-            self.tell_at_the_end();
+            self.report_at_end();
         }
         is_written
     }
 
     /// Starts a thread that tells what was left out. Whoever logs cannot: it is in the middle of a line.
-    fn tell_at_the_end(self: &Arc<Self>) {
+    fn report_at_end(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let thread = std::thread::Builder::new().name("log-summary".to_owned()).spawn(move || {
             let Some(log) = shared.log.get().and_then(WeakDispatch::upgrade) else {
                 return;
             };
             tracing::dispatcher::with_default(&log, || {
-                while let Some(end) = shared.tell_what_is_over() {
+                while let Some(end) = shared.report_what_is_over() {
                     std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
                 }
             });
@@ -142,7 +142,7 @@ impl Shared {
     }
 
     /// Tells what was left out in minutes that are over; the end of the next one in which something was.
-    fn tell_what_is_over(&self) -> Option<Instant> {
+    fn report_what_is_over(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.lock();
         let State { minutes, over, .. } = &mut *state;
@@ -158,7 +158,7 @@ impl Shared {
         let next = pending.map(|minute| minute.began + self.minute).min();
         state.is_waited = next.is_some();
         drop(state);
-        over.iter().for_each(Hidden::tell);
+        over.iter().for_each(Hidden::report);
         next
     }
 }
@@ -175,7 +175,7 @@ impl Hidden {
         }
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         let Self { message, n_lines, .. } = self;
         let n = grouped(*n_lines);
         let rest = if self.are_incidents {

@@ -12,23 +12,23 @@ use sd_notify::NotifyState;
 
 /// Says that the socket answers.
 pub fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
 /// Shows `text` in `systemctl --user status scened`.
 pub fn status(text: &str) {
     // A line break would end the assignment and begin another.
-    tell(&[NotifyState::Status(&text.replace(['\n', '\r'], " "))]);
+    notify(&[NotifyState::Status(&text.replace(['\n', '\r'], " "))]);
 }
 
 /// Says that the daemon is shutting down by its own will.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
 /// Says that the main loop is alive.
 pub fn watchdog() {
-    tell(&[NotifyState::Watchdog]);
+    notify(&[NotifyState::Watchdog]);
 }
 
 /// How often to call [`watchdog`]: half of what the unit allows, as sd_watchdog_enabled(3) advises. `None` = never.
@@ -38,7 +38,7 @@ pub fn watchdog_interval() -> Option<Duration> {
         .filter(|interval| !interval.is_zero())
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(e) = sd_notify::notify(states) {
         tracing::debug!(error = %e, "the service manager does not listen");
     }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use scened_common::damage::tells_of_machine;
+use scened_common::damage::is_about_machine;
 use tracing::warn;
 
 use super::job::{Outcome, Run, embed_failed, media_failed};
@@ -112,7 +112,7 @@ impl Run<'_> {
             ) => {
                 return Err(media_failed(error));
             }
-            (None, Err(MediaError::Unusable { reason })) if !tells_of_machine(&reason) => return discard(&reason),
+            (None, Err(MediaError::Unusable { reason })) if !is_about_machine(&reason) => return discard(&reason),
             (None, Err(error)) => return keep(&error),
             (None, Ok(_)) => {}
         }

@@ -23,7 +23,7 @@ use std::process::ExitStatus;
 use std::sync::Once;
 
 use lsm_tree::SequenceNumberCounter;
-use scened_common::damage::{is_damage, tells_of_machine};
+use scened_common::damage::{is_about_machine, is_damage};
 
 use super::disk::as_damage;
 use crate::quarantine::damage::is_absent;
@@ -153,7 +153,7 @@ fn blames_machine(said: &str, store_bytes: u64) -> bool {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         digits.parse::<u64>().ok()
     });
-    tells_of_machine(said) || asked_for.is_some_and(|n_bytes| n_bytes <= store_bytes.max(LEAST_ALLOCATION))
+    is_about_machine(said) || asked_for.is_some_and(|n_bytes| n_bytes <= store_bytes.max(LEAST_ALLOCATION))
 }
 
 /// The bytes of all files below a folder, as far as they can be seen.
@@ -172,7 +172,7 @@ fn attempt_here<T>(folder: &Path, open: impl FnOnce() -> Result<T, Refusal>) -> 
     let note = note_of(folder);
     match std::fs::read_to_string(&note) {
         // Version 0.1.0 noted these as well.
-        Ok(text) if tells_of_machine(&text) => forget(folder),
+        Ok(text) if is_about_machine(&text) => forget(folder),
         Ok(text) => return Err(Refusal::Damaged(format!("an earlier start panicked over it: {}", text.trim()))),
         Err(_) => {}
     }
@@ -186,7 +186,7 @@ fn attempt_here<T>(folder: &Path, open: impl FnOnce() -> Result<T, Refusal>) -> 
             .copied()
             .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
         let text = format!("the storage engine panicked: {}", text.unwrap_or("no reason given"));
-        Err(if tells_of_machine(&text) {
+        Err(if is_about_machine(&text) {
             Refusal::Machine(io::Error::other(text))
         } else {
             Refusal::Damaged(text)
@@ -380,7 +380,7 @@ fn note_panics() {
 
 fn write_note(note: &Path, info: &PanicHookInfo<'_>) {
     let text = info.payload_as_str().unwrap_or("no reason given");
-    if tells_of_machine(text) {
+    if is_about_machine(text) {
         return;
     }
     let place = info.location().map(ToString::to_string).unwrap_or_default();

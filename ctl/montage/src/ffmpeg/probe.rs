@@ -104,7 +104,7 @@ struct Packet {
 }
 
 #[derive(Debug, Deserialize)]
-struct Told {
+struct ProbeOutput {
     #[serde(default)]
     packets: Vec<Packet>,
     #[serde(default)]
@@ -256,7 +256,7 @@ fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resu
     if !output.status.success() {
         return Err(refused(None));
     }
-    let told: Told = serde_json::from_slice(&output.stdout).map_err(|error| refused(Some(error.to_string())))?;
+    let told: ProbeOutput = serde_json::from_slice(&output.stdout).map_err(|error| refused(Some(error.to_string())))?;
     let picture = choose(&told.streams, wanted, source.stretch.is_none())
         .cloned()
         .ok_or_else(|| refused(Some("it has no picture".to_owned())))?;

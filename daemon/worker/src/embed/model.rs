@@ -103,7 +103,7 @@ impl Model {
             "{} failed on {}: {}",
             file.display(),
             self.report.active,
-            session::told(error.message())
+            session::in_words(error.message())
         ))
     }
 
@@ -206,7 +206,7 @@ impl Model {
             if provider == Provider::Cpu {
                 return Err(session::unloadable(file, &error));
             }
-            let why = format!("{}; {}", session::told(error.message()), provider.needs());
+            let why = format!("{}; {}", session::in_words(error.message()), provider.needs());
             tracing::warn!(provider = provider.name(), why, "execution provider failed; the next one is tried");
             self.report.failed.push((provider.name().to_owned(), why));
             self.providers.retain(|other| *other != provider);

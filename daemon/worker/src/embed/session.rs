@@ -229,13 +229,13 @@ pub(super) fn unloadable(file: &Path, error: &ort::Error) -> Refusal {
     Refusal::new(format!(
         "the model file {} cannot be loaded: {}",
         file.display(),
-        told(error.message())
+        in_words(error.message())
     ))
     .hint("the file is damaged, incomplete, or needs a newer ONNX Runtime; download the model again")
 }
 
 /// ONNX Runtime's message for people: one line, without the place in its source and the code's number.
-pub(super) fn told(message: &str) -> String {
+pub(super) fn in_words(message: &str) -> String {
     let (_, rest) = message.rsplit_once("[ONNXRuntimeError] : ").unwrap_or(("", message));
     let mut parts = rest.splitn(3, " : ");
     let words = match (parts.next(), parts.next(), parts.next()) {
@@ -312,8 +312,8 @@ mod tests {
             ("File at `/a : b` does not exist", "File at `/a : b` does not exist"),
             ("Protobuf parsing failed.", "Protobuf parsing failed."),
         ] {
-            assert_eq!(told(message), expected);
+            assert_eq!(in_words(message), expected);
         }
-        assert_eq!(told(&"x".repeat(10_000)).len(), MAX_TOLD_CHARS);
+        assert_eq!(in_words(&"x".repeat(10_000)).len(), MAX_TOLD_CHARS);
     }
 }

@@ -193,7 +193,7 @@ fn random_damage_never_kills_the_daemons_side() {
 const WAYS: [(SceneMode, u32); 3] = [(SceneMode::Exact, 1), (SceneMode::Exact, 2), (SceneMode::Fast, 2)];
 
 /// Analyses a damaged video in every way; each must give scenes, and say what is wrong with it.
-fn damaged_in_every_way(path: &Path, check: impl Fn(&Told, &str)) {
+fn damaged_in_every_way(path: &Path, check: impl Fn(&Answer, &str)) {
     for (mode, threads) in WAYS {
         let request = AnalyseRequest {
             detector: Detector::Shot,

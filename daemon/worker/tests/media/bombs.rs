@@ -19,11 +19,11 @@ enum Fizzle {
 }
 
 /// Analyses a bomb frame by frame and side by side; gives the last end.
-fn goes_off(path: &Path, fizzle: Fizzle) -> Result<Told, String> {
+fn goes_off(path: &Path, fizzle: Fizzle) -> Result<Answer, String> {
     goes_off_in(path, fizzle, &[(SceneMode::Exact, 1), (SceneMode::Fast, 2)])
 }
 
-fn goes_off_in(path: &Path, fizzle: Fizzle, ways: &[(SceneMode, u32)]) -> Result<Told, String> {
+fn goes_off_in(path: &Path, fizzle: Fizzle, ways: &[(SceneMode, u32)]) -> Result<Answer, String> {
     let mut last = Err("nothing".to_owned());
     for (mode, threads) in ways.iter().copied() {
         let request = AnalyseRequest {

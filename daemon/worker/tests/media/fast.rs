@@ -31,7 +31,7 @@ fn request_with(mode: SceneMode, threads: u32) -> AnalyseRequest {
     }
 }
 
-fn told(path: &Path, mode: SceneMode, threads: u32) -> Told {
+fn told(path: &Path, mode: SceneMode, threads: u32) -> Answer {
     analyse_with(&worker(), path, &request_with(mode, threads)).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

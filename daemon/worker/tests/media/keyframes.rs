@@ -15,7 +15,7 @@ const CROPPED: ImageSpec = ImageSpec {
     resample: Resample::Bicubic,
 };
 
-fn analysed(path: &Path, image: ImageSpec) -> Told {
+fn analysed(path: &Path, image: ImageSpec) -> Answer {
     let request = AnalyseRequest {
         image,
         keyframe_px: SHORTER_SIDE_PX,

@@ -34,13 +34,13 @@ use scened_common::media::request::{AnalyseRequest, Detector, Hardware, PictureR
 
 /// Everything one analysis told.
 #[derive(Debug)]
-struct Told {
+struct Answer {
     probe: Probe,
     scenes: Vec<FoundScene>,
     analysis: Analysis,
 }
 
-impl Told {
+impl Answer {
     /// Start and boundary of each scene.
     fn starts(&self) -> Vec<(u64, Boundary)> {
         self.scenes.iter().map(|scene| (scene.span.start_ms, scene.boundary)).collect()
@@ -81,7 +81,7 @@ fn request() -> AnalyseRequest {
     }
 }
 
-fn analyse_with(source: &MediaProcess, path: &Path, request: &AnalyseRequest) -> Result<Told, MediaError> {
+fn analyse_with(source: &MediaProcess, path: &Path, request: &AnalyseRequest) -> Result<Answer, MediaError> {
     let video = File::open(path).unwrap();
     let (mut probe, mut scenes) = (None, Vec::new());
     let analysis = source.analyse(video, request, &Cancel::default(), &mut |event| {
@@ -92,14 +92,14 @@ fn analyse_with(source: &MediaProcess, path: &Path, request: &AnalyseRequest) ->
         }
         ControlFlow::Continue(())
     })?;
-    Ok(Told {
+    Ok(Answer {
         probe: probe.expect("the worker probes first"),
         scenes,
         analysis,
     })
 }
 
-fn analyse(path: &Path) -> Result<Told, MediaError> {
+fn analyse(path: &Path) -> Result<Answer, MediaError> {
     analyse_with(&worker(), path, &request())
 }
 

@@ -5,7 +5,7 @@ use super::*;
 /// Every way of decoding: frame by frame, GOPs side by side, and only those in doubt.
 const WAYS: [(SceneMode, u32); 3] = [(SceneMode::Exact, 1), (SceneMode::Exact, 2), (SceneMode::Fast, 2)];
 
-fn in_every_way(path: &Path, check: impl Fn(&Told, &str)) {
+fn in_every_way(path: &Path, check: impl Fn(&Answer, &str)) {
     for (mode, threads) in WAYS {
         let request = AnalyseRequest {
             detector: Detector::Shot,
@@ -50,7 +50,7 @@ const WHITE: [u8; 3] = [255, 255, 255];
 
 /// The colours of the scenes one after the other; the cuts must be 4 s apart, and nothing be damaged. Where another codec goes on in the same
 /// stream, pictures are lost up to its next keyframe, a second later.
-fn check_colours(told: &Told, expected: &[[u8; 3]], way: &str) {
+fn check_colours(told: &Answer, expected: &[[u8; 3]], way: &str) {
     assert_eq!(told.scenes.len(), expected.len(), "{way}");
     for (number, (scene, expected)) in told.scenes.iter().zip(expected).enumerate() {
         let start_ms = number as u64 * 4000;
