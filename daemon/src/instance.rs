@@ -134,7 +134,7 @@ impl Instance {
         }
         let lock_path = data_dir.join(LOCK_FILE);
         if fs::symlink_metadata(&lock_path).is_ok_and(|found| found.is_dir()) {
-            crate::quarantine::set_aside(&lock_path).map_err(|source| InstanceError::DataDirNotWritable {
+            crate::quarantine::move_away(&lock_path).map_err(|source| InstanceError::DataDirNotWritable {
                 path: path.clone(),
                 source,
             })?;

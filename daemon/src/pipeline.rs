@@ -196,7 +196,7 @@ impl Indexer {
         state.n_holds = 0;
         state.held_folders.clear();
         let now = Instant::now();
-        state.aside.values_mut().for_each(|until| *until = now);
+        state.deferred.values_mut().for_each(|until| *until = now);
         drop(state);
         self.shared.changed.notify_all();
         self.shared.parts.activity.bump();
@@ -242,7 +242,7 @@ impl Indexer {
     /// Jobs waiting or running.
     pub fn n_jobs(&self) -> u64 {
         let state = self.shared.lock();
-        let n_waiting = state.queue.len() + state.suspects.len() + state.aside.len() + state.behind.len();
+        let n_waiting = state.queue.len() + state.suspects.len() + state.deferred.len() + state.behind.len();
         (n_waiting + state.in_flight.len()) as u64
     }
 

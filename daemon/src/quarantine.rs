@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::failpoint;
 
 /// Renames `path` to `path.damaged-20261122T130501` (UTC), with a number behind it when that name is taken.
-pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn move_away(path: &Path) -> io::Result<PathBuf> {
     let stamp = utc_now();
     for attempt in 0..1_000_u32 {
         let mut name = OsString::from(path);
@@ -82,7 +82,7 @@ mod tests {
         let mut names = Vec::new();
         for _ in 0..3 {
             std::fs::write(&path, b"x").unwrap();
-            names.push(set_aside(&path).unwrap());
+            names.push(move_away(&path).unwrap());
         }
         names.dedup();
         assert_eq!(names.len(), 3, "{names:?}");

@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{AnnError, Opened, engine};
 use crate::failpoint;
 use crate::quarantine::damage::is_absent;
-use crate::quarantine::set_aside;
+use crate::quarantine::move_away;
 
 const FORMAT: u32 = 1;
 /// What a snapshot leaves free on the disk.
@@ -130,7 +130,7 @@ impl Files {
         let mut aside = Vec::new();
         for name in self.names()? {
             let path = self.dir.join(&name);
-            aside.push(set_aside(&path).map_err(file_error("set aside", &path))?);
+            aside.push(move_away(&path).map_err(file_error("set aside", &path))?);
         }
         tracing::warn!(model = %self.model, reason, "the search index was damaged and is built anew");
         Ok(Opened::Damaged { reason, set_aside: aside })

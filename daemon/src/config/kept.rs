@@ -34,7 +34,7 @@ fn keep(file: &Path, data_dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     if copy.is_dir() {
-        crate::quarantine::set_aside(&copy)?;
+        crate::quarantine::move_away(&copy)?;
     }
     let mut temporary = NamedTempFile::new_in(data_dir)?;
     temporary.write_all(text.as_bytes())?;

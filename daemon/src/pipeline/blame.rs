@@ -70,7 +70,7 @@ impl State {
     /// What `status` says of folders that are left alone.
     pub(super) fn held_folder_in_words(&self) -> Option<String> {
         // Where its videos are gone, nothing waits for it any more.
-        let waits = !self.aside.is_empty() || !self.in_flight.is_empty();
+        let waits = !self.deferred.is_empty() || !self.in_flight.is_empty();
         let held = self.held_folders.values().next().filter(|_| waits);
         held.map(|held| held.reason.clone())
     }
@@ -79,7 +79,7 @@ impl State {
     pub(super) fn release_folder(&mut self, folder: &Path, now: Instant) {
         if self.held_folders.remove(folder).is_some() {
             info!(folder = %folder.display(), "its videos can be read again");
-            self.aside.values_mut().for_each(|until| *until = now);
+            self.deferred.values_mut().for_each(|until| *until = now);
         }
     }
 }
@@ -155,7 +155,7 @@ impl Shared {
         }
         let until = held.until;
         drop(state);
-        self.set_aside(record, until);
+        self.defer(record, until);
         self.parts.activity.bump();
     }
 
@@ -169,7 +169,7 @@ impl Shared {
         };
         if let Some(pause) = pauses.get(n_doubts - 1) {
             warn!(reason, attempt = n_doubts, seconds = pause.as_secs(), "it is tried again");
-            return self.set_aside(record, Instant::now() + *pause);
+            return self.defer(record, Instant::now() + *pause);
         }
         self.lock().doubts.remove(&record.id);
         let hint = match cause {
@@ -225,7 +225,7 @@ impl Shared {
     }
 
     /// Takes a job out of the way until `until`. A record that has changed meanwhile goes into the queue at once.
-    pub(super) fn set_aside(&self, record: &VideoRecord, until: Instant) {
+    pub(super) fn defer(&self, record: &VideoRecord, until: Instant) {
         let now = self.parts.store.video(record.id);
         if now.is_none_or(|now| now.stamp != record.stamp || now.state != record.state) {
             return self.finished(record.id, 0);
@@ -233,7 +233,7 @@ impl Shared {
         let mut state = self.lock();
         state.in_flight.remove(&record.id);
         state.pace.finished(0, Instant::now());
-        state.aside.insert(record.id, until);
+        state.deferred.insert(record.id, until);
         drop(state);
         self.changed.notify_all();
     }

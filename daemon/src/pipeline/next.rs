@@ -76,7 +76,7 @@ pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>)
             until => Next::Wait(until.map(|until| until - now)),
         };
     }
-    let next_due = state.aside.values().min();
+    let next_due = state.deferred.values().min();
     if next_due.is_some_and(|due| *due <= now) {
         return Next::TakeBack;
     }
@@ -186,10 +186,10 @@ mod tests {
                     state.behind.insert(VideoId(3));
                 }
                 "aside-for-a-minute" => {
-                    state.aside.insert(VideoId(4), now + MINUTE);
+                    state.deferred.insert(VideoId(4), now + MINUTE);
                 }
                 "aside-until-now" => {
-                    state.aside.insert(VideoId(5), now);
+                    state.deferred.insert(VideoId(5), now);
                 }
                 "sweep" => state.sweep = true,
                 "held-for-a-minute" => state.held_until = Some(now + MINUTE),

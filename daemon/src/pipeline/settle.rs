@@ -201,7 +201,7 @@ impl Shared {
     /// The file is not what `record` says. Reconcile looks at it, and its change of the record queues the job again; until then trying
     /// would find the same. A record that has changed already goes into the queue at once.
     fn changed_under_us(&self, record: &VideoRecord) {
-        self.set_aside(record, Instant::now() + CHANGED_RETRY);
+        self.defer(record, Instant::now() + CHANGED_RETRY);
     }
 
     /// Back into the queue, behind the others.

@@ -42,7 +42,7 @@ pub(super) struct State {
     /// Keyframe pictures may lie there that nobody wants.
     pub(super) sweep: bool,
     /// Jobs that cannot be done now (the file is not what the store says, or cannot be read), each with the moment when it is tried again.
-    pub(super) aside: BTreeMap<VideoId, Instant>,
+    pub(super) deferred: BTreeMap<VideoId, Instant>,
     /// How often a video failed in a way that is not laid to it, since it was last indexed or the daemon started.
     pub(super) doubts: HashMap<VideoId, u32>,
     /// Watched folders whose drives give errors.
@@ -79,7 +79,7 @@ impl State {
         if self.in_flight.contains_key(&video) {
             return;
         }
-        self.aside.remove(&video);
+        self.deferred.remove(&video);
         if n_deaths > 0 {
             if let Some(at) = self.queued_at.remove(&video) {
                 self.queue.remove(&(at, video));
@@ -96,7 +96,7 @@ impl State {
     }
 
     pub(super) fn forget(&mut self, video: VideoId) {
-        self.aside.remove(&video);
+        self.deferred.remove(&video);
         self.suspects.remove(&video);
         self.behind.remove(&video);
         self.left_behind.remove(&video);
@@ -120,8 +120,8 @@ impl State {
     /// The jobs that were set aside and are due, to be queued.
     pub(super) fn take_back_changed(&mut self, now: Instant) -> Vec<VideoId> {
         let is_due = |at: &Instant| *at <= now;
-        let due: Vec<VideoId> = self.aside.iter().filter(|(_, at)| is_due(at)).map(|(video, _)| *video).collect();
-        self.aside.retain(|_, at| !is_due(at));
+        let due: Vec<VideoId> = self.deferred.iter().filter(|(_, at)| is_due(at)).map(|(video, _)| *video).collect();
+        self.deferred.retain(|_, at| !is_due(at));
         due
     }
 

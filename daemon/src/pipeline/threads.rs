@@ -224,7 +224,7 @@ impl Shared {
                 return None;
             }
             Fate::SetAside(until) => {
-                state.aside.insert(video, until);
+                state.deferred.insert(video, until);
                 return None;
             }
             Fate::Drop => return None,

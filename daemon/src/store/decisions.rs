@@ -17,7 +17,7 @@ use super::record;
 use super::transaction::Inner;
 use super::{OpenReport, StoreError};
 use crate::failpoint;
-use crate::quarantine::set_aside;
+use crate::quarantine::move_away;
 
 /// Key beside the settings: how often any of them changed.
 const COUNT: &str = "changes-of-settings";
@@ -74,7 +74,7 @@ pub(super) fn read(data_dir: &Path) -> io::Result<Read> {
                 found.decisions = Some(decisions);
             }
             Some(_) => {}
-            None => found.set_aside.push(set_aside(&path)?),
+            None => found.set_aside.push(move_away(&path)?),
         }
     }
     Ok(found)

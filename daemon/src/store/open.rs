@@ -12,7 +12,7 @@ use super::transaction::Inner;
 use super::{OpenReport, StoreError, unopened};
 use crate::failpoint;
 use crate::quarantine::damage::is_absent;
-use crate::quarantine::set_aside;
+use crate::quarantine::move_away;
 
 const MARKER_START: &str = "scened store ";
 
@@ -100,7 +100,7 @@ fn open_existing(
         Err(Refusal::Machine(error)) => return Err(folder_error("open", folder, error)),
         Err(Refusal::Damaged(reason)) => reason,
     };
-    let target = set_aside(folder).map_err(|source| folder_error("set aside the damaged store", folder, source))?;
+    let target = move_away(folder).map_err(|source| folder_error("set aside the damaged store", folder, source))?;
     opener::forget(folder);
     tracing::error!(reason, moved_to = %target.display(), "the store could not be opened and was moved away; a new one begins");
     report.set_aside.push(target);
@@ -169,7 +169,7 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
         }
         // Something else lies where the file should be.
         Err(_) if path.is_dir() => {
-            set_aside(path).map_err(|source| folder_error("set aside", path, source))?;
+            move_away(path).map_err(|source| folder_error("set aside", path, source))?;
             Ok(Marker::Unreadable)
         }
         Err(source) => Err(folder_error("read", path, source)),

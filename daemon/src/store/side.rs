@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use crate::quarantine::set_aside;
+use crate::quarantine::move_away;
 
 const MAGIC: &[u8; 8] = b"scnd-gen";
 const BYTES: usize = 32;
@@ -26,7 +26,7 @@ impl SideFile {
     /// Opens or creates the file and reads what it says; `None` when it is new or damaged.
     pub(super) fn open(path: &Path) -> std::io::Result<(Self, Option<Progress>)> {
         if path.is_dir() {
-            set_aside(path)?;
+            move_away(path)?;
         }
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::with_capacity(BYTES);

@@ -14,7 +14,7 @@ fn good() -> Script {
 /// A folder whose drive can be broken: whoever opens one of its files then gets EIO for each read, as from the address 0 of a process.
 struct Drive {
     folder: PathBuf,
-    aside: PathBuf,
+    deferred: PathBuf,
 }
 
 impl Drive {
@@ -22,15 +22,15 @@ impl Drive {
         let folder = world.folder.path().join("drive");
         std::fs::create_dir(&folder).unwrap();
         Self {
-            aside: folder.with_extension("aside"),
+            deferred: folder.with_extension("aside"),
             folder,
         }
     }
 
     fn breaks(&self) {
-        std::fs::rename(&self.folder, &self.aside).unwrap();
+        std::fs::rename(&self.folder, &self.deferred).unwrap();
         std::fs::create_dir(&self.folder).unwrap();
-        for entry in std::fs::read_dir(&self.aside).unwrap() {
+        for entry in std::fs::read_dir(&self.deferred).unwrap() {
             let name = entry.unwrap().file_name();
             std::os::unix::fs::symlink("/proc/self/mem", self.folder.join(name)).unwrap();
         }
@@ -38,7 +38,7 @@ impl Drive {
 
     fn is_mended(&self) {
         std::fs::remove_dir_all(&self.folder).unwrap();
-        std::fs::rename(&self.aside, &self.folder).unwrap();
+        std::fs::rename(&self.deferred, &self.folder).unwrap();
     }
 }
 
