@@ -80,7 +80,7 @@ impl InstanceError {
 }
 
 /// A disk without room, in blocks, in files or in the user's share: searches are answered without writing anything.
-fn is_without_room(error: &io::Error) -> bool {
+fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
@@ -128,7 +128,7 @@ impl Instance {
         }
         // An old lock file may be writable where nothing new can be made, so a new file is tried as well.
         match tempfile::tempfile_in(data_dir) {
-            Err(error) if is_without_room(&error) => tracing::warn!(%error, path = %path.display(), "nothing can be written now"),
+            Err(error) if is_disk_full(&error) => tracing::warn!(%error, path = %path.display(), "nothing can be written now"),
             Err(source) => return Err(InstanceError::DataDirNotWritable { path, source }),
             Ok(_file) => {}
         }

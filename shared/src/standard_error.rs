@@ -211,7 +211,7 @@ fn write_patiently(to: &mut impl Write, text: &[u8]) -> Result<(), usize> {
             Ok(n) => n_written += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // Another program made it so for all who share it.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_room(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_writable(),
             Err(_) => return Err(n_written),
         }
     }
@@ -219,14 +219,14 @@ fn write_patiently(to: &mut impl Write, text: &[u8]) -> Result<(), usize> {
 }
 
 #[cfg(unix)]
-fn wait_for_room() {
+fn wait_for_writable() {
     use rustix::event::{PollFd, PollFlags, poll};
     // Whatever it says, writing is tried again.
     let _ready = poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], None);
 }
 
 #[cfg(not(unix))]
-fn wait_for_room() {
+fn wait_for_writable() {
     std::thread::yield_now();
 }
 

@@ -219,7 +219,7 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
         }
         if at + n as u64 >= looked_at + LOOK_BYTES {
             looked_at = at;
-            if let Err(error) = staging.room_for(LOOK_BYTES) {
+            if let Err(error) = staging.check_disk_space(LOOK_BYTES) {
                 // What nobody told the size of may have no end: it must not keep the room.
                 if item.size_bytes.is_none() {
                     fs::remove_file(&part).map_err(HubError::file("remove", &part))?;

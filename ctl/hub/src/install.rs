@@ -235,7 +235,7 @@ pub fn gather(
     staging.sweep(&wanted)?;
     let there_bytes: u64 = plan.items.iter().map(|item| fetch::bytes_there(&staging, item)).sum();
     let known_bytes: u64 = plan.items.iter().filter_map(|item| item.size_bytes).sum();
-    staging.room_for(known_bytes.saturating_sub(there_bytes) + MARGIN_BYTES)?;
+    staging.check_disk_space(known_bytes.saturating_sub(there_bytes) + MARGIN_BYTES)?;
     let is_known = plan.items.iter().all(|item| item.size_bytes.is_some());
     watcher.begin(is_known.then_some(known_bytes), there_bytes);
     let mut reports = Vec::new();

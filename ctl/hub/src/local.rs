@@ -49,7 +49,7 @@ pub fn copy(from: &Path, choice: &Choice, staging: &mut Staging, stop: &Stop, wa
         path.metadata().map(|m| m.len()).map_err(HubError::file("read", &path))
     };
     let total_bytes = choice.files.iter().map(size).sum::<Result<u64, _>>()?;
-    staging.room_for(total_bytes)?;
+    staging.check_disk_space(total_bytes)?;
     watcher.begin(Some(total_bytes), 0);
     let mut done_bytes = 0;
     let mut copied = Vec::new();

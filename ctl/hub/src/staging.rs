@@ -154,7 +154,7 @@ impl Staging {
     }
 
     /// Sees that so many bytes more leave free what has to stay so.
-    pub(crate) fn room_for(&self, needed_bytes: u64) -> Result<(), HubError> {
+    pub(crate) fn check_disk_space(&self, needed_bytes: u64) -> Result<(), HubError> {
         match self.free_bytes() {
             Some(free_bytes) if free_bytes < needed_bytes.saturating_add(self.kept_bytes) => Err(HubError::Space {
                 folder: self.target(),

@@ -129,7 +129,7 @@ impl Rescue<'_> {
 
     /// Puts a copy in the place of a file, with zeros for what cannot be read. At every moment one of the two is in place.
     fn replace(&mut self, relative: &Path, file: &File, n_bytes: u64) -> Result<(), SetAsideError> {
-        let (path, copy) = (self.data_dir.join(relative), self.make_room(relative)?);
+        let (path, copy) = (self.data_dir.join(relative), self.make_folder(relative)?);
         let n_lost = self.copy(file, n_bytes, &copy).map_err(file_error("write", &copy))?;
         let mode = file.metadata().map(|metadata| metadata.permissions());
         mode.and_then(|mode| fs::set_permissions(&copy, mode))
@@ -186,7 +186,7 @@ impl Rescue<'_> {
             ));
             return Ok(());
         }
-        let target = self.make_room(relative)?;
+        let target = self.make_folder(relative)?;
         fs::rename(&path, &target).map_err(file_error("set aside", &path))?;
         self.sync(&path)?;
         self.found.push(format!("{}: {error}; it was set aside", path.display()));
@@ -194,7 +194,7 @@ impl Rescue<'_> {
     }
 
     /// The place of a file among what is set aside.
-    fn make_room(&self, relative: &Path) -> Result<PathBuf, SetAsideError> {
+    fn make_folder(&self, relative: &Path) -> Result<PathBuf, SetAsideError> {
         let target = self.aside.join(relative);
         let folder = target.parent().unwrap_or(&self.aside);
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
