@@ -100,8 +100,8 @@ impl Shared {
                 // Perhaps the drive is gone, and its videos are offline.
                 (self.parts.hook)(PipelineEvent::FileChanged { path: record.path.clone() });
             }
-            Neighbours::Readable => self.doubt(record, reason, Cause::Storage, &PAUSES_AMONG_READABLE),
-            Neighbours::None => self.doubt(record, reason, Cause::Storage, &PAUSES_ALONE),
+            Neighbours::Readable => self.suspect(record, reason, Cause::Storage, &PAUSES_AMONG_READABLE),
+            Neighbours::None => self.suspect(record, reason, Cause::Storage, &PAUSES_ALONE),
         }
     }
 
@@ -160,7 +160,7 @@ impl Shared {
     }
 
     /// Nothing can be laid to the video yet: it is tried again after a pause, and after the last one it is an incident that says why.
-    pub(super) fn doubt(&self, record: &VideoRecord, reason: &str, cause: Cause, pauses: &[Duration]) {
+    pub(super) fn suspect(&self, record: &VideoRecord, reason: &str, cause: Cause, pauses: &[Duration]) {
         let n_doubts = {
             let mut state = self.lock();
             let n_doubts = state.doubts.entry(record.id).or_default();
@@ -183,7 +183,7 @@ impl Shared {
     pub(super) fn short(&self, record: &VideoRecord, reason: &str) {
         match self.why_no_worker_works() {
             Some(why) => self.machine_failed(record.id, &why),
-            None => self.doubt(record, reason, Cause::Machine, &PAUSES_OF_MACHINE),
+            None => self.suspect(record, reason, Cause::Machine, &PAUSES_OF_MACHINE),
         }
     }
 

@@ -24,12 +24,12 @@ pub(in crate::reconcile) struct Root {
     /// Its path without links.
     real: PathBuf,
     /// A great part of it went missing at once.
-    doubt: Option<Doubt>,
+    doubt: Option<MassRemoval>,
 }
 
 /// Before anything is removed, the folder is looked through once more.
 #[derive(Clone, Copy, Debug)]
-struct Doubt {
+struct MassRemoval {
     walk_at: Instant,
     is_walked: bool,
 }
@@ -148,7 +148,7 @@ impl Root {
             Some(_) => true,
             None if is_great_part => {
                 tracing::warn!(root = %self.path.display(), n_gone, n_online, "many videos are missing at once; scanning again before anything is removed");
-                self.doubt = Some(Doubt { walk_at, is_walked: false });
+                self.doubt = Some(MassRemoval { walk_at, is_walked: false });
                 true
             }
             None => false,
