@@ -2,6 +2,6 @@
 
 pub(crate) mod date;
 pub(crate) mod file_at;
+pub(crate) mod part;
 pub(crate) mod place;
 pub(crate) mod span;
-pub(crate) mod stretch;

@@ -16,8 +16,8 @@ use scened_shared::wire_path::WirePath;
 use crate::cli;
 use crate::command::{Context, check_file, moments, wire};
 use crate::failure::{Failure, Outcome};
+use crate::input::part::{self, Part};
 use crate::input::place;
-use crate::input::stretch::{self, Stretch};
 use crate::render::cutting::Cutting;
 use crate::render::{text, time};
 
@@ -86,11 +86,11 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
             continue;
         }
         let shown = text::path(Path::new(word), None);
-        let (file, stretch) = stretch::parse(word, place::is_there).map_err(|why| Failure::new(format!("{shown}: {why}")))?;
+        let (file, stretch) = part::parse(word, place::is_there).map_err(|why| Failure::new(format!("{shown}: {why}")))?;
         check_file(&file)?;
         let file = wire(&file)?;
         moments.push(match stretch {
-            Stretch::Between { start_ms, end_ms } => {
+            Part::Between { start_ms, end_ms } => {
                 // Without a daemon, or for a video that it does not know, times are those of the file.
                 let asked = match &mut client {
                     Some(client) => Some(client),
@@ -114,7 +114,7 @@ fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Resu
                     availability: Availability::Present,
                 }
             }
-            Stretch::SceneAt { ms } => {
+            Part::SceneAt { ms } => {
                 if client.is_none() {
                     client = Some(context.connect()?);
                 }

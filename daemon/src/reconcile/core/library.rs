@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use scened_common::domain::{FileStamp, Fingerprint, VideoId};
-use unsaved::{Rest, Unsaved};
+use unsaved::{RootsChanges, Unsaved};
 
 use crate::machine::clock::now_ms;
 use crate::reconcile::is_below;
@@ -198,7 +198,7 @@ impl Library {
 
     /// Stores whatever else waits.
     pub(super) fn store_rest(&mut self) {
-        let Rest { new, touched, back } = self.unsaved.take();
+        let RootsChanges { new, touched, back } = self.unsaved.take();
         if !touched.is_empty()
             && let Err(error) = self.store.touch_videos(&touched)
         {

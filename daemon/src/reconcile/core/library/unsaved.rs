@@ -35,7 +35,7 @@ struct Moves {
 
 /// All but the moves.
 #[derive(Debug, Default)]
-pub(super) struct Rest {
+pub(super) struct RootsChanges {
     pub(super) new: Vec<NewVideo>,
     pub(super) touched: Vec<Touch>,
     pub(super) back: Vec<VideoId>,
@@ -92,8 +92,8 @@ impl Unsaved {
         moves.waiting
     }
 
-    pub(super) fn take(&mut self) -> Rest {
-        Rest {
+    pub(super) fn take(&mut self) -> RootsChanges {
+        RootsChanges {
             new: std::mem::take(&mut self.new),
             touched: std::mem::take(&mut self.touched),
             back: std::mem::take(&mut self.back),

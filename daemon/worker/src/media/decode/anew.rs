@@ -14,13 +14,13 @@ use super::track::Track;
 use super::{input, streams};
 
 /// A file from some byte on.
-struct Rest {
+struct UnreadPart {
     file: File,
     from: u64,
     at: u64,
 }
 
-impl Read for Rest {
+impl Read for UnreadPart {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let n_bytes = self.file.read_at(into, self.from + self.at)?;
         self.at += n_bytes as u64;
@@ -28,7 +28,7 @@ impl Read for Rest {
     }
 }
 
-impl Seek for Rest {
+impl Seek for UnreadPart {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let length = self.file.metadata()?.len().saturating_sub(self.from);
         let at = match to {
@@ -43,7 +43,7 @@ impl Seek for Rest {
 
 /// Opens a file from some byte on; gives the input and its best stream of pictures. The file's own place stays where it is.
 pub(super) fn open_from(file: File, from: u64, allowed: &Allowed) -> Option<(Input, Track)> {
-    let rest = StreamIo::from_read_seek(Rest { file, from, at: 0 }).ok()?;
+    let rest = StreamIo::from_read_seek(UnreadPart { file, from, at: 0 }).ok()?;
     let mut input = format::input_from_stream(rest, None, Some(input::options(allowed))).ok()?;
     let index = streams::choose_stream(&input, allowed).ok()?;
     streams::discard_others(&mut input, index, false);

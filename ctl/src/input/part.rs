@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::input::{file_at, span};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stretch {
+pub(crate) enum Part {
     /// The scene at this moment.
     SceneAt {
         ms: u64,
@@ -18,7 +18,7 @@ pub(crate) enum Stretch {
 }
 
 /// **Errors**: a sentence: there is no time, or none that can be read, or it ends before it begins.
-pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<(PathBuf, Stretch), String> {
+pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<(PathBuf, Part), String> {
     let none = || "give a part: FILE@START-END, or FILE@TIME for the scene there".to_owned();
     if is_there(Path::new(word)) {
         return Err(none());
@@ -30,13 +30,13 @@ pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<(P
             .map_err(|forms| format!("`{text}` is not a time: {forms}"))
     };
     let stretch = match time.split_once(['-', '–']) {
-        None => Stretch::SceneAt { ms: read(&time)? },
+        None => Part::SceneAt { ms: read(&time)? },
         Some((start, end)) => {
             let (start_ms, end_ms) = (read(start)?, read(end)?);
             if end_ms <= start_ms {
                 return Err(format!("`{time}` ends before it begins"));
             }
-            Stretch::Between { start_ms, end_ms }
+            Part::Between { start_ms, end_ms }
         }
     };
     Ok((PathBuf::from(file), stretch))
@@ -49,12 +49,12 @@ mod tests {
     #[test]
     fn a_stretch_is_read_and_anything_else_is_a_sentence() {
         let parse = |word: &str| parse(OsStr::new(word), |path| path == Path::new("me@home.mp4"));
-        let between = |start_ms, end_ms| Stretch::Between { start_ms, end_ms };
+        let between = |start_ms, end_ms| Part::Between { start_ms, end_ms };
         for (word, file, stretch) in [
             ("a.mp4@1:30-1:45", "a.mp4", between(90_000, 105_000)),
             ("a.mp4@90.5-1m45s", "a.mp4", between(90_500, 105_000)),
             ("-a-b.mp4@0:01:30 – 0:01:45", "-a-b.mp4", between(90_000, 105_000)),
-            ("me@home.mp4@5", "me@home.mp4", Stretch::SceneAt { ms: 5000 }),
+            ("me@home.mp4@5", "me@home.mp4", Part::SceneAt { ms: 5000 }),
         ] {
             assert_eq!(parse(word), Ok((PathBuf::from(file), stretch)), "{word}");
         }
