@@ -113,7 +113,7 @@ fn an_encrypted_video() {
 #[test]
 fn sound_without_a_picture() {
     Case::new("sound.mp4", |path| {
-        videos::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac -f mp4", path)
+        videos::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac -f mp4", path);
     })
     .is_an_incident("sound but no picture");
 }

@@ -368,7 +368,7 @@ fn keep_within(moment: &mut Moment, video: &ProbedVideo) -> Result<(), ExportErr
         return Err(ExportError::BehindEnd {
             video: moment.path.clone(),
             start_ms: moment.start_ms,
-            video_ms: video_ms,
+            video_ms,
         });
     }
     moment.end_ms = moment.end_ms.min(video_ms);
