@@ -409,7 +409,7 @@ fn a_socket_path_that_is_too_long_says_so() {
         &run(command),
         2,
         "",
-        "has 201 bytes, and the system takes 107\nhint: give a shorter one",
+        "has 201 bytes; the system allows 107\nhint: give a shorter one",
     );
 }
 
@@ -425,7 +425,7 @@ fn usage_is_exit_status_2_and_help_is_0() {
     assert_eq!(ran(&["search", "x", "--since", "soon"]).status, 2);
     check(&ran(&["search", "--help"]), 0, ran(&["search", "--help"]).text(), "");
     assert!(ran(&["--version"]).text().starts_with("scenectl 0."));
-    check(&ran(&["model", "install", "clip"]), 2, "", "hint: there are clip-vit-b32, ");
+    check(&ran(&["model", "install", "clip"]), 2, "", "hint: known are clip-vit-b32, ");
 }
 
 #[test]
@@ -500,7 +500,7 @@ fn remove_asks_and_without_a_terminal_wants_yes() {
         &refused.run(&["remove", "/films"]),
         2,
         "",
-        "/films: 3 videos would be dropped from the index, and scenectl cannot ask, because this is not a terminal\nhint: say --yes",
+        "/films: 3 videos would be dropped from the index, and scenectl cannot ask, because this is not a terminal\nhint: use --yes",
     );
     assert_eq!(refused.asked().1, json!({"path": "/films", "keep": false, "dry_run": true}));
 
@@ -533,19 +533,13 @@ fn the_small_verbs_say_what_was_done() {
         assert_eq!(daemon.run(&json).json(), answer, "{words:?}");
     };
     let done = |n: u64, state: &str| json!({"n": n, "state": state});
-    check_verb(
-        &["rescan"],
-        "rescan",
-        done(2, "indexing"),
-        json!({}),
-        "looking again at 2 folders\n",
-    );
+    check_verb(&["rescan"], "rescan", done(2, "indexing"), json!({}), "scanning 2 folders again\n");
     check_verb(
         &["rescan", "/films"],
         "rescan",
         done(1, "indexing"),
         json!({"scope": {"path": "/films"}}),
-        "looking again at 1 folder\n",
+        "scanning 1 folder again\n",
     );
     check_verb(&["retry"], "retry", done(0, "idle"), json!({}), "no file had failed\n");
     check_verb(&["retry"], "retry", done(2, "idle"), json!({}), "trying 2 files again\n");

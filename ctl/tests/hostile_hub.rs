@@ -221,7 +221,7 @@ fn a_listing_is_of_a_bearable_size_and_its_names_are_names() {
     for name in odd {
         let names = [FILES.as_slice(), &[name]].concat();
         let hub = Hostile::with_files(&names, None, |_, _, stream| send(stream, &[], b"{}"));
-        let ran = hub.install().expect(2).complains("name that no file should have");
+        let ran = hub.install().expect(2).complains("unsafe file name");
         assert!(!ran.stderr.contains('\u{1b}') && !ran.stderr.contains('\u{7}'), "{}", ran.stderr);
         assert_eq!(hub.left_bytes(), 0);
     }
@@ -229,12 +229,12 @@ fn a_listing_is_of_a_bearable_size_and_its_names_are_names() {
     let hub = Hostile::with_files(&[FILES.as_slice(), &[&long]].concat(), None, |_, _, stream| {
         send(stream, &[], b"{}")
     });
-    hub.install().expect(2).complains("name that no file should have");
+    hub.install().expect(2).complains("unsafe file name");
 
     let parts: Vec<String> = (0..500).map(|n| format!("onnx/vision_model.onnx_data_{n}")).collect();
     let names: Vec<&str> = FILES.into_iter().chain(parts.iter().map(String::as_str)).collect();
     let hub = Hostile::with_files(&names, None, |_, _, stream| send(stream, &[], b"{}"));
-    hub.install().expect(2).complains("its weights lie in 500 files");
+    hub.install().expect(2).complains("its weights are in 500 files");
     assert!(hub.n_requests() < 10, "{}", hub.n_requests());
 
     let hub = Hostile::new(|_, _, stream| {
@@ -254,14 +254,14 @@ fn a_file_without_an_end_does_not_fill_the_disk() {
     });
     hub.install()
         .expect(2)
-        .complains("config.json is larger than such a file of a model ever is")
+        .complains("config.json is too large for a file of its kind")
         .complains("HF_ENDPOINT");
     assert!(hub.left_bytes() < 1 << 20, "{}", hub.left_bytes());
 
     // What is told beforehand is not fetched at all.
     for size in [1 << 40, 10_u64.pow(15), u64::MAX] {
         let hub = Hostile::with_files(&FILES, Some(size), |_, _, stream| begin(stream));
-        hub.install().expect(2).complains("larger than such a file of a model ever is");
+        hub.install().expect(2).complains("too large for a file of its kind");
     }
 }
 
@@ -329,5 +329,5 @@ fn bytes_that_trickle_are_given_up() {
     hub.install_within(Duration::from_mins(10))
         .expect(2)
         .complains("bytes came in")
-        .complains("it goes on where it stopped");
+        .complains("to continue where it stopped");
 }

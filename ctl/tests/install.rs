@@ -194,7 +194,7 @@ fn only_the_needed_files_come_and_are_placed_whole() {
         .expect(0);
     ran.says("installed second (fp16, 160 kB) in ")
         .complains("model use second")
-        .complains("could not be asked");
+        .complains("the model is untested");
     assert!(place.model("second/onnx/text_model_fp16.onnx").is_file() && !place.model("second").join(VISION).is_file());
 }
 
@@ -344,14 +344,14 @@ fn a_busy_hub_is_asked_again_when_it_says() {
         .hub
         .fail("tokenizer.json", Fault::Status(429, vec![("Retry-After", "3600".to_owned())]));
     let ran = place.install().expect(2);
-    ran.complains("answered 429").complains("left alone for 3600 s");
+    ran.complains("answered 429").complains("asks to wait for 3600 s");
     let place = Place::new();
     place.hub.fail_always(TEXT, Fault::Status(503, vec![]));
     place
         .install()
         .expect(2)
         .complains("answered 503")
-        .complains("it goes on where it stopped");
+        .complains("to continue where it stopped");
 }
 
 #[test]
@@ -574,11 +574,11 @@ fn a_full_disk_is_seen_before_and_while_files_come() {
     place
         .install()
         .expect(2)
-        .complains("of which 268.4 MB stay free (min-free-mib)")
+        .complains("and 268.4 MB must stay free (min-free-mib)")
         .complains("free some space");
     fs::write(place.config(), "min-free-mib = 0").unwrap();
     let ran = place.install().expect(2);
-    ran.complains("needs 3.5 MB, and 1.0 MB are free").complains("free some space");
+    ran.complains("needs 3.5 MB, but 1.0 MB are free").complains("free some space");
     assert!(gets(&place.hub.take_seen(), "config.json").is_empty(), "nothing was fetched");
     // Nobody tells a size, so only the disk itself can.
     place.hub.fail_always(VISION, Fault::Mute);
@@ -594,7 +594,7 @@ fn a_full_disk_is_seen_before_and_while_files_come() {
 fn a_hub_that_tells_neither_size_nor_hash_is_believed_and_that_is_said() {
     let place = Place::new();
     place.hub.fail_always(TEXT, Fault::Mute);
-    let ran = place.install().expect(0).complains("told no hash of some files");
+    let ran = place.install().expect(0).complains("has no hash for some files");
     let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(
         (&file(&answer, TEXT)["hash"], &file(&answer, TEXT)["size_bytes"]),

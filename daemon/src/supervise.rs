@@ -197,7 +197,7 @@ mod tests {
         };
         let thread = spawn(&supervised, body, move |why| tell.send(why.to_owned()).unwrap()).unwrap();
         let why = told.recv_timeout(Duration::from_secs(20)).unwrap();
-        assert!(why.contains("the thread sorter: it panicked: again): nothing is sorted"), "{why}");
+        assert!(why.contains("thread sorter: it panicked: again): nothing is sorted"), "{why}");
         thread.join().unwrap();
         assert_eq!(n_runs.load(Ordering::SeqCst), DEATHS);
         assert_eq!(given_up(), [why]);

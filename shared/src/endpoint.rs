@@ -246,7 +246,7 @@ mod tests {
         let path = |length: usize| PathBuf::from(format!("/{}", "s".repeat(length - 1)));
         assert!(Endpoint::new(&path(MAX_SOCKET_PATH_BYTES)).is_ok());
         let error = Endpoint::new(&path(MAX_SOCKET_PATH_BYTES + 1)).unwrap_err();
-        assert!(error.to_string().contains("has 108 bytes, and the system takes 107"), "{error}");
+        assert!(error.to_string().contains("has 108 bytes; the system allows 107"), "{error}");
         assert!(error.hint().contains("SCENED_SOCKET"));
     }
 

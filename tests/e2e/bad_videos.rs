@@ -115,7 +115,7 @@ fn sound_without_a_picture() {
     Case::new("sound.mp4", |path| {
         videos::ffmpeg_line("-f lavfi -i sine=d=1 -c:a aac -f mp4", path);
     })
-    .is_an_incident("sound but no picture");
+    .is_an_incident("sound but no video");
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_playlist_named_like_a_video_opens_nothing() {
             videos::colours(&secret, &[("red", 1.0)]);
             fs::write(path, text.replace("{}", secret.to_str().unwrap())).unwrap();
         })
-        .is_an_incident("a playlist is not a video");
+        .is_an_incident("scened reads no playlists");
     }
 }
 

@@ -255,13 +255,13 @@ fn exports(tmux: &Tmux<'_>, video: &Path) {
         screen.contains("2 hits (cut at the frame, Tab) to ~/both.mp4")
     });
     tmux.keys(&["Enter"]);
-    let said = tmux.until("a refusal", |screen| screen.contains("is there already; give another name"));
+    let said = tmux.until("a refusal", |screen| screen.contains("exists already; give another name"));
     assert!(!said.contains("--force"), "there are no flags here: {said}");
     for (name, found) in [
         ("~/hits.m3u8", "wrote ~/hits.m3u8: 2 scenes"),
         ("~/hits.html", "wrote ~/hits.html: 2 scenes"),
         ("~/hits.edl", "wrote ~/hits.edl: 2 scenes"),
-        ("~/hits.jpeg", "names no kind of file; end the name in .mp4"),
+        ("~/hits.jpeg", "hits.jpeg is not supported"),
         ("~/none/hits.mkv", "there is no folder"),
     ] {
         export(&[], name);

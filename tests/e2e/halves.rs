@@ -76,7 +76,7 @@ fn a_download_that_is_completed_in_place_is_indexed_whole_and_so_are_its_copies(
     sandbox
         .run([Path::new("rescan"), Path::new("--force"), &copy])
         .expect(0)
-        .says("anew");
+        .says("decoding it again");
     sandbox.settle();
     assert_eq!(sandbox.n_decoded(), n_decoded + 1, "{}", sandbox.log_tail());
     drop(daemon);
@@ -92,12 +92,12 @@ fn force_takes_one_file_of_the_index() {
     sandbox.run(["rescan", "--force"]).expect(2);
     sandbox
         .run([Path::new("rescan"), Path::new("--force"), &videos])
-        .complains("no video of the index");
+        .complains("not an indexed video");
     let other = videos.join("nothing.mp4");
     sandbox
         .run([Path::new("rescan"), Path::new("--force"), &other])
-        .complains("no video of the index");
-    sandbox.run([Path::new("rescan"), &videos]).expect(0).says("looking again");
+        .complains("not an indexed video");
+    sandbox.run([Path::new("rescan"), &videos]).expect(0).says("scanning ");
     sandbox.settle();
     assert_eq!(sandbox.n_decoded(), 1);
 }

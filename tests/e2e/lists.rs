@@ -382,7 +382,7 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
     // An editing program knows media that are offline.
     search("--edl", "hits.edl")
         .expect(0)
-        .complains("25 frames a second are assumed of 1 video")
+        .complains("25 frames per second are assumed for 1 video")
         .complains("--rate");
     assert!(fs::read_to_string(at("hits.edl")).unwrap().contains("away.mp4"));
     sandbox
@@ -399,9 +399,9 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
     assert!(!at("none.xspf").is_file());
     search("--playlist", "hits.txt")
         .expect(2)
-        .complains("names no form of playlist")
+        .complains("is not that of a playlist")
         .complains(".m3u8");
-    search("--edl", "hits.edl").expect(2).complains("is there already");
+    search("--edl", "hits.edl").expect(2).complains("exists already");
     sandbox
         .run(["search", "red", "--rate", "fast"])
         .expect(2)
@@ -424,7 +424,7 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
         .unwrap();
     Ran::from(&output)
         .expect(0)
-        .complains("30 frames a second are assumed of 2 videos")
+        .complains("30 frames per second are assumed for 2 videos")
         .complains("ffprobe is not installed");
 }
 

@@ -339,10 +339,7 @@ fn model_files_that_change_in_place_make_no_more_vectors_under_the_old_id() {
         file.set_modified(modified).unwrap();
     };
     write(!byte[0]);
-    sandbox
-        .say("search green")
-        .expect(2)
-        .complains("not those that the index was made with");
+    sandbox.say("search green").expect(2).complains("changed since the index was made");
     sandbox.say("search green").expect(2).complains("scenectl model use");
     assert_eq!(sandbox.search("red").len(), 1, "what was asked before needs no model");
     assert_eq!(
@@ -350,7 +347,7 @@ fn model_files_that_change_in_place_make_no_more_vectors_under_the_old_id() {
         sandbox.ctl_json(["search", "red"])["model"]
     );
     let warnings = sandbox.ctl_json(["status"])["warnings"].to_string();
-    assert!(warnings.contains("not those"), "{warnings}");
+    assert!(warnings.contains("changed since the index was made"), "{warnings}");
     sandbox.video("green.mp4", &[("green", 1.0)]);
     wait_until("indexing to wait", SOON, || {
         let doctor = sandbox.run(["doctor", "--json"]).stdout;

@@ -93,7 +93,7 @@ fn a_drive_is_unmounted_replaced_and_back() {
     sandbox
         .run([Path::new("why"), &point.join("red.mp4")])
         .expect(0)
-        .says(&format!("it lies on {name}, last seen"));
+        .says(&format!("it is on {name}, last seen"));
 
     // The name and the time outlive the daemon.
     let last_seen = folder["last_seen_ms"].clone();

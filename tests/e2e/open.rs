@@ -222,7 +222,7 @@ fn a_player_that_cannot_be_told_the_time_says_it_to_the_user() {
     desktop
         .run([OsStr::new("open"), &joined(&video, "@1:02:03.4")])
         .expect(0)
-        .says("My strange shows ~/films/a.mp4; it cannot be told where to start: go to 1:02:03.4");
+        .says("My strange shows ~/films/a.mp4 from its beginning; seek to 1:02:03.4");
     assert_eq!(desktop.arguments(), [video.clone().into_os_string()]);
 }
 
@@ -243,7 +243,7 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     let odd = sandbox.videos().join("$(touch pwned) 'x'.mp4");
     fs::write(&odd, b"").unwrap();
     let said = open(&odd).stderr;
-    let (_, by_hand) = said.trim_end().rsplit_once("started by hand: ").unwrap();
+    let (_, by_hand) = said.trim_end().rsplit_once("start it by hand to see why: ").unwrap();
     let output = Command::new("bash")
         .args(["-c", &format!("printf '%s\\n' {by_hand}")])
         .current_dir(sandbox.path())
@@ -256,7 +256,7 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     open(&video)
         .complains("My mpv ended at once")
         .complains("exit status: 7")
-        .complains("started by hand");
+        .complains("start it by hand");
     fs::write(sandbox.path().join("bin/mpv"), "#!/no/such/interpreter\n").unwrap();
     open(&video).complains("cannot be started");
     fs::remove_file(sandbox.path().join("bin/mpv")).unwrap();
@@ -274,7 +274,7 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     let mut command = desktop.command();
     Ran::from(&command.env("SCENED_PLAYER", "gone --x").arg("open").arg(&video).output().unwrap())
         .expect(2)
-        .complains("the program `gone` that SCENED_PLAYER names is not there");
+        .complains("the program `gone`, named by SCENED_PLAYER, does not exist");
 
     // A file that never was, with and without a daemon; one that was indexed and is gone; one on a drive that is away.
     let never = sandbox.videos().join("never\u{1b}[2J.mp4");
@@ -291,11 +291,11 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     // Which drive it is may be found out a moment later.
     wait_until("its drive to be known", SOON, || {
         let why = sandbox.run([OsStr::new("why"), away.as_os_str()]).stdout;
-        if why.contains("it lies on ") { Ok(()) } else { Err(why) }
+        if why.contains("it is on ") { Ok(()) } else { Err(why) }
     });
     open(&away)
         .complains("b.mp4 is offline")
-        .complains("it lies on ")
+        .complains("it is on ")
         .complains("plug its drive in");
     desktop.run(["search", "green", "--open"]).expect(2).complains("b.mp4 is offline");
 }

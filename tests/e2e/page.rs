@@ -172,7 +172,7 @@ fn a_sheet_shows_all_scenes_and_is_named_after_the_video() {
     );
 
     // Again: refused, then with --force; as JSON; a video that nobody knows.
-    sheet(&[]).expect(2).complains("is there already").complains("--force");
+    sheet(&[]).expect(2).complains("exists already").complains("--force");
     sheet(&["--force".as_ref()]).expect(0);
     let told = sheet(&["-o".as_ref(), "other.html".as_ref(), "--json".as_ref()]).expect(0);
     let told: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
@@ -186,7 +186,7 @@ fn a_sheet_shows_all_scenes_and_is_named_after_the_video() {
     // The video itself is never written over.
     sheet(&["-o".as_ref(), video.as_os_str(), "--force".as_ref()])
         .expect(2)
-        .complains("never writes over a video");
+        .complains("never overwrites a video");
     assert!(fs::metadata(&video).unwrap().len() > 1000);
 }
 
@@ -246,8 +246,10 @@ fn what_cannot_be_written_says_why_and_leaves_nothing() {
         .expect(2)
         .complains("there is no folder")
         .complains("make the folder first");
-    search(sandbox.path()).expect(2).complains("is no file that can be replaced");
-    search(&video).expect(2).complains("never writes over a video");
+    search(sandbox.path())
+        .expect(2)
+        .complains("cannot be replaced, because it is not a regular file");
+    search(&video).expect(2).complains("never overwrites a video");
     if !own_mounts_or_say("a full and a read-only target") {
         return;
     }
@@ -263,7 +265,7 @@ fn what_cannot_be_written_says_why_and_leaves_nothing() {
     search(&full.join("page.html"))
         .expect(2)
         .complains("No space left")
-        .complains("make room");
+        .complains("free some space");
     search(&read_only.join("page.html"))
         .expect(2)
         .complains("Read-only")

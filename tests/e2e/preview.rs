@@ -156,7 +156,7 @@ fn a_terminal_that_says_nothing_gets_blocks_and_a_pipe_gets_the_table() {
     assert!(!heard.contains('▀') && heard.contains("~/films/two.mp4"), "{heard:?}");
     let heard = with(&["search", "red", "--preview"], &[("SCENED_PICTURES", "best")]);
     assert!(
-        heard.contains("SCENED_PICTURES is kitty, iterm2, sixel, blocks or none"),
+        heard.contains("SCENED_PICTURES must be kitty, iterm2, sixel, blocks or none"),
         "{heard:?}"
     );
 

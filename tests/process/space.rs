@@ -159,7 +159,7 @@ fn a_disk_that_others_fill_up_stops_no_search_and_loses_nothing() {
     for number in 0..20 {
         sandbox.video(format!("b {number}.mp4"), &[("green", 1.0 + 0.1 * f64::from(number))]);
     }
-    wait_for_warning(&sandbox, "takes nothing more");
+    wait_for_warning(&sandbox, "the store cannot be written");
     assert!(daemon.is_alive());
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
     // Nor does a start need room that is not there.
@@ -203,7 +203,7 @@ fn a_disk_that_takes_no_more_files_is_told_of_and_stops_no_search() {
         number += 1;
     }
     sandbox.video("b.mp4", &[("green", 1.0)]);
-    wait_for_warning(&sandbox, "inodes left");
+    wait_for_warning(&sandbox, "nearly out of inodes");
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
     // Nor does a start need files that cannot be made.
     daemon.signal("TERM");

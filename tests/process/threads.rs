@@ -155,7 +155,7 @@ fn is_given_up(point: &str, poke: impl Fn(&Sandbox)) {
         sandbox.video(format!("more {n}.mp4"), &[("blue", 0.5)]);
         answered(&sandbox, &["search", &format!("question {n}"), "--json"]);
         let status: Value = serde_json::from_slice(&answered(&sandbox, &["status", "--json"]).stdout).unwrap_or_default();
-        if status["warnings"].to_string().contains("is left off (the thread ") {
+        if status["warnings"].to_string().contains("stays off (thread ") {
             Ok(())
         } else {
             Err(format!("{status}\n{}", sandbox.log_tail()))
@@ -165,7 +165,7 @@ fn is_given_up(point: &str, poke: impl Fn(&Sandbox)) {
     answered(&sandbox, &["wait", "--timeout", "30"]);
     assert!(begun.elapsed() < Duration::from_mins(1), "{point}: wait took {:?}", begun.elapsed());
     let checks = String::from_utf8_lossy(&answered(&sandbox, &["doctor"]).stdout).into_owned();
-    assert!(checks.contains("is left off (the thread "), "{point}: {checks}");
+    assert!(checks.contains("stays off (thread "), "{point}: {checks}");
     if point != "embed-owner" {
         assert_ne!(n_hits(&sandbox, "red"), Ok(0), "{point}: {}", sandbox.log_tail());
     }

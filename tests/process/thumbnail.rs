@@ -155,7 +155,7 @@ fn what_cannot_be_shown_leaves_no_picture_and_one_line_of_why() {
         ("folder.mp4", "a.png", "not a regular file"),
         ("gone.mp4", "a.png", "No such file"),
         ("film.mp4", "film.mp4", "is the video itself"),
-        ("film.mp4", "letter.png", "is no PNG; nothing was written"),
+        ("film.mp4", "letter.png", "is not a PNG; nothing was written"),
         ("film.mp4", "folder.mp4", "not a regular file"),
         ("film.mp4", "none/a.png", "No such file"),
     ] {

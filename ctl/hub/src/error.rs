@@ -99,7 +99,7 @@ pub enum HubError {
     },
     /// The disk of the data folder would become too full.
     #[error(
-        "{} needs {}, but only {} are free, of which {} must stay free (min-free-mib)",
+        "{} needs {}, but {} are free, and {} must stay free (min-free-mib)",
         folder.display(), size(*needed_bytes), size(*free_bytes), size(*kept_bytes)
     )]
     Space {

@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn an_endpoint_that_is_no_address_is_named() {
         let error = settings(&[("HF_ENDPOINT", "ftp://x")], &[]).unwrap_err();
-        assert_eq!(error.to_string(), "HF_ENDPOINT is \"ftp://x\", which is no http or https address");
+        assert_eq!(
+            error.to_string(),
+            "HF_ENDPOINT is \"ftp://x\", which is not an http or https address"
+        );
     }
 
     #[test]

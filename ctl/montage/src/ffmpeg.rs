@@ -211,7 +211,7 @@ pub(crate) fn complaints(said: &[u8]) -> Vec<String> {
             .split_once(" not on whitelist")
             .map_or((line, false), |(codec, _)| (codec, true));
         let line = if is_refused {
-            format!("the codec {line} is not allowed")
+            format!("{line} is not an allowed codec")
         } else {
             line.to_owned()
         };
@@ -323,7 +323,7 @@ mod tests {
         let said = b"a\nb\nb\n\n[m] Codec (magicyuv) not on whitelist 'a,b'\nc\nd\ne\nf\n";
         assert_eq!(
             complaints(said),
-            ["[m] Codec (magicyuv) is not among the codecs that are allowed", "c", "d", "e", "f"]
+            ["[m] Codec (magicyuv) is not an allowed codec", "c", "d", "e", "f"]
         );
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         notes.push(format!(
             "{assumed} frames per second are assumed for {}{why}{hint}",
-            text::count(n_unknown, "film")
+            text::count(n_unknown, "video")
         ));
     }
     let shots = moments.iter().map(|moment| {

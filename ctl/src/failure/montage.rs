@@ -106,7 +106,7 @@ mod tests {
     fn a_file_that_is_there_says_how_it_is_replaced() {
         let path = PathBuf::from("/tmp/page.html");
         let (message, causes, hints) = told(OutputError::Exists { path: path.clone() });
-        assert_eq!(message, "/tmp/page.html is there already");
+        assert_eq!(message, "/tmp/page.html exists already");
         assert!(causes.is_empty() && hints[1].contains("--force"), "{hints:?}");
         let folder = PathBuf::from("/tmp/gone");
         let (message, causes, _) = told(OutputError::NoFolder { path, folder });

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn a_bad_time_of_a_file_is_named() {
         let error = parse(OsStr::new("a.mp4@soon"), |p| p == Path::new("a.mp4")).unwrap_err();
-        assert!(error.contains("`soon` is no time"), "{error}");
+        assert!(error.contains("`soon` is not a time"), "{error}");
     }
 
     #[cfg(unix)]

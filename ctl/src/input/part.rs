@@ -1,4 +1,4 @@
-//! `FILE@START-END` and `FILE@TIME`: which part of a video is meant.
+//! `FILE@START-END` and `FILE@TIME`: give a part of a video is meant.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -59,10 +59,10 @@ mod tests {
             assert_eq!(parse(word), Ok((PathBuf::from(file), stretch)), "{word}");
         }
         for (word, why) in [
-            ("a.mp4", "which part"),
-            ("me@home.mp4", "which part"),
-            ("a.mp4@soon", "`soon` is no time"),
-            ("a.mp4@5-", "`` is no time"),
+            ("a.mp4", "give a part"),
+            ("me@home.mp4", "give a part"),
+            ("a.mp4@soon", "`soon` is not a time"),
+            ("a.mp4@5-", "`` is not a time"),
             ("a.mp4@5-3", "ends before it begins"),
             ("a.mp4@5-5", "ends before it begins"),
         ] {

@@ -398,7 +398,7 @@ mod tests {
         let mine = folder.path().join("mine");
         let refused = || {
             let error = inspect(&options).unwrap_err().to_string();
-            assert!(error.contains("0000-0000000250.ppm is there already"), "{error}");
+            assert!(error.contains("0000-0000000250.ppm exists"), "{error}");
             assert_eq!(frames.read_dir().unwrap().count(), n_files, "nothing is left over");
         };
         for content in [b"letters".as_slice(), b"", ours.as_slice()] {

@@ -103,7 +103,7 @@ fn what_was_left_out_is_counted_when_the_minute_is_over_and_nothing_more_comes()
         }
         testkit::wait_until("the count", Duration::from_mins(1), || {
             let lines = text();
-            let counted = |line: &&str| line.starts_with("<4>scened::logging::ration: cannot be indexed: … and ");
+            let counted = |line: &&str| line.starts_with("<4>scened::logging::rate_limit: cannot be indexed: … and ");
             let n_told = lines.lines().filter(|line| line.contains(" n=")).count();
             let n_counted: usize = lines
                 .lines()

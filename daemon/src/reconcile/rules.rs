@@ -417,7 +417,7 @@ mod tests {
                 ".stversions",
             ] {
                 for folder in [folder.to_owned(), folder.to_ascii_uppercase(), format!("deep/er/{folder}")] {
-                    check(&rules, &format!("/v/{folder}/a.mp4"), Some("a rule built into scened"));
+                    check(&rules, &format!("/v/{folder}/a.mp4"), Some("a built-in rule"));
                 }
             }
             for folder in ["recycle", "Snapshots", "Trash", "my @eaDir", "snapshot", "@home"] {

@@ -362,19 +362,19 @@ mod tests {
 
     /// As another user than root, for whom no limits hold, and in a thread of its own, which stays that user.
     #[cfg(target_os = "linux")]
-    fn as_nobody(test: impl FnOnce() + Send + 'static) {
-        let as_nobody = move || {
-            testkit::become_nobody();
+    fn as_user(uid: u32, test: impl FnOnce() + Send + 'static) {
+        let as_user = move || {
+            testkit::become_user(uid);
             test();
         };
-        std::thread::spawn(as_nobody).join().unwrap();
+        std::thread::spawn(as_user).join().unwrap();
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn where_no_thread_can_be_had_folders_are_polled_until_one_can() {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        as_nobody(|| {
+        as_user(65_533, || {
             let folder = tempfile::tempdir().unwrap();
             let before = getrlimit(Resource::Nproc);
             let none = Rlimit {
@@ -401,7 +401,8 @@ mod tests {
     #[test]
     fn the_limit_of_instances_is_told_by_its_name() {
         use rustix::fs::inotify;
-        as_nobody(|| {
+        // Nobody else's instances are used up.
+        as_user(65_532, || {
             let taken: Vec<_> = std::iter::from_fn(|| inotify::init(inotify::CreateFlags::CLOEXEC).ok())
                 .take(900)
                 .collect();
@@ -426,12 +427,7 @@ mod tests {
             assert!(seen.contains(&Change::Rescan), "{seen:?}");
         }
         assert!(matches!(watches.add(folder.path(), false), WatchOutcome::LimitReached));
-        assert!(
-            watches
-                .supervised
-                .is_given_up()
-                .is_some_and(|why| why.contains("the thread watcher"))
-        );
+        assert!(watches.supervised.is_given_up().is_some_and(|why| why.contains("thread watcher")));
         assert!(watches.lack().is_some());
     }
 

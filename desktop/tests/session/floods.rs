@@ -62,7 +62,7 @@ fn programs_that_hang_are_a_handful_and_are_ended() {
     if !is_possible() {
         return;
     }
-    let world = World::with(&[hit("/a.mp4", "a-1")], " --patience 2");
+    let world = World::with(&[hit("/a.mp4", "a-1")], " --timeout 2");
     world.hang("scenectl");
     let monitor = Monitor::start(world.bus());
     let calls = flood(
@@ -153,7 +153,7 @@ fn menus_do_a_handful_at_a_time() {
     let said: Vec<_> = calls.into_iter().map(|call| call.wait_with_output().unwrap().stderr).collect();
     let n_refused = said
         .iter()
-        .filter(|said| String::from_utf8_lossy(said).contains("such actions are at work"))
+        .filter(|said| String::from_utf8_lossy(said).contains("such actions are already running"))
         .count();
     assert_eq!(n_refused, 7);
 }

@@ -47,9 +47,14 @@ pub const NOBODY: u32 = 65534;
 /// Takes root's rights from this thread and what it starts from now on, because for root nothing is unreadable; those who have none are
 /// another user already.
 pub fn become_nobody() {
+    become_user(NOBODY);
+}
+
+/// As [`become_nobody`], with another number: what a test uses up of a user's limits is missed by no other test.
+pub fn become_user(uid: u32) {
     if rustix::process::geteuid().is_root() {
-        let nobody = rustix::thread::Uid::from_raw(NOBODY);
-        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).expect("root may become anybody");
+        let user = rustix::thread::Uid::from_raw(uid);
+        rustix::thread::set_thread_res_uid(user, user, user).expect("root may become anybody");
     }
 }
 

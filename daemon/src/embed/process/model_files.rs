@@ -206,7 +206,7 @@ mod tests {
         let Err(EmbedError::Unavailable { reason, hint }) = watch.check() else {
             panic!("nobody notices: {what}");
         };
-        assert!(reason.contains("not those"), "{what}: {reason}");
+        assert!(reason.contains("changed since the index was made"), "{what}: {reason}");
         assert!(hint.unwrap().contains("scenectl model use"), "{what}");
     }
 

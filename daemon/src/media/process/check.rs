@@ -545,7 +545,7 @@ mod tests {
             }
         }
         let (n, error) = ended.expect("600 scenes in 600 ms are enough");
-        assert!(n == 606 && error.contains("too small"), "{n}: {error}");
+        assert!(n == 606 && error.contains("too many for a video of this size"), "{n}: {error}");
 
         let mut checker = Checker {
             budget: Some(Budget::of_bytes(0)),

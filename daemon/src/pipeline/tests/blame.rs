@@ -151,7 +151,7 @@ fn a_part_is_looked_into_again_when_the_drive_is_back_and_at_a_start() {
     assert_eq!(world.n_analyses(), 4, "the neighbour, and three tries");
     world.store.set_offline(&[id], true).unwrap();
     world.store.set_offline(&[id], false).unwrap();
-    until("it is looked into again", || world.n_analyses() == 7 && is_indexed_in_part());
+    until("it is indexed again", || world.n_analyses() == 7 && is_indexed_in_part());
     assert_eq!(world.store.retry_parts(9).unwrap(), 1);
     until("all of it is indexed", || {
         let record = world.store.video(id).unwrap();

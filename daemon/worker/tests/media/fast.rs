@@ -106,7 +106,7 @@ fn what_the_shortcut_is_unsafe_for_is_decoded_through_and_says_why() {
     );
     check("untimed.avi", "-c:v libx264 -bf 2", "no time");
     check("refreshed.ts", "-c:v libx264 -intra-refresh 1 -g 50", "keyframes");
-    check("intra.mov", MJPEG, "stands alone");
+    check("intra.mov", MJPEG, "every frame is a keyframe");
     check("strange.nut", "-c:v snow -strict -2", "codec");
 }
 

@@ -54,7 +54,7 @@ fn garbage_and_other_versions_break_the_protocol() {
             write_hello(to, wire::ROLE, wire::VERSION).unwrap();
             to.extend([0xff; 64]);
         }),
-        ("before what confines it", &|to| {
+        ("before the report about the sandbox", &|to| {
             write_hello(to, wire::ROLE, wire::VERSION).unwrap();
             write_frame(
                 to,
