@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # `make check-long` sets it: the tests marked #[ignore] because they take long run as well (not the one that writes a released store);
-# those on full-size models run at the end, when tests/reference/full.sh has made them.
+# those on full-size models run in tests/reference/full.sh, which makes them.
 long=${SCENED_LONG_TESTS:-}
 
 step() { printf '\n== %s\n' "$*"; }
@@ -75,24 +75,13 @@ scripts/check_dependencies.sh
 step "installation"
 scripts/check_install.sh
 
-step "tests"
 # For every daemon that the tests start, wherever it was built.
 export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
-# Tests wait for daemons, files and timeouts more than they compute: two at once on each processor keep it busy.
-export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
-if cargo nextest --version >/dev/null 2>&1; then
-  cargo nextest run --locked --workspace --all-features ${long:+--profile long --run-ignored all -E 'not test(released::write) and not test(full_size)'}
-else
-  echo "test: cargo-nextest is not there (cargo install cargo-nextest), so cargo test runs the tests"
-  cargo test --locked --workspace --all-features --no-fail-fast ${long:+-- --include-ignored --skip released::write --skip full_size}
-fi
 
 if [ -n "$long" ]; then
   step "fuzz targets, a minute each"
   scripts/fuzz.sh
-fi
 
-if [ -n "$long" ]; then
   step "real desktops"
   for desktop in nautilus dolphin thunar thumbnails gnome_shell krunner; do
     "tests/desktop/$desktop.sh"
@@ -100,9 +89,17 @@ if [ -n "$long" ]; then
 
   step "the Debian package on a clean system"
   scripts/check_deb.sh
-fi
 
-if [ -n "$long" ]; then
   step "full-size models against transformers and open_clip"
   tests/reference/full.sh
+fi
+
+step "tests"
+# Tests wait for daemons, files and timeouts more than they compute: two at once on each processor keep it busy.
+export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
+if cargo nextest --version >/dev/null 2>&1; then
+  cargo nextest run --locked --workspace --all-features ${long:+--profile long --run-ignored all -E 'not test(released::write) and not test(full_size)'}
+else
+  echo "test: cargo-nextest is not there (cargo install cargo-nextest), so cargo test runs the tests"
+  cargo test --locked --workspace --all-features --no-fail-fast ${long:+-- --include-ignored --skip released::write --skip full_size}
 fi

@@ -88,8 +88,8 @@ fn environment(name: &str, default: usize) -> usize {
 
 #[test]
 #[ignore = "takes minutes: make check-long"]
-fn sixty_thousand_files_that_come_and_go_leave_nothing_behind() {
-    let n_rounds = environment("SCENED_SOAK_ROUNDS", 60);
+fn fifty_thousand_files_that_come_and_go_leave_nothing_behind() {
+    let n_rounds = environment("SCENED_SOAK_ROUNDS", 54);
     let n_files = environment("SCENED_SOAK_FILES", 1000);
     let sandbox = Sandbox::new();
     sandbox.configure("settle-seconds = 0\nkeyframes = false\n");

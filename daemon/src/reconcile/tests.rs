@@ -213,7 +213,8 @@ impl World {
             }
             let (fingerprint, path) = (record.fingerprint, record.path.clone());
             let twins = self.store.videos_with_fingerprint(&fingerprint);
-            let is_new = !twins.iter().any(|twin| twin.state == VideoState::Indexed);
+            // All bytes of a file whose stamp changed are compared where its fingerprint reads samples; decoding it again is then right.
+            let is_new = job.kind != crate::store::JobKind::Verify && !twins.iter().any(|twin| twin.state == VideoState::Indexed);
             let record = VideoRecord {
                 model: Some(model.clone()),
                 n_scenes: 1,

@@ -13,7 +13,7 @@ use script::Script;
 
 /// Scripts and operations a script; `SCENED_SCRIPTS` and `SCENED_OPERATIONS` ask for others, `SCENED_SEED` for another beginning.
 const N_SCRIPTS: u64 = 64;
-const N_LONG_SCRIPTS: u64 = 1500;
+const N_LONG_SCRIPTS: u64 = 1000;
 const N_OPERATIONS: u64 = 200;
 /// Scripts run side by side (`SCENED_SIDE_BY_SIDE`): they mostly wait.
 const N_SIDE_BY_SIDE: u64 = 16;
@@ -144,7 +144,7 @@ fn after_quiet_the_store_equals_the_tree_whatever_happened() {
 }
 
 #[test]
-#[ignore = "a quarter of an hour: make check-long"]
+#[ignore = "ten minutes: make check-long"]
 fn after_quiet_the_store_equals_the_tree_whatever_happened_thousands() {
     run_scripts(N_LONG_SCRIPTS);
 }
