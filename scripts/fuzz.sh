@@ -20,18 +20,21 @@ targets=("$@")
 
 export CARGO_TARGET_DIR=$PWD/target/fuzz/build
 "$fuzz" build --fuzz-dir tests/fuzz --sanitizer none --release
-status=0
-for target in "${targets[@]}"; do
-  echo "== fuzz $target for $seconds s"
+# Says how one target ended; 1 if it found something.
+one() {
+  local target=$1 status=0 log=target/fuzz/$1.log
   mkdir -p "target/fuzz/grown/$target" "target/fuzz/found/$target"
-  log=target/fuzz/$target.log
   "$fuzz" run --fuzz-dir tests/fuzz --sanitizer none --release "$target" "target/fuzz/grown/$target" "tests/fuzz/corpus/$target" -- \
     -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=65536 -print_final_stats=1 -verbosity=0 \
     -artifact_prefix="target/fuzz/found/$target/" > "$log" 2>&1 || { echo "fuzz: $target ended badly; the end of $log:"; tail -n 20 "$log"; status=1; }
-  grep -E "stat::number_of_executed|DONE" "$log" || { echo "fuzz: $target did not run"; status=1; }
+  grep -HE "stat::number_of_executed|DONE" "$log" || { echo "fuzz: $target did not run"; status=1; }
   if [ -n "$(ls -A "target/fuzz/found/$target")" ]; then
     echo "fuzz: $target failed on what is in target/fuzz/found/$target"
     status=1
   fi
-done
-exit $status
+  return $status
+}
+export -f one
+export fuzz seconds
+echo "== fuzz ${targets[*]}: $seconds s each, one on each processor"
+printf '%s\n' "${targets[@]}" | xargs -P "$(nproc)" -I {} bash -c 'one {}'

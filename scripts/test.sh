@@ -79,6 +79,9 @@ scripts/check_install.sh
 export SCENED_ONNXRUNTIME=${SCENED_ONNXRUNTIME:-$PWD/.setup/onnxruntime}
 
 if [ -n "$long" ]; then
+  step "scenectl without browse"
+  cargo check --locked -p scenectl --no-default-features
+
   step "fuzz targets, a minute each"
   scripts/fuzz.sh
 
