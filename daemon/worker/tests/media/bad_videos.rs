@@ -160,7 +160,7 @@ fn unknown_codecs_are_named_and_frames_of_rubbish_are_none() {
     rubbish[start..end].fill(0xab);
     check(
         &write(folder.path(), "rubbish.mp4", &rubbish),
-        "no frame of its picture (h264) can be decoded",
+        "no frame of its video stream (h264) can be decoded",
     );
 }
 

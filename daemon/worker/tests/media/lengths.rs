@@ -163,7 +163,7 @@ fn a_video_that_follows_in_the_same_file_where_no_player_goes_is_told() {
         let twice = changed(&path, &format!("twice_{name}"), |bytes| bytes.extend(bytes.clone()));
         let damage = damage(&twice).unwrap_or_else(|| panic!("{name}"));
         assert!(
-            damage.contains("from 00:00:12 on another video follows in the same file, which is not followed"),
+            damage.contains("from 00:00:12 on the file contains another video, which is not indexed"),
             "{name}: {damage}"
         );
     }

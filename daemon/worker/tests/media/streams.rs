@@ -156,7 +156,7 @@ fn a_stream_that_is_not_followed_is_told_with_its_time() {
     );
     in_every_way(&video(folder.path(), "a.mkv", &arguments), |told, way| {
         let damage = told.analysis.damage.as_deref().unwrap_or_else(|| panic!("{way}"));
-        let says = "from 00:00:08 on the picture is in another stream, which is not followed: its codec magicyuv is not decoded";
+        let says = "from 00:00:08 on the picture is in another stream, which cannot be decoded: its codec magicyuv is not decoded";
         assert!(damage.contains(says), "{way}");
         assert_eq!(told.cuts_ms().len(), 1, "{way}");
     });
