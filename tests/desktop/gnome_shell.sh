@@ -27,11 +27,11 @@ wait_for "GNOME Shell" 120 grep -q "GNOME Shell started" "$folder/log"
 # asked again finds it.
 asks_for_descriptions() {
   grep -q member=GetResultMetas "$folder/asked" || {
-    xdotool key BackSpace type --delay 200 t
+    xdotool key BackSpace type --delay 200 s
     return 1
   }
 }
-and_see "the search" xdotool type --delay 150 "elephant at sunset"
+and_see "the search" xdotool type --delay 150 "fox on the grass"
 wait_for "the shell to ask what the results are" 120 asks_for_descriptions
 before=$(screen)
 wait_for "the results to stay" 30 has_settled_from "$before-"

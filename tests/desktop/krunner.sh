@@ -17,7 +17,7 @@ export XDG_DATA_DIRS=$folder/prefix/share:/usr/local/share:/usr/share QT_QPA_PLA
 # shellcheck disable=SC2016 # the inner shell fills these in
 dbus-run-session -- sh -c '
   dbus-monitor --session "interface=org.kde.krunner1" >"$0/asked" 2>/dev/null &
-  exec krunner "elephant at sunset"' "$folder" >"$folder/log" 2>&1 &
+  exec krunner "fox on the grass"' "$folder" >"$folder/log" 2>&1 &
 started+=($!)
 wait_for "KRunner's window" 120 xdotool search --onlyvisible --class krunner
 wait_for "KRunner to ask" 60 grep -q member=Match "$folder/asked"
