@@ -1,19 +1,20 @@
-//! Whether an error says that content is damaged. One rule for the store, the index, keyframe pictures, copies of settings and videos.
+//! Decides whether an error means that content is damaged. The store, the index, keyframe pictures, copies of settings and videos all use
+//! this one rule.
 //!
-//! What the operating system reports is a fault of the machine: a disk, a mount, a shortage, a right. The content may be whole, and
-//! nothing is set aside or blamed for it. Damage is what a checksum, a parser or a length says, and the two numbers by which file
-//! systems tell of their own checksums.
+//! An error from the operating system is a fault of the machine: a disk, a mount, a shortage, a missing permission. The content may still
+//! be intact, so it is not quarantined or blamed. Damage is what a checksum, a parser or a length check reports. Two error codes count as
+//! damage too: file systems use them to report a failed checksum of their own.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
 
-/// Whether an error is about what was read, rather than about the machine that read it.
+/// Decides whether an error is about the content that was read rather than the machine that read it.
 pub fn is_damage(error: &io::Error) -> bool {
     match os_code(error) {
         Some(code) => is_damage_code(code),
-        // Without a number somebody's parser speaks, or a standard library that says why it gave up.
+        // An error without a code comes from a parser, or from the standard library when it gives up.
         None => matches!(
             error.kind(),
             ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other
@@ -21,9 +22,9 @@ pub fn is_damage(error: &io::Error) -> bool {
     }
 }
 
-/// Whether a text that a panic left tells of an error of the operating system that is no damage.
+/// Decides whether a panic's message quotes an error of the operating system that does not mean damage.
 pub fn is_about_machine(text: &str) -> bool {
-    // The two ways in which the standard library prints one.
+    // The two formats in which the standard library prints such an error.
     ["Os { code: ", "(os error "].iter().any(|mark| {
         text.split(mark).skip(1).any(|rest| {
             let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -32,7 +33,7 @@ pub fn is_about_machine(text: &str) -> bool {
     })
 }
 
-/// File systems that keep checksums say by these that one was wrong.
+/// Decides whether the code is one that file systems with checksums use to report a wrong one.
 fn is_damage_code(code: i32) -> bool {
     let code = Errno::from_raw_os_error(code);
     #[cfg(target_os = "linux")]
@@ -42,7 +43,7 @@ fn is_damage_code(code: i32) -> bool {
     code == Errno::BADMSG
 }
 
-/// The number that the operating system gave, however deep it is wrapped.
+/// Returns the operating system's error code, however deep it is wrapped.
 fn os_code(error: &io::Error) -> Option<i32> {
     if let Some(code) = error.raw_os_error() {
         return Some(code);
@@ -61,7 +62,7 @@ fn os_code(error: &io::Error) -> Option<i32> {
 mod tests {
     use super::*;
 
-    /// The largest number that Linux gives is 133.
+    /// The largest code that Linux uses is 133.
     const LAST_CODE: i32 = 200;
 
     #[derive(Debug, thiserror::Error)]

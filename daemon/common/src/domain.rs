@@ -1,12 +1,12 @@
-//! Plain values that every room of the daemon shares: ids, times, pictures, vectors.
+//! Plain values that every module of the daemon shares: ids, times, pictures, vectors.
 //!
-//! Owns no state and does no I/O. Knows neither the wire (no serde for the protocol), nor the store's encoding, nor FFmpeg.
+//! Owns no state and does no I/O. Does not know the protocol (no serde for it), the store's encoding or FFmpeg.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names one video for as long as the store lives; never reused. At most 40 bits are used, so that a [`SceneId`] fits a `u64`.
+/// Names one video for as long as the store exists; never reused. It has at most 40 bits, so that a [`SceneId`] fits a `u64`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VideoId(pub u64);
 
@@ -19,7 +19,7 @@ impl fmt::Display for VideoId {
 /// Names one scene: its video and its place in that video's list of scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SceneId {
-    /// The video that the scene is of.
+    /// The video that contains the scene.
     pub video: VideoId,
     /// Index into the video's scenes, from 0; below 2^24.
     pub index: u32,
@@ -29,7 +29,7 @@ impl SceneId {
     /// Number of bits of [`SceneId::key`] that hold the scene's index.
     const INDEX_BITS: u32 = 24;
 
-    /// The scene at place `index` (from 0, below 2^24) of `video`.
+    /// Returns the id of the scene at place `index` (from 0, below 2^24) of `video`.
     pub fn new(video: VideoId, index: usize) -> Self {
         debug_assert!(index < 1 << Self::INDEX_BITS, "a video has fewer than 2^24 scenes");
         Self {
@@ -38,12 +38,12 @@ impl SceneId {
         }
     }
 
-    /// The key of this scene in the ANN index: 40 bits of video, 24 bits of index.
+    /// Returns the key of this scene in the ANN index: 40 bits of video, 24 bits of index.
     pub fn key(self) -> u64 {
         (self.video.0 << Self::INDEX_BITS) | u64::from(self.index)
     }
 
-    /// The scene that has this [`SceneId::key`].
+    /// Returns the scene that has this [`SceneId::key`].
     pub fn from_key(key: u64) -> Self {
         Self {
             video: VideoId(key >> Self::INDEX_BITS),
@@ -75,72 +75,72 @@ impl std::str::FromStr for SceneId {
     }
 }
 
-/// The text is not `<video in hexadecimal>-<index>`, or one of the two is too large.
+/// The text does not have the form `<video in hexadecimal>-<index>`, or one of the two numbers is too large.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?} is not a scene id (like 0000000001-3)")]
 pub struct ParseSceneIdError(String);
 
-/// A stretch of a video. **Units**: milliseconds from the start of the video as a player shows it; `end_ms` is exclusive.
+/// A part of a video. **Units**: milliseconds from the start of the video as a player shows it; `end_ms` is exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// The first millisecond that belongs to it.
+    /// The first millisecond that belongs to the part.
     pub start_ms: u64,
     /// The first millisecond after it.
     pub end_ms: u64,
 }
 
 impl Span {
-    /// How long it is. Milliseconds; 0 where the end is before the start.
+    /// Returns the length. Milliseconds; 0 if the end is before the start.
     pub fn duration_ms(self) -> u64 {
         self.end_ms.saturating_sub(self.start_ms)
     }
 }
 
-/// What a stat says about a file; two are compared to see whether the file changed.
+/// What `stat` reports about a file. Comparing two stamps shows whether the file changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileStamp {
     /// Length of the file.
     pub size_bytes: u64,
     /// Modification time, nanoseconds since the Unix epoch.
     pub mtime_ns: i64,
-    /// Number of the file in its file system.
+    /// Inode number in the file system.
     pub inode: u64,
 }
 
-/// Which of a file's pictures was looked at, and where its times lie in the file: for programs that open the file themselves.
+/// Which of a file's video tracks was analysed, and where its times are in the file. For programs that open the file themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureTrack {
     /// Its index among all streams of the file, as FFmpeg counts them.
     pub stream: u32,
-    /// What the container calls the stream: the PID of a transport stream, the number of a track.
+    /// The container's own id for the stream: the PID in a transport stream, or the track number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<i64>,
-    /// Its place among the file's pictures, covers included, from 1; and how many there are.
+    /// Its place among the file's video tracks, covers included, from 1.
     pub track: u32,
-    /// How many pictures the file has, covers included.
+    /// Number of video tracks in the file, covers included.
     pub n_tracks: u32,
-    /// Empty where the file's own time stamps are right throughout; else the parts in order of time, beginning with the first.
+    /// Empty if the file's own time stamps are right throughout. Otherwise the parts in order of time, beginning with the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clock: Vec<ClockPart>,
-    /// Where the stamps of a few frames are wrong: from, to. Milliseconds of the video.
+    /// Ranges (from, to) in which the stamps of a few frames are wrong. Milliseconds of the video.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wrong: Vec<(u64, u64)>,
 }
 
-/// A part of a video within which the file's time stamps run on. It ends where the next one begins.
+/// A part of a video within which the file's time stamps are continuous. It ends where the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockPart {
     /// Where it begins in the video's time. Milliseconds.
     pub start_ms: u64,
-    /// What the file's clock shows then, counted from a player's zero, and at the part's end. Milliseconds.
+    /// The file's clock at the part's start, counted from a player's zero. Milliseconds.
     pub file_ms: i64,
-    /// What the file's clock shows at the part's end, counted likewise. Milliseconds.
+    /// The file's clock at the part's end, counted likewise. Milliseconds.
     pub file_end_ms: i64,
-    /// Where its first packet lies in the file. Bytes; 0 where the container does not say.
+    /// Offset of its first packet in the file. Bytes; 0 if the container does not say.
     pub offset_bytes: u64,
-    /// How many frames come before it.
+    /// Number of frames before it.
     pub first_frame: u64,
-    /// The index of its stream, where the picture went on in another one.
+    /// Index of its stream, if the video continued in another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<u32>,
 }
@@ -155,7 +155,7 @@ pub enum Boundary {
     Cut,
     /// A dissolve, a fade or a wipe.
     Gradual,
-    /// A long take was divided here.
+    /// A long shot was divided here.
     Part,
 }
 
@@ -185,8 +185,8 @@ impl std::str::FromStr for Fingerprint {
 #[error("not a fingerprint (32 hexadecimal digits)")]
 pub struct ParseFingerprintError;
 
-/// Names a model together with the exact files and precision its vectors come from, like `starter-3f9c2b71`.
-/// Vectors of two different ids never meet in one index.
+/// Names a model together with the exact files and precision that produce its vectors, like `starter-3f9c2b71`. One index never mixes
+/// vectors of two different ids.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ModelId(pub String);
 
@@ -196,7 +196,7 @@ impl fmt::Display for ModelId {
     }
 }
 
-/// How a picture becomes the model's input square (or rectangle).
+/// How a picture is fitted to the model's input square (or rectangle).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResizeMode {
@@ -204,40 +204,40 @@ pub enum ResizeMode {
     Squash,
     /// The shortest side is scaled to the size and the centre is cropped out (CLIP).
     ShortestSideCrop,
-    /// The whole picture is scaled to lie within the size; what it leaves is black.
+    /// The whole picture is scaled to fit inside the size; the rest is black.
     Letterbox,
-    /// Two crops that overlap, one from each end of the longer side, which together show the whole picture; one of a picture that is
-    /// nearly of the model's shape.
+    /// Two overlapping crops, one from each end of the longer side, which together show the whole picture. A picture that nearly has the
+    /// model's shape gets one crop.
     TwoCrops,
 }
 
-/// Filter of the resize; both are antialiased when shrinking, as Pillow does.
+/// Filter of the resize. Both are antialiased when shrinking, as in Pillow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resample {
-    /// A triangle: each sample weighs by its distance.
+    /// A triangle: each sample is weighted by its distance.
     Bilinear,
     /// Catmull and Rom's cubic, with a = -0.5.
     Bicubic,
 }
 
-/// The picture a model wants. Normalisation (mean, std) is the embed worker's business.
+/// The picture that a model needs. Normalisation (mean, std) is left to the embed worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageSpec {
     /// Width of the picture. Pixels.
     pub width_px: u32,
     /// Height of the picture. Pixels.
     pub height_px: u32,
-    /// Length the shortest side is scaled to before the crop; only for [`ResizeMode::ShortestSideCrop`] (usually the width).
+    /// Length to which the shortest side is scaled before the crop. Only for [`ResizeMode::ShortestSideCrop`] (usually the width).
     pub shortest_side_px: u32,
     /// How a frame becomes a picture of that size.
     pub resize: ResizeMode,
-    /// The filter that scales it.
+    /// The filter for the scaling.
     pub resample: Resample,
 }
 
 impl ImageSpec {
-    /// Most pictures that one moment gives.
+    /// Returns the largest number of pictures that one moment can give.
     pub fn most_views(&self) -> usize {
         match self.resize {
             ResizeMode::Squash | ResizeMode::ShortestSideCrop | ResizeMode::Letterbox => 1,
@@ -246,20 +246,20 @@ impl ImageSpec {
     }
 }
 
-/// How pictures that are not of a model's shape are shown to it: the configuration's `crop`.
+/// How the model is shown pictures that do not have its shape: the setting `crop`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Crop {
-    /// What was measured to find most (`tests/compare/crops.py`): [`Crop::Two`] for models that crop, and nothing else for the others,
-    /// which were trained on what they are shown.
+    /// The choice that found most in measurements (`tests/compare/crops.py`). That is [`Crop::Two`] for models that crop. All other models
+    /// get the pictures that they were trained on.
     #[default]
     Auto,
-    /// Exactly what the model's files say.
+    /// Exactly what the model's files specify.
     Reference,
     /// The whole picture, squeezed.
     Squash,
-    /// The whole picture, between black margins, of which models have seen more than of other colours.
+    /// The whole picture between black margins. Models have seen more black margins than margins of other colours.
     Letterbox,
-    /// Two crops that overlap.
+    /// Two overlapping crops.
     Two,
 }
 
@@ -278,7 +278,7 @@ impl Crop {
         }
     }
 
-    /// What `Auto` stands for.
+    /// Returns the choice that `Auto` stands for, and any other choice unchanged.
     pub fn chosen_for(self, reference: ImageSpec) -> Self {
         match (self, reference.resize) {
             (Self::Auto, ResizeMode::ShortestSideCrop) => Self::Two,
@@ -287,7 +287,7 @@ impl Crop {
         }
     }
 
-    /// The picture of `reference`, filled this way.
+    /// Returns `reference` with this way of fitting.
     pub fn of(self, reference: ImageSpec) -> ImageSpec {
         let resize = match self.chosen_for(reference) {
             Self::Auto | Self::Reference => reference.resize,
@@ -310,7 +310,7 @@ impl std::str::FromStr for Crop {
     }
 }
 
-/// One picture of a video at a model's input size. Where the model is shown one moment in several parts, they have the same time.
+/// One picture of a video at a model's input size. If the model is shown one moment in several crops, they have the same time.
 ///
 /// **Shape**: `rgb` is `[height_px, width_px, 3]` u8, row-major, full-range sRGB, no padding between rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -331,7 +331,7 @@ pub struct Frame {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedding(Vec<f32>);
 
-/// A vector that cannot be normalised: empty, zero, NaN or infinite. usearch accepts such and is poisoned by them.
+/// A vector that cannot be normalised: empty, zero, NaN or infinite. usearch accepts such vectors and is poisoned by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("vector has no direction (it is empty, zero, or has a component that is not finite)")]
 pub struct DegenerateVector;
@@ -349,7 +349,7 @@ impl Embedding {
         Ok(Self(values))
     }
 
-    /// The normalised mean of `vectors`; `None` when there are none or they cancel out.
+    /// Returns the normalised mean of `vectors`; `None` if there are none or they cancel out.
     pub fn mean<'a>(vectors: impl IntoIterator<Item = &'a Embedding>) -> Option<Self> {
         let mut vectors = vectors.into_iter();
         let mut sum = vectors.next()?.0.clone();
@@ -364,23 +364,23 @@ impl Embedding {
         Self::normalised(sum).ok()
     }
 
-    /// Cosine similarity, in [-1, 1]. Both have the same dimensions.
+    /// Returns the cosine similarity, in [-1, 1]. Both vectors have the same dimensions.
     pub fn cosine(&self, other: &Self) -> f32 {
         dot(&self.0, &other.0)
     }
 
-    /// The components. **Shape**: `[dimensions]` f32.
+    /// Returns the components. **Shape**: `[dimensions]` f32.
     pub fn as_slice(&self) -> &[f32] {
         &self.0
     }
 
-    /// How many components it has.
+    /// Returns the number of components.
     pub fn dimensions(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Dot product in eight lanes, so that the compiler may vectorise it.
+/// Computes the dot product in eight lanes, so that the compiler can vectorise it.
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     debug_assert_eq!(a.len(), b.len());
     let mut lanes = [0.0_f32; 8];

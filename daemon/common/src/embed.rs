@@ -1,4 +1,4 @@
-//! What the daemon and an embed worker say to each other, what a model folder says about itself, and where ONNX Runtime lies.
+//! The protocol between the daemon and an embed worker, the description of a model folder, and the search for ONNX Runtime.
 
 pub mod model;
 pub mod protocol;

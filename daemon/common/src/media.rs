@@ -1,4 +1,4 @@
-//! What the daemon asks of a media worker, what the worker answers, and what a video may cost.
+//! The daemon's requests to a media worker, the worker's answers, and how much a video may cost.
 
 pub mod answer;
 pub mod budget;

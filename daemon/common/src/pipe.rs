@@ -1,30 +1,30 @@
-//! The bytes between the daemon and a worker: framed, versioned, bounded, and read as if the other side were hostile.
+//! The bytes between the daemon and a worker: framed, versioned and limited in size. Each side reads them as if the other were hostile.
 //!
-//! A frame is `length: u32 LE | kind: u8 | header length: u32 LE | header: JSON | body: raw bytes`; `length` counts all that
-//! follows it. Standard input carries requests, standard output answers; the first frame in each direction is a [`Hello`].
-//! What the kinds mean is the business of `media` and `embed`. Blocking; no threads.
+//! A frame is `length: u32 LE | kind: u8 | header length: u32 LE | header: JSON | body: raw bytes`; `length` counts everything after
+//! itself. Standard input carries requests, standard output answers. The first frame in each direction is a [`Hello`]. `media` and `embed`
+//! define the other kinds. Blocking; no threads.
 
 use std::io::{self, Read, Write};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Hard cap on one frame, whatever its kind. Bytes.
+/// Largest size of a frame, whatever its kind. Bytes.
 pub const MAX_FRAME_BYTES: usize = 64 << 20;
-/// Cap on the JSON header of a frame: only the body may be large. Bytes.
+/// Largest size of a frame's JSON header: only the body may be large. Bytes.
 pub const MAX_HEADER_BYTES: usize = 1 << 20;
-/// Kind of the first frame each way; no other frame may use it.
+/// Kind of the first frame in each direction; no other frame may use it.
 pub const KIND_HELLO: u8 = 0;
 
 const MAGIC: &str = "scened-worker";
 const MAX_HELLO_BYTES: usize = 4096;
-/// `kind` and the header's length.
+/// Bytes of `kind` and the header's length.
 const FIXED_BYTES: usize = 5;
 
-/// A frame whose header is not parsed yet.
+/// A frame whose header has not been parsed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawFrame {
-    /// What header and body mean; the roles say.
+    /// Determines the meaning of header and body; each role defines its own.
     pub kind: u8,
     /// JSON, at most [`MAX_HEADER_BYTES`].
     pub header: Vec<u8>,
@@ -39,17 +39,17 @@ impl RawFrame {
     }
 }
 
-/// The first thing each side says.
+/// The first message of each side.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     magic: String,
     /// `media` or `embed`.
     pub role: String,
-    /// Version of that role's requests and answers; both sides must have the same.
+    /// Version of that role's requests and answers; both sides must have the same one.
     pub version: u32,
 }
 
-/// Why nothing usable came through the pipe.
+/// Why the pipe gave nothing usable.
 #[derive(Debug, thiserror::Error)]
 pub enum PipeError {
     /// The system reported an error.
@@ -58,18 +58,18 @@ pub enum PipeError {
     /// The other side ended within a frame.
     #[error("the pipe ended in the middle of a frame")]
     Truncated,
-    /// More bytes than a frame, or its header, may have.
+    /// The frame, or its header, is larger than allowed.
     #[error("a frame of {length} bytes (the limit is {limit})")]
     TooLarge {
-        /// Bytes that came, or were to be written.
+        /// Bytes that were received, or were to be written.
         length: usize,
-        /// Bytes that are allowed.
+        /// Largest number of bytes allowed.
         limit: usize,
     },
     /// The header's length is larger than the frame's.
     #[error("a frame whose lengths contradict each other")]
     Malformed,
-    /// The header is not the JSON that this kind has.
+    /// The header is not the JSON that this kind requires.
     #[error("the header of a frame of kind {kind} is not understood: {source}")]
     Header {
         /// The frame's kind.
@@ -77,13 +77,13 @@ pub enum PipeError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The other side ended before it said anything.
+    /// The other side ended before it sent anything.
     #[error("the pipe ended before the hello")]
     NoHello,
-    /// What came first is no hello: another program, or text on the pipe.
+    /// The first bytes are not a hello: another program, or text on the pipe.
     #[error("the other side did not begin with a hello of scened-worker")]
     NotAWorker,
-    /// The other side has another role or another version of it.
+    /// The other side has another role, or another version of the same role.
     #[error("the other side is {found} version {found_version}, wanted {wanted} version {wanted_version}")]
     OtherVersion {
         /// The other side's role.
@@ -156,7 +156,7 @@ pub fn read_frame(from: &mut impl Read, max: usize) -> Result<Option<RawFrame>, 
     Ok(Some(RawFrame { kind, header, body }))
 }
 
-/// Fills `buffer`; `false` when the pipe had ended before its first byte.
+/// Fills `buffer`; returns `false` if the pipe ended before the first byte.
 fn read_start(from: &mut impl Read, buffer: &mut [u8; 4]) -> Result<bool, PipeError> {
     loop {
         match from.read(&mut buffer[..1]) {
@@ -177,7 +177,7 @@ fn read_all(from: &mut impl Read, buffer: &mut [u8]) -> Result<(), PipeError> {
     })
 }
 
-/// Reads `length` bytes without believing `length`: memory grows only with what really arrives.
+/// Reads `length` bytes without trusting `length`: memory grows only with the bytes that arrive.
 fn read_exactly(from: &mut impl Read, length: usize) -> Result<Vec<u8>, PipeError> {
     let mut bytes = Vec::with_capacity(length.min(1 << 20));
     from.by_ref().take(length as u64).read_to_end(&mut bytes)?;
@@ -188,7 +188,7 @@ fn read_exactly(from: &mut impl Read, length: usize) -> Result<Vec<u8>, PipeErro
     }
 }
 
-/// Introduces this side.
+/// Sends this side's hello.
 pub fn write_hello(to: &mut impl Write, role: &str, version: u32) -> Result<(), PipeError> {
     let hello = Hello {
         magic: MAGIC.to_owned(),
@@ -198,12 +198,12 @@ pub fn write_hello(to: &mut impl Write, role: &str, version: u32) -> Result<(), 
     write_frame(to, KIND_HELLO, &hello, &[])
 }
 
-/// Reads the other side's hello and refuses any but the `role` and `version` wanted.
+/// Reads the other side's hello and rejects any other `role` or `version`.
 pub fn read_hello(from: &mut impl Read, role: &str, version: u32) -> Result<Hello, PipeError> {
     let frame = match read_frame(from, MAX_HELLO_BYTES) {
         Ok(Some(frame)) => frame,
         Ok(None) => return Err(PipeError::NoHello),
-        // Text on the pipe reads as an enormous length.
+        // Text on the pipe looks like an enormous length.
         Err(PipeError::TooLarge { .. } | PipeError::Malformed) => return Err(PipeError::NotAWorker),
         Err(error) => return Err(error),
     };
@@ -222,7 +222,7 @@ pub fn read_hello(from: &mut impl Read, role: &str, version: u32) -> Result<Hell
     Ok(hello)
 }
 
-/// Cuts a text from a worker to its longest allowed length, and takes control characters out: it goes to a terminal.
+/// Cuts a worker's text to its longest allowed length and replaces control characters, because it goes to a terminal.
 pub fn clean(text: &str, max_bytes: usize) -> String {
     let mut cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     cleaned.truncate(cleaned.floor_char_boundary(max_bytes));

@@ -1,6 +1,6 @@
-//! The names of ONNX Runtime's execution providers: the configuration allows them, and the embed worker has one for each.
+//! The names of ONNX Runtime's execution providers. The configuration accepts them, and the embed worker implements each one.
 
-/// What the setting `providers` may name. `auto` stands for the best one that works.
+/// The values that the setting `providers` accepts. `auto` stands for the best one that works.
 pub const PROVIDERS: &[&str] = &[
     "auto", "cpu", "cuda", "tensorrt", "migraphx", "rocm", "directml", "coreml", "openvino", "xnnpack",
 ];

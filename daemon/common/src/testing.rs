@@ -15,7 +15,7 @@ pub(crate) fn write_json(path: &Path, value: &Value) {
     write(path, value.to_string().as_bytes());
 }
 
-/// A complete folder in the Hugging Face layout, shaped like Xenova/clip-vit-base-patch32.
+/// Writes a complete folder in the Hugging Face layout, shaped like Xenova/clip-vit-base-patch32.
 pub fn hugging_face(path: &Path) {
     write_json(
         &path.join("config.json"),

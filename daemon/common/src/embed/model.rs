@@ -1,9 +1,9 @@
-//! What a model folder says about itself, checked before anything runs.
+//! Reads what a model folder says about itself and checks it before anything runs.
 //!
-//! Two public layouts load as they are: Hugging Face / transformers.js and Immich (DESIGN.md section 6). Everything that
-//! decides a vector (size, resize, mean, context length, padding, cleaning of texts) comes from the folder's files, or from
-//! the documented default of the class that the files name; what is missing or not understood is refused by name. Knows
-//! nothing of ONNX: names, types and shapes of inputs and outputs are read from the sessions by the worker.
+//! Two public layouts load unchanged: Hugging Face / transformers.js and Immich (DESIGN.md section 6). Everything that affects a vector
+//! (size, resize, mean, context length, padding, cleaning of texts) comes from the folder's files. If they omit a value, the documented
+//! default of the class that they name applies. A key that is missing or not understood is an error that names it. Knows nothing of ONNX:
+//! the worker reads names, types and shapes of inputs and outputs from the sessions.
 
 mod catalog;
 mod crop;
@@ -25,7 +25,7 @@ use crate::domain::{ImageSpec, ModelId};
 use crate::embed::report::ModelInfo;
 use document::Document;
 
-/// How the files of a model lie in its folder.
+/// How a model's files are arranged in its folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
@@ -36,7 +36,7 @@ pub enum Layout {
 }
 
 impl Layout {
-    /// The name that users see.
+    /// Returns the name that users see.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::HuggingFace => "hugging-face",
@@ -45,7 +45,7 @@ impl Layout {
     }
 }
 
-/// Number format of the weights, as the file names of the Hugging Face layout tell it.
+/// Number format of the weights, according to the file names of the Hugging Face layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precision {
@@ -53,14 +53,14 @@ pub enum Precision {
     Fp32,
     /// 16-bit floating point.
     Fp16,
-    /// Weights of 8 bits.
+    /// 8-bit weights.
     Int8,
 }
 
-/// From 8-bit RGB to the numbers the vision tower wants: `(value × rescale − mean) / std`, per channel.
+/// How 8-bit RGB becomes the vision tower's input: `(value × rescale − mean) / std`, per channel.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PixelSpec {
-    /// Factor from 0–255 to the range that `mean` and `std` are of; usually 1/255.
+    /// Factor from 0–255 to the range of `mean` and `std`; usually 1/255.
     pub rescale: f32,
     /// Mean of each channel, in the order R, G, B.
     pub mean: [f32; 3],
@@ -72,10 +72,10 @@ pub struct PixelSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Padding {
-    /// Padding changes the vector (the tower is not causal): always the whole context.
+    /// Padding changes the vector (the tower is not causal), so the tower always gets the whole context.
     ToContext,
-    /// The tower is causal and pooled at the end token: what follows that token changes nothing, so padding may be cut
-    /// where the session's axes allow it.
+    /// The tower is causal and pooled at the end token, so nothing after that token affects the vector. Padding may be cut if the session's
+    /// axes allow it.
     RealLength,
 }
 
@@ -83,14 +83,14 @@ pub enum Padding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Head {
-    /// What comes after a projection (CLIP). Its `pooler_output` is what goes into the projection: another space, which may
-    /// even have the same length.
+    /// The output of a projection (CLIP). Its `pooler_output` is the projection's input: another space, which may even have the same
+    /// length.
     Projected,
     /// `pooler_output` (SigLIP, which has no projection).
     Pooled,
 }
 
-/// What happens to a text before the tokenizer sees it.
+/// How a text is cleaned before the tokenizer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TextCleaning {
@@ -98,30 +98,30 @@ pub enum TextCleaning {
     None,
     /// Lower case, letter by letter, unless the tokenizer does it itself.
     LowerCase,
-    /// open_clip's: typographic quotes and wide letters become plain ones, runs of white space one blank.
+    /// As in open_clip: typographic quotes and wide letters become plain ones, and runs of white space become one blank.
     Whitespace,
     /// `Whitespace`, and lower case.
     Lower,
-    /// `Lower`, `_` becomes a blank and ASCII punctuation goes (`canonicalize` of open_clip and big_vision).
+    /// `Lower`; also `_` becomes a blank and ASCII punctuation is removed (`canonicalize` of open_clip and big_vision).
     Canonicalise,
 }
 
-/// How a text becomes what the text tower reads.
+/// How a text becomes the text tower's input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TextSpec {
-    /// Most tokens a text may have, start and end token included.
+    /// Most tokens a text may have, including the start and end tokens.
     pub context_length: usize,
     /// Whether the tower may see fewer positions than that.
     pub padding: Padding,
-    /// The token that fills up; `None` leaves it to the tokenizer's file.
+    /// The padding token; `None` leaves it to the tokenizer's file.
     pub pad_token: Option<String>,
-    /// The token that every text must end with, where the files promise one; the worker checks it.
+    /// The token that every text must end with, if the files promise one; the worker checks it.
     pub end_token: Option<String>,
-    /// What is done to a text before the tokenizer sees it.
+    /// How a text is cleaned before the tokenizer sees it.
     pub cleaning: TextCleaning,
 }
 
-/// Absolute paths of the files a worker opens.
+/// Absolute paths of the files that a worker opens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelFiles {
     /// The ONNX file of the vision tower.
@@ -132,57 +132,57 @@ pub struct ModelFiles {
     pub tokenizer: PathBuf,
 }
 
-/// A model that is complete and understood, as far as its small files tell.
+/// A model that is complete and understood, as far as its small files show.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFolder {
     /// The folder itself, absolute.
     pub path: PathBuf,
-    /// How the files lie in it.
+    /// How the files are arranged in it.
     pub layout: Layout,
-    /// The name that `config.json` gives under `scened.name`, else the folder's.
+    /// The name in `config.json` under `scened.name`, or else the folder's name.
     pub name: String,
-    /// Names the vectors that it makes with `image`. See [`ModelFolder::with_crop`].
+    /// Names the vectors that the model makes with `image`. See [`ModelFolder::with_crop`].
     pub id: ModelId,
     /// Number format of the towers in `files`.
     pub precision: Precision,
-    /// The picture it is shown.
+    /// The picture that the model is shown.
     pub image: ImageSpec,
-    /// The same as the files say, and the id that goes with it.
+    /// The picture that the files specify; `reference_id` belongs to it.
     pub reference: ImageSpec,
-    /// The id with `reference` for a picture.
+    /// The id of the vectors that the model makes with `reference`.
     pub reference_id: ModelId,
-    /// From the picture to the numbers that the vision tower reads.
+    /// How the picture becomes the vision tower's input.
     pub pixels: PixelSpec,
-    /// From a text to what the text tower reads.
+    /// How a text becomes the text tower's input.
     pub text: TextSpec,
     /// Which output of a tower is the vector.
     pub head: Head,
-    /// Length of its vectors, where the files say; the worker checks it.
+    /// Length of its vectors, if the files say; the worker checks it.
     pub dimensions: Option<usize>,
-    /// What a worker opens.
+    /// The files that a worker opens.
     pub files: ModelFiles,
-    /// All files a worker needs, together.
+    /// Total size of the files that a worker needs.
     pub size_bytes: u64,
-    /// These files: whatever changes vectors.
+    /// Those files that affect the vectors.
     #[serde(default)]
     pub parts: Vec<PathBuf>,
-    /// The model that ships with scened and knows little.
+    /// Whether this is the model that ships with scened, which knows little.
     pub is_starter: bool,
-    /// The object `scened` of config.json as it stands (only models made for scened have one): name, calibration, ….
+    /// The object `scened` of config.json, unchanged (only models made for scened have one): name, calibration, ….
     pub extra: serde_json::Map<String, serde_json::Value>,
 }
 
 impl ModelFolder {
-    /// Reads and checks the folder at `path`. Pictures are as its files say; see [`ModelFolder::with_crop`].
+    /// Reads and checks the folder at `path`. Pictures are as its files specify; see [`ModelFolder::with_crop`].
     ///
-    /// **Errors**: every variant of [`ModelError`] but `Unknown`.
+    /// **Errors**: every variant of [`ModelError`] except `Unknown`.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let path = std::path::absolute(path).map_err(|source| ModelError::Read {
             path: path.to_owned(),
             source,
         })?;
         if path.to_str().is_none() {
-            // The worker is told paths in JSON.
+            // The worker receives paths in JSON.
             let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "its path is not UTF-8; rename the folder");
             return Err(ModelError::Read { path, source });
         }
@@ -224,12 +224,12 @@ impl ModelFolder {
         })
     }
 
-    /// The same model with its towers in another precision, where the folder has them too. It keeps this one's id, so that it is for
-    /// comparing and not for vectors that are stored.
+    /// Returns the same model with its towers in another precision, if the folder has them. It keeps this model's id, so it is for
+    /// comparisons and not for vectors that are stored.
     pub fn in_precision(&self, precision: Precision) -> Result<Option<Self>, ModelError> {
         let towers = match self.layout {
             Layout::HuggingFace => hugging_face::towers_in(&self.path, precision)?,
-            // Its names tell no precision.
+            // Its file names do not show a precision.
             Layout::Immich => None,
         };
         Ok(towers.map(|(vision, text)| Self {
@@ -243,7 +243,7 @@ impl ModelFolder {
         }))
     }
 
-    /// What is told of it without running it.
+    /// Returns what can be reported about the model without running it.
     pub fn info(&self) -> ModelInfo {
         ModelInfo {
             id: self.id.clone(),
@@ -255,7 +255,7 @@ impl ModelFolder {
     }
 }
 
-/// What a layout's reader found out.
+/// The result of a layout's reader.
 struct Understood {
     layout: Layout,
     precision: Precision,
@@ -265,7 +265,7 @@ struct Understood {
     head: Head,
     dimensions: Option<usize>,
     files: ModelFiles,
-    /// Files beside the ONNX files whose bytes change vectors.
+    /// Files besides the ONNX files whose bytes affect the vectors.
     small_files: Vec<PathBuf>,
 }
 
@@ -278,22 +278,22 @@ pub enum ModelError {
         /// The folder.
         path: PathBuf,
     },
-    /// A file that the layout needs is not there; `action` says what the user can do.
+    /// A file that the layout needs is missing; `action` says what the user can do.
     #[error("model folder {} lacks {file}", path.display())]
     Missing {
         /// The folder.
         path: PathBuf,
-        /// What is not there, relative to the folder.
+        /// The missing file, relative to the folder.
         file: String,
         /// What the user can do.
         action: String,
     },
-    /// A file cannot be read, is no regular file, or is too large.
+    /// A file cannot be read, is not a regular file, or is too large.
     #[error("cannot read {}", path.display())]
     Read {
         /// The folder or file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A small file is not JSON.
@@ -301,20 +301,20 @@ pub enum ModelError {
     Json {
         /// The file.
         path: PathBuf,
-        /// Where it ceases to be JSON.
+        /// Where the JSON is invalid.
         source: serde_json::Error,
     },
-    /// The weights lead out of the model's folder and its cache: they could be anybody's file.
+    /// The weights are outside the model's folder and its cache, so they could be any file of the user's.
     #[error("the weights {location:?} of {} lead to {}, which belongs to another place", path.display(), target.display())]
     Outside {
         /// The ONNX file.
         path: PathBuf,
         /// The name of the weights in it.
         location: String,
-        /// Where that leads.
+        /// The file to which that name leads.
         target: PathBuf,
     },
-    /// A key of a small file says something that scened does not do.
+    /// A key of a small file has a value that scened does not support.
     #[error("{}: {key}: {reason}", path.display())]
     NotUnderstood {
         /// The file.
@@ -327,9 +327,9 @@ pub enum ModelError {
     /// No model has this name.
     #[error("no model is named {name:?} (there are: {})", list(known))]
     Unknown {
-        /// What was asked for.
+        /// The name that was requested.
         name: String,
-        /// The names of the models that are there.
+        /// The names of the available models.
         known: Vec<String>,
         /// The folders that were searched.
         looked_in: Vec<PathBuf>,
@@ -337,7 +337,7 @@ pub enum ModelError {
 }
 
 impl ModelError {
-    /// The folder or file that is to blame, where there is one.
+    /// Returns the folder or file at fault, if there is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::NotAModel { path }
@@ -350,7 +350,7 @@ impl ModelError {
         }
     }
 
-    /// What the user can do.
+    /// Returns what the user can do.
     pub fn hint(&self) -> String {
         match self {
             Self::NotAModel { .. } => "give a folder in the Hugging Face layout (config.json, preprocessor_config.json, tokenizer.json, \
@@ -375,8 +375,8 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// Whether nothing is at `path`; any other obstacle is an error of its own, and so is what has no end or may never begin (a pipe,
-/// a device): a client may name any folder.
+/// Decides whether nothing exists at `path`. Any other obstacle is an error. So is a pipe or a device, because reading it may never begin
+/// or end, and a client may name any folder.
 fn is_missing(path: &Path) -> Result<bool, ModelError> {
     let failed = |source| {
         Err(ModelError::Read {
@@ -392,7 +392,7 @@ fn is_missing(path: &Path) -> Result<bool, ModelError> {
     }
 }
 
-/// `path/file`, which must be there.
+/// Returns `path/file`, which must exist.
 fn required(path: &Path, file: &str, action: &str) -> Result<PathBuf, ModelError> {
     let wanted = path.join(file);
     if is_missing(&wanted)? {
@@ -405,7 +405,7 @@ fn required(path: &Path, file: &str, action: &str) -> Result<PathBuf, ModelError
     Ok(wanted)
 }
 
-/// `path/file` where it is there.
+/// Returns `path/file` if it exists.
 fn optional(path: &Path, file: &str) -> Result<Option<PathBuf>, ModelError> {
     let wanted = path.join(file);
     Ok((!is_missing(&wanted)?).then_some(wanted))

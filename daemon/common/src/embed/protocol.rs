@@ -1,7 +1,7 @@
-//! What daemon and embed worker say to each other, in frames of [`crate::pipe`].
+//! The protocol between the daemon and an embed worker, in frames of [`crate::pipe`].
 //!
-//! The daemon sends one [`LoadRequest`] and then one request at a time; the worker answers each with [`KIND_DONE`],
-//! [`KIND_VECTORS`] or [`KIND_FAILED`] before it reads the next. Numbers in bodies are little-endian.
+//! The daemon sends one [`LoadRequest`] and then one request at a time. The worker answers each with [`KIND_DONE`], [`KIND_VECTORS`] or
+//! [`KIND_FAILED`] before it reads the next. Numbers in bodies are little-endian.
 
 use std::path::PathBuf;
 
@@ -13,10 +13,10 @@ use crate::pipe;
 
 /// Role in the hello.
 pub const ROLE: &str = "embed";
-/// Grows with every change of a message here.
+/// Increases with every change of a message in this module.
 pub const VERSION: u32 = 3;
 
-/// Request with a [`LoadRequest`]; answered by [`KIND_DONE`] with [`Loaded`]. The first one, and never sent again.
+/// Request with a [`LoadRequest`]; the answer is [`KIND_DONE`] with [`Loaded`]. It comes first and is sent only once.
 pub const KIND_LOAD: u8 = 1;
 /// Request with a [`TextsRequest`]; its body is the texts' UTF-8 without separators.
 pub const KIND_TEXTS: u8 = 2;
@@ -27,21 +27,21 @@ pub const KIND_FRAMES: u8 = 3;
 pub const KIND_DONE: u8 = 16;
 /// Answer with [`Vectors`]; its body is `[n, dimensions]` f32.
 pub const KIND_VECTORS: u8 = 17;
-/// Answer with [`Failed`]; the worker goes on.
+/// Answer with [`Failed`]; the worker continues.
 pub const KIND_FAILED: u8 = 18;
 
 /// Most texts or frames in one request.
 pub const MAX_BATCH: usize = 16;
-/// Longer texts are cut by the daemon: no context length is near this.
+/// The daemon cuts longer texts: no context length comes near this.
 pub const MAX_TEXT_BYTES: usize = 16 << 10;
-/// Longest text of an answer that a user may see. Bytes.
+/// Longest text in an answer that a user may see. Bytes.
 pub const MAX_WORDS_BYTES: usize = 2048;
-/// Most providers that an answer tells of; there are fewer.
+/// Most providers that an answer may report; there are fewer.
 pub const MAX_PROVIDERS: usize = 32;
-/// Largest answer accepted from a worker: [`MAX_BATCH`] vectors of 2^15 components, and a header.
+/// Largest answer that the daemon accepts from a worker: [`MAX_BATCH`] vectors of 2^15 components, and a header.
 pub const MAX_ANSWER_BYTES: usize = (MAX_BATCH * (1 << 15) * 4) + (64 << 10);
 
-/// What an embed worker loads, and how it behaves towards the machine.
+/// The model that an embed worker loads, and how much of the machine it may use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadRequest {
     /// The model, as the daemon read its folder.
@@ -52,20 +52,20 @@ pub struct LoadRequest {
     pub threads: usize,
     /// ONNX Runtime's library.
     pub onnxruntime: PathBuf,
-    /// Where the worker may keep optimised graphs; it makes the folder. `None` keeps none.
+    /// Folder in which the worker may keep optimised graphs; the worker creates it. `None` keeps none.
     pub graph_cache: Option<PathBuf>,
-    /// Of a graphics card's memory, what is left to others.
+    /// Memory of a graphics card that the worker leaves to other programs.
     pub gpu_memory_reserve_bytes: u64,
-    /// Whether the worker takes only what nobody else wants of the machine.
+    /// Whether the worker uses only processor time that no other program wants.
     pub background: bool,
-    /// It may run a model where there is no sandbox.
+    /// Whether the worker may run a model without a sandbox.
     pub allow_unsandboxed: bool,
 }
 
-/// The model is understood and the library is open. The towers are loaded when they are first needed.
+/// The worker has understood the model and opened the library. It loads each tower when it first needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loaded {
-    /// Version and build of ONNX Runtime, as it tells them.
+    /// Version and build of ONNX Runtime, as the library reports them.
     pub onnxruntime: String,
 }
 
@@ -79,7 +79,7 @@ pub struct TextsRequest {
 /// Pictures to embed, all of one size.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FramesRequest {
-    /// How many there are in the body; at most [`MAX_BATCH`].
+    /// Number of pictures in the body; at most [`MAX_BATCH`].
     pub n_frames: u32,
     /// Width of each. Pixels.
     pub width_px: u32,
@@ -87,30 +87,30 @@ pub struct FramesRequest {
     pub height_px: u32,
 }
 
-/// The vectors of one request, in the order of its texts or pictures. Each is of unit length, or of zeros where it had no direction.
+/// The vectors of one request, in the order of its texts or pictures. Each has unit length, or is all zeros if it had no direction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vectors {
-    /// How many there are.
+    /// Number of vectors.
     pub n: u32,
     /// Components of each.
     pub dimensions: u32,
     /// Places (from 0) of inputs whose vector had no direction; their rows hold zeros. Ascending.
     pub degenerate: Vec<u32>,
-    /// What made them.
+    /// The provider that computed them.
     pub provider: ProviderReport,
 }
 
 /// Nothing was embedded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
-    /// For the user: what is wrong.
+    /// What is wrong, for the user.
     pub reason: String,
-    /// For the user: what to do about it.
+    /// What to do about it, for the user.
     pub hint: Option<String>,
 }
 
 impl Failed {
-    /// The same, fit for a terminal: a worker is not believed.
+    /// Returns the same text, safe for a terminal: the daemon does not trust a worker.
     #[must_use]
     pub fn cleaned(self) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl Failed {
 }
 
 impl Loaded {
-    /// As [`Failed::cleaned`].
+    /// Cleans the text like [`Failed::cleaned`].
     #[must_use]
     pub fn cleaned(self) -> Self {
         Self {
@@ -131,7 +131,7 @@ impl Loaded {
 }
 
 impl Vectors {
-    /// As [`Failed::cleaned`].
+    /// Cleans the texts like [`Failed::cleaned`].
     #[must_use]
     pub fn cleaned(mut self) -> Self {
         let provider = &mut self.provider;

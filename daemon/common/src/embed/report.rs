@@ -1,33 +1,33 @@
-//! What is told of a model and of what runs it.
+//! What the daemon reports about a model and about the provider that runs it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{ImageSpec, ModelId};
 
-/// What is known of a model without running it.
+/// What can be said about a model without running it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelInfo {
     /// Names its vectors.
     pub id: ModelId,
     /// Short name shown to users: `starter`, `clip-vit-b32`, or the folder's name.
     pub name: String,
-    /// Length of its vectors; `None` until the worker has loaded it once, where the files do not say.
+    /// Length of its vectors. If the files do not say, `None` until the worker has loaded the model once.
     pub dimensions: Option<usize>,
-    /// The picture that it is shown.
+    /// The picture that the model is shown.
     pub image: ImageSpec,
-    /// The model that ships with scened and knows little; every answer says so.
+    /// Whether this is the model that ships with scened, which knows little; every answer says so.
     pub is_starter: bool,
 }
 
-/// Which execution provider runs a model, and what holds its worker.
+/// The execution provider that runs a model, and the sandbox of its worker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProviderReport {
     /// The provider in use: `cpu`, `cuda`, …
     pub active: String,
-    /// Providers that were asked for and failed, with the reason.
+    /// Providers that were requested and failed, with the reason.
     pub failed: Vec<(String, String)>,
-    /// Whether the model is kept from the network and from the user's files.
+    /// Whether the sandbox keeps the model from the network and from the user's files.
     pub is_sandboxed: bool,
-    /// By what, or why not.
+    /// Name of the sandbox, or why there is none.
     pub sandbox: String,
 }

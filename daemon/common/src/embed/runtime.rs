@@ -1,37 +1,44 @@
-//! Where ONNX Runtime's shared library is. The daemon only looks; the worker opens it.
+//! Finds ONNX Runtime's shared library. The daemon only searches for it; the worker opens it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Environment variables that name the library (or its folder), the first one set wins.
+/// Environment variables that name the library (or its folder); the first one that is set wins.
 pub const VARIABLES: [&str; 2] = ["SCENED_ONNXRUNTIME", "ORT_DYLIB_PATH"];
 
-/// What every message about a missing or unfit library tells the user to do.
+/// The advice in every message about a missing or unsuitable library.
 pub const HOW_TO_GET_IT: &str = "it comes with the package (install that again), and `make setup` in scened's source folder fetches it; another can be named \
      in the environment variable SCENED_ONNXRUNTIME";
 
 /// There is no library to open.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuntimeNotFound {
-    /// What the user named is missing; nothing else is tried in its place.
+    /// The library that the user named is missing; no other is tried in its place.
     #[error("no ONNX Runtime library at {}, which {named_by} names", path.display())]
     Named {
-        /// What was named.
+        /// The path that was named.
         path: PathBuf,
-        /// Who named it: the configuration, or a variable.
+        /// The source of the path: the configuration, or a variable.
         named_by: String,
     },
-    /// Nobody named one, and no folder holds one.
+    /// No library was named, and no folder contains one.
     #[error("no ONNX Runtime library found (looked in {})", looked_in.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "))]
     Nowhere {
-        /// The folders.
+        /// The folders that were searched.
         looked_in: Vec<PathBuf>,
     },
 }
 
-/// Finds the library: `configured`, else the environment ([`VARIABLES`]), else `<data_dir>/onnxruntime`, else
-/// `../lib/scened` beside `program`, else `.setup/onnxruntime` in a folder above it (a source checkout after
-/// `make setup`), else the system's folders. `program` is the file of the program that runs.
+/// Finds the library. The first of these wins:
+///
+/// - `configured`
+/// - the environment ([`VARIABLES`])
+/// - `<data_dir>/onnxruntime`
+/// - `../lib/scened` beside `program`
+/// - `.setup/onnxruntime` in a folder above `program` (a source checkout after `make setup`)
+/// - the system's folders
+///
+/// `program` is the executable of the running program.
 pub fn find_onnxruntime(configured: Option<&Path>, data_dir: &Path, program: Option<&Path>) -> Result<PathBuf, RuntimeNotFound> {
     let environment = VARIABLES.into_iter().find_map(|name| {
         std::env::var_os(name)
@@ -84,7 +91,7 @@ fn find_from(named: Option<(&str, PathBuf)>, data_dir: &Path, program: Option<&P
     }
 }
 
-/// The newest library in `folder`. A folder that cannot be read holds none.
+/// Returns the newest library in `folder`; `None` if the folder cannot be read.
 fn library_in(folder: &Path) -> Option<PathBuf> {
     let mut found: Option<(Vec<u32>, PathBuf)> = None;
     for entry in std::fs::read_dir(folder).ok()?.flatten() {
@@ -99,8 +106,8 @@ fn library_in(folder: &Path) -> Option<PathBuf> {
     found.map(|(_, path)| path)
 }
 
-/// The version in a file name like `libonnxruntime.so.1.32.0`; empty for a name without one, `None` for other files
-/// (among them `libonnxruntime_providers_shared.so`).
+/// Returns the version in a file name like `libonnxruntime.so.1.32.0`. A name without a version gives an empty one. Other files (among them
+/// `libonnxruntime_providers_shared.so`) give `None`.
 fn version(name: &OsStr) -> Option<Vec<u32>> {
     let name = name.to_str()?;
     let rest = match name.strip_prefix("libonnxruntime.") {

@@ -1,4 +1,4 @@
-//! What a media worker says about a whole video: what it is made of, and how the analysis ended.
+//! A media worker's report about a whole video: its streams, and how the analysis ended.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,24 +13,24 @@ pub struct StreamInfo {
     pub kind: String,
     /// FFmpeg's name of the codec, like `h264`.
     pub codec: String,
-    /// Only for video: as stored, before rotation.
+    /// Width as stored, before rotation. Only for video.
     pub width_px: u32,
-    /// Only for video: as stored, before rotation.
+    /// Height as stored, before rotation. Only for video.
     pub height_px: u32,
-    /// Degrees clockwise that a player turns the picture.
+    /// Degrees clockwise by which a player turns the picture.
     pub rotation: i32,
     /// Frames a second; 0 = unknown.
     pub fps: f64,
-    /// The stream that is analysed.
+    /// Whether this stream is analysed.
     pub chosen: bool,
 }
 
-/// What a file is made of, before anything of it is decoded.
+/// What a file consists of, before any of it is decoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// FFmpeg's name of the container.
     pub container: String,
-    /// 0 when the file does not say; [`Analysis::duration_ms`] knows better after decoding.
+    /// 0 if the file does not say; [`Analysis::duration_ms`] is more reliable, after decoding.
     pub duration_ms: u64,
     /// Its streams in their order; at most [`wire::MAX_STREAMS`].
     pub streams: Vec<StreamInfo>,
@@ -43,7 +43,7 @@ pub struct StageTimes {
     pub open_ms: f64,
     /// Reading and decoding.
     pub decode_ms: f64,
-    /// Making the small pictures that scenes are found in.
+    /// Making the small pictures in which scenes are found.
     pub scale_ms: f64,
     /// Finding scenes in them.
     pub detect_ms: f64,
@@ -55,18 +55,18 @@ pub struct StageTimes {
     pub total_ms: f64,
 }
 
-/// What of a video was decoded, and why.
+/// Which parts of a video were decoded, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DecodePlan {
-    /// What was done, whatever was asked for.
+    /// The mode that was used, whichever was requested.
     pub mode_used: SceneMode,
-    /// How its keyframes lie: `scenecut`, `clock`, `intra`; empty when nobody looked.
+    /// How its keyframes are placed: `scenecut`, `clock`, `intra`; empty if that was not examined.
     pub kind: String,
-    /// Why this was done, in words for the user.
+    /// Why this mode was used, in words for the user.
     pub reason: String,
-    /// Groups of pictures: a keyframe and what needs it.
+    /// Number of groups of pictures: a keyframe and the frames that need it.
     pub n_gops: u64,
-    /// Those of which more than the keyframe was decoded.
+    /// Number of groups of which more than the keyframe was decoded.
     pub n_gops_decoded: u64,
 }
 
@@ -77,20 +77,20 @@ pub struct Analysis {
     pub duration_ms: u64,
     /// Frames decoded.
     pub n_frames: u64,
-    /// Scenes that were told of.
+    /// Scenes that were reported.
     pub n_scenes: u64,
-    /// What was decoded, and why.
+    /// Which parts were decoded, and why.
     #[serde(default)]
     pub plan: DecodePlan,
-    /// Set when decoding stopped early or skipped damage: what a user should know.
+    /// What a user should know, if decoding stopped early or skipped damage.
     pub damage: Option<String>,
-    /// What decoded: `software`, the name of a [`Hardware`], or `software (why not the hardware asked for)`.
+    /// The decoder: `software`, the name of a [`super::request::Hardware`], or `software (why not the hardware asked for)`.
     #[serde(default)]
     pub decoder: String,
-    /// Set to what the machine did while it was decoded: a part may be missing that is not missing in the file.
+    /// The machine's fault, if one occurred during decoding: a missing part may then be present in the file.
     #[serde(default)]
     pub fault: wire::Fault,
-    /// What was looked at.
+    /// The video track that was analysed.
     #[serde(default)]
     pub picture: Option<PictureTrack>,
     /// How long each stage took.

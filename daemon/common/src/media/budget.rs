@@ -1,42 +1,42 @@
-//! How much a video may cost: what it tells, what is kept of it, and the processor time for it, each in proportion to the bytes it takes.
+//! Limits what a video may cost: reported scenes, stored pictures and processor time, each in proportion to the video's size in bytes.
 //!
-//! A video can be made to decode for ever, or to give a million scenes from a few kilobytes. The worker keeps to these bounds and says so
-//! in words; the daemon holds it to them, because a worker that a video has taken over keeps to nothing.
+//! A video can be crafted to decode for ever, or to give a million scenes from a few kilobytes. The worker keeps to these limits and says
+//! so in words. The daemon also enforces them, because a worker that a video has taken over keeps to nothing.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-/// Scenes that any video may have.
+/// Scenes that any video may have, whatever its size.
 const FREE_SCENES: u64 = 600;
-/// Beyond, each takes this long on the average…
+/// Beyond that, each scene needs this much time on average…
 const MS_A_SCENE: u64 = 100;
-/// …and this much of the file: a picture that differs from the one before it is not to be had for less.
+/// …and this much of the file: a picture that differs from the one before it cannot be encoded in less.
 const BYTES_A_SCENE: u64 = 64;
-/// Pictures that are kept of any video. Bytes.
+/// Pictures that may be kept of any video, whatever its size. Bytes.
 const FREE_PICTURE_BYTES: u64 = 256 << 20;
-/// Processor time that any video may take…
+/// Processor time that any video may use…
 const FREE_SECONDS: u64 = 3600;
-/// …and a second more for each of these: three hours of 4K in AV1 are some 5 GB, and 14 hours of a slow laptop.
+/// …and one more second for each of these bytes. Three hours of 4K in AV1 are about 5 GB, and take a slow laptop 14 hours.
 const BYTES_A_SECOND: u64 = 50_000;
 const MOST_SECONDS: u64 = 7 * 24 * 3600;
 
-/// The bounds for one video.
+/// The limits for one video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     video_bytes: u64,
 }
 
 impl Budget {
-    /// For a video of this size.
+    /// Returns the limits for a video of this size.
     pub fn of_bytes(video_bytes: u64) -> Self {
         Self { video_bytes }
     }
 
-    /// For an open video. The holes of a sparse file count for nothing.
+    /// Returns the limits for an open video. Holes of a sparse file do not count.
     pub fn of(video: &File) -> std::io::Result<Self> {
         let metadata = video.metadata()?;
-        // Some file systems don't count blocks.
+        // Some file systems do not count blocks.
         let on_disk = match metadata.blocks() {
             0 => metadata.len(),
             n_blocks => n_blocks.saturating_mul(512).min(metadata.len()),
@@ -44,17 +44,17 @@ impl Budget {
         Ok(Self::of_bytes(on_disk))
     }
 
-    /// Most scenes of a video that has come this far.
+    /// Returns the largest number of scenes up to this position.
     pub fn most_scenes(self, position_ms: u64) -> u64 {
         FREE_SCENES + (position_ms / MS_A_SCENE).min(self.video_bytes / BYTES_A_SCENE)
     }
 
-    /// Most that thumbnails and keyframe pictures may take. Bytes.
+    /// Returns the largest size of all thumbnails and keyframe pictures together. Bytes.
     pub fn most_picture_bytes(self) -> u64 {
         FREE_PICTURE_BYTES.saturating_add(self.video_bytes)
     }
 
-    /// Most processor time, of all threads.
+    /// Returns the most processor time of all threads together.
     pub fn most_processor_time(self) -> Duration {
         Duration::from_secs((FREE_SECONDS + self.video_bytes / BYTES_A_SECOND).min(MOST_SECONDS))
     }

@@ -1,4 +1,4 @@
-//! What a user lets the media worker read besides its own lists: containers and codecs, by FFmpeg's names.
+//! The containers and codecs that a user allows the media worker besides its own lists, by FFmpeg's names.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ pub const FORMATS_ARGUMENT: &str = "--extra-formats=";
 /// The worker's argument that names codecs.
 pub const CODECS_ARGUMENT: &str = "--extra-codecs=";
 
-/// Names besides the worker's own lists; both are empty unless the configuration says otherwise.
+/// Names besides the worker's own lists; both lists are empty unless the configuration says otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
     /// Demuxers, as `ffmpeg -demuxers` lists them.
@@ -16,19 +16,19 @@ pub struct Extras {
     pub codecs: Vec<String>,
 }
 
-/// Whether FFmpeg could have anything of this name. A comma would be two of them.
+/// Decides whether FFmpeg could use this name. A comma would make two names of it.
 pub fn is_name(text: &str) -> bool {
     let is_possible = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
     !text.is_empty() && text.len() <= 64 && text.chars().all(is_possible)
 }
 
 impl Extras {
-    /// Whether there are none.
+    /// Returns whether there are no extra names.
     pub fn is_empty(&self) -> bool {
         self.formats.is_empty() && self.codecs.is_empty()
     }
 
-    /// Arguments for the worker.
+    /// Returns the arguments for the worker.
     pub fn to_arguments(&self) -> Vec<String> {
         [(FORMATS_ARGUMENT, &self.formats), (CODECS_ARGUMENT, &self.codecs)]
             .into_iter()
@@ -37,7 +37,7 @@ impl Extras {
             .collect()
     }
 
-    /// Takes one of those arguments; `false` when it is another.
+    /// Stores one of those arguments; returns `false` if it is a different argument.
     pub fn take_argument(&mut self, argument: &str) -> bool {
         for (prefix, names) in [(FORMATS_ARGUMENT, &mut self.formats), (CODECS_ARGUMENT, &mut self.codecs)] {
             if let Some(list) = argument.strip_prefix(prefix) {
@@ -49,7 +49,7 @@ impl Extras {
     }
 }
 
-/// What an incident remembers of it: another list is a reason to try again.
+/// The form that an incident records: a different list is a reason to try again.
 impl fmt::Display for Extras {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for argument in self.to_arguments() {

@@ -1,8 +1,8 @@
-//! The format of a file of keyframe pictures: every frame of one video that was embedded, whole and small.
+//! The format of a file of keyframe pictures: every frame of one video that was embedded, uncropped and small.
 //!
-//! The daemon writes such files, and a worker reads one where another model is brought in. A file is a row of frames as on the pipe
-//! ([`crate::pipe`]): a head with the fingerprint, the scenes in order of time each with a checksum, and an end. What lacks its end was
-//! never finished.
+//! The daemon writes such files, and a worker reads one when the user switches to another model. A file is a sequence of frames as on the
+//! pipe ([`crate::pipe`]): a head with the fingerprint, the scenes in order of time, each with a checksum, and an end. A file without an
+//! end was never finished.
 
 use std::io::{self, Read, Write};
 
@@ -13,16 +13,16 @@ use crate::damage::is_damage;
 use crate::domain::{Boundary, Fingerprint, Span};
 use crate::pipe::{self, PipeError};
 
-/// Length of a picture's shorter side; a frame smaller than that is kept as it is. Pixels.
+/// Length of a picture's shorter side; a smaller frame keeps its size. Pixels.
 ///
-/// Most models see 224 px, or 256: what is enlarged a little for these loses less than what is compressed harder at the same size.
+/// Most models see 224 px or 256 px. At the same file size, a slight enlargement for the latter loses less than stronger compression would.
 pub const SHORTER_SIDE_PX: u32 = 224;
 
 const FORMAT: u32 = 1;
 const KIND_BEGIN: u8 = 1;
 const KIND_SCENE: u8 = 2;
 const KIND_END: u8 = 3;
-/// Cap on one scene's pictures. Bytes.
+/// Largest size of one scene's pictures. Bytes.
 const MAX_SCENE_BYTES: usize = wire::MAX_SCENE_FRAMES * wire::MAX_KEYFRAME_BYTES + pipe::MAX_HEADER_BYTES;
 
 /// One frame of a video. **Shape**: `picture` is a WebP or a JPEG of the whole frame as a player shows it, upright and with square pixels.
@@ -34,24 +34,24 @@ pub struct Keyframe {
     pub picture: Vec<u8>,
 }
 
-/// The pictures of one scene, in order of time; never none.
+/// The pictures of one scene, in order of time; at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyframeScene {
-    /// When it is.
+    /// The scene's time range.
     pub span: Span,
-    /// How it begins.
+    /// How the scene begins.
     pub boundary: Boundary,
     /// Its pictures.
     pub keyframes: Vec<Keyframe>,
 }
 
-/// Why a file of keyframe pictures is not believed.
+/// Why a file of keyframe pictures is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyframesError {
-    /// The system did not let the file be read; it may be whole.
+    /// The system could not read the file; its content may be intact.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The file is cut off, changed, or no such file.
+    /// The file is cut off, changed, or not a file of keyframe pictures.
     #[error("the keyframe pictures are damaged: {0}")]
     Damaged(String),
 }
@@ -79,7 +79,7 @@ struct SceneHead {
     lengths: Vec<u32>,
 }
 
-/// Bytes of the checksum over head and pictures, which ends a scene's body.
+/// Bytes of the checksum over head and pictures, at the end of a scene's body.
 const CHECKSUM_BYTES: usize = 4;
 
 fn checksum(head: &[u8], pictures: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -94,7 +94,7 @@ struct End {
     n_scenes: u64,
 }
 
-/// Writes the scenes of one video as they are found. What it wrote counts once [`Writer::end`] has returned.
+/// Writes the scenes of one video as they are found. The file is valid only once [`Writer::end`] has returned.
 #[derive(Debug)]
 pub struct Writer<W> {
     to: W,
@@ -131,19 +131,19 @@ impl<W: Write> Writer<W> {
         pipe::write_frame(&mut Unflushed(&mut self.to), KIND_SCENE, &head, &body).map_err(to_io)
     }
 
-    /// Writes the end, without which nothing is believed, and flushes.
+    /// Writes the end, without which a reader rejects the file, and flushes.
     pub fn end(&mut self) -> io::Result<()> {
         let end = End { n_scenes: self.n_scenes };
         pipe::write_frame(&mut self.to, KIND_END, &end, &[]).map_err(to_io)
     }
 
-    /// What is written to.
+    /// Returns the underlying writer.
     pub fn get_ref(&self) -> &W {
         &self.to
     }
 }
 
-/// Frames of a pipe are flushed one by one; a file is flushed at its end.
+/// Suppresses the pipe's flush after each frame; a file is flushed at its end.
 struct Unflushed<'a, W>(&'a mut W);
 
 impl<W: Write> Write for Unflushed<'_, W> {
@@ -163,11 +163,11 @@ fn to_io(error: PipeError) -> io::Error {
     }
 }
 
-/// Reads one video's pictures and believes nothing that is not whole.
+/// Reads one video's pictures and rejects anything incomplete.
 #[derive(Debug)]
 pub struct Reader<R> {
     from: R,
-    /// The content that the pictures are of.
+    /// Fingerprint of the content that the pictures were taken from.
     pub fingerprint: Fingerprint,
     n_scenes: u64,
 }
@@ -188,7 +188,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// The next scene; `None` at the end that its writer gave it.
+    /// Returns the next scene; `None` at a valid end.
     pub fn next_scene(&mut self) -> Result<Option<KeyframeScene>, KeyframesError> {
         let damaged = |reason: &str| KeyframesError::Damaged(reason.to_owned());
         let frame = pipe::read_frame(&mut self.from, MAX_SCENE_BYTES)?.ok_or_else(|| damaged("the file breaks off"))?;

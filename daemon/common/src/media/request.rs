@@ -1,10 +1,10 @@
-//! What the daemon asks of a media worker, and the choices in it that the configuration offers.
+//! The daemon's requests to a media worker, and those choices in them that the configuration offers.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ImageSpec;
 
-/// Which rule finds cuts.
+/// The algorithm that finds cuts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detector {
@@ -24,7 +24,7 @@ pub enum SceneMode {
     /// Every frame.
     #[default]
     Exact,
-    /// Packets first, then keyframes, then only what is doubtful; a video for which that is unsafe is decoded through all the same.
+    /// Packets first, then keyframes, then only the doubtful parts. A video for which that is unsafe is decoded completely.
     Fast,
 }
 
@@ -40,7 +40,7 @@ impl std::str::FromStr for SceneMode {
     }
 }
 
-/// Which graphics card's decoder to use. Where it cannot, software decodes, and [`Analysis::decoder`] says why.
+/// The graphics card's decoder to use. If it cannot decode a video, software does, and [`super::answer::Analysis::decoder`] says why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Hardware {
@@ -58,7 +58,7 @@ pub enum Hardware {
 }
 
 impl Hardware {
-    /// The name in the configuration and on the command line.
+    /// Returns the name in the configuration and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -81,49 +81,49 @@ impl std::str::FromStr for Hardware {
     }
 }
 
-/// What the daemon asks of a media worker about one whole video.
+/// A request to a media worker to analyse one whole video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AnalyseRequest {
     /// The pictures that the model is shown.
     pub image: ImageSpec,
-    /// Which rule finds cuts.
+    /// The algorithm that finds cuts.
     pub detector: Detector,
     /// How much is decoded to find scenes.
     #[serde(default)]
     pub mode: SceneMode,
-    /// Only keyframes are decoded, by one thread, whatever `mode` says: for videos on which more of the decoder's code failed.
+    /// Decode only keyframes, with one thread, whatever `mode` says. For videos on which more of the decoder's code failed.
     #[serde(default)]
     pub keyframes_only: bool,
-    /// A take is divided at the latest after this long while its picture moves; a still picture is not. Milliseconds.
+    /// A shot whose picture moves is divided after at most this long; a still picture is not divided. Milliseconds.
     pub max_scene_ms: u64,
     /// Longer side of a scene's thumbnail. Pixels; 0 = no thumbnails.
     pub thumbnail_px: u32,
     /// Shorter side of the keyframe pictures. Pixels; 0 = no keyframe pictures.
     pub keyframe_px: u32,
-    /// Decoder threads; 0 = one for each core allowed.
+    /// Decoder threads; 0 = one per allowed core.
     pub threads: u32,
-    /// Which graphics card's decoder to use.
+    /// The graphics card's decoder to use.
     #[serde(default)]
     pub hardware: Hardware,
     /// File name, for messages only; the worker never opens it.
     pub label: String,
 }
 
-/// A picture asked for by `similar`: a still image or one moment of a video.
+/// A request from `similar` for one picture: a still image or one moment of a video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PictureRequest {
     /// The picture that the model is shown.
     pub image: ImageSpec,
-    /// Moment wanted, milliseconds; `None` takes the first picture of an image, or the middle of a video.
+    /// Requested moment, milliseconds; `None` means the first picture of an image, or the middle of a video.
     pub at_ms: Option<u64>,
-    /// The file's time stamps do not say where the moment is: it is counted to from the beginning.
+    /// The file's time stamps do not show where the moment is, so the worker counts frames from the beginning.
     #[serde(default)]
     pub clock_is_odd: bool,
     /// File name, for messages only.
     pub label: String,
 }
 
-/// What the daemon asks of a media worker about the keyframe pictures of one video.
+/// A request to a media worker for the keyframe pictures of one video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KeyframesRequest {
     /// The pictures that the model is shown.
@@ -132,7 +132,7 @@ pub struct KeyframesRequest {
     pub label: String,
 }
 
-/// What is asked of a media worker for a video's thumbnail: the one frame that tells most about it.
+/// A request to a media worker for a video's thumbnail: the single most informative frame.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PosterRequest {
     /// Longest side of the picture; a smaller video is not enlarged. Pixels.

@@ -1,7 +1,8 @@
-//! What the daemon and `scened-worker media` say to each other, in frames of [`crate::pipe`].
+//! The protocol between the daemon and `scened-worker media`, in frames of [`crate::pipe`].
 //!
-//! One request on standard input, the video as descriptor [`FILM_FD`]; then on standard output [`KIND_CONFINED`], before anything of the video is
-//! read, and events until one of [`KIND_FINISHED`], [`KIND_PICTURE_FOUND`] or [`KIND_FAILED`]. Headers are JSON; pictures are raw bytes in the body.
+//! Standard input carries one request; the video is the descriptor [`VIDEO_FD`]. Standard output carries [`KIND_CONFINED`] before the
+//! worker reads any of the video. Then events follow until one of [`KIND_FINISHED`], [`KIND_PICTURE_FOUND`], [`KIND_POSTER_FOUND`] or
+//! [`KIND_FAILED`]. Headers are JSON; pictures are raw bytes in the body.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +13,7 @@ use crate::pipe;
 pub const ROLE: &str = "media";
 /// Version of everything in this module.
 pub const VERSION: u32 = 5;
-/// The worker's second argument: it may decode without a sandbox where it must.
+/// The worker's second argument: it may decode without a sandbox if there is none.
 pub const ALLOW_UNSANDBOXED: &str = "--allow-unsandboxed";
 /// The video's descriptor in the worker.
 pub const VIDEO_FD: i32 = 3;
@@ -29,7 +30,7 @@ pub const KIND_POSTER: u8 = 4;
 pub const KIND_CONFINED: u8 = 15;
 /// Event: [`super::answer::Probe`].
 pub const KIND_PROBED: u8 = 16;
-/// Event: [`SceneHeader`]; the body is the frames one after the other, then the thumbnail, then the keyframe pictures.
+/// Event: [`SceneHeader`]; the body is the frames in order, then the thumbnail, then the keyframe pictures.
 pub const KIND_SCENE: u8 = 17;
 /// Event: [`Progress`].
 pub const KIND_PROGRESSED: u8 = 18;
@@ -42,57 +43,57 @@ pub const KIND_FAILED: u8 = 21;
 /// Last event: [`PosterHeader`]; the body is the picture, `[height, width, 3]` u8 RGB.
 pub const KIND_POSTER_FOUND: u8 = 22;
 
-/// Longest side of a picture that may be asked for. Pixels.
+/// Longest side of a picture that the daemon may request. Pixels.
 pub const MAX_IMAGE_PX: u32 = 1024;
-/// Longest side of a thumbnail that may be asked for. Pixels.
+/// Longest side of a thumbnail that the daemon may request. Pixels.
 pub const MAX_THUMBNAIL_PX: u32 = 1024;
-/// Most moments of one scene, each of which gives at most [`ImageSpec::most_views`] frames.
+/// Most moments of one scene, each with at most [`ImageSpec::most_views`] frames.
 pub const MAX_SCENE_FRAMES: usize = 16;
 /// Largest thumbnail. Bytes.
 pub const MAX_THUMBNAIL_BYTES: usize = 1 << 20;
-/// Largest shorter side of a keyframe picture that may be asked for. Pixels.
+/// Longest shorter side of a keyframe picture that the daemon may request. Pixels.
 pub const MAX_KEYFRAME_PX: u32 = 512;
 /// Largest keyframe picture. Bytes.
 pub const MAX_KEYFRAME_BYTES: usize = 1 << 19;
-/// Most scenes of one video: what fits the 24 bits of a [`crate::domain::SceneId`].
+/// Most scenes of one video: as many as fit the 24 bits of a [`crate::domain::SceneId`].
 pub const MAX_SCENES: u64 = 1 << 24;
-/// Most streams told of; the rest is left out.
+/// Most streams that are reported; the rest are left out.
 pub const MAX_STREAMS: usize = 64;
-/// Longest text of an answer: a codec's name, a reason. Bytes.
+/// Longest text in an answer: a codec's name, a reason. Bytes.
 pub const MAX_TEXT_BYTES: usize = 2048;
-/// Longest time any video may claim: a year. Milliseconds.
+/// Longest duration that a video may claim: a year. Milliseconds.
 pub const MAX_TIME_MS: u64 = 366 * 24 * 3600 * 1000;
 
 /// One scene, as soon as it is complete.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SceneHeader {
-    /// When it is.
+    /// The scene's time range.
     pub span: Span,
-    /// How it begins.
+    /// How the scene begins.
     pub boundary: Boundary,
-    /// Time of each frame in the body; those of one moment have the same. Milliseconds.
+    /// Time of each frame in the body; frames of one moment have the same time. Milliseconds.
     pub frames_ms: Vec<u64>,
-    /// Length of the thumbnail in the body; 0 when none was asked for.
+    /// Length of the thumbnail in the body; 0 if none was requested.
     pub thumbnail_bytes: u64,
     /// Time (milliseconds) and bytes of each keyframe picture in the body.
     pub keyframes: Vec<(u64, u32)>,
 }
 
-/// What holds a worker that is about to read a video.
+/// The sandbox of a worker that is about to read a video.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Confinement {
-    /// It reaches nothing but the video and its pipes.
+    /// The worker can reach only the video and its pipes.
     Sandboxed {
-        /// By what.
+        /// Name of the sandbox.
         how: String,
     },
-    /// It decodes all the same, as it was allowed to.
+    /// The worker decodes without a sandbox, as it is allowed to.
     Unsandboxed {
         /// Why there is no sandbox.
         reason: String,
     },
-    /// It does not decode, and ends.
+    /// The worker does not decode, and exits.
     Refused {
         /// Why there is no sandbox.
         reason: String,
@@ -102,7 +103,7 @@ pub enum Confinement {
 /// Last event of [`KIND_KEYFRAMES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replayed {
-    /// Scenes that were told of.
+    /// Number of scenes reported.
     pub n_scenes: u64,
 }
 
@@ -113,14 +114,14 @@ pub struct Progress {
     pub position_ms: u64,
 }
 
-/// The moment that was found.
+/// Header of the moment that was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PictureHeader {
     /// Its time. Milliseconds of the video.
     pub time_ms: u64,
 }
 
-/// The frame that was chosen.
+/// Header of the frame that was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PosterHeader {
     /// Its time. Milliseconds of the video.
@@ -131,41 +132,41 @@ pub struct PosterHeader {
     pub height_px: u32,
 }
 
-/// What a worker lays it to that a video gives nothing, or less than it has.
+/// What a worker blames if a video gives nothing, or less than it contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// What the file holds, or nothing at all.
+    /// The file's content, or no fault at all.
     #[default]
     Video,
-    /// The system did not let it be read.
+    /// The system could not read the file.
     Reading {
-        /// The number of the system.
+        /// The system's error code.
         errno: i32,
     },
     /// The machine was short of threads, memory or descriptors.
     Shortage {
-        /// The number of the system.
+        /// The system's error code.
         errno: i32,
     },
 }
 
-/// The file gives nothing; the reason is written for the user.
+/// The file gives nothing; the reason is worded for the user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
     /// What is wrong, in words for the user.
     pub reason: String,
-    /// What it is laid to.
+    /// What is to blame.
     #[serde(default)]
     pub fault: Fault,
 }
 
-/// Bytes of one RGB frame of this size.
+/// Returns the bytes of one RGB frame of this size.
 pub fn frame_bytes(image: &ImageSpec) -> usize {
     image.width_px as usize * image.height_px as usize * 3
 }
 
-/// Says what is wrong with the picture asked for, if anything: both sides check it.
+/// Returns what is wrong with the requested picture, if anything: both sides check it.
 pub fn check_image(image: &ImageSpec) -> Result<(), String> {
     for (name, px) in [
         ("width", image.width_px),

@@ -2,7 +2,7 @@
 
 use super::{read_frame, read_hello, write_frame};
 
-/// Reads frames of bytes that nobody vouches for; what was read is written and read again.
+/// Reads frames from untrusted bytes, writes every frame that it read, and reads it again.
 pub fn run(data: &[u8]) {
     drop(read_hello(&mut &*data, "media", 1));
     let mut from = data;

@@ -1,4 +1,4 @@
-//! Which models are there, and which one a name means.
+//! Lists the available models and resolves a name to one of them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::{ModelError, ModelFolder, is_missing};
 
-/// Environment variable with folders of models, separated like `PATH`; they are looked into first.
+/// Environment variable with folders of models, separated as in `PATH`; they are searched first.
 pub const MODELS_VARIABLE: &str = "SCENED_MODELS";
 
-/// Where models are: what the environment names, `<data_dir>/models` (the user's own), `../share/scened/models` beside the
-/// `program` (installed), and `models` of the source checkout that it was built in. `program` is the file of the program that runs.
+/// Returns the folders that hold models. These are, in order: those named by the environment, `<data_dir>/models` (the user's own),
+/// `../share/scened/models` beside the `program` (installed), and `models` of the source checkout that it was built in. `program` is the
+/// executable of the running program.
 pub fn model_dirs(data_dir: &Path, program: Option<&Path>) -> Vec<PathBuf> {
     model_dirs_from(std::env::var_os(MODELS_VARIABLE).as_deref(), data_dir, program)
 }
@@ -24,18 +25,18 @@ fn model_dirs_from(named: Option<&OsStr>, data_dir: &Path, program: Option<&Path
     dirs.push(data_dir.join("models"));
     if let Some(folder) = program.and_then(Path::parent) {
         dirs.extend(folder.parent().map(|prefix| prefix.join("share/scened/models")));
-        // target/debug/deps/test and target/release/scened, but not /usr/bin/scened: only a checkout has the starter's script.
+        // This matches target/debug/deps/test and target/release/scened, but not /usr/bin/scened: only a checkout has the starter's script.
         let is_checkout = |above: &&Path| above.join("models/starter").is_dir() && above.join("Cargo.toml").is_file();
         let built_in = [Path::new(crate::CHECKOUT)];
         let above = folder.ancestors().take(5).find(is_checkout);
-        // A build outside the checkout (CARGO_TARGET_DIR) knows where its source was; an installed program has its own by then.
+        // A build outside the checkout (CARGO_TARGET_DIR) knows its source folder. An installed program has its own models by then.
         let checkout = above.or_else(|| built_in.into_iter().find(|path| is_target(folder) && is_checkout(path)));
         dirs.extend(checkout.map(|checkout| checkout.join("models")));
     }
     dirs
 }
 
-/// Whether a program in `folder` was put there by cargo and not by an installation.
+/// Decides whether cargo, rather than an installation, put a program into `folder`.
 pub(crate) fn is_target(folder: &Path) -> bool {
     folder
         .ancestors()
@@ -43,10 +44,10 @@ pub(crate) fn is_target(folder: &Path) -> bool {
         .any(|above| above.join(".cargo-lock").is_file() || above.join("CACHEDIR.TAG").is_file())
 }
 
-/// Every sub-folder of `dirs` that looks like a model (it has a config.json), in the order of `dirs` and then by name.
+/// Returns every sub-folder of `dirs` that looks like a model (it has a config.json), in the order of `dirs` and then by name.
 ///
-/// A folder of `dirs` that is not there is skipped. A model name that was already seen in an earlier folder is left out: the
-/// user's own models come before installed ones.
+/// Skips any of `dirs` that do not exist. Leaves out a model name that an earlier folder already has: the user's own models come before
+/// installed ones.
 pub fn find_models(dirs: &[PathBuf]) -> Vec<Result<ModelFolder, ModelError>> {
     let mut found: Vec<Result<ModelFolder, ModelError>> = Vec::new();
     for dir in dirs {
@@ -74,10 +75,10 @@ pub fn find_models(dirs: &[PathBuf]) -> Vec<Result<ModelFolder, ModelError>> {
     found
 }
 
-/// The model that `wanted` means: a path where it has a separator or begins with a dot, else the name of a model (or of its
-/// folder) in `dirs`.
+/// Returns the model that `wanted` refers to. It is a path if it contains a separator or begins with a dot. Otherwise it is the name of a
+/// model (or of its folder) in `dirs`.
 ///
-/// **Errors**: what is wrong with the folder meant, or [`ModelError::Unknown`].
+/// **Errors**: what is wrong with that folder, or [`ModelError::Unknown`].
 pub fn resolve(wanted: &str, dirs: &[PathBuf]) -> Result<ModelFolder, ModelError> {
     if wanted.contains(std::path::is_separator) || wanted.starts_with('.') {
         return ModelFolder::open(Path::new(wanted));

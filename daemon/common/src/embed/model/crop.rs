@@ -1,11 +1,11 @@
-//! What another crop means for a model's id.
+//! Defines how a different crop changes a model's id.
 
 use super::ModelFolder;
 use crate::domain::{Crop, ModelId};
 
 impl ModelFolder {
-    /// The model as its files describe it, to be shown pictures as `crop` says. Where that is not its own way, its id is another one:
-    /// the vectors of the two do not mix, and a change from one to the other is a change of model.
+    /// Returns the model that its files describe, but shown pictures as `crop` says. If that differs from its own crop, it gets another id.
+    /// The vectors of the two do not mix, and switching between them is a change of model.
     #[must_use]
     pub fn with_crop(mut self, crop: Crop) -> Self {
         let image = crop.of(self.reference);
@@ -17,7 +17,7 @@ impl ModelFolder {
         self
     }
 
-    /// How it is shown pictures.
+    /// Returns how the model is shown pictures.
     pub fn crop(&self) -> Crop {
         let is_ours = |crop: &Crop| *crop != Crop::Auto && crop.of(self.reference) == self.image;
         Crop::ALL.into_iter().find(is_ours).unwrap_or(Crop::Reference)

@@ -1,4 +1,4 @@
-//! One small JSON file of a model folder, asked by dotted keys; every answer that does not fit names file and key.
+//! One small JSON file of a model folder, read by dotted keys. Every value that does not fit is an error that names file and key.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -13,7 +13,7 @@ const MAX_BYTES: u64 = 4 << 20;
 
 pub(super) struct Document {
     path: PathBuf,
-    /// What keys of a part begin with when they are named; empty for a whole file.
+    /// Prefix of the keys in error messages; empty for a whole file.
     prefix: String,
     root: Value,
 }
@@ -55,7 +55,7 @@ impl Document {
         }
     }
 
-    /// The object at `key` as a document of its own; `None` where it is not there.
+    /// Returns the object at `key` as a document of its own; `None` if there is none.
     pub(super) fn part(&self, key: &str) -> Result<Option<Self>, ModelError> {
         Ok(self.object(key)?.map(|object| Self {
             path: self.path.clone(),
@@ -64,14 +64,14 @@ impl Document {
         }))
     }
 
-    /// The value at a dotted key; JSON's null counts as absent.
+    /// Returns the value at a dotted key; JSON's null counts as absent.
     pub(super) fn value(&self, key: &str) -> Option<&Value> {
         key.split('.')
             .try_fold(&self.root, |value, part| value.get(part))
             .filter(|v| !v.is_null())
     }
 
-    /// The members of the file's object, in the order of their names.
+    /// Returns the members of the file's object, in the order of their names.
     pub(super) fn keys(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.root.as_object().into_iter().flatten()
     }
@@ -103,12 +103,12 @@ impl Document {
         self.typed(key, "a number", |v| v.as_f64().filter(|n| n.is_finite()))
     }
 
-    /// A positive length in pixels, tokens or components, below 2^16.
+    /// Returns a positive length in pixels, tokens or components, below 2^16.
     pub(super) fn length(&self, key: &str) -> Result<Option<u32>, ModelError> {
         self.typed(key, "a whole number from 1 to 65535", length)
     }
 
-    /// One number for each of red, green and blue, or one for all three.
+    /// Returns one number for each of red, green and blue; the file may give one for all three.
     pub(super) fn channels(&self, key: &str) -> Result<Option<[f32; 3]>, ModelError> {
         self.typed(key, "three numbers", |value| {
             if let Some(number) = value.as_f64() {
@@ -120,12 +120,12 @@ impl Document {
         })
     }
 
-    /// A text that must be there.
+    /// Returns a text that must be present.
     pub(super) fn required_text(&self, key: &str) -> Result<String, ModelError> {
         self.text(key)?.ok_or_else(|| self.refuse(key, "is not there"))
     }
 
-    /// Channels that divide: none may be zero.
+    /// Returns channels that serve as divisors: none may be zero.
     pub(super) fn divisors(&self, key: &str) -> Result<Option<[f32; 3]>, ModelError> {
         match self.channels(key)? {
             Some(values) if values.iter().any(|v| *v <= 0.0) => Err(self.refuse(key, "a standard deviation must be above 0")),
@@ -134,7 +134,7 @@ impl Document {
     }
 }
 
-/// `value` as a positive length below 2^16.
+/// Returns `value` as a positive length below 2^16.
 pub(super) fn length(value: &Value) -> Option<u32> {
     value.as_u64().filter(|n| (1..=0xffff).contains(n)).map(|n| n as u32)
 }

@@ -1,11 +1,12 @@
-//! Weights that lie beside an ONNX file, as the file itself names them, and whether they may be read.
+//! Finds weights that are stored beside an ONNX file, by the names in that file, and decides whether they may be read.
 //!
-//! A large model keeps its tensors in other files and names them (`external_data`, `location`). The hub's cache has links in all places
-//! (`snapshots/<revision>/…` → `../../blobs/<hash>`), and ONNX Runtime opens no weights through a link that leaves the folder of the file:
-//! those the worker maps itself. What they may lead to is decided here: the model's own folder, or the cache of the same repository.
-//! A link to anywhere else, or a name that climbs out, is refused, because a model may come from anybody and could be given any file.
+//! A large model keeps its tensors in other files and names them (`external_data`, `location`). The hub's cache consists of links
+//! (`snapshots/<revision>/…` → `../../blobs/<hash>`). ONNX Runtime does not open weights through a link that leaves the folder of the ONNX
+//! file, so the worker maps those itself. This module decides where they may lead: the model's own folder, or the cache of the same
+//! repository. A link to anywhere else, or a name that climbs out, is refused. A model may come from anyone, and must not read arbitrary
+//! files.
 //!
-//! Of an ONNX file only the few fields on the way to those names are read; weights inside it are skipped over.
+//! Only the few fields of an ONNX file that lead to those names are read; weights inside it are skipped.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -13,26 +14,26 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ModelError;
 
-/// More files, or longer names, than any model has.
+/// No model has more files or longer names than this.
 const MAX_LOCATIONS: usize = 4096;
 const MAX_LOCATION_BYTES: u64 = 4096;
-/// Graphs inside graphs (branches and loops) are not deeper.
+/// Graphs inside graphs (branches and loops) are not nested deeper than this.
 const MAX_DEPTH: usize = 32;
 
 /// One file of weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weights {
-    /// As the ONNX file names it, relative to its folder.
+    /// The name in the ONNX file, relative to its folder.
     pub location: String,
-    /// Where it lies, without links.
+    /// Its path with all links resolved.
     pub path: PathBuf,
-    /// ONNX Runtime opens it by itself.
+    /// Whether ONNX Runtime opens it by itself.
     pub is_in_folder: bool,
 }
 
-/// The files of weights that `onnx` names, each once, in order of their names.
+/// Returns the files of weights that `onnx` names, each once, in order of their names.
 ///
-/// **Errors**: one that is missing, leads out of the model's folder and its cache, or cannot be looked at.
+/// **Errors**: a file is missing, is outside the model's folder and its cache, or cannot be checked.
 pub fn weights(model: &Path, onnx: &Path) -> Result<Vec<Weights>, ModelError> {
     let unread = |source| ModelError::Read {
         path: onnx.to_owned(),
@@ -74,7 +75,7 @@ pub fn weights(model: &Path, onnx: &Path) -> Result<Vec<Weights>, ModelError> {
             }
             let climbs = Path::new(&location).components().any(|part| part == Component::ParentDir);
             Ok(Weights {
-                // It allows the folder of the file as named, and that of the file itself.
+                // ONNX Runtime allows the folder of the file as named, and the folder of the file that a link leads to.
                 is_in_folder: !climbs
                     && (path.starts_with(&real_folder) || real_onnx.parent().is_some_and(|place| path.starts_with(place))),
                 location,
@@ -84,7 +85,8 @@ pub fn weights(model: &Path, onnx: &Path) -> Result<Vec<Weights>, ModelError> {
         .collect()
 }
 
-/// The cache of one repository of the hub that a path lies in: it has `snapshots`, with a folder a revision, and `blobs`.
+/// Returns the hub's cache of the repository that contains the path. Such a cache has `snapshots`, with one folder per revision, and
+/// `blobs`.
 fn cache_of(place: &Path) -> Option<PathBuf> {
     let above = |name: &str| {
         place
@@ -125,7 +127,8 @@ impl Message {
     }
 }
 
-/// The names in the file. What is no ONNX file has those that were found before that showed; ONNX Runtime says what is wrong with it.
+/// Returns the names in the file. If it is not a valid ONNX file, returns the names found up to the fault; ONNX Runtime reports what is
+/// wrong.
 fn locations(onnx: &Path) -> io::Result<Vec<String>> {
     let file = File::open(onnx)?;
     let length = file.metadata()?.len();
@@ -252,7 +255,8 @@ mod tests {
         [field(8, b"a name"), entry("location", location), entry("offset", "0")].concat()
     }
 
-    /// A model with a tensor in its graph, and one in a branch of a node; both beside the file, and one inside it of `n_inside` bytes.
+    /// Builds a model with one tensor in its graph and one in a branch of a node, both stored beside the file. A third one of `n_inside`
+    /// bytes is inside the file.
     fn model(in_graph: &str, in_branch: &str, n_inside: usize) -> Vec<u8> {
         let inside = field(5, &field(9, &vec![7; n_inside]));
         let branch = field(5, &field(6, &field(5, &tensor(in_branch))));
@@ -321,14 +325,14 @@ mod tests {
         let found = of_snapshot().unwrap();
         assert_eq!(found[0].path, case.at("hub/models--a--b/blobs/bb").canonicalize().unwrap());
         assert!(found[0].is_in_folder, "both lie among the blobs");
-        // The same through a link to the whole model.
+        // The result is the same through a link to the whole model.
         symlink(snapshot.parent().unwrap(), case.at("linked")).unwrap();
         assert_eq!(weights(&case.at("linked"), &case.at("linked/onnx/text.onnx")).unwrap(), found);
-        // A cache that was half copied has a file of its own and a link.
+        // A half-copied cache has one regular file and one link.
         std::fs::remove_file(snapshot.join("text.onnx")).unwrap();
         std::fs::write(snapshot.join("text.onnx"), &onnx).unwrap();
         assert!(!of_snapshot().unwrap()[0].is_in_folder);
-        // Another repository's, and a file of the user's.
+        // Another repository's blob, and a file of the user's.
         case.put("hub/models--c--d/blobs/cc", b"of another");
         case.put("secret", b"of the user");
         for target in ["../../../../models--c--d/blobs/cc", "../../../../../secret"] {
@@ -359,7 +363,7 @@ mod tests {
         }
         let found = climbs("../beside.bin").unwrap();
         assert_eq!((found.len(), found[0].is_in_folder), (1, false));
-        // A link in an ordinary folder, too.
+        // A link in an ordinary folder is refused, too.
         symlink(&secret, case.at("model/onnx/text.onnx_data")).unwrap();
         assert!(matches!(climbs("text.onnx_data"), Err(ModelError::Outside { .. })));
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::ModelFolder;
 
-/// Opens a model folder one of whose small files has these bytes.
+/// Opens a model folder in which one of the small files has these bytes.
 pub fn run(data: &[u8]) {
     let Some((which, data)) = data.split_first() else { return };
     let (model, files): (&str, &[&str]) = if which & 1 == 0 {

@@ -1,8 +1,8 @@
-//! The layout of Hugging Face's `transformers` and of transformers.js: `config.json`, `preprocessor_config.json`,
-//! `tokenizer.json`, `onnx/{vision_model,text_model}[_fp16|_quantized|_int8].onnx`.
+//! The layout of Hugging Face's `transformers` and of transformers.js: `config.json`, `preprocessor_config.json`, `tokenizer.json`,
+//! `onnx/{vision_model,text_model}[_fp16|_quantized|_int8].onnx`.
 //!
-//! **Source** of the defaults: `CLIPImageProcessor`, `SiglipImageProcessor`, `CLIPTextConfig` and `SiglipTextConfig` of
-//! transformers, which leave out of a file what equals their default.
+//! **Source** of the defaults: `CLIPImageProcessor`, `SiglipImageProcessor`, `CLIPTextConfig` and `SiglipTextConfig` of transformers. It
+//! omits values from a file that equal their default.
 
 use std::path::{Path, PathBuf};
 
@@ -24,12 +24,12 @@ const PRECISIONS: [(&str, Precision); 4] = [
 const CLIP_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_74];
 const CLIP_STD: [f32; 3] = [0.268_629_55, 0.261_302_6, 0.275_777_1];
 
-/// Model families whose text tower and processor are known.
+/// Model families with a known text tower and processor.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Family {
-    /// Causal text tower pooled at the end token.
+    /// Causal text tower, pooled at the end token.
     Clip,
-    /// Text tower that sees everything, pooled at the last position.
+    /// Text tower without a causal mask, pooled at the last position.
     Siglip,
 }
 
@@ -71,8 +71,8 @@ pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelEr
     })
 }
 
-/// The image processor's settings and the file they are in: transformers 5 saves them as a part of processor_config.json, and
-/// believes that first.
+/// Returns the image processor's settings and the file that contains them. transformers 5 saves them as a part of processor_config.json,
+/// and prefers that file.
 fn processor(path: &Path, action: &str) -> Result<(PathBuf, Document), ModelError> {
     if let Some(file) = optional(path, "processor_config.json")?
         && let Some(part) = Document::read(&file)?.part("image_processor")?
@@ -84,7 +84,7 @@ fn processor(path: &Path, action: &str) -> Result<(PathBuf, Document), ModelErro
     Ok((file, processor))
 }
 
-/// The vision and the text model in the same precision.
+/// Returns the vision and the text model in the same precision.
 fn onnx_files(path: &Path) -> Result<(PathBuf, PathBuf, Precision), ModelError> {
     let mut half = None;
     for (ending, precision) in PRECISIONS {
@@ -106,7 +106,7 @@ fn onnx_files(path: &Path) -> Result<(PathBuf, PathBuf, Precision), ModelError> 
     })
 }
 
-/// The towers of one precision, where both are there.
+/// Returns the towers of one precision, if both exist.
 pub(super) fn towers_in(path: &Path, wanted: Precision) -> Result<Option<(PathBuf, PathBuf)>, ModelError> {
     for (ending, precision) in PRECISIONS {
         if precision == wanted
@@ -119,7 +119,8 @@ pub(super) fn towers_in(path: &Path, wanted: Precision) -> Result<Option<(PathBu
     Ok(None)
 }
 
-/// Which defaults a processor's class brings; `None` where the file names none, and then must say everything itself.
+/// Returns the family whose defaults apply to a processor's class. `None` if they are unknown; then the file must specify everything
+/// itself.
 fn class(processor: &Document) -> Result<Option<Family>, ModelError> {
     let key = match processor.value("image_processor_type") {
         Some(_) => "image_processor_type",
@@ -129,7 +130,7 @@ fn class(processor: &Document) -> Result<Option<Family>, ModelError> {
     match name.as_str() {
         "CLIPImageProcessor" | "CLIPImageProcessorFast" | "CLIPImageProcessorPil" | "CLIPFeatureExtractor" => Ok(Some(Family::Clip)),
         "SiglipImageProcessor" | "SiglipImageProcessorFast" | "SiglipImageProcessorPil" => Ok(Some(Family::Siglip)),
-        // They do these steps in this order and no other, but their defaults are not repeated here.
+        // These classes do the same steps in the same order, but their defaults are not repeated here.
         "ViTImageProcessor" | "ViTImageProcessorFast" | "ViTFeatureExtractor" | "BitImageProcessor" | "BitImageProcessorFast" => Ok(None),
         _ => Err(processor.refuse(
             key,
@@ -155,9 +156,9 @@ const PROCESSOR_KEYS: [&str; 24] = [
     "image_std",
     // Frames are RGB already.
     "do_convert_rgb",
-    // What a number for `size` means to other classes; read by `Size`.
+    // What a bare number for `size` means to other classes; `Size` reads it.
     "default_to_square",
-    // What the library does with its own arrays.
+    // How the library represents its own arrays.
     "data_format",
     "input_data_format",
     "return_tensors",
@@ -169,7 +170,7 @@ const PROCESSOR_KEYS: [&str; 24] = [
     "backend",
 ];
 
-/// Refuses keys that ask for something unknown: the picture would not be the one that the model was trained with.
+/// Refuses keys that ask for something unknown: the picture would differ from those in the model's training.
 fn check_keys(processor: &Document) -> Result<(), ModelError> {
     for (key, value) in processor.keys() {
         let asks_nothing = value.is_null() || *value == Value::Bool(false);
@@ -234,8 +235,8 @@ enum Size {
 }
 
 impl Size {
-    /// A size is a number (old files), `{"shortest_edge"}` or `{"height", "width"}`. A bare `size` of a processor that crops
-    /// is the shortest side, and every other bare number a square.
+    /// Reads a size: a number (old files), `{"shortest_edge"}` or `{"height", "width"}`. A bare `size` of a processor that crops is the
+    /// shortest side, and every other bare number a square.
     fn read(processor: &Document, key: &str, bare_is_shortest_side: bool) -> Result<Self, ModelError> {
         let Some(value) = processor.value(key) else {
             return Err(processor.refuse(key, "is not there"));
@@ -291,7 +292,7 @@ fn text_spec(family: Family, config: &Document, tokenizer: Option<TokenizerConfi
         None => (None, None, None, TextCleaning::None),
     };
     Ok(TextSpec {
-        // A tokenizer may be told to stop before the tower's last position.
+        // A tokenizer's limit may be lower than the tower's number of positions.
         context_length: max_tokens.map_or(positions, |most| most.min(positions)),
         padding,
         pad_token,

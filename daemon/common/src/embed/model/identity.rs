@@ -1,4 +1,4 @@
-//! The name that keeps vectors of different models apart.
+//! Computes the id that keeps vectors of different models apart.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -9,20 +9,20 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{ModelError, ModelFiles};
 use crate::domain::ModelId;
 
-/// Bytes read at the start, the middle and the end of a big file. Two exports that differ in weights only differ nearly
-/// everywhere, so three samples and the size tell them apart without reading gigabytes at each start.
+/// Bytes read at the start, the middle and the end of a big file. Two exports whose weights differ, differ nearly everywhere. Three samples
+/// and the size therefore tell them apart without reading gigabytes at each start.
 const SAMPLE_BYTES: u64 = 64 << 10;
 
-/// What tells a model from others.
+/// What distinguishes a model from others.
 pub(super) struct Identity {
     pub(super) id: ModelId,
-    /// All files together.
+    /// Total size of all files.
     pub(super) size_bytes: u64,
-    /// The files that decide what its vectors are.
+    /// The files that affect its vectors.
     pub(super) parts: Vec<PathBuf>,
 }
 
-/// The id of a model is its name and a hash over the small files' bytes and samples of the big ones.
+/// Computes a model's id: its name and a hash over the small files' bytes and samples of the big ones.
 pub(super) fn of(folder: &Path, name: &str, files: &ModelFiles, small_files: &[PathBuf]) -> Result<Identity, ModelError> {
     let mut hash = Xxh3::new();
     let mut size_bytes = 0;
@@ -34,7 +34,7 @@ pub(super) fn of(folder: &Path, name: &str, files: &ModelFiles, small_files: &[P
             path: onnx.clone(),
             source,
         })?);
-        // Those that have names of their own come last, so that they change no id of a model that has none.
+        // Weights with names of their own come last, so that they do not change the id of a model without any.
         for weights in super::external::weights(folder, onnx)? {
             let named = onnx.parent().unwrap_or(folder).join(&weights.location);
             if !paths.contains(&named) {
@@ -62,7 +62,7 @@ pub(super) fn of(folder: &Path, name: &str, files: &ModelFiles, small_files: &[P
     })
 }
 
-/// Files that hold the weights of `onnx` outside it: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …
+/// Returns the files that hold the weights of `onnx` outside it: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …
 fn external_data(onnx: &Path) -> io::Result<Vec<PathBuf>> {
     let (Some(folder), Some(name)) = (onnx.parent(), onnx.file_name()) else {
         return Ok(Vec::new());
@@ -79,9 +79,9 @@ fn external_data(onnx: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Adds size and samples of one file; returns the size.
+/// Adds the size and the samples of one file to the hash; returns the size.
 fn sample(hash: &mut Xxh3, path: &Path) -> io::Result<u64> {
-    // Before it is opened: opening a pipe waits for whoever writes to it.
+    // This check precedes opening, because opening a pipe waits for its writer.
     let found = fs::metadata(path)?;
     if !found.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));

@@ -37,7 +37,7 @@ pub(super) fn read(path: &Path, config: &Document) -> Result<Understood, ModelEr
                 .ok_or_else(|| preprocess.refuse("std", "is not there"))?,
         },
         text: text_spec(config, &tokenizer_config)?,
-        // open_clip's towers give nothing but the vector itself, whatever it is called.
+        // open_clip's towers output only the vector itself, whatever its name is.
         head: Head::Projected,
         dimensions: config.length("embed_dim")?.map(|n| n as usize),
         files,
@@ -67,7 +67,7 @@ fn image_spec(preprocess: &Document) -> Result<ImageSpec, ModelError> {
         Some(other) => return Err(preprocess.refuse("resize_mode", format!("shortest or squash was expected, found {other}"))),
     };
     let resample = match preprocess.text("interpolation")?.as_deref() {
-        // Where training drew lots, open_clip looks at pictures with bicubic.
+        // If training chose the filter at random, open_clip uses bicubic for inference.
         None | Some("bicubic" | "random") => Resample::Bicubic,
         Some("bilinear") => Resample::Bilinear,
         Some(other) => return Err(preprocess.refuse("interpolation", format!("bicubic or bilinear was expected, found {other}"))),
@@ -89,7 +89,7 @@ fn text_spec(config: &Document, tokenizer_config: &Document) -> Result<TextSpec,
         ));
     }
     if config.object("text_cfg")?.is_none() {
-        // Immich's M-CLIP models have none: their text tower is another family's.
+        // Immich's M-CLIP models have none: their text tower is from another family.
         return Err(config.refuse("text_cfg", "is not there, so that nothing is known of the text tower"));
     }
     for (key, value) in config.object("text_cfg.tokenizer_kwargs")?.into_iter().flatten() {
@@ -99,14 +99,14 @@ fn text_spec(config: &Document, tokenizer_config: &Document) -> Result<TextSpec,
         }
     }
     let causal = !config.flag("text_cfg.no_causal_mask")?.unwrap_or(false);
-    // CoCa's class token comes after the padding, and its place counts.
+    // CoCa's class token comes after the padding, and its position matters.
     let ends_in_class_token = config.flag("text_cfg.embed_cls")?.unwrap_or(false);
     let padding = match config.text("text_cfg.pool_type")?.as_deref() {
         None | Some("argmax" | "eos") if causal && !ends_in_class_token => Padding::RealLength,
         None | Some("argmax" | "eos" | "last" | "first" | "tok") => Padding::ToContext,
         Some(other) => return Err(config.refuse("text_cfg.pool_type", format!("{other:?} is not known"))),
     };
-    // open_clip's own tokenizer (CLIP's) lowers texts before it looks at them, one from elsewhere does what its files say.
+    // open_clip's own tokenizer (CLIP's) lower-cases texts first. A tokenizer from elsewhere does what its files say.
     let own_tokenizer = config.value("text_cfg.hf_tokenizer_name").is_none();
     let cleaning = match config.text("text_cfg.tokenizer_kwargs.clean")?.as_deref() {
         None if own_tokenizer => TextCleaning::Lower,

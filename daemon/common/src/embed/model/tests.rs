@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::{Crop, Resample, ResizeMode};
 use crate::testing::{clip_processor, hugging_face, write, write_json};
 
-/// A complete folder in the Immich layout, shaped like immich-app/ViT-B-32__openai.
+/// Writes a complete folder in the Immich layout, shaped like immich-app/ViT-B-32__openai.
 fn immich(path: &Path) {
     write_json(
         &path.join("config.json"),
@@ -24,7 +24,7 @@ fn immich_preprocess() -> Value {
            "interpolation": "bicubic", "resize_mode": "shortest", "fill_color": 0})
 }
 
-/// `base` with the keys of `changes` replaced, or removed where null.
+/// Returns `base` with the keys of `changes` replaced, or removed if null.
 fn changed(mut base: Value, changes: &Value) -> Value {
     for (key, value) in changes.as_object().unwrap() {
         if value.is_null() {
@@ -193,7 +193,7 @@ fn every_way_to_write_a_picture_size_is_understood() {
 #[test]
 fn what_a_processor_asks_for_is_done_or_refused_by_name() {
     check_processor(&[
-        // All keys of the published files of Xenova/clip-vit-base-patch32 and of processors saved by several transformers.
+        // All keys of the published files of Xenova/clip-vit-base-patch32 and of processors saved by several versions of transformers.
         (
             json!({"do_convert_rgb": true, "processor_class": "CLIPProcessor", "use_fast": true, "data_format": "channels_first", "device": null,
                    "disable_grouping": null, "input_data_format": null, "return_tensors": null, "default_to_square": false, "do_pad": null,
@@ -203,7 +203,7 @@ fn what_a_processor_asks_for_is_done_or_refused_by_name() {
         ),
         (json!({"image_processor_type": "CLIPImageProcessorFast"}), Ok(crop(224))),
         (json!({"image_processor_type": "CLIPImageProcessorPil"}), Ok(crop(224))),
-        // A class of which no default is known may still say everything.
+        // A class without known defaults may still specify everything.
         (json!({"image_processor_type": "BitImageProcessor"}), Ok(crop(224))),
         (
             json!({"image_processor_type": "ViTImageProcessor", "do_center_crop": null}),
@@ -246,7 +246,7 @@ fn the_processor_of_transformers_5_is_found_and_believed_first() {
     let folder = tempfile::tempdir().unwrap();
     hugging_face(folder.path());
     let file = folder.path().join("processor_config.json");
-    // Older files of that name say nothing of pictures.
+    // Older files of that name say nothing about pictures.
     write_json(&file, &json!({"processor_class": "CLIPProcessor"}));
     let before = ModelFolder::open(folder.path()).unwrap();
     assert_eq!(before.image, crop(224));
@@ -299,7 +299,7 @@ fn numbers_that_a_processor_leaves_out_are_its_class_s_defaults() {
 
 #[test]
 fn a_sparse_siglip_2_folder_is_understood() {
-    // Shaped like the published ones, which leave out what SiglipConfig has as its default.
+    // Shaped like the published folders, which omit SiglipConfig's defaults.
     let folder = tempfile::tempdir().unwrap();
     hugging_face(folder.path());
     write_json(
@@ -432,7 +432,7 @@ fn an_immich_folder_is_understood() {
             Padding::RealLength,
             TextCleaning::Lower,
         ),
-        // CLIPA, but for the token that it strips.
+        // CLIPA, except for the token that it strips.
         (
             json!({"interpolation": "random"}),
             json!({"hf_tokenizer_name": "bert-base-uncased", "pool_type": "eos", "eos_id": 2}),
@@ -440,7 +440,7 @@ fn an_immich_folder_is_understood() {
             Padding::RealLength,
             TextCleaning::Whitespace,
         ),
-        // MobileCLIP2: CLIP's tokenizer, but the tower sees everything.
+        // MobileCLIP2: CLIP's tokenizer, but a tower that is not causal.
         (
             json!({"mean": 0.4, "std": 0.2}),
             json!({"no_causal_mask": true, "tokenizer_kwargs": {"clean": "whitespace"}}),

@@ -1,22 +1,22 @@
-//! What `tokenizer_config.json` says beside `tokenizer.json`, which the worker reads.
+//! Reads `tokenizer_config.json`, which accompanies the `tokenizer.json` that the worker reads.
 //!
-//! **Source**: `PreTrainedTokenizerBase` of transformers for the names and what they mean. Keys that only matter to decoding
-//! (`clean_up_tokenization_spaces`, `errors`) or repeat tokenizer.json (`added_tokens_decoder`) are not looked at.
+//! **Source**: `PreTrainedTokenizerBase` of transformers for the names and their meaning. Keys that only affect decoding
+//! (`clean_up_tokenization_spaces`, `errors`) or repeat tokenizer.json (`added_tokens_decoder`) are ignored.
 
 use serde_json::Value;
 
 use super::document::{Document, length};
 use super::{ModelError, TextCleaning};
 
-/// Tokenizers made for Gemma, which SigLIP 2 was trained with on texts in lower case; their tokenizer.json keeps the case.
-/// **Source**: `Siglip2Tokenizer` of transformers.
+/// Tokenizers made for Gemma. SigLIP 2 was trained with them on lower-case texts, but their tokenizer.json keeps the case. **Source**:
+/// `Siglip2Tokenizer` of transformers.
 const GEMMA: [&str; 4] = ["GemmaTokenizer", "GemmaTokenizerFast", "Siglip2Tokenizer", "Siglip2TokenizerFast"];
 
 /// Checked values of one tokenizer_config.json.
 pub(super) struct TokenizerConfig {
     pub(super) pad_token: Option<String>,
     pub(super) end_token: Option<String>,
-    /// `None` where the file sets no limit that any text could reach.
+    /// `None` if the file sets no limit that any text could reach.
     pub(super) max_tokens: Option<usize>,
     pub(super) cleaning: TextCleaning,
 }
@@ -49,7 +49,7 @@ impl TokenizerConfig {
     }
 }
 
-/// A token: a string, or an object with `content`.
+/// Returns a token, given as a string or as an object with `content`.
 fn token(document: &Document, key: &str) -> Result<Option<String>, ModelError> {
     match document.value(key) {
         None => Ok(None),
@@ -61,7 +61,7 @@ fn token(document: &Document, key: &str) -> Result<Option<String>, ModelError> {
     }
 }
 
-/// `model_max_length`; 10^30, written as an integer or a float, is transformers' word for "no limit".
+/// Returns `model_max_length`. transformers writes 10^30, as an integer or a float, for "no limit".
 fn max_tokens(document: &Document) -> Result<Option<usize>, ModelError> {
     match document.value("model_max_length") {
         None => Ok(None),

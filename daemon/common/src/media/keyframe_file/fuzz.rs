@@ -3,7 +3,7 @@
 use super::{CHECKSUM_BYTES, KIND_SCENE, Reader, checksum};
 use crate::pipe;
 
-/// Reads the bytes as a file of pictures: as they are, and with checksums that fit, so that what lies behind them is met.
+/// Reads the bytes as a file of pictures: unchanged, and with corrected checksums, so that the code behind the checksums is reached.
 pub fn run(data: &[u8]) {
     read(data);
     let mut mended = Vec::new();
