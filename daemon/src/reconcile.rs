@@ -1,19 +1,20 @@
 //! The truth-maker: compares the watched folders with the store, and queues, moves, marks and removes videos until they agree.
 //!
-//! A rescan and an event go through the same code: an event only says where to look. One thread (`reconcile`) does all the looking
-//! and is the only one that adds, moves and removes videos. It sleeps until an event, a command, or the next thing that is due.
+//! A rescan and an event run the same code, because an event only says which path to check. One thread (`reconcile`) does all the checking.
+//! It is the only thread that adds, moves and removes videos. It sleeps until an event, a command, or the next due time.
 //!
 //! **Queues**: events ([`crate::watch::EVENT_CAPACITY`], overflow → rescan) and commands ([`COMMAND_CAPACITY`], the caller waits).
 //!
 //! How a change becomes certain:
-//! - a file that is new or has another stamp is looked at again after `settle`, then its fingerprint is read;
-//! - a known fingerprint under a new path is a move when the known file is certainly not at its own path, else a copy;
-//! - a file that is missing, or whose content was replaced, keeps its video for a grace time in which its content may turn up
-//!   elsewhere; it is removed only under a root that is the one it always was, when its folder could be looked at.
+//! - A file that is new or has another stamp is checked again after `settle`. Then its fingerprint is read.
+//! - A known fingerprint under a new path is a move if the known file is certainly not at its own path. Otherwise it is a copy.
+//! - A file that is missing, or whose content was replaced, keeps its video for a grace time. In that time its content may turn up
+//!   elsewhere. The video is removed only if its root is still the same one and its folder could be read.
 //!
 //! Knows nothing about the content of videos, models, or clients.
 //!
-//! A network mount that hangs is waited for once, for a few seconds ([`crate::machine::with_timeout`]); then what lies on it is offline until it answers.
+//! The thread waits for a hung network mount once, for a few seconds ([`crate::machine::with_timeout`]). Then the videos on that mount are
+//! offline until it answers.
 
 mod core;
 pub mod fingerprint;
@@ -43,13 +44,13 @@ use crate::supervise::{self, End, Supervised};
 use crate::watch::{self, Change};
 use shared::{Shared, lock};
 
-/// Commands that may wait for the reconciler; when full, the caller waits.
+/// Maximum number of commands waiting for the reconciler. If the queue is full, the caller waits.
 pub const COMMAND_CAPACITY: usize = 64;
 
 /// How long [`ReconcilerHandle::set_roots`] waits for a reconciler that is busy (or stuck in a hung mount).
 pub const SET_ROOTS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a start waits for the first look at the watched folders.
+/// How long a start waits for the first check of the watched folders.
 const FIRST_SCAN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What to watch and how. Paths are absolute.
@@ -57,24 +58,24 @@ const FIRST_SCAN_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct ReconcileConfig {
     pub roots: Vec<PathBuf>,
     pub rules: Arc<Rules>,
-    /// How long a file must rest before it is believed to be complete.
+    /// How long a file must stay unchanged before it counts as complete.
     pub settle: Duration,
-    /// How often everything is looked through although no event came. A quarter of it for places without (all) events.
+    /// Time between two scans of everything that need no event. Places without (all) events are scanned four times as often.
     pub rescan_every: Duration,
 }
 
-/// Called when [`ReconcilerHandle::queue`], [`ReconcilerHandle::roots`] or [`ReconcilerHandle::warnings`] answer something else.
-/// Changes of videos and jobs travel through [`Store::on_change`].
+/// Called when the answer of [`ReconcilerHandle::queue`], [`ReconcilerHandle::roots`] or [`ReconcilerHandle::warnings`] changes. Changes of
+/// videos and jobs travel through [`Store::on_change`].
 ///
 /// It runs on the reconciler's thread. It must be quick and must not call the handle's waiting functions.
 pub type OnChange = Arc<dyn Fn() + Send + Sync>;
 
-/// What is not certain yet. Both zero: the store agrees with everything that happened before.
+/// The work that is not certain yet. If both counts are zero, the store agrees with everything that happened before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileQueue {
-    /// Folders being or waiting to be walked.
+    /// Folders that are being walked or wait for it.
     pub walks: u64,
-    /// Files that may still grow, videos whose disappearance is not yet certain, and events not yet looked at.
+    /// Files that may still grow, videos whose disappearance is not yet certain, and events not yet processed.
     pub settling: u64,
 }
 
@@ -84,23 +85,24 @@ impl ReconcileQueue {
     }
 }
 
-/// Why a path is or isn't in the index, as far as the tree tells.
+/// Why a path is or isn't in the index, as far as the file system shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Explanation {
-    /// It lies in none of the watched folders.
+    /// It is in none of the watched folders.
     Unwatched,
     /// Its watched folder cannot be reached; the reason.
     Offline(String),
     Excluded(Exclusion),
     /// There is no such file.
     Missing,
-    /// It cannot be looked at; the reason.
+    /// It cannot be read; the reason.
     Unreachable(String),
-    /// It is looked at again soon: it was written to a moment ago, or is still growing.
+    /// It will be checked again soon: it was written to a moment ago, or is still growing.
     Settling,
-    /// Its name, or what lies beside it, says that a program has not finished it: it is looked at when nobody wrote to it for a long while.
+    /// Its name or a file beside it shows that a program has not finished it. It is checked once it has not been written to for a long
+    /// time.
     Unfinished,
-    /// It is a file that belongs in the index.
+    /// The file belongs in the index.
     Fine,
 }
 
@@ -109,7 +111,7 @@ pub enum Explanation {
 pub enum RootState {
     /// Changes are noticed at once.
     Watched,
-    /// Some changes raise no event here, so it is looked through regularly as well.
+    /// Some changes raise no event here, so the folder is also scanned regularly.
     Polled,
     Offline,
 }
@@ -120,9 +122,9 @@ pub struct RootStatus {
     pub state: RootState,
     /// Why it is polled or offline.
     pub detail: Option<String>,
-    /// While it is offline: what it lies on, where it was ever there.
+    /// While it is offline: its last known volume, if there is one.
     pub volume: Option<Volume>,
-    /// While it is there: places in it whose volume is not. Its own place is among them when it had another volume once.
+    /// While it is online: the places in it whose volume is missing. The root's own path is among them if another volume was there before.
     pub away: Vec<(PathBuf, Volume)>,
 }
 
@@ -135,14 +137,14 @@ pub enum ReconcileError {
 /// Starts reconcilers.
 pub struct Reconciler;
 
-/// What the system and this program bear; tests make them small.
+/// Limits of the system and of this program; tests make them small.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Watches of folders; `None` = a share of what the system allows.
+    /// Number of watched folders; `None` = a share of what the system allows.
     n_watches: Option<usize>,
-    /// Events that may wait.
+    /// Number of events that may wait.
     n_events: usize,
-    /// How long a file must rest whose name says that a program has not finished it.
+    /// How long a file must stay unchanged if its name says that a program has not finished it.
     unfinished_rest: Duration,
 }
 
@@ -157,7 +159,7 @@ impl Default for Limits {
 }
 
 impl Reconciler {
-    /// Starts the thread. Everything is looked through at once; [`ReconcilerHandle::queue`] is not empty until that is done.
+    /// Starts the thread, which scans everything at once. [`ReconcilerHandle::queue`] is not empty until that is done.
     pub fn start(config: ReconcileConfig, store: Store, on_change: OnChange) -> Result<ReconcilerHandle, ReconcileError> {
         Self::start_with_limits(config, store, on_change, Limits::default())
     }
@@ -193,7 +195,7 @@ impl Reconciler {
         };
         let given_up = move |_: &str| for_waiting();
         let thread = supervise::spawn(&supervised, body, given_up).map_err(ReconcileError::Thread)?;
-        // Who asks first is told of the folders as they are; one that hangs keeps nobody from asking.
+        // The first caller then sees the real state of the folders. A folder that hangs delays it only until the timeout.
         let _looked = first_scan.recv_timeout(FIRST_SCAN_TIMEOUT);
         Ok(ReconcilerHandle {
             commands,
@@ -206,15 +208,15 @@ impl Reconciler {
 }
 
 enum Command {
-    /// Answered when nothing of the dropped roots will be touched any more.
+    /// Answered once the reconciler will no longer touch anything in the dropped roots.
     SetRoots(Vec<PathBuf>, Sender<()>),
     Rescan(Option<PathBuf>),
-    /// Answered when every event the kernel had queued before is counted.
+    /// Answered once every event that the kernel had queued before is counted.
     Barrier(Sender<()>),
     Stop,
 }
 
-/// The way to a running reconciler. Dropping it stops the thread.
+/// A handle to a running reconciler. Dropping it stops the thread.
 pub struct ReconcilerHandle {
     commands: Sender<Command>,
     events: watch::EventSender,
@@ -224,23 +226,22 @@ pub struct ReconcilerHandle {
 }
 
 impl ReconcilerHandle {
-    /// Why the tree is looked at no longer, where it is not.
+    /// Returns why changes are no longer noticed, if the thread was given up.
     pub fn is_given_up(&self) -> Option<String> {
         self.supervised.is_given_up()
     }
 
-    /// Watches these folders from now on. Videos of folders that are no longer among them stay in the store, untouched: whoever
-    /// calls decides with [`is_below`] and the store whether to remove them or to mark them offline.
+    /// Watches these folders from now on. Videos of folders that are no longer among them stay in the store, untouched. The caller decides
+    /// with [`is_below`] and the store whether to remove them or to mark them offline.
     ///
-    /// Returns when the reconciler will not touch videos of the dropped folders any more (true), or after [`SET_ROOTS_TIMEOUT`].
+    /// Returns true once the reconciler no longer touches videos of the dropped folders, and false after [`SET_ROOTS_TIMEOUT`].
     pub fn set_roots(&self, roots: Vec<PathBuf>) -> bool {
         let (reply, answered) = crossbeam_channel::bounded(1);
         self.request(Command::SetRoots(roots, reply));
         answered.recv_timeout(SET_ROOTS_TIMEOUT).is_ok()
     }
 
-    /// Looks through one folder or file, or through everything. Returns the number of watched folders concerned; 0 means that the
-    /// path lies in none.
+    /// Scans one folder or file, or everything. Returns the number of watched folders concerned; 0 means that the path is in none.
     pub fn rescan(&self, path: Option<PathBuf>) -> u64 {
         let n_roots = {
             let roots = lock(&self.shared.roots);
@@ -254,14 +255,15 @@ impl ReconcilerHandle {
         n_roots
     }
 
-    /// What is still uncertain. Everything that events were received for is in it; call [`barrier`](Self::barrier) first to have
-    /// everything in it that happened before now.
+    /// Returns what is still uncertain. It includes every event received so far. To include everything that happened before now, call
+    /// [`barrier`](Self::barrier) first.
     pub fn queue(&self) -> ReconcileQueue {
         self.shared.queue()
     }
 
-    /// Waits until every change made before the call is counted in [`queue`](Self::queue) or has reached the store; false after
-    /// `timeout`, and then the queue is not empty until that is so. Exact on local Linux file systems: the kernel queues an event inside the system call that causes it.
+    /// Waits until every change made before the call is counted in [`queue`](Self::queue) or has reached the store. Returns false after
+    /// `timeout`; the queue then stays non-empty until this is so. Exact on local Linux file systems: the kernel queues an event inside the
+    /// system call that causes it.
     pub fn barrier(&self, timeout: Duration) -> bool {
         let (reply, answered) = crossbeam_channel::bounded(1);
         self.shared.requested.fetch_add(1, Ordering::SeqCst);
@@ -276,24 +278,24 @@ impl ReconcilerHandle {
         lock(&self.shared.roots).clone()
     }
 
-    /// What the user must act on: unreadable folders, watch limits.
+    /// Returns the warnings that the user must act on: unreadable folders, watch limits.
     pub fn warnings(&self) -> Vec<String> {
         lock(&self.shared.warnings).clone()
     }
 
-    /// Why `path` is or isn't in the index. Looks at the file system in the caller's thread.
+    /// Explains why `path` is or isn't in the index. Reads the file system in the caller's thread.
     pub fn explain(&self, path: &Path) -> Explanation {
         self.shared.explain(path)
     }
 
-    /// Gives the reconciler a hint as if the watcher had: for tests, and for programs that know of changes on network folders.
+    /// Gives the reconciler a hint, as the watcher does. For tests, and for programs that know of changes on network folders.
     pub fn hint(&self, change: Change) {
         self.events.send(change);
     }
 
     /// Ends the thread and waits for it.
     pub fn stop(&self) {
-        // An error means that the thread has ended already.
+        // An error means that the thread has already ended.
         drop(self.commands.send(Command::Stop));
         if let Some(thread) = lock(&self.thread).take()
             && thread.join().is_err()
@@ -303,7 +305,7 @@ impl ReconcilerHandle {
     }
 
     fn request(&self, command: Command) {
-        // Counted before it can be taken, so that `queue` never says "nothing" in between.
+        // The request is counted before the thread can receive it, so that `queue` never says "nothing" in between.
         self.shared.requested.fetch_add(1, Ordering::SeqCst);
         if self.commands.send(command).is_err() {
             self.shared.requested.fetch_sub(1, Ordering::SeqCst);
@@ -317,7 +319,7 @@ impl Drop for ReconcilerHandle {
     }
 }
 
-/// Whether `path` lies in `root` but in none of `others`: whose videos go when `root` is removed while `others` stay.
+/// Decides whether `path` is in `root` but in none of `others`. The videos there go when `root` is removed while `others` stay.
 pub fn is_below(path: &Path, root: &Path, others: &[PathBuf]) -> bool {
     path.starts_with(root) && !others.iter().any(|other| path.starts_with(other))
 }

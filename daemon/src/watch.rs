@@ -1,11 +1,11 @@
 //! File system events as hints: a closed [`Change`], a pure [`Debouncer`](debounce::Debouncer), and the glue to `notify`.
 //!
-//! Owns the `notify` watcher (whose thread runs our callback) and the set of watched folders. The callback does one bounded,
-//! non-blocking send: when [`EVENT_CAPACITY`] events wait already, it raises a flag that is read as [`Change::Rescan`], so that nothing
-//! is lost silently. Knows nothing about videos, rules or the store: what a hint means is found out by looking at the tree.
+//! Owns the `notify` watcher (whose thread runs our callback) and the set of watched folders. The callback does one bounded, non-blocking
+//! send. If [`EVENT_CAPACITY`] events already wait, it raises a flag that is read as [`Change::Rescan`], so that no loss stays silent.
+//! Knows nothing about videos, rules or the store: the meaning of a hint is found by checking the file system.
 //!
-//! On Linux every folder has its own, non-recursive watch: `notify`'s recursive mode stops at the first unreadable sub-folder and
-//! misses files in folders that are made and filled at once. Elsewhere the system watches whole trees and only roots are given to it.
+//! On Linux every folder has its own, non-recursive watch. `notify`'s recursive mode stops at the first unreadable sub-folder, and misses
+//! files in folders that are made and filled at once. On other systems one watch covers a whole tree, so only the roots get one.
 
 pub mod debounce;
 mod everywhere;
@@ -23,23 +23,24 @@ use notify::{Event, EventKind};
 pub use everywhere::AllWatches;
 pub use watches::{WatchOutcome, Watches};
 
-/// Events that may wait for the reconciler. When full, further ones become one [`Change::Rescan`]. As large as the kernel's own queue.
+/// Maximum number of events waiting for the reconciler. If the queue is full, further ones become one [`Change::Rescan`]. As large as the
+/// kernel's own queue.
 pub const EVENT_CAPACITY: usize = 16_384;
 
-/// What may have happened. Only a hint: whoever gets it looks at the tree.
+/// A possible change. It is only a hint: the receiver checks the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Made or written to just now, so a file may still grow; or its permissions changed.
+    /// Made or just written to, so that a file may still grow; or its permissions changed.
     Touched(PathBuf),
     /// Renamed to this name: a file, or a folder with everything in it.
     Arrived(PathBuf),
     /// Deleted or renamed away.
     Gone(PathBuf),
-    /// A folder was made: it must be watched first and then crawled.
+    /// A folder was made: it must be watched first and then walked.
     Tree(PathBuf),
-    /// File systems were mounted or unmounted: roots and mount points have to be looked at.
+    /// File systems were mounted or unmounted: roots and mount points must be checked.
     Mounts,
-    /// Events were lost: everything has to be looked at.
+    /// Events were lost: everything must be scanned.
     Rescan,
 }
 
@@ -49,25 +50,25 @@ pub struct EventSender {
     sender: Sender<Change>,
     lost: Arc<AtomicBool>,
     in_flight: Arc<AtomicU64>,
-    /// So many of the next changes vanish here without a word, as they may between a file system and us.
+    /// This many of the next changes vanish here without notice, as they may between a file system and us.
     #[cfg(test)]
     pub n_to_lose: Arc<AtomicU64>,
-    /// Whoever has this holds up the watcher's thread, as a busy machine may.
+    /// Holding this lock delays the watcher's thread, as a busy machine may.
     #[cfg(test)]
     pub held_up: Arc<std::sync::Mutex<()>>,
 }
 
-/// The receiving side, in the reconciler's thread. A clone is the same one: for the next reconciler, when one has died.
+/// The receiving side, in the reconciler's thread. Clones share one queue: if a reconciler dies, the next one uses a clone.
 #[derive(Clone)]
 pub struct EventReceiver {
     pub receiver: Receiver<Change>,
     lost: Arc<AtomicBool>,
     in_flight: Arc<AtomicU64>,
-    /// Received and not taken over yet.
+    /// Number of events received and not taken over yet.
     taken: Arc<AtomicU64>,
 }
 
-/// Makes the bounded queue between the `notify` thread and the reconciler.
+/// Creates the bounded queue between the `notify` thread and the reconciler.
 pub fn event_queue(capacity: usize) -> (EventSender, EventReceiver) {
     let (sender, receiver) = crossbeam_channel::bounded(capacity);
     let lost = Arc::new(AtomicBool::new(false));
@@ -91,7 +92,7 @@ pub fn event_queue(capacity: usize) -> (EventSender, EventReceiver) {
 }
 
 impl EventSender {
-    /// Queues a change without ever blocking; what does not fit is remembered as "events were lost".
+    /// Queues a change without ever blocking. A change that does not fit is remembered as "events were lost".
     pub fn send(&self, change: Change) {
         #[cfg(test)]
         drop(self.held_up.lock());
@@ -103,13 +104,13 @@ impl EventSender {
         {
             return;
         }
-        // Counted before it can be received, so that the count is never too small.
+        // The change is counted before it can be received, so that the count is never too small.
         self.in_flight.fetch_add(1, Ordering::SeqCst);
         match self.sender.try_send(change) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 self.lost.store(true, Ordering::SeqCst);
-                // The queue may have been drained in between, and then nobody would look until the next event.
+                // The queue may have been drained in between. Without this change no thread would check the flag until the next event.
                 if self.sender.try_send(Change::Rescan).is_err() {
                     self.in_flight.fetch_sub(1, Ordering::SeqCst);
                 }
@@ -119,28 +120,30 @@ impl EventSender {
 }
 
 impl EventReceiver {
-    /// True once after events were lost because the queue was full. A full queue is never empty, so whoever drains it looks here.
+    /// Returns true once after events were lost because the queue was full. A full queue is never empty, so the thread that drains it
+    /// checks here.
     pub fn take_lost(&self) -> bool {
         self.lost.swap(false, Ordering::SeqCst)
     }
 
-    /// Says that an event was received.
+    /// Notes that an event was received.
     pub fn took(&self) {
         self.taken.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Says that what was received is now accounted for elsewhere.
+    /// Notes that the received events are now counted elsewhere.
     pub fn taken_over(&self) {
         self.in_flight.fetch_sub(self.taken.swap(0, Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// The counter of events on their way, for [`crate::reconcile::ReconcilerHandle::queue`].
+    /// Returns the counter of events in flight, for [`crate::reconcile::ReconcilerHandle::queue`].
     pub fn in_flight(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.in_flight)
     }
 }
 
-/// Translates one event of `notify` and sends what matters. Our own reads raise `Open` events on notify 8.2; they end here.
+/// Translates one event of `notify` and sends the relevant changes. Our own reads raise `Open` events on notify 8.2, which are dropped
+/// here.
 fn forward(event: Result<Event, notify::Error>, events: &EventSender) {
     let event = match event {
         Ok(event) => event,
@@ -149,13 +152,13 @@ fn forward(event: Result<Event, notify::Error>, events: &EventSender) {
             return events.send(Change::Rescan);
         }
     };
-    // Before the kind and the paths: an overflow is of kind `Other` and has none.
+    // This comes before the kind and the paths: an overflow is of kind `Other` and has no paths.
     if event.need_rescan() {
         return events.send(Change::Rescan);
     }
     let to_change: fn(PathBuf) -> Change = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Change::Touched,
-        // `Both` repeats what `From` and `To` have said.
+        // `Both` repeats `From` and `To`.
         EventKind::Access(_) | EventKind::Other | EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return,
         EventKind::Create(CreateKind::Folder) => Change::Tree,
         EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => Change::Gone,

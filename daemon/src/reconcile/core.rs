@@ -1,9 +1,9 @@
-//! The reconciler's thread: the loop that takes one bounded step after the other.
+//! The reconciler's thread: a loop that takes one bounded step after another.
 //!
-//! What the thread knows is kept in parts, each in a file of its own with private fields: [`Events`], [`Schedule`], [`Walks`], [`Roots`],
-//! [`Library`], [`Filter`], [`FolderCache`], [`Watching`], [`Unreadable`] and [`Missing`]. A part does not know the others.
-//! What a look at a path does to several parts is in the other files: `check` (watched folders), `look` (paths), `walk_folder`, `links`,
-//! `place` (files that rest), `clear` (what is certain now) and `save` (what has gathered).
+//! The thread keeps its state in parts, each in its own file with private fields: [`Events`], [`Schedule`], [`Walks`], [`Roots`],
+//! [`Library`], [`Filter`], [`FolderCache`], [`Watching`], [`Unreadable`] and [`Missing`]. No part knows another. Code that changes several
+//! parts is elsewhere: `check` (watched folders), `paths`, `walk_folder`, `links`, `place` (files at rest), `clear` (what is now certain)
+//! and `save` (batches for the store).
 
 mod check;
 mod clear;
@@ -49,10 +49,10 @@ use crate::supervise::caught;
 use crate::watch::debounce::Hint;
 use crate::watch::{Change, EventReceiver, EventSender};
 
-/// Longest time between two looks at events and commands, apart from a single file's or folder's.
+/// How long one step walks folders. Files are placed until twice this time has passed. One folder or file may take longer.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Everything the thread starts with.
+/// Everything that the thread starts with.
 pub(super) struct CoreParts {
     pub(super) config: ReconcileConfig,
     pub(super) store: Store,
@@ -62,13 +62,13 @@ pub(super) struct CoreParts {
     pub(super) events: EventReceiver,
     pub(super) event_sender: EventSender,
     pub(super) watch_limit: Option<usize>,
-    /// Told when the folders were looked at.
+    /// Notified when the folders have been checked for the first time.
     pub(super) looked: Sender<()>,
     pub(super) unfinished_rest: Duration,
 }
 
 impl CoreParts {
-    /// Reconciles until it is asked to stop. Another run after a panic knows nothing of the one before but what the store has.
+    /// Reconciles until it is asked to stop. After a panic the next run knows only what is in the store and in `shared`.
     pub(super) fn run(&self) {
         let timing = Timing::new(self.config.settle, self.unfinished_rest, self.config.rescan_every);
         let now = Instant::now();
@@ -92,14 +92,14 @@ impl CoreParts {
     }
 }
 
-/// The loop, and what a look at a path does to the parts. What belongs to one part alone is that part's business: its fields are private,
-/// and no part knows another.
+/// The loop, and the code that changes several parts at once. Everything that concerns one part alone is in that part: its fields are
+/// private, and no part knows another.
 struct Core {
     shared: Arc<Shared>,
     on_change: OnChange,
     commands: Receiver<Command>,
     timing: Timing,
-    // What comes in, and what is to be done.
+    // Input, and work to do.
     events: Events,
     schedule: Schedule,
     walks: Walks,
@@ -108,7 +108,7 @@ struct Core {
     library: Library,
     filter: Filter,
     folders: FolderCache,
-    // What is not known, or not for certain.
+    // What is unknown or uncertain.
     watching: Watching,
     unreadable: Unreadable,
     missing: Missing,
@@ -120,11 +120,11 @@ impl Core {
         self.set_roots(wanted);
         self.check_offline_roots();
         self.publish();
-        // One that died may have had some.
+        // A run that died may have received some events.
         self.events.counted();
         self.shared.settle_debts();
         (self.on_change)();
-        // Nobody waits after the first time.
+        // Only the first check has a receiver.
         let _first = looked.try_send(());
         loop {
             crate::failpoint::panic_here("reconcile");
@@ -144,7 +144,7 @@ impl Core {
         }
     }
 
-    /// Waits for the next command or event, at most for `pause`, and takes over all events that wait. False: stop.
+    /// Waits for the next command or event, at most for `pause`, and takes over all waiting events. Returns false to stop.
     fn receive(&mut self, pause: Duration) -> bool {
         let (commands, events) = (self.commands.clone(), self.events.queue());
         let mut command = None;
@@ -158,7 +158,7 @@ impl Core {
             },
             default(pause) => {}
         }
-        // What is asked for is counted; to stop is not.
+        // Every command is counted except `Stop`.
         let is_counted = command.as_ref().is_some_and(|command| !matches!(command, Command::Stop));
         let obeying = is_counted.then(|| self.shared.obeying());
         self.take_events();
@@ -168,14 +168,14 @@ impl Core {
         }
     }
 
-    /// Takes over every event that waits.
+    /// Takes over all waiting events.
     fn take_events(&mut self) {
         self.events.take_waiting(Instant::now());
         self.publish();
         self.events.counted();
     }
 
-    /// Takes over everything that events tell of until now: the threads that watch may lag behind.
+    /// Takes over all events up to now. The watching threads may lag behind, so they are flushed first.
     fn hear(&mut self) {
         self.watching.flush();
         if self.roots.have_mounts_changed() {
@@ -202,7 +202,7 @@ impl Core {
         }
         self.publish();
         drop(obeying);
-        // The command itself was counted until now.
+        // Until now the command itself was counted.
         (self.on_change)();
         if let Some(reply) = reply_to
             && reply.try_send(()).is_err()
@@ -212,7 +212,7 @@ impl Core {
         true
     }
 
-    /// Does what is due, for about [`STEP`].
+    /// Does the work that is due, for about twice [`STEP`].
     fn step(&mut self) {
         let started = Instant::now();
         self.filter.read_folders_anew();
@@ -235,7 +235,7 @@ impl Core {
         }
         self.check_other_names();
         self.store_batches();
-        // What a lost event would have said is only known after the rescan.
+        // The content of lost events is only known after the rescan.
         if self.walks.is_empty() && !self.schedule.owes_overflow_rescan() {
             self.clear(Instant::now());
             self.check_other_names();
@@ -243,7 +243,7 @@ impl Core {
         }
     }
 
-    /// A panic over one path costs that path.
+    /// Confines a panic to the path that caused it.
     fn catch_panic_over(&mut self, path: &Path, look: impl FnOnce(&mut Self)) {
         if let Err(panic) = caught(|| look(self)) {
             tracing::error!(path = %path.display(), panic, "looking at it failed (a bug: please report it); it is passed over");
@@ -276,7 +276,7 @@ impl Core {
             self.check_silent();
         }
         for path in self.unreadable.take_refused(now) {
-            // What it was watched by may be gone.
+            // The watches of this folder may be gone.
             let rewatch = self.unreadable.has_folder(&path);
             self.check_path(
                 &path,
@@ -291,19 +291,19 @@ impl Core {
         }
     }
 
-    /// Looks through the folders for which no watch was left.
+    /// Scans the folders for which no watch was left.
     fn poll_unwatched(&mut self, now: Instant) {
         for folder in self.watching.poll(now) {
             self.walks.queue(folder, false);
         }
     }
 
-    /// When the next thing is due, if nothing happens.
+    /// Returns when the next work is due, if nothing else happens.
     fn deadline(&self) -> Instant {
         let has_offline = self.unreadable.has_silent() || self.roots.iter().any(Root::is_offline);
         let has_polled = !self.watching.is_complete() || self.roots.iter().any(Root::is_remote);
         let settling = lock(&self.shared.settling).deadline();
-        // Nothing is cleared before the hints held back are looked at.
+        // Nothing is cleared before the hints held back have been checked.
         let held_until = self.events.deadline();
         let clear = |due: Instant| held_until.map_or(due, |held_until| due.max(held_until));
         let dues = [
@@ -317,7 +317,7 @@ impl Core {
         dues.into_iter().flatten().fold(looks, Instant::min)
     }
 
-    /// Shows counts, states and warnings to the other threads.
+    /// Publishes counts, states and warnings to the other threads.
     fn publish(&mut self) {
         let walks = self.walks.len() + usize::from(self.schedule.owes_overflow_rescan());
         let uncertain = self.events.len() + lock(&self.shared.settling).n_usual() + self.missing.len();
@@ -340,7 +340,7 @@ impl Core {
         }
     }
 
-    /// Puts a video under suspicion: it is looked for after the grace time, and removed if it is certainly gone.
+    /// Makes a video a suspect. After the grace time its file is searched for, and the video is removed if the file is certainly gone.
     fn suspect(&mut self, video: VideoId) {
         if self.missing.suspect(video, Instant::now())
             && let Some(video) = self.library.video(video)

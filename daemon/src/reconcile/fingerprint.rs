@@ -1,4 +1,4 @@
-//! What recognises the same content under another name.
+//! Fingerprints recognise the same content under another name.
 
 use std::fs::File;
 use std::io;
@@ -11,17 +11,17 @@ use xxhash_rust::xxh3::Xxh3;
 use crate::video_file::whole::WHOLE_BYTES;
 pub use crate::video_file::{open_video, stamp_of};
 
-/// First and last bytes that are always hashed: containers keep their headers and tables of contents there.
+/// Number of first and of last bytes that are always hashed: containers keep their headers and tables of contents there.
 const EDGE_BYTES: u64 = 64 << 10;
-/// Blocks hashed between the two edges, evenly spaced.
+/// Number of blocks hashed between the two edges, evenly spaced.
 const N_MIDDLE_BLOCKS: u64 = 8;
 const MIDDLE_BYTES: u64 = 16 << 10;
 const _: () = assert!(WHOLE_BYTES == 2 * EDGE_BYTES + N_MIDDLE_BLOCKS * MIDDLE_BYTES);
 
-/// XXH3-128 over the size, both edges and some blocks between; the whole content of small files.
+/// Computes XXH3-128 over the size, both edges and some blocks between them. Small files are hashed whole.
 ///
-/// **Invariant**: the same content gives the same value under any name and on any file system. A change of single bytes of a large
-/// file that keeps its size may go unnoticed; what players and encoders write changes size, header or table of contents.
+/// **Invariant**: the same content gives the same value under any name and on any file system. A change of single bytes in a large file
+/// that keeps its size may go unnoticed. Players and encoders, however, change the size, header or table of contents.
 pub fn fingerprint(file: &File, size_bytes: u64) -> io::Result<Fingerprint> {
     let mut hash = Xxh3::new();
     hash.update(&size_bytes.to_le_bytes());
@@ -50,14 +50,14 @@ pub fn fingerprint(file: &File, size_bytes: u64) -> io::Result<Fingerprint> {
     Ok(Fingerprint(hash.digest128().to_be_bytes()))
 }
 
-/// A file read in one piece: its stamp before and after was the same.
+/// A consistent reading of a file: its stamp was the same before and after.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
     pub stamp: FileStamp,
     pub fingerprint: Fingerprint,
 }
 
-/// Reads the fingerprint of the file at `path`; `None` when the file changed while it was read.
+/// Reads the fingerprint of the file at `path`; `None` if the file changed meanwhile.
 pub fn read_file(path: &Path, follow: bool) -> io::Result<Option<Reading>> {
     let file = open_video(path, follow)?;
     let stamp = stamp_of(&file.metadata()?);

@@ -1,4 +1,4 @@
-//! The identity of a watched folder, which may vanish and come back: the judgement whether this is still the same one.
+//! The identity of a watched folder. The folder may vanish and come back, and the identity decides whether it is still the same one.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::StoredPath;
 
-/// What is at a root's path: which file system, and which folder of it.
+/// The file system at a root's path, and the folder on it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Identity {
     device: u64,
     inode: u64,
-    /// Name of the volume that outlives a reboot (UUID, or the file system's own id), where there is one.
+    /// Name of the volume that outlives a reboot (UUID, or the file system's own id), if there is one.
     volume: Option<String>,
 }
 
@@ -31,8 +31,8 @@ impl Identity {
         })
     }
 
-    /// Device numbers are handed out anew at every start and plugging in, and the topmost inode of most file systems is the same
-    /// number: so the volume decides where both have one, and only without it the device.
+    /// Decides whether both are the same folder. The system assigns device numbers again at every start and plugging in, and on most file
+    /// systems the topmost inode has the same number. So the volume decides if both have one, and otherwise the device.
     fn is_same_folder(&self, other: &Self) -> bool {
         let same_volume = match (&self.volume, &other.volume) {
             (Some(a), Some(b)) => a == b,
@@ -42,7 +42,7 @@ impl Identity {
     }
 }
 
-/// The name in `/dev/disk/by-uuid` of the block device with this number.
+/// Returns the name in `/dev/disk/by-uuid` of the block device with this number.
 fn volume_uuid(device: u64) -> Option<String> {
     let links = std::fs::read_dir("/dev/disk/by-uuid").ok()?;
     links
@@ -56,7 +56,7 @@ fn file_system_id(path: &Path) -> Option<String> {
     (id != 0).then(|| format!("fsid-{id:x}"))
 }
 
-/// Whether the file system at `path` lies behind a network or in another program, so that not every change raises an event.
+/// Returns whether the file system at `path` is on a network or in user space, so that not every change raises an event.
 pub(super) fn is_remote(path: &Path) -> bool {
     #[cfg(target_os = "linux")]
     {
@@ -81,7 +81,7 @@ pub(super) fn is_remote(path: &Path) -> bool {
     }
 }
 
-/// What is remembered about one root, in the store's setting `roots`.
+/// The facts remembered about one root, in the store's setting `roots`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Home {
     pub(super) identity: Option<Identity>,
@@ -90,30 +90,30 @@ pub(super) struct Home {
     pub(super) former: Vec<Identity>,
 }
 
-/// How many of a root's known videos are where they should be.
+/// Number of a root's known videos, and how many of them are in place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InPlace {
     pub(super) n_known: usize,
     pub(super) n_found: usize,
-    /// Some video, known or not, lies below.
+    /// Whether any video, known or not, is below the root.
     pub(super) any_video: bool,
 }
 
-/// What the folder found at a root's path is.
+/// How the folder found at a root's path relates to the former one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The one it always was: what is missing was deleted.
+    /// The same one: missing videos were deleted.
     Same,
-    /// The one it always was, under a new identity (another device number, a restored backup).
+    /// The same one, under a new identity (another device number, a restored backup).
     Renumbered,
-    /// Another volume: what is missing belongs to the former one and is kept, offline.
+    /// Another volume: missing videos belong to the former one and are kept, offline.
     Another,
-    /// An empty folder where something else was: not mounted. Nothing is touched.
+    /// An empty folder instead of the former one: not mounted. Nothing is touched.
     Vacant,
 }
 
 impl Home {
-    /// Judges the folder that is there now. `look` counts the known videos; it is only called when the identity differs.
+    /// Judges the folder that is there now. `look` counts the known videos; it is only called if the identity differs.
     pub(super) fn judge(&self, current: &Identity, look: impl FnOnce() -> InPlace) -> Verdict {
         if self.identity.as_ref().is_some_and(|home| home.is_same_folder(current)) {
             return Verdict::Same;
@@ -134,7 +134,7 @@ impl Home {
         }
     }
 
-    /// Makes `current` the home. `keep_former`: the videos of the one before are kept, so its identity is remembered.
+    /// Makes `current` the home. `keep_former`: the videos of the former one are kept, so its identity is remembered.
     pub(super) fn settle_on(&mut self, current: Identity, keep_former: bool) {
         self.former.retain(|former| !former.is_same_folder(&current));
         let before = self.identity.replace(current);
@@ -143,7 +143,7 @@ impl Home {
         }
     }
 
-    /// Videos of another volume are kept offline under this path, so an offline video that is missing is not a deleted one.
+    /// Returns whether videos of another volume are kept offline under this path. If so, a missing offline video does not count as deleted.
     pub(super) fn keeps_former(&self) -> bool {
         !self.former.is_empty()
     }

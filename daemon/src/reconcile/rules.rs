@@ -13,15 +13,15 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use scened_shared::spelling;
 use unfinished::is_partial;
 
-/// A folder that has it is ignored with everything below.
+/// A folder that contains this file is ignored with everything below it.
 pub const NOMEDIA: &str = ".nomedia";
-/// Patterns in gitignore syntax for its folder and everything below.
+/// Contains patterns in gitignore syntax for its folder and everything below it.
 pub const SCENEDIGNORE: &str = ".scenedignore";
 
-/// A larger file is no list of patterns; reading it would only cost memory.
+/// A larger file is not a list of patterns; reading it would only cost memory.
 const MAX_SCENEDIGNORE_BYTES: u64 = 1 << 20;
 
-/// The checked rules of the configuration. Cheap to share; knows no folder of its own.
+/// The checked rules of the configuration. Cheap to share; contains no rules of folders.
 #[derive(Debug)]
 pub struct Rules {
     extensions: Vec<String>,
@@ -31,7 +31,7 @@ pub struct Rules {
     follow_symlinks: bool,
 }
 
-/// A glob of the configuration that cannot be read.
+/// A glob of the configuration that cannot be parsed.
 #[derive(Debug, thiserror::Error)]
 #[error("ignore pattern {glob:?} cannot be read")]
 pub struct RulesError {
@@ -44,11 +44,11 @@ pub struct RulesError {
 pub enum Exclusion {
     /// Not one of the configured `extensions`.
     Extension,
-    /// A download or copy that is not finished.
+    /// An unfinished download or copy.
     PartialName,
-    /// Its ending means other things as well, and its content is no video's.
+    /// Its extension has other meanings as well, and its content is not that of a video.
     NotVideo,
-    /// A storage box, a file system or a desktop keeps it for itself.
+    /// A NAS, a file system or a desktop keeps it for itself.
     BuiltIn {
         at: PathBuf,
         why: &'static str,
@@ -105,7 +105,7 @@ impl Rules {
                 glob: glob.clone(),
                 source,
             };
-            // `*` stays inside one folder's names, `**` crosses them; names are matched alone as well, so `*.trailer.*` works anywhere.
+            // `*` stays inside one folder's names, `**` crosses them. Names are also matched alone, so `*.trailer.*` works anywhere.
             globs.add(
                 GlobBuilder::new(&spelling::plain_text(glob.trim_end_matches('/')))
                     .literal_separator(true)
@@ -130,7 +130,7 @@ impl Rules {
         self.follow_symlinks
     }
 
-    /// Whether the name alone could be a video's: the cheap question, asked before any stat.
+    /// Decides whether the name alone could be that of a video: the cheap check before any `stat`.
     pub fn is_video_name(&self, name: &OsStr) -> bool {
         !is_partial(name) && self.has_extension(name)
     }
@@ -142,7 +142,7 @@ impl Rules {
             .is_some_and(|extension| self.extensions.iter().any(|known| known.eq_ignore_ascii_case(extension)))
     }
 
-    /// Why a file of this name in a folder that counts is left out; `folder_rules` are those of the folder.
+    /// Returns why a file of this name is excluded from a folder that counts. `folder` has the rules of that folder.
     pub fn excludes_file(&self, root: &Path, path: &Path, folder: &FolderRules) -> Option<Exclusion> {
         let name = path.file_name()?;
         if is_partial(name) {
@@ -154,7 +154,7 @@ impl Rules {
         self.excludes_name(root, path, false, folder)
     }
 
-    /// Why a sub-folder of a folder that counts is left out, as far as its name tells.
+    /// Returns why a sub-folder of a folder that counts is excluded, as far as its name shows.
     pub fn excludes_folder(&self, root: &Path, path: &Path, parent: &FolderRules) -> Option<Exclusion> {
         self.excludes_name(root, path, true, parent)
     }
@@ -167,11 +167,11 @@ impl Rules {
         {
             return Some(Exclusion::BuiltIn { at: path.to_owned(), why });
         }
-        // `._x` are macOS's resource forks, never videos, whatever `hidden` says.
+        // `._x` are macOS's resource forks and never videos, whatever `hidden` says.
         if name.as_bytes().starts_with(b"._") || (!self.hidden && name.as_bytes().starts_with(b".")) {
             return Some(Exclusion::Hidden(path.to_owned()));
         }
-        // Patterns are matched in the spelling that they were read in.
+        // Patterns are matched in the spelling in which they were read.
         let (below, name) = (
             spelling::plain(path.strip_prefix(root).unwrap_or(path)),
             spelling::plain(Path::new(name)),
@@ -190,11 +190,11 @@ impl Rules {
     }
 }
 
-/// What the files of a folder and of those above it say of a name.
+/// The verdict on a name by the files of a folder and of those above it.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Unwanted(Exclusion),
-    /// A pattern with `!` asks for it.
+    /// A pattern with `!` includes it.
     Wanted,
     Silent,
 }
@@ -207,7 +207,7 @@ struct ScenedIgnore {
     patterns: Gitignore,
 }
 
-/// What the files `.nomedia` and `.scenedignore` of a folder and of those above it (up to the watched one) say.
+/// The contents of the files `.nomedia` and `.scenedignore` of a folder and of those above it, up to the watched one.
 #[derive(Clone, Debug, Default)]
 pub struct FolderRules {
     no_media: Option<PathBuf>,
@@ -216,7 +216,7 @@ pub struct FolderRules {
 }
 
 impl FolderRules {
-    /// Reads the two files of `folder` on top of what its parent says.
+    /// Adds the two files of `folder` to the rules of its parent.
     #[must_use]
     pub fn enter(&self, folder: &Path) -> Self {
         let mut rules = self.clone();
@@ -230,7 +230,7 @@ impl FolderRules {
         rules
     }
 
-    /// The rules of `folder`, read from `root` downwards.
+    /// Reads the rules of `folder`, from `root` downwards.
     pub fn of(root: &Path, folder: &Path) -> Self {
         folders_between(root, folder)
             .iter()
@@ -246,7 +246,7 @@ impl FolderRules {
             return Verdict::Unwanted(no_media);
         }
         let path = spelling::plain(path);
-        // As in git: the innermost file that has an opinion wins.
+        // As in git, the innermost file with a matching pattern wins.
         for ScenedIgnore { file, patterns } in self.scenedignores.iter().rev().map(|rules| &**rules) {
             match patterns.matched(&*path, is_folder) {
                 ignore::Match::Ignore(glob) => {
@@ -263,7 +263,7 @@ impl FolderRules {
     }
 }
 
-/// `root`, …, `folder`: every folder on the way, both included. Empty when `folder` is not below `root`.
+/// Returns `root`, …, `folder`: every folder on the way, both included. Empty if `folder` is not below `root`.
 pub fn folders_between(root: &Path, folder: &Path) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = folder
         .ancestors()
@@ -292,10 +292,10 @@ fn read_scenedignore(folder: &Path) -> Option<ScenedIgnore> {
     Some(ScenedIgnore { file, patterns })
 }
 
-/// What editors of Windows put before the first character.
+/// Windows editors put this before the first character.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// A text in UTF-8, or in UTF-16 where its first two bytes say so.
+/// Decodes a text in UTF-8, or in UTF-16 if its first two bytes say so.
 fn text_of(bytes: &[u8]) -> String {
     let of_units = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
@@ -308,7 +308,7 @@ fn text_of(bytes: &[u8]) -> String {
     }
 }
 
-/// Why `path` (a file, or a folder) below `root` is left out, looking at every folder above it; `None` = it counts.
+/// Returns why `path` (a file, or a folder) below `root` is excluded. Reads every folder above it; `None` = it counts.
 pub fn exclusion(rules: &Rules, root: &Path, path: &Path, is_folder: bool) -> Option<Exclusion> {
     let parent = path.parent()?;
     let mut folder_rules = FolderRules::default();

@@ -1,4 +1,4 @@
-//! Files that may still grow: two equal looks `settle` apart, with a growing pause for those that never rest. Pure.
+//! Files that may still grow: each needs two equal stamps, `settle` apart. The pause grows for files that never rest. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use scened_common::domain::FileStamp;
 
-/// A growing file is looked at ever more rarely, up to this many times `settle` (5 s → 60 s).
+/// A growing file is checked ever more rarely, up to this many times `settle` (5 s → 60 s).
 const MAX_BACK_OFF: u32 = 12;
 
 #[derive(Clone, Copy, Debug)]
@@ -14,18 +14,18 @@ struct Waiting {
     stamp: FileStamp,
     due: Instant,
     pause: Duration,
-    /// How long it must rest; longer than usual where its name says that it is not finished.
+    /// How long it must stay unchanged; longer than usual if its name says that it is unfinished.
     rest: Duration,
 }
 
-/// The files waited for, each with the stamp it had when last looked at.
+/// The files that must rest, each with its stamp at the last check.
 #[derive(Debug)]
 pub(super) struct Settling {
     settle: Duration,
     files: HashMap<PathBuf, Waiting>,
     by_due: BTreeSet<(Instant, PathBuf)>,
     by_size: HashMap<u64, usize>,
-    /// When a file of this size last vanished or changed while it was waited for: what it had may be on its way to elsewhere.
+    /// When a file of this size last vanished or changed while it was settling. Its content may be on its way to another place.
     astray: HashMap<u64, Instant>,
     /// Number of files that must rest for longer than `settle`.
     n_long: usize,
@@ -48,12 +48,12 @@ impl Settling {
         self.files.len()
     }
 
-    /// Files that are believed when they have rested as usual.
+    /// Returns the number of files that must rest only for the usual time.
     pub(super) fn n_usual(&self) -> usize {
         self.files.len().saturating_sub(self.n_long)
     }
 
-    /// How long the file at this path must rest, if it is waited for.
+    /// Returns how long the file at this path must rest, if it is settling.
     pub(super) fn rest_of(&self, path: &Path) -> Option<Duration> {
         self.files.get(path).map(|waiting| waiting.rest)
     }
@@ -66,37 +66,37 @@ impl Settling {
         self.files.contains_key(path)
     }
 
-    /// Whether some file waited for has exactly this size, and so could be a copy of a video that has gone.
+    /// Returns whether a settling file has exactly this size, and so could be a copy of a video that has gone.
     pub(super) fn has_size(&self, size_bytes: u64) -> bool {
         self.by_size.contains_key(&size_bytes)
     }
 
-    /// When a file of this size last vanished or changed before it was placed.
+    /// Returns when a file of this size last vanished or changed before it was placed.
     pub(super) fn astray_at(&self, size_bytes: u64) -> Option<Instant> {
         self.astray.get(&size_bytes).copied()
     }
 
-    /// A file of this size vanished or changed before it was placed.
+    /// Notes that a file of this size vanished or changed before it was placed.
     pub(super) fn goes_astray(&mut self, size_bytes: u64, now: Instant) {
         self.astray.insert(size_bytes, now);
     }
 
-    /// For when nothing is missed: what goes missing later had its own time to turn up.
+    /// Called when nothing is missing. Files that go missing later get a grace time of their own.
     pub(super) fn forget_astray(&mut self) {
         self.astray.clear();
     }
 
-    /// [`Settling::saw_for`], for as long as usual.
+    /// Like [`Settling::saw_for`], with the usual rest.
     #[cfg(test)]
     pub(super) fn saw(&mut self, path: &Path, stamp: FileStamp, at_rest: bool, now: Instant) {
         self.saw_for(self.settle, path, stamp, at_rest, now);
     }
 
-    /// A file was seen that differs from what the store knows. It must rest for `rest`; `at_rest`: it has not changed for longer already.
+    /// Notes a file that differs from the store's record. It must rest for `rest`; `at_rest`: it has already been unchanged for longer.
     pub(super) fn saw_for(&mut self, rest: Duration, path: &Path, stamp: FileStamp, at_rest: bool, now: Instant) {
         let waiting = match self.files.get(path) {
             Some(known) if known.stamp == stamp && known.rest == rest => return,
-            // Seen changing: it must rest from now on, whatever its times say.
+            // It was seen changing, so it must rest from now on, whatever its times say.
             Some(known) if known.stamp != stamp => Waiting {
                 stamp,
                 due: now + rest,
@@ -113,7 +113,7 @@ impl Settling {
         self.insert(path, waiting, now);
     }
 
-    /// At its due time the file was found changed again.
+    /// Notes that the file had changed again at its due time.
     pub(super) fn still_changing(&mut self, path: &Path, stamp: FileStamp, now: Instant) {
         let (pause, rest) = self
             .files
@@ -145,7 +145,7 @@ impl Settling {
         self.files.insert(path.to_owned(), waiting);
     }
 
-    /// It vanished or changed.
+    /// Notes that the file vanished or changed. Returns whether it was settling.
     pub(super) fn lose(&mut self, path: &Path, now: Instant) -> bool {
         if let Some(known) = self.files.get(path) {
             self.goes_astray(known.stamp.size_bytes, now);
@@ -178,7 +178,7 @@ impl Settling {
         self.by_due.first().map(|(due, _)| *due)
     }
 
-    /// The longest-due file with the stamp it must still have; it stays waited for until removed.
+    /// Returns the file that has been due the longest, with the stamp it must still have. It keeps settling until it is removed.
     pub(super) fn due(&self, now: Instant) -> Option<(PathBuf, FileStamp)> {
         let (due, path) = self.by_due.first()?;
         (*due <= now).then(|| (path.clone(), self.files[path].stamp))
@@ -254,7 +254,7 @@ mod tests {
         assert_eq!(settling.due(now + SETTLE + rest), Some(("/a".into(), stamp(2))));
         settling.still_changing(Path::new("/a"), stamp(3), now);
         assert!(settling.deadline().unwrap() >= now + rest);
-        // Its control file is gone: it is finished.
+        // Its control file is gone, so it is finished.
         settling.saw(Path::new("/a"), stamp(3), false, now);
         assert_eq!(settling.deadline(), Some(now + SETTLE));
         assert_eq!(settling.n_usual(), 1);

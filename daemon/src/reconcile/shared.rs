@@ -1,4 +1,4 @@
-//! What the reconciler's thread shows to others: counts without a gap, states of the roots, warnings, explanations.
+//! The state that the reconciler's thread shares with others: counts without a gap, states of the roots, warnings, explanations.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,25 +19,26 @@ pub(super) struct Shared {
     pub(super) settling: Mutex<Settling>,
     pub(super) roots: Mutex<Vec<RootStatus>>,
     pub(super) warnings: Mutex<Vec<String>>,
-    /// The folders to watch, also for the next reconciler when one has died.
+    /// The folders to watch. If a reconciler dies, the next one reads them here.
     pub(super) wanted: Mutex<Vec<PathBuf>>,
-    /// Commands sent whose work is not yet counted in `counts`.
+    /// Number of commands sent whose work is not yet counted in `counts`.
     pub(super) requested: AtomicU64,
-    /// Of these, the ones that a reconciler died over: the next one looks through everything, and then they are done.
+    /// The ones among them that a reconciler died over. The next one scans everything, and then they are done.
     owed: AtomicU64,
-    /// Events received that are not yet counted in `counts`.
+    /// Number of events received that are not yet counted in `counts`.
     in_flight: Arc<AtomicU64>,
-    /// As of the end of the last step; never lowered before its results are in the store. Both counts in one word (walks in the
-    /// upper half), because work moves from one to the other and must not be missed in between.
+    /// The counts at the end of the last step, never lowered before the results are in the store. Both share one word (walks in the upper
+    /// half), because work moves from one to the other and must not be missed in between.
     counts: AtomicU64,
 }
 
-/// A lock whose data stay usable when a thread panicked while holding it: they are counts and lists for display.
+/// Locks data that stay usable if a thread panicked while holding the lock: they are counts and lists for display.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Counted as requested until it is dropped; in a panic, until the next reconciler has looked at everything.
+/// Keeps a command counted as requested until it is dropped. After a panic it stays counted until the next reconciler has checked
+/// everything.
 pub(super) struct Obeying(Arc<Shared>);
 
 impl Drop for Obeying {
@@ -50,7 +51,7 @@ impl Drop for Obeying {
     }
 }
 
-/// What is told of a folder before it was looked at.
+/// The status of a folder before its first check.
 fn not_checked_yet(path: &Path) -> RootStatus {
     RootStatus {
         path: path.to_owned(),
@@ -69,7 +70,7 @@ impl Shared {
             roots: Mutex::new(roots.iter().map(|path| not_checked_yet(path)).collect()),
             wanted: Mutex::new(roots),
             warnings: Mutex::default(),
-            // The first look at everything.
+            // The first check of everything.
             requested: AtomicU64::new(1),
             owed: AtomicU64::new(1),
             in_flight,
@@ -77,17 +78,17 @@ impl Shared {
         }
     }
 
-    /// A command that is being obeyed.
+    /// Begins a command.
     pub(super) fn obeying(self: &Arc<Self>) -> Obeying {
         Obeying(Arc::clone(self))
     }
 
-    /// Everything that is asked for so far is counted.
+    /// Settles the commands of a reconciler that died: all requested work is now counted.
     pub(super) fn settle_debts(&self) {
         self.requested.fetch_sub(self.owed.swap(0, Ordering::SeqCst), Ordering::SeqCst);
     }
 
-    /// Shows new counts; true if they differ from those before.
+    /// Publishes new counts. Returns true if they differ from the former ones.
     pub(super) fn publish(&self, walks: usize, uncertain: usize) -> bool {
         let half = |n: usize| n.min(u32::MAX as usize) as u64;
         let counts = half(walks) << 32 | half(uncertain);
@@ -95,7 +96,7 @@ impl Shared {
     }
 
     pub(super) fn queue(&self) -> ReconcileQueue {
-        // Read in the order in which work moves on: it is counted at its next station before it leaves this one.
+        // The counts are read in the order in which work moves on: work is counted at its next station before it leaves this one.
         let in_flight = self.in_flight.load(Ordering::SeqCst);
         let requested = self.requested.load(Ordering::SeqCst);
         let counts = self.counts.load(Ordering::SeqCst);
@@ -152,7 +153,7 @@ impl Shared {
     }
 }
 
-/// Whether a file ends like a video and is something else (TypeScript, music), by its first bytes.
+/// Decides by the first bytes whether a file ends like a video and is something else (TypeScript, music).
 pub(super) fn is_something_else(path: &Path, follow: bool) -> io::Result<bool> {
     if !content::is_ambiguous(path) {
         return Ok(false);

@@ -1,5 +1,5 @@
-//! The reconciler with the real watcher, the real store and a real tree. Only decoding is played: [`World::decode`] does what the
-//! pipeline does with a job and counts it.
+//! The reconciler with the real watcher, the real store and a real tree. Only decoding is simulated: [`World::decode`] does the pipeline's
+//! work for a job and counts it.
 
 mod basics;
 mod halves;
@@ -32,15 +32,15 @@ struct World {
     limits: Limits,
     settle: Duration,
     rescan_every: Duration,
-    /// The reconciler's threads have another user's rights: for root nothing is unreadable.
+    /// Gives the reconciler's threads another user's rights, because for root nothing is unreadable.
     as_nobody: bool,
     follow_symlinks: bool,
     extensions: Vec<String>,
-    /// What was decoded since the start, with the path at the time.
+    /// Everything decoded since the start, with the path at the time.
     decoded: Vec<(Fingerprint, PathBuf)>,
 }
 
-/// Lets `nobody` into a test's folder, and into its store.
+/// Gives `nobody` access to a test's folder, and to its store.
 fn give_to_nobody(folder: &Path) {
     use std::os::unix::fs::{PermissionsExt, chown};
     if !rustix::process::geteuid().is_root() {
@@ -62,7 +62,7 @@ fn give_to_nobody(folder: &Path) {
     }
 }
 
-/// Reads a file as scened does: its access time stays.
+/// Reads a file as scened does, without changing its access time.
 fn read(path: &Path) -> Vec<u8> {
     use std::io::Read as _;
     let mut content = vec![];
@@ -71,7 +71,7 @@ fn read(path: &Path) -> Vec<u8> {
 }
 
 impl World {
-    /// A tree with one root `a`, watched.
+    /// Creates a tree with one watched root `a`.
     fn new() -> Self {
         Self::with_roots(&["a"])
     }
@@ -82,7 +82,7 @@ impl World {
         world
     }
 
-    /// Not watched yet.
+    /// Creates a tree that is not watched yet.
     fn idle(roots: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         for root in roots {
@@ -116,7 +116,7 @@ impl World {
         if self.as_nobody {
             give_to_nobody(self.folder.path());
         }
-        // Threads inherit the rights of the one that starts them, so that one is left behind.
+        // Threads inherit the rights of the thread that starts them. So a thread of its own drops them here.
         let handle = std::thread::scope(|scope| {
             let starting = scope.spawn(|| {
                 if self.as_nobody {
@@ -155,7 +155,7 @@ impl World {
         std::fs::remove_file(self.path(path)).unwrap();
     }
 
-    /// Waits until everything that happened so far is certain, decodes what is queued, and gives the paths decoded just now.
+    /// Waits until everything that happened so far is certain, and decodes what is queued. Returns the paths decoded just now.
     fn quiet(&mut self) -> Vec<PathBuf> {
         let deadline = Instant::now() + TIMEOUT;
         let mut decoded = vec![];
@@ -190,19 +190,19 @@ impl World {
         }
     }
 
-    /// Whether the pipeline could open a file; one that it cannot gets an incident.
+    /// Returns whether the pipeline could open a file. A file that it cannot open gets an incident.
     fn may_read(&self, path: &Path) -> bool {
         use std::os::unix::fs::MetadataExt;
         !self.as_nobody || path.metadata().is_ok_and(|metadata| metadata.mode() & 0o777 != 0)
     }
 
-    /// Plays the pipeline: each queued video gets one scene. Like the real one it takes what is known of the same content.
+    /// Simulates the pipeline: each queued video gets one scene. Like the real one, it copies the results of known equal content.
     fn decode(&mut self) -> Vec<PathBuf> {
         let model = ModelId("test".into());
         let mut decoded = vec![];
         for job in self.store.jobs().unwrap() {
             let Some(record) = self.store.video(job.video) else { continue };
-            // As the pipeline does: what is not there, or is another file by now, is not decoded.
+            // Like the pipeline, this does not decode a file that is missing or has become another one.
             let is_there = record.path.metadata().is_ok_and(|metadata| {
                 let stamp = fingerprint::stamp_of(&metadata);
                 (stamp.size_bytes, stamp.mtime_ns) == (record.stamp.size_bytes, record.stamp.mtime_ns)
@@ -213,7 +213,7 @@ impl World {
             }
             let (fingerprint, path) = (record.fingerprint, record.path.clone());
             let twins = self.store.videos_with_fingerprint(&fingerprint);
-            // All bytes of a file whose stamp changed are compared where its fingerprint reads samples; decoding it again is then right.
+            // If a fingerprint reads samples and the stamp changed, all bytes of the file are compared. Decoding it again is then right.
             let is_new = job.kind != crate::store::JobKind::Verify && !twins.iter().any(|twin| twin.state == VideoState::Indexed);
             let record = VideoRecord {
                 model: Some(model.clone()),
@@ -237,7 +237,7 @@ impl World {
                     decoded.push(path.clone());
                     self.decoded.push((fingerprint, path));
                 }
-                // What was touched or went away meanwhile counts for nothing, and is decoded again if it is still there.
+                // A file that was touched or went away meanwhile does not count. If it is still there, it is decoded again.
                 Ok(()) | Err(crate::store::StoreError::Gone(_) | crate::store::StoreError::Superseded(_)) => {}
                 Err(error) => panic!("{error}"),
             }
@@ -245,7 +245,7 @@ impl World {
         decoded
     }
 
-    /// Waits for a named condition, without asking for quiet.
+    /// Waits for a named condition, but not for quiet.
     fn wait_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
         let deadline = Instant::now() + TIMEOUT;
         while !condition(self) {
@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    /// Paths below the tree, with the mark of what is offline or not indexed.
+    /// Returns the paths below the tree, and marks those that are offline or not indexed.
     fn listing(&self) -> Vec<String> {
         let tree = self.path("");
         let mark = |video: &VideoRecord| match (video.offline, video.state) {
@@ -287,7 +287,7 @@ impl World {
             .id
     }
 
-    /// Every file of the tree that counts by its name, with its content.
+    /// Returns every file of the tree that counts by its name, with its content.
     fn tree(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         for root in &self.roots {
@@ -301,7 +301,7 @@ impl World {
             let entry = entry.unwrap();
             let (path, kind) = (entry.path(), entry.file_type().unwrap());
             let kind = if kind.is_symlink() {
-                // Links count where they lead out of the tree.
+                // Links count if they lead out of the tree.
                 let is_inside = |target: &PathBuf| target.starts_with(self.path(""));
                 match std::fs::canonicalize(&path) {
                     Ok(target) if self.follow_symlinks && !is_inside(&target) => target.metadata().unwrap().file_type(),
@@ -323,7 +323,7 @@ impl World {
         }
     }
 
-    /// The store says what the tree says: the same paths, each with the fingerprint of its content.
+    /// Checks that the store agrees with the tree: the same paths, each with the fingerprint of its content.
     #[track_caller]
     fn check_store_equals_tree(&self) {
         let tree = self.tree();

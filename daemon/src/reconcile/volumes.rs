@@ -1,6 +1,7 @@
-//! The drives and shares that watched folders and the mounts inside them lie on: their names, and when each was last there.
+//! The drives and shares of watched folders and of the mounts inside them: their names, and when each was last seen.
 //!
-//! Kept in the store's setting `volumes`, written when one comes, goes or gets another name, hourly, and at the end.
+//! They are kept in the store's setting `volumes`. It is written when a volume comes, goes or gets another name, at every full rescan, and
+//! at the end.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +13,7 @@ use crate::machine::mounts;
 use crate::machine::with_timeout;
 use crate::store::StoredPath;
 
-/// What a user calls a drive, and when it was last there.
+/// The user's name for a drive, and when it was last seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Volume {
     pub name: String,
@@ -20,7 +21,7 @@ pub struct Volume {
     pub last_seen_ms: i64,
 }
 
-/// The volumes of one place.
+/// The volumes of one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Known {
     /// The last one that was there.
@@ -33,7 +34,7 @@ struct Known {
 #[derive(Debug, Default)]
 pub(super) struct Volumes {
     by_place: BTreeMap<PathBuf, Known>,
-    /// Something is known that the store does not know yet.
+    /// Whether the store lacks something that is known here.
     pub(super) is_unsaved: bool,
 }
 
@@ -63,7 +64,7 @@ impl Volumes {
         }
     }
 
-    /// What is to be stored at `now_ms`, at which moment everything that is there is seen.
+    /// Returns the entries to store at `now_ms`. All volumes that are there count as seen at that moment.
     pub(super) fn store_at(&mut self, now_ms: i64) -> Vec<StoredVolume> {
         self.is_unsaved = false;
         let entries = self.by_place.iter_mut().map(|(path, known)| {
@@ -79,7 +80,7 @@ impl Volumes {
         entries.collect()
     }
 
-    /// The volume of this name is there. `keeps_former`: another one was, and its videos are kept.
+    /// Notes that the volume of this name is there. `keeps_former`: another one was there, and its videos are kept.
     pub(super) fn came(&mut self, place: &Path, name: String, keeps_former: bool, now_ms: i64) {
         let now = Volume {
             name,
@@ -104,7 +105,7 @@ impl Volumes {
         known.is_there = true;
     }
 
-    /// It was there until now.
+    /// Notes that the volume was there until now.
     pub(super) fn went(&mut self, place: &Path, now_ms: i64) {
         if let Some(known) = self.by_place.get_mut(place)
             && std::mem::take(&mut known.is_there)
@@ -118,7 +119,7 @@ impl Volumes {
         self.by_place.get(place).map(|known| &known.volume)
     }
 
-    /// Volumes below `root`, and former ones of its own place, that are not there.
+    /// Returns the missing volumes below `root`, and the former volumes of `root` itself.
     pub(super) fn away_in(&self, root: &Path) -> Vec<(PathBuf, Volume)> {
         let below = self.by_place.iter().filter(|(place, _)| place.starts_with(root));
         let of_place = |(place, known): (&PathBuf, &Known)| {
@@ -130,20 +131,20 @@ impl Volumes {
     }
 }
 
-/// The label of what is mounted at `path`, else the device or share, else the path itself.
+/// Returns the label of the file system mounted at `path`, or else its device or share, or else the path itself.
 pub(super) fn name_of(path: &Path) -> String {
     let at = path.to_owned();
     let label = with_timeout::run(path, move |_| Ok(label_of(std::fs::metadata(at)?.dev())));
     let source = || {
         let source = mounts::mount_of(path)?.source.to_string_lossy().into_owned();
-        // Others are words such as `tmpfs`.
+        // Other sources are words such as `tmpfs`.
         (source.contains('/') || source.contains(':')).then_some(source)
     };
     let label = label.ok().flatten();
     label.or_else(source).unwrap_or_else(|| path.to_string_lossy().into_owned())
 }
 
-/// The name in `/dev/disk/by-label` of the block device with this number.
+/// Returns the name in `/dev/disk/by-label` of the block device with this number.
 fn label_of(device: u64) -> Option<String> {
     let links = std::fs::read_dir("/dev/disk/by-label").ok()?;
     let link = links
@@ -152,7 +153,7 @@ fn label_of(device: u64) -> Option<String> {
     Some(unescape(link.file_name().to_str()?))
 }
 
-/// udev writes `\x20` for a space.
+/// Undoes udev's escapes, such as `\x20` for a space.
 fn unescape(name: &str) -> String {
     let mut parts = name.split("\\x");
     let mut plain: Vec<u8> = parts.next().unwrap_or_default().as_bytes().to_vec();

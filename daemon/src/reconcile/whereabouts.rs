@@ -1,4 +1,4 @@
-//! Is a missing file deleted, or can its folder not be reached? Only the first may ever lead to a deletion.
+//! Decides whether a missing file was deleted or its folder cannot be reached. Only the first may ever lead to a deletion.
 
 use std::fs::Metadata;
 use std::io;
@@ -7,18 +7,18 @@ use std::path::Path;
 use crate::machine::mounts;
 use crate::machine::with_timeout;
 
-/// What a look at a known video's path found.
+/// The result of checking a known video's path.
 #[derive(Debug)]
 pub(super) enum Whereabouts {
     /// A regular file is there.
     Present(Metadata),
-    /// It was deleted, moved or replaced by something else: its folder was looked at and is the right one.
+    /// It was deleted, moved or replaced by something else: its folder was checked and is the right one.
     Gone,
-    /// Nothing can be said; the reason is for the user.
+    /// Nothing is certain; the reason is for the user.
     Unreachable(String),
 }
 
-/// Errors that say "there is no such file", as opposed to "this cannot be known now".
+/// Decides whether an error says "there is no such file", as opposed to "this cannot be known now".
 pub(super) fn says_missing(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let missing = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::NAMETOOLONG];
@@ -27,7 +27,7 @@ pub(super) fn says_missing(error: &io::Error) -> bool {
     })
 }
 
-/// A stat that follows the last component's link only if `follow`. A mount that hangs is not waited for.
+/// Reads metadata, and follows the last component's link only if `follow`. A mount that hangs gives an error instead of blocking.
 pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
     let at = path.to_owned();
     with_timeout::run(path, move |_| {
@@ -39,17 +39,17 @@ pub(super) fn stat(path: &Path, follow: bool) -> io::Result<Metadata> {
     })
 }
 
-/// The number of the mount that a folder lies on; links are followed.
+/// Returns the number of the mount that a folder is on. Follows links.
 pub(super) fn mount_of(folder: &Path) -> io::Result<u64> {
     let at = folder.to_owned();
     with_timeout::run(folder, move |_| mounts::number_of(&at))
 }
 
-/// Looks for the file of a video that lay below `root` (whose mount is `root_mount`). `found`: what a look at its path says, `None`
-/// for a link that does not count.
+/// Searches for the file of a video below `root` (whose mount is `root_mount`). `found`: the metadata at its path, `None` for a link that
+/// does not count.
 ///
-/// `on_root_mount`: its folder lay on the root's own mount, not on one below. When it is missing, the nearest folder above
-/// it that is there must be on the same side, or else a mount vanished or now covers it.
+/// `on_root_mount`: its folder was on the root's own mount, not on one below. If the file is missing, the nearest existing folder above it
+/// must be on the same side. Otherwise a mount vanished, or now covers it.
 pub(super) fn whereabouts(
     path: &Path,
     found: io::Result<Option<Metadata>>,
@@ -101,7 +101,7 @@ mod tests {
             matches!(look("a/b/x.mp4/y.mp4", mount, true), Whereabouts::Gone),
             "a file took its folder's name"
         );
-        // The video lay on a mount below; now the nearest folder is on the root's own file system.
+        // The video was on a mount below; now the nearest folder is on the root's own file system.
         assert!(matches!(look("a/b/y.mp4", mount, false), Whereabouts::Unreachable(_)));
         // The root is on another mount than the folder found: something is mounted over it.
         assert!(matches!(look("a/b/y.mp4", mount + 1, true), Whereabouts::Unreachable(_)));

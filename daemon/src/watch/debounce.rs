@@ -1,4 +1,4 @@
-//! Gathers hints until a moment of quiet, at most for a while: pure, fed with `Instant`s.
+//! Gathers hints until a moment of quiet, at most for a while. Pure: gets its time as `Instant`s.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use super::Change;
 
-/// Paths kept at most; more become one rescan.
+/// Maximum number of paths kept; more become one rescan.
 pub const PATH_CAPACITY: usize = 65_536;
 
-/// What was hinted about one path since it was last looked at.
+/// All that was hinted about one path since it was last checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hint {
-    /// Written to just now: a file may still grow, whatever its modification time says.
+    /// Just written to: a file may still grow, whatever its modification time says.
     pub written: bool,
-    /// A folder may have been replaced by another one here: watches at and below it are void.
+    /// Another folder may be in its place: the watches at and below it are void.
     pub rewatch: bool,
 }
 
@@ -32,7 +32,7 @@ impl Batch {
     }
 }
 
-/// Holds hints back until nothing came for `quiet`, or until the oldest waits for `max_delay`.
+/// Holds hints back until none has come for `quiet`, or until the oldest has waited for `max_delay`.
 #[derive(Debug)]
 pub struct Debouncer {
     quiet: Duration,
@@ -89,7 +89,7 @@ impl Debouncer {
         known.rewatch |= hint.rewatch;
     }
 
-    /// Number of things held back.
+    /// Returns the number of hints held back.
     pub fn len(&self) -> usize {
         self.held.paths.len() + usize::from(self.held.mounts) + usize::from(self.held.rescan)
     }
@@ -98,12 +98,12 @@ impl Debouncer {
         self.held.is_empty()
     }
 
-    /// When [`take`](Self::take) will give something, if no more hints come.
+    /// Returns when [`take`](Self::take) will return a batch, if no more hints come.
     pub fn deadline(&self) -> Option<Instant> {
         self.window.map(|(first, last)| (last + self.quiet).min(first + self.max_delay))
     }
 
-    /// The batch, once it is due.
+    /// Returns the batch, once it is due.
     pub fn take(&mut self, now: Instant) -> Option<Batch> {
         if self.deadline()? > now {
             return None;

@@ -1,7 +1,7 @@
 //! The watches of all folders: one watcher for this machine's own file systems, and one for each mount that may hang.
 //!
-//! Setting a watch looks its folder up. On a mount that hangs this never returns, and so the watcher's thread tells nothing any more:
-//! of that mount alone.
+//! Setting a watch looks its folder up. On a hung mount the lookup never returns, and the watcher's thread then reports no more events.
+//! With one watcher for each mount, only that mount is affected.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,15 +13,15 @@ use crate::machine::{mounts, with_timeout};
 
 pub struct AllWatches {
     own: Watches,
-    /// By mount point. Locked by the thread that looks at the mount, which may never return.
+    /// By mount point. Locked by the thread that accesses the mount, which may never return.
     others: BTreeMap<PathBuf, Arc<Mutex<Watches>>>,
     events: EventSender,
-    /// Number of watches we allow ourselves.
+    /// Maximum number of watches.
     limit: usize,
 }
 
 impl AllWatches {
-    /// Starts the watcher of this machine's own file systems; without one every folder has to be polled.
+    /// Starts the watcher of this machine's own file systems. Without it every folder must be polled.
     pub fn start(events: EventSender, limit: Option<usize>) -> Self {
         Self {
             own: Watches::new(events.clone()),
@@ -31,7 +31,7 @@ impl AllWatches {
         }
     }
 
-    /// Why the system gives no watcher, where it gives none; as far as can be told now.
+    /// Returns why the system provides no watcher, as far as is known now.
     pub fn lack(&self) -> Option<String> {
         let of_others = self
             .others
@@ -40,7 +40,7 @@ impl AllWatches {
         self.own.lack().map(str::to_owned).or(of_others)
     }
 
-    /// Number of watched folders, as far as it can be told now.
+    /// Returns the number of watched folders, as far as is known now.
     pub fn n_watched(&self) -> usize {
         let n_others = self
             .others
@@ -49,7 +49,7 @@ impl AllWatches {
         self.own.n_watched() + n_others.sum::<usize>()
     }
 
-    /// Watches one folder (not what is below it); nothing happens if it is watched already.
+    /// Watches one folder, but nothing below it. Does nothing if it is already watched.
     pub fn add(&mut self, folder: &Path) -> WatchOutcome {
         let is_full = self.n_watched() >= self.limit;
         let Some(mount) = mounts::mount_that_may_hang(folder) else {
@@ -68,8 +68,8 @@ impl AllWatches {
         }
     }
 
-    /// Forgets the watches of `folder` and of everything below it. Those of a mount that does not answer are forgotten when it does:
-    /// it is looked through anew then.
+    /// Forgets the watches of `folder` and of everything below it. The watches of a mount that does not answer are forgotten when it
+    /// answers, because it is scanned again then.
     pub fn remove_below(&mut self, folder: &Path) {
         self.own.remove_below(folder);
         self.others
@@ -98,7 +98,7 @@ impl AllWatches {
     }
 }
 
-/// `None`: a thread that waits for the mount has it.
+/// Runs `work` on the watches. `None`: a thread that waits for the mount has the lock.
 fn with<T>(watches: &Mutex<Watches>, work: impl FnOnce(&mut Watches) -> T) -> Option<T> {
     match watches.try_lock() {
         Ok(mut watches) => Some(work(&mut watches)),

@@ -1,4 +1,4 @@
-//! Tells when file systems are mounted or unmounted: inotify says nothing in the folder that a mount covers or uncovers.
+//! Reports mounts and unmounts of file systems: inotify reports nothing in the folder that a mount covers or uncovers.
 
 #[cfg(target_os = "linux")]
 use super::Change;
@@ -26,7 +26,7 @@ impl MountWatch {
         let supervised = Supervised::new("mounts", "scened notices connected and removed drives late");
         let mut is_again = false;
         let body = move || {
-            // What changed while nobody looked.
+            // Something may have changed before the restart.
             if std::mem::replace(&mut is_again, true) {
                 events.send(Change::Mounts);
             }
@@ -67,7 +67,7 @@ impl Drop for MountWatch {
     }
 }
 
-/// Elsewhere roots are only polled.
+/// On other systems roots are only polled.
 #[cfg(not(target_os = "linux"))]
 pub struct MountWatch;
 

@@ -1,4 +1,4 @@
-//! The watched folders: one watch each on Linux, a limit that leaves other programs some, and the way round `notify`'s stale entries.
+//! The watched folders: one watch each on Linux, a limit that leaves some to other programs, and a workaround for `notify`'s stale entries.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -11,33 +11,34 @@ use notify::{ErrorKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::{Change, EventSender, forward};
 use crate::supervise::{Supervised, Verdict, caught};
 
-/// Where the system gives no watcher, it is asked again after this.
+/// If the system provides no watcher, scened tries again after this time.
 const RETRY: Duration = Duration::from_mins(1);
 
-/// What became of a wish to watch a folder.
+/// The result of a request to watch a folder.
 #[derive(Debug)]
 pub enum WatchOutcome {
     Watched,
-    /// No more watches are to be had: the folder has to be polled.
+    /// No more watches are available: the folder must be polled.
     LimitReached,
-    /// The folder cannot be watched: it vanished, or it may not be read.
+    /// The folder cannot be watched: it vanished, or it must not be read.
     Failed(std::io::Error),
 }
 
-/// Owns the `notify` watcher and knows which folders it watches. One that cannot be had, or whose thread ended, is made anew.
+/// Owns the `notify` watcher and knows which folders it watches. If the watcher cannot be created, or its thread ended, it is created
+/// again.
 pub struct Watches {
     events: EventSender,
-    /// `None`: the system gives us no watcher at present.
+    /// `None`: the system provides no watcher at present.
     notify: Option<CatchingWatcher>,
-    /// Why there is none, and when it is tried again.
+    /// Why there is no watcher, and when to try again.
     lack: Option<(String, Instant)>,
     supervised: Arc<Supervised>,
     watched: BTreeSet<PathBuf>,
 }
 
 impl Watches {
-    /// Starts the watcher's thread, which sends to `events` from now on. Where none can be had (128 inotify instances a user) every folder
-    /// has to be polled, and [`Watches::lack`] says why.
+    /// Starts the watcher's thread, which sends to `events` from now on. If there is no watcher (128 inotify instances for each user),
+    /// every folder must be polled, and [`Watches::lack`] says why.
     pub fn new(events: EventSender) -> Self {
         let mut watches = Self {
             events,
@@ -50,7 +51,7 @@ impl Watches {
         watches
     }
 
-    /// Why the system gives no watcher, in words for the user.
+    /// Returns why the system provides no watcher, in words for the user.
     pub fn lack(&self) -> Option<&str> {
         self.lack.as_ref().map(|(why, _)| why.as_str())
     }
@@ -70,7 +71,7 @@ impl Watches {
         }
     }
 
-    /// The watcher is of no use any more: everything is looked through, and watched by another one.
+    /// Gives up a watcher that no longer works. Everything is scanned, and watched by another one.
     fn lose(&mut self, why: &str) {
         if let Some(lost) = self.notify.take() {
             lost.forget();
@@ -85,7 +86,7 @@ impl Watches {
         self.events.send(Change::Rescan);
     }
 
-    /// Asks the watcher, where there is one. `notify` panics when its thread has ended.
+    /// Sends a request to the watcher, if there is one. `notify` panics if its thread has ended.
     fn ask<T>(&mut self, ask: impl FnOnce(&mut RecommendedWatcher) -> T) -> Option<T> {
         if self.notify.as_ref().is_some_and(CatchingWatcher::is_over) {
             self.lose("its thread ended");
@@ -104,12 +105,12 @@ impl Watches {
         }
     }
 
-    /// Number of watched folders.
+    /// Returns the number of watched folders.
     pub fn n_watched(&self) -> usize {
         self.watched.len()
     }
 
-    /// Watches one folder (not what is below it); nothing happens if it is watched already. `is_full`: no more watches may be set.
+    /// Watches one folder, but nothing below it. Does nothing if it is already watched. `is_full`: no more watches may be set.
     pub fn add(&mut self, folder: &Path, is_full: bool) -> WatchOutcome {
         if self.is_covered(folder) {
             return WatchOutcome::Watched;
@@ -146,8 +147,8 @@ impl Watches {
 
     /// Forgets the watches of `folder` and of everything below it.
     ///
-    /// Needed whenever a folder may have been replaced by another one of the same name: `notify` removes a watch by *path* when it
-    /// reads the deletion or renaming of the old folder, and thereby may remove the one we put on the new folder in between.
+    /// Needed whenever another folder of the same name may have replaced a folder. `notify` removes a watch by *path* when it reads the
+    /// deletion or renaming of the old folder. It may thereby remove the watch that we put on the new folder in between.
     pub fn remove_below(&mut self, folder: &Path) {
         let below: Vec<PathBuf> = self
             .watched
@@ -165,13 +166,13 @@ impl Watches {
 
     /// Returns when every event that the kernel had queued before this call has been sent to the queue.
     ///
-    /// The watcher's thread takes requests and events from one poll set, and `inotify` queues an event inside the system call that
-    /// causes it. So the events come before the answer to a request, or at the end of the same poll. But that thread answers requests
-    /// for as long as there are any, so a second one that comes at once may be answered in the same poll as well: there are several,
-    /// and it gets the processor in between.
+    /// The watcher's thread takes requests and events from one poll set, and `inotify` queues an event inside the system call that causes
+    /// it. So the events come before the answer to a request, or at the end of the same poll. But that thread answers requests for as long
+    /// as there are any. A second request that comes at once may therefore be answered in the same poll. So there are several requests, and
+    /// the thread gets the processor in between.
     pub fn flush(&mut self) {
         for _ in 0..N_REQUESTS {
-            // Never watched (no path is empty), so the answer is an error, and it is the answer that counts.
+            // This path is never watched, because no path is empty. The answer is an error, but only its arrival counts.
             if self.ask(|notify| notify.unwatch(Path::new(""))).is_none() {
                 return;
             }
@@ -180,8 +181,8 @@ impl Watches {
     }
 }
 
-/// `notify`'s watcher, which says nothing when its thread could not be started or has ended, and then panics when it is asked and once
-/// more when it is dropped.
+/// A guard around `notify`'s watcher. `notify` reports nothing if its thread could not be started or has ended. It then panics at the next
+/// request, and again when it is dropped.
 struct CatchingWatcher {
     watcher: Option<RecommendedWatcher>,
     end: Arc<ThreadEnd>,
@@ -193,7 +194,7 @@ struct ThreadEnd {
     is_asked: AtomicBool,
 }
 
-/// Belongs to the watcher's thread, and goes with it.
+/// Owned by the watcher's thread, and dropped with it.
 struct OfThread {
     events: EventSender,
     end: Arc<ThreadEnd>,
@@ -203,7 +204,7 @@ impl Drop for OfThread {
     fn drop(&mut self) {
         self.end.is_over.store(true, Ordering::SeqCst);
         if !self.end.is_asked.load(Ordering::SeqCst) {
-            // Looking through everything finds out that there is none.
+            // The scan of everything finds out that the thread is gone.
             self.events.send(Change::Rescan);
         }
     }
@@ -212,7 +213,7 @@ impl Drop for OfThread {
 impl CatchingWatcher {
     fn start(events: EventSender) -> Result<Self, String> {
         let end = Arc::new(ThreadEnd::default());
-        // Until it is known to live nobody relies on it.
+        // Nothing relies on the watcher until it is known to run.
         end.is_asked.store(true, Ordering::SeqCst);
         let of_thread = OfThread {
             events,
@@ -247,7 +248,7 @@ impl CatchingWatcher {
         self.end.is_over.load(Ordering::SeqCst)
     }
 
-    /// Drops nothing of it.
+    /// Leaks the watcher, because dropping it could panic.
     fn forget(mut self) {
         std::mem::forget(self.watcher.take());
     }
@@ -265,12 +266,12 @@ impl Drop for CatchingWatcher {
     }
 }
 
-/// In words what is lacking.
+/// Explains in words what is lacking.
 fn why_none(error: &notify::Error) -> String {
     let ErrorKind::Io(io) = &error.kind else {
         return error.to_string();
     };
-    // The same number for two limits: where another file can be opened it is not that of the process.
+    // Two limits have the same error number. If another file can be opened, it is not the limit of the process.
     let is_emfile = io.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error());
     if is_emfile && std::fs::File::open("/dev/null").is_ok() {
         return "no inotify instance is left for this user (sysctl fs.inotify.max_user_instances)".to_owned();
@@ -281,7 +282,7 @@ fn why_none(error: &notify::Error) -> String {
     io.to_string()
 }
 
-/// Requests; with two of them one flush in a thousand came too early on a busy machine, with these none was seen to.
+/// Number of requests in one flush. With two, one flush in a thousand returned too early on a busy machine; with this number none did.
 const N_REQUESTS: usize = 6;
 
 #[cfg(target_os = "linux")]
@@ -289,7 +290,7 @@ const MODE: RecursiveMode = RecursiveMode::NonRecursive;
 #[cfg(not(target_os = "linux"))]
 const MODE: RecursiveMode = RecursiveMode::Recursive;
 
-/// Four fifths of the user's inotify watches: the last ones belong to the editor and the file manager.
+/// Returns four fifths of the user's inotify watches. The rest is left to the editor and the file manager.
 pub(super) fn system_limit() -> usize {
     std::fs::read_to_string("/proc/sys/fs/inotify/max_user_watches")
         .ok()
@@ -334,7 +335,7 @@ mod tests {
         watches.remove_below(&a);
         assert!(matches!(watches.add(&a, false), WatchOutcome::Watched));
         watches.flush();
-        // The batch that names the folder anew is what makes the reconciler watch it again.
+        // The batch that names the folder again makes the reconciler watch it again.
         assert!(receiver.receiver.try_iter().any(|change| change == Change::Tree(a.clone())));
         watches.remove_below(&a);
         watches.add(&a, false);
@@ -360,7 +361,7 @@ mod tests {
         assert!(matches!(watches.add(&folder.path().join("a")), WatchOutcome::Watched));
     }
 
-    /// As another user than root, for whom no limits hold, and in a thread of its own, which stays that user.
+    /// Runs a test as another user, because no limits hold for root. The thread is separate, because it stays that user.
     #[cfg(target_os = "linux")]
     fn as_user(uid: u32, test: impl FnOnce() + Send + 'static) {
         let as_user = move || {
@@ -401,7 +402,7 @@ mod tests {
     #[test]
     fn the_limit_of_instances_is_told_by_its_name() {
         use rustix::fs::inotify;
-        // Nobody else's instances are used up.
+        // Only this user's instances are used up, not those of other tests.
         as_user(65_532, || {
             let taken: Vec<_> = std::iter::from_fn(|| inotify::init(inotify::CreateFlags::CLOEXEC).ok())
                 .take(900)
@@ -420,7 +421,7 @@ mod tests {
         let (mut watches, receiver) = watches();
         for n in 0..crate::supervise::DEATHS {
             assert!(matches!(watches.add(folder.path(), false), WatchOutcome::Watched), "death {n}");
-            // As if it had panicked: `notify` would panic when it is asked, and once more when it is dropped.
+            // As if it had panicked: `notify` would panic at the next request, and again when it is dropped.
             watches.notify.as_ref().unwrap().end.is_over.store(true, Ordering::SeqCst);
             watches.flush();
             let seen: Vec<Change> = receiver.receiver.try_iter().collect();

@@ -1,4 +1,4 @@
-//! Checking the watched folders: starting and ending to watch them, noticing that they vanished or came back.
+//! Checks of the watched folders: starts and stops watching them, and notices that they vanished or came back.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::roots::FoundRoot;
 use crate::machine::with_timeout::{self, Pulse};
 use crate::store::VideoRecord;
 
-/// Files and folders looked at in search of any video under a root with another identity.
+/// Maximum number of files and folders read in search of a video under a root with another identity.
 const MAX_LOOKED_AT: usize = 10_000;
 
 impl Core {
@@ -22,7 +22,7 @@ impl Core {
     pub(super) fn set_roots(&mut self, paths: Vec<PathBuf>) {
         for dropped in self.roots.keep(&paths) {
             self.forget_work_below(&dropped);
-            // It may lie in another root, or another root in it: these lost their watches just now.
+            // The dropped root may be inside another root, or contain one. Those have just lost their watches.
             let mut again = self.roots.paths();
             again.retain(|other| other.starts_with(&dropped) || dropped.starts_with(other));
             for path in again {
@@ -37,7 +37,7 @@ impl Core {
         }
     }
 
-    /// Looks whether a root is there and is the one it was, and acts on it. True: it can be walked, and what is missing counts.
+    /// Checks whether a root is there and still the same, and acts on the result. Returns true if it can be walked and missing files count.
     pub(super) fn check_root(&mut self, index: usize) -> bool {
         let path = self.roots[index].path().to_owned();
         let found = match FoundRoot::at(&path) {
@@ -49,7 +49,7 @@ impl Core {
         };
         let home = self.roots[index].home().clone();
         let verdict = home.judge(&found.identity, || self.check_surroundings(&path));
-        // What was looked around in may be another folder than the one whose identity was read: then nothing is known of either.
+        // The surroundings may be those of another folder than the one whose identity was read. Then nothing is known about either.
         let at = path.clone();
         if home.identity.as_ref() != Some(&found.identity)
             && !with_timeout::run(&path, move |_| Identity::of(&at)).is_ok_and(|again| again == found.identity)
@@ -91,7 +91,7 @@ impl Core {
             let n_found = known.iter().filter(is_in_place).count();
             Ok((n_found, n_found > 0 || has_video(&at, &rules, pulse)))
         });
-        // What does not answer any more is taken for empty, and so for offline.
+        // A folder that no longer answers is treated as empty, and so as offline.
         let (n_found, any_video) = looked.unwrap_or_default();
         InPlace {
             n_known,
@@ -113,7 +113,7 @@ impl Core {
         missing.unwrap_or(all)
     }
 
-    /// Nothing under this root can be said to be missing: its videos are marked offline, and all work on them is forgotten.
+    /// Marks a root's videos offline and forgets all work on them, because nothing under the root can count as missing.
     pub(super) fn set_root_offline(&mut self, index: usize, reason: &str) {
         if !self.roots.went_offline(index, reason) {
             return;
@@ -129,7 +129,7 @@ impl Core {
             .map(|video| video.id)
             .collect();
         self.library.set_offline(&online);
-        // Roots inside it have their own fate, but lost their watches.
+        // Roots inside it have their own state, but lost their watches.
         for inner in self.roots.inside(&path) {
             self.walks.queue(inner, true);
         }
@@ -152,14 +152,14 @@ impl Core {
         }
     }
 
-    /// Looks at what lies on mounts that did not answer and do so now.
+    /// Checks the paths on mounts that did not answer before and do now.
     pub(super) fn check_silent(&mut self) {
         for path in self.unreadable.take_answering(with_timeout::answers) {
             self.walks.queue(path, true);
         }
     }
 
-    /// The table of mounts changed: every root may have vanished or come back, and so may what is mounted inside.
+    /// Reacts to a change of the mount table: every root, and every mount inside one, may have vanished or come back.
     pub(super) fn check_mounts(&mut self) {
         let changed = self.roots.take_changed_mounts();
         for index in 0..self.roots.len() {
@@ -177,11 +177,11 @@ impl Core {
         }
     }
 
-    /// Looks through everything, with new watches: where events were lost unnoticed, a watch may be on a folder that has another name now.
+    /// Scans everything, with new watches. If events were lost unnoticed, a watch may be on a folder that has another name by now.
     pub(super) fn rescan_all(&mut self) {
         self.schedule.rescans(Instant::now());
         self.library.retry_what_the_machine_is_blamed_for();
-        // Walks look at the roots again; what is there then was there until then.
+        // Walks check the roots again. A volume that is there then was there all the time.
         self.roots.sees_volumes();
         for root in self.roots.paths() {
             self.watching.remove_below(&root);
@@ -189,7 +189,7 @@ impl Core {
         }
     }
 
-    /// Looks through `path` and every root below it.
+    /// Scans `path` and every root below it.
     pub(super) fn rescan(&mut self, path: &Path) {
         for root in self.roots.inside(path) {
             self.walks.queue(root, false);
@@ -205,8 +205,8 @@ impl Core {
     }
 }
 
-/// Whether any file that looks like a video lies below `path`; gives up after [`MAX_LOOKED_AT`] entries and then says yes, so that
-/// a full folder is never taken for an empty mount point.
+/// Decides whether any file below `path` looks like a video. Gives up after [`MAX_LOOKED_AT`] entries and returns true, so that a full
+/// folder is never mistaken for an empty mount point.
 fn has_video(path: &Path, rules: &Rules, pulse: &Pulse) -> bool {
     let mut folders = vec![path.to_owned()];
     let mut n_left = MAX_LOOKED_AT;

@@ -1,8 +1,8 @@
-//! Clearing: what is certain now — replaced contents are queued, and videos whose files are gone are removed.
+//! Clearing acts on what is now certain: it queues replaced contents, and removes videos whose files are gone.
 //!
-//! Runs only while no folder waits to be walked. Whatever happened before a video was missed has been looked at by then, because the
-//! grace time is longer than events are held back; and a file of the same size that still settles, or that vanished or changed while it
-//! did, postpones the decision.
+//! It runs only while no folder waits to be walked. The grace time is longer than events are held back, so everything that happened before
+//! a video was missed has been checked by then. A file of the same size postpones the decision if it is still settling, or vanished or
+//! changed while it settled.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -22,14 +22,14 @@ use crate::machine::with_timeout;
 use crate::store::{JobKind, NewVideo, StoreError, VideoRecord};
 use crate::watch::debounce::Hint;
 
-/// What the look at a missed video at the end of its grace time says.
+/// The result of checking a missed video at the end of its grace time.
 enum Finding {
-    /// There is nothing left to decide.
+    /// Nothing is left to decide.
     Settled,
-    /// A file of the same size is still settling, or did and was lost sight of: it may be this one.
+    /// A file of the same size is still settling, or was lost while it settled. It may be this video.
     Postponed,
     Unreachable,
-    /// Its file is there, and a rule leaves it out now.
+    /// Its file is there, but a rule now excludes it.
     Excluded,
     Gone,
 }
@@ -44,7 +44,7 @@ impl Core {
             return;
         }
         let mut certain_until = self.events.heard_until();
-        // It may have been moved to where no event tells of it.
+        // The file may have been moved to a place without events.
         if !self.watching.is_complete() {
             let looked_until = self.watching.polled_at().map(|polled_at| polled_at + self.timing.grace);
             match looked_until.filter(|until| first_due <= *until) {
@@ -52,8 +52,8 @@ impl Core {
                 None => return self.poll_unwatched(now),
             }
         }
-        // Never trust an older look at the roots when something is about to be deleted: one may have vanished, another may be back and
-        // have what is missed.
+        // An older check of the roots is not enough before a deletion: one root may have vanished, and another may be back with the missing
+        // file.
         for index in 0..self.roots.len() {
             self.check_root(index);
         }
@@ -63,8 +63,8 @@ impl Core {
         }
     }
 
-    /// Whether everything that events tell of until then was looked at. If not, the events are asked for: the watcher's thread may lag
-    /// behind, and this one may have been held up by a slow disk. They are looked at within a second.
+    /// Returns whether all events up to `until` have been processed. If not, requests them, because the watcher's thread may lag behind and
+    /// a slow disk may have delayed this one. They are processed within a second.
     fn has_heard_until(&mut self, until: Instant) -> bool {
         if self.events.heard_until() < until {
             let now = Instant::now();
@@ -74,15 +74,15 @@ impl Core {
         self.events.heard_until() >= until
     }
 
-    /// What waited at `path` or below to be placed is not there any more, or is known.
+    /// Drops the files at `path` or below that wait to be placed: they are no longer there, or are known.
     pub(super) fn lose_replaced(&mut self, path: &Path) {
         for reading in self.missing.lose_replaced(path) {
             lock(&self.shared.settling).goes_astray(reading.stamp.size_bytes, Instant::now());
         }
     }
 
-    /// Files whose content changed. First those whose new content is a video that left its place (videos swapped or rotated), in any
-    /// order; the others are queued.
+    /// Settles files whose content changed. It first settles those whose new content is a video that left its place (videos swapped or
+    /// rotated), in any order. The others are queued.
     fn clear_replaced(&mut self, certain_until: Instant, now: Instant) {
         let is_ready = |core: &Self, path: &PathBuf, due: Instant| {
             let had_size = core.library.video_at(path).map(|video| video.stamp.size_bytes);
@@ -105,7 +105,7 @@ impl Core {
             }
         }
         for path in ready {
-            // Its former content lies at a path whose own time is not up (two videos exchanged): that one takes the video first.
+            // Another path has the former content, and its grace time is not over (two videos exchanged). That path takes the video first.
             let video = self.library.video_at(&path);
             let is_wanted = video.is_some_and(|video| self.is_elsewhere(&video));
             if !(is_wanted && self.missing.postpone_replaced(&path, now)) {
@@ -114,7 +114,7 @@ impl Core {
         }
     }
 
-    /// True when the file at `path` is no longer in question. `finally`: nothing better is to be expected.
+    /// Returns true if the file at `path` is no longer in question. `finally`: no better match can be expected.
     fn settle_replaced(&mut self, path: &Path, finally: bool) -> bool {
         let Some(index) = self.roots.online_owner(path) else {
             self.lose_replaced(path);
@@ -123,7 +123,7 @@ impl Core {
         let Some(reading) = self.missing.replaced_at(path) else {
             return true;
         };
-        // It may have changed once more without an event, through another of its names.
+        // The file may have changed again without an event, through another of its names.
         if self
             .check_link(path)
             .ok()
@@ -139,7 +139,7 @@ impl Core {
             None => self.place_new(index, path, reading).map(|()| true),
             Some(video) => self.replace(index, &video, reading, finally),
         };
-        // The next one is judged by where the store has its videos.
+        // The next file is judged by the paths in the store.
         self.store_moves();
         let is_settled = result.unwrap_or_else(|error| {
             tracing::error!(path = %path.display(), %error, "a changed file cannot be noted in the store");
@@ -182,8 +182,8 @@ impl Core {
         Ok(true)
     }
 
-    /// Another video takes this one's path. It waits under a name that no file has, in case its content turns up elsewhere; after the
-    /// grace time (or at the next start) it is missing there like any other.
+    /// Makes way for another video that takes this one's path. This one waits under a name that no file has, in case its content turns up
+    /// elsewhere. After the grace time (or at the next start) it is missing there like any other.
     fn displace(&mut self, video: &VideoRecord) -> Result<(), StoreError> {
         let limbo = video.path.with_file_name(format!(".scened-displaced-{}", video.id));
         self.library.move_now(video.id, &limbo, video.stamp, video.on_root_device)?;
@@ -261,31 +261,31 @@ impl Core {
         }
     }
 
-    /// Whether a rule leaves out the file of a video, or it was found to be no video.
+    /// Decides whether a rule excludes the file of a video, or the file was found not to be a video.
     fn is_left_out(&self, index: usize, video: &VideoRecord, metadata: &Metadata) -> bool {
         let is_excluded = self.filter.excludes_now(self.roots[index].path(), &video.path);
         is_excluded || self.filter.is_known_other_thing(&video.path, stamp_of(metadata))
     }
 
-    /// Whether some file that is not placed yet may have (or certainly has) the content of this video, whose grace time ended at `due`.
+    /// Decides whether a file that is not placed yet may have (or certainly has) the content of this video. Its grace time ended at `due`.
     fn may_turn_up(&self, video: &VideoRecord, due: Instant) -> bool {
         self.may_settle(video.stamp.size_bytes, due) || self.is_elsewhere(video)
     }
 
-    /// Whether a file of this size still settles, or was lost sight of while it did, so that a grace time that ended at `due` was too
-    /// short for it.
+    /// Decides whether a file of this size still settles, or was lost while it settled. In the second case a grace time that ended at `due`
+    /// may have been too short for it.
     fn may_settle(&self, size_bytes: u64, due: Instant) -> bool {
         let settling = lock(&self.shared.settling);
         let astray_at = settling.astray_at(size_bytes);
         settling.has_size(size_bytes) || astray_at.is_some_and(|at| at + self.timing.grace >= due)
     }
 
-    /// Whether a file that is not placed yet has the content of this video.
+    /// Decides whether a file that is not placed yet has the content of this video.
     fn is_elsewhere(&self, video: &VideoRecord) -> bool {
         self.missing.has_content(&video.fingerprint)
     }
 
-    /// Whether so much is missing at once that the root is looked through once more, after a while, before anything is deleted.
+    /// Decides whether so much is missing at once that the root must be scanned again, after a while, before anything is deleted.
     fn is_doubtful(&mut self, index: usize, n_gone: usize, now: Instant) -> bool {
         if n_gone == 0 {
             return false;

@@ -1,4 +1,4 @@
-//! What the watcher said: the queue of its events, the hints held back, and until when everything it told of was looked at.
+//! Events of the watcher: their queue, the hints held back, and the time until which all of them have been checked.
 
 use std::time::Instant;
 
@@ -8,12 +8,12 @@ use super::timing::Timing;
 use crate::watch::debounce::{Batch, Debouncer};
 use crate::watch::{Change, EventReceiver};
 
-/// **Invariant**: whatever happened before `heard_until` was looked at.
+/// **Invariant**: everything that happened before `heard_until` has been checked.
 pub(super) struct Events {
     receiver: EventReceiver,
     debouncer: Debouncer,
     heard_until: Instant,
-    /// So far everything will have been heard when what is held back now was looked at.
+    /// The new `heard_until` once the hints now held back have been checked.
     will_have_heard_until: Instant,
 }
 
@@ -27,7 +27,7 @@ impl Events {
         }
     }
 
-    /// The queue, to wait for. What is received from it goes to [`Events::received`].
+    /// Returns the queue to wait on. Pass what it yields to [`Events::received`].
     pub(super) fn queue(&self) -> Receiver<Change> {
         self.receiver.receiver.clone()
     }
@@ -37,12 +37,12 @@ impl Events {
         self.receiver.took();
     }
 
-    /// A hint of our own.
+    /// Adds a hint of our own.
     pub(super) fn hint(&mut self, change: Change, now: Instant) {
         self.debouncer.push(change, now);
     }
 
-    /// Holds back every event that waits. They count as on their way until [`Events::counted`].
+    /// Holds back all waiting events. They count as in flight until [`Events::counted`].
     pub(super) fn take_waiting(&mut self, now: Instant) {
         let n_waiting = self.receiver.receiver.len();
         let receiver = self.receiver.receiver.clone();
@@ -54,12 +54,12 @@ impl Events {
         }
     }
 
-    /// What was received is shown in the counts now.
+    /// Notes that the published counts now include the received events.
     pub(super) fn counted(&self) {
         self.receiver.taken_over();
     }
 
-    /// What was held back for long enough. When it was looked at, [`Events::note_checked`].
+    /// Returns the hints that were held back for long enough. Call [`Events::note_checked`] once they have been checked.
     pub(super) fn take_batch(&mut self, now: Instant) -> Option<Batch> {
         self.debouncer.take(now)
     }
@@ -68,7 +68,7 @@ impl Events {
         self.heard_until = self.heard_until.max(self.will_have_heard_until);
     }
 
-    /// The watcher was asked at `asked` for all it had, and all of it is held back here or was looked at.
+    /// Notes that the watcher was asked at `asked` for all its events. All of them are held back here or have been checked.
     pub(super) fn heard_all(&mut self, asked: Instant) {
         if self.debouncer.is_empty() {
             self.heard_until = asked;
@@ -77,17 +77,17 @@ impl Events {
         }
     }
 
-    /// Whatever happened before this moment was looked at.
+    /// Returns the time before which everything has been checked.
     pub(super) fn heard_until(&self) -> Instant {
         self.heard_until
     }
 
-    /// When hints held back are to be looked at.
+    /// Returns when the hints held back are due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.debouncer.deadline()
     }
 
-    /// Hints held back.
+    /// Returns the number of hints held back.
     pub(super) fn len(&self) -> usize {
         self.debouncer.len()
     }

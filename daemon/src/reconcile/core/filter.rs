@@ -1,4 +1,4 @@
-//! Which files belong in the index: the rules, what holds inside each folder, and files that turned out to be no videos.
+//! Which files belong in the index: the rules, the rules of each folder, and files that turned out not to be videos.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::machine::with_timeout;
 
 pub(super) struct Filter {
     rules: Arc<Rules>,
-    /// What holds inside folders, as read in this step.
+    /// The rules of folders, as read in this step.
     of_folders: HashMap<PathBuf, FolderRules>,
     /// Files that end like videos and are something else, with the stamp they had then.
     other_things: HashMap<PathBuf, FileStamp>,
@@ -28,7 +28,7 @@ impl Filter {
         }
     }
 
-    /// Rules that lie in folders are read once a step, and again when one of their files was touched.
+    /// Forgets the rules of folders. They are read once a step, and again when one of their files was touched.
     pub(super) fn read_folders_anew(&mut self) {
         self.of_folders.clear();
     }
@@ -37,12 +37,12 @@ impl Filter {
         &self.rules
     }
 
-    /// Whether symbolic links count.
+    /// Returns whether symbolic links are followed.
     pub(super) fn follows_links(&self) -> bool {
         self.rules.follow_symlinks()
     }
 
-    /// Why the file at `path` is left out.
+    /// Returns why the file at `path` is excluded.
     pub(super) fn excludes_file(&mut self, root: &Path, path: &Path) -> Option<Exclusion> {
         match self.of_folder(root, path.parent()?) {
             Ok(folder_rules) => self.rules.excludes_file(root, path, &folder_rules),
@@ -50,7 +50,7 @@ impl Filter {
         }
     }
 
-    /// The rules that hold inside `folder`, or why it is left out as a whole.
+    /// Returns the rules of `folder`, or why the whole folder is excluded.
     pub(super) fn of_folder(&mut self, root: &Path, folder: &Path) -> Result<FolderRules, Exclusion> {
         if let Some(known) = self.of_folders.get(folder) {
             return known.no_media().map_or_else(|| Ok(known.clone()), Err);
@@ -70,20 +70,20 @@ impl Filter {
         };
         let at = folder.to_owned();
         let Ok(rules) = with_timeout::run(folder, move |_| Ok(inherited.enter(&at))) else {
-            // Nothing else can be looked at there, either.
+            // Nothing else can be read there, either.
             return Ok(FolderRules::default());
         };
         self.of_folders.insert(folder.to_owned(), rules.clone());
         rules.no_media().map_or(Ok(rules), Err)
     }
 
-    /// Whether a rule leaves out the file at `path`, all of them read afresh.
+    /// Decides whether a rule excludes the file at `path`. Reads all rules again.
     pub(super) fn excludes_now(&self, root: &Path, path: &Path) -> bool {
         let (rules, root, at) = (Arc::clone(&self.rules), root.to_owned(), path.to_owned());
         with_timeout::run(path, move |_| Ok(rules::exclusion(&rules, &root, &at, false).is_some())).unwrap_or(false)
     }
 
-    /// Whether a file with this stamp ends like a video and is something else. Read once; where it cannot be read it is not said.
+    /// Decides whether a file with this stamp ends like a video and is something else. The file is read once; false if it cannot be read.
     pub(super) fn is_other_thing(&mut self, path: &Path, stamp: FileStamp) -> bool {
         if !content::is_ambiguous(path) {
             return false;
@@ -101,12 +101,12 @@ impl Filter {
         is_else
     }
 
-    /// Whether a file with this stamp was found to be something else.
+    /// Returns whether a file with this stamp was found to be something else.
     pub(super) fn is_known_other_thing(&self, path: &Path, stamp: FileStamp) -> bool {
         self.other_things.get(path) == Some(&stamp)
     }
 
-    /// There is no file at `path` any more.
+    /// Notes that there is no longer a file at `path`.
     pub(super) fn vanished(&mut self, path: &Path) {
         self.other_things.remove(path);
     }

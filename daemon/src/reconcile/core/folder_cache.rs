@@ -1,5 +1,4 @@
-//! What is asked about folders again and again within one step: on which mount they lie, which names they have, and which of their files
-//! a program says it fills.
+//! Facts about folders that one step needs again and again: their mounts, their names, and which of their files a program is still filling.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -16,26 +15,26 @@ use crate::machine::with_timeout;
 pub(super) struct FolderCache {
     mounts: RefCell<HashMap<PathBuf, Option<u64>>>,
     names: RefCell<Names>,
-    /// The folder that is being listed, and the files in it beside which a program writes another one while it fills them.
+    /// The folder that is being listed, and the files in it that a program is still filling, as a file beside each of them shows.
     listed: Option<(PathBuf, HashSet<OsString>)>,
 }
 
 #[derive(Debug, Default)]
 struct Names {
-    /// Whether names in it are found by other capitals as well.
+    /// Whether names in the folder are case-insensitive.
     blind: HashMap<PathBuf, bool>,
     /// `None`: it cannot be listed.
     of: HashMap<PathBuf, Option<HashSet<OsString>>>,
 }
 
 impl FolderCache {
-    /// What was asked in the step before may be otherwise by now.
+    /// Forgets the answers of the step before, which may have changed.
     pub(super) fn begin_step(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether two folders lie on one mount; `None` where one of them cannot be asked. Something may have been mounted between the two
-    /// questions: where the answers differ, both are asked anew.
+    /// Returns whether two folders are on one mount; `None` if one of them cannot be read. Something may have been mounted between the two
+    /// queries, so both are repeated if the answers differ.
     pub(super) fn share_a_mount(&self, one: &Path, other: &Path) -> Option<bool> {
         let do_share = |anew| Some(self.mount_of(one, anew)? == self.mount_of(other, anew)?);
         match do_share(false) {
@@ -44,7 +43,7 @@ impl FolderCache {
         }
     }
 
-    /// The mount that a folder lies on, asked once a step or `anew`; `None`: it cannot be asked.
+    /// Returns the mount of a folder, queried once a step or again if `anew`. `None`: it cannot be queried.
     fn mount_of(&self, folder: &Path, anew: bool) -> Option<u64> {
         let mut mounts = self.mounts.borrow_mut();
         if anew {
@@ -53,7 +52,7 @@ impl FolderCache {
         *mounts.entry(folder.to_owned()).or_insert_with(|| mount_of(folder).ok())
     }
 
-    /// `folder` is being listed, and has files of these names.
+    /// Begins the listing of `folder`, which has files of these names.
     pub(super) fn begin_list<'a>(&mut self, folder: &Path, names: impl Iterator<Item = &'a OsStr>) {
         self.listed = Some((folder.to_owned(), names.filter_map(unfinished::controlled).collect()));
     }
@@ -62,7 +61,7 @@ impl FolderCache {
         self.listed = None;
     }
 
-    /// Whether a program's file lies beside the one at `path` that says so.
+    /// Decides whether a program's file beside the one at `path` shows that it is still being filled.
     pub(super) fn is_being_filled(&self, path: &Path) -> bool {
         let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
             return false;
@@ -77,8 +76,8 @@ impl FolderCache {
         looked.unwrap_or(false)
     }
 
-    /// Whether the folders from the root down to `path` have exactly these names. Where a file system is blind to capitals, or to the ways
-    /// in which an accent is spelled, a look at a path finds what has another name by now. What cannot be listed is believed.
+    /// Decides whether the folders from the root down to `path` have exactly these names. If a file system ignores case or the encoding of
+    /// accents, a `stat` also finds a file under its former name. True if a folder cannot be listed.
     pub(super) fn has_this_name(&self, root: &Path, path: &Path) -> bool {
         let mut below = path
             .ancestors()
@@ -89,7 +88,7 @@ impl FolderCache {
             };
             let mut names = self.names.borrow_mut();
             let Names { blind, of: names } = &mut *names;
-            // Elsewhere a look at the path says all. Listing a large folder takes longer than that.
+            // On other file systems a `stat` of the path is enough. Listing a large folder takes longer than that.
             let is_blind = match in_other_capitals(path) {
                 Some(other) => *blind.entry(folder.to_owned()).or_insert_with(|| stat(&other, false).is_ok()),
                 None => !name.as_encoded_bytes().is_ascii(),
@@ -103,7 +102,7 @@ impl FolderCache {
             {
                 return true;
             }
-            // It may have come since the folder was listed in this step.
+            // The name may have appeared since the folder was listed in this step.
             let now = names_in(folder).ok();
             let has_it = now.as_ref().is_none_or(|names| names.contains(name));
             names.insert(folder.to_owned(), now);
@@ -112,7 +111,7 @@ impl FolderCache {
     }
 }
 
-/// The path with the capitals of its last name turned round; `None` where it has no letters that every system turns round.
+/// Returns the path with the case of its last name swapped. `None` if the name has no ASCII letters, whose case every system can swap.
 fn in_other_capitals(path: &Path) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt as _;
     let turned = |byte: &u8| {
@@ -176,7 +175,7 @@ mod tests {
         std::fs::write(root.path().join("Folder/a.mp4"), "x").unwrap();
         let folders = FolderCache::default();
         assert!(folders.has_this_name(root.path(), &root.path().join("Folder/a.mp4")));
-        // A name of which nothing has a capital is looked up in the list of names, which a file may join within the step.
+        // A name without any letter case is searched in the list of names. A file may be added to that list within the step.
         let accent = root.path().join("Folder/\u{e9}");
         std::fs::write(&accent, "x").unwrap();
         assert!(folders.has_this_name(root.path(), &accent));
@@ -195,7 +194,7 @@ mod tests {
         assert!(!folders.is_being_filled(&path));
         std::fs::write(folder.path().join(&control), "").unwrap();
         assert!(folders.is_being_filled(&path));
-        // While the folder is listed, the list says it.
+        // While the folder is being listed, the list decides.
         folders.begin_list(folder.path(), [OsStr::new("a.mp4")].into_iter());
         assert!(!folders.is_being_filled(&path));
         folders.begin_list(folder.path(), [control.as_os_str()].into_iter());

@@ -1,4 +1,4 @@
-//! The library as it is known: what the store has, as one step sees it, and what is about to be written to it.
+//! The library as one step sees it: the videos in the store, and the changes that wait to be written to it.
 
 mod unsaved;
 
@@ -16,13 +16,13 @@ use crate::store::{Cause, IncidentRecord, JobKind, Move, NewVideo, Store, StoreE
 
 pub(super) struct Library {
     store: Store,
-    /// All videos, sorted by path, kept until the store changes: listing them takes longer than a step's other work where there are many.
+    /// All videos, sorted by path, kept until the store changes. If there are many, listing them takes longer than the rest of a step.
     videos: Option<Vec<Arc<VideoRecord>>>,
-    /// All videos, sorted by the inode of their file: several names of one file stand together.
+    /// All videos, sorted by the inode of their file, so that several names of one file are adjacent.
     by_inode: Option<Vec<(u64, VideoId)>>,
-    /// Generation of the store that both were asked for at.
+    /// Generation of the store at which both lists were read.
     as_of: u64,
-    /// Other names of files that changed or went away, to be looked at in this step: inotify tells only the name that was used.
+    /// Other names of files that changed or went away, to be checked in this step. inotify reports only the name that was used.
     other_names: Vec<PathBuf>,
     unsaved: Unsaved,
 }
@@ -39,7 +39,7 @@ impl Library {
         }
     }
 
-    /// A step sees all videos as they were at its beginning, or later.
+    /// Begins a step, which sees all videos as they were at its beginning, or later.
     pub(super) fn begin_step(&mut self) {
         let generation = self.store.generation();
         if self.as_of != generation {
@@ -61,7 +61,7 @@ impl Library {
         self.store.videos_with_fingerprint(fingerprint)
     }
 
-    /// All videos, sorted by path.
+    /// Returns all videos, sorted by path.
     pub(super) fn videos(&mut self) -> &[Arc<VideoRecord>] {
         let store = &self.store;
         self.videos.get_or_insert_with(|| {
@@ -73,7 +73,7 @@ impl Library {
         })
     }
 
-    /// The known videos at `path` or below it, but for those in `others`.
+    /// Returns the known videos at `path` or below it, except those in `others`.
     pub(super) fn videos_below(&mut self, path: &Path, others: &[PathBuf]) -> Vec<Arc<VideoRecord>> {
         let videos = self.videos();
         let first = videos.partition_point(|video| video.path.as_path() < path);
@@ -85,8 +85,8 @@ impl Library {
             .collect()
     }
 
-    /// The videos in `folder` or below it that are not in one of the sub-folders, or one of the files, `found` there. What is in `roots` is not
-    /// asked for.
+    /// Returns the videos in `folder` or below it that are in none of the `found` sub-folders and are none of the `found` files. Leaves out
+    /// everything in `roots`.
     pub(super) fn videos_not_among(&mut self, found: &HashSet<OsString>, folder: &Path, roots: &[PathBuf]) -> Vec<VideoId> {
         let mut missed = Vec::new();
         let videos = self.videos();
@@ -95,14 +95,14 @@ impl Library {
             && let Ok(below) = video.path.strip_prefix(folder)
         {
             let Some(name) = below.components().next() else {
-                // A video at the folder's own path: there is a folder now.
+                // A video at the folder's own path, where there is a folder now.
                 missed.push(video.id);
                 at += 1;
                 continue;
             };
             let child = folder.join(name);
             let is_missed = !found.contains(name.as_os_str()) && !roots.contains(&child);
-            // Everything below this child at once: sub-folders that were found are walked on their own.
+            // Everything below this child at once. Sub-folders that were found are walked separately.
             let n_below = videos[at..].partition_point(|video| video.path.starts_with(&child));
             if is_missed {
                 missed.extend(videos[at..at + n_below].iter().map(|video| video.id));
@@ -112,12 +112,12 @@ impl Library {
         missed
     }
 
-    /// The next list of all videos is as the store has them then.
+    /// Makes the next list of all videos come from the store again.
     pub(super) fn list_anew(&mut self) {
         self.videos = None;
     }
 
-    /// A file may have changed under one of its names: the others are looked at, too.
+    /// Queues the other names of a file that may have changed under one of them. They are checked, too.
     pub(super) fn note_other_names(&mut self, inode: u64, path: &Path) {
         if self.by_inode.is_none() {
             let mut by_inode: Vec<(u64, VideoId)> = self.videos().iter().map(|video| (video.stamp.inode, video.id)).collect();
@@ -131,7 +131,7 @@ impl Library {
         self.other_names.extend(others.filter(|name| name != path));
     }
 
-    /// These may be names of a file that was seen under another one.
+    /// Queues paths that may be names of a file seen under another name.
     pub(super) fn may_be_other_names<'a>(&mut self, names: impl Iterator<Item = &'a PathBuf>) {
         self.other_names.extend(names.cloned());
     }
@@ -140,12 +140,12 @@ impl Library {
         self.other_names.pop()
     }
 
-    /// A file at a path where no video is; stored with others. True: it is time to store.
+    /// Queues a file at a path without a video, to be stored with others. Returns true if it is time to store.
     pub(super) fn add_soon(&mut self, video: NewVideo) -> bool {
         self.unsaved.add(video)
     }
 
-    /// A video whose file is at its path again, or still; stored with others.
+    /// Notes that a video's file is at its path, again or still. Stored with others.
     pub(super) fn is_in_place(&mut self, video: &VideoRecord, stamp: FileStamp, on_root_device: bool) {
         if video.offline {
             self.unsaved.is_back(video.id);
@@ -159,27 +159,27 @@ impl Library {
         }
     }
 
-    /// A video that was offline is there; stored with others.
+    /// Notes that a video that was offline is back. Stored with others.
     pub(super) fn is_back(&mut self, video: VideoId) {
         self.unsaved.is_back(video);
     }
 
-    /// [`Library::move_now`], stored with others. True: it is time to store the moves.
+    /// Like [`Library::move_now`], but stored with others. Returns true if it is time to store the moves.
     pub(super) fn move_soon(&mut self, video: &VideoRecord, new: &NewVideo) -> bool {
         self.unsaved.add_move(video, new)
     }
 
-    /// Whether a move of this video waits to be stored.
+    /// Returns whether a move of this video waits to be stored.
     pub(super) fn has_move_of(&self, video: VideoId) -> bool {
         self.unsaved.has_move_of(video)
     }
 
-    /// Whether a move from or to this path waits to be stored.
+    /// Returns whether a move from or to this path waits to be stored.
     pub(super) fn has_move_at(&self, path: &Path) -> bool {
         self.unsaved.has_move_at(path)
     }
 
-    /// Stores the moves that wait; gives those that could not be.
+    /// Stores the waiting moves. Returns those that could not be stored.
     pub(super) fn store_moves(&mut self) -> Vec<Move> {
         let moves = self.unsaved.take_moves();
         let Some(first) = moves.first() else { return moves };
@@ -196,7 +196,7 @@ impl Library {
         }
     }
 
-    /// Stores whatever else waits.
+    /// Stores everything else that waits.
     pub(super) fn store_rest(&mut self) {
         let RootsChanges { new, touched, back } = self.unsaved.take();
         if !touched.is_empty()
@@ -217,7 +217,7 @@ impl Library {
         }
     }
 
-    /// Gives a video another path. A video that was there is gone.
+    /// Gives a video another path. A video that was there is removed.
     pub(super) fn move_now(&mut self, video: VideoId, path: &Path, stamp: FileStamp, on_root_device: bool) -> Result<(), StoreError> {
         self.store.move_video(video, path, stamp, on_root_device)?;
         self.unsaved.are_not_back(&[video]);
@@ -225,17 +225,17 @@ impl Library {
         Ok(())
     }
 
-    /// A file with the content of a known video. The store queues it like a new one when that video turns out not to be complete.
+    /// Adds a file with the content of a known video. If that video turns out to be incomplete, the store queues the file like a new one.
     pub(super) fn copy(&self, twin: VideoId, new: NewVideo) -> Result<(), StoreError> {
         self.store.clone_video(twin, new, now_ms()).map(drop)
     }
 
-    /// Queues a video whose file has this stamp and content now.
+    /// Queues a video whose file now has this stamp and content.
     pub(super) fn requeue(&self, kind: JobKind, video: VideoId, stamp: FileStamp, fingerprint: Fingerprint) -> Result<(), StoreError> {
         self.store.requeue_to(kind, video, Some((stamp, fingerprint)), now_ms())
     }
 
-    /// Queues again what failed for the machine's sake.
+    /// Queues the videos again that failed because of the machine.
     pub(super) fn retry_what_the_machine_is_blamed_for(&self) {
         let is_of_machine = |incident: &IncidentRecord| incident.cause == Some(Cause::Machine);
         if let Err(error) = self.store.retry_incidents(is_of_machine, now_ms()) {
@@ -243,7 +243,7 @@ impl Library {
         }
     }
 
-    /// These cannot be reached.
+    /// Marks these videos as offline, because they cannot be reached.
     pub(super) fn set_offline(&mut self, videos: &[VideoId]) {
         if videos.is_empty() {
             return;
@@ -254,7 +254,7 @@ impl Library {
         }
     }
 
-    /// Their files are gone, or left out.
+    /// Removes these videos, because their files are gone or excluded.
     pub(super) fn remove(&mut self, videos: &[VideoId]) {
         if videos.is_empty() {
             return;
@@ -278,7 +278,7 @@ mod tests {
     }
 
     impl World {
-        /// A store with a pending video at each of these paths; their inodes are 1, 2, 3 …
+        /// Creates a store with a pending video at each of these paths. Their inodes are 1, 2, 3 …
         fn new(paths: &[&str]) -> Self {
             let folder = tempfile::tempdir().unwrap();
             let (store, _) = Store::open(&folder.path().join("store")).unwrap();

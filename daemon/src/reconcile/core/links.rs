@@ -1,4 +1,4 @@
-//! Symbolic links: whether what one leads to counts.
+//! Symbolic links: whether the target of a link counts.
 
 use std::fs::Metadata;
 use std::io;
@@ -9,7 +9,7 @@ use super::Core;
 use crate::machine::with_timeout;
 
 impl Core {
-    /// A stat that goes through a link where links count; `None` = a link that does not.
+    /// Reads the metadata at a path, and follows a link if links count. `None` = a link that does not count.
     pub(super) fn check_link(&self, path: &Path) -> io::Result<Option<Metadata>> {
         let metadata = stat(path, false)?;
         Ok(if metadata.is_symlink() {
@@ -19,7 +19,8 @@ impl Core {
         })
     }
 
-    /// What a link leads to, if links count and it leads out of all roots (what is inside is found there), and not back to itself.
+    /// Returns the metadata of a link's target. `None` if links do not count, or the target is inside a root (where it is found anyway), or
+    /// the link leads back to itself.
     pub(super) fn follow_link(&self, link: &Path) -> Option<Metadata> {
         if !self.filter.follows_links() {
             return None;
@@ -30,7 +31,7 @@ impl Core {
             Ok((std::fs::read_link(&at)?, folders))
         })
         .ok()?;
-        // The mount that may hang is the one it leads to.
+        // The mount that may hang is the target's.
         let towards = without_dots(&link.parent()?.join(towards));
         let at = link.to_owned();
         let target = with_timeout::run(&towards, move |_| std::fs::canonicalize(at)).ok()?;
@@ -40,7 +41,7 @@ impl Core {
     }
 }
 
-/// `path` with `.` and `..` taken out as if nothing in it were a link.
+/// Removes `.` and `..` from `path` as if it contained no links.
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {

@@ -1,4 +1,4 @@
-//! What is missing: videos that were not found at their path, and videos whose file has another content now.
+//! Missing videos: those that were not found at their path, and those whose file now has another content.
 //!
 //! Both wait for a grace time, in which the file or the content may turn up elsewhere.
 
@@ -11,12 +11,12 @@ use scened_common::domain::{Fingerprint, VideoId};
 
 use crate::reconcile::Reading;
 
-/// Pure: fed with `Instant`s.
+/// Pure: gets its time as `Instant`s.
 #[derive(Debug)]
 pub(super) struct Missing {
     grace: Duration,
     suspects: HashSet<VideoId>,
-    /// May name videos that are no longer suspect.
+    /// May contain videos that are no longer suspects.
     suspects_by_due: VecDeque<(Instant, VideoId)>,
     /// By the path of the file.
     replaced: BTreeMap<PathBuf, Replaced>,
@@ -39,19 +39,19 @@ impl Missing {
         }
     }
 
-    /// Videos and files in question.
+    /// Returns the number of videos and files in question.
     pub(super) fn len(&self) -> usize {
         self.suspects.len() + self.replaced.len()
     }
 
-    /// When the first grace time ends. It may be that of a video that is no longer suspect.
+    /// Returns when the first grace time ends. It may be that of a video that is no longer a suspect.
     pub(super) fn first_due(&self) -> Option<Instant> {
         let suspected = self.suspects_by_due.front().map(|(due, _)| *due);
         let replaced = self.replaced.values().map(|replaced| replaced.due).min();
         suspected.into_iter().chain(replaced).min()
     }
 
-    /// A video was missed at its path at `now`; true if it was not suspect before.
+    /// Notes that a video was missed at its path at `now`. Returns true if it was not a suspect before.
     pub(super) fn suspect(&mut self, video: VideoId, now: Instant) -> bool {
         let is_news = self.suspects.insert(video);
         if is_news {
@@ -60,12 +60,13 @@ impl Missing {
         is_news
     }
 
-    /// Nothing is left to decide about a video.
+    /// Clears a video of suspicion: nothing is left to decide about it.
     pub(super) fn acquit(&mut self, video: VideoId) {
         self.suspects.remove(&video);
     }
 
-    /// The suspects whose grace time ended by `until`, each with its end. They stay suspect until they are acquitted or postponed.
+    /// Returns the suspects whose grace time ended by `until`, each with that end. They stay suspects until they are acquitted or
+    /// postponed.
     pub(super) fn take_due(&mut self, until: Instant) -> Vec<(VideoId, Instant)> {
         let mut due = Vec::new();
         while let Some((when, video)) = self.suspects_by_due.front().copied()
@@ -79,35 +80,35 @@ impl Missing {
         due
     }
 
-    /// A suspect that was due is decided on at `due`.
+    /// Postpones the decision about a suspect to `due`.
     pub(super) fn postpone(&mut self, video: VideoId, due: Instant) {
         self.suspects.insert(video);
         self.suspects_by_due.push_back((due, video));
     }
 
-    /// The file at `path` was read at `now`, and has not the content of the video there.
+    /// Notes that the file at `path` was read at `now` and does not have the content of the video there.
     pub(super) fn replace(&mut self, path: &Path, reading: Reading, now: Instant) {
         let due = now + self.grace;
         self.replaced.insert(path.to_owned(), Replaced { reading, due });
     }
 
-    /// What was read of the file at `path`, whose content is another one now.
+    /// Returns the reading of the file at `path` if its content has changed.
     pub(super) fn replaced_at(&self, path: &Path) -> Option<Reading> {
         self.replaced.get(path).map(|replaced| replaced.reading)
     }
 
-    /// Whether a file that waits to be placed has this content.
+    /// Returns whether a file that waits to be placed has this content.
     pub(super) fn has_content(&self, fingerprint: &Fingerprint) -> bool {
         self.replaced.values().any(|replaced| replaced.reading.fingerprint == *fingerprint)
     }
 
-    /// The files whose grace time ended by `until`, each with its end.
+    /// Returns the files whose grace time ended by `until`, each with that end.
     pub(super) fn due_replaced(&self, until: Instant) -> Vec<(PathBuf, Instant)> {
         let due = self.replaced.iter().filter(|(_, replaced)| replaced.due <= until);
         due.map(|(path, replaced)| (path.clone(), replaced.due)).collect()
     }
 
-    /// Gives a file another grace time from `now` on; false if it does not wait.
+    /// Gives a file another grace time from `now` on. Returns false if the file does not wait.
     pub(super) fn postpone_replaced(&mut self, path: &Path, now: Instant) -> bool {
         let replaced = self.replaced.get_mut(path);
         let waits = replaced.is_some();
@@ -117,12 +118,12 @@ impl Missing {
         waits
     }
 
-    /// The file at `path` is placed.
+    /// Notes that the file at `path` is placed.
     pub(super) fn settle_replaced(&mut self, path: &Path) {
         self.replaced.remove(path);
     }
 
-    /// Forgets the files at `path` and below it that wait to be placed; gives what was read of them.
+    /// Forgets the files at `path` and below it that wait to be placed. Returns their readings.
     pub(super) fn lose_replaced(&mut self, path: &Path) -> Vec<Reading> {
         let below = self
             .replaced

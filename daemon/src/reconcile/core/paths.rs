@@ -1,4 +1,4 @@
-//! Looking at one path: what events hinted at, what is seen there, and what is missed there.
+//! Checks of one path: hints of events, files seen there, and videos missed there.
 
 use std::collections::HashSet;
 use std::fs::Metadata;
@@ -34,7 +34,7 @@ impl Core {
         }
     }
 
-    /// Looks at one path, whatever it is now.
+    /// Checks one path, whatever it is now.
     pub(super) fn check_path(&mut self, path: &Path, hint: Hint) {
         let Some(index) = self.roots.owner(path) else { return };
         if self.roots[index].path() == path {
@@ -60,7 +60,7 @@ impl Core {
             .map(|name| path.with_file_name(name))
             && lock(&self.shared.settling).waits_long(&filled)
         {
-            // What lay beside it may be gone: then it is finished.
+            // The file beside it may be gone, and then it is finished.
             self.check_path(&filled, Hint::default());
         }
         match self.check_link(path) {
@@ -68,7 +68,7 @@ impl Core {
                 self.walks.queue(path.to_owned(), hint.rewatch);
             }
             Ok(Some(metadata)) if metadata.is_file() => {
-                // It could not be told what it is. What its folder was watched by may be gone, too.
+                // It could not be read before. The watches of its folder may be gone, too.
                 if self.unreadable.is_file_after_all(path)
                     && let Some(folder) = path.parent()
                 {
@@ -78,7 +78,7 @@ impl Core {
                     self.missed_below(path);
                 }
                 if metadata.nlink() > 1 {
-                    // It may have been made readable under this name.
+                    // The file may have been made readable under this name.
                     self.library.may_be_other_names(self.unreadable.files());
                 }
                 if self.filter.excludes_file(self.roots[index].path(), path).is_none() {
@@ -104,7 +104,7 @@ impl Core {
         }
     }
 
-    /// Everything known at or below `path` was not found there.
+    /// Notes that nothing known at or below `path` was found there.
     pub(super) fn missed(&mut self, path: &Path) {
         self.missed_below(path);
         self.unreadable.vanished(path);
@@ -122,7 +122,7 @@ impl Core {
         }
     }
 
-    /// Puts what is known *below* `path` (which is no folder any more) under suspicion.
+    /// Makes all videos *below* `path` suspects, because it is no longer a folder.
     pub(super) fn missed_below(&mut self, path: &Path) {
         let below: Vec<VideoId> = self
             .videos_below(path)
@@ -135,7 +135,7 @@ impl Core {
         }
     }
 
-    /// A folder cannot be read: what is known below it is kept, offline.
+    /// Notes that a folder cannot be read. The videos below it are kept, offline.
     pub(super) fn cannot_read(&mut self, folder: &Path, error: &io::Error) {
         self.unreadable.cannot_read_folder(folder, error, Instant::now());
         let online: Vec<VideoId> = self
@@ -147,7 +147,7 @@ impl Core {
         self.library.set_offline(&online);
     }
 
-    /// A regular file that counts is at `path`. `written`: an event said that it was written to just now.
+    /// Handles a regular file that counts at `path`. `written`: an event reported that it was just written to.
     pub(super) fn saw_file(&mut self, index: usize, path: &Path, metadata: &Metadata, written: bool) {
         let stamp = stamp_of(metadata);
         let known = self.library.video_at(path);
@@ -179,7 +179,7 @@ impl Core {
         lock(&self.shared.settling).saw_for(rest, path, stamp, at_rest, Instant::now());
     }
 
-    /// How long the file at `path` must rest.
+    /// Returns how long the file at `path` must stay unchanged.
     pub(super) fn rest_for(&self, index: usize, path: &Path) -> Duration {
         let below = path.strip_prefix(self.roots[index].path()).unwrap_or(path);
         if unfinished::may_be_unfinished(below) || self.folders.is_being_filled(path) {
@@ -189,7 +189,7 @@ impl Core {
         }
     }
 
-    /// Inodes of network and user-space file systems may be numbered anew at every mount.
+    /// Returns whether the file is unchanged. Ignores inodes of network and user-space file systems, which may change at every mount.
     pub(super) fn is_unchanged(&self, index: usize, video: &VideoRecord, stamp: FileStamp) -> bool {
         let known = video.stamp;
         let same_inode = known.inode == stamp.inode || self.roots[index].is_remote();
@@ -205,7 +205,7 @@ impl Core {
         }
     }
 
-    /// The known videos at `path` or below it that belong to the same root as `path` does (or is).
+    /// Returns the known videos at `path` or below it that belong to the same root as `path`, or to the root that it is.
     pub(super) fn videos_below(&mut self, path: &Path) -> Vec<Arc<VideoRecord>> {
         let nested = self.roots.inside(path);
         self.library.videos_below(path, &nested)

@@ -1,4 +1,4 @@
-//! Placing: a file that rests gets its fingerprint read, and thereby its video: the same, a moved one, a copy, or a new one.
+//! Placing reads the fingerprint of a file at rest, and so finds its video: the same one, a moved one, a copy, or a new one.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,7 +17,7 @@ use crate::store::{JobKind, NewVideo, StoreError, VideoRecord, VideoState};
 use crate::video_file::whole::has_every_byte;
 
 impl Core {
-    /// A file's time is up: if it still has the stamp it had then, it is read and placed.
+    /// Reads and places a file whose waiting time is over, if it still has the stamp it had then.
     pub(super) fn decide(&mut self, path: &Path, expected: FileStamp) {
         let forget = |core: &Self| lock(&core.shared.settling).remove(path);
         let Some(index) = self.roots.online_owner(path) else {
@@ -39,7 +39,7 @@ impl Core {
                 if stamp != expected {
                     return still_changing(self, stamp);
                 }
-                // A program may have begun to write beside it only now.
+                // A program may only now have begun to write beside it.
                 let (rest, rested) = (self.rest_for(index, path), lock(&self.shared.settling).rest_of(path));
                 if rested.is_some_and(|rested| rested < rest) {
                     return lock(&self.shared.settling).saw_for(rest, path, stamp, false, Instant::now());
@@ -98,13 +98,13 @@ impl Core {
             }
             return Ok(());
         }
-        // The content it had may turn up elsewhere (the file was renamed and another put in its place), so this waits like a deletion.
+        // Its former content may turn up elsewhere (the file was renamed and another put in its place), so this waits like a deletion.
         self.lose_replaced(path);
         self.missing.replace(path, reading, Instant::now());
         Ok(())
     }
 
-    /// Places a file at a path where no video is.
+    /// Places a file at a path without a video.
     pub(super) fn place_new(&mut self, index: usize, path: &Path, reading: Reading) -> Result<(), StoreError> {
         let new = NewVideo {
             path: path.to_owned(),
@@ -113,7 +113,7 @@ impl Core {
             on_root_device: self.is_on_root_mount(index, path, true),
         };
         let twins = self.library.videos_with_fingerprint(&reading.fingerprint);
-        // A known file, asked for by a name that its folder does not have.
+        // This is a known file, requested by a name that its folder does not have.
         if twins.iter().any(|twin| twin.stamp.inode == reading.stamp.inode) && !self.folders.has_this_name(self.roots[index].path(), path) {
             return Ok(());
         }
@@ -134,8 +134,8 @@ impl Core {
         Ok(())
     }
 
-    /// The one among these videos that was moved to where a file with this stamp is: the very same file before one that may differ from
-    /// it where the fingerprint does not look.
+    /// Finds the video that was moved to a file with this stamp. Prefers the very same file to one that may differ between the samples of
+    /// the fingerprint.
     pub(super) fn moved_among(&self, index: usize, twins: &[Arc<VideoRecord>], stamp: FileStamp) -> Option<Arc<VideoRecord>> {
         let (known, others): (Vec<_>, Vec<_>) = twins.iter().partition(|twin| self.is_known_content(index, twin, stamp));
         let mut all = known.into_iter().chain(others);
@@ -143,8 +143,8 @@ impl Core {
             .cloned()
     }
 
-    /// The video's file is now at `new.path`: nothing is decoded, unless it may have been written to on its way. A video that was there is
-    /// gone, unless its content turns up again.
+    /// Moves a video to `new.path`, where its file now is. Nothing is decoded again unless the file may have been written to on its way. A
+    /// video that was there is removed, unless its content turns up again.
     pub(super) fn move_here(&mut self, index: usize, video: &VideoRecord, new: &NewVideo) -> Result<(), StoreError> {
         tracing::info!(from = %video.path.display(), to = %new.path.display(), "a video was moved");
         self.library.move_now(video.id, &new.path, new.stamp, new.on_root_device)?;
@@ -155,8 +155,8 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a file that has the fingerprint of a video has nothing else to tell than what is known of that video. What is pending is
-    /// looked into anyway. What is damaged or failed may be whole by now, so that only the very same file is not looked into again.
+    /// Decides whether a file with a video's fingerprint can add nothing to what is known of that video. A pending video is decoded anyway.
+    /// A damaged or failed one may be complete by now, so only the very same file is not decoded again.
     fn is_known_content(&self, index: usize, video: &VideoRecord, stamp: FileStamp) -> bool {
         match video.state {
             VideoState::Pending => true,
@@ -165,20 +165,20 @@ impl Core {
         }
     }
 
-    /// Queues a video whose file may have been completed in place. Reading all its bytes is enough where those are known.
+    /// Queues a video whose file may have been completed in place. If all its bytes are known, reading them is enough.
     fn read_again(&mut self, video: &VideoRecord, stamp: FileStamp) -> Result<(), StoreError> {
         let kind = if video.is_sound() { JobKind::Verify } else { JobKind::Index };
         self.library.requeue(kind, video.id, stamp, video.fingerprint)
     }
 
-    /// Whether the content of a known video is certainly no longer at its path: it was found elsewhere, in a file with the stamp
-    /// `elsewhere`. Offline and unreachable videos have not left.
+    /// Decides whether a known video's content is certainly no longer at its path. The content was found elsewhere, in a file with the
+    /// stamp `elsewhere`. Offline and unreachable videos have not left.
     fn has_left(&self, video: &VideoRecord, elsewhere: FileStamp) -> bool {
         if self.missing.replaced_at(&video.path).is_some() {
             return true;
         }
         let owner = self.roots.owner(&video.path);
-        // A folder that is no longer watched is judged by whether the file's own folder is there.
+        // If the folder is no longer watched, the presence of the file's own folder decides.
         let (root, mount): (PathBuf, u64) = match owner {
             Some(index) if self.roots[index].is_offline() => return false,
             Some(index) => (self.roots[index].path().to_owned(), self.roots[index].mount()),
@@ -197,7 +197,7 @@ impl Core {
             Whereabouts::Unreachable(_) => false,
             Whereabouts::Present(metadata) => {
                 let stamp = stamp_of(&metadata);
-                // One file under two names, of which a file system that is blind to capitals has only one.
+                // One file under two names, of which a case-insensitive file system has only one.
                 if stamp.inode == elsewhere.inode
                     && owner.is_some_and(|index| !self.folders.has_this_name(self.roots[index].path(), &video.path))
                 {
@@ -211,9 +211,9 @@ impl Core {
         }
     }
 
-    /// Whether a file lies on the mount of its root: its folder does, because a file's own device may be that of one layer of an overlay.
-    /// Of what lies behind a link that counts, the device decides. `known`: what holds where the folder cannot be asked, because it
-    /// was renamed or deleted just now; that is looked at next.
+    /// Decides whether a file is on the mount of its root. Its folder decides, because a file's own device may be that of one layer of an
+    /// overlay. For a file behind a link that counts, the device decides. `known`: the result if the folder cannot be read because it was
+    /// just renamed or deleted; that is checked next.
     pub(super) fn is_on_root_mount(&self, index: usize, file: &Path, known: bool) -> bool {
         let root = &self.roots[index];
         if self.filter.follows_links() {
@@ -224,7 +224,7 @@ impl Core {
                 Ok((real, is_same_device))
             });
             let Ok((real, is_same_device)) = looked else { return known };
-            // What a link leads to is gone with the link, unless it may be a drive that was unplugged.
+            // The target of a link goes with the link, unless it may be on a drive that was unplugged.
             if file.strip_prefix(root.path()).is_ok_and(|below| real != root.real().join(below)) {
                 return is_same_device;
             }
@@ -233,16 +233,16 @@ impl Core {
         self.folders.share_a_mount(folder, root.path()).unwrap_or(known)
     }
 
-    /// An offline video under a root where another volume is in place now.
+    /// Decides whether this is an offline video under a root that now holds another volume.
     pub(super) fn is_of_a_former_volume(&self, index: usize, video: &VideoRecord) -> bool {
         video.offline && self.roots[index].home().keeps_former()
     }
 }
 
-/// Whether a file with the fingerprint of a video and this stamp certainly has its bytes, and these were decoded without a complaint.
+/// Decides whether a file with a video's fingerprint and this stamp certainly has its bytes, and these were decoded without an error.
 ///
-/// The fingerprint of a larger file reads samples. A download that fills a file of its final size changes what lies between them, and the
-/// time with every write; who copies with the time (`mv` to another disk, `rsync -a`) sets it when all is written.
+/// The fingerprint of a larger file reads samples. A download that fills a file of its final size changes the bytes between them, and the
+/// time with every write. Programs that copy the time as well (`mv` to another disk, `rsync -a`) set it after the last write.
 pub(super) fn speaks_for(video: &VideoRecord, stamp: FileStamp) -> bool {
     let is_same_size = video.stamp.size_bytes == stamp.size_bytes;
     video.is_sound() && is_same_size && (has_every_byte(stamp.size_bytes) || video.stamp.mtime_ns == stamp.mtime_ns)

@@ -1,4 +1,4 @@
-//! The watched folders: what is at their paths, on which volumes and mounts they lie, and what is remembered of them.
+//! The watched folders: what is at their paths, their volumes and mounts, and what is remembered about them.
 
 mod remembered;
 mod root;
@@ -23,7 +23,7 @@ pub(super) struct Roots {
     list: Vec<Root>,
     remembered: Remembered,
     volumes: Volumes,
-    /// The table of mounts, as it was when the roots were last looked at for its sake.
+    /// The mount table at the time when the roots were last checked because of it.
     mounts: Vec<Mount>,
 }
 
@@ -36,7 +36,7 @@ impl Index<usize> for Roots {
 }
 
 impl Roots {
-    /// None are watched yet.
+    /// Starts without any watched folder.
     pub(super) fn new(store: Store) -> Self {
         let remembered = Remembered::new(store);
         Self {
@@ -59,31 +59,31 @@ impl Roots {
         self.list.iter().map(|root| root.path().to_owned()).collect()
     }
 
-    /// Whether this very folder is watched.
+    /// Returns whether this very folder is watched.
     pub(super) fn has(&self, path: &Path) -> bool {
         self.list.iter().any(|root| root.path() == path)
     }
 
-    /// The innermost root that has `path`: every file belongs to exactly one.
+    /// Returns the innermost root that contains `path`, so that every file belongs to exactly one.
     pub(super) fn owner(&self, path: &Path) -> Option<usize> {
         (0..self.list.len())
             .filter(|index| path.starts_with(self.list[*index].path()))
             .max_by_key(|index| self.list[*index].path().components().count())
     }
 
-    /// The same, where that root is there.
+    /// Like [`Roots::owner`], if that root is online.
     pub(super) fn online_owner(&self, path: &Path) -> Option<usize> {
         self.owner(path).filter(|index| !self.list[*index].is_offline())
     }
 
-    /// The roots inside `folder`, itself not among them.
+    /// Returns the roots inside `folder`, without `folder` itself.
     pub(super) fn inside(&self, folder: &Path) -> Vec<PathBuf> {
         let mut paths = self.paths();
         paths.retain(|root| root.starts_with(folder) && root != folder);
         paths
     }
 
-    /// Drops the roots that are not among `wanted`; gives their paths.
+    /// Drops the roots that are not among `wanted`. Returns their paths.
     pub(super) fn keep(&mut self, wanted: &[PathBuf]) -> Vec<PathBuf> {
         let before = std::mem::take(&mut self.list);
         let (kept, dropped): (Vec<Root>, Vec<Root>) = before
@@ -93,7 +93,7 @@ impl Roots {
         dropped.iter().map(|root| root.path().to_owned()).collect()
     }
 
-    /// Watches those among `wanted` that are not watched yet, as they are remembered; gives their paths.
+    /// Watches the folders in `wanted` that are not watched yet, with what is remembered about them. Returns their paths.
     pub(super) fn add(&mut self, mut wanted: Vec<PathBuf>) -> Vec<PathBuf> {
         wanted.sort();
         wanted.dedup();
@@ -109,7 +109,7 @@ impl Roots {
         wanted
     }
 
-    /// A root cannot be reached, or is not what it was. True if that is news.
+    /// Notes that a root cannot be reached, or is no longer the same. Returns true if that is news.
     pub(super) fn went_offline(&mut self, index: usize, reason: &str) -> bool {
         let is_news = self.list[index].went_offline(reason);
         if is_news {
@@ -118,7 +118,7 @@ impl Roots {
         is_news
     }
 
-    /// A root is there. `keeps_former`: videos of another volume that was there are kept. True if the root was offline.
+    /// Notes that a root is there. `keeps_former`: videos of another volume that was there are kept. Returns true if the root was offline.
     pub(super) fn is_there(&mut self, index: usize, found: FoundRoot, keeps_former: bool) -> bool {
         let root = &mut self.list[index];
         let is_changed = root.home().identity.as_ref() != Some(&found.identity);
@@ -131,12 +131,12 @@ impl Roots {
         was_offline
     }
 
-    /// Whether so much of a root is missing at once that it is looked through once more, at `walk_at`, before anything is removed.
+    /// Decides whether so much of a root is missing at once that it must be scanned again, at `walk_at`, before anything is removed.
     pub(super) fn doubts(&mut self, index: usize, n_gone: usize, n_online: usize, walk_at: Instant) -> bool {
         self.list[index].doubts(n_gone, n_online, walk_at)
     }
 
-    /// The roots that are to be looked through once more by now; each is named once.
+    /// Returns the roots that must be scanned again by now. Returns each root once.
     pub(super) fn take_doubted(&mut self, now: Instant) -> Vec<PathBuf> {
         let doubted = self
             .list
@@ -145,23 +145,23 @@ impl Roots {
         doubted.collect()
     }
 
-    /// When the next root is to be looked through once more.
+    /// Returns when the next root must be scanned again.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.list.iter().filter_map(Root::walk_at).min()
     }
 
-    /// Whether the table of mounts is another one than at the last [`Roots::take_changed_mounts`].
+    /// Returns whether the mount table has changed since the last [`Roots::take_changed_mounts`].
     pub(super) fn have_mounts_changed(&self) -> bool {
         mounts() != self.mounts
     }
 
-    /// Takes over the table of mounts; gives the points at which something came or went.
+    /// Takes over the mount table. Returns the points at which something was mounted or unmounted.
     pub(super) fn take_changed_mounts(&mut self) -> BTreeSet<PathBuf> {
         let before = std::mem::replace(&mut self.mounts, mounts());
         changed_points(&before, &self.mounts)
     }
 
-    /// Something came or went at `point`. What went, and is no root, was there until now.
+    /// Notes a mount or unmount at `point`. A volume that was unmounted, and is not a root, was there until now.
     pub(super) fn mount_changed(&mut self, point: &Path) {
         let is_mounted = self.mounts.iter().any(|mount| mount.point == point);
         if !is_mounted && !self.has(point) {
@@ -169,7 +169,7 @@ impl Roots {
         }
     }
 
-    /// What the handle shows. `n_unwatched`: how many folders at or below a path have no watch.
+    /// Returns the states that the handle shows. `n_unwatched`: the number of folders at or below a path that have no watch.
     pub(super) fn statuses(&self, n_unwatched: impl Fn(&Path) -> usize) -> Vec<RootStatus> {
         let status = |root: &Root| self.status(root, n_unwatched(root.path()));
         self.list.iter().map(status).collect()
@@ -187,12 +187,12 @@ impl Roots {
         }
     }
 
-    /// Everything is looked at again, so that what is there then was there until then.
+    /// Makes the volumes count as seen up to now, because everything is scanned again.
     pub(super) fn sees_volumes(&mut self) {
         self.volumes.is_unsaved = true;
     }
 
-    /// Stores the names of drives if the store lacks something of them.
+    /// Stores the names of drives if the store does not have all of them.
     pub(super) fn store_changed_volumes(&mut self) {
         if self.volumes.is_unsaved {
             self.store_volumes();
@@ -203,7 +203,7 @@ impl Roots {
         self.remembered.put_volumes(&mut self.volumes);
     }
 
-    /// Notes the volume of a root that is there, and of what is mounted in it.
+    /// Notes the volumes of a root that is there and of the mounts in it.
     fn see_volumes(&mut self, index: usize, keeps_former: bool) {
         let path = self.list[index].path().to_owned();
         self.volumes.came(&path, volumes::name_of(&path), keeps_former, now_ms());
@@ -218,7 +218,8 @@ impl Roots {
     }
 }
 
-/// Whatever came or went, took its watches along, also where the same is in place again.
+/// Returns all points at which something was mounted or unmounted. A mount takes its watches along, even if the same file system is there
+/// again.
 fn changed_points(before: &[Mount], now: &[Mount]) -> BTreeSet<PathBuf> {
     let is_in = |mounts: &[Mount], mount: &Mount| mounts.iter().any(|other| (other.id, &other.point) == (mount.id, &mount.point));
     let came = now.iter().filter(|mount| !is_in(before, mount));
@@ -236,7 +237,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// A tree with these folders, and a store beside it.
+    /// Creates a tree with these folders, and a store beside it.
     fn world(folders: &[&str]) -> (tempfile::TempDir, Store) {
         let world = tempfile::tempdir().unwrap();
         for folder in folders {
@@ -279,7 +280,7 @@ mod tests {
         assert!(!roots.is_there(0, FoundRoot::at(&path).unwrap(), false));
         roots.store_changed_volumes();
         assert_eq!(roots.keep(&[]), std::slice::from_ref(&path));
-        // Another start, at which it is not there.
+        // The next start, while the folder is missing.
         let mut roots = Roots::new(store);
         roots.add(vec![path.clone()]);
         assert_eq!(roots[0].home().identity, Some(Identity::of(&path).unwrap()));

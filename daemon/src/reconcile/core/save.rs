@@ -1,4 +1,4 @@
-//! Writing what walks and files have gathered.
+//! Writes the changes that walks and files have gathered.
 
 use std::path::Path;
 use std::time::Instant;
@@ -14,7 +14,7 @@ impl Core {
         self.library.store_rest();
     }
 
-    /// [`Core::move_here`], stored with others.
+    /// Like [`Core::move_here`], but stored with others.
     pub(super) fn move_soon(&mut self, video: &VideoRecord, new: &NewVideo) {
         self.missing.acquit(video.id);
         if self.library.move_soon(video, new) {
@@ -22,7 +22,7 @@ impl Core {
         }
     }
 
-    /// What the store says of this path is about to count.
+    /// Stores the moves that concern this path, before the store's answer about it counts.
     pub(super) fn store_moves_of(&mut self, path: &Path) {
         if self.library.has_move_at(path) {
             self.store_moves();

@@ -1,19 +1,19 @@
-//! When everything, or a part of it, is looked through although no event asks for it.
+//! When everything, or a part of it, is scanned without an event.
 
 use std::time::Instant;
 
 use super::timing::Timing;
 
-/// Pure: fed with `Instant`s.
+/// Pure: gets its time as `Instant`s.
 #[derive(Debug)]
 pub(super) struct Schedule {
     timing: Timing,
     rescan: Instant,
-    /// When places without (all) events are looked through.
+    /// When places without (all) events are scanned.
     poll: Instant,
-    /// When what is offline is looked for.
+    /// When offline roots and silent mounts are checked.
     offline_poll: Instant,
-    /// Events were lost: when to look through everything.
+    /// When everything is scanned because events were lost.
     overflow_rescan: Option<Instant>,
     last_overflow_rescan: Option<Instant>,
 }
@@ -34,12 +34,12 @@ impl Schedule {
         self.rescan <= now
     }
 
-    /// Everything is being looked through from `now` on.
+    /// Notes that everything is scanned from `now` on.
     pub(super) fn rescans(&mut self, now: Instant) {
         self.rescan = now + self.timing.rescan_every;
     }
 
-    /// Whether places without (all) events are to be looked through; said once each time.
+    /// Returns whether places without (all) events must be scanned. Returns true once each time.
     pub(super) fn take_poll(&mut self, now: Instant) -> bool {
         let is_due = self.poll <= now;
         if is_due {
@@ -48,7 +48,7 @@ impl Schedule {
         is_due
     }
 
-    /// Whether what is offline is to be looked for; said once each time.
+    /// Returns whether offline roots and silent mounts must be checked. Returns true once each time.
     pub(super) fn take_offline_poll(&mut self, now: Instant) -> bool {
         let is_due = self.offline_poll <= now;
         if is_due {
@@ -57,18 +57,19 @@ impl Schedule {
         is_due
     }
 
-    /// Something went offline: it is looked for before long.
+    /// Notes that a root went offline, so that it is checked before long.
     pub(super) fn went_offline(&mut self, now: Instant) {
         self.offline_poll = self.offline_poll.min(now + self.timing.offline_poll);
     }
 
-    /// Events were lost. The first loss is answered at once, later ones at most once in a while, the last one always.
+    /// Notes that events were lost. The first loss causes a scan at once. Later ones cause a scan at most once in a while, and the last one
+    /// always does.
     pub(super) fn events_were_lost(&mut self, now: Instant) {
         let earliest = self.last_overflow_rescan.map_or(now, |last| last + self.timing.overflow_gap);
         self.overflow_rescan = Some(self.overflow_rescan.unwrap_or(earliest).min(earliest.max(now)));
     }
 
-    /// Whether events were lost that nobody has made up for.
+    /// Returns whether events were lost and no scan has made up for it.
     pub(super) fn owes_overflow_rescan(&self) -> bool {
         self.overflow_rescan.is_some()
     }
@@ -77,7 +78,7 @@ impl Schedule {
         self.overflow_rescan.is_some_and(|due| due <= now)
     }
 
-    /// Whether everything is to be looked through because events were lost; said once each time.
+    /// Returns whether everything must be scanned because events were lost. Returns true once each time.
     pub(super) fn take_overflow_rescan(&mut self, now: Instant) -> bool {
         let is_due = self.overflow_rescan_is_due(now);
         if is_due {
@@ -87,7 +88,7 @@ impl Schedule {
         is_due
     }
 
-    /// When the next of these is due. `has_polled`, `has_offline`: whether there is anything to poll.
+    /// Returns when the next of these is due. `has_polled`, `has_offline`: whether there is anything to poll.
     pub(super) fn deadline(&self, has_polled: bool, has_offline: bool) -> Instant {
         let dues = [
             self.overflow_rescan,
@@ -106,7 +107,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// With the usual timing: a rescan each hour, a poll each 15 minutes, what is offline each 30 s, 10 s between two losses.
+    /// Uses the usual timing: a rescan each hour, a poll each 15 minutes, offline roots each 30 s, 10 s between two losses.
     fn schedule(now: Instant) -> Schedule {
         Schedule::new(Timing::new(SECOND * 5, SECOND * 600, SECOND * 3600), now)
     }
@@ -151,7 +152,7 @@ mod tests {
         assert!(schedule.owes_overflow_rescan());
         assert!(schedule.take_overflow_rescan(now));
         assert!(!schedule.owes_overflow_rescan());
-        // Two more soon after it are answered together.
+        // A single scan answers two more losses soon after it.
         schedule.events_were_lost(now + SECOND);
         schedule.events_were_lost(now + SECOND * 2);
         assert!(!schedule.take_overflow_rescan(now + SECOND * 9));

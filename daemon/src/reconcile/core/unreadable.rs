@@ -1,4 +1,4 @@
-//! Folders and files that could not be read, and when they are tried again: what is known of them is kept.
+//! Folders and files that could not be read, and when they are tried again. Their videos are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use super::timing::Timing;
 use crate::machine::with_timeout;
 
-/// Unreadable folders named one by one.
+/// Number of unreadable folders that are listed by name.
 const MAX_WARNINGS: usize = 10;
-/// Characters of a path.
+/// Maximum length of a path in a warning. Characters.
 const MAX_SHOWN: usize = 200;
 
 #[derive(Debug)]
@@ -19,12 +19,12 @@ pub(super) struct Unreadable {
     /// With the reasons.
     folders: BTreeMap<PathBuf, String>,
     files: BTreeMap<PathBuf, String>,
-    /// Of these, those that the system did not let be looked at: no event tells when it does.
+    /// The ones among them that the system refused to read. No event reports when it does again.
     refused: BTreeSet<PathBuf>,
     refused_due: Instant,
-    /// The last pause before they were tried again; `None` = one could be read since.
+    /// The last pause before they were tried again; `None` = one could be read since then.
     refused_pause: Option<Duration>,
-    /// Files and folders on mounts that did not answer, to be looked at when these do.
+    /// Files and folders on mounts that did not answer, to be checked when those answer.
     silent: BTreeSet<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ impl Unreadable {
         }
     }
 
-    /// A folder could not be read.
+    /// Notes that a folder could not be read.
     pub(super) fn cannot_read_folder(&mut self, folder: &Path, error: &io::Error, now: Instant) {
         if with_timeout::is_timeout(error) {
             self.fell_silent(folder);
@@ -52,7 +52,7 @@ impl Unreadable {
         }
     }
 
-    /// A file could not be read.
+    /// Notes that a file could not be read.
     pub(super) fn cannot_read_file(&mut self, file: &Path, error: &io::Error, now: Instant) {
         if with_timeout::is_timeout(error) {
             self.fell_silent(file);
@@ -63,8 +63,8 @@ impl Unreadable {
         }
     }
 
-    /// What the system does not let be looked at is looked at again by itself, all of it together, after pauses that grow. Rights do not
-    /// mend themselves.
+    /// Schedules another try for paths that the system refused to read, all together, after pauses that grow. Missing permissions are left
+    /// out: they do not change by themselves.
     fn check_again_later(&mut self, path: &Path, error: &io::Error, now: Instant) {
         if error.raw_os_error().is_none() || error.kind() == io::ErrorKind::PermissionDenied {
             return;
@@ -78,12 +78,12 @@ impl Unreadable {
         self.refused.insert(path.to_owned());
     }
 
-    /// Looking at it went wrong for another reason: it is passed over.
+    /// Notes a file that failed for another reason and is skipped.
     pub(super) fn failed(&mut self, file: &Path, reason: &str) {
         self.files.insert(file.to_owned(), reason.to_owned());
     }
 
-    /// The mount that it lies on does not answer.
+    /// Notes that the mount of this path does not answer.
     pub(super) fn fell_silent(&mut self, path: &Path) {
         self.silent.insert(path.to_owned());
     }
@@ -94,18 +94,18 @@ impl Unreadable {
         }
     }
 
-    /// A file is at `path`. True if it could not be told before what is there.
+    /// Notes that a file is at `path`. Returns true if it was unknown before what is there.
     pub(super) fn is_file_after_all(&mut self, path: &Path) -> bool {
         self.folders.remove(path).is_some()
     }
 
-    /// Whether this folder could not be read, or it could not be told what is there.
+    /// Returns whether this folder could not be read, or it is unknown what is there.
     pub(super) fn has_folder(&self, path: &Path) -> bool {
         self.folders.contains_key(path)
     }
 
-    /// Mounts changed: folders that could not be read are looked at again at once. The number of a mount that went is given to the next
-    /// one, so that one that comes back at once looks as if nothing had happened.
+    /// Makes unreadable folders due at once, because mounts changed. The kernel gives the number of a mount that went to the next one. So a
+    /// mount that comes back at once looks unchanged.
     pub(super) fn mounts_changed(&mut self, now: Instant) {
         if self.refused.iter().any(|path| self.folders.contains_key(path)) {
             self.refused_due = now;
@@ -117,13 +117,13 @@ impl Unreadable {
         self.refused_pause = None;
     }
 
-    /// `path` and what was below it are not there any more.
+    /// Notes that `path` and everything below it are no longer there.
     pub(super) fn vanished(&mut self, path: &Path) {
         self.folders.retain(|folder, _| !folder.starts_with(path));
         self.files.remove(path);
     }
 
-    /// Nobody asks about `path` or what is below it any more.
+    /// Forgets `path` and everything below it: no other part asks about them any more.
     pub(super) fn forget_below(&mut self, path: &Path) {
         self.folders.retain(|folder, _| !folder.starts_with(path));
         self.files.retain(|file, _| !file.starts_with(path));
@@ -131,7 +131,7 @@ impl Unreadable {
         self.silent.retain(|silent| !silent.starts_with(path));
     }
 
-    /// The files that could not be read.
+    /// Returns the files that could not be read.
     pub(super) fn files(&self) -> impl Iterator<Item = &PathBuf> {
         self.files.keys()
     }
@@ -140,14 +140,14 @@ impl Unreadable {
         !self.silent.is_empty()
     }
 
-    /// What lies on mounts that answer again.
+    /// Returns the paths on mounts that answer again.
     pub(super) fn take_answering(&mut self, answers: impl Fn(&Path) -> bool) -> BTreeSet<PathBuf> {
         let (answering, silent) = std::mem::take(&mut self.silent).into_iter().partition(|path| answers(path));
         self.silent = silent;
         answering
     }
 
-    /// What the system refused, when it is time to look at it again.
+    /// Returns the paths that the system refused, once it is time to check them again.
     pub(super) fn take_refused(&mut self, now: Instant) -> BTreeSet<PathBuf> {
         if self.deadline().is_none_or(|due| due > now) {
             return BTreeSet::new();
@@ -155,12 +155,12 @@ impl Unreadable {
         std::mem::take(&mut self.refused)
     }
 
-    /// When what the system refused is looked at again.
+    /// Returns when the refused paths are checked again.
     pub(super) fn deadline(&self) -> Option<Instant> {
         (!self.refused.is_empty()).then_some(self.refused_due)
     }
 
-    /// What a user must know of it.
+    /// Returns the warnings for the user.
     pub(super) fn warnings(&self) -> Vec<String> {
         let folders = self.folders.iter().take(MAX_WARNINGS);
         let mut warnings: Vec<String> = folders
@@ -179,7 +179,7 @@ impl Unreadable {
     }
 }
 
-/// A path in a warning: the rest of a long one is for those who ask.
+/// Shortens a path for a warning. A user who wants the rest of a long one can ask for it.
 fn shown(path: &Path) -> String {
     scened_shared::terminal::shorten(&path.display().to_string(), MAX_SHOWN)
 }
@@ -192,7 +192,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// With the usual timing: 30 s at first, at most 15 minutes.
+    /// Uses the usual timing: 30 s at first, at most 15 minutes.
     fn unreadable(now: Instant) -> Unreadable {
         Unreadable::new(Timing::new(SECOND * 5, SECOND * 600, SECOND * 3600), now)
     }
@@ -249,7 +249,7 @@ mod tests {
         let now = Instant::now();
         let mut unreadable = unreadable(now);
         unreadable.cannot_read_file(Path::new("/v/a.mp4"), &error(Errno::ACCESS), now);
-        // An error that no system call gave.
+        // An error that does not come from a system call.
         unreadable.cannot_read_file(Path::new("/v/b.mp4"), &io::ErrorKind::InvalidInput.into(), now);
         assert_eq!(unreadable.deadline(), None);
         assert_eq!(unreadable.files().count(), 2);

@@ -1,4 +1,4 @@
-//! Walking: one folder is watched and listed, and what is known and not there is missed.
+//! Walking watches and lists one folder, and misses the known videos that are not there.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -15,13 +15,13 @@ use crate::machine::with_timeout::{self, Pulse};
 use crate::watch::debounce::Hint;
 
 impl Core {
-    /// Walks one folder: watches it, looks at its files, queues its sub-folders, and misses what is known and not there.
+    /// Walks one folder: watches it, checks its files, queues its sub-folders, and misses the known videos that are not there.
     pub(super) fn walk(&mut self, folder: &Path, rewatch: bool) {
         let Some(index) = self.roots.owner(folder) else { return };
         let root = self.roots[index].path().to_owned();
         if folder == root {
             let was_offline = self.roots[index].is_offline();
-            // Coming back from offline queues this folder again, with new watches.
+            // A root that comes back from offline queues this folder again, with new watches.
             if !self.check_root(index) || was_offline {
                 return;
             }
@@ -30,7 +30,7 @@ impl Core {
         }
         if rewatch {
             self.watching.remove_below(folder);
-            // Roots inside lose their watches with it, and are walked on their own.
+            // Roots inside lose their watches with it, and are walked separately.
             for inner in self.roots.inside(folder) {
                 self.walks.queue(inner, true);
             }
@@ -50,14 +50,14 @@ impl Core {
         let folder_rules = match self.filter.of_folder(&root, folder) {
             Ok(rules) => rules,
             Err(exclusion) => {
-                // The file `.nomedia` may be deleted one day; that event comes from the folder's own watch.
+                // The file `.nomedia` may be deleted later. That event comes from the folder's own watch.
                 if matches!(&exclusion, Exclusion::NoMedia(file) if file.parent() == Some(folder)) {
                     self.watching.add(folder);
                 }
                 return self.missed_below(folder);
             }
         };
-        // First the watch, then the look: what comes in between is seen twice and not never.
+        // The watch comes before the listing: a change in between is then seen twice instead of never.
         self.watching.add(folder);
         let found = match self.list(index, folder, &folder_rules, rewatch) {
             Ok(found) => found,
@@ -68,8 +68,8 @@ impl Core {
         self.miss_all_but(folder, &found);
     }
 
-    /// A folder that was to be walked is not there. The folder above it tells when it is back; no folder does so of a root, which is
-    /// offline and polled from now on.
+    /// Handles a folder that should be walked and is not there. The folder above it reports when it is back. No folder does so for a root,
+    /// which is offline and polled from now on.
     fn missed_folder(&mut self, index: usize, folder: &Path) {
         if self.roots[index].path() == folder {
             self.set_root_offline(index, "it went away while it was looked at");
@@ -118,7 +118,7 @@ impl Core {
         Ok(found)
     }
 
-    /// Puts under suspicion what is known in `folder` or below and not among the names found there.
+    /// Makes the videos in `folder` or below suspects if they are not among the names found there.
     fn miss_all_but(&mut self, folder: &Path, found: &HashSet<OsString>) {
         let roots = self.roots.inside(folder);
         let missed = self.library.videos_not_among(found, folder, &roots);
@@ -128,11 +128,11 @@ impl Core {
     }
 }
 
-/// What a folder's listing says of one name.
+/// One name in a folder's listing.
 struct Entry {
     name: OsString,
     kind: FileType,
-    /// Of files that may be videos.
+    /// Only for files that may be videos.
     metadata: Option<Metadata>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Each folder once, parents before what is in them.
+/// Each folder once, parents before their sub-folders.
 #[derive(Debug, Default)]
 pub(super) struct Walks {
     /// The value says whether the watches at and below the folder are void.
@@ -11,12 +11,13 @@ pub(super) struct Walks {
 }
 
 impl Walks {
-    /// `rewatch`: watches at and below it are void. A folder that waits already is walked once, with the stronger wish.
+    /// Queues a folder. `rewatch`: the watches at and below it are void. A folder that already waits is walked once, and rewatched if
+    /// either request wants it.
     pub(super) fn queue(&mut self, folder: PathBuf, rewatch: bool) {
         *self.folders.entry(folder).or_default() |= rewatch;
     }
 
-    /// The next folder, and whether to watch it anew.
+    /// Returns the next folder, and whether to watch it again.
     pub(super) fn take(&mut self) -> Option<(PathBuf, bool)> {
         self.folders.pop_first()
     }

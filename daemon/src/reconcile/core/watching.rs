@@ -1,4 +1,4 @@
-//! The watches of folders, and the folders for which none was left: these are looked through now and then instead.
+//! The watches of folders, and the folders for which none was left. Those are scanned now and then instead.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,12 +12,12 @@ pub(super) struct Watching {
     _mount_watch: Option<MountWatch>,
     /// Folders for which no watch was left.
     unwatched: BTreeSet<PathBuf>,
-    /// When these were last looked through.
+    /// When the folders without a watch were last scanned.
     polled_at: Option<Instant>,
 }
 
 impl Watching {
-    /// `limit`: the number of watches; `None` = a share of what the system allows.
+    /// Starts watching. `limit`: the number of watches; `None` = a share of what the system allows.
     pub(super) fn start(events: &EventSender, limit: Option<usize>) -> Self {
         let mount_watch = MountWatch::start(events.clone())
             .inspect_err(|error| tracing::debug!(%error, "mounts are only polled"))
@@ -39,17 +39,17 @@ impl Watching {
             WatchOutcome::LimitReached => {
                 self.unwatched.insert(folder.to_owned());
             }
-            // The listing that follows says why.
+            // The listing that follows shows why.
             WatchOutcome::Failed(error) => tracing::debug!(folder = %folder.display(), %error, "cannot be watched"),
         }
     }
 
-    /// Takes the watches of `folder` and of everything below it away: they are void, or are to be set anew.
+    /// Removes the watches of `folder` and of everything below it, which are void or will be set again.
     pub(super) fn remove_below(&mut self, folder: &Path) {
         self.watches.remove_below(folder);
     }
 
-    /// There is nothing to look through at `folder` and below it any more.
+    /// Forgets the unwatched folders at `folder` and below it: nothing is left to scan there.
     pub(super) fn forget_unwatched_below(&mut self, folder: &Path) {
         self.unwatched.retain(|unwatched| !unwatched.starts_with(folder));
     }
@@ -59,7 +59,7 @@ impl Watching {
         self.watches.flush();
     }
 
-    /// Whether every folder that could be watched is.
+    /// Returns whether every folder that could be watched is watched.
     pub(super) fn is_complete(&self) -> bool {
         self.unwatched.is_empty()
     }
@@ -68,18 +68,18 @@ impl Watching {
         self.unwatched.iter().filter(|unwatched| unwatched.starts_with(folder)).count()
     }
 
-    /// The folders to look through because nothing watches them, from `now` on.
+    /// Returns the folders to scan because they have no watch, and notes the scan at `now`.
     pub(super) fn poll(&mut self, now: Instant) -> Vec<PathBuf> {
         self.polled_at = Some(now);
         self.unwatched.iter().cloned().collect()
     }
 
-    /// When the folders without a watch were last looked through.
+    /// Returns when the folders without a watch were last scanned.
     pub(super) fn polled_at(&self) -> Option<Instant> {
         self.polled_at
     }
 
-    /// What a user must know where watches are lacking.
+    /// Returns a warning for the user if watches are lacking.
     pub(super) fn warning(&self, poll_every: Duration) -> Option<String> {
         if self.is_complete() {
             return None;

@@ -1,9 +1,9 @@
-//! Folders that storage boxes, file systems and desktops keep for themselves: recycle bins, snapshots, thumbnails. What lies in them was
-//! deleted, or is an earlier state of what lies elsewhere. No configuration loses these rules; a `.scenedignore` can take one back.
+//! Folders that NAS systems, file systems and desktops keep for themselves: recycle bins, snapshots, thumbnails. Their content was deleted,
+//! or is an earlier state of other files. No configuration turns these rules off; a `.scenedignore` can override one.
 
 use std::ffi::OsStr;
 
-/// In lower case, with who makes them.
+/// In lower case, with the program or system that makes them.
 const FOLDERS: &[(&str, &str)] = &[
     ("@eadir", "Synology keeps thumbnails there"),
     ("#recycle", "it is the recycle bin of a NAS (Synology, Asustor, TerraMaster)"),
@@ -82,7 +82,7 @@ const PREFIXES: &[(&str, &str)] = &[
     (".btrfs-snap", "snapshots are kept there (Btrfs)"),
 ];
 
-/// Why a folder (or a file) of this name is nobody's, in words; in any case of letters.
+/// Explains why a folder (or a file) of this name is not the user's. Ignores case.
 pub(super) fn what_is(name: &OsStr, is_folder: bool) -> Option<&'static str> {
     let name = name.to_str()?.to_ascii_lowercase();
     let whole = FOLDERS.iter().filter(|_| is_folder).find(|(known, _)| *known == name);

@@ -1,4 +1,4 @@
-//! Endings that mean other things as well: `.ts` is TypeScript's, `.mod` is a tracker's music and Go's. The first bytes of such a file decide
+//! Extensions with several meanings: `.ts` is also TypeScript, `.mod` is also tracker music and Go. The first bytes of such a file decide
 //! whether it may be a video at all, before a worker is started for it.
 
 use std::fs::File;
@@ -9,22 +9,22 @@ use std::path::Path;
 /// In lower case.
 const AMBIGUOUS: &[&str] = &["ts", "mts", "cts", "mod", "tod", "dat", "m2t"];
 
-/// How much of a file is looked at. A recording may begin in the middle of a packet.
+/// Number of bytes read from a file. A recording may begin in the middle of a packet.
 const HEAD_BYTES: usize = 64 << 10;
 
-/// Lengths of a packet of an MPEG transport stream: plain, with a time before it (Blu-ray, AVCHD), with a checksum behind it (DVB).
+/// Lengths of an MPEG transport stream packet: plain, with a time stamp before it (Blu-ray, AVCHD), with a checksum after it (DVB).
 const PACKET_BYTES: &[usize] = &[188, 192, 204];
 /// First byte of every packet.
 const SYNC: u8 = 0x47;
-/// So many in a row are no chance.
+/// This many packets in a row are not a coincidence.
 const N_PACKETS: usize = 5;
 
-/// Beginnings of the containers that the worker reads, with the place at which they stand.
+/// Magic bytes of the containers that the worker reads, with their offset.
 const BEGINNINGS: &[(usize, &[u8])] = &[
     // MPEG program and elementary streams.
     (0, &[0, 0, 1]),
     (0, &[0, 0, 0, 1]),
-    // AVI, and the discs' way to wrap MPEG.
+    // AVI, and the wrapper of MPEG on discs.
     (0, b"RIFF"),
     (4, b"ftyp"),
     (4, b"moov"),
@@ -44,18 +44,18 @@ const BEGINNINGS: &[(usize, &[u8])] = &[
     (0, b"DKIF"),
     (0, &[0x12, 0x00]),
     (0, b"GIF8"),
-    // Digital video of tape cameras.
+    // Digital video (DV) of tape cameras.
     (0, &[0x1f, 0x07, 0x00]),
 ];
 
-/// Whether files with this ending are often no videos.
+/// Returns whether files with this extension are often not videos.
 pub(in crate::reconcile) fn is_ambiguous(path: &Path) -> bool {
     let extension = path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
     extension.is_some_and(|extension| AMBIGUOUS.iter().any(|known| extension == *known))
 }
 
-/// Whether a file may be a video, by its first bytes. Nothing else is read, and a container that is not known stays a video: this is for
-/// files that are certainly something else.
+/// Decides by its first bytes whether a file may be a video. Reads nothing else. An unknown container counts as a video: only files that
+/// are certainly something else are rejected.
 pub(in crate::reconcile) fn may_be_video(file: &File) -> io::Result<bool> {
     let mut head = vec![0; HEAD_BYTES];
     let mut n_read = 0;
@@ -75,20 +75,20 @@ fn is_like_video(head: &[u8]) -> bool {
     BEGINNINGS.iter().any(begins) || !is_text(head) && PACKET_BYTES.iter().any(|length| has_packets(head, *length))
 }
 
-/// Lines that are as long as a packet is must not be taken for packets.
+/// Recognises text, because lines as long as a packet must not be mistaken for packets.
 fn is_text(head: &[u8]) -> bool {
     let head = &head[..head.len().min(4096)];
     let is_control = |byte: &u8| matches!(byte, 0..=8 | 14..=26 | 28..=31);
-    // The last character may have been cut.
+    // The last character may be cut off.
     let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     let is_plain = |byte: &&u8| matches!(byte, 9..=13 | 32..=126);
-    // Older text has one byte for each letter, few of which are beyond ASCII.
+    // Older text has one byte for each letter, and few letters are beyond ASCII.
     let is_mostly_plain = || head.iter().filter(is_plain).count() * 10 >= head.len() * 7;
     !head.iter().any(is_control) && (is_utf8 || is_mostly_plain())
 }
 
 fn has_packets(head: &[u8], length: usize) -> bool {
-    // A very short recording has fewer packets; then all of them have to be there, from the beginning on.
+    // A very short recording has fewer packets. Then all of them must be there, from the beginning on.
     let n_packets = N_PACKETS.min(head.len() / length);
     let offsets = if n_packets < N_PACKETS {
         length.min(5)

@@ -1,11 +1,12 @@
-//! Names that programs give to what they have not finished. Some say it at their end (`film.mp4.part`): these are no videos, and get another
-//! name when they are done. Others end like any video (`film.temp.mp4`, `_UNPACK_film/film.mkv`, `film.mp4` beside `film.mp4.aria2`): these
-//! wait until nobody wrote to them for a long while, because a program may have left them for good, and the rest may be worth finding.
+//! Names of unfinished files. Some programs mark the end of the name (`film.mp4.part`): these files are not videos, and get another name
+//! when they are done. Others keep a video's extension (`film.temp.mp4`, `_UNPACK_film/film.mkv`, `film.mp4` beside `film.mp4.aria2`).
+//! These files wait until they have not been written to for a long time. A program may have abandoned them, and the rest may be worth
+//! finding.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// Endings of names of unfinished files, in lower case; the finished file is renamed, or lies beside one of these.
+/// Suffixes of unfinished files, in lower case. The finished file is renamed, or is beside one of these.
 const SUFFIXES: &[&str] = &[
     ".part",
     ".partial",
@@ -31,7 +32,7 @@ const SUFFIXES: &[&str] = &[
     ".dctmp",
 ];
 
-/// What a program writes beside a file that it fills, as it spells it.
+/// Suffixes of the control files that programs write beside a file while they fill it, in the programs' spelling.
 const CONTROLS: &[&str] = &[
     ".part",
     ".partial",
@@ -53,7 +54,7 @@ const CONTROLS: &[&str] = &[
     ".td.cfg",
 ];
 
-/// The part before the last dot ends in one of these (yt-dlp, ffmpeg, downloaders).
+/// Last component of the name before the extension (yt-dlp, ffmpeg, downloaders).
 const INNER: &[&str] = &[
     "temp",
     "tmp",
@@ -69,10 +70,10 @@ const INNER: &[&str] = &[
     "filepart",
 ];
 
-/// Folders and files that begin like this, in lower case (SABnzbd, Soulseek, µTorrent, Android).
+/// Prefixes of folders and files, in lower case (SABnzbd, Soulseek, µTorrent, Android).
 const PREFIXES: &[&str] = &["_unpack_", "incomplete~", "~utorrentpartfile", ".pending-", ".~tmp~"];
 
-/// Folders of these names, in lower case (NZBGet, SABnzbd, qBittorrent, rsync, and what people call such folders).
+/// Names of folders, in lower case (NZBGet, SABnzbd, qBittorrent, rsync, and names that people use).
 const FOLDERS: &[&str] = &[
     "_unpack",
     "__admin__",
@@ -87,17 +88,17 @@ const FOLDERS: &[&str] = &[
 /// Nicotine+ writes `INCOMPLETE`, 32 hexadecimal digits and the name.
 const HASHED_PREFIX: &str = "incomplete";
 
-/// Whether the name alone says that the file is not finished and will get another one.
+/// Returns whether the name alone shows that the file is unfinished and will get another name.
 pub(super) fn is_partial(name: &OsStr) -> bool {
     strip(name, SUFFIXES).is_some()
 }
 
-/// The file beside which a program writes a file of this name while it fills it.
+/// Returns the name of the file that a program fills while it writes a control file of this name.
 pub(in crate::reconcile) fn controlled(name: &OsStr) -> Option<OsString> {
     strip(name, CONTROLS)
 }
 
-/// The names that a file beside this one has while it is filled.
+/// Returns the possible names of a control file beside this file while it is filled.
 pub(in crate::reconcile) fn controls(name: &OsStr) -> impl Iterator<Item = OsString> {
     let name = name.to_owned();
     CONTROLS.iter().map(move |suffix| {
@@ -117,7 +118,7 @@ fn strip(name: &OsStr, suffixes: &[&str]) -> Option<OsString> {
     Some(OsString::from_vec(bytes[..length].to_vec()))
 }
 
-/// Whether a file of this path below its watched folder may be one that a program has not finished, although it ends like a video.
+/// Decides whether a file at this path below its watched folder may be unfinished, although it has a video's extension.
 pub(in crate::reconcile) fn may_be_unfinished(below: &Path) -> bool {
     let lower = |name: &OsStr| name.to_string_lossy().to_ascii_lowercase();
     let begins = |name: &str| PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || is_hashed(name);
@@ -135,7 +136,7 @@ pub(in crate::reconcile) fn may_be_unfinished(below: &Path) -> bool {
     begins(&name) || inner.is_some_and(|inner| INNER.contains(&inner) || is_format(inner))
 }
 
-/// yt-dlp's `f137`, `f251-drc`, `fhls-720p`: one of the streams that it will put together.
+/// Recognises yt-dlp's `f137`, `f251-drc`, `fhls-720p`: one of the streams that it will merge.
 fn is_format(inner: &str) -> bool {
     inner
         .strip_prefix('f')

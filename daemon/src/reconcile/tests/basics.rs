@@ -331,7 +331,7 @@ fn folders_are_added_and_removed_while_running() {
     world.write("a/z.mp4", "three");
     world.write("b/z.mp4", "four");
     world.quiet();
-    // What becomes of a removed folder's videos is the caller's business.
+    // The caller decides about the videos of a removed folder.
     world.check(&["a/x.mp4", "b/y.mp4", "b/z.mp4"]);
 }
 
@@ -343,7 +343,7 @@ fn a_removed_folder_is_left_alone_at_once() {
     }
     world.start();
     world.wait_until("the walk to be under way", |world| {
-        // How far it gets before it is seen is up to the machine; all that matters is that it has begun.
+        // The machine decides how far it gets before it is seen. It only matters that it has begun.
         world.handle().queue().settling > 0 || !world.store.videos().is_empty()
     });
     assert!(world.handle().set_roots(vec![world.path("b")]));
@@ -411,8 +411,8 @@ fn an_idle_reconciler_sleeps() {
         });
         tasks.collect::<BTreeMap<_, _>>()
     };
-    // Other tests run their own reconcilers in this process: the quietest one is ours or as quiet as ours. On a busy machine it is
-    // still on its way to sleep in the first half second.
+    // Other tests run their own reconcilers in this process. The quietest one is ours, or as quiet as ours. On a busy machine ours may need
+    // the first half second to go to sleep.
     let deadline = Instant::now() + TIMEOUT;
     loop {
         let before = n_switches();

@@ -1,4 +1,4 @@
-//! Videos that are completed in place: their size, and what the fingerprint reads of them, stay the same.
+//! Videos that are completed in place: their size, and the samples in their fingerprint, stay the same.
 
 use std::os::unix::fs::FileExt as _;
 
@@ -7,14 +7,14 @@ use crate::store::JobKind;
 
 /// Large enough for a fingerprint of samples.
 const N_BYTES: usize = 1 << 20;
-/// Where no sample lies.
+/// A range without a sample.
 const HOLE: std::ops::Range<usize> = (64 << 10) + (20 << 10)..(64 << 10) + (100 << 10);
 
 fn whole() -> Vec<u8> {
     (0..N_BYTES).map(|at| (at % 251) as u8).collect()
 }
 
-/// The same with zeros where the fingerprint does not look.
+/// Returns the same bytes with zeros where the fingerprint reads nothing.
 fn half() -> Vec<u8> {
     let mut bytes = whole();
     bytes[HOLE].fill(0);
@@ -37,7 +37,7 @@ fn touch(path: &Path) {
     file.set_modified(std::time::SystemTime::now() - Duration::from_mins(5)).unwrap();
 }
 
-/// What the pipeline says of a video that it could decode in part.
+/// Records what the pipeline reports about a video that it could decode in part.
 fn mark_damaged(world: &World, path: &Path) {
     let record = world.store.video_at(path).unwrap();
     let scenes = world.store.scenes(record.id).unwrap();
@@ -83,7 +83,7 @@ fn a_video_that_is_completed_where_the_fingerprint_does_not_look_is_looked_into_
         }
         complete(&path);
         world.wait_until("a job", |world| job_of(world, &path).is_some());
-        // Only what is known to be sound can turn out to be unchanged.
+        // Only a video known to be sound can turn out to be unchanged.
         let expected = if is_damaged { JobKind::Index } else { JobKind::Verify };
         assert_eq!(job_of(&world, &path), Some(expected));
         world.quiet();

@@ -1,10 +1,10 @@
-//! A mount that hangs, as a network folder does whose server is gone.
+//! A mount that hangs, like a network folder whose server is gone.
 
 use testkit::hung::{HungMount, own_mounts_or_say};
 
 use super::*;
 
-/// Longer than a silent mount is waited for.
+/// Longer than the timeout of a silent mount.
 const LONGER: Duration = Duration::from_mins(1);
 
 #[test]
@@ -35,7 +35,7 @@ fn a_hung_mount_delays_no_other_root_and_is_whole_when_it_wakes_up() {
         assert!(Instant::now() < until, "{:?}, {:?}", world.listing(), world.handle().roots());
         std::thread::park_timeout(Duration::from_millis(5));
     }
-    // From now on nothing waits for it: others are found as if it were not there.
+    // From now on nothing waits for it: other files are found as if it were not there.
     assert_eq!(world.quiet().len(), 1);
     world.write("a/z.mp4", "three");
     assert_eq!(world.quiet().len(), 1);
@@ -98,7 +98,7 @@ fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own
     world.write("a/nas/x.mp4", "one");
     world.quiet();
     world.stop();
-    // Another folder is in its place, and hangs where the video would be.
+    // Another folder is in its place, and hangs at the path of the video.
     world.rename("a", "unplugged");
     std::fs::create_dir_all(world.path("a/nas")).unwrap();
     let disk = world.folder.path().join("disk");
@@ -121,7 +121,7 @@ fn a_root_that_comes_back_while_another_folder_is_looked_at_is_judged_by_its_own
     assert_eq!(world.quiet().len(), 0);
     world.check(&["a/y.mp4"]);
     world.stop();
-    // Its place has another name by now.
+    // The mount point has another name by now.
     rustix::mount::unmount(world.path("aside/nas"), rustix::mount::UnmountFlags::DETACH).unwrap();
 }
 
@@ -151,7 +151,7 @@ fn files_that_the_drive_does_not_let_be_read_are_tried_again_by_themselves() {
     }
     assert!(world.store.video_at(&world.path("nas/0.mp4")).is_none());
     mount.fail_reads(0);
-    // No event tells of it.
+    // No event reports it.
     let is_there = |i| world.store.video_at(&world.path(format!("nas/{i}.mp4"))).is_some();
     while !(0..3).all(is_there) {
         assert!(Instant::now() < until, "{:?}", world.listing());
@@ -199,7 +199,7 @@ fn folders_that_the_drive_does_not_let_be_listed_are_looked_at_again_by_themselv
     let warns = |world: &World| world.handle().warnings().iter().any(|warning| warning.contains("cannot read"));
     wait(&world, "it is told", &warns);
     mount.fail_below(0);
-    // No event tells of it.
+    // No event reports it.
     wait(&world, "they are back", &|world| are_there(world, false));
     wait(&world, "nothing is told any more", &|world| !warns(world));
 }

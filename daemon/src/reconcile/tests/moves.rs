@@ -165,13 +165,13 @@ fn a_video_lost_sight_of_while_it_waits_to_be_placed_is_given_time_anew() {
     world.remove("a/witness.mp4");
     world.settle = Duration::from_secs(1);
     world.start();
-    // The two that are missed, and the one whose content is another.
+    // The two missed videos, and the one with another content.
     let [video, other, x, witness] = ["a/film.mp4", "a/other.mp4", "b/x.mp4", "a/witness.mp4"].map(|path| world.path(path));
     world.wait_until("the video read under its new name", |world| {
         let is_read = world.handle().explain(&x) == Explanation::Fine;
         is_read && world.handle().queue() == ReconcileQueue { walks: 0, settling: 3 }
     });
-    // Of this exchange only the one half is heard.
+    // Only half of this exchange is reported.
     assert!(world.handle().barrier(TIMEOUT));
     world.handle().events.n_to_lose.store(u64::MAX, Ordering::SeqCst);
     rustix::fs::renameat_with(rustix::fs::CWD, &other, rustix::fs::CWD, &x, rustix::fs::RenameFlags::EXCHANGE).unwrap();
@@ -208,7 +208,7 @@ fn nothing_is_removed_while_the_watcher_lags_behind() {
     world.wait_until("the video missed", |world| {
         world.handle().queue() == ReconcileQueue { walks: 0, settling: 1 }
     });
-    // Its grace time is over long before.
+    // Its grace time ends long before this.
     let until = Instant::now() + 10 * SETTLE;
     while Instant::now() < until {
         assert!(world.store.video(id).is_some(), "removed although an event says where it is");
@@ -231,7 +231,8 @@ fn content_that_comes_back_within_the_grace_time_is_the_video_that_was_missed() 
     world.wait_until("the video missed", |world| {
         world.handle().queue() == ReconcileQueue { walks: 0, settling: 1 }
     });
-    // A program that deletes a video and writes it anew takes its time: the grace time is five seconds, and at its end the video still settles.
+    // A program that deletes a video and writes it again needs time. The grace time is five seconds, and the video is still settling at its
+    // end.
     let until = Instant::now() + Duration::from_millis(2500);
     while Instant::now() < until {
         assert!(world.store.video(id).is_some(), "removed within the grace time");
@@ -245,7 +246,7 @@ fn content_that_comes_back_within_the_grace_time_is_the_video_that_was_missed() 
     world.check(&[]);
 }
 
-/// Renames a folder of so many videos; gives how many commits the store needed, and how long it took.
+/// Renames a folder of this many videos. Returns the number of commits that the store needed, and the duration.
 fn rename_folder_of(n_videos: usize) -> (usize, Duration) {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let mut world = World::idle(&["a"]);
@@ -264,7 +265,7 @@ fn rename_folder_of(n_videos: usize) -> (usize, Duration) {
     let counted = Arc::clone(&n_commits);
     let of_hook = store.clone();
     store.on_change(Box::new(move |change| {
-        // Everything of a commit is visible when the first of its changes is told.
+        // When the first change of a commit is reported, the whole commit is visible.
         let (visible, told) = (of_hook.generation() as usize, change.generation as usize);
         if generation.swap(visible, Ordering::Relaxed) != visible && told <= visible {
             counted.fetch_add(1, Ordering::Relaxed);

@@ -1,11 +1,12 @@
-//! Names: file systems that are blind to capitals, overlays, what programs have not finished, and endings that mean other things.
+//! Names: case-insensitive file systems, overlays, unfinished files, and extensions with several meanings.
 
 use testkit::hung::{HungMount, own_mounts_or_say};
 
 use super::*;
 use crate::reconcile::Exclusion;
 
-/// A root `a` that shows `disk` through a file system that is blind to capitals; says so and gives nothing where there is none.
+/// Creates a root `a` that shows `disk` through a case-insensitive file system. If there is no such file system, says so and returns
+/// `None`.
 fn blind(test: &str) -> Option<(World, HungMount, PathBuf)> {
     if !own_mounts_or_say(test) {
         return None;
@@ -39,7 +40,7 @@ fn a_rename_of_capitals_alone_is_a_rename_where_the_file_system_is_blind_to_them
     assert_eq!(world.quiet().len(), 0);
     world.check(&["a/Holiday.mp4", "a/Trip/beach.mp4"]);
     assert_eq!((world.id("a/Holiday.mp4"), world.id("a/Trip/beach.mp4")), (holiday, beach));
-    // Whoever names it in other letters makes no second one.
+    // A rescan of these paths in another case adds no second video.
     world.handle().rescan(Some(world.path("a/trip")));
     world.handle().rescan(Some(world.path("a/HOLIDAY.mp4")));
     assert_eq!(world.quiet().len(), 0);
@@ -156,7 +157,7 @@ fn what_a_downloader_has_not_finished_waits_and_is_indexed_once_it_was_still() {
     world.write("a/filled.mkv.aria2", "");
     world.write("a/filled.mkv", "five");
     world.write("a/done.mkv", "six");
-    // Nobody waits for them.
+    // The queue does not count them.
     let decoded = world.quiet();
     if begun.elapsed() < REST {
         assert_eq!(decoded, [world.path("a/done.mkv")]);
@@ -185,7 +186,7 @@ fn what_is_finished_is_indexed_at_once() {
     world.remove("a/filled.mkv.aria2");
     assert_eq!(world.quiet().len(), 3);
     world.check_store_equals_tree();
-    // What lay there for longer than that is indexed, whatever its name.
+    // A file that was there for longer than that is indexed, whatever its name.
     world.stop();
     world.write("a/y.temp.mp4", "four");
     let old = std::time::SystemTime::now() - Duration::from_hours(2);
@@ -195,7 +196,7 @@ fn what_is_finished_is_indexed_at_once() {
     assert_eq!(world.quiet(), [world.path("a/y.temp.mp4")]);
 }
 
-/// A few packets of an MPEG transport stream.
+/// Returns a few packets of an MPEG transport stream.
 fn stream(seed: u8) -> Vec<u8> {
     let packet = |_| [0x47].into_iter().chain(std::iter::repeat_n(seed, 187));
     (0..20).flat_map(packet).collect()
@@ -214,7 +215,7 @@ fn source_code_that_ends_like_a_video_is_none_and_nobody_is_told_of_an_incident(
         world.handle().explain(&world.path("a/app.ts")),
         Explanation::Excluded(Exclusion::NotVideo)
     );
-    // A rescan does not take them for new ones.
+    // A rescan does not treat them as new files.
     world.handle().rescan(None);
     assert_eq!(world.quiet().len(), 0);
     // Each may become the other.

@@ -131,7 +131,7 @@ fn most_videos_gone_at_once_are_looked_for_twice() {
     let since = Instant::now();
     world.wait_until("the deletion", |world| world.listing().is_empty());
     assert!(since.elapsed() >= SETTLE * 6, "deleted after {:?}", since.elapsed());
-    // And if they come back before the second look, nothing is lost.
+    // If they come back before the second check, nothing is lost.
     world.rename("elsewhere", "a/b");
     world.quiet();
     world.decoded.clear();
@@ -144,7 +144,7 @@ fn most_videos_gone_at_once_are_looked_for_twice() {
     assert_eq!(world.decoded, []);
 }
 
-/// Folders that the reconciler may not read. As root nothing is unreadable, so its threads get another user's rights.
+/// Tests folders that the reconciler must not read. For root nothing is unreadable, so its threads get another user's rights.
 #[test]
 fn an_unreadable_folder_stops_nothing_else_and_keeps_its_videos() {
     use std::os::unix::fs::PermissionsExt;
@@ -224,7 +224,7 @@ fn what_changed_on_a_volume_while_it_was_away_for_a_moment_is_found() {
     world.write("a/x.mp4", "one");
     world.start();
     world.quiet();
-    // Neither the watcher of files nor that of mounts tells of it in time.
+    // Neither the watcher of files nor that of mounts reports it in time.
     let n_to_lose = Arc::clone(&world.handle().events.n_to_lose);
     n_to_lose.store(u64::MAX, Ordering::SeqCst);
     rustix::mount::unmount(world.path("a"), rustix::mount::UnmountFlags::DETACH).unwrap();

@@ -1,8 +1,8 @@
-//! Random scripts against the tree itself as the model: after quiet the store says what the tree says, and no content was decoded
-//! twice (every content is written only once, but moved, copied and linked).
+//! Random scripts with the tree itself as the model. After quiet the store agrees with the tree, and no content was decoded twice. (Every
+//! content is written only once, but moved, copied and linked.)
 //!
-//! What an operation does depends on the seed, on its number and on the tree alone, so that a script can be repeated without some of
-//! its operations: a failing one is shrunk before it is shown.
+//! An operation depends only on the seed, on its number and on the tree. So a script can be repeated without some of its operations, and a
+//! failing one is shrunk before it is shown.
 
 mod script;
 
@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::*;
 use script::Script;
 
-/// Scripts and operations a script; `SCENED_SCRIPTS` and `SCENED_OPERATIONS` ask for others, `SCENED_SEED` for another beginning.
+/// Number of scripts, and of operations in each. `SCENED_SCRIPTS` and `SCENED_OPERATIONS` set other numbers, `SCENED_SEED` another first
+/// seed.
 const N_SCRIPTS: u64 = 64;
 const N_LONG_SCRIPTS: u64 = 1000;
 const N_OPERATIONS: u64 = 200;
-/// Scripts run side by side (`SCENED_SIDE_BY_SIDE`): they mostly wait.
+/// Number of scripts run in parallel (`SCENED_SIDE_BY_SIDE`): they mostly wait.
 const N_SIDE_BY_SIDE: u64 = 16;
-/// What a script must not wait for a processor: times in these tests are short (50 ms settle a file, 100 ms are given to a missing one).
+/// Longest time that a script may wait for a processor. Times in these tests are short: 50 ms to settle a file, 100 ms of grace time for a
+/// missing one.
 const LATE: Duration = Duration::from_millis(40);
 /// How long a failing script is shrunk.
 const SHRINKING: Duration = Duration::from_mins(2);
@@ -26,7 +28,7 @@ fn environment(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
 
-/// The operations of each script; `SCENED_KEEP="3 17"` leaves out all others, as a shrunk script says.
+/// Returns the operations of each script. `SCENED_KEEP="3 17"` leaves out all others; a shrunk script prints this setting.
 fn operations() -> Vec<u64> {
     std::env::var("SCENED_KEEP").map_or_else(
         |_| (0..environment("SCENED_OPERATIONS", N_OPERATIONS)).collect(),
@@ -34,7 +36,7 @@ fn operations() -> Vec<u64> {
     )
 }
 
-/// Runs these operations of a script. The log, and what was wrong at the end.
+/// Runs these operations of a script. Returns the log, and the fault at the end.
 fn run(seed: u64, operations: &[u64]) -> (Vec<String>, Option<String>) {
     let mut script = Script::new(seed);
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -51,7 +53,7 @@ fn run(seed: u64, operations: &[u64]) -> (Vec<String>, Option<String>) {
     (std::mem::take(&mut script.log), said)
 }
 
-/// How often so far a thread of this process got no processor for [`LATE`] when it wanted one. What a script then sees may be late as well.
+/// Returns how often so far a thread of this process got no processor for [`LATE`] when it needed one. A script may then be late as well.
 fn n_late() -> u64 {
     static N_LATE: AtomicU64 = AtomicU64::new(0);
     static STARTED: std::sync::Once = std::sync::Once::new();

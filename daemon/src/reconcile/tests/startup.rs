@@ -1,4 +1,4 @@
-//! A start over many files that are what they were.
+//! A start over many unchanged files.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn a_start_over_unchanged_files_reads_none_of_them() {
     let generation = world.store.generation();
     let since = Instant::now();
     world.start();
-    // A file that is read has another fingerprint than the one in the store, and so changes it; the queue shows what is being read.
+    // Reading a file changes the store, whose fingerprint of it is a different one. The queue shows how many files are being read.
     let mut n_settling = 0;
     while !world.handle().queue().is_empty() {
         n_settling = n_settling.max(world.handle().queue().settling);
@@ -41,7 +41,7 @@ fn a_start_over_unchanged_files_reads_none_of_them() {
     let memory = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = memory.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default().to_owned();
     eprintln!("{} unchanged files: nothing pending after {took:?}; {peak}", N_FOLDERS * N_FILES);
-    // Hints count as well, and another process may mount something meanwhile.
+    // Hints are counted as well, and another process may mount something meanwhile.
     assert!(n_settling < N_FILES as u64, "{n_settling} files were taken for changed ones");
     assert_eq!(world.store.generation(), generation, "something was written");
     assert_eq!(world.handle().roots()[0].state, RootState::Watched);

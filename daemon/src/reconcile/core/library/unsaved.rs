@@ -1,7 +1,8 @@
-//! What waits to be stored together: a folder of 150,000 videos that was renamed costs some hundred syncs of the disk and not one a video.
+//! Changes that wait to be stored together. A rename of a folder with 150,000 videos then costs some hundred disk syncs instead of one for
+//! each video.
 //!
-//! It waits for the rest of a step at most, and nothing is cleared before it is stored. Until then the store has the videos that moved at
-//! their former paths: whoever places a file at one of those stores the moves first.
+//! A change waits for the rest of a step at most, and nothing is cleared before it is stored. Until then the store has moved videos at
+//! their former paths. A caller that places a file at one of these paths stores the moves first.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -10,16 +11,16 @@ use scened_common::domain::VideoId;
 
 use crate::store::{Move, NewVideo, Touch, VideoRecord};
 
-/// New videos that are stored in one batch.
+/// Number of new videos stored in one batch.
 const ADD_BATCH: usize = 200;
-/// Moves that are stored in one batch, at most.
+/// Maximum number of moves stored in one batch.
 const MOST_MOVES: usize = 2_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Unsaved {
     new: Vec<NewVideo>,
     touched: Vec<Touch>,
-    /// Videos that were offline and are there.
+    /// Videos that were offline and are back.
     back: Vec<VideoId>,
     moves: Moves,
 }
@@ -29,11 +30,11 @@ pub(super) struct Unsaved {
 struct Moves {
     waiting: Vec<Move>,
     videos: HashSet<VideoId>,
-    /// Where the store still has them, and where they will be.
+    /// The paths in the store, and the new paths.
     paths: HashSet<PathBuf>,
 }
 
-/// All but the moves.
+/// All changes except the moves.
 #[derive(Debug, Default)]
 pub(super) struct RootsChanges {
     pub(super) new: Vec<NewVideo>,
@@ -42,7 +43,7 @@ pub(super) struct RootsChanges {
 }
 
 impl Unsaved {
-    /// True: it is time to store.
+    /// Returns true if it is time to store.
     pub(super) fn add(&mut self, video: NewVideo) -> bool {
         self.new.push(video);
         self.new.len() >= ADD_BATCH
@@ -56,12 +57,12 @@ impl Unsaved {
         self.back.push(video);
     }
 
-    /// These are not back after all, or the store knows already.
+    /// Forgets that these videos are back: they are not after all, or the store already knows.
     pub(super) fn are_not_back(&mut self, videos: &[VideoId]) {
         self.back.retain(|video| !videos.contains(video));
     }
 
-    /// True: it is time to store the moves.
+    /// Returns true if it is time to store the moves.
     pub(super) fn add_move(&mut self, video: &VideoRecord, new: &NewVideo) -> bool {
         let moves = &mut self.moves;
         moves.videos.insert(video.id);
@@ -75,17 +76,17 @@ impl Unsaved {
         moves.waiting.len() >= MOST_MOVES
     }
 
-    /// Whether a move of this video waits.
+    /// Returns whether a move of this video waits.
     pub(super) fn has_move_of(&self, video: VideoId) -> bool {
         self.moves.videos.contains(&video)
     }
 
-    /// Whether a move from or to this path waits.
+    /// Returns whether a move from or to this path waits.
     pub(super) fn has_move_at(&self, path: &Path) -> bool {
         self.moves.paths.contains(path)
     }
 
-    /// A video that moved is there: the store takes it for back.
+    /// Takes the waiting moves. The store marks a moved video as back by itself.
     pub(super) fn take_moves(&mut self) -> Vec<Move> {
         let moves = std::mem::take(&mut self.moves);
         self.back.retain(|video| !moves.videos.contains(video));

@@ -1,4 +1,4 @@
-//! What the store remembers of watched folders: their identities, and the names of drives.
+//! What the store remembers about watched folders: their identities, and the names of drives.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ impl Remembered {
         Self(store)
     }
 
-    /// Of all roots ever watched.
+    /// Reads the identities of all roots ever watched.
     pub(super) fn homes(&self) -> Vec<(PathBuf, Home)> {
         let stored = match self.0.setting(HOMES) {
             Ok(Some(stored)) => stored,
@@ -39,7 +39,7 @@ impl Remembered {
         }
     }
 
-    /// Stores these identities. Those of roots that are no longer watched stay: they may be added again.
+    /// Stores these identities. Those of roots that are no longer watched are kept, because the roots may be added again.
     pub(super) fn put_homes(&self, roots: impl Iterator<Item = (PathBuf, Home)>) {
         let mut homes = self.homes();
         for (path, home) in roots {

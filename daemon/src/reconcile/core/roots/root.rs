@@ -9,7 +9,7 @@ use crate::machine::with_timeout;
 use crate::reconcile::RootState;
 use crate::reconcile::identity::{Home, Identity, is_remote};
 
-/// Fewer missing videos than this are never "a great part".
+/// Smallest number of missing videos that can be "a great part".
 const GREAT_PART_AT_LEAST: usize = 20;
 
 /// One watched folder.
@@ -27,14 +27,14 @@ pub(in crate::reconcile) struct Root {
     doubt: Option<MassRemoval>,
 }
 
-/// Before anything is removed, the folder is looked through once more.
+/// A mass removal: the folder is scanned again before anything is removed.
 #[derive(Clone, Copy, Debug)]
 struct MassRemoval {
     walk_at: Instant,
     is_walked: bool,
 }
 
-/// What was found at the path of a root.
+/// The facts found at the path of a root.
 pub(in crate::reconcile) struct FoundRoot {
     pub(in crate::reconcile) identity: Identity,
     pub(super) mount: u64,
@@ -43,7 +43,7 @@ pub(in crate::reconcile) struct FoundRoot {
 }
 
 impl FoundRoot {
-    /// Looks at a folder. Reading its first entry tells a stale handle and a closed door.
+    /// Examines a folder. Reading its first entry reveals a stale handle and missing permission.
     pub(in crate::reconcile) fn at(path: &Path) -> io::Result<Self> {
         let at = path.to_owned();
         let found = with_timeout::run(path, move |_| {
@@ -64,7 +64,7 @@ impl FoundRoot {
 }
 
 impl Root {
-    /// One that was not scanned yet.
+    /// Creates a root that has not been scanned yet.
     pub(super) fn new(path: PathBuf, home: Home) -> Self {
         Self {
             real: path.clone(),
@@ -82,7 +82,7 @@ impl Root {
         &self.path
     }
 
-    /// Its path without links.
+    /// Returns its path without links.
     pub(in crate::reconcile) fn real(&self) -> &Path {
         &self.real
     }
@@ -95,22 +95,22 @@ impl Root {
         self.is_offline
     }
 
-    /// The number of the mount that it lies on.
+    /// Returns the number of its mount.
     pub(in crate::reconcile) fn mount(&self) -> u64 {
         self.mount
     }
 
-    /// Whether it lies behind a network or in another program.
+    /// Returns whether it is on a network or in a user-space file system.
     pub(in crate::reconcile) fn is_remote(&self) -> bool {
         self.is_remote
     }
 
-    /// When it is looked through, or was, because a great part of it went missing.
+    /// Returns when it is or was scanned again because a great part of it went missing.
     pub(in crate::reconcile) fn doubted_at(&self) -> Option<Instant> {
         self.doubt.map(|doubt| doubt.walk_at)
     }
 
-    /// It cannot be reached, or is not what it was. True if that is news.
+    /// Notes that it cannot be reached, or is no longer the same. Returns true if that is news.
     pub(super) fn went_offline(&mut self, reason: &str) -> bool {
         if self.is_offline && self.detail.as_deref() == Some(reason) {
             return false;
@@ -122,7 +122,7 @@ impl Root {
         true
     }
 
-    /// It is there. True if it was offline.
+    /// Notes that it is there. Returns true if it was offline.
     pub(super) fn is_there(&mut self, found: FoundRoot, keeps_former: bool) -> bool {
         self.home.settle_on(found.identity, keeps_former);
         self.mount = found.mount;
@@ -136,7 +136,7 @@ impl Root {
         was_offline
     }
 
-    /// Whether so much is missing at once that the root is looked through once more, at `walk_at`, before anything is removed.
+    /// Decides whether so much is missing at once that the root must be scanned again, at `walk_at`, before anything is removed.
     pub(super) fn doubts(&mut self, n_gone: usize, n_online: usize, walk_at: Instant) -> bool {
         let is_great_part = n_gone >= GREAT_PART_AT_LEAST && n_gone * 2 > n_online;
         match self.doubt {
@@ -155,12 +155,12 @@ impl Root {
         }
     }
 
-    /// When it is to be looked through once more.
+    /// Returns when it must be scanned again.
     pub(super) fn walk_at(&self) -> Option<Instant> {
         self.doubt.filter(|doubt| !doubt.is_walked).map(|doubt| doubt.walk_at)
     }
 
-    /// Whether it is to be looked through once more by now; said once.
+    /// Returns whether it must be scanned again by now. Returns true once.
     pub(super) fn take_walk(&mut self, now: Instant) -> bool {
         match &mut self.doubt {
             Some(doubt) if !doubt.is_walked && doubt.walk_at <= now => {
@@ -171,7 +171,7 @@ impl Root {
         }
     }
 
-    /// Its state, and why it is so. `n_unwatched`: how many of its folders have no watch.
+    /// Returns its state, with the reason. `n_unwatched`: how many of its folders have no watch.
     pub(super) fn state(&self, n_unwatched: usize) -> (RootState, Option<String>) {
         if self.is_offline {
             (RootState::Offline, self.detail.clone())

@@ -1,11 +1,11 @@
-//! One script: what it does to the tree, and what must hold afterwards.
+//! One script: its operations on the tree, and the conditions that must hold afterwards.
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use super::super::*;
 
-/// Operations between two looks at everything.
+/// Number of operations between two checks of everything.
 const N_BETWEEN_CHECKS: u64 = 25;
 
 /// SplitMix64: the same numbers for the same seed on every machine.
@@ -41,11 +41,11 @@ pub(super) struct Script {
     content: (u64, u64),
     /// Root `b` is a mount of this folder, in a mount namespace of this thread.
     mounted_from: Option<PathBuf>,
-    /// Contents that may have to be decoded again: their video was out of sight before it was certain where it is.
+    /// Contents that may have to be decoded again: their video was out of reach before its place was certain.
     excused: BTreeSet<Fingerprint>,
     /// [`super::n_late`] at the beginning.
     n_late: u64,
-    /// Events were lost and nobody said so: only the regular look through everything finds what they were about.
+    /// Events were lost without a report, so only the regular scan of everything finds their changes.
     lost_silently: bool,
     /// Folders and files without any permission.
     unreadable: Vec<PathBuf>,
@@ -68,7 +68,7 @@ impl Script {
         }
         let outside = world.folder.path().join("outside");
         std::fs::create_dir_all(outside.join("folder")).unwrap();
-        // Links to these go and come, and so may have to be decoded again.
+        // Links to these come and go, so they may have to be decoded again.
         let mut excused = BTreeSet::new();
         for name in ["x.mp4", "folder/y.mp4"] {
             std::fs::write(outside.join(name), name).unwrap();
@@ -137,14 +137,14 @@ impl Script {
             if decoded.insert(*fingerprint) || is_excused {
                 continue;
             }
-            // A starved reconciler misses the moment at which a moved file is known to be the one that is missing.
+            // A starved reconciler misses the moment at which it could recognise a moved file as the missing one.
             let n_late = super::n_late() - self.n_late;
             assert!(n_late > 0, "decoded twice, now at {}: {paths:#?}", path.display());
             eprintln!("seed {}: decoded twice after {n_late} waits for a processor", self.seed);
         }
     }
 
-    /// What scened must leave alone: kind, mode, owner, size, times and number of names of everything below the tree.
+    /// Returns what scened must not change: kind, mode, owner, size, times and number of names of everything below the tree.
     fn untouched(&self) -> BTreeMap<PathBuf, String> {
         let mut found = BTreeMap::new();
         let mut folders = vec![self.world.path("")];
@@ -166,7 +166,7 @@ impl Script {
         found
     }
 
-    /// Waits for quiet. What was out of sight is shown again first, and must have been seen to be back.
+    /// Waits for quiet. First it makes everything readable again, and every root must come back online.
     fn settle(&mut self) {
         for path in std::mem::take(&mut self.unreadable) {
             self.set_mode(&path, if path.is_dir() { 0o755 } else { 0o644 });
@@ -215,7 +215,7 @@ impl Script {
         }
     }
 
-    /// Whatever can be done to one file.
+    /// Does one of the operations that are possible with a file.
     fn on_files(&mut self) -> String {
         let (files, target) = (self.files(), self.some_path());
         let (file, other) = (self.random.pick(&files), self.random.pick(&files));
@@ -302,7 +302,7 @@ impl Script {
                 format!("delete folder {} and make it anew", folder.display())
             }
             (8, Some(folder)) => {
-                // Away and back, or another one in its place, faster than anybody looks.
+                // The folder goes away and comes back, or another takes its place, faster than any check.
                 let aside = folder.with_extension("aside");
                 if aside.symlink_metadata().is_ok() {
                     return format!("{} is there", aside.display());
@@ -326,7 +326,7 @@ impl Script {
         }
     }
 
-    /// Symbolic links: to folders above, to themselves, to videos inside and outside.
+    /// Makes symbolic links: to folders above, to themselves, to videos inside and outside.
     fn links(&mut self) -> String {
         let at = self.some_path();
         let (files, folders) = (self.files(), self.folders());
@@ -343,7 +343,7 @@ impl Script {
         format!("symbolic link {} to {}: {linked:?}", at.display(), to.display())
     }
 
-    /// Takes away every permission, until things settle. What is known and out of reach must stay.
+    /// Takes away every permission, until the tree settles. Known videos that are out of reach must stay.
     fn permissions(&mut self) -> String {
         let is_settled = self.random.one_in(2);
         if is_settled {
@@ -391,7 +391,7 @@ impl Script {
         format!("chmod 000 {}{back}, judged {is_judged}", path.display())
     }
 
-    /// Events vanish between the watcher and us; either somebody notices, as the kernel does, or nobody.
+    /// Loses events between the watcher and the reconciler. Either this is noticed, as by the kernel, or not.
     fn loses_events(&mut self) -> String {
         let is_noticed = self.random.below(3) > 0;
         let n_lost = 1 + self.random.below(8);
@@ -433,13 +433,13 @@ impl Script {
         "start".to_owned()
     }
 
-    /// A root is away for a moment, perhaps with an empty folder in its place; what is in it may change meanwhile.
+    /// Takes a root away for a moment, perhaps with an empty folder in its place. Its content may change meanwhile.
     fn vanishes(&mut self) -> String {
         let is_settled = self.random.one_in(2);
         if is_settled {
             self.settle();
         } else {
-            // A video just moved or copied there is out of sight before it was read; if it was deleted elsewhere it has to be decoded
+            // A video just moved or copied there is out of reach before it was read. If it was deleted elsewhere, it has to be decoded
             // again when the root is back.
             self.excuse_everything();
         }
@@ -456,14 +456,14 @@ impl Script {
             Some(away)
         };
         let n_known = self.n_known_below(&root);
-        // Where events are lost and nobody says so, nobody notices, either.
+        // If events are lost without a report, the missing root is not noticed either.
         let is_waited_for = n_known > 0 && !self.lost_silently && self.random.one_in(2);
         if is_waited_for {
             let others = self.roots_inside(&root);
             self.world.wait_until("the root offline", |world| {
                 let roots = world.handle().roots();
                 let is_offline = roots.iter().any(|status| status.path == root && status.state == RootState::Offline);
-                // What was known there may have been on its way to another root: where nothing is, an empty folder takes nothing's place.
+                // The known videos may have been on their way to another root. An empty folder in place of an empty root changes nothing.
                 is_offline || n_below(world, &root, &others) == 0
             });
             if self.random.one_in(2) {
@@ -498,7 +498,7 @@ impl Script {
         format!("{} vanished (offline {is_waited_for}) and is back{what}", root.display())
     }
 
-    /// A folder is renamed out of the tree, and perhaps in again elsewhere.
+    /// Renames a folder out of the tree, and perhaps in again elsewhere.
     fn leaves_the_tree(&mut self) -> String {
         let (inner, target) = (self.inner_folders(), self.some_path().with_extension("back"));
         let Some(folder) = self.random.pick(&inner) else {
@@ -518,7 +518,7 @@ impl Script {
         gone
     }
 
-    /// Videos of this root and of no root inside it.
+    /// Returns the number of videos of this root and of no root inside it.
     fn n_known_below(&self, root: &Path) -> usize {
         n_below(&self.world, root, &self.roots_inside(root))
     }
@@ -534,7 +534,7 @@ impl Script {
     }
 
     fn set_mode(&self, path: &Path, mode: u32) {
-        // It may have been renamed or deleted, or be a link's.
+        // It may have been renamed or deleted, or belong to a link.
         if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink()) {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
         }
@@ -557,7 +557,7 @@ impl Script {
         }
     }
 
-    /// Regular files that count, by the names that lead to them without a link.
+    /// Returns the regular files that count, by the names that lead to them without a link.
     fn files(&self) -> Vec<PathBuf> {
         let files = self.world.tree().into_keys();
         files
@@ -590,7 +590,7 @@ impl Script {
     fn new_content(&mut self) -> Vec<u8> {
         self.content.1 += 1;
         let text = format!("video {} {} ", self.content.0, self.content.1);
-        // Now and then one that is not read whole.
+        // Now and then a file that is not read whole.
         let n = if self.random.one_in(40) {
             40_000
         } else {
@@ -599,11 +599,11 @@ impl Script {
         text.repeat(n as usize).into_bytes()
     }
 
-    /// A path in some folder, of a file that may or may not be there.
+    /// Returns a path in some folder, of a file that may or may not exist.
     fn some_path(&mut self) -> PathBuf {
         let folder = self.random.pick(&self.folders()).unwrap();
         let path = folder.join(format!("{}.mp4", self.random.below(6)));
-        // Writing to a link changes what it leads to, of which no event tells.
+        // Writing to a link changes its target, and no event reports that.
         if path.is_symlink() {
             path.with_extension("other.mp4")
         } else {
@@ -646,7 +646,7 @@ fn fingerprint_of(content: &[u8]) -> Fingerprint {
     fingerprint::fingerprint(&file, content.len() as u64).unwrap()
 }
 
-/// Videos below `root` and below none of the `others`.
+/// Returns the number of videos below `root` and below none of the `others`.
 fn n_below(world: &World, root: &Path, others: &[PathBuf]) -> usize {
     let videos = world.store.videos();
     videos.iter().filter(|video| is_below(&video.path, root, others)).count()
