@@ -1,8 +1,8 @@
 //! Which of FFmpeg's containers and codecs a video may use.
 //!
-//! FFmpeg reads some 350 formats and decodes some 350 kinds of pictures, most of them for files that nobody has, and its worst bugs
-//! live there. Allowed is what cameras, phones, discs, broadcasters, editors and the web have made in numbers; the configuration can
-//! add to it. Sound, subtitles and attachments are never decoded, so that no decoder of theirs is here.
+//! FFmpeg reads some 350 formats and decodes some 350 kinds of pictures. Most of these serve files that hardly exist, and they hold its
+//! worst bugs. The formats and codecs allowed here are those that cameras, phones, discs, broadcasters, editors and the web have produced
+//! in quantity. The configuration can add more. Sound, subtitles and attachments are never decoded, so their decoders are not listed.
 
 #![expect(
     unsafe_code,
@@ -14,7 +14,7 @@ use std::ffi::{CStr, CString};
 use ffmpeg_next::{Codec, codec, decoder, ffi};
 use scened_common::media::extras::Extras;
 
-/// Demuxers of videos. Playlists (HLS, DASH, concat) are not here: they open other files.
+/// Demuxers of videos. Playlists (HLS, DASH, concat) are left out: they open other files.
 const FORMATS: &[&str] = &[
     "mov",
     "matroska",
@@ -37,7 +37,7 @@ const FORMATS: &[&str] = &[
     "apng",
 ];
 
-/// Demuxers of the pictures that may be asked about besides.
+/// Additional demuxers, for pictures used as queries.
 const PICTURE_FORMATS: &[&str] = &[
     "png_pipe",
     "jpeg_pipe",
@@ -54,7 +54,7 @@ const PICTURE_FORMATS: &[&str] = &[
     "qoi_pipe",
 ];
 
-/// Decoders of videos. Of several for one codec the first that this FFmpeg has is taken.
+/// Decoders of videos. If several decode the same codec, the first one that this FFmpeg has is used.
 const CODECS: &[&str] = &[
     "h264",
     "libopenh264",
@@ -101,13 +101,13 @@ const CODECS: &[&str] = &[
     "gif",
 ];
 
-/// Decoders of pictures besides.
+/// Additional decoders, for pictures.
 const PICTURE_CODECS: &[&str] = &["webp", "bmp", "tiff", "libjxl", "jpegxl", "pgm", "ppm", "pbm", "qoi"];
 
-/// Demuxers that open what a file names: no sandbox lets them, and nobody may ask for them.
+/// Demuxers that open the files named in a file. No sandbox permits this, and the configuration cannot add them.
 const OPENING_FORMATS: &[&str] = &["hls", "dash", "concat", "sdp", "rtsp", "rtp", "sap", "imf", "webm_dash_manifest"];
 
-/// What one request may read.
+/// The formats and codecs that one request may read.
 #[derive(Clone)]
 pub(crate) struct Allowed {
     formats: Vec<String>,
@@ -115,12 +115,12 @@ pub(crate) struct Allowed {
 }
 
 impl Allowed {
-    /// For a video.
+    /// Returns what is allowed for a video.
     pub(crate) fn videos(extras: &Extras) -> Self {
         Self::new(FORMATS, CODECS, extras)
     }
 
-    /// For a video or a picture that is asked about.
+    /// Returns what is allowed for a video or a picture used as a query.
     pub(crate) fn pictures(extras: &Extras) -> Self {
         Self::new(&[FORMATS, PICTURE_FORMATS].concat(), &[CODECS, PICTURE_CODECS].concat(), extras)
     }
@@ -134,27 +134,28 @@ impl Allowed {
         }
     }
 
-    /// For FFmpeg's option `format_whitelist`.
+    /// Returns the value of FFmpeg's option `format_whitelist`.
     pub(crate) fn format_list(&self) -> String {
         self.formats.join(",")
     }
 
-    /// For FFmpeg's option `codec_whitelist`: also while it finds out what streams there are, it opens no other decoder.
+    /// Returns the value of FFmpeg's option `codec_whitelist`. With it FFmpeg opens no other decoder even while it finds out what streams
+    /// there are.
     pub(crate) fn codec_list(&self) -> String {
         self.codecs.iter().map(Codec::name).collect::<Vec<_>>().join(",")
     }
 
-    /// The decoder for a codec.
+    /// Returns the decoder for a codec.
     pub(crate) fn decoder(&self, id: codec::Id) -> Option<Codec> {
         self.codecs.iter().copied().find(|codec| codec.id() == id)
     }
 
-    /// The decoder of that name.
+    /// Returns the decoder of that name.
     pub(crate) fn named(&self, name: &str) -> Option<Codec> {
         self.codecs.iter().copied().find(|codec| codec.name() == name)
     }
 
-    /// Why there is no decoder for a codec, in words for the user.
+    /// Explains why there is no decoder for a codec, in words for the user.
     pub(crate) fn why_not(id: codec::Id) -> String {
         let Some(codec) = decoder::find(id) else {
             return format!("this FFmpeg has no decoder for the codec {}", id.name());
@@ -166,7 +167,7 @@ impl Allowed {
         )
     }
 
-    /// Why a file that begins so is not read, when its format is the reason.
+    /// Explains why a file with this beginning is not read, if its format is the reason.
     pub(crate) fn why_not_format(&self, head: &[u8]) -> Option<String> {
         let names = format_of(head)?;
         if names.split(',').any(|name| self.formats.iter().any(|allowed| allowed == name)) {
@@ -184,7 +185,9 @@ impl Allowed {
     }
 }
 
-/// Says how many formats and codecs a video may use, or what is wrong with the names that a user added.
+/// Lists the formats and codecs that a video may use.
+///
+/// **Errors**: what is wrong with the names that a user added.
 pub(crate) fn describe(extras: &Extras) -> Result<String, String> {
     let mut wrong = Vec::new();
     for name in &extras.formats {
@@ -210,7 +213,7 @@ fn find_decoder(name: &str) -> Option<Codec> {
     decoder::find_by_name(name).filter(|codec| codec.is_decoder() && codec.is_video())
 }
 
-/// Whether a video may be of this format if the user wants it so.
+/// Checks whether the user may allow this format for videos.
 fn check_format(name: &str) -> Result<(), String> {
     let unknown = || format!("this FFmpeg knows no format named {name:?} (ffmpeg -demuxers lists them)");
     let text = CString::new(name).map_err(|_| unknown())?;
@@ -224,7 +227,7 @@ fn check_format(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What FFmpeg takes a file for that begins so: the names of a format.
+/// Returns the names of the format that FFmpeg recognises in the beginning of a file.
 fn format_of(head: &[u8]) -> Option<String> {
     let mut padded = head.to_vec();
     padded.resize(head.len() + ffi::AVPROBE_PADDING_SIZE as usize, 0);
@@ -234,7 +237,7 @@ fn format_of(head: &[u8]) -> Option<String> {
         buf_size: i32::try_from(head.len()).ok()?,
         mime_type: std::ptr::null(),
     };
-    // SAFETY: the buffer has the padding that is asked for and outlives the call; the answer is static or null.
+    // SAFETY: the buffer has the required padding and outlives the call; the answer is static or null.
     unsafe {
         let format = ffi::av_probe_input_format(&raw const data, 1).as_ref()?;
         Some(CStr::from_ptr(format.name).to_string_lossy().into_owned())

@@ -1,6 +1,7 @@
-//! Opening a transport stream anew in its middle, where another codec goes on under the same name.
+//! Reopens a transport stream in its middle, if another codec continues under the same name.
 //!
-//! FFmpeg keeps the codec that a stream had first and hands on the other one's pictures as rubbish. From there on the file is one of its own.
+//! FFmpeg keeps the first codec of a stream and passes on the other codec's pictures as garbage. So the rest of the file is opened as a
+//! file of its own.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,7 +14,7 @@ use super::allowed::Allowed;
 use super::track::Track;
 use super::{input, streams};
 
-/// A file from some byte on.
+/// A file from an offset on.
 struct UnreadPart {
     file: File,
     from: u64,
@@ -41,7 +42,7 @@ impl Seek for UnreadPart {
     }
 }
 
-/// Opens a file from some byte on; gives the input and its best stream of pictures. The file's own place stays where it is.
+/// Opens a file from an offset on. Returns the input and its best video stream. The file's own position does not change.
 pub(super) fn open_from(file: File, from: u64, allowed: &Allowed) -> Option<(Input, Track)> {
     let rest = StreamIo::from_read_seek(UnreadPart { file, from, at: 0 }).ok()?;
     let mut input = format::input_from_stream(rest, None, Some(input::options(allowed))).ok()?;

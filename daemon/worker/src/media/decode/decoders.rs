@@ -1,4 +1,4 @@
-//! Opening decoders: which one, with how many threads, for how large pictures.
+//! Opens decoders: chooses the decoder, its threads and its largest picture.
 
 #![expect(unsafe_code, reason = "ffmpeg-next cannot set threads and the largest picture")]
 
@@ -9,10 +9,10 @@ use super::properties::stream_size;
 use crate::media::ended::Unusable;
 use crate::media::evidence;
 
-/// Larger pictures are no video but an attack on memory: 16K of a headset has so many. Pixels.
+/// A 16K headset video has this many pixels; larger pictures are not video but an attack on memory. Pixels.
 const MAX_PIXELS: i64 = 16_384 * 8192;
 
-/// Opens the decoder that needs no graphics card.
+/// Opens a software decoder.
 pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32, allowed: &Allowed) -> Result<decoder::Video, Unusable> {
     let codec = software_codec(stream, allowed).ok_or(Error::DecoderNotFound);
     codec
@@ -26,7 +26,7 @@ pub(super) fn open_in_software(stream: &Stream<'_>, threads: u32, allowed: &Allo
         })
 }
 
-/// Opens a decoder; `prepare` may change what is not open yet.
+/// Opens a decoder. `prepare` may change the context before it is opened.
 pub(super) fn open_decoder(
     stream: &Stream<'_>,
     codec: Codec,
@@ -45,7 +45,7 @@ pub(super) fn open_decoder(
     decoder.open_as(codec)?.video()
 }
 
-/// The decoder for a stream: the first that is allowed, but for the one kind of video whose transparency it would lose.
+/// Returns the decoder for a stream: the first allowed one, except for VP8 and VP9 with transparency, which that decoder would lose.
 pub(super) fn software_codec(stream: &Stream<'_>, allowed: &Allowed) -> Option<Codec> {
     let id = stream.parameters().id();
     let with_alpha = match (id, stream.metadata().get("alpha_mode")) {
@@ -56,7 +56,7 @@ pub(super) fn software_codec(stream: &Stream<'_>, allowed: &Allowed) -> Option<C
     with_alpha.or_else(|| allowed.decoder(id))
 }
 
-/// The decoder to be used with a graphics card: only FFmpeg's own can, and for AV1 another one is its first choice.
+/// Returns the decoder to use with a graphics card. Only FFmpeg's own decoders can use one, and for AV1 the first choice is another.
 pub(super) fn hardware_codec(stream: &Stream<'_>, allowed: &Allowed) -> Option<Codec> {
     match stream.parameters().id() {
         codec::Id::AV1 => decoder::find_by_name("av1"),
@@ -64,7 +64,8 @@ pub(super) fn hardware_codec(stream: &Stream<'_>, allowed: &Allowed) -> Option<C
     }
 }
 
-/// Refuses pictures that only an attack on memory is made of. A decoder that finds them larger than the container says refuses them, too.
+/// Refuses pictures so large that they can only be an attack on memory. A decoder that finds them larger than the container says refuses
+/// them, too.
 pub(super) fn check_size(stream: &Stream<'_>) -> Result<(), Unusable> {
     let (width, height) = stream_size(stream);
     let n_pixels = u64::from(width) * u64::from(height);

@@ -1,4 +1,4 @@
-//! The decoder of a video's picture: on which device, what it leaves out, and whether it is asked for what it holds back.
+//! The decoder of a video's picture: its device, what it skips, and whether it is being drained of the pictures that it holds back.
 //!
 //! Does not know where packets come from, nor when frames are shown.
 
@@ -13,35 +13,35 @@ use super::hardware::{self, Device};
 use crate::media::ended::Unusable;
 use crate::media::evidence;
 
-/// Errors of a decoder that is asked for what it holds back; one may answer so for ever.
+/// Limit of errors from a decoder that is being drained; it may return errors for ever.
 const MAX_ERRORS: u32 = 1000;
 
-/// Why the decoder is asked for the pictures that it holds back.
+/// Why the decoder is drained of the pictures that it holds back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Draining {
-    /// It is not asked.
+    /// It is not being drained.
     No,
     /// Nothing follows.
     AtEnd,
-    /// The picture goes on elsewhere.
+    /// The picture continues elsewhere.
     BeforeMove,
-    /// Another codec may go on.
+    /// Another codec may continue.
     InDoubt,
 }
 
-/// What a decoder gave.
+/// Result of requesting a frame from the decoder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Received {
     Frame,
-    /// Nothing until it gets packets.
+    /// No frame until it gets packets.
     Nothing,
     /// A picture that cannot be decoded.
     Bad,
-    /// Everything it had.
+    /// Everything has been given.
     End,
 }
 
-/// Whether a frame lies in memory.
+/// Whether a frame is in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fetched {
     Yes,
@@ -50,26 +50,26 @@ pub(super) enum Fetched {
     Lost,
 }
 
-/// The decoder.
+/// The decoder, with its device and state.
 pub(super) struct Decoding {
     decoder: decoder::Video,
     device: Option<Device>,
     /// Whether the device gave a frame.
     device_works: bool,
-    /// Why a device that was wanted is not used, in words.
+    /// Why a requested device is not used, in words.
     device_refusals: Vec<String>,
     threads: u32,
     spares_filtering: bool,
     only_keyframes: bool,
     draining: Draining,
-    /// While draining.
+    /// Errors while draining.
     n_errors: u32,
-    /// Packets that could not be decoded, since the last picture.
+    /// Packets that could not be decoded since the last picture.
     n_bad_since: u32,
 }
 
 impl Decoding {
-    /// Opens a decoder for a stream, on a device where that is wanted and possible. `threads`: 0 = one a core.
+    /// Opens a decoder for a stream, on a device if that is wanted and possible. `threads`: 0 = one per core.
     pub(super) fn open(stream: &Stream<'_>, threads: u32, wanted: Hardware, allowed: &Allowed) -> Result<Self, Unusable> {
         let id = stream.parameters().id();
         if allowed.decoder(id).is_none() {
@@ -116,7 +116,7 @@ impl Decoding {
         Ok(())
     }
 
-    /// What decodes: `software`, the name of a device, or `software (why no device)`.
+    /// Returns what decodes: `software`, the name of a device, or `software (why no device)`.
     pub(super) fn name(&self) -> String {
         match &self.device {
             Some(device) if self.device_works => device.hardware().name().to_owned(),
@@ -130,24 +130,24 @@ impl Decoding {
         self.decoder.id().name()
     }
 
-    /// Whether a device decodes, or is yet to be tried.
+    /// Returns whether a device decodes, or is yet to be tried.
     pub(super) fn uses_device(&self) -> bool {
         self.device.is_some()
     }
 
-    /// Leaves out the deblocking of frames that no other is made from.
+    /// Skips deblocking of non-reference frames.
     pub(super) fn spare_filtering(&mut self) {
         self.spares_filtering = true;
         self.decoder.skip_loop_filter(Discard::NonReference);
     }
 
-    /// Leaves out what is no keyframe, for formats whose packets say "keyframe" too often.
+    /// Skips frames other than keyframes, for formats whose packets are flagged as keyframes too often.
     pub(super) fn take_only_keyframes(&mut self) {
         self.only_keyframes = true;
         self.decoder.skip_frame(Discard::NonKey);
     }
 
-    /// Hands a packet over; whether it was taken.
+    /// Sends a packet to the decoder. Returns whether the decoder accepted it.
     pub(super) fn send(&mut self, packet: &Packet) -> bool {
         match self.decoder.send_packet(packet) {
             Ok(()) => true,
@@ -174,12 +174,12 @@ impl Decoding {
         }
     }
 
-    /// Whether it gave more errors than pictures it can hold back.
+    /// Returns whether draining is given up, after more errors than there can be pictures held back.
     pub(super) fn is_given_up(&self) -> bool {
         self.is_draining() && self.n_errors > MAX_ERRORS
     }
 
-    /// Brings a frame from the device to memory.
+    /// Copies a frame from the device to memory.
     pub(super) fn fetch(&mut self, frame: &mut Video) -> Fetched {
         let Some(device) = &self.device else { return Fetched::Yes };
         match device.fetch(frame) {
@@ -196,15 +196,15 @@ impl Decoding {
         }
     }
 
-    /// Takes note of a picture that was decoded.
+    /// Notes that a picture was decoded.
     pub(super) fn gave_picture(&mut self) {
-        // What the decoder held back is older than what it could not decode.
+        // The pictures held back are older than the packets that could not be decoded.
         if !self.is_draining() {
             self.n_bad_since = 0;
         }
     }
 
-    /// Packets that could not be decoded, since the last picture.
+    /// Returns the number of packets that could not be decoded since the last picture.
     pub(super) fn n_bad_since(&self) -> u32 {
         self.n_bad_since
     }
@@ -221,29 +221,30 @@ impl Decoding {
         self.draining != Draining::No
     }
 
-    /// Asks for what is held back. `false`: the decoder refuses.
+    /// Starts draining. Returns `false` if the decoder refuses.
     pub(super) fn drain(&mut self, why: Draining) -> bool {
         self.draining = why;
         self.n_errors = 0;
         self.decoder.send_eof().is_ok()
     }
 
-    /// Takes note that packets which cannot be decoded may be another codec's; so many are met once in a row of them.
+    /// Notes that the undecodable packets may be another codec's. Adds one to their count, so that a row of them reaches the threshold only
+    /// once.
     pub(super) fn note_doubt(&mut self) {
         self.n_bad_since += 1;
     }
 
-    /// Takes packets again.
+    /// Accepts packets again.
     pub(super) fn end_draining(&mut self) {
         self.draining = Draining::No;
     }
 
-    /// Forgets what it holds back.
+    /// Forgets the pictures held back.
     pub(super) fn flush(&mut self) {
         self.decoder.flush();
     }
 
-    /// Forgets what it holds back, and takes packets.
+    /// Forgets the pictures held back, and accepts packets.
     pub(super) fn start_over(&mut self) {
         self.flush();
         self.end_draining();

@@ -1,15 +1,15 @@
-//! What a file says of its own extent: how many bytes it was meant to have, and whether it has its index.
+//! What a file says about its own extent: how many bytes it should have, and whether it has its index.
 //!
-//! The length that a container tells is often one of all its tracks, or a plan. Whether a file is whole is told by its outermost
-//! structure: where the container says that it ends, and whether there is that much of it.
+//! The length in a container is often that of all its tracks, or a plan. The outermost structure shows whether a file is whole: where the
+//! container says that it ends, and whether the file reaches that far.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
-/// Files put one after the other that are looked at; more are rubbish.
+/// Limit of concatenated files that are read; more are junk.
 const MAX_PARTS: usize = 1000;
-/// How much behind the last picture is looked through for another video. Bytes.
+/// How far behind the last picture to search for another video. Bytes.
 const SEARCHED_BYTES: usize = 4 << 20;
 
 const EBML_HEADER: u64 = 0x1a45_dfa3;
@@ -21,17 +21,17 @@ const ASF_FILE_PROPERTIES: [u8; 16] = *b"\xa1\xdc\xab\x8c\x47\xa9\xcf\x11\x8e\xe
 /// What the outermost structure of a file says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Where the file ends, as its container says.
+    /// Where the file ends, according to its container.
     pub(super) promised_bytes: Option<u64>,
-    /// Where another video begins in the same file, with tracks of its own that FFmpeg would take for those of the first.
+    /// Where another video begins in the same file. FFmpeg would mistake its tracks for those of the first.
     pub(super) next_video_at: Option<u64>,
-    /// An AVI file says that it has an index; whether it has one.
+    /// Whether an AVI file says that it has an index, and whether it has one.
     pub(super) says_index: bool,
     pub(super) has_index: bool,
 }
 
 impl Extent {
-    /// Reads it, and goes back to the file's beginning. `head`: its first bytes.
+    /// Reads the extent and rewinds the file. `head`: its first bytes.
     pub(super) fn of(file: &mut File, head: &[u8]) -> Self {
         let extent = match head {
             [0x1a, 0x45, 0xdf, 0xa3, ..] => ebml(file),
@@ -42,12 +42,12 @@ impl Extent {
             },
             _ => Self::default(),
         };
-        // What cannot be rewound cannot be read either, which FFmpeg will say.
+        // A file that cannot be rewound cannot be read either, and FFmpeg will report that.
         drop(file.seek(SeekFrom::Start(0)));
         extent
     }
 
-    /// Whether the file has all the bytes that it says it has; `None` where it does not say.
+    /// Returns whether the file has all the bytes that it claims, or `None` if it claims nothing.
     pub(super) fn is_whole(&self, file_bytes: i64) -> Option<bool> {
         let promised = i64::try_from(self.promised_bytes?).unwrap_or(i64::MAX);
         Some(promised <= file_bytes)
@@ -59,7 +59,7 @@ fn read_at(file: &mut File, at: u64, bytes: &mut [u8]) -> Option<()> {
     file.read_exact(bytes).ok()
 }
 
-/// Where the first segment ends. A segment of unknown size, as of a live recording, promises nothing.
+/// Finds the end of the first segment. A segment of unknown size, as in a live recording, promises nothing.
 fn ebml(file: &mut File) -> Extent {
     let mut at = 0;
     for _ in 0..MAX_PARTS {
@@ -68,7 +68,7 @@ fn ebml(file: &mut File) -> Extent {
         };
         at = data.saturating_add(size);
         if id == EBML_SEGMENT {
-            // Rubbish behind the end is none of it.
+            // Junk behind the end is not another video.
             let is_video = ebml_element(file, at).is_some_and(|(id, ..)| id == EBML_HEADER);
             return Extent {
                 promised_bytes: Some(at),
@@ -80,7 +80,7 @@ fn ebml(file: &mut File) -> Extent {
     Extent::default()
 }
 
-/// Id, beginning of the data and size of the element there.
+/// Returns the id, the start of the data and the size of the element at `at`.
 fn ebml_element(file: &mut File, at: u64) -> Option<(u64, u64, Option<u64>)> {
     let (id, id_bytes) = ebml_number(file, at, false)?;
     let (size, size_bytes) = ebml_number(file, at + id_bytes, true)?;
@@ -101,10 +101,10 @@ fn ebml_number(file: &mut File, at: u64, without_marker: bool) -> Option<(u64, u
     Some((u64::from_be_bytes(bytes), n_bytes as u64))
 }
 
-/// An AVI file is one RIFF after the other; its index stands at the end of the first.
+/// Reads an AVI file: a sequence of RIFF chunks, with the index at the end of the first.
 fn riff(file: &mut File, head: &[u8]) -> Extent {
     let mut extent = Extent {
-        // The flags stand in the first header of the first list.
+        // The flags are in the first header of the first list.
         says_index: head
             .windows(4)
             .position(|name| name == b"avih")
@@ -119,7 +119,7 @@ fn riff(file: &mut File, head: &[u8]) -> Extent {
             break;
         }
         let size = riff_size(&name);
-        // A file that is still written, or was never ended, does not say.
+        // A file that is still being written, or was never finished, states no size.
         if matches!(size, 0 | 0xffff_ffff) {
             return Extent {
                 promised_bytes: None,
@@ -159,11 +159,11 @@ fn has_chunk(file: &mut File, mut at: u64, end: u64, wanted: [u8; 4]) -> bool {
 fn asf_bytes(head: &[u8]) -> Option<u64> {
     let at = head.windows(16).position(|guid| guid == ASF_FILE_PROPERTIES)?;
     let size = u64::from_le_bytes(*head.get(at + 40..)?.first_chunk()?);
-    // Zero: a broadcast.
+    // Zero means a broadcast.
     (size > 0).then_some(size)
 }
 
-/// Whether another video of a kind that FFmpeg reads but the first of begins behind the last picture.
+/// Decides whether another video begins behind the last picture, in a format of which FFmpeg reads only the first video.
 pub(super) fn another_follows(file: &File, from: u64) -> bool {
     let mut bytes = vec![0; SEARCHED_BYTES];
     let mut n_read = 0;

@@ -1,44 +1,45 @@
-//! Which stream the picture is in, packet by packet: what was chosen at the opening holds as long as it tells something.
+//! Decides packet by packet which stream the picture is in. The stream chosen at the opening stays as long as it delivers packets.
 //!
-//! A recording over a change of programme goes on under another PID, a live stream changes its codec and gets another stream, and parts
-//! of an edited video may each have a track of their own. So the packets of other streams of pictures are kept while the followed one
-//! is silent, from a keyframe on. Where it stays silent, the other one is followed, from its first picture.
+//! A recording across a change of programme continues under another PID. A live stream that changes its codec gets another stream. The
+//! parts of an edited video may each have their own track. So while the followed stream is silent, packets of other video streams are kept,
+//! from a keyframe on. If it stays silent, the other stream is followed, from its first picture.
 //!
-//! Two streams that tell at the same time are two views, not one video: the one that was chosen stays, however seldom it shows something new.
+//! Two streams that deliver packets at the same time are two views, not one video. The chosen one stays, however seldom it shows something
+//! new.
 
 use std::collections::VecDeque;
 
 use ffmpeg_next::Packet;
 
-/// How long another stream must tell of itself while the followed one says nothing. Containers interleave within a second. Microseconds.
+/// How long another stream must deliver packets while the followed one delivers none. Containers interleave within a second. Microseconds.
 const TIMEOUT_US: i64 = 2_000_000;
-/// The same for a stream that told something beside the followed one before.
+/// The same for a stream that delivered packets alongside the followed one before.
 const LONG_TIMEOUT_US: i64 = 10_000_000;
-/// Packets beside those of the followed stream, from which on a stream is another view. Fewer are the border between two parts.
+/// From this many packets alongside those of the followed stream on, a stream is another view. Fewer are the border between two parts.
 const MANY: u32 = 8;
-/// What the packets that wait may hold. Bytes.
+/// Limit for the packets that wait. Bytes.
 const MAX_WAITING_BYTES: usize = 64 << 20;
-/// Packets without any time, which count as long enough.
+/// This many packets without a time count as long enough.
 const MANY_WITHOUT_TIME: u32 = 50;
-/// Other streams that are watched; more have no video in them.
+/// Number of other streams that are watched; more do not occur in a video.
 const MAX_OTHERS: usize = 16;
 
-/// A packet of another stream than the followed one, and what is to be known of the two.
+/// A packet of a stream that is not followed, with the state of both streams.
 pub(super) struct Met {
     pub(super) stream: usize,
     pub(super) followed: usize,
-    /// When it is decoded, or shown, in microseconds of its own clock.
+    /// Decoding time, or else presentation time, in microseconds of its own clock.
     pub(super) time_us: Option<i64>,
     /// Whether this stream is the better one: larger, or chosen at the opening.
     pub(super) is_better: bool,
-    /// Whether the followed stream's index has more pictures of it to come.
+    /// Whether the index lists more pictures of the followed stream ahead.
     pub(super) followed_goes_on: bool,
 }
 
-/// Where the picture goes on.
+/// Where the picture continues.
 pub(super) struct Moved {
     pub(super) stream: usize,
-    /// What it told already, from a keyframe on.
+    /// The packets delivered so far, from a keyframe on.
     pub(super) packets: VecDeque<Packet>,
 }
 
@@ -53,16 +54,16 @@ struct Other {
     is_better: bool,
     /// From a keyframe on.
     waiting: VecDeque<Packet>,
-    /// The first and the last time since the followed stream told something; of a better stream since it began. Microseconds.
+    /// First and last time since the followed stream's last packet; for a better stream, since it began. Microseconds.
     span_us: Option<(i64, i64)>,
     n_without_time: u32,
-    /// Packets of the followed stream in that span, and since the first packet that waits.
+    /// Packets of the followed stream in that span, and since the first waiting packet.
     n_followed: u32,
     n_followed_since: u32,
-    /// How often it and the followed stream told something in turns.
+    /// How often it and the followed stream delivered packets in turns.
     n_turns: u32,
     told: bool,
-    /// It is another view of the same time, or cannot be decoded.
+    /// Set for another view of the same time, or a stream that cannot be decoded.
     is_barred: bool,
 }
 
@@ -105,7 +106,7 @@ impl Other {
 
     fn take_time(&mut self, time_us: Option<i64>) {
         match (time_us, &mut self.span_us) {
-            // Stamps that go back begin anew and say nothing of how long this lasts.
+            // Stamps that go back start over, and say nothing about how long this lasts.
             (Some(time_us), Some((first, last))) if time_us < *first => (*first, *last) = (time_us, time_us),
             (Some(time_us), Some((_, last))) => *last = time_us.max(*last),
             (Some(time_us), span) => *span = Some((time_us, time_us)),
@@ -115,7 +116,7 @@ impl Other {
 }
 
 impl Follower {
-    /// The followed stream told something.
+    /// Notes a packet of the followed stream.
     pub(super) fn met_followed(&mut self) {
         for other in &mut self.others {
             other.n_turns += u32::from(std::mem::take(&mut other.told));
@@ -128,7 +129,7 @@ impl Follower {
         }
     }
 
-    /// Another stream told something; perhaps the picture is there now.
+    /// Handles a packet of another stream. Returns where the picture continues if it has moved there.
     pub(super) fn met_other(&mut self, packet: &mut Packet, met: &Met) -> Option<Moved> {
         let at = match self.others.iter().position(|other| other.stream == met.stream) {
             Some(at) => at,
@@ -167,17 +168,17 @@ impl Follower {
         None
     }
 
-    /// The file ends; perhaps the picture's last part was too short to be followed so far.
+    /// Handles the end of the file. The picture's last part may have been too short to be followed so far.
     pub(super) fn met_end(&mut self, followed: usize) -> Option<Moved> {
         let is_part = |other: &Other| {
-            // What a demuxer hands out last may be a picture of long ago.
+            // The last packet from a demuxer may hold a picture of long ago.
             other.waiting.len() > 2 && !other.is_barred && !other.is_another_view() && other.n_followed_since == 0
         };
         let at = self.others.iter().position(is_part)?;
         Some(self.take(at, followed))
     }
 
-    /// Never goes to a stream again.
+    /// Never follows this stream again.
     pub(super) fn bar(&mut self, stream: usize) {
         self.others.retain(|other| other.stream != stream);
         let mut barred = Other::new(stream);
@@ -191,7 +192,7 @@ impl Follower {
             other.forget();
         }
         let mut left = Other::new(followed);
-        // It tells something all the same: it was the worse one of two views.
+        // The stream left behind still delivers packets: it was the worse of two views.
         left.is_barred = taken.n_followed >= MANY;
         self.others.push(left);
         Moved {

@@ -1,6 +1,6 @@
-//! Which stream of a file the picture is in, and which it is decoded from: the tracks, and going from one to another.
+//! Which stream of a file the picture is in, and which stream it is decoded from: the tracks, and moving from one to another.
 //!
-//! Reads nothing and decodes nothing. What [`follow`](super::follow) waits for is decided there.
+//! Reads nothing and decodes nothing. [`follow`](super::follow) decides how long to wait.
 
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame::Video;
@@ -13,23 +13,23 @@ use super::track::{Note, Track, Viewer};
 use super::{decoders, index, properties, streams};
 use crate::media::ended::Unusable;
 
-/// A video whose picture moves from stream to stream more often is no video.
+/// Limit of moves; a file whose picture moves from stream to stream more often is not a video.
 const MAX_MOVES: u32 = 1000;
 /// No decoder holds pictures back for longer. Microseconds.
 const DELAY_US: i64 = 5_000_000;
 
-/// A stream that the picture went to and that cannot be followed.
+/// A stream that the picture moved to and that cannot be followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unfollowed {
-    /// From when on the picture is there. Microseconds.
+    /// Time from which the picture is there. Microseconds.
     pub(crate) from_us: i64,
-    /// Why it cannot be followed, in words.
+    /// The reason why it cannot be followed, in words.
     pub(crate) reason: String,
 }
 
-/// Where the picture is.
+/// State of the picture's position among the streams.
 pub(super) struct Following {
-    /// The streams that it was in so far, never none, and which of them is followed and decoded.
+    /// The streams that the picture was in so far, never empty, and which of them is followed and which decoded.
     tracks: Vec<Track>,
     followed: usize,
     decoded: usize,
@@ -38,9 +38,9 @@ pub(super) struct Following {
     unfollowed: Vec<Unfollowed>,
     /// Time stamp of the last packet of the followed stream.
     last_stamp: Option<i64>,
-    /// When the picture of the packet that is shown last ends. Microseconds.
+    /// End of the picture of the packet shown last. Microseconds.
     end_us: i64,
-    /// Where the tracks end that are not of pictures, as far as they were read. Microseconds.
+    /// End of the tracks that are not video, as far as they were read. Microseconds.
     others_end_us: i64,
 }
 
@@ -59,22 +59,22 @@ impl Following {
         }
     }
 
-    /// The track that is followed.
+    /// Returns the followed track.
     pub(super) fn track(&self) -> &Track {
         &self.tracks[self.followed]
     }
 
-    /// The track that the decoder was opened for.
+    /// Returns the track that the decoder was opened for.
     pub(super) fn decoded(&self) -> &Track {
         &self.tracks[self.decoded]
     }
 
-    /// The track that was chosen when the file was opened.
+    /// Returns the track that was chosen when the file was opened.
     pub(super) fn first(&self) -> &Track {
         &self.tracks[0]
     }
 
-    /// The track that a frame is of.
+    /// Returns the track that a frame is from.
     pub(super) fn track_of(&self, frame: &Video) -> &Track {
         self.tracks.get(Note::of(frame).track).unwrap_or(&self.tracks[0])
     }
@@ -83,22 +83,22 @@ impl Following {
         self.tracks.iter().all(|track| track.marked_encrypted)
     }
 
-    /// Whether the picture moved to another stream, followed or not.
+    /// Returns whether the picture moved to another stream, followed or not.
     pub(super) fn has_moved(&self) -> bool {
         self.n_moves > 0 || !self.unfollowed.is_empty()
     }
 
-    /// The streams that the picture went to and that were not followed.
+    /// Returns the streams that the picture moved to and that were not followed.
     pub(super) fn unfollowed(&self) -> &[Unfollowed] {
         &self.unfollowed
     }
 
-    /// Where the other tracks end, as far as they were read. Microseconds.
+    /// Returns the end of the other tracks, as far as they were read. Microseconds.
     pub(super) fn others_end_us(&self) -> i64 {
         self.others_end_us
     }
 
-    /// What makes frames of the followed stream ready that other decoders than the video's gave.
+    /// Returns what prepares frames of the followed stream that other decoders than the video's produced.
     pub(super) fn viewer(&self) -> Viewer {
         self.viewer_of(self.followed)
     }
@@ -112,54 +112,54 @@ impl Following {
         }
     }
 
-    /// Makes a frame of the video's decoder ready to be looked at.
+    /// Prepares a frame from the video's decoder for use.
     pub(super) fn prepare(&mut self, frame: &mut Video) {
         let mut viewer = self.viewer_of(self.decoded);
         viewer.prepare(frame);
         self.tracks[self.decoded].packing = viewer.packing;
     }
 
-    /// Whether the decoder is not that of the followed track.
+    /// Returns whether the decoder belongs to another track than the followed one.
     pub(super) fn wants_another_decoder(&self) -> bool {
         self.decoded != self.followed
     }
 
-    /// The decoder is that of the followed track now.
+    /// Notes that the decoder is now that of the followed track.
     pub(super) fn has_its_decoder(&mut self) {
         self.decoded = self.followed;
     }
 
-    /// Follows the track again that the decoder was opened for.
+    /// Follows the decoder's track again.
     pub(super) fn return_to_decoded(&mut self) {
         self.followed = self.decoded;
     }
 
-    /// Reading goes on elsewhere in the file.
+    /// Forgets the other streams, because reading continues elsewhere in the file.
     pub(super) fn start_over(&mut self) {
         self.follower = Follower::default();
     }
 
-    /// Reading begins with the file.
+    /// Returns to the first track, because reading starts at the beginning of the file.
     pub(super) fn return_to_first(&mut self) {
         self.followed = 0;
         self.n_moves = 0;
         self.unfollowed.clear();
     }
 
-    /// Takes note of a packet of the followed stream.
+    /// Notes a packet of the followed stream.
     pub(super) fn met_followed(&mut self, packet: &Packet, clock: Clock) {
         self.follower.met_followed();
         self.last_stamp = packet.dts().or(packet.pts());
         let Some(stamp) = packet.pts().or(self.last_stamp) else { return };
         let end_us = clock.time_us(stamp).saturating_add(clock.duration_us(packet.duration()));
-        // Pictures come in the order of decoding; what lies far back is another clock.
+        // Pictures come in decoding order; a time far back belongs to another clock.
         let is_earlier = (end_us..end_us.saturating_add(DELAY_US)).contains(&self.end_us);
         if !is_earlier {
             self.end_us = end_us;
         }
     }
 
-    /// Looks at a packet of a stream that is not followed; perhaps the picture is there now.
+    /// Handles a packet of a stream that is not followed. Returns where the picture continues if it has moved there.
     pub(super) fn met_other(&mut self, packet: &mut Packet, input: &mut Input, clock: Clock, allowed: &Allowed) -> Option<Moved> {
         let stream = input.stream(packet.stream())?;
         let other = stream.index();
@@ -187,12 +187,12 @@ impl Following {
         self.follower.met_other(packet, &met)
     }
 
-    /// The file ends; perhaps the picture's last part is in another stream.
+    /// Handles the end of the file. The picture's last part may be in another stream.
     pub(super) fn met_end(&mut self) -> Option<Moved> {
         self.follower.met_end(self.track().stream)
     }
 
-    /// Follows a stream from here on, unless it cannot be decoded. `last`: the frame shown last. Whether it is followed.
+    /// Follows a stream from here on, unless it cannot be decoded. `last`: the frame shown last. Returns whether it is followed.
     pub(super) fn go_to(&mut self, stream: &Stream<'_>, allowed: &Allowed, last: Option<FrameTime>) -> bool {
         let id = stream.parameters().id();
         let refusal = if self.n_moves >= MAX_MOVES {
@@ -214,7 +214,7 @@ impl Following {
         true
     }
 
-    /// Follows a track of an input that was opened anew.
+    /// Follows a track of an input that was reopened in the middle of the file.
     pub(super) fn go_on_in(&mut self, track: Track) {
         self.n_moves += 1;
         self.follower = Follower::default();
@@ -223,17 +223,17 @@ impl Following {
         self.followed = self.tracks.len() - 1;
     }
 
-    /// Notes that a stream that the picture went to is not followed. `last`: the frame shown last.
+    /// Notes that a stream that the picture moved to is not followed. `last`: the frame shown last.
     pub(super) fn leave_alone(&mut self, stream: usize, reason: String, last: Option<FrameTime>) {
         self.follower.bar(stream);
-        // The decoder still holds a few of the pictures before.
+        // The decoder still holds a few of the earlier pictures.
         let shown_us = last.map_or(0, |last| last.end_us);
         let is_near = (shown_us..shown_us.saturating_add(DELAY_US)).contains(&self.end_us);
         let from_us = if is_near { self.end_us } else { shown_us };
         self.unfollowed.push(Unfollowed { from_us, reason });
     }
 
-    /// The number of a track, which is new or was met before.
+    /// Returns the number of a track, adding it if it is new.
     fn number_of(&mut self, track: Track) -> usize {
         let known = self
             .tracks

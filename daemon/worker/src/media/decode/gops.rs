@@ -1,12 +1,12 @@
-//! Groups of pictures (GOPs): decoded side by side, and in fast mode only where a shot may begin.
+//! Groups of pictures (GOPs), decoded in parallel, and in fast mode only if a shot may begin in them.
 //!
-//! First the packets are surveyed: how the keyframes lie tells what kind of file it is, and whether GOPs can be decoded each by itself
-//! ([`survey`]). Exact mode then has all of them decoded. Fast mode has the keyframes decoded, and for each GOP the keyframes around it and
-//! the sizes of its packets say whether a shot may begin in it ([`skip`]). Only such GOPs are decoded whole, and the shot detector looks at
-//! their frames.
+//! First the packets are surveyed ([`survey`]). The distances between keyframes show what kind of file it is, and whether each GOP can be
+//! decoded on its own. Exact mode then decodes all of them. Fast mode decodes the keyframes. For each GOP the surrounding keyframes and the
+//! sizes of its packets show whether a shot may begin in it ([`skip`]). Only such GOPs are decoded whole, and their frames go to the shot
+//! detector.
 //!
-//! This thread reads the file and gives out GOPs; threads with decoders of their own ([`pool`]) turn them into glimpses; what they
-//! found is taken back in order. All queues are bounded, by the number of GOPs and by what their packets hold.
+//! This thread reads the file and distributes GOPs. Threads with their own decoders ([`pool`]) turn them into glimpses, and their results
+//! are collected in order. All queues are bounded, by the number of GOPs and by the size of their packets.
 
 mod cascade;
 mod group;
@@ -26,11 +26,11 @@ use crate::media::pixels::scale::ScaleError;
 pub(crate) use cascade::run;
 pub(crate) use survey::{Kind, Verdict, survey};
 
-/// A frame that was decoded.
+/// A decoded frame.
 pub(crate) struct DecodedFrame {
     pub(crate) shown: FrameTime,
     pub(crate) glimpse: Glimpse,
-    /// FrameRef of some frames only: a picture is a thousand times larger than its glimpse.
+    /// Kept for some frames only: a picture is a thousand times larger than its glimpse.
     pub(crate) frame: Option<Video>,
 }
 
@@ -38,15 +38,15 @@ pub(crate) struct DecodedFrame {
 pub(crate) enum GopEvent {
     Frame(Box<DecodedFrame>),
     Found(Found),
-    /// No boundary will be reported any more that begins before this time.
+    /// No boundary that begins before this time will be reported any more.
     Settled(i64),
 }
 
-/// What decoding in GOPs gave besides its pictures.
+/// Result of decoding in GOPs, besides the pictures.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) n_gops: u64,
-    /// Those of which more than the keyframe was decoded.
+    /// GOPs of which more than the keyframe was decoded.
     pub(crate) n_gops_decoded: u64,
     pub(crate) n_unscaled: u64,
     pub(crate) last_error: Option<ScaleError>,

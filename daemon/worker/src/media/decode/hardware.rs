@@ -1,6 +1,6 @@
-//! Decoding on a graphics card, where it is asked for and works; else in software, with the reason.
+//! Decodes on a graphics card if this is requested and works, otherwise in software, with the reason.
 //!
-//! Frames are copied to memory as soon as they are decoded: everything behind a video reads planes.
+//! Frames are copied to memory as soon as they are decoded, because all later code reads planes.
 
 #![expect(unsafe_code, reason = "ffmpeg-next knows no hardware decoding")]
 
@@ -14,16 +14,16 @@ use super::allowed::Allowed;
 use super::decoders;
 use crate::media::sandbox;
 
-/// What decodes a video.
+/// A device that decodes a video.
 #[derive(Debug)]
 pub(super) struct Device {
     hardware: Hardware,
     context: *mut ffi::AVBufferRef,
-    /// Format of frames that lie on this device.
+    /// Format of frames that are on this device.
     format: ffi::AVPixelFormat,
 }
 
-/// The devices to try, the best first.
+/// Returns the devices to try, best first.
 fn candidates(wanted: Hardware) -> Vec<Hardware> {
     match wanted {
         Hardware::None => Vec::new(),
@@ -33,7 +33,7 @@ fn candidates(wanted: Hardware) -> Vec<Hardware> {
     }
 }
 
-/// Opens a decoder on the first device that takes the video; says in `refusals` what was wrong with those before.
+/// Opens a decoder on the first device that accepts the video. Adds to `refusals` why the devices before it failed.
 pub(super) fn open_decoder(
     stream: &Stream<'_>,
     threads: u32,
@@ -67,7 +67,7 @@ pub(super) fn open_decoder(
 impl Device {
     /// Opens a device that can decode with this codec.
     ///
-    /// **Errors**: why not, in words for the user.
+    /// **Errors**: the reason why it cannot, in words for the user.
     pub(super) fn open(hardware: Hardware, codec: Codec) -> Result<Self, String> {
         let kind = match hardware {
             Hardware::Vaapi => ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_VAAPI,
@@ -89,21 +89,21 @@ impl Device {
         self.hardware
     }
 
-    /// Lets a decoder that is not open yet use the device. FFmpeg itself then takes the device's format where the device can decode
-    /// the video, and software where it cannot.
+    /// Lets a decoder that is not open yet use the device. FFmpeg then chooses by itself: the device's format if the device can decode the
+    /// video, otherwise software.
     pub(super) fn give_to(&self, context: &mut codec::Context) {
-        // SAFETY: the decoder is ours and not open; it takes a reference of its own to the device and releases it.
+        // SAFETY: the decoder is ours and not open. It takes its own reference to the device and releases it.
         unsafe { (*context.as_mut_ptr()).hw_device_ctx = ffi::av_buffer_ref(self.context) };
     }
 
-    /// Copies a frame to memory if it lies on the device; says whether it did.
+    /// Copies a frame to memory if it is on the device. Returns whether it was.
     pub(super) fn fetch(&self, frame: &mut Video) -> Result<bool, Error> {
         // SAFETY: `frame` is a live AVFrame; the field is a plain number.
         if unsafe { (*frame.as_ptr()).format } != self.format as i32 {
             return Ok(false);
         }
         let mut copy = Video::empty();
-        // SAFETY: both frames are live; FFmpeg allocates the planes of an empty one, and copies what it says of itself.
+        // SAFETY: both frames are live. FFmpeg allocates the planes of an empty frame, and copies the frame's properties.
         let code = unsafe {
             match ffi::av_hwframe_transfer_data(copy.as_mut_ptr(), frame.as_ptr(), 0) {
                 0.. => ffi::av_frame_copy_props(copy.as_mut_ptr(), frame.as_ptr()),
@@ -128,10 +128,10 @@ impl Drop for Device {
     }
 }
 
-/// The format of frames that this codec decodes to on such a device.
+/// Returns the format of the frames that this codec decodes to on such a device.
 fn format_of(codec: Codec, kind: ffi::AVHWDeviceType) -> Option<ffi::AVPixelFormat> {
     (0..).find_map(|index| {
-        // SAFETY: the codec is static; its configurations are too, and the list ends with null.
+        // SAFETY: the codec and its configurations are static, and the list ends with null.
         let config = unsafe { ffi::avcodec_get_hw_config(codec.as_ptr(), index) };
         if config.is_null() {
             return Some(None);

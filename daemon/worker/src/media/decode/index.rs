@@ -1,4 +1,4 @@
-//! What a container's index has of a stream.
+//! What a container's index lists for a stream.
 
 #![expect(unsafe_code, reason = "ffmpeg-next shows no index")]
 
@@ -7,14 +7,14 @@ use ffmpeg_next::format::context::Input;
 
 use super::clock::to_us;
 
-/// Whether the index says that a stream has pictures after a time stamp.
+/// Returns whether the index lists pictures of a stream after a time stamp.
 pub(super) fn goes_on(input: &mut Input, index: usize, stamp: Option<i64>) -> bool {
     last_in_index(input, index).is_some_and(|last| stamp.is_none_or(|stamp| last > stamp))
 }
 
-/// The time stamp of the last picture that the index has of a stream.
+/// Returns the time stamp of the last picture that the index lists for a stream.
 pub(super) fn last_in_index(input: &mut Input, index: usize) -> Option<i64> {
-    // SAFETY: `input` is open, `streams` has `nb_streams` valid entries, and an entry of an index is null or lives until the next read.
+    // SAFETY: `input` is open and `streams` has `nb_streams` valid entries. An entry of an index is null or lives until the next read.
     unsafe {
         let context = input.as_mut_ptr();
         if index >= (*context).nb_streams as usize {
@@ -27,7 +27,7 @@ pub(super) fn last_in_index(input: &mut Input, index: usize) -> Option<i64> {
     }
 }
 
-/// From when to when the index has pictures of a stream. Microseconds.
+/// Returns the first and last time for which the index lists pictures of a stream. Microseconds.
 pub(super) fn span_in_index(input: &mut Input, index: usize) -> Option<(i64, i64)> {
     let last = last_in_index(input, index)?;
     let base = input.stream(index)?.time_base();

@@ -1,4 +1,4 @@
-//! Opening a file with FFmpeg, and the words for what cannot be opened.
+//! Opens a file with FFmpeg, and words the reasons why a file cannot be opened.
 
 #![expect(unsafe_code, reason = "ffmpeg-next shows neither a format's flags nor a seek by bytes")]
 
@@ -11,10 +11,10 @@ use super::allowed::Allowed;
 use crate::media::ended::Unusable;
 use crate::media::evidence::{self, Watched};
 
-/// As much as tells a format. Bytes.
+/// Enough to recognise a format. Bytes.
 const HEAD_BYTES: u64 = 16 << 10;
 
-/// The first bytes of the file, for the words of an error; the file is rewound.
+/// Reads the first bytes of the file, which the error messages need, and rewinds the file.
 pub(super) fn read_head(file: &mut Watched) -> Result<Vec<u8>, Unusable> {
     let cannot_read = |error| Unusable(format!("cannot read the file: {error}"));
     let mut head = Vec::new();
@@ -27,17 +27,17 @@ pub(super) fn read_head(file: &mut Watched) -> Result<Vec<u8>, Unusable> {
     Ok(head)
 }
 
-/// How every input is opened.
+/// Returns the options that every input is opened with.
 pub(super) fn options(allowed: &Allowed) -> Dictionary<'static> {
     let mut options = Dictionary::new();
-    // A custom reader takes FFmpeg's own default away, and with it a playlist could open files and sockets.
+    // A custom reader removes FFmpeg's own default. Without this option a playlist could open files and sockets.
     options.set("protocol_whitelist", "none");
     options.set("format_whitelist", &allowed.format_list());
     options.set("codec_whitelist", &allowed.codec_list());
     options
 }
 
-/// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
+/// Returns whether the file has a clock at all. A bare stream of pictures can only be decoded from its beginning.
 pub(super) fn has_clock(input: &Input) -> bool {
     // SAFETY: `input` is open, its format is a static description, and `start_time` is a plain number.
     let (flags, start) = unsafe {
@@ -57,7 +57,7 @@ pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusa
             "the file is truncated or was never finished: the index of its frames (moov) is missing or damaged".to_owned()
         }
         Error::InvalidData => "not a media file, or damaged at its beginning".to_owned(),
-        // FFmpeg answers so when the format is known but not allowed.
+        // FFmpeg returns this if the format is known but not allowed.
         Error::Other {
             errno: ffmpeg_next::util::error::EINVAL,
         } => allowed
@@ -68,7 +68,8 @@ pub(super) fn cannot_open(error: Error, head: &[u8], allowed: &Allowed) -> Unusa
     })
 }
 
-/// Goes to the first byte of a container of a broadcast, whose stamps may begin anew and cannot be looked for. `false`: it is another one.
+/// Seeks to the first byte of a broadcast container, whose stamps may start over and cannot be searched. Returns `false` for other
+/// containers.
 pub(super) fn seek_to_first_byte(input: &mut Input) -> bool {
     // SAFETY: `input` is open; its format is a static description.
     unsafe {

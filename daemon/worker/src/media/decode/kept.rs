@@ -1,25 +1,25 @@
-//! Decoded frames that are kept for later, by reference: nothing is copied, and the decoder's buffer is free again when the last
-//! reference goes.
+//! Decoded frames that are kept for later, by reference. Nothing is copied, and the decoder's buffer is free again when the last reference
+//! is dropped.
 
 #![expect(unsafe_code, reason = "ffmpeg-next's clone of a frame copies its pixels")]
 
 use ffmpeg_next::ffi;
 use ffmpeg_next::frame::Video;
 
-/// Rows of the brightness that sharpness is measured on.
+/// Rows of the brightness plane that sharpness is measured on.
 const ROWS: usize = 4;
-/// Columns of it, from the middle: every frame of a moving picture is measured.
+/// Columns, from the middle. They are limited because every frame of a moving picture is measured.
 const COLUMNS: usize = 1024;
 
-/// A decoded frame that stays as it is.
+/// A reference to a decoded frame, which stays unchanged.
 pub(crate) struct FrameRef(Video);
 
 impl FrameRef {
-    /// Keeps a frame; `None` without memory.
+    /// Keeps a frame; `None` if memory is exhausted.
     pub(crate) fn of(frame: &Video) -> Option<Self> {
         let mut kept = Video::empty();
-        // SAFETY: both are live AVFrames, and the new one is empty. It gets references of its own; nothing writes to its planes,
-        // because decoders replace or copy buffers that others refer to.
+        // SAFETY: both are live AVFrames, and the new one is empty. It gets its own references. Nothing writes to its planes, because
+        // decoders replace or copy buffers that others refer to.
         let code = unsafe { ffi::av_frame_ref(kept.as_mut_ptr(), frame.as_ptr()) };
         (code >= 0).then_some(Self(kept))
     }
@@ -28,7 +28,7 @@ impl FrameRef {
         &self.0
     }
 
-    /// What the reference keeps from being used again.
+    /// Returns the size of the buffers that the reference keeps in use.
     pub(crate) fn bytes(&self) -> usize {
         // SAFETY: the frame is live, and each entry is null or a live buffer.
         unsafe {
@@ -38,13 +38,13 @@ impl FrameRef {
     }
 }
 
-/// How sharp a frame is, to be compared with its neighbours in time only: the mean square of the differences between pixels next
-/// to each other, on a few rows of its brightness. Motion blur shows at full size and is gone in a glimpse. `None` where the
-/// pixels are not plain numbers.
+/// Measures how sharp a frame is, for comparison only with its neighbours in time. The value is proportional to the mean square of the
+/// differences between adjacent pixels, on a few rows of the brightness plane. Motion blur shows at full size and is gone in a glimpse.
+/// Returns `None` if the pixels are not plain numbers.
 pub(crate) fn sharpness(frame: &Video) -> Option<u32> {
     let step = plain_step(frame)?;
     let (width, height) = (frame.width() as usize, frame.height() as usize);
-    // Two rows on, for the next one is another moment in an interlaced picture.
+    // Rows are compared two apart, because the next row of an interlaced picture is another moment.
     if height < 2 * ROWS || width < 16 {
         return None;
     }
@@ -68,7 +68,7 @@ pub(crate) fn sharpness(frame: &Video) -> Option<u32> {
 
 fn squares(a: &[u8], b: &[u8]) -> u64 {
     const LANES: usize = 16;
-    // In pieces whose sums fit 32 bits, which vectors add faster.
+    // Sums of such pieces fit 32 bits, which vector instructions add faster.
     let piece = |(a, b): (&[u8], &[u8])| -> u32 {
         let mut sums = [0_u32; LANES];
         for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
@@ -82,7 +82,7 @@ fn squares(a: &[u8], b: &[u8]) -> u64 {
     a.chunks(4096).zip(b.chunks(4096)).map(piece).map(u64::from).sum()
 }
 
-/// As [`squares`], of 9 to 16 bits little endian.
+/// As [`squares`], for 9 to 16 bits, little endian.
 fn wide_squares(a: &[u8], b: &[u8]) -> u64 {
     let pairs = a.as_chunks::<2>().0.iter().zip(b.as_chunks::<2>().0);
     pairs
@@ -90,7 +90,7 @@ fn wide_squares(a: &[u8], b: &[u8]) -> u64 {
         .sum()
 }
 
-/// Bytes from one brightness to the next in the first plane, when it holds nothing else.
+/// Returns the bytes from one brightness value to the next in the first plane, if the plane holds nothing else.
 fn plain_step(frame: &Video) -> Option<usize> {
     // SAFETY: `frame` is live; a descriptor is static or null.
     let (descriptor, stride) = unsafe {

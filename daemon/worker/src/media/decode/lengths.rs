@@ -1,4 +1,4 @@
-//! Where a stream begins and how long it is, by what its container says and not by what FFmpeg guessed.
+//! Where a stream begins and how long it is, according to its container and not to FFmpeg's guesses.
 
 #![expect(unsafe_code, reason = "ffmpeg-next shows neither start times nor where a duration comes from")]
 
@@ -8,17 +8,17 @@ use ffmpeg_next::{Stream, ffi};
 use super::clock::to_us;
 use super::index::span_in_index;
 
-/// How long a stream is by its own word alone. Microseconds.
+/// Returns the duration that a stream states for itself. Microseconds.
 pub(super) fn own_duration_us(input: &Input, index: usize) -> Option<i64> {
     let stream = input.stream(index)?;
     if is_matroska(input) {
-        // Matroska's muxers tell it in a tag; one that a tool took along from a longer video contradicts the container.
+        // Matroska muxers write it in a tag. A tag that a tool copied from a longer video contradicts the container.
         let tag_us = stream.metadata().get("DURATION").and_then(read_clock)?;
         return container_duration_us(input)
             .is_none_or(|container_us| tag_us <= container_us + 1_000_000)
             .then_some(tag_us);
     }
-    // These know one duration for all tracks; others of FFmpeg's numbers are measured on what is there.
+    // These formats have one duration for all tracks. FFmpeg measures its other numbers on the data that is there.
     if ["flv", "asf"].contains(&input.format().name()) || is_measured(input) {
         return None;
     }
@@ -26,12 +26,12 @@ pub(super) fn own_duration_us(input: &Input, index: usize) -> Option<i64> {
     (stream.duration() > 0).then(|| to_us(stream.duration(), (i64::from(base.0), i64::from(base.1))))
 }
 
-/// What the container says, unless FFmpeg measured or guessed it. Microseconds.
+/// Returns the container's duration, unless FFmpeg measured or guessed it. Microseconds.
 pub(super) fn container_duration_us(input: &Input) -> Option<i64> {
     (!is_measured(input) && input.duration() > 0).then(|| input.duration())
 }
 
-/// Whether FFmpeg made durations of the last stamps in the file or of its size, so that they say nothing of what is missing.
+/// Returns whether FFmpeg derived durations from the last stamps or the size of the file. They then say nothing about missing data.
 fn is_measured(input: &Input) -> bool {
     const SAID: i32 = ffi::AVDurationEstimationMethod::AVFMT_DURATION_FROM_STREAM as i32;
     // SAFETY: `input` is open; the field is read as the plain number it is.
@@ -43,9 +43,9 @@ fn is_matroska(input: &Input) -> bool {
     input.format().name().contains("matroska")
 }
 
-/// When the index's last picture of a stream is shown, counted as a player counts. Microseconds.
+/// Returns when the last picture that the index lists for a stream is shown, as a player counts. Microseconds.
 pub(super) fn indexed_us(input: &mut Input, index: usize, origin_us: i64) -> Option<i64> {
-    // Of what is read without an index FFmpeg makes one of its own.
+    // For a file read without an index, FFmpeg builds its own.
     if is_measured(input) {
         return None;
     }
@@ -61,7 +61,7 @@ fn read_clock(text: &str) -> Option<i64> {
     (is_clock && parts.next().is_none()).then(|| (hours * 3600 + minutes * 60) * 1_000_000 + (seconds * 1e6) as i64)
 }
 
-/// What a player calls zero: where the container starts, sound included.
+/// Returns a player's zero: where the container starts, sound included.
 pub(super) fn origin_us(input: &Input, stream: &Stream<'_>) -> i64 {
     // SAFETY: `input` is open; `start_time` is a plain number in microseconds (AV_TIME_BASE).
     let container = unsafe { (*input.as_ptr()).start_time };

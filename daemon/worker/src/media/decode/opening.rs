@@ -1,4 +1,4 @@
-//! Opening a video: its best stream of pictures, and everything that its container says before a frame is decoded.
+//! Opening a video: its best video stream, and everything that its container says before a frame is decoded.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,12 +17,12 @@ use super::{input, lengths, streams};
 use crate::media::ended::Unusable;
 use crate::media::evidence::Watched;
 
-/// A file that was opened.
+/// An opened file.
 pub(super) struct Opened {
     pub(super) reader: PacketReader,
-    /// The stream that was chosen.
+    /// The chosen stream.
     pub(super) track: Track,
-    /// What a player calls zero, as the file counts. Microseconds.
+    /// A player's zero, by the file's clock. Microseconds.
     pub(super) origin_us: i64,
     pub(super) announced: Announced,
     pub(super) probe: Probe,
@@ -44,7 +44,7 @@ impl Opened {
         let chosen = input.stream(stream).expect("the stream was just chosen");
         let (track, origin_us) = (Track::of(&chosen), lengths::origin_us(&input, &chosen));
         let announced = Announced::of(&mut input, extent, &track, origin_us);
-        // Where nothing is known of this picture's length alone, the other tracks tell whether the container's is theirs.
+        // If nothing gives this picture's own length, the other tracks show whether the container's length is theirs.
         streams::discard_others(&mut input, stream, announced.rests_on_the_container());
         Ok(Self {
             probe: streams::probe(&input, stream),

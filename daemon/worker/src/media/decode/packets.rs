@@ -1,7 +1,7 @@
-//! The packets of a file one after the other, of whichever stream.
+//! The packets of a file in order, of any stream.
 //!
-//! Knows where in the file reading is, and what was read before its turn. Does not know which stream the picture is in, what stamps
-//! mean, nor what decoding costs.
+//! Knows the reading position in the file, and the packets read ahead. Does not know which stream the picture is in, what stamps mean, nor
+//! what decoding costs.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -13,51 +13,51 @@ use ffmpeg_next::{Error, Packet};
 use super::input;
 use crate::media::evidence;
 
-/// Packets in a row that cannot be read, before the rest of the file is given up.
+/// Unreadable packets in a row after which the rest of the file is given up.
 const MAX_ERRORS: u32 = 1000;
-/// Packets after a leap that tell whether the stamps come back.
+/// Packets after a leap that show whether the stamps come back.
 const N_PEEKED: usize = 128;
 
-/// What reading one packet gave.
+/// Result of reading one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// One that was handed back: it was looked at before.
+    /// A packet that was handed back: it was examined before.
     HandedBack,
     New,
-    /// Nothing: the file ends.
+    /// No packet: the file ends.
     End,
-    /// Nothing of this video: another one begins in the same file.
+    /// No packet of this video: another one begins in the same file.
     AnotherVideo,
-    /// Nothing: it cannot be read, and what follows perhaps can.
+    /// No packet: it cannot be read, but the following ones may be.
     Damaged,
-    /// Nothing: the rest of the file cannot be read.
+    /// No packet: the rest of the file cannot be read.
     BrokeOff,
 }
 
-/// Reads a file.
+/// Reads the packets of a file.
 pub(super) struct PacketReader {
     input: Input,
-    /// How it was opened first, where it was opened anew in its middle.
+    /// The input that the file was first opened with, if the file was reopened in its middle.
     first_input: Option<Input>,
-    /// Where in the file `input` begins.
+    /// Offset in the file at which `input` begins.
     bytes_before: i64,
-    /// The same file once more, for what FFmpeg does not read of it.
+    /// A second handle to the same file, for the parts that FFmpeg does not read.
     file: Option<File>,
     file_bytes: i64,
-    /// Where another video begins in the same file.
+    /// Offset at which another video begins in the same file.
     next_video_at: Option<u64>,
-    /// Looked at already, and next all the same.
+    /// Packets that were examined already and come next.
     handed_back: VecDeque<Packet>,
-    /// Read before their turn, of whatever stream.
+    /// Packets read ahead, of any stream.
     ahead: VecDeque<Packet>,
-    /// Where in the file the last packet ends.
+    /// Offset in the file at which the last packet ends.
     read_to: i64,
-    /// In a row.
+    /// Errors in a row.
     n_errors: u32,
 }
 
 impl PacketReader {
-    /// `handed_back`: packets that were read while streams were looked for.
+    /// Creates a reader. `handed_back`: packets that were read during the search for streams.
     pub(super) fn new(input: Input, file: Option<File>, next_video_at: Option<u64>, handed_back: VecDeque<Packet>) -> Self {
         Self {
             file_bytes: input.io_size().unwrap_or(i64::MAX),
@@ -81,7 +81,7 @@ impl PacketReader {
         &mut self.input
     }
 
-    /// The same file once more; reading it by offsets disturbs nothing.
+    /// Returns a second handle to the same file. Reading it by offsets disturbs nothing.
     pub(super) fn file(&self) -> Option<&File> {
         self.file.as_ref()
     }
@@ -90,22 +90,22 @@ impl PacketReader {
         self.file_bytes
     }
 
-    /// Where in the file the last packet ends. Bytes.
+    /// Returns the offset in the file at which the last packet ends. Bytes.
     pub(super) fn read_to(&self) -> i64 {
         self.read_to
     }
 
-    /// Where in the file a place of the present input lies. Bytes.
+    /// Converts an offset in the current input to one in the file. Bytes.
     pub(super) fn place_in_file(&self, position: i64) -> i64 {
         self.bytes_before + position
     }
 
-    /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
+    /// Returns whether the file has a clock at all. A bare stream of pictures can only be decoded from its beginning.
     pub(super) fn has_clock(&self) -> bool {
         input::has_clock(&self.input)
     }
 
-    /// Reads on by one packet of any stream.
+    /// Reads one packet of any stream.
     pub(super) fn next(&mut self, packet: &mut Packet) -> Next {
         if let Some(handed_back) = self.handed_back.pop_front() {
             *packet = handed_back;
@@ -123,7 +123,7 @@ impl PacketReader {
             Err(Error::Eof) => Next::End,
             Err(error) => {
                 self.n_errors += 1;
-                // A demuxer can find its way again after invalid data (a transport stream says "again"), and after nothing else.
+                // A demuxer can resynchronise after invalid data (a transport stream says "again"), but not after other errors.
                 let goes_on = matches!(error, Error::InvalidData | Error::Other { errno: EAGAIN });
                 if goes_on && self.n_errors <= MAX_ERRORS {
                     return Next::Damaged;
@@ -147,12 +147,12 @@ impl PacketReader {
         Next::New
     }
 
-    /// Counts errors anew.
+    /// Restarts the count of errors.
     pub(super) fn forgive(&mut self) {
         self.n_errors = 0;
     }
 
-    /// Reads some packets before their turn.
+    /// Reads some packets ahead.
     pub(super) fn read_ahead(&mut self) {
         while self.ahead.len() < N_PEEKED {
             let mut packet = Packet::empty();
@@ -163,12 +163,12 @@ impl PacketReader {
         }
     }
 
-    /// What was read and has not had its turn.
+    /// Returns the packets that were read but not processed yet.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Packet> {
         self.handed_back.iter().chain(&self.ahead)
     }
 
-    /// These come next, behind what was handed back before.
+    /// Queues these packets to come next, behind those handed back before.
     pub(super) fn hand_back(&mut self, packets: VecDeque<Packet>) {
         self.handed_back.extend(packets);
     }
@@ -177,23 +177,23 @@ impl PacketReader {
         self.handed_back.clear();
     }
 
-    /// Forgets what was read before its turn.
+    /// Forgets the packets read ahead.
     pub(super) fn forget(&mut self) {
         self.handed_back.clear();
         self.ahead.clear();
     }
 
-    /// Goes to the keyframe before a time. Microseconds by the file's clock. `false`: it stays where it was.
+    /// Seeks to the keyframe before a time. Microseconds by the file's clock. Returns `false` if the position stays unchanged.
     pub(super) fn seek(&mut self, target_us: i64) -> bool {
         self.input.seek(target_us, ..target_us).is_ok() || self.input.seek(target_us, ..).is_ok()
     }
 
-    /// Goes to the first byte, where that can be done. `false`: it cannot.
+    /// Seeks to the first byte, if possible. Returns `false` if it is not.
     pub(super) fn seek_to_first_byte(&mut self) -> bool {
         input::seek_to_first_byte(&mut self.input)
     }
 
-    /// Goes on with an input that begins in the middle of the file.
+    /// Continues with an input that begins in the middle of the file.
     pub(super) fn go_on_with(&mut self, input: Input, bytes_before: i64) {
         let before = std::mem::replace(&mut self.input, input);
         self.first_input.get_or_insert(before);
@@ -201,7 +201,7 @@ impl PacketReader {
         self.forget();
     }
 
-    /// Takes the input that the file was opened with.
+    /// Returns to the input that the file was opened with.
     pub(super) fn return_to_first_input(&mut self) {
         if let Some(first) = self.first_input.take() {
             self.input = first;
@@ -209,7 +209,7 @@ impl PacketReader {
         }
     }
 
-    /// Reads what another reader of the same file would.
+    /// Takes over the position of another reader of the same file.
     pub(super) fn take_over(&mut self, other: Self) {
         self.input = other.input;
         self.handed_back = other.handed_back;

@@ -1,4 +1,4 @@
-//! What a stream, or a frame of it, says of its pictures: size, shape, rate, how they lie, how bright they are.
+//! What a stream, or a frame of it, says about its pictures: size, shape, rate, orientation and brightness.
 
 #![expect(unsafe_code, reason = "ffmpeg-next shows neither sizes nor tags of streams")]
 
@@ -31,7 +31,7 @@ pub(super) fn stream_aspect(stream: &Stream<'_>) -> (i32, i32) {
     (aspect.num, aspect.den)
 }
 
-/// Whether the container marks a stream as encrypted: MP4 by its sample entry or key ids, Matroska by a key id.
+/// Returns whether the container marks a stream as encrypted: MP4 by its sample entry or key ids, Matroska by a key id.
 pub(super) fn is_marked_encrypted(stream: &Stream<'_>) -> bool {
     // SAFETY: as in `stream_size`.
     let tag = unsafe { (*stream.parameters().as_ptr()).codec_tag };
@@ -49,7 +49,7 @@ pub(super) fn frame_orientation(frame: &Video) -> Option<Orientation> {
     if let Some(data) = frame.side_data(frame::side_data::Type::DisplayMatrix) {
         return read_matrix(data.data());
     }
-    // JPEG decoders of FFmpeg hand EXIF on as text.
+    // FFmpeg's JPEG decoders pass on EXIF as text.
     frame
         .metadata()
         .get("Orientation")
@@ -81,16 +81,16 @@ pub(super) fn frame_peak_nits(frame: &Video) -> Option<f32> {
     })
 }
 
-/// The brightest pixel of the video: the first number of FFmpeg's `AVContentLightMetadata`. Nits.
+/// Reads the brightest pixel of the video: the first number of FFmpeg's `AVContentLightMetadata`. Nits.
 fn read_light_level(bytes: &[u8]) -> Option<f32> {
     let max_cll = u32::from_ne_bytes(*bytes.first_chunk()?);
     (max_cll > 0).then_some(max_cll as f32)
 }
 
-/// The brightest light of the screen that the video was made on. Nits.
+/// Reads the peak brightness of the screen that the video was mastered on. Nits.
 ///
-/// **Source**: FFmpeg's `AVMasteringDisplayMetadata`: nine fractions of two 32-bit numbers, the last of them this light, then
-/// whether the primaries and whether the light are known.
+/// **Source**: FFmpeg's `AVMasteringDisplayMetadata`. It has nine fractions of two 32-bit numbers, the last of which is this brightness.
+/// Two flags follow: whether the primaries are known, and whether the brightness is.
 fn read_mastering(bytes: &[u8]) -> Option<f32> {
     let number = |index: usize| bytes.as_chunks::<4>().0.get(index).map(|number| i32::from_ne_bytes(*number));
     let (above, below, is_known) = (number(18)?, number(19)?, number(21)?);

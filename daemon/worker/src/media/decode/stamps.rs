@@ -1,6 +1,6 @@
-//! When each picture of a video is shown: its clock, and what mends the stamps that do not run on.
+//! When each picture of a video is shown: its clock, and the repair of stamps that are not continuous.
 //!
-//! Does not know the file. Where all its stamps must be read, whoever asks reads them.
+//! Does not know the file. If all its stamps must be read, the caller reads them.
 
 use ffmpeg_next::Packet;
 use ffmpeg_next::frame::Video;
@@ -11,23 +11,23 @@ use super::packets::PacketReader;
 use super::timeline::{Follows, Mended, Tick, Timeline, Watch};
 use super::track::Track;
 
-/// A frame that is shown so much too early is shown with the one before it. Microseconds.
+/// A frame stamped too early by less than this is shown with the one before it. Microseconds.
 pub(super) const MAX_JITTER_US: i64 = 1_000_000;
 
 /// The stamps of the picture.
 pub(super) struct Stamps {
     clock: Clock,
-    /// How many packets of the picture were read from the beginning on; `None` where there is no clock, and after a leap to elsewhere.
+    /// Number of packets of the picture read since the beginning; `None` without a clock, and after a seek.
     number: Option<u64>,
     watch: Watch,
-    /// What is to be done with the stamps; `None` while nothing is wrong with them.
+    /// How to repair the stamps; `None` while nothing is wrong with them.
     timeline: Option<Timeline>,
     /// The last frame.
     last: Option<FrameTime>,
 }
 
 impl Stamps {
-    /// `is_counted`: reading begins with the first packet of a file that has a clock.
+    /// Creates the stamps of a picture. `is_counted`: reading begins with the first packet of a file that has a clock.
     pub(super) fn new(clock: Clock, is_counted: bool) -> Self {
         Self {
             clock,
@@ -42,34 +42,34 @@ impl Stamps {
         self.clock
     }
 
-    /// Counts as a track does from here on.
+    /// Uses the time units of a track from here on.
     pub(super) fn follow(&mut self, track: &Track) {
         self.clock = self.clock.of_stream(track.time_base, track.frame_us());
     }
 
-    /// The frame that was shown last.
+    /// Returns the frame shown last.
     pub(super) fn last(&self) -> Option<FrameTime> {
         self.last
     }
 
-    /// Reading goes on elsewhere in the file.
+    /// Forgets the last stamps, because reading continues elsewhere in the file.
     pub(super) fn start_over(&mut self) {
         self.number = None;
         self.watch = Watch::default();
         self.last = None;
     }
 
-    /// The next packet is the file's first.
+    /// Starts counting: the next packet is the file's first.
     pub(super) fn count_from_the_first(&mut self, has_clock: bool) {
         self.number = has_clock.then_some(0);
     }
 
-    /// Leaves the stamps as they are.
+    /// Leaves the stamps unchanged from here on.
     pub(super) fn stop_counting(&mut self) {
         self.number = None;
     }
 
-    /// A packet of the picture as far as its clock is concerned; `None`: it has no stamp.
+    /// Returns the clock data of a packet of the picture, or `None` if it has no stamp.
     pub(super) fn tick(&self, packet: &Packet, stream: usize) -> Option<Tick> {
         let stamp = packet.pts().or(packet.dts())?;
         Some(Tick {
@@ -81,8 +81,8 @@ impl Stamps {
         })
     }
 
-    /// Looks at a packet of the picture that was just read. Whether all stamps of the file must be read before it is mended, because its own
-    /// does not follow those before it.
+    /// Checks a packet of the picture that was just read. Returns whether all stamps of the file must be read before this packet is
+    /// repaired, because its own stamp does not follow those before it.
     pub(super) fn needs_timeline(&mut self, packet: &Packet, stream: usize, reader: &mut PacketReader) -> bool {
         self.number.is_some() && self.timeline.is_none() && !self.follows(packet, stream, reader)
     }
@@ -102,12 +102,12 @@ impl Stamps {
         }
     }
 
-    /// What all stamps of the file told.
+    /// Repairs stamps by this timeline, made from all stamps of the file.
     pub(super) fn mend_by(&mut self, timeline: Timeline) {
         self.timeline = Some(timeline);
     }
 
-    /// Puts a packet of the picture that was just read where it belongs in time.
+    /// Repairs the time of a packet of the picture that was just read.
     pub(super) fn mend(&mut self, packet: &mut Packet) {
         let Some(number) = self.number else { return };
         self.number = Some(number + 1);
@@ -126,12 +126,12 @@ impl Stamps {
         }
     }
 
-    /// Whether the stamps of the file are right, as far as it was read.
+    /// Returns whether the stamps of the file are right, as far as it was read.
     pub(super) fn are_plain(&self) -> bool {
         self.timeline.as_ref().is_none_or(Timeline::is_plain)
     }
 
-    /// Where times lie in the file, added to what is known of the picture.
+    /// Adds the positions of times in the file to the description of the picture.
     pub(super) fn note_on(&self, picture: &PictureTrack) -> PictureTrack {
         PictureTrack {
             clock: self.timeline.as_ref().map_or_else(Vec::new, Timeline::clock_parts),
@@ -140,15 +140,15 @@ impl Stamps {
         }
     }
 
-    /// Whether stamps are looked after, packet by packet.
+    /// Returns whether stamps are repaired, packet by packet.
     fn are_mended(&self) -> bool {
         self.timeline.is_some() && self.number.is_some()
     }
 
-    /// When a frame is shown. Times never go back; a frame without one follows the frame before.
+    /// Returns when a frame is shown. Times never go back; a frame without one follows the frame before.
     pub(super) fn shown(&mut self, frame: &Video) -> FrameTime {
         let expected = self.last.map_or(0, |last| last.end_us);
-        // FFmpeg's own guess falls back to the times of decoding once something was wrong.
+        // FFmpeg's own guess falls back to decoding times once something was wrong.
         let stamp = if self.are_mended() { frame.pts() } else { frame.timestamp() };
         let mut start_us = stamp.map_or(expected, |stamp| self.clock.time_us(stamp));
         if let Some(last) = self.last
@@ -157,7 +157,7 @@ impl Stamps {
             if self.are_mended() || (0..MAX_JITTER_US).contains(&(last.start_us - start_us)) {
                 start_us = expected.min(last.start_us.max(start_us));
             } else {
-                // The clock jumped: the stamps from here on count from where we are.
+                // The clock jumped: the stamps from here on count from the current time.
                 self.clock = self.clock.put_off(start_us.saturating_sub(expected));
                 start_us = expected;
             }

@@ -1,4 +1,4 @@
-//! Which stream of a file the picture is in, and what is told of the streams.
+//! Which stream of a file the picture is in, and the description of the streams.
 
 #![expect(unsafe_code, reason = "ffmpeg-next shows neither dispositions to set nor ids of streams")]
 
@@ -17,7 +17,7 @@ use super::properties::{frame_rate, stream_orientation, stream_size};
 use crate::media::ended::Unusable;
 use crate::media::pixels::dovi;
 
-/// What of the file is looked at, for programs that open it themselves.
+/// Describes the analysed stream, for programs that open the file themselves.
 pub(super) fn picture(input: &Input, chosen: usize) -> PictureTrack {
     let pictures = || input.streams().filter(|stream| stream.parameters().medium() == media::Type::Video);
     let id = input.stream(chosen).map(|stream| {
@@ -26,7 +26,7 @@ pub(super) fn picture(input: &Input, chosen: usize) -> PictureTrack {
     });
     PictureTrack {
         stream: chosen as u32,
-        // Containers that name no streams leave it 0.
+        // Containers without stream ids leave it 0.
         id: id.filter(|id| *id > 0).map(i64::from),
         track: pictures().filter(|stream| stream.index() <= chosen).count() as u32,
         n_tracks: pictures().count() as u32,
@@ -35,8 +35,8 @@ pub(super) fn picture(input: &Input, chosen: usize) -> PictureTrack {
     }
 }
 
-/// Chooses the video stream to look at: with a decoder before without, then as the ffmpeg command does, by size with a bonus
-/// for the default stream. Cover pictures and thumbnails are no video.
+/// Chooses the video stream to analyse. Streams with a decoder come first. Then the choice is that of the ffmpeg command: by size, with a
+/// bonus for the default stream. Cover pictures and thumbnails do not count as video.
 pub(super) fn choose_stream(input: &Input, allowed: &Allowed) -> Result<usize, Unusable> {
     let (mut n_audio, mut n_pictures) = (0, 0);
     let mut best: Option<((bool, u64), usize)> = None;
@@ -62,7 +62,7 @@ pub(super) fn choose_stream(input: &Input, allowed: &Allowed) -> Result<usize, U
     }
 }
 
-/// How good a stream is: whether it can be decoded, then its size.
+/// Ranks a stream: whether it can be decoded, then its size.
 pub(super) fn rank(stream: &Stream<'_>, allowed: &Allowed) -> (bool, u64) {
     let (width, height) = stream_size(stream);
     let bonus = if stream.disposition().contains(Disposition::DEFAULT) {
@@ -70,7 +70,7 @@ pub(super) fn rank(stream: &Stream<'_>, allowed: &Allowed) -> (bool, u64) {
     } else {
         0
     };
-    // What Dolby Vision adds to another stream is no picture.
+    // A Dolby Vision layer that only adds to another stream is not a picture.
     let is_picture = dovi::Configuration::of(stream).is_none_or(|dovi| dovi.has_base_layer);
     (
         is_picture && allowed.decoder(stream.parameters().id()).is_some(),
@@ -78,8 +78,8 @@ pub(super) fn rank(stream: &Stream<'_>, allowed: &Allowed) -> (bool, u64) {
     )
 }
 
-/// Chooses the stream; where a container tells of its streams as they come, it is read on until one of pictures came. `read` takes its
-/// packets.
+/// Chooses the stream. If a container announces its streams only as they come, reads on until a video stream comes. Its packets are added
+/// to `read`.
 pub(super) fn find_stream(input: &mut Input, allowed: &Allowed, read: &mut VecDeque<Packet>) -> Result<usize, Unusable> {
     loop {
         let why = match choose_stream(input, allowed) {
@@ -98,25 +98,25 @@ pub(super) fn find_stream(input: &mut Input, allowed: &Allowed, read: &mut VecDe
     }
 }
 
-/// Whether a stream has pictures that may be a video.
+/// Returns whether a stream has pictures that may be a video.
 pub(super) fn is_video(stream: &Stream<'_>) -> bool {
     stream.parameters().medium() == media::Type::Video && !is_cover(stream)
 }
 
-/// The codec of a stream, which a transport stream may change on the way.
+/// Returns the codec of a stream, which may change within a transport stream.
 pub(super) fn codec_of(input: &Input, index: usize) -> Option<codec::Id> {
     input.stream(index).map(|stream| stream.parameters().id())
 }
 
-/// Whether a stream is a cover picture or a track of thumbnails.
+/// Returns whether a stream is a cover picture or a track of thumbnails.
 fn is_cover(stream: &Stream<'_>) -> bool {
     // SAFETY: a stream is valid while its input is; the field is a plain number.
     let disposition = unsafe { (*stream.as_ptr()).disposition };
     disposition & (ffi::AV_DISPOSITION_ATTACHED_PIC | ffi::AV_DISPOSITION_TIMED_THUMBNAILS) != 0
 }
 
-/// Spares the demuxer the packets of other streams, but for those that the picture may go on in.
-/// `asks_all`: all tracks are to tell how long they are.
+/// Spares the demuxer the packets of other streams, except those that the picture may continue in. `asks_all`: keep all tracks, to learn
+/// how long they are.
 pub(super) fn discard_others(input: &mut Input, chosen: usize, asks_all: bool) {
     let is_needless: Vec<bool> = (0..input.streams().len())
         .map(|index| !asks_all && index != chosen && !may_go_on_in(input, index, chosen))
@@ -132,7 +132,7 @@ pub(super) fn discard_others(input: &mut Input, chosen: usize, asks_all: bool) {
     }
 }
 
-/// Whether the picture may begin in, or move to, a stream that was not chosen. Where an index has all pictures of both, it tells.
+/// Decides whether the picture may begin in, or move to, a stream that was not chosen. If an index lists all pictures of both, it decides.
 fn may_go_on_in(input: &mut Input, index: usize, chosen: usize) -> bool {
     const BEYOND_US: i64 = 1_000_000;
     if !input.stream(index).is_some_and(|stream| is_video(&stream)) {

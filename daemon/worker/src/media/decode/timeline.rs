@@ -1,8 +1,8 @@
-//! Clocks that begin anew, leap, or are wrong for a few frames, made one that runs on.
+//! Repairs clocks that start over, leap, or are wrong for a few frames, so that they run continuously.
 //!
-//! Most videos have an ordinary clock and are never more than looked at ([`Watch`]). At the first packet that does not follow the others
-//! the whole video's stamps are read once ([`Scan`]), because only what comes after a leap tells what it was: stamps that come back were
-//! wrong, stamps that stay belong to another recording or to a pause. What came of it ([`Timeline`]) is told packet by packet.
+//! Most videos have an ordinary clock and only pass through [`Watch`]. At the first packet that does not follow the others, the stamps of
+//! the whole video are read once ([`Scan`]). Only the packets after a leap show what the leap was. If the stamps come back, they were
+//! wrong. If they stay, they belong to another recording or to a pause. The result ([`Timeline`]) is applied packet by packet.
 
 mod scan;
 mod watch;
@@ -13,9 +13,9 @@ use scened_common::media::wire::MAX_TIME_MS;
 pub(super) use scan::Scan;
 pub(super) use watch::{Follows, Tick, Watch};
 
-/// Parts that are told of; nobody puts more recordings together.
+/// Limit of reported parts; no real video joins more recordings.
 const MAX_PARTS: usize = 256;
-/// Wrong stamps that lie closer together are told of as one stretch.
+/// Wrong stamps that are closer together are reported as one range.
 const NEAR_MS: u64 = 10_000;
 
 /// Packets whose stamps cannot be used.
@@ -23,35 +23,35 @@ const NEAR_MS: u64 = 10_000;
 struct Stray {
     first: u64,
     n: u64,
-    /// Where they belong, by the clock of the packets around them.
+    /// Their place by the clock of the surrounding packets.
     at_us: i64,
     length_us: i64,
 }
 
-/// Packets whose stamps are wrong by the same time.
+/// Packets whose stamps are wrong by the same amount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Part {
     first: u64,
-    /// What is to be added to its stamps.
+    /// Added to its stamps.
     shift_us: i64,
     offset_bytes: u64,
     stream: u32,
-    /// What its stamps are.
+    /// Range of its stamps.
     low_us: i64,
     end_us: i64,
 }
 
-/// What is to be done with the stamp of a packet.
+/// Repair of a packet's stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mended {
     Moved {
         by_us: i64,
     },
-    /// It is wrong: the picture follows the one before.
+    /// The stamp is wrong: the picture follows the one before.
     Gone,
 }
 
-/// What is to be done with the stamps of a video.
+/// Repair of the stamps of a video.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Timeline {
     parts: Vec<Part>,
@@ -64,7 +64,7 @@ impl Timeline {
         Self { parts, strays }
     }
 
-    /// By a packet's number, from 0.
+    /// Returns the repair of a packet by its number, from 0.
     pub(super) fn mended(&self, number: u64) -> Mended {
         let at = self.strays.partition_point(|stray| stray.first <= number);
         if at
@@ -83,7 +83,7 @@ impl Timeline {
         at.checked_sub(1).map_or(0, |at| self.parts[at].shift_us)
     }
 
-    /// Where frames are whose stamps are wrong: from, to. Milliseconds.
+    /// Returns the ranges whose frames have wrong stamps: from, to. Milliseconds.
     pub(super) fn wrong(&self) -> Vec<(u64, u64)> {
         let mut stretches: Vec<(u64, u64)> = Vec::new();
         for stray in &self.strays {
@@ -103,7 +103,7 @@ impl Timeline {
         self.strays.is_empty() && self.parts.iter().all(|part| part.shift_us == 0)
     }
 
-    /// As other programs find them; empty where the file's own stamps are right but for a few.
+    /// Returns the parts as other programs find them, or nothing if all but a few of the file's own stamps are right.
     pub(super) fn clock_parts(&self) -> Vec<ClockPart> {
         let stream = self.parts.first().map(|part| part.stream);
         if self.parts.iter().all(|part| part.shift_us == 0 && Some(part.stream) == stream) {
@@ -114,18 +114,18 @@ impl Timeline {
         for (at, part) in self.parts.iter().take(MAX_PARTS).enumerate() {
             let is_last = at + 1 == MAX_PARTS && self.parts.len() > MAX_PARTS;
             let start_ms = to_ms(part.low_us.saturating_add(part.shift_us)).max(0) as u64;
-            // No video goes on that long.
+            // No video is that long.
             if start_ms >= MAX_TIME_MS - MAX_PARTS as u64 {
                 break;
             }
             let file_ms = if at == 0 { to_ms(-part.shift_us) } else { to_ms(part.low_us) };
             let file_end_ms = to_ms(part.end_us);
             let is_far = |ms: i64| ms.unsigned_abs() > MAX_TIME_MS;
-            // No program looks for it by such a time.
+            // No program can seek to such a time.
             let cannot_be_found = is_last || is_far(file_ms) || is_far(file_end_ms);
             parts.push(ClockPart {
                 start_ms: parts.last().map_or(0, |before| start_ms.max(before.start_ms + 1)),
-                // What is behind so many parts cannot be found by time.
+                // Beyond this many parts a part cannot be found by time.
                 file_ms: if cannot_be_found { -1 } else { file_ms },
                 file_end_ms: if cannot_be_found { -1 } else { file_end_ms },
                 offset_bytes: if is_last { 0 } else { part.offset_bytes },

@@ -1,4 +1,4 @@
-//! What one stream says of its pictures, as long as the video is in it.
+//! What one stream says about its pictures, for as long as the video is in it.
 
 #![expect(unsafe_code, reason = "ffmpeg-next does not show the field of a frame that is its owner's")]
 
@@ -9,7 +9,7 @@ use ffmpeg_next::{Stream, codec};
 
 use super::properties;
 
-/// Frame rate assumed where a file has neither times nor a rate.
+/// Frame rate assumed if a file has neither times nor a rate.
 const ASSUMED_FPS: f64 = 25.0;
 use crate::media::pixels::colour::Transfer;
 use crate::media::pixels::dovi::{self, Dovi};
@@ -24,7 +24,7 @@ use crate::media::pixels::tone::USUAL_PEAK_NITS;
 pub(super) struct Track {
     pub(super) stream: usize,
     pub(super) codec: codec::Id,
-    /// Units of time stamps: seconds as a fraction.
+    /// Unit of time stamps: seconds as a fraction.
     pub(super) time_base: (i64, i64),
     pub(super) rate: Option<f64>,
     pub(super) orientation: Orientation,
@@ -32,25 +32,25 @@ pub(super) struct Track {
     pub(super) peak_nits: Option<f32>,
     pub(super) dovi: Option<dovi::Configuration>,
     pub(super) packing: Option<Packing>,
-    /// The container says that it is encrypted.
+    /// The container marks it as encrypted.
     pub(super) marked_encrypted: bool,
 }
 
 impl Track {
-    /// How long a frame is shown that does not say. Microseconds.
+    /// Returns how long to show a frame without a duration. Microseconds.
     pub(super) fn frame_us(&self) -> i64 {
         (1e6 / self.rate.unwrap_or(ASSUMED_FPS)) as i64
     }
 
-    /// How a frame of it is to be turned.
+    /// Returns how a frame of this track must be turned.
     pub(super) fn orientation(&self, frame: &Video) -> Orientation {
         properties::frame_orientation(frame).unwrap_or(self.orientation)
     }
 
-    /// The size at which a frame of it is shown, before it is turned: with square pixels.
+    /// Returns the size at which a frame of this track is shown, with square pixels and before it is turned.
     pub(super) fn square_size(&self, frame: &Video) -> (u32, u32) {
         let aspect = frame.aspect_ratio();
-        // The container's word counts before the codec's, as in FFmpeg's own `av_guess_sample_aspect_ratio`.
+        // The container takes precedence over the codec, as in FFmpeg's own `av_guess_sample_aspect_ratio`.
         let said = self.pixel_aspect;
         let aspect = if said.0 > 0 && said.1 > 0 { said } else { (aspect.0, aspect.1) };
         let aspect = if aspect.0 > 0 && aspect.1 > 0 { aspect } else { (1, 1) };
@@ -59,8 +59,8 @@ impl Track {
         fit::square_pixels(frame.width(), frame.height(), stretched)
     }
 
-    /// What is to be known of a frame's light beyond its numbers. The brightest: what the frame says, else the container, else what most
-    /// videos are made for.
+    /// Returns what must be known about a frame's light beyond its pixel values. The peak brightness comes from the frame, else from the
+    /// container, else from what most videos are made for.
     pub(super) fn light(&self, frame: &Video) -> Light {
         let fallback = match self.dovi {
             Some(dovi) if dovi.is_hdr10() => Some(Transfer::Pq),
@@ -91,7 +91,7 @@ impl Track {
     }
 }
 
-/// Gets a decoded frame ready to be looked at, by what is known of its stream.
+/// Prepares decoded frames for use, by what is known of their stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Viewer {
     /// The number of the track.
@@ -100,31 +100,32 @@ pub(crate) struct Viewer {
     pub(super) pixel_aspect: (i32, i32),
 }
 
-/// What is noted on a frame.
+/// A note attached to a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Note {
     pub(super) track: usize,
-    /// By how much the picture of one eye is to be stretched, across and down: 1 or 2.
+    /// Factors by which the picture of one eye must be stretched, across and down: 1 or 2.
     pub(super) stretch: (i32, i32),
 }
 
-/// Bits of a note behind the number of the track.
+/// Bits of a note above the number of the track.
 const TWICE_ACROSS: usize = 1 << 30;
 const TWICE_DOWN: usize = 1 << 31;
 
 impl Viewer {
-    /// Leaves one eye's picture, and notes on the frame which track it is of: it may be looked at when the video is in another one.
+    /// Crops the frame to one eye's picture, and notes on it the track that it is from. The frame may be used after the video moved to
+    /// another track.
     pub(crate) fn prepare(&mut self, frame: &mut Video) {
         let stretch = eye::leave_one(frame, &mut self.packing, self.pixel_aspect);
         let across = if stretch.0 > 1 { TWICE_ACROSS } else { 0 };
         let down = if stretch.1 > 1 { TWICE_DOWN } else { 0 };
-        // SAFETY: `frame` is a live AVFrame. The field is for whoever decodes: FFmpeg copies it with a frame and never follows it.
+        // SAFETY: `frame` is a live AVFrame. `opaque` is for the caller: FFmpeg copies it with a frame and never dereferences it.
         unsafe { (*frame.as_mut_ptr()).opaque = ptr::without_provenance_mut(self.track | across | down) };
     }
 }
 
 impl Note {
-    /// What was noted; the first track where nothing was.
+    /// Returns the note on a frame; without one, that of the first track.
     pub(super) fn of(frame: &Video) -> Self {
         // SAFETY: as in `Viewer::prepare`.
         let bits = unsafe { (*frame.as_ptr()).opaque }.addr();

@@ -1,7 +1,8 @@
-//! A video's frames in order, each with its time: what reads packets, decodes them, mends stamps and follows the picture, put together.
+//! A video's frames in order, each with its time. Combines reading packets, decoding them, repairing stamps and following the picture.
 //!
-//! Each part has a file and fields of its own: packets ([`packets`](super::packets)), the decoder ([`decoding`](super::decoding)), stamps
-//! ([`stamps`](super::stamps)) and streams ([`following`](super::following)). What follows for all from what happens to one is here.
+//! Each part has its own file and fields: packets ([`packets`](super::packets)), the decoder ([`decoding`](super::decoding)), stamps
+//! ([`stamps`](super::stamps)) and streams ([`following`](super::following)). If an event in one part affects the others, this module
+//! passes it on.
 
 mod seeking;
 mod stepping;
@@ -32,13 +33,13 @@ use crate::media::ended::Unusable;
 use crate::media::pixels::light::Light;
 use crate::media::pixels::orientation::Orientation;
 
-/// So many packets without a picture at the end of a video are worth a word.
+/// This many packets without a picture at the end of a video are worth reporting.
 const MANY_BAD: u32 = 50;
 
-/// What was lost on the way.
+/// What was lost while reading and decoding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
-    /// The demuxer found them damaged; they are decoded all the same.
+    /// Packets that the demuxer found damaged; they are decoded all the same.
     pub(crate) damaged_packets: u64,
     pub(crate) bad_packets: u64,
     pub(crate) corrupt_frames: u64,
@@ -48,23 +49,23 @@ pub(crate) struct Losses {
     pub(crate) n_encrypted: u64,
 }
 
-/// What reading on gave.
+/// Result of one step of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The frame given is filled.
+    /// The given frame is filled.
     Frame(FrameTime),
     /// A packet was read, and no frame is ready yet.
     Packet,
     End,
 }
 
-/// What reading one packet gave.
+/// Result of reading one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Read {
-    /// `packet` holds one to be decoded.
+    /// `packet` holds a packet to decode.
     Packet,
     Nothing,
-    /// The picture goes on in another stream, or in another codec: what the decoder still holds comes first.
+    /// The picture continues in another stream or codec. The pictures that the decoder still holds come first.
     Moved,
     End,
 }
@@ -79,27 +80,27 @@ pub(crate) struct OpenVideo {
     announced: Announced,
     probe: Probe,
     picture: PictureTrack,
-    /// The one that was read last.
+    /// The packet read last.
     packet: Packet,
     n_packets: u64,
-    /// Read already and put in its place in time, and next all the same.
+    /// A packet that was already read and given its time; it is the next one.
     met: Option<Packet>,
-    /// Set where nothing but keyframes is decoded: the end of the last packet's picture. Microseconds.
+    /// End of the last packet's picture; set while only keyframes are decoded. Microseconds.
     keyframes_to_us: Option<i64>,
-    /// Where in the file the packet of the last picture ends.
+    /// Where in the file the packet of the last picture ends. Bytes.
     shown_to: i64,
-    /// How often the file was to be opened anew in its middle.
+    /// Number of attempts to reopen the file in its middle.
     n_anew: u32,
     pub(crate) losses: Losses,
 }
 
 impl OpenVideo {
-    /// Opens a file and its best video stream. `threads`: of the decoder; 0 = one a core.
+    /// Opens a file and its best video stream. `threads`: of the decoder; 0 = one per core.
     pub(crate) fn open(file: File, threads: u32, allowed: Allowed) -> Result<Self, Unusable> {
         Self::open_on(file, threads, Hardware::None, allowed)
     }
 
-    /// As [`OpenVideo::open`], decoding on a graphics card where that is possible.
+    /// As [`OpenVideo::open`], but decodes on a graphics card if possible.
     pub(crate) fn open_on(file: File, threads: u32, hardware: Hardware, allowed: Allowed) -> Result<Self, Unusable> {
         let opened = Opened::of(file, &allowed)?;
         let chosen = opened.reader.input().stream(opened.track.stream);
@@ -129,28 +130,30 @@ impl OpenVideo {
         &self.probe
     }
 
-    /// Which of the file's pictures this is, and where its times lie in the file: as far as it was read.
+    /// Describes which of the file's pictures this is, and where its times are in the file, as far as it was read.
     pub(crate) fn picture(&self) -> PictureTrack {
         self.stamps.note_on(&self.picture)
     }
 
-    /// How long the file says its picture is, unless it cannot be true. Microseconds.
+    /// Returns the length that the file claims for its picture, unless it cannot be true. Microseconds.
     pub(crate) fn claimed_us(&self) -> Option<i64> {
         self.announced.claimed_us(self.probe.duration_ms, self.reader.file_bytes())
     }
 
-    /// How long the picture was meant to be, as far as that is told of the picture and not of anything else in the file. Microseconds.
+    /// Returns the intended length of the picture, if something states it for the picture itself and not only for other parts of the file.
+    /// Microseconds.
     pub(crate) fn promised_us(&self) -> Option<i64> {
         let (file_bytes, read_to) = (self.reader.file_bytes(), self.reader.read_to());
         self.announced.promised_us(file_bytes, read_to, self.following.others_end_us())
     }
 
-    /// Whether the picture ends with many packets that are none for its decoder: FFmpeg hands on another codec under the same name.
+    /// Returns whether the picture ends with many packets that its decoder rejects. FFmpeg then passes on another codec under the same
+    /// name.
     pub(crate) fn ends_undecoded(&self) -> bool {
         self.decoding.n_bad_since() >= MANY_BAD && self.stamps.last().is_some()
     }
 
-    /// Whether another video follows in the same file that FFmpeg does not go on to.
+    /// Returns whether the same file contains another video after this one, which FFmpeg does not continue with.
     pub(crate) fn another_follows(&self) -> bool {
         if self.announced.extent.next_video_at.is_some() {
             return true;
@@ -164,7 +167,7 @@ impl OpenVideo {
         extent::another_follows(file, u64::try_from(self.reader.read_to()).unwrap_or(0))
     }
 
-    /// Why decoding it all gave no frame.
+    /// Explains why decoding the whole video gave no frame.
     pub(crate) fn why_nothing(&self) -> String {
         let codec = self.decoding.codec_name();
         if self.losses.n_encrypted > 0 || self.following.are_all_encrypted() {
@@ -176,17 +179,17 @@ impl OpenVideo {
         }
     }
 
-    /// How this frame is to be turned.
+    /// Returns how this frame must be turned.
     pub(crate) fn orientation(&self, frame: &Video) -> Orientation {
         self.following.track_of(frame).orientation(frame)
     }
 
-    /// The size at which this frame is shown, before it is turned: with square pixels.
+    /// Returns the size at which this frame is shown, with square pixels and before it is turned.
     pub(crate) fn square_size(&self, frame: &Video) -> (u32, u32) {
         self.following.track_of(frame).square_size(frame)
     }
 
-    /// What is to be known of a frame's light beyond its numbers.
+    /// Returns what must be known about a frame's light beyond its pixel values.
     pub(crate) fn light(&self, frame: &Video) -> Light {
         self.following.track_of(frame).light(frame)
     }
@@ -199,7 +202,7 @@ impl OpenVideo {
         self.reader.file_bytes()
     }
 
-    /// What makes frames of the followed stream ready that other decoders than this one's gave.
+    /// Returns what prepares frames of the followed stream that other decoders than this one's produced.
     pub(crate) fn viewer(&self) -> Viewer {
         self.following.viewer()
     }
@@ -208,67 +211,67 @@ impl OpenVideo {
         self.stamps.clock()
     }
 
-    /// Whether the picture moved to another stream, followed or not.
+    /// Returns whether the picture moved to another stream, followed or not.
     pub(crate) fn has_moved(&self) -> bool {
         self.following.has_moved()
     }
 
-    /// The streams that the picture went to and that were not followed.
+    /// Returns the streams that the picture moved to and that were not followed.
     pub(crate) fn unfollowed(&self) -> &[Unfollowed] {
         self.following.unfollowed()
     }
 
-    /// Whether this is a container in which a stream may change its codec without a word of FFmpeg's.
+    /// Returns whether a stream of this container may change its codec without FFmpeg reporting it.
     pub(crate) fn may_change_codec(&self) -> bool {
         self.reader.input().format().name() == "mpegts"
     }
 
-    /// What decodes this video: `software`, the name of a device, or `software (why no device)`.
+    /// Returns what decodes this video: `software`, the name of a device, or `software (why no device)`.
     pub(crate) fn decoder_name(&self) -> String {
         self.decoding.name()
     }
 
-    /// Whether a device decodes it, or is yet to be tried.
+    /// Returns whether a device decodes the video, or is yet to be tried.
     pub(crate) fn uses_device(&self) -> bool {
         self.decoding.uses_device()
     }
 
-    /// Another decoder for the same stream, of one thread: it holds no frame back that it need not. `rough`: without smoothing the
-    /// edges of blocks, which saves a fifth and does not show where pictures are made small.
+    /// Opens another decoder for the same stream, with one thread. It holds back no more frames than it must. `rough`: without smoothing
+    /// the edges of blocks. This saves a fifth, and the difference does not show once pictures are made small.
     pub(crate) fn single_decoder(&self, rough: bool) -> Result<decoder::Video, Unusable> {
         let mut decoder = decoders::open_in_software(&self.stream(), 1, &self.allowed)?;
         decoder.skip_loop_filter(if rough { Discard::All } else { Discard::NonReference });
         Ok(decoder)
     }
 
-    /// Leaves out the deblocking of frames that no other is made from: a twelfth of the work, and no error grows from it. What is
-    /// looked at is far smaller than a block.
+    /// Skips deblocking of non-reference frames. This saves a twelfth of the work, and no error grows from it: the pictures that are
+    /// analysed are far smaller than a block.
     pub(crate) fn spare_filtering(&mut self) {
         self.decoding.spare_filtering();
     }
 
-    /// Decodes nothing but keyframes from here on: what else is wrong with a video does no harm then.
+    /// Decodes only keyframes from here on. Any other damage to the video then does no harm.
     pub(crate) fn take_only_keyframes(&mut self) {
-        // Other packets are not even handed to the decoder.
+        // Other packets are not even passed to the decoder.
         self.decoding.take_only_keyframes();
         self.keyframes_to_us = Some(0);
     }
 
-    /// Where only keyframes are decoded, the end of the last picture all the same. Microseconds.
+    /// Returns the end of the last picture, even though only keyframes are decoded. Microseconds.
     pub(crate) fn keyframes_to_us(&self) -> Option<i64> {
         self.keyframes_to_us
     }
 
-    /// The stream that is followed.
+    /// Returns the followed stream.
     fn stream(&self) -> Stream<'_> {
         let stream = self.reader.input().stream(self.following.track().stream);
         stream.expect("the stream was chosen when the video was opened")
     }
 }
 
-/// Reading, packet by packet.
+/// Reads packet by packet.
 impl OpenVideo {
-    /// The next packet of the picture that can be decoded; `None` at the end of what can be read.
+    /// Returns the next packet of the picture that can be decoded, or `None` at the end of what can be read.
     pub(crate) fn next_packet(&mut self) -> Option<Packet> {
         loop {
             match self.read() {
@@ -280,7 +283,7 @@ impl OpenVideo {
         }
     }
 
-    /// Whether the packet just read is not to be decoded.
+    /// Decides whether to skip the packet just read.
     fn leaves_out(&mut self) -> bool {
         let clock = self.clock();
         let Some(end_us) = &mut self.keyframes_to_us else {
@@ -296,7 +299,7 @@ impl OpenVideo {
         !self.packet.is_key()
     }
 
-    /// Reads on by one packet of any stream; one of the picture is put in its place in time.
+    /// Reads one packet of any stream. Repairs the time of a packet of the picture.
     fn read(&mut self) -> Read {
         if let Some(packet) = self.met.take() {
             self.packet = packet;
@@ -335,7 +338,7 @@ impl OpenVideo {
         }
     }
 
-    /// Takes a packet that was not looked at before.
+    /// Handles a packet that is read for the first time.
     fn met_packet(&mut self) -> Read {
         let clock = self.clock();
         let stream = self.following.track().stream;
@@ -362,7 +365,7 @@ impl OpenVideo {
         Read::Packet
     }
 
-    /// Goes where the picture goes, if that can be decoded.
+    /// Follows the picture to another stream, if that stream can be decoded.
     fn go_to(&mut self, moved: Moved) -> Read {
         let Some(stream) = self.reader.input().stream(moved.stream) else {
             return Read::Nothing;
@@ -375,10 +378,10 @@ impl OpenVideo {
         Read::Moved
     }
 
-    /// Reads the stamps of the whole video, beside what is being read.
+    /// Reads the stamps of the whole video, independently of the current reading position.
     fn scan(&self) -> Option<Timeline> {
         let mut video = self.opened_again()?;
-        // They are wanted as they are.
+        // The unrepaired stamps are wanted.
         video.stamps.stop_counting();
         let mut scan = Scan::default();
         while let Some(packet) = video.next_packet() {

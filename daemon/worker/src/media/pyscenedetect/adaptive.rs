@@ -1,12 +1,12 @@
-//! PySceneDetect's `AdaptiveDetector`: a frame's content score against the mean of its neighbours'.
+//! PySceneDetect's `AdaptiveDetector`: compares a frame's content score with the mean of its neighbours'.
 
 use std::collections::VecDeque;
 
-/// Neighbours on each side.
+/// Number of neighbours on each side.
 const WINDOW: usize = 2;
-/// How many times the neighbours' mean a cut scores.
+/// Minimum ratio of a cut's score to the neighbours' mean.
 const RATIO: f64 = 3.0;
-/// Least content score of a cut.
+/// Minimum content score of a cut.
 const MIN_CONTENT: f64 = 15.0;
 const MAX_RATIO: f64 = 255.0;
 
@@ -27,7 +27,7 @@ impl AdaptiveRule {
         }
     }
 
-    /// Takes the next frame's content score; a cut is told `WINDOW` frames late.
+    /// Adds the next frame's content score. A cut is reported `WINDOW` frames late.
     pub(crate) fn push(&mut self, time_us: i64, score: f64) -> Option<i64> {
         let last_cut = *self.last_cut_us.get_or_insert(time_us);
         self.recent.push_back((time_us, score));
@@ -58,9 +58,9 @@ impl AdaptiveRule {
         None
     }
 
-    /// No cut will be told any more for a frame before this time.
+    /// Returns a time before which no more cuts will be reported.
     pub(crate) fn settled_us(&self) -> i64 {
-        // The next target: after each judgement the oldest frame was dropped, so it is again at `WINDOW`.
+        // The next candidate: after each decision the oldest frame was dropped, so it is again at `WINDOW`.
         self.recent.get(WINDOW).or(self.recent.front()).map_or(i64::MIN, |(time, _)| *time)
     }
 }

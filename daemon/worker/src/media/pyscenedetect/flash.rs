@@ -1,14 +1,14 @@
-//! PySceneDetect's `FlashFilter` in its default mode, merge: cuts nearer than the shortest scene become one, at the last of them.
+//! PySceneDetect's `FlashFilter` in its default mode, merge. Cuts nearer than the shortest scene become one, at the last of them.
 
-/// Turns "this frame differs from the one before" into cuts that are not too close to each other.
+/// Turns "this frame differs from the one before" into cuts that are not too close together.
 #[derive(Debug)]
 pub(crate) struct FlashFilter {
     length_us: i64,
-    /// Last frame that differed; at first the first frame of all.
+    /// Last frame that differed; initially the very first frame.
     last_above_us: Option<i64>,
-    /// Set once a first cut was told: merging begins only then.
+    /// Set once a first cut was reported: merging begins only then.
     merge_enabled: bool,
-    /// Where the merging now under way began.
+    /// Start of the current merging.
     merge_start_us: Option<i64>,
     now_us: i64,
 }
@@ -24,7 +24,7 @@ impl FlashFilter {
         }
     }
 
-    /// Takes the next frame and returns the time of a cut when one is certain now.
+    /// Adds the next frame. Returns the time of a cut once it is certain.
     pub(crate) fn push(&mut self, time_us: i64, above: bool) -> Option<i64> {
         self.now_us = time_us;
         let last_above = *self.last_above_us.get_or_insert(time_us);
@@ -33,7 +33,7 @@ impl FlashFilter {
             self.last_above_us = Some(time_us);
         }
         if let Some(start) = self.merge_start_us {
-            // `above` moves the end of the merging; so only a quiet frame ends it, and `last_above` is still the last one.
+            // `above` moves the end of the merging. So only a quiet frame ends it, and `last_above` is still the last one.
             if met && !above && last_above - start >= self.length_us {
                 self.merge_start_us = None;
                 return Some(last_above);
@@ -53,13 +53,13 @@ impl FlashFilter {
         None
     }
 
-    /// No cut will be told any more for a frame before this time.
+    /// Returns a time before which no more cuts will be reported.
     pub(crate) fn settled_us(&self) -> i64 {
         self.doubtful_us().unwrap_or(self.now_us.saturating_add(1))
     }
 
-    /// A frame of the past that may still turn out to be a cut. A merging shorter than the filter's length cannot end at its
-    /// present last frame, only at a later one.
+    /// Returns a past frame that may still turn out to be a cut. A merging shorter than the filter's length can only end at a later frame
+    /// than its current last one.
     pub(crate) fn doubtful_us(&self) -> Option<i64> {
         let (start, last_above) = (self.merge_start_us?, self.last_above_us?);
         (last_above - start >= self.length_us).then_some(last_above)
@@ -70,7 +70,7 @@ impl FlashFilter {
 mod tests {
     use super::*;
 
-    /// One character a frame at 10 frames a second: `#` differs. Returns (cut, told at) as frame numbers.
+    /// Feeds one character per frame at 10 frames a second; `#` differs. Expects (cut, reported at) as frame numbers.
     fn check(frames: &str, expected: &[(i64, i64)]) {
         let mut filter = FlashFilter::new(600_000);
         let mut told = Vec::new();
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_pair_of_cuts_too_close_is_one_cut_and_the_second_merges_away() {
-        // Start and end of the merging are the same frame: its length is never reached, until another cut follows.
+        // The merging starts and ends at the same frame. It does not reach its length until another cut follows.
         check("......#..#...........", &[(6, 6)]);
         check("......#..#......#......", &[(6, 6), (16, 22)]);
     }

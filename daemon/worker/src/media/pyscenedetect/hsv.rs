@@ -5,7 +5,7 @@
 
 const SHIFT: u32 = 12;
 const HALF: i32 = 1 << (SHIFT - 1);
-/// Hue of 8-bit pictures counts degrees in twos.
+/// The hue of 8-bit pictures is in steps of two degrees.
 const HUE_RANGE: i32 = 180;
 
 /// Scores each frame against the one before.
@@ -33,7 +33,7 @@ impl Default for HsvScorer {
 }
 
 impl HsvScorer {
-    /// The content score of this frame: 0 for the first, and after a change of size.
+    /// Returns the content score of this frame: 0 for the first, and after a change of size.
     ///
     /// **Shape**: `bgr` is `[height, width, 3]` u8 without padding.
     pub(crate) fn score(&mut self, bgr: &[u8]) -> f64 {
@@ -47,7 +47,7 @@ impl HsvScorer {
             return 0.0;
         }
         let mut sums = [0_u64; 3];
-        // Sums of rows fit 32 bits and let the compiler use wider lanes.
+        // The sums of 4096 pixels fit 32 bits, and let the compiler use wider lanes.
         for (pixels, before) in bgr.chunks(3 * 4096).zip(last.chunks_mut(4096)) {
             let mut partial = [0_u32; 3];
             for (pixel, before) in pixels.as_chunks::<3>().0.iter().zip(before) {
@@ -67,7 +67,7 @@ impl HsvScorer {
         (hue + saturation + value) / 3.0
     }
 
-    /// One pixel, as `cv2.cvtColor(…, COLOR_BGR2HSV)` gives it.
+    /// Converts one pixel as `cv2.cvtColor(…, COLOR_BGR2HSV)` does.
     fn hsv(&self, [b, g, r]: [u8; 3]) -> [u8; 3] {
         let (b, g, r) = (i32::from(b), i32::from(g), i32::from(r));
         let value = b.max(g).max(r);
@@ -92,7 +92,7 @@ impl HsvScorer {
 mod tests {
     use super::*;
 
-    /// Expected values were printed by `cv2.cvtColor` of opencv-python 5.0.0.93.
+    /// The expected values were printed by `cv2.cvtColor` of opencv-python 5.0.0.93.
     #[test]
     fn hsv_equals_opencv() {
         let scorer = HsvScorer::default();
@@ -114,7 +114,7 @@ mod tests {
         let mut scorer = HsvScorer::default();
         scorer.score(&[0; 300]);
         assert!((scorer.score(&[255; 300]) - 85.0).abs() < 1e-9);
-        // A change of size starts anew.
+        // A change of size starts over.
         assert!(scorer.score(&[0; 600]).abs() < f64::EPSILON);
     }
 }

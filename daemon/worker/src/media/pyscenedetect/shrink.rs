@@ -3,7 +3,7 @@
 //! **Source**: OpenCV `modules/imgproc/src/resize.cpp` (`HResizeLinear`, `VResizeLinear<uchar, int, short>`: 11-bit weights;
 //! halving in both directions takes the mean of four); PySceneDetect 0.7.2 `compute_downscale_factor`.
 
-/// PySceneDetect's working width: the larger side of the frame is shrunk to it. Pixels.
+/// PySceneDetect's working size: the larger side of the frame is shrunk to it. Pixels.
 const WORKING_PX: u32 = 256;
 const WEIGHT_ONE: f32 = 2048.0;
 
@@ -14,13 +14,13 @@ pub(crate) struct Shrinker {
     target: (usize, usize),
     columns: Vec<Tap>,
     rows: Vec<Tap>,
-    /// Two rows of the source shrunk horizontally, and which source row each holds.
+    /// Two source rows, shrunk horizontally, and the index of the source row that each holds.
     lines: [Vec<i32>; 2],
     held: [Option<usize>; 2],
     output: Vec<u8>,
 }
 
-/// Where a target pixel looks: `weights[0]` of `index`, `weights[1]` of the next.
+/// Source of a target pixel: `weights[0]` of `index`, `weights[1]` of `next`.
 #[derive(Clone, Copy, Debug)]
 struct Tap {
     index: usize,
@@ -28,7 +28,7 @@ struct Tap {
     weights: [i32; 2],
 }
 
-/// The size PySceneDetect scores a video of this size at.
+/// Returns the size at which PySceneDetect scores a video of this size.
 pub(crate) fn working_size(width_px: u32, height_px: u32) -> (u32, u32) {
     let larger = width_px.max(height_px);
     if larger < WORKING_PX {
@@ -91,12 +91,12 @@ impl Shrinker {
         &self.output
     }
 
-    /// Makes sure that source row `y` is shrunk horizontally in one of the two buffers, not the one in `use_not`; says which.
+    /// Ensures that one of the two buffers, not `use_not`, holds source row `y` shrunk horizontally. Returns its index.
     fn line(&mut self, y: usize, use_not: Option<usize>, bgr: &[u8], stride: usize) -> usize {
         if let Some(slot) = self.held.iter().position(|held| *held == Some(y)) {
             return slot;
         }
-        // Rows only go down: the lower of the two held is the one to lose.
+        // Row numbers only increase, so the lower of the two is dropped.
         let slot = match use_not {
             Some(taken) => 1 - taken,
             None => usize::from(self.held[0] > self.held[1]),
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// A picture that both this test and `cv2.resize` can make; the checksums were printed by opencv-python 5.0.0.93.
+    /// Returns a picture that both this test and `cv2.resize` can make. The checksums were printed by opencv-python 5.0.0.93.
     fn picture(width: usize, height: usize) -> Vec<u8> {
         let mut state = 12_345_u32;
         (0..width * height * 3)
@@ -182,7 +182,7 @@ mod tests {
         for (width, height, target, expected) in include!("shrink_golden.in") {
             let bgr = picture(width, height);
             let mut shrinker = Shrinker::new(width as u32, height as u32, target);
-            // Twice, so that buffers left from the first time would show.
+            // Twice, so that leftovers in the buffers would show.
             shrinker.shrink(&bgr, width * 3);
             let small = shrinker.shrink(&bgr, width * 3);
             assert_eq!(checksum(small), expected, "{width}×{height} → {target:?}");

@@ -1,4 +1,4 @@
-//! The system calls that decoding needs, and what happens to all others.
+//! The system calls that decoding needs, and the treatment of all others.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -11,7 +11,7 @@ use seccompiler::{
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// What decoders, allocators and threads use on what is already open.
+/// Calls that decoders, allocators and threads make on what is already open.
 const ALLOWED: &[c_long] = &[
     libc::SYS_read,
     libc::SYS_readv,
@@ -52,7 +52,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_ppoll,
     libc::SYS_fcntl,
     libc::SYS_getrusage,
-    // qsort of glibc asks how much memory there is.
+    // glibc's qsort queries the amount of memory.
     libc::SYS_sysinfo,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_poll,
@@ -60,7 +60,7 @@ const ALLOWED: &[c_long] = &[
     libc::SYS_time,
 ];
 
-/// What libraries try and do without: they are told that it is forbidden.
+/// Calls that libraries try but can do without: they fail with EPERM.
 const REFUSED: &[c_long] = &[
     libc::SYS_openat,
     libc::SYS_socket,
@@ -80,17 +80,17 @@ const REFUSED: &[c_long] = &[
     libc::SYS_access,
 ];
 
-/// Forbids what decoding does not need, for this thread and all that come of it.
+/// Forbids what decoding does not need, for this thread and all its descendants.
 pub(super) fn forbid() -> Result<(), Box<dyn Error>> {
-    // Each later filter is installed under the earlier ones, so the one that would kill for that comes last. Of the answers that
-    // several filters give to one call the kernel takes the hardest.
+    // Each later filter is installed under the earlier ones. So the filter that would kill for that comes last. If several filters match a
+    // call, the kernel applies the most severe action.
     for program in [unknown()?, refused()?, killed()?] {
         seccompiler::apply_filter(&program)?;
     }
     Ok(())
 }
 
-/// clone3 has its flags in memory, where no filter sees them. The C library takes clone instead when the kernel does not know it.
+/// Makes clone3 fail as unknown, because its flags are in memory, where no filter sees them. The C library then uses clone.
 fn unknown() -> Result<BpfProgram, Box<dyn Error>> {
     let rules = Rules::from([(libc::SYS_clone3, Vec::new())]);
     compile(rules, SeccompAction::Allow, errno(libc::ENOSYS))
@@ -98,7 +98,7 @@ fn unknown() -> Result<BpfProgram, Box<dyn Error>> {
 
 fn refused() -> Result<BpfProgram, Box<dyn Error>> {
     let mut rules: Rules = REFUSED.iter().map(|call| (*call, Vec::new())).collect();
-    // A thread names itself; nothing else of prctl is needed, but the next filter's installer sets no_new_privs once more.
+    // A thread sets its name, and the next filter's installer sets no_new_privs again. Nothing else of prctl is needed.
     let other_than = |option: c_int| argument(0, Width::Dword, Is::Ne, option as u64);
     rules.insert(
         libc::SYS_prctl,
@@ -107,7 +107,7 @@ fn refused() -> Result<BpfProgram, Box<dyn Error>> {
             other_than(libc::PR_SET_NO_NEW_PRIVS)?,
         ])?],
     );
-    // No new machine code: what is executable was loaded before the video was read.
+    // No new machine code: all executable code was loaded before the video was read.
     let executable = || argument(2, Width::Dword, Is::MaskedEq(libc::PROT_EXEC as u64), libc::PROT_EXEC as u64);
     for call in [libc::SYS_mmap, libc::SYS_mprotect] {
         rules.insert(call, vec![SeccompRule::new(vec![executable()?])?]);
@@ -118,10 +118,10 @@ fn refused() -> Result<BpfProgram, Box<dyn Error>> {
 fn killed() -> Result<BpfProgram, Box<dyn Error>> {
     let known = ALLOWED.iter().chain(REFUSED).chain(&[libc::SYS_prctl, libc::SYS_clone3]);
     let mut rules: Rules = known.map(|call| (*call, Vec::new())).collect();
-    // Threads, but no processes.
+    // Allows threads, but no processes.
     let thread = argument(0, Width::Qword, Is::MaskedEq(libc::CLONE_THREAD as u64), libc::CLONE_THREAD as u64)?;
     rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![thread])?]);
-    // A process that aborts signals itself, and the daemon should see why it ended.
+    // A process that aborts signals itself. The daemon should see why it ended.
     let itself = argument(0, Width::Dword, Is::Eq, u64::from(std::process::id()))?;
     rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![itself])?]);
     compile(rules, SeccompAction::KillProcess, SeccompAction::Allow)

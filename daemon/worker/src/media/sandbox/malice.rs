@@ -1,4 +1,4 @@
-//! What a hostile video would try, tried on purpose: only for tests, under the feature `malice`, which no release has.
+//! Attempts of a hostile video, made on purpose. Only for tests, under the feature `malice`, which no release has.
 
 #![expect(unsafe_code, reason = "malice keeps to no safe wrapper")]
 
@@ -11,7 +11,7 @@ use scened_common::media::budget::Budget;
 
 use super::Layers;
 
-/// What to try, and which layers of the sandbox stand.
+/// What to try, and which layers of the sandbox are active.
 #[derive(Debug)]
 pub(crate) struct Plan {
     attempt: String,
@@ -20,7 +20,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// `SCENED_MALICE` is what to try, as `what` or `what=on what`; `SCENED_MALICE_LAYERS` is `none` or what stands.
+    /// Reads `SCENED_MALICE`, what to try, as `what` or `what=on what`; and `SCENED_MALICE_LAYERS`, `none` or the active layers.
     pub(crate) fn from_environment() -> Option<Self> {
         let attempt = std::env::var("SCENED_MALICE").ok()?;
         let layers = std::env::var("SCENED_MALICE_LAYERS").unwrap_or_else(|_| "landlock seccomp".to_owned());
@@ -32,7 +32,7 @@ impl Plan {
         Some(Self { attempt, layers, parent })
     }
 
-    /// Puts up those layers and tries it; ends the worker in any case, with what came of it.
+    /// Sets up those layers and makes the attempt. Ends the worker in any case, with the result.
     pub(crate) fn carry_out(&self) -> anyhow::Error {
         if let Some(layers) = self.layers {
             super::enter(layers, Budget::of_bytes(0), false);
@@ -40,12 +40,12 @@ impl Plan {
         self.attempt()
     }
 
-    /// Whether the sandbox is to be left out.
+    /// Returns whether to leave out the sandbox.
     pub(crate) fn is_outside(&self) -> bool {
         self.layers.is_none()
     }
 
-    /// Tries it; what came of it.
+    /// Makes the attempt and returns the result.
     pub(crate) fn attempt(&self) -> anyhow::Error {
         let (what, on) = self.attempt.split_once('=').unwrap_or((&self.attempt, ""));
         let done = match what {
@@ -60,7 +60,7 @@ impl Plan {
                 .map(drop),
             // SAFETY: seizing stops nothing, and ends with this process.
             "ptrace" => succeeded(unsafe { libc::ptrace(libc::PTRACE_SEIZE, self.parent, 0, 0) } as libc::c_int),
-            // SAFETY: signal 0 only asks whether another could be sent.
+            // SAFETY: signal 0 only checks whether another could be sent.
             "signal" => succeeded(unsafe { libc::kill(self.parent, 0) }),
             "code" => new_code(),
             "memory" => {
@@ -83,16 +83,16 @@ fn succeeded(code: libc::c_int) -> io::Result<()> {
 fn fork() -> io::Result<()> {
     // SAFETY: the child ends at once and touches nothing.
     match unsafe { libc::fork() } {
-        // SAFETY: takes an integer, and runs nothing of ours.
+        // SAFETY: takes an integer, and runs none of our code.
         0 => unsafe { libc::_exit(0) },
         child => succeeded(child),
     }
 }
 
-/// Memory that can be written and executed.
+/// Maps memory that can be written and executed.
 fn new_code() -> io::Result<()> {
     let rights = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
-    // SAFETY: a new anonymous mapping, at no given place.
+    // SAFETY: a new anonymous mapping, at no given address.
     let mapped = unsafe { libc::mmap(std::ptr::null_mut(), 4096, rights, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
     if mapped == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
@@ -100,10 +100,10 @@ fn new_code() -> io::Result<()> {
     Ok(())
 }
 
-/// A video that does harm by itself begins so; what harm follows, up to the end of the line.
+/// Beginning of a video that does harm by itself. The kind of harm follows, up to the end of the line.
 const HARMFUL: &[u8] = b"scened-malice ";
 
-/// Does what a video asks for, as if a decoder had a bug: for tests of what becomes of such videos.
+/// Does the harm that a video names, as if a decoder had a bug. Tests use it to see how such videos are handled.
 pub(crate) fn obey(video: &mut std::fs::File) {
     use std::io::{Read, Seek};
     let mut head = [0; 64];
@@ -112,7 +112,7 @@ pub(crate) fn obey(video: &mut std::fs::File) {
     let Some(harm) = head[..n].strip_prefix(HARMFUL) else { return };
     match harm.split(|byte| *byte == b'\n').next() {
         Some(b"crash") => {
-            // SAFETY: none: this is the crash that is asked for.
+            // SAFETY: none; this is the requested crash.
             unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
         }
         Some(b"abort") => std::process::abort(),

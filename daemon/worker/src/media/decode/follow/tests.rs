@@ -3,12 +3,12 @@ use super::*;
 const FRAME_US: i64 = 40_000;
 const KEY: ffmpeg_next::packet::Flags = ffmpeg_next::packet::Flags::KEY;
 
-/// Packets in the order of a file: stream, time of its own clock in milliseconds, whether it is a keyframe.
+/// Packets in file order: stream, time of its own clock in microseconds, whether it is a keyframe.
 struct File {
     follower: Follower,
     followed: usize,
     best: usize,
-    /// Stream and time of every packet that is decoded.
+    /// Stream and time of every decoded packet.
     decoded: Vec<(usize, i64)>,
 }
 
@@ -44,7 +44,7 @@ impl File {
         self.moved(moved);
     }
 
-    /// A second of pictures, the first a keyframe.
+    /// Adds a second of pictures, the first a keyframe.
     fn second(&mut self, stream: usize, from_s: i64) {
         for n in 0..25 {
             self.packet(stream, from_s * 1_000_000 + n * FRAME_US, n == 0);
@@ -65,7 +65,7 @@ impl File {
         }
     }
 
-    /// How many packets of each stream were decoded one after the other.
+    /// Counts how many packets of each stream were decoded in a row.
     fn parts(&self) -> Vec<(usize, usize)> {
         let mut parts: Vec<(usize, usize)> = Vec::new();
         for (stream, _) in &self.decoded {
@@ -93,7 +93,7 @@ fn a_picture_that_comes_back_to_its_first_stream_is_followed_there() {
     (0..10).for_each(|s| file.second(0, s));
     (10..20).for_each(|s| file.second(1, s));
     (20..30).for_each(|s| file.second(0, s));
-    // The first stream's last picture, which the demuxer held back until it came again.
+    // The first stream's last picture, which the demuxer held back until the stream came back.
     file.end();
     assert_eq!(file.parts(), [(0, 250), (1, 250), (0, 250)]);
 }
@@ -119,7 +119,7 @@ fn the_best_stream_is_followed_when_it_begins_late() {
     assert_eq!(file.parts(), [(0, 250), (1, 250)]);
 }
 
-/// Two streams of the same time, a second of the one after a second of the other.
+/// Adds two streams of the same time, whose frames alternate.
 fn both(file: &mut File, seconds: std::ops::Range<i64>) {
     for n in seconds.start * 25..seconds.end * 25 {
         for stream in [0, 1] {

@@ -16,22 +16,21 @@ use crate::media::decode::video::OpenVideo;
 use crate::media::ended::Ended;
 use crate::media::pixels::glimpse::Glimpse;
 
-/// What the detector is shown before and after a run of decoded GOPs: the first and the last picture, standing still this long.
-/// Microseconds.
+/// How long the detector sees a still: the first picture before a run of decoded GOPs, and the last one after it. Microseconds.
 const STILL_US: i64 = 1_600_000;
-/// What the packets of the GOPs in hand may hold. Bytes.
+/// Limit for the packets of the GOPs in hand. Bytes.
 const MAX_BYTES_IN_HAND: usize = 384 << 20;
 
-/// A shot that moves is seen at least this often. Microseconds.
+/// A moving shot is sampled at least this often. Microseconds.
 const UNSEEN_US: i64 = 5_000_000;
-/// Mean size of a packet over that of its keyframe, from which on a GOP moves.
+/// Ratio of the mean packet size to the size of the keyframe from which on a GOP counts as moving.
 const MOVES: f64 = 0.03;
-/// Keyframes that a GOP is judged by: its own and the next two. So many are always read, however large.
+/// Number of keyframes that a GOP is judged by: its own and the next two. This many are always read, however large.
 const N_KEYS: usize = 3;
-/// Packets of the next GOP that are looked at to judge its keyframe.
+/// Number of packets of the next GOP that are examined to judge its keyframe.
 const LOOKED_AHEAD: usize = 16;
 
-/// Takes what is reported, in the order of the video.
+/// Receives what is reported, in the order of the video.
 pub(super) type Report<'a> = dyn FnMut(&OpenVideo, GopEvent) -> Result<(), Ended> + 'a;
 
 /// A GOP whose keyframe is being decoded.
@@ -45,7 +44,7 @@ enum Key {
     Seen(Option<Box<DecodedFrame>>),
 }
 
-/// A GOP about which all is decided.
+/// A GOP that has been decided on.
 struct Decided {
     end: Option<i64>,
     n_bytes: usize,
@@ -54,7 +53,7 @@ struct Decided {
     whole: Option<Ticket>,
 }
 
-/// Looks at a video from its beginning, with `n_threads` threads that decode.
+/// Analyses a video from its beginning, with `n_threads` decoding threads.
 pub(crate) fn run(video: &mut OpenVideo, kind: Kind, mode: SceneMode, n_threads: usize, report: &mut Report<'_>) -> Result<Outcome, Ended> {
     let decoders = (0..n_threads.max(1))
         .map(|_| video.single_decoder(mode == SceneMode::Fast))
@@ -83,13 +82,13 @@ struct Cascade {
     kind: Kind,
     mode: SceneMode,
     clock: Clock,
-    /// How many GOPs are decoded whole at the same time.
+    /// Number of GOPs that are decoded whole at the same time.
     n_ahead: usize,
     gops: Gops,
     asked: VecDeque<Asked>,
     decided: VecDeque<Decided>,
     bytes_in_hand: usize,
-    /// A run of GOPs one after the other whose frames the detector sees.
+    /// A run of consecutive GOPs whose frames the detector sees.
     run: Option<Run>,
     outcome: Outcome,
     pool: Pool,
@@ -97,7 +96,7 @@ struct Cascade {
 
 struct Run {
     detector: Box<ShotDetector>,
-    /// Boundaries after this are its business.
+    /// The run reports only boundaries after this time.
     start_us: i64,
     last: Option<(i64, Glimpse)>,
 }
@@ -144,7 +143,7 @@ impl Cascade {
         self.asked.push_back(Asked { gop, key });
     }
 
-    /// Decides about the first GOP whose keyframe was asked for.
+    /// Decides on the first GOP in the queue.
     fn decide(&mut self) {
         for index in 0..N_KEYS {
             self.see_key(index);
@@ -156,7 +155,7 @@ impl Cascade {
         };
         let decision = match &key {
             Some(key) if self.seen_key(0).is_some() || gop.end.is_none() => self.judge(&gop, &key.glimpse),
-            // A keyframe that gives no picture, or all are wanted.
+            // A keyframe gives no picture, or exact mode needs all frames.
             _ => Decision::Doubtful,
         };
         let (start, end, n_bytes) = (gop.start, gop.end, gop.n_bytes);
@@ -186,13 +185,13 @@ impl Cascade {
         if let Some(Key::Asked(ticket)) = asked.key.take_if(|key| matches!(key, Key::Asked(_))) {
             let done = ticket.wait();
             note(&mut self.outcome, &done);
-            // A damaged keyframe tells nothing: what is around it is decoded.
+            // A damaged keyframe shows nothing, so its surroundings are decoded.
             let seen = done.frames.into_iter().next().filter(|_| done.n_corrupt_frames == 0);
             asked.key = Some(Key::Seen(seen.map(Box::new)));
         }
     }
 
-    /// A keyframe after the GOP that is decided about.
+    /// Returns the glimpse of a keyframe after the GOP being decided on.
     fn seen_key(&self, index: usize) -> Option<&Glimpse> {
         match &self.asked.get(index)?.key {
             Some(Key::Seen(Some(seen))) => Some(&seen.glimpse),
@@ -263,18 +262,18 @@ impl Cascade {
         report(video, GopEvent::Settled(end_us))
     }
 
-    /// How far into a GOP in which no shot begins pictures are wanted all the same, because it is long and moves.
+    /// Returns how far into a GOP without a new shot pictures are wanted all the same, because it is long and moves.
     fn moves_for_us(&self, gop: &Gop) -> Option<i64> {
         let length_us = self.length_us(gop).unwrap_or(0);
         let bytes: usize = gop.packets[1..gop.n_own].iter().map(|packet| packet.size()).sum();
         let moves = bytes as f64 > MOVES * gop.packets[0].size() as f64 * gop.n_own as f64;
-        // The rest is shown by the next keyframe.
+        // The next keyframe shows the rest.
         (moves && length_us > UNSEEN_US)
             .then_some(length_us - UNSEEN_US)
             .map(|after_us| after_us.max(length_us / 2))
     }
 
-    /// Shows the detector the frames of a GOP.
+    /// Passes the frames of a GOP to the detector.
     fn detect(&mut self, frames: Vec<DecodedFrame>, video: &OpenVideo, report: &mut Report<'_>) -> Result<(), Ended> {
         for seen in frames {
             let detecting = Instant::now();
@@ -298,7 +297,7 @@ impl Cascade {
         Ok(())
     }
 
-    /// The video ends where its last GOP does.
+    /// Ends the last run: the video ends where its last GOP does.
     fn end_video(&mut self, video: &OpenVideo, report: &mut Report<'_>) -> Result<(), Ended> {
         if let Some(run) = &mut self.run {
             run.last = None;
@@ -306,13 +305,13 @@ impl Cascade {
         self.end_run(None, video, report)
     }
 
-    /// Ends a run of decoded GOPs; `next` is the keyframe after it, if that is what follows.
+    /// Ends a run of decoded GOPs. `next`: the keyframe after it, if that comes next.
     fn end_run(&mut self, next: Option<&DecodedFrame>, video: &OpenVideo, report: &mut Report<'_>) -> Result<(), Ended> {
         let Some(mut run) = self.run.take() else { return Ok(()) };
         let frame_us = self.clock.frame_us();
         let (until_us, still) = match (next, run.last.take()) {
             (Some(next), _) => (next.shown.start_us, Some((next.shown.start_us, next.glimpse.clone()))),
-            // Only the beginning of the last GOP was decoded: as far as is known its last picture stands.
+            // Only the beginning of the last GOP was decoded. As far as is known, its last picture stands still.
             (None, Some((time_us, glimpse))) => (time_us, Some((time_us + frame_us, glimpse))),
             (None, None) => (i64::MAX, None),
         };

@@ -1,4 +1,4 @@
-//! Divides the packets of a video into GOPs that can be decoded each by itself.
+//! Divides the packets of a video into GOPs that can be decoded independently.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::media::decode::video::OpenVideo;
 
 /// A keyframe and the packets up to the next one.
 pub(crate) struct Gop {
-    /// In the order of decoding. Where the next keyframe is followed by pictures that are shown before it (an open GOP), it and they
-    /// stand at the end.
+    /// In decoding order. In an open GOP, pictures that are shown before the next keyframe follow it. The next keyframe and those pictures
+    /// then stand at the end.
     pub(crate) packets: Vec<Arc<Packet>>,
-    /// How many packets are its own: those that follow are the next keyframe and what is shown before it.
+    /// Number of its own packets. After them come the next keyframe and the pictures shown before it.
     pub(crate) n_own: usize,
     /// Time stamp of its keyframe, and of the next one.
     pub(crate) start: i64,
@@ -39,7 +39,7 @@ impl Gop {
         self.packets.push(Arc::new(packet));
     }
 
-    /// The packets from which what is shown up to so long after the keyframe can be decoded, and the time stamp after these.
+    /// Returns the packets needed to decode all that is shown up to `after_us` after the keyframe, and the time stamp after these.
     pub(crate) fn beginning(&self, after_us: i64, clock: Clock) -> (Vec<Arc<Packet>>, i64) {
         let start_us = clock.time_us(self.start);
         let is_wanted = |packet: &Arc<Packet>| clock.time_us(stamp(packet)) - start_us <= after_us;
@@ -49,9 +49,9 @@ impl Gop {
         (packets, until.unwrap_or(self.start) + 1)
     }
 
-    /// How many packets are shown from its keyframe to the next one.
+    /// Returns how many packets are shown from its keyframe to the next one.
     pub(crate) fn n_shown(&self) -> usize {
-        // The next keyframe stands before what is shown before it.
+        // The next keyframe is stored before the pictures that are shown before it.
         self.packets.len() - usize::from(self.packets.len() > self.n_own)
     }
 
@@ -60,7 +60,8 @@ impl Gop {
     }
 }
 
-/// A survey has made sure that every packet has a time; a damaged file may still read differently the second time.
+/// Returns the time stamp of a packet. The survey ensured that every packet has a time, but a damaged file may read differently the second
+/// time.
 fn stamp(packet: &Packet) -> i64 {
     packet.pts().or(packet.dts()).unwrap_or(i64::MIN)
 }
@@ -69,7 +70,7 @@ fn stamp(packet: &Packet) -> i64 {
 pub(crate) struct Gops {
     kind: Kind,
     current: Option<Gop>,
-    /// Begun, while packets that are shown before it may still belong to `current`.
+    /// The GOP after `current`, while packets shown before it may still belong to `current`.
     next: Option<Gop>,
     n_leading: usize,
     /// Latest time stamp read, and how long that picture is shown.
@@ -87,7 +88,7 @@ impl Gops {
         }
     }
 
-    /// The next GOP; `None` at the end of the video.
+    /// Returns the next GOP, or `None` at the end of the video.
     pub(crate) fn read(&mut self, video: &mut OpenVideo) -> Option<Gop> {
         while let Some(packet) = video.next_packet() {
             let shown = stamp(&packet);
@@ -141,12 +142,12 @@ impl Gops {
                 current.push(packet);
                 None
             }
-            // Before the first keyframe nothing can be decoded.
+            // Packets before the first keyframe cannot be decoded.
             (None, _) => None,
         }
     }
 
-    /// A GOP ends where the one after it begins, which is `current` by now.
+    /// Completes a GOP. It ends where the next one begins, which is `current` by now.
     fn complete(&mut self, mut gop: Gop) -> Gop {
         gop.end = self.current.as_ref().map(|next| next.start);
         self.n_leading = 0;
@@ -154,7 +155,7 @@ impl Gops {
     }
 }
 
-/// The packets of a GOP as they are shown, without its keyframe.
+/// Returns the packets of a GOP in display order, without its keyframe.
 pub(crate) fn sizes_of(packets: &[Arc<Packet>], clock: Clock) -> Vec<Size> {
     let Some(start) = packets.first().and_then(|key| key.pts()) else {
         return Vec::new();

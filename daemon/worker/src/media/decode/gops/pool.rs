@@ -16,26 +16,26 @@ use crate::media::evidence;
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
 use crate::media::pixels::scale::ScaleError;
 
-/// Jobs waiting for a thread; more than are ever under way, so that giving one out does not block.
+/// Capacity for jobs that wait for a thread. It exceeds the jobs ever under way, so that submitting one does not block.
 const MAX_JOBS: usize = 256;
-/// Pictures kept of one job lie at least so far apart, changes aside. Microseconds.
+/// Minimum interval between kept pictures of one job, except at changes. Microseconds.
 const KEEP_EVERY_US: i64 = 240_000;
-/// What the pictures kept of one job may hold. Bytes.
+/// Limit for the kept pictures of one job. Bytes.
 const MAX_KEPT_BYTES: usize = 64 << 20;
-/// Mean change of brightness at which the pictures on both sides are kept: a scene of a few frames must have one.
+/// Mean change of brightness from which on the pictures on both sides are kept. A scene of a few frames must have one.
 const CHANGED: u32 = 10;
 
-/// Packets to be decoded from a keyframe on.
+/// Packets to decode, from a keyframe on.
 pub(super) struct Job {
     pub(super) packets: Vec<Arc<Packet>>,
-    /// Time stamps of the frames wanted: from, and up to but not including.
+    /// Time stamps of the wanted frames: from, and up to but not including.
     pub(super) wanted: (i64, i64),
-    /// Frames that no other leans on are left out: about half the time, for pictures only.
+    /// Skips non-reference frames. This takes about half the time, and serves for pictures only.
     pub(super) reference_frames_only: bool,
     pub(super) reply: SyncSender<Done>,
 }
 
-/// What became of a job.
+/// Result of a job.
 #[derive(Default)]
 pub(super) struct Done {
     pub(super) frames: Vec<DecodedFrame>,
@@ -47,17 +47,17 @@ pub(super) struct Done {
     pub(super) scaling: Duration,
 }
 
-/// The threads; they end when this is dropped.
+/// The threads. They end when this is dropped.
 pub(super) struct Pool {
     jobs: SyncSender<Job>,
 }
 
-/// The answer to a job, to be waited for.
+/// A handle to wait for the result of a job.
 pub(super) struct Ticket(Receiver<Done>);
 
 impl Ticket {
     pub(super) fn wait(self) -> Done {
-        // A thread that panicked says nothing: its frames are missing, as if they were damaged.
+        // If the thread panicked, its frames are missing, as if they were damaged.
         self.0.recv().unwrap_or_default()
     }
 }
@@ -81,7 +81,7 @@ impl Pool {
                     let job = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(job) = job else { return };
                     let done = thread.decode(&job);
-                    // Nobody waits any more when the analysis was given up.
+                    // No thread waits any more if the analysis was given up.
                     drop(job.reply.send(done));
                 }
             });
@@ -93,7 +93,7 @@ impl Pool {
         Ok((Self { jobs: sender }, threads))
     }
 
-    /// Gives out packets to decode; frames from `from` to before `to` come back.
+    /// Submits packets for decoding. The result has the frames from `wanted.0` to before `wanted.1`.
     pub(super) fn decode(&self, packets: Vec<Arc<Packet>>, wanted: (i64, i64), reference_frames_only: bool) -> Ticket {
         let (reply, ticket) = sync_channel(1);
         let job = Job {
@@ -102,13 +102,13 @@ impl Pool {
             reference_frames_only,
             reply,
         };
-        // If all threads have panicked the ticket says so.
+        // If all threads have panicked, the ticket reports that.
         drop(self.jobs.send(job));
         Ticket(ticket)
     }
 }
 
-/// One decoder with what its frames need.
+/// A decoder with what its frames need.
 struct DecoderThread {
     decoder: decoder::Video,
     clock: Clock,
@@ -163,7 +163,7 @@ impl DecoderThread {
                 Err(_) => {
                     done.n_bad_packets += 1;
                     n_errors += 1;
-                    // A decoder that answers each question with an error would be asked for ever.
+                    // A decoder that always answers with an error would be asked for ever.
                     if n_errors > job.packets.len() {
                         return;
                     }
@@ -208,17 +208,17 @@ impl DecoderThread {
     }
 }
 
-/// Decides of which frames of a job the picture is kept.
+/// Decides which frames of a job keep their picture.
 #[derive(Default)]
 struct Keeper {
-    /// The interval is doubled when too much is kept.
+    /// The interval doubles whenever too much is kept.
     n_doublings: u32,
     kept_us: Option<i64>,
     n_kept: usize,
 }
 
 impl Keeper {
-    /// Adds a frame; the picture of the frame before goes unless it is to be kept.
+    /// Adds a frame, and drops the picture of the previous frame unless it must be kept.
     fn take(&mut self, frames: &mut Vec<DecodedFrame>, seen: DecodedFrame) {
         let max_kept = MAX_KEPT_BYTES / picture_bytes(&seen).max(1);
         let mut changed = false;
@@ -235,7 +235,7 @@ impl Keeper {
         }
         frames.push(seen);
         if changed {
-            // What follows a change is kept by being due at once.
+            // The frame after a change is kept, because it is due at once.
             self.kept_us = None;
         }
         if self.n_kept > max_kept.max(8) {
@@ -243,7 +243,7 @@ impl Keeper {
         }
     }
 
-    /// Lets every other picture go.
+    /// Drops every other picture.
     fn thin(&mut self, frames: &mut [DecodedFrame]) {
         self.n_doublings += 1;
         self.n_kept = 0;

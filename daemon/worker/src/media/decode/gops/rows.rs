@@ -1,4 +1,4 @@
-//! What fast mode knows of each GOP of a video before it decodes it: for `examples/gop_rows.rs`.
+//! What fast mode knows about each GOP of a video before it decodes it: for `examples/gop_rows.rs`.
 
 use std::fs::File;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::media::decode::allowed::Allowed;
 use crate::media::decode::video::OpenVideo;
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
 
-/// Packets of the next GOP that are looked at, as in the cascade.
+/// Number of packets of the next GOP that are examined, as in the cascade.
 const LOOKED_AHEAD: usize = 16;
 
-/// The rows of the video at `path`; none when it is decoded through.
+/// Returns the rows of the video at `path`. There are none if it has only keyframes or is decoded frame by frame.
 pub fn rows(path: &Path) -> anyhow::Result<Vec<serde_json::Value>> {
     ffmpeg_next::init()?;
     let video = &mut OpenVideo::open(File::open(path)?, 1, Allowed::videos(&Extras::default()))?;

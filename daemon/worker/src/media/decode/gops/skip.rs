@@ -1,6 +1,6 @@
-//! Which groups of pictures need not be decoded: the one part of the room that is for fast mode alone. Pure.
+//! Decides which groups of pictures need not be decoded. Only fast mode uses this module. Pure.
 //!
-//! Exact mode decodes all of them and asks nothing here.
+//! Exact mode decodes all of them.
 
 pub(crate) mod judge;
 mod odds;

@@ -1,4 +1,4 @@
-//! What the packets alone tell: how the keyframes lie, and whether decoding from keyframes is safe.
+//! What the packets alone show: how the keyframes are spaced, and whether decoding from keyframes is safe.
 
 use ffmpeg_next::codec::packet::side_data::Type as SideData;
 use ffmpeg_next::frame::Video;
@@ -7,35 +7,35 @@ use ffmpeg_next::{Packet, codec};
 use crate::media::decode::clock::{Clock, MAX_STEP_US};
 use crate::media::decode::video::OpenVideo;
 
-/// A GOP this long in packets is not worth holding in memory. Bytes.
+/// A GOP whose packets are larger than this is not worth holding in memory. Bytes.
 const MAX_GOP_BYTES: u64 = 192 << 20;
 /// With fewer GOPs, decoding keyframes first gains nothing.
 const MIN_GOPS: usize = 6;
-/// Where keyframes lie further apart on the average, what lies between two of them is not told by them. Seconds.
+/// Mean distance of keyframes above which they say too little about what is between them. Seconds.
 const MAX_MEAN_GOP_S: f64 = 20.0;
-/// Share of GOPs of one length, from which on keyframes are a clock.
+/// Share of GOPs of one length from which on keyframes count as regular.
 const CLOCK_SHARE: f64 = 0.85;
-/// Share of packets that are keyframes, from which on all are taken for such.
+/// Share of keyframes among the packets from which on all packets are treated as keyframes.
 const INTRA_SHARE: f64 = 0.9;
-/// How long a part of a file of keyframes only is that is decoded by one thread. Seconds.
+/// Length of a part that one thread decodes, in a file of keyframes only. Seconds.
 const INTRA_STRIDE_S: f64 = 0.4;
 
-/// Where so many times more lies between two packets than is usual, there may be another codec's, which the demuxer made one of.
+/// A gap between two packets this many times wider than the mean may hold another codec's packets, which the demuxer merged into one.
 const WIDE: i64 = 40;
-/// So much a packet has in any transport stream that matters. Bytes.
+/// Minimum mean size of packets in any transport stream that matters. Bytes.
 const MIN_PACKET_BYTES: i64 = 1024;
 
-/// How many keyframes are tried alone; one may be damaged.
+/// Number of keyframes that are decoded alone as a trial, besides the last one.
 const N_TRIED: usize = 2;
 
-/// How the keyframes of a file lie.
+/// How the keyframes of a file are spaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The encoder put keyframes where the picture changes, and at the latest after `longest` packets.
+    /// The encoder placed keyframes where the picture changes, and at the latest after `longest` packets.
     Scenecut { longest: u32 },
-    /// Keyframes come every `period` packets, whatever happens.
+    /// A keyframe comes every `period` packets, whatever the content.
     Clock { period: u32 },
-    /// Every packet is a keyframe: every `stride`-th is taken for the beginning of a GOP.
+    /// Every packet is a keyframe: every `stride`-th is treated as the beginning of a GOP.
     Intra { stride: u32 },
 }
 
@@ -48,7 +48,7 @@ impl Kind {
         }
     }
 
-    /// Whether a GOP of this many packets was ended by what the picture shows, not by a clock.
+    /// Returns whether a GOP of this many packets ended because the content changed, and not by a fixed period.
     pub(crate) fn ended_by_content(self, n_packets: usize) -> bool {
         match self {
             Self::Scenecut { longest } => n_packets < longest as usize,
@@ -57,15 +57,15 @@ impl Kind {
     }
 }
 
-/// Whether a video can be looked at in GOPs.
+/// Whether a video can be analysed in GOPs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Gops(Kind),
-    /// Frame by frame, for this reason.
+    /// It must be decoded frame by frame, for this reason.
     Through(&'static str),
 }
 
-/// One pass over the packets.
+/// Results of one pass over the packets.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// Packets of each GOP, its keyframe included.
@@ -73,29 +73,29 @@ pub(crate) struct Survey {
     max_gop_bytes: u64,
     n_packets: u64,
     n_without_time: u64,
-    /// Keyframes not shown after the keyframe before.
+    /// Keyframes not shown after the previous keyframe.
     n_keys_back: u64,
-    /// Packets with the time of a packet shortly before.
+    /// Packets with the same time as a packet shortly before.
     n_repeated_times: u64,
     n_before_first_key: u64,
-    /// Steps in time that no still picture takes.
+    /// Steps in time that are too long for any still picture.
     n_leaps: u64,
-    /// Packets that bring the decoder other settings, which those after them need as well.
+    /// Packets with new settings for the decoder, which later packets need as well.
     n_changes: u64,
-    /// Where the last packet lies, and the widest distance between two, or from the last to the end. Bytes.
+    /// Offset of the last packet, and the widest distance between two packets, or from the last one to the end. Bytes.
     position: i64,
     widest_bytes: i64,
     first_us: i64,
     last_us: i64,
-    /// Of the GOP that goes on. Bytes.
+    /// Size of the current GOP. Bytes.
     gop_bytes: u64,
-    /// The time stamp of the last keyframe.
+    /// Time stamp of the last keyframe.
     last_key: Option<i64>,
-    /// Time stamps of the last packets.
+    /// Time stamps of the most recent packets.
     recent: [Option<i64>; 16],
 }
 
-/// Reads a video to its end and goes back to its beginning; tells how it can be looked at.
+/// Reads a video to its end and returns to its beginning. Decides how it can be analysed.
 pub(crate) fn survey(video: &mut OpenVideo) -> Verdict {
     if !video.can_seek() {
         return Verdict::Through("it has no clock");
@@ -111,7 +111,7 @@ pub(crate) fn survey(video: &mut OpenVideo) -> Verdict {
     while let Some(packet) = video.next_packet() {
         first.get_or_insert((packet.pts(), packet.dts(), packet.size()));
         survey.take(&packet, clock);
-        // Not the first: a video may begin as none of its other keyframes does.
+        // Not the first keyframe: a video may begin differently from all its other keyframes.
         if packet.is_key() && survey.gops.len() > 1 {
             if keys.len() < N_TRIED {
                 keys.push(packet);
@@ -120,7 +120,7 @@ pub(crate) fn survey(video: &mut OpenVideo) -> Verdict {
             }
         }
     }
-    // The last one too: what a decoder must know may have been told once, far before it.
+    // The last one too: the file may contain the decoder's settings only once, far before it.
     keys.extend(last_tried);
     let has_moved = video.has_moved();
     if !video.begin_again(first) {
@@ -143,7 +143,7 @@ pub(crate) fn survey(video: &mut OpenVideo) -> Verdict {
     verdict
 }
 
-/// Whether a keyframe gives a whole picture to a decoder that has seen nothing else. With periodic intra refresh it does not.
+/// Returns whether a keyframe gives a whole picture to a decoder that has seen nothing else. With periodic intra refresh it does not.
 fn stands_alone(video: &OpenVideo, key: &Packet) -> bool {
     let Ok(mut decoder) = video.single_decoder(true) else {
         return false;
@@ -153,7 +153,7 @@ fn stands_alone(video: &OpenVideo, key: &Packet) -> bool {
     sent && decoder.receive_frame(&mut frame).is_ok() && !frame.is_corrupt()
 }
 
-/// Codecs whose keyframes are flagged by FFmpeg and can be decoded by themselves.
+/// Decides whether FFmpeg flags this codec's keyframes, so that each can be decoded alone.
 fn is_known(id: codec::Id) -> bool {
     use codec::Id;
     matches!(
@@ -186,7 +186,7 @@ fn is_known(id: codec::Id) -> bool {
 }
 
 impl Survey {
-    /// Takes the next packet of the picture.
+    /// Adds the next packet of the picture.
     fn take(&mut self, packet: &Packet, clock: Clock) {
         self.n_packets += 1;
         if let Ok(position) = i64::try_from(packet.position())
@@ -206,7 +206,7 @@ impl Survey {
             self.gop_bytes = 0;
             self.last_key = packet.pts();
         }
-        // What is shown before its keyframe belongs to the GOP before, as in `Gops`.
+        // A packet shown before its keyframe belongs to the previous GOP, as in `Gops`.
         let is_leading = !packet.is_key() && self.gops.len() > 1 && packet.pts() < self.last_key;
         match self.gops.iter_mut().nth_back(usize::from(is_leading)) {
             Some(n_packets) => *n_packets += 1,
@@ -234,8 +234,8 @@ impl Survey {
         self.last_us = self.last_us.max(time_us);
     }
 
-    /// Whether packets may be another codec's, which the demuxer divided wrongly: between two lies far too much, or far too
-    /// many have no keyframe.
+    /// Returns whether packets may be another codec's, which the demuxer split wrongly. The signs are a gap that is far too wide, or far
+    /// too many packets without a keyframe.
     fn holds_rubbish(&self) -> bool {
         let mut lengths = self.gops.clone();
         lengths.sort_unstable();
@@ -285,13 +285,13 @@ impl Survey {
         let mut lengths = self.gops[..self.gops.len() - 1].to_vec();
         lengths.sort_unstable();
         let period = lengths[lengths.len() / 2];
-        // Frame rates that are no whole number make clocks of 29 and 30.
+        // Frame rates that are not integers make regular GOPs of 29 and 30.
         let n_regular = lengths.iter().filter(|n_packets| n_packets.abs_diff(period) <= 1).count();
         if n_regular as f64 >= CLOCK_SHARE * lengths.len() as f64 {
             return Kind::Clock { period };
         }
         let longest = lengths.last().copied().unwrap_or(period);
-        // The longest is the encoder's limit only if it was met more than once; else no GOP was ended by the limit.
+        // The longest GOP is the encoder's limit only if it occurs more than once; otherwise the limit ended no GOP.
         let n_longest = lengths.iter().filter(|n_packets| **n_packets == longest).count();
         Kind::Scenecut {
             longest: if n_longest > 1 { longest } else { longest + 1 },

@@ -2,14 +2,14 @@ use ffmpeg_next::format::Pixel;
 
 use super::*;
 
-/// Stripes of a width, `depth` bits.
+/// Returns stripes of a width, with `depth` bits.
 fn stripes(format: Pixel, width_px: usize, depth: u32) -> Video {
     let mut frame = Video::new(format, 640, 360);
     let (stride, rows) = (frame.stride(0), frame.data_mut(0));
     let step = if depth > 8 { 2 } else { 1 };
     for row in rows.chunks_mut(stride) {
         for (x, bytes) in row.chunks_exact_mut(step).enumerate() {
-            // Ramps that are steeper the narrower they are: the same picture, less and more blurred.
+            // The narrower the ramps, the steeper: the same picture, less or more blurred.
             let ramp = (x % 32).min(32 - x % 32).min(width_px) * 200 / width_px;
             let value = (ramp as u16) << (depth - 8);
             bytes.copy_from_slice(&value.to_le_bytes()[..step]);
@@ -25,7 +25,7 @@ fn a_kept_frame_shares_its_pixels_and_outlives_the_decoders_reference() {
     assert_eq!(kept.frame().data(0).as_ptr(), frame.data(0).as_ptr(), "nothing is copied");
     assert!(kept.bytes() >= 640 * 360 * 3 / 2, "{}", kept.bytes());
     let before = kept.frame().data(0).to_vec();
-    // As a decoder gives up its frame.
+    // As a decoder releases its frame.
     // SAFETY: the frame is live.
     unsafe { ffi::av_frame_unref(frame.as_mut_ptr()) };
     drop(frame);

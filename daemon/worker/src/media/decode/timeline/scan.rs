@@ -1,37 +1,39 @@
-//! What all stamps of a video tell of its clock: which of them are wrong, and by how much. Pure.
+//! Finds out from all stamps of a video which of them are wrong, and by how much. Pure.
 //!
-//! Packets that follow each other are a run. A run that is come back to had wrong stamps put in between; others lie one behind the other.
+//! A run is a sequence of packets that follow each other. If the stamps return to an earlier run, wrong stamps were inserted in between.
+//! Other runs follow one another.
 
 use super::watch::{Tick, ahead_us, back_us};
 use super::{Part, Stray, Timeline};
 use crate::media::decode::clock::MAX_STEP_US;
 
-/// Runs that may still be come back to.
+/// Limit of runs that the stamps may still return to.
 const MAX_OPEN: usize = 64;
-/// So few frames with wrong stamps, a minute or less, have none: each follows the frame before, and the file's other times stay right.
+/// Up to this many frames with wrong stamps (a minute or less) lose their stamps. Each then follows the frame before, and the file's other
+/// times stay right.
 const FEW: u64 = 1500;
-/// A run at either end of a video that is so short beside its neighbour, and that far away, is wrong although nothing comes back.
+/// A run at either end of a video is wrong even if no stamps return, if it is this short beside its neighbour and this far away.
 const TINY: u64 = 8;
 const TINY_SHARE: u64 = 10;
 const FAR_US: i64 = 60 * 1_000_000;
-/// So much may lie behind the last picture that has a stamp.
+/// Limit for the time behind the last picture that has a stamp.
 const MAX_UNSTAMPED_US: i64 = 500_000;
 
-/// Packets that follow each other.
+/// A sequence of packets that follow each other.
 #[derive(Clone, Copy, Debug)]
 struct Run {
-    /// The number of its first packet.
+    /// Number of its first packet.
     first: u64,
     n: u64,
     offset_bytes: u64,
     stream: u32,
     low_us: i64,
     high_us: i64,
-    /// When its last picture ends.
+    /// End of its last picture.
     end_us: i64,
-    /// How long its packets last together.
+    /// Total duration of its packets.
     length_us: i64,
-    /// Its stamps are wrong: those after it go on where those before it were.
+    /// Its stamps are wrong: those after it continue from those before it.
     is_wrong: bool,
 }
 
@@ -63,7 +65,7 @@ impl Run {
         self.stream == tick.stream && (-back_us(tick)..=ahead_us(tick)).contains(&step_us)
     }
 
-    /// Whether a packet goes on where this would be by now, had the packets since (which last so long) belonged to it.
+    /// Returns whether a packet continues this run. `since_us`: the duration of the packets since, counted as if they belonged to the run.
     fn is_come_back_to(&self, tick: Tick, since_us: i64) -> bool {
         let step_us = tick.time_us.saturating_sub(self.high_us).saturating_sub(since_us);
         let slack_us = since_us / 8;
@@ -71,13 +73,13 @@ impl Run {
     }
 }
 
-/// What the packets of a video tell of its clock, one after the other.
+/// Collects what the packets of a video show about its clock, one after the other.
 #[derive(Debug, Default)]
 pub(in crate::media::decode) struct Scan {
     n: u64,
-    /// Done with, in order.
+    /// Finished runs, in order.
     closed: Vec<Run>,
-    /// Those that may be come back to, the present one last.
+    /// Runs that the stamps may return to, the current one last.
     open: Vec<Run>,
     strays: Vec<Stray>,
 }
@@ -94,12 +96,12 @@ impl Stray {
 }
 
 impl Scan {
-    /// Takes the next packet; `None`: it has no stamp.
+    /// Adds the next packet, or `None` if it has no stamp.
     pub(in crate::media::decode) fn take(&mut self, tick: Option<Tick>) {
         let number = self.n;
         self.n += 1;
         let Some(tick) = tick else {
-            // Pictures without a stamp lie between those that have one, and at the end behind them.
+            // A picture without a stamp is between those that have one, or behind them at the end.
             if let Some(top) = self.open.last_mut() {
                 top.length_us = top.length_us.saturating_add(top.length_us / top.n.max(1) as i64);
                 top.n += 1;
@@ -118,9 +120,9 @@ impl Scan {
         let mut since_us = top.length_us;
         for at in (0..self.open.len() - 1).rev() {
             let (run, next) = (self.open[at], self.open[at + 1]);
-            // Who comes back takes the opposite way.
+            // A return goes in the opposite direction.
             let went_us = next.low_us.saturating_sub(run.high_us);
-            // The time that passed was counted, or not, as where something was put in between.
+            // The time that passed may have been counted, or not, as when something was inserted.
             let is_counted = run.is_come_back_to(tick, since_us);
             if (went_us > 0) != (leap_us > 0) && (is_counted || run.is_come_back_to(tick, 0)) {
                 let strays = self.open.split_off(at + 1);
@@ -135,7 +137,7 @@ impl Scan {
         }
     }
 
-    /// What lies between was wrong: a few frames lose their stamps; more of them keep their distances.
+    /// Handles a return: the packets in between were wrong. A few frames lose their stamps; more of them keep their distances.
     fn come_back(&mut self, number: u64, tick: Tick, strays: Vec<Run>, is_counted: bool) {
         let n: u64 = strays.iter().map(|run| run.n).sum();
         if let Some(run) = self.open.last_mut()
@@ -154,12 +156,12 @@ impl Scan {
         self.open.push(Run::new(number, tick));
     }
 
-    /// No packet follows.
+    /// Ends the scan after the last packet.
     pub(in crate::media::decode) fn finish(mut self) -> Timeline {
         self.closed.append(&mut self.open);
         let runs = self.without_tiny_ends();
         self.strays.sort_unstable();
-        // The earliest that comes, from each run on.
+        // The earliest time still to come, from each run on.
         let mut earliest_us: Vec<i64> = runs.iter().map(|run| run.low_us).collect();
         for at in (1..earliest_us.len()).rev() {
             earliest_us[at - 1] = earliest_us[at - 1].min(earliest_us[at]);
@@ -169,14 +171,14 @@ impl Scan {
             let leap_us = at
                 .checked_sub(1)
                 .map_or(0, |before| run.low_us.saturating_sub(runs[before].high_us));
-            // Where stamps go back to before a leap, there was no pause.
+            // If stamps go back to before a leap, there was no pause.
             let is_no_pause = leap_us > FAR_US && earliest_us[at] < run.low_us - FAR_US;
             layout.add(run, is_no_pause);
         }
         Timeline::new(layout.parts, self.strays)
     }
 
-    /// The runs but for those at either end that are wrong although nothing comes back; these become strays.
+    /// Returns the runs without those at either end that are wrong although no stamps return. These become strays.
     fn without_tiny_ends(&mut self) -> Vec<Run> {
         let mut runs = std::mem::take(&mut self.closed);
         let is_tiny = |run: &Run, beside: &Run| {
@@ -199,13 +201,13 @@ impl Scan {
     }
 }
 
-/// Lays runs one behind the other.
+/// Places runs one behind the other.
 #[derive(Default)]
 struct Layout {
     parts: Vec<Part>,
-    /// Where the next run begins if nothing tells otherwise. Microseconds.
+    /// Where the next run begins by default. Microseconds.
     end_us: i64,
-    /// By what the run before was moved whose stamps are right among themselves.
+    /// Shift of the last run that is not wrong.
     before_us: Option<i64>,
 }
 
@@ -239,7 +241,7 @@ impl Layout {
         }
     }
 
-    /// What is to be added to the stamps of the next run.
+    /// Returns what must be added to the stamps of the next run.
     fn shift_us(&self, run: &Run, is_no_pause: bool) -> i64 {
         let end_us = self.end_us;
         let lies_well = |shift_us: i64| {
@@ -247,11 +249,11 @@ impl Layout {
             (-500_000..=MAX_STEP_US).contains(&step_us)
         };
         match self.before_us {
-            // Whatever a video begins with is its zero, or not far from it.
+            // A video's first time is its zero, or near it.
             None if run.low_us >= -FAR_US && run.low_us <= MAX_STEP_US => 0,
             None => -run.low_us,
             _ if run.is_wrong || is_no_pause => end_us - run.low_us,
-            // After a pause; or where the file's own time can be true once more.
+            // After a pause, or if the file's own time can be right again.
             Some(before_us) if lies_well(before_us) => before_us,
             Some(_) if lies_well(0) => 0,
             Some(_) => end_us - run.low_us,

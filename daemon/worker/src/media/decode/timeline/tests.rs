@@ -2,7 +2,7 @@ use super::*;
 
 const FRAME_US: i64 = 40_000;
 
-/// Frames in the order of decoding with two B-frames between anchors, a keyframe every second.
+/// Frames in decoding order with two B-frames between anchors, and a keyframe every 24 frames.
 fn recording(from_us: i64, n: i64) -> Vec<Tick> {
     let order = |i: i64| match i % 3 {
         1 if i + 1 < n => i + 1,
@@ -28,7 +28,7 @@ fn timeline(ticks: &[Tick]) -> Timeline {
     scan.finish()
 }
 
-/// When frames are shown, in the order of showing; those without stamps are left out.
+/// Times at which frames are shown, in display order; frames without stamps are left out.
 fn shown(ticks: &[Tick]) -> Vec<i64> {
     let timeline = timeline(ticks);
     let mut times: Vec<i64> = (0..)

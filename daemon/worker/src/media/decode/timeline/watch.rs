@@ -1,21 +1,22 @@
-//! Whether a packet's stamp may follow those before it. Pure.
+//! Decides whether a packet's stamp may follow those before it. Pure.
 
 use crate::media::decode::clock::MAX_STEP_US;
 
-/// A packet, as far as its clock is concerned. Microseconds from a player's zero.
+/// The clock data of a packet. Microseconds from a player's zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::media::decode) struct Tick {
     pub(in crate::media::decode) time_us: i64,
     pub(in crate::media::decode) duration_us: i64,
     pub(in crate::media::decode) is_key: bool,
     pub(in crate::media::decode) offset_bytes: u64,
-    /// Which stream of the file it is of: a picture may go on in another one.
+    /// Index of its stream in the file: a picture may continue in another one.
     pub(in crate::media::decode) stream: u32,
 }
 
-/// How far a packet may lie behind the latest, as the order of decoding is not that of showing, and ahead of it.
+/// Returns how far a packet may be behind the latest one, because decoding order is not display order. [`ahead_us`] is the limit ahead of
+/// it.
 pub(super) fn back_us(tick: Tick) -> i64 {
-    // Nothing that comes before a keyframe is shown after it.
+    // Pictures that come before a keyframe are not shown after it.
     if tick.is_key {
         (4 * frame_us(tick)).max(500_000)
     } else {
@@ -31,19 +32,19 @@ fn frame_us(tick: Tick) -> i64 {
     tick.duration_us.clamp(1, MAX_STEP_US / 100)
 }
 
-/// What a packet is to those before it.
+/// Relation of a packet to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::media::decode) enum Follows {
     Well,
-    /// After a pause, or a frame that is wrong: the next packets tell.
+    /// After a pause or a wrong frame: the next packets decide.
     Later,
     Not,
 }
 
-/// A pause of a video that is longer is looked into.
+/// A longer pause of a video is examined.
 const PAUSE_US: i64 = 10_000_000;
 
-/// Looks at packets as they come.
+/// Checks packets as they come.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::media::decode) struct Watch {
     latest_us: Option<i64>,
@@ -71,7 +72,7 @@ impl Watch {
         }
     }
 
-    /// Whether a packet goes back to before a leap.
+    /// Returns whether a packet goes back to before a leap.
     pub(in crate::media::decode) fn comes_back(before: Self, tick: Tick) -> bool {
         before
             .latest_us

@@ -1,22 +1,22 @@
-//! Going to a place in a video's file, and back to its beginning.
+//! Seeking in a video's file, and returning to its beginning.
 
 use super::{Losses, OpenVideo};
 use crate::media::decode::stamps::MAX_JITTER_US;
 
 impl OpenVideo {
-    /// Whether the file has a clock at all: a bare stream of pictures can only be decoded from its beginning.
+    /// Returns whether the file has a clock at all. A bare stream of pictures can only be decoded from its beginning.
     pub(crate) fn can_seek(&self) -> bool {
         self.reader.has_clock()
     }
 
-    /// Goes to the keyframe before a moment, so that the next frames lead up to it. Fails softly: the video stays where it was.
+    /// Seeks to the keyframe before a time, so that the next frames lead up to it. If this fails, the video stays where it was.
     pub(crate) fn seek(&mut self, time_us: i64) {
         if self.reader.seek(time_us.saturating_add(self.clock().origin_us())) {
             self.start_over();
         }
     }
 
-    /// Forgets what was read before the place in the file that reading goes on at.
+    /// Forgets what was read before the current place in the file.
     fn start_over(&mut self) {
         self.decoding.start_over();
         self.reader.forget();
@@ -25,7 +25,7 @@ impl OpenVideo {
         self.met = None;
     }
 
-    /// Opens the file once more, at its beginning: the only way back there where time stamps do not say what comes first.
+    /// Opens the file again at its beginning. This is the only way back there if time stamps do not say what comes first.
     fn reopen(&mut self) -> bool {
         let Some(again) = self.opened_again() else { return false };
         self.start_over();
@@ -35,7 +35,7 @@ impl OpenVideo {
         true
     }
 
-    /// The same video, from its beginning.
+    /// Opens the same video again from its beginning.
     pub(super) fn opened_again(&self) -> Option<Self> {
         let file = self.reader.file()?.try_clone().ok()?;
         let again = Self::open(file, 1, self.allowed.clone()).ok()?;
@@ -44,7 +44,7 @@ impl OpenVideo {
         is_same.then_some(again)
     }
 
-    /// Goes to the keyframe before a moment of a video whose stamps do not say where it is.
+    /// Goes to the keyframe before a time by counting packets, in a video whose stamps do not show its place.
     pub(crate) fn count_to(&mut self, time_us: i64) {
         let (mut n, mut last_key) = (0, 0);
         while let Some(packet) = self.next_packet() {
@@ -64,7 +64,7 @@ impl OpenVideo {
         self.losses = Losses::default();
     }
 
-    /// Goes back to the beginning, after [`Step::End`] too.
+    /// Returns to the beginning, even after [`Step::End`].
     pub(crate) fn rewind(&mut self) {
         self.reader.return_to_first_input();
         self.n_anew = 0;
@@ -76,7 +76,7 @@ impl OpenVideo {
         if self.reader.seek_to_first_byte() {
             self.start_over();
         } else {
-            // Where streams count in decoding time, the first keyframe lies before the player's zero; aiming at zero would miss it.
+            // If streams count in decoding time, the first keyframe is before the player's zero. A seek to zero would miss it.
             self.seek(-10_000_000);
         }
         self.return_to_first_track();
@@ -88,8 +88,8 @@ impl OpenVideo {
         self.stamps.follow(self.following.track());
     }
 
-    /// Goes back to the beginning after packets were read, and forgets what was lost on the way. `first`: the first packet's time
-    /// stamps and size, which must be met again.
+    /// Returns to the beginning after packets were read, and forgets the losses so far. `first`: the first packet's time stamps and size,
+    /// which must occur again.
     pub(crate) fn begin_again(&mut self, first: Option<(Option<i64>, Option<i64>, usize)>) -> bool {
         self.rewind();
         self.is_first(first) || self.reopen() && self.is_first(first)

@@ -1,4 +1,4 @@
-//! Decoding a video step by step, and what follows when the decoder has given everything.
+//! Decodes a video step by step, and continues once the decoder has given everything.
 
 use ffmpeg_next::frame::Video;
 use scened_common::media::wire::MAX_TIME_MS;
@@ -8,19 +8,19 @@ use crate::media::decode::anew;
 use crate::media::decode::decoding::{Draining, Fetched, Received};
 use crate::media::ended::Unusable;
 
-/// No video is longer: a year. Microseconds.
+/// Limit of a video's length: a year. Microseconds.
 const MAX_END_US: i64 = MAX_TIME_MS as i64 * 1000;
 
-/// With less behind its last picture a file is only damaged at its end. Bytes.
+/// With fewer bytes behind its last picture, a file is only damaged at its end. Bytes.
 const MIN_BYTES_ANEW: i64 = 16 << 10;
-/// The old codec may still be announced a little behind its last picture: so many places are tried, so far apart. Bytes.
+/// The old codec may still be announced a little behind its last picture. So this many places are tried, at this distance. Bytes.
 const N_PLACES_ANEW: u64 = 16;
 const PLACE_BYTES: u64 = 12 << 10;
-/// A video that changes its codec more often is no video.
+/// Limit of codec changes; a file with more is not a video.
 const MAX_TIMES_ANEW: u32 = 100;
 
 impl OpenVideo {
-    /// Reads on by one packet or one frame.
+    /// Advances by one packet or one frame.
     pub(crate) fn step(&mut self, frame: &mut Video) -> Step {
         if self.following.wants_another_decoder() && self.decoding.draining() != Draining::BeforeMove {
             self.open_followed();
@@ -53,7 +53,7 @@ impl OpenVideo {
         Step::Packet
     }
 
-    /// Takes a frame that the decoder gave.
+    /// Handles a frame from the decoder.
     fn take(&mut self, frame: &mut Video) -> Step {
         match self.decoding.fetch(frame) {
             Fetched::Yes => {}
@@ -84,18 +84,18 @@ impl OpenVideo {
         Step::Frame(shown)
     }
 
-    /// A device that never gave a frame is given up, and the video begun again without it.
+    /// Gives up a device that never gave a frame, and restarts the video without it.
     fn begin_again_in_software(&mut self) {
         let stream = self.reader.input().stream(self.following.track().stream);
         let stream = stream.expect("the stream was chosen when the video was opened");
         match self.decoding.leave_device(&stream, &self.allowed) {
             Ok(()) => self.rewind(),
-            // Nothing can decode it: reading on ends with the video.
+            // Nothing can decode the video, so reading continues to its end.
             Err(_) => self.losses.bad_packets += 1,
         }
     }
 
-    /// Asks the decoder for the pictures that it holds back.
+    /// Requests the pictures that the decoder holds back.
     fn drain(&mut self, why: Draining) {
         self.reader.forgive();
         if !self.decoding.drain(why) {
@@ -103,7 +103,7 @@ impl OpenVideo {
         }
     }
 
-    /// The decoder has given everything: the video ends, or goes on elsewhere.
+    /// Handles a decoder that has given everything: the video ends, or continues elsewhere.
     fn drained(&mut self) -> Step {
         let why = self.decoding.draining();
         if why == Draining::BeforeMove {
@@ -121,7 +121,7 @@ impl OpenVideo {
         Step::End
     }
 
-    /// Opens a decoder for the stream that is followed now.
+    /// Opens a decoder for the stream that is now followed.
     fn open_followed(&mut self) {
         self.stamps.follow(self.following.track());
         let number = self.following.track().stream;
@@ -140,7 +140,7 @@ impl OpenVideo {
         }
     }
 
-    /// Whether reading goes on behind the last picture, in another codec than before.
+    /// Continues behind the last picture, if another codec begins there. Returns whether it does.
     fn goes_on_anew(&mut self) -> bool {
         let behind = self.reader.file_bytes().saturating_sub(self.shown_to);
         let may_be = self.decoding.n_bad_since() > 0 && self.shown_to > 0 && behind >= MIN_BYTES_ANEW;
@@ -164,7 +164,7 @@ impl OpenVideo {
         self.decoding.forget_bad();
         self.decoding.end_draining();
         self.reader.go_on_with(input, bytes_before);
-        // Nobody looked at what is there.
+        // No scan covered the packets there.
         self.stamps.stop_counting();
         self.following.go_on_in(track);
         self.open_followed();

@@ -6,7 +6,7 @@ use scened_common::media::extras::Extras;
 
 use super::*;
 
-/// While FFmpeg finds out what streams there are it tries decoders, and a decoder of sound that was tried tells the format of samples.
+/// FFmpeg tries decoders while it finds out what streams there are. A sound decoder that was tried would have set the sample format.
 #[test]
 fn no_decoder_of_sound_or_subtitles_is_ever_opened() {
     ffmpeg_next::init().unwrap();

@@ -1,34 +1,34 @@
-//! Says of one GOP, from its keyframe, the next one and the sizes of its packets, whether a shot may begin in it. Pure.
+//! Judges from a GOP's keyframe, the next keyframe and the sizes of its packets whether a shot may begin in it. Pure.
 //!
-//! Two kinds of evidence. A frame that nothing before it resembles costs as much as a keyframe, wherever it stands: a packet far above
-//! its neighbours is a cut inside a GOP. And what changed slowly shows in the keyframes on both sides. Where an encoder puts
-//! keyframes at cuts by itself, a keyframe before its time whose picture is new may be the cut; flashes, fast pans and jumps of
-//! the exposure make such keyframes too. [`super::odds`] weighs all that; what is then done is what costs least, decoding included.
+//! There are two kinds of evidence. A frame unlike all frames before it costs as much as a keyframe, wherever it is. So a packet far larger
+//! than its neighbours is a cut inside a GOP. Slow changes show in the keyframes on both sides. If an encoder places keyframes at cuts, an
+//! early keyframe with a new picture may be the cut. But flashes, fast pans and exposure jumps make such keyframes too. [`super::odds`]
+//! weighs all this. The decision is the one that costs least, decoding included.
 
 use super::odds;
 use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
-/// What is to be done about a GOP.
+/// What to do with a GOP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// No shot begins in it, nor with the next keyframe.
     Quiet,
     /// A shot begins with the next keyframe, and none before.
     CutAtEnd,
-    /// It must be looked at, frame by frame.
+    /// It must be examined frame by frame.
     Doubtful,
-    /// Only its beginning must be looked at, up to so long after the keyframe; nothing speaks for a shot between there and the next
-    /// keyframe, with which one begins or not. Microseconds.
+    /// Only its beginning must be examined, up to `after_us` after the keyframe. Nothing suggests a shot between there and the next
+    /// keyframe. A shot may begin with that keyframe. Microseconds.
     DoubtfulUntil { after_us: i64, cut_at_end: bool },
 }
 
-/// One packet that is no keyframe.
+/// A packet that is not a keyframe.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Size {
     pub(crate) bytes: usize,
-    /// When it is shown, counted from the keyframe. Microseconds.
+    /// Presentation time, counted from the keyframe. Microseconds.
     pub(crate) after_us: i64,
-    /// FrameTime later than all before it: later pictures lean on it, and B-frames don't do that.
+    /// Shown later than all before it: later pictures reference it, and B-frames don't do that.
     pub(crate) is_anchor: bool,
 }
 
@@ -39,38 +39,38 @@ pub(crate) struct Key<'a> {
     pub(crate) glimpse: &'a Glimpse,
 }
 
-/// What is known of a GOP before it is decoded.
+/// What is known about a GOP before it is decoded.
 pub(crate) struct Evidence<'a> {
     pub(crate) key: Key<'a>,
     /// `None` at the end of the video.
     pub(crate) next: Option<Key<'a>>,
-    /// In the order in which they are shown.
+    /// In display order.
     pub(crate) sizes: &'a [Size],
     /// The first packets after the next keyframe.
     pub(crate) next_sizes: &'a [Size],
-    /// The keyframe after the next one.
+    /// The first packets after the next keyframe.
     pub(crate) after_next: Option<&'a Glimpse>,
     pub(crate) length_us: i64,
     pub(crate) next_length_us: Option<i64>,
     pub(crate) frame_us: i64,
-    /// The next keyframe stands where it does because the picture changed there.
+    /// The next keyframe is where it is because the picture changed there.
     pub(crate) ended_by_content: bool,
-    /// Keyframes come after so many packets, whatever happens.
+    /// Keyframes come after a fixed number of packets, whatever the content.
     pub(crate) is_clock: bool,
 }
 
-/// Logarithm of the odds from which a packet may be a cut: even in the fit.
+/// Log-odds from which a packet may be a cut: even odds in the fit.
 const SPIKE: f32 = 0.0;
-/// The quietest stretch of packets against the usual one at which the picture is taken to have faded.
+/// Ratio of the quietest range of packets to the usual one at which the picture counts as faded.
 const DIP: f32 = 0.15;
-/// What decoding a second of video costs, in boundaries got wrong: the smaller, the more is decoded.
+/// Cost of decoding a second of video, in wrong boundaries: the smaller, the more is decoded.
 const LOSS_A_SECOND: f32 = 0.1;
-/// Of the chance that a shot begins inside a GOP, what remains when it was looked at up to just after its last odd packet.
+/// Share of the chance of a shot inside a GOP that remains once the GOP was examined to just after its last unusual packet.
 const REST: f32 = 0.25;
-/// A last GOP tells nothing of its successor; this long is what is assumed. Microseconds.
+/// Assumed length of the next GOP if it is the video's last, whose length is unknown. Microseconds.
 const USUAL_US: i64 = 5_000_000;
 
-/// What the detector must see after a possible cut to know whether it is one. Microseconds.
+/// How much the detector must see after a possible cut to decide whether it is one. Microseconds.
 const LOOK_ON_US: i64 = 1_000_000;
 
 /// Judges a GOP.
@@ -81,7 +81,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Decision {
         return Decision::Doubtful;
     }
     let Some(features) = features(evidence, &spikes, dip) else {
-        // Nothing follows by which the end could be judged; there is one such GOP in a video.
+        // Nothing follows to judge the end by. There is one such GOP in a video.
         return if last.is_some() { Decision::Doubtful } else { Decision::Quiet };
     };
     let odds = odds::of(&features);
@@ -105,7 +105,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Decision {
     }
 }
 
-/// The numbers that the odds are made of; none for the last GOP.
+/// Returns the numbers that the odds are computed from, or `None` for the last GOP.
 pub(crate) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)], dip: f32) -> Option<[f32; odds::N_FEATURES]> {
     let next = evidence.next?;
     let change = Change::between(evidence.key.glimpse, next.glimpse);
@@ -146,12 +146,12 @@ pub(crate) fn features(evidence: &Evidence<'_>, spikes: &[(f32, Size)], dip: f32
     ])
 }
 
-/// The packets that later pictures lean on, with the logarithm of the odds that each is a cut.
+/// Returns the packets that later pictures reference, each with the log-odds that it is a cut.
 pub(crate) fn spikes(evidence: &Evidence<'_>) -> Vec<(f32, Size)> {
     let anchors: Vec<Size> = evidence.sizes.iter().copied().filter(|size| size.is_anchor).collect();
     let key = evidence.key.bytes as f32;
     let next_key = evidence.next.map_or(key, |next| next.bytes as f32);
-    // Next to nothing: a still picture's packets differ by a factor of ten without meaning.
+    // A negligible size: in a still picture, packets may differ tenfold without meaning.
     let floor = key * 0.01 + 20.0;
     let log = |ratio: f32| ratio.clamp(0.02, 50.0).ln();
     let mut spikes = Vec::with_capacity(anchors.len());
@@ -212,7 +212,7 @@ impl Neighbours {
     }
 }
 
-/// The quietest 0.4 s over the median ones: black frames cost next to nothing.
+/// Returns the ratio of the quietest 0.4 s to the median 0.4 s: black frames cost next to nothing.
 pub(crate) fn dip(evidence: &Evidence<'_>) -> f32 {
     let n = (400_000 / evidence.frame_us.max(1)).max(3) as usize;
     let mut means: Vec<f32> = evidence
@@ -227,12 +227,12 @@ pub(crate) fn dip(evidence: &Evidence<'_>) -> f32 {
     }
 }
 
-/// How different two pictures are.
+/// The difference between two pictures.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Change {
     /// Mean change of the colours of 8 × 6 cells, in steps of 8-bit colour.
     cells: f32,
-    /// Part of the brightness histogram that is not common to both. 0 to 1.
+    /// Share of the brightness histogram that the two do not have in common. 0 to 1.
     histogram: f32,
     /// Correlation of the brightness of both. -1 to 1.
     likeness: f32,
@@ -271,11 +271,11 @@ fn cells(a: &[u8], b: &[u8], (width, height): (usize, usize)) -> f32 {
     total as f32 / (width * height) as f32
 }
 
-/// Width and height of the picture that likeness and structure are seen in, and the side of a block of it.
+/// Width and height of the picture used for likeness and structure, and the side of one of its blocks.
 const SMALL: (usize, usize) = (LUMA.0 / 2, LUMA.1 / 2);
 const BLOCK: usize = 4;
 
-/// Brightness at half size.
+/// Returns the brightness at half size.
 fn small(glimpse: &Glimpse) -> [[f32; SMALL.0]; SMALL.1] {
     let mut small = [[0.0; SMALL.0]; SMALL.1];
     for (y, row) in glimpse.luma.chunks_exact(LUMA.0).enumerate() {
@@ -286,7 +286,7 @@ fn small(glimpse: &Glimpse) -> [[f32; SMALL.0]; SMALL.1] {
     small
 }
 
-/// Summed products of what two lists deviate from their means: of both, of the first with itself, of the second.
+/// Returns the sums of products of the deviations of two lists from their means: of both, of the first with itself, of the second.
 fn covariances(a: &[f32], b: &[f32]) -> (f32, f32, f32) {
     let mean = |values: &[f32]| values.iter().sum::<f32>() / values.len() as f32;
     let (mean_a, mean_b) = (mean(a), mean(b));
@@ -306,7 +306,7 @@ fn structure(a: &[[f32; SMALL.0]; SMALL.1], b: &[[f32; SMALL.0]; SMALL.1]) -> f3
             let (together, alone_a, alone_b) = covariances(&block(a, x, y), &block(b, x, y));
             let (texture_a, texture_b) = (alone_a.sqrt(), alone_b.sqrt());
             let strongest = texture_a.max(texture_b);
-            // With texture on one side alone the correlation says "another"; with none at all, nothing.
+            // With texture on one side only, the correlation says "different"; with none at all, nothing.
             let correlation = (together + 64.0) / ((texture_a * texture_b).max(0.1 * strongest * strongest) + 64.0);
             let weight = strongest / (strongest + 30.0);
             sum += weight * (1.0 - correlation);

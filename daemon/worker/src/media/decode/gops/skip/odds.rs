@@ -1,15 +1,16 @@
-//! How likely it is that a shot begins in a GOP, or with the keyframe after it: a small network over what is known before the GOP
-//! is decoded. Pure.
+//! Estimates how likely it is that a shot begins in a GOP, or with the keyframe after it. A small network judges by what is known before
+//! the GOP is decoded. Pure.
 //!
-//! **Source**: fitted by `training/gop_odds.py` (rows from the example `gop_rows`) on the tuning half of the benchmark's corpus and on
-//! 48 more videos rendered from tuning seeds and footage (`tests/bench`): 1,709 GOPs of 96 videos, x264, x265, VP9, AV1 and MPEG-2. In
-//! six-fold cross-validation by video, at the same share of video decoded, it errs a third as often as rules with hand-set thresholds.
+//! **Source**: fitted by `training/gop_odds.py` (rows from the example `gop_rows`). It used the tuning half of the benchmark's corpus and
+//! 48 more videos rendered from tuning seeds and footage (`tests/bench`). These are 1,709 GOPs of 96 videos in x264, x265, VP9, AV1 and
+//! MPEG-2. In six-fold cross-validation by video, at the same share of video decoded, it makes a third as many errors as rules with
+//! hand-set thresholds.
 
-/// Numbers that [`of`] decides on.
+/// Number of features that [`of`] decides on.
 pub(super) const N_FEATURES: usize = 20;
 const N_HIDDEN: usize = 6;
 
-/// Probabilities.
+/// Probabilities of a new shot.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Odds {
     /// A shot begins exactly with the next keyframe.
@@ -18,7 +19,7 @@ pub(super) struct Odds {
     pub(super) inside: f32,
 }
 
-/// Weighs the numbers of one GOP.
+/// Computes the odds from the features of one GOP.
 pub(super) fn of(features: &[f32; N_FEATURES]) -> Odds {
     let hidden = HIDDEN.map(|(weights, bias)| (dot(&weights, features) + bias).tanh());
     let [at_end, inside] = OUT.map(|(weights, bias)| 1.0 / (1.0 + (-dot(&weights, &hidden) - bias).exp()));

@@ -2,7 +2,7 @@ use super::*;
 
 const FRAME_US: i64 = 40_000;
 
-/// A picture with texture, `shade` of which tells it from others.
+/// Returns a textured picture that `shade` distinguishes from others.
 fn picture(shade: u8) -> Glimpse {
     let mut glimpse = Glimpse::default();
     for (at, luma) in glimpse.luma.iter_mut().enumerate() {
@@ -13,7 +13,7 @@ fn picture(shade: u8) -> Glimpse {
     glimpse
 }
 
-/// Anchors of 400 bytes, one every other frame, but for those given.
+/// Returns anchors of 400 bytes, one every other frame, except for those given.
 fn sizes(n: usize, except: &[(usize, usize)]) -> Vec<Size> {
     let bytes = |index| except.iter().find(|(at, _)| *at == index).map_or(400, |(_, bytes)| *bytes);
     (0..n)
@@ -25,7 +25,7 @@ fn sizes(n: usize, except: &[(usize, usize)]) -> Vec<Size> {
         .collect()
 }
 
-/// A GOP between keyframes of the shades given: its own, the next, the one after that.
+/// Judges a GOP between keyframes of the given shades: its own, the next, the one after that.
 fn decided(shades: [u8; 3], sizes: &[Size], ended_by_content: bool) -> Decision {
     let [own, next, after_next] = shades.map(picture);
     judge(&Evidence {
@@ -65,7 +65,7 @@ fn a_new_picture_where_keyframes_are_a_clock_is_looked_for() {
 
 #[test]
 fn a_picture_that_comes_back_at_once_is_looked_at() {
-    // A flash has a keyframe of its own, and so has what follows it.
+    // A flash has its own keyframe, and so has the picture after it.
     assert_eq!(decided([100, 190, 100], &sizes(12, &[]), true), Decision::Doubtful);
 }
 
