@@ -1,11 +1,11 @@
 //! The nearest scenes of a vector: one usearch graph per model, in memory, with a snapshot on the disk.
 //!
-//! A cache of the store: whatever is wrong with a snapshot, the index starts empty and its owner fills it from the store again. Knows
-//! neither the store nor the model.
+//! This is a cache of the store. If anything is wrong with a snapshot, the index starts empty and its owner fills it from the store again.
+//! Knows neither the store nor the model.
 //!
-//! **Threads**: usearch's safe Rust API is not memory-safe (growing during a search crashed 5 of 5 runs, several writers 3 of 10), so
-//! every change, growth included, holds a write lock; searches share a read lock and a fixed number of permits, because usearch fails
-//! a search beyond the number of threads it was told. All methods block; a search takes well under a millisecond for 100,000 scenes.
+//! **Threads**: usearch's safe Rust API is not memory-safe: growing during a search crashed 5 of 5 runs, several writers 3 of 10. So every
+//! change, growth included, holds a write lock. Searches share a read lock and a fixed number of permits, because usearch fails a search
+//! beyond its configured number of threads. All methods block; a search takes well under a millisecond for 100,000 scenes.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,18 +25,18 @@ use permits::Permits;
 
 /// Neighbours of a node in the graph. 16 is the usual choice: 32 gains under 0.5 % recall here and doubles the graph.
 const CONNECTIVITY: usize = 16;
-/// Candidates looked at while adding.
+/// Candidates examined while adding.
 const EXPANSION_ADD: usize = 128;
-/// Candidates looked at while searching, and at least as many as are asked for. Recall@10 on 20,000 CLIP-like vectors of 512 dimensions
-/// in f16: 0.978 at 64, 1.000 at 256. Answers are rescored, so 64 candidates are looked at even for one hit.
+/// Candidates examined while searching, and at least as many as the requested hits. Recall@10 on 20,000 CLIP-like vectors of 512 dimensions
+/// in f16: 0.978 at 64, 1.000 at 256. Answers are rescored, so 64 candidates are examined even for one hit.
 const EXPANSION_SEARCH: usize = 64;
-/// The graph grows by half, and by at least this many scenes.
+/// The graph grows by half, but at least by this many scenes.
 const MIN_GROWTH: usize = 1_024;
-/// Searches that run at once, whatever the machine: each holds buffers of its own.
+/// Maximum number of simultaneous searches on any machine: each holds its own buffers.
 const MAX_SEARCHERS: usize = 16;
-/// Largest deviation from unit length that is taken for rounding.
+/// Largest deviation from unit length that counts as rounding.
 const NORM_TOLERANCE: f32 = 1e-2;
-/// Beyond this share of removed nodes a graph should be built anew; below this many nodes it does not matter.
+/// A graph should be rebuilt if a larger share of its nodes was removed. Below `MIN_REMOVED` removed nodes it does not matter.
 const MAX_REMOVED_SHARE: f64 = 0.3;
 const MIN_REMOVED: usize = 1_000;
 
@@ -59,10 +59,10 @@ pub enum AnnError {
     },
 }
 
-/// What [`Ann::open`] found. After anything but `Loaded` the index is empty and wants to be filled from the store.
+/// The result of [`Ann::open`]. After anything but `Loaded` the index is empty and must be filled from the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// The snapshot holds what the store held at this generation.
+    /// The snapshot holds the store's content at this generation.
     Loaded {
         generation: u64,
     },
@@ -71,15 +71,15 @@ pub enum Opened {
         reason: String,
         set_aside: Vec<PathBuf>,
     },
-    /// The machine cannot read the snapshot now.
+    /// The machine cannot read the snapshot at present.
     Unreadable {
         reason: String,
     },
-    /// The files belong to another model (whose name became the same file name); they will be overwritten.
+    /// The files belong to another model whose name gave the same file name. They will be overwritten.
     OtherModel,
 }
 
-/// The index of one model; a clone is another handle to the same one.
+/// The index of one model. A clone is another handle to the same index.
 #[derive(Clone)]
 pub struct Ann {
     inner: Arc<Inner>,
@@ -87,12 +87,12 @@ pub struct Ann {
 
 struct Inner {
     graph: RwLock<Index>,
-    /// Nodes that were removed and not reused.
+    /// Number of nodes that were removed and not reused.
     n_removed: AtomicUsize,
     permits: Permits,
     files: snapshot::Files,
     dimensions: usize,
-    /// As if there were no memory.
+    /// Makes `put` fail as if there were no memory.
     #[cfg(test)]
     refuses: std::sync::atomic::AtomicBool,
 }
@@ -100,7 +100,7 @@ struct Inner {
 impl Ann {
     /// Loads the snapshot of `model` from `dir`, or starts empty.
     ///
-    /// **Errors**: [`AnnError::File`] when what is damaged cannot be set aside, [`AnnError::Engine`] when there is no memory.
+    /// **Errors**: [`AnnError::File`] if a damaged file cannot be quarantined, [`AnnError::Engine`] if there is no memory.
     pub fn open(dir: &Path, model: &ModelId, dimensions: usize) -> Result<(Self, Opened), AnnError> {
         let files = snapshot::Files::new(dir, model, dimensions);
         let n_searchers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_SEARCHERS);
@@ -112,7 +112,7 @@ impl Ann {
             opened = files.reject(reason)?;
         }
         if !matches!(opened, Opened::Loaded { .. }) {
-            // A load that failed half-way may have left anything behind.
+            // A load that failed halfway may have left anything behind.
             graph = empty_graph(dimensions)?;
         }
         reserve(&graph, graph.size() + MIN_GROWTH, n_searchers)?;
@@ -128,9 +128,9 @@ impl Ann {
         Ok((Self { inner: Arc::new(inner) }, opened))
     }
 
-    /// Deletes the snapshot of `model`, which no [`Ann`] has open.
+    /// Deletes the snapshot of `model`, which no [`Ann`] may have open.
     ///
-    /// **Errors**: [`AnnError::File`] when the folder cannot be read.
+    /// **Errors**: [`AnnError::File`] if the folder cannot be read.
     pub fn delete(dir: &Path, model: &ModelId) -> Result<(), AnnError> {
         snapshot::Files::new(dir, model, 0).delete_all()
     }
@@ -151,7 +151,7 @@ impl Ann {
         self.read().contains(scene.key())
     }
 
-    /// Bytes that the graph and its vectors hold in memory, reserved space included.
+    /// Returns the memory of the graph and its vectors, reserved space included. Bytes.
     pub fn memory_bytes(&self) -> usize {
         self.read().memory_usage()
     }
@@ -181,13 +181,13 @@ impl Ann {
         Ok(())
     }
 
-    /// From now on, or until now, nothing can be added.
+    /// Makes every addition fail from now on, or ends that.
     #[cfg(test)]
     pub(crate) fn refuse(&self, refuses: bool) {
         self.inner.refuses.store(refuses, Ordering::SeqCst);
     }
 
-    /// Removes a scene; whether it was there.
+    /// Removes a scene. Returns whether it was there.
     pub fn remove(&self, scene: SceneId) -> Result<bool, AnnError> {
         let graph = self.write();
         let n = graph.remove(scene.key()).map_err(engine("remove a scene"))?;
@@ -195,7 +195,7 @@ impl Ann {
         Ok(n > 0)
     }
 
-    /// Forgets everything.
+    /// Removes all scenes.
     pub fn clear(&self) -> Result<(), AnnError> {
         let fresh = empty_graph(self.inner.dimensions)?;
         reserve(&fresh, MIN_GROWTH, self.inner.permits.total())?;
@@ -204,20 +204,20 @@ impl Ann {
         Ok(())
     }
 
-    /// So many scenes were removed that building the index anew would make it smaller and better.
+    /// Decides whether so many scenes were removed that rebuilding the index would make it smaller and better.
     pub fn wants_rebuild(&self) -> bool {
         let removed = self.inner.n_removed.load(Ordering::Relaxed);
         removed >= MIN_REMOVED && removed as f64 > MAX_REMOVED_SHARE * (self.len() + removed) as f64
     }
 
-    /// The stored vector, rounded to f16.
+    /// Returns the stored vector, rounded to f16.
     pub fn get(&self, scene: SceneId) -> Option<Embedding> {
         let mut values = vec![0.0; self.inner.dimensions];
         let found = self.read().get(scene.key(), &mut values).unwrap_or(0);
         if found == 0 { None } else { Embedding::normalised(values).ok() }
     }
 
-    /// The `k` nearest scenes with their cosine, the best first. Approximate.
+    /// Returns the `k` nearest scenes with their cosine, the best first. Approximate.
     pub fn search(&self, query: &Embedding, k: usize) -> Result<Vec<(SceneId, f32)>, AnnError> {
         self.check(query)?;
         let _permit = self.inner.permits.acquire();
@@ -230,9 +230,9 @@ impl Ann {
         Ok(ranked(&matches.keys, &matches.distances))
     }
 
-    /// The `k` nearest of the scenes that `allowed` lets through.
+    /// Returns the `k` nearest of the scenes that `allowed` accepts.
     ///
-    /// Where it lets through less than about a tenth this gets slow and misses scenes: use [`Ann::exact`] over those.
+    /// If it accepts less than about a tenth of all scenes, this gets slow and misses scenes. Use [`Ann::exact`] over those instead.
     pub fn search_filtered(&self, query: &Embedding, k: usize, allowed: &dyn Fn(SceneId) -> bool) -> Result<Vec<(SceneId, f32)>, AnnError> {
         self.check(query)?;
         let _permit = self.inner.permits.acquire();
@@ -258,7 +258,7 @@ impl Ann {
         Ok(ranked(&matches.keys, &matches.distances))
     }
 
-    /// The `k` best of the given scenes by comparing with each of them. Scenes that are not in the index are skipped.
+    /// Returns the `k` best of the given scenes by comparing each of them. Scenes that are not in the index are skipped.
     pub fn exact(&self, query: &Embedding, k: usize, scenes: impl Iterator<Item = SceneId>) -> Result<Vec<(SceneId, f32)>, AnnError> {
         self.check(query)?;
         let graph = self.read();
@@ -281,7 +281,7 @@ impl Ann {
         Ok(scored)
     }
 
-    /// Writes a snapshot that holds what the store held at `generation`. Searches go on meanwhile, changes wait.
+    /// Writes a snapshot of the store's content at `generation`. Searches continue meanwhile; changes wait.
     pub fn save(&self, generation: u64) -> Result<(), AnnError> {
         self.inner.files.save(&self.read(), generation)
     }
@@ -314,7 +314,7 @@ impl Ann {
 fn empty_graph(dimensions: usize) -> Result<Index, AnnError> {
     let options = IndexOptions {
         dimensions,
-        // Of unit vectors the inner product is the cosine.
+        // The inner product of unit vectors is their cosine.
         metric: MetricKind::IP,
         quantization: ScalarKind::F16,
         connectivity: CONNECTIVITY,
@@ -325,14 +325,14 @@ fn empty_graph(dimensions: usize) -> Result<Index, AnnError> {
     Index::new(&options).map_err(engine("begin"))
 }
 
-/// Only under the write lock, or before anybody else has the graph.
+/// Grows the graph. Call it only under the write lock, or before another thread has the graph.
 fn reserve(graph: &Index, capacity: usize, n_searchers: usize) -> Result<(), AnnError> {
     graph
         .reserve_capacity_and_threads(capacity, n_searchers + 1)
         .map_err(engine("grow"))
 }
 
-/// The hash says that the file is the one that was written; this, that it was written by this kind of index.
+/// Checks the kind of the index. The hash only proves that the file is the one that was written.
 fn check_loaded(graph: &Index, dimensions: usize) -> Result<(), String> {
     if graph.dimensions() != dimensions || graph.metric_kind() != MetricKind::IP || graph.scalar_kind() != ScalarKind::F16 {
         return Err("it has other dimensions, metric or precision".to_owned());
@@ -352,7 +352,7 @@ fn ranked(keys: &[u64], distances: &[f32]) -> Vec<(SceneId, f32)> {
     hits
 }
 
-/// Best first; equal scores in order of ids, so that answers are stable.
+/// Best first. Equal scores are ordered by id, so that answers are stable.
 fn by_score(a: &(SceneId, f32), b: &(SceneId, f32)) -> std::cmp::Ordering {
     b.1.total_cmp(&a.1).then(a.0.cmp(&b.0))
 }

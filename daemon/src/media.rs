@@ -1,8 +1,8 @@
-//! Looks into videos: what a video is made of, where its scenes are, and a few frames of each.
+//! Reads videos: their streams, their scenes, and a few frames of each scene.
 //!
-//! Decoding happens in `scened-worker media`, one process a video, because media is hostile input. This module owns the
-//! daemon's half: the [`FrameSource`] seam, the worker's life, and checks of what it says ([`scened_common::media`] has the words).
-//! It knows neither store nor models.
+//! Decoding runs in `scened-worker media`, one process per call, because media is hostile input. This module owns the daemon's half: the
+//! [`FrameSource`] seam, the worker's lifetime, and checks of its answers. [`scened_common::media`] holds the messages. It knows neither
+//! store nor models.
 
 pub mod ffmpeg;
 pub mod keyframes;
@@ -19,7 +19,7 @@ pub use scened_common::media::request::{AnalyseRequest, Detector, Hardware, Keyf
 
 pub use process::MediaProcess;
 
-/// The frame that tells most about a video. **Shape**: `rgb` is `[height, width, 3]` u8, upright and with square pixels.
+/// The most informative frame of a video. **Shape**: `rgb` is `[height, width, 3]` u8, upright and with square pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poster {
     pub time_ms: u64,
@@ -33,30 +33,30 @@ pub struct Poster {
 pub struct FoundScene {
     pub span: Span,
     pub boundary: Boundary,
-    /// Sampled frames in order of time, at the size asked for; never empty. Those of one moment have the same time.
+    /// Sampled frames in order of time, at the requested size; never empty. Those of one moment have the same time.
     pub frames: Vec<Frame>,
-    /// JPEG; empty when none was asked for.
+    /// JPEG; empty if not requested.
     pub thumbnail: Vec<u8>,
-    /// The sampled frames whole, as they are kept for other models; empty when none were asked for or one could not be made.
+    /// The whole sampled frames, as stored for other models. Empty if not requested, or if one could not be made.
     pub keyframes: Vec<Keyframe>,
 }
 
-/// What a worker tells while it works. Scenes come in order of time.
+/// An event reported by a running worker. Scenes come in order of time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum MediaEvent {
     Probed(Probe),
     SceneFound(FoundScene),
-    /// How far decoding has come. Milliseconds.
+    /// Progress of decoding. Milliseconds.
     Progressed {
         position_ms: u64,
     },
 }
 
-/// Why a file gives nothing. Only a worker that was ready, got the video and failed in it can lay it to the video: `Unusable`,
+/// Why a file gives no result. Only a worker that was ready, got the video and then failed can blame the video: with `Unusable`,
 /// `WorkerDied`, `TimedOut` and `Protocol`.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MediaError {
-    /// The file itself: empty, no picture, unknown codec, encrypted… The text is written for the user.
+    /// The file itself is at fault: empty, no picture, unknown codec, encrypted… The text is written for the user.
     #[error("{reason}")]
     Unusable { reason: String },
     /// The worker died: signal, exit code, out of memory.
@@ -65,25 +65,25 @@ pub enum MediaError {
     /// No progress within the limit.
     #[error("no progress for {seconds} s")]
     TimedOut { seconds: u64 },
-    /// The worker said something the protocol does not allow.
+    /// The worker sent something that the protocol does not allow.
     #[error("the media worker broke the protocol: {detail}")]
     Protocol { detail: String },
-    /// The worker could not be started; the file is not to blame.
+    /// The worker could not be started; the file is not at fault.
     #[error("cannot start the media worker {program}: {source_text}")]
     Start { program: String, source_text: String },
     /// The worker failed before it had read anything of the video: its libraries, its memory, its version.
     #[error("the media worker cannot work: {detail}")]
     NotReady { detail: String },
-    /// Somebody else ended the worker: the system that was out of memory, or an administrator.
+    /// The worker was ended from outside: by the system when out of memory, or by an administrator.
     #[error("the media worker was ended from outside: {detail}")]
     Killed { detail: String },
-    /// The system did not let the video be read.
+    /// The system could not read the video.
     #[error("cannot be read: {}", std::io::Error::from_raw_os_error(*errno))]
     Unread { errno: i32 },
-    /// The machine was short of something while the video was decoded.
+    /// The machine lacked some resource while the video was decoded.
     #[error("{reason} (the machine was short of threads, memory or descriptors)")]
     Short { reason: String },
-    /// The worker cannot be shut into its sandbox, and was not allowed to do without; the file is not to blame.
+    /// The worker cannot enter its sandbox, and must not run without one; the file is not at fault.
     #[error("no video is decoded without a sandbox: {reason}")]
     Unsandboxed { reason: String },
     #[error("cancelled")]
@@ -91,7 +91,7 @@ pub enum MediaError {
 }
 
 impl MediaError {
-    /// The same, met before the worker had read anything of the video, and so nothing that the video did.
+    /// Converts an error that came before the worker had read anything of the video, and so is not the video's fault.
     #[must_use]
     fn before_the_video(self) -> Self {
         match self {
@@ -103,7 +103,7 @@ impl MediaError {
     }
 }
 
-/// Set by another thread (pause, shutdown, the file changed); an analysis notices within a tenth of a second.
+/// A flag set by another thread (pause, shutdown, the file changed). An analysis notices it within a tenth of a second.
 #[derive(Debug, Default)]
 pub struct Cancel(AtomicBool);
 
@@ -119,8 +119,8 @@ impl Cancel {
 
 /// The seam between the pipeline and decoding: the real worker, or scripted frames in tests.
 pub trait FrameSource: Send + Sync {
-    /// Analyses one video, calling `sink` for each event in order on the calling thread; blocks until done.
-    /// `ControlFlow::Break` from the sink cancels.
+    /// Analyses one video. Calls `sink` for each event in order on the calling thread; blocks until done. `ControlFlow::Break` from the
+    /// sink cancels.
     fn analyse(
         &self,
         video: File,
@@ -129,10 +129,10 @@ pub trait FrameSource: Send + Sync {
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<Analysis, MediaError>;
 
-    /// Makes a model's frames of the keyframe pictures in `keyframes` ([`keyframes::Keyframes::open`]), calling `sink` with each scene,
-    /// without thumbnail and keyframes; blocks until done and gives the number of scenes.
+    /// Makes a model's frames from the keyframe pictures in `keyframes` ([`keyframes::Keyframes::open`]). Calls `sink` with each scene,
+    /// without thumbnail and keyframes. Blocks until done, and returns the number of scenes.
     ///
-    /// **Errors**: [`MediaError::Unusable`] when the file is damaged.
+    /// **Errors**: [`MediaError::Unusable`] if the file is damaged.
     fn replay(
         &self,
         keyframes: File,
@@ -141,13 +141,13 @@ pub trait FrameSource: Send + Sync {
         sink: &mut dyn FnMut(MediaEvent) -> ControlFlow<()>,
     ) -> Result<u64, MediaError>;
 
-    /// Decodes a video that is known to be good: whether a worker works here and now. Blocks.
+    /// Decodes a video that is known to be good, to show whether workers function here and now. Blocks.
     ///
-    /// **Errors**: what a worker fails with that no video is to blame for.
+    /// **Errors**: failures of a worker that are not the fault of a video.
     fn prove(&self, _threads: u32) -> Result<(), MediaError> {
         Ok(())
     }
 
-    /// Decodes one moment, in as many pictures as the model is shown of it (at least one, all with the same time); blocks.
+    /// Decodes one moment into as many pictures as the model needs of it (at least one, all with the same time). Blocks.
     fn picture(&self, video: File, request: &PictureRequest, cancel: &Cancel) -> Result<Vec<Frame>, MediaError>;
 }

@@ -1,7 +1,8 @@
-//! Which models there are, which one is in use, and the change from one to another.
+//! The available models, the one in use, and the change from one to another.
 //!
-//! A change keeps the old model answering: the new one becomes [`Serving::next`], the pipeline makes its vectors of the keyframe pictures,
-//! and when none is lacking [`Models::promote_if_complete`] swaps. Vectors of the old model stay, so that going back needs no work.
+//! During a change the old model continues to answer. The new one becomes [`Serving::next`], and the pipeline makes its vectors from the
+//! keyframe pictures. When these are complete, [`Models::promote_if_complete`] swaps the two. Vectors of the old model stay, so that going
+//! back needs no work.
 
 mod change;
 mod follower;
@@ -31,7 +32,7 @@ use crate::store::{Change, Store, StoreError};
 
 /// Setting: the id of the model that answered last.
 const SERVING_SETTING: &str = "serving-model";
-/// Setting: the id of the model whose vectors are to be made of the videos and not of keyframe pictures, while it is brought in.
+/// Setting: the id of the model being prepared whose vectors must be made from the videos, not from keyframe pictures.
 const AFRESH_SETTING: &str = "afresh-model";
 
 pub use list::Listed;
@@ -41,7 +42,7 @@ pub type MakeEmbedder = Arc<dyn Fn(&ModelFolder) -> Result<Arc<dyn Embedder>, Em
 pub struct ModelsConfig {
     /// Folders that contain model folders.
     pub dirs: Vec<PathBuf>,
-    /// Where ANN snapshots are.
+    /// The folder of ANN snapshots.
     pub ann_dir: PathBuf,
     pub config_file: PathBuf,
     /// How pictures are shown to models.
@@ -84,13 +85,14 @@ pub struct Models {
     store: Store,
     serving: Arc<Serving>,
     activity: Activity,
-    /// The model asked for, by name or folder; held while a change of model is being arranged.
+    /// The chosen model, by name or folder. Held while a change of model is being arranged.
     wanted: Mutex<String>,
-    /// Of the current and the next slot. A lock of its own: the store's change hook takes it while a change holds `wanted`.
+    /// The followers of the current and the next slot. They have their own lock: the store's change hook takes it while a change holds
+    /// `wanted`.
     followers: RwLock<Vec<Arc<Follower>>>,
-    /// Free the room of models that were removed.
+    /// Threads that free the space of removed models.
     purges: Mutex<Vec<JoinHandle<()>>>,
-    /// The next model did not work when it was to answer, and is looked at again at this moment.
+    /// The next model that failed its self-test when it was to take over, and the time of its next test.
     next_looked_at: Mutex<Option<(ModelId, Instant)>>,
     stopping: Arc<AtomicBool>,
 }
@@ -110,8 +112,8 @@ impl Models {
         }
     }
 
-    /// Opens the model that is wanted, and the one that answered last if that is another. A model that cannot be opened is a
-    /// warning and leaves the daemon running.
+    /// Opens the chosen model, and the one that answered last if that is another. A model that cannot be opened causes a warning, and the
+    /// daemon continues to run.
     pub fn open(&self) -> Result<(), StoreError> {
         let wanted = self.wanted();
         if let Err(error) = self.open_wanted(&wanted) {
@@ -131,11 +133,11 @@ impl Models {
             self.serving.set_problem(problem);
         }
         drop(wanted);
-        // What an earlier process did not come to the end of.
+        // An earlier process may not have finished purging.
         self.purge(Vec::new())
     }
 
-    /// Has the model that answered last answer again, where it is there, because the one that is wanted is not.
+    /// Lets the model that answered last answer again, if it exists, because the chosen one cannot be used.
     fn open_served(&self) -> Result<(), StoreError> {
         if let Some(folder) = self.served()?.and_then(|id| self.folder_of(&id, None)) {
             match self.open_slot(&folder, false) {
@@ -185,7 +187,7 @@ impl Models {
         Ok(())
     }
 
-    /// Makes embedder, index and follower of a model.
+    /// Creates embedder, index and follower of a model.
     fn open_slot(&self, folder: &ModelFolder, decodes_afresh: bool) -> Result<Arc<ModelSlot>, ModelsError> {
         let embedder = (self.config.make_embedder)(folder).map_err(|error| unusable(folder, &error))?;
         let mut info = folder.info();
@@ -207,7 +209,7 @@ impl Models {
         Ok(slot)
     }
 
-    /// From the model's files; where these are silent, from an earlier run; else by asking the model once.
+    /// Returns the dimensions: from the model's files, or else from an earlier run, or else by embedding a text once.
     fn dimensions(&self, folder: &ModelFolder, embedder: &dyn Embedder) -> Result<usize, ModelsError> {
         if let Some(dimensions) = folder.dimensions {
             return Ok(dimensions);
@@ -222,7 +224,7 @@ impl Models {
         Ok(dimensions)
     }
 
-    /// After the user mended something: try again if the model that is wanted could not be opened.
+    /// Tries again to open the chosen model if that failed. Called after the user may have fixed the cause.
     pub fn reopen_if_unusable(&self) {
         if self.serving.problem().is_none() {
             return;
@@ -239,7 +241,7 @@ impl Models {
         }
     }
 
-    /// Forgets the vectors of a model that is not in use.
+    /// Deletes the vectors of a model that is not in use.
     pub fn remove(&self, name: &str) -> Result<(), ModelsError> {
         let _arranging = self.wanted();
         let folder = self.resolve(name)?;
@@ -254,12 +256,12 @@ impl Models {
         Ok(self.purge(ids)?)
     }
 
-    /// Changes of the store that the slowest index has not taken in.
+    /// Returns how many changes of the store the slowest index has not applied yet.
     pub fn behind(&self) -> u64 {
         self.followers().iter().map(|follower| follower.behind()).max().unwrap_or_default()
     }
 
-    /// What to register with [`Store::on_change`]; weak, because the store must not keep alive what keeps the store.
+    /// Returns the hook for [`Store::on_change`]. It holds a weak reference, because `Models` holds the store.
     pub fn change_hook(self: &Arc<Self>) -> impl Fn(&Change) + Send + Sync + 'static {
         let models = Arc::downgrade(self);
         move |_| {
@@ -269,7 +271,7 @@ impl Models {
         }
     }
 
-    /// Ends the embed workers; whoever waits for one is told so.
+    /// Ends the embed workers. Waiting callers get an error.
     pub fn stop_embedders(&self) {
         for slot in [self.serving.current().ok(), self.serving.next()].into_iter().flatten() {
             slot.embedder.stop();
@@ -291,14 +293,14 @@ impl Models {
         }
     }
 
-    /// The model that `name` means, shown pictures as the configuration says.
+    /// Finds the model called `name`, with the configured crop.
     fn resolve(&self, name: &str) -> Result<ModelFolder, ModelsError> {
         let folder = resolve(name, &self.config.dirs).map_err(ModelsError::Unknown)?;
         Ok(folder.with_crop(self.config.crop))
     }
 
-    /// The model of that id, shown pictures as they were then: after a change of `crop` its vectors go on answering. `wanted` may be a
-    /// folder used in place, which is not in any of the usual places.
+    /// Finds the model with that id, with the crop of that time: after a change of `crop` its vectors still answer. `wanted` may be a
+    /// folder used in place, which is not in any of the usual folders.
     fn folder_of(&self, id: &str, wanted: Option<&ModelFolder>) -> Option<ModelFolder> {
         wanted
             .cloned()
@@ -312,7 +314,7 @@ impl Models {
         self.followers.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Without waiting for a change of model that is being arranged.
+    /// Returns the chosen name without waiting for a change of model in progress.
     fn name_wanted(&self) -> String {
         match self.wanted.try_lock() {
             Ok(wanted) => wanted.clone(),
@@ -326,7 +328,7 @@ impl Models {
     }
 }
 
-/// The ids of a model under every crop, each once.
+/// Returns the ids of a model under every crop, each once.
 fn ids_of(folder: &ModelFolder) -> Vec<ModelId> {
     let mut ids = Crop::ALL.map(|crop| folder.clone().with_crop(crop).id).to_vec();
     ids.sort();

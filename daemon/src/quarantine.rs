@@ -1,6 +1,7 @@
-//! Moves damaged data out of the way under a dated name, so that a fresh start never deletes what a person might still want.
+//! Renames damaged data to a dated name, so that a fresh start never deletes what a person might still want.
 //!
-//! [`damage`] is the one rule of what counts as damage. Both know nothing about what the data mean.
+//! [`damage`] decides whether a file is missing; `scened_common::damage` decides which errors mean damage. None of these knows the meaning
+//! of the data.
 
 pub(crate) mod damage;
 
@@ -11,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::failpoint;
 
-/// Renames `path` to `path.damaged-20261122T130501` (UTC), with a number behind it when that name is taken.
+/// Renames `path` to `path.damaged-20261122T130501` (UTC), followed by a number if that name is taken.
 pub(crate) fn move_away(path: &Path) -> io::Result<PathBuf> {
     let stamp = utc_now();
     for attempt in 0..1_000_u32 {
@@ -38,12 +39,12 @@ pub(crate) fn move_away(path: &Path) -> io::Result<PathBuf> {
     ))
 }
 
-/// Now, as it stands in names.
+/// Returns the current time in the form used in names.
 pub(crate) fn utc_now() -> String {
     utc_stamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs()))
 }
 
-/// `20261122T130501` for seconds since the Unix epoch.
+/// Returns `20261122T130501` for seconds since the Unix epoch.
 fn utc_stamp(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
     // Civil date from days, proleptic Gregorian calendar. Source: Howard Hinnant, "chrono-compatible low-level date algorithms".

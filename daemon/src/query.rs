@@ -1,7 +1,7 @@
 //! Text, picture or moment → vector → candidate scenes → rescored on their frames → ranked hits.
 //!
-//! Knows the store's vectors and the ANN index, nothing of the wire. Everything here blocks and runs on the query pool.
-//! It writes nothing but what `confidence` keeps to measure confidence with.
+//! Knows the store's vectors and the ANN index, but not the wire. Everything here blocks and runs on the query pool. It writes only the
+//! vectors that `confidence` keeps for its measure.
 
 mod confidence;
 mod picture;
@@ -32,18 +32,19 @@ use crate::store::{Store, StoreError, VideoRecord};
 
 /// A query longer than this is a mistake (a file on standard input, say). Bytes.
 pub const MAX_QUERY_BYTES: usize = 4_096;
-/// Most hits one answer may have.
+/// Maximum number of hits in one answer.
 pub const MAX_HITS: usize = 1_000;
-/// How long a question waits for the model.
+/// Time that a query waits for the model.
 pub const MODEL_TIMEOUT: Duration = Duration::from_secs(20);
-/// Up to so many scenes in scope every one is compared exactly; above, the graph gives the candidates.
+/// Up to this many scenes in scope are compared exactly. Above, the graph finds the candidates.
 const EXACT_UP_TO: usize = 20_000;
-/// A filter that leaves less than this share of a large library is scanned exactly: a graph search under a predicate degrades there.
+/// If a filter leaves less than this share of a large library, the scenes left are compared exactly: a filtered graph search degrades
+/// there.
 const EXACT_BELOW_SELECTIVITY: f64 = 0.10;
-/// Scenes rescored on their frames, for each hit asked for, and at least.
+/// Scenes rescored on their frames, for each requested hit, and at least.
 const CANDIDATES_PER_HIT: usize = 5;
 const MIN_CANDIDATES: usize = 100;
-/// And at most: reading so many vectors takes a tenth of a second.
+/// And at most: reading this many vectors takes a tenth of a second.
 const MAX_CANDIDATES: usize = 20_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,18 +53,18 @@ pub enum GroupBy {
     Video,
 }
 
-/// What is asked for besides the query itself.
+/// The request besides the query itself.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub n: usize,
     pub by: GroupBy,
-    /// Hits less sure than that are left out; has no effect where no confidence is told.
+    /// Hits with a lower confidence are left out. Has no effect if hits have no confidence.
     pub min_confidence: Option<f32>,
     pub filters: Filters,
 }
 
 impl Wanted {
-    /// Whether it can be asked for.
+    /// Checks whether the request is valid.
     pub fn check(&self) -> Result<(), QueryError> {
         check_count(self.n)
     }
@@ -75,12 +76,12 @@ pub struct Hit {
     pub scene: SceneId,
     pub span: Span,
     pub best_ms: u64,
-    /// Cosine of the query and the frame at `best_ms`; where the model is shown a frame in parts, of the part that fits best or of
-    /// their mean, and for a picture the mean over its own parts.
+    /// Cosine of the query and the frame at `best_ms`. If the model gets a frame in parts: of the best part, or of their mean. For a
+    /// picture: the mean over its own parts.
     pub score: f32,
-    /// How probable it is that the hit shows what the text says, in [0, 1]; `None` for pictures, and while there is nothing to measure with.
+    /// Probability that the hit shows what the text says, in [0, 1]. `None` for pictures, and while the measure is not ready.
     pub confidence: Option<f32>,
-    /// Mean over the video's scenes of the cosine of query and scene vector; only when grouped by video.
+    /// Mean over the video's scenes of the cosine of query and scene vector; only if grouped by video.
     pub video_score: Option<f32>,
 }
 
@@ -88,12 +89,12 @@ pub struct Hit {
 pub struct Answer {
     pub model: String,
     pub hits: Vec<Hit>,
-    /// Whether hits tell their confidence, so that [`Wanted::min_confidence`] was obeyed.
+    /// Whether hits have a confidence, so that [`Wanted::min_confidence`] was applied.
     pub is_measured: bool,
     pub coverage: Coverage,
 }
 
-/// The best scene of one video for a query, and its place among all scenes.
+/// The best scene of one video for a query, and its rank among all scenes.
 #[derive(Clone, Debug)]
 pub struct RankOfVideo {
     pub hit: Hit,
@@ -105,7 +106,7 @@ pub struct RankOfVideo {
 pub enum QueryError {
     #[error("the query is empty")]
     Empty,
-    /// Its vectors are those of a model that answers no longer: to be asked again.
+    /// The query's vectors belong to a model that no longer answers; the client must ask again.
     #[error("the model was changed while this was asked")]
     OtherModel,
     #[error("the query is {bytes} bytes long; at most {MAX_QUERY_BYTES} are allowed")]
@@ -126,7 +127,7 @@ pub enum QueryError {
     Index(#[from] AnnError),
 }
 
-/// The texts of a question as vectors of one model.
+/// The texts of a query as vectors of one model.
 #[derive(Clone, Debug)]
 pub struct TextQuery {
     model: ModelId,
@@ -134,8 +135,9 @@ pub struct TextQuery {
     unwanted: Vec<Embedding>,
 }
 
-/// Asking has three steps, because only the second one waits for the model: what is known already ([`Searcher::recall`],
-/// [`Searcher::decode_picture`]), the vectors of the rest ([`Searcher::word`], [`Searcher::show`]), and the answer.
+/// A query has three steps, because only the second one waits for the model. The first finds what is known already ([`Searcher::recall`],
+/// [`Searcher::decode_picture`]). The second makes the vectors of the rest ([`Searcher::word`], [`Searcher::show`]). The third is the
+/// answer.
 pub struct Searcher {
     store: Store,
     serving: Arc<Serving>,
@@ -145,7 +147,7 @@ pub struct Searcher {
 }
 
 impl Searcher {
-    /// `cache`: a folder for what can be made again.
+    /// `cache`: a folder for data that can be made again.
     pub fn new(store: Store, serving: Arc<Serving>, source: Arc<dyn FrameSource>, cache: Option<PathBuf>) -> Self {
         Self {
             store,
@@ -156,7 +158,7 @@ impl Searcher {
         }
     }
 
-    /// The texts as vectors, where all of them were asked for lately. Waits for nothing.
+    /// Returns the texts as vectors if all of them were used recently. Never waits for the model.
     pub fn recall(&self, query: &str, not: &[String]) -> Result<Option<TextQuery>, QueryError> {
         let texts = checked(query, not)?;
         let slot = self.serving.current()?;
@@ -164,7 +166,7 @@ impl Searcher {
         Ok(known.and_then(|vectors| TextQuery::of(&slot, vectors)))
     }
 
-    /// The texts as vectors; waits for the model until `deadline`.
+    /// Returns the texts as vectors. Waits for the model until `deadline`.
     pub fn word(&self, query: &str, not: &[String], deadline: Instant) -> Result<TextQuery, QueryError> {
         let texts = checked(query, not)?;
         self.with_current(|slot| {
@@ -172,23 +174,23 @@ impl Searcher {
                 .iter()
                 .map(|text| self.texts.get(slot, text, deadline))
                 .collect::<Result<_, _>>()?;
-            // Made by the first question of all. The answer does not wait for it.
+            // The very first query starts making these and waits for them up to [`TIMEOUT`]. The answer itself never waits.
             let timeout = TIMEOUT.min(deadline.saturating_duration_since(Instant::now()));
             let _made = self.measures.of(slot, timeout);
             TextQuery::of(slot, vectors).ok_or(QueryError::Empty)
         })
     }
 
-    /// Scenes that match the query and look less like each of what is not wanted. Waits for nothing.
+    /// Returns scenes that match the query and are less similar to each unwanted text. Never waits for the model.
     ///
-    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    /// **Errors**: [`QueryError::OtherModel`] if another model answers by now.
     pub fn answer_texts(&self, text_query: &TextQuery, wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
         let slot = self.slot_of(&text_query.model)?;
         self.answer(&slot, &text_query.probe(), wanted, &|_| true)
     }
 
-    /// All steps at once.
+    /// Runs all steps at once.
     #[cfg(any(test, feature = "testing"))]
     pub fn search(&self, query: &str, not: &[String], wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
@@ -204,7 +206,7 @@ impl Searcher {
         }
     }
 
-    /// Asks the model that answers; and the one that took its place meanwhile, when it was retired in the middle of the question.
+    /// Asks the current model. If that was retired during the query, asks the one that took its place.
     fn with_current<T>(&self, ask: impl Fn(&ModelSlot) -> Result<T, QueryError>) -> Result<T, QueryError> {
         let slot = self.serving.current()?;
         let answer = ask(&slot);
@@ -217,20 +219,20 @@ impl Searcher {
         answer
     }
 
-    /// What the model waits with, in words for the user, where it says so.
+    /// Describes what the model is waiting for, in words for the user, if known.
     pub fn model_at_work(&self) -> Option<String> {
         self.serving.current().ok()?.embedder.at_work()
     }
 
-    /// Where the best scene of the video at `record` stands for a query. Waits for nothing.
+    /// Returns the rank of the best scene of the video at `record` for a query. Never waits for the model.
     ///
-    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    /// **Errors**: [`QueryError::OtherModel`] if another model answers by now.
     pub fn rank_of_video(&self, record: &Arc<VideoRecord>, text_query: &TextQuery) -> Result<Option<RankOfVideo>, QueryError> {
         let slot = self.slot_of(&text_query.model)?;
         self.rank_in(&slot, record, &text_query.probe())
     }
 
-    /// All steps at once.
+    /// Runs all steps at once.
     #[cfg(any(test, feature = "testing"))]
     pub fn rank_of(&self, record: &Arc<VideoRecord>, query: &str) -> Result<Option<RankOfVideo>, QueryError> {
         self.rank_of_video(record, &self.word(query, &[], Instant::now() + MODEL_TIMEOUT)?)
@@ -244,7 +246,7 @@ impl Searcher {
         let everything = Scope::of(&self.store, &slot.info.id, &Filters::default());
         let ids: Vec<SceneId> = everything.scenes().collect();
         let of_scenes = ids.len() as u64;
-        // Exact over the whole library, by the scene vectors that choose the candidates.
+        // Exact over the whole library, by the scene vectors that also choose the candidates.
         let own = slot
             .ann
             .exact(&probe.wanted, 1, std::iter::once(best.scene))?
@@ -289,11 +291,11 @@ impl Searcher {
 
     fn by_scene(&self, question: &Question) -> Result<Vec<Hit>, QueryError> {
         let &Question { slot, probe, n, scope, .. } = question;
-        // With unwanted texts candidates may be struck out later: look at more of them.
+        // Unwanted texts may reject candidates later, so more of them are examined.
         let n_candidates = ((n * CANDIDATES_PER_HIT).max(MIN_CANDIDATES) * (1 + probe.unwanted.len())).min(MAX_CANDIDATES);
         let candidates = question.candidates(n_candidates)?;
         let mut hits = Vec::with_capacity(n);
-        // What is sure enough stands near the front.
+        // Hits with enough confidence are near the front.
         for scored in self.rescore(slot, probe, candidates)?.iter().take(n + MIN_CANDIDATES) {
             if hits.len() == n {
                 break;
@@ -308,8 +310,8 @@ impl Searcher {
         Ok(hits)
     }
 
-    /// Ranks videos by the mean over *all* their scenes of the cosine between query and scene vector (the article's rule), and names
-    /// the best scene of each. In a library beyond [`EXACT_UP_TO`] scenes only videos with a scene among the candidates are ranked.
+    /// Ranks videos by the mean over *all* their scenes of the cosine between query and scene vector (the article's rule), with the best
+    /// scene of each. In a library of more than [`EXACT_UP_TO`] scenes, only videos with a scene among the candidates are ranked.
     fn by_video(&self, question: &Question) -> Result<Vec<Hit>, QueryError> {
         let &Question {
             slot,
@@ -344,7 +346,7 @@ impl Searcher {
             .collect();
         ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let mut hits = Vec::with_capacity(n);
-        // The rest would be read in vain for what no video shows.
+        // If no video shows what the query asks for, reading the rest would be in vain.
         for (video, mean) in ranked.into_iter().take(n + MIN_CANDIDATES) {
             if hits.len() == n {
                 break;
@@ -364,7 +366,7 @@ impl Searcher {
         Ok(hits)
     }
 
-    /// Scores scenes on their frames' vectors, best first; drops those that look more like something unwanted.
+    /// Scores scenes on their frames' vectors, best first. Drops those that are more similar to something unwanted.
     fn rescore(&self, slot: &ModelSlot, probe: &Probe, scenes: Vec<SceneId>) -> Result<Vec<Scored>, QueryError> {
         let mut scored = Vec::with_capacity(scenes.len());
         for scene in scenes {
@@ -406,13 +408,13 @@ impl Searcher {
         }))
     }
 
-    /// What says how sure the hits of a text are; pictures have no such measure.
+    /// Returns the measure of the confidence of a text's hits. Pictures have no such measure.
     fn measure(&self, slot: &ModelSlot, probe: &Probe) -> Option<Measure> {
         probe.is_text.then(|| self.measures.of(slot, Duration::ZERO)).flatten()
     }
 }
 
-/// The texts of a question, each without spaces around it.
+/// Returns the texts of a query, trimmed.
 fn checked<'a>(query: &'a str, not: &'a [String]) -> Result<Vec<&'a str>, QueryError> {
     let texts = std::iter::once(query).chain(not.iter().map(String::as_str)).map(str::trim);
     texts
@@ -444,18 +446,18 @@ impl TextQuery {
     }
 }
 
-/// What to look for, and what not to.
+/// The wanted and unwanted vectors of a search.
 pub(crate) struct Probe {
-    /// What candidates are chosen by: the mean of `parts`.
+    /// The mean of `parts`, which chooses the candidates.
     pub(crate) wanted: Embedding,
-    /// A text; or a picture in the parts that the model is shown, all of which a frame should have. Never empty.
+    /// A text; or a picture in the parts that the model gets, all of which a frame should match. Never empty.
     pub(crate) parts: Vec<Embedding>,
     pub(crate) unwanted: Vec<Embedding>,
     pub(crate) is_text: bool,
 }
 
 impl Probe {
-    /// `None` when there are no parts, or they cancel out.
+    /// Returns `None` if there are no parts, or if they cancel out.
     fn of(parts: Vec<Embedding>) -> Option<Self> {
         Some(Self {
             wanted: Embedding::mean(&parts)?,
@@ -466,21 +468,21 @@ impl Probe {
     }
 }
 
-/// One search, once it is known what is asked of which videos.
+/// One search: the query, its limits and its scope.
 struct Question<'a> {
     slot: &'a ModelSlot,
     probe: &'a Probe,
-    /// Hits wanted.
+    /// Number of requested hits.
     n: usize,
     measure: Option<Measure>,
     min_confidence: Option<f32>,
     scope: &'a Scope,
-    /// Leaves out scenes within the scope.
+    /// Decides which scenes within the scope are admitted.
     admits: &'a dyn Fn(SceneId) -> bool,
 }
 
 impl Question<'_> {
-    /// The `k` scenes whose vectors are nearest to what is wanted: exactly, or by the graph in a large scope.
+    /// Returns the `k` scenes whose vectors are nearest to the wanted one: exactly, or by the graph in a large scope.
     fn candidates(&self, k: usize) -> Result<Vec<SceneId>, AnnError> {
         let &Self { slot, scope, admits, .. } = self;
         let wanted = &self.probe.wanted;

@@ -1,13 +1,14 @@
-//! Threads that answer requests, so that nothing blocking runs on the async thread; and which request is served first.
+//! The threads that answer requests, so that nothing blocks on the async thread, and the order in which requests are served.
 //!
-//! Lanes with threads of their own ([`Lane`]): what only looks into memory and the store never waits behind what waits for the model, nor
-//! behind what touches files that a client names, decodes, or walks through everything. Within a lane the
-//! client process that used it least lately goes first: who asks now and then is not slowed by others that ask all the time.
+//! Each lane has its own threads ([`Lane`]). Requests that only read memory and the store never wait behind requests that wait for the
+//! model. Nor do they wait behind requests that touch files named by a client, decode, or scan everything. Within a lane, the client
+//! process that used it least recently goes first. So an occasional client is not slowed down by others that ask all the time.
 //!
-//! **Bounds**, for each lane: threads, tasks of one process at work, tasks waiting. A full queue takes the task of a process that has
-//! fewer waiting, and turns the newest one of whoever has most away; otherwise the newcomer is. Nobody waits for room.
+//! **Bounds**, for each lane: threads, running tasks of one process, waiting tasks. If the queue is full, a task of a process with fewer
+//! waiting tasks displaces the newest task of the process with most. Otherwise the new task is rejected. No task waits for a place in the
+//! queue.
 //!
-//! Knows neither what is asked nor the wire.
+//! Knows neither the content of requests nor the wire.
 
 mod pool;
 
@@ -15,21 +16,21 @@ use tokio::sync::oneshot;
 
 pub use crate::requests::pool::{ClientProcess, Lane, Overloaded, Pool, TaskOutcome};
 
-/// Why a task gave nothing.
+/// Why a task gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
-    /// Too many wait, or it made room for a process that had fewer waiting.
+    /// Too many tasks wait, or it was displaced by a process with fewer waiting tasks.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
-    /// It panicked, or no thread is left in its lane.
+    /// It panicked, or its lane has no thread left.
     #[error("scened failed on this request (a bug: please report it)")]
     Failed,
 }
 
 impl Pool {
-    /// Does blocking work on a thread of `lane`, and waits for what comes of it. A full lane is an answer, not a wait.
+    /// Runs blocking work on a thread of `lane`, and waits for its result. A full lane is an error, not a wait.
     ///
-    /// Nothing is done where the caller has stopped waiting before it is its turn.
+    /// The work is skipped if the caller stops waiting before its turn.
     pub async fn run<T: Send + 'static>(
         &self,
         lane: Lane,
@@ -38,7 +39,7 @@ impl Pool {
     ) -> Result<T, Unanswered> {
         let (done, answer) = oneshot::channel();
         let task = move |outcome| {
-            // The client may have left; then nobody wants the answer.
+            // If the client has left, no one needs the answer.
             if done.is_closed() {
                 return;
             }

@@ -1,4 +1,4 @@
-//! Opening a video without trusting its name or changing anything about it; its stamp, and the hash of all its bytes.
+//! Opens a video without trusting its name or changing anything about it. Also its stamp, and the hash of all its bytes.
 
 pub mod whole;
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use scened_common::domain::FileStamp;
 
-/// What a stat says of a file.
+/// Returns the stamp of a file from its metadata.
 pub fn stamp_of(metadata: &Metadata) -> FileStamp {
     FileStamp {
         size_bytes: metadata.len(),
@@ -19,10 +19,10 @@ pub fn stamp_of(metadata: &Metadata) -> FileStamp {
     }
 }
 
-/// Opens a regular file for reading: no link in its last component (unless `follow`), no waiting on a pipe, and its access time is
-/// left alone where the system allows it.
+/// Opens a regular file for reading. Follows no link in its last component (unless `follow`), does not wait on a pipe, and keeps its access
+/// time if the system allows that.
 pub fn open_video(path: &Path, follow: bool) -> io::Result<File> {
-    // Before it is opened: to open a device may already do something. A link is looked at below, as it was chosen to be.
+    // This check comes before opening, because opening a device may already have an effect. Links are handled below, according to `follow`.
     if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         return Err(not_regular());
     }
@@ -32,7 +32,7 @@ pub fn open_video(path: &Path, follow: bool) -> io::Result<File> {
     }
     #[cfg(target_os = "linux")]
     let file = match rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {
-        // Only the owner may keep the access time.
+        // Only the owner may suppress updates of the access time.
         Err(rustix::io::Errno::PERM) => rustix::fs::open(path, flags, Mode::empty())?,
         other => other?,
     };
@@ -49,9 +49,9 @@ fn not_regular() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")
 }
 
-/// Reads a little from the middle of a file, and not from what the system remembers of it: a drive that is gone is still remembered.
+/// Reads a little from the middle of a file, bypassing the page cache, which may still hold the data of a drive that is gone.
 pub(crate) fn read_uncached(path: &Path) -> io::Result<()> {
-    /// More than what is read ahead.
+    /// More than the read-ahead of the system.
     const LOOK_BYTES: u64 = 64 << 10;
     let file = open_video(path, true)?;
     let middle = file.metadata()?.len() / 2;
@@ -62,10 +62,11 @@ pub(crate) fn read_uncached(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// [`open_video`] with the stamp of what was opened. Whether links are followed was decided when the path was chosen.
+/// Works like [`open_video`], and also returns the stamp of the opened file. Whether links are followed was decided when the path was
+/// chosen.
 ///
-/// **Errors**: besides those of opening, [`crate::machine::with_timeout::is_timeout`] where the video lies on a mount that hangs; its first bytes are
-/// read, so that this is known before a worker waits for them.
+/// **Errors**: besides those of opening, [`crate::machine::with_timeout::is_timeout`] if the video is on a mount that hangs. The first byte
+/// is read, so that this shows before a worker waits for the file.
 pub fn open_stamped(path: &Path) -> io::Result<(File, FileStamp)> {
     let at = path.to_owned();
     crate::machine::with_timeout::run(path, move |_| {

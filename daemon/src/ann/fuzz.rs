@@ -4,7 +4,7 @@ use scened_common::domain::ModelId;
 
 use super::{Ann, Opened};
 
-/// Opens an index whose snapshot has these bytes for its header: it is refused, and the index begins empty.
+/// Opens an index whose snapshot header consists of these bytes. The header is rejected, and the index starts empty.
 pub fn run(data: &[u8]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::write(folder.path().join("model.json"), data).expect("the header is written");

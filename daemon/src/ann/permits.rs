@@ -1,4 +1,4 @@
-//! A counting semaphore: as many searches at once as usearch was told threads.
+//! A counting semaphore that allows as many simultaneous searches as usearch has threads for.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 

@@ -1,8 +1,8 @@
-//! Files of an index: `<model>.json` names, sizes and hashes `<model>.<generation>.usearch`.
+//! Files of an index: `<model>.json` holds the name, size and hash of `<model>.<generation>.usearch`.
 //!
-//! usearch's own `save` has neither temporary file, fsync nor checksum, and loading a damaged file crashes or lies in most cases. So the
-//! graph goes to a new file, synced and hashed; replacing the header is the one step that makes it count; and nothing is loaded whose
-//! hash does not match. It is loaded into memory, not mapped, because a mapped file that shrinks is a crash.
+//! usearch's own `save` has no temporary file, no fsync and no checksum. Loading a damaged file crashes or returns wrong results in most
+//! cases. So the graph is written to a new file, synced and hashed, and only replacing the header makes it valid. A graph whose hash does
+//! not match is not loaded. The graph is loaded into memory, not mapped, because a mapped file that shrinks is a crash.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -20,7 +20,7 @@ use crate::quarantine::damage::is_absent;
 use crate::quarantine::move_away;
 
 const FORMAT: u32 = 1;
-/// What a snapshot leaves free on the disk.
+/// Disk space that a snapshot leaves free.
 const LEFT_FREE_BYTES: u64 = 16 << 20;
 
 /// Content of `<model>.json`.
@@ -48,7 +48,7 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(dir: &Path, model: &ModelId, dimensions: usize) -> Self {
-        // Searches need no folder, and saving makes it again.
+        // Searches need no folder, and saving creates it again.
         if let Err(error) = std::fs::create_dir_all(dir) {
             tracing::warn!(path = %dir.display(), %error, "the folder of search indexes cannot be made now");
         }
@@ -64,7 +64,7 @@ impl Files {
         self.dir.join(format!("{}.json", self.stem))
     }
 
-    /// Loads the snapshot into `graph`, which is worthless unless this gives [`Opened::Loaded`].
+    /// Loads the snapshot into `graph`, which is unusable unless this returns [`Opened::Loaded`].
     pub(super) fn load(&self, graph: &Index) -> Result<Opened, AnnError> {
         let header_path = self.header_path();
         let bytes = match std::fs::read(&header_path) {
@@ -107,7 +107,7 @@ impl Files {
                 .and_then(|bytes| graph.load_from_buffer(&bytes).map_err(|error| error.to_string())),
         };
         match loaded {
-            // Its bytes were the right ones a moment ago, and usearch does not say what the system said.
+            // Its bytes were right a moment ago, and usearch does not pass on the system's error.
             Err(error) => Ok(Opened::Unreadable {
                 reason: format!("usearch cannot load it: {error}"),
             }),
@@ -120,7 +120,7 @@ impl Files {
         }
     }
 
-    /// Sets the files of this model aside. Only the newest damaged ones are kept: they are copies of what the store holds.
+    /// Quarantines the files of this model. Only the newest damaged ones are kept: they are copies of the store's content.
     pub(super) fn reject(&self, reason: String) -> Result<Opened, AnnError> {
         for name in self.names()? {
             if name.contains(".damaged-") {
@@ -149,7 +149,7 @@ impl Files {
         let at = |point| failpoint::hit(point).map_err(file_error("write", &path));
         at("snapshot.begin")?;
         if let Err(error) = write_graph(graph, &temporary) {
-            // Half a snapshot on a full disk takes the room that others need.
+            // Half a snapshot on a full disk takes space that others need.
             let _deleted = std::fs::remove_file(&temporary);
             return Err(error);
         }
@@ -197,7 +197,7 @@ impl Files {
         write().map_err(file_error("write", &path))
     }
 
-    /// Names of this model's files in the folder, sorted.
+    /// Returns the names of this model's files in the folder, sorted.
     fn names(&self) -> Result<Vec<String>, AnnError> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.dir).map_err(file_error("list", &self.dir))? {
@@ -212,7 +212,7 @@ impl Files {
         Ok(names)
     }
 
-    /// Whether a name is `<stem>.json…` or `<stem>.<digits>.usearch…`.
+    /// Decides whether a name is `<stem>.json…` or `<stem>.<digits>.usearch…`.
     fn owns(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(&self.stem).and_then(|rest| rest.strip_prefix('.')) else {
             return false;
@@ -243,14 +243,15 @@ impl Files {
     }
 }
 
-/// The snapshot may be whole: the index is filled from the store, and what is there stays until a new one is saved.
+/// Reports an unreadable snapshot, which may be intact. The index is filled from the store, and the files stay until a new snapshot is
+/// saved.
 fn unreadable(path: &Path, error: &std::io::Error) -> Opened {
     Opened::Unreadable {
         reason: format!("{} cannot be read: {error}", path.display()),
     }
 }
 
-/// The model's id with everything that a file name should not hold replaced; then with a hash, so that two ids stay two names.
+/// Returns the model's id with unsafe characters for a file name replaced. A hash follows, so that two ids stay two names.
 fn file_stem(model: &ModelId) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !model.0.is_empty() && model.0.len() <= 100 && model.0.chars().all(is_plain) {
@@ -264,7 +265,7 @@ fn write_graph(graph: &Index, temporary: &Path) -> Result<(), AnnError> {
     if let Some(text) = temporary.to_str() {
         graph.save(text).map_err(engine("write its snapshot"))?;
     } else {
-        // usearch takes names in UTF-8 only.
+        // usearch accepts only UTF-8 names.
         let mut bytes = vec![0; graph.serialized_length()];
         graph.save_to_buffer(&mut bytes).map_err(engine("write its snapshot"))?;
         std::fs::write(temporary, &bytes).map_err(file_error("write", temporary))?;
@@ -273,7 +274,7 @@ fn write_graph(graph: &Index, temporary: &Path) -> Result<(), AnnError> {
     synced.map_err(file_error("sync", temporary))
 }
 
-/// Length and XXH3 of a file.
+/// Returns the length and XXH3 of a file.
 fn hash_of(path: &Path) -> std::io::Result<(u64, String)> {
     let mut file = File::open(path)?;
     let mut hasher = Xxh3::new();

@@ -1,4 +1,4 @@
-//! One behaviour a test.
+//! One behaviour per test.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Random {
         self.next() % n
     }
 
-    /// Roughly normal.
+    /// Returns a roughly normal number.
     fn normal(&mut self) -> f32 {
         (0..4).map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).sum()
     }
@@ -30,7 +30,7 @@ impl Random {
         Embedding::normalised((0..dimensions).map(|_| self.normal()).collect()).unwrap()
     }
 
-    /// A vector near one of the centres, as scenes of one video are near each other.
+    /// Returns a vector near a centre, as scenes of one video are near each other.
     fn near(&mut self, centre: &Embedding, spread: f32) -> Embedding {
         let scale = spread / (centre.dimensions() as f32).sqrt();
         Embedding::normalised(centre.as_slice().iter().map(|value| value + scale * self.normal()).collect()).unwrap()
@@ -63,7 +63,7 @@ fn recall_at_10_is_close_to_exact() {
     let mut found = 0;
     for _ in 0..100 {
         let centre = &centres[random.below(200) as usize];
-        // Further from the pictures than they are from each other, as texts are.
+        // Queries are further from the pictures than these are from each other, like texts.
         let query = random.near(centre, 1.5);
         let exact = ann.exact(&query, 10, (0..5_000).map(scene)).unwrap();
         let near = ann.search(&query, 10).unwrap();
@@ -77,7 +77,7 @@ fn recall_at_10_is_close_to_exact() {
     assert!(recall >= 0.95, "recall@10 is {recall}");
 }
 
-/// Random puts, replacements, removals, snapshots and reopenings against a plain map.
+/// Compares random puts, replacements, removals, snapshots and reopenings with a plain map.
 #[test]
 fn random_operations_match_a_plain_map() {
     const DIMENSIONS: usize = 16;
@@ -224,7 +224,7 @@ fn searches_go_on_while_the_index_grows() {
 
 type Damage<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
 
-/// Every way of damaging a snapshot gives an empty index and leaves the damaged files under another name.
+/// Any damage to a snapshot gives an empty index and leaves the damaged files under another name.
 #[test]
 fn damaged_snapshots_are_never_loaded() {
     let flip = |bytes: &mut Vec<u8>| {
@@ -270,7 +270,7 @@ fn a_snapshot_survives_a_crash_between_its_steps() {
     let (ann, _) = open(folder.path(), 8);
     ann.put(scene(1), &Random(1).vector(8)).unwrap();
     ann.save(3).unwrap();
-    // A later snapshot that was written, or half written, without its header.
+    // A later snapshot that was written, or half written, but has no header.
     std::fs::write(folder.path().join("starter-3f9c2b71.4.usearch"), b"half").unwrap();
     std::fs::write(folder.path().join("starter-3f9c2b71.5.usearch.new"), b"half").unwrap();
     let (ann, opened) = open(folder.path(), 8);

@@ -1,8 +1,8 @@
-//! The embedder of a model that answers: one process for those who ask, another one for indexing.
+//! The embedder of an answering model: one process for queries, another one for indexing.
 //!
-//! What is asked must be answered at once, and what is indexed may have only what nobody else wants. A process that has taken idle priority
-//! cannot leave it again, so these are two. Each loads a tower when it needs it, so that together they hold what one would:
-//! the text tower here, the vision tower there. The files of both are mapped and shared.
+//! Queries must be answered at once, while indexing may use only what no other program wants. A process that has taken idle priority cannot
+//! leave it again, so there are two. Each loads a tower when it needs it, so together they hold as much as one process would: one the text
+//! tower, the other the vision tower. The files of both are mapped and shared.
 
 use std::time::Instant;
 
@@ -18,9 +18,9 @@ pub struct EmbedPair {
 }
 
 impl EmbedPair {
-    /// Starts the two owner threads; no worker yet. `config.background` is of no account.
+    /// Starts the two owner threads; no worker yet. `config.background` is ignored.
     ///
-    /// **Errors**: as [`EmbedProcess::new`].
+    /// **Errors**: like [`EmbedProcess::new`].
     pub fn new(config: EmbedConfig) -> Result<Self, EmbedError> {
         let indexing = EmbedConfig {
             background: true,
@@ -68,7 +68,7 @@ impl Embedder for EmbedPair {
         self.indexing.embed_frames(frames)
     }
 
-    /// The one that ran last may have fallen back where the other did not: each that failed is told once.
+    /// Either process may have fallen back to another provider. Each provider that failed is reported once.
     fn provider(&self) -> Option<ProviderReport> {
         let (Some(mut report), of_queries) = (
             self.indexing.provider().or_else(|| self.queries.provider()),
@@ -89,7 +89,7 @@ impl Embedder for EmbedPair {
     }
 
     fn stop(&self) {
-        // Both are told before either is waited for.
+        // Both are told to stop before waiting for either.
         std::thread::scope(|scope| {
             scope.spawn(|| self.queries.stop());
             self.indexing.stop();

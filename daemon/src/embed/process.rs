@@ -1,9 +1,9 @@
 //! The daemon's embedder: one `scened-worker embed` process, started when there is something to embed.
 //!
-//! One thread owns the process ([`owner`]); it sleeps without a timeout while no worker lives, and until the idle time is
-//! over while one does. Callers leave their texts and frames in two bounded lanes ([`queue`]): a full lane makes its callers
-//! wait, never the other lane's. Texts go first, and a batch of frames is kept short enough that a text waits for
-//! [`owner::BATCH_TIME`] or for one frame. A worker that dies is replaced, and what it was doing is tried once more.
+//! One thread owns the process ([`owner`]). It sleeps without a timeout while no worker lives, and until the idle time is over while one
+//! does. Callers put their texts and frames into two bounded lanes ([`queue`]). A full lane blocks its own callers, never those of the
+//! other lane. Texts go first. A batch of frames is short enough that a text waits only for [`owner::BATCH_TIME`] or for one frame. A
+//! worker that dies is replaced, and its last batch is tried once more.
 
 mod connection;
 mod model_files;
@@ -25,33 +25,33 @@ use crate::supervise::{self, End, Supervised};
 use crate::worker::throttle::Throttle;
 use queue::{Call, Lane, Payload, Queue};
 
-/// What is lost without an owner.
+/// Consequences of a dead owner, in words for the user.
 const NOTHING_INDEXED: &str = "no video is embedded";
 const NOTHING_ASKED: &str = "only repeated queries are answered";
 
-/// What an [`EmbedProcess`] needs to know.
+/// Configuration of an [`EmbedProcess`].
 #[derive(Clone, Debug)]
 pub struct EmbedConfig {
     pub model: ModelFolder,
     /// Execution providers in order of preference; `auto` picks what the machine has.
     pub providers: Vec<String>,
-    /// Threads of the model; 0 = one for each core allowed.
+    /// Threads of the model; 0 = one per core that the process may use.
     pub threads: usize,
-    /// The worker ends after this long without a request.
+    /// Time without a request after which the worker ends.
     pub idle: Duration,
-    /// ONNX Runtime's library as configured; `None` searches ([`scened_common::embed::runtime::find_onnxruntime`]).
+    /// Configured path of ONNX Runtime's library; `None` searches ([`scened_common::embed::runtime::find_onnxruntime`]).
     pub onnxruntime: Option<PathBuf>,
-    /// The data folder, where a library may be.
+    /// The data folder, which may contain the library.
     pub data_dir: PathBuf,
-    /// Where optimised graphs are kept; `None` keeps none.
+    /// The folder of optimised graphs; `None` keeps none.
     pub graph_cache: Option<PathBuf>,
-    /// Of a graphics card's memory, what is left to others.
+    /// Memory of the graphics card that stays free for other programs.
     pub gpu_memory_reserve_bytes: u64,
-    /// Whether the worker takes only what nobody else wants of the machine.
+    /// Whether the worker uses only what no other program wants of the machine.
     pub background: bool,
-    /// For whom a worker in the background gives way.
+    /// Throttles a background worker in favour of other programs.
     pub throttle: Throttle,
-    /// The model may run where there is no sandbox.
+    /// The model may run without a sandbox.
     pub allow_unsandboxed: bool,
     /// The worker's program; `None` searches ([`crate::worker::find_worker`]).
     pub worker: Option<PathBuf>,
@@ -61,13 +61,13 @@ pub struct EmbedConfig {
 #[derive(Debug)]
 pub struct EmbedProcess {
     shared: Arc<Shared>,
-    /// Written to when the owner must stop although it waits for a worker's answer.
+    /// The daemon writes to it when the owner must stop while it waits for a worker's answer.
     wake: Mutex<Option<std::io::PipeWriter>>,
     owner: Mutex<Option<JoinHandle<()>>>,
     _supervised: Arc<Supervised>,
 }
 
-/// What callers and the owner thread have in common.
+/// State shared by callers and the owner thread.
 #[derive(Debug)]
 struct Shared {
     queue: Queue,
@@ -78,25 +78,25 @@ struct Shared {
 struct State {
     info: ModelInfo,
     provider: Option<ProviderReport>,
-    /// Why its files may not be used any more.
+    /// Why its files must not be used any more.
     changed: Option<String>,
     /// Process id of the worker, while one lives.
     worker: Option<u32>,
-    /// What the owner is at, and since when.
+    /// The owner's current step, and since when.
     at_work: Option<(Step, Instant)>,
 }
 
 /// What an owner may wait for.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// A new worker that has not said hello yet, or not found ONNX Runtime.
+    /// A new worker has not said hello yet, or has not found ONNX Runtime.
     Start,
-    /// Loading the model, where it is the first thing asked of the worker, and the vectors.
+    /// The vectors; and the model, if this is the worker's first request.
     Vectors,
 }
 
 impl State {
-    /// In words for whoever waited in vain.
+    /// Describes the state for a caller that waited in vain.
     fn waited_for(&self) -> String {
         let worker = self
             .worker
@@ -127,7 +127,7 @@ impl Shared {
 impl EmbedProcess {
     /// Starts the owner thread; no worker yet.
     ///
-    /// **Errors**: [`EmbedError::Unavailable`] when the system gives no thread or pipe.
+    /// **Errors**: [`EmbedError::Unavailable`] if the system provides no thread or pipe.
     pub fn new(config: EmbedConfig) -> Result<Self, EmbedError> {
         let failed = |error: std::io::Error| EmbedError::Unavailable {
             reason: format!("cannot start the thread that owns the embed worker: {error}"),
@@ -173,7 +173,8 @@ impl EmbedProcess {
         })
     }
 
-    /// Ends the worker, fails what waits with [`EmbedError::ShuttingDown`], and returns when all is over. May be called again.
+    /// Ends the worker, fails waiting requests with [`EmbedError::ShuttingDown`], and returns when everything has ended. May be called
+    /// again.
     pub fn stop(&self) {
         self.shared.queue.stop();
         if let Some(mut wake) = self.wake.lock().unwrap_or_else(PoisonError::into_inner).take()
@@ -188,7 +189,7 @@ impl EmbedProcess {
         }
     }
 
-    /// The worker's process id, for `doctor`, measurements and tests. One that died while idle is noticed at the next request.
+    /// Returns the worker's process id, for `doctor`, measurements and tests. The death of an idle worker is noticed at the next request.
     pub fn worker_pid(&self) -> Option<u32> {
         self.shared.state().worker
     }
@@ -201,7 +202,7 @@ impl EmbedProcess {
         } else {
             let waited_for = self.shared.state().waited_for();
             let error = EmbedError::NotInTime { waited_for };
-            // What waits of it is not embedded any more.
+            // Its items that still wait are not embedded any more.
             call.fail(error.clone());
             Err(error)
         }

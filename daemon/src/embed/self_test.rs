@@ -1,7 +1,7 @@
-//! Whether a model can be asked and be shown something: words and pictures go through it before a library is embedded for it.
+//! Tests whether a model can embed queries and frames: words and pictures go through it before it gets a library to embed.
 //!
-//! A folder may be complete and a tower be broken all the same: another model's file under its name, weights that are all zero, a tokenizer
-//! that reads every word as the same token. What is embedded by such a model for days could then not be asked.
+//! A folder may be complete, but a tower may be broken: another model's file under its name, weights that are all zero, a tokenizer that
+//! reads every word as the same token. Days of embedding would then give an index that cannot be searched.
 
 use std::time::Instant;
 
@@ -9,12 +9,12 @@ use scened_common::domain::{Embedding, Frame, ImageSpec};
 
 use super::{EmbedError, Embedder};
 
-/// Two that no model takes for the same.
+/// Two texts that no model treats as the same.
 const WORDS: [&str; 2] = ["a red circle", "two dogs on a street at night"];
-/// Vectors nearer than this are one.
+/// Vectors nearer than this count as equal.
 const SAME: f32 = 1.0 - 1e-6;
 
-/// Puts words and pictures through a model; blocks while it is loaded.
+/// Embeds words and pictures with a model. Blocks while it is loaded.
 ///
 /// **Errors**: those of the model; [`EmbedError::Unavailable`] says what is wrong with its vectors.
 pub(crate) fn run(embedder: &dyn Embedder) -> Result<(), EmbedError> {
@@ -31,7 +31,7 @@ pub(crate) fn run(embedder: &dyn Embedder) -> Result<(), EmbedError> {
     Ok(())
 }
 
-/// Puts words alone through a model, and waits for it no longer than that.
+/// Embeds only words with a model. Waits for it until `deadline`.
 pub(crate) fn check_words(embedder: &dyn Embedder, deadline: Instant) -> Result<(), EmbedError> {
     words(embedder.embed_texts_until(&WORDS.map(str::to_owned), deadline), embedder).map(drop)
 }
@@ -42,7 +42,7 @@ fn words(texts: Result<Vec<Embedding>, EmbedError>, embedder: &dyn Embedder) -> 
     Ok(texts)
 }
 
-/// Whether a model gives no usable vector even of a plain picture: then no video is to blame for one that it gave none of.
+/// Decides whether a model gives no usable vector even for a plain picture. If so, its failures are not the fault of a video.
 pub(crate) fn is_blind(embedder: &dyn Embedder) -> bool {
     let image = embedder.model().image;
     matches!(
@@ -99,7 +99,7 @@ fn plain(image: &ImageSpec) -> Frame {
     picture(image, |_, _| [200, 30, 30])
 }
 
-/// Squares of three colours: no tower takes it for a plain picture.
+/// Squares of three colours, which no tower treats as a plain picture.
 fn pattern(image: &ImageSpec) -> Frame {
     picture(image, |x, y| match (x / 4 + y / 4) % 3 {
         0 => [20, 40, 220],
@@ -127,7 +127,7 @@ mod tests {
     use crate::embed::{ModelInfo, ProviderReport};
     use crate::testing::embedder::FakeEmbedder;
 
-    /// A model whose towers give what a test says.
+    /// A model whose towers return what a test wants.
     struct Odd {
         sound: FakeEmbedder,
         texts: fn(Vec<Embedding>) -> Result<Vec<Embedding>, EmbedError>,

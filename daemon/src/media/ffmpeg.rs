@@ -1,30 +1,30 @@
-//! Which FFmpeg decodes, and whether its release is known to be open to attack.
+//! The FFmpeg that decodes, and whether its release has a known vulnerability.
 
 use scened_common::media::extras::Extras;
 
-/// The decoder that the newest known bug is in.
+/// The decoder with the most recent known bug.
 const MAGICYUV: &str = "magicyuv";
 
-/// What is to be said of an FFmpeg.
+/// A warning about an FFmpeg.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Concern {
     pub what: String,
-    /// What protects, or what to do.
+    /// The existing protection, or what to do.
     pub hint: String,
-    /// Nothing but an update protects.
+    /// Only an update protects.
     pub is_open: bool,
 }
 
-/// The release named in the worker's version line, like `5.1.9-0+deb12u1`.
+/// Returns the release named in the worker's version line, like `5.1.9-0+deb12u1`.
 pub fn release(worker_version: &str) -> Option<&str> {
     let (_, after) = worker_version.split_once("FFmpeg ")?;
     Some(after.split(',').next().unwrap_or(after).trim())
 }
 
-/// What is wrong with this FFmpeg, if its release tells.
+/// Returns the vulnerability of this FFmpeg, as far as its release shows.
 ///
-/// **Source**: CVE-2026-8461 (June 2026), a heap overflow in the MagicYUV decoder that a video in a watched folder reaches; mended in 7.1.5,
-/// 8.0.3 and 8.1.2, and in no older line by FFmpeg itself.
+/// **Source**: CVE-2026-8461 (June 2026), a heap overflow in the MagicYUV decoder that a video in a watched folder can trigger. Fixed in
+/// 7.1.5, 8.0.3 and 8.1.2; FFmpeg itself fixed it in no older line.
 pub fn concern(release: &str, extras: &Extras) -> Option<Concern> {
     let what = match is_mended(release) {
         Some(true) => return None,
@@ -44,10 +44,10 @@ pub fn concern(release: &str, extras: &Extras) -> Option<Concern> {
     Some(Concern { what, hint, is_open })
 }
 
-/// `None` where the version is no release's, as that of a build from the repository.
+/// Returns `None` if the version is not a release, like that of a build from the repository.
 fn is_mended(release: &str) -> Option<bool> {
     let version = release.trim_start_matches(['n', 'v']);
-    // Behind the numbers comes a distribution's own: `7.1-3ubuntu9` is 7.1.0.
+    // A distribution's own suffix follows the numbers: `7.1-3ubuntu9` is 7.1.0.
     let length = version.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(version.len());
     let mut numbers = version[..length].split('.').map_while(|number| number.parse::<u32>().ok());
     let (major, minor) = (numbers.next()?, numbers.next()?);

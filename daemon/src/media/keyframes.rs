@@ -1,7 +1,7 @@
-//! The folder of keyframe pictures: with them another model is brought in without decoding a video again.
+//! The folder of keyframe pictures, from which vectors of another model are made without decoding a video again.
 //!
-//! One file a content ([`scened_common::media::keyframe_file`]), named by its fingerprint, so that copies share it and moves cost nothing.
-//! All of it can be deleted: what is missing or damaged is decoded again when it is needed.
+//! Each content has one file ([`scened_common::media::keyframe_file`]), named by its fingerprint, so copies share it and moves cost
+//! nothing. All of it can be deleted: if a file is missing or damaged, its video is decoded again when needed.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, BufWriter, Seek as _, SeekFrom};
@@ -26,7 +26,7 @@ pub struct Keyframes {
     folder: PathBuf,
 }
 
-/// What lies in the folder.
+/// The content of the folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stock {
     pub n_files: u64,
@@ -34,18 +34,18 @@ pub struct Stock {
 }
 
 impl Keyframes {
-    /// `folder` is made when there is something to put into it.
+    /// `folder` is created when the first file is written.
     pub fn new(folder: PathBuf) -> Self {
         Self { folder }
     }
 
     fn path(&self, fingerprint: &Fingerprint) -> PathBuf {
         let name = fingerprint.to_string();
-        // Two characters of it spread a great many files over 256 folders.
+        // The first two characters spread a large number of files over 256 folders.
         self.folder.join(&name[..2]).join(format!("{name}.{EXTENSION}"))
     }
 
-    /// Begins the pictures of one content; they count when [`UnfinishedFile::finish`] has returned.
+    /// Starts the file of one content. It is valid only after [`UnfinishedFile::finish`] has returned.
     pub fn begin(&self, fingerprint: &Fingerprint) -> io::Result<UnfinishedFile> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let path = self.path(fingerprint);
@@ -70,9 +70,9 @@ impl Keyframes {
         self.path(fingerprint).is_file()
     }
 
-    /// The pictures of one content, from the beginning of the file; `None` where there are none.
+    /// Opens the pictures of one content, at the start of the file. Returns `None` if there are none.
     ///
-    /// **Errors**: [`KeyframesError::Damaged`] when the file does not begin as the pictures of this content do.
+    /// **Errors**: [`KeyframesError::Damaged`] if the file does not start like the pictures of this content.
     pub fn open(&self, fingerprint: &Fingerprint) -> Result<Option<File>, KeyframesError> {
         let mut file = match File::open(self.path(fingerprint)) {
             Ok(file) => file,
@@ -94,7 +94,7 @@ impl Keyframes {
         }
     }
 
-    /// Deletes the pictures of what is not wanted any more, and what an earlier process did not finish.
+    /// Deletes the pictures of contents that are no longer wanted, and the unfinished files of earlier processes. Returns their number.
     pub fn sweep(&self, is_wanted: impl Fn(&Fingerprint) -> bool) -> io::Result<u64> {
         let ours = unfinished_prefix();
         let mut n_deleted = 0;
@@ -112,7 +112,7 @@ impl Keyframes {
         Ok(n_deleted)
     }
 
-    /// Counts what is there.
+    /// Counts the files and their bytes.
     pub fn stock(&self) -> io::Result<Stock> {
         let mut stock = Stock::default();
         self.walk(|path, entry| {
@@ -125,7 +125,7 @@ impl Keyframes {
         Ok(stock)
     }
 
-    /// Calls `visit` for every file; what disappears meanwhile is passed over.
+    /// Calls `visit` for every file. Files that disappear meanwhile are skipped.
     fn walk(&self, mut visit: impl FnMut(&Path, &fs::DirEntry) -> io::Result<()>) -> io::Result<()> {
         let list = |folder: &Path| match fs::read_dir(folder) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -144,12 +144,12 @@ impl Keyframes {
     }
 }
 
-/// How the names of this process's unfinished files begin.
+/// Returns the prefix of the names of this process's unfinished files.
 fn unfinished_prefix() -> String {
     format!(".{}-", std::process::id())
 }
 
-/// The content whose pictures a file is named for; `None` for other files.
+/// Returns the content that a file is named after; `None` for other files.
 fn fingerprint_of(path: &Path) -> Option<Fingerprint> {
     if path.extension()? != EXTENSION {
         return None;
@@ -157,7 +157,7 @@ fn fingerprint_of(path: &Path) -> Option<Fingerprint> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 
-/// Takes the scenes of one video as they are found. Deleted when dropped before it is finished.
+/// A file that takes the scenes of one video as they are found. It is deleted if dropped before it is finished.
 #[derive(Debug)]
 pub struct UnfinishedFile {
     writer: Writer<BufWriter<File>>,
@@ -171,7 +171,7 @@ impl UnfinishedFile {
         self.writer.put(scene)
     }
 
-    /// Ends the file, syncs it, and puts it in its place.
+    /// Completes the file, syncs it, and renames it to its final name.
     pub fn finish(mut self) -> io::Result<()> {
         self.writer.end()?;
         failpoint::hit("keyframes.written")?;

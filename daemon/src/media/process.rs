@@ -1,8 +1,8 @@
-//! The real [`FrameSource`]: one `scened-worker media` process a call.
+//! The real [`FrameSource`]: one `scened-worker media` process per call.
 //!
-//! The calling thread starts the process, reads its pipe, and ends it; a second thread collects its standard error. A worker is
-//! never believed: whatever it says is checked against the request, and a breach is [`MediaError::Protocol`]. The process is
-//! killed and reaped on every way out.
+//! The calling thread starts the process, reads its pipe, and ends it; a second thread collects its standard error. A worker is never
+//! trusted: every message is checked against the request, and a violation is [`MediaError::Protocol`]. The process is killed and reaped on
+//! every path out.
 
 mod check;
 #[cfg(feature = "fuzzing")]
@@ -38,7 +38,7 @@ use crate::worker::{self, OwnedChild, StderrTail};
 /// Three frames of 32 × 32 in Motion JPEG, which every FFmpeg decodes.
 const CONTROL: &[u8] = include_bytes!("control.mkv");
 
-/// A file that has no name and lies on no disk, where the system has such files.
+/// Creates a file without a name that is not on a disk, if the system has such files.
 fn tempfile_in_memory() -> io::Result<File> {
     #[cfg(target_os = "linux")]
     {
@@ -48,9 +48,9 @@ fn tempfile_in_memory() -> io::Result<File> {
     tempfile::tempfile()
 }
 
-/// How often a wait looks whether it was cancelled.
+/// Interval at which a wait checks for cancellation.
 const CANCEL_TICK: Duration = Duration::from_millis(50);
-/// How long a worker that has said its last word may take to end.
+/// Time that a worker may take to end after its last message.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// Decodes in worker processes, as many at once as there are callers.
@@ -64,7 +64,7 @@ pub struct MediaProcess {
 }
 
 impl MediaProcess {
-    /// A worker that says nothing for this long is taken for hung.
+    /// A worker that sends nothing for this long counts as hung.
     pub const DEFAULT_SILENCE: Duration = Duration::from_mins(1);
 
     /// Uses the worker found by [`worker::find_worker`].
@@ -86,35 +86,35 @@ impl MediaProcess {
         }
     }
 
-    /// Sets what may be read besides the worker's own lists.
+    /// Sets the formats and codecs that may be read besides the worker's own lists.
     #[must_use]
     pub fn with_extras(mut self, extras: Extras) -> Self {
         self.extras = extras;
         self
     }
 
-    /// Sets whether a worker may decode without a sandbox, where there is none or a graphics card decodes.
+    /// Sets whether a worker may decode without a sandbox, if there is none or if a graphics card decodes.
     #[must_use]
     pub fn with_unsandboxed_allowed(mut self, allowed: bool) -> Self {
         self.allow_unsandboxed = allowed;
         self
     }
 
-    /// Sets for whom workers give way that nobody waits for.
+    /// Sets the throttle of background workers, which no client waits for.
     #[must_use]
     pub fn with_courtesy(mut self, throttle: Throttle) -> Self {
         self.throttle = throttle;
         self
     }
 
-    /// Sets how long a worker may say nothing before it is killed.
+    /// Sets how long a worker may send nothing before it is killed.
     #[must_use]
     pub fn with_silence(mut self, silence: Duration) -> Self {
         self.silence = silence;
         self
     }
 
-    /// Finds the frame that tells most about a video, among a few dozen; blocks.
+    /// Finds the most informative frame of a video, among a few dozen; blocks.
     pub fn poster(&self, video: File, request: &PosterRequest, cancel: &Cancel) -> Result<Poster, MediaError> {
         let mut worker = self.start(video, wire::KIND_POSTER, request)?;
         worker.read_start(cancel)?;
@@ -141,22 +141,22 @@ impl MediaProcess {
         };
         command.fd_mappings(vec![mapping]).map_err(|error| cannot_start(&error))?;
         let mut child = OwnedChild::new(command.spawn().map_err(|error| cannot_start(&error))?);
-        // The video stays open in `command` otherwise.
+        // Otherwise the video stays open in `command`.
         drop(command);
         let inner = child.child();
         let (Some(mut requests), Some(answers), Some(stderr)) = (inner.stdin.take(), inner.stdout.take(), inner.stderr.take()) else {
             return Err(cannot_start(&"its pipes are missing"));
         };
         let stderr = StderrTail::collect(stderr, wire::ROLE).map_err(|error| cannot_start(&error))?;
-        // A request is far smaller than a pipe's buffer, so this cannot block. If the worker is already dead, its end says more
-        // than the broken pipe.
+        // A request is far smaller than a pipe's buffer, so this cannot block. If the worker is already dead, how it died says more than
+        // the broken pipe.
         let asked =
             pipe::write_hello(&mut requests, wire::ROLE, wire::VERSION).and_then(|()| pipe::write_frame(&mut requests, kind, request, &[]));
         if let Err(error) = asked {
             tracing::debug!(%error, "cannot ask a media worker");
         }
         drop(requests);
-        // Somebody waits for a picture.
+        // A client waits for a picture.
         let throttled = match kind {
             wire::KIND_PICTURE | wire::KIND_POSTER => None,
             _ => self.throttle.keep(child.id()),
@@ -234,7 +234,7 @@ impl FrameSource for MediaProcess {
         let mut video = tempfile_in_memory().map_err(cannot_start)?;
         video.write_all(CONTROL).and_then(|()| video.rewind()).map_err(cannot_start)?;
         match self.analyse(video, &request, &Cancel::default(), &mut |_| ControlFlow::Continue(())) {
-            // An FFmpeg that lacks its decoder says so in words, and works.
+            // An FFmpeg that lacks this decoder reports so, and otherwise functions.
             Ok(_) | Err(MediaError::Unusable { .. }) => Ok(()),
             Err(error) => Err(error),
         }
@@ -249,7 +249,7 @@ impl FrameSource for MediaProcess {
     }
 }
 
-/// One running worker; killed and reaped when dropped.
+/// One running worker, killed and reaped when dropped.
 struct Worker {
     child: OwnedChild,
     _throttled: Option<ThrottledWorker>,
@@ -260,7 +260,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Reads what a worker says before it touches the video. Whatever goes wrong until then is not the video's doing.
+    /// Reads the messages that a worker sends before it touches the video. An error until then is not the video's fault.
     fn read_start(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
         self.try_start(cancel).map_err(MediaError::before_the_video)
     }
@@ -289,7 +289,7 @@ impl Worker {
         }
     }
 
-    /// Hands on what the worker tells, checked; gives its last word, which is not.
+    /// Passes on the worker's checked events. Returns its last message unchecked.
     fn follow(
         &mut self,
         checker: &mut Checker,
@@ -315,7 +315,7 @@ impl Worker {
         }
     }
 
-    /// Reads the next frame; fails when the worker is silent for too long, or on cancel.
+    /// Reads the next frame. Fails if the worker is silent for too long, or on cancel.
     fn read(&mut self, cancel: &Cancel) -> Result<RawFrame, MediaError> {
         let mut answers = Patient::new(&self.answers, self.child.id(), self.silence, cancel);
         match pipe::read_frame(&mut answers, pipe::MAX_FRAME_BYTES) {
@@ -325,7 +325,7 @@ impl Worker {
         }
     }
 
-    /// Waits for a worker that is done. Its answer is complete: how it ends matters to nobody but the log.
+    /// Waits for a worker that is done. Its answer is complete, so how it ends only matters for the log.
     fn say_goodbye(&mut self, cancel: &Cancel) -> Result<(), MediaError> {
         let mut answers = Patient::new(&self.answers, self.child.id(), GOODBYE, cancel);
         match answers.read(&mut [0]) {
@@ -340,7 +340,7 @@ impl Worker {
         }
     }
 
-    /// Turns a failure of the pipe into what happened to the worker.
+    /// Turns a pipe error into the worker's failure.
     fn why(&mut self, error: PipeError) -> MediaError {
         match error {
             PipeError::Io(error) => match error.kind() {
@@ -361,7 +361,7 @@ impl Worker {
     }
 
     fn how_it_died(&mut self) -> MediaError {
-        // It closed its pipe, so it is ending by itself: let it, to learn how.
+        // It closed its pipe, so it is ending by itself. Waiting shows how.
         let deadline = Instant::now() + GOODBYE;
         let mut is_from_outside = false;
         let status = match self.child.wait_until(deadline) {
@@ -389,7 +389,7 @@ impl Worker {
     }
 }
 
-/// Watches that a worker comes on in its video: one that talks and gets nowhere is as hung as a silent one.
+/// Checks that a worker advances in its video: one that sends messages without advancing is as hung as a silent one.
 struct Advance {
     worker: u32,
     silence: Duration,
@@ -398,9 +398,9 @@ struct Advance {
     processor_time: Option<Duration>,
 }
 
-/// Silences (ten minutes by default) without an advance, of which the worker had the processor for a quarter.
+/// Maximum number of silences without an advance (ten minutes by default), if the worker had the processor for a quarter of that time.
 const STUCK_SILENCES: u32 = 10;
-/// Silences (an hour by default) without an advance, however little it had of the processor.
+/// Maximum number of silences without an advance (an hour by default), however little processor time the worker had.
 const STARVED_SILENCES: u32 = 60;
 
 impl Advance {
@@ -414,7 +414,7 @@ impl Advance {
         }
     }
 
-    /// Takes how far the worker has come; gives for how many seconds it has been stuck, if that is too long.
+    /// Takes the worker's position. Returns for how many seconds it has been stuck, if that is too long.
     fn stuck_for(&mut self, reached_ms: u64) -> Option<u64> {
         if reached_ms > self.reached_ms {
             *self = Self {
@@ -432,13 +432,13 @@ impl Advance {
         (had_its_share || elapsed >= self.silence * STARVED_SILENCES).then_some(elapsed.as_secs())
     }
 
-    /// The worker waited this long for us.
+    /// Leaves out the time that the worker waited for scened.
     fn leave_out(&mut self, waited: Duration) {
         self.since += waited;
     }
 }
 
-/// Reads a frame from a pipe within a limit, looking at the cancel flag while it waits.
+/// Reads a frame from a pipe within a time limit, and checks the cancel flag while it waits.
 struct Patient<'a> {
     answers: &'a ChildStdout,
     timeout: ResponseTimeout,
@@ -462,7 +462,7 @@ impl Read for Patient<'_> {
             if self.cancel.is_cancelled() {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            // Asked of a worker that talks, too: one that sends a byte at a time is never silent.
+            // The limit holds for a worker that sends data, too: one that sends a byte at a time is never silent.
             if self.timeout.is_over() {
                 return Err(io::ErrorKind::TimedOut.into());
             }

@@ -1,4 +1,4 @@
-//! The change from one model to another: the new one is brought in beside the one that answers, and takes over when it lacks nothing.
+//! The change from one model to another: the new one is prepared beside the answering one, and takes over when its vectors are complete.
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -17,13 +17,13 @@ use crate::machine::clock::now_ms;
 use crate::models::serving::{ModelSlot, NoModel};
 use crate::store::{VideoRecord, VideoState};
 
-/// How long a model that did not work when it was to answer is left alone.
+/// Time between self-tests of a next model that failed when it was to take over.
 const LOOK_AGAIN: Duration = Duration::from_mins(1);
 
 impl Models {
-    /// Chooses a model by name or folder and remembers it in config.toml. The caller has the pipeline catch up.
+    /// Chooses a model by name or folder and remembers it in config.toml. The caller makes the pipeline catch up.
     ///
-    /// `afresh`: its vectors are made of the videos, also those that are there.
+    /// `afresh`: decodes the videos again for its vectors, even if it already has some.
     pub fn use_model(&self, name: &str, afresh: bool) -> Result<(), ModelsError> {
         let mut wanted = self.wanted();
         let folder = self.resolve(name)?;
@@ -43,9 +43,9 @@ impl Models {
             *self.next_looked_at.lock().unwrap_or_else(PoisonError::into_inner) = None;
             return if afresh { self.index_again() } else { Ok(()) };
         }
-        // All that can be refused comes before the first thing that is changed: a half-made change would be completed with no videos.
+        // All checks come before the first change: an incomplete change would be completed without any videos.
         let mut opened = if goes_back { None } else { Some(self.open_slot(&folder, false)?) };
-        // A library takes days to embed, and a model that cannot read a question is no use then.
+        // A library takes days to embed. A model that cannot embed a query would then be useless.
         if let Some(slot) = &opened
             && let Err(error) = self_test::run(slot.embedder.as_ref())
         {
@@ -67,7 +67,7 @@ impl Models {
                 self.serve(slot)?;
                 current
             }
-            // The current one goes on answering, now and, when it is the one gone back to, for good.
+            // The current one continues to answer. If the change goes back to it, it stays for good.
             next => {
                 let abandoned = self.serving.next();
                 self.serving.set_next(next);
@@ -86,7 +86,7 @@ impl Models {
         Ok(())
     }
 
-    /// Forgets the vectors of a model, and opens it with the mark that they are to be made of the videos.
+    /// Deletes the vectors of a model, and opens it with the mark that the videos must be decoded for new ones.
     fn begin_afresh(&self, folder: &ModelFolder) -> Result<Arc<ModelSlot>, ModelsError> {
         if let Some(next) = self.serving.next().filter(|next| next.info.id == folder.id) {
             self.serving.set_next(None);
@@ -98,7 +98,7 @@ impl Models {
         self.open_slot(folder, true)
     }
 
-    /// Queues every video that can be reached; what it has stays until it is done.
+    /// Queues every indexed video that can be reached. Its results stay until the job is done.
     fn index_again(&self) -> Result<(), ModelsError> {
         let indexed = |record: &VideoRecord| record.state == VideoState::Indexed && !record.offline;
         let videos = self.store.videos();
@@ -108,9 +108,9 @@ impl Models {
         Ok(())
     }
 
-    /// Lets the next model answer once it has vectors of everything, as the pipeline says.
+    /// Lets the next model answer once it has all vectors, according to the pipeline.
     pub fn promote_if_complete(&self, has_caught_up: impl FnOnce() -> bool) {
-        // While a change is being arranged, the pipeline may speak of another model.
+        // While a change is being arranged, the pipeline may refer to another model.
         let _arranged = self.wanted();
         let Some(next) = self.serving.next() else { return };
         let seen = self
@@ -135,7 +135,7 @@ impl Models {
         self.activity.bump();
     }
 
-    /// Whether the next model works now that it is to answer; where not, `status` says why and it is looked at again later.
+    /// Decides whether the next model works when it is to take over. If not, `status` says why, and it is tested again later.
     fn still_works(&self, next: &ModelSlot) -> bool {
         let mut looked_at = self.next_looked_at.lock().unwrap_or_else(PoisonError::into_inner);
         let waits = |(id, due): &(ModelId, Instant)| *id == next.info.id && *due > Instant::now();

@@ -1,6 +1,6 @@
-//! Keeps one ANN index equal to the store: catches up from the change log, or rebuilds, and saves a snapshot when things are quiet.
+//! Keeps one ANN index equal to the store: catches up from the change log, or rebuilds, and saves a snapshot when changes pause.
 //!
-//! One thread a model slot, the only writer of that slot's index. It sleeps without a timer while there is nothing to apply or save.
+//! Each model slot has one thread, the only writer of that slot's index. It sleeps without a timer while there is nothing to apply or save.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,10 +20,10 @@ use crate::supervise::{self, End, Supervised, caught};
 
 /// A snapshot is written after this long without changes …
 const QUIET_BEFORE_SAVE: Duration = Duration::from_secs(10);
-/// … and at the latest this long after the first unsaved one, so that a crash during a long indexing costs little catching up.
+/// … and at the latest this long after the first unsaved one. So a crash during a long indexing run costs little catching up.
 const LONGEST_UNSAVED: Duration = Duration::from_mins(5);
-/// The pause before what failed is tried again: the store could not be read, or there was no memory for a scene. A test does not wait as
-/// long.
+/// The pause before a failed step is tried again: the store could not be read, or there was no memory for a scene. Tests use a shorter
+/// pause.
 const AGAIN: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 30_000 });
 
 struct Shared {
@@ -31,22 +31,22 @@ struct Shared {
     slot: Arc<ModelSlot>,
     activity: Activity,
     applied: AtomicU64,
-    /// Videos of which the index has not all scenes, because it could not take them, and why. They are tried again, and no snapshot is
-    /// written until then: it would be taken for whole.
+    /// Videos with scenes that the index could not add, and the reasons. They are tried again. Until then no snapshot is written, because a
+    /// start would treat it as complete.
     missing: Mutex<BTreeMap<VideoId, String>>,
     stop: AtomicBool,
 }
 
 pub(super) struct Follower {
     shared: Arc<Shared>,
-    /// Capacity 1: a poke that finds it full is already promised a look at everything.
+    /// Capacity 1. If it is full, the thread is already due to read the whole log.
     wake: Sender<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
     _supervised: Arc<Supervised>,
 }
 
 impl Follower {
-    /// `opened` is what [`crate::ann::Ann::open`] said about `slot.ann`.
+    /// `opened` is the result of [`crate::ann::Ann::open`] for `slot.ann`.
     pub(super) fn start(store: Store, slot: Arc<ModelSlot>, opened: Opened, activity: Activity) -> std::io::Result<Self> {
         let (wake, woken) = bounded(1);
         let applied = match &opened {
@@ -63,7 +63,7 @@ impl Follower {
         });
         let supervised = Supervised::essential("ann", "videos indexed from now on are not found");
         let (for_thread, for_waiting) = (Arc::clone(&shared), Arc::clone(&shared));
-        // After a panic in the middle of a change nothing is sure but the store.
+        // After a panic in the middle of a change only the store can be trusted.
         let mut opened = Some(opened);
         let body = move || {
             for_thread.run(&opened.take().unwrap_or(Opened::Missing), &woken);
@@ -78,13 +78,13 @@ impl Follower {
         })
     }
 
-    /// Something was committed. Never blocks.
+    /// Wakes the thread after a commit. Never blocks.
     pub(super) fn wake(&self) {
-        // Full means that a look at the whole log is promised already; disconnected means that we are stopping.
+        // Full: the thread is already due to read the whole log. Disconnected: it is stopping.
         let _woken = self.wake.try_send(());
     }
 
-    /// Changes of the store that searches do not see yet.
+    /// Returns the number of changes of the store that searches do not see yet.
     pub(super) fn behind(&self) -> u64 {
         self.shared
             .store
@@ -92,12 +92,12 @@ impl Follower {
             .saturating_sub(self.shared.applied.load(Ordering::Acquire))
     }
 
-    /// The index is being built anew: answers may lack scenes.
+    /// Decides whether the index is being rebuilt, so that answers may lack scenes.
     pub(super) fn is_rebuilding(&self) -> bool {
         self.shared.applied.load(Ordering::Acquire) == 0 && self.shared.store.generation() > 0
     }
 
-    /// What answers lack because the index could not take it, in words for the user.
+    /// Describes the scenes missing from answers because the index could not add them, in words for the user.
     pub(super) fn lack(&self) -> Option<String> {
         let missing = self.shared.missing();
         let reason = missing.values().next()?;
@@ -111,7 +111,7 @@ impl Follower {
         &self.shared.slot
     }
 
-    /// Applies what is left, saves, and joins the thread. May be called again.
+    /// Applies the remaining changes, saves, and joins the thread. May be called again.
     pub(super) fn stop(&self) {
         self.shared.stop.store(true, Ordering::Release);
         self.wake();
@@ -175,7 +175,7 @@ impl Shared {
         }
     }
 
-    /// Whether the index is now what the store is.
+    /// Reports an outcome. Returns false if it was an error, so that the index may differ from the store.
     fn report(&self, outcome: Result<bool, StoreError>, unsaved_since: &mut Option<Instant>) -> bool {
         match outcome {
             Ok(true) => *unsaved_since = unsaved_since.or_else(|| Some(Instant::now())),
@@ -188,7 +188,7 @@ impl Shared {
         true
     }
 
-    /// Applies the change log; true when anything changed.
+    /// Applies the change log. Returns true if anything changed.
     fn catch_up(&self) -> Result<bool, StoreError> {
         let applied = self.applied.load(Ordering::Acquire);
         if self.store.generation() == applied {
@@ -221,14 +221,14 @@ impl Shared {
         Ok(touched)
     }
 
-    /// Tries again what the index could not take; true when it took something.
+    /// Tries again to add the missing videos. Returns true if any was added.
     fn fetch_missing(&self) -> Result<bool, StoreError> {
         let videos: Vec<VideoId> = self.missing().keys().copied().collect();
         let mut touched = false;
         for video in videos {
             self.load_or_skip(video)?;
             if self.missing().contains_key(&video) {
-                // The others would fare no better.
+                // The others would fail as well.
                 break;
             }
             touched = true;
@@ -238,7 +238,7 @@ impl Shared {
 
     fn rebuild(&self) -> Result<bool, StoreError> {
         let generation = self.store.generation();
-        // Until the end of this, the index is not one of any generation, and must not be saved as one.
+        // Until this is done, the index matches no generation and must not be saved as one.
         self.applied.store(0, Ordering::Release);
         let started = Instant::now();
         self.missing().clear();
@@ -256,7 +256,7 @@ impl Shared {
         Ok(true)
     }
 
-    /// A panic over one video costs that video.
+    /// Loads a video. A panic costs only this video.
     fn load_or_skip(&self, video: VideoId) -> Result<(), StoreError> {
         caught(|| self.load(video)).unwrap_or_else(|panic| {
             error!(panic, %video, "a video cannot be put into the ANN index (a bug: please report it); it is not found");
@@ -264,7 +264,7 @@ impl Shared {
         })
     }
 
-    /// Puts the scene vectors of one video, each the normalised mean of its frames' vectors.
+    /// Adds the scene vectors of one video, each the normalised mean of its frames' vectors.
     fn load(&self, video: VideoId) -> Result<(), StoreError> {
         let mut lack = None;
         for (index, scene) in self.store.video_vectors(&self.slot.info.id, video)?.iter().enumerate() {
@@ -329,7 +329,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// A video of one scene.
+    /// Stores a video of one scene.
     fn index(store: &Store, slot: &ModelSlot, n: u8) {
         let video = NewVideo {
             path: PathBuf::from(format!("/{n}.mp4")),
@@ -398,7 +398,7 @@ mod tests {
         };
         until("it is told", is_told);
         assert_eq!(follower.behind(), 0, "others are not held up");
-        // What ends now writes nothing that a start would take for whole.
+        // The follower ends here and writes no snapshot that a start would treat as complete.
         follower.stop();
         let (_, opened) = open();
         let is_for_whole = matches!(opened, Opened::Loaded { generation } if generation == store.generation());

@@ -1,4 +1,4 @@
-//! What `model list` and `model info` say.
+//! The data of `model list` and `model info`.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use scened_common::embed::model::{ModelFolder, find_models};
 
 use super::{Models, ModelsError, ids_of};
 
-/// A model as `model list` shows it.
+/// A model as listed by `model list`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listed {
     pub name: String,
@@ -16,7 +16,7 @@ pub struct Listed {
     pub state: String,
     pub layout: String,
     pub image_px: u32,
-    /// How frames of another shape are shown to it; empty when the model cannot be read.
+    /// How frames of another shape are shown to it; empty if the model cannot be read.
     pub crop: &'static str,
     pub dimensions: Option<u64>,
     pub size_bytes: u64,
@@ -49,7 +49,7 @@ impl Models {
             })
             .collect();
         let wanted = self.wanted().clone();
-        // A folder used in place is not in any of the usual places.
+        // A folder used in place is not in any of the usual folders.
         if Path::new(&wanted).is_absolute()
             && !listed.iter().any(|row| row.folder == Path::new(&wanted))
             && let Ok(folder) = self.resolve(&wanted)

@@ -1,11 +1,11 @@
-//! What answers and `status` say of the model.
+//! The notices about the model in answers and in `status`.
 
 use std::sync::Arc;
 
 use super::Models;
 
 impl Models {
-    /// Sentences about the model that every answer carries.
+    /// Returns the sentences about the model that every answer includes.
     pub fn notices(&self) -> Vec<String> {
         let mut notices = Vec::new();
         let current = self.serving.current();
@@ -45,13 +45,13 @@ impl Models {
             .map_or_else(|_| self.name_wanted(), |slot| slot.info.name.clone())
     }
 
-    /// The execution provider in use; `none` before the model was needed.
+    /// Returns the execution provider in use, or `none` before the model was first needed.
     pub fn provider(&self) -> String {
         let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider());
         report.map_or_else(|| "none".to_owned(), |report| report.active)
     }
 
-    /// What the models in use say of themselves.
+    /// Returns the warnings of the models in use.
     pub fn model_warnings(&self) -> Vec<String> {
         let slots = [self.serving.current().ok(), self.serving.next()];
         slots.into_iter().flatten().filter_map(|slot| slot.embedder.warning()).collect()
@@ -66,7 +66,8 @@ impl Models {
             .collect()
     }
 
-    /// What keeps the model that answers from the network and the user's files, or why nothing does; nothing before it was first used.
+    /// Returns the sandbox that keeps the answering model from the network and the user's files, or the reason why there is none. Returns
+    /// `None` before the model was first used.
     pub fn sandbox(&self) -> Option<Result<String, String>> {
         let report = self.serving.current().ok().and_then(|slot| slot.embedder.provider())?;
         Some(if report.is_sandboxed {
@@ -76,7 +77,7 @@ impl Models {
         })
     }
 
-    /// The same for `status`, where nothing does.
+    /// Returns the warning for `status` if there is no sandbox.
     pub fn sandbox_warning(&self) -> Option<String> {
         let why = self.sandbox()?.err()?;
         Some(format!("the model runs without a sandbox: {why}"))

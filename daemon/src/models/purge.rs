@@ -1,4 +1,4 @@
-//! Frees the room of models that were removed, in the background and over restarts.
+//! Frees the space of removed models, in the background and across restarts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use tracing::warn;
 use super::Models;
 use crate::store::{Store, StoreError};
 
-/// Setting: ids of models that were removed and whose vectors may still take room.
+/// Setting: ids of removed models whose vectors may still take space.
 const REMOVED_SETTING: &str = "removed-models";
 
 impl Models {
-    /// Frees the room of hidden models in the background: these, and what is left of earlier ones.
+    /// Frees the space of hidden models in the background: these ones, and the rest of earlier ones.
     pub(super) fn purge(&self, ids: Vec<ModelId>) -> Result<(), StoreError> {
         let known = self.store.setting(REMOVED_SETTING)?;
         let mut removed: Vec<ModelId> = known.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default();
@@ -45,7 +45,7 @@ impl Models {
     }
 }
 
-/// Deletes the vectors of hidden models, and then forgets that they were removed.
+/// Deletes the vectors of hidden models, and then forgets that these were removed.
 fn purge(store: &Store, removed: &[ModelId], stopping: &AtomicBool) -> Result<(), StoreError> {
     for id in removed {
         while store.purge_some(id)? {

@@ -1,7 +1,8 @@
-//! Which model answers, and which one is being brought in.
+//! The model that answers, and the one being prepared.
 //!
-//! A [`ModelSlot`] ties a model's embedder to the ANN index of exactly that model's vectors, so that vectors of two models cannot meet.
-//! During a model change two slots live side by side: `current` answers, `next` is filled by the pipeline, and [`Serving::promote`] swaps.
+//! A [`ModelSlot`] ties a model's embedder to the ANN index of exactly that model's vectors, so that vectors of two models are never
+//! compared. During a model change there are two slots: `current` answers, `next` is filled by the pipeline, and [`Serving::promote`] swaps
+//! them.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -14,7 +15,7 @@ pub struct ModelSlot {
     pub info: ModelInfo,
     pub embedder: Arc<dyn Embedder>,
     pub ann: Ann,
-    /// The user wants its vectors made of the videos and not of keyframe pictures.
+    /// The user wants its vectors made from the videos, not from keyframe pictures.
     pub decodes_afresh: bool,
 }
 
@@ -37,7 +38,7 @@ struct Slots {
 pub struct Serving(RwLock<Slots>);
 
 impl Serving {
-    /// The slot that answers queries.
+    /// Returns the slot that answers queries.
     pub fn current(&self) -> Result<Arc<ModelSlot>, NoModel> {
         let slots = self.read();
         slots.current.clone().ok_or_else(|| {
@@ -48,7 +49,7 @@ impl Serving {
         })
     }
 
-    /// The slot that new vectors are for.
+    /// Returns the slot that gets new vectors.
     pub fn target(&self) -> Option<Arc<ModelSlot>> {
         let slots = self.read();
         slots.next.clone().or_else(|| slots.current.clone())
@@ -62,7 +63,7 @@ impl Serving {
         self.read().problem.clone()
     }
 
-    /// Ids of the models in use; their vectors must stay.
+    /// Returns the ids of the models in use, whose vectors must stay.
     pub fn in_use(&self) -> Vec<ModelId> {
         let slots = self.read();
         slots.current.iter().chain(&slots.next).map(|slot| slot.info.id.clone()).collect()
@@ -86,7 +87,7 @@ impl Serving {
         self.write().problem = None;
     }
 
-    /// Makes `next` the one that answers; gives back the slot that did before.
+    /// Makes `next` the answering slot, and returns the former one.
     pub fn promote(&self) -> Option<Arc<ModelSlot>> {
         let mut slots = self.write();
         let next = slots.next.take()?;

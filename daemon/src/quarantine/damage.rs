@@ -1,12 +1,12 @@
-//! Whether a file is missing. That is damage too, but "no such file" is a poor witness: mounts and network drives say it of files that
-//! are there, and a listing that breaks off looks like one that ends. So [`is_absent`] believes the two together.
+//! Decides whether a file is missing. That is damage too, but "no such file" is weak evidence. Mounts and network drives report it for
+//! files that exist, and a listing that breaks off looks like one that ends. So [`is_absent`] needs both to agree.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-/// Whether nothing is at `path`: the folder does not list it, and a look at it finds nothing.
+/// Decides whether nothing is at `path`: the folder does not list it, and reading its metadata finds nothing.
 ///
-/// **Errors**: nobody knows, because the folder cannot be listed, or the two contradict each other.
+/// **Errors**: the result is unknown, because the folder cannot be listed, or because the two contradict each other.
 pub(crate) fn is_absent(path: &Path) -> io::Result<bool> {
     let is_listed = is_listed(path)?;
     match path.symlink_metadata() {
@@ -24,7 +24,7 @@ fn is_listed(path: &Path) -> io::Result<bool> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound && is_absent(folder)? => return Ok(false),
-        // A file lies where the folder should be.
+        // A file is in the folder's place.
         Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(false),
         Err(error) => return Err(error),
     };

@@ -1,7 +1,7 @@
-//! From a score to the probability that the hit is right.
+//! Turns a score into the probability that the hit is right.
 //!
-//! A logistic function of the score and of its `z`: how many standard deviations it lies above what the frame scores with texts that
-//! nobody asked for. `z` means the same in every model, whatever its cosines are; where a model was measured, its score says more.
+//! The probability is a logistic function of the score and of its `z`: by how many standard deviations it exceeds the frame's scores with
+//! unrelated texts. `z` means the same in every model, whatever its cosines are. If a model was measured, its score says more.
 //! `tests/compare/confidence.py` fits and measures.
 
 mod background;
@@ -17,16 +17,16 @@ use crate::query::rank::{Scored, nearest};
 use crate::store::SceneVectors;
 use scened_common::domain::Embedding;
 
-/// Makes and keeps what models are measured with.
+/// Makes and keeps the vectors that scores are compared with.
 pub(super) struct Measures(Backgrounds);
 
 impl Measures {
-    /// `cache`: a folder for what can be made again.
+    /// `cache`: a folder for data that can be made again.
     pub(super) fn new(cache: Option<PathBuf>) -> Self {
         Self(Backgrounds::new(cache))
     }
 
-    /// `None` where it is not made within `patience`, or could not be made.
+    /// Returns `None` if the measure is not ready within `timeout`, or could not be made.
     pub(super) fn of(&self, slot: &ModelSlot, timeout: Duration) -> Option<Measure> {
         Some(Measure {
             background: self.0.get(slot, timeout)?,
@@ -35,14 +35,14 @@ impl Measures {
     }
 }
 
-/// Says how sure the hits of a text are, by one model.
+/// Measures the confidence of the hits of a text, for one model.
 pub(super) struct Measure {
     background: Arc<Background>,
     calibration: Calibration,
 }
 
 impl Measure {
-    /// In [0, 1]; `None` when the best frame is equally like everything.
+    /// Returns a confidence in [0, 1], or `None` if the best frame is equally similar to everything.
     pub(super) fn confidence(&self, scored: &Scored, vectors: &SceneVectors) -> Option<f32> {
         let mut moments = vectors.frames.chunk_by(|a, b| a.0 == b.0);
         let best = moments.find(|views| views[0].0 == scored.best_ms)?;
@@ -63,8 +63,8 @@ const STARTER: Calibration = Calibration {
     z: 1.002,
     bias: -19.155,
 };
-/// Fitted on the starter's `z`, because no other trained model could be had where it was fitted. There: 0.965 and 0.016; and 0.966
-/// and 0.020 when its cosines are shifted and shrunk as a modality gap does, where what was fitted to the score is worth nothing.
+/// Fitted on the starter's `z`, because no other trained model was available where it was fitted. There: 0.965 and 0.016. With its cosines
+/// shifted and shrunk like a modality gap: 0.966 and 0.020; a fit to the score is worthless then.
 const OTHERS: Calibration = Calibration {
     score: 0.0,
     z: 4.262,
@@ -72,7 +72,7 @@ const OTHERS: Calibration = Calibration {
 };
 
 impl Calibration {
-    /// `score`: of a text with a frame; `views`: the frame's vectors, as many as the model is shown parts of it.
+    /// `score`: of a text with a frame; `views`: the frame's vectors, one for each part of the frame that the model gets.
     fn confidence(self, score: f32, views: &[(u64, Embedding)], background: &Background) -> Option<f32> {
         let cosines: Vec<f32> = background.vectors.iter().map(|text| nearest(text, views)).collect();
         let mean = cosines.iter().sum::<f32>() / cosines.len() as f32;

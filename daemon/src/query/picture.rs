@@ -1,4 +1,4 @@
-//! Questions about a picture, a moment or a whole video: what is seen there, as vectors.
+//! Queries by a picture, a moment or a whole video: their vectors.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -12,14 +12,14 @@ use crate::models::serving::ModelSlot;
 use crate::store::VideoRecord;
 use crate::video_file::open_stamped;
 
-/// What a picture query is about.
+/// The subject of a picture query.
 #[derive(Clone, Debug)]
 pub struct SimilarTo {
     pub path: PathBuf,
     pub at_ms: Option<u64>,
 }
 
-/// What is asked about as a picture: its vectors, or the parts that the model has to be shown.
+/// A picture query: its vectors, or the parts that the model must still embed.
 #[derive(Clone, Debug)]
 pub struct PictureQuery {
     model: ModelId,
@@ -33,23 +33,23 @@ enum Parts {
 }
 
 impl PictureQuery {
-    /// Whether the model has to be asked.
+    /// Decides whether the model must embed something.
     pub fn is_unseen(&self) -> bool {
         matches!(self.parts, Parts::Frames(_))
     }
 }
 
 impl Searcher {
-    /// The model's view of a picture: of pictures that were never shown to it.
+    /// Embeds a picture that the model has not seen yet.
     ///
-    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    /// **Errors**: [`QueryError::OtherModel`] if another model answers by now.
     pub fn show(&self, picture_query: PictureQuery, deadline: Instant) -> Result<PictureQuery, QueryError> {
         let Parts::Frames(frames) = &picture_query.parts else {
             return Ok(picture_query);
         };
         let slot = self.slot_of(&picture_query.model)?;
         let vectors = match slot.embedder.embed_pictures_until(frames, deadline) {
-            // It was retired in the middle of the question.
+            // The model was retired during the query.
             Err(EmbedError::ShuttingDown) if self.slot_of(&picture_query.model).is_err() => return Err(QueryError::OtherModel),
             vectors => vectors?,
         };
@@ -59,9 +59,9 @@ impl Searcher {
         })
     }
 
-    /// Scenes that look like a moment of a video, or like a picture. Waits for nothing.
+    /// Returns scenes similar to a moment of a video, or to a picture. Never waits for the model.
     ///
-    /// **Errors**: [`QueryError::OtherModel`] when another one answers meanwhile.
+    /// **Errors**: [`QueryError::OtherModel`] if another model answers by now.
     pub fn answer_picture(&self, likeness: &SimilarTo, picture_query: &PictureQuery, wanted: &Wanted) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
         let slot = self.slot_of(&picture_query.model)?;
@@ -72,14 +72,14 @@ impl Searcher {
         let probe = Probe::of(parts).ok_or_else(|| EmbedError::Degenerate {
             what: likeness.path.display().to_string(),
         })?;
-        // A video is always most like itself: when the whole of it is the question, leave it out. A moment finds its own scene first,
-        // which shows what was asked about.
+        // A video is always most similar to itself: if the whole video is the query, it is left out. A moment finds its own scene first,
+        // which shows the user the subject of the query.
         let record = self.store.video_at(&likeness.path);
         let asked = record.filter(|_| likeness.at_ms.is_none()).map(|record| record.id);
         self.answer(&slot, &probe, wanted, &|scene| asked != Some(scene.video))
     }
 
-    /// All steps at once.
+    /// Runs all steps at once.
     #[cfg(any(test, feature = "testing"))]
     pub fn similar(&self, likeness: &SimilarTo, wanted: &Wanted, cancel: &Cancel) -> Result<Answer, QueryError> {
         check_count(wanted.n)?;
@@ -87,8 +87,8 @@ impl Searcher {
         self.answer_picture(likeness, &picture_query, wanted)
     }
 
-    /// The vectors of a moment of an indexed video or of the whole of it, where the store tells them; else pictures, as many as the model
-    /// is shown parts of one. Waits for the disk and a worker.
+    /// Returns the stored vectors of a moment of an indexed video or of the whole video. If the store does not have them, returns pictures,
+    /// one for each part that the model gets. Waits for the disk and a worker.
     pub fn decode_picture(&self, likeness: &SimilarTo, cancel: &Cancel) -> Result<PictureQuery, QueryError> {
         let slot = self.serving.current()?;
         let record = self.store.video_at(&likeness.path);
@@ -115,7 +115,7 @@ impl Searcher {
                         return Ok(Some(vec![mean]));
                     }
                 }
-                // The video may be on a drive that is away: the nearest sampled frame stands in for the moment.
+                // The video may be on an offline drive: the nearest sampled frame replaces the moment.
                 Some(at_ms) if record.offline => {
                     if let Some((nearest_ms, _)) = frames().min_by_key(|(time_ms, _)| time_ms.abs_diff(at_ms)) {
                         let parts = frames().filter(|(time_ms, _)| time_ms == nearest_ms);

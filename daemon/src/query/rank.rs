@@ -5,25 +5,25 @@ use scened_common::domain::{Embedding, SceneId};
 use crate::query::Probe;
 use crate::store::SceneVectors;
 
-/// Temperature of the query-scored pooling over a scene's frames: frames that fit weigh more, none is ignored.
+/// Temperature of the query-scored pooling over a scene's frames: frames that match weigh more, and none is ignored.
 /// **Source**: Bain et al., "A CLIP-Hitchhiker's Guide to Long Video Retrieval", 2022 (softmax over frames, temperature 0.1).
 const POOLING_TEMPERATURE: f32 = 0.1;
-/// How much likeness to an unwanted text costs.
+/// Penalty for similarity to an unwanted text.
 const UNWANTED_WEIGHT: f32 = 0.5;
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scored {
     pub(super) scene: SceneId,
-    /// What hits are sorted by; not comparable between queries.
+    /// The sort key of hits; not comparable between queries.
     pub(super) rank: f32,
     /// Cosine of the best frame.
     pub(super) score: f32,
     pub(super) best_ms: u64,
 }
 
-/// `None` when the scene has no frames, or its best frame looks more like something unwanted than like the query.
+/// Scores a scene. Returns `None` if it has no frames, or if its best frame is more similar to something unwanted than to the query.
 pub(super) fn pooled(probe: &Probe, scene: SceneId, vectors: &SceneVectors) -> Option<Scored> {
-    // The parts of one moment have one time: they are one frame, which shows what any of them shows.
+    // The parts of one moment have the same time. They count as one frame, which shows everything that any part shows.
     let moments: Vec<&[(u64, Embedding)]> = vectors.frames.chunk_by(|a, b| a.0 == b.0).collect();
     let cosines: Vec<f32> = moments.iter().map(|views| likeness(probe, views)).collect();
     let (best, score) = cosines.iter().copied().enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
@@ -49,19 +49,19 @@ pub(super) fn pooled(probe: &Probe, scene: SceneId, vectors: &SceneVectors) -> O
     })
 }
 
-/// How well one frame fits: each part that is asked for is looked for in all that is shown, so that a picture finds itself with a
-/// score of 1, and a frame that shares half of it scores less.
+/// Returns how well one frame matches. Each part of the query is compared with all parts of the frame, so a picture finds itself with a
+/// score of 1. A frame that shares half of it scores less.
 fn likeness(probe: &Probe, views: &[(u64, Embedding)]) -> f32 {
     let total: f32 = probe.parts.iter().map(|part| nearest(part, views)).sum();
     total / probe.parts.len() as f32
 }
 
-/// Cosine of the part that is nearest, or of the mean of all parts where that is nearer: what a text says of a whole frame may be in
-/// no part alone. With it, texts of several things find as much as in a squeezed frame (`tests/compare/crops.py`).
+/// Returns the cosine of the nearest part, or of the mean of all parts if that is nearer. A text about a whole frame may match no part
+/// alone. With the mean, texts about several things find as much as in a squeezed frame (`tests/compare/crops.py`).
 pub(super) fn nearest(vector: &Embedding, views: &[(u64, Embedding)]) -> f32 {
     let cosines = views.iter().map(|(_, view)| vector.cosine(view));
     let (best, sum) = cosines.fold((f32::NEG_INFINITY, 0.0), |(best, sum), cosine| (best.max(cosine), sum + cosine));
-    // The square of the length of the sum of the parts, without adding them up: each has length 1.
+    // The squared length of the sum of the parts, without adding them up: each has length 1.
     let pairs = (1..views.len()).flat_map(|at| views[..at].iter().map(move |(_, a)| a.cosine(&views[at].1)));
     let squared = views.len() as f32 + 2.0 * pairs.sum::<f32>();
     if views.len() < 2 || squared < 1e-3 {
@@ -142,7 +142,7 @@ mod tests {
         let at_the_edge = pooled(&asked, ID, &scene(&[(100, &[0.0, 1.0, 0.0]), (100, &[1.0, 0.2, 0.0])])).unwrap();
         let alone = pooled(&asked, ID, &scene(&[(100, &[1.0, 0.2, 0.0])])).unwrap();
         assert_eq!(at_the_edge, alone, "the part that shows nothing of it takes nothing away");
-        // What is unwanted counts wherever it is in the frame.
+        // Unwanted content counts wherever it is in the frame.
         let unwanted = probe(&[1.0, 0.2, 0.0], &[&[0.0, 1.0, 0.0]]);
         let both = scene(&[(100, &[0.0, 1.0, 0.0]), (100, &[0.9, 0.3, 0.3])]);
         assert_eq!(pooled(&unwanted, ID, &both), None);

@@ -1,4 +1,4 @@
-//! Which videos a question is about, and how much of them is indexed.
+//! The videos that a query covers, and how many of them are indexed.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use scened_common::domain::{ModelId, SceneId, VideoId};
 
 use crate::store::{Store, VideoRecord, VideoState};
 
-/// Limits of a search; the default is everything.
+/// Limits of a search. The default includes everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filters {
     /// Folders or files; empty = everywhere.
@@ -22,7 +22,7 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// By what is known before a video is indexed.
+    /// Checks the properties known before a video is indexed.
     fn admits_file(&self, record: &VideoRecord) -> bool {
         let mtime_ms = record.stamp.mtime_ns.div_euclid(1_000_000);
         (self.within.is_empty() || self.within.iter().any(|folder| record.path.starts_with(folder)))
@@ -35,7 +35,7 @@ impl Filters {
     }
 }
 
-/// Videos of a scope, each counted once: offline ones under `offline` whatever their state.
+/// Number of videos of a scope, each counted once: offline ones under `offline` whatever their state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     pub indexed: u64,
@@ -45,7 +45,7 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    /// `lacks_vectors`: it is indexed, but not for the model that answers.
+    /// `lacks_vectors`: the video is indexed, but not for the answering model.
     pub fn count(&mut self, record: &VideoRecord, lacks_vectors: bool) {
         let counter = match (record.offline, record.state) {
             (true, _) => &mut self.offline,
@@ -66,9 +66,10 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// A video is searchable with what is stored of it, also while a newer version of it is pending or its drive is away.
+    /// Collects the videos of a scope. The stored results of a video are searchable even while a newer version is pending or its drive is
+    /// offline.
     ///
-    /// `model`: what has no vectors of it cannot be found yet, and counts as pending.
+    /// `model`: a video without its vectors cannot be found yet, and counts as pending.
     pub(super) fn of(store: &Store, model: &ModelId, filters: &Filters) -> Self {
         let lacking: HashSet<VideoId> = store.videos_without_vectors(model).iter().map(|record| record.id).collect();
         let mut scope = Self {
@@ -101,7 +102,7 @@ impl Scope {
     }
 
     pub(super) fn scenes(&self) -> impl Iterator<Item = SceneId> + '_ {
-        // Callers sort by score and id; the order here does not reach an answer.
+        // Callers sort by score and id, so this order does not affect an answer.
         self.videos.values().flat_map(|record| scenes_of(record))
     }
 
@@ -110,7 +111,7 @@ impl Scope {
     }
 }
 
-/// Every scene of one video.
+/// Returns every scene of one video.
 pub(super) fn scenes_of(record: &VideoRecord) -> impl Iterator<Item = SceneId> + use<> {
     let id = record.id;
     (0..record.n_scenes as usize).map(move |index| SceneId::new(id, index))

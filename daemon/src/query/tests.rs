@@ -1,4 +1,4 @@
-//! Searches over a real store and a real ANN index, with the fake model whose texts and pictures meet in the names of colours.
+//! Searches over a real store and a real ANN index, with the fake model, whose texts and pictures meet in the names of colours.
 
 mod confidence;
 
@@ -15,7 +15,7 @@ use crate::media::{AnalyseRequest, Analysis, Cancel, KeyframesRequest, MediaEven
 use crate::store::{IndexedVideo, NewVideo, SceneRecord, SceneVectors, VideoState};
 use crate::testing::embedder::FakeEmbedder;
 
-/// Gives a green picture for everything.
+/// Decodes everything to a green picture.
 struct Green;
 
 impl FrameSource for Green {
@@ -91,7 +91,7 @@ impl World {
         }
     }
 
-    /// A video of one-second scenes, each of three frames with these colours, last changed `day` days after 1970.
+    /// Adds a video of one-second scenes, each of three frames with these colours, last changed `day` days after 1970.
     fn video(&self, path: &str, day: i64, scenes: &[[[u8; 3]; 3]]) -> VideoId {
         let stamp = FileStamp {
             size_bytes: 1,
@@ -365,7 +365,7 @@ fn similar_leaves_out_the_video_that_is_the_question_and_begins_with_the_moment_
     assert_eq!(similar("/v/a.mp4", None), ["/v/b.mp4#0"]);
     let away = world.store.video_at("/v/a.mp4".as_ref()).unwrap().id;
     world.store.set_offline(&[away], true).unwrap();
-    // The drive is away, so the nearest sampled frame stands in for the moment.
+    // The drive is offline, so the nearest sampled frame replaces the moment.
     assert_eq!(similar("/v/a.mp4", Some(100)), ["/v/a.mp4#0"]);
     assert_eq!(similar("/v/a.mp4", Some(1600)), ["/v/a.mp4#1"]);
 }
@@ -428,7 +428,7 @@ fn a_text_asked_again_is_not_embedded_again() {
     assert_eq!(world.embedder.n_texts(), n_before + 1);
 }
 
-/// A model that is retired while it embeds a query: the next one takes its place first, as at the end of a change of model.
+/// A model that is retired while it embeds a query. The next one takes its place first, as at the end of a change of model.
 struct Retired {
     serving: Arc<Serving>,
     next: Mutex<Option<Arc<ModelSlot>>>,
@@ -484,6 +484,6 @@ fn a_question_in_the_middle_of_a_change_of_model_is_answered_by_the_new_one() {
     };
     let answer = ask(Some(Arc::clone(&world.slot))).unwrap();
     assert_eq!(paths(&answer), ["/films/red.mp4#0"]);
-    // Where nothing took its place, the daemon ends.
+    // If no other model took its place, the daemon is stopping.
     assert!(matches!(ask(None), Err(QueryError::Embed(EmbedError::ShuttingDown))));
 }

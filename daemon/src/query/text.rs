@@ -1,4 +1,4 @@
-//! Vectors of the texts asked for lately.
+//! Vectors of recent query texts.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -9,15 +9,15 @@ use scened_common::domain::{Embedding, ModelId};
 use crate::embed::EmbedError;
 use crate::models::serving::ModelSlot;
 
-/// A script that asks the same few hundred questions never waits for the model; at 512 dimensions this is half a megabyte.
+/// A script that repeats the same few hundred queries never waits for the model. At 512 dimensions this is half a megabyte.
 const CAPACITY: usize = 256;
 
-/// Least recently used texts fall out first.
+/// A cache that evicts the least recently used texts.
 #[derive(Default)]
 pub(super) struct TextVectors(Mutex<VecDeque<(ModelId, String, Embedding)>>);
 
 impl TextVectors {
-    /// Asks the model where the text was not asked for lately, and waits for it until `deadline`.
+    /// Returns the cached vector of a recent text. Otherwise asks the model, and waits for it until `deadline`.
     pub(super) fn get(&self, slot: &ModelSlot, text: &str, deadline: Instant) -> Result<Embedding, EmbedError> {
         if let Some(vector) = self.recall(&slot.info.id, text) {
             return Ok(vector);

@@ -1,4 +1,4 @@
-//! The lanes: their threads, their bounds, and who is served first.
+//! The lanes: their threads, their bounds, and their order of service.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -9,71 +9,72 @@ use tracing::{error, warn};
 
 use crate::supervise::{self, End, Supervised};
 
-/// Questions at work at the same time.
+/// Bounds of the quick lane.
 const QUICK: Bounds = Bounds {
     threads: 8,
     running_each: 4,
     waiting: 128,
 };
-/// They do nothing but wait for the embed worker, which takes what all of them have at once, each for [`crate::query::MODEL_TIMEOUT`] at most.
+/// Bounds of the waiting lane. Its tasks only wait for the embed worker, which takes the inputs of all of them at once. Each waits for at
+/// most [`crate::query::MODEL_TIMEOUT`].
 const WAITING: Bounds = Bounds {
     threads: 8,
     running_each: 4,
     waiting: 128,
 };
-/// A thread here may be held by a disk that does not answer, so one process must not have them all.
+/// A disk that does not answer may block a thread here, so one process must not get all of them.
 const SLOW: Bounds = Bounds {
     threads: 4,
     running_each: 2,
     waiting: 32,
 };
-/// The last free thread of a lane is for a process that runs nothing there and used less than this lately: it need not wait until one
-/// of many long questions ends.
+/// The last free thread of a lane is for a process that runs nothing there and used less than this recently. So it need not wait for one of
+/// many long requests to end.
 const LITTLE: Duration = Duration::from_millis(100);
-/// What a process used counts half after this.
+/// The time that a process used is halved after this.
 const HALF_LIFE: Duration = Duration::from_secs(2);
-/// A process that used less than this is forgotten; so is everybody's past when there are more than [`MAX_REMEMBERED`].
+/// A process that used less than this is forgotten. If there are more than [`MAX_REMEMBERED`], all that run nothing are forgotten.
 const FORGOTTEN: Duration = Duration::from_micros(100);
 const MAX_REMEMBERED: usize = 4096;
-/// scened must be gone within two seconds, whatever a question waits for.
+/// scened must exit within two seconds, whatever a request waits for.
 const STOP_LIMIT: Duration = Duration::from_millis(500);
 
-/// Which threads a task runs on.
+/// Selects the threads of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
-    /// Memory and the store. Nothing here waits for a worker or a disk that a client names.
+    /// Reads memory and the store. Nothing here waits for a worker or for a disk named by a client.
     Quick,
-    /// Waiting for the model's vectors, and nothing else.
+    /// Waits for the model's vectors, and does nothing else.
     Waiting,
-    /// Files that a client names, workers that decode, walks through everything, waiting for another part.
+    /// Reads files named by a client, runs decoding workers, scans everything, or waits for another part of scened.
     Slow,
 }
 
-/// Numbers of things.
+/// Limits of a lane.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     threads: usize,
-    /// Tasks of one process at work.
+    /// Running tasks of one process.
     running_each: usize,
-    /// Tasks waiting; one more is turned away at once, or turns another away.
+    /// Waiting tasks. A further one is rejected at once, or displaces another.
     waiting: usize,
 }
 
-/// Whose task it is: a process.
+/// The client process that a task belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClientProcess(pub u32);
 
 impl ClientProcess {
-    /// scened itself: goes first and is never turned away, so it must have few tasks at once.
+    /// scened itself. It goes first and is never rejected, so it must have few tasks at once.
     pub const DAEMON: Self = Self(0);
 }
 
-/// What became of a task.
+/// The outcome of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskOutcome {
     /// It runs now.
     Run,
-    /// It will not: it made room for a process that had fewer waiting.
+    /// It will not run: it was displaced by a process with fewer waiting tasks.
     Displaced,
 }
 
@@ -93,9 +94,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// `lost`: called when no thread of a lane is left.
+    /// Starts the threads. `lost`: called when a lane has no thread left.
     ///
-    /// Where the system gives few threads (a limit of a container or of a service), each lane has one, and what is left is for the workers.
+    /// If the system allows few threads (a limit of a container or of a service), each lane gets one, and the rest stays for the workers.
     pub fn start(lost: impl Fn(&str) + Send + Sync + 'static) -> std::io::Result<Self> {
         let n_threads = QUICK.threads + WAITING.threads + SLOW.threads;
         let has_room = gives_threads(n_threads + LEFT_FOR_WORKERS);
@@ -143,7 +144,7 @@ impl Pool {
         })
     }
 
-    /// Queues a task; never waits. What is queued is called exactly once, with its turn.
+    /// Queues a task; never waits. A queued task is called exactly once, with its outcome.
     pub fn submit(&self, lane: Lane, client: ClientProcess, task: impl FnOnce(TaskOutcome) + Send + 'static) -> Result<(), Overloaded> {
         let queue = match lane {
             Lane::Quick => &self.quick,
@@ -153,7 +154,8 @@ impl Pool {
         queue.submit(client, Box::new(task))
     }
 
-    /// Lets queued tasks finish and joins the threads; one that a disk holds for longer than [`STOP_LIMIT`] is left behind.
+    /// Lets queued tasks finish and joins the threads. A thread blocked for longer than [`STOP_LIMIT`], for example by a disk, is
+    /// abandoned.
     pub fn stop(&self) {
         let lanes = [&self.quick, &self.waiting, &self.slow];
         for queue in lanes {
@@ -171,10 +173,10 @@ impl Pool {
     }
 }
 
-/// Threads and processes of the workers, and a few of ours that come later.
+/// Threads and processes of the workers, and a few of scened's own that start later.
 const LEFT_FOR_WORKERS: usize = 16;
 
-/// Whether the system gives so many threads at once.
+/// Decides whether the system allows this many threads at once.
 fn gives_threads(n_threads: usize) -> bool {
     let gate = Mutex::new(());
     std::thread::scope(|scope| {
@@ -201,15 +203,15 @@ struct State {
     stopped: bool,
     /// Threads that have ended.
     n_ended: usize,
-    /// Threads that were left off.
+    /// Threads that were given up or never started.
     n_lost: usize,
 }
 
-/// What one process has of a lane.
+/// One process's use of a lane.
 #[derive(Clone, Copy, Debug)]
 struct Share {
     n_running: usize,
-    /// Time used, as of `counted`.
+    /// Time used, as of the instant `counted`.
     used: Duration,
     counted: Instant,
 }
@@ -230,7 +232,7 @@ impl State {
         self.waiting.iter().filter(|(other, _)| *other == client).count()
     }
 
-    /// Takes the task of whoever used the lane least lately; of one process the one that came first.
+    /// Takes the next task: of the process that used the lane least recently, the one that came first.
     fn next(&mut self, bounds: &Bounds, now: Instant) -> Option<(ClientProcess, Task)> {
         let used = |client: ClientProcess| match self.shares.get(&client) {
             Some(share) if client != ClientProcess::DAEMON => share.used_by(now),
@@ -247,7 +249,7 @@ impl State {
             .iter()
             .enumerate()
             .filter(|(_, (client, _))| may_run(*client))
-            // Of two who are running nothing and used nothing the first to come; `min_by_key` keeps the first of equals.
+            // Among idle processes that used nothing, the first to come is next; `min_by_key` keeps the first of equals.
             .min_by_key(|(_, (client, _))| (used(*client), self.n_running(*client)))
             .map(|(index, _)| index)?;
         Some(self.waiting.remove(index))
@@ -273,7 +275,7 @@ impl State {
             .retain(|_, share| share.n_running > 0 || (!is_full && share.used_by(now) > FORGOTTEN));
     }
 
-    /// The newest waiting task of whoever has most of them, if that is more than `client` would have.
+    /// Takes the newest task of the process with most waiting tasks, if that is more than `client` would have.
     fn displace_for(&mut self, client: ClientProcess) -> Option<Task> {
         let mine = self.n_waiting(client) + 1;
         let mut counts: HashMap<ClientProcess, usize> = HashMap::new();
@@ -324,7 +326,7 @@ impl Queue {
         Ok(())
     }
 
-    /// A thread is not started again. True when it was the last one: then nobody waits here any more.
+    /// Notes that a thread will not be restarted. Returns true if it was the last one; then all waiting tasks are dropped.
     fn lose_thread(&self) -> bool {
         let mut state = self.state();
         state.n_ended += 1;
@@ -337,7 +339,7 @@ impl Queue {
             Vec::new()
         };
         drop(state);
-        // Dropped, a task closes the channel that its caller listens at.
+        // Dropping a task closes the channel on which its caller waits.
         drop(unanswered);
         self.changed.notify_all();
         is_last
@@ -364,13 +366,13 @@ impl Queue {
                 began: now,
             };
             crate::failpoint::panic_here(name);
-            // A bug in one answer must not cost the pool a thread; the caller sees its channel close.
+            // A bug in one answer must not cost the pool a thread. The caller sees its channel close.
             if let Err(panic) = supervise::caught(|| task(TaskOutcome::Run)) {
                 error!(panic, "a question made scened fail (a bug: please report it)");
             }
             drop(at_work);
             state = self.state();
-            // A task that was held back because its process had enough at work may run now; this thread looks for it itself.
+            // A task may run now that was held back because its process had enough running ones. This thread finds it itself.
         }
     }
 
@@ -379,7 +381,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Whether every thread has ended by then.
+    /// Waits until every thread has ended. Returns false if the deadline comes first.
     fn wait_for_end(&self, deadline: Instant) -> bool {
         let mut state = self.state();
         while state.n_ended < self.bounds.threads {
@@ -392,7 +394,7 @@ impl Queue {
     }
 }
 
-/// A task at work; however it ends, its process has a thread less.
+/// A running task. However it ends, dropping this counts one thread less for its process.
 struct AtWork<'a> {
     queue: &'a Queue,
     client: ClientProcess,
@@ -414,7 +416,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    /// Fills a lane's threads with tasks of `clients`, in turn, that end when the gate is dropped.
+    /// Occupies threads of a lane with tasks of `clients`, in this order, which end when the gate is dropped.
     fn occupy(pool: &Pool, lane: Lane, clients: &[u32]) -> Sender<()> {
         let (release, gate) = bounded::<()>(0);
         let (begun, begins) = bounded(clients.len());

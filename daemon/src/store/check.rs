@@ -1,4 +1,4 @@
-//! What can be said without the store about what indexing gave.
+//! Checks of an indexing result that need no store.
 
 use scened_common::domain::ModelId;
 
@@ -27,7 +27,7 @@ pub(super) fn indexed_video(indexed: &IndexedVideo) -> Result<(), StoreError> {
     dimensions(&indexed.vectors)
 }
 
-/// The vectors of one more model.
+/// Checks the vectors of one more model.
 pub(super) fn other_vectors(n_scenes: usize, model: &ModelId, vectors: &[SceneVectors]) -> Result<(), StoreError> {
     if vectors.len() != n_scenes {
         let reason = format!("{n_scenes} scenes and {} vectors of {model}", vectors.len());

@@ -1,4 +1,4 @@
-//! What the calls of `write` do to one video, inside their transaction.
+//! The parts of the calls in `write` that affect one video, inside their transaction.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use super::{
     VideoRecord, VideoState, keys,
 };
 
-/// What a video gets of another one with the same bytes.
+/// The content that a video gets from another one with the same bytes.
 pub(super) struct Copied<'a> {
-    /// As it was queued.
+    /// The record as it was queued.
     pub(super) video: &'a VideoRecord,
     pub(super) twin: VideoId,
-    /// The model that it counts as indexed for.
+    /// The model for which it counts as indexed.
     pub(super) model: &'a ModelId,
     /// Vectors that the twin does not have.
     pub(super) others: &'a [(ModelId, Vec<SceneVectors>)],
@@ -69,7 +69,7 @@ impl Transaction<'_> {
         self.change(id, kind, n_scenes)
     }
 
-    /// Gives a video another path; what was there is removed. **Errors**: [`StoreError::Gone`].
+    /// Gives a video another path. A video already at that path is removed. **Errors**: [`StoreError::Gone`].
     pub(super) fn move_video(&mut self, moved: &Move) -> Result<(), StoreError> {
         let id = moved.video;
         let entry = self.entry(id).ok_or(StoreError::Gone(id))?;
@@ -113,7 +113,7 @@ impl Transaction<'_> {
         Ok(record)
     }
 
-    /// Gives a video the scenes, the thumbnails and the vectors of all models that another one has.
+    /// Copies another video's scenes, thumbnails and vectors of all models.
     fn copy_content(&mut self, source: &VideoRecord, scenes: &[SceneRecord], id: VideoId) -> Result<(), StoreError> {
         let inner = self.inner;
         self.put_scenes(id, scenes)?;
@@ -171,7 +171,7 @@ impl Transaction<'_> {
         self.finish(&entry, indexed.record, indexed.scenes.len() as u32)
     }
 
-    /// [`Transaction::put_indexed`] with what a twin has. False where the twin is not what it was.
+    /// Works like [`Transaction::put_indexed`], with the content of a twin. Returns false if the twin has changed.
     pub(super) fn put_copy(&mut self, copy: &Copied, scenes: &[SceneRecord], scenes_before: &[SceneRecord]) -> Result<bool, StoreError> {
         let entry = self.entry_as_queued(copy.video)?;
         let id = entry.record.id;
@@ -195,23 +195,23 @@ impl Transaction<'_> {
         Ok(true)
     }
 
-    /// The entry of a video whose job was about this content.
+    /// Returns the entry of a video, if its job was about this content.
     fn entry_as_queued(&self, video: &VideoRecord) -> Result<Entry, StoreError> {
         let entry = self.entry(video.id).ok_or(StoreError::Gone(video.id))?;
-        // A file that was completed in place has another time and may have the same fingerprint.
+        // A file that was completed in place has another time, and possibly the same fingerprint.
         if entry.record.fingerprint != video.fingerprint || !is_of_one_moment(&entry.record, video) {
             return Err(StoreError::Superseded(video.id));
         }
         Ok(entry)
     }
 
-    /// Vectors of other models stay as long as content and scenes are the same.
+    /// Deletes the former content. Vectors of other models stay as long as content and scenes are the same.
     fn make_way_for(&mut self, entry: &Entry, scenes: &[SceneRecord], scenes_before: &[SceneRecord]) -> Result<(), StoreError> {
         let same_scenes = entry.indexed_as == Some(entry.record.fingerprint) && scenes_before == scenes;
         if same_scenes { Ok(()) } else { self.delete_content(entry) }
     }
 
-    /// A job is done: `record` says what was found, but for what only reconcile knows.
+    /// Finishes a job. `record` holds the results; the fields that only reconcile knows are kept.
     fn finish(&mut self, entry: &Entry, record: VideoRecord, n_scenes: u32) -> Result<(), StoreError> {
         let known = &entry.record;
         let id = known.id;
@@ -312,7 +312,7 @@ impl Transaction<'_> {
         Ok(attempts)
     }
 
-    /// Queues a video: its content changed (`Some`), or it is tried again.
+    /// Queues a video because its content changed (`Some`), or to try it again.
     pub(super) fn requeue(
         &mut self,
         kind: JobKind,
@@ -353,7 +353,7 @@ impl Transaction<'_> {
         self.change(id, ChangeKind::Record, n_scenes)
     }
 
-    /// Queues a video again that failed, or of which a part is missing, where that is laid to the drive or the machine.
+    /// Queues a video again that failed or is incomplete, if the drive or the machine was the cause.
     pub(super) fn retry_if_blameless(&mut self, id: VideoId, now_ms: i64) -> Result<(), StoreError> {
         let Some(entry) = self.entry(id) else { return Ok(()) };
         if entry.record.state == VideoState::Indexed && entry.record.is_part {
@@ -368,7 +368,7 @@ impl Transaction<'_> {
         }
     }
 
-    /// The incident as stored before this transaction; a damaged one counts as none.
+    /// Returns the incident as stored before this transaction. A damaged one counts as missing.
     pub(super) fn incident(&self, video: &VideoRecord) -> Result<Option<IncidentRecord>, StoreError> {
         let key = keys::video(video.id);
         let Found::Bytes(bytes) = self.inner.disk.incidents.get(&key)? else {
@@ -378,7 +378,7 @@ impl Transaction<'_> {
     }
 }
 
-/// Whether two records are about a file that was not written to in between.
+/// Decides whether the file was not written to between two records.
 pub(super) fn is_of_one_moment(one: &VideoRecord, other: &VideoRecord) -> bool {
     (one.stamp.size_bytes, one.stamp.mtime_ns) == (other.stamp.size_bytes, other.stamp.mtime_ns)
 }

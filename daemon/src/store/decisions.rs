@@ -1,8 +1,9 @@
-//! `decisions.json`: a second copy of the settings, which nothing can be made of again: what was paused, which model, which folders were which.
+//! `decisions.json`: a second copy of the settings, which cannot be rebuilt from anything else: what was paused, which model, which folders
+//! were which.
 //!
-//! Written after every setting that changed, whole (temporary file, fsync, rename), with a checksum; the one before stays as
-//! `decisions.previous.json`. Both store and copy count the changes. At a start the one that counted further has lost nothing: a
-//! store that was begun afresh or whose journal was shortened gets its settings back, a copy that is missing or behind is written again.
+//! After every change of a setting the whole file is written (temporary file, fsync, rename), with a checksum. The previous copy stays as
+//! `decisions.previous.json`. Both store and copy count the changes. At a start the one with the higher count has lost nothing. A store
+//! that was created afresh or whose journal was shortened gets its settings back. A copy that is missing or behind is written again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,14 +20,14 @@ use super::{OpenReport, StoreError};
 use crate::failpoint;
 use crate::quarantine::move_away;
 
-/// Key beside the settings: how often any of them changed.
+/// Key beside the settings: total number of changes of settings.
 const COUNT: &str = "changes-of-settings";
 
 const FILE: &str = "decisions.json";
 const PREVIOUS: &str = "decisions.previous.json";
 const FORMAT: u32 = 1;
 
-/// **Invariant**: `n_changes` grows with every change of any setting.
+/// **Invariant**: `n_changes` increases with every change of any setting.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Decisions {
     pub(super) n_changes: u64,
@@ -41,19 +42,19 @@ struct Sealed {
     crc32: u32,
 }
 
-/// What reading found.
+/// The result of reading the copies.
 #[derive(Debug, Default)]
 pub(super) struct Read {
     pub(super) decisions: Option<Decisions>,
-    /// Copies that were not believed.
+    /// The new paths of damaged copies.
     pub(super) set_aside: Vec<PathBuf>,
-    /// A copy may be whole, and could not be read.
+    /// A copy could not be read, but may be intact.
     pub(super) is_unsure: bool,
 }
 
-/// Reads the newer copy of the two that is whole. Damaged ones are set aside; what the system cannot read is passed over.
+/// Reads the newest intact copy of the two. Damaged ones are quarantined; those that the system cannot read are skipped.
 ///
-/// **Errors**: of a system that cannot rename.
+/// **Errors**: the system cannot rename a damaged copy.
 pub(super) fn read(data_dir: &Path) -> io::Result<Read> {
     let mut found = Read::default();
     for name in [FILE, PREVIOUS] {
@@ -62,7 +63,7 @@ pub(super) fn read(data_dir: &Path) -> io::Result<Read> {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) if path.is_dir() || is_damage(&error) => Vec::new(),
-            // It may be whole, and so may the other copy be, which is not kept waiting.
+            // It may be intact, but so may the other copy be, which is read without delay.
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "a copy of the settings cannot be read now");
                 found.is_unsure = true;
@@ -87,7 +88,7 @@ fn parse(bytes: &[u8]) -> Option<Decisions> {
     is_whole.then_some(sealed.decisions)
 }
 
-/// Writes a new copy; the one before is kept.
+/// Writes a new copy and keeps the previous one.
 pub(super) fn write(data_dir: &Path, decisions: &Decisions) -> io::Result<()> {
     let path = data_dir.join(FILE);
     let temporary = data_dir.join("decisions.json.new");
@@ -112,9 +113,9 @@ pub(super) fn write(data_dir: &Path, decisions: &Decisions) -> io::Result<()> {
 }
 
 impl Inner {
-    /// Stores a setting and its second copy; one that is so already costs nothing.
+    /// Stores a setting and its second copy. An unchanged value costs nothing.
     pub(super) fn put_setting(&self, name: &str, value: &Value) -> Result<(), StoreError> {
-        // One at a time, so that the copies are written in the order of the changes.
+        // Only one thread writes at a time, so that the copies follow the order of the changes.
         let _turn = super::transaction::lock(&self.settings_turn);
         let (mut stored, is_damaged) = self.stored_settings()?;
         if !is_damaged && stored.settings.get(name) == Some(value) {
@@ -133,7 +134,7 @@ impl Inner {
         Ok(())
     }
 
-    /// Brings settings and their copy together, at the start.
+    /// Reconciles the settings and their copy at the start.
     pub(super) fn settle_settings(&self, report: &mut OpenReport) -> Result<(), StoreError> {
         let (stored, is_damaged) = self.stored_settings()?;
         let copy = match read(self.data_dir()) {
@@ -185,7 +186,7 @@ impl Inner {
         Ok(())
     }
 
-    /// All settings as stored; and whether some of them cannot be read.
+    /// Returns all settings as stored, and whether some of them cannot be read.
     fn stored_settings(&self) -> Result<(Decisions, bool), StoreError> {
         let mut stored = Decisions::default();
         let mut is_damaged = false;
@@ -210,7 +211,7 @@ impl Inner {
         Ok((stored, is_damaged))
     }
 
-    /// A copy that cannot be written is written at the next start.
+    /// Writes the copy. If that fails, the next start writes it.
     fn copy_settings(&self, stored: &Decisions) {
         if let Err(error) = write(self.data_dir(), stored) {
             tracing::warn!(%error, "the second copy of the settings cannot be written");

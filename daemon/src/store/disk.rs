@@ -1,6 +1,6 @@
-//! The fjall database and its keyspaces; the only module besides `write` that names fjall types.
+//! The fjall database and its keyspaces. Of the other modules, only `open`, `opener`, `load` and `transaction` name fjall types.
 //!
-//! Levelled compaction only, no `clear()`, no weak removes, no blob separation: each has an open bug in fjall 3.1.
+//! Uses levelled compaction only, no `clear()`, no weak removes, no blob separation: each has an open bug in fjall 3.1.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use scened_common::damage::is_damage;
 use super::StoreError;
 use super::record::Damage;
 
-/// Block cache shared by all keyspaces: candidates of one query are read a few times at most, the system's page cache does the rest.
+/// Block cache shared by all keyspaces. The candidates of one query are read a few times at most; the system's page cache does the rest.
 const CACHE_BYTES: u64 = 16 << 20;
-/// Journals are flushed beyond this, which bounds how much the next start replays. fjall's minimum.
+/// fjall flushes journals beyond this size, which limits how much the next start replays. This is fjall's minimum.
 const JOURNAL_BYTES: u64 = 64 << 20;
-/// Flushes and compactions; they are rare and not urgent.
+/// Threads for flushes and compactions, which are rare and not urgent.
 const WORKER_THREADS: usize = 1;
-/// What a keyspace of small records keeps in memory before it is written out.
+/// Memory that a keyspace of small records uses before it is written out.
 const SMALL_MEMTABLE_BYTES: u64 = 4 << 20;
 /// The same for vectors and thumbnails. fjall's default (64 MiB) would make up most of an idle daemon's memory.
 const LARGE_MEMTABLE_BYTES: u64 = 8 << 20;
@@ -45,7 +45,7 @@ pub(super) struct Space {
     pub(super) keyspace: Keyspace,
 }
 
-/// What a key turned out to hold.
+/// The content of a key.
 pub(super) enum Found {
     Nothing,
     Bytes(fjall::Slice),
@@ -115,7 +115,7 @@ impl Disk {
         ]
     }
 
-    /// Reads every block that holds anything. **Errors**: the first that cannot be read.
+    /// Reads every block that holds anything. **Errors**: the first block that cannot be read.
     pub(super) fn read_everything(&self) -> fjall::Result<()> {
         for space in self.spaces() {
             for guard in space.keyspace.iter() {
@@ -142,7 +142,7 @@ impl Space {
         }
     }
 
-    /// Pairs whose key starts with `prefix`, in order of keys. A pair that the engine cannot read is an error.
+    /// Returns the pairs whose key starts with `prefix`, in order of keys. A pair that the engine cannot read is an error.
     pub(super) fn prefix(&self, prefix: &[u8]) -> impl Iterator<Item = Result<Pair, StoreError>> + use<'_> {
         let pairs = self.keyspace.prefix(prefix);
         until_stuck(pairs.map(|guard| guard.into_inner().map_err(|error| self.list_error(error))))
@@ -171,8 +171,8 @@ impl Space {
     }
 }
 
-/// A damaged block of an index is not got over: the engine's iterator gives the same error for ever. One behind which pairs follow again
-/// gives one error for each block, of which a table has far fewer than this.
+/// Maximum number of errors in a row. The engine's iterator cannot get past a damaged index block: it returns the same error forever. A
+/// damaged block that is followed by readable pairs gives one error, and a table has far fewer blocks than this.
 const MAX_ERRORS_IN_A_ROW: u32 = 10_000;
 
 fn until_stuck(pairs: impl Iterator<Item = Result<Pair, StoreError>>) -> impl Iterator<Item = Result<Pair, StoreError>> {
@@ -183,7 +183,7 @@ fn until_stuck(pairs: impl Iterator<Item = Result<Pair, StoreError>>) -> impl It
     })
 }
 
-/// Tells damaged content from a system that cannot read just now (which is given back).
+/// Distinguishes damaged content from a system that cannot read just now. In the second case the error is returned.
 pub(super) fn as_damage(error: fjall::Error) -> Result<Damage, fjall::Error> {
     let is_damage = match &error {
         fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io)) => is_damage(io),

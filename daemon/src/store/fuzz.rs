@@ -8,8 +8,8 @@ use super::record;
 
 const KEY: &[u8] = b"a key";
 
-/// Reads the bytes as every kind of record, as they lie on disk and as a payload whose checksum fits. What is believed is written and
-/// read again, and is the same.
+/// Reads the bytes as every kind of record, both as they are on disk and as a payload with a matching checksum. Accepted records are
+/// written and read again, and must be the same.
 pub fn run(data: &[u8]) {
     unseal(data);
     unseal(&record::seal(KEY, data));

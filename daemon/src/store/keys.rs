@@ -32,7 +32,7 @@ pub(super) fn scene(id: SceneId) -> [u8; 12] {
     key
 }
 
-/// Prefix of all keys of one model.
+/// Returns the prefix of all keys of one model.
 pub(super) fn model(model: &ModelId) -> Result<Vec<u8>, StoreError> {
     let name = model.0.as_bytes();
     let length = u8::try_from(name.len())
@@ -65,7 +65,7 @@ pub(super) fn parse_generation(key: &[u8]) -> Option<u64> {
     key.try_into().ok().map(u64::from_be_bytes)
 }
 
-/// Splits a key of `indexed` or `vectors` into model and the rest.
+/// Splits a key of `indexed` or `vectors` into the model and the rest.
 pub(super) fn parse_model(key: &[u8]) -> Option<(ModelId, &[u8])> {
     let (length, rest) = key.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;

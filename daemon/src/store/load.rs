@@ -1,4 +1,4 @@
-//! From a freshly opened database to a mirror that keeps its invariants: reads every small record, repairs what does not fit.
+//! Turns a freshly opened database into a mirror that keeps its invariants: reads every small record and repairs contradictions.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, RwLock};
@@ -14,10 +14,10 @@ use super::transaction::{Inner, State, Writer, lock};
 use super::{DamagedRecord, JobRecord, OpenReport, StoreError, VideoState, keys};
 use crate::machine::clock::now_ms;
 
-/// A longer change log is forgotten at the start: building an index anew is as quick as catching up over it.
+/// A start discards a longer change log: rebuilding an index is as quick as catching up with it.
 const MAX_CHANGES: u64 = 100_000;
 
-/// What reading the small keyspaces gave.
+/// The content of the small keyspaces.
 #[derive(Default)]
 pub(super) struct Loaded {
     pub(super) state: Option<State>,
@@ -28,7 +28,7 @@ pub(super) struct Loaded {
 }
 
 impl Loaded {
-    /// A store without content that goes on where a lost one ended, so that neither ids nor generations are given twice.
+    /// Returns a store without content that continues where a lost one ended, so that neither ids nor generations are used twice.
     pub(super) fn fresh(known: Progress) -> Self {
         Self {
             state: Some(State {
@@ -47,7 +47,7 @@ impl Loaded {
     }
 }
 
-/// Reads state, videos, jobs and markers. **Errors**: whatever fjall says about blocks it cannot read.
+/// Reads state, videos, jobs and markers. **Errors**: fjall's errors about blocks it cannot read.
 pub(super) fn load(disk: &Disk) -> fjall::Result<Loaded> {
     let mut loaded = Loaded::default();
     if let Some(bytes) = disk.meta.keyspace.get(keys::STATE)? {
@@ -110,7 +110,7 @@ fn bad_key() -> Damage {
     Damage::Content("its key makes no sense".to_owned())
 }
 
-/// What was found, from which the state of the store is settled.
+/// The findings from which the state of the store is settled.
 struct Inventory {
     state: Option<State>,
     n_videos: u64,
@@ -121,7 +121,7 @@ struct Inventory {
 
 impl Inventory {
     fn settled(&self, known: Progress, report: &mut OpenReport) -> State {
-        // A lost state record is rebuilt from what it summed up; the change log is not trusted then.
+        // A lost state record is rebuilt from the records it summed up. The change log is not trusted then.
         let mut settled = self.state.unwrap_or(State {
             format: FORMAT,
             generation: self.max_generation.max(known.generation),
@@ -147,7 +147,7 @@ impl Inventory {
             tracing::error!(n_lost, "videos are missing from the store; a walk over the folders finds them");
         }
         if n_lost + self.n_damaged_videos > 0 {
-            // Whatever was derived from the store may hold scenes of videos that nothing else tells of.
+            // Data derived from the store may hold scenes of videos whose loss no other record reports.
             settled.generation += 1;
             settled.log_floor = settled.generation;
         }
@@ -159,7 +159,7 @@ impl Inventory {
     }
 }
 
-/// Settles generation and ids, builds the store, and repairs in one batch what `load` found.
+/// Settles generation and ids, builds the store, and repairs the damage that `load` found, in one batch.
 pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress, report: &mut OpenReport) -> Result<Inner, StoreError> {
     let Loaded {
         state,
@@ -206,7 +206,7 @@ pub(super) fn finish(disk: Disk, loaded: Loaded, side: SideFile, known: Progress
     let without_vectors = inner.write("repair the store", |transaction| {
         transaction.state = settled;
         if is_new {
-            // The state of a fresh store equals its settled one and would not be written.
+            // The state of a fresh store equals its settled one, and so would not be written.
             let state = record::seal_json(keys::STATE, &settled)?;
             transaction.insert(&transaction.inner.disk.meta, keys::STATE, state);
         }
@@ -236,7 +236,7 @@ fn set_aside(
             transaction.set_aside(space, key)?;
         }
         if *name == disk.videos.name {
-            // Its path is lost: the next walk finds the file as a new one. What else it had is removed below, as an orphan.
+            // Its path is lost: the next walk finds the file as a new one. Its other records are removed below as orphans.
             continue;
         }
         if let Some(entry) = video.and_then(|id| transaction.entry(id)) {
@@ -283,7 +283,7 @@ fn repair(
         }
     }
     for video in videos.iter().filter(|video| video.state == VideoState::Failed) {
-        // Why it failed is lost: trying again tells.
+        // The reason of the failure is lost: another attempt finds it.
         if transaction.incident(video)?.is_none()
             && let Some(entry) = transaction.entry(video.id)
         {
@@ -294,7 +294,7 @@ fn repair(
         .iter()
         .filter(|video| video.state == VideoState::Indexed && video.n_scenes > 0)
     {
-        // Where only one model's are missing, the pipeline makes them from the keyframe pictures.
+        // If only one model's vectors are missing, the pipeline makes them from the keyframe pictures.
         if inner.mirror().models_of(video.id).is_empty()
             && let Some(entry) = transaction
                 .entry(video.id)

@@ -8,15 +8,15 @@ use scened_common::domain::{Fingerprint, ModelId, VideoId};
 
 use super::{Counts, JobRecord, VideoRecord, VideoState};
 
-/// A video with what only the store knows about it.
+/// A video with the state that only the store knows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     pub(super) record: Arc<VideoRecord>,
-    /// The content that its scenes and vectors belong to.
+    /// The content of its scenes and vectors.
     pub(super) indexed_as: Option<Fingerprint>,
 }
 
-/// **Invariants**: the four maps agree; no two videos have one path; a video has a job exactly while it is pending.
+/// **Invariants**: the maps agree; no two videos have the same path; a video has a job exactly while it is pending.
 #[derive(Default)]
 pub(super) struct Mirror {
     videos: HashMap<VideoId, Entry>,
@@ -24,7 +24,7 @@ pub(super) struct Mirror {
     by_fingerprint: HashMap<Fingerprint, Vec<VideoId>>,
     counts: Counts,
     pub(super) jobs: BTreeMap<VideoId, JobRecord>,
-    /// How many scenes of a video have vectors of a model.
+    /// Number of scenes of a video that have vectors of a model.
     pub(super) models: BTreeMap<ModelId, BTreeMap<VideoId, u32>>,
 }
 
@@ -45,7 +45,7 @@ impl Mirror {
             .collect()
     }
 
-    /// All videos, in order of paths.
+    /// Returns all videos, in order of paths.
     pub(super) fn records(&self) -> impl Iterator<Item = &Arc<VideoRecord>> {
         self.by_path
             .values()
@@ -65,7 +65,7 @@ impl Mirror {
         self.counts
     }
 
-    /// How many scenes of `id` have vectors, for each model that has any.
+    /// Returns how many scenes of `id` have vectors, for each model that has any.
     pub(super) fn models_of(&self, id: VideoId) -> Vec<(ModelId, u32)> {
         self.models
             .iter()
@@ -73,9 +73,9 @@ impl Mirror {
             .collect()
     }
 
-    /// Takes over what a batch did to videos; `None` = removed.
+    /// Applies the changes of a batch to videos; `None` = removed.
     pub(super) fn replace(&mut self, videos: BTreeMap<VideoId, Option<Entry>>) {
-        // Removes first: a path that one video leaves may be another's now.
+        // Removals come first: another video may have taken a path that one video leaves.
         for id in videos.keys() {
             self.remove(*id);
         }
@@ -112,7 +112,7 @@ impl Mirror {
         self.counts.scenes -= u64::from(record.n_scenes);
     }
 
-    /// Notes that `n_scenes` scenes of a video have vectors of `model`; `None` = none any more.
+    /// Notes that `n_scenes` scenes of a video have vectors of `model`; `None` = no longer any.
     pub(super) fn set_indexed(&mut self, model: &ModelId, video: VideoId, n_scenes: Option<u32>) {
         match n_scenes {
             Some(n) => {
@@ -131,7 +131,7 @@ impl Mirror {
 }
 
 impl Counts {
-    /// The one count that a video belongs to.
+    /// Returns the one count that includes this video.
     fn of(&mut self, record: &VideoRecord) -> &mut u64 {
         match (record.offline, record.state) {
             (true, _) => &mut self.offline,

@@ -1,4 +1,4 @@
-//! Opening: the format marker, the side file, setting aside what cannot be opened, migration.
+//! Opening: the format marker, the side file, quarantining a store that cannot be opened, migration.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::quarantine::move_away;
 
 const MARKER_START: &str = "scened store ";
 
-/// Opens the store, and keeps count of the starts that could not.
+/// Opens the store, and counts the starts that could not open it.
 pub(super) fn open(dir: &Path, trial: Option<&Path>) -> Result<(Inner, OpenReport), StoreError> {
     let opened = open_uncounted(dir, trial);
     match &opened {
@@ -57,7 +57,7 @@ fn open_uncounted(dir: &Path, trial: Option<&Path>) -> Result<(Inner, OpenReport
     Ok((inner, report))
 }
 
-/// Opens what is there; `None` when it was damaged and is set aside now.
+/// Opens the existing store. Returns `None` if it was damaged and is now quarantined.
 fn open_existing(
     folder: &Path,
     marker: &Marker,
@@ -107,8 +107,8 @@ fn open_existing(
     Ok(None)
 }
 
-/// Begins a fresh store. The marker comes first, so that a store without one is never ours. The store gets its name when it is whole:
-/// what an end in the middle leaves behind was never one, and is no damage.
+/// Creates a fresh store. The marker comes first, so a store without one is never ours. The store gets its name only when it is complete.
+/// If the process ends before that, the remains never were a store, and are not damage.
 fn begin(folder: &Path, marker_path: &Path, known: Progress, report: &mut OpenReport) -> Result<(Disk, Loaded), StoreError> {
     write_marker(marker_path)?;
     report.fresh = true;
@@ -137,7 +137,7 @@ pub(super) fn try_open(dir: &Path) {
 fn create_folder(dir: &Path) -> Result<(), StoreError> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
-    // What somebody's videos show is nobody else's business.
+    // Nobody else may see what a user's videos show.
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(dir).map_err(|source| folder_error("create", dir, source))
@@ -154,7 +154,7 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
     match std::fs::read(path) {
         Ok(bytes) => {
             let text = std::str::from_utf8(&bytes).ok();
-            // Two lines that differ are a damaged marker, and not a newer store. Version 0.1.0 wrote one.
+            // Two lines that differ mean a damaged marker, not a newer store. Version 0.1.0 wrote one line.
             let mut lines = text.unwrap_or_default().lines();
             let first = lines.next().unwrap_or_default();
             let agrees = lines.all(|line| line == first);
@@ -167,7 +167,7 @@ fn read_marker(path: &Path) -> Result<Marker, StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && is_absent(path).is_ok_and(|is_absent| is_absent) => {
             Ok(Marker::Missing)
         }
-        // Something else lies where the file should be.
+        // Something else is in the file's place.
         Err(_) if path.is_dir() => {
             move_away(path).map_err(|source| folder_error("set aside", path, source))?;
             Ok(Marker::Unreadable)

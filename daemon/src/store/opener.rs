@@ -1,15 +1,16 @@
-//! Opening a database that may be damaged, without fjall deleting, and without the process dying.
+//! Opens a database that may be damaged, without letting fjall delete data and without the process dying.
 //!
-//! fjall deletes a keyspace's folder that lacks its pointer file, and creates a keyspace that is missing, both without a word. Its trees
-//! panic on some damage, and a panic while fjall recovers them is followed by a second one in a destructor, which ends the process, at
-//! every start anew. So each tree is looked at, and opened by itself, before fjall sees it: there a panic can be caught. For what slips
-//! through, a first panic leaves a note beside the store, and the next start sets the store aside instead of opening it again.
-//! Nothing catches the end of the process (a damaged length asks for more memory than there is), so a note lies there while a store is
-//! being opened: where an earlier start left it, because it died or was killed, another process tries the store first.
+//! fjall silently deletes the folder of a keyspace that lacks its pointer file, and silently creates a missing keyspace. Its trees panic on
+//! some damage. A panic while fjall recovers them is followed by a second one in a destructor, which ends the process, at every start. So
+//! each tree is checked, and opened by itself, before fjall sees it: there a panic can be caught. Some panics get past this check. The
+//! first one leaves a note beside the store, and the next start quarantines the store instead of opening it again.
 //!
-//! What the operating system reports condemns no store ([`crate::quarantine::damage`]), neither as an error nor behind a panic or a death. So what
-//! damage would make it report (a file that is missing or is a folder, a place behind the end of a file) is looked for here, by
-//! listings and lengths, before the engine meets it.
+//! The end of the process cannot be caught (a damaged length asks for more memory than there is). So a note exists while a store is being
+//! opened. If an earlier start left it behind because it died or was killed, another process tries the store first.
+//!
+//! An error of the operating system never proves that a store is damaged ([`crate::quarantine::damage`]), not even behind a panic or a
+//! death. But damage can cause such errors: a file that is missing or is a folder, a position past the end of a file. This module therefore
+//! checks listings and lengths before the engine opens anything.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,26 +33,26 @@ use crate::quarantine::damage::is_absent;
 const NOTE: &str = "store.panicked";
 /// Beside the store: it is being opened.
 const OPENING: &str = "store.opening";
-/// Beside the store: it stopped taking writes, and nobody knows whether the disk or what lies on it is to blame.
+/// Beside the store: it stopped accepting writes, and either the disk or the stored data may be at fault.
 const SUSPICION: &str = "store.suspect";
-/// Of each tree: names the version that counts.
+/// In each tree: names the current version.
 const POINTER: &str = "current";
-/// Bytes at the end of each archive of the engine's (a version, a table), the last sixteen of which are a position and a length.
+/// Bytes at the end of each of the engine's archives (a version, a table). The last sixteen are a position and a length.
 const TRAILER_BYTES: u64 = 38;
-/// What opening a store may ask for at once, however small the store is. Bytes.
+/// Memory that opening may request at once, however small the store is. Bytes.
 const LEAST_ALLOCATION: u64 = 64 << 20;
 
 thread_local! {
-    /// Where this thread notes a panic, while it opens a store. Taken by the first: later ones follow from it.
+    /// The path at which this thread notes a panic while it opens a store. The first panic takes it: later ones follow from the first.
     static NOTE_PATH: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
 }
 
 /// Why a store was not opened.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// The content, and this is what is wrong with it.
+    /// The content is damaged; this is the reason.
     Damaged(String),
-    /// The machine: the content may be whole.
+    /// The machine failed: the content may be intact.
     Machine(io::Error),
     /// Another process has it open.
     Locked,
@@ -78,16 +79,15 @@ impl From<fjall::Error> for Refusal {
     }
 }
 
-/// Runs `open` on the database at `folder`.
-/// `trial`: the program that may be started as `PROGRAM try-store DATA` where the last start did not come to an end.
-/// Damage is believed when it is there at a second look.
+/// Runs `open` on the database at `folder`. `trial`: the program that may be started as `PROGRAM try-store DATA` if the last start did not
+/// finish. Damage counts only if a second attempt finds it as well.
 pub(super) fn attempt<T>(folder: &Path, trial: Option<&Path>, open: impl Fn() -> Result<T, Refusal>) -> Result<T, Refusal> {
     let opening = folder.with_file_name(OPENING);
     if let Some(program) = trial.filter(|_| opening.symlink_metadata().is_ok()) {
         try_elsewhere(program, folder)?;
     }
     if let Err(error) = std::fs::write(&opening, "") {
-        // On a full disk: then an end of this process goes unnoticed.
+        // The disk may be full. Then a death of this process goes unnoticed.
         tracing::debug!(path = %opening.display(), %error, "the opening of the store is not noted");
     }
     let outcome = attempt_here(folder, || match open() {
@@ -100,7 +100,7 @@ pub(super) fn attempt<T>(folder: &Path, trial: Option<&Path>, open: impl Fn() ->
     outcome
 }
 
-/// Has another process open the store; an error when that ended by a signal.
+/// Has another process open the store. Returns an error if a signal ended that process.
 fn try_elsewhere(program: &Path, folder: &Path) -> Result<(), Refusal> {
     let data_dir = folder.parent().unwrap_or(folder);
     let (status, said) = match run_trial(program, data_dir) {
@@ -112,7 +112,7 @@ fn try_elsewhere(program: &Path, folder: &Path) -> Result<(), Refusal> {
     };
     let Some(reason) = death_of(status) else { return Ok(()) };
     tracing::warn!(reason, said, "a process that opened the store on trial died");
-    // A process that cannot open an empty store either dies of something else.
+    // If a process cannot open an empty store either, it dies of something else.
     let control = tempfile::tempdir_in(data_dir).and_then(|empty| run_trial(program, empty.path()));
     let can_live = control.is_ok_and(|(status, _)| death_of(status).is_none());
     if can_live && is_of_content(status) && !blames_machine(&said, size_of(folder)) {
@@ -123,7 +123,7 @@ fn try_elsewhere(program: &Path, folder: &Path) -> Result<(), Refusal> {
     ))))
 }
 
-/// How a trial ended, and what it said.
+/// Runs a trial. Returns how it ended, and its error output.
 fn run_trial(program: &Path, data_dir: &Path) -> io::Result<(ExitStatus, String)> {
     use std::process::{Command, Stdio};
     let mut command = Command::new(program);
@@ -137,7 +137,8 @@ fn death_of(status: ExitStatus) -> Option<String> {
     status.signal().map(|_| format!("a process that opened it ended: {status}"))
 }
 
-/// Whether a process may end so over what it reads. Others are sent from outside: by a person, a limit, or for want of memory.
+/// Decides whether the content can make a process end in this way. Other signals come from outside: from a person, a limit, or a lack of
+/// memory.
 fn is_of_content(status: ExitStatus) -> bool {
     use rustix::process::Signal;
     use std::os::unix::process::ExitStatusExt as _;
@@ -147,7 +148,8 @@ fn is_of_content(status: ExitStatus) -> bool {
         .is_some_and(|signal| signals.iter().any(|of_content| of_content.as_raw() == signal))
 }
 
-/// Whether the last words of a process blame the machine. Who reads a whole store asks for no more memory at once than the store has bytes.
+/// Decides whether the last output of a process blames the machine. Reading a whole store never requests more memory at once than the store
+/// has bytes.
 fn blames_machine(said: &str, store_bytes: u64) -> bool {
     let asked_for = said.split("memory allocation of ").nth(1).and_then(|rest| {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -156,7 +158,7 @@ fn blames_machine(said: &str, store_bytes: u64) -> bool {
     is_about_machine(said) || asked_for.is_some_and(|n_bytes| n_bytes <= store_bytes.max(LEAST_ALLOCATION))
 }
 
-/// The bytes of all files below a folder, as far as they can be seen.
+/// Returns the size of all files below a folder, as far as they are visible. Bytes.
 fn size_of(folder: &Path) -> u64 {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     entries
@@ -171,7 +173,7 @@ fn size_of(folder: &Path) -> u64 {
 fn attempt_here<T>(folder: &Path, open: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
     let note = note_of(folder);
     match std::fs::read_to_string(&note) {
-        // Version 0.1.0 noted these as well.
+        // Version 0.1.0 also noted panics about the machine.
         Ok(text) if is_about_machine(&text) => forget(folder),
         Ok(text) => return Err(Refusal::Damaged(format!("an earlier start panicked over it: {}", text.trim()))),
         Err(_) => {}
@@ -194,7 +196,7 @@ fn attempt_here<T>(folder: &Path, open: impl FnOnce() -> Result<T, Refusal>) -> 
     })
 }
 
-/// The store that was noted is out of the way, or has been found to be good.
+/// Deletes the notes: the store has been moved away, or was found to be intact.
 pub(super) fn forget(folder: &Path) {
     for note in [note_of(folder), suspicion_of(folder)] {
         match std::fs::remove_file(&note) {
@@ -206,13 +208,13 @@ pub(super) fn forget(folder: &Path) {
     }
 }
 
-/// Has the next start read the whole store before it is believed.
+/// Makes the next start read the whole store before it trusts it.
 ///
-/// fjall says no more than that it is poisoned when its compaction meets a damaged table, and would meet the same one after every start.
+/// If its compaction meets a damaged table, fjall reports only that it is poisoned. It would meet the same table after every start.
 pub(super) fn suspect(folder: &Path, reason: &str) {
     let path = suspicion_of(folder);
     if let Err(error) = std::fs::write(&path, reason) {
-        // On a full disk that is no wonder, and no damage either.
+        // On a full disk this is expected, and it is not damage either.
         tracing::warn!(path = %path.display(), %error, "the store is not noted as suspect");
     }
 }
@@ -229,11 +231,11 @@ fn note_of(folder: &Path) -> PathBuf {
     folder.with_file_name(NOTE)
 }
 
-/// Looks at the whole database as far as listings and lengths tell of it, and opens every tree.
+/// Checks the whole database as far as listings and lengths allow, and opens every tree.
 pub(super) fn try_trees(folder: &Path) -> Result<(), Refusal> {
     let entries = list(folder)?;
     needs_file(&entries, folder, "version")?;
-    // It holds nothing, and the engine does not make it anew.
+    // The file is empty, and the engine does not create it again.
     match entries.get(std::ffi::OsStr::new("lock")) {
         None => drop(File::create(folder.join("lock"))?),
         Some(_) => needs_file(&entries, folder, "lock")?,
@@ -242,7 +244,7 @@ pub(super) fn try_trees(folder: &Path) -> Result<(), Refusal> {
         .iter()
         .filter(|(name, _)| Path::new(name).extension().is_some_and(|extension| extension == "jnl"));
     let journals: Vec<_> = journals.collect();
-    // fjall goes on without a journal that is gone, and then forgets at the next start what it was given meanwhile.
+    // fjall continues without a missing journal, and at the next start loses everything written since.
     if journals.is_empty() {
         return Err(damaged(folder, "has no journal"));
     }
@@ -266,7 +268,7 @@ pub(super) fn try_trees(folder: &Path) -> Result<(), Refusal> {
 
 fn try_tree(folder: &Path) -> Result<(), Refusal> {
     let entries = list(folder)?;
-    // A keyspace without it would be deleted.
+    // fjall would delete a keyspace without it.
     needs_file(&entries, folder, POINTER)?;
     let pointer = folder.join(POINTER);
     let content = std::fs::read(&pointer)?;
@@ -288,7 +290,7 @@ fn try_tree(folder: &Path) -> Result<(), Refusal> {
     }
     let config = lsm_tree::Config::new(folder, SequenceNumberCounter::default(), SequenceNumberCounter::default());
     let opened = config.open().map(drop);
-    // A tree that the system says is not there is begun anew, over the one that is: its tables would be deleted next.
+    // If the system reports an existing tree as missing, the engine starts a new one over it. Its tables would be deleted next.
     if std::fs::read(&pointer)? != content {
         let temporary = folder.join("restored");
         let mut file = File::create(&temporary)?;
@@ -305,7 +307,7 @@ fn try_tree(folder: &Path) -> Result<(), Refusal> {
     }
 }
 
-/// The engine seeks to what an archive's last bytes say. What lies before the beginning or behind the end of the file the system refuses.
+/// Checks the last bytes of an archive, which tell the engine where to seek. The system refuses positions outside the file.
 fn check_archive(path: &Path) -> Result<(), Refusal> {
     let file = File::open(path)?;
     let n_bytes = file.metadata()?.len();
@@ -321,7 +323,7 @@ fn check_archive(path: &Path) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What a folder's listing has, with its kind.
+/// Lists the entries of a folder with their kinds.
 fn list(folder: &Path) -> io::Result<BTreeMap<OsString, FileType>> {
     let named = |entry: std::fs::DirEntry| Ok((entry.file_name(), entry.file_type()?));
     std::fs::read_dir(folder)?.map(|entry| entry.and_then(named)).collect()
@@ -343,7 +345,7 @@ fn needs_folder(entries: &BTreeMap<OsString, FileType>, folder: &Path, name: &st
     }
 }
 
-/// What a listing did not have.
+/// Judges an entry that a listing lacks.
 fn missing(path: &Path) -> Refusal {
     match is_absent(path) {
         Ok(true) => damaged(path, "is missing"),
@@ -356,7 +358,7 @@ fn damaged(path: &Path, what: &str) -> Refusal {
     Refusal::Damaged(format!("{} {what}", path.display()))
 }
 
-/// Damage says where it is.
+/// Adds the path to a report of damage.
 fn explained(path: &Path, error: io::Error) -> Refusal {
     match Refusal::from(error) {
         Refusal::Damaged(reason) => damaged(path, &format!("cannot be read: {reason}")),
@@ -384,7 +386,7 @@ fn write_note(note: &Path, info: &PanicHookInfo<'_>) {
         return;
     }
     let place = info.location().map(ToString::to_string).unwrap_or_default();
-    // Where it cannot be written the next start panics as well; nothing more can be done about it here.
+    // If it cannot be written, the next start panics as well. Nothing more can be done here.
     let _written = std::fs::write(note, format!("{text} ({place})"));
 }
 
@@ -411,7 +413,7 @@ mod tests {
         assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
     }
 
-    /// As a destructor of the engine's does after a panic.
+    /// Behaves like one of the engine's destructors after a panic.
     struct PanicsAsWell;
 
     impl Drop for PanicsAsWell {
@@ -428,14 +430,14 @@ mod tests {
         let panicking = attempt(&store, None, || -> Result<u8, Refusal> { panic!("no thread: {:?}", eagain()) });
         assert!(matches!(panicking, Err(Refusal::Machine(_))), "{panicking:?}");
         assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
-        // What follows from it is no damage either.
+        // A second panic that follows from it is not damage either.
         let twice = attempt(&store, None, || -> Result<u8, Refusal> {
             let _guard = PanicsAsWell;
             panic!("no thread: {:?}", eagain())
         });
         assert!(matches!(twice, Err(Refusal::Machine(_))), "{twice:?}");
         assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
-        // As version 0.1.0 noted it.
+        // The way version 0.1.0 noted it.
         std::fs::write(note_of(&store), format!("no thread: {:?} (somewhere.rs)", eagain())).unwrap();
         assert!(matches!(attempt(&store, None, || Ok(1)), Ok(1)));
     }
@@ -445,7 +447,7 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let (store, program) = (folder.path().join("store"), folder.path().join("program"));
-        // Only over this data folder: over an empty one it lives.
+        // The program acts only on this data folder: over an empty one it survives.
         let is_asked = |script: &str| {
             let only_here = format!("#!/bin/sh\n[ \"$2\" = '{}' ] || exit 0\n{script}\n", folder.path().display());
             std::fs::write(&program, only_here).unwrap();
@@ -459,7 +461,7 @@ mod tests {
         assert!(died.contains("SIGABRT"), "{died}");
         let died = reason(is_asked("echo memory allocation of 81604378624 bytes failed >&2; kill -ABRT $$"));
         assert!(died.contains("SIGABRT"), "{died}");
-        // None of these is about what lies there.
+        // None of these is caused by the content.
         for of_machine in [
             "kill -KILL $$",
             "kill -TERM $$",

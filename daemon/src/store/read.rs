@@ -1,4 +1,4 @@
-//! The calls that only look. Videos and jobs come from the mirror, the rest from fjall.
+//! The calls that only read. Videos and jobs come from the mirror, the rest from fjall.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::record::{self, Damage};
 use super::transaction::lock;
 use super::{Change, Counts, DamagedRecord, IncidentRecord, JobRecord, SceneRecord, SceneVectors, Store, StoreError, VideoRecord, keys};
 
-/// How long it is told that the disk could not be read.
+/// Time for which a failed read of the disk is reported.
 const TOLD_FOR: Duration = Duration::from_mins(10);
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
         self.inner.mirror().with_fingerprint(fingerprint)
     }
 
-    /// All videos, sorted by path.
+    /// Returns all videos, sorted by path.
     pub fn videos(&self) -> Vec<Arc<VideoRecord>> {
         self.inner.mirror().all()
     }
@@ -37,7 +37,7 @@ impl Store {
         self.inner.mirror().counts()
     }
 
-    /// All jobs, the oldest first.
+    /// Returns all jobs, the oldest first.
     pub fn jobs(&self) -> Result<Vec<JobRecord>, StoreError> {
         let mut jobs: Vec<JobRecord> = self.inner.mirror().jobs.values().cloned().collect();
         jobs.sort_by_key(|job| (job.queued_at_ms, job.video));
@@ -52,7 +52,7 @@ impl Store {
         self.inner.mirror().jobs.len() as u64
     }
 
-    /// The scenes of a video in order of time; none for an unknown video or one never indexed.
+    /// Returns the scenes of a video in order of time. The list is empty for an unknown video or one never indexed.
     pub fn scenes(&self, id: VideoId) -> Result<Vec<SceneRecord>, StoreError> {
         let key = keys::video(id);
         let scenes = self.read(&self.inner.disk.scenes, &key, Some(id), |bytes| record::unseal_json(&key, bytes))?;
@@ -77,7 +77,8 @@ impl Store {
         Ok(vectors)
     }
 
-    /// The vectors of all scenes of a video, in order of time; empty when it has none of this model or a record of it is damaged.
+    /// Returns the vectors of all scenes of a video, in order of time. The list is empty if the video has none of this model, or if a
+    /// record is damaged.
     pub fn video_vectors(&self, model: &ModelId, id: VideoId) -> Result<Vec<SceneVectors>, StoreError> {
         let n_scenes = self.n_scenes_with_vectors(model, id).unwrap_or(0);
         let mut all = Vec::with_capacity(n_scenes as usize);
@@ -102,7 +103,7 @@ impl Store {
         Ok(self.inner.mirror().models.get(model).map_or(0, |videos| videos.len() as u64))
     }
 
-    /// Videos with scenes of which none has vectors of a model, in order of paths.
+    /// Returns the videos that have scenes but no vectors of a model, in order of paths.
     pub fn videos_without_vectors(&self, model: &ModelId) -> Vec<Arc<VideoRecord>> {
         let mirror = self.inner.mirror();
         let have = mirror.models.get(model);
@@ -113,7 +114,7 @@ impl Store {
             .collect()
     }
 
-    /// Videos that have vectors of a model, in order of ids: what an index is rebuilt from.
+    /// Returns the videos that have vectors of a model, in order of ids. An index is rebuilt from them.
     pub fn videos_with_vectors(&self, model: &ModelId) -> Vec<VideoId> {
         self.inner
             .mirror()
@@ -123,12 +124,12 @@ impl Store {
             .unwrap_or_default()
     }
 
-    /// The models that any video has vectors of.
+    /// Returns the models of which any video has vectors.
     pub fn models(&self) -> Result<Vec<ModelId>, StoreError> {
         Ok(self.inner.mirror().models.keys().cloned().collect())
     }
 
-    /// JPEG of a scene.
+    /// Returns the JPEG of a scene.
     pub fn thumbnail(&self, id: SceneId) -> Result<Option<Vec<u8>>, StoreError> {
         let key = keys::scene(id);
         self.read(&self.inner.disk.thumbnails, &key, Some(id.video), |bytes| {
@@ -136,13 +137,13 @@ impl Store {
         })
     }
 
-    /// All incidents, in order of video ids.
+    /// Returns all incidents, in order of video ids.
     pub fn incidents(&self) -> Result<Vec<IncidentRecord>, StoreError> {
         let mut ids = Vec::new();
         for pair in self.inner.disk.incidents.iter() {
             match pair {
                 Ok((key, _)) => ids.extend(keys::parse_video(&key)),
-                // Part of the list cannot be read: each video is asked for its own, which finds what is damaged.
+                // Part of the list cannot be read. Reading the incident of each video finds the damaged ones.
                 Err(StoreError::Damaged { .. }) => {
                     ids = self.inner.mirror().records().map(|record| record.id).collect();
                     ids.sort_unstable();
@@ -174,13 +175,13 @@ impl Store {
         })
     }
 
-    /// Grows by one with every committed change of any video, over the whole life of the store.
+    /// Returns the generation, which increases by one with every committed change of any video, over the whole life of the store.
     pub fn generation(&self) -> u64 {
         lock(&self.inner.visible).generation
     }
 
-    /// Every change after `generation`, in order. `None`: the log no longer reaches back that far (or never knew that generation), so
-    /// whatever was derived from the store must be built anew.
+    /// Returns every change after `generation`, in order. `None`: the log no longer reaches back that far, or never knew that generation.
+    /// Everything derived from the store must then be rebuilt.
     pub fn changes_since(&self, generation: u64) -> Result<Option<Vec<Change>>, StoreError> {
         let state = *lock(&self.inner.visible);
         if generation < state.log_floor || generation > state.generation {
@@ -200,7 +201,8 @@ impl Store {
         Ok(Some(changes))
     }
 
-    /// What a person should know of the store's state: damage found since the start, and that it takes nothing more.
+    /// Returns warnings about the store's state: damage found since the start, a store that accepts no more writes, and a disk that could
+    /// not be read.
     pub fn warnings(&self) -> Vec<String> {
         let n = lock(&self.inner.damage).found.len();
         let damaged = (n > 0).then(|| format!("{n} records of the store were damaged; their videos are indexed again (check the disk)"));
@@ -215,12 +217,12 @@ impl Store {
         damaged.into_iter().chain(broken).chain(unreadable).collect()
     }
 
-    /// Records found damaged since the start (the first thousand).
+    /// Returns the records found damaged since the start (the first thousand).
     pub fn damaged(&self) -> Vec<DamagedRecord> {
         lock(&self.inner.damage).found.clone()
     }
 
-    /// Reads one record; a damaged one is set aside, its video queued again, and counts as missing.
+    /// Reads one record. A damaged one is quarantined and counts as missing, and its video is queued again.
     fn read<T>(
         &self,
         space: &Space,

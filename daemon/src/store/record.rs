@@ -1,7 +1,7 @@
-//! How values become bytes: an envelope with a version and a checksum around JSON, raw f16 or raw JPEG.
+//! The encoding of values: an envelope with a version and a checksum around JSON, raw f16 or raw JPEG.
 //!
-//! fjall notices most damage itself, but 2 in 100 flipped bits in its journal went through in a test; hence a checksum of our own. It
-//! covers the key as well, so that a record never answers for another one.
+//! fjall notices most damage itself, but in a test 2 of 100 flipped bits in its journal went unnoticed. Hence our own checksum. It covers
+//! the key as well, so that no record is mistaken for another one.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ const RECORD_VERSION: u8 = 1;
 /// Version byte and CRC32.
 const HEADER_BYTES: usize = 5;
 
-/// Why a record is not believed.
+/// Why a record is rejected.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Damage {
     #[error("it is only {0} bytes long")]
@@ -72,7 +72,7 @@ pub(super) fn unseal_json<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Resu
     serde_json::from_slice(unseal(key, bytes)?).map_err(|error| Damage::Content(error.to_string()))
 }
 
-/// What the keyspace `videos` holds; the id is the key. New fields need `#[serde(default)]`.
+/// A value of the keyspace `videos`; the id is the key. New fields need `#[serde(default)]`.
 #[derive(Serialize, Deserialize)]
 struct StoredVideo {
     path: StoredPath,
@@ -94,10 +94,10 @@ struct StoredVideo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     model: Option<ModelId>,
     indexed_at_ms: i64,
-    /// The content that scenes and vectors belong to; differs from `fingerprint` while changed content waits for its job.
+    /// The content of the scenes and vectors. It differs from `fingerprint` while changed content waits for its job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     indexed_as: Option<StoredFingerprint>,
-    /// Of the content that scenes and vectors belong to.
+    /// Hash of the whole content of the scenes and vectors.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     whole: Option<StoredFingerprint>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -174,7 +174,7 @@ pub(super) fn unseal_video(id: VideoId, key: &[u8], bytes: &[u8]) -> Result<(Vid
     Ok((record, stored.indexed_as.map(|fingerprint| fingerprint.0)))
 }
 
-/// What the keyspace `jobs` holds; the video is the key.
+/// A value of the keyspace `jobs`; the video is the key.
 #[derive(Serialize, Deserialize)]
 struct StoredJob {
     queued_at_ms: i64,
@@ -216,7 +216,7 @@ pub(super) fn unseal_job(video: VideoId, key: &[u8], bytes: &[u8]) -> Result<Job
     })
 }
 
-/// What the keyspace `incidents` holds; the video is the key and knows its present path.
+/// A value of the keyspace `incidents`; the video is the key and knows its present path.
 #[derive(Serialize, Deserialize)]
 struct StoredIncident {
     reason: String,
@@ -258,13 +258,13 @@ pub(super) fn unseal_incident(video: VideoId, path: PathBuf, key: &[u8], bytes: 
     })
 }
 
-/// What the keyspace `changes` holds; the generation is the key.
+/// A value of the keyspace `changes`; the generation is the key.
 #[derive(Serialize, Deserialize)]
 struct StoredChange {
     video: u64,
     kind: StoredKind,
     n_scenes_before: u32,
-    /// Of a removed video its path, of a moved one its new path.
+    /// The path of a removed video, or the new path of a moved one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<StoredPath>,
 }

@@ -1,8 +1,8 @@
-//! `store.generation`: how far the store had come, kept outside it.
+//! `store.generation`: the progress of the store, kept outside it.
 //!
-//! A damaged journal is shortened by fjall at the next start, in the worst case without a word. Then this file knows a later generation
-//! than the store. It is written after each commit, without fsync (the store itself is synced first, so the file is never ahead of what
-//! was durable), in place, 32 bytes in one sector; a torn or missing one only means that a loss goes unnoticed.
+//! fjall shortens a damaged journal at the next start, in the worst case silently. Then this file knows a later generation than the store.
+//! It is written after each commit, in place, without fsync. The store itself is synced first, so the file is never ahead of the durable
+//! state. Its 32 bytes are in one sector. If it is torn or missing, a loss may go unnoticed, and nothing worse.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -13,7 +13,7 @@ use crate::quarantine::move_away;
 const MAGIC: &[u8; 8] = b"scnd-gen";
 const BYTES: usize = 32;
 
-/// Magic, generation u64, next id u64, CRC32 of all before, 4 zero bytes; little-endian.
+/// Layout: magic, generation u64, next id u64, CRC32 of all before, 4 zero bytes; little-endian.
 pub(super) struct SideFile(File);
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) struct Progress {
 }
 
 impl SideFile {
-    /// Opens or creates the file and reads what it says; `None` when it is new or damaged.
+    /// Opens or creates the file and reads its content, which is `None` if it is new or damaged.
     pub(super) fn open(path: &Path) -> std::io::Result<(Self, Option<Progress>)> {
         if path.is_dir() {
             move_away(path)?;

@@ -1,4 +1,4 @@
-//! How a path is written into JSON, in records and in settings: as text where it is UTF-8, else as the base64 of its bytes.
+//! How a path is written into JSON, in records and in settings: as text if it is UTF-8, else as the base64 of its bytes.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -29,7 +29,7 @@ enum Written {
     Base64 {
         base64: String,
     },
-    /// Only read: how folders and volumes once stood in settings.
+    /// Only read: an earlier notation of folders and volumes in settings.
     Numbers(Vec<u8>),
 }
 

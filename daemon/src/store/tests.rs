@@ -1,4 +1,4 @@
-//! One behaviour a test; submodules by theme.
+//! One behaviour per test; submodules by theme.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -58,7 +58,7 @@ fn new_video(path: &str, content: u8) -> NewVideo {
     }
 }
 
-/// Vectors and thumbnails that tell which content, model and scene they are of.
+/// Makes vectors and thumbnails that show their content, model and scene.
 fn indexed(record: &VideoRecord, model_name: &str, n_scenes: usize) -> IndexedVideo {
     let seed = record.fingerprint.0[0];
     let vector = |scene: usize, frame: usize| {
@@ -95,7 +95,7 @@ fn indexed(record: &VideoRecord, model_name: &str, n_scenes: usize) -> IndexedVi
     }
 }
 
-/// Checks that scenes, vectors and thumbnails of a video are those of `indexed` with these arguments, and no more.
+/// Checks that a video has exactly the scenes, vectors and thumbnails that `indexed` makes of these arguments.
 fn check_content(store: &Store, record: &VideoRecord, model_name: &str, n_scenes: usize) {
     check_vectors(store, record, model_name, n_scenes);
     for (index, thumbnail) in indexed(record, model_name, n_scenes).thumbnails.into_iter().enumerate() {
@@ -103,7 +103,7 @@ fn check_content(store: &Store, record: &VideoRecord, model_name: &str, n_scenes
     }
 }
 
-/// The same without thumbnails, which may be missing.
+/// Checks the same without thumbnails, which may be missing.
 fn check_vectors(store: &Store, record: &VideoRecord, model_name: &str, n_scenes: usize) {
     let expected = indexed(record, model_name, n_scenes);
     assert_eq!(store.scenes(record.id).unwrap(), expected.scenes);
@@ -289,7 +289,7 @@ fn moves_and_copies_need_no_decoding() {
     assert_eq!(store.videos_with_fingerprint(&Fingerprint([1; 16])).len(), 2);
     let error = store.clone_video(record.id, new_video("/c", 1), 3).unwrap_err();
     assert_eq!(error.to_string(), format!("/c is in the store already, as video {}", copy.id));
-    // Other bytes are no copy.
+    // A video with other bytes is not a copy.
     assert_eq!(
         store.clone_video(record.id, new_video("/d", 8), 3).unwrap().state,
         VideoState::Pending
@@ -321,7 +321,7 @@ fn a_queued_video_gets_all_that_a_twin_has() {
     assert!(store.put_copy(&queued, twin.id, &model("m"), &others).unwrap());
     let copy = store.video(queued.id).unwrap();
     check(&copy);
-    // Only its time changed: it is its own twin.
+    // Only its time changed, so it is its own twin.
     let stamp = FileStamp { mtime_ns: 9, ..copy.stamp };
     store
         .requeue_to(JobKind::Verify, copy.id, Some((stamp, copy.fingerprint)), 3)
@@ -498,7 +498,7 @@ fn many_moves_are_one_batch_and_happen_in_their_order() {
         on_root_device: true,
     };
     let before = store.generation();
-    // A chain, an exchange's second half, an overwritten file, and one that is not there any more.
+    // A chain, the second half of an exchange, an overwritten file, and a video that no longer exists.
     store
         .move_videos(&[
             to(ids[0], "/new/0"),

@@ -1,4 +1,4 @@
-//! One writer at a time: collects what a call changes, commits it as one synced batch, then shows it to everybody.
+//! One writer at a time: collects the changes of a call, commits them as one synced batch, then makes them visible to readers.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -24,21 +24,21 @@ pub(super) struct Inner {
     pub(super) disk: Disk,
     pub(super) mirror: RwLock<Mirror>,
     pub(super) writer: Mutex<Writer>,
-    /// Generation and log floor as readers see them: changed with the mirror.
+    /// Generation and log floor as readers see them. They change together with the mirror.
     pub(super) visible: Mutex<State>,
     pub(super) hooks: RwLock<Vec<Hook>>,
-    /// Why nothing can be written any more; what is told of it, once.
+    /// Why nothing can be written any more; set once.
     pub(super) broken: OnceLock<String>,
     pub(super) fatal_hooks: RwLock<Vec<FatalHook>>,
     /// Held while a setting and its copy are written.
     pub(super) settings_turn: Mutex<()>,
-    /// When the system could not read a record last, and why.
+    /// When the system last could not read a record, and why.
     pub(super) unreadable: Mutex<Option<(Instant, String)>>,
-    /// Damaged records: found since the start, and those whose repair waits for the commit lock.
+    /// Damaged records: those found since the start, and those whose repair waits for the commit lock.
     pub(super) damage: Mutex<DamageLog>,
 }
 
-/// What only the holder of the commit lock touches.
+/// State that only the holder of the commit lock touches.
 pub(super) struct Writer {
     pub(super) state: State,
     pub(super) side: SideFile,
@@ -52,7 +52,7 @@ pub(super) struct State {
     pub(super) next_id: u64,
     /// The change log holds every change after this generation.
     pub(super) log_floor: u64,
-    /// Fewer videos than this were found: a whole keyspace was lost.
+    /// If opening finds fewer videos than this, a whole keyspace was lost.
     pub(super) n_videos: u64,
 }
 
@@ -69,13 +69,13 @@ pub(super) struct DamageLog {
     waiting: Vec<Waiting>,
 }
 
-/// Found records beyond this are counted in the log only.
+/// Further damaged records appear only in the log.
 const MAX_DAMAGE_LISTED: usize = 1_000;
 /// Ids have 40 bits.
 const MAX_VIDEO_ID: u64 = (1 << 40) - 1;
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere leaves the value whole: each is replaced in one step.
+    // A panic elsewhere leaves the value intact: each is replaced in one step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -84,7 +84,7 @@ impl Inner {
         self.mirror.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells that nothing can be written any more, whoever found out.
+    /// Notifies the fatal hooks, once, that nothing can be written any more.
     fn broke(&self, reason: &str) {
         if self.broken.set(reason.to_owned()).is_ok() {
             for hook in self.fatal_hooks.read().unwrap_or_else(PoisonError::into_inner).iter() {
@@ -93,7 +93,7 @@ impl Inner {
         }
     }
 
-    /// Commits what `build` collects. Nothing happens when it fails or collects nothing.
+    /// Commits the changes that `build` collects. Does nothing if it fails or collects nothing.
     pub(super) fn write<T>(
         &self,
         action: &'static str,
@@ -117,7 +117,7 @@ impl Inner {
         Ok(value)
     }
 
-    /// Notes a damaged record and repairs it now, or after the commit that is under way.
+    /// Notes a damaged record and repairs it now, or after the commit in progress.
     pub(super) fn note_damage(&self, space: &Space, key: &[u8], video: Option<VideoId>, damage: Damage) {
         lock(&self.damage).waiting.push(Waiting {
             space: space.clone(),
@@ -136,7 +136,7 @@ impl Inner {
     pub(super) fn repair(&self, writer: &mut Writer) {
         loop {
             let mut waiting = std::mem::take(&mut lock(&self.damage).waiting);
-            // A reader between a commit and its mirror may have missed a record that was removed.
+            // A reader between a commit and the update of the mirror may have missed a record that was removed.
             waiting.retain(|item| item.damage != Damage::Missing || self.is_missing(item));
             if waiting.is_empty() {
                 return;
@@ -168,7 +168,7 @@ impl Inner {
         }
     }
 
-    /// Whether the mirror says that this record exists and the disk says that it doesn't; only with the commit lock held.
+    /// Decides whether the mirror has this record and the disk does not. Call it only with the commit lock held.
     fn is_missing(&self, item: &Waiting) -> bool {
         let mirror = self.mirror();
         let is_expected = if item.space.name == self.disk.scenes.name {
@@ -190,8 +190,8 @@ impl Inner {
     }
 }
 
-/// Changes collected for one batch. A later change of a key replaces an earlier one: all items of a fjall batch have the same sequence
-/// number, so a key must not occur in it twice.
+/// The changes of one batch. A later change of a key replaces an earlier one: all items of a fjall batch have the same sequence number, so
+/// no key may occur twice.
 pub(super) struct Transaction<'a> {
     pub(super) inner: &'a Inner,
     pub(super) state: State,
@@ -225,7 +225,7 @@ impl<'a> Transaction<'a> {
         self.items.insert((space.name, key.to_vec()), None);
     }
 
-    /// The video as this transaction leaves it.
+    /// Returns the video as this transaction leaves it.
     pub(super) fn entry(&self, id: VideoId) -> Option<Entry> {
         match self.videos.get(&id) {
             Some(pending) => pending.clone(),
@@ -272,7 +272,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Removes a video and all it has.
+    /// Removes a video and everything stored for it.
     pub(super) fn delete_video(&mut self, entry: &Entry) -> Result<(), StoreError> {
         let id = entry.record.id;
         self.delete_content(entry)?;
@@ -328,7 +328,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Queues a video that no attempt was made at.
+    /// Queues a video that had no attempt yet.
     pub(super) fn put_new_job(&mut self, video: VideoId, now_ms: i64) -> Result<(), StoreError> {
         let job = JobRecord {
             video,
@@ -350,7 +350,7 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Makes a video pending with a job, unless it is already.
+    /// Makes a video pending with a job, unless it already is.
     pub(super) fn queue_again(&mut self, entry: &Entry, now_ms: i64) -> Result<(), StoreError> {
         let id = entry.record.id;
         if entry.record.state == VideoState::Pending && self.job(id).is_some() {
@@ -367,7 +367,7 @@ impl<'a> Transaction<'a> {
         self.change(id, ChangeKind::Record, n_scenes)
     }
 
-    /// Moves the bytes of a damaged record to `damaged`; what the engine itself cannot read is only covered by a remove.
+    /// Moves the bytes of a damaged record to `damaged`. Bytes that the engine itself cannot read are only covered by a remove.
     pub(super) fn set_aside(&mut self, space: &Space, key: &[u8]) -> Result<(), StoreError> {
         if let Found::Bytes(bytes) = space.get(key)? {
             self.insert(&self.inner.disk.damaged, &keys::damaged(space.name, key), bytes.to_vec());
@@ -416,7 +416,7 @@ impl<'a> Transaction<'a> {
             }
         }
         let begun = failpoint::hit("commit.begin").map_err(fjall::Error::Io);
-        // An end between the two is a restart: what was committed is there, and the mirror is made anew.
+        // If the process ends between the two, the next start loads the committed changes and builds the mirror again.
         let committed = begun
             .and_then(|()| batch.commit())
             .and_then(|()| failpoint::hit("commit.end").map_err(fjall::Error::Io));
@@ -450,7 +450,7 @@ impl<'a> Transaction<'a> {
         if let Err(error) = failpoint::hit("side.begin").and_then(|()| writer.side.write(progress)) {
             tracing::warn!(%error, "the side file of the store was not written: a shortened journal may go unnoticed");
         }
-        // After this only memory is left to change.
+        // From here on only memory changes.
         if let Err(error) = failpoint::hit("side.end") {
             tracing::warn!(%error, "asked to go wrong where nothing can");
         }

@@ -1,23 +1,23 @@
-//! `store.unopened`: how often in a row the store could not be opened for the machine's sake, for `doctor`.
+//! `store.unopened`: number of starts in a row that could not open the store because of the machine, for `doctor`.
 //!
-//! Three lines: the number, when it was first so (Unix seconds), the last reason. `ctl/src/command/doctor.rs` reads it as well.
+//! Three lines: the number, the time of the first (Unix seconds), the last reason. `ctl/src/command/doctor.rs` reads it as well.
 
 use std::path::{Path, PathBuf};
 
 const NAME: &str = "store.unopened";
 
-/// Notes one more start that failed.
+/// Counts one more failed start.
 pub(super) fn note(data_dir: &Path, reason: &str) {
     let path = path(data_dir);
     let (n, since) = read(data_dir).unwrap_or((0, crate::machine::clock::now_ms() / 1_000));
     let reason = reason.replace(['\n', '\r'], " ");
     if let Err(error) = std::fs::write(&path, format!("{}\n{since}\n{reason}\n", n + 1)) {
-        // Where nothing can be written either, the log is the one place to look.
+        // If this file cannot be written either, only the log can show the failure.
         tracing::warn!(path = %path.display(), %error, "the start that failed is not counted");
     }
 }
 
-/// The store is open.
+/// Deletes the count, because the store is open.
 pub(super) fn forget(data_dir: &Path) {
     match std::fs::remove_file(path(data_dir)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

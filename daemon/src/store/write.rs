@@ -12,10 +12,10 @@ use super::{
     VideoState, keys,
 };
 
-/// Videos in one batch of the calls for many ([`Store::add_videos`], [`Store::move_videos`] and the like): bounds memory, and 30,000 new files
-/// cost seven syncs.
+/// Videos in one batch of the calls for many ([`Store::add_videos`], [`Store::move_videos`] and similar). It bounds memory: 30,000 new
+/// files cost seven syncs.
 const VIDEOS_PER_BATCH: usize = 5_000;
-/// Keys removed in one batch of [`Store::purge_some`]: other writers wait for one.
+/// Keys removed in one batch of [`Store::purge_some`]. Other writers wait for one batch.
 const KEYS_PER_BATCH: usize = 2_000;
 
 impl Store {
@@ -32,7 +32,7 @@ impl Store {
         })
     }
 
-    /// Adds many videos in few batches (a walk over new files); gives those added. A path that is there already is skipped.
+    /// Adds many videos in few batches (a walk over new files), and returns those added. A path that already exists is skipped.
     pub fn add_videos(&self, videos: Vec<NewVideo>, now_ms: i64) -> Result<Vec<Arc<VideoRecord>>, StoreError> {
         let mut added = Vec::with_capacity(videos.len());
         let mut videos = videos.into_iter().peekable();
@@ -50,7 +50,7 @@ impl Store {
         Ok(added)
     }
 
-    /// Queues many videos anew, in few batches; what they had stays searchable. Ids that are gone or pending are skipped.
+    /// Queues many videos again, in few batches. Their results stay searchable. Removed and pending ids are skipped.
     pub fn queue_again(&self, ids: &[VideoId], now_ms: i64) -> Result<(), StoreError> {
         for batch in ids.chunks(VIDEOS_PER_BATCH) {
             self.inner.write("queue videos again", |transaction| {
@@ -65,18 +65,19 @@ impl Store {
         Ok(())
     }
 
-    /// Queues a video: its content changed (`Some`), or it is tried again. What it had stays searchable; its incident stays until success.
+    /// Queues a video because its content changed (`Some`), or to try it again. Its results stay searchable; its incident stays until
+    /// success.
     pub fn requeue(&self, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
         self.requeue_to(JobKind::Index, id, content, now_ms)
     }
 
-    /// [`Store::requeue`] for a job of this kind.
+    /// Queues a video like [`Store::requeue`], for a job of this kind.
     pub fn requeue_to(&self, kind: JobKind, id: VideoId, content: Option<(FileStamp, Fingerprint)>, now_ms: i64) -> Result<(), StoreError> {
         self.inner
             .write("queue a video", |transaction| transaction.requeue(kind, id, content, now_ms))
     }
 
-    /// Queues the videos of some incidents again, in few batches; gives their number.
+    /// Queues the videos of some incidents again, in few batches, and returns their number.
     pub fn retry_incidents(&self, which: impl Fn(&IncidentRecord) -> bool, now_ms: i64) -> Result<usize, StoreError> {
         let ids: Vec<VideoId> = self.incidents()?.into_iter().filter(which).map(|incident| incident.video).collect();
         let mut n_queued = 0;
@@ -94,7 +95,7 @@ impl Store {
         Ok(n_queued)
     }
 
-    /// Queues the videos again of which the drive or the machine kept a part; gives their number.
+    /// Queues the videos again that are incomplete because of the drive or the machine, and returns their number.
     pub fn retry_parts(&self, now_ms: i64) -> Result<usize, StoreError> {
         let is_part = |record: &Arc<VideoRecord>| record.is_part && record.state == VideoState::Indexed;
         let ids: Vec<VideoId> = self
@@ -107,9 +108,10 @@ impl Store {
         Ok(ids.len())
     }
 
-    /// Adds a file with the bytes of another: copies scenes, vectors of all models and thumbnails, without a job.
+    /// Adds a file with the bytes of another video. Copies scenes, vectors of all models and thumbnails, without a job.
     ///
-    /// Becomes an ordinary pending video where `from` itself is not indexed with these bytes.
+    /// If `from` itself is not indexed with these bytes, the new video is an ordinary pending one.
+    ///
     /// **Errors**: [`StoreError::Gone`], [`StoreError::PathTaken`].
     pub fn clone_video(&self, from: VideoId, video: NewVideo, now_ms: i64) -> Result<Arc<VideoRecord>, StoreError> {
         let source_scenes = self.scenes(from)?;
@@ -132,7 +134,7 @@ impl Store {
         })
     }
 
-    /// Gives a video another path. A video that was at the new path is removed: its file was overwritten.
+    /// Gives a video another path. A video already at the new path is removed, because its file was overwritten.
     pub fn move_video(&self, id: VideoId, new_path: &Path, stamp: FileStamp, on_root_device: bool) -> Result<(), StoreError> {
         self.inner.write("move a video", |transaction| {
             transaction.move_video(&Move {
@@ -144,7 +146,7 @@ impl Store {
         })
     }
 
-    /// [`Store::move_video`] for many, in their order, in few batches (a folder was renamed). Ids that are gone are skipped.
+    /// Works like [`Store::move_video`] for many videos, in their order, in few batches (a folder was renamed). Removed ids are skipped.
     pub fn move_videos(&self, moves: &[Move]) -> Result<(), StoreError> {
         for batch in moves.chunks(VIDEOS_PER_BATCH) {
             self.inner.write("move videos", |transaction| {
@@ -160,7 +162,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes that the same contents have other modification times or inodes, in few batches. Ids that are gone are skipped.
+    /// Notes that unchanged contents have other modification times or inodes, in few batches. Removed ids are skipped.
     pub fn touch_videos(&self, touched: &[Touch]) -> Result<(), StoreError> {
         for batch in touched.chunks(VIDEOS_PER_BATCH) {
             self.inner.write("update videos", |transaction| {
@@ -178,8 +180,8 @@ impl Store {
         Ok(())
     }
 
-    /// Marks videos as out of reach, or as back. Ids that are gone are skipped. What failed for the drive's or the machine's sake, and is back,
-    /// is queued again.
+    /// Marks videos as out of reach, or as back. Removed ids are skipped. A returning video is queued again if it failed because of the
+    /// drive or the machine, or is incomplete.
     pub fn set_offline(&self, ids: &[VideoId], offline: bool) -> Result<(), StoreError> {
         for batch in ids.chunks(VIDEOS_PER_BATCH) {
             self.inner.write("mark videos offline", |transaction| {
@@ -199,7 +201,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes videos and all they have. Ids that are gone are skipped.
+    /// Removes videos and everything stored for them. Removed ids are skipped.
     pub fn remove_videos(&self, ids: &[VideoId]) -> Result<(), StoreError> {
         for batch in ids.chunks(VIDEOS_PER_BATCH) {
             self.inner.write("remove videos", |transaction| {
@@ -214,11 +216,11 @@ impl Store {
         Ok(())
     }
 
-    /// Stores what indexing a video gave, as one batch, and removes its job and incident. Vectors of other models stay as long as content
-    /// and scenes are the same.
+    /// Stores the result of indexing a video as one batch, and removes its job and incident. Vectors of other models stay as long as
+    /// content and scenes are the same.
     ///
-    /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when `indexed.record.fingerprint` is not
-    /// the stored one any more, [`StoreError::Invalid`] when lengths do not match or the model is missing.
+    /// **Errors**: [`StoreError::Gone`] if the video was removed meanwhile, [`StoreError::Superseded`] if `indexed.record.fingerprint` is
+    /// no longer the stored one, [`StoreError::Invalid`] if lengths do not match or the model is missing.
     pub fn put_indexed(&self, indexed: IndexedVideo) -> Result<(), StoreError> {
         check::indexed_video(&indexed)?;
         let scenes_before = self.scenes(indexed.record.id)?;
@@ -227,12 +229,13 @@ impl Store {
         })
     }
 
-    /// [`Store::put_indexed`] with what `twin` has, whose bytes are the same: its scenes, thumbnails, and vectors of all models.
+    /// Works like [`Store::put_indexed`], with the content of `twin`, which has the same bytes: its scenes, thumbnails, and vectors of all
+    /// models.
     ///
-    /// `twin` may be the video itself, where only its file's time changed. `model`: the one that it counts as indexed for.
-    /// `others`: vectors that the twin does not have. False: the twin is not what it was, and nothing was stored.
+    /// `twin` may be the video itself if only its file's time changed. `model`: the model for which it counts as indexed. `others`: vectors
+    /// that the twin does not have. Returns false if the twin has changed, and then stores nothing.
     ///
-    /// **Errors**: as of [`Store::put_indexed`].
+    /// **Errors**: like [`Store::put_indexed`].
     pub fn put_copy(
         &self,
         video: &VideoRecord,
@@ -255,10 +258,10 @@ impl Store {
             .write("store a copy", |transaction| transaction.put_copy(&copied, &scenes, &scenes_before))
     }
 
-    /// Adds the vectors of a model to the scenes that a video has; one element a scene, in order of time.
+    /// Adds the vectors of a model to the existing scenes of a video: one element per scene, in order of time.
     ///
-    /// **Errors**: [`StoreError::Gone`] when it was removed meanwhile, [`StoreError::Superseded`] when what is indexed is not this content
-    /// any more or has another number of scenes.
+    /// **Errors**: [`StoreError::Gone`] if the video was removed meanwhile, [`StoreError::Superseded`] if the indexed content is another
+    /// one by now or has another number of scenes.
     pub fn put_vectors(&self, id: VideoId, fingerprint: &Fingerprint, model: &ModelId, vectors: &[SceneVectors]) -> Result<(), StoreError> {
         check::dimensions(vectors)?;
         self.inner.write("store vectors", |transaction| {
@@ -266,10 +269,12 @@ impl Store {
         })
     }
 
-    /// Notes that a worker died on a video that waits for indexing; gives how often one did since it was queued.
+    /// Notes that a worker died on a video that waits for indexing. Returns the number of such deaths since it was queued.
     ///
-    /// It is durable, so that a video which takes the daemon with it does not get its attempts again at each start.
-    /// **Errors**: [`StoreError::Superseded`] when the content changed since, or no job is left.
+    /// The count is durable, so that a video that kills the daemon does not get new attempts at each start.
+    ///
+    /// **Errors**: [`StoreError::Gone`] if the video was removed, [`StoreError::Superseded`] if the content changed since, or no job is
+    /// left.
     pub fn note_death(&self, video: &VideoRecord) -> Result<u32, StoreError> {
         self.inner.write("note the death of a worker", |transaction| {
             let entry = transaction.entry(video.id).ok_or(StoreError::Gone(video.id))?;
@@ -282,9 +287,9 @@ impl Store {
         })
     }
 
-    /// Notes that a video could not be indexed; gives the number of attempts at this content so far.
+    /// Notes that a video could not be indexed. Returns the number of attempts at this content so far.
     ///
-    /// What it had stays searchable, unless that belongs to earlier content: then it is dropped.
+    /// Its results stay searchable, unless they belong to earlier content: then they are deleted.
     pub fn put_failed(
         &self,
         id: VideoId,
@@ -299,7 +304,7 @@ impl Store {
         })
     }
 
-    /// [`Store::put_failed`] for the content that a job was about. **Errors**: [`StoreError::Superseded`] when it changed since.
+    /// Works like [`Store::put_failed`], for the content of a job. **Errors**: [`StoreError::Superseded`] if it changed since.
     pub fn put_failed_for(
         &self,
         video: &VideoRecord,
@@ -318,7 +323,7 @@ impl Store {
         })
     }
 
-    /// Takes all vectors of a model out of sight, in one batch; [`Store::purge_some`] frees their room.
+    /// Hides all vectors of a model, in one batch. [`Store::purge_some`] frees their space.
     pub fn hide_model(&self, model: &ModelId) -> Result<(), StoreError> {
         let videos = self.videos_with_vectors(model);
         self.inner.write("hide a model", |transaction| {
@@ -328,13 +333,13 @@ impl Store {
         })
     }
 
-    /// Deletes some vectors of a model that is hidden; whether more may be left. A model that has vectors again keeps them all.
+    /// Deletes some vectors of a hidden model. Returns whether more may be left. A model that has vectors again keeps them all.
     pub fn purge_some(&self, model: &ModelId) -> Result<bool, StoreError> {
         let prefix = keys::model(model)?;
         let found: Result<Vec<_>, _> = self.inner.disk.vectors.prefix(&prefix).take(KEYS_PER_BATCH).collect();
         let found = found?;
         self.inner.write("purge vectors", |transaction| {
-            // Under the commit lock nobody can add any meanwhile.
+            // Under the commit lock no other thread can add any meanwhile.
             if found.is_empty() || transaction.inner.mirror().models.contains_key(model) {
                 return Ok(false);
             }
@@ -345,12 +350,12 @@ impl Store {
         })
     }
 
-    /// Keeps a decision of the user, and a second copy of it outside the store.
+    /// Stores a decision of the user, and a second copy of it outside the store.
     pub fn put_setting(&self, name: &str, value: &serde_json::Value) -> Result<(), StoreError> {
         self.inner.put_setting(name, value)
     }
 
-    /// Forgets the changes up to and including this generation; see [`Store::changes_since`].
+    /// Deletes the changes up to and including this generation from the log; see [`Store::changes_since`].
     pub fn trim_changes(&self, up_to: u64) -> Result<(), StoreError> {
         self.inner.write("trim the change log", |transaction| {
             let (floor, last) = (transaction.state.log_floor, up_to.min(transaction.state.generation));
@@ -362,7 +367,7 @@ impl Store {
         })
     }
 
-    /// Writes what is in memory into tables, as a store that has grown does by itself.
+    /// Writes the memtables into tables, as a store that has grown does by itself.
     #[cfg(feature = "testing")]
     pub fn write_tables(&self) -> Result<(), StoreError> {
         for space in self.inner.disk.spaces() {
@@ -375,14 +380,14 @@ impl Store {
         Ok(())
     }
 
-    /// Calls `hook` once, when the store can write nothing any more; on the thread that found out, which waits.
+    /// Calls `hook` once, when the store can no longer write. It runs on the thread that noticed, which waits for it.
     pub fn on_fatal(&self, hook: Box<dyn Fn(&str) + Send + Sync>) {
         self.inner.fatal_hooks.write().unwrap_or_else(PoisonError::into_inner).push(hook);
     }
 
     /// Calls `hook` after each commit, in order of generations, on the committing thread while other writers wait.
     ///
-    /// It must be quick and must not change the store (that would wait for itself for ever); reading is fine.
+    /// The hook must be quick and must not change the store (that would deadlock). Reading is fine.
     pub fn on_change(&self, hook: Box<dyn Fn(&Change) + Send + Sync>) {
         self.inner.hooks.write().unwrap_or_else(PoisonError::into_inner).push(hook);
     }

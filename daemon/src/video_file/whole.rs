@@ -1,4 +1,5 @@
-//! All bytes of a video, where the samples of a fingerprint are not enough. Pure but for reading what it is given.
+//! The hash of all bytes of a video, for cases in which the samples of a fingerprint are not enough. Pure, except for reading the given
+//! file.
 
 use std::fs::File;
 use std::io;
@@ -7,20 +8,20 @@ use std::os::unix::fs::FileExt as _;
 use scened_common::domain::Fingerprint;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Up to this size a fingerprint is one of all bytes of a file.
+/// Up to this size, a fingerprint covers all bytes of a file.
 pub const WHOLE_BYTES: u64 = 256 << 10;
 
-/// Whether the fingerprint of a file of this size is one of all its bytes.
+/// Decides whether the fingerprint of a file of this size covers all its bytes.
 pub fn has_every_byte(size_bytes: u64) -> bool {
     size_bytes <= WHOLE_BYTES
 }
 
-/// Bytes hashed by one call of [`Whole::read_on`]: a moment's work.
+/// Bytes hashed by one call of [`Whole::read_on`], which takes only a moment.
 const STEP_BYTES: u64 = 64 << 20;
 const BLOCK_BYTES: usize = 1 << 20;
 
-/// The hash of every byte of a file on its way: what tells a file that was completed in place from what it was, or a copy from a
-/// download that has the samples of a fingerprint and holes between them.
+/// An unfinished hash of every byte of a file. It distinguishes a file that was completed in place from its earlier state. It also
+/// distinguishes a copy from a download that has the samples of a fingerprint and holes between them.
 pub struct Whole {
     hash: Xxh3,
     at: u64,
@@ -34,9 +35,9 @@ impl Whole {
         Self { hash, at: 0, size_bytes }
     }
 
-    /// Reads some more; the hash when everything is read.
+    /// Reads the next step. Returns the hash when everything is read.
     ///
-    /// **Errors**: those of reading; `UnexpectedEof` when the file is shorter than it was.
+    /// **Errors**: those of reading; `UnexpectedEof` if the file has become shorter.
     pub fn read_on(&mut self, file: &File, mut each_block: impl FnMut()) -> io::Result<Option<Fingerprint>> {
         let end = self.size_bytes.min(self.at + STEP_BYTES);
         let mut buffer = vec![0_u8; BLOCK_BYTES];

@@ -16,12 +16,12 @@ use crate::embed::EmbedError;
 use crate::worker::timeout::ResponseTimeout;
 use crate::worker::{self, OwnedChild, StderrTail, describe_exit};
 
-/// A big model on a slow disk takes a while; nothing should take this long.
+/// A big model on a slow disk takes a while, but nothing should take this long.
 const ANSWER_LIMIT: Duration = Duration::from_mins(2);
-/// How long a worker that was asked to end may take.
+/// Time that a worker may take to end when asked.
 const END_LIMIT: Duration = Duration::from_secs(2);
 
-/// A living worker that has loaded ONNX Runtime.
+/// A running worker that has loaded ONNX Runtime.
 #[derive(Debug)]
 pub(super) struct Connection {
     stdin: Option<ChildStdin>,
@@ -30,20 +30,20 @@ pub(super) struct Connection {
     stderr: Option<StderrTail>,
 }
 
-/// Why a request brought nothing.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) enum RequestError {
-    /// The worker is gone; another one may do better.
+    /// The worker died; another one may succeed.
     Died { detail: String, is_from_outside: bool },
-    /// The worker lives and says why not.
+    /// The worker refused the request, with its reason.
     Refused(Failed),
-    /// The worker is not to be used any more, and trying again would not help.
+    /// The worker must not be used any more, and another attempt would not help.
     Broken(EmbedError),
 }
 
 impl Connection {
-    /// Starts `program` and has it load ONNX Runtime. `wake` becomes readable when all must stop.
-    /// `tell_pid` hears of the process before that has said anything.
+    /// Starts `program` and makes it load ONNX Runtime. `wake` becomes readable when everything must stop. `tell_pid` gets the process id
+    /// before the process has sent anything.
     pub(super) fn open(
         program: &Path,
         request: &LoadRequest,
@@ -77,9 +77,9 @@ impl Connection {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // The card whose memory is asked for (NVML counts by place on the bus) must be the one that CUDA takes first.
+            // NVML counts cards by their place on the bus. The card whose memory it reports must be the one that CUDA takes first.
             .env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
-        // Ctrl+C at a terminal goes to the whole group; the daemon decides when its worker ends.
+        // Ctrl+C at a terminal goes to the whole process group, but the daemon decides when its worker ends.
         command.process_group(0);
         let mut child = OwnedChild::new(command.spawn()?);
         let missing = || io::Error::other("a pipe to the worker is missing");
@@ -100,7 +100,7 @@ impl Connection {
         self.child.id()
     }
 
-    /// Sends one request and waits for its answer, which is neither [`protocol::KIND_FAILED`] nor an error.
+    /// Sends one request and waits for its answer. An answer of [`protocol::KIND_FAILED`] becomes an error.
     pub(super) fn request(
         &mut self,
         kind: u8,
@@ -151,11 +151,11 @@ impl Connection {
         }
     }
 
-    /// The worker's last words. Ends it if it still lives.
+    /// Reports the end of the worker and its last output. Ends it if it still lives.
     fn died(&mut self) -> RequestError {
         self.stdin = None;
         let how = match self.child.child().try_wait() {
-            // Its pipes are closed but it has not ended yet: give it the time to.
+            // Its pipes are closed but it has not ended yet, so it gets some time.
             Ok(None) => self.wait_for_end(),
             Ok(Some(status)) => Some(status),
             Err(_) => None,
@@ -171,8 +171,8 @@ impl Connection {
         RequestError::Died { detail, is_from_outside }
     }
 
-    /// Waits until the worker has closed its standard output (which it does by ending) and has ended, at most
-    /// [`END_LIMIT`]; then it is killed if it is still there.
+    /// Waits until the worker has closed its standard output (which it does by ending) and has ended, at most [`END_LIMIT`]. Then kills it
+    /// if it still lives.
     fn wait_for_end(&mut self) -> Option<std::process::ExitStatus> {
         let deadline = Instant::now() + END_LIMIT;
         let mut left = [0_u8; 4096];
@@ -194,12 +194,13 @@ impl Connection {
         self.child.kill().ok()
     }
 
-    /// Its pipes close a little before a process ends; killing it in between would be told as the reason for its end.
+    /// Waits for the exit. A process closes its pipes shortly before it ends; killing it in between would be reported as the reason for its
+    /// end.
     #[cfg(target_os = "linux")]
     fn wait_for_exit(&self, deadline: Instant) {
         use rustix::process::{Pid, PidfdFlags, pidfd_open};
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        // Without a descriptor for the process (an old kernel) the reason told may be ours; nothing else changes.
+        // Without a process descriptor (an old kernel), the reported reason may be our own signal. Nothing else changes.
         if let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
             let ended = wait(&mut [PollFd::new(&process, PollFlags::IN)], deadline);
             tracing::trace!(?ended, "waited for the end of the embed worker");
@@ -209,7 +210,7 @@ impl Connection {
     #[cfg(not(target_os = "linux"))]
     fn wait_for_exit(&self, _deadline: Instant) {}
 
-    /// Asks the worker to end by closing its standard input, and sees to it that it does.
+    /// Asks the worker to end by closing its standard input, and kills it if it does not.
     pub(super) fn close(mut self) {
         self.stdin = None;
         let status = self.wait_for_end();
@@ -230,12 +231,12 @@ pub(super) fn unexpected(kind: u8) -> RequestError {
     })
 }
 
-/// All must stop, although an answer is still awaited.
+/// Everything must stop, although an answer is still pending.
 #[derive(Debug, thiserror::Error)]
 #[error("woken to stop")]
 struct Woken;
 
-/// Both pipes of a worker, read and written with one limit for a whole request and its answer.
+/// Both pipes of a worker, read and written with one time limit for a whole request and its answer.
 struct TimedPipe<'a> {
     stdin: &'a mut ChildStdin,
     stdout: &'a mut ChildStdout,
@@ -287,7 +288,7 @@ fn wait_for(pipe: BorrowedFd<'_>, event: PollFlags, wake: BorrowedFd<'_>, timeou
     }
 }
 
-/// Waits until one of `fds` is ready; `false` when the deadline passed.
+/// Waits until one of `fds` is ready. Returns false if the deadline passed.
 fn wait(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<bool> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -1,8 +1,8 @@
-//! Whether a model's files are still what they were when it got its id.
+//! Checks whether a model's files are unchanged since it got its id.
 //!
-//! Vectors are kept under the id, and a worker reads the files anew whenever it starts: files that were changed in place would give vectors
-//! of two models under one id. The stamps of all files and of their folders are compared before and after each request, which costs a few
-//! stats; only where one differs from what was noted are the files read through and compared by content.
+//! Vectors are stored under the id, and a worker reads the files again whenever it starts. Files that were changed in place would therefore
+//! give vectors of two models under one id. The stamps of all files and of their folders are compared before and after each request, which
+//! costs a few stats. Only if one differs from the noted stamps are the files read and compared by content.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -17,13 +17,13 @@ use crate::embed::EmbedError;
 
 const READ_BYTES: usize = 1 << 20;
 
-/// Watches over the files of one model.
+/// Checks the files of one model for changes.
 #[derive(Debug)]
 pub(super) struct Unchanged {
     model: ModelFolder,
-    /// What is remembered over restarts; it may be deleted, and then the files are believed once more.
+    /// The note that is kept across restarts. If it is deleted, the files are trusted once more.
     note: PathBuf,
-    /// Of the files when they were last compared by content.
+    /// The stamps of the last comparison by content.
     stamps: Option<String>,
 }
 
@@ -40,16 +40,16 @@ impl Unchanged {
         Self { model, note, stamps: None }
     }
 
-    /// **Errors**: [`EmbedError::Unavailable`] when the files are others, or cannot be read.
+    /// **Errors**: [`EmbedError::Unavailable`] if the files changed, or cannot be read.
     pub(super) fn check(&mut self) -> Result<(), EmbedError> {
         let now = self.stamp().map_err(|error| self.unread(&error))?;
         if self.stamps.as_ref() == Some(&now) {
             return Ok(());
         }
         self.stamps = None;
-        // What decides a vector may be another file now, or say something else.
+        // The settings that decide a vector may be in another file now, or may have changed.
         let found = ModelFolder::open(&self.model.path).map_err(|error| match &error {
-            // A lack of descriptors, or of the drive, says nothing about what the files hold.
+            // If descriptors run out or the drive is missing, that says nothing about the content of the files.
             ModelError::Read { source, .. } if source.raw_os_error().is_some() => self.unread(source),
             _ => self.changed(&format!("{error}: ")),
         })?;
@@ -67,7 +67,7 @@ impl Unchanged {
                 content,
             });
         }
-        // They may have been changed while they were read.
+        // The files may have been changed while they were read.
         if self.stamp().map_err(|error| self.unread(&error))? != now {
             return Err(self.changed(""));
         }
@@ -98,8 +98,8 @@ impl Unchanged {
         }
     }
 
-    /// What changes when a file is written, replaced or touched, and when one is added beside it. The time of the last change of
-    /// status is what no program can put back.
+    /// Returns a text that changes if a file is written, replaced or touched, and if one is added beside it. No program can reset the time
+    /// of the last status change.
     fn stamp(&self) -> io::Result<String> {
         use std::fmt::Write as _;
         let mut places: Vec<&Path> = self.model.parts.iter().map(PathBuf::as_path).collect();
@@ -127,7 +127,7 @@ impl Unchanged {
 
     fn remember(&self, note: &Note) {
         let write = || {
-            // Not what is above: a data folder that is not there is not made here.
+            // Creates only these two folders, never the data folder above them.
             for folder in self.note.ancestors().skip(1).take(2).collect::<Vec<_>>().into_iter().rev() {
                 match fs::create_dir(folder) {
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -179,7 +179,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("model");
             scened_common::testing::hugging_face(&path);
-            // Larger than what its id looks at.
+            // Larger than the part of the file that the id depends on.
             fs::write(path.join("onnx/text_model.onnx"), vec![0xff; 4 << 20]).unwrap();
             let model = ModelFolder::open(&path).unwrap();
             Self { folder, model }
@@ -194,7 +194,7 @@ mod tests {
         }
     }
 
-    /// Changes some bytes in place and puts the times back.
+    /// Changes some bytes in place and restores the times.
     fn change_in_place(path: &Path, at: u64) {
         let file = File::options().write(true).open(path).unwrap();
         let modified = file.metadata().unwrap().modified().unwrap();
@@ -234,7 +234,7 @@ mod tests {
             change_in_place(&case.at("onnx/text_model.onnx"), at);
             assert_changed(&mut watch, &format!("byte {at}"));
             assert_changed(&mut watch, "asked again");
-            // Over a restart, where the id does not tell them apart.
+            // A restart notices it as well, if the id is the same.
             if ModelFolder::open(&case.model.path).unwrap().id == case.model.id {
                 assert_changed(&mut case.watch(), "after a restart");
             }
@@ -255,14 +255,14 @@ mod tests {
             let bytes = fs::read(case.at(name)).unwrap();
             fs::write(case.at(name), [&bytes[..], b" "].concat()).unwrap();
             assert_changed(&mut watch, name);
-            // The former files are the model again.
+            // After restoring the former file, the model is valid again.
             fs::write(case.at(name), bytes).unwrap();
             watch.check().unwrap();
         }
         let case = Case::new();
         let mut watch = case.watch();
         watch.check().unwrap();
-        // It is believed before preprocessor_config.json.
+        // It takes precedence over preprocessor_config.json.
         let settings = fs::read_to_string(case.at("preprocessor_config.json")).unwrap();
         fs::write(case.at("processor_config.json"), format!("{{\"image_processor\": {settings}}}")).unwrap();
         assert_changed(&mut watch, "processor_config.json");

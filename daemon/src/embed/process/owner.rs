@@ -1,4 +1,4 @@
-//! The thread that owns the worker: takes work, keeps a worker for it, checks what comes back, ends it when idle.
+//! The thread that owns the worker: takes requests, keeps a worker for them, checks its answers, ends it when idle.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -16,14 +16,14 @@ use crate::embed::EmbedError;
 use crate::supervise::caught;
 use crate::worker::find_worker;
 
-/// A batch of frames is made as large as fits into this, so that a text never waits longer (or for one frame, if that alone
-/// takes longer). On a CPU small batches are as fast as large ones.
+/// A batch of frames is as large as fits into this time. So no text waits longer, unless a single frame takes longer. On a CPU small
+/// batches are as fast as large ones.
 pub(super) const BATCH_TIME: Duration = Duration::from_millis(250);
 
-/// Frames of the first batch: of a large model on a slow machine, 16 may take many seconds.
+/// Frames of the first batch: with a large model on a slow machine, 16 may take many seconds.
 const FIRST_BATCH: usize = 2;
 
-/// A worker's vectors are of unit length to within this, or it is broken.
+/// The length of a worker's vectors may differ from 1 by this much. Otherwise the worker is broken.
 const NORM_TOLERANCE: f64 = 1e-3;
 
 struct Owner<'a> {
@@ -32,12 +32,12 @@ struct Owner<'a> {
     wake: BorrowedFd<'a>,
     connection: Option<Connection>,
     files: Unchanged,
-    /// How many frames fit into [`BATCH_TIME`], by the last batch.
+    /// Number of frames that fit into [`BATCH_TIME`], according to the last batch.
     frames_at_once: usize,
 }
 
 pub(super) fn run(shared: &Shared, config: &EmbedConfig, wake: BorrowedFd<'_>) {
-    // One that died took its worker with it.
+    // A former owner that died took its worker with it.
     {
         let mut state = shared.state();
         (state.worker, state.at_work) = (None, None);
@@ -55,7 +55,7 @@ pub(super) fn run(shared: &Shared, config: &EmbedConfig, wake: BorrowedFd<'_>) {
         match shared.queue.next(deadline, owner.frames_at_once) {
             Work::Embed(lane, items) => {
                 crate::failpoint::panic_here("embed-owner");
-                // A panic over one batch costs the batch: whoever waits for it is told when it is dropped.
+                // A panic costs only this batch: dropping its items fails their calls.
                 if let Err(panic) = caught(|| owner.embed(lane, items)) {
                     tracing::error!(panic, "embedding failed (a bug: please report it)");
                     owner.end_worker();
@@ -91,7 +91,7 @@ impl Owner<'_> {
                 }
             }
             Err(error) => {
-                // Without a model or a runtime, whatever waits would fail in the same way, each after another start.
+                // Without a model or a runtime, every waiting request would fail in the same way, each after another start.
                 if self.connection.is_none() && matches!(error, EmbedError::Unavailable { .. }) {
                     self.shared.queue.fail_all(&error);
                 }
@@ -106,7 +106,7 @@ impl Owner<'_> {
         }
     }
 
-    /// The checked vectors of one batch; `None` stands for one without direction.
+    /// Returns the checked vectors of one batch. `None` stands for a vector without direction.
     fn vectors(&mut self, lane: Lane, payloads: &[&[u8]]) -> Result<Vec<Option<Embedding>>, EmbedError> {
         let frame = self.request(lane, payloads)?;
         let checked = self.check(&frame, payloads.len());
@@ -116,7 +116,7 @@ impl Owner<'_> {
         })
     }
 
-    /// Sends one batch; starts a worker if there is none, and tries once more on a new one if it died.
+    /// Sends one batch. Starts a worker if there is none, and tries once more on a new one if it died.
     fn request(&mut self, lane: Lane, payloads: &[&[u8]]) -> Result<RawFrame, EmbedError> {
         let body = payloads.concat();
         let mut already_died = false;
@@ -150,7 +150,7 @@ impl Owner<'_> {
     }
 
     fn try_request(&mut self, lane: Lane, payloads: &[&[u8]], body: &[u8]) -> Result<RawFrame, RequestError> {
-        // Also while a worker lives: it reads a tower when that is first needed.
+        // This is needed even while a worker lives, because it reads a tower only at the first use.
         self.check_files()?;
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
@@ -185,7 +185,7 @@ impl Owner<'_> {
         }
     }
 
-    /// Refuses to go on with files that are not the model's any more.
+    /// Refuses files that no longer belong to the model.
     fn check_files(&mut self) -> Result<(), RequestError> {
         let checked = self.files.check();
         let changed = checked.as_ref().err().map(ToString::to_string);
@@ -230,7 +230,7 @@ impl Owner<'_> {
             self.shared.state().worker = None;
         }
         let (connection, loaded) = opened.map_err(|error| match error {
-            // It has seen neither a text nor a picture: the system, or the installation, is to blame.
+            // It has seen neither a text nor a picture, so the system or the installation is at fault.
             RequestError::Died { detail, .. } => unavailable(
                 format!("the embed worker cannot work: {detail}"),
                 Some("scened tries again; scenectl doctor says what is missing"),
@@ -254,7 +254,7 @@ impl Owner<'_> {
         self.shared.state().worker = None;
     }
 
-    /// Checks an answer to `n` things as if the worker were hostile; `None` stands for a vector without direction.
+    /// Checks an answer to `n` inputs as if the worker were hostile. `None` stands for a vector without direction.
     fn check(&self, frame: &RawFrame, n: usize) -> Result<Vec<Option<Embedding>>, String> {
         let header: Vectors = frame.header().map_err(|error| error.to_string())?;
         let header = header.cleaned();
@@ -266,8 +266,8 @@ impl Owner<'_> {
     }
 }
 
-/// The size of the next batch after `n` frames took `elapsed`: as many as fit into [`BATCH_TIME`], growing at most twofold,
-/// because the first runs of a session are slower and a few frames say little about many.
+/// Returns the size of the next batch after `n` frames took `elapsed`: as many as fit into [`BATCH_TIME`], at most doubling. The first runs
+/// of a session are slower, and a few frames say little about many.
 fn adapted(frames_at_once: usize, n: usize, elapsed: Duration) -> usize {
     let fitting = BATCH_TIME.as_secs_f64() * n as f64 / elapsed.as_secs_f64();
     (fitting as usize).clamp(1, (frames_at_once * 2).min(MAX_BATCH))

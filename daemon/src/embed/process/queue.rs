@@ -1,6 +1,6 @@
-//! Two bounded lanes of things to embed, and the calls that wait for them.
+//! Two bounded lanes of inputs to embed, and the calls that wait for them.
 //!
-//! Knows nothing of processes, so that its order can be tested without one.
+//! Knows nothing about processes, so that its order can be tested without one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,9 +11,9 @@ use scened_common::embed::protocol::{MAX_BATCH, MAX_TEXT_BYTES};
 
 use crate::embed::EmbedError;
 
-/// Texts that may wait; further callers block until there is room.
+/// Number of texts that may wait. Further callers block until there is space.
 const MAX_WAITING_TEXTS: usize = 256;
-/// Frames that may wait (224×224: 7 MB); further callers block until there is room.
+/// Number of frames that may wait (224×224: 7 MB). Further callers block until there is space.
 const MAX_WAITING_FRAMES: usize = 3 * MAX_BATCH;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,12 +22,12 @@ pub(super) enum Lane {
     Frames,
 }
 
-/// One thing to embed: a text's UTF-8 or a frame's RGB.
+/// One input to embed: a text's UTF-8 or a frame's RGB.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Payload(pub(super) Vec<u8>);
 
 impl Payload {
-    /// Cut at [`MAX_TEXT_BYTES`], far beyond every context length.
+    /// Takes a text, cut at [`MAX_TEXT_BYTES`], far beyond every context length.
     pub(super) fn text(text: &str) -> Self {
         Self(text.as_bytes()[..text.floor_char_boundary(MAX_TEXT_BYTES)].to_vec())
     }
@@ -67,7 +67,7 @@ impl Call {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Blocks until every vector is there or one failed; `None` when it is the deadline first.
+    /// Blocks until every vector is there or one failed. Returns `None` if the deadline comes first.
     pub(super) fn wait(&self, deadline: Option<Instant>) -> Option<Result<Vec<Embedding>, EmbedError>> {
         let is_unfinished = |state: &CallState| state.error.is_none() && state.n_missing > 0;
         let mut state = self.state();
@@ -90,7 +90,7 @@ impl Call {
     }
 }
 
-/// Waits for news; `None` when the deadline has passed.
+/// Waits for a notification. Returns `None` if the deadline has passed.
 fn wait_until<'a, T>(changed: &Condvar, state: MutexGuard<'a, T>, deadline: Option<Instant>) -> Option<MutexGuard<'a, T>> {
     match deadline {
         None => Some(changed.wait(state).unwrap_or_else(PoisonError::into_inner)),
@@ -101,7 +101,7 @@ fn wait_until<'a, T>(changed: &Condvar, state: MutexGuard<'a, T>, deadline: Opti
     }
 }
 
-/// One thing of one call. Dropped without a result it fails its call: nobody waits for what nobody has.
+/// One input of one call. If it is dropped without a result, its call fails, so that no caller waits forever.
 #[derive(Debug)]
 pub(super) struct Item {
     pub(super) payload: Payload,
@@ -136,13 +136,13 @@ impl Item {
         }
     }
 
-    /// Where in its call this thing is, from 0.
+    /// Returns its position in its call, from 0.
     pub(super) fn index(&self) -> usize {
         self.index
     }
 }
 
-/// What the owner does next.
+/// The next task of the owner.
 #[derive(Debug)]
 pub(super) enum Work {
     Embed(Lane, Vec<Item>),
@@ -154,9 +154,9 @@ pub(super) enum Work {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     lanes: Mutex<Lanes>,
-    /// Something to do for the owner.
+    /// There is something to do for the owner.
     work: Condvar,
-    /// Something was taken, or all is over.
+    /// Space became free in a lane, or the queue has ended.
     room: Condvar,
 }
 
@@ -164,7 +164,7 @@ pub(super) struct Queue {
 struct Lanes {
     texts: VecDeque<Item>,
     frames: VecDeque<Item>,
-    /// Nothing is taken any more, and why.
+    /// Why no more inputs are accepted.
     over: Option<EmbedError>,
 }
 
@@ -176,7 +176,7 @@ impl Lanes {
         }
     }
 
-    /// Up to `n` things whose calls still want them.
+    /// Takes up to `n` inputs whose calls have not failed.
     fn take(&mut self, lane: Lane, n: usize) -> Vec<Item> {
         let waiting = self.lane(lane).0;
         let mut batch = Vec::new();
@@ -196,8 +196,8 @@ impl Queue {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts all `payloads` of `call` into its lane, waiting for room where it is full. At the deadline the rest is left out, and
-    /// the call does not end.
+    /// Puts all `payloads` of `call` into its lane, and waits for space if it is full. At the deadline the rest is left out, and the call
+    /// stays unfinished.
     pub(super) fn put(&self, lane: Lane, call: &Arc<Call>, payloads: Vec<Payload>, deadline: Option<Instant>) -> Result<(), EmbedError> {
         let mut lanes = self.lanes();
         for (index, payload) in payloads.into_iter().enumerate() {
@@ -229,8 +229,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Blocks until there is something to do, or (where there is one) the deadline has passed. Texts come first;
-    /// `max_frames` limits a batch of frames.
+    /// Blocks until there is something to do, or until the deadline, if any. Texts come first; `max_frames` limits a batch of frames.
     pub(super) fn next(&self, deadline: Option<Instant>, max_frames: usize) -> Work {
         let mut lanes = self.lanes();
         loop {
@@ -239,7 +238,7 @@ impl Queue {
             }
             for (lane, n) in [(Lane::Texts, MAX_BATCH), (Lane::Frames, max_frames.clamp(1, MAX_BATCH))] {
                 let batch = lanes.take(lane, n);
-                // Also when only unwanted things were dropped: there is room now.
+                // Dropping only unwanted inputs also frees space.
                 self.room.notify_all();
                 if !batch.is_empty() {
                     return Work::Embed(lane, batch);
@@ -258,7 +257,7 @@ impl Queue {
         }
     }
 
-    /// Fails everything that waits now.
+    /// Fails all waiting inputs.
     pub(super) fn fail_all(&self, error: &EmbedError) {
         let waiting: Vec<Item> = {
             let mut lanes = self.lanes();
@@ -271,12 +270,12 @@ impl Queue {
         self.room.notify_all();
     }
 
-    /// Fails everything that waits, and whatever comes later.
+    /// Fails all waiting inputs, and all later ones.
     pub(super) fn stop(&self) {
         self.end(&EmbedError::ShuttingDown);
     }
 
-    /// The same for another reason.
+    /// Does the same for another reason.
     pub(super) fn end(&self, error: &EmbedError) {
         self.lanes().over.get_or_insert_with(|| error.clone());
         self.work.notify_all();

@@ -1,4 +1,4 @@
-//! Checks everything a media worker says against what it was asked. Pure.
+//! Checks every message of a media worker against its request. Pure.
 
 use scened_common::domain::{Boundary, ClockPart, Frame, ImageSpec};
 use scened_common::media::budget::Budget;
@@ -10,10 +10,10 @@ use super::super::{
     AnalyseRequest, Analysis, FoundScene, Keyframe, KeyframesRequest, MediaError, MediaEvent, Poster, PosterRequest, Probe,
 };
 
-/// Most events of one video that are not scenes. A worker tells its progress a few times a second.
+/// Maximum number of events of one video that are not scenes. A worker reports its progress a few times a second.
 const MAX_PROGRESS: u64 = 50_000_000;
 
-/// Follows one analysis.
+/// Checks the messages of one analysis or replay.
 #[derive(Debug)]
 pub(super) struct Checker {
     image: ImageSpec,
@@ -24,9 +24,9 @@ pub(super) struct Checker {
     n_progress: u64,
     /// `None`: the file is the daemon's own.
     budget: Option<Budget>,
-    /// Thumbnails and keyframe pictures so far.
+    /// Size of thumbnails and keyframe pictures so far.
     picture_bytes: u64,
-    /// Where the next scene must start. Milliseconds.
+    /// Required start of the next scene. Milliseconds.
     end_ms: u64,
     position_ms: u64,
 }
@@ -43,7 +43,7 @@ fn clean(text: &str) -> String {
     pipe::clean(text, wire::MAX_TEXT_BYTES)
 }
 
-/// More parts of a clock than any worker tells of.
+/// More parts of a clock than any worker reports.
 const MAX_CLOCK_PARTS: usize = 1000;
 
 fn check_clock(clock: &[ClockPart]) -> Result<(), MediaError> {
@@ -61,7 +61,7 @@ fn check_clock(clock: &[ClockPart]) -> Result<(), MediaError> {
     Ok(())
 }
 
-/// The first frame of every worker.
+/// Checks the first frame of every worker.
 pub(super) fn confinement(frame: &RawFrame) -> Result<Confinement, MediaError> {
     if frame.kind != wire::KIND_CONFINED {
         return Err(breach(format!("kind {} came before the report about the sandbox", frame.kind)));
@@ -89,7 +89,7 @@ impl Checker {
         }
     }
 
-    /// Follows the replay of stored pictures, which is not probed and has neither thumbnails nor keyframes.
+    /// Checks the replay of stored pictures, which is not probed and has neither thumbnails nor keyframes.
     pub(super) fn for_keyframes(request: &KeyframesRequest) -> Self {
         Self {
             image: request.image,
@@ -116,7 +116,7 @@ impl Checker {
         Ok(n_scenes)
     }
 
-    /// Takes any event but the last.
+    /// Checks any event but the last.
     pub(super) fn event(&mut self, frame: &RawFrame) -> Result<MediaEvent, MediaError> {
         match frame.kind {
             wire::KIND_FAILED => Err(failed(frame)),
@@ -269,7 +269,7 @@ impl Checker {
         }))
     }
 
-    /// How far the worker has come. Milliseconds.
+    /// Returns the worker's position. Milliseconds.
     pub(super) fn reached_ms(&self) -> u64 {
         self.end_ms.max(self.position_ms)
     }
@@ -288,7 +288,7 @@ impl Checker {
         Ok(())
     }
 
-    /// What the keyframe pictures of a scene take of its body. Bytes.
+    /// Returns the size of the keyframe pictures in the body of a scene. Bytes.
     fn check_keyframes(&self, scene: &wire::SceneHeader) -> Result<usize, MediaError> {
         let keyframes = &scene.keyframes;
         let is_possible = |(time_ms, length): &(u64, u32)| {
@@ -306,7 +306,7 @@ impl Checker {
     }
 }
 
-/// JPEG begins so; anything else would be handed to other programs as one.
+/// Every JPEG starts like this. Anything else would be passed to other programs as a JPEG.
 fn is_jpeg(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0xff, 0xd8, 0xff])
 }
@@ -330,7 +330,7 @@ fn failed(frame: &RawFrame) -> MediaError {
     }
 }
 
-/// Takes the answer to a request for one moment: as many pictures as the model is shown of it, at least one.
+/// Checks the answer to a request for one moment: as many pictures as the model needs of it, at least one.
 pub(super) fn picture(frame: &RawFrame, image: &ImageSpec) -> Result<Vec<Frame>, MediaError> {
     match frame.kind {
         wire::KIND_FAILED => Err(failed(frame)),
@@ -354,7 +354,7 @@ pub(super) fn picture(frame: &RawFrame, image: &ImageSpec) -> Result<Vec<Frame>,
     }
 }
 
-/// Takes the answer to a request for a poster frame.
+/// Checks the answer to a request for a poster frame.
 pub(super) fn poster(frame: &RawFrame, request: &PosterRequest) -> Result<Poster, MediaError> {
     match frame.kind {
         wire::KIND_FAILED => Err(failed(frame)),
@@ -502,7 +502,7 @@ mod tests {
                 image.resize
             );
         }
-        // A scene of as many moments as there can be.
+        // A scene with the maximum number of moments.
         let times: Vec<u64> = (0..wire::MAX_SCENE_FRAMES as u64).flat_map(|time| [time, time]).collect();
         for (image, is_believed) in [(checker().image, false), (two, true)] {
             let mut checker = Checker { image, ..checker() };

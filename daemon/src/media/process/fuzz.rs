@@ -7,7 +7,7 @@ use scened_common::pipe;
 use super::check::{self, Checker};
 use crate::media::{AnalyseRequest, Detector, Hardware, KeyframesRequest, PosterRequest, SceneMode};
 
-/// Small, so that a picture is found.
+/// Small, so that the fuzzer finds a valid picture.
 const IMAGE: ImageSpec = ImageSpec {
     width_px: 2,
     height_px: 2,
@@ -16,7 +16,7 @@ const IMAGE: ImageSpec = ImageSpec {
     resample: Resample::Bicubic,
 };
 
-/// Lets a worker say anything: it is believed or refused.
+/// Simulates a worker that sends anything: its messages are accepted or rejected, without a panic.
 pub fn run(data: &[u8]) {
     let Some((options, mut from)) = data.split_first() else { return };
     let request = AnalyseRequest {

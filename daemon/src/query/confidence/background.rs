@@ -1,7 +1,7 @@
-//! What a model makes of three hundred plain descriptions of what videos show: the measure of how much a score says.
+//! A model's vectors of three hundred plain descriptions of what videos show. They measure how much a score means.
 //!
-//! Cosines mean something else in every model, and for every picture: one that shows much is like many texts. So a score is compared
-//! with those of texts that nobody asked for.
+//! Cosines mean something different in every model and for every picture: a picture that shows much is similar to many texts. So a score is
+//! compared with those of unrelated texts.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -17,12 +17,12 @@ use crate::embed::{EmbedError, Embedder};
 use crate::models::serving::ModelSlot;
 use crate::supervise::{Supervised, caught};
 
-/// One description a line, written for this project: people, occasions, places, weather, animals, vehicles, things, food, pictures.
+/// One description per line, written for this project: people, occasions, places, weather, animals, vehicles, things, food, pictures.
 const TEXTS: &str = include_str!("background.txt");
-/// Embedded at a time, so that a question asked meanwhile waits for these only.
+/// Number of texts embedded at a time. A query asked meanwhile waits only for these.
 const CHUNK: usize = 8;
-/// A search waits so long for vectors that are being made; then it answers without confidence. It happens once, then they lie on the disk:
-/// the first question of all to ViT-B/32 takes 2.4 s on two cores, its start included, and later ones 10 ms.
+/// Maximum time that a search waits for vectors being made; after that it answers without confidence. They are made once and then read from
+/// the disk. The very first query to ViT-B/32 takes 2.4 s on two cores, its start included, and later ones 10 ms.
 pub(in crate::query) const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Unit vectors of [`TEXTS`] by one model. **Shape** `[300][dimensions]`.
@@ -31,7 +31,7 @@ pub(super) struct Background {
     pub(super) vectors: Vec<Embedding>,
 }
 
-/// The background of the model that was asked last, and the folder that keeps those of all.
+/// The background of the most recently used model, and the folder that keeps those of all models.
 #[derive(Clone)]
 pub(super) struct Backgrounds {
     /// Everything in it can be made again.
@@ -43,12 +43,12 @@ pub(super) struct Backgrounds {
 #[derive(Default)]
 struct State {
     ready: Option<(ModelId, Arc<Background>)>,
-    /// A thread is at work on it.
+    /// The model whose background a thread is making.
     making: Option<ModelId>,
 }
 
 impl Backgrounds {
-    /// `folder`: where vectors are kept from start to start.
+    /// `folder`: keeps the vectors across restarts.
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
         Self {
             folder: folder.map(Arc::from),
@@ -57,7 +57,7 @@ impl Backgrounds {
         }
     }
 
-    /// The background of the slot's model; `None` when it is not ready after `patience`, or could not be made.
+    /// Returns the background of the slot's model, or `None` if it is not ready within `timeout` or could not be made.
     pub(super) fn get(&self, slot: &ModelSlot, timeout: Duration) -> Option<Arc<Background>> {
         let id = &slot.info.id;
         let (state, changed) = &*self.shared;
@@ -140,18 +140,18 @@ fn embed(embedder: &dyn Embedder) -> Result<Background, EmbedError> {
 }
 
 // --- The file -------------------------------------------------------------------------------------------------------------------
-// What it is of (hash of the model's id and the texts), dimensions (u32), numbers (f32), hash of all that; little-endian.
+// Layout: subject (hash of the model's id and the texts), dimensions (u32), numbers (f32), hash of all that; little-endian.
 
 fn file_name(id: &ModelId) -> String {
     format!("{:032x}.vectors", xxh3_128(id.0.as_bytes()))
 }
 
-/// Other texts make another file of it.
+/// Identifies the content of a file: other texts give another subject.
 fn subject(id: &ModelId) -> [u8; 16] {
     xxh3_128([id.0.as_bytes(), b"\0", TEXTS.as_bytes()].concat().as_slice()).to_le_bytes()
 }
 
-/// `None` when it is not there, of something else, or damaged: then it is made again.
+/// Returns `None` if the file is missing, has another subject, or is damaged. The vectors are then made again.
 fn read(file: &Path, id: &ModelId) -> Option<Background> {
     let bytes = fs::read(file).ok()?;
     let (content, hash) = bytes.split_last_chunk::<16>()?;

@@ -1,4 +1,4 @@
-//! How sure hits are, with the fake model.
+//! The confidence of hits, with the fake model.
 
 use std::sync::Condvar;
 
@@ -73,7 +73,7 @@ fn the_measure_is_made_once_and_made_again_when_what_is_kept_of_it_is_damaged() 
     }
 }
 
-/// Embeds one text at a time, and of several nothing until it is told how that ends.
+/// Embeds single texts at once. Waits with several texts until the test decides how that ends.
 struct Slow {
     inner: FakeEmbedder,
     verdict: Arc<(Mutex<Option<bool>>, Condvar)>,

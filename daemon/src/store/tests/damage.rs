@@ -1,8 +1,8 @@
-//! Whatever happens to the files: no panic, no wrong answer, nothing deleted, and the report says what happened.
+//! Any damage to the files leads to no panic, no wrong answer and no deletion, and the report says what happened.
 
 use super::*;
 
-/// A store with ten indexed videos, closed.
+/// Makes and closes a store with ten indexed videos.
 fn prepare(dir: &Path) {
     let store = open(dir);
     for number in 0..10_u8 {
@@ -35,12 +35,12 @@ fn journal(dir: &Path) -> PathBuf {
         .unwrap()
 }
 
-/// Position behind the last byte that is not zero: journals are preallocated.
+/// Returns the position behind the last byte that is not zero: journals are preallocated.
 fn used(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
-/// Opens a damaged store, checks that every answer it gives is right, and that what is missing was reported.
+/// Opens a damaged store. Checks that every answer is right, and that missing content was reported.
 fn check_damaged(dir: &Path, what: &str) {
     let (store, report) = match Store::open(dir) {
         Ok(opened) => opened,
@@ -52,7 +52,8 @@ fn check_damaged(dir: &Path, what: &str) {
             continue;
         };
         if record.state == VideoState::Pending {
-            // One flipped bit in a batch's sequence number (fjall's checksum leaves it out) brings an older record back: queued, so safe.
+            // One flipped bit in a batch's sequence number (fjall's checksum leaves it out) restores an older record. It is queued, so it
+            // is safe.
             assert!(store.job(record.id).is_some(), "{what}");
             whole += 1;
         } else {
@@ -68,7 +69,7 @@ fn check_damaged(dir: &Path, what: &str) {
         whole == 10 || reported,
         "{what}: only {whole} videos are whole, and nobody was told: {report:?}"
     );
-    // It goes on working.
+    // The store still works.
     store.add_video(new_video("/new", 99), 1).unwrap();
 }
 
@@ -113,7 +114,8 @@ fn every_other_file_may_be_damaged_too() {
         if path.extension().is_some_and(|extension| extension == "jnl") {
             continue;
         }
-        // All three for the files that matter most; one each of the many small ones, because every opening syncs a dozen times.
+        // The most important files get all three kinds of damage. Each of the many small ones gets one, because every opening syncs a dozen
+        // times.
         let all = ["emptied", "flipped", "removed"];
         let chosen = if path.ends_with("current") || path.parent() == Some(original.path()) {
             &all[..]
@@ -136,7 +138,7 @@ fn every_other_file_may_be_damaged_too() {
                 }
             }
             if relative == Path::new("format") && *what == "flipped" {
-                // May read as another number: refused or repaired, both are fine.
+                // It may read as another number: refusal and repair are both fine.
                 drop(Store::open(folder.path()));
                 continue;
             }
@@ -145,7 +147,7 @@ fn every_other_file_may_be_damaged_too() {
     }
 }
 
-/// Writes raw bytes past the store's own calls.
+/// Writes raw bytes, bypassing the store's own calls.
 pub(super) fn tamper(store: &Store, space: &str, key: &[u8], change: impl Fn(&mut Vec<u8>)) {
     let keyspace = &store.inner.disk.space(space).unwrap().keyspace;
     let mut bytes = keyspace.get(key).unwrap().unwrap().to_vec();
@@ -259,7 +261,7 @@ fn a_store_that_does_not_open_is_set_aside_and_generations_go_on() {
     assert_eq!(store.add_video(new_video("/a", 1), 1).unwrap().id, VideoId(11));
 }
 
-/// Compaction meets the damage, and fjall takes no more writes: not now, and not after any start, unless the store is replaced.
+/// Compaction meets the damage, and fjall accepts no more writes, neither now nor after any start, unless the store is replaced.
 #[test]
 fn damage_that_stops_compaction_does_not_stop_every_start() {
     let folder = tempfile::tempdir().unwrap();
@@ -285,14 +287,14 @@ fn damage_that_stops_compaction_does_not_stop_every_start() {
             open(folder.path());
             return;
         }
-        // As a daemon that works: videos are indexed again, tables are written, and in the end compacted.
+        // Behaves like a busy daemon: videos are indexed again, tables are written, and finally compacted.
         for number in 0..8_u8 {
             let all_again = store.videos().into_iter().try_for_each(|record| {
                 store.requeue(record.id, Some((stamp(u64::from(round)), Fingerprint([100 + number; 16]))), 1)?;
                 let record = store.video(record.id).ok_or(StoreError::Gone(record.id))?;
                 store.put_indexed(indexed(&record, "m", 3))
             });
-            // Not waited for: a worker of fjall's that met damage never comes to the end.
+            // The test does not wait for the result: a worker of fjall's that met damage never finishes.
             let outcome = all_again.map(|()| {
                 for space in store.inner.disk.spaces() {
                     space.keyspace.rotate_memtable().unwrap();
@@ -326,7 +328,7 @@ fn what_a_first_start_left_unfinished_is_no_damage() {
     assert_eq!(open(folder.path()).counts().pending, 1);
 }
 
-/// fjall would go on with a new journal, and forget at the next start what it was given.
+/// fjall would continue with a new journal, and lose its content at the next start.
 #[test]
 fn a_store_without_its_journal_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
@@ -359,7 +361,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     let error = Store::open(folder.path()).err().unwrap();
     let expected = "has format 2, made by a newer scened; this one knows formats up to 1";
     assert!(error.to_string().contains(expected), "{error}");
-    // One line that differs from the other is damage.
+    // If its two lines differ, the marker is damaged.
     std::fs::write(folder.path().join("format"), "scened store 3\nscened store 1\n").unwrap();
     assert_eq!(open(folder.path()).counts().indexed, 10);
 }
@@ -379,7 +381,7 @@ pub(super) fn copy(from: &Path, to: &Path) {
         let target = to.join(path.strip_prefix(from).unwrap());
         std::fs::create_dir_all(target.parent().unwrap()).unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        // Without the preallocated zeros, which fjall does not need.
+        // The copy leaves out the preallocated zeros, which fjall does not need.
         let is_journal = path.extension().is_some_and(|extension| extension == "jnl");
         let n = if is_journal { used(&bytes) } else { bytes.len() };
         std::fs::write(target, &bytes[..n]).unwrap();

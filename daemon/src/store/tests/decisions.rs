@@ -1,4 +1,4 @@
-//! Settings and their second copy: whichever is lost or damaged, the other one brings it back.
+//! Settings and their second copy: if either is lost or damaged, the other one restores it.
 
 use serde_json::json;
 
@@ -61,7 +61,7 @@ fn a_setting_lost_with_the_end_of_the_journal_comes_back() {
     let store = open(folder.path());
     store.put_setting("paused", &json!(false)).unwrap();
     drop(store);
-    // The store as it was before the last change, beside the copy that knows it.
+    // This is the store as it was before the last change, beside the copy that has the change.
     for name in ["decisions.json", "decisions.previous.json"] {
         std::fs::copy(folder.path().join(name), shortened.path().join(name)).unwrap();
     }
@@ -85,7 +85,7 @@ fn a_damaged_setting_comes_from_the_copy() {
 
 #[test]
 fn damaged_copies_are_set_aside_and_written_again() {
-    // For root nothing is unreadable.
+    // To root, no file is unreadable.
     std::thread::scope(|scope| {
         let as_a_user = scope.spawn(|| {
             testkit::become_nobody();
@@ -123,13 +123,13 @@ fn damage_copies() {
                 harm(&folder.path().join(name));
             }
             let (store, report) = Store::open(folder.path()).unwrap();
-            // What the system does not let us read may be whole.
+            // A file that the system does not let us read may be intact.
             let n_set_aside = if how == "may not be read" { 0 } else { damaged.len() };
             assert_eq!(report.decisions_set_aside.len(), n_set_aside, "{damaged:?} {how}");
             assert_eq!(report.n_decisions_restored, 0);
             check(&store);
             drop(store);
-            // The copy is good for a loss again.
+            // The copy can restore a lost store again.
             std::fs::remove_dir_all(folder.path().join("store")).unwrap();
             let (store, report) = Store::open(folder.path()).unwrap();
             assert_eq!(report.n_decisions_restored, 3, "{damaged:?} {how}");
@@ -146,7 +146,7 @@ fn the_copy_before_stands_in_for_a_damaged_one() {
     std::fs::write(folder.path().join("decisions.json"), "").unwrap();
     let (store, report) = Store::open(folder.path()).unwrap();
     assert_eq!((report.n_decisions_restored, report.decisions_set_aside.len()), (3, 1));
-    // One change behind: that is what it can know.
+    // It is one change behind, and can know no more.
     assert_eq!(store.setting("paused").unwrap(), Some(json!(false)));
     assert_eq!(store.setting("serving-model").unwrap(), Some(json!("m-1")));
 }

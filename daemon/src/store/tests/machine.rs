@@ -1,4 +1,4 @@
-//! The machine fails while a healthy store is opened: nothing is set aside, and the next opening finds all of it.
+//! The machine fails while a healthy store is opened: nothing is quarantined, and the next opening finds all content.
 
 use testkit::libc;
 
@@ -43,7 +43,7 @@ const CODES: [i32; 18] = [
     libc::EOPNOTSUPP,
 ];
 
-/// A store with ten videos, part of it in tables, closed.
+/// Makes and closes a store with ten videos, part of it in tables.
 fn prepare(dir: &Path) {
     let store = open(dir);
     for number in 0..10_u8 {
@@ -89,14 +89,14 @@ fn no_error_of_the_system_sets_a_healthy_store_aside() {
     let original = tempfile::tempdir().unwrap();
     prepare(original.path());
     for (number, call) in CALLS.into_iter().enumerate() {
-        // Each call with the one that disks give, and with two others.
+        // Each call fails with the usual error of disks, and with two others.
         for code in [libc::EIO, CODES[number % CODES.len()], CODES[(number * 7 + 3) % CODES.len()]] {
             fails(original.path(), call, code);
         }
     }
 }
 
-/// Network drives do so: the folder is there, and its listing has nothing and ends without an error.
+/// Network drives do this: the folder exists, but its listing is empty and ends without an error.
 #[test]
 fn listings_that_have_nothing_set_no_store_aside_and_begin_none_anew() {
     let original = tempfile::tempdir().unwrap();

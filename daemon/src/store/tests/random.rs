@@ -10,7 +10,7 @@ struct Expected {
     content: u8,
     state: VideoState,
     offline: bool,
-    /// Content, and the scenes of each model.
+    /// The content, and the number of scenes of each model.
     had: Option<(u8, BTreeMap<String, usize>)>,
 }
 

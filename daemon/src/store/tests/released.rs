@@ -1,7 +1,7 @@
-//! Stores written by every released version must open, for ever.
+//! Stores written by every released version must open, forever.
 //!
-//! They lie in `tests/data/stores/v<format>`. When a format is about to be released, write its store once with
-//! `cargo test -p scened --lib store::tests::released::write -- --ignored` and commit it; never change one that is committed.
+//! They are in `tests/data/stores/v<format>`. When a format is about to be released, write its store once with
+//! `cargo test -p scened --lib store::tests::released::write -- --ignored` and commit it. Never change a committed one.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn write() {
         .map(|n| store.add_video(new_video(&format!("/films/{n}.mp4"), n), 1_000).unwrap())
         .collect();
     store.put_indexed(indexed(&videos[0], "starter-0", 5)).unwrap();
-    // The bigger part in tables, the rest in the journal.
+    // The larger part is in tables, the rest in the journal.
     for space in store.inner.disk.spaces() {
         space.keyspace.rotate_memtable_and_wait().unwrap();
     }
