@@ -1,13 +1,13 @@
-//! `FILE@TIME`: how a moment of a video is named in one word. Whoever reads it takes a file of that very name first.
+//! `FILE@TIME`: one word that names a moment of a video. If a file with exactly that name exists, readers take the word as its path.
 
 use std::ffi::OsString;
 use std::path::Path;
 
-/// The word for a moment, in seconds. Where a file has that very name the time is written with more zeros, until none has.
+/// Returns the word for a moment, in seconds. If a file already has that name, zeros are appended to the time until no file does.
 pub fn of_moment(path: &Path, at_ms: u64, is_there: impl Fn(&Path) -> bool) -> OsString {
     let mut word = path.as_os_str().to_owned();
     word.push(format!("@{}.{:03}", at_ms / 1000, at_ms % 1000));
-    // Somebody may have made some of them; a name has 255 bytes at most.
+    // Several such files may exist; a name has 255 bytes at most.
     for _ in 0..255 {
         if !is_there(Path::new(&word)) {
             break;

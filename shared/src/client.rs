@@ -1,7 +1,7 @@
 //! A blocking client: one connection, one request at a time, or a stream of events.
 //!
-//! Owns the socket; knows no method but `hello` and `subscribe`. No thread is started, and every wait has a limit unless the
-//! caller takes it away. After any error but [`ClientError::Rpc`] and [`ClientError::RequestTooLarge`] the connection is of no more use.
+//! Owns the socket; knows no method but `hello` and `subscribe`. Starts no thread. Every wait has a limit unless the caller removes it.
+//! After any error but [`ClientError::Rpc`] and [`ClientError::RequestTooLarge`] the connection cannot be used any more.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::method::{self, Method};
 /// Why nothing answers at the socket.
 #[derive(Debug, thiserror::Error)]
 pub enum Unreachable {
-    /// Nothing is at the path: the daemon does not run.
+    /// No socket exists at the path: the daemon is not running.
     #[error("there is no socket")]
     NoSocket,
     /// The socket is left over from a daemon that ended.
@@ -30,7 +30,7 @@ pub enum Unreachable {
     /// The system does not let this user connect.
     #[error("permission was denied")]
     Permission,
-    /// Something else lies at the path.
+    /// Something other than a socket is at the path.
     #[error("it is not a socket")]
     NotASocket,
     /// Connecting, or the answer to `hello`, took longer than [`ClientOptions::connect_limit`].
@@ -47,10 +47,10 @@ pub enum Unreachable {
     Io(io::Error),
 }
 
-/// Why a request has no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nothing answers there.
+    /// No daemon answers at the socket.
     #[error("the daemon cannot be reached at {}", path.display())]
     Unreachable {
         /// The socket.
@@ -58,14 +58,14 @@ pub enum ClientError {
         /// Why not.
         source: Unreachable,
     },
-    /// The socket, its folder or the program behind it belongs to somebody else, who could read every question.
+    /// The socket, its folder or the program behind it belongs to another user, who could read every query.
     #[error("{what} {} belongs to another user (uid {uid})", path.display())]
     NotOurs {
-        /// What belongs to them.
+        /// Path of the socket or folder.
         path: PathBuf,
-        /// What it is, in words.
+        /// What belongs to the other user, in words.
         what: &'static str,
-        /// Whose it is.
+        /// The other user.
         uid: u32,
     },
     /// The daemon speaks another protocol.
@@ -74,35 +74,35 @@ pub enum ClientError {
     /// The daemon answered with an error.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// What came is no answer of this protocol.
+    /// The answer does not follow this protocol.
     #[error("the daemon's answer to `{method}` cannot be understood: {what}")]
     Broken {
-        /// What was asked.
+        /// The method that was called.
         method: &'static str,
         /// What is wrong with the answer.
         what: String,
     },
-    /// The daemon went away before it had answered.
+    /// The daemon closed the connection before it answered.
     #[error("the connection to the daemon ended before it answered `{method}`")]
     Lost {
-        /// What was asked.
+        /// The method that was called.
         method: &'static str,
     },
-    /// The daemon closed a connection that was open for events: it ended, or we read too slowly.
+    /// The daemon closed a connection that was open for events. It ended, or the client read too slowly.
     #[error("the daemon closed the connection")]
     Ended,
     /// The answer took longer than [`ClientOptions::answer_limit`].
     #[error("the daemon did not answer `{method}` within {} s", limit.as_secs_f32())]
     TimedOut {
-        /// What was asked.
+        /// The method that was called.
         method: &'static str,
         /// How long the client waited.
         limit: Duration,
     },
-    /// Nothing was sent: the daemon would close the connection.
+    /// The request exceeds the limit, so it was not sent: the daemon would close the connection.
     #[error("the request has {length} bytes; the limit is {MAX_REQUEST_BYTES}")]
     RequestTooLarge {
-        /// Bytes of the request.
+        /// Length of the request. Bytes.
         length: usize,
     },
     /// The system reported an error.
@@ -110,16 +110,16 @@ pub enum ClientError {
     Io(#[from] io::Error),
 }
 
-/// Who connects, and how long it waits.
+/// The client's name and version, and how long it waits.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Name and version of the program, for the daemon's log.
+    /// Name of the program, for the daemon's log.
     pub client: String,
     /// The program's version.
     pub version: String,
-    /// Limit of connecting and of the answer to `hello`, each.
+    /// Limit for connecting, and again for the answer to `hello`.
     pub connect_limit: Duration,
-    /// Limit of every other answer; `None` waits for ever.
+    /// Limit for every other answer; `None` waits for ever.
     pub answer_limit: Option<Duration>,
 }
 
@@ -134,7 +134,7 @@ impl Default for ClientOptions {
     }
 }
 
-/// A stream that gives up at a moment, not after a silence: a daemon that sends a byte a second is slow as well.
+/// A stream with a deadline for the whole answer. A limit on silence would not do: a daemon that sends a byte a second is slow as well.
 #[derive(Debug)]
 struct TimedStream {
     stream: Stream,
@@ -158,7 +158,7 @@ impl Read for TimedStream {
     }
 }
 
-/// A connection that has said hello.
+/// A connection after a successful `hello`.
 #[derive(Debug)]
 pub struct Client {
     reader: BufReader<TimedStream>,
@@ -175,8 +175,8 @@ impl Client {
 
     /// Connects and says hello.
     ///
-    /// **Errors**: [`ClientError::Unreachable`] where nobody answers, [`ClientError::NotOurs`] where somebody else would,
-    /// [`ClientError::Mismatch`] where another protocol is spoken, [`ClientError::Broken`] where none is.
+    /// **Errors**: [`ClientError::Unreachable`] if no daemon answers, [`ClientError::NotOurs`] if the socket belongs to another user,
+    /// [`ClientError::Mismatch`] if the daemon speaks another protocol, [`ClientError::Broken`] if the answer follows none.
     pub fn connect_with(endpoint: &Endpoint, options: &ClientOptions) -> Result<Self, ClientError> {
         let path = endpoint.path();
         let unreachable = |source| ClientError::Unreachable {
@@ -214,22 +214,22 @@ impl Client {
         Ok(client)
     }
 
-    /// What the daemon said of itself.
+    /// Returns what the daemon said about itself.
     pub fn server(&self) -> &HelloAnswer {
         &self.server
     }
 
-    /// Whether the daemon has a capability; see [`hello::CAPABILITIES`].
+    /// Decides whether the daemon has a capability; see [`hello::CAPABILITIES`].
     pub fn can(&self, capability: &str) -> bool {
         self.server.capabilities.iter().any(|name| name == capability)
     }
 
-    /// Changes how long the next answers may take; `None` waits for ever.
+    /// Sets the limit for the answers that follow; `None` waits for ever.
     pub fn set_answer_limit(&mut self, limit: Option<Duration>) {
         self.answer_limit = limit;
     }
 
-    /// Asks and waits for the answer.
+    /// Sends a request and waits for the answer.
     pub fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Answer, ClientError> {
         let result = self.exchange::<M>(params)?;
         serde_json::from_value(result).map_err(|e| ClientError::Broken {
@@ -238,7 +238,7 @@ impl Client {
         })
     }
 
-    /// Turns the connection into a stream of events that starts with the status of now.
+    /// Turns the connection into a stream of events that starts with the current status.
     pub fn subscribe(mut self) -> Result<Subscription, ClientError> {
         let status = self.call::<method::Subscribe>(&NoParams {})?;
         self.reader.get_mut().deadline = None;
@@ -263,7 +263,7 @@ impl Client {
         let stream = self.reader.get_mut();
         stream.deadline = limit.map(|limit| Instant::now() + limit);
         stream.stream.set_send_timeout(limit)?;
-        // A daemon that refuses says so before it closes: what it said is read even where the request could not be sent.
+        // A daemon that refuses a request sends the reason before it closes. That reason is read even if the request could not be sent.
         let sent = (&stream.stream).write_all(&request).map_err(failed);
         if let Err(error @ (ClientError::TimedOut { .. } | ClientError::Io(_))) = sent {
             return Err(error);
@@ -293,7 +293,7 @@ impl Client {
     }
 }
 
-/// Events as they come; the iterator ends when the daemon closes the connection.
+/// Events as they arrive. The iterator ends when the daemon closes the connection.
 #[derive(Debug)]
 pub struct Subscription {
     status: Status,
@@ -301,17 +301,17 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The status when the subscription began: the events continue from there.
+    /// Returns the status at the start of the subscription: the events continue from there.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// What the daemon said of itself.
+    /// Returns what the daemon said about itself.
     pub fn server(&self) -> &HelloAnswer {
         &self.client.server
     }
 
-    /// Waits for the next event until `deadline`; `None` where none came or the connection ended.
+    /// Waits for the next event until `deadline`; `None` if none arrived or the connection ended.
     pub fn next_before(&mut self, deadline: Instant) -> Option<Result<Event, ClientError>> {
         self.client.reader.get_mut().deadline = Some(deadline);
         let ready = match self.client.reader.fill_buf() {
@@ -341,7 +341,7 @@ impl Iterator for Subscription {
             };
             match frame::parse_incoming(&line) {
                 Ok(Incoming::Notification { method, params }) if method == EVENT_METHOD => {
-                    // Events of a later version are passed over.
+                    // Events of a later version are skipped.
                     if let Ok(event) = serde_json::from_value(params) {
                         return Some(Ok(event));
                     }
@@ -366,8 +366,7 @@ fn reason(error: io::Error, limit: Duration) -> Unreachable {
     }
 }
 
-/// Refuses a folder or socket of another user before a word is said; connecting to a socket that was put there by somebody else
-/// would hand over every query and path.
+/// Refuses a folder or socket of another user before anything is sent. A socket that another user put there would get every query and path.
 #[cfg(unix)]
 fn check_owner(endpoint: &Endpoint) -> Result<(), ClientError> {
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
@@ -413,7 +412,7 @@ fn check_peer(stream: &Stream, path: &Path) -> Result<(), ClientError> {
             what: "the program that listens at",
             uid,
         }),
-        // Who cannot be told is not trusted.
+        // A peer whose user is unknown is not trusted.
         None => Err(ClientError::Unreachable {
             path: path.to_path_buf(),
             source: Unreachable::Io(io::Error::other("the system does not say who listens there")),

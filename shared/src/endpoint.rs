@@ -1,7 +1,7 @@
-//! Where things are: the socket, the data folder, the config file. One rule for the daemon and its clients.
+//! Finds the socket, the data folder and the config file. The daemon and its clients share one rule.
 //!
-//! A command line flag wins over the environment, which wins over the folders of the platform. An empty variable counts as unset;
-//! relative paths are taken from the current folder.
+//! A command line flag wins over the environment, which wins over the folders of the platform. An empty variable counts as unset; relative
+//! paths are resolved against the current folder.
 
 use std::ffi::OsString;
 use std::io;
@@ -24,7 +24,7 @@ pub const MAX_SOCKET_PATH_BYTES: usize = if cfg!(any(target_os = "linux", target
     103
 };
 
-/// Why nobody can say where things are.
+/// Why a path could not be determined.
 #[derive(Debug, thiserror::Error)]
 pub enum EndpointError {
     /// The system takes no path of this length.
@@ -35,7 +35,7 @@ pub enum EndpointError {
         /// Its bytes.
         length: usize,
     },
-    /// No path of a system has a NUL byte.
+    /// The path contains a NUL byte, which no system allows.
     #[error("the socket path {} contains a NUL byte", path.display())]
     SocketPathNul {
         /// The path.
@@ -44,18 +44,18 @@ pub enum EndpointError {
     /// Neither the environment nor the system names a home folder.
     #[error("no home folder was found for this user")]
     NoHome,
-    /// The current folder is not known.
+    /// The path is relative and the current folder is not known.
     #[error("cannot make {} absolute", path.display())]
     NotAbsolute {
         /// The path, as it was given.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl EndpointError {
-    /// What the user can do.
+    /// Returns what the user can do.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::SocketPathTooLong { .. } | Self::SocketPathNul { .. } => {
@@ -67,7 +67,7 @@ impl EndpointError {
     }
 }
 
-/// What decides where things are, read once.
+/// The inputs that decide the paths, read once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
     /// [`SOCKET_VARIABLE`].
@@ -76,7 +76,7 @@ pub struct Environment {
     pub data_dir: Option<PathBuf>,
     /// [`CONFIG_VARIABLE`].
     pub config: Option<PathBuf>,
-    /// `$XDG_RUNTIME_DIR`, where the platform has one.
+    /// `$XDG_RUNTIME_DIR`, if the platform has one.
     pub runtime_dir: Option<PathBuf>,
     /// The platform's data folder of `scened`.
     pub platform_data_dir: Option<PathBuf>,
@@ -119,7 +119,7 @@ impl Environment {
         }
     }
 
-    /// Finds the socket; `socket` is `--socket`, `data_dir` is `--data-dir`, which counts only where there is no runtime folder.
+    /// Finds the socket; `socket` is `--socket`. `data_dir` is `--data-dir`, which only matters if there is no runtime folder.
     pub fn endpoint(&self, socket: Option<&Path>, data_dir: Option<&Path>) -> Result<Endpoint, EndpointError> {
         if let Some(given) = socket.or(self.socket.as_deref()) {
             return Endpoint::new(given);
@@ -158,7 +158,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Takes the path of a socket, made absolute.
+    /// Takes the path of a socket and makes it absolute.
     pub fn new(path: &Path) -> Result<Self, EndpointError> {
         let path = absolute(path)?;
         let bytes = path.as_os_str().as_encoded_bytes();
@@ -177,17 +177,17 @@ impl Endpoint {
         Environment::of_process().endpoint(socket, data_dir)
     }
 
-    /// The path, absolute.
+    /// Returns the path, which is absolute.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder that guards the socket: 0700 and ours.
+    /// Returns the folder that protects the socket: mode 0700 and owned by this user.
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// The name for `interprocess`: always a path, never the abstract namespace, which has no permissions.
+    /// Returns the name for `interprocess`: always a path, never the abstract namespace, which has no permissions.
     pub fn name(&self) -> io::Result<Name<'_>> {
         self.path.as_path().to_fs_name::<GenericFilePath>()
     }

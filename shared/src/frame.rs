@@ -1,8 +1,8 @@
 //! Lines and JSON-RPC objects as bytes, for both sides: no sockets, no waiting.
 //!
-//! A daemon feeds what it reads into a [`LineSplitter`] and each line into [`parse_request`]; a client reads with [`read_line`]
-//! and looks at each line with [`parse_incoming`]. What the `encode_*` functions return ends with a line feed and is written as it is.
-//! Every size is limited from the first byte: neither reader ever holds more than its limit and one chunk.
+//! A daemon feeds received bytes into a [`LineSplitter`] and each line into [`parse_request`]. A client reads with [`read_line`] and parses
+//! each line with [`parse_incoming`]. The `encode_*` functions return bytes that end with a line feed and can be written unchanged. Every
+//! size is limited from the first byte: neither reader ever holds more than its limit and one chunk.
 
 use serde::de::{DeserializeOwned, Deserializer};
 use serde::{Deserialize, Serialize};
@@ -14,22 +14,22 @@ mod lines;
 
 pub use lines::{LineSplitter, LineTooLong, ReadLineError, read_line};
 
-/// Longest line a client may send, in bytes, the line feed not counted.
+/// Longest line that a client may send, without the line feed. Bytes.
 pub const MAX_REQUEST_BYTES: usize = 1 << 20;
 
-/// Longest line a daemon may send, in bytes, the line feed not counted.
+/// Longest line that a daemon may send, without the line feed. Bytes.
 pub const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// Longest id that is a string, in bytes: every answer repeats it.
+/// Longest string id. Bytes. Limited because every answer repeats it.
 pub const MAX_ID_BYTES: usize = 1 << 10;
 
-/// Most values (members, elements) in a request: a megabyte of small ones would take thirty in memory.
+/// Most values (members, elements) in a request. A megabyte of small values would take thirty megabytes in memory.
 pub const MAX_REQUEST_VALUES: usize = 16 << 10;
 
 /// Method of the notifications that follow a `subscribe`.
 pub const EVENT_METHOD: &str = "event";
 
-/// What ties an answer to its request: a number or a string, sent back unchanged.
+/// Matches an answer to its request: a number or a string, sent back unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Id {
@@ -45,19 +45,19 @@ impl From<u64> for Id {
     }
 }
 
-/// A request as it came, its parameters not yet looked at.
+/// A request as received, with its parameters not yet parsed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// Comes back with the answer.
+    /// Sent back with the answer.
     pub id: Id,
-    /// What is asked.
+    /// The method to call.
     pub method: String,
-    /// An object, or `Null` where none was sent.
+    /// An object, or `Null` if none was sent.
     pub params: Value,
 }
 
 impl Request {
-    /// Reads the parameters as the type that the method wants; `Null` counts as `{}`.
+    /// Parses the parameters as the type that the method takes; `Null` counts as `{}`.
     ///
     /// **Errors**: [`ErrorKind::InvalidParams`] naming what is missing or of the wrong type.
     pub fn params<T: DeserializeOwned>(self) -> Result<T, RpcError> {
@@ -83,19 +83,19 @@ pub struct RpcError {
     pub code: i64,
     /// A sentence for people.
     pub message: String,
-    /// Absent where another program than `scened` answers.
+    /// Absent if the answer is from a program other than `scened`, or if its shape is not known.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "lenient_data")]
     pub data: Option<ErrorData>,
 }
 
-/// Takes `data` of any shape: an error must stay readable even where its details are not.
+/// Accepts `data` of any shape: an error must stay readable even if its details are not.
 fn lenient_data<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ErrorData>, D::Error> {
     let value = Value::deserialize(deserializer)?;
     Ok(serde_json::from_value(value).ok())
 }
 
 impl RpcError {
-    /// An error without causes and hint.
+    /// Creates an error without causes or a hint.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let data = ErrorData {
             kind,
@@ -128,21 +128,21 @@ impl RpcError {
         self
     }
 
-    /// Says what the user can do.
+    /// Sets the hint: what the user can do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.data_mut().hint = Some(hint.into());
         self
     }
 
-    /// Names the protocol of the daemon, with [`ErrorKind::ProtocolMismatch`].
+    /// Sets the daemon's protocol, for [`ErrorKind::ProtocolMismatch`].
     #[must_use]
     pub fn protocol(mut self, protocol: u32) -> Self {
         self.data_mut().protocol = Some(protocol);
         self
     }
 
-    /// What a program may act on; [`ErrorKind::Other`] where the error says nothing.
+    /// Returns the kind, which a program may act on; [`ErrorKind::Other`] if the error has none.
     pub fn kind(&self) -> ErrorKind {
         self.data.as_ref().map_or(ErrorKind::Other, |data| data.kind)
     }
@@ -157,14 +157,14 @@ impl RpcError {
     }
 }
 
-/// What a client finds on a line.
+/// What a line from the daemon contains.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incoming {
     /// The answer to a request.
     Response {
-        /// `None` where the daemon could not read the request's id.
+        /// `None` if the daemon could not read the request's id.
         id: Option<Id>,
-        /// Its member `result`, or `error`.
+        /// The member `result` or `error`.
         outcome: Result<Value, RpcError>,
     },
     /// An event.
@@ -176,13 +176,13 @@ pub enum Incoming {
     },
 }
 
-/// Reads a line as a request.
+/// Parses a line as a request.
 ///
-/// **Errors**: what to answer, with the id where one could be read ([`encode_error`] takes both): [`ErrorKind::Parse`] where it isn't
-/// JSON, [`ErrorKind::InvalidRequest`] where it is no JSON-RPC 2.0 request with an id and parameters by name. Batches are refused.
+/// **Errors**: the error to answer, with the id if one could be read ([`encode_error`] takes both). [`ErrorKind::Parse`] if the line isn't
+/// JSON. [`ErrorKind::InvalidRequest`] if it is not a JSON-RPC 2.0 request with an id and parameters by name. Batches are refused.
 pub fn parse_request(line: &[u8]) -> Result<Request, (Option<Id>, RpcError)> {
     let invalid = |id: Option<Id>, text: &str| (id, RpcError::new(ErrorKind::InvalidRequest, text));
-    // A value takes two bytes at least, so short lines need not be counted.
+    // A value takes at least two bytes, so short lines need not be counted.
     if line.len() > MAX_REQUEST_VALUES && n_values(line) > MAX_REQUEST_VALUES {
         return Err(invalid(None, "the request has too many values"));
     }
@@ -220,7 +220,8 @@ pub fn parse_request(line: &[u8]) -> Result<Request, (Option<Id>, RpcError)> {
     Ok(Request { id, method, params })
 }
 
-/// Roughly the values in a line of JSON: the commas outside of strings. Nesting without commas is bounded by the parser's depth.
+/// Estimates the number of values in a line of JSON: counts the commas outside of strings. The parser's depth limit bounds nesting without
+/// commas.
 fn n_values(line: &[u8]) -> usize {
     let (mut n_values, mut is_in_string, mut is_escaped) = (0, false, false);
     for byte in line {
@@ -235,9 +236,9 @@ fn n_values(line: &[u8]) -> usize {
     n_values
 }
 
-/// Reads a line as an answer or a notification.
+/// Parses a line as an answer or a notification.
 ///
-/// **Errors**: a sentence about what is wrong with it.
+/// **Errors**: a sentence about what is wrong with the line.
 pub fn parse_incoming(line: &[u8]) -> Result<Incoming, String> {
     let value: Value = serde_json::from_slice(line).map_err(|e| format!("it is not JSON: {e}"))?;
     let Value::Object(mut object) = value else {
@@ -294,7 +295,7 @@ struct NotificationOut<'a, P> {
     params: &'a P,
 }
 
-/// Writes a request as a line.
+/// Encodes a request as a line.
 pub fn encode_request<P: Serialize>(id: &Id, method: &str, params: &P) -> Vec<u8> {
     line(&RequestOut {
         jsonrpc: "2.0",
@@ -304,7 +305,7 @@ pub fn encode_request<P: Serialize>(id: &Id, method: &str, params: &P) -> Vec<u8
     })
 }
 
-/// Writes an answer as a line; one longer than [`MAX_ANSWER_BYTES`] becomes an error of kind [`ErrorKind::TooLarge`].
+/// Encodes an answer as a line. A line longer than [`MAX_ANSWER_BYTES`] becomes an error of kind [`ErrorKind::TooLarge`].
 pub fn encode_response<R: Serialize>(id: &Id, outcome: &Result<R, RpcError>) -> Vec<u8> {
     let result = match outcome {
         Ok(result) => result,
@@ -323,17 +324,17 @@ pub fn encode_response<R: Serialize>(id: &Id, outcome: &Result<R, RpcError>) -> 
     encode_error(Some(id), &error)
 }
 
-/// Writes an error as a line; without an id where the request's could not be read.
+/// Encodes an error as a line; without an id if the request's id could not be read.
 pub fn encode_error(id: Option<&Id>, error: &RpcError) -> Vec<u8> {
     line(&ErrorOut { jsonrpc: "2.0", id, error })
 }
 
-/// Writes an event as a line.
+/// Encodes an event as a line.
 pub fn encode_event(event: &Event) -> Vec<u8> {
     encode_notification(EVENT_METHOD, event)
 }
 
-/// Writes a notification as a line.
+/// Encodes a notification as a line.
 pub fn encode_notification<P: Serialize>(method: &str, params: &P) -> Vec<u8> {
     line(&NotificationOut {
         jsonrpc: "2.0",

@@ -1,12 +1,12 @@
-//! The first exchange on a connection: who speaks, which protocol, and what can be asked.
+//! The first exchange on a connection: client, daemon, protocol and capabilities.
 
 use crate::PROTOCOL;
 use crate::frame::RpcError;
 use crate::message::{ErrorKind, Hello, HelloAnswer};
 
-/// Capability names of this version: its methods, `hello` left out, and what is not a method.
+/// Capability names of this version: its methods except `hello`, and features that are not methods.
 ///
-/// A later daemon adds names; a client asks for a name before it relies on something added within protocol [`PROTOCOL`].
+/// Later daemons add names. A client checks for a name before it relies on something added within protocol [`PROTOCOL`].
 pub const CAPABILITIES: &[&str] = &[
     "search",
     "similar",
@@ -44,7 +44,7 @@ pub struct ProtocolMismatch {
     pub version: String,
 }
 
-/// What a client says first.
+/// Returns a client's first message.
 pub fn greeting(client: &str, version: &str) -> Hello {
     Hello {
         protocol: PROTOCOL,
@@ -53,7 +53,7 @@ pub fn greeting(client: &str, version: &str) -> Hello {
     }
 }
 
-/// What a daemon answers to [`greeting`], once [`check_client`] let it pass.
+/// Returns the daemon's answer to [`greeting`], once [`check_client`] has accepted it.
 pub fn welcome(version: &str) -> HelloAnswer {
     HelloAnswer {
         protocol: PROTOCOL,
@@ -64,7 +64,7 @@ pub fn welcome(version: &str) -> HelloAnswer {
     }
 }
 
-/// For the daemon: refuses a client of another protocol with the error to answer.
+/// For the daemon: refuses a client that speaks another protocol. Returns the error to answer.
 pub fn check_client(hello: &Hello) -> Result<(), RpcError> {
     if hello.protocol == PROTOCOL {
         return Ok(());
@@ -75,12 +75,12 @@ pub fn check_client(hello: &Hello) -> Result<(), RpcError> {
         .hint("install scened and its clients of one version, and restart the daemon"))
 }
 
-/// For the daemon: what to answer to any method before `hello`.
+/// For the daemon: returns the answer to any method before `hello`.
 pub fn hello_required() -> RpcError {
     RpcError::new(ErrorKind::HelloRequired, "the first request of a connection is `hello`")
 }
 
-/// For a client: refuses a daemon of another protocol.
+/// For a client: refuses a daemon that speaks another protocol.
 pub fn check_server(answer: &HelloAnswer) -> Result<(), ProtocolMismatch> {
     if answer.protocol == PROTOCOL {
         return Ok(());

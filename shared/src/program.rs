@@ -1,10 +1,10 @@
-//! Where this program's own file lies, and with it what is installed beside it.
+//! Finds this program's own file, and so what is installed beside it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The file that this process runs, links resolved: as the system tells it, else as a shell would have found it. Without `/proc` (a
-/// bare chroot, a sandbox) Linux does not tell.
+/// Returns the file that this process runs, with links resolved. Asks the system first, and otherwise searches as a shell would. On Linux
+/// the system cannot answer without `/proc` (a bare chroot, a sandbox).
 pub fn own() -> Option<PathBuf> {
     std::env::current_exe().ok().or_else(|| {
         let called = std::env::args_os().next()?;
@@ -13,7 +13,7 @@ pub fn own() -> Option<PathBuf> {
     })
 }
 
-/// The file that a word names: by its path from `folder`, or in the folders of `path`.
+/// Returns the file that a word names: by its path from `folder`, or in the folders of `path`.
 fn as_called(word: &OsStr, folder: &Path, path: Option<&OsStr>) -> Option<PathBuf> {
     let name = Path::new(word);
     if name.components().count() > 1 || name.is_absolute() {

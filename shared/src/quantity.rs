@@ -1,6 +1,6 @@
-//! Numbers, counts and sizes as people read them.
+//! Formats numbers, counts and sizes for people.
 
-/// A number with its thousands divided: `12,345`.
+/// Formats a number with commas between the thousands: `12,345`.
 pub fn number(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -13,12 +13,12 @@ pub fn number(n: u64) -> String {
     text
 }
 
-/// How many of what: `1 video`, `2 videos`. `what` is a noun whose plural is made with an `s`.
+/// Formats a count with its noun: `1 video`, `2 videos`. `what` is a noun whose plural adds an `s`.
 pub fn count(n: u64, what: &str) -> String {
     format!("{} {what}{}", number(n), if n == 1 { "" } else { "s" })
 }
 
-/// Bytes in powers of 1,000: `999 B`, `12 kB`, `11.8 MB`.
+/// Formats bytes in powers of 1,000: `999 B`, `12 kB`, `11.8 MB`.
 pub fn size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} B"),

@@ -1,17 +1,18 @@
-//! Words for a shell: what is offered to be pasted or run. Names of files are whatever somebody chose, and nobody knows which shell reads them.
+//! Quotes words that a user may paste into a shell or run. File names are arbitrary, and any shell may read them.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 
 use crate::terminal;
 
-/// A word that dash, bash, zsh, fish, ksh and busybox read as the same bytes: as it is where that is safe, else in quotes.
+/// Returns a word that dash, bash, zsh, fish, ksh and busybox read as the same bytes: unquoted if that is safe, else in quotes.
 ///
-/// No quotes of all shells have escapes in common: `$'…'` is not known to dash, and fish reads a backslash within `'…'`. So a quote and a
-/// backslash stand outside of quotes, where all agree. What a terminal might obey, also while it is pasted, and what is not UTF-8 is
-/// written by `printf`, as `\ooo`; then the whole word is, because fish 3.6 misreads quotes that follow on `"$(…)"`.
+/// These shells share no quotes with escapes: dash does not know `$'…'`, and fish interprets a backslash within `'…'`. So a quote or a
+/// backslash is written outside of quotes, where all agree. Characters that a terminal might obey, also during a paste, and bytes that are
+/// not UTF-8 are written by `printf`, as `\ooo`. In that case `printf` writes the whole word, because fish 3.6 misreads quotes that follow
+/// on `"$(…)"`.
 ///
-/// `None` for a word that ends in a line break: every shell takes it off what a command writes.
+/// Returns `None` for a word that ends in a line break, because every shell strips final line breaks from a command's output.
 pub fn word(of: impl AsRef<OsStr>) -> Option<String> {
     let bytes = of.as_ref().as_encoded_bytes();
     match std::str::from_utf8(bytes) {
@@ -22,7 +23,7 @@ pub fn word(of: impl AsRef<OsStr>) -> Option<String> {
     }
 }
 
-/// What means nothing to any shell, wherever it stands but at the beginning.
+/// Decides whether a character has no special meaning in any shell, except at the beginning of a word.
 fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || "/._-@:+,%=".contains(c)
 }
@@ -45,7 +46,7 @@ fn printed(bytes: &[u8]) -> String {
     let mut word = "\"$(printf '".to_owned();
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
-            // A dash at the beginning would be an option of printf, and a per cent sign is its own anywhere.
+            // printf would read a leading dash as an option, and it interprets a per cent sign anywhere.
             if (is_plain(c) || c == ' ') && c != '-' && c != '%' {
                 word.push(c);
             } else {
@@ -70,7 +71,7 @@ mod tests {
     use std::os::unix::ffi::OsStrExt as _;
     use std::process::{Command, Stdio};
 
-    /// Each with what makes it read nothing but the script.
+    /// Each shell with the options that make it read only the script.
     const SHELLS: &[&[&str]] = &[
         &["dash"],
         &["bash", "--norc"],

@@ -1,5 +1,5 @@
-//! Names that look alike and are not the same bytes: an accent is one character (NFC, as Linux and Windows type it) or a letter and a
-//! mark (NFD, as macOS writes it). Nobody who types can tell them apart, so that to a person both are one name.
+//! Compares names that look alike but differ in bytes. An accented letter is either one character (NFC, as Linux and Windows type it) or a
+//! letter and a mark (NFD, as macOS writes it). A person cannot see the difference, so both count as the same name.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
-/// The one spelling that stands for all, for comparing only: composed. Bytes that are not UTF-8 stay as they are.
+/// Returns the composed spelling, which stands for all others. For comparisons only. Bytes that are not UTF-8 stay unchanged.
 pub fn plain(path: &Path) -> Cow<'_, Path> {
     let bytes = path.as_os_str().as_encoded_bytes();
     if bytes.is_ascii() || path.to_str().is_some_and(is_nfc) {
@@ -28,11 +28,11 @@ fn path_of(bytes: Vec<u8>, _path: &Path) -> PathBuf {
 
 #[cfg(not(unix))]
 fn path_of(bytes: Vec<u8>, path: &Path) -> PathBuf {
-    // A name that no text can say is compared as it is.
+    // A name that is not valid text is compared unchanged.
     String::from_utf8(bytes).map_or_else(|_| path.to_owned(), PathBuf::from)
 }
 
-/// [`plain`], of a text.
+/// Returns the composed spelling of a text, as [`plain`] does for a path.
 pub fn plain_text(text: &str) -> Cow<'_, str> {
     if is_nfc(text) {
         Cow::Borrowed(text)
@@ -41,12 +41,12 @@ pub fn plain_text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether two paths are one to a person.
+/// Decides whether two paths look the same to a person.
 pub fn is_same(one: &Path, other: &Path) -> bool {
     one == other || plain(one) == plain(other)
 }
 
-/// `typed` as the disk spells it, as far as anything there is called so. What has exactly the name that was typed comes first.
+/// Returns `typed` as the disk spells it, as far as it exists there. An entry with exactly the typed name takes precedence.
 pub fn on_disk(typed: &Path) -> PathBuf {
     if typed.as_os_str().as_encoded_bytes().is_ascii() || typed.symlink_metadata().is_ok() {
         return typed.to_owned();
@@ -64,7 +64,7 @@ pub fn on_disk(typed: &Path) -> PathBuf {
     found
 }
 
-/// The name in `folder` that looks like this one.
+/// Returns a name in `folder` that looks like this one.
 fn alike(folder: &Path, name: &OsStr) -> Option<OsString> {
     let names = std::fs::read_dir(folder).ok()?.flatten().map(|entry| entry.file_name());
     let mut names = names.filter(|other| is_same(Path::new(other), Path::new(name)));
@@ -83,7 +83,7 @@ mod tests {
         assert!(is_same(Path::new(COMPOSED), Path::new(DECOMPOSED)));
         assert!(!is_same(Path::new("Cafe"), Path::new(COMPOSED)));
         assert!(!is_same(Path::new("cafe\u{301}"), Path::new(COMPOSED)), "capitals count");
-        // Hangul syllables are taken apart as well.
+        // Hangul syllables decompose as well.
         assert!(is_same(Path::new("\u{d55c}"), Path::new("\u{1112}\u{1161}\u{11ab}")));
     }
 

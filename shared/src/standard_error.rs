@@ -1,22 +1,22 @@
-//! Standard error that nobody has to read: for the log, and for the last words of a program.
+//! Writes to standard error without depending on its reader: for the log, and for the last words of a program.
 //!
-//! Whoever reads it may be gone, may have stopped reading without closing, or may be a disk that is full or hangs. That costs lines and
-//! nothing else: [`say`] never fails, never panics, and waits for a reader that does not read once, for [`TIMEOUT`].
+//! The reader may be gone or may have stopped reading without closing; a disk may be full or hang. That costs lines and nothing else.
+//! [`say`] never fails and never panics. It waits only once, for [`TIMEOUT`], for a reader that does not read.
 //!
-//! **Threads**: one, which alone waits for the reader; it is started by the first line.
+//! **Threads**: one, started by the first line. Only this thread waits for the reader.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// How long a line is waited for, so that in ordinary times it is written when [`say`] returns. A reader that needs longer is not waited
-/// for any more until it has read all that waits.
+/// How long [`say`] waits for its line, so that the line is normally written when it returns. A slower reader is not waited for again until
+/// it has read all queued lines.
 pub const TIMEOUT: Duration = Duration::from_millis(250);
-/// What may wait for the reader. Bytes; a line beyond it is lost, and counted.
+/// Limit of the lines that wait for the reader. Bytes; a line beyond it is lost, and counted.
 const CAPACITY: usize = 1 << 20;
 
-/// How long the end of a program waits for its last words: a reader that is there needs a moment on a busy machine.
+/// How long the end of a program waits for its last words: on a busy machine even a working reader needs a moment.
 const LAST_TIMEOUT: Duration = Duration::from_secs(5);
 
 static OUTLET: OnceLock<Outlet> = OnceLock::new();
@@ -26,21 +26,22 @@ pub fn say(line: &[u8]) {
     OUTLET.get_or_init(|| Outlet::new(io::stderr())).say(line);
 }
 
-/// Waits until all that was said is written or lost; five seconds at most. For the end of a program, which ends the thread that writes.
+/// Waits until every line is written or lost; five seconds at most. Call it at the end of a program, which also ends the thread that
+/// writes.
 pub fn finish() {
     if let Some(outlet) = OUTLET.get() {
         outlet.finish(LAST_TIMEOUT);
     }
 }
 
-/// Has panics told by [`say`]: the standard library's own way waits for whoever reads, for ever if need be.
+/// Reports panics with [`say`]: the standard library's own hook waits for the reader, for ever if need be.
 pub fn report_panics(program: &'static str) {
     std::panic::set_hook(Box::new(move |info| {
         say(format!("{program}: {}\n", describe_panic(info)).as_bytes());
     }));
 }
 
-/// A panic in words, with where it came from if `RUST_BACKTRACE` asks for it.
+/// Describes a panic in words, with a backtrace if `RUST_BACKTRACE` asks for one.
 pub fn describe_panic(info: &std::panic::PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or("without a name").to_owned();
@@ -54,7 +55,7 @@ pub fn describe_panic(info: &std::panic::PanicHookInfo<'_>) -> String {
     format!("the thread {name} panicked{place}: {reason}{traced}")
 }
 
-/// For whoever wants a [`Write`]: hands each piece over to [`say`].
+/// Passes each piece to [`say`], for callers that need a [`Write`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StandardError;
 
@@ -69,10 +70,10 @@ impl Write for StandardError {
     }
 }
 
-/// One reader, and the lines that wait for it.
+/// A reader, and the lines that wait for it.
 struct Outlet {
     shared: Arc<Shared>,
-    /// Where the system gave no thread: whoever has something to say writes it.
+    /// Set if the system gave no thread: then the calling thread writes.
     direct: Option<Mutex<Box<dyn Write + Send>>>,
 }
 
@@ -86,12 +87,12 @@ struct Shared {
 struct State {
     waiting: VecDeque<Vec<u8>>,
     n_bytes: usize,
-    /// Lines that were taken in, and of these the ones that are written or lost.
+    /// Lines accepted so far. `n_done` of them are written or lost.
     n_given: u64,
     n_done: u64,
-    /// Lines that nobody will read, since the last one that was written.
+    /// Lines lost since the last one that was written.
     n_lost: u64,
-    /// The reader took longer than [`TIMEOUT`], and has not caught up since.
+    /// The reader took longer than [`TIMEOUT`] and has not caught up since.
     is_stuck: bool,
 }
 
@@ -100,7 +101,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what comes, for ever.
+    /// Writes the lines as they arrive, for ever.
     fn run(&self, mut to: impl Write) {
         let mut is_torn = false;
         loop {
@@ -167,7 +168,7 @@ impl Outlet {
 
     fn say(&self, line: &[u8]) {
         if let Some(direct) = &self.direct {
-            // There is nobody else to tell.
+            // A failure has nowhere left to be reported.
             let _written = direct.lock().unwrap_or_else(PoisonError::into_inner).write_all(line);
             return;
         }
@@ -190,7 +191,7 @@ impl Outlet {
         if waited.timed_out() {
             state.is_stuck = true;
             drop(state);
-            // Others that wait for it need not wait any longer.
+            // Other threads that wait for this reader need not wait any longer.
             self.shared.changed.notify_all();
         }
     }
@@ -202,7 +203,7 @@ impl Outlet {
     }
 }
 
-/// Writes all of it, however long that takes. The error is the number of bytes that were written.
+/// Writes the whole text, however long that takes. The error is the number of bytes that were written.
 fn write_patiently(to: &mut impl Write, text: &[u8]) -> Result<(), usize> {
     let mut n_written = 0;
     while n_written < text.len() {
@@ -210,7 +211,7 @@ fn write_patiently(to: &mut impl Write, text: &[u8]) -> Result<(), usize> {
             Ok(0) => return Err(n_written),
             Ok(n) => n_written += n,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Another program made it so for all who share it.
+            // Another program set the shared descriptor to non-blocking mode.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for_writable(),
             Err(_) => return Err(n_written),
         }
@@ -221,7 +222,7 @@ fn write_patiently(to: &mut impl Write, text: &[u8]) -> Result<(), usize> {
 #[cfg(unix)]
 fn wait_for_writable() {
     use rustix::event::{PollFd, PollFlags, poll};
-    // Whatever it says, writing is tried again.
+    // Writing is tried again whatever `poll` returns.
     let _ready = poll(&mut [PollFd::new(&io::stderr(), PollFlags::OUT)], None);
 }
 
@@ -241,7 +242,7 @@ mod tests {
     /// Far longer than anything here takes.
     const LIMIT: Duration = Duration::from_secs(20);
 
-    /// Takes a line at each word of the test, and tells them all.
+    /// Accepts a write each time the test permits one, and keeps everything that was written.
     struct Reader {
         may_read: Receiver<io::Result<()>>,
         read: Arc<Mutex<String>>,

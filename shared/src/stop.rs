@@ -1,4 +1,4 @@
-//! Asking work on other threads to end: one flag that a waiting thread hears at once. In `scenectl` Ctrl-C asks.
+//! Asks work on other threads to stop: one flag that wakes a waiting thread at once. In `scenectl`, Ctrl-C sets it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,8 +9,7 @@ struct State {
     finished: bool,
 }
 
-/// Shared by who asks (a signal handler), who waits (the command) and who works (a thread that downloads, or runs a program). Clones
-/// are the same flag.
+/// Shared by the signal handler that asks, the command that waits, and the thread that downloads or runs a program. Clones share one flag.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     shared: Arc<(Mutex<State>, Condvar)>,
@@ -18,7 +17,7 @@ pub struct Stop {
 
 impl Stop {
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is two flags that are only ever set: a thread that died holding the lock has left them sound.
+        // The state is two flags, so a thread that panicked while holding the lock has left it sound.
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -27,32 +26,32 @@ impl Stop {
         self.shared.1.notify_all();
     }
 
-    /// Asks everybody to end.
+    /// Asks all work to stop.
     pub fn ask(&self) {
         self.change(|state| state.asked = true);
     }
 
-    /// Says that another piece of work begins.
+    /// Marks the beginning of another piece of work.
     pub fn begin(&self) {
         self.change(|state| state.finished = false);
     }
 
-    /// Says that the work is over, one way or the other.
+    /// Marks the end of the work, whether it succeeded or not.
     pub fn finish(&self) {
         self.change(|state| state.finished = true);
     }
 
-    /// Whether somebody has asked everybody to end.
+    /// Returns whether all work was asked to stop.
     pub fn is_asked(&self) -> bool {
         self.state().asked
     }
 
-    /// Waits so long, or until it is asked to end; says whether it was.
+    /// Waits for `duration`, or until all work is asked to stop; returns whether it was.
     pub fn wait(&self, duration: Duration) -> bool {
         self.until(Some(duration), |state| state.asked).asked
     }
 
-    /// Waits until the work is over or has been told to end, and then a moment longer for it to obey; says whether it is over.
+    /// Waits until the work is over or was asked to stop, and then up to `moment` longer for it to end. Returns whether it is over.
     pub fn wait_for_end(&self, moment: Duration) -> bool {
         self.until(None, |state| state.asked || state.finished);
         self.until(Some(moment), |state| state.finished).finished

@@ -1,37 +1,37 @@
-//! What must not reach a terminal as it is: names of files, and texts that hold some, are whatever somebody chose.
+//! Escapes text before it reaches a terminal: file names, and texts that contain them, are arbitrary.
 //!
-//! Everything that prints or logs asks the same question ([`is_unsafe`]); a name with an escape sequence, a line break or signs that
-//! turn the text round or cannot be seen is shown with these escaped.
+//! Everything that prints or logs uses the same test ([`is_unsafe`]). Escape sequences, line breaks, and characters that reverse the text
+//! or are invisible are shown as escapes.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// Whether a terminal might obey this sign, or show what follows as something else, or show nothing at all.
+/// Decides whether a terminal might obey this character, show what follows as something else, or show nothing at all.
 ///
 /// Joiners (U+200C, U+200D) and variation selectors are safe: scripts and emoji are written with them.
 pub fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(
             c,
-            // Signs that cannot be seen: soft hyphen, grapheme joiner, fillers, spaces without width, word joiners, the byte order mark.
+            // Invisible characters: soft hyphen, grapheme joiner, fillers, zero-width spaces, word joiners, the byte order mark.
             '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}' | '\u{2060}'..='\u{2065}'
             | '\u{2800}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
             | '\u{e0000}'..='\u{e0fff}'
-            // Signs that turn the text round, and line breaks that are no control characters.
+            // Characters that change the text's direction, and line breaks that are not control characters.
             | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{206f}'
         )
 }
 
-/// Shows every unsafe sign as an escape.
+/// Replaces every unsafe character with an escape.
 pub fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     text.chars().for_each(|c| push_escaped(&mut safe, c));
     safe
 }
 
-/// Beginning and end of a text that is longer than `max` characters, with a mark between: a path's end is the name.
+/// Returns the beginning and the end of a text longer than `max` characters, with a mark between: a path ends with the name.
 pub fn shorten(text: &str, max: usize) -> String {
-    // More bytes than characters: most texts are not counted.
+    // A text never has more characters than bytes, so most texts need no counting.
     let n_chars = if text.len() <= max {
         return text.to_owned();
     } else {
@@ -47,7 +47,7 @@ pub fn shorten(text: &str, max: usize) -> String {
     format!("{begin}…{end}")
 }
 
-/// Adds one sign, escaped where it is unsafe.
+/// Appends one character, escaped if it is unsafe.
 pub fn push_escaped(safe: &mut String, c: char) {
     match c {
         '\n' => safe.push_str("\\n"),
@@ -59,7 +59,7 @@ pub fn push_escaped(safe: &mut String, c: char) {
     }
 }
 
-/// A path as text: `~` for the home folder, escapes as in [`escape`], and `\xE9` for bytes that are not UTF-8.
+/// Formats a path: `~` for the home folder, escapes as in [`escape`], and `\xE9` for bytes that are not UTF-8.
 pub fn path(path: &Path, home: Option<&Path>) -> String {
     let short = home
         .and_then(|home| path.strip_prefix(home).ok())
@@ -77,8 +77,8 @@ pub fn path(path: &Path, home: Option<&Path>) -> String {
     safe
 }
 
-/// A last look at lines of our own words before they are printed: whatever is unsafe and was forgotten is escaped; line ends stay, and
-/// with `with_colours` so do sequences that only set a colour.
+/// Escapes what is still unsafe in the program's own lines, as a last check before they are printed. Line ends stay, and with
+/// `with_colours` so do sequences that only set a colour.
 pub fn guard(lines: &str, with_colours: bool) -> String {
     let mut safe = String::with_capacity(lines.len());
     let mut rest = lines.chars();
@@ -92,13 +92,13 @@ pub fn guard(lines: &str, with_colours: bool) -> String {
     safe
 }
 
-/// Whether what follows an escape character only sets a colour.
+/// Decides whether the text after an escape character only sets a colour.
 fn starts_with_colour(text: &str) -> bool {
     text.strip_prefix('[')
         .is_some_and(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m'))
 }
 
-/// The same JSON with every unsafe sign written as `\uXXXX`. Control characters below a space are so already, within strings.
+/// Returns the same JSON with every unsafe character written as `\uXXXX`. JSON strings already escape control characters below a space.
 pub fn guard_json(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for c in json.chars() {
@@ -113,7 +113,7 @@ pub fn guard_json(json: &str) -> String {
     safe
 }
 
-/// The words of a command line for a message about them: what cannot be shown is escaped.
+/// Escapes the words of a command line, for a message about them.
 pub fn escape_words(words: impl IntoIterator<Item = std::ffi::OsString>) -> Vec<String> {
     words.into_iter().map(|word| escape(&word.to_string_lossy())).collect()
 }

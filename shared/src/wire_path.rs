@@ -1,4 +1,4 @@
-//! Paths on the wire: a lossy string for people, and the bytes where those differ.
+//! Paths on the wire: a lossy string for people, and the bytes if they differ from it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,31 +7,31 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-/// A path as two members: `path` (lossy UTF-8) and, only where that lost something, `path_bytes` (base64 of the bytes).
+/// A path as two members: `path` (lossy UTF-8) and, only if that lost something, `path_bytes` (base64 of the bytes).
 ///
 /// On Windows paths are not bytes; there `path_bytes` is never sent.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct WirePath {
-    /// The path for people; the true one where there are no `path_bytes`.
+    /// The path for people. It is exact if there are no `path_bytes`.
     pub path: String,
-    /// Base64 of the path's bytes, where `path` lost something.
+    /// Base64 of the path's bytes, if `path` lost something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_bytes: Option<String>,
 }
 
-/// What came is no path.
+/// The received members do not form a path.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum WirePathError {
     /// `path_bytes` cannot be decoded.
     #[error("path_bytes is not base64")]
     NotBase64,
-    /// No path of a system has a NUL byte.
+    /// The path contains a NUL byte, which no system allows.
     #[error("a path contains a NUL byte")]
     Nul,
 }
 
 impl WirePath {
-    /// Takes a path as it is.
+    /// Creates the members for a path, without changing it.
     pub fn new(path: &Path) -> Self {
         match path.to_str() {
             Some(text) => Self {
@@ -45,7 +45,7 @@ impl WirePath {
         }
     }
 
-    /// The path meant, byte for byte.
+    /// Returns the path, byte for byte.
     pub fn to_path(&self) -> Result<PathBuf, WirePathError> {
         let path = match &self.path_bytes {
             None => OsString::from(&self.path),

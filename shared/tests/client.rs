@@ -1,4 +1,4 @@
-//! The client against a server thread that plays every kind of daemon, over a real socket.
+//! Tests the client against a server thread that plays every kind of daemon, over a real socket.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 
@@ -47,7 +47,7 @@ impl Drop for Server {
     }
 }
 
-/// A server that says hello as it should and then does as told with the one connection it takes.
+/// Starts a server that says hello correctly and then runs `then` on the one connection that it accepts.
 fn polite(then: impl FnOnce(&mut BufReader<UnixStream>) + Send + 'static) -> Server {
     raw(|stream| {
         let id = read_request(stream).id;
@@ -74,7 +74,7 @@ fn read_request(stream: &mut BufReader<UnixStream>) -> frame::Request {
 }
 
 fn answer(stream: &mut BufReader<UnixStream>, bytes: &[u8]) {
-    // The client may have left: that is what some tests are about.
+    // The client may have left; some tests are about that.
     stream.get_mut().write_all(bytes).unwrap_or_default();
 }
 
@@ -119,7 +119,7 @@ fn nobody_there_is_told_apart() {
 
 #[test]
 fn a_folder_of_somebody_else_is_refused() {
-    // Some folder that is not ours: root's for a user; for root, one given away.
+    // A folder that is not ours: for a user, one of root's; for root, one given away.
     let folder = tempfile::tempdir().unwrap();
     let path = if rustix::process::geteuid().is_root() {
         std::os::unix::fs::chown(folder.path(), Some(65534), None).unwrap();
@@ -250,7 +250,7 @@ fn a_slow_daemon_has_a_limit_even_where_it_dribbles() {
     let (stop, stopped) = mpsc::sync_channel::<()>(1);
     let server = polite(move |stream| {
         read_request(stream);
-        // A blank every 20 ms is no silence, and still no answer.
+        // A blank every 20 ms ends the silence, but is not an answer.
         while stopped.recv_timeout(Duration::from_millis(20)).is_err() {
             answer(stream, b" ");
         }

@@ -1,5 +1,5 @@
-//! The messages in `tests/data/messages` are the protocol's memory: what they hold must be read and written for as long as the protocol
-//! number stands. A change of one of them is a change of the protocol.
+//! The messages in `tests/data/messages` record the protocol: they must stay readable and writable for as long as the protocol number
+//! stays. Changing one of them changes the protocol.
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ fn golden(name: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Adds a member that no version knows to every object, however deep.
+/// Adds a member that no version knows to every object, at every depth.
 fn with_unknown_members(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
@@ -33,7 +33,7 @@ fn with_unknown_members(value: &Value) -> Value {
 }
 
 fn check<T: Serialize + DeserializeOwned>(what: &str, value: &Value) {
-    // Through text and not `to_value`, which would turn 0.27f32 into 0.27000001072883606.
+    // Converted through text: `to_value` would turn 0.27f32 into 0.27000001072883606.
     let written = |read: &T| -> Value { serde_json::from_str(&serde_json::to_string(read).unwrap()).unwrap() };
     let read: T = serde_json::from_value(value.clone()).unwrap_or_else(|e| panic!("{what}: {e}"));
     assert_eq!(&written(&read), value, "{what}");

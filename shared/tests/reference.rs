@@ -1,11 +1,11 @@
-//! `docs/protocol.md` is the documentation of `src/lib.rs`, for people who do not read Rust.
+//! Checks that `docs/protocol.md` matches the documentation of `src/lib.rs`; the page is for people who do not read Rust.
 
 use std::path::Path;
 
 const NOTE: &str = "<!-- Made from the documentation of shared/src/lib.rs; a test compares them. Write it anew with
      SCENED_WRITE_REFERENCE=1 cargo test -p scened-shared --test reference -->";
 
-/// The module's documentation as a page: headings below the page's own, no links into the code, and no hidden lines of examples.
+/// Renders the module's documentation as a page: headings one level down, no links into the code, no hidden lines of examples.
 fn page() -> String {
     let source = include_str!("../src/lib.rs");
     let documentation = source.lines().map_while(|line| line.strip_prefix("//!"));
@@ -16,7 +16,7 @@ fn page() -> String {
         match (language, fence) {
             (None, Some(opened)) => language = Some(opened),
             (Some(_), Some(_)) => language = None,
-            // rustdoc hides these.
+            // rustdoc hides these lines.
             (Some("no_run"), None) if line.starts_with("# ") => continue,
             _ => {}
         }

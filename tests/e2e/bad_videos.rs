@@ -1,11 +1,11 @@
-//! Videos that are none, or not whole: each is an incident with a reason, and the daemon goes on.
+//! Files that are not videos, or not whole: each is an incident with a reason, and the daemon continues.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use testkit::{Daemon, Sandbox, videos};
 
-/// One daemon, one good video, one bad file. The good one is indexed after the bad one was met.
+/// One daemon, one good video, one bad file. The good one is indexed after the bad one was tried.
 struct Case {
     sandbox: Sandbox,
     bad: PathBuf,
@@ -25,7 +25,7 @@ impl Case {
         daemon
     }
 
-    /// The daemon still indexes and answers.
+    /// Checks that the daemon still indexes and answers.
     fn goes_on(&self, mut daemon: Daemon<'_>) {
         self.sandbox.video("good.mp4", &[("red", 1.0)]);
         self.sandbox.settle();
@@ -203,7 +203,7 @@ fn a_video_whose_frames_are_all_garbage() {
     .is_an_incident("decoded");
 }
 
-/// Files that name other files must not make the daemon read these.
+/// Checks that files that name other files do not make the daemon read those.
 #[test]
 fn a_playlist_named_like_a_video_opens_nothing() {
     for (name, text) in [

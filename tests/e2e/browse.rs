@@ -18,7 +18,7 @@ fn has_tmux() -> bool {
     found
 }
 
-/// A tmux of the test's own, with a shell in it.
+/// A private tmux with a shell in it.
 struct Tmux<'a> {
     sandbox: &'a Sandbox,
     socket: PathBuf,
@@ -32,7 +32,7 @@ impl<'a> Tmux<'a> {
         let script = format!("#!/bin/sh\nprintf '%s\\n' \"$@\" >>'{}/played'\n", sandbox.path().display());
         fs::write(&player, script).unwrap();
         fs::set_permissions(&player, fs::Permissions::from_mode(0o755)).unwrap();
-        // The sandbox's own variables, for whatever is typed into the shell.
+        // The sandbox's variables, for commands that are typed into the shell.
         let mut command = sandbox.command("scenectl");
         let environment: Vec<_> = command
             .get_envs()
@@ -49,7 +49,7 @@ impl<'a> Tmux<'a> {
             .env("SCENED_PLAYER", format!("{} --at {{seconds}} {{file}}", player.display()))
             .env("COLORTERM", "truecolor")
             .env("LC_ALL", "C.UTF-8")
-            // What a panic says has to fit on the screen.
+            // A panic's message has to fit on the screen.
             .env("RUST_BACKTRACE", "0")
             .env_remove("TMUX")
             .env_remove("SCENED_PICTURES")
@@ -101,7 +101,7 @@ impl<'a> Tmux<'a> {
         self.browse_with("", words);
     }
 
-    /// The same with variables.
+    /// Starts the finder with environment variables.
     fn browse_with(&self, variables: &str, words: &str) {
         let ctl = program("scenectl");
         self.types(&format!("{variables} {} browse {words}; echo left with $?", ctl.display()));
@@ -109,7 +109,7 @@ impl<'a> Tmux<'a> {
         self.until("the finder", |screen| screen.starts_with('>'));
     }
 
-    /// The shell has the terminal again, as it was: it echoes, and a line end is one.
+    /// Waits until the shell has the terminal back in its earlier state: it echoes, and line ends work.
     #[track_caller]
     fn until_left(&self, status: i32) -> String {
         let said = self.until("the shell", |screen| {
@@ -136,7 +136,7 @@ impl<'a> Tmux<'a> {
 impl Drop for Tmux<'_> {
     fn drop(&mut self) {
         let mut command = Command::new("tmux");
-        // It ends with its last shell; a test that fails leaves that.
+        // tmux ends with its last shell, but a test that fails leaves the shell running.
         drop(command.arg("-S").arg(&self.socket).arg("kill-server").env_remove("TMUX").output());
         drop(fs::remove_file(self.sandbox.path().join("player")));
     }
@@ -163,13 +163,13 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
         screen.contains("3 hits") && screen.contains(" 1 ") && has_picture(screen)
     });
     assert!(red.contains("two.mp4") && red.contains("\\e[2J'$(x).mp4"), "{red}");
-    // Another question, other hits: the first is the blue one now.
+    // Another query gives other hits: the blue one is first now.
     tmux.keys(&["C-u"]);
     tmux.types("a blue background");
     let first_is_odd = |screen: &str| screen.lines().nth(2).is_some_and(|line| line.contains("'$(x).mp4"));
     tmux.until("blue first", first_is_odd);
 
-    // Enter plays it; ^Y copies its path as it is; both are told below.
+    // Enter plays the hit, and ^Y copies its path unchanged. The bottom line reports both.
     tmux.keys(&["Enter"]);
     let played = wait_until("the player", SOON, || {
         fs::read_to_string(sandbox.path().join("played")).map_err(|e| e.to_string())
@@ -185,7 +185,7 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     });
     assert_eq!(Path::new(copied.trim_end_matches('\n')), other);
 
-    // Marks survive another question; only a folder's videos are left with the filter.
+    // Marks survive another query. With the filter only a folder's videos remain.
     tmux.keys(&["Tab"]);
     tmux.keys(&["C-f"]);
     tmux.types("~/films/sub");
@@ -203,7 +203,7 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     let said = tmux.until_left(0);
     assert!(said.contains("films/two.mp4") && said.contains("-odd \\e[2J'$(x).mp4"), "{said}");
 
-    // Its output is what is chosen and nothing else, also where that is a file.
+    // The output is the selection and nothing else, even if it goes to a file.
     let out = sandbox.path().join("out");
     let printed = |flags: &str, keys: &[&str], status: i32| {
         drop(fs::remove_file(&out));
@@ -226,11 +226,11 @@ fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
         (&json["marked"][0]["scene"], json["marked"].as_array().unwrap().len()),
         (&hits[0]["scene"], 1)
     );
-    // What it prints is what the other verbs take.
+    // Its output is valid input for the other verbs.
     sandbox.run(["similar", &moment]).expect(0);
 }
 
-/// Two hits are marked, the second of which lies in `video`; afterwards as well.
+/// Exports two marked hits, the second of which is in `video`. The marks remain.
 fn exports(tmux: &Tmux<'_>, video: &Path) {
     let home = tmux.sandbox.path();
     let export = |keys: &[&str], name: &str| {
@@ -242,14 +242,14 @@ fn exports(tmux: &Tmux<'_>, video: &Path) {
         tmux.types(name);
         tmux.keys(&["Enter"]);
     };
-    // A video, at the frame: the blue scene of the oddly named video and the green one of the other.
+    // A video, cut at the frame: the blue scene of the oddly named video and the green one of the other.
     export(&["Tab"], "~/both.mp4");
     let said = tmux.until("a video", |screen| screen.contains("wrote ~/both.mp4: 2 clips, 0:00:0"));
     assert!(!said.contains(" % of "), "{said}");
     let shown = crate::lists::colours(&["-i"], &home.join("both.mp4"));
     let first = shown.iter().position(|colour| *colour != "blue");
     assert_eq!((first, shown.len(), shown[99]), (Some(50), 100, "green"), "{shown:?}");
-    // The name is kept for the next time, what is there is not replaced, and what is typed is no question.
+    // The name is kept for the next time, an existing file is not replaced, and typing a name does not start a query.
     tmux.keys(&["C-e"]);
     tmux.until("the name of before", |screen| {
         screen.contains("2 hits (cut at the frame, Tab) to ~/both.mp4")
@@ -270,7 +270,7 @@ fn exports(tmux: &Tmux<'_>, video: &Path) {
     }
     let list = fs::read_to_string(home.join("hits.m3u8")).unwrap();
     assert!(list.contains("/-odd%20%1B%5B2J%27%24%28x%29.mp4\n"), "{list}");
-    // Esc and ^C leave the name and not the finder; nothing else is asked meanwhile.
+    // Esc and ^C leave the name and not the finder; no query starts meanwhile.
     for key in ["Escape", "C-c"] {
         tmux.keys(&["C-e", key]);
         tmux.until("the list again", |screen| {
@@ -290,7 +290,7 @@ fn exports(tmux: &Tmux<'_>, video: &Path) {
     assert!(!home.join("gone.mp4").is_file());
 }
 
-/// An ffmpeg that takes its time is ended by ^C, and by what ends the finder, and no draft is left.
+/// Checks that ^C, or a signal that ends the finder, ends a slow ffmpeg too, and that no draft is left.
 fn stops_exporting(tmux: &Tmux<'_>) {
     let home = tmux.sandbox.path();
     let (folder, programs) = (home.join("out"), home.join("programs"));
@@ -355,7 +355,7 @@ fn small_windows_signals_and_a_daemon_that_goes_leave_the_terminal_whole() {
     tmux.run(&["resize-window", "-x", "80", "-y", "24"]);
     tmux.until("pictures again", |screen| has_picture(screen) && screen.contains("Enter open"));
 
-    // The daemon goes and comes back; what was asked meanwhile is answered then, without another key.
+    // The daemon ends and comes back. A query typed meanwhile is answered then, without another key.
     daemon.kill();
     tmux.keys(&["C-u"]);
     tmux.types("green");
@@ -367,7 +367,7 @@ fn small_windows_signals_and_a_daemon_that_goes_leave_the_terminal_whole() {
         screen.starts_with("> green\n") && screen.contains("2 hits") && screen.contains("Enter open")
     });
 
-    // However it ends, the shell gets the terminal back.
+    // However the finder ends, the shell gets the terminal back.
     assert!(processes::signal(tmux.finder_pid(), "TERM"));
     tmux.until_left(1);
     stops_exporting(&tmux);
@@ -376,7 +376,7 @@ fn small_windows_signals_and_a_daemon_that_goes_leave_the_terminal_whole() {
         tmux.until("an answer", |screen| screen.contains("2 hits"));
         tmux.keys(&[key]);
         let said = tmux.until_left(status);
-        // It is told on the screen that stays, and whole.
+        // The message is complete, on the screen that remains.
         assert!(said.replace('\n', "").contains(&format!("fail point {point}")), "{said}");
     }
     tmux.browse("green");

@@ -82,7 +82,7 @@ fn a_gigabyte_without_a_line_end_costs_no_memory() {
     let before = processes::resident_kib(daemon.pid());
     let mut largest = before;
     let zeros = vec![0_u8; MIB];
-    // Before hello, after it, and while the daemon is busy with an earlier request of the same client.
+    // Before hello, after it, and while the same client is subscribed to events.
     for stage in ["fresh", "greeted", "subscribed"] {
         let mut wire = match stage {
             "fresh" => Wire::connect(&sandbox.socket()),
@@ -125,7 +125,7 @@ fn hello_comes_first_and_speaks_this_protocol() {
 #[test]
 fn a_client_of_another_protocol_ends_with_status_4() {
     use std::io::{BufRead as _, BufReader, Write as _};
-    // A daemon of the future, as far as a client meets it; the real one above refuses in the same words.
+    // Plays a future daemon, as far as a client talks to it; the test above shows that the real one refuses in the same words.
     let sandbox = Sandbox::new();
     let folder = sandbox.socket().parent().unwrap().to_owned();
     std::fs::create_dir(&folder).unwrap();
@@ -179,7 +179,7 @@ fn more_clients_than_there_is_room_for_are_told_so() {
     let refused = loop {
         assert!(held.len() < 1000, "there is no limit");
         let mut wire = Wire::connect(&sandbox.socket());
-        // The daemon may have closed it already.
+        // The daemon may have closed the connection already.
         let _sent = wire
             .send(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"hello\",\"params\":{\"protocol\":1,\"client\":\"x\",\"version\":\"0\"}}\n");
         let answer = wire.line().expect("an answer, even that there is no room");
@@ -212,7 +212,7 @@ fn a_program_that_takes_every_place_makes_room_for_another() {
         held.push(wire);
         assert!(held.len() < 1000, "there is no limit");
     }
-    // Another process, at once and as often as it likes; whoever loses its place hears why.
+    // Another process gets in at once, as often as it likes. A connection that loses its slot gets the reason.
     for _ in 0..3 {
         sandbox.say("status").expect(0);
     }
@@ -313,7 +313,7 @@ fn a_client_that_does_not_read_slows_nobody() {
     }
     let _daemon = sandbox.start();
     sandbox.settle();
-    // Asks and asks, and reads nothing, until the daemon takes no more of it.
+    // Sends requests and reads nothing, until the daemon accepts no more.
     let mut deaf = Wire::greeted(&sandbox.socket());
     deaf.limit_sending(Duration::from_millis(500));
     let request = b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}\n".repeat(100);

@@ -1,4 +1,4 @@
-//! Videos whose time stamps begin anew or are wrong, and videos of several pictures: what leaves scened shows what was found.
+//! Videos whose time stamps start again or are wrong, and videos with several video tracks: exports and players show what was found.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,7 +12,7 @@ use testkit::{Ran, Sandbox, videos, wait_until};
 use crate::SOON;
 use crate::lists::colours;
 
-/// Colours of two seconds each in one video, a keyframe a second and B-frames.
+/// Makes a video of several colours of two seconds each, with a keyframe per second and B-frames.
 fn video(path: &Path, colours: &[&str], more: &str) {
     use std::fmt::Write as _;
     let mut words = String::new();
@@ -32,7 +32,7 @@ fn video(path: &Path, colours: &[&str], more: &str) {
     videos::ffmpeg_line(&words, path);
 }
 
-/// Three recordings one after the other, each of which begins at zero.
+/// Joins three recordings, each of which begins at zero.
 fn put_together(sandbox: &Sandbox, name: &str, muxer: &str, header_bytes: usize) -> PathBuf {
     let path = sandbox.videos().join(name);
     let mut all = Vec::new();
@@ -46,7 +46,7 @@ fn put_together(sandbox: &Sandbox, name: &str, muxer: &str, header_bytes: usize)
     path
 }
 
-/// Two recordings one after the other, the second of which begins a hundred seconds later.
+/// Joins two recordings; the second begins a hundred seconds later.
 fn with_pause(sandbox: &Sandbox) -> PathBuf {
     let path = sandbox.videos().join("pause.ts");
     let mut all = Vec::new();
@@ -59,7 +59,7 @@ fn with_pause(sandbox: &Sandbox) -> PathBuf {
     path
 }
 
-/// Two frames of the first second are stamped hours too late.
+/// Makes a video in which two frames of the first second are stamped hours too late.
 fn with_wrong_stamps(sandbox: &Sandbox) -> PathBuf {
     let good = sandbox.path().join("good.mp4");
     video(&good, &["red", "lime", "blue"], "-f mp4");
@@ -72,7 +72,7 @@ fn with_wrong_stamps(sandbox: &Sandbox) -> PathBuf {
     path
 }
 
-/// A small red preview before the video itself, which is green; both are shown by default.
+/// Makes a video with a small red preview track before the main track, which is green; both are marked as default.
 fn with_preview(sandbox: &Sandbox) -> PathBuf {
     let path = sandbox.videos().join("two.mp4");
     videos::ffmpeg_line(
@@ -89,7 +89,7 @@ fn at(path: &Path, stretch: &str) -> OsString {
     word
 }
 
-/// What a clip shows: each colour once, in order.
+/// Returns what a clip shows: each colour once, in order.
 fn clip(sandbox: &Sandbox, path: &Path, stretch: &str, more: &[&str]) -> Vec<&'static str> {
     let made = sandbox.path().join("clip.mkv");
     let hit = at(path, stretch);
@@ -106,7 +106,7 @@ fn clip(sandbox: &Sandbox, path: &Path, stretch: &str, more: &[&str]) -> Vec<&'s
 fn clips_show_what_was_found_whatever_a_videos_clock_says() {
     let sandbox = Sandbox::new();
     let stream = put_together(&sandbox, "stream.ts", "mpegts", 0);
-    // Nine bytes of a header and four of no tag before.
+    // Nine bytes of header, and four for the size of a previous tag, of which there is none.
     let flash = put_together(&sandbox, "flash.flv", "flv", 13);
     let wrong = with_wrong_stamps(&sandbox);
     let _daemon = sandbox.start();
@@ -131,7 +131,7 @@ fn clips_show_what_was_found_whatever_a_videos_clock_says() {
             }
         }
     }
-    // Over the end of a recording.
+    // Across the end of a recording.
     assert_eq!(clip(&sandbox, &stream, "@3.2-4.8", &["--exact"]), ["green", "blue"]);
     assert_eq!(clip(&sandbox, &stream, "@9", &["--exact"]), ["green"], "the scene at a moment");
     for more in [&[][..], &["--exact"]] {
@@ -164,7 +164,7 @@ fn clips_show_what_was_found_behind_a_pause_and_nothing_of_it_before() {
     for more in [&[][..], &["--exact"]] {
         assert_eq!(clip(&sandbox, &paused, &stretch(blue + 200, 1200), more), ["blue"], "{more:?}");
         assert_eq!(clip(&sandbox, &paused, &stretch(red + 200, 1200), more), ["red"], "{more:?}");
-        // A scene that lasts into the pause has nothing of what follows it.
+        // A scene that lasts into the pause contains nothing of what follows it.
         assert_eq!(clip(&sandbox, &paused, &stretch(lime + 200, 20_000), more), ["green"], "{more:?}");
     }
 }
@@ -188,7 +188,7 @@ fn the_picture_that_was_looked_at_is_cut_and_opened() {
     assert_eq!(opened(&sandbox, "mpv", &at(&two, "@1"))[..2], ["--start=1.000", "--vid=2"]);
 }
 
-/// What a player of this name is told by `open`.
+/// Returns the arguments with which `open` starts a player of this name.
 fn opened(sandbox: &Sandbox, player: &str, target: &OsStr) -> Vec<String> {
     let (ran, told) = open(sandbox, player, target);
     ran.expect(0);
@@ -243,7 +243,7 @@ fn players_are_told_a_time_that_leads_there_or_people_are_told_that_none_does() 
     } else {
         eprintln!("a stretch of a file in mpv: NOT TESTED HERE: there is no mpv (apt-get install mpv, or make check-long)");
     }
-    // VLC cannot be told of a stretch.
+    // VLC cannot be told to play such a part of a file.
     let (ran, words) = open(&sandbox, "vlc", &at(&stream, "@5"));
     ran.expect(0).says("this player cannot seek to 0:00:05");
     assert_eq!(words, [stream.to_str().unwrap()]);

@@ -1,4 +1,4 @@
-//! How frames are shown to a model that crops: what is at the edge is found, and another `crop` is another model.
+//! How frames are fitted for a model that crops: a subject at the edge is found, and another `crop` counts as another model.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use testkit::{Sandbox, copy_tree, repository, videos, wait_until};
 
 use crate::{SOON, name};
 
-/// The starter, whose files say that it crops as CLIP does.
+/// Copies the starter with files that say it crops as CLIP does.
 fn cropping_starter(sandbox: &Sandbox) -> PathBuf {
     let path = sandbox.path().join("cropping");
     copy_tree(&repository().join("models/starter"), &path, &|file| {
@@ -28,7 +28,7 @@ fn cropping_starter(sandbox: &Sandbox) -> PathBuf {
     path
 }
 
-/// Puts a wide video into the library: blue, with red outside the square in its middle.
+/// Adds a wide video to the library: blue, with red outside the square in its middle.
 fn video_with_an_edge(sandbox: &Sandbox) {
     let made = sandbox.path().join("made.mp4");
     videos::ffmpeg_line(
@@ -46,7 +46,7 @@ fn score(sandbox: &Sandbox, video: &str) -> f64 {
         .unwrap()
 }
 
-/// The models that have an ANN index on the disk.
+/// Lists the models that have an ANN index on disk.
 fn indexes(sandbox: &Sandbox) -> Vec<String> {
     let files = fs::read_dir(sandbox.data().join("index")).unwrap();
     let mut names: Vec<String> = files
@@ -75,7 +75,7 @@ fn what_is_at_the_edge_is_found_and_a_change_of_crop_keeps_the_old_answers_until
     let [id] = &reference[..] else { panic!("{reference:?}") };
     assert!(id.starts_with("cropping-") && id.matches('-').count() == 1, "{id}");
 
-    // The default: held back, so that there is time to look at what happens meanwhile.
+    // The default crop. Indexing is still paused, so that the test can check the state in between.
     configure("");
     let daemon = sandbox.start();
     let answer = sandbox.ctl_json(["search", "a red background"]);

@@ -1,4 +1,4 @@
-//! `export`: clips cut by the real ffmpeg, looked at frame by frame.
+//! `export`: clips cut by the real ffmpeg, checked frame by frame.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,7 @@ use testkit::{Ran, Sandbox, videos, wait_until};
 use crate::SOON;
 use crate::lists::colours;
 
-/// Red, green and blue for two seconds each, 25 frames a second, a keyframe a second, with a tone.
+/// Makes a video: red, green and blue for two seconds each, 25 frames per second, a keyframe per second, with a tone.
 fn video(path: &Path, size: &str, codecs: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let part = |colour: &str| format!("-f lavfi -i color=c={colour}:s={size}:r=25:d=2");
@@ -51,7 +51,7 @@ fn at(path: &Path, stretch: &str) -> OsString {
     word
 }
 
-/// Streams and metadata, by ffprobe.
+/// Returns streams and metadata, by ffprobe.
 fn look(path: &Path) -> Value {
     let output = Command::new("ffprobe")
         .args(["-v", "error", "-show_streams", "-show_format", "-of", "json"])
@@ -61,7 +61,7 @@ fn look(path: &Path) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Runs of equal colours: which, and how many frames.
+/// Returns runs of equal colours: the colour, and the number of frames.
 fn runs(path: &Path) -> Vec<(&'static str, usize)> {
     let mut runs: Vec<(&'static str, usize)> = Vec::new();
     for colour in colours(&["-i"], path) {
@@ -93,7 +93,7 @@ fn packets_are_copied_from_the_keyframe_before_and_frames_exactly_where_asked() 
         words.extend(more.iter().map(OsStr::new));
         export(&sandbox, &words)
     };
-    // No daemon runs: a stretch needs none.
+    // No daemon runs: a given range needs none.
     clip("@1.4-2.6", "copied.mp4", &[])
         .expect(0)
         .says("~/copied.mp4: 1 clip, ")
@@ -102,7 +102,7 @@ fn packets_are_copied_from_the_keyframe_before_and_frames_exactly_where_asked() 
         panic!()
     };
     assert_eq!(n_red, 25, "from the keyframe at 1 s on");
-    // Packets are cut in the order of decoding, so that the end is rough.
+    // Packets are cut in decoding order, so the end is imprecise.
     assert!((15..=23).contains(&n_green), "{n_green}");
     // Nothing was encoded again.
     let streams = look(&sandbox.path().join("copied.mp4"));
@@ -130,7 +130,7 @@ fn packets_are_copied_from_the_keyframe_before_and_frames_exactly_where_asked() 
         .collect();
     assert_eq!(kinds, ["h264", "aac"]);
 
-    // A stretch beyond the end, an end beyond the end, other containers, JSON.
+    // A range beyond the end, an end beyond the end, other containers, JSON.
     clip("@7-8", "x.mp4", &[]).expect(2).complains("ends before 0:00:07.0");
     clip("@5-60", "end.mkv", &[]).expect(0);
     assert_eq!(runs(&sandbox.path().join("end.mkv")), [("blue", 25)]);
@@ -163,7 +163,7 @@ fn clips_of_one_video_are_joined_as_they_are_and_of_different_ones_encoded_again
         "120x160",
         "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus -f webm",
     );
-    // Without sound.
+    // This video has no sound.
     videos::colours(&at_path("c.mp4"), &[("red", 1.0), ("blue", 1.0)]);
     let join = |hits: &[(&str, &str)], name: &str, more: &[&str]| {
         let hits: Vec<OsString> = hits.iter().map(|(video, stretch)| at(&at_path(video), stretch)).collect();
@@ -195,7 +195,7 @@ fn clips_of_one_video_are_joined_as_they_are_and_of_different_ones_encoded_again
         (&json!(160), &json!(120), &json!("75")),
         "{told}"
     );
-    // Picture and sound are as long as each other to the end.
+    // Picture and sound have the same length.
     let length = |stream: &Value| stream["duration"].as_str().unwrap().parse::<f64>().unwrap();
     assert!((length(picture) - 3.0).abs() < 0.01 && (length(sound) - 3.0).abs() < 0.05, "{told}");
     let comment = told["format"]["tags"]["comment"].as_str().unwrap();
@@ -210,7 +210,8 @@ fn clips_of_one_video_are_joined_as_they_are_and_of_different_ones_encoded_again
     nothing_is_left(sandbox.path());
 }
 
-/// Videos that trip over copying: subtitles beside the picture, and streams without an index, in which FFmpeg finds no keyframe again.
+/// Checks videos that make copying difficult: subtitles beside the picture, and streams without an index, in which FFmpeg finds no keyframe
+/// by seeking.
 #[test]
 fn real_videos_with_subtitles_and_without_an_index_are_cut_as_well() {
     let sandbox = Sandbox::new();
@@ -227,7 +228,7 @@ fn real_videos_with_subtitles_and_without_an_index_are_cut_as_well() {
         (assets.join("ts/sample_h265.ts"), false),
         (assets.join("ts/sample_scte35.ts"), true),
         (assets.join("flv/sample.flv"), false),
-        // One keyframe and no index: every leap ends behind it.
+        // One keyframe and no index: every seek ends after it.
         (assets.join("mkv/sample.mkv"), false),
     ]
     .into_iter()
@@ -251,11 +252,11 @@ fn real_videos_with_subtitles_and_without_an_index_are_cut_as_well() {
         &[&at(&video, "@0.5-0.9"), "-o".as_ref(), "exact.mp4".as_ref(), "--exact".as_ref()],
     )
     .expect(0);
-    // 30 frames a second; FFmpeg shows each twice, because the video calls itself one of 60.
+    // 30 frames per second. FFmpeg shows each twice, because the video declares 60.
     let told = look(&sandbox.path().join("exact.mp4"));
     let n_frames: u32 = told["streams"][0]["nb_frames"].as_str().unwrap().parse().unwrap();
     assert!((12..=24).contains(&n_frames), "{told}");
-    // Joined to another, a clip without its picture would go unseen.
+    // In a joined video a clip without its picture would go unnoticed.
     let video = assets.join("ts/sample_h265.ts");
     let [first, second] = ["@0.2-0.7", "@0.1-0.5"].map(|stretch| at(&video, stretch));
     let told = export(&sandbox, &[&first, &second, "-o".as_ref(), "both.mkv".as_ref(), "--json".as_ref()]).expect(0);
@@ -290,7 +291,7 @@ fn hits_of_a_search_and_scenes_at_a_time_are_cut_whatever_their_names() {
             "{comment:?}"
         );
     }
-    // Every hit, as the guide says; joined through a list of FFmpeg's, into a folder that could trip over as well.
+    // Exports every hit, as the guide says. FFmpeg joins them through a list, into a folder whose name could break that list as well.
     let folder = sandbox.path().join(OsStr::from_bytes(b"new\nfile 'y'\nfolder \xff"));
     fs::create_dir(&folder).unwrap();
     let found = sandbox.ctl(["search", "--json", "a green background", "-n", "6"]);
@@ -324,7 +325,7 @@ fn hits_of_a_search_and_scenes_at_a_time_are_cut_whatever_their_names() {
         .complains("is not there");
 }
 
-/// Two tracks of sound and two of subtitles, one of which lasts to the end; a typeface.
+/// Makes a video with two audio tracks, two subtitle tracks, one of which lasts to the end, and a font.
 fn video_with_company(folder: &Path) -> PathBuf {
     let subtitles = folder.join("made.srt");
     fs::write(
@@ -372,7 +373,7 @@ fn sound_and_subtitles_go_along_and_what_does_not_is_named() {
         told.collect()
     };
     for more in [&[][..], &["--exact"]] {
-        // Encoded again it is what the container's players know best.
+        // With `--exact` the audio is encoded in the codec that the container's players support best.
         let second = if more.is_empty() { "ac3deu" } else { "aacdeu" };
         let ran = clip(&["@2.1-4.1"], "clip.mkv", &[more, &["--force"]].concat());
         assert_eq!(ran.stderr, "");
@@ -419,7 +420,7 @@ fn hdr_stays_hdr_where_it_is_encoded_again() {
             .args(["-frames:v", "1", "-f", "rawvideo", "-"])
             .output()
             .unwrap();
-        // Ten bits a colour, in two bytes.
+        // Ten bits per colour, in two bytes.
         assert_eq!(output.stdout.len(), 160 * 120 * 3, "{}", path.display());
         let sample = |at: usize| i32::from(u16::from_le_bytes([output.stdout[at], output.stdout[at + 1]]));
         [sample(0), sample(160 * 120 * 2), sample(160 * 120 * 5 / 2)]
@@ -491,7 +492,7 @@ fn a_video_that_is_away_gone_or_replaced_since_is_not_cut() {
     from(answer("films/replaced.mp4")).expect(0);
     fs::rename(&drive, sandbox.path().join("unplugged")).unwrap();
     fs::remove_file(&gone).unwrap();
-    // The answer is of the video that was there before.
+    // The answer is about the video that was there before.
     fs::remove_file(&replaced).unwrap();
     sandbox.video("replaced.mp4", &[("blue", 2.4)]);
     sandbox.say("rescan").expect(0);
@@ -510,7 +511,7 @@ fn a_video_that_is_away_gone_or_replaced_since_is_not_cut() {
     export(&sandbox, &[&at(&drive.join("away.mp4"), "@0-1"), "-o".as_ref(), "x.mp4".as_ref()])
         .expect(2)
         .complains("away.mp4 is offline: on ");
-    // What was written before stays.
+    // The file written before stays.
     assert_eq!(runs(&sandbox.path().join("x.mp4"))[0].0, "red");
     nothing_is_left(sandbox.path());
 }
@@ -549,7 +550,7 @@ fn videos_are_never_written_over_and_trouble_leaves_nothing() {
         .expect(2)
         .complains("(magicyuv) is not an allowed codec");
     for name in ["text.mp4@0-1", "list.mp4@0-1"] {
-        // A playlist that calls itself a video opens no other file.
+        // A playlist named like a video does not open other files.
         export(&sandbox, &[name.as_ref(), "-o".as_ref(), "x.mp4".as_ref()])
             .expect(2)
             .complains("cannot be read by FFmpeg");
@@ -590,7 +591,7 @@ fn videos_are_never_written_over_and_trouble_leaves_nothing() {
 fn an_interrupted_export_leaves_neither_file_nor_ffmpeg() {
     let sandbox = Sandbox::new();
     let source = sandbox.path().join("film.mp4");
-    // Long enough to be still at it when the signal comes.
+    // Long enough to be still running when the signal arrives.
     videos::ffmpeg_line(
         "-f lavfi -i testsrc2=s=320x180:r=25:d=400 -c:v libx264 -preset ultrafast -crf 40 -f mp4",
         &source,
@@ -645,7 +646,7 @@ fn what_a_killed_export_left_is_taken_away_by_the_next_one_there() {
     let (clips, bin) = (sandbox.path().join("clips"), sandbox.path().join("bin"));
     fs::create_dir(&clips).unwrap();
     fs::create_dir_all(&bin).unwrap();
-    // A cut that takes long.
+    // This ffmpeg makes a cut take long.
     let script = "#!/bin/sh\ncase \"$*\" in *-progress*) exec sleep 30;; *) exec /usr/bin/ffmpeg \"$@\";; esac\n";
     fs::write(bin.join("ffmpeg"), script).unwrap();
     fs::set_permissions(bin.join("ffmpeg"), fs::Permissions::from_mode(0o755)).unwrap();
@@ -667,7 +668,7 @@ fn what_a_killed_export_left_is_taken_away_by_the_next_one_there() {
         let names = fs::read_dir(&clips).unwrap().flatten().map(|entry| entry.file_name());
         names.filter(|name| name.as_bytes().starts_with(b".scenectl-")).collect()
     };
-    // Those of a writer that ended by itself would be gone as well.
+    // The writer is killed, because one that ends by itself removes its drafts.
     let mut at_work = slow();
     let are_there_but = |left: &BTreeSet<OsString>, n: usize| {
         wait_until("a draft and a folder to work in, and none that nobody holds", SOON, || {
@@ -680,7 +681,7 @@ fn what_a_killed_export_left_is_taken_away_by_the_next_one_there() {
     at_work.kill().unwrap();
     at_work.wait().unwrap();
     at_work = slow();
-    // The next one takes away what nobody holds.
+    // The next export removes drafts that no process holds.
     are_there_but(&left, 2);
     fs::write(clips.join(".scenectl-of-mine"), "x").unwrap();
     export(

@@ -31,12 +31,12 @@ fn folders_come_and_go_and_the_comments_in_the_configuration_stay() {
     assert_eq!(listed["folders"][1]["state"], "watched");
     assert_eq!(listed["folders"][1]["videos"]["indexed"], 1);
 
-    // It is watched, not only read.
+    // The folder is watched, not only scanned once.
     videos::colours(&second.join("c.mp4"), &[("blue", 1.0)]);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0]);
 
-    // Without a terminal nobody can be asked.
+    // Without a terminal scenectl cannot ask.
     sandbox.run([Path::new("remove"), &second]).expect(2).complains("--yes");
     sandbox.run([Path::new("remove"), &second, Path::new("--yes")]).expect(0);
     sandbox.settle();
@@ -87,7 +87,7 @@ fn folders_that_cannot_be_watched_are_refused_with_a_reason() {
         .expect(2)
         .complains("not a watched folder");
     assert_eq!(fs::read(sandbox.config()).unwrap(), before);
-    // Twice is once.
+    // Adding a folder twice adds it once.
     sandbox.run([Path::new("add"), &sandbox.videos()]).expect(0);
     assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 1);
 }
@@ -138,7 +138,7 @@ fn several_folders_come_and_go_at_once_and_whoever_has_none_is_told_how() {
     assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 3);
     let ran = sandbox.say("search a dog").expect(1);
     assert!(!ran.stderr.contains("scenectl add"), "{ran:?}");
-    // The first that cannot be watched ends it; those before it are watched.
+    // `add` stops at the first folder that cannot be watched; those before it are watched.
     let gone = sandbox.path().join("gone");
     sandbox.run([Path::new("add"), &videos, &gone]).expect(2).says("watching ");
     assert_eq!(sandbox.ctl_json(["folders"])["folders"].as_array().unwrap().len(), 4);

@@ -1,4 +1,4 @@
-//! `forget`: the only way to drop what is known of a drive that is away.
+//! `forget`: the only way to drop the data of a drive that is offline.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn a_drive_that_is_away_is_forgotten_only_when_asked_and_confirmed() {
         sandbox.run(arguments)
     };
 
-    // What is there stays, whoever insists.
+    // Videos that are there stay, whatever the user confirms.
     forget(&drive, &["--yes"])
         .expect(1)
         .complains("2 videos are there and watched, and stay");
@@ -35,7 +35,7 @@ fn a_drive_that_is_away_is_forgotten_only_when_asked_and_confirmed() {
         [1, 0, 0, 2] => Ok(()),
         counts => Err(format!("{counts:?}\n{}", sandbox.log_tail())),
     });
-    // Nobody can be asked here.
+    // Without a terminal scenectl cannot ask.
     forget(&drive, &[])
         .expect(2)
         .complains("2 videos (2 scenes, 2 s; offline) would be dropped")
@@ -43,7 +43,7 @@ fn a_drive_that_is_away_is_forgotten_only_when_asked_and_confirmed() {
     forget(&drive, &["--json"]).expect(2);
     assert_eq!(sandbox.counts(), [1, 0, 0, 2]);
 
-    // One folder of it, and then everything above both: what is there is told and left.
+    // First one folder of the drive, then a folder above everything: videos that are there are counted and kept.
     forget(&drive.join("sub"), &["--yes"])
         .expect(0)
         .says("forgot 1 video (1 scene, 1 s; offline)");
@@ -58,7 +58,7 @@ fn a_drive_that_is_away_is_forgotten_only_when_asked_and_confirmed() {
     assert!(names(&sandbox.search("green")).iter().all(|name| *name == "a.mp4"));
     forget(&drive, &["--yes"]).expect(2).complains("no video");
 
-    // It is still watched, so what comes back is new.
+    // The drive is still watched, so its videos count as new when it comes back.
     fs::rename(sandbox.path().join("unplugged"), &drive).unwrap();
     wait_until("the drive to be indexed anew", SOON, || match sandbox.counts() {
         [3, 0, 0, 0] => Ok(()),

@@ -1,4 +1,4 @@
-//! Videos that are completed in place, and a person who says that one has to be looked into again.
+//! Videos that are completed in place, and a user who asks to have one decoded again.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
@@ -16,7 +16,7 @@ fn duration_ms(sandbox: &Sandbox, file: &Path) -> u64 {
     sandbox.ctl_json([Path::new("scenes"), file])["duration_ms"].as_u64().unwrap_or(0)
 }
 
-/// What a fingerprint reads of a video, and pieces of 256 KiB around it; zeros elsewhere, as in a download that is not complete.
+/// Keeps the first third and what a fingerprint reads, rounded to pieces of 64 KiB. The rest is zeros, as in an incomplete download.
 fn with_holes(whole: &[u8]) -> Vec<u8> {
     const PIECE: usize = 64 << 10;
     let n = whole.len();
@@ -72,7 +72,7 @@ fn a_download_that_is_completed_in_place_is_indexed_whole_and_so_are_its_copies(
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0]);
     assert_eq!(sandbox.n_decoded(), n_decoded, "{}", sandbox.log_tail());
-    // A person who knows better has one decoded.
+    // A user can still have a video decoded again.
     sandbox
         .run([Path::new("rescan"), Path::new("--force"), &copy])
         .expect(0)
@@ -122,7 +122,7 @@ fn a_name_is_found_however_its_accents_are_typed() {
         );
     };
     found(&sandbox);
-    // It is away: nothing but the index knows how it is spelled.
+    // The folder is offline: only the index knows the spelling.
     fs::rename(sandbox.videos(), sandbox.path().join("away")).unwrap();
     sandbox.say("rescan").expect(0);
     wait_until("the folder to be offline", SOON, || match sandbox.counts() {

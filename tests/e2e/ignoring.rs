@@ -1,4 +1,4 @@
-//! What the configuration and marker files keep out.
+//! What the configuration and marker files exclude.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -48,7 +48,7 @@ fn globs_markers_and_hidden_names_are_kept_out_and_why_names_the_rule() {
     excluded_because(&sandbox, &in_hidden, "hidden");
     excluded_because(&sandbox, &ruled, ".scenedignore");
     excluded_because(&sandbox, &text, "extension");
-    // scenectl follows links to what they mean; by itself the link is no video.
+    // scenectl resolves links. Asked directly, the daemon says that the link is not a video.
     let answer = Wire::greeted(&sandbox.socket()).call("why", &serde_json::json!({"path": link}));
     assert_eq!(answer["result"]["state"], "excluded", "{answer}");
     assert!(
@@ -81,7 +81,7 @@ fn hidden_files_and_links_are_taken_where_the_configuration_says_so() {
     let outside = sandbox.path().join("elsewhere");
     sandbox.video_at(&outside.join("linked.mp4"), &[("red", 1.0)]);
     symlink(&outside, sandbox.videos().join("link")).unwrap();
-    // A loop must end.
+    // The walk must end despite a loop.
     symlink(sandbox.videos(), sandbox.videos().join("loop")).unwrap();
     sandbox.video(".hidden.mp4", &[("green", 1.0)]);
     sandbox.video("odd.FILM", &[("blue", 1.0)]);

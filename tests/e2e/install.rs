@@ -1,4 +1,4 @@
-//! Models installed from a hub, looked at and used by the real daemon.
+//! Models installed from a hub, then checked and used by the real daemon.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use testkit::{Ran, Sandbox, repository};
 
 use crate::{SOON, name};
 
-/// `scenectl model install …`, from this hub alone.
+/// Runs `scenectl model install …`, from this hub only.
 fn install(sandbox: &Sandbox, hub: &Hub, words: &str) -> Ran {
     let mut command = sandbox.command("scenectl");
     command.args(["model", "install"]).args(words.split(' ')).arg("--json");
@@ -46,7 +46,7 @@ fn a_model_from_the_hub_is_installed_used_and_answers() {
     let hub = Hub::new();
     let starter = repository().join("models/starter");
     hub.put_folder("somebody/pictures", &starter, &is_model_file);
-    // The same name and bytes would be the same model, with its vectors there already.
+    // With the same name and bytes it would be the same model, whose vectors already exist.
     let mut config: Value = serde_json::from_slice(&fs::read(starter.join("config.json")).unwrap()).unwrap();
     config["scened"]["name"] = "mine".into();
     hub.put("somebody/pictures", "config.json", &serde_json::to_vec(&config).unwrap());
@@ -119,7 +119,7 @@ fn files_that_the_daemon_cannot_use_are_not_placed() {
     let left = fs::read_dir(sandbox.data().join("models")).unwrap().count();
     assert_eq!(left, 0, "neither a model nor a staging folder");
 
-    // Nobody can tell while the daemon is off; it does when it is back.
+    // Without the daemon the files cannot be checked; the daemon reports the problem when it is back.
     assert!(daemon.stop().success());
     install(&sandbox, &hub, "somebody/blip").expect(0).complains("model info blip");
     let _daemon = sandbox.start();
@@ -127,7 +127,7 @@ fn files_that_the_daemon_cannot_use_are_not_placed() {
     assert!(format!("{info:?}").contains("is not known"), "{info:?}");
 }
 
-/// Entries that are put together from several repositories: the small files that the catalog writes are such that the daemon reads them.
+/// Checks entries that combine several repositories: the daemon accepts the small files that the catalog writes.
 #[test]
 fn what_the_catalog_writes_is_understood_by_the_daemon() {
     let sandbox = Sandbox::new();
@@ -155,7 +155,7 @@ fn what_the_catalog_writes_is_understood_by_the_daemon() {
     assert_eq!(n_written, 2);
 }
 
-/// A model that the hub has in fp32 and int8, as `name` says which files it is made of.
+/// Publishes a model in fp32 and int8; `int8` is the folder of its int8 files.
 fn put_both_precisions(hub: &Hub, id: &str, int8: &std::path::Path) {
     let exact = repository().join("tests/reference/tiny/clip-hf");
     hub.put_folder(id, &exact, &is_model_file);
@@ -203,7 +203,7 @@ fn the_precision_is_chosen_on_this_machine_and_the_other_one_is_dropped() {
     let n_files = |answer: &Value| answer["files"].as_array().unwrap().len();
     assert_eq!(n_files(&answer), n_files(&written));
 
-    // Another precision that is asked for is not argued with, and nothing else is fetched.
+    // A precision given by the user is taken without a probe, and nothing else is downloaded.
     hub.take_seen();
     let ran = install(&sandbox, &hub, "somebody/both --precision fp32 --force").expect(0);
     let answer: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -223,7 +223,7 @@ fn int8_that_gives_other_vectors_is_not_chosen() {
     let hub = Hub::new();
     let sandbox_of_files = tempfile::tempdir().unwrap();
     let other = sandbox_of_files.path();
-    // The picture tower of another model with the same shapes, under int8's name.
+    // The picture tower of another model with the same shapes, under the name of the int8 file.
     fs::create_dir(other.join("onnx")).unwrap();
     for (tower, from) in [
         ("vision", "tests/data/models/tiny-hf/onnx/vision_model.onnx"),

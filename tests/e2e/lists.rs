@@ -1,4 +1,4 @@
-//! Playlists, edit lists and timelines of hits, read by the programs that they are for.
+//! Playlists, edit lists and timelines of hits, read by the programs that they are made for.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use testkit::{Ran, Sandbox, videos};
 
-/// Names that a list, a URL or an option could trip over.
+/// Names that could break a list, a URL or an option.
 const ODD: &[&[u8]] = &[
     b"plain.mp4",
     b"new\n#EXTVLCOPT:start-time=0\nline.mp4",
@@ -20,7 +20,8 @@ const ODD: &[&[u8]] = &[
     b"-dash #1 ?.mp4",
 ];
 
-/// Videos that are red for two seconds, green for one and a half, and blue for two: what begins too early or ends too late is seen.
+/// Creates videos that are red for two seconds, green for one and a half, and blue for two. The colours reveal a clip that begins too early
+/// or ends too late.
 fn library() -> (Sandbox, Vec<PathBuf>) {
     let sandbox = Sandbox::new();
     let names = ODD.iter().map(|name| OsStr::from_bytes(name));
@@ -37,7 +38,7 @@ fn has(program: &str) -> bool {
         .is_ok()
 }
 
-/// All hits are the green scene of each video, from 2 to 3.5 s.
+/// Searches for the green scene of each video, from 2 to 3.5 s; all hits are such scenes.
 fn search(sandbox: &Sandbox, flag: &str, file: &Path) -> Ran {
     search_some(sandbox, ODD.len(), flag, file)
 }
@@ -86,7 +87,7 @@ fn mpv_plays_what_was_found_and_nothing_else() {
         String::from_utf8_lossy(&output.stderr)
     );
     assert!(output.status.success(), "{told}");
-    // Of each video 38 frames, give or take one for mpv's rounding; each is green.
+    // 38 frames of each video, give or take one for mpv's rounding, and all of them green.
     let shown = fs::read_dir(&frames).unwrap().count();
     let expected = paths.len() * 38;
     assert!(
@@ -97,7 +98,7 @@ fn mpv_plays_what_was_found_and_nothing_else() {
     assert!(colours.iter().all(|colour| *colour == "green"), "{colours:?}");
 }
 
-/// What a video or a row of pictures shows, frame by frame.
+/// Returns the colours that a video or a series of pictures shows, frame by frame.
 pub(crate) fn colours(before: &[&str], input: &Path) -> Vec<&'static str> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin"])
@@ -117,7 +118,7 @@ pub(crate) fn colours(before: &[&str], input: &Path) -> Vec<&'static str> {
     output.stdout.chunks(3).map(name).collect()
 }
 
-/// VLC stops with the part of a file that it has read when the time comes, a quarter of a second of MP4, and plays what it has read.
+/// At the end time VLC stops reading, not playing: it still plays what it has read, a quarter of a second of MP4.
 const MAX_LATE_FRAMES: usize = 13;
 
 #[test]
@@ -125,11 +126,11 @@ fn vlc_begins_and_ends_where_the_playlist_says() {
     let (sandbox, _) = library();
     let _daemon = sandbox.start();
     sandbox.settle();
-    // VLC refuses to run as root, and so reads as nobody.
+    // VLC refuses to run as root, so it runs as `nobody`, who must be able to read the folder.
     fs::set_permissions(sandbox.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let lists = ["hits.m3u8", "hits.xspf"];
     for name in lists {
-        // In real time: two hits are enough.
+        // VLC plays in real time: two hits are enough.
         search_some(&sandbox, 2, "--playlist", &sandbox.path().join(name)).expect(0);
     }
     if !has("vlc") || !has("setpriv") {
@@ -144,7 +145,7 @@ fn vlc_begins_and_ends_where_the_playlist_says() {
     });
 }
 
-/// Plays two videos, which are green from 2 to 3.52 s, and looks at what is shown.
+/// Plays two videos, which are green from 2 to 3.52 s, and checks what is shown.
 fn in_vlc(sandbox: &Sandbox, name: &str) {
     let frames = sandbox.path().join(format!("frames of {name}"));
     fs::create_dir(&frames).unwrap();
@@ -167,7 +168,7 @@ fn in_vlc(sandbox: &Sandbox, name: &str) {
             "--no-drop-late-frames",
             "--no-skip-frames",
         ])
-        // Every frame that is shown, as a picture; the second video's over the first one's.
+        // Saves every frame that is shown as a picture; the second video's pictures replace the first one's.
         .args([
             "--video-filter",
             "scene",
@@ -195,7 +196,7 @@ fn in_vlc(sandbox: &Sandbox, name: &str) {
     assert!(count("blue") <= MAX_LATE_FRAMES, "{name}: {colours:?}");
 }
 
-/// Where `opentimelineio` and its adapter for CMX 3600 lie, put there by `scripts/test.sh`.
+/// Returns the folder where `scripts/test.sh` puts `opentimelineio` and its adapter for CMX 3600, if they are there.
 fn otio() -> Option<PathBuf> {
     let folder = testkit::repository().join(".setup/otio");
     if folder.join("opentimelineio").is_dir() {
@@ -208,7 +209,7 @@ fn otio() -> Option<PathBuf> {
     None
 }
 
-/// What OpenTimelineIO makes of a file: of each clip name, source start, source length, record start (frames), rate and URL.
+/// Reads a file with OpenTimelineIO. Returns for each clip name, source start, source length, record start (frames), rate and URL.
 fn read(folder: &Path, file: &Path, rate: Option<f64>) -> Value {
     let script = r#"
 import json, sys
@@ -258,7 +259,7 @@ fn opentimelineio_reads_every_clip_of_odd_names() {
     search(&sandbox, "--otio", &timeline).expect(0);
     let list = fs::read_to_string(&edl).unwrap();
     assert!(list.starts_with("TITLE: a green background\nFCM: NON-DROP FRAME\n"), "{list}");
-    // An event, a name, a file, and an empty line before them.
+    // Each event has four lines: an empty one, the event, a name and a file.
     assert_eq!(list.lines().count(), 2 + 4 * paths.len(), "{list}");
     let Some(folder) = otio() else { return };
     for (file, rate) in [(&edl, Some(25.0)), (&timeline, None)] {
@@ -275,7 +276,7 @@ fn opentimelineio_reads_every_clip_of_odd_names() {
             );
         }
     }
-    // The URLs hold every byte of the names.
+    // The URLs preserve every byte of the names.
     let read = read(&folder, &timeline, None);
     let mut led: Vec<Vec<u8>> = read["clips"]
         .as_array()
@@ -336,7 +337,7 @@ fn drop_frame_videos_have_drop_frame_timecodes_and_their_own_clock_counts() {
         let event = list.lines().find(|line| line.starts_with("001")).unwrap().to_owned();
         (list, event)
     };
-    // The video is cut behind 1,859 frames: minute one leaves two numbers out.
+    // The cut comes after 1,859 frames: drop-frame time skips two numbers at minute one.
     let (list, event) = edl("slow.mov", &[]);
     assert!(list.contains("FCM: DROP FRAME"), "{list}");
     assert!(event.contains(" 00:01:02;01 00:01:06;01 01:00:00;00 01:00:04;00"), "{event}");
@@ -349,7 +350,7 @@ fn drop_frame_videos_have_drop_frame_timecodes_and_their_own_clock_counts() {
         list.contains("NON-DROP") && event.contains(" 01:03:05:04 01:03:09:04 01:00:00:00 01:00:04:00"),
         "{list}"
     );
-    // Asked for another rate it is told in that.
+    // With `--rate` the times use that rate.
     let (_, event) = edl("pal.mov", &["--rate", "50"]);
     assert!(event.contains(" 01:03:05:08 01:03:09:08 01:00:00:00 01:00:04:00"), "{event}");
     if let Some(folder) = otio() {
@@ -379,7 +380,7 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
         .says("1 scene,")
         .complains("left out of the playlist: ~/drive/away.mp4 (offline: on ");
     assert!(!fs::read_to_string(at("hits.m3u8")).unwrap().contains("away.mp4"));
-    // An editing program knows media that are offline.
+    // An editing program can handle offline media.
     search("--edl", "hits.edl")
         .expect(0)
         .complains("25 frames per second are assumed for 1 video")
@@ -406,14 +407,14 @@ fn lists_leave_out_what_cannot_be_played_and_say_where_it_is() {
         .run(["search", "red", "--rate", "fast"])
         .expect(2)
         .complains("give frames a second");
-    // As JSON the files stand beside the hits.
+    // JSON lists the files beside the hits.
     let told = sandbox.ctl_json(["search", "red", "--otio", at("hits.otio").to_str().unwrap()]);
     assert_eq!(
         (told["hits"].as_array().unwrap().len(), &told["files"][0]["kind"]),
         (2, &json!("otio")),
         "{told}"
     );
-    // Without ffprobe everything is assumed, and it is said why.
+    // Without ffprobe everything is assumed, and a message gives the reason.
     let output = sandbox
         .command("scenectl")
         .args(["search", "red", "--force", "--rate", "30", "--edl"])

@@ -1,4 +1,4 @@
-//! The real `scenectl` against a real daemon with real workers: what a user meets, one module a subject.
+//! The real `scenectl` against a real daemon with real workers: what a user sees, one module per subject.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 #![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
@@ -37,21 +37,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// For conditions that come about by themselves, on a machine that has other things to do.
+/// For conditions that come about by themselves. Generous, because the machine may be busy.
 const SOON: Duration = Duration::from_secs(90);
 
-/// The file name of a hit.
+/// Returns the file name of a hit.
 fn name(hit: &Value) -> &str {
     let path = hit["path"].as_str().expect("a hit has a path");
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// The file names of hits, in order.
+/// Returns the file names of hits, in order.
 fn names(hits: &[Value]) -> Vec<&str> {
     hits.iter().map(name).collect()
 }
 
-/// The bytes that a URL's path means.
+/// Decodes the path of a URL to bytes.
 fn percent_decoded(url: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = url.as_bytes();

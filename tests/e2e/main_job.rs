@@ -1,10 +1,10 @@
-//! A folder of videos, and a question.
+//! The main job: a folder of videos, and a query.
 
 use testkit::{Sandbox, copy_tree, documents, library};
 
 use crate::name;
 
-/// Every caption of the sample library's truth file is asked; the issue wants the right scene first for nine in ten.
+/// The test asks every caption of the sample library's truth file. The issue requires the right scene first for nine in ten.
 const WANTED: f64 = 0.9;
 
 #[test]
@@ -56,7 +56,7 @@ fn the_sample_library_answers_its_own_captions() {
     what_the_readme_shows_is_what_is_printed(&sandbox);
 }
 
-/// Confidences are compared with a tolerance, since processors round in different ways.
+/// Compares confidences with a tolerance, because processors round differently.
 fn what_the_readme_shows_is_what_is_printed(sandbox: &Sandbox) {
     let blocks = documents::blocks(&["console"]);
     let shown = blocks.iter().find(|block| block.place.starts_with("README.md"));

@@ -1,4 +1,4 @@
-//! Models: listed, looked at, changed while the old one answers.
+//! Models: listed, described, and changed while the old one answers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use testkit::{Sandbox, copy_tree, repository, wait_until};
 
 use crate::{SOON, name};
 
-/// A folder with the starter's files and another name inside, so that it is another model.
+/// Creates a folder with the starter's files and another name inside, which makes it another model.
 fn other_starter(sandbox: &Sandbox, folder: &str) -> PathBuf {
     let path = sandbox.path().join(folder);
     copy_tree(&repository().join("models/starter"), &path, &|file| {
@@ -32,7 +32,7 @@ fn another_model_takes_over_when_every_video_is_embedded_for_it() {
     let other = other_starter(&sandbox, "other");
     assert_eq!(sandbox.ctl_json(["search", "red"])["model"], "starter");
 
-    // Held back, so that there is time to look at what happens meanwhile.
+    // Indexing is paused, so that the test can check the state in between.
     sandbox.say("pause").expect(0);
     let listed = sandbox.ctl_json([Path::new("model"), Path::new("use"), &other]);
     assert!(
@@ -86,7 +86,7 @@ fn another_model_takes_over_when_every_video_is_embedded_for_it() {
         "{info}"
     );
 
-    // It is remembered, and going back needs no work.
+    // The choice is remembered, and going back needs no work.
     assert!(daemon.stop().success());
     let _daemon = sandbox.start();
     sandbox.settle();
@@ -115,7 +115,7 @@ fn a_change_that_was_broken_off_goes_on_where_it_was() {
         _ => Ok(()),
     });
     daemon.kill();
-    // A video of which nothing is left but the pictures.
+    // Only the keyframe pictures of this video are left.
     fs::remove_file(sandbox.videos().join("5.mp4")).unwrap();
     fs::rename(sandbox.videos(), sandbox.path().join("away")).unwrap();
     let _daemon = sandbox.start();
@@ -136,11 +136,11 @@ fn reindexing_decodes_every_video_again_while_the_old_model_answers() {
     sandbox.answered_by("other", 2, SOON);
     sandbox.settle();
     assert_eq!(sandbox.n_decoded(), 4, "{}", sandbox.log_tail());
-    // The model in use, too.
+    // The model in use is indexed again, too.
     sandbox.run(reindex).expect(0);
     sandbox.settle();
     assert_eq!((sandbox.n_decoded(), sandbox.counts()), (6, [2, 0, 0, 0]), "{}", sandbox.log_tail());
-    // Without it, what comes later is not decoded twice.
+    // The option does not persist: the next change of model decodes nothing.
     sandbox.say("model use starter").expect(0);
     sandbox.answered_by("starter", 2, SOON);
     assert_eq!(sandbox.n_decoded(), 6);
@@ -179,13 +179,13 @@ fn a_model_whose_folder_has_vanished_is_named_and_costs_nothing() {
         "{status}"
     );
     sandbox.say("search red").expect(2).complains(other.to_str().unwrap());
-    // Back where it was, it answers at once.
+    // Once its folder is back, the model answers at once.
     fs::rename(&away, &other).unwrap();
     sandbox.say("retry").expect(0);
     sandbox.answered_by("other", 1, SOON);
     assert_eq!(sandbox.n_decoded(), 1, "{}", sandbox.log_tail());
 
-    // In the middle of a change the old one goes on answering.
+    // The old model still answers in the middle of a change.
     sandbox.say("pause").expect(0);
     sandbox.say("model use starter").expect(0);
     sandbox.run([Path::new("model"), Path::new("use"), &other]).expect(0);
@@ -328,7 +328,7 @@ fn model_files_that_change_in_place_make_no_more_vectors_under_the_old_id() {
     sandbox.video("red.mp4", &[("red", 1.0)]);
     sandbox.settle();
     assert_eq!(sandbox.search("red").len(), 1);
-    // A byte of the weights, far from where the id looks, and the time is put back.
+    // Changes a byte of the weights, far from the bytes that the id covers, and restores the time.
     let weights = other.join("onnx/text_model.onnx");
     let file = fs::File::options().read(true).write(true).open(&weights).unwrap();
     let (modified, at) = (file.metadata().unwrap().modified().unwrap(), file.metadata().unwrap().len() / 3);
@@ -418,7 +418,7 @@ fn message<'a>(fields: impl IntoIterator<Item = Field<'a>>) -> Vec<u8> {
     bytes
 }
 
-/// The same ONNX file with its largest tensor in a file of that name, and what belongs into that.
+/// Returns the same ONNX file with its largest tensor moved to a file at `location`, and that file's content.
 fn with_weights_at(onnx: &[u8], location: &str) -> (Vec<u8>, Vec<u8>) {
     let model = fields(onnx);
     let graph = model.iter().find(|(field, ..)| *field == 7).unwrap().2;
@@ -455,7 +455,7 @@ fn with_weights_at(onnx: &[u8], location: &str) -> (Vec<u8>, Vec<u8>) {
     (onnx, weights)
 }
 
-/// Makes a folder of the hub's cache of a model: all its files are links to blobs.
+/// Turns a model's folder into one of the hub's cache: all its files are links to blobs.
 fn as_hub_cache(model: &Path, cache: &Path) -> PathBuf {
     let snapshot = cache.join("snapshots/0123abcd");
     fs::create_dir_all(cache.join("blobs")).unwrap();
@@ -506,7 +506,7 @@ fn a_folder_of_the_hubs_cache_whose_weights_are_links_is_used_as_it_is() {
             _ => as_hub_cache(&model, &sandbox.path().join(format!("hub/models--them--{name}"))),
         };
         if kind == "mixed" {
-            // A cache of which a file is no link: ONNX Runtime itself then refuses the weights.
+            // In this cache one file is not a link. ONNX Runtime itself then refuses the weights.
             let file = folder.join("onnx/text_model.onnx");
             let content = fs::read(&file).unwrap();
             fs::remove_file(&file).unwrap();
@@ -516,7 +516,7 @@ fn a_folder_of_the_hubs_cache_whose_weights_are_links_is_used_as_it_is() {
         sandbox.settle();
         sandbox.answered_by(name, 1, SOON);
         assert_eq!(sandbox.search(&format!("a red background {name}")).len(), 1);
-        // The same with a link out of the cache.
+        // The same with a link that leads out of the cache.
         let elsewhere = folder.with_file_name(format!("{name}-elsewhere"));
         std::process::Command::new("cp")
             .arg("-a")

@@ -21,7 +21,7 @@ const NAMES: &[&[u8]] = &[
     "e\u{301} right\u{202e}4pm.mp4".as_bytes(),
 ];
 
-/// The path that a hit or row means, byte for byte.
+/// Returns the path of a hit or row, byte for byte.
 fn path_of(row: &Value) -> PathBuf {
     match row["path_bytes"].as_str() {
         Some(text) => PathBuf::from(OsString::from_vec(base64::engine::general_purpose::STANDARD.decode(text).unwrap())),
@@ -64,7 +64,7 @@ fn odd_names_are_indexed_found_and_never_reach_a_terminal_raw() {
         );
     }
 
-    // As text: one line a hit, whatever is in the name.
+    // As text: one line per hit, whatever the name contains.
     for verb in [&["search", "a red background"][..], &["folders"], &["status"]] {
         let output = sandbox.ctl(verb);
         let text = String::from_utf8(output.stdout).expect("text for people is UTF-8");
@@ -73,14 +73,14 @@ fn odd_names_are_indexed_found_and_never_reach_a_terminal_raw() {
             assert_eq!(text.lines().count(), NAMES.len(), "{text}");
         }
     }
-    // For programs: the bytes themselves.
+    // For programs: the exact bytes.
     let output = sandbox.ctl(["search", "red", "-0", "-n", "100"]);
     let mut bare: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).filter(|path| !path.is_empty()).collect();
     let mut bytes: Vec<&[u8]> = paths.iter().map(|path| path.as_os_str().as_bytes()).collect();
     bare.sort_unstable();
     bytes.sort_unstable();
     assert_eq!(bare, bytes);
-    // Nor does the log carry them out.
+    // The log does not contain the raw bytes either.
     let log = std::fs::read(sandbox.log()).unwrap();
     assert!(!log.contains(&0x1b) && !log.contains(&0x07), "{}", sandbox.log_tail());
 }

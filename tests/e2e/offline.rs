@@ -1,5 +1,5 @@
-//! Real mounts that go and come back, in mounts of the test's own: nothing is lost, nothing is decoded again, and it is said which
-//! drive is away since when.
+//! Drives that go and come back, on real mounts that are private to the test. Nothing is lost, nothing is decoded again, and scened reports
+//! which drive is offline since when.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ fn system(program: &str, arguments: &[&Path]) {
     );
 }
 
-/// An ext4 image with a label.
+/// Creates an ext4 image with a label.
 fn image(sandbox: &Sandbox, name: &str) -> PathBuf {
     let path = sandbox.path().join(name);
     fs::File::create(&path).unwrap().set_len(16 << 20).unwrap();
@@ -33,7 +33,7 @@ fn mount(image: &Path, point: &Path) {
     system("mount", &[Path::new("-o"), Path::new("loop"), image, point]);
 }
 
-/// A video of one colour on another file system.
+/// Makes a video of one colour on another file system.
 fn video_on(sandbox: &Sandbox, path: &Path, colour: &str) {
     let rendered = sandbox.path().join("rendered.mp4");
     sandbox.video_at(&rendered, &[(colour, 1.0)]);
@@ -48,7 +48,7 @@ fn until_counts(sandbox: &Sandbox, expected: [u64; 4]) {
     });
 }
 
-/// Unmounts what the test mounted, also when it fails: a loop device would stay.
+/// Unmounts what the test mounted, even if it fails: otherwise a loop device would stay.
 struct Unmounts(PathBuf);
 
 impl Drop for Unmounts {
@@ -75,16 +75,16 @@ fn a_drive_is_unmounted_replaced_and_back() {
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
 
-    // Unmounted: an empty folder is where it was.
+    // After the unmount the mount point is an empty folder.
     system("umount", &[&point]);
     until_counts(&sandbox, [0, 0, 0, 1]);
-    // The video may have been missed, and doubted, before its folder was looked at.
+    // The daemon may have missed the video, and become suspicious, before it checked the folder.
     sandbox.settle();
     let told = sandbox.ctl_json(["status"]);
     let folder = &told["folders"][0];
     assert_eq!(folder["state"], "offline", "{told}");
     let name = folder["volume"].as_str().unwrap().to_owned();
-    // Where udev runs it has a label; else the device or the image.
+    // With udev the name is the label; otherwise it is the device or the image.
     assert!(name == "first" || name.contains('/'), "{name}");
     assert!(folder["last_seen_ms"].as_i64().unwrap() > 1_700_000_000_000, "{told}");
     sandbox.say("folders").expect(0).says("last seen").says(&name);
@@ -95,7 +95,7 @@ fn a_drive_is_unmounted_replaced_and_back() {
         .expect(0)
         .says(&format!("it is on {name}, last seen"));
 
-    // The name and the time outlive the daemon.
+    // The name and the time survive a restart of the daemon.
     let last_seen = folder["last_seen_ms"].clone();
     daemon.stop();
     let daemon = sandbox.start();
@@ -109,7 +109,7 @@ fn a_drive_is_unmounted_replaced_and_back() {
         }
     });
 
-    // Another drive in its place: both are known, one is away.
+    // Another drive in its place: both are known, one is offline.
     mount(&second, &point);
     video_on(&sandbox, &point.join("green.mp4"), "green");
     until_counts(&sandbox, [1, 0, 0, 1]);
@@ -119,7 +119,7 @@ fn a_drive_is_unmounted_replaced_and_back() {
     system("umount", &[&point]);
     until_counts(&sandbox, [0, 0, 0, 2]);
 
-    // Back, read-only even: usable at once, and nothing is decoded again.
+    // The first drive is back, even if read-only: usable at once, and nothing is decoded again.
     system("mount", &[Path::new("-o"), Path::new("loop,ro"), &first, &point]);
     until_counts(&sandbox, [1, 0, 0, 1]);
     sandbox.settle();
@@ -187,7 +187,7 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());
     mount.freeze();
     sandbox.say("rescan").expect(0);
-    // All of these answer, whether the mount is known to hang or not.
+    // All of these answer, whether or not the daemon knows yet that the mount hangs.
     let video = point.join("red.mp4");
     for _ in 0..12 {
         sandbox.run([Path::new("why"), &video]).expect(0);
@@ -201,7 +201,7 @@ fn a_hung_mount_holds_up_no_question_no_other_folder_and_not_the_end() {
     sandbox.say("doctor --json");
     sandbox.video("green.mp4", &[("green", 1.0)]);
     until_counts(&sandbox, [1, 0, 0, 1]);
-    // The end, while it hangs; two seconds are what a service manager was promised.
+    // The daemon ends while the mount hangs. The service manager was promised two seconds.
     let since = Instant::now();
     daemon.stop();
     let took = since.elapsed();
@@ -252,7 +252,7 @@ fn a_drive_that_gives_errors_while_videos_wait_fails_none_of_them() {
             Err(warnings)
         }
     });
-    // A video elsewhere is not held up.
+    // A video elsewhere does not wait.
     sandbox.video("elsewhere.mp4", &[("red", 1.0)]);
     until_counts(&sandbox, [1, 4, 0, 0]);
     mount.fail_reads(0);
@@ -282,7 +282,8 @@ fn questions_about_a_disk_that_hangs_hold_up_no_search() {
     sandbox.settle();
     mount.freeze();
     let ask = |words: &[&str]| Asking(sandbox.command("scenectl").args(words).stdout(Stdio::null()).spawn().unwrap());
-    // Each of another process, and more of them than all threads that answer. scenectl would look at the path by itself.
+    // Each query is from a process of its own, and there are more of them than threads that answer. scenectl would check the path by
+    // itself.
     let about_the_disk = || {
         let mut command = Command::new("python3");
         command
@@ -322,7 +323,7 @@ for method, params in [("hello", {"protocol": 1, "client": "x", "version": "0"})
     answers.readline()
 "#;
 
-/// A client that waits for its answer, killed when dropped.
+/// A client that waits for its answer; killed when dropped.
 struct Asking(Child);
 
 impl Asking {

@@ -1,4 +1,4 @@
-//! `open` and `--open`: the player of the desktop, at the moment, with any name, and without one in words.
+//! `open` and `--open` start the desktop's player at the moment, whatever the file's name. Without a player the user gets an explanation.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -14,7 +14,7 @@ use testkit::{Ran, Sandbox, processes, wait_until};
 
 use crate::SOON;
 
-/// A desktop of the test's own beside a sandbox: programs, desktop files, a default.
+/// A private desktop beside a sandbox: programs, desktop files, a default player.
 struct Desktop<'a> {
     sandbox: &'a Sandbox,
 }
@@ -26,7 +26,7 @@ impl<'a> Desktop<'a> {
         Self { sandbox }
     }
 
-    /// A program that writes down its session, its folder and its arguments, and then does `more`.
+    /// Installs a program that writes down its session, its folder and its arguments, and then runs `more`.
     fn player(&self, name: &str, more: &str) {
         let told = self.told().display().to_string();
         let script = format!(
@@ -52,7 +52,7 @@ impl<'a> Desktop<'a> {
         self.sandbox.path().join("told")
     }
 
-    /// What the player was told last.
+    /// Returns the arguments that the player last received.
     fn arguments(&self) -> Vec<OsString> {
         let bytes = wait_until("the player to be started", SOON, || {
             fs::read(self.told()).map_err(|e| e.to_string())
@@ -113,7 +113,7 @@ fn a_hit_is_opened_in_the_default_player_at_its_moment() {
             .map(OsString::from)
             .to_vec()
     };
-    // The list is printed all the same, and says nothing but itself on standard output.
+    // The list is still printed, and standard output contains nothing else.
     let ran = desktop
         .run(["search", "a green background", "--open"])
         .expect(0)
@@ -127,7 +127,7 @@ fn a_hit_is_opened_in_the_default_player_at_its_moment() {
         .expect(0);
     assert_eq!(desktop.arguments(), expected(&hits[0]), "{similar:?}");
 
-    // What programs are told.
+    // The JSON output for programs.
     let ran = desktop.run(["search", "a green background", "--open", "--json"]).expect(0);
     let told: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(told["hits"].as_array().unwrap().len(), 2);
@@ -165,7 +165,7 @@ fn a_player_gets_any_name_whole_and_outlives_us() {
         b"not utf-8 \xff.mp4",
         b"at@1:30.mp4",
     ];
-    // No daemon runs: a video that is there is shown without one.
+    // No daemon runs: a video that exists is opened without one.
     for name in names {
         let file = sandbox.videos().join(OsStr::from_bytes(name));
         fs::write(&file, b"").unwrap();
@@ -195,7 +195,8 @@ fn a_player_gets_any_name_whole_and_outlives_us() {
         );
     }
 
-    // Its own session, none of our streams, the user's home: what ends us, or unplugs a drive, leaves it alone.
+    // The player has its own session, none of our streams, and the user's home as its folder. So neither the end of scenectl nor an
+    // unplugged drive affects it.
     desktop.player("mpv", "sleep 60");
     let file = sandbox.videos().join("-dash.mp4");
     let ran = desktop.run([OsStr::new("open"), file.as_os_str(), OsStr::new("--json")]).expect(0);
@@ -239,7 +240,7 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     // A player that fails at once, one that cannot be started, none, no display, a bad choice.
     desktop.player("mpv", "exit 7");
     desktop.default("mpv", "mpv %f");
-    // What is to be started by hand is pasted into a shell.
+    // The command to start by hand is pasted into a shell.
     let odd = sandbox.videos().join("$(touch pwned) 'x'.mp4");
     fs::write(&odd, b"").unwrap();
     let said = open(&odd).stderr;
@@ -276,7 +277,7 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
         .expect(2)
         .complains("the program `gone`, named by SCENED_PLAYER, does not exist");
 
-    // A file that never was, with and without a daemon; one that was indexed and is gone; one on a drive that is away.
+    // A file that never existed, with and without a daemon, and one on a drive that is offline.
     let never = sandbox.videos().join("never\u{1b}[2J.mp4");
     open(&never).complains("there is no file ").complains("never\\e[2J.mp4");
     let _daemon = sandbox.start();
@@ -288,7 +289,7 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
         [1, 0, 0, 1] => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    // Which drive it is may be found out a moment later.
+    // The drive may be identified a moment later.
     wait_until("its drive to be known", SOON, || {
         let why = sandbox.run([OsStr::new("why"), away.as_os_str()]).stdout;
         if why.contains("it is on ") { Ok(()) } else { Err(why) }
@@ -300,12 +301,12 @@ fn what_cannot_be_opened_is_said_with_what_to_do() {
     desktop.run(["search", "green", "--open"]).expect(2).complains("b.mp4 is offline");
 }
 
-/// What mpv says over its socket.
+/// Reads a property of mpv over its socket.
 fn ask(socket: &Path, property: &str) -> Result<Value, String> {
     let mut stream = UnixStream::connect(socket).map_err(|e| e.to_string())?;
     let question = format!("{{\"command\":[\"get_property\",\"{property}\"],\"request_id\":7}}\n");
     stream.write_all(question.as_bytes()).map_err(|e| e.to_string())?;
-    // A name that is not UTF-8 is not UTF-8 here either.
+    // If a name is not UTF-8, mpv's answer is not UTF-8 either.
     for line in BufReader::new(stream).split(b'\n') {
         let line = line.map_err(|e| e.to_string())?;
         let answer: Value = serde_json::from_str(&String::from_utf8_lossy(&line)).map_err(|e| e.to_string())?;
@@ -350,7 +351,7 @@ fn a_real_mpv_starts_at_the_moment() {
         opened.push(pid);
         let position = wait_until("mpv to have the video open", SOON, || {
             let paused_at = ask(&socket, "time-pos")?.as_f64().ok_or("it has no position")?;
-            // Before the seek is done it tells the start.
+            // Before the seek is done, mpv reports the position of the start.
             if ask(&socket, "seeking")? == false && ask(&socket, "core-idle")? == true {
                 Ok(paused_at)
             } else {

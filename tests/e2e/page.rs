@@ -10,7 +10,7 @@ use serde_json::json;
 use testkit::Sandbox;
 use testkit::hung::own_mounts_or_say;
 
-/// Each tries to leave the place where it stands.
+/// Each name tries to break out of its place in the page.
 const ODD: &[&[u8]] = &[
     b"plain.mp4",
     b"\"><script>window.pwned=1</script>.mp4",
@@ -29,7 +29,7 @@ fn videos_with_odd_names(sandbox: &Sandbox) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The values of an attribute, in order.
+/// Returns the values of an attribute, in order.
 fn values<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
     let mark = format!(" {attribute}=\"");
     page.split(&mark).skip(1).map(|rest| rest.split_once('"').unwrap().0).collect()
@@ -68,7 +68,7 @@ fn a_page_of_odd_names_leads_to_every_video_and_works_in_a_real_browser() {
     let mut expected: Vec<Vec<u8>> = paths.iter().map(|path| path.as_os_str().as_bytes().to_vec()).collect();
     expected.sort();
     assert_eq!(led, expected);
-    // What is copied is what a shell hands to scenectl again.
+    // A copied moment survives the shell and works as an argument of scenectl.
     let moments: Vec<String> = values(&html, "data-moment").into_iter().map(unescaped).collect();
     let mut copied: Vec<Vec<u8>> = Vec::new();
     for moment in &moments {
@@ -93,7 +93,7 @@ fn a_page_of_odd_names_leads_to_every_video_and_works_in_a_real_browser() {
     in_chromium(&sandbox, &page, &moments, &urls);
 }
 
-/// Skipped loudly where Chromium is not installed (`make check-long` does that).
+/// Tests the page in Chromium. Prints that it is skipped if Chromium is not installed (`make check-long` installs it).
 fn in_chromium(sandbox: &Sandbox, page: &Path, moments: &[String], urls: &[&str]) {
     let Some(chromium) = ["chromium", "chromium-browser", "google-chrome"]
         .into_iter()
@@ -102,7 +102,7 @@ fn in_chromium(sandbox: &Sandbox, page: &Path, moments: &[String], urls: &[&str]
         eprintln!("the page in a real browser: NOT TESTED HERE: there is no Chromium (apt-get install chromium, or make check-long)");
         return;
     };
-    // Chromium of Debian plays H.264; the one of the odd names whose URL is the hardest.
+    // Debian's Chromium plays H.264. It plays the odd name with the hardest URL.
     let plays = urls.iter().position(|url| url.contains("%FF%FE")).unwrap();
     let at: f64 = urls[plays].rsplit_once("#t=").unwrap().1.parse().unwrap();
     let expected = sandbox.path().join("expected.json");
@@ -118,7 +118,7 @@ fn in_chromium(sandbox: &Sandbox, page: &Path, moments: &[String], urls: &[&str]
         .unwrap();
     if let Some(kept) = std::env::var_os("SCENED_TEST_SCREENSHOTS") {
         for name in ["light.png", "dark.png", "narrow.png"] {
-            // Those that were made before something went wrong.
+            // Some of them may be missing after a failure.
             fs::copy(sandbox.path().join(name), Path::new(&kept).join(name)).ok();
         }
     }
@@ -171,7 +171,7 @@ fn a_sheet_shows_all_scenes_and_is_named_after_the_video() {
         ["0.000", "1.000", "2.000"]
     );
 
-    // Again: refused, then with --force; as JSON; a video that nobody knows.
+    // A second time: refused, then with --force; as JSON; a video that is not indexed.
     sheet(&[]).expect(2).complains("exists already").complains("--force");
     sheet(&["--force".as_ref()]).expect(0);
     let told = sheet(&["-o".as_ref(), "other.html".as_ref(), "--json".as_ref()]).expect(0);
@@ -183,7 +183,7 @@ fn a_sheet_shows_all_scenes_and_is_named_after_the_video() {
         .expect(2)
         .complains("is not in the index")
         .complains("scenectl why");
-    // The video itself is never written over.
+    // The video itself is never overwritten.
     sheet(&["-o".as_ref(), video.as_os_str(), "--force".as_ref()])
         .expect(2)
         .complains("never overwrites a video");
@@ -203,7 +203,7 @@ fn a_page_says_what_is_gone_or_offline_and_on_which_drive() {
     sandbox.say("rescan").expect(0);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 1]);
-    // Paused, the daemon does not notice that a file goes; a page is made of what is there now.
+    // The daemon may not have noticed yet that the file is gone; the page reflects what is there now.
     let page = sandbox.path().join("hits.html");
     fs::remove_file(&gone).unwrap();
     sandbox.run(["search", "red", "--html", page.to_str().unwrap()]).expect(0);
@@ -213,7 +213,7 @@ fn a_page_says_what_is_gone_or_offline_and_on_which_drive() {
     assert!(html.contains("class=\"away\">gone<") || !html.contains("gone.mp4"), "{html}");
 }
 
-/// Before the sandbox goes.
+/// Unmounts before the sandbox is removed.
 struct Unmounts(PathBuf);
 
 impl Drop for Unmounts {

@@ -7,7 +7,7 @@ use testkit::{Sandbox, processes, wait_until};
 
 use crate::{SOON, names};
 
-/// Long enough that it is still being decoded when a test acts.
+/// Long enough to be still decoding when a test acts.
 pub(crate) const LONG: &[(&str, f64)] = &[("red", 700.0), ("green", 700.0), ("blue", 700.0)];
 
 #[test]
@@ -50,7 +50,7 @@ fn a_pause_ends_by_itself_or_outlives_the_daemon() {
     let daemon = sandbox.start();
     sandbox.say("pause --for 1s").expect(0);
     sandbox.video("a.mp4", &[("red", 1.0)]);
-    // The pause is a part of what is waited for.
+    // `wait` includes the pause.
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
     assert_eq!(sandbox.ctl_json(["status"])["state"], "idle");
@@ -93,7 +93,7 @@ fn a_queued_video_that_grows_or_goes_away_is_not_tried_over_and_over() {
     video.write_all(b"more").unwrap();
     std::fs::remove_file(&gone).unwrap();
     sandbox.say("resume").expect(0);
-    // As long as it grows it is looked at now and then, no more.
+    // While the file grows, the daemon checks it now and then, no more.
     let (before, started) = (processes::wake_ups(daemon.pid()), Instant::now());
     while started.elapsed() < Duration::from_secs(4) {
         video.write_all(b"more").unwrap();

@@ -1,4 +1,4 @@
-//! `--preview`: what terminals are asked, what is drawn for each answer, and that nothing is drawn where nobody looks.
+//! `--preview`: what it asks terminals, what it draws for each answer, and that it draws nothing without a terminal.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -7,7 +7,7 @@ use testkit::{Sandbox, pty};
 
 use crate::SOON;
 
-/// A terminal that answers as these sequences say, each once, when it is asked.
+/// A terminal that gives these answers, each once, when it is asked.
 struct Terminal {
     version: &'static str,
     attributes: &'static str,
@@ -64,7 +64,7 @@ const TERMINALS: &[(&str, Terminal)] = &[
 ];
 
 impl Terminal {
-    /// What is typed by the terminal when it has heard this, beyond what it typed before.
+    /// Returns what the terminal types in answer to everything heard, beyond what it already typed.
     fn answer(&self, heard: &[u8], n_told: &mut usize) -> Vec<u8> {
         let mut told = String::new();
         let heard = String::from_utf8_lossy(heard);
@@ -117,9 +117,9 @@ fn pictures_are_drawn_as_the_terminal_says_it_can() {
             _ => drawn[..3] == [0, 0, 0] && drawn[3] > 200 && heard.contains("\x1b[38;5;"),
         };
         assert!(expected, "{name}: {drawn:?} in {heard:?}");
-        // A multiplexer takes kitty's question for a title.
+        // A multiplexer would treat kitty's query as a title.
         assert_eq!(count("\x1b_Gi=31"), usize::from(*name != "tmux"), "{name}: {heard:?}");
-        // The words beneath, two pictures a row; and an odd name is words as well.
+        // The text is below the pictures, two pictures a row; an odd name is printed as text as well.
         assert!(
             heard.contains("1  0:00:02 – 0:00:04") && heard.contains("two.mp4"),
             "{name}: {heard:?}"
@@ -149,7 +149,7 @@ fn a_terminal_that_says_nothing_gets_blocks_and_a_pipe_gets_the_table() {
     let heard = with(&["scenes", video, "--preview"], &[("COLORTERM", "truecolor")]);
     assert!(heard.contains("\x1b[38;2;") && heard.contains("0:00:02.0 – 0:00:04.0"), "{heard:?}");
     assert!(heard.contains("\x1b[c"), "it was not asked: {heard:?}");
-    // The user's word: no question at all.
+    // If the user has chosen, the terminal is not asked.
     let heard = with(&["search", "red", "--preview"], &[("SCENED_PICTURES", "blocks")]);
     assert!(heard.contains('▀') && !heard.contains("\x1b[c"), "{heard:?}");
     let heard = with(&["search", "red", "--preview"], &[("SCENED_PICTURES", "none")]);
@@ -160,7 +160,7 @@ fn a_terminal_that_says_nothing_gets_blocks_and_a_pipe_gets_the_table() {
         "{heard:?}"
     );
 
-    // Where nobody looks, the answer is what it is without the flag.
+    // Without a terminal the output is the same as without the flag.
     let plain = sandbox.run(["search", "red"]).expect(0);
     let preview = sandbox.run(["search", "red", "--preview"]).expect(0);
     assert_eq!((plain.stdout, plain.stderr), (preview.stdout, preview.stderr));

@@ -1,4 +1,4 @@
-//! Videos from other projects' test suites: every one is indexed or an incident, none is lost.
+//! Videos from other projects' test suites: every one is indexed or becomes an incident, and none is lost.
 
 use std::path::Path;
 use std::time::Instant;
@@ -45,7 +45,7 @@ fn index(what: &str, keep: &dyn Fn(&Path) -> bool) {
     assert!(daemon.is_alive());
 }
 
-/// Two small folders: what `make test` has time for.
+/// Tests two small folders, which is what `make test` has time for.
 #[test]
 fn a_part_of_the_real_clips_is_indexed_or_an_incident() {
     eprintln!("the clips of mp4parse-rust and ExoPlayer below 300 kB; all of them: make check-long");

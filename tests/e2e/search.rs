@@ -1,4 +1,4 @@
-//! `search`: its JSON to the letter, its filters, its orders.
+//! `search`: its exact JSON, its filters, its orders.
 
 use std::fs::File;
 use std::path::Path;
@@ -95,7 +95,7 @@ fn what_is_not_there_is_found_with_little_confidence_and_left_out_on_demand() {
     let told = sandbox.ctl_json([Path::new("similar"), &picture, Path::new("--min-confidence"), Path::new("0.9")]);
     assert!(told["hits"][0]["confidence"].is_null(), "{told}");
     assert!(told["notices"].to_string().contains("was not applied"), "{told}");
-    // The same after a start, from what was kept.
+    // The same after a restart, from stored data.
     drop(daemon);
     let _daemon = sandbox.start();
     let again = sure("a red background");
@@ -188,7 +188,7 @@ fn filters_narrow_the_answer_and_its_coverage() {
     check(&["--min-duration", "1.5s"], &all[..2]);
     check(&["--max-duration", "2s"], &all[1..]);
     check(&["--min-duration", "1.5s", "--max-duration", "2.5s"], &all[1..2]);
-    // A folder without videos is an answer, with status 1.
+    // A folder without videos gives an empty answer, with status 1.
     let nothing = sandbox
         .run(["search", "red", "--in", sandbox.path().join("elsewhere").to_str().unwrap()])
         .expect(1);
@@ -233,7 +233,7 @@ fn by_video_gives_one_row_a_video_ranked_by_the_mean_over_its_scenes() {
         let own: Vec<&Value> = scenes.iter().filter(|hit| hit["video"] == row["video"]).collect();
         let mean = own.iter().map(|hit| hit["score"].as_f64().unwrap()).sum::<f64>() / own.len() as f64;
         let told = row["video_score"].as_f64().unwrap();
-        // Every frame of a plain scene looks the same, so a scene's best frame is as good as the scene.
+        // Every frame of a plain scene looks the same, so a scene's best frame scores the same as the scene.
         assert!((mean - told).abs() < 0.01, "{mean} {row}");
         assert!(told <= last);
         last = told;
@@ -291,7 +291,7 @@ fn questions_that_cannot_be_asked_say_why() {
     sandbox.run(["search", "red", "-n", "0"]).expect(2).complains("1");
     sandbox.run(["search", "red", "--min-duration", "soon"]).expect(2);
     sandbox.run(["search"]).expect(2);
-    // Odd words are words: there is always a nearest picture.
+    // Odd words are valid queries: there is always a nearest picture.
     for query in ["🦊", "Fuchs auf der Wiese", "--", "\u{202e}der\u{0}"] {
         if query.contains('\0') {
             continue;

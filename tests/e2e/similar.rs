@@ -27,7 +27,7 @@ fn scenes_are_found_by_a_video_a_moment_and_a_picture() {
     let whole = similar(&sandbox, &red, "");
     assert_eq!(whole[0], "two.mp4", "{whole:?}");
     assert!(!whole.contains(&"red.mp4".to_owned()), "a video is not its own likeness");
-    // A moment finds its own scene and the video that looks the same, in whichever order.
+    // A moment finds its own scene and the video that looks the same, in either order.
     let check_moment = |at: &str, twin: &str| {
         let mut best = similar(&sandbox, &two, at);
         best.truncate(2);

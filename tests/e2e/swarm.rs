@@ -1,4 +1,4 @@
-//! Sixty-four hostile clients beside an honest one, which notices nothing.
+//! Sixty-four hostile clients beside an honest one, which is not affected.
 
 mod attacks;
 
@@ -15,19 +15,19 @@ use testkit::{Sandbox, Wire, processes, wait_until};
 use crate::SOON;
 use attacks::ATTACKS;
 
-/// Set in the processes that attack: where the socket is, and where odd files are.
+/// Set for the attacking processes: the path of the socket, and the folder of odd files.
 const SOCKET: &str = "SCENED_TEST_SWARM_SOCKET";
 const ODD: &str = "SCENED_TEST_SWARM_ODD";
 
-/// Times each attack is under way, in as many processes.
+/// How many copies of each attack run, each in a process of its own.
 const N_PROCESSES: usize = 4;
-/// How long the swarm is out. Seconds; `SCENED_TEST_SWARM_SECONDS` makes it longer.
+/// How long the swarm attacks. Seconds; `SCENED_TEST_SWARM_SECONDS` replaces it.
 const SECONDS: u64 = 12;
-/// One answer that takes longer is a daemon that stopped. Goal: 300 ms for 99 of 100; printed, not asserted, as this machine has
-/// other things to do.
+/// A slower answer means that the daemon has stopped answering. Goal: 300 ms for 99 of 100. That is printed, not asserted, because the
+/// machine may be busy.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
-/// Not a test of its own: the body of the processes that attack, which go on until their standard input ends.
+/// Not a test of its own: the body of the attacking processes, which run until their standard input ends.
 #[test]
 fn a_hostile_process() {
     let (Some(socket), Some(odd)) = (std::env::var_os(SOCKET), std::env::var_os(ODD)) else {
@@ -87,7 +87,7 @@ impl Drop for Hostile {
     }
 }
 
-/// Files that a client may name and that nothing may hang on.
+/// Creates files that a client may name and that must not make anything hang.
 fn odd_files(odd: &Path) {
     fs::create_dir_all(odd.join("folder")).unwrap();
     let pipe = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
@@ -124,7 +124,7 @@ fn odd_files(odd: &Path) {
     }
 }
 
-/// The result, with scores to five places: a text that is embedded beside other texts gets another last digit.
+/// Returns the result with scores to five places: a text that is embedded together with others differs in the last digit.
 fn comparable(answer: &Value) -> Value {
     let mut result = answer["result"].clone();
     for hit in result.get_mut("hits").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -133,7 +133,7 @@ fn comparable(answer: &Value) -> Value {
     result
 }
 
-/// What the honest client asks, and what it must hear.
+/// The honest client's queries, and the answers that it must get.
 struct Honest {
     socket: PathBuf,
     questions: Vec<(&'static str, Value, Value)>,
@@ -168,7 +168,7 @@ impl Honest {
         }
     }
 
-    /// Asks everything once on a connection, and one thing on a fresh one.
+    /// Asks everything once on one connection, and `status` on a fresh one.
     fn ask(&mut self, wire: &mut Wire) {
         for (method, params, expected) in &self.questions {
             let asked = Instant::now();
@@ -201,7 +201,7 @@ impl Honest {
 fn sixty_four_hostile_clients_cost_an_honest_one_nothing() {
     assert_eq!(N_PROCESSES * ATTACKS.len(), 64);
     let sandbox = Sandbox::new();
-    // One of the attacks chooses this model, which writes it down.
+    // One of the attacks chooses this model, which writes the choice to the configuration.
     sandbox.configure("model = \"starter\"");
     for (index, colour) in ["red", "green", "blue", "white", "black", "yellow"].iter().enumerate() {
         sandbox.video(format!("{colour}.mp4"), &[(colour, 1.0 + index as f64), ("red", 1.0)]);

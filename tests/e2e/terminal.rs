@@ -1,4 +1,4 @@
-//! Names are an attacker's: no verb of either program lets one reach a terminal as it is.
+//! File names may come from an attacker: no verb of either program may print one to a terminal unescaped.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,7 +12,7 @@ use testkit::{Sandbox, pty};
 
 use crate::SOON;
 
-/// What names hold. Each begins with a letter and ends harmlessly, so that it can stand in a path and before an extension.
+/// Dangerous parts of names. Each begins with a letter and ends harmlessly, so that it can be part of a path, before an extension.
 const NASTY: &[&[u8]] = &[
     b"a\x1b[2J\x1b[45mcolour",
     b"b\x1b]0;title\x07",
@@ -26,7 +26,7 @@ const NASTY: &[&[u8]] = &[
     b"j\x1bc\x1b[?1049h\x1bP0;0|q\x1b\\",
 ];
 
-/// All of it in one name.
+/// Returns all of them in one name.
 fn worst() -> OsString {
     OsString::from_vec(NASTY.concat())
 }
@@ -35,7 +35,7 @@ fn joined(parts: &[&OsStr]) -> OsString {
     parts.iter().copied().collect()
 }
 
-/// Panics when a terminal would obey, or hide, any of `heard`. Colours, and on a terminal what a progress bar needs, are our own.
+/// Panics if a terminal would obey, or hide, any of `heard`. Colours, and on a terminal the sequences of a progress bar, are our own.
 #[track_caller]
 fn check(what: &str, heard: &[u8], on_terminal: bool) {
     let shown = || format!("{what}: {:?}", String::from_utf8_lossy(heard));
@@ -53,7 +53,7 @@ fn check(what: &str, heard: &[u8], on_terminal: bool) {
                 let number = &parameters[..parameters.len() - command.len()];
                 let is_ours = match command.chars().next() {
                     Some('m') => ["0", "1", "2", "3", "4", "31", "32", "33", "34", "35", "36", "1;31", "1;4"].contains(&number),
-                    // Of indicatif: clear the line, up, down.
+                    // From indicatif: clear the line, up, down.
                     Some('K') => ["", "2"].contains(&number),
                     Some('A' | 'B') => true,
                     _ => false,
@@ -66,7 +66,8 @@ fn check(what: &str, heard: &[u8], on_terminal: bool) {
     assert!(!text.lines().any(|line| line.trim_start().starts_with("FORGED")), "{}", shown());
 }
 
-/// Runs a program to its end, or for some seconds, with pipes and, unless it speaks JSON (the same to whoever reads), on a terminal.
+/// Runs a program to its end with pipes, and then on a terminal, for a limited time. `--watch` runs only on a terminal. JSON runs only with
+/// pipes, because it is the same for every reader.
 fn drive(what: &str, make: &dyn Fn() -> Command) {
     const LIMIT: Duration = Duration::from_secs(2);
     let mut watching = what.contains("--watch");
@@ -90,7 +91,7 @@ fn no_name_reaches_a_terminal_raw() {
     let worst = worst();
     let nested = sandbox.videos().join(&worst);
     let odd = sandbox.path().join(&worst);
-    // A model that calls itself so, and a folder of videos named so.
+    // A model with this name, and a folder of videos with this name.
     let models = odd.join("models");
     copy_model(&models.join("nasty"), &String::from_utf8_lossy(worst.as_bytes()));
     fs::create_dir_all(odd.join("films")).unwrap();
@@ -136,7 +137,7 @@ fn no_name_reaches_a_terminal_raw() {
     verb("sheet", &[os(&missing)]);
     verb("search red -n 100 --force --playlist", &[os(&odd.join("hits.xspf"))]);
     verb("search red --playlist", &[os(&odd.join("hits.nothing"))]);
-    // Each video is looked at with ffprobe: two say as much as all.
+    // `--edl` checks each video with ffprobe: two are as good as all.
     verb("search red -n 2 --force --edl", &[os(&odd.join("hits.edl"))]);
     let stretch = |path: &Path, stretch: &str| joined(&[path.as_os_str(), OsStr::new(stretch)]);
     verb("export --force", &[stretch(video, "@0-1"), "-o".into(), os(&odd.join("clip.mp4"))]);
@@ -156,7 +157,7 @@ fn no_name_reaches_a_terminal_raw() {
     verb("similar", &[os(&missing)]);
     verb("similar", &[joined(&[video.as_os_str(), OsStr::new("@0:00.5")])]);
     verb("similar", &[joined(&[video.as_os_str(), OsStr::new("@"), &worst])]);
-    // No player is started: neither is there to be shown.
+    // These files do not exist, so no player starts.
     verb("open", &[os(&missing)]);
     verb("open", &[joined(&[missing.as_os_str(), OsStr::new("@1:30")])]);
     verb("add", &[os(&missing)]);
@@ -206,7 +207,7 @@ fn no_name_reaches_a_terminal_raw() {
         }
     }
 
-    // Paths alone: bytes for a program, escaped for who looks.
+    // Paths alone: bytes for a program, escaped for a terminal.
     for end in ["--paths", "-0"] {
         let mut command = sandbox.command("scenectl");
         command.args(["search", "red", "-n", "100", end]);
@@ -267,7 +268,7 @@ fn no_name_reaches_a_terminal_raw() {
 
     assert!(daemon.stop().success());
     check("the daemon's log", &fs::read(sandbox.log()).unwrap(), false);
-    // And once on a terminal, with colours, while it indexes all of it anew.
+    // And once on a terminal, with colours, while the daemon indexes everything again.
     let make = || {
         let mut command = sandbox.command("scened");
         command
@@ -281,7 +282,7 @@ fn no_name_reaches_a_terminal_raw() {
     assert!(is_named(&heard), "no name was logged: {}", String::from_utf8_lossy(&heard));
 }
 
-/// A copy of the tiny model that names itself `name`.
+/// Copies the tiny model and gives it the name `name`.
 fn copy_model(to: &Path, name: &str) {
     testkit::copy_tree(&testkit::repository().join("tests/data/models/tiny-hf"), to, &|_| true);
     let file = to.join("config.json");

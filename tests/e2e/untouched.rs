@@ -1,4 +1,4 @@
-//! The videos are somebody's only copy: whatever the daemon does, they stay as they are.
+//! The videos may be the only copy: whatever the daemon does, they stay unchanged.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use testkit::{Sandbox, library, videos};
 
-/// What could tell that somebody was there: everything that `stat` knows, but for the time when a *folder* was last listed, which every
-/// file manager changes too. The change time cannot be set by any program, so that not even a change that was undone goes unseen.
+/// Traces that any access could leave: inode, links, mode, owner, size, modification and change time, and a file's access time. A
+/// *folder*'s access time is left out, because every file manager changes it. No program can set the change time, so even a change that was
+/// undone is detected.
 type Traces = BTreeMap<PathBuf, [i64; 10]>;
 
 fn traces(folder: &Path) -> Traces {
@@ -62,7 +63,7 @@ fn nothing_that_the_daemon_does_changes_a_video_or_its_folder() {
     std::fs::write(videos.join("notes.txt"), "not a video").unwrap();
     std::os::unix::fs::symlink("a.mp4", videos.join("link.mp4")).unwrap();
     let content = contents(&traces(&videos));
-    // Reading a file whose last access lies before its last change is written down where nobody takes care.
+    // The kernel records a read if the last access is older than the last change, unless the reader prevents that.
     let long_ago = std::fs::FileTimes::new().set_accessed(std::time::UNIX_EPOCH);
     for path in traces(&videos).keys().filter(|path| path.is_file()) {
         std::fs::File::open(path).unwrap().set_times(long_ago).unwrap();

@@ -1,4 +1,4 @@
-//! Every verb: what it says to people, its JSON, and exit statuses.
+//! Every verb: its output for people, its JSON, and its exit statuses.
 
 use std::fs;
 use std::path::Path;
@@ -94,13 +94,13 @@ fn failed_files_are_listed_and_tried_again_when_asked_or_when_they_change() {
     sandbox.say("incidents").expect(0).says("bad.mp4").says("worse.mp4");
     let attempts = || {
         let incidents = sandbox.ctl_json(["incidents"]);
-        // The latest comes first; here the order of their names is wanted.
+        // The latest incident comes first; this test sorts by name.
         let mut rows = incidents["incidents"].as_array().unwrap().clone();
         rows.sort_by_key(|row| row["path"].as_str().unwrap().to_owned());
         rows.iter().map(|row| row["attempts"].as_u64().unwrap()).collect::<Vec<_>>()
     };
     assert_eq!(attempts(), [1, 1]);
-    // Not by itself: not by looking again, and not at the next start.
+    // No retry happens by itself: not after a rescan, and not at the next start.
     sandbox.say("rescan").expect(0);
     sandbox.settle();
     assert!(daemon.stop().success());
@@ -153,7 +153,7 @@ fn a_watched_status_streams_one_object_a_line() {
         }
     });
     assert!(daemon.stop().success());
-    // The daemon's end is the stream's end.
+    // The stream ends when the daemon ends.
     wait_until("the watcher to end", SOON, || {
         watcher.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
     });

@@ -1,4 +1,4 @@
-//! Files that come, change, move and go.
+//! Files that appear, change, move and disappear.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -54,7 +54,7 @@ fn a_file_that_grows_waits_until_it_rests() {
         file.write_all(part).unwrap();
         file.flush().unwrap();
         assert_eq!(sandbox.n_decoded(), 0, "it was indexed while it grew");
-        // Not a wait for something: the pace of a slow copy, quicker than the settle time of one second.
+        // Not a wait for a condition: the pace of a slow copy, faster than the settle time of one second.
         pause(Duration::from_millis(250));
     }
     drop(file);
@@ -190,14 +190,14 @@ fn a_deep_tree_that_appears_at_once_is_crawled_whole() {
     let _daemon = sandbox.start();
     sandbox.settle();
     fs::rename(&outside, sandbox.videos().join("tree")).unwrap();
-    // Folders and a file made faster than any watch can be placed on them.
+    // Folders and a file, created faster than watches can be added.
     let deep = sandbox.videos().join("1/2/3/4/5");
     fs::create_dir_all(&deep).unwrap();
     fs::rename(&ready, deep.join("made.mp4")).unwrap();
     sandbox.settle();
     assert_eq!(sandbox.counts(), [3, 0, 0, 0], "{}", sandbox.log_tail());
 
-    // And what comes later into those folders is noticed too.
+    // Files that arrive later in those folders are noticed too.
     videos::colours(&sandbox.videos().join("tree/a/b/c/later.mp4"), &[("yellow", 1.0)]);
     videos::colours(&deep.join("later too.mp4"), &[("white", 1.0)]);
     sandbox.settle();
@@ -272,7 +272,7 @@ fn an_empty_folder_in_place_of_a_drive_deletes_nothing() {
     sandbox.settle();
     let away = sandbox.path().join("unmounted");
     fs::rename(sandbox.videos(), &away).unwrap();
-    // What is left at a mount point when the drive is gone.
+    // The empty mount point that remains when the drive is gone.
     fs::create_dir(sandbox.videos()).unwrap();
     sandbox.say("rescan").expect(0);
     wait_for_state(&sandbox, &path, "offline");

@@ -1,4 +1,4 @@
-//! `why`: every state a file can be in.
+//! `why`: every state that a file can be in.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! One file of the data folder is damaged, in 500 ways.
+//! Damages one file of the data folder, in 500 ways.
 //!
-//! Asked of each: the daemon starts, comes to rest and ends; its answers are those of the whole data folder; whatever it indexed again
-//! is told; nothing is set aside but what was damaged; and the next start finds nothing left to mend.
+//! For each: the daemon starts, settles and ends. Its answers are those of the undamaged data folder. It reports whatever it indexed again.
+//! It quarantines only what was damaged. The next start finds nothing left to repair.
 
 use std::fs;
 use std::ops::Range;
@@ -22,22 +22,22 @@ use crate::world::{Answers, N_VIDEOS, World, answers, call, settle};
 
 const N_CASES: usize = 500;
 const N_LONG: usize = 5_000;
-/// Side by side: a case waits for threads and timers more than it computes.
+/// Cases run side by side, because a case waits for threads and timers more than it computes.
 const N_THREADS: usize = 4;
-/// A case that takes longer is told: something waits in it that need not.
+/// A slower case is reported: something in it waits without need.
 const SLOW: Duration = Duration::from_secs(5);
-/// Starts that the library below may end as a whole, before the store is set aside.
+/// Starts that the storage library may kill outright before the store is quarantined.
 const MOST_DEATHS: usize = 1;
 const SECTOR: u64 = 512;
 
-/// A data folder as a daemon left it, and what it answered.
+/// A data folder as a daemon left it, and that daemon's answers.
 struct Pristine {
     data: PathBuf,
     answers: Answers,
     files: Vec<PathBuf>,
 }
 
-/// Indexes the videos into `place/data`; `in_tables`: most of the store lies in tables, else all of it in the journal.
+/// Indexes the videos into `place/data`. With `in_tables` most of the store is in tables, otherwise all of it is in the journal.
 fn prepare(world: &World, place: &Path, in_tables: bool) -> Pristine {
     fs::create_dir_all(place).unwrap();
     let live = |retry: bool| {
@@ -59,7 +59,7 @@ fn prepare(world: &World, place: &Path, in_tables: bool) -> Pristine {
         let (store, _) = Store::open(&data).unwrap();
         store.write_tables().unwrap();
         drop(store);
-        // Something newer in the journal as well.
+        // The journal gets something newer as well.
         answers = live(true);
     }
     let model = testkit::repository().join("tests/data/models/tiny-hf");
@@ -93,7 +93,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A copy without the zeros that journals are preallocated with: fjall does not need them, and they make up most of the bytes.
+/// Copies a data folder without the zeros that preallocate journals: fjall does not need them, and they are most of the bytes.
 fn copy(from: &Path, to: &Path) {
     for path in files_below(from) {
         let target = to.join(path.strip_prefix(from).unwrap());
@@ -159,10 +159,10 @@ fn damage(file: &Path, others: &[PathBuf], random: &mut Random) -> String {
     }
 }
 
-/// What one start over `place/data` came to.
+/// The outcome of one start over `place/data`.
 #[derive(Debug, Serialize, Deserialize)]
 struct Seen {
-    /// At once, and after what asking set going.
+    /// The first answers, and those after the work that the first queries triggered.
     answers: [Answers; 2],
     n_indexed: u64,
     n_failed: u64,
@@ -175,7 +175,7 @@ fn look(world: &World, place: &Path) -> Result<Seen, String> {
     let looked = life.client().and_then(|mut client| {
         settle(&mut client)?;
         let first = answers(&mut client)?;
-        // Asking may have found more damage, and had videos indexed again.
+        // The queries may have found more damage and caused videos to be indexed again.
         settle(&mut client)?;
         let second = answers(&mut client)?;
         let status = call::<Status>(&mut client, &NoParams {})?;
@@ -196,7 +196,7 @@ fn look(world: &World, place: &Path) -> Result<Seen, String> {
     }
 }
 
-/// Where a process of [`a_life`] finds its world and its place, and what it leaves there.
+/// Environment variables with the world and the place of a process of [`a_life`], and the file that it leaves there.
 const WORLD: &str = "SCENED_FAULTS_WORLD";
 const PLACE: &str = "SCENED_FAULTS_PLACE";
 const OUTCOME: &str = "outcome.json";
@@ -212,7 +212,7 @@ fn a_life() {
     fs::write(place.join(OUTCOME), serde_json::to_vec(&outcome).unwrap()).unwrap();
 }
 
-/// One start over `place/data` in a process of its own, and another one where that died; gives the number of deaths too.
+/// Runs one start over `place/data` in a process of its own, and another one if that died. Also returns the number of deaths.
 fn live(world: &World, place: &Path, expected: &Answers) -> Result<(Seen, usize), String> {
     for n_deaths in 0..=MOST_DEATHS {
         let output = Command::new(std::env::current_exe().unwrap())
@@ -242,14 +242,14 @@ fn live(world: &World, place: &Path, expected: &Answers) -> Result<(Seen, usize)
     Err(format!("{} starts died", MOST_DEATHS + 1))
 }
 
-/// What was set aside, and is not what was damaged or holds it.
+/// Lists what was quarantined but neither is nor contains the damaged file.
 fn wrongly_set_aside(data: &Path, damaged: &Path) -> Vec<PathBuf> {
     let is_wrong = |path: &PathBuf| {
         let text = path.to_string_lossy();
         let Some((original, _)) = text.split_once(".damaged-") else {
             return false;
         };
-        // The two halves of a snapshot go together.
+        // The two halves of a snapshot belong together.
         let of_one_index = original.contains("/index/") && damaged.starts_with(data.join("index"));
         !(damaged.starts_with(original) || damaged.starts_with(path) || of_one_index)
     };

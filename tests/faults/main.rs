@@ -1,5 +1,5 @@
-//! Whole daemons inside the test, on scripted frames and a model that knows colours: what they are made of is hurt in every way, and
-//! they have to give the same answers, or to index again and say so.
+//! Whole daemons inside the test, on scripted frames and a model that knows colours. Their data is damaged in every way. They have to give
+//! the same answers, or index again and report it.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 #![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]

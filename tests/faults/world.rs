@@ -1,4 +1,4 @@
-//! A few videos, a data folder that knows them, and daemons over copies of it.
+//! A few videos, a data folder that has them indexed, and daemons over copies of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::sync::watch;
 
-/// For what comes about by itself, on a machine that has other things to do.
+/// For conditions that come about by themselves. Generous, because the machine may be busy.
 pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 const RED: [u8; 3] = [255, 0, 0];
@@ -30,7 +30,7 @@ const GREEN: [u8; 3] = [0, 160, 0];
 const BLUE: [u8; 3] = [0, 0, 255];
 const YELLOW: [u8; 3] = [255, 255, 0];
 
-/// The colours of each video's scenes; their names are the videos' scripts.
+/// The colours of each video's scenes. A video's name selects its script.
 const VIDEOS: [(&str, &[[u8; 3]]); 6] = [
     ("one", &[RED, BLUE]),
     ("two", &[GREEN]),
@@ -42,13 +42,13 @@ const VIDEOS: [(&str, &[[u8; 3]]); 6] = [
 pub(crate) const N_VIDEOS: u64 = VIDEOS.len() as u64;
 const QUERIES: [&str; 3] = ["red", "blue", "a yellow thing"];
 
-/// Videos and configuration; many daemons may look at them at once, because none changes anything.
+/// Videos and configuration. Many daemons may use them at once, because none changes anything.
 pub(crate) struct World {
     pub(crate) home: PathBuf,
     _temporary: Option<TempDir>,
 }
 
-/// What a daemon says of the videos: for each query path, start, end, best moment and score; then the incidents.
+/// A daemon's answers: for each query path, start, end, best moment and score; then the incidents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answers {
     hits: Vec<Vec<Hit>>,
@@ -67,7 +67,7 @@ pub(crate) struct Life {
 
 impl World {
     pub(crate) fn new() -> Self {
-        // In memory where that is possible: every case writes a store, and what a disk does with a sync is not the question here.
+        // In memory if possible: every case writes a store, and the behaviour of a disk's sync is not tested here.
         let base = Some(Path::new("/dev/shm")).filter(|shm| shm.is_dir());
         let mut builder = tempfile::Builder::new();
         builder.prefix("scened-faults-");
@@ -86,7 +86,7 @@ impl World {
         }
     }
 
-    /// The world that another process made at `home`.
+    /// Opens the world that another process created at `home`.
     pub(crate) fn at(home: &Path) -> Self {
         Self {
             home: home.to_owned(),
@@ -134,7 +134,7 @@ impl World {
 }
 
 impl Life {
-    /// A connection; an error when the daemon ended before there was one.
+    /// Connects; an error if the daemon ended first.
     pub(crate) fn client(&self) -> Result<Client, String> {
         let endpoint = Endpoint::new(&self.socket).unwrap();
         let deadline = Instant::now() + SOON;
@@ -148,13 +148,13 @@ impl Life {
         }
     }
 
-    /// Stops it, and says how it ended.
+    /// Stops the daemon, and returns how it ended.
     pub(crate) fn end(self) -> Result<(), String> {
         self.stop.send_replace(true);
         self.outcome()
     }
 
-    /// Waits for its end.
+    /// Waits for the daemon's end.
     pub(crate) fn outcome(self) -> Result<(), String> {
         let deadline = Instant::now() + SOON;
         while !self.thread.is_finished() {
@@ -190,7 +190,7 @@ pub(crate) fn settle(client: &mut Client) -> Result<Status, String> {
     }
 }
 
-/// What is asked of every daemon.
+/// Asks every daemon the same queries.
 pub(crate) fn answers(client: &mut Client) -> Result<Answers, String> {
     let mut hits = Vec::new();
     for query in QUERIES {
@@ -232,7 +232,7 @@ fn search(query: &str) -> SearchRequest {
     }
 }
 
-/// Two seconds a scene.
+/// Scripts two seconds per scene.
 fn scripts() -> ScriptedFrames {
     let unusable = MediaError::Unusable {
         reason: "no picture".to_owned(),
@@ -248,7 +248,7 @@ fn scripts() -> ScriptedFrames {
     )
 }
 
-/// The fake model under the name and with the dimensions of a model folder.
+/// The fake model with the name and the dimensions of a model folder.
 struct Colours {
     info: ModelInfo,
     fake: FakeEmbedder,

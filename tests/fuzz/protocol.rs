@@ -1,10 +1,10 @@
-//! What either side of the socket makes of bytes. Nothing may panic, and the two readers of lines agree.
+//! How either side of the socket parses bytes. Nothing may panic, and the two readers of lines agree.
 
 use scened_shared::frame::{self, Incoming, LineSplitter, ReadLineError};
 use scened_shared::method::{self, Method};
 use scened_shared::{hello, message};
 
-/// Small, so that the cap is met.
+/// Small, so that inputs reach the limit.
 const MAX_LINE_BYTES: usize = 200;
 
 pub(crate) fn run(data: &[u8]) {
@@ -15,7 +15,7 @@ pub(crate) fn run(data: &[u8]) {
     }
 }
 
-/// The splitter, fed in pieces, gives what the reader gives.
+/// Checks that the splitter, fed in pieces, returns the same lines as the reader.
 fn lines(data: &[u8]) {
     let Some((size, data)) = data.split_first() else { return };
     let mut reader = data;
@@ -48,7 +48,7 @@ fn request(line: &[u8]) {
     let request = match frame::parse_request(line) {
         Ok(request) => request,
         Err((id, error)) => {
-            // What refuses it is an answer that a client understands.
+            // A refusal is an answer that a client can parse.
             let answer = frame::encode_error(id.as_ref(), &error);
             let understood = frame::parse_incoming(answer.trim_ascii_end());
             assert!(
@@ -81,7 +81,7 @@ fn request(line: &[u8]) {
     params::<method::Thumbnail>(&request);
 }
 
-/// Whatever the method is called: the parameters fit or not, and what fits can be sent on.
+/// Parses the parameters whatever the method's name is. They fit or not, and those that fit can be sent on.
 fn params<M: Method>(request: &frame::Request) -> Option<M::Params> {
     let params = request.clone().params::<M::Params>().ok()?;
     let text = serde_json::to_vec(&params).expect("what was read can be written");

@@ -1,4 +1,4 @@
-//! Socket activation: the service manager listens, and the daemon is started by the first client.
+//! Socket activation: the service manager listens, and the first client starts the daemon.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -8,7 +8,7 @@ use testkit::{Sandbox, program, wait_until};
 
 use crate::SOON;
 
-/// Opens the socket as systemd does and then becomes the daemon: descriptor 3, LISTEN_FDS and LISTEN_PID of the very process.
+/// Opens the socket as systemd does and then becomes the daemon: descriptor 3, LISTEN_FDS and LISTEN_PID of the same process.
 const HAND_OVER: &str = r#"
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -22,7 +22,7 @@ os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
 os.execv(sys.argv[2], [sys.argv[2]])
 "#;
 
-/// A command in the sandbox's environment.
+/// Gives a command the sandbox's environment.
 pub(crate) fn environment(sandbox: &Sandbox, mut command: Command) -> Command {
     for (key, value) in sandbox.command("scened").get_envs() {
         match value {
@@ -51,7 +51,7 @@ fn a_listening_descriptor_is_taken_over_and_its_path_left_alone() {
     sandbox.settle();
     sandbox.run(["search", "red"]).expect(0).says("a.mp4");
     assert!(daemon.stop().success());
-    // The manager goes on listening there.
+    // The manager still listens there.
     assert_eq!(fs::metadata(sandbox.socket()).unwrap().ino(), inode);
 }
 
@@ -66,7 +66,7 @@ fn the_first_client_starts_the_daemon() {
     fs::create_dir(&folder).unwrap();
     let mut command = environment(&sandbox, Command::new(activate));
     command.arg("-l").arg(sandbox.socket());
-    // It hands on none of its environment but what it is told to.
+    // It passes on only those variables that it is given.
     for (key, value) in sandbox.command("scened").get_envs() {
         if let Some(value) = value {
             command
@@ -82,13 +82,13 @@ fn the_first_client_starts_the_daemon() {
     wait_until("the socket", SOON, || {
         fs::metadata(sandbox.socket()).map_err(|error| error.to_string())
     });
-    // Its question waits in the socket until the daemon that it started is ready.
+    // The query waits in the socket until the daemon that it started is ready.
     let status = sandbox.ctl_json(["status"]);
     assert_eq!(status["pid"], daemon.pid());
     assert!(daemon.stop().success());
 }
 
-/// One socket, and many daemons that were all handed it.
+/// Hands one socket to many daemons.
 const HAND_OVER_TO_MANY: &str = r#"
 import os, socket, subprocess, sys
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

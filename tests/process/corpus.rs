@@ -1,4 +1,4 @@
-//! The corpus of the fuzz targets (`tests/fuzz`, `scripts/fuzz.sh`), replayed without libFuzzer: as it is, cut short and with bytes changed.
+//! Replays the corpus of the fuzz targets (`tests/fuzz`, `scripts/fuzz.sh`) without libFuzzer: unchanged, cut short and with bytes changed.
 
 use std::fs;
 

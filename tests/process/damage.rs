@@ -1,4 +1,4 @@
-//! Damaged and missing data: rebuilt from the store, or set aside and indexed again.
+//! Damaged and missing data: rebuilt from the store, or quarantined and indexed again.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -33,7 +33,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Does something to the file of a snapshot.
+/// Damages the file of a snapshot.
 type Damage<'a> = &'a dyn Fn(&Path);
 
 #[test]
@@ -81,7 +81,7 @@ fn an_index_that_is_deleted_or_damaged_is_rebuilt_from_the_store() {
 fn a_damaged_store_is_set_aside_and_everything_is_indexed_again() {
     let sandbox = Sandbox::new();
     let expected = indexed(&sandbox);
-    // As a failing disk would: zeros in every file of the store.
+    // Zeros in every file of the store, as from a failing disk.
     for file in files_below(&sandbox.data().join("store")) {
         let length = fs::metadata(&file).unwrap().len();
         let mut file = File::options().write(true).open(&file).unwrap();

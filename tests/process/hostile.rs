@@ -1,4 +1,4 @@
-//! Hostile videos in a watched folder: each worker that dies is laid to its video, the daemon lives, and the other videos are indexed.
+//! Hostile videos in a watched folder: each worker's death is blamed on its video, the daemon survives, and the other videos are indexed.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use testkit::{Sandbox, processes, videos};
 
 use super::*;
 
-/// What videos do that take over their worker (`malice::obey`), and a word that the incident says of it.
+/// What a video that takes over its worker does (`malice::obey`), and a word that the incident contains.
 const KILLERS: [(&str, &str); 6] = [
     ("crash", "SIGSEGV"),
     ("abort", "SIGABRT"),
@@ -16,7 +16,7 @@ const KILLERS: [(&str, &str); 6] = [
     ("panic", "panicked"),
 ];
 
-/// Random numbers that are the same everywhere (xorshift).
+/// Returns random numbers that are the same everywhere (xorshift).
 fn random(state: &mut u64) -> usize {
     *state ^= *state << 13;
     *state ^= *state >> 7;
@@ -42,7 +42,7 @@ fn every_death_of_a_worker_is_laid_to_its_video_and_the_others_are_indexed() {
         fs::write(folder.join(format!("mutated {n:02}.mp4")), video).unwrap();
     }
     for n in 0..n_intact {
-        // Not the same bytes, or they were one video: a box that nobody reads.
+        // A box that no reader uses makes the bytes differ; otherwise they would be one video.
         let mut video = bytes.clone();
         video.extend([0, 0, 0, 12, b'f', b'r', b'e', b'e', 0, 0, 0, n]);
         fs::write(folder.join(format!("intact {n}.mp4")), video).unwrap();

@@ -1,4 +1,4 @@
-//! When nobody asks and nothing changes.
+//! An idle daemon: no requests, no changes.
 
 use std::time::Duration;
 
@@ -19,12 +19,12 @@ fn an_idle_daemon_holds_no_model_and_does_not_wake_up() {
         let workers = processes::children(daemon.pid());
         if workers.is_empty() { Ok(()) } else { Err(format!("{workers:?}")) }
     });
-    // What follows a worker's end (a reaped child, a saved index) is over soon; then nothing may happen.
+    // The aftermath of a worker's end (a reaped child, a saved index) is over soon; after that nothing may happen.
     let mut last = processes::wake_ups(daemon.pid());
     wait_until("five quiet seconds", SOON, || {
         pause(WATCHED);
         let now = processes::wake_ups(daemon.pid());
-        // A thread that ends takes its number with it.
+        // A thread that ends takes its count with it.
         let n = now.abs_diff(last);
         last = now;
         if n < 10 {
@@ -35,6 +35,6 @@ fn an_idle_daemon_holds_no_model_and_does_not_wake_up() {
     });
     assert!(processes::children(daemon.pid()).is_empty());
     eprintln!("idle daemon: {} KiB resident", processes::resident_kib(daemon.pid()));
-    // And it is there when it is asked.
+    // It still answers when asked.
     sandbox.run(["search", "red"]).expect(0).says("a.mp4");
 }

@@ -1,4 +1,4 @@
-//! kill -9, of the daemon and of its workers, while they work.
+//! kill -9 of the daemon and of its workers, while they run.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{LONG, SOON, answer, assert_same_answers, worker};
 
 const QUERIES: [&str; 3] = ["a red background", "a blue background", "a yellow background"];
 
-/// Pseudorandom numbers that a failing run can be repeated with: SCENED_TEST_SEED.
+/// Pseudorandom numbers. SCENED_TEST_SEED repeats a failing run.
 pub(crate) struct Moments(u64);
 
 impl Moments {
@@ -25,7 +25,7 @@ impl Moments {
         Self(seed.wrapping_mul(2).wrapping_add(1))
     }
 
-    /// Below `limit`. **Source**: Steele and Vigna, 2021: a multiplier for 64-bit linear congruential generators.
+    /// Returns a number below `limit`. **Source**: Steele and Vigna, 2021: a multiplier for 64-bit linear congruential generators.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_mul(0xd134_2543_de82_ef95).wrapping_add(1);
         (self.0 >> 33) % limit
@@ -43,7 +43,7 @@ const VIDEOS: [(&str, Parts); 6] = [
     ("e.mp4", &[("white", 1.0), ("yellow", 1.0)]),
     ("f.mp4", &[("black", 1.0), ("red", 1.6)]),
 ];
-/// What videos are between: made once, and copied to any name.
+/// The videos before that: made once, and copied to any name.
 const DRAFTS: [Parts; 6] = [
     &[("red", 1.1), ("green", 1.0)],
     &[("green", 1.2), ("red", 1.0)],
@@ -52,17 +52,17 @@ const DRAFTS: [Parts; 6] = [
     &[("white", 1.3), ("black", 1.0)],
     &[("blue", 1.1)],
 ];
-/// Daemons side by side, each with videos of its own: most of a cycle is waiting.
+/// Daemons that run side by side, each with its own videos, because most of a cycle is waiting.
 const N_SANDBOXES: u64 = 3;
-/// From before the store is open to after the last commit of the video that came.
+/// From before the store is open to after the last commit of the new video.
 const LATEST_KILL_MS: u64 = 800;
-/// Kills before everything is looked at.
+/// Kills between two checks of everything.
 const KILLS_A_CHECK: u64 = 10;
 
-/// A worker that does not come within this time is not waited for.
+/// If no worker starts within this time, the daemon is killed instead.
 const WORKER_LIMIT: Duration = Duration::from_secs(1);
 
-/// What the videos say when nobody was killed.
+/// The answers of a daemon that was never killed.
 type Expected = [Vec<(String, u64, u64, u64, f64)>; 3];
 
 fn kill_at_random_moments(n_kills: u64) {
@@ -99,19 +99,19 @@ fn kill_at_random_moments(n_kills: u64) {
     );
 }
 
-/// Gives how often daemon, media worker and embed worker were killed.
+/// Returns how often the daemon, a media worker and an embed worker were killed.
 fn kill_one_daemon(mut moments: Moments, n_kills: u64, drafts: &[Vec<u8>], expected: &Expected) -> [u64; 3] {
     let sandbox = Sandbox::new();
     let mut killed = [0; 3];
     for number in 0..n_kills {
         change_videos(&sandbox, &mut moments, drafts);
         let mut daemon = sandbox.launch();
-        // The moment of the kill is the point.
+        // The moment of the kill is what the test varies.
         pause(Duration::from_millis(moments.below(LATEST_KILL_MS)));
         let victim = kill_something(&daemon, &mut moments);
         killed[victim] += 1;
         if victim != 0 {
-            // The daemon goes on with another worker, and is killed in the middle of that.
+            // The daemon continues with another worker, and is killed in the middle of that.
             pause(Duration::from_millis(moments.below(300)));
             assert!(daemon.is_alive(), "a worker's death ended it\n{}", sandbox.log_tail());
         }
@@ -143,14 +143,14 @@ fn kill_one_daemon(mut moments: Moments, n_kills: u64, drafts: &[Vec<u8>], expec
     killed
 }
 
-/// Kills the daemon, or one of its workers where there is one; gives which.
+/// Picks the daemon or one of its workers and kills the worker, if there is one. Returns which it was.
 fn kill_something(daemon: &Daemon<'_>, moments: &mut Moments) -> usize {
     let roles = ["", "media", "embed"];
     let wanted = moments.below(roles.len() as u64) as usize;
     if wanted == 0 {
         return 0;
     }
-    // There may be none: the video that came is a copy of another one, or is done.
+    // No worker may start: the new video is a copy of another one, or is already done.
     let deadline = Instant::now() + WORKER_LIMIT;
     while Instant::now() < deadline {
         if let Some(worker) = processes::workers(daemon.pid(), roles[wanted]).first() {
@@ -162,7 +162,7 @@ fn kill_something(daemon: &Daemon<'_>, moments: &mut Moments) -> usize {
     0
 }
 
-/// The store itself, with no daemon: of every scene vectors and a thumbnail.
+/// Checks the store itself, without a daemon: every scene has vectors and a thumbnail.
 fn check_store(sandbox: &Sandbox) {
     let (store, report) = Store::open(&sandbox.data()).unwrap();
     assert_eq!(report, OpenReport::default(), "{}", sandbox.log_tail());
@@ -186,7 +186,7 @@ fn check_store(sandbox: &Sandbox) {
     assert!(store.damaged().is_empty(), "{:?}", store.damaged());
 }
 
-/// A video comes, changes, moves or goes, while no daemon looks.
+/// Adds, changes, moves or removes a video while no daemon runs.
 fn change_videos(sandbox: &Sandbox, moments: &mut Moments, drafts: &[Vec<u8>]) {
     let path = |number: u64| sandbox.videos().join(format!("video {number}.mp4"));
     let (one, other) = (path(moments.below(8)), path(moments.below(8)));
@@ -196,7 +196,7 @@ fn change_videos(sandbox: &Sandbox, moments: &mut Moments, drafts: &[Vec<u8>]) {
         _ => {
             let made = sandbox.path().join("video in the making");
             let mut bytes = drafts[moments.below(drafts.len() as u64) as usize].clone();
-            // A box that players pass over makes it a video never seen before, which has to be decoded.
+            // Players skip this box. It makes the video a new one, which has to be decoded.
             bytes.extend_from_slice(&[0, 0, 0, 16]);
             bytes.extend_from_slice(b"free");
             bytes.extend_from_slice(&moments.below(u64::from(u32::MAX)).to_be_bytes());
@@ -206,7 +206,7 @@ fn change_videos(sandbox: &Sandbox, moments: &mut Moments, drafts: &[Vec<u8>]) {
     }
 }
 
-/// A video whose worker happened to be killed six times is rightly left alone: here nobody but we killed it.
+/// A video whose worker happened to be killed six times is rightly quarantined. Here all the kills were ours, so it is tried again.
 fn try_quarantined_again(sandbox: &Sandbox) {
     let answer = sandbox.ctl_json(["incidents"]);
     let incidents = answer["incidents"].as_array().unwrap();
@@ -220,7 +220,7 @@ fn try_quarantined_again(sandbox: &Sandbox) {
     }
 }
 
-/// Every video is indexed, with as many scenes as it has, and a picture of each; store and index agree; nothing was damaged.
+/// Checks that every video is indexed with scenes and vectors, that store and index agree, and that nothing was damaged.
 fn check_whole(sandbox: &Sandbox, n_kills: u64) {
     let log = || format!("after {n_kills} kills\n{}", sandbox.log_tail());
     let videos: Vec<_> = std::fs::read_dir(sandbox.videos())
@@ -240,7 +240,7 @@ fn check_whole(sandbox: &Sandbox, n_kills: u64) {
         n_scenes += scenes;
     }
     assert_eq!(status["scenes"], n_scenes, "{}", log());
-    // Every scene has its vectors: all of them are found by a search without a bound.
+    // A search without a limit finds every scene, so every scene has its vectors.
     assert_eq!(sandbox.search("anything").len(), n_scenes, "{}", log());
     let doctor = sandbox.ctl_json(["doctor"]);
     for check in doctor["checks"].as_array().unwrap() {
@@ -299,7 +299,7 @@ fn a_worker_is_killed(role: &str) {
 #[test]
 fn where_every_worker_dies_the_machine_is_at_fault_and_its_videos_are_indexed_when_it_works() {
     let sandbox = Sandbox::new();
-    // Stands for a library that is broken: every media worker dies, whatever it is given, and embedding works.
+    // Stands for a broken library: every media worker dies, whatever its input, and embedding works.
     let worker = sandbox.path().join("crashing-worker");
     let broken = sandbox.path().join("broken");
     std::fs::write(&broken, "").unwrap();
@@ -327,7 +327,7 @@ fn where_every_worker_dies_the_machine_is_at_fault_and_its_videos_are_indexed_wh
     assert_eq!(sandbox.counts(), [0, 1, 0, 0], "{}", sandbox.log_tail());
     sandbox.run(["incidents"]).expect(0).complains("no file has failed");
     std::fs::remove_file(&broken).unwrap();
-    // It would be tried again by itself, half a minute later.
+    // The daemon would try again by itself, half a minute later.
     sandbox.run(["resume"]).expect(0);
     sandbox.settle();
     assert_eq!(sandbox.counts(), [1, 0, 0, 0], "{}", sandbox.log_tail());

@@ -1,4 +1,4 @@
-//! A log that nobody can read costs the log and nothing else.
+//! A log that cannot be written costs the log and nothing else.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -8,7 +8,7 @@ use testkit::{Daemon, Sandbox, wait_until};
 
 use crate::SOON;
 
-/// A standard error, and what has to live as long as the daemon.
+/// A standard error, and a reader that has to live as long as the daemon.
 type Log = (Stdio, Option<io::PipeReader>);
 
 fn nobody_reads() -> Log {
@@ -17,7 +17,7 @@ fn nobody_reads() -> Log {
     (writer.into(), None)
 }
 
-/// It is open, and full.
+/// The pipe is open, and full.
 fn the_reader_stands_still() -> Log {
     let (reader, mut writer) = io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
@@ -33,7 +33,7 @@ fn a_full_disk() -> Log {
 
 fn lives_with(log: Log, name: &str) {
     let sandbox = Sandbox::new();
-    // Much is said.
+    // The log is verbose.
     sandbox.configure("log = \"debug\"\n");
     sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let (stderr, _reader) = log;

@@ -1,4 +1,4 @@
-//! The machine fails while scened starts: another start is asked for, nothing is set aside, and the next start finds everything.
+//! The machine fails while scened starts: scened asks for another start and quarantines nothing, and the next start finds everything.
 
 use std::fs;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use testkit::{Ran, Sandbox, wait_until};
 
 use crate::{SOON, answer, assert_same_answers};
 
-/// `EX_TEMPFAIL`: a service manager starts it again.
+/// `EX_TEMPFAIL`: a service manager restarts it.
 const PASSING: i32 = 75;
 const ALREADY_RUNNING: i32 = 3;
-/// Numbers of errors that pass: of a name, a disk, a quota, threads, locks, a mount.
+/// Codes of temporary errors: of a name, a disk, a quota, threads, locks, a mount.
 const ENOENT: i32 = 2;
 const EIO: i32 = 5;
 const EDQUOT: i32 = 122;
@@ -18,7 +18,7 @@ const EAGAIN: i32 = 11;
 const ENOLCK: i32 = 37;
 const ENOTCONN: i32 = 107;
 
-/// Starts scened as a service manager does, while the system gives this error at this point; gives the exit status.
+/// Starts scened as a service manager does, while the system returns this error at this fail point. Returns the exit status.
 fn start_that_fails(sandbox: &Sandbox, point: &str, code: i32) -> Option<i32> {
     let mut command = sandbox.command("scened");
     command
@@ -45,7 +45,7 @@ fn a_watched_folder_that_is_gone_for_the_moment_of_a_walk_is_walked_when_it_is_b
     let sandbox = Sandbox::new();
     sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
     let mut command = sandbox.command("scened");
-    // Between the look at the folder and its walk, once.
+    // Fails once, between the check of the folder and its walk.
     command.env("SCENED_FAIL_POINT", format!("walk-root={ENOENT}:1"));
     let daemon = sandbox.launch_as(command);
     wait_until("the video to be indexed", SOON, || {

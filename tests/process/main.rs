@@ -1,4 +1,4 @@
-//! The real `scened` process: how it starts, ends, dies and comes back, and what it says when it cannot.
+//! The real `scened` process: how it starts, ends, dies and comes back, and what it reports when it cannot.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 #![expect(clippy::print_stderr, reason = "figures, and what was not run, are told to who runs the tests")]
@@ -30,13 +30,13 @@ use std::time::Duration;
 use serde_json::Value;
 use testkit::{Sandbox, processes, wait_until};
 
-/// For conditions that come about by themselves, on a machine that has other things to do.
+/// For conditions that come about by themselves. Generous, because the machine may be busy.
 const SOON: Duration = Duration::from_secs(90);
 
-/// Long enough that it is still being decoded when a test acts.
+/// Long enough to be still decoding when a test acts.
 const LONG: &[(&str, f64)] = &[("red", 200.0), ("green", 200.0), ("blue", 200.0)];
 
-/// Waits for a worker of this role, and gives its process.
+/// Waits for a worker of this role, and returns its process id.
 fn worker(daemon: u32, role: &str, sandbox: &Sandbox) -> u32 {
     wait_until(&format!("the {role} worker"), SOON, || {
         processes::workers(daemon, role)
@@ -46,7 +46,7 @@ fn worker(daemon: u32, role: &str, sandbox: &Sandbox) -> u32 {
     })
 }
 
-/// What a search says, without what differs between two daemons with the same videos: ids, and the folder they lie in.
+/// Returns a search's answer without what differs between two daemons with the same videos: ids, and the folder of the videos.
 fn answer(sandbox: &Sandbox, query: &str) -> Vec<(String, u64, u64, u64, f64)> {
     let number = |hit: &Value, key: &str| hit[key].as_u64().unwrap();
     let mut hits: Vec<_> = sandbox

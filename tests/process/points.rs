@@ -1,4 +1,4 @@
-//! A run that fails or dies at each step of whatever writes: the next one is right.
+//! Fails or kills a run at each step of everything that writes: the next run is right.
 
 use std::fs;
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use testkit::{Sandbox, wait_until};
 
 use crate::{SOON, answer, assert_same_answers};
 
-/// The fail points of `daemon/src`, and what besides indexing leads to them.
+/// Fail points in `daemon/src` at which data is written.
 const POINTS: [&str; 15] = [
     "commit.begin",
     "commit.end",
@@ -71,8 +71,8 @@ fn fails_at(point: &str, what: &str) {
     command.env("SCENED_FAIL_POINT", format!("{point}={what}"));
     let mut daemon = sandbox.launch_as(command);
     let is_reached = || fs::read_to_string(sandbox.log()).unwrap().contains("fail point");
-    // A setting changes, a video is indexed, and the index saved at the end: whichever comes to the point first. It may be gone before, or
-    // fail at each start before it has answered.
+    // A setting changes, a video is indexed, and the index is saved at the end. Any of them may reach the point first. The daemon may die
+    // before it answers, or fail at every start.
     wait_until("the daemon to answer, to fail or to die", SOON, || {
         if !daemon.is_alive() || is_reached() || sandbox.ctl(["status", "--json"]).status.success() {
             Ok(())
@@ -82,7 +82,7 @@ fn fails_at(point: &str, what: &str) {
     });
     sandbox.run(["pause"]);
     let is_resumed = sandbox.run(["resume"]).status == 0;
-    // With an error it may go on or start again and fail again; with a kill it is gone.
+    // After an error the daemon may continue, or start again and fail again; after a kill it is gone.
     let mut is_asked_to_end = false;
     wait_until("the fail point", SOON, || {
         if is_reached() || !daemon.is_alive() {
@@ -109,7 +109,7 @@ fn fails_at(point: &str, what: &str) {
 
     let daemon = sandbox.start();
     if point.starts_with("decisions") || !is_resumed {
-        // What was paused when it died or stopped stays paused, as the user said.
+        // A daemon that died or stopped while paused stays paused, as the user asked.
         sandbox.run(["resume"]).expect(0);
     }
     sandbox.settle();
@@ -131,7 +131,8 @@ fn fails_at(point: &str, what: &str) {
     assert!(daemon.stop().success());
 }
 
-/// What a start over the store of version 0.1.0 writes: records that do not fit are mended, the marker and the copy of the settings are new.
+/// What a start over the store of version 0.1.0 writes: records that do not fit are repaired, and the marker and the copy of the settings
+/// are new.
 const UPGRADE_POINTS: [&str; 5] = ["commit.begin", "commit.end", "side.begin", "decisions.begin", "decisions.between"];
 
 #[test]
@@ -139,7 +140,7 @@ fn a_released_store_is_opened_also_after_a_death_in_the_middle_of_it() {
     let released = testkit::repository().join("tests/data/stores/v1");
     let upgraded = |point: Option<&str>| {
         let sandbox = Sandbox::new();
-        // Its videos are nowhere: nothing of it may be lost by that.
+        // Its videos do not exist here; that must not lose anything.
         sandbox.configure("folders = [\"/films\"]");
         testkit::copy_tree(&released, &sandbox.data(), &|_| true);
         let mut has_died = false;

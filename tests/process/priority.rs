@@ -1,4 +1,4 @@
-//! What the machine and its user notice of indexing: nothing.
+//! What indexing costs the machine and its user: nothing noticeable.
 #![cfg(target_os = "linux")]
 
 use testkit::{Sandbox, processes, wait_until};
@@ -9,8 +9,8 @@ use crate::{LONG, SOON};
 const SCHED_OTHER: i64 = 0;
 const SCHED_IDLE: i64 = 5;
 
-/// How a process is scheduled: policy and nice value of its first thread, class of its disk accesses, and how readily it is ended where
-/// memory runs out; `None` when it has ended. **Source**: proc_pid_stat(5), fields 41 and 19.
+/// Returns how a process is scheduled: policy and nice value of its first thread, I/O class, and `oom_score_adj` (how readily it is ended
+/// when memory runs out). `None` if it has ended. **Source**: proc_pid_stat(5), fields 41 and 19.
 fn priority(pid: u32) -> Option<(i64, i64, String, i64)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
@@ -46,7 +46,7 @@ fn indexing_takes_what_nobody_else_wants_and_questions_do_not_wait_for_it() {
         });
     }
     sandbox.settle();
-    // A question brings a process of its own, and both stay for a while.
+    // A query starts a process of its own, and both stay for a while.
     sandbox.run(["search", "red"]).expect(0);
     let ours = priority(daemon.pid()).unwrap();
     assert_eq!((ours.0, ours.1), (SCHED_OTHER, 0));
@@ -57,7 +57,7 @@ fn indexing_takes_what_nobody_else_wants_and_questions_do_not_wait_for_it() {
     assert!(ours.3 < 900, "the daemon would go first");
 }
 
-/// A program of usual priority that wants a whole processor.
+/// A program at normal priority that uses a whole processor.
 struct Busy(std::process::Child);
 
 impl Busy {
@@ -74,7 +74,7 @@ impl Drop for Busy {
     }
 }
 
-/// Waits until a media worker is stopped (or is not), and gives it.
+/// Waits until a media worker is stopped (or is not), and returns its process id.
 fn wait_for_media_worker(daemon: u32, stopped: bool) -> u32 {
     wait_until(if stopped { "a stopped worker" } else { "a worker at work" }, SOON, || {
         let workers = processes::workers(daemon, "media");
@@ -98,7 +98,7 @@ fn indexing_works_in_turns_while_others_use_the_processors_and_goes_on_when_they
     }
     let notices = sandbox.ctl_json(["status"])["notices"].to_string();
     assert!(notices.contains("(busy)"), "{notices}");
-    // Nobody waits for a worker that may be stopped.
+    // No command waits for a worker that may be stopped.
     sandbox.run(["pause"]).expect(0);
     sandbox.run(["resume"]).expect(0);
     drop(busy);

@@ -1,4 +1,4 @@
-//! Questions that wait for the model hold up none that need none.
+//! Queries that wait for the model do not delay requests that need no model.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Stdio};
@@ -8,12 +8,12 @@ use testkit::{Sandbox, processes, wait_until};
 
 use crate::{SOON, worker};
 
-/// What is answered at once, on a machine that has other things to do. A question that waits for the model waits 20 s.
+/// Limit for an immediate answer, on a machine that may be busy. A query that waits for the model waits 20 s.
 const AT_ONCE: Duration = Duration::from_secs(10);
-/// New questions; more than any lane has threads.
+/// New queries; more than any lane has threads.
 const N_WAITING: usize = 30;
 
-/// A daemon's worker for questions stands still.
+/// Runs a test against a daemon whose embed workers are stopped.
 fn with_a_stopped_worker(test: impl FnOnce(&Sandbox, &dyn Fn(&[&str]) -> Child)) {
     let sandbox = Sandbox::new();
     sandbox.video("a.mp4", &[("red", 1.0), ("green", 1.2)]);
@@ -38,7 +38,7 @@ fn with_a_stopped_worker(test: impl FnOnce(&Sandbox, &dyn Fn(&[&str]) -> Child))
     for pid in stopped {
         processes::signal(pid, "CONT");
     }
-    // It goes on as if nothing had been.
+    // The daemon continues as if nothing had happened.
     wait_until("a new question to be answered", SOON, || {
         let answer = sandbox.run(["search", "afterwards", "--json"]);
         if answer.status == 0 { Ok(()) } else { Err(format!("{answer:?}")) }
@@ -111,7 +111,7 @@ fn a_worker_that_says_nothing_holds_up_no_end() {
     command.env("SCENED_WORKER", &program);
     let daemon = sandbox.launch_as(command);
     daemon.wait_until_ready();
-    // One for indexing, one for the question.
+    // One worker for indexing, one for the query.
     let mut waiting = sandbox.command("scenectl");
     let mut waiting = waiting
         .args(["search", "red"])

@@ -1,4 +1,4 @@
-//! What keeps a daemon from starting: a clear message, and a status that systemd does not answer with a restart.
+//! Conditions that keep a daemon from starting. It gives a clear message, and a status after which systemd does not restart it.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -47,7 +47,7 @@ fn a_watched_folder_that_does_not_exist_is_a_warning() {
     assert_eq!(sandbox.counts(), [1, 0, 0, 0]);
     let status = sandbox.ctl_json(["status"]);
     assert!(status["warnings"].to_string().contains("unplugged"), "{status}");
-    // It is picked up when it appears.
+    // The folder is picked up when it appears.
     sandbox.video_at(&nowhere.join("b.mp4"), &[("green", 1.0)]);
     sandbox.say("rescan").expect(0);
     sandbox.settle();
@@ -76,7 +76,7 @@ fn a_data_folder_that_is_none_is_refused() {
 #[test]
 fn a_data_folder_that_cannot_be_written_is_refused() {
     let sandbox = Sandbox::new();
-    // Also for root: nothing can be made below /proc.
+    // This fails for root too: nothing can be created below /proc.
     sandbox
         .run_daemon(["--data-dir", "/proc/scened"])
         .expect(SETUP)
@@ -129,7 +129,7 @@ fn a_configuration_that_is_damaged_is_refused_and_its_last_good_copy_is_named() 
     fs::create_dir(&more).unwrap();
     sandbox.run(["add", more.to_str().unwrap()]).expect(0);
     let good = fs::read_to_string(sandbox.config()).unwrap();
-    // The copy is there while it runs, and knows what was added.
+    // The copy exists while the daemon runs, and contains what was added.
     let copy = sandbox.data().join("config.toml.last-good");
     assert_eq!(fs::read_to_string(&copy).unwrap(), good);
     daemon.kill();

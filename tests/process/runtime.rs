@@ -1,4 +1,4 @@
-//! What runs models is missing or wrong: the daemon runs, says so, and loses nothing.
+//! ONNX Runtime is missing or wrong: the daemon runs, reports it, and loses nothing.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use testkit::{Sandbox, copy_tree, repository, wait_until};
 
 use crate::SOON;
 
-/// The daemon with one video and this configuration: nothing can be embedded, so the video waits, and every place says `reason`.
+/// Runs the daemon with one video and this configuration. Nothing can be embedded, so the video waits, and every output gives `reason`.
 fn waits_and_says(configuration: &str, prepare: impl FnOnce(&Sandbox), reason: &str) {
     let sandbox = Sandbox::new();
     sandbox.configure(configuration);
@@ -37,7 +37,7 @@ fn waits_and_says(configuration: &str, prepare: impl FnOnce(&Sandbox), reason: &
     assert!(doctor.status == 2 && doctor.stdout.contains(reason), "{doctor:#?}");
     assert!(daemon.is_alive());
 
-    // Mended, it goes on by itself after a start.
+    // With the configuration repaired, indexing continues after a restart.
     assert!(daemon.stop().success());
     sandbox.configure("");
     let _daemon = sandbox.start();
@@ -62,7 +62,7 @@ fn a_file_that_is_no_library_is_named() {
 
 #[test]
 fn a_library_that_is_another_one_is_named() {
-    // Any shared library that is there on every machine.
+    // Any shared library that exists on every machine.
     let Some(library) = [
         "/lib/x86_64-linux-gnu/libm.so.6",
         "/lib64/libm.so.6",
@@ -76,7 +76,7 @@ fn a_library_that_is_another_one_is_named() {
     waits_and_says(&format!("onnxruntime = {library:?}"), |_| {}, library);
 }
 
-/// As much of ONNX Runtime as tells a version: the two functions that its first call gives.
+/// The minimum of ONNX Runtime that reports a version: the two functions that its first call returns.
 const OLD_RUNTIME: &str = r#"
 struct api_base { const void *(*get_api)(unsigned); const char *(*version)(void); };
 static const void *get_api(unsigned version) { (void)version; return 0; }

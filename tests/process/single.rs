@@ -1,4 +1,4 @@
-//! One daemon a data folder; and its end.
+//! One daemon per data folder, and how it ends.
 
 use std::fs;
 use std::os::unix::fs::FileTypeExt as _;
@@ -53,7 +53,7 @@ fn term_and_interrupt_end_it_within_two_seconds_and_no_worker_stays() {
         let mut daemon = sandbox.start();
         sandbox.video("long.mp4", LONG);
         worker(daemon.pid(), "media", &sandbox);
-        // A question that is being waited on does not hold it up.
+        // A client that waits for an answer does not delay the end.
         let mut waiting = sandbox.command("scenectl").args(["wait", "--json"]).spawn().unwrap();
         let workers = processes::children(daemon.pid());
         let asked = Instant::now();
@@ -86,13 +86,13 @@ fn workers_die_with_a_daemon_that_is_killed() {
     });
 }
 
-/// How many daemons are started at the same time.
+/// Number of daemons that start at the same time.
 const N_STARTS: usize = 1000;
 
-/// Waits at a gate (a pipe that nobody has opened for writing yet) and becomes the daemon.
+/// Waits at a gate (a pipe that no process has opened for writing yet), then becomes the daemon.
 const AT_THE_GATE: &str = r#"exec 9<"$0"; exec 9<&-; exec "$1""#;
 
-/// Starts a daemon that waits at the gate, where there is one, and writes what it says to a file of its own.
+/// Starts a daemon, which waits at the gate if there is one, and writes its output to a file of its own.
 fn start_one(sandbox: &Sandbox, folder: &Path, gate: Option<&Path>, index: usize) -> (Child, PathBuf) {
     let said = folder.join(index.to_string());
     let file = fs::File::create(&said).unwrap();
@@ -108,7 +108,7 @@ fn start_one(sandbox: &Sandbox, folder: &Path, gate: Option<&Path>, index: usize
     (command.spawn().unwrap(), said)
 }
 
-/// Opens the gate when all who were started wait at it. It stays open for as long as the file does.
+/// Opens the gate when all started processes wait at it. It stays open until the file is dropped.
 fn open_gate(gate: &Path, started: &[(Child, PathBuf)]) -> fs::File {
     wait_until("all to wait at the gate", SOON, || {
         let waits = |pid: u32| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains("(sh) S"));
@@ -120,9 +120,8 @@ fn open_gate(gate: &Path, started: &[(Child, PathBuf)]) -> fs::File {
     fs::File::options().write(true).open(gate).unwrap()
 }
 
-/// Starts so many daemons at once, or, with `kill_every`, one after the other as fast as it goes, and kills the one that serves after
-/// every so many. Panics unless one is left at the end
-/// that answers, and all others have left saying who is there.
+/// Starts `n_starts` daemons at once. With `kill_every` it starts them one after the other, as fast as possible, and kills the serving one
+/// after every `kill_every` starts. Panics unless exactly one is left that answers, and all others have left with a message that names it.
 fn storm(n_starts: usize, kill_every: Option<usize>) {
     let sandbox = Sandbox::new();
     let folder = sandbox.path().join("said");
@@ -150,7 +149,7 @@ fn storm(n_starts: usize, kill_every: Option<usize>) {
         open
     });
     if kill_every.is_some() {
-        // All of them may have been killed, or have met one that was about to be.
+        // All of them may have been killed, or have met a daemon that was about to be killed.
         started.push(start_one(&sandbox, &folder, None, n_starts));
     }
     let limit = SOON + Duration::from_millis(200) * n_starts as u32;
@@ -240,7 +239,7 @@ fn term_at_any_moment_ends_it_and_leaves_no_worker() {
         let made = sandbox.path().join("video in the making");
         fs::write(&made, &drafts[moments.below(drafts.len() as u64) as usize]).unwrap();
         sandbox.put(&made, &sandbox.videos().join(format!("video {}.mp4", number % 6)));
-        // A model in the middle of being changed, now and then.
+        // Now and then a model change is in progress.
         sandbox.configure(if number % 5 == 4 { "crop = \"two\"" } else { "" });
         let mut daemon = sandbox.launch();
         pause(Duration::from_millis(moments.below(LATEST_SIGNAL_MS)));
@@ -250,7 +249,7 @@ fn term_at_any_moment_ends_it_and_leaves_no_worker() {
         daemon.signal("TERM");
         let status = daemon.wait_for_end();
         took.push(asked.elapsed());
-        // Before it listens for signals, the signal ends it as it ends any program.
+        // Before the daemon handles signals, the signal ends it like any other program.
         let is_right = status.success() || std::os::unix::process::ExitStatusExt::signal(&status) == Some(15);
         assert!(is_right, "{status}\n{}", sandbox.log_tail());
         wait_until("the workers to end", SOON, || {
@@ -275,7 +274,7 @@ fn a_wish_to_end_that_is_told_twice_at_once_is_no_impatience() {
     sandbox.video("a.mp4", &[("red", 1.0)]);
     for _ in 0..3 {
         let mut daemon = sandbox.start();
-        // Two of one kind may be told as one; these are not.
+        // The kernel may merge two signals of one kind, but not these two.
         daemon.signal("TERM");
         daemon.signal("INT");
         let status = daemon.wait_for_end();

@@ -1,4 +1,4 @@
-//! A disk that is full: a small tmpfs in a mount namespace of its own.
+//! A full disk: a small tmpfs in a mount namespace of its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,14 +8,14 @@ use testkit::{Daemon, Sandbox, processes, wait_until};
 
 use crate::{SOON, answer, assert_same_answers};
 
-/// The data folder of a sandbox on a file system of its own, as long as this lives.
+/// Puts a sandbox's data folder on a file system of its own, until dropped.
 struct SmallDisk<'a> {
     sandbox: &'a Sandbox,
     holder: Child,
 }
 
 impl<'a> SmallDisk<'a> {
-    /// `None` where this user may not mount anything: said aloud.
+    /// Returns `None`, and prints so, if this user may not mount anything.
     fn mount(sandbox: &'a Sandbox, mib: u32) -> Option<Self> {
         Self::mount_as(sandbox, &format!("size={mib}m"))
     }
@@ -42,7 +42,7 @@ impl<'a> SmallDisk<'a> {
         Some(Self { sandbox, holder })
     }
 
-    /// The data folder as it is on the small disk.
+    /// Returns the data folder as seen on the small disk.
     fn data(&self) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.holder.id()));
         root.join(self.sandbox.data().strip_prefix("/").unwrap())
@@ -73,7 +73,7 @@ impl<'a> SmallDisk<'a> {
         self.data().parent().unwrap().join("data/ballast")
     }
 
-    /// Fills the disk but for so many bytes.
+    /// Fills the disk except for `left_bytes`.
     fn fill_but(&self, left_bytes: u64) {
         let data = self.data();
         let free = free_bytes(&data);
@@ -98,7 +98,7 @@ fn free_bytes(folder: &Path) -> u64 {
     scened::machine::disk_space::free_bytes(folder).unwrap()
 }
 
-/// Takes up so many bytes: on tmpfs a file without content takes none.
+/// Writes `n_bytes` of content: on tmpfs a file without content takes no space.
 fn take_up(mut file: &fs::File, n_bytes: u64) {
     let block = vec![1; 1 << 20];
     let mut left = n_bytes;
@@ -154,7 +154,7 @@ fn a_disk_that_others_fill_up_stops_no_search_and_loses_nothing() {
     let mut daemon = disk.start();
     sandbox.settle();
     let expected = answer(&sandbox, "red");
-    // To the last byte, and with files coming: what is refused first is for the system to choose.
+    // The disk is full to the last byte while files arrive. Which write fails first is up to the system.
     disk.fill_but(0);
     for number in 0..20 {
         sandbox.video(format!("b {number}.mp4"), &[("green", 1.0 + 0.1 * f64::from(number))]);
@@ -162,7 +162,7 @@ fn a_disk_that_others_fill_up_stops_no_search_and_loses_nothing() {
     wait_for_warning(&sandbox, "the store cannot be written");
     assert!(daemon.is_alive());
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
-    // Nor does a start need room that is not there.
+    // A start does not need disk space either.
     daemon.signal("TERM");
     daemon.wait_for_end();
     let mut daemon = disk.start();
@@ -171,7 +171,7 @@ fn a_disk_that_others_fill_up_stops_no_search_and_loses_nothing() {
     assert!(workers.is_empty(), "{workers:?}");
     disk.free();
     wait_until("the videos to be indexed", SOON, || {
-        // It may be starting again.
+        // The daemon may be restarting.
         let output = sandbox.run(["status", "--json"]);
         let status: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
         if status["videos"]["indexed"] == 21 {
@@ -205,14 +205,14 @@ fn a_disk_that_takes_no_more_files_is_told_of_and_stops_no_search() {
     sandbox.video("b.mp4", &[("green", 1.0)]);
     wait_for_warning(&sandbox, "nearly out of inodes");
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
-    // Nor does a start need files that cannot be made.
+    // A start does not need new files either.
     daemon.signal("TERM");
     daemon.wait_for_end();
     let mut daemon = disk.start();
     assert_same_answers(&answer(&sandbox, "red"), &expected, &sandbox.log_tail());
     fs::remove_dir_all(&crowd).unwrap();
     wait_until("the video to be indexed", SOON, || {
-        // It may be starting again.
+        // The daemon may be restarting.
         let output = sandbox.run(["status", "--json"]);
         let status: serde_json::Value = serde_json::from_str(&output.stdout).unwrap_or_default();
         if status["videos"]["indexed"] == 2 {

@@ -1,7 +1,7 @@
-//! Other users of the machine: what they may not do to a daemon, and what of theirs neither program takes.
+//! Other users of the machine: what they may not do to a daemon, and which of their files neither program uses.
 //!
-//! A second user is had where the tests run as root; elsewhere the folders of root stand for somebody else's, and what needs another
-//! user's process is not run, which is said.
+//! If the tests run as root, they run processes as a second user. Otherwise root's folders stand for another user's, and tests that need
+//! another user's process are not run and report that.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
@@ -15,7 +15,7 @@ use crate::SOON;
 
 /// `EX_CONFIG`.
 const SETUP: i32 = 78;
-/// `nobody`, or whoever it is: no file of a test is theirs.
+/// The user `nobody`, or whatever user has this id: no file of a test belongs to it.
 const STRANGER: u32 = 65534;
 
 fn is_root() -> bool {
@@ -58,7 +58,7 @@ fn another_user_is_kept_out_by_the_folder_and_then_by_the_daemon() {
     mode(sandbox.path(), 0o755);
     let said = as_stranger(SPEAK, &sandbox.socket());
     assert!(String::from_utf8_lossy(&said.stderr).contains("PermissionError"), "{said:?}");
-    // Were everything open by mistake, the daemon still would not answer.
+    // Even with everything open by mistake, the daemon would not answer.
     mode(sandbox.socket().parent().unwrap(), 0o777);
     mode(&sandbox.socket(), 0o777);
     for _ in 0..50 {
@@ -94,7 +94,7 @@ while True:
     for (theirs, what) in [
         ("the folder", "the socket's folder"),
         ("the socket", "the socket "),
-        // A socket that changed hands while somebody listened: it tells by itself who that is.
+        // The socket changed hands while the other user listened. The kernel reports who listens.
         ("the program", "the program that listens at"),
     ] {
         let sandbox = Sandbox::new();
@@ -118,7 +118,7 @@ while True:
         let ran = sandbox.run(["search", "a secret"]);
         assert_ne!(ran.status, 0);
         ran.complains(what).complains(&format!("belongs to another user (uid {STRANGER})"));
-        // Nor does a daemon take the place, or take it away.
+        // A daemon neither takes over the socket nor removes it.
         let daemon = sandbox.run_daemon::<&str>([]);
         assert_eq!(daemon.status, SETUP, "{daemon:?}");
         processes::signal(squatter.id(), "KILL");
@@ -155,7 +155,7 @@ fn what_another_user_owns_or_may_write_to_is_not_used() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     refused(&["--config", pipe.to_str().unwrap()], &["pipe.toml"]);
     if !is_root() {
-        // Root's, and so another user's.
+        // Owned by root, so by another user.
         refused(&["--data-dir", "/usr"], &["belongs to another user (uid 0)"]);
         return;
     }
@@ -169,7 +169,7 @@ fn what_another_user_owns_or_may_write_to_is_not_used() {
     refused(&[], &[&whose]);
 }
 
-/// Everything below a folder that others may read, write or enter.
+/// Lists everything below a folder that others may read, write or enter.
 fn open_below(folder: &Path) -> Vec<String> {
     let mut open = Vec::new();
     let mut folders = vec![folder.to_owned()];

@@ -1,4 +1,4 @@
-//! Threads that live as long as the daemon, killed one by one by a fail point: nothing stops for good, nobody waits for ever.
+//! A fail point kills the daemon's long-lived threads one by one: nothing stops for good, and no client waits for ever.
 
 use std::fs;
 use std::process::Output;
@@ -24,7 +24,7 @@ const OWNERS: [&str; 11] = [
     "background",
     "signals",
 ];
-/// A panic over one thing, in threads that go on.
+/// Fail points that panic over one item, in threads that continue.
 const THINGS: [&str; 2] = ["embed-batch", "settle"];
 const N_THREADS: usize = 2;
 
@@ -53,7 +53,7 @@ fn log_has(sandbox: &Sandbox, text: &str) -> bool {
     fs::read(sandbox.log()).is_ok_and(|log| String::from_utf8_lossy(&log).contains(text))
 }
 
-/// Whatever the answer, it comes.
+/// Runs `scenectl` and checks that an answer arrives, whatever it is.
 fn answered(sandbox: &Sandbox, words: &[&str]) -> Output {
     let begun = Instant::now();
     let output = sandbox.ctl(words);
@@ -75,7 +75,7 @@ fn n_hits(sandbox: &Sandbox, query: &str) -> Result<usize, String> {
         .ok_or_else(|| String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// A sandbox in which the owner has something to do.
+/// Creates a sandbox in which the thread has something to do.
 fn sandbox_for(point: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     if point == "throttle" {
@@ -85,7 +85,7 @@ fn sandbox_for(point: &str) -> Sandbox {
     sandbox
 }
 
-/// Something for who watches mounts.
+/// Mounts and unmounts something, for the thread that watches mounts.
 #[cfg(target_os = "linux")]
 fn mount_something(sandbox: &Sandbox) {
     use rustix::mount::{UnmountFlags, mount_bind, unmount};
@@ -114,7 +114,7 @@ fn dies_once(point: &str, poke: impl Fn(&Sandbox)) {
     let mut daemon = start(&sandbox, &format!("{point}=panic:1"));
     daemon.wait_until_ready();
     wait_until("a question to be answered", SOON, || n_hits(&sandbox, "red"));
-    // A walk through the slow lane, and an event for the watcher.
+    // A request for the slow lane, and an event for the watcher.
     answered(&sandbox, &["why", sandbox.videos().join("a.mp4").to_str().unwrap()]);
     sandbox.video("b.mp4", &[("blue", 1.0)]);
     wait_until(&format!("{point}: both videos"), SOON, || {
@@ -133,7 +133,7 @@ fn dies_once(point: &str, poke: impl Fn(&Sandbox)) {
 #[test]
 #[ignore = "eight daemons, each used until an owner died three times: make check-long"]
 fn a_thread_that_dies_again_and_again_is_left_off_and_named_and_nobody_waits_for_it() {
-    // Lanes have several threads each: `requests/pool.rs` tests the end of all.
+    // Lanes have several threads each; `requests/pool.rs` tests the end of all of them.
     let lanes = ["query", "asking", "slow"];
     let owners: Vec<&str> = OWNERS.into_iter().filter(|owner| !lanes.contains(owner)).collect();
     at_each(&owners, |point| is_given_up(point, |_| ()));
@@ -143,14 +143,14 @@ fn is_given_up(point: &str, poke: impl Fn(&Sandbox)) {
     let sandbox = sandbox_for(point);
     let daemon = sandbox.start();
     sandbox.settle();
-    // What was asked before is answered without the model only as long as the daemon lives.
+    // The daemon answers earlier queries without the model only until it ends.
     assert!(daemon.stop().success());
     let mut daemon = start(&sandbox, &format!("{point}=panic"));
     daemon.wait_until_ready();
     let mut n = 0;
     wait_until(&format!("{point} to be named"), SOON, || {
         n += 1;
-        // Something for every owner to do.
+        // Work for every thread.
         poke(&sandbox);
         sandbox.video(format!("more {n}.mp4"), &[("blue", 0.5)]);
         answered(&sandbox, &["search", &format!("question {n}"), "--json"]);

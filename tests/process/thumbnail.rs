@@ -1,4 +1,4 @@
-//! `scened thumbnail`, run as desktops run it: by the line of the `.thumbnailer` entry, without a daemon.
+//! Runs `scened thumbnail` as desktops do: by the line of the `.thumbnailer` entry, without a daemon.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -12,7 +12,7 @@ use testkit::{Ran, Sandbox, processes, program, repository, videos, wait_until};
 
 use crate::SOON;
 
-/// The `Exec` of the entry, with the program of this build where `make install` writes the installed one.
+/// Returns the words of the entry's `Exec` line, with this build's program where `make install` writes the installed one.
 fn exec_words() -> Vec<OsString> {
     let entry = fs::read_to_string(repository().join("desktop/data/scened.thumbnailer")).unwrap();
     let exec = entry.lines().find_map(|line| line.strip_prefix("Exec=@bin@/scened ")).unwrap();
@@ -20,7 +20,7 @@ fn exec_words() -> Vec<OsString> {
     [program].into_iter().chain(exec.split(' ').map(OsString::from)).collect()
 }
 
-/// What a desktop makes of the words: it puts its own in place of each placeholder, and asks no shell.
+/// Builds the command as a desktop does: it replaces each placeholder with its own words and uses no shell.
 fn as_a_desktop(words: &[OsString], input: &OsStr, output: &Path, size: &str) -> Command {
     let mut words = words.iter().map(|word| match word.as_bytes() {
         b"%i" => input.to_owned(),
@@ -29,7 +29,7 @@ fn as_a_desktop(words: &[OsString], input: &OsStr, output: &Path, size: &str) ->
         _ => word.clone(),
     });
     let mut command = Command::new(words.next().unwrap());
-    // As in a desktop's own sandbox: nothing of the session is there.
+    // As in a desktop's own sandbox: nothing from the session is available.
     command.args(words).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -41,7 +41,7 @@ fn names(folder: &Path) -> Vec<OsString> {
     names
 }
 
-/// Width and height, from the first chunk of a PNG.
+/// Reads width and height from the first chunk of a PNG.
 fn png_size(png: &[u8]) -> (u32, u32) {
     assert!(
         png.starts_with(b"\x89PNG\r\n\x1a\n") && png.ends_with(b"IEND\xaeB`\x82"),
@@ -86,7 +86,7 @@ fn the_entrys_line_makes_pictures_of_videos_with_any_name() {
         fs::create_dir(&folder).unwrap();
         let video = folder.join(OsStr::from_bytes(name));
         fs::copy(&source, &video).unwrap();
-        // Named as the video is, and made beforehand by some desktops, who then read what they opened.
+        // Named after the video. Some desktops create the file beforehand and then read through the descriptor they opened.
         let mut picture = video.clone().into_os_string().into_vec();
         picture.extend_from_slice(b".png");
         let picture = PathBuf::from(OsString::from_vec(picture));
@@ -126,7 +126,7 @@ fn every_type_of_the_extensions_that_are_indexed_is_in_the_entry() {
     for extension in config.extensions {
         for line in globs.lines().filter(|line| line.ends_with(&format!(":*.{extension}"))) {
             let kind = line.split(':').nth(1).unwrap();
-            // Qt's translations are called *.ts as well, music and the kernel's modules *.mod.
+            // Other files share these extensions: Qt's translations are `*.ts` as well, music and kernel modules are `*.mod`.
             if kind.starts_with("text/") || ["audio/x-mod", "application/x-object"].contains(&kind) {
                 continue;
             }
@@ -176,7 +176,7 @@ fn what_cannot_be_shown_leaves_no_picture_and_one_line_of_why() {
         )
         .expect(2);
     }
-    // KIO puts names between quotation marks and splits what comes of it: a name may add words, and none of them is where to write.
+    // KIO puts names between quotation marks and splits the result. So a name may add words, but none of them may become the output file.
     let mut split = words.clone();
     let at_input = split.iter().position(|word| word == "%i").unwrap();
     split.insert(at_input + 1, at("letter.png").into_os_string());
@@ -190,7 +190,7 @@ fn what_cannot_be_shown_leaves_no_picture_and_one_line_of_why() {
     assert_eq!(names(sandbox.path()), before);
     assert_eq!(fs::read(at("film.mp4")).unwrap(), whole);
     assert_eq!(fs::read(at("letter.png")).unwrap(), b"not yours");
-    // What is larger than any thumbnail of the specification is asked for on fine screens: what comes fits in it.
+    // Desktops on high-resolution screens ask for more than the specification's largest size. The thumbnail fits within it.
     Ran::from(
         &as_a_desktop(&words, at("film.mp4").as_os_str(), &at("large.png"), "2048")
             .output()
@@ -223,7 +223,7 @@ fn killed_in_the_middle_it_leaves_nothing_behind() {
     fs::create_dir(&folder).unwrap();
     let video = sandbox.path().join("film.mp4");
     videos::colours(&video, &[("red", 1.0)]);
-    // A worker that never answers, so that it is always the middle.
+    // This worker never answers, so the signal always arrives in the middle.
     let worker = sandbox.path().join("worker");
     fs::write(&worker, "#!/bin/sh\nexec sleep 600\n").unwrap();
     fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).unwrap();

@@ -1,7 +1,7 @@
-//! A file or folder of the data folder that may not be read, as after a backup that was put back as another user, or a wrong `chmod`.
+//! A file or folder of the data folder that may not be read, as after restoring a backup as another user, or a wrong `chmod`.
 //!
-//! Root may read everything, so where the tests run as root the daemon and its clients belong to another user: this program runs
-//! itself again without root's rights.
+//! Root may read everything. So if the tests run as root, the daemon and its clients run as another user: this program runs itself again
+//! without root's rights.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -13,9 +13,9 @@ use testkit::{NOBODY, Sandbox, wait_until};
 
 use crate::{SOON, answer, assert_same_answers};
 
-/// `EX_CONFIG`: a person has to mend it, and no service manager starts it again.
+/// `EX_CONFIG`: a person has to fix it, and no service manager restarts it.
 const SETUP: i32 = 78;
-/// What the other user's process is to look at: [`SOME`], or `all`.
+/// Which parts the other user's process checks: [`SOME`], or `all`.
 const PARTS: &str = "SCENED_TEST_UNREADABLE";
 /// One of each kind, by the beginning and the end of its path.
 const SOME: &[(&str, &str)] = &[
@@ -35,14 +35,14 @@ const SOME: &[(&str, &str)] = &[
     ("", "store/keyspaces/0/current"),
     ("", "store.generation"),
 ];
-/// Of these the daemon goes on without; all others it names, and ends.
+/// The daemon runs without these. For any other part it names the path and ends.
 const NEEDLESS: &[&str] = &["cache", "config.toml.last-good", "decisions", "index", "keyframes"];
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs a test of this file as a user for whom modes mean something.
+/// Runs a test of this file as a user who is subject to file modes.
 fn as_a_user(test: &str, parts: &str) {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--ignored", "--nocapture"]).env(PARTS, parts);
@@ -92,11 +92,11 @@ fn each_part_as_a_user() {
         if parts == "some" && !SOME.iter().any(is_wanted) {
             continue;
         }
-        // fjall and the snapshots clean up: what was listed may be gone by now.
+        // fjall and the snapshots clean up, so a listed file may be gone by now.
         let Ok(found) = path.symlink_metadata() else { continue };
         n_looked_at += 1;
         no_access(&sandbox, &path, 0, &name, &expected);
-        // A folder that can be listed, and not entered; an empty one is as good as any.
+        // A folder that can be listed but not entered. Being empty makes no difference.
         if found.is_dir() && path.symlink_metadata().is_ok() {
             no_access(&sandbox, &path, 0o400, &name, &expected);
         }
@@ -107,7 +107,7 @@ fn each_part_as_a_user() {
 
 type Answers = [(String, u64, u64, u64, f64)];
 
-/// Starts the daemon while `path` has this mode, and once more when it has its own again.
+/// Starts the daemon while `path` has the mode `closed`, and again after the mode is restored if that start failed.
 fn no_access(sandbox: &Sandbox, path: &Path, closed: u32, name: &str, expected: &Answers) {
     let before = fs::symlink_metadata(path).unwrap().permissions().mode();
     let log_begin = fs::metadata(sandbox.log()).unwrap().len() as usize;
@@ -177,13 +177,13 @@ fn all_at_once_as_a_user() {
         mode(path, 0);
     }
     mode(&sandbox.data(), 0);
-    // What it had open it keeps, and what it cannot write it does without.
+    // The daemon keeps the files that it has open, and does without those that it cannot write.
     sandbox.video("b.mp4", &[("blue", 1.0)]);
     until_indexed(&sandbox, 2);
     assert_same_answers(&of_a(), &expected, &sandbox.log_tail());
     mode(&sandbox.data(), 0o700);
     for (path, before) in &modes {
-        // The store goes on with its own housekeeping.
+        // The store continues its own housekeeping, so a file may be gone.
         if path.symlink_metadata().is_ok() {
             mode(path, *before);
         }

@@ -1,4 +1,4 @@
-//! Scenes and vectors that follow from a file's bytes and from nothing else.
+//! Scenes and vectors that depend on a file's bytes only.
 
 use std::fs::File;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -13,12 +13,12 @@ use scened::media::{
 use scened_common::domain::{Boundary, Embedding, Frame, ImageSpec, Span};
 use scened_common::embed::model::ModelFolder;
 
-/// As a holiday clip of two minutes may have.
+/// About what a two-minute holiday clip has.
 const N_SCENES: u64 = 10;
 const FRAMES_A_SCENE: u64 = 2;
 const SCENE_MS: u64 = 12_000;
 
-/// Each video has ten scenes of two frames.
+/// Gives every video ten scenes of two frames.
 pub(crate) struct Scenes;
 
 fn hash(of: impl std::hash::Hash) -> u64 {
@@ -27,7 +27,7 @@ fn hash(of: impl std::hash::Hash) -> u64 {
     hasher.finish()
 }
 
-/// A frame of which only the first bytes differ.
+/// Makes a frame of which only the first bytes vary.
 fn frame(image: ImageSpec, time_ms: u64, seed: u64) -> Frame {
     let mut rgb = vec![0; (image.width_px * image.height_px * 3) as usize];
     rgb[..8].copy_from_slice(&seed.to_le_bytes());
@@ -111,7 +111,7 @@ impl FrameSource for Scenes {
     }
 }
 
-/// Has the id, the picture and the length of vectors of a real model, so that the real daemon takes its vectors for that model's.
+/// A fake model with the id, input size and vector length of a real one, so that the real daemon accepts its vectors as that model's.
 pub(crate) struct Model {
     info: ModelInfo,
     dimensions: usize,
@@ -130,7 +130,7 @@ impl Model {
         }
     }
 
-    /// Of any direction, unit length.
+    /// Returns a vector of unit length in an arbitrary direction.
     fn vector(&self, seed: u64) -> Embedding {
         let component = |index: usize| (hash((seed, index)) >> 40) as f32 / (1 << 23) as f32 - 1.0;
         Embedding::normalised((0..self.dimensions).map(component).collect()).expect("not all are zero")

@@ -1,5 +1,5 @@
-//! A year of a library in minutes: the real watcher, reconciler, pipeline, store, index and server, over files whose scenes and vectors
-//! are made up, so that nothing is decoded and everything else happens.
+//! Runs a year of a library in minutes: the real watcher, reconciler, pipeline, store, index and server. Scenes and vectors are made up, so
+//! nothing is decoded, but everything else happens.
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 
@@ -16,7 +16,7 @@ use scened::config::Config;
 use scened_common::embed::model::ModelFolder;
 use testkit::{Sandbox, pause, processes, repository, wait_until};
 
-/// On a machine that has other things to do.
+/// Generous, because the machine may be busy.
 const TIMEOUT: Duration = Duration::from_mins(20);
 
 /// A whole daemon in this process, so that its source of frames and its model can be made up.
@@ -60,7 +60,7 @@ impl Resident {
 fn put_videos(folder: &Path, names: std::ops::Range<usize>, round: usize) {
     std::fs::create_dir_all(folder).unwrap();
     for name in names {
-        // The content differs from every other, so that none is another's twin.
+        // Every file has different content; equal files would be twins.
         std::fs::write(folder.join(format!("{name}.mp4")), format!("video {name} of round {round}")).unwrap();
     }
 }
@@ -99,7 +99,7 @@ fn fifty_thousand_files_that_come_and_go_leave_nothing_behind() {
         let (here, there) = (sandbox.videos().join("here"), sandbox.videos().join("there"));
         put_videos(&here, 0..n_files, round);
         wait_for(&sandbox, n_files as u64);
-        // Half of them change, all of them move, and questions are asked.
+        // Half of the files change, all of them move, and queries run.
         put_videos(&here, 0..n_files / 2, round + n_rounds);
         std::fs::rename(&here, &there).unwrap();
         wait_for(&sandbox, n_files as u64);
@@ -112,8 +112,8 @@ fn fifty_thousand_files_that_come_and_go_leave_nothing_behind() {
         eprintln!("round {:2}: {} KiB, {} descriptors, {} threads", round + 1, held.0, held.1, held.2);
         seen.push(held);
     }
-    // The first rounds fill what is kept on purpose (caches, the journal's buffers, the allocator's arenas): up to about the 35th, in
-    // steps of some megabytes; 70 rounds more added less than one.
+    // The first rounds fill memory that is kept on purpose (caches, the journal's buffers, the allocator's arenas). That lasts until about
+    // the 35th round, in steps of some megabytes; 70 more rounds added less than one megabyte.
     let settled = &seen[n_rounds * 2 / 3 - 1..];
     let (first, last) = (settled[0], settled[settled.len() - 1]);
     let slope_kib = (last.0 as f64 - first.0 as f64) / (settled.len() - 1) as f64;
@@ -122,7 +122,7 @@ fn fifty_thousand_files_that_come_and_go_leave_nothing_behind() {
         settled.len() - 1
     );
     assert!(slope_kib < 1024.0, "more than a kilobyte stays for each file");
-    // The store's tables come and go, and each is a descriptor.
+    // The store's tables come and go, and each holds a descriptor.
     let most_before = seen[..n_rounds * 2 / 3].iter().map(|held| held.1).max().unwrap();
     assert!(last.1 <= most_before + 8, "{} descriptors, {most_before} before", last.1);
     assert_eq!(first.2, last.2, "threads");
@@ -172,7 +172,7 @@ fn a_daemon_with_ten_thousand_videos_is_small() {
     assert!(own_kib <= 60 * 1024 + index_kib, "{own_kib} KiB");
 }
 
-/// Ten quiet minutes: no disk is written, no processor used, and next to no thread wakes up.
+/// Checks ten quiet minutes: no disk writes, no processor time, almost no wake-ups of threads.
 #[test]
 #[ignore = "takes minutes: make check-long"]
 fn ten_minutes_without_anything_to_do_cost_nothing() {
@@ -183,7 +183,7 @@ fn ten_minutes_without_anything_to_do_cost_nothing() {
     let daemon = sandbox.start();
     sandbox.settle();
     sandbox.run(["search", "red"]).expect(0);
-    // The index is saved, the workers have ended.
+    // After this minute the index is saved and the workers have ended.
     pause(Duration::from_mins(1));
     let look = || {
         let io = std::fs::read_to_string(format!("/proc/{}/io", daemon.pid())).unwrap();
@@ -209,7 +209,7 @@ fn ten_minutes_without_anything_to_do_cost_nothing() {
     assert!(processes::children(daemon.pid()).is_empty());
 }
 
-/// User and system time of all threads. **Source**: proc_pid_stat(5), fields 14 and 15.
+/// Returns user and system time of all threads. **Source**: proc_pid_stat(5), fields 14 and 15.
 fn processor_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().collect();

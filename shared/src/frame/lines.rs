@@ -1,14 +1,14 @@
-//! Bytes as lines, with a limit from the first byte on.
+//! Splits bytes into lines, with a limit from the first byte on.
 
 use std::io::{self, BufRead};
 
 use crate::frame::RpcError;
 use crate::message::ErrorKind;
 
-/// Room that a splitter keeps when it holds nothing.
+/// Capacity that an empty splitter keeps.
 const KEPT_BYTES: usize = 64 << 10;
 
-/// The other side sent a longer line than it may.
+/// The other side sent a line that exceeds the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a line has more than {max} bytes")]
 pub struct LineTooLong {
@@ -17,13 +17,13 @@ pub struct LineTooLong {
 }
 
 impl LineTooLong {
-    /// What a daemon answers before it closes the connection.
+    /// Returns the error that a daemon answers before it closes the connection.
     pub fn to_rpc(self) -> RpcError {
         RpcError::new(ErrorKind::TooLarge, format!("the request has more than {} bytes", self.max)).hint("the connection is closed now")
     }
 }
 
-/// Cuts bytes that arrive in any pieces into lines; blank lines are passed over.
+/// Splits bytes that arrive in arbitrary pieces into lines; skips blank lines.
 ///
 /// **Invariants**: never holds more than `max` bytes of an unfinished line; after the first error it only repeats that error.
 #[derive(Debug)]
@@ -32,13 +32,13 @@ pub struct LineSplitter {
     buffer: Vec<u8>,
     /// Where the unfinished line begins.
     start: usize,
-    /// Up to where no line feed was found.
+    /// End of the bytes already searched for a line feed.
     searched: usize,
     failed: bool,
 }
 
 impl LineSplitter {
-    /// For lines of at most `max` bytes, without their line feed.
+    /// Creates a splitter for lines of at most `max` bytes, without their line feed.
     pub fn new(max: usize) -> Self {
         Self {
             max,
@@ -49,13 +49,13 @@ impl LineSplitter {
         }
     }
 
-    /// Takes the next piece; call [`Self::next_line`] until it has nothing before pushing again.
+    /// Takes the next piece. Call [`Self::next_line`] until it returns `None` before pushing again.
     pub fn push(&mut self, piece: &[u8]) {
         if !self.failed {
             self.buffer.drain(..self.start);
             self.searched -= self.start;
             self.start = 0;
-            // The room of a long line is not kept for the short ones that follow.
+            // The capacity of a long line is not kept for the short ones that follow.
             if self.buffer.is_empty() && self.buffer.capacity() > KEPT_BYTES {
                 self.buffer = Vec::new();
             }
@@ -63,7 +63,7 @@ impl LineSplitter {
         }
     }
 
-    /// Gives the next whole line, without its line feed; `None` where more bytes are needed.
+    /// Returns the next whole line, without its line feed; `None` if more bytes are needed.
     pub fn next_line(&mut self) -> Option<Result<Vec<u8>, LineTooLong>> {
         loop {
             if self.failed {
@@ -89,24 +89,24 @@ impl LineSplitter {
         }
     }
 
-    /// Bytes taken that no line was made of yet.
+    /// Returns the number of bytes that were pushed and not yet returned in a line.
     pub fn n_buffered_bytes(&self) -> usize {
         self.buffer.len() - self.start
     }
 
-    /// Whether the bytes so far end in the middle of a line.
+    /// Decides whether the bytes so far end in the middle of a line.
     pub fn is_mid_line(&self) -> bool {
         self.buffer.len() > self.start
     }
 }
 
-/// Why there is no line.
+/// Why no line could be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadLineError {
     /// The line is over its limit.
     #[error(transparent)]
     TooLong(#[from] LineTooLong),
-    /// The other side ended within a line.
+    /// The stream ended in the middle of a line.
     #[error("the connection ended in the middle of a line")]
     Truncated,
     /// The system reported an error.
@@ -114,7 +114,7 @@ pub enum ReadLineError {
     Io(#[from] io::Error),
 }
 
-/// Reads one line, without its line feed, of at most `max` bytes; `None` at the end of the stream. Blank lines are passed over.
+/// Reads one line, without its line feed, of at most `max` bytes; `None` at the end of the stream. Skips blank lines.
 pub fn read_line<R: BufRead>(reader: &mut R, max: usize) -> Result<Option<Vec<u8>>, ReadLineError> {
     let mut line = Vec::new();
     loop {

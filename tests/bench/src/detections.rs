@@ -1,10 +1,10 @@
-//! What detectors said about videos, and what it cost: the JSON that `peers.py` leaves.
+//! The reports of detectors about videos, and their cost: the JSON that `peers.py` writes.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What a detector calls a boundary it reports, where it tells kinds apart.
+/// A detector's name for a boundary that it reports, if it distinguishes kinds.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -17,7 +17,7 @@ pub enum Kind {
 pub struct Report {
     /// Presentation time from the start of the container.
     pub time_ms: f64,
-    /// The first and the last moment of a gradual transition, of detectors that tell it.
+    /// The first and the last moment of a gradual transition, if the detector reports them.
     pub range_ms: Option<(f64, f64)>,
     pub kind: Option<Kind>,
 }
@@ -27,7 +27,7 @@ pub struct Report {
 pub struct Answer {
     #[serde(default)]
     pub reports: Vec<Report>,
-    /// Why there is no answer; every boundary of the video is missed then.
+    /// Why there is no answer; then every boundary of the video counts as missed.
     pub failed: Option<String>,
     #[serde(default)]
     pub wall_s: f64,
@@ -35,7 +35,7 @@ pub struct Answer {
     pub cpu_s: f64,
     #[serde(default)]
     pub n_frames: usize,
-    /// How long each stage took, of detectors that tell it. **Units** milliseconds.
+    /// How long each stage took, if the detector reports it. **Units** milliseconds.
     #[serde(default)]
     pub times: BTreeMap<String, f64>,
     /// How many frames would be embedded.

@@ -1,4 +1,4 @@
-//! The scorer as a program: truth and answers in, tables out.
+//! The scorer as a program: reads truth and answers, prints tables.
 
 use std::fs;
 use std::io::Write as _;
@@ -30,7 +30,8 @@ struct Arguments {
     answers: Vec<PathBuf>,
 }
 
-/// The overview again over the videos that all have answered, where some have not: a video that cannot be opened tells nothing of scenes.
+/// Returns the overview again, over only those videos that all detectors could open. A video that a detector cannot open shows nothing
+/// about its scenes. Empty if there is no such difference.
 fn common(manifests: &[Manifest], detectors: &[Detector]) -> String {
     let able: Vec<Detector> = detectors
         .iter()

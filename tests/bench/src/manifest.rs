@@ -1,7 +1,7 @@
-//! The truth about videos: where they are cut, where one picture becomes another gradually, and what must fool nobody.
+//! The truth about videos: their cuts, their gradual transitions, and the traps that no detector should fall for.
 //!
-//! Also owns the two halves of the rendered corpus, and the refusal to mix them: the half of a video follows from its seed,
-//! so a manifest cannot call a held-out video one to tune on. `halves.py` says the same to the Python programs.
+//! Also owns the two halves of the rendered corpus, and refuses to mix them. A video's half follows from its seed, so a manifest cannot
+//! declare a held-out video to be one for tuning. `halves.py` applies the same rule for the Python programs.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,16 +13,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Half {
-    /// May be looked at and tuned on as often as one likes.
+    /// May be examined and tuned on without limit.
     Tuning,
     /// Only for the figures that are published.
     HeldOut,
-    /// Real clips with cuts seen by eye; they are told beside either half.
+    /// Real clips with cuts found by eye; reported beside either half.
     Real,
 }
 
 impl Half {
-    /// The half of a rendered video: a bit of the CRC-32 of its seed.
+    /// Returns the half of a rendered video: a bit of the CRC-32 of its seed.
     pub fn of_seed(seed: u64) -> Self {
         let digest = crc32fast::hash(format!("seed {seed}").as_bytes());
         if digest >> 7 & 1 == 0 { Self::Tuning } else { Self::HeldOut }
@@ -36,24 +36,24 @@ pub struct Cut {
     pub frame: usize,
     /// Its presentation time from the start of the container.
     pub time_ms: f64,
-    /// What kind of cut it is: `cut`, `jump`, `a-b-a` …
+    /// The kind of cut: `cut`, `jump`, `a-b-a` …
     pub class: String,
 }
 
 /// A gradual transition.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Gradual {
-    /// Time of the first frame that is neither picture alone.
+    /// Time of the first frame that is not purely the old picture.
     pub start_ms: f64,
-    /// Time of the first frame that is the new picture alone.
+    /// Time of the first frame that is purely the new picture.
     pub end_ms: f64,
-    /// Where its one boundary belongs: the middle of a dissolve, the darkest point of a fade.
+    /// The place of its one boundary: the middle of a dissolve, the darkest point of a fade.
     pub middle_ms: Option<f64>,
     /// `dissolve`, `wipe`, `fade-black` …
     pub kind: String,
 }
 
-/// A stretch that looks like an edit and is none.
+/// A part of a video that looks like an edit but is not.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Trap {
     pub start_ms: f64,
@@ -62,7 +62,7 @@ pub struct Trap {
     pub kind: String,
 }
 
-/// A stretch in which a report is neither a hit nor a false alarm, as the fade with which a video begins.
+/// A part in which a report is neither a hit nor a false alarm, such as the fade at a video's beginning.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Stretch {
     pub start_ms: f64,
@@ -75,7 +75,7 @@ pub struct BenchVideo {
     /// Relative to the folder of its manifest; for real clips, to the folder of clips.
     pub path: String,
     pub half: Half,
-    /// Everything chance decided in a rendered video; real clips have none.
+    /// Determines every random choice in a rendered video; real clips have none.
     pub seed: Option<u64>,
     pub codec: String,
     pub size: String,
@@ -87,12 +87,12 @@ pub struct BenchVideo {
     pub traps: Vec<Trap>,
     #[serde(default)]
     pub dont_care: Vec<Stretch>,
-    /// The time of every frame, of videos whose rate varies. **Units** milliseconds, ascending.
+    /// The time of every frame, if the video's frame rate varies. **Units** milliseconds, ascending.
     pub times_ms: Option<Vec<f64>>,
 }
 
 impl BenchVideo {
-    /// The time of a frame; beyond either end the rate goes on.
+    /// Returns the time of the frame `offset` frames from a cut. Beyond either end of the video it assumes the mean frame rate.
     pub fn frame_ms(&self, near: &Cut, offset: isize) -> f64 {
         let steady = near.time_ms + offset as f64 * 1000.0 / self.fps;
         let Some(times_ms) = &self.times_ms else {
@@ -105,7 +105,7 @@ impl BenchVideo {
             .unwrap_or(steady)
     }
 
-    /// How long a frame is shown, on average.
+    /// Returns how long a frame is shown, on average.
     pub fn mean_frame_ms(&self) -> f64 {
         1000.0 / self.fps
     }
@@ -156,7 +156,7 @@ pub fn load(path: &Path) -> Result<Manifest, ManifestError> {
     Ok(manifest)
 }
 
-/// Checks that sets may be scored together, and tuned on where that is the purpose.
+/// Checks that sets may be scored together and, with `for_tuning`, that they may be tuned on.
 pub fn check_together(manifests: &[Manifest], for_tuning: bool) -> Result<(), ManifestError> {
     let halves: BTreeSet<Half> = manifests.iter().map(|manifest| manifest.half).collect();
     if halves.contains(&Half::Tuning) && halves.contains(&Half::HeldOut) {

@@ -1,12 +1,12 @@
-//! The pairing of what is true with what was reported: one-to-one, and as many pairs as there can be.
+//! Pairs the true boundaries with the reported ones: one-to-one, and as many pairs as possible.
 
 use crate::detections::Report;
 use crate::manifest::{BenchVideo, Cut, Gradual};
 
-/// Half a millisecond for reports that are rounded to one, and a little for the arithmetic.
+/// Half a millisecond for reports that are rounded to milliseconds, and a little for the arithmetic.
 const ROUNDING_MS: f64 = 0.51;
 
-/// A stretch of time in which a report is right. Both ends belong to it.
+/// A range of time in which a report is right. Both ends belong to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     pub low_ms: f64,
@@ -14,7 +14,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// Where a report of a cut is right within `tolerance` frames: up to half-way to the first frame that is too far.
+    /// Returns where a report of a cut is right within `tolerance` frames: up to half-way to the first frame that is too far.
     pub fn of_cut(video: &BenchVideo, cut: &Cut, tolerance: isize) -> Self {
         let between = |near, far| f64::midpoint(video.frame_ms(cut, near), video.frame_ms(cut, far));
         Self {
@@ -23,7 +23,7 @@ impl Window {
         }
     }
 
-    /// Where a report of a gradual transition is right: within it, or a frame beside it.
+    /// Returns where a report of a gradual transition is right: within it, or a frame beside it.
     pub fn of_gradual(video: &BenchVideo, gradual: &Gradual) -> Self {
         let frame_ms = video.mean_frame_ms();
         Self {
@@ -36,7 +36,7 @@ impl Window {
         (self.low_ms..=self.high_ms).contains(&time_ms)
     }
 
-    /// Whether a report is right here: a point that lies within, or a range that overlaps (graduals only).
+    /// Decides whether a report is right here: a point within the window or, for graduals only, a range that overlaps it.
     pub fn accepts(&self, report: &Report, by_overlap: bool) -> bool {
         match report.range_ms {
             Some((start_ms, end_ms)) if by_overlap => start_ms <= self.high_ms && end_ms >= self.low_ms,
@@ -47,8 +47,8 @@ impl Window {
 
 /// Pairs as many wanted things with candidates as possible, each with at most one (augmenting paths).
 ///
-/// `fits[wanted]` lists the candidates that would do, best first. Earlier wanted things are never given up for later ones.
-/// Returns the candidate of each wanted thing.
+/// `fits[wanted]` lists the suitable candidates, best first. A wanted thing that has a candidate never loses its place in the pairing to a
+/// later one. Returns the candidate of each wanted thing.
 pub fn pair(fits: &[Vec<usize>], n_candidates: usize) -> Vec<Option<usize>> {
     let mut taken_by = vec![None; n_candidates];
     for wanted in 0..fits.len() {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn as_many_are_paired_as_can_be() {
-        // Greedily the first would take candidate 0, and leave the second without one.
+        // A greedy search would give candidate 0 to the first, and leave the second without one.
         assert_eq!(pair(&[vec![0, 1], vec![0]], 2), vec![Some(1), Some(0)]);
         assert_eq!(pair(&[vec![0, 1], vec![0], vec![1, 2]], 3), vec![Some(1), Some(0), Some(2)]);
     }

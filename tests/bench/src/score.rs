@@ -1,4 +1,4 @@
-//! The counts: hits, misses and false alarms of a detector, over all videos and by what they were about.
+//! Counts a detector's hits, misses and false alarms, over all videos and by category.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ impl Counts {
         self.n_false += other.n_false;
     }
 
-    /// Share of the reports that were right; 1 when there were none.
+    /// Returns the share of the reports that were right; 1 if there were none.
     pub fn precision(&self) -> f64 {
         share(self.n_hits, self.n_hits + self.n_false)
     }
 
-    /// Share of the boundaries that were found; 1 when there were none.
+    /// Returns the share of the boundaries that were found; 1 if there were none.
     pub fn recall(&self) -> f64 {
         share(self.n_hits, self.n_hits + self.n_misses)
     }
@@ -42,7 +42,7 @@ fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }
 
-/// How one kind of trap was met: how many there were, and how many drew at least one false alarm.
+/// How a detector handled one kind of trap: how many there were, and how many drew at least one false alarm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Trapped {
     pub n_traps: usize,
@@ -50,20 +50,20 @@ pub struct Trapped {
     pub n_false: usize,
 }
 
-/// Everything that is told about one detector at one tolerance.
+/// Everything that is reported about one detector at one tolerance.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Score {
     pub name: String,
     pub tolerance: usize,
-    /// Cuts: a false alarm is a report that is nothing, unless the detector called it gradual.
+    /// Cuts. A false alarm is a report that matches nothing, unless the detector called it gradual.
     pub cuts: Counts,
-    /// Graduals: a false alarm is a second report of one, or a report called gradual that is nothing.
+    /// Graduals. A false alarm is a second report of one, or a report called gradual that matches nothing.
     pub graduals: Counts,
-    /// Both, every false alarm counted once.
+    /// Both. Every false alarm counts once.
     pub all: Counts,
-    /// Videos in which something tries to look like an edit.
+    /// Videos that contain something that looks like an edit.
     pub trap_videos: Counts,
-    /// Each class of cut and gradual: hits and misses alone, because no false alarm belongs to a class.
+    /// Each class of cut and gradual. Hits and misses only, because no false alarm belongs to a class.
     pub by_class: BTreeMap<String, Counts>,
     pub by_trap: BTreeMap<String, Trapped>,
     /// False alarms outside every trap and gradual.
@@ -71,7 +71,7 @@ pub struct Score {
     pub by_codec: BTreeMap<String, Counts>,
     pub by_size: BTreeMap<String, Counts>,
     pub by_half: BTreeMap<String, Counts>,
-    /// The median distance of a hit from where the one boundary of a gradual belongs. **Units** milliseconds.
+    /// The median distance of a hit from the place of a gradual's one boundary, by kind. **Units** milliseconds.
     pub middle_off_ms: BTreeMap<String, f64>,
     /// Videos without an answer, with the reason.
     pub failed: Vec<(String, String)>,
@@ -82,7 +82,7 @@ pub struct Score {
     pub micros_per_frame: Option<f64>,
 }
 
-/// The name under which answers about a video are kept.
+/// Returns the name under which answers about a video are stored.
 pub fn key(half: Half, path: &str) -> String {
     let folder = match half {
         Half::Tuning => "tuning",
@@ -92,11 +92,11 @@ pub fn key(half: Half, path: &str) -> String {
     format!("{folder}/{path}")
 }
 
-/// What became of the reports about one video.
+/// How the reports about one video were judged.
 struct Verdict {
     /// For each cut, then each gradual, the report that found it.
     found: Vec<Option<usize>>,
-    /// Reports that found nothing, and are not to be overlooked.
+    /// Reports that found nothing, outside the ranges that are ignored.
     stray: Vec<usize>,
 }
 
@@ -204,7 +204,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// How far hits were from where the boundaries of graduals belong, by kind.
+/// Returns how far hits were from the places of graduals' boundaries, by kind.
 fn middles(videos: &[(&BenchVideo, &Answer)], tolerance: usize) -> BTreeMap<String, f64> {
     let mut off_ms: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (video, answer) in videos {
@@ -224,7 +224,7 @@ fn middles(videos: &[(&BenchVideo, &Answer)], tolerance: usize) -> BTreeMap<Stri
         .collect()
 }
 
-/// The videos about which every detector has an answer.
+/// Returns the videos about which every detector has an answer.
 pub fn opened_by_all(manifests: &[Manifest], detectors: &[Detector]) -> Vec<Manifest> {
     let is_answered = |video: &BenchVideo| {
         let key = key(video.half, &video.path);
@@ -318,7 +318,7 @@ mod tests {
             .collect()
     }
 
-    /// (hits, misses, false alarms) of cuts and of graduals.
+    /// Checks (hits, misses, false alarms) of cuts and of graduals.
     #[track_caller]
     fn check(times_ms: &[f64], tolerance: usize, cuts: (usize, usize, usize), graduals: (usize, usize, usize)) {
         let score = scored(&video(EDIT), at(times_ms), tolerance);
@@ -411,7 +411,7 @@ mod tests {
     fn a_video_of_varying_rate_counts_its_own_frames() {
         let mut video = video(EDIT);
         video.times_ms = Some((0..250).map(|n| f64::from(n) * 40.0 + if n > 50 { 400.0 } else { 0.0 }).collect());
-        // The frame after the cut at 2000 comes at 2440: that is one frame late, and 2300 is nearer to it than to the cut.
+        // The frame after the cut at 2000 is at 2440. That is one frame late, and 2300 is nearer to it than to the cut.
         assert_eq!(scored(&video, at(&[2440.0]), 1).cuts.n_hits, 1);
         assert_eq!(scored(&video, at(&[2300.0]), 0).cuts.n_hits, 0);
         assert_eq!(scored(&video, at(&[2180.0]), 0).cuts.n_hits, 1);

@@ -1,4 +1,4 @@
-//! The scores as tables in Markdown: one for the eye's first look, then one for each question that follows.
+//! Formats the scores as tables in Markdown: an overview, then one table per detailed question.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -23,7 +23,7 @@ fn head(into: &mut String, title: &str, columns: &[String]) {
     );
 }
 
-/// A table with one column a detector, and a row for each key that any of them has.
+/// Writes a table with one column per detector, and a row for each key that any of them has.
 fn by_detector<T>(
     into: &mut String,
     title: &str,
@@ -51,7 +51,7 @@ fn listed<T: Clone>(map: &std::collections::BTreeMap<String, T>) -> Vec<(String,
     map.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
 }
 
-/// The F1 of one class: its own recall, with the precision of all cuts or of all graduals, because a false alarm is of no class.
+/// Returns the F1 of one class: its own recall, with the precision of all cuts or all graduals, because a false alarm has no class.
 pub fn class_f1(score: &Score, class: &str, counts: &Counts) -> f64 {
     let precision = if class.starts_with("cut") {
         score.cuts.precision()
@@ -66,7 +66,7 @@ pub fn class_f1(score: &Score, class: &str, counts: &Counts) -> f64 {
     }
 }
 
-/// The table for the first look: a row for each detector. `strict` and `near` are the same detectors at tolerance 0 and 1.
+/// Returns the overview, with a row for each detector. `strict` and `near` are the same detectors at tolerance 0 and 1.
 pub fn overview(title: &str, strict: &[Score], near: &[Score]) -> String {
     let mut text = String::new();
     let columns = [
@@ -116,7 +116,7 @@ pub fn overview(title: &str, strict: &[Score], near: &[Score]) -> String {
     text
 }
 
-/// Every table. `strict` and `near` are the same detectors at tolerance 0 and 1.
+/// Returns every table. `strict` and `near` are the same detectors at tolerance 0 and 1.
 pub fn markdown(strict: &[Score], near: &[Score]) -> String {
     let mut text = overview("Detectors (cuts at tolerance 1 frame)", strict, near);
     let scores: Vec<&Score> = near.iter().collect();

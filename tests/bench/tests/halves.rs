@@ -17,7 +17,7 @@ fn python(program: &str, argument: &Path) -> Output {
         .expect("python3 runs")
 }
 
-/// A folder with a manifest of one video (empty here: it is refused before it is read) of the half a seed belongs to.
+/// Creates a folder with a manifest of one video of the half to which `seed` belongs. The video is empty: it is refused before it is read.
 fn corpus(half: Half, seed: u64) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let called = serde_json::to_string(&half).expect("a half can be written");

@@ -1,4 +1,4 @@
-//! What one hostile client does, over and over. Every attack ends by itself within a second or so, so that it can be told to stop.
+//! What one hostile client does, repeatedly. Every attack ends by itself within about a second, so that it can be stopped.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -30,7 +30,7 @@ pub(super) const ATTACKS: [(&str, Attack); 16] = [
     ("every other verb", other_verbs),
 ];
 
-/// How long an attack holds on to what it has.
+/// How long an attack holds its resources.
 const HOLD: Duration = Duration::from_millis(700);
 
 fn connect(socket: &Path) -> Option<UnixStream> {
@@ -51,20 +51,20 @@ fn request(id: &Value, method: &str, params: &Value) -> Vec<u8> {
     format!("{}\n", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).into_bytes()
 }
 
-/// Writes the same bytes until the daemon takes no more, or for as long as an attack lasts.
+/// Writes the same bytes until the daemon accepts no more, or for as long as an attack lasts.
 fn pour(stream: &mut UnixStream, bytes: &[u8]) {
     let deadline = Instant::now() + HOLD;
     while Instant::now() < deadline && stream.write_all(bytes).is_ok() {}
 }
 
-/// Reads and drops whatever comes, for as long as an attack lasts.
+/// Reads and drops everything, for as long as an attack lasts.
 fn drain(stream: &mut UnixStream) {
     let deadline = Instant::now() + HOLD;
     let mut piece = [0; 8192];
     while Instant::now() < deadline && stream.read(&mut piece).is_ok_and(|n| n > 0) {}
 }
 
-/// Sends requests and reads until so many lines came back, or nothing comes.
+/// Sends requests, then drops the answers until none arrives, or for as long as an attack lasts.
 fn ask(socket: &Path, requests: &[Vec<u8>]) {
     let Some(mut stream) = greeted(socket) else { return };
     for request in requests {
@@ -161,7 +161,7 @@ fn leaves_in_the_middle(socket: &Path, _: &Path, round: u64) {
         let Some(mut stream) = greeted(socket) else { return };
         let question = request(&n.into(), "search", &json!({"query": format!("leaving {n}"), "n": 1000}));
         let sent = match n % 4 {
-            // In the middle of the request, of the answer, of a stream, and half closed.
+            // Leaves in the middle of the request, of the answer, of a stream, and half closed.
             0 => stream.write_all(&question[..question.len() / 2]),
             1 => stream.write_all(&question).and_then(|()| stream.read(&mut [0; 300]).map(|_| ())),
             2 => stream.write_all(&request(&n.into(), "subscribe", &json!({}))),
@@ -220,7 +220,7 @@ fn subscribes(socket: &Path, _: &Path, _: u64) {
     let mut held = Vec::new();
     for id in 0..4 {
         let Some(mut stream) = greeted(socket) else { continue };
-        // It goes on asking in a stream of events, and reads none of them.
+        // Keeps sending requests on a subscribed connection, and reads none of the events.
         if stream.write_all(&request(&json!(id), "subscribe", &json!({})).repeat(50)).is_ok() {
             held.push(stream);
         }

@@ -1,23 +1,23 @@
-//! What the documents tell people to type and to write, so that tests can try it.
+//! Reads the commands and configuration that the documents show, so that tests can try them.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::repository;
 
-/// Languages of blocks. One that stands in no test's list would escape them all.
+/// The allowed languages of blocks. A block in any other language would escape all tests.
 const LANGUAGES: [&str; 7] = ["sh", "bash", "console", "toml", "json", "text", "rust"];
 
 /// A fenced block.
 #[derive(Debug)]
 pub struct Block {
-    /// `docs/guide.md:12`, the line of its fence.
+    /// The line of its fence: `docs/guide.md:12`.
     pub place: String,
     pub language: String,
     pub text: String,
 }
 
-/// Every document for people: those of the root, and those in `docs/` and `docs/design/`.
+/// Lists every document for people: those in the root, in `docs/` and in `docs/design/`.
 pub fn documents() -> Vec<PathBuf> {
     let root = repository();
     let mut found: Vec<PathBuf> = [root.clone(), root.join("docs"), root.join("docs/design")]
@@ -30,7 +30,7 @@ pub fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// Name of a document, below the repository.
+/// Returns a document's path below the repository.
 fn name(document: &std::path::Path) -> String {
     document
         .strip_prefix(repository())
@@ -43,7 +43,7 @@ fn read(document: &std::path::Path) -> String {
     fs::read_to_string(document).unwrap_or_else(|error| panic!("{}: {error}", document.display()))
 }
 
-/// The blocks of every document that are in one of `languages`.
+/// Returns the blocks of every document that are in one of `languages`.
 pub fn blocks(languages: &[&str]) -> Vec<Block> {
     let mut found = Vec::new();
     for document in documents() {
@@ -78,7 +78,7 @@ pub fn blocks(languages: &[&str]) -> Vec<Block> {
     found
 }
 
-/// What is to be typed into a shell: whole blocks, and of sessions the lines after the prompt.
+/// Returns what a reader would type into a shell: whole blocks, and of sessions the lines after the prompt.
 pub fn scripts() -> Vec<Block> {
     let mut scripts = blocks(&["sh", "bash", "console"]);
     for script in &mut scripts {
@@ -90,7 +90,7 @@ pub fn scripts() -> Vec<Block> {
     scripts
 }
 
-/// Every command of `program` in the documents' scripts, as words, with its place.
+/// Returns every command of `program` in the documents' scripts, as words, with its place.
 pub fn commands_of(program: &str) -> Vec<(String, Vec<String>)> {
     let of_script = |script: Block| {
         let commands = commands(&script.text).into_iter();
@@ -100,7 +100,7 @@ pub fn commands_of(program: &str) -> Vec<(String, Vec<String>)> {
     all.filter(|(_, words)| words.first().is_some_and(|word| word == program)).collect()
 }
 
-/// What stands between backticks in the documents' prose and tables and begins with `program`, as words, with its place.
+/// Returns every code span of the documents' prose and tables that begins with `program`, as words, with its place.
 pub fn mentions_of(program: &str) -> Vec<(String, Vec<String>)> {
     let mut found = Vec::new();
     for document in documents() {
@@ -122,8 +122,8 @@ pub fn mentions_of(program: &str) -> Vec<(String, Vec<String>)> {
     found
 }
 
-/// The simple commands of a script, as words. It knows what documents use: quotes, pipes, lists, groups, redirections, comments and
-/// assignments before a command.
+/// Splits a script into its simple commands, as words. Supports what the documents use: quotes, pipes, lists, groups, redirections,
+/// comments and assignments before a command.
 fn commands(script: &str) -> Vec<Vec<String>> {
     let mut commands = vec![Vec::new()];
     let mut word: Option<String> = None;
@@ -236,13 +236,13 @@ mod tests {
         let mut n_files = 0;
         for document in documents() {
             let (name, text) = (name(&document), read(&document));
-            // ARCHITECTURE.md names files from the folder that it speaks of.
+            // ARCHITECTURE.md names files relative to the folder under discussion.
             if name == "ARCHITECTURE.md" {
                 continue;
             }
             for span in text.split('`').filter(|span| !span.contains([' ', '\n', '*', '…', '<'])) {
                 let Some((folder, _)) = span.split_once('/') else { continue };
-                // A part in capitals stands for many.
+                // A part in capitals is a placeholder.
                 let is_pattern = span
                     .split(['/', '.'])
                     .any(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_uppercase()));
@@ -256,7 +256,7 @@ mod tests {
         assert!(n_files >= 40, "only {n_files} files were found");
     }
 
-    /// GitHub's way to name a heading.
+    /// Returns the anchor that GitHub gives a heading.
     fn anchor(heading: &str) -> String {
         let kept = heading.trim_start_matches('#').trim().to_lowercase();
         let kept = kept.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));

@@ -1,7 +1,7 @@
-//! A Hugging Face hub of a few lines, with a store on another port as the real one has, that can fail in every way a network does.
+//! A small Hugging Face hub that can fail in every way a network does. Like the real one it has a store, on another port.
 //!
-//! It speaks `/api/models/{repository}/revision/{revision}`, and HEAD and GET of `/{repository}/resolve/{revision}/{file}`: files "in git"
-//! are sent at once, large ones by a redirect to the store, with the headers that the hub's own clients read.
+//! It speaks `/api/models/{repository}/revision/{revision}`, and HEAD and GET of `/{repository}/resolve/{revision}/{file}`. Files "in git"
+//! are sent at once, large ones by a redirect to the store. The headers are those that the hub's own clients read.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write as _;
@@ -14,30 +14,30 @@ use serde_json::json;
 use sha1::{Digest as _, Sha1};
 use sha2::Sha256;
 
-/// What goes wrong with one answer about one file.
+/// How one answer about one file fails.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// So many bytes of the answer, then the connection is cut.
+    /// The connection is cut after so many bytes of the answer.
     Cut(usize),
-    /// So many bytes, then silence until the hub is dropped or [`Hub::release`]d.
+    /// After so many bytes comes silence, until the hub is dropped or [`Hub::release`]d.
     Silence(usize),
     /// Content of the right length with a wrong byte in it.
     Wrong,
-    /// A whole answer that is shorter than the file, and says so.
+    /// A complete answer that is shorter than the file and declares its own length.
     Short,
-    /// Status and headers instead of an answer.
+    /// Status and headers instead of the file.
     Status(u16, Vec<(&'static str, String)>),
-    /// The whole file whatever range was asked for.
+    /// The whole file, whatever range was requested.
     NoRange,
-    /// Another range than the one asked for.
+    /// Another range than the one requested.
     OtherRange,
-    /// Another ETag than before: the store has the file anew.
+    /// An ETag other than before, as if the store's file had been uploaded again.
     Retagged,
-    /// No sizes and no hashes in any header; the end of the connection is the end of the file.
+    /// No sizes and no hashes in any header; the end of the connection ends the file.
     Mute,
 }
 
-/// Who was asked.
+/// The server that was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     Hub,
@@ -66,9 +66,9 @@ struct Repository {
 struct State {
     repositories: BTreeMap<String, Repository>,
     seen: Vec<Seen>,
-    /// By file and who is asked to send it; consumed one an answer.
+    /// By file; each applies to one answer that carries the file's content.
     faults: BTreeMap<String, VecDeque<Fault>>,
-    /// The same for every answer.
+    /// By file; each applies to every answer.
     constant: BTreeMap<String, Fault>,
     token: Option<String>,
     has_no_api: bool,
@@ -87,7 +87,7 @@ impl Shared {
     }
 }
 
-/// Files from this size on are in the store.
+/// Files of at least this size are in the store.
 const LARGE_BYTES: usize = 10_000;
 
 pub struct Hub {
@@ -113,7 +113,7 @@ impl Hub {
             std::thread::spawn(move || {
                 for stream in listener.incoming().flatten() {
                     let (shared, store_address) = (Arc::clone(&shared), store_address.clone());
-                    // A client that goes away in the middle is part of the tests.
+                    // Some tests have the client disconnect in the middle.
                     std::thread::spawn(move || answer(&shared, stream, at, &store_address).ok());
                 }
             });
@@ -121,12 +121,12 @@ impl Hub {
         Self { shared, hub: hub_address }
     }
 
-    /// `HF_ENDPOINT`.
+    /// Returns the value for `HF_ENDPOINT`.
     pub fn endpoint(&self) -> &str {
         &self.hub
     }
 
-    /// Puts a file into a repository, which is made where it is not there.
+    /// Puts a file into a repository, which is created if needed.
     pub fn put(&self, repository: &str, file: &str, content: &[u8]) {
         let mut state = self.shared.state();
         let entry = state.repositories.entry(repository.to_owned()).or_default();
@@ -139,7 +139,7 @@ impl Hub {
         entry.commit = hex::encode(Sha1::digest(&all));
     }
 
-    /// Puts a folder's files into a repository, as far as `keep` says.
+    /// Puts those files of a folder into a repository that `keep` accepts.
     pub fn put_folder(&self, repository: &str, folder: &Path, keep: &dyn Fn(&str) -> bool) {
         let mut folders = vec![(folder.to_path_buf(), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
@@ -154,7 +154,7 @@ impl Hub {
         }
     }
 
-    /// The commit that `main` is.
+    /// Returns the commit that `main` points to.
     pub fn commit(&self, repository: &str) -> String {
         self.shared.state().repositories[repository].commit.clone()
     }
@@ -164,30 +164,30 @@ impl Hub {
         state.repositories.entry(repository.to_owned()).or_default().licence = Some(licence.to_owned());
     }
 
-    /// From now on a repository is for those with this token.
+    /// Restricts a repository to clients with this token from now on.
     pub fn gate(&self, repository: &str, token: &str) {
         let mut state = self.shared.state();
         state.token = Some(token.to_owned());
         state.repositories.entry(repository.to_owned()).or_default().gated = true;
     }
 
-    /// Answers about `old` lead to `new` by a redirect to another path.
+    /// Redirects requests for `old` to the path of `new`.
     pub fn rename(&self, old: &str, new: &str) {
         let mut state = self.shared.state();
         state.repositories.entry(old.to_owned()).or_default().moved_to = Some(new.to_owned());
     }
 
-    /// From now on only files are answered, as by a plain mirror.
+    /// Answers only requests for files from now on, like a plain mirror.
     pub fn drop_api(&self) {
         self.shared.state().has_no_api = true;
     }
 
-    /// The next answer that carries this file's content fails; several faults come one after the other.
+    /// Makes the next answer that carries this file's content fail. Several faults apply one after the other.
     pub fn fail(&self, file: &str, fault: Fault) {
         self.shared.state().faults.entry(file.to_owned()).or_default().push_back(fault);
     }
 
-    /// Every answer about this file fails.
+    /// Makes every answer about this file fail.
     pub fn fail_always(&self, file: &str, fault: Fault) {
         self.shared.state().constant.insert(file.to_owned(), fault);
     }
@@ -198,7 +198,7 @@ impl Hub {
         self.shared.changed.notify_all();
     }
 
-    /// All requests since the last look.
+    /// Returns all requests since the last call.
     pub fn take_seen(&self) -> Vec<Seen> {
         std::mem::take(&mut self.shared.state().seen)
     }
@@ -210,19 +210,19 @@ impl Drop for Hub {
     }
 }
 
-/// The requests for the content of a file.
+/// Returns the requests for the content of a file.
 pub fn gets<'a>(seen: &'a [Seen], file: &str) -> Vec<&'a Seen> {
     let sender = |s: &&Seen| s.method == "GET" && s.path.split('?').next().is_some_and(|path| path.ends_with(file));
     let sent_by_store = seen.iter().filter(sender).any(|s| s.at == At::Store);
     seen.iter().filter(sender).filter(|s| !sent_by_store || s.at == At::Store).collect()
 }
 
-/// SHA-256, as the hub writes it.
+/// Returns the SHA-256 as the hub writes it.
 pub fn sha256(content: &[u8]) -> String {
     hex::encode(Sha256::digest(content))
 }
 
-/// The ETag by which the hub names a content: a SHA-256 in the store, a git blob's SHA-1 otherwise.
+/// Returns the ETag by which the hub names a content: a SHA-256 in the store, a git blob's SHA-1 otherwise.
 fn etag(content: &[u8]) -> String {
     if content.len() >= LARGE_BYTES {
         return sha256(content);
@@ -418,7 +418,7 @@ fn listing(repository: &Repository, is_mute: bool) -> Answer {
     answer
 }
 
-/// The content, or the range of it that was asked for.
+/// Answers with the content, or with the range that was requested.
 fn send(content: &[u8], request: &Seen, tag: &str, fault: Option<&Fault>) -> Answer {
     let range = request
         .headers

@@ -1,6 +1,7 @@
-//! Mounts of a test's own, and a file system that hangs: a FUSE server of a few calls that shows another folder, and can stop answering.
+//! Private mounts for a test, and a file system that hangs: a FUSE server of a few calls that shows another folder and can stop answering.
 //!
-//! Its requests then wait in the kernel as they do for a network server that is gone: whoever looks blocks, and can only be killed.
+//! Requests then wait in the kernel, as for a network server that is gone. A process that accesses the mount blocks, and can only be
+//! killed.
 
 #![expect(unsafe_code, reason = "a thread with mounts of its own")]
 
@@ -18,16 +19,17 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-/// Gives this thread, and what it starts from now on, mounts that nobody else sees; false where the system does not let it.
+/// Gives this thread, and what it starts from now on, mounts that no other process sees. Returns false if the system refuses.
 pub fn own_mounts() -> bool {
     use rustix::mount::{MountPropagationFlags, mount_change};
     use rustix::thread::{UnshareFlags, unshare_unsafe};
-    // SAFETY: only this thread's view of mounts and its working directory part from the others'; no memory and no descriptor does.
+    // SAFETY: only this thread's view of mounts and its working directory are separated from the others'. Memory and descriptors stay
+    // shared.
     let is_alone = unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.is_ok();
     is_alone && mount_change("/", MountPropagationFlags::REC | MountPropagationFlags::PRIVATE).is_ok()
 }
 
-/// [`own_mounts`], and says aloud that a test has nothing to look at where there are none.
+/// Calls [`own_mounts`], and prints that the test does nothing if it is refused.
 #[expect(clippy::print_stderr, reason = "what was not run is told to who runs the tests")]
 pub fn own_mounts_or_say(test: &str) -> bool {
     let are_there = own_mounts();
@@ -37,7 +39,7 @@ pub fn own_mounts_or_say(test: &str) -> bool {
     are_there
 }
 
-/// Number of the folder at the top, as the kernel has it.
+/// The kernel's number for the top folder.
 const TOP: u64 = 1;
 
 /// Shows `source` at `point` until dropped.
@@ -50,7 +52,7 @@ pub struct HungMount {
 #[derive(Default)]
 struct Gate {
     is_frozen: Mutex<bool>,
-    /// While frozen.
+    /// Whether a request has arrived since the freeze.
     has_asker: AtomicBool,
     opened: Condvar,
     read_error: AtomicI32,
@@ -58,12 +60,14 @@ struct Gate {
 }
 
 impl HungMount {
-    /// **Errors**: where there is no `/dev/fuse`, or mounting is not allowed.
+    /// Mounts a file system that can hang.
+    ///
+    /// **Errors**: if there is no `/dev/fuse`, or mounting is not allowed.
     pub fn new(source: &Path, point: &Path) -> io::Result<Self> {
         Self::serve(source, point, false)
     }
 
-    /// One that never hangs and is blind to capitals, as FAT, NTFS and APFS are. Changes are made in `source`.
+    /// Mounts one that is case-insensitive, as FAT, NTFS and APFS are. Changes are made in `source`.
     pub fn blind_to_capitals(source: &Path, point: &Path) -> io::Result<Self> {
         Self::serve(source, point, true)
     }
@@ -97,27 +101,27 @@ impl HungMount {
         })
     }
 
-    /// From now on every read of a file is answered with this error; 0 = reads work. Names and stats go on.
+    /// Answers every read of a file with this error from now on; 0 = reads work. Names and stats still work.
     pub fn fail_reads(&self, errno: i32) {
         self.gate.read_error.store(errno, Ordering::SeqCst);
     }
 
-    /// From now on every look at what lies in its folders is answered with this error; 0 = it is not. What lies at the top goes on.
+    /// Answers every request about the contents of its folders with this error from now on; 0 = they work. Entries at the top still work.
     pub fn fail_below(&self, errno: i32) {
         self.gate.error_below.store(errno, Ordering::SeqCst);
     }
 
-    /// From now on nobody who looks gets an answer.
+    /// Leaves every request without an answer from now on.
     pub fn freeze(&self) {
         *self.gate.is_frozen.lock().unwrap_or_else(PoisonError::into_inner) = true;
     }
 
-    /// Whether somebody looked since it was frozen.
+    /// Returns whether a request has arrived since the freeze.
     pub fn has_asker(&self) -> bool {
         self.gate.has_asker.load(Ordering::SeqCst)
     }
 
-    /// Everybody gets theirs.
+    /// Answers all requests again.
     pub fn thaw(&self) {
         self.gate.has_asker.store(false, Ordering::SeqCst);
         *self.gate.is_frozen.lock().unwrap_or_else(PoisonError::into_inner) = false;
@@ -171,7 +175,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 
 impl Server {
     fn answer_one(&mut self, gate: &Gate) -> io::Result<()> {
-        // Requests are left in the kernel while frozen: one that was taken out could not even be killed.
+        // While frozen, requests stay in the kernel: the caller of a request that was taken out could not even be killed.
         poll(&mut [PollFd::new(&self.device, PollFlags::IN)], None)?;
         let mut is_frozen = gate.is_frozen.lock().unwrap_or_else(PoisonError::into_inner);
         while *is_frozen {
@@ -179,11 +183,11 @@ impl Server {
             is_frozen = gate.opened.wait(is_frozen).unwrap_or_else(PoisonError::into_inner);
         }
         drop(is_frozen);
-        // More than the longest write that was agreed on.
+        // More than the longest write that was negotiated.
         let mut request = vec![0; 128 << 10];
         let n_bytes = match self.device.read(&mut request) {
             Ok(n_bytes) => n_bytes,
-            // The asker was killed.
+            // The caller was killed.
             Err(error) if error.kind() == io::ErrorKind::NotFound || error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(error),
         };
@@ -209,7 +213,7 @@ impl Server {
         reply.extend(error.to_ne_bytes());
         reply.extend(unique.to_ne_bytes());
         reply.extend(body);
-        // The asker may be gone.
+        // The caller may be gone.
         self.device.write_all(&reply).or_else(|error| match error.kind() {
             io::ErrorKind::NotFound => Ok(()),
             _ => Err(error),
@@ -236,7 +240,7 @@ impl Server {
                 let attributes = attributes(&path)?;
                 let node = u64_at(&attributes, 0);
                 self.nodes.insert(node, path);
-                // Number and generation; nothing may be remembered by the kernel.
+                // Number and generation; the zero times keep the kernel from caching anything.
                 let mut reply = node.to_ne_bytes().to_vec();
                 reply.extend([0; 32]);
                 reply.extend(attributes);
@@ -263,7 +267,7 @@ impl Server {
     }
 }
 
-/// What a file system that is blind to capitals finds under this name.
+/// Returns the path that a case-insensitive file system finds under this name.
 fn as_spelled(path: PathBuf) -> io::Result<PathBuf> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(path);

@@ -1,6 +1,6 @@
 //! Fixtures for tests of the real programs: a private home for a daemon, synthetic videos, and waiting for named conditions.
 //!
-//! Nothing here is installed. Panics are the way a fixture fails a test, so every function may panic with a text that says what went wrong.
+//! Nothing here is installed. A fixture fails a test by panicking, so every function may panic, with a text that says what went wrong.
 
 pub mod documents;
 pub mod golden;
@@ -20,10 +20,10 @@ pub use libc;
 pub use sandbox::{Daemon, Ran, Sandbox};
 pub use wire::Wire;
 
-/// How often a condition is looked at.
+/// How often a condition is checked.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Waits until `look` gives a value; panics with `what` and the last thing seen when `limit` is over.
+/// Waits until `look` returns a value. After `limit` it panics with `what` and the last thing seen.
 pub fn wait_until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + limit;
     loop {
@@ -35,7 +35,7 @@ pub fn wait_until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Resu
     }
 }
 
-/// The one place that sleeps.
+/// Sleeps. No other place in the tests does.
 #[expect(clippy::disallowed_methods, reason = "the poll interval of wait_until")]
 pub fn pause(duration: Duration) {
     std::thread::sleep(duration);
@@ -44,13 +44,13 @@ pub fn pause(duration: Duration) {
 /// The user `nobody`.
 pub const NOBODY: u32 = 65534;
 
-/// Takes root's rights from this thread and what it starts from now on, because for root nothing is unreadable; those who have none are
-/// another user already.
+/// Drops root's rights for this thread and what it starts from now on, because root can read everything. Without root's rights it does
+/// nothing: the caller already is an ordinary user.
 pub fn become_nobody() {
     become_user(NOBODY);
 }
 
-/// As [`become_nobody`], with another number: what a test uses up of a user's limits is missed by no other test.
+/// Does the same as [`become_nobody`] with another user id, so that a test can use up its user's limits without affecting other tests.
 pub fn become_user(uid: u32) {
     if rustix::process::geteuid().is_root() {
         let user = rustix::thread::Uid::from_raw(uid);
@@ -58,8 +58,8 @@ pub fn become_user(uid: u32) {
     }
 }
 
-/// Has one system call fail with this error in this thread and what it starts from now on, whatever it is asked. There is no way back:
-/// the thread has to end.
+/// Makes one system call fail with this error, whatever its arguments, in this thread and what it starts from now on. This cannot be
+/// undone: the thread has to end.
 #[cfg(target_os = "linux")]
 pub fn fail_call(call: libc::c_long, errno: i32) {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
@@ -70,7 +70,7 @@ pub fn fail_call(call: libc::c_long, errno: i32) {
     seccompiler::apply_filter(&program).expect("a filter may be set");
 }
 
-/// The repository's root.
+/// Returns the repository's root.
 pub fn repository() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
@@ -78,7 +78,7 @@ pub fn repository() -> PathBuf {
         .expect("the repository is there")
 }
 
-/// A program of this build: `scened`, `scened-worker` or `scenectl`.
+/// Returns the path of a program of this build: `scened`, `scened-worker` or `scenectl`.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its executable");
     let profile = test
@@ -94,7 +94,7 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
-/// The sample library, and its truth file's videos.
+/// Returns the sample library's folder, and the videos of its truth file.
 pub fn library() -> (PathBuf, Vec<serde_json::Value>) {
     let folder = repository().join("tests/data/library");
     let truth = std::fs::read(folder.join("truth.json")).expect("the sample library is in tests/data/library");
@@ -105,7 +105,7 @@ pub fn library() -> (PathBuf, Vec<serde_json::Value>) {
     (folder, videos)
 }
 
-/// Copies a folder's files and sub-folders; `keep` chooses files.
+/// Copies a folder's files and sub-folders, and returns the number of files; `keep` chooses files.
 pub fn copy_tree(from: &std::path::Path, to: &std::path::Path, keep: &dyn Fn(&std::path::Path) -> bool) -> usize {
     std::fs::create_dir_all(to).expect("a folder can be made");
     let mut n_files = 0;
@@ -125,7 +125,7 @@ pub fn copy_tree(from: &std::path::Path, to: &std::path::Path, keep: &dyn Fn(&st
     n_files
 }
 
-/// The folder of real clips, when `make test` found it; says aloud when not.
+/// Returns the folder of real clips, if `make test` found it; otherwise prints that they were not tried.
 #[expect(clippy::print_stderr, reason = "what was not run is said aloud")]
 pub fn real_clips() -> Option<PathBuf> {
     let folder = std::env::var_os("SCENED_TEST_MEDIA")

@@ -1,4 +1,4 @@
-//! What the kernel says of a daemon and its workers (/proc).
+//! What the kernel reports about a daemon and its workers (/proc).
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,20 +12,20 @@ pub struct Process {
 }
 
 impl Process {
-    /// `embed` or `media` for a worker.
+    /// Returns `embed` or `media` for a worker.
     pub fn role(&self) -> &str {
         self.arguments.get(1).map_or("", String::as_str)
     }
 }
 
-/// Living children of `parent` (zombies left out).
+/// Lists the living children of `parent`, without zombies.
 pub fn children(parent: u32) -> Vec<Process> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").expect("/proc is there").flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
             continue;
         };
-        // A process may end while it is looked at.
+        // A process may end while it is examined.
         let Some((state, its_parent)) = state_and_parent(pid) else {
             continue;
         };
@@ -39,24 +39,24 @@ pub fn children(parent: u32) -> Vec<Process> {
     found
 }
 
-/// Living workers of a daemon with this role (`embed`, `media`).
+/// Lists a daemon's living workers with this role (`embed`, `media`).
 pub fn workers(daemon: u32, role: &str) -> Vec<Process> {
     let mut found = children(daemon);
     found.retain(|process| process.role() == role);
     found
 }
 
-/// Whether `pid` lives (a zombie does not).
+/// Decides whether `pid` is alive; a zombie is not.
 pub fn is_alive(pid: u32) -> bool {
     state(pid).is_some_and(|state| state != 'Z')
 }
 
-/// State letter of proc_pid_stat(5) (`T`: stopped); `None` when the process has ended.
+/// Returns the state letter of proc_pid_stat(5) (`T`: stopped); `None` if the process has ended.
 pub fn state(pid: u32) -> Option<char> {
     state_and_parent(pid)?.0.chars().next()
 }
 
-/// State letter and parent, from `/proc/PID/stat`: the name in parentheses may contain anything, so from behind it.
+/// Reads state letter and parent from `/proc/PID/stat`, after the name's closing parenthesis, because the name may contain anything.
 fn state_and_parent(pid: u32) -> Option<(String, u32)> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let mut rest = stat.rsplit_once(')')?.1.split_ascii_whitespace();
@@ -72,13 +72,13 @@ fn arguments(pid: u32) -> Vec<String> {
         .collect()
 }
 
-/// Resident memory of a process. Kibibytes.
+/// Returns the resident memory of a process. Kibibytes.
 pub fn resident_kib(pid: u32) -> u64 {
     status_number(&PathBuf::from(format!("/proc/{pid}/status")), "VmRSS:").expect("the process lives")
 }
 
-/// What the open descriptors of a process lead to, in order. The table of mounts is left out: each thread that ever looked at a path has
-/// its own.
+/// Returns the sorted targets of a process's open descriptors. Leaves out the table of mounts: each thread that ever checked a path has its
+/// own.
 pub fn descriptors(pid: u32) -> Vec<PathBuf> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process lives").flatten();
     let mut targets: Vec<PathBuf> = entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
@@ -87,7 +87,7 @@ pub fn descriptors(pid: u32) -> Vec<PathBuf> {
     targets
 }
 
-/// How often the threads of a process went to sleep by themselves since they began: each is a wake-up.
+/// Returns how often the threads of a process have gone to sleep voluntarily since they began; each time is a wake-up.
 pub fn wake_ups(pid: u32) -> u64 {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives");
     tasks
@@ -102,7 +102,7 @@ fn status_number(file: &std::path::Path, key: &str) -> Option<u64> {
     line.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// Sends a signal by name, such as `KILL`; false when there is no such process any more.
+/// Sends a signal by name, such as `KILL`. Returns false if the process no longer exists.
 pub fn signal(pid: u32, name: &str) -> bool {
     let output = Command::new("kill")
         .args([format!("-{name}"), pid.to_string()])

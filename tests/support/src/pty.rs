@@ -1,4 +1,4 @@
-//! A terminal for a program: what is printed to somebody who looks, colours and progress bars included.
+//! A terminal for a program: captures what a person at a terminal would see, including colours and progress bars.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -9,19 +9,19 @@ use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// Runs a program with a terminal for all its streams, for so long at most, and gives every byte that it wrote there.
+/// Runs a program with a terminal for all its streams, for at most `limit`, and returns every byte that it wrote there.
 pub fn run(command: &mut Command, limit: Duration) -> Vec<u8> {
     run_until(command, limit, |_| false)
 }
 
-/// The same, and ends it when `is_enough` of what it wrote.
+/// Runs a program as [`run`] does, and ends it when `is_enough` accepts its output so far.
 pub fn run_until(command: &mut Command, limit: Duration, is_enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
     let (ours, theirs) = open();
     talk(command, limit, ours, theirs, is_enough, |_| Vec::new())
 }
 
-/// A terminal of so many columns and rows, in a session of its own, that answers: `answer` is given all that was heard so far, each time
-/// that something was, and says what is typed then.
+/// Runs a program in a session of its own, on a terminal of so many columns and rows that answers. Each time something was written,
+/// `answer` gets everything written so far and returns what is typed then.
 pub fn run_answering(command: &Command, limit: Duration, size: (u16, u16), answer: impl FnMut(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let (ours, theirs) = open();
     let size = rustix::termios::Winsize {
@@ -31,7 +31,7 @@ pub fn run_answering(command: &Command, limit: Duration, size: (u16, u16), answe
         ws_ypixel: 0,
     };
     rustix::termios::tcsetwinsize(&ours, size).expect("a terminal has a size");
-    // Of util-linux: makes standard input the controlling terminal, which is what /dev/tty is then.
+    // setsid (util-linux) makes standard input the controlling terminal, which is then /dev/tty.
     let mut own_session = Command::new("setsid");
     own_session
         .args(["--ctty", "--wait"])
@@ -76,7 +76,7 @@ fn talk(
         .stderr(stream())
         .spawn()
         .expect("the program starts");
-    // The command keeps its streams open: then the end of the program would not be the end of what is read.
+    // The command keeps its streams open, so without this the program's end would not end the reading.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     drop(theirs);
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -90,7 +90,7 @@ fn talk(
                 Ok(0) => return,
                 Ok(n) => for_reader.lock().expect("nobody panics").extend_from_slice(&piece[..n]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // So a terminal says that nobody has it open any more.
+                // A terminal reports this error once no process has it open any more.
                 Err(error) => {
                     assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::IO.raw_os_error()), "{error}");
                     return;

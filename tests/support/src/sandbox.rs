@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::{program, repository, videos, wait_until};
 
-/// A daemon that opens a store and its socket takes far less, also on a busy machine.
+/// A daemon needs far less to open a store and its socket, even on a busy machine.
 const START_LIMIT: Duration = Duration::from_mins(1);
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 
@@ -20,7 +20,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// An empty videos folder, watched, with a settle time of one second.
+    /// Creates an empty, watched videos folder, with a settle time of one second.
     pub fn new() -> Self {
         let home = tempfile::Builder::new()
             .prefix("scened-test-")
@@ -36,7 +36,7 @@ impl Sandbox {
         self.home.path()
     }
 
-    /// The watched folder.
+    /// Returns the watched folder.
     pub fn videos(&self) -> PathBuf {
         self.path().join("films")
     }
@@ -57,7 +57,7 @@ impl Sandbox {
         self.path().join("scened.log")
     }
 
-    /// Writes config.toml: the videos folder, quick settling, and `more` lines that come before them.
+    /// Writes config.toml: the videos folder, quick settling, and before them the lines of `more`.
     pub fn configure(&self, more: &str) {
         let settle = if more.contains("settle-seconds") {
             ""
@@ -69,7 +69,7 @@ impl Sandbox {
         } else {
             "on-battery = \"run\"\n"
         };
-        // A test is not to wait for what else the machine does.
+        // A test should not wait for other programs on the machine.
         let pressure = if more.contains("pressure") { "" } else { "pressure = 0\n" };
         let busy = if more.contains("busy") { "" } else { "busy = 0\n" };
         let folders = if more.contains("folders") {
@@ -80,7 +80,7 @@ impl Sandbox {
         fs::write(self.config(), format!("{more}\n{settle}{on_battery}{pressure}{busy}{folders}")).expect("the config is written");
     }
 
-    /// A command of this build in this sandbox's environment.
+    /// Returns a command of this build, with this sandbox's environment.
     pub fn command(&self, name: &str) -> Command {
         let mut command = Command::new(program(name));
         command
@@ -114,7 +114,7 @@ impl Sandbox {
         self.launch_logging(command, log.into())
     }
 
-    /// The same with another standard error.
+    /// Starts such a command with another standard error.
     pub fn launch_logging(&self, mut command: Command, log: Stdio) -> Daemon<'_> {
         let child = command
             .stdin(Stdio::null())
@@ -134,17 +134,17 @@ impl Sandbox {
             .expect("scenectl runs")
     }
 
-    /// Runs `scenectl` with words that contain no spaces, and gives what it said.
+    /// Runs `scenectl` with words that contain no spaces, and returns its output and status.
     pub fn say(&self, words: &str) -> Ran {
         self.run(words.split_ascii_whitespace())
     }
 
-    /// Runs `scenectl`, and gives what it said.
+    /// Runs `scenectl`, and returns its output and status.
     pub fn run<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Ran {
         Ran::from(&self.ctl(arguments))
     }
 
-    /// Runs `scened` to its end, which it must come to by itself.
+    /// Runs `scened` until it ends, which it must do by itself.
     pub fn run_daemon<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Ran {
         let mut command = self.command("scened");
         command.args(arguments);
@@ -158,14 +158,14 @@ impl Sandbox {
         }
     }
 
-    /// Makes a video of plain colours at a path below [`Sandbox::videos`], at once and as if it had lain there for an hour.
+    /// Makes a video of plain colours at a path below [`Sandbox::videos`]. It appears complete, with a modification time an hour ago.
     pub fn video(&self, relative: impl AsRef<Path>, parts: &[(&str, f64)]) -> PathBuf {
         let path = self.videos().join(relative);
         self.video_at(&path, parts);
         path
     }
 
-    /// The same video under several names; made once.
+    /// Makes one video and places it under several names.
     pub fn videos_alike<P: AsRef<Path>>(&self, names: impl IntoIterator<Item = P>, parts: &[(&str, f64)]) -> Vec<PathBuf> {
         let (made, copy) = (self.path().join("video in the making"), self.path().join("copy in the making"));
         videos::colours(&made, parts);
@@ -180,21 +180,21 @@ impl Sandbox {
         paths
     }
 
-    /// A video of plain colours, anywhere in the sandbox.
+    /// Makes a video of plain colours anywhere in the sandbox.
     pub fn video_at(&self, path: &Path, parts: &[(&str, f64)]) {
         let made = self.path().join("video in the making");
         videos::colours(&made, parts);
         self.put(&made, path);
     }
 
-    /// Moves a finished file of the sandbox to its place, as if it had lain there for an hour: it need not settle.
+    /// Moves a finished file of the sandbox into place and dates it an hour back, so that it need not settle.
     pub fn put(&self, from: &Path, to: &Path) {
         fs::create_dir_all(to.parent().expect("a file has a folder")).expect("a folder can be made");
         age(from);
         fs::rename(from, to).expect("the file can be moved");
     }
 
-    /// The hits of `scenectl search --json`.
+    /// Returns the hits of `scenectl search --json`.
     pub fn search(&self, query: &str) -> Vec<Value> {
         let mut answer = self.ctl_json(["search", query, "-n", "1000"]);
         let Value::Array(hits) = answer["hits"].take() else {
@@ -203,7 +203,7 @@ impl Sandbox {
         hits
     }
 
-    /// Waits until a search is answered by a model, with so many hits.
+    /// Waits until this model answers a search with so many hits.
     pub fn answered_by(&self, model: &str, n_hits: usize, limit: Duration) {
         wait_until(&format!("{model} to answer"), limit, || {
             let answer = self.ctl_json(["search", "red"]);
@@ -215,13 +215,13 @@ impl Sandbox {
         });
     }
 
-    /// The numbers of `scenectl status`: indexed, pending, failed, offline.
+    /// Returns the numbers of `scenectl status`: indexed, pending, failed, offline.
     pub fn counts(&self) -> [u64; 4] {
         let status = self.ctl_json(["status"]);
         ["indexed", "pending", "failed", "offline"].map(|name| status["videos"][name].as_u64().expect("a count"))
     }
 
-    /// How many videos were decoded and stored since the sandbox was made, by the log.
+    /// Returns how many videos the log says were decoded and stored since the sandbox was created.
     pub fn n_decoded(&self) -> usize {
         let log = fs::read(self.log()).unwrap_or_default();
         String::from_utf8_lossy(&log)
@@ -230,7 +230,7 @@ impl Sandbox {
             .count()
     }
 
-    /// Seconds of video decoded and stored since the sandbox was made, by the log.
+    /// Returns how many seconds of video the log says were decoded and stored since the sandbox was created.
     pub fn video_seconds(&self) -> f64 {
         let log = fs::read(self.log()).unwrap_or_default();
         String::from_utf8_lossy(&log)
@@ -241,7 +241,7 @@ impl Sandbox {
             / 1000.0
     }
 
-    /// Runs `scenectl … --json`, and reads its one object; panics on an exit status other than 0 and 1.
+    /// Runs `scenectl … --json`, and parses the one object that it prints; panics on an exit status other than 0 and 1.
     pub fn ctl_json<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Value {
         let mut command = self.command("scenectl");
         let output = command
@@ -273,7 +273,7 @@ impl Sandbox {
         );
     }
 
-    /// The last lines of the daemon's log, for a failing test's message.
+    /// Returns the last lines of the daemon's log, for the message of a failing test.
     pub fn log_tail(&self) -> String {
         let log = fs::read(self.log()).unwrap_or_default();
         let log = String::from_utf8_lossy(&log).into_owned();
@@ -292,7 +292,7 @@ fn age(path: &Path) {
     file.set_modified(then).expect("its time can be set");
 }
 
-/// What a program said, and how it ended.
+/// A program's output, and how it ended.
 #[derive(Clone, Debug)]
 pub struct Ran {
     pub status: i32,
@@ -315,21 +315,21 @@ impl From<&Output> for Ran {
     reason = "each is an assertion; what follows is another one, or nothing"
 )]
 impl Ran {
-    /// Panics unless it ended with this status.
+    /// Panics unless the program ended with this status.
     #[track_caller]
     pub fn expect(self, status: i32) -> Self {
         assert_eq!(self.status, status, "{self:#?}");
         self
     }
 
-    /// Panics unless this was said on standard output.
+    /// Panics unless standard output contains this text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "{text:?} is not in its output: {self:#?}");
         self
     }
 
-    /// Panics unless this was said on standard error.
+    /// Panics unless standard error contains this text.
     #[track_caller]
     pub fn complains(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "{text:?} is not among its complaints: {self:#?}");
@@ -365,18 +365,18 @@ impl Daemon<'_> {
         });
     }
 
-    /// Whether it still runs.
+    /// Returns whether it is still running.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("the child can be asked").is_none()
     }
 
-    /// kill -9.
+    /// Kills it with `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("the daemon is killed");
         self.child.wait().expect("the daemon is reaped");
     }
 
-    /// SIGTERM, then waits for the end.
+    /// Sends SIGTERM, then waits for the end.
     pub fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait_for_end()
@@ -399,7 +399,7 @@ impl Daemon<'_> {
 
 impl Drop for Daemon<'_> {
     fn drop(&mut self) {
-        // It may have ended already; what matters is that it does not outlive the test.
+        // It may have ended already; it must not outlive the test.
         if self.child.kill().is_ok() {
             self.child.wait().ok();
         }

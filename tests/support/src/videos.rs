@@ -14,12 +14,13 @@ pub fn ffmpeg<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// `ffmpeg` with a line of words and an output file.
+/// Runs [`ffmpeg`] with a line of words and an output file.
 pub fn ffmpeg_line(words: &str, output: &Path) {
     ffmpeg(words.split_ascii_whitespace().map(OsStr::new).chain([output.as_os_str()]));
 }
 
-/// A video of plain colours with hard cuts: each part is a colour name of ffmpeg and a length in seconds. 160×120, 25 frames a second, H.264.
+/// Makes a video of plain colours with hard cuts. Each part is a colour name of ffmpeg and a length in seconds. 160×120, 25 frames per
+/// second, H.264.
 pub fn colours(path: &Path, parts: &[(&str, f64)]) {
     let mut command: Vec<String> = Vec::new();
     for (colour, seconds) in parts {
@@ -49,7 +50,7 @@ pub fn colours(path: &Path, parts: &[(&str, f64)]) {
     ffmpeg(arguments);
 }
 
-/// A picture of one colour; the format is the extension's.
+/// Makes a picture of one colour, in the format of the extension.
 pub fn picture(path: &Path, colour: &str) {
     ffmpeg_line(&format!("-f lavfi -i color=c={colour}:s=160x120:d=1 -frames:v 1"), path);
 }

@@ -1,4 +1,4 @@
-//! The protocol by hand: what a client of another kind, a broken one or a hostile one may send.
+//! Speaks the protocol by hand, as a client of another kind, a broken one or a hostile one may.
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::os::unix::net::UnixStream;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 const ANSWER_LIMIT: Duration = Duration::from_mins(1);
 
-/// One connection; nothing is sent but what the test sends.
+/// One connection, which sends only what the test sends.
 pub struct Wire {
     stream: UnixStream,
     reader: BufReader<UnixStream>,
@@ -33,17 +33,17 @@ impl Wire {
         wire
     }
 
-    /// Bytes as they are; an error when the daemon has closed the connection.
+    /// Sends bytes unchanged; an error if the daemon has closed the connection.
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
         self.stream.write_all(bytes)
     }
 
-    /// How long [`Wire::send`] waits for a daemon that does not read.
+    /// Limits how long [`Wire::send`] waits for a daemon that does not read.
     pub fn limit_sending(&self, limit: Duration) {
         self.stream.set_write_timeout(Some(limit)).expect("a socket takes a time limit");
     }
 
-    /// One request and the next line that comes back.
+    /// Sends one request and returns the next line as its answer.
     pub fn call(&mut self, method: &str, params: &Value) -> Value {
         let id = self.request(method, params);
         let answer = self.line().unwrap_or_else(|| panic!("{method}: the daemon hung up"));
@@ -51,7 +51,7 @@ impl Wire {
         answer
     }
 
-    /// Sends a request without waiting; gives its id.
+    /// Sends a request without waiting, and returns its id.
     pub fn request(&mut self, method: &str, params: &Value) -> u64 {
         self.n_sent += 1;
         let request = json!({"jsonrpc": "2.0", "id": self.n_sent, "method": method, "params": params});
@@ -59,7 +59,7 @@ impl Wire {
         self.n_sent
     }
 
-    /// The next line; `None` when the daemon has closed the connection.
+    /// Returns the next line; `None` if the daemon has closed the connection.
     pub fn line(&mut self) -> Option<Value> {
         let mut line = Vec::new();
         match self.reader.read_until(b'\n', &mut line) {
@@ -70,7 +70,7 @@ impl Wire {
         }
     }
 
-    /// No more will be sent; answers can still be read.
+    /// Ends the sending; answers can still be read.
     pub fn close_sending(&self) {
         self.stream.shutdown(std::net::Shutdown::Write).expect("the connection was open");
     }
