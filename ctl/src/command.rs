@@ -1,4 +1,4 @@
-//! The verbs, one file each: what was typed → request → answer → lines.
+//! The verbs, one file each: command line → request → answer → lines.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ mod status;
 mod wait;
 mod why;
 
-/// What every verb needs: where the daemon is, and where answers go.
+/// What every verb needs: the daemon's address, and where answers go.
 #[derive(Debug)]
 pub(crate) struct Context {
     socket: Option<PathBuf>,
@@ -67,7 +67,7 @@ impl Context {
         Ok(connect(&self.endpoint()?)?)
     }
 
-    /// Connects and asks one thing.
+    /// Connects and sends one request.
     fn ask<M: Method>(&self, params: &M::Params) -> Result<M::Answer, Failure> {
         Ok(self.connect()?.call::<M>(params)?)
     }
@@ -86,7 +86,7 @@ fn wire(path: &Path) -> Result<WirePath, Failure> {
     place::wire(path).map_err(|e| Failure::new(format!("{} cannot be made absolute", path.display())).cause(e.to_string()))
 }
 
-/// **Errors**: what is there is no file. Opening a pipe would wait for ever; what is not there at all others find words for.
+/// **Errors**: the path is not a regular file; opening a pipe would block forever. A missing file is left to the caller, which reports it.
 fn check_file(path: &Path) -> Result<(), Failure> {
     let Some(what) = place::oddity(path) else { return Ok(()) };
     Err(Failure::new(format!("{} is {what}, not a video", text::path(path, None))).hint("give the name of a video's file"))

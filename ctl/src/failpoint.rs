@@ -1,4 +1,4 @@
-//! Fail points: places where tests have the program panic, named by `SCENED_FAIL_POINT=name=panic`; nothing in a release.
+//! Fail points: places where tests make the program panic, named by `SCENED_FAIL_POINT=name=panic`; release builds have none.
 
 #[cfg(not(feature = "testing"))]
 #[inline]

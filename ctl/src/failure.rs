@@ -1,4 +1,4 @@
-//! What went wrong, as people and scripts meet it: kind, message, causes, hints, exit status.
+//! Errors as people and scripts see them: kind, message, causes, hints, exit status.
 
 use std::io;
 
@@ -12,11 +12,11 @@ mod montage;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// What was asked cannot be done, or failed.
+    /// The request cannot be fulfilled, or failed.
     Error,
     Unreachable,
     Mismatch,
-    /// Whoever read our output has seen enough; nothing is printed.
+    /// The reader of our output closed it; nothing is printed.
     ReaderLeft,
 }
 
@@ -25,9 +25,9 @@ pub(crate) enum Kind {
 pub(crate) enum Outcome {
     /// Found, or done.
     Done,
-    /// Nothing found, time ran out, or the user said no.
+    /// Nothing was found, the time ran out, or the user declined.
     Nothing,
-    /// The answer itself is bad news that has been printed already (`doctor`).
+    /// The answer itself is bad news and has been printed (`doctor`).
     Bad,
 }
 
@@ -166,7 +166,7 @@ impl From<EndpointError> for Failure {
     }
 }
 
-/// Writing an answer failed; every other input or output is turned into a failure where its path is known.
+/// Writing an answer failed. Every other I/O error becomes a failure at a place that knows the path.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -1,4 +1,4 @@
-//! Text that people type, as values: spans of time, dates, `FILE@TIME`, paths.
+//! Values parsed from what people type: spans of time, dates, `FILE@TIME`, paths.
 
 pub(crate) mod date;
 pub(crate) mod file_at;

@@ -1,12 +1,11 @@
 //! `scenectl`, the client of scened: words in, one request, an answer out.
 //!
-//! `cli` says what can be typed, `input` turns text into values, `command` asks the daemon (one file a verb), `render` is the only place
-//! that prints (with `command/browse/tty`, which draws), `failure` decides the exit status, `player` knows how videos are shown. Two
-//! packages beside this one know neither the daemon nor the terminal: `montage` makes pages, playlists, timelines and clips, and
-//! `scened-hub` fetches models.
+//! `cli` defines what the user can type, and `input` turns text into values. `command` sends requests to the daemon (one file per verb).
+//! `render` is the only place that prints (with `command/browse/tty`, which draws). `failure` decides the exit status, and `player` knows
+//! how to play videos. Two other packages know neither the daemon nor the terminal: `montage` makes pages, playlists, timelines and clips,
+//! and `scened-hub` downloads models.
 //!
-//! Nothing but the verb's own work happens before the connection is made: people type searches one after another, and scripts run
-//! thousands.
+//! Before the connection is made, only the verb's own work happens: people type one search after another, and scripts run thousands.
 
 use std::process::ExitCode;
 
@@ -37,15 +36,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line, or what was asked for (`--help`), and ends.
+/// Prints a command line error or the requested help (`--help`), and exits.
 ///
-/// The message repeats words, and words may be names of files that a shell put there (`scenectl scenes *`): it is made again of words
-/// that can be shown.
+/// The message repeats the user's words, which may be file names that a shell expanded (`scenectl scenes *`). It is therefore built again
+/// from escaped words.
 fn explain(error: &clap::Error) -> ! {
     let words = scened_shared::terminal::escape_words(std::env::args_os());
     match cli::Cli::try_parse_from(words) {
         Err(error) => error.exit(),
-        // Escaped it is right: then the message of the true words is shown without them.
+        // The escaped words are valid: show the message for the original words, without the words.
         Ok(_) => clap::Error::new(error.kind()).exit(),
     }
 }

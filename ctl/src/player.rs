@@ -1,8 +1,8 @@
-//! Which program shows a video, and how it is told where to start.
+//! Which program plays a video, and how it is made to start at a moment.
 //!
-//! Owns the choice (the user's own word, the desktop's default for the type, what is installed, the system's opener), the table of players
-//! (`table`), and the start of a program that outlives this one (`launch`). Never goes through a shell: a video's name is one argument from
-//! beginning to end. Knows nothing of the daemon, and prints nothing.
+//! Owns the choice: the user's own setting, the desktop's default for the type, an installed player, the system's opener. Also owns the
+//! table of players (`table`), and the start of a program that outlives this one (`launch`). It never uses a shell: a video's name is one
+//! argument throughout. It knows nothing of the daemon, and prints nothing.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -19,32 +19,32 @@ mod words;
 
 use table::Known;
 
-/// Names the program that shows videos, with its arguments; wins over the desktop's default.
+/// Names the program that plays videos, with its arguments; overrides the desktop's default.
 pub(crate) const PLAYER_VARIABLE: &str = "SCENED_PLAYER";
 
-/// A video, and where in it to start.
+/// A video, and where to start in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment<'a> {
-    /// Absolute: such a path cannot be taken for a flag, and where it has to be a URL it can be made one.
+    /// Absolute: such a path cannot be mistaken for a flag, and can be turned into a URL if necessary.
     pub(crate) file: &'a Path,
     pub(crate) place: Option<Place>,
-    /// Which of several pictures is meant, from 1.
+    /// Which of several picture tracks is meant, from 1.
     pub(crate) track: Option<u32>,
 }
 
-/// Where in a video to start.
+/// Where to start in a video.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// The video's own time.
+    /// By the video's own time.
     Time { at_ms: u64 },
-    /// A stretch of the file, as if it were all of it, and the time in that; `to` is 0 where it ends with the file.
+    /// By a range of the file, treated as the whole file, and the time within it; `to` is 0 if the range extends to the end of the file.
     Bytes { from: u64, to: u64, at_ms: u64 },
-    /// No player can be told.
+    /// No player can seek there.
     Nowhere,
 }
 
 impl Moment<'_> {
-    /// The time, where the file's own leads there.
+    /// Returns the time, if the file's own clock leads there.
     fn at_ms(self) -> Option<u64> {
         match self.place {
             Some(Place::Time { at_ms }) => Some(at_ms),
@@ -53,16 +53,16 @@ impl Moment<'_> {
     }
 }
 
-/// What is to be run.
+/// The program to run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// For people: `mpv`, `VLC media player`.
+    /// Name for people: `mpv`, `VLC media player`.
     pub(crate) player: String,
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<OsString>,
-    /// Whether the player is told where to start.
+    /// Whether the arguments say where to start.
     pub(crate) is_told_time: bool,
-    /// Where it runs, if its desktop file says so.
+    /// The working folder, if its desktop file specifies one.
     pub(crate) folder: Option<PathBuf>,
 }
 
@@ -90,7 +90,7 @@ impl PlayerError {
     }
 }
 
-/// What the choice depends on: variables of the environment, once, as plain values.
+/// What the choice depends on: environment variables, read once into plain values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Environment {
     player: Option<OsString>,
@@ -116,7 +116,7 @@ impl Environment {
         }
     }
 
-    /// Where a program is: a path stays one, a name is looked for.
+    /// Locates a program: a path is used as it is, a name is searched for in `PATH`.
     fn program(&self, name: &OsStr) -> Option<PathBuf> {
         let as_path = Path::new(name);
         if as_path.components().nth(1).is_some() {
@@ -143,7 +143,7 @@ fn is_program(path: &Path) -> bool {
     path.is_file()
 }
 
-/// Chooses: what the user names, else the desktop's default for the type, else a player that is installed, else the system's opener.
+/// Chooses the player: the user's setting, else the desktop's default for the type, else an installed player, else the system's opener.
 pub(crate) fn plan(moment: Moment<'_>, environment: &Environment) -> Result<Plan, PlayerError> {
     if let Some(command) = &environment.player {
         return overridden(command, moment, environment);
@@ -171,7 +171,7 @@ pub(crate) fn plan(moment: Moment<'_>, environment: &Environment) -> Result<Plan
     opener(moment, environment).ok_or_else(|| PlayerError::NoPlayer(moment.file.to_path_buf()))
 }
 
-/// A program and a file, nothing between them but where to start.
+/// Plans a program with the file and the start position as its only arguments.
 fn plain(name: &str, program: PathBuf, moment: Moment<'_>) -> Plan {
     let known = Known::by_program(&program);
     let mut arguments = vec![moment.file.as_os_str().to_owned()];
@@ -185,8 +185,8 @@ fn plain(name: &str, program: PathBuf, moment: Moment<'_>) -> Plan {
     }
 }
 
-/// Puts what says where to start among the arguments, `at` that place or behind them all; whether there was anything to put. Which of
-/// several pictures is meant is said as well, where that can be.
+/// Adds the arguments that set the start position, at `at` or at the end; returns whether there were any. Also selects one of several
+/// picture tracks, if the player supports that.
 fn add_start(known: Option<&Known>, moment: Moment<'_>, arguments: &mut Vec<OsString>, at: usize) -> bool {
     let (Some(known), Some(place)) = (known, moment.place) else {
         return false;
@@ -212,7 +212,7 @@ fn add_start(known: Option<&Known>, moment: Moment<'_>, arguments: &mut Vec<OsSt
     true
 }
 
-/// `SCENED_PLAYER`: words; `{file}` and `{seconds}` say where these belong, else the table does.
+/// Plans the command in `SCENED_PLAYER`. `{file}` and `{seconds}` mark the places of these values; without them the table decides.
 fn overridden(command: &OsStr, moment: Moment<'_>, environment: &Environment) -> Result<Plan, PlayerError> {
     let text = command
         .to_str()
@@ -248,12 +248,12 @@ fn overridden(command: &OsStr, moment: Moment<'_>, environment: &Environment) ->
     Ok(plan)
 }
 
-/// What the system itself opens files with. None of these can be told a time.
+/// Plans the system's own opener. No such program can seek to a time.
 fn opener(moment: Moment<'_>, environment: &Environment) -> Option<Plan> {
     let (name, arguments): (&str, &[&str]) = if cfg!(target_os = "macos") {
         ("open", &[])
     } else if cfg!(windows) {
-        // What `start` does, without the shell that `start` is a part of.
+        // Does what `start` does, without the shell that `start` belongs to.
         ("rundll32.exe", &["url.dll,FileProtocolHandler"])
     } else {
         ("xdg-open", &[])

@@ -24,13 +24,13 @@ pub(crate) mod transfer;
 use color::{Color, Painter};
 use table::{MIN_PATH_COLUMNS, Table};
 
-/// Both streams of this process, and what is known of who reads them.
+/// Both output streams of this process, and what is known about their readers.
 #[derive(Debug)]
 pub(crate) struct Out {
     stdout: BufWriter<Stdout>,
     painter: Painter,
     error_painter: Painter,
-    /// Columns of the terminal that standard output is.
+    /// Columns of the terminal, if standard output is one.
     width: Option<usize>,
     home: Option<PathBuf>,
     stdout_is_terminal: bool,
@@ -61,31 +61,32 @@ impl Out {
         self.home.as_deref()
     }
 
-    /// Whether somebody looks at both streams: then progress is a bar and questions can be asked.
+    /// Returns whether both streams are terminals, so that progress can be a bar and questions can be asked.
     pub(crate) fn is_interactive(&self) -> bool {
         self.stdout_is_terminal && self.stderr_is_terminal
     }
 
-    /// Whether somebody looks at the answer.
+    /// Returns whether the answer goes to a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.stdout_is_terminal
     }
 
-    /// Columns of the terminal that the answer goes to.
+    /// Returns the columns of the terminal that the answer goes to.
     pub(crate) fn width(&self) -> Option<usize> {
         self.width
     }
 
-    /// Prints one object on one line, at once.
+    /// Prints one object on one line, and flushes it.
     ///
-    /// Signs that JSON lets through and a terminal might obey are written as `\uXXXX`: the line is the same JSON, and no terminal obeys it.
+    /// Characters that JSON allows but a terminal might interpret are written as `\uXXXX`: the JSON means the same, and is harmless to a
+    /// terminal.
     pub(crate) fn json<T: Serialize>(&mut self, value: &T) -> io::Result<()> {
         let safe = terminal::guard_json(&serde_json::to_string(value)?);
         writeln!(self.stdout, "{safe}")?;
         self.stdout.flush()
     }
 
-    /// Prints a line of our own words; what others wrote in it is escaped by the caller, and here once more if that was forgotten.
+    /// Prints a line of our own. The caller escapes foreign text in it; text that it forgot is escaped here.
     pub(crate) fn line(&mut self, line: &str) -> io::Result<()> {
         writeln!(self.stdout, "{}", terminal::guard(line, self.painter.is_on()))
     }
@@ -97,12 +98,12 @@ impl Out {
         Ok(())
     }
 
-    /// Prints bytes as they are.
+    /// Prints bytes unchanged.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stdout.write_all(bytes)
     }
 
-    /// Prints a path for a program to read: its own bytes, and escaped where the reader is a terminal.
+    /// Prints a path for programs: its raw bytes, or escaped if the reader is a terminal.
     pub(crate) fn bare_path(&mut self, path: &Path, end: u8) -> io::Result<()> {
         if self.stdout_is_terminal {
             self.stdout.write_all(text::path(path, None).as_bytes())?;
@@ -112,7 +113,7 @@ impl Out {
         self.stdout.write_all(&[end])
     }
 
-    /// Prints a moment of a video for a program to read, as `open` and `similar` take it: the path's own bytes, `@`, seconds.
+    /// Prints a moment for programs, in the form that `open` and `similar` accept: the path's raw bytes, `@`, seconds.
     #[cfg(feature = "browse")]
     pub(crate) fn bare_moment(&mut self, path: &Path, at_ms: u64, end: u8) -> io::Result<()> {
         self.bare_path(path, b'@')?;
@@ -120,7 +121,7 @@ impl Out {
         self.stdout.write_all(&[end])
     }
 
-    /// A path for people; a table shortens it where it has to.
+    /// Returns a path for people; a table shortens it if necessary.
     pub(crate) fn path(&self, path: &WirePath) -> String {
         match path.to_path() {
             Ok(path) => text::path(&path, self.home.as_deref()),
@@ -128,7 +129,7 @@ impl Out {
         }
     }
 
-    /// A path for people on a line where so many columns are taken already.
+    /// Returns a path for people, shortened to fit a line on which `n_taken` columns are used.
     pub(crate) fn path_beside(&self, path: &WirePath, n_taken: usize) -> String {
         let path = self.path(path);
         match self.width {
@@ -145,7 +146,7 @@ impl Out {
         self.stdout.flush()
     }
 
-    /// Says something about the answer, on standard error, after what was printed so far.
+    /// Prints a remark about the answer on standard error, after everything printed so far.
     pub(crate) fn note(&mut self, note: &str) -> io::Result<()> {
         self.stdout.flush()?;
         let note = self.error_painter.paint(Color::Dim, &text::escape(note));
@@ -153,7 +154,7 @@ impl Out {
         Ok(())
     }
 
-    /// Asks on the terminal; anything but yes is no.
+    /// Asks a question on the terminal; anything but yes is no.
     pub(crate) fn confirm(&mut self, question: &str) -> io::Result<bool> {
         self.stdout.flush()?;
         to_stderr(&format!("{question} [y/N] "), self.error_painter);
@@ -162,18 +163,18 @@ impl Out {
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
-    /// Says why nothing came of it.
+    /// Prints why the command failed.
     pub(crate) fn failure(&mut self, failure: &Failure) {
         if failure.kind == Kind::ReaderLeft {
             return;
         }
-        // What was printed before stays printed; that it could not be is no news any more.
+        // Earlier output stays printed; a second write error adds nothing.
         self.stdout.flush().unwrap_or_default();
         to_stderr(&failure_text(failure, self.error_painter), self.error_painter);
     }
 }
 
-/// Nobody can be told that standard error is closed.
+/// If standard error is closed, there is no way to report that.
 fn to_stderr(text: &str, painter: Painter) {
     let text = terminal::guard(text, painter.is_on());
     io::stderr().write_all(text.as_bytes()).unwrap_or_default();

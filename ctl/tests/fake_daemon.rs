@@ -1,4 +1,4 @@
-//! The real `scenectl` against a daemon that is a few lines of this file, over a real socket.
+//! The real `scenectl` against a fake daemon of a few lines in this file, over a real socket.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 type Asked = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// Speaks as long as the test runs; every request is written down.
+/// Answers for as long as the test runs, and records every request.
 struct Daemon {
     folder: TempDir,
     asked: Asked,
@@ -84,7 +84,7 @@ fn run(mut command: Command) -> Ran {
 }
 
 impl Daemon {
-    /// Answers `hello` itself and every other request with what `answer` says.
+    /// Answers `hello` itself, and every other request with the result of `answer`.
     fn start(answer: impl Fn(&str) -> Result<Value, RpcError> + Send + Sync + 'static) -> Self {
         let asked: Asked = Arc::default();
         let log = Arc::clone(&asked);
@@ -99,7 +99,7 @@ impl Daemon {
         })
     }
 
-    /// Answers one method.
+    /// Answers only one method.
     fn with(method: &'static str, answer: Value) -> Self {
         Self::start(move |asked| {
             if asked == method {
@@ -110,7 +110,7 @@ impl Daemon {
         })
     }
 
-    /// Hands every request to `speak`, which says whether the connection goes on.
+    /// Passes every request to `speak`, which returns whether the connection continues.
     fn speaking(asked: Asked, speak: impl Fn(&mut UnixStream, &Request) -> bool + Send + Sync + 'static) -> Self {
         let folder = private_folder();
         let listener = UnixListener::bind(folder.path().join("s")).unwrap();
@@ -141,7 +141,7 @@ impl Daemon {
         run(command)
     }
 
-    /// Method and parameters of the only request.
+    /// Returns method and parameters of the only request.
     fn asked(&self) -> (String, Value) {
         let mut asked = self.asked.lock().unwrap();
         assert_eq!(asked.len(), 1, "{asked:?}");

@@ -1,5 +1,5 @@
-//! The real `scenectl model install` against servers that are no hub, or mean no good: it ends, soon and with words, and leaves nothing that
-//! fills a disk.
+//! The real `scenectl model install` against servers that are not hubs, or are malicious. It ends soon with a message, and leaves nothing
+//! that fills a disk.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "what helpers of tests unwrap fails the test")]
 
@@ -16,7 +16,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use testkit::Ran;
 
-/// Long enough for a machine that is busy; without its bounds an installation goes on for ever.
+/// Long enough for a busy machine; without its limits an installation would continue forever.
 const SOON: Duration = Duration::from_mins(2);
 
 const FILES: [&str; 5] = [
@@ -29,7 +29,7 @@ const FILES: [&str; 5] = [
 
 type Answer = dyn Fn(&str, &str, &mut TcpStream) -> std::io::Result<()> + Send + Sync;
 
-/// A server that answers each request, by method and path, as it is told, and closes the connection.
+/// A server that answers each request by its method and path, as the test says, and closes the connection.
 struct Hostile {
     address: String,
     n_requests: Arc<AtomicU32>,
@@ -52,7 +52,7 @@ impl Hostile {
                     while lines.next().and_then(Result::ok).is_some_and(|line| !line.is_empty()) {}
                     let mut words = first.split(' ');
                     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-                    // A client that has had enough goes away.
+                    // A client that has had enough disconnects.
                     answer(method, path, &mut stream).unwrap_or_default();
                 });
             }
@@ -64,7 +64,7 @@ impl Hostile {
         }
     }
 
-    /// A hub whose listing has these files, and whose files are answered so.
+    /// Makes a hub whose listing has these files; `answer` serves their content.
     fn with_files(
         names: &[&str],
         size: Option<u64>,
@@ -87,7 +87,7 @@ impl Hostile {
         })
     }
 
-    /// Installs; fails the test where that does not end.
+    /// Installs; fails the test if that does not end.
     fn install(&self) -> Ran {
         self.install_within(SOON)
     }
@@ -156,7 +156,7 @@ fn send(stream: &mut TcpStream, headers: &[(&str, &str)], body: &[u8]) -> std::i
     stream.write_all(body)
 }
 
-/// An answer without a length.
+/// Starts an answer without a length.
 fn begin(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
 }
@@ -188,13 +188,13 @@ fn a_server_that_has_everything_is_no_hub() {
         hub.install().expect(2).complains("it has every file").complains("login");
         assert!(hub.n_requests() < 10, "{}", hub.n_requests());
     }
-    // The same by way of a page for logins.
+    // The same, through a login page.
     let hub = Hostile::new(|_, path, stream| match path {
         "/login" => send(stream, &[], b"<html>"),
         _ => stream.write_all(b"HTTP/1.1 302 Found\r\nConnection: close\r\nContent-Length: 0\r\nLocation: /login\r\n\r\n"),
     });
     hub.install().expect(2).complains("it has every file");
-    // One that has all but that name has no end of weights.
+    // A server that has every other name claims endless weights.
     let hub = Hostile::new(|_, path, stream| {
         if path.contains(".onnx") || path.contains(".json") {
             send(stream, &[], b"{}")
@@ -258,7 +258,7 @@ fn a_file_without_an_end_does_not_fill_the_disk() {
         .complains("HF_ENDPOINT");
     assert!(hub.left_bytes() < 1 << 20, "{}", hub.left_bytes());
 
-    // What is told beforehand is not fetched at all.
+    // A file whose announced size is too large is not fetched at all.
     for size in [1 << 40, 10_u64.pow(15), u64::MAX] {
         let hub = Hostile::with_files(&FILES, Some(size), |_, _, stream| begin(stream));
         hub.install().expect(2).complains("too large for a file of its kind");
@@ -267,7 +267,7 @@ fn a_file_without_an_end_does_not_fill_the_disk() {
 
 #[test]
 fn bytes_that_come_again_and_again_bring_nothing() {
-    // Each try brings two mebibytes, and the next one begins anew.
+    // Each attempt delivers two mebibytes, and the next one starts over.
     let hub = Hostile::with_files(&FILES, Some(20 << 20), |method, _, stream| {
         stream.write_all(format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", 20 << 20).as_bytes())?;
         if method == "HEAD" {

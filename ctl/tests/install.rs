@@ -17,7 +17,7 @@ const VISION: &str = "onnx/vision_model.onnx";
 const TEXT: &str = "onnx/text_model.onnx";
 const SOON: Duration = Duration::from_mins(1);
 
-/// Bytes without a pattern that a mistake of place could hide in.
+/// Returns bytes without a pattern that could hide a wrong offset.
 fn noise(n: usize, seed: u32) -> Vec<u8> {
     let mut x = seed | 1;
     let mut next = || {
@@ -35,7 +35,7 @@ struct Place {
 }
 
 impl Place {
-    /// A hub with one model in the Hugging Face layout in two precisions, and much that is not needed.
+    /// Makes a hub with one model in the Hugging Face layout in two precisions, and many unneeded files.
     fn new() -> Self {
         let place = Self {
             hub: Hub::new(),
@@ -97,14 +97,14 @@ impl Place {
         self.run(&format!("model install {REPOSITORY} --json"))
     }
 
-    /// Installs, and gives the answer and the requests it took.
+    /// Installs, and returns the answer and the requests that were sent.
     fn installed(&self) -> (Value, Vec<Seen>) {
         let ran = self.install().expect(0);
         self.check_placed("clip");
         (serde_json::from_str(&ran.stdout).unwrap(), self.hub.take_seen())
     }
 
-    /// Every file is there, right, and nothing else is.
+    /// Checks that every file is there and right, and nothing else.
     fn check_placed(&self, name: &str) {
         let model = self.model(name);
         for (file, content) in [
@@ -134,7 +134,7 @@ impl Place {
         self.part(file).metadata().map_or(0, |metadata| metadata.len())
     }
 
-    /// An installation that hangs after so many bytes of the picture tower.
+    /// Starts an installation that hangs after `n_bytes` of the picture tower.
     fn hanging(&self, n_bytes: usize) -> Child {
         self.hub.fail(VISION, Fault::Silence(n_bytes));
         let child = self
@@ -160,7 +160,7 @@ fn file<'a>(answer: &'a Value, name: &str) -> &'a Value {
         .unwrap()
 }
 
-/// First byte of each request for a file's content.
+/// Returns the first byte of each request for a file's content.
 fn firsts(seen: &[Seen], file: &str) -> Vec<String> {
     let range = |seen: &&Seen| seen.headers.get("range").cloned().unwrap_or_else(|| "all".to_owned());
     gets(seen, file).iter().map(range).collect()
@@ -188,7 +188,7 @@ fn only_the_needed_files_come_and_are_placed_whole() {
     let source: Value = serde_json::from_slice(&fs::read(place.model("clip").join("scened-source.json")).unwrap()).unwrap();
     assert_eq!((&source["repository"], &source["precision"]), (&json!(REPOSITORY), &json!("fp32")));
 
-    // For people: one line, and what to do next.
+    // Output for people: one line, and what to do next.
     let ran = place
         .run(&format!("model install {REPOSITORY} --name second --precision fp16"))
         .expect(0);
@@ -237,7 +237,7 @@ fn a_killed_installation_goes_on_in_the_next_run() {
 fn ctrl_c_ends_at_once_and_leaves_what_has_come() {
     let place = Place::new();
     for (signal, n_bytes) in [("INT", 700_000), ("TERM", 1_200_000)] {
-        // The second one goes on after the first: the hub sends fewer bytes then.
+        // The second run resumes after the first: the hub sends fewer bytes then.
         let n_there = place.part_length(VISION) as usize;
         place.hub.fail(VISION, Fault::Silence(n_bytes - n_there));
         let child = place
@@ -255,7 +255,7 @@ fn ctrl_c_ends_at_once_and_leaves_what_has_come() {
         let start = Instant::now();
         assert!(testkit::processes::signal(child.id(), signal));
         let ran = Ran::from(&child.wait_with_output().unwrap());
-        // The server is silent for ever, and a read would wait for 30 s.
+        // The server stays silent, and a read would wait for 30 s.
         assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
         ran.expect(2).complains("interrupted").complains("run the same command again");
     }
@@ -333,7 +333,7 @@ fn a_busy_hub_is_asked_again_when_it_says() {
     place
         .hub
         .fail("tokenizer.json", Fault::Status(429, vec![("Retry-After", "1".to_owned())]));
-    // The store's signed address ran out: the hub gives another one.
+    // The store's signed URL expired: the hub issues a new one.
     place.hub.fail(VISION, Fault::Status(403, vec![]));
     let start = Instant::now();
     place.installed();
@@ -542,7 +542,7 @@ fn the_catalog_is_shown_with_what_is_here() {
         .says("Apache-2.0");
 }
 
-/// A file system of one mebibyte, taken away when dropped.
+/// A file system of one mebibyte, unmounted on drop.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -570,7 +570,7 @@ fn a_full_disk_is_seen_before_and_while_files_come() {
         eprintln!("NOT RUN: no small file system could be mounted here (that needs root)");
         return;
     };
-    // What has to stay free counts first.
+    // The space that must stay free counts first.
     place
         .install()
         .expect(2)
@@ -580,7 +580,7 @@ fn a_full_disk_is_seen_before_and_while_files_come() {
     let ran = place.install().expect(2);
     ran.complains("needs 3.5 MB, but 1.0 MB are free").complains("free some space");
     assert!(gets(&place.hub.take_seen(), "config.json").is_empty(), "nothing was fetched");
-    // Nobody tells a size, so only the disk itself can.
+    // No size is announced, so only the disk itself can show the shortage.
     place.hub.fail_always(VISION, Fault::Mute);
     place
         .install()

@@ -1,7 +1,7 @@
-//! What the menus of file managers do: one action on one video or folder.
+//! The actions in the menus of file managers: one action on one video or folder.
 //!
-//! Every menu runs this, so that all behave alike; whatever hinders it is told by a notification. Names of files go to `scenectl`
-//! as arguments, and to dialogs as titles, which no toolkit reads as markup.
+//! Every menu runs this program, so all behave alike; a notification reports any obstacle. File names are passed to `scenectl` as
+//! arguments, and to dialogs as titles, which no toolkit reads as markup.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -26,13 +26,13 @@ pub(crate) enum Action {
     Unindex,
 }
 
-/// What is to be told when it is done.
+/// What to report after an action.
 pub(crate) struct Done {
     pub(crate) summary: String,
     pub(crate) outcome: Result<Option<String>, String>,
 }
 
-/// Does it. Blocks as long as somebody thinks about a dialog.
+/// Performs the action. Blocks while the user considers a dialog.
 pub(crate) fn act(programs: &Programs, action: Action, path: &Path) -> Done {
     let name = terminal::escape(&path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
     let _place = match launch::action() {
@@ -113,7 +113,7 @@ fn unindex(programs: &Programs, folder: &Path, name: &str) -> Launched {
     }
 }
 
-/// Asks with the desktop's own dialog program. `None` where the user thought better of it.
+/// Asks with the desktop's own dialog program. Returns `None` if the user cancelled.
 fn dialog(title: &str, zenity: &[&str], kdialog: &[&str]) -> Result<Option<String>, String> {
     let title_of_zenity = format!("--title={title}");
     let zenity = ("zenity", [&[title_of_zenity.as_str()], zenity].concat());
@@ -136,7 +136,7 @@ fn dialog(title: &str, zenity: &[&str], kdialog: &[&str]) -> Result<Option<Strin
     Err("no program can show a dialog: install zenity or kdialog, or use scenectl in a terminal".to_owned())
 }
 
-/// The path as the menu gave it, made absolute, so that it is no flag.
+/// Makes the path from the menu absolute, so that it is not a flag.
 pub(crate) fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }

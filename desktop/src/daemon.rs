@@ -1,4 +1,4 @@
-//! A connection to the daemon that is made when it is first needed, and again when it was lost.
+//! A connection to the daemon, opened on first use and again after it was lost.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use scened_shared::client::{Client, ClientError, ClientOptions};
 use scened_shared::endpoint::Endpoint;
 use scened_shared::method::Method;
 
-/// Connecting may start the daemon (systemd listens at its socket), which then opens its store.
+/// Connecting may start the daemon (systemd listens on its socket), which then opens its store.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-/// The first question reads a model; whoever asked has long been told "nothing", and the answer is for the next key press.
+/// The first question loads a model. By then the caller has long received "nothing", and the answer is for the next key press.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Blocking, like the client that it holds.
@@ -22,7 +22,7 @@ impl Daemon {
         Self { endpoint, client: None }
     }
 
-    /// Asks. A daemon that was restarted since the last question is connected to anew, once.
+    /// Sends a request. If the daemon restarted since the last one, connects again, once.
     pub(crate) fn call<M: Method>(&mut self, params: &M::Params) -> Result<M::Answer, ClientError> {
         let had_one = self.client.is_some();
         let answer = self.try_call::<M>(params);
@@ -46,7 +46,7 @@ impl Daemon {
             }
         };
         let answer = client.call::<M>(params);
-        // Of no more use after any other error.
+        // After any other error the connection can no longer be used.
         if matches!(&answer, Err(error) if !matches!(error, ClientError::Rpc(_) | ClientError::RequestTooLarge { .. })) {
             self.client = None;
         }

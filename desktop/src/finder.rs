@@ -1,8 +1,8 @@
-//! Questions of somebody who types: only the newest counts, and nobody waits longer than they said.
+//! Searches while the user types: only the newest question counts, and no caller waits longer than its timeout.
 //!
-//! Owns one thread and one connection. The daemon answers one request of a connection at a time, and neither GNOME nor KDE can take
-//! a question back: so there is one place for a question that waits, and a newer one takes it. The question that a sleeping model
-//! is woken by is asked to its end, whoever has given up on it.
+//! Owns one thread and one connection. The daemon answers one request of a connection at a time, and neither GNOME nor KDE can withdraw a
+//! question. So there is one slot for a waiting question, and a newer question replaces it. A question that wakes a sleeping model runs to
+//! its end, even if the caller has given up.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -18,15 +18,15 @@ use crate::daemon::Daemon;
 use crate::log;
 use crate::moment::Moment;
 
-/// Results of one question: GNOME shows three to five, KRunner a few more.
+/// Results per question: GNOME shows three to five, KRunner a few more.
 const N_RESULTS: u32 = 8;
-/// What is less sure is more likely wrong than right. Where nothing says how sure hits are, in the first seconds of a slow model, there is none.
+/// A hit below this is more likely wrong than right. Hits without a confidence, as in the first seconds of a slow model, are left out.
 const MIN_CONFIDENCE: f32 = 0.5;
-/// Below this a query is the beginning of a word.
+/// A query with fewer letters is only the beginning of a word.
 const MIN_LETTERS: usize = 3;
-/// The daemon takes no more.
+/// The longest query that the daemon accepts.
 const MAX_QUERY_BYTES: usize = 4_096;
-/// Answers that are kept for a little while: a letter taken back, or the same question when the model has woken.
+/// Answers kept for a short time, for a deleted letter, or the same question after the model has woken.
 const N_KEPT: usize = 16;
 const KEEP_FOR: Duration = Duration::from_secs(10);
 
@@ -52,7 +52,7 @@ struct State {
 
 struct Question {
     query: String,
-    /// Dropped when a newer question takes the place: then whoever waits is told "nothing" at once.
+    /// Dropped when a newer question replaces this one: then the caller gets "nothing" at once.
     answer: oneshot::Sender<Found>,
 }
 
@@ -74,7 +74,8 @@ impl Finder {
         }
     }
 
-    /// What is found within `patience`; nothing where it takes longer, the daemon is off, the query is too short, or a newer one came.
+    /// Returns what is found within `timeout`. Returns nothing if it takes longer, the daemon is off, the query is too short, or a newer
+    /// one arrived.
     pub(crate) async fn find(&self, query: &str, timeout: Duration) -> Found {
         let Some(query) = worth_asking(query) else {
             self.shared.lock().waiting = None;
@@ -112,7 +113,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Answers questions as long as the program lives.
+    /// Answers questions for as long as the program lives.
     fn work(&self) {
         let mut daemon = Daemon::new(self.endpoint.clone());
         let mut complaint = String::new();
@@ -126,7 +127,7 @@ impl Shared {
                     state = self.asked.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
             };
-            // Another caller may have asked the same while this one waited.
+            // Another caller may have asked the same while this question waited.
             let kept = self.lock().kept(&question.query);
             let found = kept.map_or_else(|| search(&mut daemon, &question.query), Ok);
             let mut state = self.lock();
@@ -135,14 +136,14 @@ impl Shared {
                     complaint.clear();
                     state.kept.truncate(N_KEPT - 1);
                     state.kept.push_front((Instant::now(), question.query, Arc::clone(&found)));
-                    // Whoever gave up has dropped the other end.
+                    // A caller that gave up has dropped its receiver.
                     if state.waiting.is_none() {
                         question.answer.send(found).ok();
                     }
                 }
                 Err(error) => {
                     drop(state);
-                    // Once, not with every letter.
+                    // Log it once, not with every letter.
                     let now = error.to_string();
                     if complaint != now {
                         log::warn(&now);
@@ -154,7 +155,7 @@ impl Shared {
     }
 }
 
-/// The query as it is asked, or `None` where it is not one yet.
+/// Returns the query to send, or `None` if it is not complete enough.
 fn worth_asking(query: &str) -> Option<String> {
     let query = query.trim();
     let n_letters = query.chars().filter(|c| c.is_alphanumeric()).count();

@@ -1,7 +1,8 @@
-//! `org.gnome.Shell.SearchProvider2`: the search of GNOME's overview.
+//! `org.gnome.Shell.SearchProvider2`: the search in GNOME's overview.
 //!
-//! The shell asks with every key press, cannot take a question back, and waits for all providers at once; so an answer has
-//! [`TIMEOUT`], and what is found later is there for the next key press.
+//! The shell sends a question with every key press, cannot withdraw one, and waits for all providers together. So an answer has
+//! [`TIMEOUT`]; later results are ready for the next key press.
+//!
 //! Source: <https://developer.gnome.org/documentation/tutorials/search-provider.html>.
 
 use std::sync::Arc;
@@ -15,9 +16,9 @@ use crate::search::{CHOSEN_TIMEOUT, ICON, Properties, Search};
 
 pub(crate) const PATH: &str = "/org/scened/Desktop/SearchProvider";
 
-/// Of one answer; beyond this somebody would see it wait.
+/// Timeout of one answer; a longer wait would be visible.
 const TIMEOUT: Duration = Duration::from_millis(45);
-/// Results that are described in one call; the shell shows five.
+/// The most results described in one call; the shell shows five.
 const MAX_DESCRIBED: usize = 32;
 
 pub(crate) struct SearchProvider {
@@ -37,7 +38,7 @@ impl SearchProvider {
         ids(&self.search.find(&terms.join(" "), TIMEOUT).await)
     }
 
-    /// Scenes that fit more words are no part of those that fit fewer, so `previous_results` say nothing.
+    /// Scenes that match more words are not a subset of those that match fewer, so `previous_results` does not help.
     #[zbus(out_args("results"))]
     async fn get_subsearch_result_set(&self, previous_results: Vec<String>, terms: Vec<String>) -> Vec<String> {
         drop(previous_results);
@@ -94,7 +95,7 @@ fn ids(found: &Found) -> Vec<String> {
     found.iter().map(|moment| moment.id.clone()).collect()
 }
 
-/// As GTK and Qt read it: the time after `_TIME` is that of the click.
+/// Formats the id as GTK and Qt read it: the number after `_TIME` is the time of the click.
 fn startup_id(timestamp: u32) -> Option<String> {
     (timestamp != 0).then(|| format!("scened-desktop-{}_TIME{timestamp}", std::process::id()))
 }

@@ -1,6 +1,7 @@
-//! `org.kde.krunner1`: KRunner, and the search of Plasma's menus.
+//! `org.kde.krunner1`: KRunner, and the search in Plasma's menus.
 //!
-//! KRunner waits for nobody: a late answer is shown when it comes, and one to an old query is thrown away.
+//! KRunner does not wait for slow runners: it shows a late answer when it arrives, and discards an answer to an old query.
+//!
 //! Source: `org.kde.krunner1.xml` of KDE's krunner, and how `dbusrunner.cpp` there reads the answers.
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ pub(crate) const PATH: &str = "/org/scened/Desktop/KRunner";
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// The action besides opening.
 const SHOW_FOLDER: &str = "folder";
-/// From here on a match is listed with the likely ones.
+/// A match with at least this confidence is listed with the likely ones.
 const LIKELY: f32 = 0.8;
 /// Categories of matches: KRunner 5 calls them `PossibleMatch` and `HelperMatch`, KRunner 6 "low" and "high".
 const POSSIBLE: i32 = 30;
@@ -40,7 +41,7 @@ impl Runner {
 #[expect(clippy::unused_self, reason = "the macro wants methods of an object")]
 #[interface(name = "org.kde.krunner1")]
 impl Runner {
-    /// Asked for where the desktop file says `X-Plasma-API=DBus2`; ours says the same in a key of its own.
+    /// KRunner calls this if the desktop file says `X-Plasma-API=DBus2`; ours says the same in its own key.
     #[zbus(out_args("config"))]
     fn config(&self) -> Properties {
         Properties::from([("MinLetterCount", Variant::new(3_i32))])
@@ -62,7 +63,7 @@ impl Runner {
                 ("urls", Variant::new(vec![launch::uri(&moment.path)])),
                 ("actions", Variant::new(vec![SHOW_FOLDER])),
             ]);
-            // Where an icon has a name, KRunner shows no picture.
+            // KRunner shows no picture if an icon has a name.
             let icon = match &picture {
                 Some(picture) => {
                     properties.insert("icon-data", picture.to_variant());
@@ -90,11 +91,11 @@ impl Runner {
         }
     }
 
-    /// The search is over. What was found is small, and is kept for whoever chooses late.
+    /// Ends a search. The results are small, and are kept in case the user chooses late.
     fn teardown(&self) {}
 }
 
-/// Category and relevance: from the certainty, where the model says one; ranks keep their order.
+/// Returns category and relevance: from the confidence, if the model reports one; ranks keep their order.
 fn standing(moment: &Moment, rank: usize) -> (i32, f64) {
     let certainty = moment.confidence.unwrap_or(0.3);
     let category = if certainty >= LIKELY { HELPER } else { POSSIBLE };

@@ -1,6 +1,6 @@
-//! Programs that are started: `scenectl`, and whatever shows a page.
+//! The programs that we start: `scenectl`, and the viewer of a page.
 //!
-//! No shell, and every path that is handed on is absolute, so that none can be taken for a flag.
+//! No shell is involved, and every path is absolute, so none can be mistaken for a flag.
 
 use std::ffi::OsStr;
 use std::fs::{File, TryLockError};
@@ -17,24 +17,24 @@ use crate::moment::Moment;
 
 /// Hits on the page of "show more".
 pub(crate) const N_ON_PAGE: &str = "60";
-/// What a program said that is told to the user. Bytes.
+/// The most of a program's output that is shown to the user. Bytes.
 const MAX_SAID_BYTES: u64 = 4 << 10;
-/// Actions of file managers that are done at once, dialogs included; each is a process of its own.
+/// The most file manager actions at the same time, dialogs included; each is its own process.
 const N_ACTIONS: u32 = 5;
 
-/// A sentence for the user where it failed.
+/// On failure, a sentence for the user.
 pub(crate) type Launched = Result<(), String>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
     scenectl: PathBuf,
     socket: PathBuf,
-    /// How long one may run.
+    /// Timeout of one program.
     limit: Duration,
 }
 
 impl Programs {
-    /// `scenectl` beside this program or where `make install` puts it from here, else the one in PATH.
+    /// Uses the `scenectl` next to this program or where `make install` puts it relative to here, otherwise the one in PATH.
     pub(crate) fn of(endpoint: &Endpoint, limit: Duration) -> Self {
         let name = Path::new("scenectl");
         let us = scened_shared::program::own();
@@ -57,7 +57,7 @@ impl Programs {
     }
 }
 
-/// Opens a video where the scene fits best.
+/// Opens a video at the best moment of the scene.
 pub(crate) fn open(programs: &Programs, moment: &Moment, startup_id: Option<String>) -> Launched {
     let target = address::of_moment(&moment.path, moment.at_ms, |path| path.symlink_metadata().is_ok());
     let mut command = programs.scenectl();
@@ -86,18 +86,18 @@ pub(crate) fn browse(page: &Path, startup_id: Option<String>) -> Launched {
     browser.arg(page);
     let shown = spawn(&mut browser, startup_id, Stdio::null());
     let mut child = shown.map_err(|e| format!("xdg-open shows no page ({e}): it is {}", page.display()))?;
-    // It may last as long as the browser does; this only keeps it from becoming a zombie.
+    // It may run for as long as the browser does; waiting only keeps it from becoming a zombie.
     std::thread::spawn(move || child.wait());
     Ok(())
 }
 
-/// Where a page is put: the next one takes its place.
+/// Returns the place for a page; the next page replaces it.
 pub(crate) fn page() -> Result<PathBuf, String> {
     let folder = sheet_folder().map_err(|e| format!("there is no place for the page: {e}"))?;
     Ok(folder.join("search.html"))
 }
 
-/// Where the page goes: it names videos, so the folder is the user's alone, and it is gone with the session.
+/// Returns the folder for the page. The page names videos, so the folder is private to the user, and it is removed with the session.
 fn sheet_folder() -> io::Result<PathBuf> {
     let Some(folder) = runtime_folder() else {
         // Kept: the browser reads it after this program has ended.
@@ -106,7 +106,7 @@ fn sheet_folder() -> io::Result<PathBuf> {
     make(&folder).map(|()| folder)
 }
 
-/// Ours in the folder of the session, which is the user's alone.
+/// Returns our folder in the session's runtime folder, which is private to the user.
 fn runtime_folder() -> Option<PathBuf> {
     let folder = std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| Path::new(folder).is_absolute())?;
     Some(PathBuf::from(folder).join("scened"))
@@ -122,9 +122,9 @@ fn make(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A place among the actions that are at work in this session, until it is dropped.
+/// Takes a slot among the running actions of this session, until it is dropped.
 ///
-/// **Errors**: all are taken.
+/// **Errors**: all slots are taken.
 pub(crate) fn action() -> Result<Option<File>, String> {
     let Some(folder) = runtime_folder() else { return Ok(None) };
     if make(&folder).is_err() {
@@ -143,11 +143,11 @@ pub(crate) fn action() -> Result<Option<File>, String> {
     Err(format!("{N_ACTIONS} such actions are already running: end one, or wait"))
 }
 
-/// Runs a program to its end, or for as long as it may take, and tells what it said where it failed.
+/// Runs a program to its end or to its timeout; on failure returns what it printed.
 fn run(mut command: Command, startup_id: Option<String>, limit: Duration) -> Launched {
     let program = command.get_program().to_owned();
     let name = || Path::new(&program).display();
-    // A file and not a pipe: a player that inherited a pipe would hold it open as long as the video lasts.
+    // A file, not a pipe: a player that inherited a pipe would hold it open for as long as the video lasts.
     let mut said = tempfile::tempfile().map_err(|e| format!("no temporary file: {e}"))?;
     let theirs = said.try_clone().map_err(|e| format!("no temporary file: {e}"))?;
     let mut child = spawn(&mut command, startup_id, theirs.into()).map_err(|e| format!("{} cannot be started: {e}", name()))?;
@@ -164,7 +164,7 @@ fn run(mut command: Command, startup_id: Option<String>, limit: Duration) -> Lau
     }
     let said = beginning(&mut said).unwrap_or_default();
     if said.trim().is_empty() {
-        // Exit status 1 of scenectl is no failure: nothing was found, or there is nothing to do.
+        // scenectl's exit status 1 is not an error: nothing was found, or there is nothing to do.
         return Err(match status.code() {
             Some(1) => "nothing was found".to_owned(),
             _ => format!("{} ended with {status}", name()),
@@ -173,7 +173,7 @@ fn run(mut command: Command, startup_id: Option<String>, limit: Duration) -> Lau
     Err(said)
 }
 
-/// Waits for the end, or makes one; `None` where it had to.
+/// Waits for the program to end, or kills it after `limit` and returns `None`.
 #[cfg(target_os = "linux")]
 fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -219,10 +219,10 @@ fn beginning(file: &mut File) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// What RFC 3986 lets stand in a path.
+/// Characters that RFC 3986 allows in a path.
 const KEPT_IN_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// A `file:` URI: any byte may be in a name.
+/// Returns a `file:` URI; a name may contain any byte.
 pub(crate) fn uri(path: &Path) -> String {
     let bytes = OsStr::as_encoded_bytes(path.as_os_str());
     format!("file://{}", percent_encode(bytes, KEPT_IN_PATHS))

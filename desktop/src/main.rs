@@ -1,8 +1,8 @@
 //! `scened-desktop`: scenes of videos in the search of GNOME and KDE.
 //!
-//! The bus starts it at the first question (`data/*.service`), and it ends when nobody has asked for a minute. A client of the
-//! daemon's socket and nothing more: `daemon` asks, `finder` keeps up with whoever types, `gnome` and `krunner` are the two interfaces,
-//! `search` is what they share, `launch` starts programs. It opens no video and no picture but the daemon's own.
+//! The bus starts it at the first question (`data/*.service`), and it exits after a minute without one. It is only a client of the daemon's
+//! socket. `daemon` sends requests, `finder` keeps up with typing, `gnome` and `krunner` are the two interfaces, `search` is what they
+//! share, and `launch` starts programs. It opens no videos, and no pictures but the daemon's own.
 //!
 //! Threads: one for D-Bus (tokio), one for each [`finder::Finder`], and tokio's blocking ones for pictures and programs.
 
@@ -35,10 +35,10 @@ use crate::search::Search;
 /// The name on the bus, of the desktop file and of the icon.
 pub(crate) const APPLICATION: &str = "org.scened.Desktop";
 
-/// How long an action of a menu may take once nobody is asked anything: `similar` decodes, `add` waits for the daemon.
+/// How long a menu action may take after its dialogs: `similar` decodes, `add` waits for the daemon.
 const ACTION_LIMIT: Duration = Duration::from_mins(10);
 
-/// How long a call that is at work when the time is up may take.
+/// How long a call that is still running at shutdown may take.
 const LAST_CALLS: Duration = Duration::from_secs(30);
 
 /// Offers scenes of videos to the search of GNOME and KDE. The session bus starts it when it is needed.
@@ -94,7 +94,7 @@ enum Failure {
     Runtime(#[from] std::io::Error),
     #[error("another scened-desktop serves this session")]
     Taken,
-    /// The user has been told.
+    /// A notification has already shown this error.
     #[error("{0}")]
     Act(String),
     #[error(
@@ -131,12 +131,12 @@ fn serve(arguments: &Arguments) -> Result<(), Failure> {
     }
     let programs = Programs::of(&endpoint, Duration::from_secs(arguments.timeout));
     let served = runtime.block_on(answer_calls(&endpoint, programs, Duration::from_secs(arguments.idle)));
-    // A question that wakes a model, and that nobody waits for any more, is left behind.
+    // A question that wakes a model, and whose caller has given up, is left behind.
     runtime.shutdown_background();
     served
 }
 
-/// Shows how an action went, where there is somebody to show it.
+/// Shows the result of an action, if a desktop can show it.
 async fn tell(done: act::Done) -> Result<(), Failure> {
     let message = match &done.outcome {
         Ok(None) => return Ok(()),
@@ -159,7 +159,7 @@ async fn answer_calls(endpoint: &Endpoint, programs: Programs, idle: Duration) -
     let connection = connection::Builder::session()
         .serve_at(gnome::PATH, gnome::SearchProvider::new(Arc::clone(&search)))
         .serve_at(krunner::PATH, krunner::Runner::new(search))
-        // Neither takes the place of one that serves, nor lets itself be replaced.
+        // We neither replace a running instance nor let ourselves be replaced.
         .allow_name_replacements(false)
         .replace_existing_names(false)
         .name(APPLICATION)
@@ -176,7 +176,7 @@ async fn answer_calls(endpoint: &Endpoint, programs: Programs, idle: Duration) -
             waited = tokio::time::timeout(idle, activity) => if waited.is_err() { break },
         }
     }
-    // From here on the bus starts another one for new calls; those that came before are answered.
+    // From here on the bus starts another instance for new calls; earlier calls are still answered.
     if let Err(error) = connection.release_name(APPLICATION).await {
         log::warn(&format!("the name could not be given back: {error}"));
     }

@@ -1,20 +1,20 @@
-//! A moment of a video that was found, and the name by which a shell calls it.
+//! A found moment of a video, and the id by which a shell refers to it.
 //!
-//! A shell gives the name back later, perhaps to another process of this program, and other programs of the user may make names up. So
-//! a name holds the scene and the query, never a path: where it is not remembered, the query is asked again, and only a scene that
-//! the daemon itself names for it is opened.
+//! A shell returns the id later, perhaps to another process of this program, and other programs of the user may invent ids. So an id holds
+//! the scene and the query, never a path. If we no longer remember the id, we search for the query again, and open only a scene that the
+//! daemon itself returns for it.
 
 use std::path::{Path, PathBuf};
 
 use scened_shared::message::Hit;
 use scened_shared::terminal;
 
-/// A longer name was not made here: a query has at most 4 KiB, which JSON may write six times as long.
+/// Any longer id was not made here: a query has at most 4 KiB, which JSON may expand six times.
 const MAX_ID_BYTES: usize = 32 << 10;
-/// Longer names of videos and folders are cut for display. Characters.
+/// Longer names of videos and folders are truncated for display. Characters.
 const MAX_SHOWN: usize = 200;
 
-/// What a name says.
+/// The contents of an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) scene: String,
@@ -22,7 +22,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    /// Reads a name that came from outside.
+    /// Parses an id received from outside.
     pub(crate) fn parse(id: &str) -> Option<Self> {
         if id.len() > MAX_ID_BYTES {
             return None;
@@ -38,7 +38,7 @@ impl Asked {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Moment {
-    /// The name that a shell gets.
+    /// The id that a shell gets.
     pub(crate) id: String,
     pub(crate) scene: String,
     pub(crate) path: PathBuf,
@@ -48,7 +48,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// `None` where the daemon sent an invalid path.
+    /// Returns `None` if the daemon sent an invalid path.
     pub(crate) fn of(query: &str, hit: &Hit) -> Option<Self> {
         let path = hit.file.to_path().ok().filter(|path| path.is_absolute())?;
         let asked = Asked {
@@ -65,12 +65,12 @@ impl Moment {
         })
     }
 
-    /// The video's name.
+    /// Returns the video's name.
     pub(crate) fn title(&self) -> String {
         shown(Path::new(self.path.file_name().unwrap_or_default()))
     }
 
-    /// When, and in which folder.
+    /// Returns the time and the folder.
     pub(crate) fn details(&self, home: Option<&Path>) -> String {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let short = home.filter(|home| home.components().count() > 1).and_then(|home| {
@@ -86,7 +86,7 @@ impl Moment {
     }
 }
 
-/// A path as text that breaks no line and turns no text round.
+/// Formats a path without line breaks and bidirectional controls.
 fn shown(path: &Path) -> String {
     let text = terminal::escape(&path.to_string_lossy());
     match text.char_indices().nth(MAX_SHOWN) {
@@ -95,7 +95,7 @@ fn shown(path: &Path) -> String {
     }
 }
 
-/// `0:03:12`.
+/// Formats `0:03:12`.
 fn clock(ms: u64) -> String {
     let seconds = ms / 1000;
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)

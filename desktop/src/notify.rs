@@ -1,4 +1,4 @@
-//! Notifications: the one place where the user of a shell's search can be told why nothing happened.
+//! Notifications: the only way to report to the user of a shell's search why nothing happened.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub(crate) async fn show(connection: &Connection, summary: &str, why: &str) {
     }
 }
 
-/// Servers read the body as markup, and it may hold names of files.
+/// Escapes the body: servers read it as markup, and it may contain file names.
 fn body(why: &str) -> String {
     let mut body = String::new();
     for line in why.lines().filter(|line| !line.trim().is_empty()) {

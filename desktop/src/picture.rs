@@ -1,4 +1,4 @@
-//! The picture of a scene as shells take it: raw pixels, small.
+//! The picture of a scene in the form that shells accept: raw pixels, small.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,11 +18,11 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::daemon::Daemon;
 
-/// Longest side of what a shell gets: twice what GNOME and KDE show, for dense displays. Pixels.
+/// Longest side of the picture for a shell: twice what GNOME and KDE show, for dense displays. Pixels.
 const SIDE_PX: u32 = 128;
-/// Longest side of what is decoded; the daemon's pictures have 320. Pixels.
+/// Longest side of a JPEG that is decoded; the daemon's pictures have 320. Pixels.
 const MAX_SIDE_PX: usize = 2_048;
-/// Pictures that are kept: a search that is refined finds the same scenes again and again.
+/// Pictures kept: a refined search finds the same scenes again and again.
 const N_KEPT: usize = 64;
 
 /// RGB, 8 bits each, row after row without gaps.
@@ -34,7 +34,7 @@ pub(crate) struct Picture {
 }
 
 impl Picture {
-    /// Decodes a JPEG and makes it small. `None` where it is damaged or of no bearable size.
+    /// Decodes a JPEG and scales it down. Returns `None` if it is damaged or too large.
     fn from_jpeg(jpeg: &[u8]) -> Option<Self> {
         let options = DecoderOptions::default()
             .jpeg_set_out_colorspace(ColorSpace::RGB)
@@ -56,14 +56,14 @@ impl Picture {
         })
     }
 
-    /// `(iiibiiay)`: width, height, bytes a row, has alpha, bits a sample, channels, pixels.
+    /// `(iiibiiay)`: width, height, bytes per row, has alpha, bits per sample, channels, pixels.
     pub(crate) fn to_variant(&self) -> Variant<'static> {
         let (width, height) = (self.width_px as i32, self.height_px as i32);
         Variant::new((width, height, width * 3, false, 8_i32, 3_i32, self.pixels.clone()))
     }
 }
 
-/// Asks the daemon for pictures, on a connection of its own: they must not wait behind a question that wakes the model.
+/// Fetches pictures from the daemon on its own connection: they must not wait behind a question that wakes the model.
 #[derive(Clone)]
 pub(crate) struct Pictures {
     shared: Arc<Mutex<Shared>>,
@@ -84,7 +84,7 @@ impl Pictures {
         }
     }
 
-    /// The picture of each scene, where there is one. Blocks.
+    /// Returns the picture of each scene that has one. Blocks.
     pub(crate) fn of(&self, scenes: &[String]) -> Vec<Option<Arc<Picture>>> {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
         scenes.iter().map(|scene| shared.of(scene)).collect()
@@ -97,7 +97,7 @@ impl Shared {
             return Some(Arc::clone(picture));
         }
         let request = ThumbnailRequest { scene: scene.to_owned() };
-        // A scene without a picture is shown without one; a daemon that is off has been complained about by whoever searched.
+        // A scene without a picture is shown without one; if the daemon is off, the search has already logged that.
         let answer = self.daemon.call::<method::Thumbnail>(&request).ok()?;
         let jpeg = STANDARD.decode(answer.jpeg).ok()?;
         let picture = Arc::new(Picture::from_jpeg(&jpeg)?);
@@ -111,7 +111,7 @@ impl Shared {
 mod tests {
     use super::*;
 
-    /// 320 × 180 pixels, all red.
+    /// Returns 320 × 180 pixels, all red.
     fn jpeg() -> Vec<u8> {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/red-320x180.jpg")).unwrap()
     }
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(Picture::from_jpeg(b""), None);
         assert_eq!(Picture::from_jpeg(b"GIF89a"), None);
         assert_eq!(Picture::from_jpeg(&whole[..40]), None);
-        // A header that promises 65,535 × 65,535 pixels.
+        // A header that claims 65,535 × 65,535 pixels.
         let mut huge = whole;
         let size = huge.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap() + 5;
         huge[size..size + 4].fill(0xff);

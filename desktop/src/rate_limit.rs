@@ -1,13 +1,13 @@
-//! What callers may have this program do: a handful at a time, a handful in a row, and then one by one.
+//! Limits what callers can start: a few at a time, a few in a row, and then one by one.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(crate) struct RateLimit {
-    /// How many run at once, and how many may begin in a row.
+    /// How many may run at once, and how many may start in a row.
     handful: u32,
-    /// After so long one more may begin.
+    /// Interval after which one more may start.
     every: Duration,
     state: Mutex<State>,
 }
@@ -33,7 +33,7 @@ impl RateLimit {
         Arc::new(Self { handful, every, state })
     }
 
-    /// A turn, where there is one now; nobody waits for one.
+    /// Takes a permit if one is free now; never waits for one.
     pub(crate) fn take(self: &Arc<Self>, now: Instant) -> Option<Permit> {
         let mut state = self.state();
         let n_more = (now.saturating_duration_since(state.counted_at).as_millis() / self.every.as_millis().max(1)) as u32;

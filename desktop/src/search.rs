@@ -1,4 +1,4 @@
-//! What both interfaces share: who searches, which moments were shown, and what happens when one is chosen.
+//! The part that both interfaces share: searching, remembering the moments shown, and acting on a chosen one.
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -16,31 +16,31 @@ use crate::picture::{Picture, Pictures};
 use crate::rate_limit::{Permit, RateLimit};
 use crate::{log, notify};
 
-/// Moments that are remembered by name: those of the last dozens of questions.
+/// Moments remembered by id: those of the last few dozen questions.
 const N_REMEMBERED: usize = 512;
-/// How long pictures may take; later ones are shown at the next key press.
+/// Timeout for pictures; late ones are shown at the next key press.
 const PICTURE_TIMEOUT: Duration = Duration::from_millis(200);
-/// Somebody chose a moment that is not remembered: now an answer is worth waiting for.
+/// Timeout after the user chose a moment that is not remembered: now the answer is worth a wait.
 pub(crate) const CHOSEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Programs that are started, at once and in a row. Nobody chooses faster than that; who asks for more is refused.
+/// Programs that may be started, at once and in a row. No user chooses faster than that; further requests are refused.
 const N_STARTS: u32 = 5;
-/// After so long one more is started.
+/// Interval after which one more program may start.
 const ONE_MORE_START: Duration = Duration::from_secs(8);
-/// The same for what is told: a desktop shows one notification after the other.
+/// The same for notifications: a desktop shows them one after the other.
 const N_NOTIFICATIONS: u32 = 3;
 const ONE_MORE_NOTIFICATION: Duration = Duration::from_secs(10);
-/// Answers whose pictures are asked for at once; the others have none.
+/// Answers whose pictures are fetched at the same time; further answers have none.
 const N_PICTURES: usize = 2;
 /// How long a file manager may take to show a folder.
 const FOLDER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Shown where a scene has no picture.
+/// Shown if a scene has no picture.
 pub(crate) const ICON: &str = "video-x-generic";
 
 pub(crate) struct Search {
     finder: Finder,
-    /// For moments that are not remembered: whoever types takes the place of every other question in `finder`.
+    /// For moments that are not remembered: in `finder`, typing would replace the question.
     recaller: Finder,
     pictures: Pictures,
     drawing: Arc<Semaphore>,
@@ -66,7 +66,7 @@ impl Search {
         }
     }
 
-    /// Searches, and remembers what was found.
+    /// Searches, and remembers the results.
     pub(crate) async fn find(&self, query: &str, timeout: Duration) -> Found {
         let found = self.finder.find(query, timeout).await;
         self.remember(&found);
@@ -87,7 +87,7 @@ impl Search {
         remembered.iter().find(|moment| moment.id == id).cloned()
     }
 
-    /// The moment of a name: as remembered, else as the daemon finds it for the same query.
+    /// Returns the moment of an id: from memory, otherwise by searching for the same query again.
     pub(crate) async fn recall(&self, id: &str, timeout: Duration) -> Option<Moment> {
         if let Some(moment) = self.remembered(id) {
             return Some(moment);
@@ -98,10 +98,10 @@ impl Search {
         found.iter().find(|moment| moment.scene == asked.scene).cloned()
     }
 
-    /// The pictures of moments, each where there is one and it came in time.
+    /// Returns the pictures of moments that have one, if it arrived in time.
     pub(crate) async fn pictures(&self, moments: &[Moment]) -> Vec<Option<Arc<Picture>>> {
         let scenes: Vec<String> = moments.iter().map(|moment| moment.scene.clone()).collect();
-        // The daemon may not answer; who types must not leave a thread behind with each letter.
+        // The daemon may not answer; typing must not leave a thread behind with each letter.
         let Ok(permit) = Arc::clone(&self.drawing).try_acquire_owned() else {
             return vec![None; moments.len()];
         };
@@ -113,12 +113,12 @@ impl Search {
         });
         match tokio::time::timeout(PICTURE_TIMEOUT, looked).await {
             Ok(Ok(pictures)) => pictures,
-            // Late, or a picture that the decoder panicked on.
+            // Late, or the decoder panicked on a picture.
             _ => vec![None; moments.len()],
         }
     }
 
-    /// Opens the video there; what hinders it is shown as a notification, because nobody reads our standard error.
+    /// Opens the video at the moment. A notification shows any obstacle, because the user does not see our standard error.
     pub(crate) async fn open(&self, connection: &Connection, moment: Moment, startup_id: Option<String>) -> fdo::Result<()> {
         let programs = self.programs.clone();
         let title = moment.title();
@@ -127,7 +127,7 @@ impl Search {
         Ok(())
     }
 
-    /// Shows everything that is found on one page.
+    /// Shows all results on one page.
     pub(crate) async fn show_all(&self, connection: &Connection, query: &str, startup_id: Option<String>) -> fdo::Result<()> {
         let programs = self.programs.clone();
         let query = query.to_owned();
@@ -153,7 +153,7 @@ impl Search {
         Ok(())
     }
 
-    /// A turn to start something; whoever asks too much or too fast is refused, and nothing waits.
+    /// Takes a permit to start something. Too many or too frequent requests are refused; none of them waits.
     fn permit(&self) -> fdo::Result<Permit> {
         let refused = || fdo::Error::LimitsExceeded("too many videos and pages are being opened: try again in a few seconds".to_owned());
         self.starts.take(Instant::now()).ok_or_else(refused)
@@ -167,7 +167,7 @@ impl Search {
     }
 }
 
-/// Runs a program on a thread of its own; the turn ends with it.
+/// Runs a program on its own thread; the permit ends with it.
 async fn start(permit: Permit, program: impl FnOnce() -> Launched + Send + 'static) -> Launched {
     let ran = tokio::task::spawn_blocking(move || {
         let launched = program();

@@ -1,7 +1,7 @@
-//! Files that another program has fetched from the hub already.
+//! Files that another program has already fetched from the hub.
 //!
-//! **Source** of the layout: "Understand caching" of the `huggingface_hub` documentation: `models--OWNER--REPO/blobs/HASH`, and
-//! `snapshots/COMMIT/FILE`, which leads there (or is the file, where there are no links).
+//! **Source** of the layout: "Understand caching" of the `huggingface_hub` documentation. It has `models--OWNER--REPO/blobs/HASH`, and
+//! `snapshots/COMMIT/FILE`, which links to the blob (or is the file itself, if links are not available).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use crate::client::Remote;
 use crate::digest::{Expected, hash_of};
 use crate::error::HubError;
 
-/// Copies a file out of the cache to `to` where it is there and its content is right; says whether it was.
+/// Copies a file from the cache to `to` if it is there and its content is right. Returns whether it did.
 ///
-/// Nothing about the cache is an error: what it does not give is fetched.
+/// A fault of the cache is never an error: whatever it does not provide is fetched.
 pub(crate) fn take(cache: &Path, file: &Remote, hash: &Expected, to: &Path) -> Result<bool, HubError> {
     let repository = cache.join(file.repository.cache_folder());
     let places: [PathBuf; 2] = [
@@ -30,7 +30,7 @@ pub(crate) fn take(cache: &Path, file: &Remote, hash: &Expected, to: &Path) -> R
                 }
             }
         }
-        // A wrong or half copy must not be taken for the beginning of a download.
+        // A wrong or partial copy must not be mistaken for the beginning of a download.
         fs::remove_file(to).ok();
     }
     Ok(false)

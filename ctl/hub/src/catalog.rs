@@ -12,41 +12,41 @@ const CATALOG: &str = include_str!("catalog.toml");
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Catalog {
-    /// In the order of the file; each name stands there once.
+    /// In the order of the file; each name occurs once.
     #[serde(rename = "model")]
     pub models: Vec<Entry>,
 }
 
 /// One model, as `catalog.toml` describes it.
 ///
-/// **Source**: the model cards on the hub, and programs that pin the same files; the head of `catalog.toml` says more.
+/// **Source**: the model cards on the hub, and programs that pin the same files. The head of `catalog.toml` has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Entry {
-    /// What is typed to install it.
+    /// The name that the user types to install it.
     pub name: String,
     /// `owner/repo`.
     pub repository: String,
-    /// A commit, as a rule: 40 hexadecimal digits.
+    /// Usually a commit: 40 hexadecimal digits.
     pub revision: String,
-    /// In the words of the model card.
+    /// As the model card names it.
     pub licence: String,
-    /// Whether the licence allows research alone: then it is asked for before anything is fetched.
+    /// Whether the licence allows research only. If so, scenectl asks for consent before it downloads anything.
     #[serde(default)]
     pub research_only: bool,
     /// Length of its vectors.
     pub dimensions: u32,
-    /// Width and height of the pictures that it looks at. Pixels.
+    /// Width and height of its input pictures. Pixels.
     pub image_px: u32,
     /// Languages that it understands, in words.
     pub languages: String,
     /// What it is good for, in a few words.
     pub purpose: String,
-    /// The precisions there are, each with the bytes of its files together where they are known (0 where not).
+    /// The available precisions, each with the total bytes of its files (0 if unknown).
     pub precisions: BTreeMap<Precision, u64>,
-    /// Why it cannot be installed from here, where it cannot.
+    /// Why it cannot be installed from here, if so.
     pub unavailable: Option<String>,
-    /// Files that make the model, where the repository has neither layout by itself.
+    /// The files that make up the model, if the repository itself has neither layout.
     #[serde(default, rename = "part")]
     pub parts: Vec<Part>,
     /// Small files of the Immich layout that such repositories lack, with their content.
@@ -54,24 +54,24 @@ pub struct Entry {
     pub written: BTreeMap<String, String>,
 }
 
-/// One file of a model that is put together.
+/// One file of a model that is assembled from parts.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Part {
-    /// `owner/repo`; the entry's own where it is left out.
+    /// `owner/repo`; defaults to the entry's own.
     pub repository: Option<String>,
-    /// The entry's own where it is left out.
+    /// Defaults to the entry's own.
     pub revision: Option<String>,
     /// Its path in the repository.
     pub from: String,
     /// Its path in the model's folder.
     pub to: String,
-    /// What its content has to hash to: 64 hexadecimal digits.
+    /// The SHA-256 that its content must have: 64 hexadecimal digits.
     pub sha256: Option<String>,
 }
 
 impl Catalog {
-    /// Reads the catalog that is built in.
+    /// Reads the built-in catalog.
     pub fn read() -> Self {
         toml::from_str(CATALOG).expect("a test reads the catalog")
     }
@@ -82,18 +82,18 @@ impl Catalog {
     }
 }
 
-/// What `model list --available` shows of an entry; its JSON is that of the answer.
+/// What `model list --available` shows of an entry; `--json` prints these fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CatalogRow {
-    /// As in [`Entry`], like all that follow to `purpose`.
+    /// As in [`Entry`], like all fields up to `purpose`.
     pub name: String,
     /// `owner/repo`.
     pub repository: String,
-    /// A commit, as a rule.
+    /// Usually a commit.
     pub revision: String,
-    /// In the words of the model card.
+    /// As the model card names it.
     pub licence: String,
-    /// Whether the licence allows research alone.
+    /// Whether the licence allows research only.
     pub research_only: bool,
     /// Length of its vectors.
     pub dimensions: u32,
@@ -103,17 +103,17 @@ pub struct CatalogRow {
     pub languages: String,
     /// What it is good for.
     pub purpose: String,
-    /// Bytes of its files together, by precision; `null` where the size is not known.
+    /// Total bytes of its files, by precision; `null` if the size is not known.
     pub size_bytes: BTreeMap<Precision, Option<u64>>,
     /// `installed`, `unfinished`, `available` or `unavailable`.
     pub state: &'static str,
-    /// Why it cannot be installed, where it cannot.
+    /// Why it cannot be installed, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
 
 impl Entry {
-    /// Puts down what is shown; `state` is one of the words of [`CatalogRow::state`].
+    /// Builds the row to show; `state` is one of the words of [`CatalogRow::state`].
     pub fn shown(&self, state: &'static str) -> CatalogRow {
         CatalogRow {
             name: self.name.clone(),
@@ -136,9 +136,9 @@ impl Entry {
     }
 }
 
-/// Whether a licence, by the identifier that model cards use, allows less than any use.
+/// Decides from a licence's model-card identifier whether it restricts use.
 ///
-/// **Source**: the list of licences in the hub's documentation; Apple's are those of MobileCLIP and DFN.
+/// **Source**: the list of licences in the hub's documentation. The Apple licences are those of MobileCLIP and DFN.
 pub fn is_research_only(licence: &str) -> bool {
     let licence = licence.to_ascii_lowercase();
     licence.split(['-', ' ']).any(|word| word == "nc")

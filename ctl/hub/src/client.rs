@@ -1,7 +1,7 @@
 //! The hub's URLs, headers, redirects and refusals.
 //!
-//! **Invariants**: the token goes to the hub's own origin alone, never to the host that a redirect names; nothing that began with https
-//! goes on with http.
+//! **Invariants**: the token is sent to the hub's own origin only, never to a host that a redirect names. A request that began with https
+//! is never redirected to http.
 //!
 //! **Source** of the headers: `huggingface_hub/file_download.py` (`X-Linked-Etag`, `X-Linked-Size`, `X-Repo-Commit`, `X-Error-Code`).
 
@@ -26,16 +26,16 @@ use crate::settings::Settings;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 const MAX_REDIRECTS: usize = 8;
-/// An installation takes some dozens; each broken connection takes one more.
+/// An installation takes a few dozen; each broken connection adds one.
 const MAX_REQUESTS: u32 = 4_000;
-/// All questions that come before the first byte of a file are answered by then.
+/// All requests before the first byte of a file must finish within this time.
 const QUESTIONS_LIMIT: Duration = Duration::from_mins(5);
-/// What a server may say of its own refusal. Bytes.
+/// The longest error message accepted from a server. Bytes.
 const MAX_SAID_BYTES: usize = 300;
 
-/// What may stand in one part of an address as it is: the unreserved signs of RFC 3986.
+/// Characters that one path segment of a URL may contain unescaped: the unreserved ones of RFC 3986.
 const IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-/// The same for a path of several parts.
+/// The same for a path of several segments.
 const IN_PATH: &AsciiSet = &IN_SEGMENT.remove(b'/');
 
 /// One file of a repository at one revision.
@@ -46,7 +46,7 @@ pub(crate) struct Remote {
     pub(crate) path: String,
 }
 
-/// What the hub tells of a file before it is fetched.
+/// What the hub reports about a file before it is fetched.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) size_bytes: Option<u64>,
@@ -54,19 +54,19 @@ pub(crate) struct Head {
     pub(crate) commit: Option<String>,
 }
 
-/// Asks one hub, for one installation: its limits on requests and on time are counted from its making on.
+/// Talks to one hub for one installation; its limits on requests and time count from its creation.
 #[derive(Debug)]
 pub struct Client {
     agent: Agent,
     pub(crate) settings: Settings,
     pub(crate) stop: Stop,
     n_requests: AtomicU32,
-    /// When questions have to be answered.
+    /// Deadline for requests that precede the files.
     questions_until: Instant,
 }
 
 impl Client {
-    /// Makes a client, and opens no connection yet. `stop` ends whatever it waits for.
+    /// Makes a client without opening a connection. `stop` interrupts all its waits.
     pub fn new(settings: Settings, stop: Stop) -> Self {
         let tls = TlsConfig::builder()
             .provider(TlsProvider::Rustls)
@@ -76,14 +76,14 @@ impl Client {
         let agent = Agent::config_builder()
             .tls_config(tls)
             .user_agent(concat!("scenectl/", env!("CARGO_PKG_VERSION")))
-            // Redirects are followed here: the token must not go along to another host.
+            // Redirects are followed in `send`: the token must not be sent to another host.
             .max_redirects(0)
             .http_status_as_error(false)
             .timeout_resolve(Some(CONNECT_LIMIT))
             .timeout_connect(Some(CONNECT_LIMIT))
             .timeout_per_read(Some(SILENCE_LIMIT))
             .timeout_per_write(Some(SILENCE_LIMIT))
-            // The head as a whole: one byte at a time is no answer either.
+            // Limits the whole response head: one byte at a time is no answer either.
             .timeout_recv_response(Some(SILENCE_LIMIT))
             .build()
             .new_agent();
@@ -100,7 +100,7 @@ impl Client {
         self.stop.is_asked()
     }
 
-    /// The page that a person opens.
+    /// Returns the page for a person to open.
     pub(crate) fn page(&self, repository: &Repository) -> String {
         format!("{}/{repository}", self.settings.endpoint)
     }
@@ -119,7 +119,7 @@ impl Client {
         )
     }
 
-    /// Asks for `path` below the endpoint: an answer of at most so many bytes.
+    /// Requests `path` below the endpoint and returns an answer of at most `max_bytes`.
     pub(crate) fn get_path(&self, path: &str, about: &Remote, max_bytes: u64) -> Result<Vec<u8>, Trouble> {
         self.still_asking()?;
         let url = format!("{}/{path}", self.settings.endpoint);
@@ -139,7 +139,7 @@ impl Client {
         Ok(bytes)
     }
 
-    /// An answer of the hub that no hub gives.
+    /// Makes the error for an answer that no real hub gives.
     pub(crate) fn strange(&self, what: impl Into<String>) -> HubError {
         HubError::Strange {
             host: self.host(),
@@ -157,9 +157,9 @@ impl Client {
         })
     }
 
-    /// Size and hash of a file; `None` where it is not there.
+    /// Returns the size and hash of a file; `None` if the hub has no such file.
     pub(crate) fn head(&self, file: &Remote, watcher: &dyn Watcher) -> Result<Option<Head>, HubError> {
-        // What the hub says of a file in another store stands in its own answer, which is a redirect to that store.
+        // If the file is in another store, the hub describes it in its own answer, which is a redirect to that store.
         let told = |headers: &HeaderMap| headers.contains_key("x-linked-etag");
         self.still_asking()?;
         self.persist(watcher, || match self.send(&Method::HEAD, &self.file_url(file), &[], file, told) {
@@ -169,7 +169,7 @@ impl Client {
         })
     }
 
-    /// Begins to fetch a file; `range` is the first byte wanted and the tag that must still hold for the rest to fit.
+    /// Starts fetching a file. `range` is the first byte wanted, and the tag that must still match for the rest to fit.
     pub(crate) fn get(&self, file: &Remote, range: Option<(u64, Option<&str>)>) -> Result<Response<Body>, Trouble> {
         let mut headers = Vec::new();
         if let Some((first, tag)) = range {
@@ -179,7 +179,7 @@ impl Client {
         self.send(&Method::GET, &self.file_url(file), &headers, file, |_| false)
     }
 
-    /// Tries until it works, or has not worked too often.
+    /// Retries until the attempt succeeds, or has failed too often.
     pub(crate) fn persist<T>(&self, watcher: &dyn Watcher, mut attempt: impl FnMut() -> Result<T, Trouble>) -> Result<T, HubError> {
         let mut retries = Retries::new(&self.stop, watcher);
         loop {
@@ -190,7 +190,7 @@ impl Client {
         }
     }
 
-    /// Sends a request and follows its redirects, up to an answer whose headers `suffice`, or a last one.
+    /// Sends a request and follows its redirects, up to an answer whose headers `suffice` or that is no redirect.
     fn send(
         &self,
         method: &Method,
@@ -210,7 +210,7 @@ impl Client {
                     .into());
             }
             let is_hub = origin(&url) == origin(&self.settings.endpoint);
-            // Sizes, ranges and hashes are of the content as it is, not of a compressed form.
+            // Sizes, ranges and hashes refer to the plain content, not to a compressed form.
             let mut request = Request::builder()
                 .method(method)
                 .uri(&url)
@@ -226,7 +226,7 @@ impl Client {
             let response = self.agent.run(request).map_err(|error| unreachable(&url, &error))?;
             let status = response.status();
             if status.is_success() || suffice(response.headers()) && status.is_redirection() {
-                // Its bytes would be neither as many as the file has, nor of its hash, and may become any number.
+                // A compressed body has neither the file's size nor its hash, and may expand without limit.
                 let coding = response.headers().get(header::CONTENT_ENCODING).filter(|_| *method == Method::GET);
                 if coding.is_some_and(|coding| coding != "identity" && !coding.is_empty()) {
                     return Err(strange("with a compressed file, which was not requested".to_owned()).into());
@@ -255,7 +255,7 @@ impl Client {
         let said = text("x-error-message").map(|said| shortened(&said, MAX_SAID_BYTES));
         let (repository, page) = (about.repository.clone(), self.page(&about.repository));
         match (status, text("x-error-code").as_deref()) {
-            // The hub does not tell strangers which private repositories there are: it answers 401 for what is not there as well.
+            // The hub hides private repositories from strangers: it answers 401 for missing ones as well.
             (401 | 404, Some("RepoNotFound")) if is_hub => HubError::NoRepository { repository, page }.into(),
             (401 | 403, _) if is_hub => HubError::Denied {
                 repository,
@@ -283,7 +283,7 @@ impl Client {
                     said,
                     wait: pause.filter(|pause| *pause > LONGEST_PAUSE),
                 };
-                // A store's signed address may have run out (403): the hub gives another one.
+                // The signed URL of a store may have expired (403): the hub issues a new one.
                 if matches!(status, 408 | 429 | 500..) || !is_hub {
                     Trouble::Passing { error, pause }
                 } else {
@@ -294,7 +294,7 @@ impl Client {
     }
 }
 
-/// The beginning of a text that others wrote.
+/// Truncates a text received from outside.
 pub(crate) fn shortened(text: &str, max_bytes: usize) -> String {
     let end = text.floor_char_boundary(max_bytes);
     if end == text.len() {
@@ -304,14 +304,14 @@ pub(crate) fn shortened(text: &str, max_bytes: usize) -> String {
     }
 }
 
-/// The authorities that this system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Some that cannot be read take nothing away
-/// from the others, and without any no certificate is believed.
+/// Returns the certificate authorities that this system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Unreadable ones do not
+/// affect the others. Without any, no certificate is accepted.
 fn certificates() -> Vec<Certificate<'static>> {
     let found = rustls_native_certs::load_native_certs();
     found.certs.iter().map(|der| Certificate::from_der(der).to_owned()).collect()
 }
 
-/// A connection's error is worth another try; one of our own making is not.
+/// Classifies a request's error: connection errors are worth a retry, our own mistakes are not.
 fn unreachable(url: &str, error: &ureq::Error) -> Trouble {
     let unreachable = HubError::Unreachable {
         host: host(url),
@@ -324,7 +324,7 @@ fn unreachable(url: &str, error: &ureq::Error) -> Trouble {
         | ureq::Error::Rustls(_)
         | ureq::Error::Tls(_)
         | ureq::Error::LargeResponseHeader(..) => Trouble::Final(unreachable),
-        // What rustls does not believe comes as such an error.
+        // rustls reports certificates that it rejects as this kind of error.
         ureq::Error::Io(cause) if cause.kind() == std::io::ErrorKind::InvalidData => Trouble::Final(unreachable),
         _ => Trouble::Passing {
             error: unreachable,
@@ -349,12 +349,12 @@ fn head(headers: &HeaderMap) -> Head {
     }
 }
 
-/// What names one state of a repository for good.
+/// Returns whether a text is a commit id, which names one state of a repository permanently.
 pub(crate) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Seconds, or a date.
+/// Parses a number of seconds, or a date.
 fn retry_after(value: &str) -> Option<Duration> {
     if let Ok(seconds) = value.trim().parse() {
         return Some(Duration::from_secs(seconds));
@@ -363,12 +363,12 @@ fn retry_after(value: &str) -> Option<Duration> {
     Some(then.duration_since(jiff::Timestamp::now()).try_into().unwrap_or_default())
 }
 
-/// A revision as one part of an address: its slashes are escaped as well.
+/// Escapes a revision as one path segment of a URL, including its slashes.
 pub(crate) fn escape_revision(revision: &str) -> String {
     utf8_percent_encode(revision, IN_SEGMENT).to_string()
 }
 
-/// Scheme, host and port; `None` for what is no address, which equals nothing else of use.
+/// Scheme, host and port; `None` if the text is not a URL, which equals nothing else of use.
 fn origin(url: &str) -> Option<(String, String, Option<u16>)> {
     let uri: Uri = url.parse().ok()?;
     let host = uri.host()?.to_ascii_lowercase();
@@ -381,7 +381,7 @@ fn host(url: &str) -> String {
         .unwrap_or_else(|| url.to_owned())
 }
 
-/// Where a redirect leads: to an address of its own, or to another path of the same host.
+/// Resolves a redirect's target: a full URL, or another path on the same host.
 fn join(base: &str, target: &str) -> Option<String> {
     let base: Uri = base.parse().ok()?;
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);

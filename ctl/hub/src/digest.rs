@@ -1,4 +1,4 @@
-//! The two hashes that the hub tells in ETags, and how they are computed.
+//! The two hashes that the hub reports in ETags, and how they are computed.
 
 use std::fmt;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-/// What a file's content has to hash to.
+/// The hash that a file's content must have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
     /// Files in large-file storage: SHA-256 of the content, 64 hexadecimal digits.
@@ -18,7 +18,7 @@ pub(crate) enum Expected {
 }
 
 impl Expected {
-    /// Reads an ETag, weak or strong, quoted or not; other tags (a store's own, an MD5) say nothing about the content.
+    /// Parses an ETag, weak or strong, quoted or not. Other tags (a store's own, an MD5) say nothing about the content.
     pub(crate) fn from_etag(etag: &str) -> Option<Self> {
         let tag = bare(etag).to_ascii_lowercase();
         if !tag.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -31,7 +31,7 @@ impl Expected {
         }
     }
 
-    /// The digits alone: also the name of the file in the hub's cache.
+    /// Returns the digits alone, which are also the file's name in the hub's cache.
     pub(crate) fn hex(&self) -> &str {
         match self {
             Self::Sha256(hex) | Self::GitBlob(hex) => hex,
@@ -48,20 +48,20 @@ impl fmt::Display for Expected {
     }
 }
 
-/// An ETag without its quotes and the mark of a weak one.
+/// Strips an ETag's quotes and its weak mark.
 pub(crate) fn bare(etag: &str) -> &str {
     let etag = etag.trim();
     etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"')
 }
 
-/// Hashes a content as it goes by.
+/// Hashes content incrementally.
 pub(crate) enum Hasher {
     Sha256(Sha256),
     GitBlob(Sha1),
 }
 
 impl Hasher {
-    /// A git blob's hash begins with its size, so that has to be known.
+    /// Takes the size because a git blob's hash begins with it.
     pub(crate) fn new(expected: &Expected, size_bytes: u64) -> Self {
         match expected {
             Expected::Sha256(_) => Self::Sha256(Sha256::new()),
@@ -88,10 +88,10 @@ impl Hasher {
     }
 }
 
-/// Read at once. Bytes.
+/// Size of one read. Bytes.
 const CHUNK_BYTES: usize = 128 << 10;
 
-/// The hash of a file, of the same kind as `like`.
+/// Returns the hash of a file, of the same kind as `like`.
 pub(crate) fn hash_of(path: &Path, like: &Expected) -> io::Result<Expected> {
     let mut file = File::open(path)?;
     let mut hasher = Hasher::new(like, file.metadata()?.len());

@@ -1,19 +1,19 @@
-//! What has to stay free on the disk of the data folder: the daemon's own rule, which stops indexing there.
+//! How much space must stay free on the disk of the data folder: the daemon's own rule, which also pauses indexing.
 
 use std::path::Path;
 
-/// What the daemon takes where nothing is said.
+/// The daemon's default.
 const DEFAULT_MIB: u64 = 256;
 
-/// Reads `min-free-mib` out of the daemon's configuration file, as bytes. One that cannot be read is the daemon's to complain about;
-/// here the daemon's default counts then.
+/// Reads `min-free-mib` from the daemon's configuration file, in bytes. If the file cannot be read, the default applies; the daemon reports
+/// that error itself.
 pub fn kept_bytes(config_file: Option<&Path>) -> u64 {
     let text = config_file.and_then(read);
     text.as_deref().and_then(min_free_mib).unwrap_or(DEFAULT_MIB) << 20
 }
 
 fn read(path: &Path) -> Option<String> {
-    // What is no plain file might never end.
+    // Reading anything but a regular file might never end.
     path.is_file().then(|| std::fs::read_to_string(path).ok())?
 }
 

@@ -9,48 +9,48 @@ use scened_shared::quantity::size;
 use crate::layout::NoModel;
 use crate::reference::Repository;
 
-/// Why a model did not come, or was not placed. Each message says what; its causes are in the fields.
+/// Why a model was not downloaded or installed. The message says what failed; the fields hold the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// The hub answered 401 or 403.
     #[error("the hub does not let you read {repository}")]
     Denied {
-        /// What was asked for.
+        /// The repository that was requested.
         repository: Repository,
-        /// Its page, where terms are accepted.
+        /// Its page, where the user can accept its terms.
         page: String,
-        /// Whether a token was sent along.
+        /// Whether the request carried a token.
         had_token: bool,
-        /// The hub's own words.
+        /// The hub's own message.
         said: Option<String>,
     },
-    /// The hub knows none of that name, or does not tell strangers.
+    /// The hub has no such repository, or hides it from this user.
     #[error("there is no repository {repository} on the hub, or it is private")]
     NoRepository {
-        /// What was asked for.
+        /// The repository that was requested.
         repository: Repository,
-        /// Where a person would find it.
+        /// The page where a person would find it.
         page: String,
     },
-    /// The repository is there, and the branch, tag or commit is not.
+    /// The repository exists, but not this branch, tag or commit.
     #[error("{repository} has no revision {revision:?}")]
     NoRevision {
-        /// What was asked for.
+        /// The repository that was requested.
         repository: Repository,
         /// The branch, tag or commit.
         revision: String,
-        /// Where a person finds those that there are.
+        /// The page that lists the existing revisions.
         page: String,
     },
-    /// A file of the model is not there.
+    /// A file of the model is missing.
     #[error("{repository} has no file {file}")]
     NoFile {
-        /// What was asked for.
+        /// The repository that was requested.
         repository: Repository,
-        /// Its path there.
+        /// Its path in the repository.
         file: String,
     },
-    /// The files that there are make no model.
+    /// The files present do not make up a model.
     #[error("no usable model is in {place}")]
     NoModel {
         /// A page of the hub, or a folder.
@@ -59,12 +59,12 @@ pub enum HubError {
         #[source]
         source: NoModel,
     },
-    /// There is no connection, or it broke too often.
+    /// The connection failed, or broke too often.
     #[error("{host} cannot be reached")]
     Unreachable {
         /// Host and port.
         host: String,
-        /// In the words of the HTTP client.
+        /// The HTTP client's message.
         cause: String,
     },
     /// An HTTP status that means none of the above.
@@ -72,29 +72,29 @@ pub enum HubError {
     Status {
         /// Host and port.
         host: String,
-        /// As HTTP numbers them.
+        /// The HTTP status code.
         status: u16,
-        /// The server's own words, shortened.
+        /// The server's own message, shortened.
         said: Option<String>,
-        /// It asked to be left alone for so long.
+        /// How long the server asked us to wait.
         wait: Option<Duration>,
     },
-    /// No hub answers so: a page of a captive portal, or an attack.
+    /// No real hub answers like this: it may be a captive portal's page, or an attack.
     #[error("{host} is not a hub, or does not work: it answered {what}")]
     Strange {
         /// Host and port.
         host: String,
-        /// In words.
+        /// A description of the answer.
         what: String,
     },
-    /// Size or hash of a file are not those that the hub tells.
+    /// The size or hash of a file differs from what the hub reports.
     #[error("{file} arrived damaged twice")]
     Damaged {
-        /// Its path.
+        /// Path of the file.
         file: String,
         /// A hash with its kind, or a number of bytes.
         expected: String,
-        /// The same of what came.
+        /// The same for the data received.
         found: String,
     },
     /// The disk of the data folder would become too full.
@@ -103,64 +103,64 @@ pub enum HubError {
         folder.display(), size(*needed_bytes), size(*free_bytes), size(*kept_bytes)
     )]
     Space {
-        /// Where the model would lie.
+        /// Where the model would be stored.
         folder: PathBuf,
-        /// What is still to be written. Bytes.
+        /// Bytes still to be written.
         needed_bytes: u64,
-        /// What the disk has. Bytes.
+        /// Bytes free on the disk.
         free_bytes: u64,
-        /// What has to stay free of it. Bytes.
+        /// Bytes that must stay free on the disk.
         kept_bytes: u64,
     },
-    /// A file has more bytes than any such file of a model.
+    /// A file is larger than any such file of a model may be.
     #[error("{file} is too large for a file of its kind: {}", size_bytes.map_or_else(|| format!("over {}", size(*most_bytes)), size))]
     TooLarge {
-        /// Its path.
+        /// Path of the file.
         file: String,
-        /// `None` where nobody told, and it came without an end.
+        /// `None` if no size was announced and the data did not end.
         size_bytes: Option<u64>,
-        /// The most that it may have. Bytes.
+        /// The largest allowed size. Bytes.
         most_bytes: u64,
     },
-    /// The disk, or what this user may have of it, is used up.
+    /// The disk is full, or the user's quota on it is used up.
     #[error("the disk is full: {} could not be written", path.display())]
     DiskFull {
-        /// What could not be written.
+        /// The file that could not be written.
         path: PathBuf,
-        /// The system's own words.
+        /// The system's error.
         source: io::Error,
     },
-    /// Any other input or output of a file here failed.
+    /// Any other I/O error on a local file.
     #[error("cannot {doing} {}", path.display())]
     File {
         /// A verb: `read`, `write`, `remove` and so on.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's own words.
+        /// The system's error.
         source: io::Error,
     },
-    /// There is a model of that name, and nobody said to replace it.
+    /// A model of that name exists, and the caller did not ask to replace it.
     #[error("a model named {name} is installed already, in {}", folder.display())]
     Installed {
-        /// The model's.
+        /// Name of the model.
         name: String,
-        /// Where it lies.
+        /// Its folder.
         folder: PathBuf,
     },
-    /// Another process holds the staging folder of that name.
+    /// Another process has locked the staging folder of that name.
     #[error("another scenectl is installing {name}")]
     Locked {
-        /// The model's.
+        /// Name of the model.
         name: String,
     },
-    /// The [`Stop`](scened_shared::stop::Stop) was asked.
+    /// [`Stop`](scened_shared::stop::Stop) was requested.
     #[error("interrupted")]
     Interrupted,
 }
 
 impl HubError {
-    /// Makes an error of a file here out of an input or output error; a full disk is told apart.
+    /// Turns an I/O error on a local file into a [`HubError`]; a full disk gets its own variant.
     pub fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| match source.kind() {

@@ -1,4 +1,5 @@
-//! One file, from the hub to the staging folder: whatever is there already, the cache, or the network, and checked in each case.
+//! One file, from the hub to the staging folder. It may be there already, or it is taken from the cache or the network; it is checked each
+//! time.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
@@ -18,11 +19,11 @@ use crate::retry::{Retries, Trouble};
 use crate::staging::{Note, Staging, make_parent};
 
 const CHUNK_BYTES: usize = 128 << 10;
-/// A try that brought the part forward by as much as this was worth it: failures before it are forgotten.
+/// An attempt that extends the part by this much was worth it: earlier failures are forgotten.
 const WORTH_BYTES: u64 = 1 << 20;
-/// Over the network comes at most so many times what a file has: parts that cannot be gone on with begin anew.
+/// At most this many times a file's size is downloaded: parts that cannot be resumed start over.
 const MOST_TIMES: u64 = 4;
-/// After so many bytes it is looked again whether there is room: others write as well, and not every size is known.
+/// The disk space is checked again after this many bytes: other programs write as well, and not every size is known.
 const LOOK_BYTES: u64 = 16 << 20;
 
 /// A file to fetch, with what is known of it.
@@ -35,19 +36,19 @@ pub(crate) struct Item {
     pub(crate) hash: Option<Expected>,
 }
 
-/// How a file of a model came.
+/// How a file of a model was obtained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// An earlier run had it whole.
+    /// An earlier run had completed it.
     Kept,
     /// Another program had fetched it.
     Cache,
-    /// It came over the network, in one go.
+    /// It came over the network in one go.
     Downloaded,
-    /// An earlier run, or a broken connection, had left a part.
+    /// It continued a part left by an earlier run or a broken connection.
     Resumed,
-    /// A folder of this machine.
+    /// It was copied from a local folder.
     Copied,
 }
 
@@ -59,7 +60,7 @@ pub(crate) struct Fetched {
     pub(crate) network_bytes: u64,
 }
 
-/// Where the bytes of the whole model stand when this file begins.
+/// How many bytes of the whole model are done before this file.
 #[derive(Clone, Copy)]
 pub(crate) struct Progress<'a> {
     pub(crate) watcher: &'a dyn Watcher,
@@ -72,7 +73,7 @@ impl Progress<'_> {
     }
 }
 
-/// Bytes of an item that are in the staging folder and can be used.
+/// Bytes of an item that are in the staging folder and usable.
 pub(crate) fn bytes_there(staging: &Staging, item: &Item) -> u64 {
     if is_kept(staging, item) {
         return length(&staging.whole(&item.local));
@@ -84,7 +85,7 @@ pub(crate) fn bytes_there(staging: &Staging, item: &Item) -> u64 {
     }
 }
 
-/// Gets one file whole into the staging folder.
+/// Puts one complete file into the staging folder.
 pub(crate) fn fetch(client: &Client, staging: &mut Staging, item: &Item, progress: Progress<'_>) -> Result<Fetched, HubError> {
     let fetched = |origin, size_bytes, network_bytes| Fetched {
         origin,
@@ -117,7 +118,7 @@ pub(crate) fn fetch(client: &Client, staging: &mut Staging, item: &Item, progres
         if network_bytes > most_bytes * MOST_TIMES {
             return Err(client.strange(format!("with {network_bytes} bytes, and {} is still not complete", item.local)));
         }
-        // Bytes that came before and come again bring nothing.
+        // Bytes that were received before are no progress.
         let at_bytes = length(&part);
         if at_bytes >= furthest_bytes + WORTH_BYTES {
             furthest_bytes = at_bytes;
@@ -145,14 +146,14 @@ pub(crate) fn fetch(client: &Client, staging: &mut Staging, item: &Item, progres
     }
 }
 
-/// How one try went.
+/// Result of one attempt.
 struct Transfer {
     network_bytes: u64,
     resumed: bool,
     outcome: Result<(), Trouble>,
 }
 
-/// Fetches what is missing of a file into its `.part`.
+/// Fetches the missing rest of a file into its `.part`.
 fn transfer(client: &Client, staging: &mut Staging, item: &Item, progress: Progress<'_>) -> Transfer {
     let mut transfer = Transfer {
         network_bytes: 0,
@@ -174,7 +175,7 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
     let served = staging.note(&item.local).and_then(|note| note.served.clone());
     let range = (there > 0).then_some((there, served.as_deref()));
     let mut response = match client.get(&item.remote, range) {
-        // The part is longer than what the server has: it is no beginning of it.
+        // The part is longer than the server's file, so it cannot be its beginning.
         Err(trouble) if there > 0 && is_unsatisfied(&trouble) => return Err(restart(&part, client, "that there is no such range")),
         other => other?,
     };
@@ -220,7 +221,7 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
         if at + n as u64 >= looked_at + LOOK_BYTES {
             looked_at = at;
             if let Err(error) = staging.check_disk_space(LOOK_BYTES) {
-                // What nobody told the size of may have no end: it must not keep the room.
+                // A file of unknown size may never end: it must not keep the disk space.
                 if item.size_bytes.is_none() {
                     fs::remove_file(&part).map_err(HubError::file("remove", &part))?;
                 }
@@ -238,7 +239,7 @@ fn attempt(client: &Client, staging: &mut Staging, item: &Item, progress: Progre
     }
 }
 
-/// Opens a part to write from there on. What is behind that place is of an older try.
+/// Opens a part for writing at this offset. Anything behind it is from an older attempt.
 fn open_at(part: &Path, begins_at: u64) -> io::Result<File> {
     let mut file = File::options().create(true).truncate(false).write(true).open(part)?;
     file.set_len(begins_at)?;
@@ -246,7 +247,7 @@ fn open_at(part: &Path, begins_at: u64) -> io::Result<File> {
     Ok(file)
 }
 
-/// A connection that broke; what has come stays.
+/// Makes the error for a broken connection; the data received so far stays.
 fn cut(client: &Client, cause: &str) -> Trouble {
     Trouble::Passing {
         error: HubError::Unreachable {
@@ -257,7 +258,7 @@ fn cut(client: &Client, cause: &str) -> Trouble {
     }
 }
 
-/// An answer that does not go on where the part ends: the next try begins anew.
+/// Makes the error for an answer that does not continue where the part ends: the next attempt starts over.
 fn restart(part: &Path, client: &Client, what: &str) -> Trouble {
     match fs::remove_file(part) {
         Ok(()) => Trouble::Passing {
@@ -283,13 +284,13 @@ fn note(item: &Item, served: Option<String>) -> Note {
     }
 }
 
-/// Whether the whole file of an earlier run is the one wanted: only a hash can tell.
+/// Returns whether the complete file of an earlier run is the wanted one: only a hash can decide that.
 fn is_kept(staging: &Staging, item: &Item) -> bool {
     let same = |hash: &Expected| staging.note(&item.local).is_some_and(|note| note.hash == hash.to_string());
     item.hash.as_ref().is_some_and(same) && staging.whole(&item.local).is_file()
 }
 
-/// Whether the part can be gone on with: it is of the same content by the hub's hash, or the server that sent it can tell by its tag.
+/// Returns whether the part can be resumed: it has the hub's hash, or the server that sent it can confirm it by its tag.
 fn may_resume(staging: &Staging, item: &Item) -> bool {
     staging.note(&item.local).is_some_and(|note| match &item.hash {
         Some(hash) => note.hash == hash.to_string(),
@@ -297,7 +298,7 @@ fn may_resume(staging: &Staging, item: &Item) -> bool {
     })
 }
 
-/// `None` where the part is the file; otherwise what is wrong with it.
+/// Returns `None` if the part is the file; otherwise what is wrong with it.
 fn check(part: &Path, item: &Item) -> Result<Option<HubError>, HubError> {
     let damaged = |expected: String, found: String| {
         Some(HubError::Damaged {
@@ -319,7 +320,7 @@ fn check(part: &Path, item: &Item) -> Result<Option<HubError>, HubError> {
     })
 }
 
-/// Bytes of a file; none where it is not there.
+/// Size of a file in bytes; 0 if it does not exist.
 fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
 }
@@ -332,7 +333,7 @@ fn length_of(headers: &HeaderMap) -> Option<u64> {
     text(headers, "content-length")?.parse().ok()
 }
 
-/// The first byte of `bytes 5-9/10`.
+/// Parses the first byte of `bytes 5-9/10`.
 fn content_range(headers: &HeaderMap) -> Option<u64> {
     text(headers, "content-range")?
         .strip_prefix("bytes ")?
@@ -343,7 +344,7 @@ fn content_range(headers: &HeaderMap) -> Option<u64> {
         .ok()
 }
 
-/// A tag that stands for the bytes and not only for their meaning: `If-Range` takes no other.
+/// Returns a tag that identifies the exact bytes and not only their meaning: `If-Range` accepts no other.
 fn strong_etag(headers: &HeaderMap) -> Option<String> {
     let tag = text(headers, "etag")?;
     (tag.starts_with('"') && tag.len() > 2).then(|| tag.to_owned())

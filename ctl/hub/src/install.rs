@@ -1,4 +1,4 @@
-//! From a reference to a folder that can be placed: what to fetch, whether there is room, and all of it fetched.
+//! From a reference to a folder that can be placed: plans what to fetch, checks the disk space, and fetches it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,22 +17,22 @@ use crate::listing::{self, Listing};
 use crate::reference::Repository;
 use crate::staging::Staging;
 
-/// Beside the model's own files: where they come from.
+/// Stored next to the model's own files; records where they came from.
 const SOURCE_FILE: &str = "scened-source.json";
 
-/// Room for the journal, the folders and what the file system itself needs.
+/// Disk space for the journal, the folders and the file system's own overhead.
 const MARGIN_BYTES: u64 = 256 << 10;
 
-/// Where a model comes from; all `None` for one that was copied from a folder.
+/// Where a model comes from; all `None` if it was copied from a folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Source {
     /// `owner/repo`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
-    /// The branch, tag or commit that was asked for.
+    /// The branch, tag or commit that was requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// The commit that this was then: 40 hexadecimal digits.
+    /// The commit that the revision pointed to at that time: 40 hexadecimal digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
     /// Its identifier on the model card.
@@ -40,17 +40,17 @@ pub struct Source {
     pub licence: Option<String>,
 }
 
-/// All that has to be fetched.
+/// Everything that has to be fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// How the model's folder will look.
     pub layout: Layout,
     /// The number format of its weights.
     pub precision: Precision,
-    /// Fetched as well: which of both is kept is found out on this machine.
+    /// A second precision that is fetched as well; a benchmark on this machine decides which one is kept.
     pub rival: Option<Precision>,
     pub(crate) items: Vec<Item>,
-    /// Small files of ours, by name.
+    /// Our own small files, by name.
     pub(crate) written: BTreeMap<String, String>,
     /// Where it comes from.
     pub source: Source,
@@ -61,13 +61,13 @@ pub struct Plan {
 pub struct Report {
     /// Its path in the model's folder.
     pub file: String,
-    /// Of the whole file.
+    /// Size of the whole file.
     pub size_bytes: u64,
-    /// What it was checked against; `null` where the hub told nothing.
+    /// What it was checked against; `null` if the hub reported no hash.
     pub hash: Option<String>,
-    /// How it came.
+    /// How it was obtained.
     pub origin: Origin,
-    /// How much of it came over the network.
+    /// How many of its bytes came over the network.
     #[serde(skip)]
     pub network_bytes: u64,
 }
@@ -84,9 +84,9 @@ impl Report {
     }
 }
 
-/// Plans what a repository's layout says; without a precision, fp32 and what may be better here.
+/// Plans a download from a repository's layout. Without a precision, fp32 and any that may be better here are chosen.
 ///
-/// **Errors**: any of [`HubError`] that a hub's answer can be, and [`HubError::NoModel`] where the files make none.
+/// **Errors**: any [`HubError`] that a hub's answer can cause, and [`HubError::NoModel`] if the files do not make up a model.
 pub fn plan_repository(
     client: &Client,
     repository: &Repository,
@@ -104,7 +104,7 @@ pub fn plan_repository(
         place: client.page(repository),
         source,
     })?;
-    // From here on one commit is meant, whatever becomes of the branch.
+    // From here on every request names one commit, even if the branch moves.
     let commit = listing.commit.clone().unwrap_or_else(|| revision.to_owned());
     let mut items = Vec::new();
     for path in choice.files {
@@ -130,9 +130,9 @@ pub fn plan_repository(
     })
 }
 
-/// Plans what the catalog says.
+/// Plans a download from a catalog entry.
 ///
-/// **Errors**: as [`plan_repository`]; [`HubError::Damaged`] where the hub tells another hash than the catalog.
+/// **Errors**: as [`plan_repository`]; [`HubError::Damaged`] if the hub reports another hash than the catalog.
 pub fn plan_entry(client: &Client, entry: &Entry, wish: Option<Precision>, watcher: &dyn Watcher) -> Result<Plan, HubError> {
     let parse = |id: &str| Repository::parse(id).expect("a test reads the catalog");
     let repository = parse(&entry.repository);
@@ -218,10 +218,10 @@ fn item(
     })
 }
 
-/// Fetches a plan into the staging folder of a name, which is ready to be placed then. `models` is the folder of all models, and
-/// `kept_bytes` stay free on its disk.
+/// Fetches a plan into the staging folder of a name, which can be placed afterwards. `models` is the folder of all models, and `kept_bytes`
+/// stay free on its disk.
 ///
-/// **Errors**: any of [`HubError`]; what has come so far stays for another run, but for what is damaged.
+/// **Errors**: any [`HubError`]. Data received so far stays for another run, unless it is damaged.
 pub fn gather(
     client: &Client,
     (models, kept_bytes): (&Path, u64),
@@ -257,7 +257,7 @@ pub fn gather(
     Ok((staging, reports))
 }
 
-/// Drops the files of the precision that was not chosen.
+/// Removes the files of the precision that was not chosen.
 ///
 /// **Panics**: the files of `precision` are not all among the reports.
 pub fn keep_only(staging: &mut Staging, reports: &mut Vec<Report>, precision: Precision) -> Result<(), HubError> {
@@ -269,8 +269,7 @@ pub fn keep_only(staging: &mut Staging, reports: &mut Vec<Report>, precision: Pr
     Ok(())
 }
 
-/// Writes down where the model comes from, beside its files. `choice` tells how the precision was chosen, where that was left to the
-/// machine.
+/// Records next to the model's files where it came from. `choice` says how the precision was chosen, if the machine chose it.
 pub fn describe<T: Serialize>(
     staging: &Staging,
     precision: Precision,

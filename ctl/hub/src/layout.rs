@@ -1,7 +1,7 @@
-//! Which files of a repository make a model: the two public layouts that the daemon reads.
+//! Which files of a repository make up a model: the two public layouts that the daemon reads.
 //!
-//! **Source** of the names: `daemon/common/src/embed/model/{hugging_face,immich}.rs`. The daemon is not linked, so the names stand here again;
-//! a test of `tests/e2e` installs both layouts and has the daemon use them.
+//! **Source** of the names: `daemon/common/src/embed/model/{hugging_face,immich}.rs`. The daemon is not linked, so the names are repeated
+//! here. A test of `tests/e2e` installs both layouts and has the daemon use them.
 
 use std::fmt;
 
@@ -42,7 +42,7 @@ impl fmt::Display for Precision {
     }
 }
 
-/// How a model's folder looks.
+/// Layout of a model's folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
@@ -61,30 +61,30 @@ impl fmt::Display for Layout {
     }
 }
 
-/// The files to fetch, small ones first: what is wrong with them is seen before hundreds of megabytes have come.
+/// The files to fetch, small ones first: errors in them show before hundreds of megabytes have been downloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Which of the two it is.
+    /// Which of the two layouts it is.
     pub layout: Layout,
-    /// Their paths in the repository or folder, which are those in the model's folder as well.
+    /// Their paths in the repository or folder, which are also their paths in the model's folder.
     pub files: Vec<String>,
 }
 
-/// Why no model can be made of a list of files.
+/// Why a list of files does not make up a model.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoModel {
-    /// The model is there, in other precisions.
+    /// The model is available, but in other precisions.
     #[error("the model is not there in {wanted}; it is there in {}", list(there))]
     Precision {
-        /// The one that was asked for.
+        /// The requested precision.
         wanted: Precision,
-        /// Those that there are: one at least.
+        /// The available precisions: at least one.
         there: Vec<Precision>,
     },
-    /// Some files of a layout are there, and others are not.
+    /// Some files of a layout are present, others are missing.
     #[error("the {layout} layout is not complete: {} missing", missing.join(" and ") + if missing.len() == 1 { " is" } else { " are" })]
     Incomplete {
-        /// Which of the two it seems to be.
+        /// Which of the two layouts it seems to be.
         layout: Layout,
         /// Names of files.
         missing: Vec<String>,
@@ -95,10 +95,10 @@ pub enum NoModel {
         /// What is there instead, in words.
         has: Option<String>,
     },
-    /// The weights lie in more files than any model has.
+    /// The weights are spread over more files than any model has.
     #[error("its weights are in {n_data} files; at most {MAX_DATA} are allowed")]
     Scattered {
-        /// Files with weights beside the ONNX files.
+        /// Number of weight files next to the ONNX files.
         n_data: usize,
     },
 }
@@ -107,11 +107,11 @@ fn list(precisions: &[Precision]) -> String {
     precisions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Files with weights beside the two towers; exports have one for each, or some for 2 GB each.
+/// Weight files next to the two towers; an export has one per tower, or one per 2 GB.
 const MAX_DATA: usize = 64;
 
 const HUGGING_FACE: [&str; 3] = ["config.json", "preprocessor_config.json", "tokenizer.json"];
-/// Where transformers 5 keeps what older exports have in preprocessor_config.json: the one stands in for the other.
+/// The file in which transformers 5 keeps the content of preprocessor_config.json; either one is enough.
 const PROCESSOR: &str = "processor_config.json";
 const HUGGING_FACE_OPTIONAL: [&str; 3] = [PROCESSOR, "tokenizer_config.json", "special_tokens_map.json"];
 const IMMICH: [&str; 4] = [
@@ -127,7 +127,7 @@ fn towers(ending: &str) -> [String; 2] {
     ["vision", "text"].map(|tower| format!("onnx/{tower}_model{ending}.onnx"))
 }
 
-/// Chooses the files of one precision among all that a repository has.
+/// Chooses the files of one precision from all files of a repository.
 pub(crate) fn choose(names: &[String], precision: Precision) -> Result<Choice, NoModel> {
     let has = |name: &str| names.iter().any(|n| n == name);
     let (layout, towers, required, optional): (_, _, &[&str], &[&str]) = if IMMICH_TOWERS.iter().any(|name| has(name)) {
@@ -173,7 +173,7 @@ pub(crate) fn choose(names: &[String], precision: Precision) -> Result<Choice, N
     Ok(Choice { layout, files })
 }
 
-/// What is compared with `precision` on the machine where the model is to run, where a repository has it, and the files of both.
+/// Chooses the files of `precision` and, if the repository has it, of the precision to benchmark against it on the user's machine.
 pub(crate) fn choose_with_rival(names: &[String], precision: Precision) -> Result<(Choice, Option<Precision>), NoModel> {
     let mut choice = choose(names, precision)?;
     let rival = match precision {
@@ -189,14 +189,16 @@ pub(crate) fn choose_with_rival(names: &[String], precision: Precision) -> Resul
     Ok((choice, Some(Precision::Int8)))
 }
 
-/// Weights outside the ONNX file: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, …, beside it. A `.part` is ours (`staging`).
+/// Returns whether a file holds weights outside the ONNX file: `model.onnx_data`, `model.onnx.data`, `model.onnx_data_1`, … next to it. A
+/// `.part` is ours (`staging`).
 fn is_external_data(name: &str, tower: &str) -> bool {
     name.strip_prefix(tower).is_some_and(|rest| {
         !rest.contains(['/', '\\']) && (rest.starts_with("_data") || rest.starts_with(".data")) && rest.strip_suffix(".part").is_none()
     })
 }
 
-/// The most bytes that a file of a model has, by its name: settings and tokenizers are of some dozen megabytes, an ONNX file is one protobuf.
+/// Returns the largest size of a model's file, by its name. Settings and tokenizers take a few dozen megabytes; an ONNX file is one
+/// protobuf.
 pub(crate) fn most_bytes(name: &str) -> u64 {
     const JSON: u64 = 128 << 20;
     const PROTOBUF: u64 = 2 << 30;
@@ -235,7 +237,7 @@ fn hugging_face_towers(names: &[String], precision: Precision) -> Result<[String
     Err(NoModel::Foreign { has: describe(names) })
 }
 
-/// What somebody who looked for a model would say is there instead.
+/// Describes what the repository has instead of a usable model.
 fn describe(names: &[String]) -> Option<String> {
     let any = |test: &dyn Fn(&str) -> bool| names.iter().any(|name| test(name));
     let ends = |ending: &'static str| move |name: &str| name.ends_with(ending);
@@ -263,7 +265,7 @@ fn describe(names: &[String]) -> Option<String> {
     (!found.is_empty()).then(|| found.join(" and "))
 }
 
-/// All names that [`choose`] looks for, for hubs that cannot list a repository: each of them is asked for.
+/// Returns all names that [`choose`] checks for. If a hub cannot list a repository, each of them is requested.
 pub(crate) fn candidates() -> Vec<String> {
     let mut names: Vec<String> = HUGGING_FACE.iter().chain(&HUGGING_FACE_OPTIONAL).map(|n| (*n).to_owned()).collect();
     names.extend(IMMICH.iter().skip(1).chain(&IMMICH_OPTIONAL).map(|n| (*n).to_owned()));
@@ -271,7 +273,7 @@ pub(crate) fn candidates() -> Vec<String> {
     names
 }
 
-/// The names of ONNX files among [`candidates`]; beside those that are there, weights outside may lie.
+/// Returns the names of ONNX files among [`candidates`]; external weights may accompany those that exist.
 pub(crate) fn all_towers() -> Vec<String> {
     let endings = Precision::ALL.iter().flat_map(|precision| precision.endings());
     let mut names: Vec<String> = endings.flat_map(|ending| towers(ending)).collect();
@@ -287,7 +289,7 @@ mod tests {
         list.iter().map(|name| (*name).to_owned()).collect()
     }
 
-    /// What the repository of transformers.js's CLIP has, shortened.
+    /// The files in the repository of transformers.js's CLIP, shortened.
     const XENOVA: [&str; 17] = [
         ".gitattributes",
         "README.md",

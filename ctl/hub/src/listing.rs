@@ -1,4 +1,4 @@
-//! What a repository has: from the hub's API, or by asking for each name where there is no API.
+//! The files of a repository: from the hub's API or, if there is none, by requesting each name.
 
 use std::collections::BTreeMap;
 
@@ -11,29 +11,29 @@ use crate::error::HubError;
 use crate::layout;
 use crate::reference::Repository;
 
-/// Ten thousands of files.
+/// Enough for tens of thousands of files.
 const MAX_LISTING_BYTES: u64 = 4 << 20;
-/// Files with weights beside one ONNX file, where each has to be asked for.
+/// Weight files next to one ONNX file, if each has to be requested.
 const MAX_PARTS: u32 = 32;
-/// Longest name of a file, of one folder or file in it, and of a licence. Bytes.
+/// Longest path of a file, of one component of it, and of a licence. Bytes.
 const MAX_NAME_BYTES: usize = 1_000;
 const MAX_COMPONENT_BYTES: usize = 200;
 const MAX_LICENCE_BYTES: usize = 100;
-/// A name that no repository has: who has it, has everything, and is no hub.
+/// A name that no repository has: a server that has it claims to have everything, and is not a hub.
 const NOBODYS_NAME: &str = "scenectl-asks-whether-every-name-is-there";
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listing {
-    /// The commit that the revision is now; what is fetched is fetched from there.
+    /// The commit that the revision points to now; files are fetched from it.
     pub(crate) commit: Option<String>,
     pub(crate) names: Vec<String>,
-    /// What the API says of files: a second source beside the headers of each.
+    /// What the API reports about files: a second source next to each file's headers.
     pub(crate) heads: BTreeMap<String, Head>,
-    /// The licence's identifier, as the model card has it.
+    /// The licence's identifier on the model card.
     pub(crate) licence: Option<String>,
 }
 
-/// `/api/models/{repository}/revision/{revision}?blobs=true`, as far as it is of use.
+/// The used fields of `/api/models/{repository}/revision/{revision}?blobs=true`.
 #[derive(Deserialize)]
 struct Answer {
     sha: Option<String>,
@@ -76,10 +76,10 @@ pub(crate) fn of(client: &Client, repository: &Repository, revision: &str, watch
                     None => Ok(listing),
                 }
             }
-            // A page that some mirrors show for every address they do not know.
+            // Some mirrors show such a page for every unknown address.
             Err(_) => probe(client, &about, watcher),
         },
-        // No API, or no such repository: the files themselves tell.
+        // No API, or no such repository: requests for the files themselves will show which.
         Err(HubError::NoFile { .. } | HubError::Status { status: 405 | 501, .. }) => probe(client, &about, watcher),
         Err(error) => Err(error),
     }
@@ -116,7 +116,7 @@ fn understand(answer: Answer) -> Listing {
     listing
 }
 
-/// Whether a name can be a file's of a repository, on any disk and on any screen.
+/// Returns whether a name can be a repository's file, safe on any disk and on any screen.
 fn is_name(name: &str) -> bool {
     name.len() <= MAX_NAME_BYTES
         && !name.chars().any(|c| c == '\\' || scened_shared::terminal::is_unsafe(c))
@@ -125,7 +125,7 @@ fn is_name(name: &str) -> bool {
             .all(|part| !["", ".", ".."].contains(&part) && part.len() <= MAX_COMPONENT_BYTES)
 }
 
-/// Asks for every name that could be of use.
+/// Requests every name that could be of use.
 fn probe(client: &Client, about: &Remote, watcher: &dyn Watcher) -> Result<Listing, HubError> {
     let mut listing = Listing::default();
     let mut ask = |name: String| {

@@ -1,4 +1,4 @@
-//! Models from a folder of this machine: the files of one precision are copied, so that the folder may go away afterwards.
+//! Models from a local folder: the files of one precision are copied, so the user may delete the folder afterwards.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -13,10 +13,10 @@ use crate::install::Report;
 use crate::layout::{self, Choice, NoModel, Precision};
 use crate::staging::{self, Staging, make_parent};
 
-/// Chooses the files to copy: of the precision asked for, else of the first that is there and of what may be better here. Gives them
-/// with their precision, and with that of the other files among them, if any.
+/// Chooses the files to copy. Without a precision, takes the first one present and any that may be better on this machine. Returns the
+/// files, their precision, and the other precision among them, if any.
 ///
-/// **Errors**: the folder cannot be read; its files make no model.
+/// **Errors**: the folder cannot be read; its files do not make up a model.
 pub fn choose(folder: &Path, precision: Option<Precision>) -> Result<(Choice, Precision, Option<Precision>), HubError> {
     let no_model = |source: NoModel| HubError::NoModel {
         place: folder.display().to_string(),
@@ -40,9 +40,9 @@ pub fn choose(folder: &Path, precision: Option<Precision>) -> Result<(Choice, Pr
 
 /// Copies the chosen files into the staging folder.
 ///
-/// **Errors**: a file cannot be read or written; the disk would become too full; `stop` was asked.
+/// **Errors**: a file cannot be read or written; the disk would become too full; `stop` was requested.
 pub fn copy(from: &Path, choice: &Choice, staging: &mut Staging, stop: &Stop, watcher: &dyn Watcher) -> Result<Vec<Report>, HubError> {
-    // What an earlier run has copied cannot be told from an older state of the folder.
+    // Files copied by an earlier run may be from an older state of the folder; they cannot be distinguished.
     staging.sweep(&[])?;
     let size = |name: &String| {
         let path = from.join(name);
@@ -87,7 +87,7 @@ pub fn copy(from: &Path, choice: &Choice, staging: &mut Staging, stop: &Stop, wa
     Ok(copied)
 }
 
-/// Finds a folder's own name, links and dots resolved; `None` where it is not there, or its name is not UTF-8.
+/// Returns a folder's own name, with links and dots resolved; `None` if it does not exist, or its name is not UTF-8.
 pub fn name_of(folder: &Path) -> Option<String> {
     let path = fs::canonicalize(folder).ok()?;
     Some(path.file_name()?.to_str()?.to_owned())

@@ -1,12 +1,12 @@
-//! Reading at a bearable pace: what trickles is silence.
+//! Reading at a minimum pace: a trickle counts as silence.
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-/// A connection that brings nothing for so long is given up and made anew.
+/// A connection that delivers nothing for this long is dropped and opened again.
 pub(crate) const SILENCE_LIMIT: Duration = Duration::from_secs(30);
 
-/// Reads what comes at a bearable pace. A read has its own limit, but bytes that trickle meet it for ever.
+/// A reader that enforces a minimum pace. Each read has its own timeout, but trickling bytes never trigger it.
 pub(crate) struct Steady<R> {
     inner: R,
     window: Duration,
@@ -14,7 +14,7 @@ pub(crate) struct Steady<R> {
     n_bytes: u64,
 }
 
-/// Fewer bytes than this within [`SILENCE_LIMIT`] are as good as none: a modem of 1998 brought ten times as many.
+/// Fewer bytes than this within [`SILENCE_LIMIT`] count as none: a modem of 1998 delivered ten times as many.
 const SLOWEST_BYTES: u64 = 16 << 10;
 
 impl<R: Read> Steady<R> {

@@ -1,10 +1,10 @@
-//! What a person may type for a model, and what may be a model's name.
+//! What a user may type to name a model, and which words can be a model's name.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// `owner/repo`, both of letters, digits, `-`, `_` and `.`.
+/// `owner/repo`, both made of letters, digits, `-`, `_` and `.`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Repository {
     owner: String,
@@ -12,7 +12,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Reads `owner/repo`; `None` for what is none.
+    /// Parses `owner/repo`; `None` if the text has another form.
     pub fn parse(text: &str) -> Option<Self> {
         let (owner, name) = text.split_once('/')?;
         (is_name(owner) && is_name(name)).then(|| Self {
@@ -21,12 +21,12 @@ impl Repository {
         })
     }
 
-    /// The part after the slash.
+    /// Returns the part after the slash.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its folder in the hub's cache.
+    /// Returns its folder in the hub's cache.
     pub(crate) fn cache_folder(&self) -> String {
         format!("models--{}--{}", self.owner, self.name)
     }
@@ -38,7 +38,7 @@ impl fmt::Display for Repository {
     }
 }
 
-/// Whether a word can be a folder's name everywhere and is no option, no hidden folder and no path.
+/// Returns whether a word works as a folder name on every system, and is not an option, a hidden folder or a path.
 pub fn is_name(word: &str) -> bool {
     word.len() <= 96
         && word.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
@@ -46,32 +46,32 @@ pub fn is_name(word: &str) -> bool {
         && !word.contains("..")
 }
 
-/// What was typed for a model.
+/// What the user typed for a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reference {
-    /// A word of the catalog.
+    /// A name from the catalog.
     Name(String),
     /// A repository of the hub.
     Repository {
-        /// Which one.
+        /// The repository's name.
         repository: Repository,
-        /// What stood behind the `@`.
+        /// The part after the `@`.
         revision: Option<String>,
     },
-    /// A folder of this machine.
+    /// A local folder.
     Folder(PathBuf),
 }
 
-/// Why a word is none of the three.
+/// Why a word is not one of the three.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// No form that there is.
+    /// The word has none of the known forms.
     #[error("{word:?} is neither a name, nor owner/repo, nor a folder")]
     Strange {
         /// As it was typed.
         word: String,
     },
-    /// What stands behind the `@` is none.
+    /// The part after the `@` cannot be a revision.
     #[error("{revision:?} cannot be a revision")]
     Revision {
         /// As it was typed.
@@ -80,7 +80,7 @@ pub enum ReferenceError {
 }
 
 impl Reference {
-    /// Tells the three forms apart by their looks alone: a folder is written with `./`, `../` or `/` in front.
+    /// Distinguishes the three forms by their spelling alone: a folder starts with `./`, `../` or `/`.
     pub fn parse(word: &OsStr) -> Result<Self, ReferenceError> {
         let Some(text) = word.to_str() else {
             return Ok(Self::Folder(PathBuf::from(word)));
@@ -110,7 +110,7 @@ impl Reference {
     }
 }
 
-/// A branch, a tag, a commit, or `refs/pr/1`.
+/// Returns whether a text can be a branch, a tag, a commit, or `refs/pr/1`.
 fn is_revision(text: &str) -> bool {
     !text.is_empty() && text.len() <= 200 && !text.contains("..") && text.chars().all(|c| c.is_ascii_graphic() && !"\\?#%@".contains(c))
 }

@@ -1,4 +1,4 @@
-//! What did not work and may work yet: how often it is tried again, and after which pause.
+//! When a failed attempt is worth repeating: how often, and after which pause.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,19 @@ use scened_shared::stop::Stop;
 use crate::Watcher;
 use crate::error::HubError;
 
-/// Without anything new for so long an installation is given up, however many tries are left.
+/// After this long without progress an installation is given up, even if attempts are left.
 const FRUITLESS_LIMIT: Duration = Duration::from_mins(2);
-/// Tries of one request that all fail, before it is given up.
+/// Consecutive failed attempts after which a request is given up.
 const MAX_TRIES: u32 = 6;
-/// The first pause between tries; each one is twice as long.
+/// The first pause between attempts; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
-/// A server that asks to wait longer than this is not waited for.
+/// If a server asks for a longer wait than this, we give up instead.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_mins(2);
 
-/// Why a try brought nothing.
+/// Why an attempt failed.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// Worth another try, after the pause that the server asks for.
+    /// Worth a retry, after the pause that the server asks for.
     Passing {
         error: HubError,
         pause: Option<Duration>,
@@ -33,14 +33,14 @@ impl From<HubError> for Trouble {
     }
 }
 
-/// Counts tries of one request that fail in a row, and waits between them.
+/// Counts consecutive failures of one request, and waits between attempts.
 pub(crate) struct Retries<'a> {
     stop: &'a Stop,
     watcher: &'a dyn Watcher,
     n_failures: u32,
-    /// When something worth having came last, or might have come first.
+    /// When the last progress was made, or the first attempt began.
     fruitful_at: Instant,
-    /// How long the server had us wait since then.
+    /// How long the server made us wait since then.
     paused: Duration,
 }
 
@@ -55,7 +55,7 @@ impl<'a> Retries<'a> {
         }
     }
 
-    /// Waits before another try, or hands the error back when there have been enough.
+    /// Waits before another attempt, or returns the error if there were enough.
     pub(crate) fn failed(&mut self, trouble: Trouble) -> Result<(), HubError> {
         let (error, pause) = match trouble {
             Trouble::Final(error) => return Err(error),
@@ -75,7 +75,7 @@ impl<'a> Retries<'a> {
         Ok(())
     }
 
-    /// Something worth having has come: failures before it count no more.
+    /// Resets the count: an attempt has made progress, so earlier failures no longer matter.
     pub(crate) fn renew(&mut self) {
         *self = Self::new(self.stop, self.watcher);
     }

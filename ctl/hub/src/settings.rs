@@ -1,4 +1,4 @@
-//! Where the hub is, who asks, and where its cache lies: the variables that every tool of the hub honours.
+//! The hub's address, the user's token, and the hub's cache folder, from the variables that every tool of the hub honours.
 //!
 //! **Source**: the page "Environment variables" of the `huggingface_hub` documentation.
 
@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 /// The public hub.
 const PUBLIC: &str = "https://huggingface.co";
 
-/// Which hub is asked, and as whom.
+/// Which hub to use, and with which token.
 #[derive(Clone)]
 pub struct Settings {
-    /// Scheme and host, without a slash at the end.
+    /// Scheme and host, without a trailing slash.
     pub(crate) endpoint: String,
-    /// Never printed: `Debug` is written by hand.
+    /// Never printed: `Debug` is implemented by hand.
     pub(crate) token: Option<String>,
-    /// `…/hub`, where files of other programs' downloads are.
+    /// `…/hub`, where other programs keep their downloads.
     pub(crate) cache: Option<PathBuf>,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Settings {
     }
 }
 
-/// `HF_ENDPOINT` is no address.
+/// `HF_ENDPOINT` is not a URL.
 #[derive(Debug, thiserror::Error)]
 #[error("HF_ENDPOINT is {0:?}, which is not an http or https address")]
 pub struct EndpointError(String);
@@ -66,7 +66,7 @@ impl Settings {
             .or_else(|| text("HUGGING_FACE_HUB_TOKEN"))
             .or_else(|| read(&token_file?))
             .map(|token| token.trim().to_owned())
-            // A header takes visible ASCII only; anything else is a damaged file, and no token.
+            // A header accepts visible ASCII only; anything else is a damaged file rather than a token.
             .filter(|token| !token.is_empty() && token.chars().all(|c| c.is_ascii_graphic()));
         Ok(Self {
             endpoint: endpoint.to_owned(),

@@ -1,11 +1,15 @@
-//! The folder in which a model is put together, out of the daemon's sight, and the one step that makes it a model.
+//! The folder in which a model is assembled, invisible to the daemon, and the single step that installs it.
 //!
-//! `<models>/.incoming-NAME/` has `lock` (flock'ed while a scenectl works there), `journal.json` (what each file is, as far as it has
-//! come), and `files/` with finished files and `*.part`. Placing is one rename of `files/`; a model that is replaced is exchanged for the
-//! new one in the same step where the system can do that.
+//! `<models>/.incoming-NAME/` contains:
+//! - `lock`, flock'ed while a scenectl works there;
+//! - `journal.json`, which records what each file received so far is;
+//! - `files/`, with finished files and `*.part`.
 //!
-//! **Invariants**: a file without `.part` in `files/` is complete, checked and on the disk; nothing but [`Staging::place`] touches
-//! `<models>/NAME`; whatever is killed here leaves either the old model, the new one, or a staging folder to go on with.
+//! Placing a model is one rename of `files/`. To replace a model, the two folders are exchanged in the same step if the system supports
+//! that.
+//!
+//! **Invariants**: a file without `.part` in `files/` is complete, checked and synced to disk. Only [`Staging::place`] touches
+//! `<models>/NAME`. A kill at any point leaves the old model, the new one, or a staging folder from which a later run can continue.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -16,23 +20,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::HubError;
 
-/// What is known of a file that has come in part or whole.
+/// What is known of a file that was received partly or completely.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Note {
-    /// The hub's hash, as `sha256:…` or `git:…`; empty where it told none.
+    /// The hub's hash, as `sha256:…` or `git:…`; empty if the hub reported none.
     pub(crate) hash: String,
-    /// The ETag of the server that sent the bytes, which may be another host than the hub.
+    /// The ETag of the server that sent the bytes, which may not be the hub itself.
     pub(crate) served: Option<String>,
 }
 
-/// The staging folder of one name, locked as long as this lives.
+/// The staging folder of one name, locked for the lifetime of this value.
 #[derive(Debug)]
 pub struct Staging {
     models: PathBuf,
     name: String,
     folder: PathBuf,
     notes: BTreeMap<String, Note>,
-    /// What has to stay free on the disk.
+    /// Bytes that must stay free on the disk.
     kept_bytes: u64,
     /// Held until this value is dropped.
     _lock: File,
@@ -42,23 +46,23 @@ fn folder_of(models: &Path, name: &str) -> PathBuf {
     models.join(format!(".incoming-{name}"))
 }
 
-/// Whether an installation of this name was begun and not finished.
+/// Returns whether an installation of this name was started but not finished.
 pub fn is_begun(models: &Path, name: &str) -> bool {
     folder_of(models, name).join("files").is_dir()
 }
 
 impl Staging {
-    /// Opens the staging folder of a name, or makes it, and locks it. `kept_bytes` stay free on its disk.
+    /// Opens or creates the staging folder of a name, and locks it. `kept_bytes` stay free on its disk.
     ///
-    /// **Errors**: another process works there; a folder or file cannot be made.
+    /// **Errors**: another process is using the folder; a folder or file cannot be made.
     pub fn open(models: &Path, name: &str, kept_bytes: u64) -> Result<Self, HubError> {
         let folder = folder_of(models, name);
         let files = folder.join("files");
         fs::create_dir_all(&files).map_err(HubError::file("make", &files))?;
         let lock = lock(&folder.join("lock"), name)?;
-        // Whoever held the lock before may have finished and taken the folder away.
+        // The previous holder of the lock may have finished and removed the folder.
         fs::create_dir_all(&files).map_err(HubError::file("make", &files))?;
-        // A journal that is damaged or missing only means that files are fetched again.
+        // If the journal is damaged or missing, the files are simply fetched again.
         let notes = fs::read(folder.join("journal.json"))
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -75,7 +79,7 @@ impl Staging {
         Ok(staging)
     }
 
-    /// Puts a model back whose replacement was cut off between two renames (only where the system cannot exchange folders).
+    /// Restores a model whose replacement was interrupted between two renames (only if the system cannot exchange folders).
     fn recover(&self) -> Result<(), HubError> {
         let (old, target) = (self.folder.join("old"), self.target());
         if !old.is_dir() {
@@ -88,12 +92,12 @@ impl Staging {
         }
     }
 
-    /// Where the model will be.
+    /// Returns where the model will be installed.
     pub(crate) fn target(&self) -> PathBuf {
         self.models.join(&self.name)
     }
 
-    /// Where its files are put together.
+    /// Returns where its files are assembled.
     pub fn files(&self) -> PathBuf {
         self.folder.join("files")
     }
@@ -110,7 +114,7 @@ impl Staging {
         self.notes.get(local)
     }
 
-    /// Writes down what the bytes of a file are, before they come.
+    /// Records what the bytes of a file are, before they arrive.
     pub(crate) fn write_note(&mut self, local: &str, note: Note) -> Result<(), HubError> {
         if self.notes.get(local) == Some(&note) {
             return Ok(());
@@ -120,14 +124,14 @@ impl Staging {
         write_whole(&self.folder.join("journal.json"), &json)
     }
 
-    /// Writes a small file of ours among the model's.
+    /// Writes one of our own small files next to the model's.
     pub(crate) fn write(&self, local: &str, content: &[u8]) -> Result<(), HubError> {
         let path = self.whole(local);
         make_parent(&path)?;
         write_whole(&path, content)
     }
 
-    /// A checked `.part` becomes the file.
+    /// Renames a checked `.part` to its final name.
     pub(crate) fn finish(&self, local: &str) -> Result<(), HubError> {
         let (part, whole) = (self.part(local), self.whole(local));
         File::options()
@@ -138,7 +142,7 @@ impl Staging {
         fs::rename(&part, &whole).map_err(HubError::file("name", &whole))
     }
 
-    /// Removes what is left of another revision, precision or repository.
+    /// Removes files left over from another revision, precision or repository.
     pub(crate) fn sweep(&mut self, wanted: &[&str]) -> Result<(), HubError> {
         let files = self.files();
         let stale: Vec<String> = list(&files)?
@@ -153,7 +157,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Sees that so many bytes more leave free what has to stay so.
+    /// Checks that this many more bytes fit without using the space that must stay free.
     pub(crate) fn check_disk_space(&self, needed_bytes: u64) -> Result<(), HubError> {
         match self.free_bytes() {
             Some(free_bytes) if free_bytes < needed_bytes.saturating_add(self.kept_bytes) => Err(HubError::Space {
@@ -166,7 +170,7 @@ impl Staging {
         }
     }
 
-    /// Bytes that the disk has free for files here; `None` where the system does not tell.
+    /// Bytes free on the disk for files here; `None` if the system does not report it.
     fn free_bytes(&self) -> Option<u64> {
         #[cfg(unix)]
         {
@@ -177,12 +181,12 @@ impl Staging {
         None
     }
 
-    /// Makes the model there, whole, in one step; with `replace`, in the place of one that is there already. Gives its folder.
+    /// Installs the complete model in one step, replacing an existing one if `replace` is set. Returns its folder.
     ///
-    /// **Errors**: a model of that name is there, and `replace` is not said; something cannot be written or renamed.
+    /// **Errors**: a model of that name exists and `replace` is not set; something cannot be written or renamed.
     pub fn place(self, replace: bool) -> Result<PathBuf, HubError> {
         let target = self.put(replace)?;
-        // The model is there whatever becomes of the staging folder; the next installation of this name sweeps it.
+        // The model is installed even if the staging folder stays; the next installation of this name sweeps that folder.
         fs::remove_dir_all(&self.folder).ok();
         Ok(target)
     }
@@ -197,7 +201,7 @@ impl Staging {
                 folder: target,
             });
         }
-        // After an exchange the old model's files are here: the next run must not take them for those that the journal tells of.
+        // After an exchange the old model's files are here. The next run must not mistake them for the files in the journal.
         let journal = self.folder.join("journal.json");
         match fs::remove_file(&journal) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(HubError::file("remove", &journal)(error)),
@@ -212,9 +216,9 @@ impl Staging {
         Ok(target)
     }
 
-    /// Drops everything that has come.
+    /// Discards everything received so far.
     pub fn discard(self) {
-        // Whatever stays is swept by the next installation of this name.
+        // The next installation of this name sweeps anything that stays.
         fs::remove_dir_all(&self.folder).ok();
     }
 
@@ -226,7 +230,7 @@ impl Staging {
                 return Ok(());
             }
         }
-        // Some file systems cannot exchange; `recover` puts the old one back when this is cut off in the middle.
+        // Some file systems cannot exchange; `recover` restores the old model if this is interrupted halfway.
         let old = self.folder.join("old");
         fs::rename(target, &old).map_err(HubError::file("move", target))?;
         fs::rename(files, target).map_err(|error| {
@@ -249,7 +253,7 @@ fn lock(path: &Path, name: &str) -> Result<File, HubError> {
             .map_err(HubError::file("open", path))?;
         match file.try_lock() {
             Ok(()) if is_same(&file, path) => return Ok(file),
-            // It was removed by the one who had it before: lock the one that is there now.
+            // The previous holder removed this file: lock the one that exists now.
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(HubError::Locked { name: name.to_owned() }),
             Err(TryLockError::Error(error)) => return Err(HubError::file("lock", path)(error)),
@@ -273,7 +277,7 @@ pub(crate) fn make_parent(path: &Path) -> Result<(), HubError> {
     fs::create_dir_all(folder).map_err(HubError::file("make", folder))
 }
 
-/// Writes a file so that it is there whole or not at all.
+/// Writes a file atomically: it is there completely or not at all.
 fn write_whole(path: &Path, content: &[u8]) -> Result<(), HubError> {
     let mut new = path.as_os_str().to_owned();
     new.push(".part");
@@ -287,7 +291,7 @@ fn write_whole(path: &Path, content: &[u8]) -> Result<(), HubError> {
     write().map_err(HubError::file("write", path))
 }
 
-/// All files below a folder, by their names from there, with `/` between.
+/// Lists all files below a folder by their relative paths, separated by `/`.
 pub(crate) fn list(folder: &Path) -> Result<Vec<String>, HubError> {
     let mut found = Vec::new();
     let mut folders = vec![(folder.to_path_buf(), String::new())];
@@ -296,7 +300,7 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<String>, HubError> {
             let entry = entry.map_err(HubError::file("read", &folder))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
             let name = format!("{prefix}{name}");
-            // Links count as what they lead to: folders of the hub's cache are made of them.
+            // A link counts as its target: folders of the hub's cache consist of links.
             let path = entry.path();
             if path.is_dir() && !entry.file_type().is_ok_and(|kind| kind.is_symlink()) {
                 folders.push((path, format!("{name}/")));
@@ -316,7 +320,7 @@ fn sync_folder(folder: &Path) -> Result<(), HubError> {
         .map_err(HubError::file("write", folder))
 }
 
-/// Folders cannot be opened as files there.
+/// On these systems a folder cannot be opened as a file.
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> Result<(), HubError> {
     Ok(())
@@ -377,7 +381,7 @@ mod tests {
         let mut staging = Staging::open(folder.path(), "m", 0).unwrap();
         staging.write("config.json", b"new").unwrap();
         staging.write_note("config.json", Note::default()).unwrap();
-        // Killed before the staging folder is taken away.
+        // Killed before the staging folder is removed.
         staging.put(true).unwrap();
         drop(staging);
         assert_eq!(content(&folder.path().join("m")), [("config.json".to_owned(), "new".to_owned())]);

@@ -1,8 +1,8 @@
-//! Clips: stretches of videos as a video of their own, cut by the system's FFmpeg.
+//! Clips: ranges of videos as a new video, cut by the system's FFmpeg.
 //!
-//! As a rule packets are copied, so that nothing is lost and a clip begins at the keyframe before its start. Where that is not wanted
-//! (`--exact`) or several clips do not go together, they are encoded again, to one size and rate. One clip is written straight into the
-//! draft; several go into a folder beside it, one file each with a name of ours, and are then joined.
+//! Normally packets are copied, so nothing is lost and a clip begins at the keyframe before its start. If that is not wanted (`--exact`),
+//! or several clips do not fit together, they are re-encoded to one size and rate. A single clip is written straight into the draft.
+//! Several clips become one file each in a folder next to it, with names of our own, and are then joined.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,27 +22,27 @@ pub(crate) use container::OtherStreams;
 pub use container::{Container, EXTENSIONS};
 pub(crate) use encoding::Encoding;
 
-/// A stretch of a video to be cut out.
+/// A range of a video to cut out.
 #[derive(Debug)]
 pub(crate) struct Clip<'a> {
     pub(crate) moment: &'a Moment,
     pub(crate) source: Source,
     pub(crate) video: &'a ProbedVideo,
-    /// Where it lies in the source, by the source's own clock. Microseconds.
+    /// Its start and end in the source, by the source's own clock. Microseconds.
     pub(crate) start_us: u64,
     pub(crate) end_us: u64,
-    /// What its clock does not tell.
+    /// Why its clock is not enough to find it.
     pub(crate) oddity: Option<Oddity>,
-    /// The last keyframe that is not behind the moment's start, where one can be told. Packets are copied from there on.
+    /// The last keyframe at or before the moment's start, if known. Packets are copied from there.
     pub(crate) keyframe_us: Option<u64>,
 }
 
-/// Why a clip cannot be found, or cut, by time stamps.
+/// Why time stamps are not enough to find or cut a clip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Oddity {
-    /// So many frames come before what the times are counted from, and up to there its sound lasts so long.
+    /// This many frames come before the point from which times count, and the sound up to there lasts this long.
     BehindFrames { first: u64, end: Option<u64>, sound_us: u64 },
-    /// Some frames are stamped with times that are not theirs.
+    /// Some frames carry wrong time stamps.
     WrongStamps,
 }
 
@@ -55,14 +55,14 @@ impl Oddity {
     }
 }
 
-/// How clips come about.
+/// How clips are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Method<'a> {
     Copy,
     Encode {
         encoding: &'a Encoding,
-        /// Reads each video from its start on instead of leaping to the moment: the only way where leaps end between keyframes, as in
-        /// files without an index. It takes as long as decoding all that comes before.
+        /// Reads each video from its start instead of seeking to the moment. This is the only way if seeks end between keyframes, as in
+        /// files without an index. It takes as long as decoding everything before the moment.
         from_start: bool,
     },
 }
@@ -74,20 +74,20 @@ impl Method<'_> {
 }
 
 impl Clip<'_> {
-    /// How much earlier than asked it begins where packets are copied.
+    /// Returns how much earlier than asked it begins if packets are copied.
     pub(crate) fn lead_ms(&self) -> u64 {
         self.keyframe_us.map_or(0, |us| self.start_us.saturating_sub(us) / 1000)
     }
 
-    /// Whether it is read from the video's start on.
+    /// Returns whether it is read from the video's start.
     fn is_from_start(&self, from_start: bool) -> bool {
         from_start || matches!(self.oddity, Some(Oddity::BehindFrames { .. }))
     }
 
-    /// Where FFmpeg begins to read.
+    /// Returns where FFmpeg starts reading.
     fn begin_us(&self, method: Method<'_>) -> u64 {
         match method {
-            // A packet at the very start is not to be lost by rounding.
+            // Rounding must not lose a packet at the very start.
             Method::Copy => self.keyframe_us.map_or(self.start_us, |us| us.saturating_sub(ROUNDING_US)),
             Method::Encode { from_start, .. } if self.is_from_start(from_start) => 0,
             Method::Encode { .. } => self.start_us,
@@ -99,14 +99,14 @@ impl Clip<'_> {
     }
 }
 
-/// Less than a frame of any video lasts, more than any clock's tick.
+/// Shorter than a frame of any video, longer than any clock's tick.
 const ROUNDING_US: u64 = 500;
 
 /// Why nothing was cut.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     Failed(FfmpegError),
-    /// The picture is missing or begins late: FFmpeg's leap did not end at a keyframe, as in streams without an index.
+    /// The picture is missing or begins late: FFmpeg's seek did not end at a keyframe, as in streams without an index.
     NoKeyframe,
 }
 
@@ -116,7 +116,7 @@ impl From<FfmpegError> for Trouble {
     }
 }
 
-/// What goes along with the picture of these clips.
+/// Returns the streams that accompany the picture of these clips.
 pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, method: Method<'_>) -> OtherStreams {
     let videos: Vec<&ProbedVideo> = clips.iter().map(|clip| clip.video).collect();
     let mut others = match videos[..] {
@@ -128,7 +128,7 @@ pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, method: Me
         Method::Encode { from_start, .. } => from_start || clips.iter().any(|clip| clip.oddity.is_some()),
     };
     if is_filtered && !others.subtitles.is_empty() {
-        // No filter moves them.
+        // No filter can shift subtitles.
         others.subtitles.clear();
         others
             .left_out
@@ -137,7 +137,7 @@ pub(crate) fn other_streams(clips: &[Clip<'_>], container: Container, method: Me
     others
 }
 
-/// Cuts the clips and joins them into `draft`, and looks at what came of it; `progress` hears how many microseconds are done.
+/// Cuts the clips, joins them into `draft`, and checks the result; `progress` gets the microseconds done.
 pub(crate) fn cut(
     clips: &[Clip<'_>],
     container: Container,
@@ -161,7 +161,7 @@ pub(crate) fn cut(
     let mut list = "ffconcat version 1.0\n".to_owned();
     let mut done_us = 0;
     for (index, clip) in clips.iter().enumerate() {
-        // Where packets are copied, into the container that they are for; else into one that takes everything to the tick.
+        // Copied packets go into the final container; encoded ones into a container that keeps times to the tick.
         let muxer = if method.is_encoded() { "nut" } else { container.muxer };
         let name = format!("{index:04}.{muxer}");
         let mut arguments = opened(clip, method);
@@ -171,7 +171,7 @@ pub(crate) fn cut(
         });
         arguments.extend(words(&["-map_metadata:g", "-1", "-map_chapters", "-1"]));
         if container.is_mp4 && !method.is_encoded() {
-            // The clocks of joined files have to tick alike.
+            // The clocks of joined files must have the same tick.
             arguments.extend(words(&["-video_track_timescale", "90000"]));
         }
         arguments.extend(words(&["-f", muxer]));
@@ -186,7 +186,7 @@ pub(crate) fn cut(
         done_us += clip.length_us();
         writeln!(list, "file {name}").expect("a string takes any text");
         if let Method::Encode { encoding, .. } = method {
-            // It is known to the frame; what the file says may be a frame longer.
+            // The length is known to the frame; the file itself may say a frame more.
             writeln!(list, "duration {:.6}", encoding.length_s(clip)).expect("a string takes any text");
         }
     }
@@ -198,7 +198,7 @@ pub(crate) fn cut(
     if let Method::Encode { encoding, .. } = method
         && encoding.has_sound
     {
-        // Sound is kept as it is until here: encoded clip by clip there would be a gap at every joint.
+        // Sound stays uncompressed until here: encoding it clip by clip would leave a gap at every joint.
         arguments.push("-c:a".into());
         arguments.extend(words(&encoding.sound));
     }

@@ -1,34 +1,35 @@
-//! Where a moment of a video lies in its file, for programs that open the file themselves.
+//! Where a moment of a video is in its file, for programs that open the file themselves.
 //!
-//! The daemon's times run on from a video's beginning to its end. A file's own time stamps may not: recordings that were put together
-//! each begin at zero. Where that is so the daemon tells the parts ([`PictureTrack::clock`]).
+//! The daemon's times run continuously from a video's beginning to its end. A file's own time stamps may not: in recordings that were
+//! concatenated, each one begins at zero. In that case the daemon reports the parts ([`PictureTrack::clock`]).
 
 use scened_shared::message::{ClockPart, PictureTrack};
 
-/// How a program is told of a moment that its file's own time does not lead to.
+/// How to point a program at a moment that the file's own time does not lead to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeekBy {
-    /// By a stretch of the file, and the time from that stretch's first picture on. `to_bytes` is 0 where it ends with the file.
+    /// By a byte range of the file, and the time since the range's first picture. `to_bytes` is 0 if the range extends to the end of the
+    /// file.
     Bytes {
         /// The first byte.
         from_bytes: u64,
-        /// The byte behind the last, or 0.
+        /// The byte after the last one, or 0.
         to_bytes: u64,
-        /// From the stretch's first picture on.
+        /// Time since the range's first picture.
         within_ms: u64,
     },
-    /// By the number of frames that come before the part, and the time from there on.
+    /// By the number of frames before the part, and the time since its start.
     Frames {
         /// The number of the part's first frame, from 0.
         first: u64,
-        /// The number of the frame behind its last one; `None` where it ends with the file.
+        /// The number of the frame after its last one; `None` if the part extends to the end of the file.
         end: Option<u64>,
-        /// From the part's first frame on.
+        /// Time since the part's first frame.
         within_ms: u64,
     },
 }
 
-/// A stretch of a video that lies in one part of its file's clock.
+/// A range of a video within one part of its file's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// In the video's time.
@@ -37,7 +38,7 @@ pub struct Piece {
     pub end_ms: u64,
 }
 
-/// Divides a stretch where the file's clock does not run on.
+/// Splits a range wherever the file's clock is not continuous.
 pub fn pieces(picture: Option<&PictureTrack>, start_ms: u64, end_ms: u64) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut from_ms = start_ms;
@@ -54,18 +55,18 @@ pub fn pieces(picture: Option<&PictureTrack>, start_ms: u64, end_ms: u64) -> Vec
     pieces
 }
 
-/// The way to a moment that every program understands: its time in the file. `None` where that time leads elsewhere, or nowhere.
+/// Returns a moment's time in the file, which every program understands; `None` if that time leads elsewhere or nowhere.
 pub fn time(picture: Option<&PictureTrack>, ms: u64) -> Option<u64> {
     let Some((at, part)) = part_at(picture, ms) else { return Some(ms) };
     let file_ms = u64::try_from(part.file_ms.checked_add_unsigned(ms - part.start_ms)?).ok()?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
-    // Programs look for a time by halves. They find it where all that lies before is earlier, and all that lies behind is later.
+    // Programs seek by bisection. They find a time only if everything before it is earlier and everything after it is later.
     let is_before = |other: &ClockPart| other.file_end_ms <= file_ms as i64;
     let is_behind = |other: &ClockPart| other.file_ms > file_ms as i64;
     (clock[..at].iter().all(is_before) && clock[at + 1..].iter().all(is_behind)).then_some(file_ms)
 }
 
-/// The way to a moment of a file of which a stretch is a file as well, as of a transport stream.
+/// Locates a moment in a file whose byte ranges are files as well, such as a transport stream.
 pub fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<SeekBy> {
     let (at, part) = part_at(picture, ms)?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
@@ -78,7 +79,7 @@ pub fn bytes(picture: Option<&PictureTrack>, ms: u64) -> Option<SeekBy> {
     })
 }
 
-/// The way that is left for all other files.
+/// Locates a moment by frames: the fallback for all other files.
 pub fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<SeekBy> {
     let (at, part) = part_at(picture, ms)?;
     let clock = picture.map_or(&[][..], |picture| &picture.clock);
@@ -89,7 +90,7 @@ pub fn frames(picture: Option<&PictureTrack>, ms: u64) -> Option<SeekBy> {
     })
 }
 
-/// The picture at a moment: it may go on in another stream, which containers that are cut into stretches know by another number.
+/// Returns the picture track at a moment. It may continue in another stream, which has another number within a range of the file.
 pub fn picture_at(picture: Option<&PictureTrack>, ms: u64) -> Option<PictureTrack> {
     let stream = part_at(picture, ms)?.1.stream?;
     Some(PictureTrack {
@@ -98,9 +99,9 @@ pub fn picture_at(picture: Option<&PictureTrack>, ms: u64) -> Option<PictureTrac
     })
 }
 
-/// Whether stamps between these times are wrong. Programs read from a keyframe on.
+/// Returns whether stamps between these times are wrong. Programs read from a keyframe on.
 pub fn is_wrong_in(picture: Option<&PictureTrack>, from_ms: u64, to_ms: u64) -> bool {
-    /// More than frames are moved for the order of decoding.
+    /// More than decoding order displaces frames.
     const NEAR_MS: u64 = 1000;
     let mut wrong = picture.iter().flat_map(|picture| &picture.wrong);
     wrong.any(|&(begin_ms, end_ms)| begin_ms <= to_ms.saturating_add(NEAR_MS) && end_ms.saturating_add(NEAR_MS) >= from_ms)
@@ -169,11 +170,11 @@ mod tests {
         );
         assert_eq!(pieces(Some(&reset), 8000, 12_000).len(), 2);
         assert_eq!(pieces(Some(&reset), 10_000, 12_000).len(), 1);
-        // A leap of thirteen hours: every time is found.
+        // A jump of thirteen hours: every time is found.
         let leap = picture(&[(0, 0, 10_000, 0), (10_000, 46_800_000, 46_810_000, 900)]);
         assert_eq!(time(Some(&leap), 2000), Some(2000));
         assert_eq!(time(Some(&leap), 12_000), Some(46_802_000));
-        // Before a player's zero there is nothing.
+        // Nothing comes before a player's zero.
         let back = picture(&[(0, 0, 10_000, 0), (10_000, -5000, 3000, 900)]);
         assert_eq!(time(Some(&back), 11_000), None);
     }

@@ -8,51 +8,51 @@ use crate::ffmpeg::FfmpegError;
 use crate::output_file::OutputError;
 use crate::time;
 
-/// Why no video of clips was made. Each message says what; its causes are in the fields.
+/// Why no video of clips was made. The message says what failed; the fields hold the cause.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
-    /// It may not be written where it was to be written.
+    /// The output may not be written there.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// FFmpeg is not there, or cannot read one of the videos, or was interrupted.
+    /// FFmpeg is not installed, cannot read one of the videos, or was interrupted.
     #[error(transparent)]
     Ffmpeg(#[from] FfmpegError),
-    /// A clip begins behind the end of its video.
+    /// A clip begins after the end of its video.
     #[error("{} ends before {}", terminal::path(video, None), time::exact(*start_ms))]
     BehindEnd {
-        /// Whose end.
+        /// The video that is too short.
         video: PathBuf,
-        /// Where the clip was to begin.
+        /// Where the clip should begin.
         start_ms: u64,
-        /// How long the video is.
+        /// Length of the video.
         video_ms: u64,
     },
-    /// Clips have to be encoded again, and this FFmpeg cannot do that.
+    /// Clips have to be re-encoded, and this FFmpeg has no suitable encoder.
     #[error("this FFmpeg has no encoder for {what}")]
     NoEncoder {
         /// A container, `sound` or `HDR`.
         what: &'static str,
     },
-    /// Clips with and without HDR were to be joined.
+    /// The clips to be joined are partly HDR and partly not.
     #[error("videos with and without HDR cannot be joined without wrong colours")]
     MixedColours {
-        /// One that differs from the first.
+        /// A video that differs from the first.
         video: PathBuf,
     },
-    /// FFmpeg failed while it cut or joined.
+    /// FFmpeg failed while cutting or joining.
     #[error("{} cannot be written", terminal::path(output, None))]
     NotWritten {
-        /// What was to be written, as it was named.
+        /// The output, as the user named it.
         output: PathBuf,
-        /// Whether it was being encoded; else packets were copied.
+        /// Whether it was being encoded; otherwise packets were copied.
         is_encoded: bool,
-        /// What FFmpeg met with.
+        /// FFmpeg's error.
         source: FfmpegError,
     },
-    /// FFmpeg is content with a stretch in which there is nothing.
+    /// FFmpeg reported no error, although the range contains no picture.
     #[error("{} was not written: the video has no picture at that time", terminal::path(output, None))]
     Empty {
-        /// What was to be written, as it was named.
+        /// The output, as the user named it.
         output: PathBuf,
     },
 }

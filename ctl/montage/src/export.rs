@@ -1,4 +1,4 @@
-//! Clips of videos joined into a video of their own: what is looked at first, whether packets can be copied, and what came of it.
+//! Clips of videos joined into a new video: the checks beforehand, whether packets can be copied, and the result.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,43 +18,43 @@ use crate::moment::Moment;
 use crate::output_file::OutputFile;
 use crate::{clock, time};
 
-/// Below this an earlier beginning is not worth a word.
+/// A clip that begins earlier by less than this is not reported.
 const WORTH_TELLING_MS: u64 = 100;
 
-/// How far before a clip a keyframe may be that was not found. Microseconds.
+/// Assumed distance from a clip back to its keyframe, if the keyframe was not found. Microseconds.
 const UNKNOWN_LEAD_US: u64 = 15_000_000;
 
-/// What is to be made.
+/// What to make.
 #[derive(Clone, Copy, Debug)]
 pub struct ExportRequest<'a> {
-    /// Where it is to lie; relative paths count from the current folder.
+    /// The output file; relative paths are resolved against the current folder.
     pub output: &'a Path,
-    /// What it is put into.
+    /// The container format.
     pub container: Container,
-    /// Cut at the frame.
+    /// Whether to cut at the exact frame.
     pub is_exact: bool,
-    /// Replace what is there.
+    /// Whether to replace an existing file.
     pub force: bool,
 }
 
-/// What was made; its JSON is the answer of `scenectl export --json`.
+/// What was made; `scenectl export --json` prints these fields.
 #[derive(Debug, Serialize)]
 pub struct Exported {
-    /// Where it lies: absolute.
+    /// Its absolute path.
     #[serde(flatten)]
     pub file: WirePath,
-    /// What it is made of: one for each moment, in their order.
+    /// The clips in it: one for each moment, in order.
     pub clips: Vec<Part>,
-    /// How long it is.
+    /// Its length.
     pub duration_ms: u64,
-    /// How large it is.
+    /// Its size.
     pub size_bytes: u64,
-    /// Whether packets were copied; else everything was encoded again.
+    /// Whether packets were copied; otherwise everything was re-encoded.
     copied: bool,
-    /// Why it was encoded again although nobody asked for that.
+    /// Why it was re-encoded although the user did not ask for that.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    /// Streams of the videos that are not in it.
+    /// Streams of the videos that it does not contain.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<String>,
     /// What may be wrong with it.
@@ -62,19 +62,19 @@ pub struct Exported {
     doubts: Vec<String>,
 }
 
-/// One clip of what was made.
+/// One clip of the result.
 #[derive(Debug, Serialize)]
 pub struct Part {
     #[serde(flatten)]
     file: WirePath,
     start_ms: u64,
     end_ms: u64,
-    /// How much earlier than that it begins, because a keyframe is there.
+    /// How much earlier than `start_ms` it begins, because of a keyframe.
     lead_ms: u64,
 }
 
 impl Exported {
-    /// Says what was made: what stands behind its name.
+    /// Summarizes the result, to follow its name.
     pub fn summary(&self) -> String {
         format!(
             "{}, {}, {}",
@@ -84,7 +84,7 @@ impl Exported {
         )
     }
 
-    /// Says what whoever asked for it might not expect; `remedy` says how a clip begins at the frame.
+    /// Lists what the user may not expect; `remedy` says how to make a clip begin at the exact frame.
     pub fn notes(&self, remedy: &str) -> Vec<String> {
         let mut notes = self.doubts.clone();
         if let Some(reason) = &self.reason {
@@ -103,11 +103,11 @@ impl Exported {
     }
 }
 
-/// Cuts the moments out and joins them; `progress` hears how many microseconds of how many are done.
+/// Cuts the moments out and joins them; `progress` gets the microseconds done and the total.
 ///
-/// A moment's scene and reach are not asked about: whether its video is there has been looked at before.
+/// The scene and availability of a moment are ignored: the caller has already checked that its video is there.
 ///
-/// **Errors**: each variant of [`ExportError`]. Nothing is written then, and neither a draft nor an `ffmpeg` stays.
+/// **Errors**: each variant of [`ExportError`]. In that case nothing is written, and no draft and no `ffmpeg` process is left.
 pub fn make(
     request: ExportRequest<'_>,
     mut moments: Vec<Moment>,
@@ -167,7 +167,7 @@ pub fn make(
     })
 }
 
-/// What was cut, in a draft still.
+/// The cut clips, still in a draft.
 struct Cut {
     draft: NamedTempFile,
     made: ProbedVideo,
@@ -176,7 +176,7 @@ struct Cut {
     left_out: Vec<String>,
 }
 
-/// Cuts by copying packets where nothing speaks against it, else by encoding again, at last from each video's start on.
+/// Cuts by copying packets if nothing prevents it, otherwise by re-encoding, and as a last resort from each video's start.
 fn cut(
     request: ExportRequest<'_>,
     clips: &[Clip<'_>],
@@ -185,7 +185,7 @@ fn cut(
     progress: &(impl Fn(u64) + Clone + Send + 'static),
 ) -> Result<Cut, ExportError> {
     let ExportRequest { container, is_exact, .. } = request;
-    // FFmpeg writes by name, so that the name must be one that nobody else has: a draft that is there already, and a folder of our own.
+    // FFmpeg writes by name, so no other process may use that name: it is an existing draft, or in a folder of our own.
     let draft = output.draft("")?;
     let workshop = output.workshop()?;
     let mut reason = (!is_exact).then(|| obstacle(container, clips)).flatten();
@@ -194,7 +194,7 @@ fn cut(
     let (made, method) = loop {
         if !is_copied && encoding.is_none() {
             encoding = Some(Encoding::of(container, clips)?);
-            // There is nowhere to leap to.
+            // There is no keyframe to seek to.
             from_start = clips.iter().any(|clip| clip.keyframe_us.is_none() && clip.oddity.is_none());
         }
         let method = match &encoding {
@@ -232,7 +232,7 @@ fn cut(
     })
 }
 
-/// What the videos hold; each is asked about once.
+/// Probes each video once.
 fn probed(moments: &[Moment]) -> Result<BTreeMap<PathBuf, ProbedVideo>, FfmpegError> {
     let mut videos = BTreeMap::new();
     for moment in moments {
@@ -244,21 +244,21 @@ fn probed(moments: &[Moment]) -> Result<BTreeMap<PathBuf, ProbedVideo>, FfmpegEr
     Ok(videos)
 }
 
-/// What of a moment is cut in one go.
+/// The part of a moment that is cut in one go.
 struct Piece<'a> {
     moment: &'a Moment,
     source: Source,
-    /// What the source holds, where that is not the whole file.
+    /// What the source contains, if it is not the whole file.
     stretch: Option<ProbedVideo>,
-    /// Where it begins in the video's time.
+    /// Its start in the video's time.
     from_ms: u64,
-    /// Where it lies in the source's time.
+    /// Its start and end in the source's time.
     start_us: u64,
     end_us: u64,
     oddity: Option<Oddity>,
 }
 
-/// Where a moment lies in its file: in one piece, but for files whose time stamps begin anew in it.
+/// Splits a moment into the pieces of its file: one, unless the file's time stamps restart within it.
 fn pieces_of<'a>(moment: &'a Moment, video: &ProbedVideo) -> Result<Vec<Piece<'a>>, FfmpegError> {
     let picture = moment.picture.as_ref();
     let mut pieces = Vec::new();
@@ -277,7 +277,7 @@ fn pieces_of<'a>(moment: &'a Moment, video: &ProbedVideo) -> Result<Vec<Piece<'a
             source.stretch = Some((from_bytes, to_bytes));
             let elsewhere = clock::picture_at(picture, piece.start_ms);
             let video = probe::video(&source, elsewhere.is_none().then_some(picture).flatten())?;
-            // Its times are counted from its first picture on, but for the first stretch, which begins with the file.
+            // Its times count from its first picture, except in the first range, which begins with the file.
             let delay_s = if from_bytes == 0 { 0.0 } else { video.picture_delay_s().max(0.0) };
             stretch = Some(video);
             within_ms * 1000 + (delay_s * 1e6) as u64
@@ -308,14 +308,14 @@ fn pieces_of<'a>(moment: &'a Moment, video: &ProbedVideo) -> Result<Vec<Piece<'a
     Ok(pieces)
 }
 
-/// A piece with the keyframe that it can be copied from.
+/// Adds to a piece the keyframe from which it can be copied.
 fn clip_of<'a>(piece: &'a Piece<'a>, videos: &'a BTreeMap<PathBuf, ProbedVideo>) -> Result<Clip<'a>, FfmpegError> {
     let video = piece.stretch.as_ref().unwrap_or_else(|| &videos[&piece.moment.path]);
     let keyframe_us = match piece.oddity {
         Some(_) => None,
         None => probe::keyframe_before(&piece.source, video, piece.start_us)?,
     };
-    // What lies between the keyframe and the start is read as well.
+    // The part between the keyframe and the start is read as well.
     let lead_us = keyframe_us.map_or(UNKNOWN_LEAD_US, |us| piece.start_us.saturating_sub(us));
     let from_ms = piece.from_ms.saturating_sub(lead_us / 1000);
     let is_wrong = clock::is_wrong_in(piece.moment.picture.as_ref(), from_ms, piece.moment.end_ms);
@@ -330,7 +330,7 @@ fn clip_of<'a>(piece: &'a Piece<'a>, videos: &'a BTreeMap<PathBuf, ProbedVideo>)
     })
 }
 
-/// Videos that an earlier version looked at, whose clock it did not tell, and whose file says another length than was found.
+/// Finds videos that an earlier version indexed without reporting their clock, and whose file states another length than was found.
 fn doubts(moments: &[Moment], videos: &BTreeMap<PathBuf, ProbedVideo>) -> Vec<String> {
     const DIFFERENCE_MS: u64 = 2000;
     let mut doubts = Vec::new();
@@ -353,13 +353,13 @@ fn doubts(moments: &[Moment], videos: &BTreeMap<PathBuf, ProbedVideo>) -> Vec<St
     doubts
 }
 
-/// Ends a clip where its video does.
+/// Ends a clip at the end of its video.
 fn keep_within(moment: &mut Moment, video: &ProbedVideo) -> Result<(), ExportError> {
     let is_odd = moment
         .picture
         .as_ref()
         .is_some_and(|picture| !picture.clock.is_empty() || !picture.wrong.is_empty());
-    // What a file says of its length is made of the stamps that are odd.
+    // A file's stated length is computed from the odd stamps.
     let said_ms = video.duration_s.map(|duration_s| (duration_s * 1000.0).ceil() as u64);
     let Some(video_ms) = moment.video_ms.filter(|_| is_odd).or(said_ms) else {
         return Ok(());
@@ -375,7 +375,7 @@ fn keep_within(moment: &mut Moment, video: &ProbedVideo) -> Result<(), ExportErr
     Ok(())
 }
 
-/// Why the clips have to be encoded again.
+/// Returns why the clips have to be re-encoded.
 fn obstacle(container: Container, clips: &[Clip<'_>]) -> Option<String> {
     let first = clips.first()?;
     if let Some(oddity) = clips.iter().find_map(|clip| clip.oddity) {

@@ -1,7 +1,7 @@
-//! The system's `ffmpeg` and `ffprobe`, as programs: they are not linked, and are started without a shell.
+//! The system's `ffmpeg` and `ffprobe`, run as programs: not linked, and started without a shell.
 //!
-//! The user asks for each video that is opened here; all the same they may open nothing but that video, by the containers that scened
-//! reads. Names go as `file:` and an absolute path, so that none is an option, a protocol or a pattern.
+//! The user asks for each video that is opened here. Even so, the programs may open only that video, and only with the containers that
+//! scened reads. Names are passed as `file:` and an absolute path, so none can act as an option, a protocol or a pattern.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -15,38 +15,38 @@ use scened_shared::terminal;
 
 pub mod probe;
 
-/// The demuxers that the media worker reads videos by (`daemon/worker/src/media/decode/allowed.rs`); playlists, which open other files, are not
-/// among them.
+/// The demuxers that the media worker uses (`daemon/worker/src/media/decode/allowed.rs`). Playlists are not among them, because they open
+/// other files.
 const FORMATS: &str = "mov,matroska,avi,flv,mpegts,mpeg,mpegvideo,asf,ogg,dv,mxf,ivf,h264,hevc,av1,obu,m4v,gif,apng";
 
-/// The decoders of pictures of the same list: FFmpeg's worst holes were in rarer ones.
+/// The picture decoders of the same list: FFmpeg's worst vulnerabilities were in rarer ones.
 const PICTURES: &str = "h264,libopenh264,hevc,libdav1d,libaom-av1,vp8,libvpx,vp9,libvpx-vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,\
     msmpeg4v1,msmpeg4v2,msmpeg4,wmv1,wmv2,wmv3,vc1,h263,h263p,flv,vp6,vp6a,vp6f,theora,mjpeg,prores,dnxhd,dvvideo,ffv1,huffyuv,ffvhuff,\
     jpeg2000,libopenjpeg,svq1,svq3,qtrle,rawvideo,png,apng,gif";
 
-/// Sound is decoded here alone: what cameras, discs, broadcasters and the web have.
+/// Audio decoders, which only scenectl uses: the formats of cameras, discs, broadcasters and the web.
 const SOUNDS: &str = "aac,aac_fixed,aac_latm,mp3,mp3float,mp2,mp2float,mp1,mp1float,ac3,ac3_fixed,eac3,dca,truehd,mlp,opus,libopus,vorbis,\
     libvorbis,flac,alac,wmav1,wmav2,wmapro,amrnb,amrwb,adpcm_ima_wav,adpcm_ima_qt,adpcm_ms,pcm_s8,pcm_u8,pcm_s16le,pcm_s16be,pcm_s24le,\
     pcm_s24be,pcm_s32le,pcm_s32be,pcm_f32le,pcm_f32be,pcm_f64le,pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd";
 
-/// `ffprobe` opens the decoders of all streams, and gives up where it may not.
+/// Subtitle decoders: `ffprobe` opens the decoders of all streams, and fails if one is not allowed.
 const TEXTS: &str = "ass,ssa,srt,subrip,mov_text,webvtt,text,dvdsub,dvbsub,pgssub,xsub,cc_dec,libzvbi_teletextdec";
 
-/// How much of what FFmpeg complains of is repeated.
+/// How many of FFmpeg's complaints are repeated.
 const MAX_COMPLAINTS: usize = 5;
 const MAX_COMPLAINT_BYTES: u64 = 64 << 10;
 
-/// A video, or a stretch of a file that is a video as well.
+/// A video, or a range of a file that is a video as well.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
-    /// Absolute.
+    /// Absolute path.
     pub path: PathBuf,
-    /// From and to; 0 is the file's end. Bytes.
+    /// Start and end; an end of 0 means the end of the file. Bytes.
     pub stretch: Option<(u64, u64)>,
 }
 
 impl Source {
-    /// All of a file.
+    /// Makes a source of a whole file.
     pub fn whole(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -54,7 +54,7 @@ impl Source {
         }
     }
 
-    /// As FFmpeg takes it.
+    /// Returns its name in FFmpeg's syntax.
     pub(crate) fn name(&self) -> OsString {
         let mut name = OsString::new();
         if let Some((from, to)) = self.stretch {
@@ -65,7 +65,7 @@ impl Source {
     }
 }
 
-/// What stands before every `-i` of a video.
+/// Returns the options that must precede every `-i` of a video.
 pub(crate) fn guarded(source: &Source) -> Vec<OsString> {
     let codecs = format!("{PICTURES},{SOUNDS},{TEXTS}");
     let words = [
@@ -79,7 +79,7 @@ pub(crate) fn guarded(source: &Source) -> Vec<OsString> {
     words.into_iter().map(Into::into).collect()
 }
 
-/// A video's or a draft's name, as FFmpeg takes it.
+/// Returns the name of a video or draft in FFmpeg's syntax.
 pub(crate) fn name(path: &Path) -> OsString {
     let mut name = OsString::from("file:");
     name.push(path);
@@ -89,13 +89,13 @@ pub(crate) fn name(path: &Path) -> OsString {
 fn command(program: &str) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Ctrl-C is for whoever started us: what runs here is ended, and what it wrote cleared up.
+    // Ctrl-C must reach only scenectl itself, which then ends this program and removes what it wrote.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command
 }
 
-/// Why FFmpeg did not do what it was to do.
+/// Why FFmpeg failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FfmpegError {
     /// There is no such program in `PATH`.
@@ -104,43 +104,43 @@ pub enum FfmpegError {
         /// `ffmpeg` or `ffprobe`.
         program: &'static str,
     },
-    /// The program is there, and the system does not run it.
+    /// The program exists, but the system did not run it.
     #[error("{program} could not be started")]
     NotStarted {
         /// `ffmpeg` or `ffprobe`.
         program: &'static str,
-        /// The system's own words.
+        /// The system's error.
         source: io::Error,
     },
-    /// It took too long, and was ended.
+    /// The program took too long and was killed.
     #[error("{program} did not end within {} s", limit.as_secs())]
     TimedOut {
         /// `ffmpeg` or `ffprobe`.
         program: &'static str,
-        /// How long it was waited for.
+        /// The timeout.
         limit: Duration,
     },
-    /// It does not take the file for a video, or the video has no picture.
+    /// FFmpeg does not recognize the file as a video, or the video has no picture.
     #[error("{} cannot be read by FFmpeg", terminal::path(video, None))]
     Unreadable {
         /// The file.
         video: PathBuf,
-        /// What it complained of: a line each.
+        /// FFmpeg's complaints, one per line.
         said: Vec<String>,
     },
-    /// It failed while it wrote.
+    /// FFmpeg failed while writing.
     #[error("ffmpeg could not write it")]
     NotWritten {
-        /// What it complained of: a line each.
+        /// FFmpeg's complaints, one per line.
         said: Vec<String>,
     },
-    /// The list of clips that it was to join could not be written.
+    /// The list of clips to join could not be written.
     #[error("the clips could not be joined")]
     NotJoined {
-        /// The system's own words.
+        /// The system's error.
         source: io::Error,
     },
-    /// The [`Stop`] was asked, and what had been started was ended.
+    /// [`Stop`] was requested, and the program was killed.
     #[error("interrupted; nothing was written")]
     Interrupted,
 }
@@ -153,20 +153,20 @@ fn not_started(program: &'static str, source: io::Error) -> FfmpegError {
     }
 }
 
-/// Killed when it is dropped, so that nothing outlives what it was started for.
+/// A child process that is killed on drop, so it never outlives its purpose.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It has ended already where all went well.
+        // On success it has already ended.
         self.0.kill().unwrap_or_default();
         drop(self.0.wait());
     }
 }
 
-/// Runs to the end and gives what was printed.
+/// Runs a program to its end and returns its output.
 ///
-/// **Errors**: it is not there, or takes longer than `limit`.
+/// **Errors**: the program is not installed, or takes longer than `limit`.
 pub(crate) fn capture<I: AsRef<OsStr>>(
     program: &'static str,
     arguments: impl IntoIterator<Item = I>,
@@ -185,7 +185,7 @@ pub(crate) fn capture<I: AsRef<OsStr>>(
     std::thread::spawn(move || {
         let complaints = std::thread::spawn(move || {
             let mut said = Vec::new();
-            // What could be read is what there is.
+            // Keep whatever could be read.
             stderr.by_ref().take(MAX_COMPLAINT_BYTES).read_to_end(&mut said).unwrap_or_default();
             io::copy(&mut stderr, &mut io::sink()).unwrap_or_default();
             said
@@ -201,12 +201,12 @@ pub(crate) fn capture<I: AsRef<OsStr>>(
     Ok(Output { status, stdout, stderr })
 }
 
-/// The last lines of what FFmpeg said, each once.
+/// Returns the last lines of FFmpeg's output, without duplicates.
 pub(crate) fn complaints(said: &[u8]) -> Vec<String> {
     let said = String::from_utf8_lossy(said);
     let mut lines: Vec<String> = Vec::new();
     for line in said.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        // The list is ours, and long.
+        // FFmpeg repeats our whitelist, which is long.
         let (line, is_refused) = line
             .split_once(" not on whitelist")
             .map_or((line, false), |(codec, _)| (codec, true));
@@ -222,9 +222,9 @@ pub(crate) fn complaints(said: &[u8]) -> Vec<String> {
     lines.split_off(lines.len().saturating_sub(MAX_COMPLAINTS))
 }
 
-/// Runs `ffmpeg`, which writes a file; `progress` hears how many microseconds of it are done.
+/// Runs `ffmpeg`, which writes a file; `progress` gets the number of microseconds done.
 ///
-/// **Errors**: it fails, with what it said as causes; it was asked to stop, and then it is ended.
+/// **Errors**: it fails, with its output as causes; a stop was requested, and it was killed.
 pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + Send + 'static) -> Result<(), FfmpegError> {
     const ALWAYS: [&str; 10] = [
         "-hide_banner",
@@ -235,7 +235,7 @@ pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + 
         "-nostats",
         "-progress",
         "pipe:1",
-        // A pause of a stream stays one, as long as scened leaves one (twelve hours): FFmpeg would take it out, and cut what lies behind.
+        // Keeps pauses of up to twelve hours, as scened does. By default FFmpeg removes them, and would cut material from after the pause.
         "-dts_delta_threshold",
         "43200",
     ];
@@ -256,7 +256,7 @@ pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + 
         let mut part = [0; 4096];
         while let Ok(n @ 1..) = stderr.read(&mut part) {
             said.extend_from_slice(&part[..n]);
-            // The end is what matters.
+            // Keep the end, which matters most.
             let excess = said.len().saturating_sub(MAX_COMPLAINT_BYTES as usize);
             said.drain(..excess);
         }
@@ -284,13 +284,13 @@ pub(crate) fn run(arguments: &[OsString], stop: &Stop, progress: impl Fn(u64) + 
     Err(FfmpegError::NotWritten { said: complaints(&said) })
 }
 
-/// Whether this FFmpeg can end subtitles where a clip ends; 4.4 cannot.
+/// Returns whether this FFmpeg can end subtitles at the end of a clip; 4.4 cannot.
 pub(crate) fn cuts_subtitles() -> Result<bool, FfmpegError> {
     let told = capture("ffmpeg", ["-hide_banner", "-h", "bsf=setts"], Duration::from_secs(30))?;
     Ok(String::from_utf8_lossy(&told.stdout).contains("set expression for packet duration"))
 }
 
-/// Some releases (5.1) end as if all were well when the disk is full.
+/// Detects a write error by its message: some releases (5.1) report success when the disk is full.
 fn is_cut_short(said: &[u8]) -> bool {
     let said = String::from_utf8_lossy(said);
     [

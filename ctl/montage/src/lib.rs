@@ -1,13 +1,13 @@
-//! What can be made of moments of videos: contact sheets ([`page`]), playlists ([`playlist`]), timelines ([`timeline`]) and videos of
-//! clips ([`export`], by the system's `ffmpeg` and `ffprobe`).
+//! Outputs made from moments of videos: contact sheets ([`page`]), playlists ([`playlist`]), timelines ([`timeline`]) and clips
+//! ([`export`], with the system's `ffmpeg` and `ffprobe`).
 //!
-//! Pages, playlists and timelines are pure text: they read nothing and write nothing. Names are quoted for each reader in one place
-//! ([`quote`]). Files are written whole or not at all, and never over a video that they are made of ([`output_file`]).
+//! Pages, playlists and timelines are pure text: their modules read and write nothing. [`quote`] is the one place that quotes names for
+//! each reader. A file is written completely or not at all, and never over a video that it is made from ([`output_file`]).
 //!
-//! Deliberately does not know: the daemon and how it is asked, arguments, printing, what people are advised to do about an error,
-//! FFmpeg's libraries. Of the protocol it takes plain types alone: which picture of a video is meant, and where its clock lies.
+//! Deliberately does not know: the daemon and its requests, arguments, printing, the advice that users get about an error, and FFmpeg's
+//! libraries. It uses only plain types of the protocol: which picture of a video is meant, and how its file's clock runs.
 //!
-//! Threads: some are started to read what a program says; they end with it. [`with_timeout`] leaves one behind where a file system hangs.
+//! Threads: some read a program's output and end with it. [`with_timeout`] leaves one behind if a file system hangs.
 
 #![warn(missing_docs)]
 

@@ -1,25 +1,25 @@
-//! Moments of videos: what pages, playlists, clips and timelines are made of.
+//! Moments of videos: the input for pages, playlists, clips and timelines.
 
 use std::path::PathBuf;
 
 use scened_shared::message::PictureTrack;
 
-/// A stretch of a video, and the moment of it that is meant.
+/// A range of a video, and the moment in it that is meant.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
-    /// Absolute.
+    /// Absolute path.
     pub path: PathBuf,
-    /// In the video's own time, as all times here.
+    /// In the video's own time, like all times here.
     pub start_ms: u64,
-    /// Exclusive, and never before the start.
+    /// Exclusive; never before the start.
     pub end_ms: u64,
-    /// Where a player is to begin.
+    /// Where a player should start.
     pub at_ms: u64,
-    /// How long the video is, where that is known.
+    /// Length of the video, if known.
     pub video_ms: Option<u64>,
-    /// The scene's id, by which the daemon knows its picture.
+    /// The scene's id, which the daemon uses for its picture.
     pub scene: Option<String>,
-    /// Which of the video's pictures is meant, where the daemon tells.
+    /// Which of the video's pictures is meant, if the daemon reports it.
     pub picture: Option<PictureTrack>,
     /// Whether the video can be opened.
     pub availability: Availability,
@@ -28,23 +28,23 @@ pub struct Moment {
 /// Whether the video can be opened now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Availability {
-    /// It can.
+    /// It can be opened.
     Present,
-    /// The index still knows it, and nothing is there.
+    /// The index still lists it, but the file is gone.
     Missing,
-    /// Says on which drive it lies and when that was last seen, where the daemon knows.
+    /// Names the drive that holds it and when the drive was last seen, if the daemon knows.
     Offline(String),
 }
 
 impl Moment {
-    /// How long it lasts.
+    /// Returns the length of the range.
     pub fn length_ms(&self) -> u64 {
         self.end_ms.saturating_sub(self.start_ms)
     }
 }
 
 impl Availability {
-    /// Says why it cannot be opened; `None` where it can.
+    /// Says why the video cannot be opened; `None` if it can.
     pub fn obstacle(&self) -> Option<String> {
         match self {
             Self::Present => None,

@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, and never over something that was not meant.
+//! Files that are written completely or not at all, and never over something that was not meant.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
@@ -12,39 +12,39 @@ use crate::with_timeout;
 
 mod drafts;
 
-/// Why a file may not be written, or was not. Nothing of it is there then.
+/// Why a file may not be written, or was not. In either case nothing of it exists.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
     /// `-`, which elsewhere means standard output.
     #[error("the file has no name")]
     NoName,
-    /// A path without a last part, as `/` and `..`.
+    /// A path without a last component, such as `/` and `..`.
     #[error("{} is not the name of a file", shown(path))]
     NotAName {
-        /// As it was typed, like all that follow but for [`OutputError::NotWritten`].
+        /// As the user typed it, like all paths below except that of [`OutputError::NotWritten`].
         path: PathBuf,
     },
-    /// A folder, a device or something else is there.
+    /// The path is a folder, a device or something else.
     #[error("{} cannot be replaced, because it is not a regular file", shown(path))]
     NotAFile {
-        /// What is there.
+        /// The existing path.
         path: PathBuf,
     },
-    /// It is one of the videos that it would be made of, or a link to one.
+    /// The path is one of the source videos, or a link to one.
     #[error("{} is the video {}", shown(path), shown(video))]
     IsVideo {
-        /// The name that was given.
+        /// The name that the user gave.
         path: PathBuf,
-        /// The video's own.
+        /// The video's own name.
         video: PathBuf,
     },
-    /// Something is there, and nobody said to replace it.
+    /// Something exists there, and the user did not ask to replace it.
     #[error("{} exists already", shown(path))]
     Exists {
-        /// What is there.
+        /// The existing path.
         path: PathBuf,
     },
-    /// The folder that it would lie in is not there.
+    /// The parent folder does not exist.
     #[error("{} cannot be written", shown(path))]
     NoFolder {
         /// The file.
@@ -55,28 +55,28 @@ pub enum OutputError {
     /// Two files of one run are the same.
     #[error("{} would be written twice", shown(path))]
     Twice {
-        /// The second of them.
+        /// The second one.
         path: PathBuf,
     },
-    /// The system does not let it be looked at or written.
+    /// The system does not allow the path to be read or written.
     #[error("{} cannot be written", shown(path))]
     NotWritten {
-        /// Absolute, where the file was begun.
+        /// Absolute, if writing had started.
         path: PathBuf,
-        /// The system's own words, without names of drafts.
+        /// The system's error, without names of drafts.
         source: io::Error,
     },
 }
 
-/// A file to be written; what is made for it is made beside it, under another name, until it is whole.
+/// A file to be written. All work happens next to it under another name, until it is complete.
 #[derive(Debug)]
 pub struct OutputFile {
-    /// Absolute; of a link to a file that is to be replaced, that file.
+    /// Absolute; if an existing link is replaced, the file that it points to.
     path: PathBuf,
     force: bool,
 }
 
-/// A folder to work in, claimed as long as it is there.
+/// A working folder, claimed for as long as it exists.
 #[derive(Debug)]
 pub(crate) struct Workshop {
     folder: TempDir,
@@ -90,10 +90,10 @@ impl Workshop {
 }
 
 impl OutputFile {
-    /// Looks whether a file may be written there; `sources` are videos that it is made of.
+    /// Checks whether a file may be written there; `sources` are the videos that it is made from.
     ///
-    /// **Errors**: something is there and `force` is not given; it is no plain file; it is one of the sources, or a link to one; its folder
-    /// is not there.
+    /// **Errors**: something exists there and `force` is not given; it is not a regular file; it is one of the sources, or a link to one;
+    /// its folder does not exist.
     pub fn new<'a>(path: &Path, force: bool, sources: impl IntoIterator<Item = &'a Path>) -> Result<Self, OutputError> {
         let typed = path;
         let failed = |source| OutputError::NotWritten {
@@ -111,7 +111,7 @@ impl OutputFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
             Ok(_) => {
-                // What a link leads to is what would be replaced; one that leads nowhere is replaced itself.
+                // A link's target is what would be replaced; a dangling link is replaced itself.
                 let there = fs::metadata(&path).ok();
                 if there.as_ref().is_some_and(|there| !there.is_file()) {
                     return Err(OutputError::NotAFile { path: typed.to_owned() });
@@ -143,12 +143,12 @@ impl OutputFile {
         Ok(file)
     }
 
-    /// Where it will lie: absolute.
+    /// Returns the absolute path that it will have.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Sees that of several files to be written none would be written over another, by whatever names.
+    /// Checks that no two of several files to be written are the same file, under whatever names.
     pub fn all_differ(files: &[&Self]) -> Result<(), OutputError> {
         for (n, file) in files.iter().enumerate() {
             if files[..n].iter().any(|other| file.is_same(other)) {
@@ -168,8 +168,8 @@ impl OutputFile {
         self.path.parent().unwrap_or(Path::new("/"))
     }
 
-    /// An empty file beside this one, with the same rights as any new file; gone when it is dropped. What killed ones left behind in
-    /// that folder goes first.
+    /// Makes an empty file next to this one with the permissions of any new file; it is removed on drop. First removes what killed
+    /// processes left behind in that folder.
     pub(crate) fn draft(&self, extension: &str) -> Result<NamedTempFile, OutputError> {
         drafts::sweep(self.folder());
         let mut builder = drafts::builder();
@@ -180,7 +180,7 @@ impl OutputFile {
         drafts::claimed(draft, |draft| drafts::claim(draft.as_file(), draft.path())).map_err(|error| self.failure(&error))
     }
 
-    /// A folder beside this file, on the same disk; gone when it is dropped.
+    /// Makes a folder next to this file, on the same disk; it is removed on drop.
     pub(crate) fn workshop(&self) -> Result<Workshop, OutputError> {
         let make = || {
             let folder = drafts::builder().tempdir_in(self.folder())?;
@@ -190,7 +190,7 @@ impl OutputFile {
         drafts::claimed(make, |made| drafts::claim(&made.claim, made.folder.path())).map_err(|error| self.failure(&error))
     }
 
-    /// Puts a finished draft in its place, in one step.
+    /// Moves a finished draft into place, in one step.
     pub(crate) fn place(&self, draft: NamedTempFile) -> Result<u64, OutputError> {
         let placed = || -> io::Result<u64> {
             draft.as_file().sync_all()?;
@@ -202,7 +202,7 @@ impl OutputFile {
             let Err(refused) = draft.persist_noclobber(&self.path) else {
                 return Ok(size_bytes);
             };
-            // Some network file systems know neither a rename that replaces nothing nor second names; there a look has to do.
+            // Some network file systems support neither a rename that never replaces nor hard links; there a check must suffice.
             let is_free = fs::symlink_metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
             if refused.error.kind() == io::ErrorKind::AlreadyExists || !is_free {
                 return Err(refused.error);
@@ -213,20 +213,20 @@ impl OutputFile {
         placed().map_err(|error| self.failure(&error))
     }
 
-    /// Writes all of it; says how many bytes that were.
+    /// Writes the complete file and returns its size in bytes.
     pub fn write(&self, bytes: &[u8]) -> Result<u64, OutputError> {
         let mut draft = self.draft("")?;
         draft.write_all(bytes).map_err(|error| self.failure(&error))?;
         self.place(draft)
     }
 
-    /// The extension of a name, in lower case; empty where there is none.
+    /// Returns the extension of a name, in lower case; empty if it has none.
     pub fn extension(path: &Path) -> String {
         path.extension().and_then(OsStr::to_str).unwrap_or_default().to_ascii_lowercase()
     }
 
     fn failure(&self, error: &io::Error) -> OutputError {
-        // The name of a draft behind it tells nobody anything.
+        // The name of the draft at the end would mean nothing to the user.
         let said = error.to_string();
         let why = said.split(" at path ").next().unwrap_or_default();
         OutputError::NotWritten {
@@ -240,7 +240,7 @@ fn shown(path: &Path) -> String {
     terminal::path(path, None)
 }
 
-/// Which file is there, links followed: the same for all names of one file. `None` where nothing is, or nothing answers.
+/// Identifies the file at a path, following links: the same for all names of one file. `None` if nothing is there, or nothing answers.
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
@@ -248,7 +248,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     with_timeout::run(move || path.metadata().ok().map(|seen| (seen.dev(), seen.ino()))).flatten()
 }
 
-/// Which file is there, links followed.
+/// Identifies the file at a path, following links.
 #[cfg(not(unix))]
 fn identity(path: &Path) -> Option<PathBuf> {
     let path = path.to_owned();
@@ -293,7 +293,7 @@ mod tests {
         target.draft("").unwrap();
         assert_eq!(names(folder.path()).len(), n_claimed, "another's, at work");
 
-        // As by SIGKILL: what is there stays, and the kernel lets go of the locks.
+        // As after SIGKILL: the files stay, and the kernel releases the locks.
         let (file, left) = draft.keep().unwrap();
         drop(file);
         let Workshop { folder: kept, claim } = workshop;

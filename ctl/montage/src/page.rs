@@ -1,7 +1,7 @@
-//! A contact sheet: scenes with their pictures on one HTML page that needs nothing else and asks nobody.
+//! A contact sheet: scenes with their pictures on one self-contained HTML page that makes no requests.
 //!
-//! The page may run one script and one style, both named by their hashes in its policy; the script holds no text of others, and what
-//! names hold reaches it as data of elements alone.
+//! The page may run one script and one style, both allowed by hash in its content security policy. The script contains no foreign text;
+//! names reach it only as data of elements.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,37 +17,37 @@ use crate::{clock, quote, time};
 const STYLE: &str = include_str!("page/sheet.css");
 const SCRIPT: &str = include_str!("page/sheet.js");
 
-/// What is on the page; texts are as they come, and are made safe here.
+/// The contents of the page. Texts are passed unescaped and escaped here.
 #[derive(Debug)]
 pub struct Sheet<'a> {
-    /// Of the page, and in its heading.
+    /// Title of the page, also used as its heading.
     pub title: String,
-    /// What lies beneath the title: a folder, or a count.
+    /// The line beneath the title: a folder, or a count.
     pub lead: String,
-    /// What a reader should know about what is shown.
+    /// Remarks about what is shown.
     pub notes: Vec<String>,
     /// The scenes, in this order.
     pub cards: Vec<Card<'a>>,
-    /// Whether all scenes are of one video, so that its name need not stand under each.
+    /// Whether all scenes are from one video, so its name need not appear under each.
     pub is_one_video: bool,
-    /// The user's home folder, which is shown as `~`.
+    /// The user's home folder, shown as `~`.
     pub home: Option<&'a Path>,
-    /// A date for people.
+    /// When the page was made, in readable form.
     pub made_at: String,
 }
 
 /// One scene on the page.
 #[derive(Debug)]
 pub struct Card<'a> {
-    /// Where it lies.
+    /// Which moment of which video it is.
     pub moment: &'a Moment,
     /// A JPEG in base64.
     pub picture: Option<String>,
-    /// Such as how certain the hit is.
+    /// Such as the confidence of the hit.
     pub label: Option<String>,
 }
 
-/// What is asked for, and what pasting it gives: `FILE@TIME`, quoted for a shell where it has to be.
+/// Returns what the page copies for a scene: `FILE@TIME`, quoted for a shell if necessary.
 fn address(moment: &Moment) -> String {
     let mut word = moment.path.clone().into_os_string();
     let ms = moment.at_ms;
@@ -60,7 +60,7 @@ fn hash(of: &str) -> String {
 }
 
 impl Sheet<'_> {
-    /// Makes the whole page. Names can do nothing in it, whatever is in them.
+    /// Renders the whole page. No name can affect it, whatever it contains.
     pub fn to_html(&self) -> String {
         let policy = format!(
             "default-src 'none'; img-src data:; style-src {}; script-src {}; base-uri 'none'; form-action 'none'",
@@ -138,17 +138,17 @@ impl Sheet<'_> {
     }
 }
 
-/// Lets a long path be broken between its folders.
+/// Lets a long path break between its folders.
 fn breakable(markup: &str) -> String {
     markup.replace('/', "/<wbr>")
 }
 
-/// Whether it can stand in an attribute as it is.
+/// Returns whether a text is safe in an attribute without escaping.
 fn is_base64(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
 }
 
-/// Browsers go by the file's own time; where that leads elsewhere they begin at the video's start.
+/// Browsers use the file's own time; if that leads elsewhere, they start at the video's beginning.
 fn link(moment: &Moment) -> String {
     clock::time(moment.picture.as_ref(), moment.at_ms)
         .map_or_else(|| quote::file_url(&moment.path), |at_ms| quote::moment_url(&moment.path, at_ms))
@@ -229,7 +229,7 @@ mod tests {
             assert_eq!(html.lines().count(), plain.lines().count(), "{html}");
             assert!(!html.contains('\u{202e}') && !html.contains('\u{1b}') && !html.contains('\r'));
         }
-        // What the daemon says is a picture is one, or is left out.
+        // Data from the daemon is used as a picture only if it is one.
         assert!(!html(&[moment(b"/a.mp4")], Some("x\" onerror=\"y")).contains("onerror"));
     }
 

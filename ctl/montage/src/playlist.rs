@@ -1,9 +1,9 @@
-//! Playlists of moments, each with its begin and its end.
+//! Playlists of moments, each with its start and end.
 //!
-//! VLC reads options of its own in M3U and XSPF; mpv (0.35) reads neither, but takes a stretch of a video as an entry (`edl://`),
-//! which in turn no other player knows. So there are three forms, and the file's extension says which.
+//! VLC reads its own options from M3U and XSPF. mpv (0.35) reads neither, but accepts a range of a video as an entry (`edl://`), which no
+//! other player supports. So there are three forms, and the file's extension selects one.
 //!
-//! Videos go as `file:` URLs: whatever bytes are in a name, none of them ends a line, an entry or an element.
+//! Videos are written as `file:` URLs, so no byte in a name can end a line, an entry or an element.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::{quote, time};
 /// A form of playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// M3U with VLC's options; other players begin at the video's start.
+    /// M3U with VLC's options; other players start at the video's beginning.
     M3u,
     /// XSPF with VLC's options.
     Xspf,
@@ -25,7 +25,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// Tells the form by the file's extension, in lower case.
+    /// Returns the form for a file's extension in lower case.
     pub fn of_extension(extension: &str) -> Option<Self> {
         match extension {
             "m3u8" | "m3u" => Some(Self::M3u),

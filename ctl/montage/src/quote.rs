@@ -1,15 +1,15 @@
-//! Names of files for those who read them as something else: a browser, an XML parser. Names are whatever somebody chose; for shells
-//! there is `scened_shared::shell`.
+//! File names quoted for readers that would interpret them: a browser, an XML parser. A name may contain anything; for shells use
+//! `scened_shared::shell`.
 
 use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use scened_shared::terminal;
 
-/// What stands in the path of a URL as it is: the unreserved signs of RFC 3986, and the slash.
+/// Characters that a URL's path may contain unescaped: the unreserved ones of RFC 3986, and the slash.
 const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// A `file:` URL of an absolute path, byte for byte (RFC 8089).
+/// Returns the `file:` URL of an absolute path, byte for byte (RFC 8089).
 pub fn file_url(path: &Path) -> String {
     #[cfg(windows)]
     let path = &format!("/{}", path.to_string_lossy().replace('\\', "/"));
@@ -18,18 +18,18 @@ pub fn file_url(path: &Path) -> String {
     format!("file://{}", percent_encode(path.as_os_str().as_encoded_bytes(), IN_PATH))
 }
 
-/// The URL of a moment (Media Fragments 1.0): where the reader understands that, it begins there.
+/// Returns the URL of a moment (Media Fragments 1.0); a reader that supports fragments starts there.
 pub fn moment_url(path: &Path, at_ms: u64) -> String {
     format!("{}#t={}", file_url(path), seconds(at_ms))
 }
 
-/// Seconds with three places, as players read them.
+/// Formats seconds with three decimals, as players read them.
 pub fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
-/// Text for HTML and XML, within elements and within quoted attributes. What cannot be seen, what turns text round and what XML
-/// forbids is shown as an escape.
+/// Escapes text for HTML and XML, both in elements and in quoted attributes. Invisible characters, bidirectional controls and characters
+/// that XML forbids become escapes.
 pub fn markup(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in terminal::escape(text).chars() {

@@ -1,17 +1,17 @@
 //! Moments of a video as text.
 
-/// A moment: `h:mm:ss`, what is smaller dropped.
+/// Formats a moment as `h:mm:ss`; smaller units are dropped.
 pub fn moment(ms: u64) -> String {
     let s = ms / 1000;
     format!("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60)
 }
 
-/// A moment with tenths of a second: `h:mm:ss.t`.
+/// Formats a moment with tenths of a second: `h:mm:ss.t`.
 pub fn exact(ms: u64) -> String {
     format!("{}.{}", moment(ms), ms % 1000 / 100)
 }
 
-/// From one moment to another; the end is rounded up, so that the range shown holds the range meant.
+/// Formats a range between two moments. The end is rounded up, so the range shown includes the actual one.
 pub fn range(start_ms: u64, end_ms: u64) -> String {
     format!("{} – {}", moment(start_ms), moment(end_ms.div_ceil(1000) * 1000))
 }

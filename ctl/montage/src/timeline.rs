@@ -1,4 +1,4 @@
-//! Timelines for editing programs: hits one after the other, as an EDL (CMX 3600) or as OpenTimelineIO.
+//! Timelines for editing programs: hits in sequence, as an EDL (CMX 3600) or as OpenTimelineIO.
 
 pub mod edl;
 pub mod otio;
@@ -7,13 +7,13 @@ pub mod rate;
 use crate::moment::Moment;
 use rate::{Rate, Timecode};
 
-/// A moment with what its video says of its own clock.
+/// A moment, with what its video says about its own clock.
 #[derive(Clone, Debug)]
 pub struct Shot<'a> {
-    /// Which moment.
+    /// The moment itself.
     pub moment: &'a Moment,
-    /// Frames a second of the video.
+    /// The video's frame rate.
     pub rate: Rate,
-    /// What its first frame is called, where the camera wrote that down.
+    /// Timecode of its first frame, if the camera recorded one.
     pub first: Option<Timecode>,
 }

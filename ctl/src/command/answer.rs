@@ -1,24 +1,24 @@
-//! What an answer says of itself, in words and numbers for people: how sure a hit is, and what is missing.
+//! Remarks about an answer, for people: the confidence of hits, and what is missing.
 
 use scened_shared::message::{Coverage, Hit};
 
 use crate::render::text;
 
-/// What ranks the videos, where they are the rows; else how sure the hit is, where that is known.
+/// Returns the score to show: the video's if rows are videos, else the hit's confidence if known, else its raw score.
 pub(super) fn shown_score(hit: &Hit) -> f32 {
     hit.video_score.or(hit.confidence).unwrap_or(hit.score)
 }
 
-/// Less is more likely wrong than right.
+/// A hit below this is more likely wrong than right.
 const SURE: f32 = 0.5;
 
-/// Whether every hit is more likely wrong than right.
+/// Returns whether every hit is more likely wrong than right.
 pub(super) fn is_doubtful(hits: &[Hit]) -> bool {
     let surest = hits.iter().filter_map(|hit| hit.confidence).max_by(f32::total_cmp);
     surest.is_some_and(|confidence| confidence < SURE)
 }
 
-/// What a user should know about an answer that is empty or incomplete.
+/// Describes what an empty or incomplete answer lacks.
 pub(super) fn completeness(coverage: &Coverage, is_empty: bool) -> Option<String> {
     let mut parts = Vec::new();
     if is_empty {

@@ -1,8 +1,8 @@
-//! `browse`: a full-screen finder. What is typed is asked as it is typed, and what comes is shown with pictures.
+//! `browse`: a full-screen finder. It searches while the user types, and shows the results with pictures.
 //!
-//! `finder` is what there is and what keys do to it, without a terminal; `connection` asks the daemon on a thread of its own, because one
-//! connection answers one question at a time and an answer may be slow; `view` draws cells; `tty` owns the terminal and puts it back.
-//! Everything that happens comes through one bounded channel, and the screen is drawn once for all that came together.
+//! `finder` holds the state and what keys do to it, without a terminal. `connection` talks to the daemon on its own thread, because one
+//! connection answers one request at a time and an answer may be slow. `view` draws cells, and `tty` owns the terminal and restores it. All
+//! events go through one bounded channel, and the screen is drawn once for all that arrive together.
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -30,25 +30,25 @@ use exporter::Exporter;
 use finder::{Action, Finder, Leaving};
 use tty::Tty;
 
-/// Full when somebody holds a key down and the terminal is slow: then the keyboard's thread waits, and keys in the kernel.
+/// Full if the user holds a key down and the terminal is slow: then the keyboard's thread waits, and keys stay in the kernel.
 const MAX_EVENTS: usize = 256;
 
-/// What may happen.
+/// Everything that can happen.
 #[derive(Debug)]
 enum Event {
     Input(Input),
-    /// The answer to the question of this number.
+    /// The answer to the question with this number.
     Answer(u64, Result<SearchAnswer, String>),
-    /// The picture of a scene; `None` where there is none.
+    /// The picture of a scene; `None` if there is none.
     Picture(String, Option<Picture>),
-    /// The daemon cannot be reached, and why; it is tried again.
+    /// The daemon cannot be reached, with the reason; we keep trying.
     Lost(String),
     Connected,
-    /// What came of opening a hit.
+    /// The result of opening a hit.
     Opened(String),
     /// How many percent of the file are done.
     ExportedSoFar(u8),
-    /// What came of exporting.
+    /// The result of an export.
     Exported(String),
     /// A signal, or the terminal is gone.
     End,
@@ -58,7 +58,7 @@ enum Event {
 
 pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failure> {
     let endpoint = context.endpoint()?;
-    // Before the screen is taken: a daemon that is off is said where it can be read, with its exit status.
+    // Before the screen is taken over: if the daemon is off, the message stays readable, with its exit status.
     let client = context.connect()?;
     if !tty::is_there() {
         return Err(
@@ -81,7 +81,7 @@ pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failu
             exporter: None,
         };
         let leaving = browsing.run(&mut tty, &events);
-        // The terminal first: an export that has to be stopped may take a moment.
+        // Restore the terminal first: stopping an export may take a moment.
         drop(tty);
         drop(browsing.exporter);
         (
@@ -92,7 +92,7 @@ pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failu
     finish(&mut context.out, &finder, leaving, args.null)
 }
 
-/// Ends with the program: a read from the terminal cannot be called back.
+/// Reads keys on a thread that ends with the program: a read from the terminal cannot be cancelled.
 fn listen_to_keys(tell: SyncSender<Event>) {
     std::thread::spawn(move || {
         loop {
@@ -111,7 +111,7 @@ struct Browsing {
     screen: Screen,
     tell: SyncSender<Event>,
     endpoint: scened_shared::endpoint::Endpoint,
-    /// Waited for at the end, whatever ends us.
+    /// Waited for at exit, however the finder ends.
     exporter: Option<Exporter>,
 }
 
@@ -123,7 +123,7 @@ impl Browsing {
             if self.screen.protocol != Protocol::None {
                 self.connection.want(wanted);
             }
-            // The first is waited for; what came with it is drawn with it.
+            // Wait for the first event; draw all that came with it together.
             let Ok(first) = events.recv() else {
                 return Ok(Leaving::Ended);
             };
@@ -181,7 +181,7 @@ impl Browsing {
         self.connection.ask(number, request);
     }
 
-    /// On a thread of its own: a video on a drive that sleeps may take its time, and a player is watched for a moment.
+    /// Opens a hit on its own thread: a video on a sleeping drive takes a while, and a new player is watched for a moment.
     fn open(&self, hit: Hit) {
         let (tell, endpoint) = (self.tell.clone(), self.endpoint.clone());
         std::thread::spawn(move || {
@@ -190,13 +190,13 @@ impl Browsing {
                 Ok(opened) => opened.line(&Out::new(false)),
                 Err(failure) => exporter::in_one_line(&failure),
             };
-            // Nobody listens any more once the finder is left.
+            // The receiver is gone once the finder has ended.
             drop(tell.send(Event::Opened(said)));
         });
     }
 }
 
-/// What was marked, as `--json` prints it.
+/// The marked hits, in the form that `--json` prints.
 #[derive(Debug, Serialize)]
 struct Chosen<'a> {
     marked: &'a [Hit],

@@ -1,4 +1,4 @@
-//! Frame rates for timelines: asked of each video, else as the user says, else 25.
+//! Frame rates for timelines: from the video itself, else the user's choice, else 25.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,10 +11,10 @@ use montage::timeline::rate::Rate;
 
 use crate::render::text;
 
-/// Looks at each video once; says of which ones the rate was assumed, and why.
+/// Probes each video once; notes for which ones the rate was assumed, and why.
 pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Vec<String>) -> Vec<Shot<'a>> {
     let mut videos: BTreeMap<&Path, Option<ProbedVideo>> = BTreeMap::new();
-    // One reason stands for all; that ffprobe is missing says more than that a drive is.
+    // One reason stands for all; a missing ffprobe explains more than a missing drive.
     let mut why = None;
     for moment in moments {
         videos.entry(moment.path.as_path()).or_insert_with(|| {
@@ -51,7 +51,7 @@ pub(super) fn of<'a>(moments: &'a [Moment], wished: Option<Rate>, notes: &mut Ve
     shots.collect()
 }
 
-/// The rate of an edit list, which has but one.
+/// Chooses the rate of an edit list, which has only one.
 pub(super) fn one_rate(shots: &[Shot<'_>], wished: Option<Rate>, notes: &mut Vec<String>) -> Rate {
     let known = shots
         .iter()

@@ -1,4 +1,4 @@
-//! `doctor`: what can be seen from here first, then what the daemon sees; works with the daemon off.
+//! `doctor`: first what can be checked from here, then what the daemon reports; works with the daemon off.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use crate::failure::{Failure, HOW_TO_START, Kind, Outcome};
 use crate::render::color::Color;
 use crate::render::{Out, text};
 
-/// Comparing the index with an exact search takes its time on a large library.
+/// Comparing the index with an exact search takes a while on a large library.
 const LIMIT: Duration = Duration::from_mins(10);
 
 pub(super) fn run(context: &mut Context) -> Result<Outcome, Failure> {
@@ -99,7 +99,7 @@ fn daemons_checks(mut client: Client) -> Vec<Check> {
     }
 }
 
-/// The daemon's program, beside this one or where a shell would find it.
+/// Finds the daemon's program, next to this one or in `PATH`.
 pub(super) fn find_daemon() -> Option<PathBuf> {
     let name = format!("scened{}", std::env::consts::EXE_SUFFIX);
     let beside = program::own().and_then(|own| own.parent().map(Path::to_path_buf));
@@ -120,10 +120,10 @@ fn installed_program() -> Check {
     }
 }
 
-/// Starts that fail in a row before it is said what to give up.
+/// Consecutive failed starts after which the hint offers `scened set-aside-unreadable`.
 const FAILED_STARTS: u32 = 10;
 
-/// What the daemon noted when it could not open its store (`daemon/src/store/unopened.rs`).
+/// Reads what the daemon recorded when it could not open its store (`daemon/src/store/unopened.rs`).
 fn unopened(data_dir: &Path) -> Option<Check> {
     let noted = std::fs::read_to_string(data_dir.join("store.unopened")).ok()?;
     let mut lines = noted.lines();

@@ -1,4 +1,4 @@
-//! `export`: hits as a video of their own.
+//! `export`: hits as a new video.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::input::place;
 use crate::render::cutting::Cutting;
 use crate::render::{text, time};
 
-/// An answer of `search` that is larger than this is none.
+/// Anything larger than this is not an answer of `search`.
 const MAX_INPUT_BYTES: u64 = 64 << 20;
 
 pub(super) fn run(context: &mut Context, args: &cli::Export) -> Result<Outcome, Failure> {
@@ -68,7 +68,7 @@ fn report(context: &mut Context, exported: &Exported) -> Result<Outcome, Failure
     Ok(Outcome::Done)
 }
 
-/// What was asked for, word by word; videos that cannot be opened are an error that says where they are.
+/// Collects the requested moments, word by word. A video that cannot be opened is an error that says where it is.
 fn wanted(context: &Context, args: &cli::Export, said: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
     let mut moments = Vec::new();
     let mut client = None;

@@ -1,4 +1,4 @@
-//! What `search` and `similar` write into files besides: a page, a playlist, a timeline.
+//! Extra files that `search` and `similar` can write: a page, a playlist, a timeline.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use crate::command::{answer, clocks, moments};
 use crate::failure::Failure;
 use crate::render::{Out, text, time};
 
-/// A file that was written, as `--json` tells it.
+/// A written file, in the form that `--json` prints.
 #[derive(Debug, Serialize)]
 pub(super) struct Written {
     kind: &'static str,
     #[serde(flatten)]
     file: WirePath,
-    /// Scenes in it.
+    /// Number of scenes in it.
     n: u64,
     size_bytes: u64,
 }
@@ -41,7 +41,7 @@ impl Written {
     }
 }
 
-/// An answer with what became of it.
+/// An answer, with the files written and the hit opened.
 #[derive(Serialize)]
 pub(super) struct AnswerWithFiles<'a> {
     #[serde(flatten)]
@@ -52,11 +52,11 @@ pub(super) struct AnswerWithFiles<'a> {
     pub(super) opened: Option<Opened>,
 }
 
-/// What is written: hits, and what is said of them.
+/// What is written: hits, and remarks about them.
 #[derive(Debug)]
 pub(super) struct Contents<'a> {
     pub(super) title: &'a str,
-    /// Beneath the title of a page.
+    /// The line beneath the title of a page.
     pub(super) lead: String,
     pub(super) remarks: Vec<String>,
     pub(super) hits: &'a [Hit],
@@ -77,7 +77,7 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// Writes what was asked for; nothing where nothing was found. `notes` gets what is to be said besides, also where it fails.
+/// Writes the requested files, or none if nothing was found. `notes` receives remarks, even if writing fails.
 pub(super) fn write(
     contents: &Contents<'_>,
     home: Option<&Path>,
@@ -91,7 +91,7 @@ pub(super) fn write(
     }
     let moments = moments::of_hits(client, contents.hits)?;
     let sources: Vec<&Path> = moments.iter().map(|moment| moment.path.as_path()).collect();
-    // All targets are looked at before any is written.
+    // Check all targets before writing any.
     let target = |path: &PathBuf| OutputFile::new(path, files.force, sources.iter().copied());
     let html = files.html.as_ref().map(target).transpose()?;
     let playlist = files.playlist.as_ref().map(target).transpose()?.zip(form);
@@ -142,7 +142,7 @@ fn form(path: &Path) -> Result<Form, Failure> {
     })
 }
 
-/// The moments that a player can open now; says which are left out and where they are.
+/// Returns the moments that a player can open now; notes which are left out and where they are.
 fn playable(home: Option<&Path>, moments: &[Moment], notes: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
     let mut last: Option<&Path> = None;
     for moment in moments {
@@ -163,7 +163,7 @@ fn playable(home: Option<&Path>, moments: &[Moment], notes: &mut Vec<String>) ->
     Ok(there)
 }
 
-/// The moments as the file's own time tells them, which is all that players and editing programs go by; says which no time leads to.
+/// Converts moments to the file's own time, the only one that players and editing programs use. Notes those that no such time leads to.
 fn by_time(home: Option<&Path>, moments: Vec<Moment>, notes: &mut Vec<String>) -> Result<Vec<Moment>, Failure> {
     let n_wanted = moments.len();
     let mut told = Vec::with_capacity(n_wanted);
@@ -208,7 +208,7 @@ fn in_file_time(moment: Moment) -> Option<Moment> {
     let [_] = clock::pieces(picture, moment.start_ms, moment.end_ms)[..] else {
         return None;
     };
-    // The last moment of a part may be the first of another one by its number.
+    // A part's exclusive end may be the first moment of another part.
     clock::time(picture, moment.end_ms.saturating_sub(1).max(moment.start_ms))?;
     let is_odd = picture.is_some_and(|picture| !picture.clock.is_empty());
     Some(Moment {
@@ -243,7 +243,7 @@ fn page(home: Option<&Path>, client: &mut Client, contents: &Contents<'_>, momen
     Ok(sheet.to_html())
 }
 
-/// A line a file.
+/// Prints a line per file.
 pub(super) fn report(out: &mut Out, written: &[Written]) -> Result<(), Failure> {
     if out.json {
         for file in written {
@@ -258,7 +258,7 @@ pub(super) fn report(out: &mut Out, written: &[Written]) -> Result<(), Failure> 
     Ok(())
 }
 
-/// The same beside an answer that goes to standard output.
+/// Prints the same on standard error, next to an answer on standard output.
 pub(super) fn note(out: &mut Out, written: &[Written]) -> Result<(), Failure> {
     for file in written {
         let line = format!("wrote {}", line(out, file));

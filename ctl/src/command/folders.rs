@@ -25,7 +25,7 @@ pub(super) fn list(context: &mut Context) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
-/// One folder after the other; the first that cannot be watched ends it, and those before it are.
+/// Adds one folder after the other. The first that cannot be watched ends the command; those before it stay watched.
 pub(super) fn add(context: &mut Context, folders: &[PathBuf]) -> Result<Outcome, Failure> {
     let requests: Vec<AddRequest> = folders
         .iter()
@@ -45,7 +45,7 @@ pub(super) fn add(context: &mut Context, folders: &[PathBuf]) -> Result<Outcome,
     Ok(Outcome::Done)
 }
 
-/// One folder after the other; whoever says no to one keeps it and those behind it.
+/// Removes one folder after the other. If the user declines one, it and those after it are kept.
 pub(super) fn remove(context: &mut Context, args: &Remove) -> Result<Outcome, Failure> {
     let folders: Vec<WirePath> = args.folders.iter().map(|folder| wire(folder)).collect::<Result<_, _>>()?;
     for file in folders {
@@ -120,7 +120,7 @@ pub(super) fn show(out: &mut Out, folders: &[Folder]) -> io::Result<()> {
     out.table(table)
 }
 
-/// Why it is not watched, on which drive it lies, and which drives in it are away since when.
+/// Explains why a folder is not watched, names its drive, and lists the drives missing from it, with the time each was last seen.
 fn detail(folder: &Folder, now_ms: i64) -> String {
     let since = |volume: &str, last_seen_ms: i64| {
         let ago = time::rough(now_ms.saturating_sub(last_seen_ms).max(0) as u64);

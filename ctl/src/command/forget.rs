@@ -47,7 +47,7 @@ pub(super) fn run(context: &mut Context, args: &Forget) -> Result<Outcome, Failu
     Ok(if answer.n_videos > 0 { Outcome::Done } else { Outcome::Nothing })
 }
 
-/// What is dropped: videos, scenes, length, and how many of them are offline.
+/// Describes what is dropped: videos, scenes, length, and how many of them are offline.
 fn amount(answer: &ForgetAnswer) -> String {
     let offline = if answer.n_offline == answer.n_videos {
         "offline".to_owned()

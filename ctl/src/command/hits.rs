@@ -1,4 +1,4 @@
-//! What `search` and `similar` share: filters, and hits as lines.
+//! Shared by `search` and `similar`: filters, and hits as lines.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub(super) fn group_by(selection: &Selection) -> GroupBy {
     }
 }
 
-/// Shows an answer, writes what was asked for besides, and opens a hit.
+/// Shows an answer, writes the requested files, and opens a hit.
 pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAnswer, selection: &Selection) -> Result<Outcome, Failure> {
     let outcome = Outcome::found(!answer.hits.is_empty());
     let mut said = Vec::new();
@@ -41,7 +41,7 @@ pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAns
         context.out.note(&note)?;
     }
     let written = written?;
-    // Where nothing was found there is nothing to open, and that has been said.
+    // If nothing was found, there is nothing to open; that was reported already.
     let to_open = selection.open.filter(|_| !answer.hits.is_empty());
     if context.out.json {
         let opened = to_open.map(|rank| open::hit(context, &answer.hits, rank)).transpose()?;
@@ -70,7 +70,7 @@ pub(super) fn show(context: &mut Context, mut client: Client, answer: &SearchAns
     Ok(outcome)
 }
 
-/// Whether there is nothing to be found because nothing was added yet. Whoever has videos is not asked about.
+/// Returns whether there is nothing to find because no folder was added yet. If there are videos, the daemon is not asked.
 fn has_no_folder(answer: &SearchAnswer, client: &mut Client) -> bool {
     let Coverage {
         indexed,
@@ -98,7 +98,7 @@ fn print(out: &mut Out, answer: &SearchAnswer, selection: &Selection, written: &
         }
         files::note(out, written)?;
     } else if !written.is_empty() {
-        // What was found went where it was asked for.
+        // The results went to the requested files.
         files::report(out, written)?;
     } else {
         let table = table(out, &answer.hits);

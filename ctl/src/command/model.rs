@@ -59,7 +59,7 @@ fn request(word: &OsStr) -> Result<ModelRequest, Failure> {
     Ok(ModelRequest { model, reindex: false })
 }
 
-/// `models` in the data folder, where installed models are.
+/// Returns the `models` folder of the data folder, where installed models are.
 fn folder_of_models(context: &Context) -> Result<PathBuf, Failure> {
     Ok(endpoint::data_dir(context.data_dir.as_deref())?.join("models"))
 }

@@ -1,4 +1,4 @@
-//! Hits and scenes as moments: where they lie, whether the video can be opened, and their pictures.
+//! Hits and scenes as moments: their times, whether the video can be opened, and their pictures.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) fn path(file: &WirePath) -> Result<PathBuf, Failure> {
         .map_err(|error| Failure::new("the daemon sent an invalid path").cause(error.to_string()))
 }
 
-/// Whether the file is another one than the daemon looked at, as far as its size and time tell.
+/// Returns whether the file differs from the one that the daemon indexed, judging by size and time.
 pub(super) fn is_changed(known: &ScenesAnswer, path: &Path) -> bool {
     let Ok(metadata) = path.metadata() else { return false };
     let mtime_ns = metadata
@@ -51,9 +51,9 @@ pub(super) fn of_hits(client: &mut Client, hits: &[Hit]) -> Result<Vec<Moment>, 
         .collect()
 }
 
-/// Hits as moments that can be cut; those of one video are asked about together.
+/// Turns hits into moments that can be cut; each video is checked only once.
 ///
-/// **Errors**: a video is not there, and why; it is another one than it was when it was found.
+/// **Errors**: a video is missing (with the reason); a video was replaced since it was found.
 pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Moment>, Failure> {
     let mut videos: BTreeMap<PathBuf, &Hit> = BTreeMap::new();
     let mut moments = Vec::with_capacity(hits.len());
@@ -71,13 +71,13 @@ pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mome
             availability: Availability::Present,
         });
     }
-    // Without a daemon nobody knows more than that a video is there.
+    // Without a daemon we only know whether a video is there.
     let mut client = daemon.and_then(|endpoint| connect(endpoint).ok());
     for (video, hit) in &videos {
         reachable(client.as_mut(), video)?;
         let file = hit.file.clone();
         let known = client.as_mut().map(|client| client.call::<method::Scenes>(&FileRequest { file }));
-        // A file that is changed in its place keeps its id; hardly ever does it keep its length.
+        // A file changed in place keeps its id, but hardly ever its length.
         if let Some(Ok(known)) = known
             && (known.video != hit.video || is_changed(&known, video) || hit.duration_ms > 0 && known.duration_ms != hit.duration_ms)
         {
@@ -89,7 +89,7 @@ pub(super) fn to_cut(daemon: Option<&Endpoint>, hits: &[Hit]) -> Result<Vec<Mome
     Ok(moments)
 }
 
-/// **Errors**: the video is not there. The daemon may know which drive it lies on.
+/// **Errors**: the video is missing. The daemon may know which drive holds it.
 pub(super) fn reachable(client: Option<&mut Client>, video: &Path) -> Result<(), Failure> {
     if place::is_there(video) {
         return check_file(video);
@@ -134,7 +134,7 @@ pub(super) fn of_scenes(client: &mut Client, answer: &ScenesAnswer) -> Result<Ve
     Ok(moments.collect())
 }
 
-/// The pictures of moments, as JPEG in base64; `None` where the daemon has none.
+/// Fetches the pictures of moments as JPEG in base64; `None` if the daemon has none.
 pub(super) fn pictures(client: &mut Client, moments: &[Moment]) -> Result<Vec<Option<String>>, Failure> {
     let mut pictures = Vec::with_capacity(moments.len());
     for moment in moments {
@@ -151,7 +151,7 @@ pub(super) fn pictures(client: &mut Client, moments: &[Moment]) -> Result<Vec<Op
     Ok(pictures)
 }
 
-/// What was found out about videos; each is looked at once.
+/// What is known about videos; each one is checked once.
 #[derive(Debug, Default)]
 pub(super) struct Availabilities {
     known: BTreeMap<PathBuf, Availability>,
@@ -178,7 +178,7 @@ impl Availabilities {
     }
 }
 
-/// On which drive a video lies that is offline, and when that was last seen; empty where nobody knows.
+/// Names the drive of an offline video and when it was last seen; empty if unknown.
 fn drive(folders: &[Folder], video: &Path) -> String {
     let mut nearest: Option<(PathBuf, &str, i64)> = None;
     for folder in folders {

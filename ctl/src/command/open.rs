@@ -1,4 +1,4 @@
-//! `open`, and `--open` of the verbs that find: a video in the user's player, at a moment.
+//! `open`, and `--open` of the verbs that find: plays a video in the user's player, from a moment.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -18,16 +18,16 @@ use crate::input::{file_at, place};
 use crate::player::{self, Environment, Moment, Place, Plan, launch};
 use crate::render::{Out, text, time};
 
-/// What was started, as `--json` says it.
+/// What was started, in the form that `--json` prints.
 #[derive(Debug, Serialize)]
 pub(super) struct Opened {
     #[serde(flatten)]
     file: WirePath,
     at_ms: Option<u64>,
     player: String,
-    /// The program and its arguments; what is not UTF-8 in them is replaced.
+    /// The program and its arguments; bytes that are not UTF-8 are replaced.
     command: Vec<String>,
-    /// Whether the player was told to start there.
+    /// Whether the player starts at that time.
     starts_there: bool,
     /// Whether the video's own time leads there.
     #[serde(skip)]
@@ -65,7 +65,7 @@ pub(super) fn run(context: &mut Context, args: &Open) -> Result<Outcome, Failure
     Ok(Outcome::Done)
 }
 
-/// Opens a hit by its place in the list, from 1.
+/// Opens a hit by its rank in the list, from 1.
 pub(super) fn hit(context: &Context, hits: &[Hit], rank: usize) -> Result<Opened, Failure> {
     let hit = hits.get(rank - 1).ok_or_else(|| {
         let n_hits = hits.len() as u64;
@@ -75,7 +75,8 @@ pub(super) fn hit(context: &Context, hits: &[Hit], rank: usize) -> Result<Opened
     open(context.endpoint().ok().as_ref(), &hit.file, Some(hit.best_ms), hit.picture.as_ref())
 }
 
-/// Starts the player; `picture` says which of the video's pictures is meant, and where its times lie. Where the video is not there the daemon is asked why, if it can be.
+/// Starts the player. `picture` says which of the video's pictures is meant, and how its times map to the file. If the video is missing,
+/// the daemon is asked for the reason, if it is reachable.
 pub(super) fn open(
     daemon: Option<&Endpoint>,
     file: &WirePath,
@@ -89,7 +90,7 @@ pub(super) fn open(
         return Err(absent(daemon, &path, file));
     }
     check_file(&path)?;
-    // The first of several is what players show by themselves, as a rule; what they are not told they choose.
+    // Players usually show the first of several tracks by default; without an argument they choose themselves.
     let stays = |picture: &&PictureTrack| picture.n_tracks > 1 && picture.clock.iter().all(|part| part.stream.is_none());
     let track = picture.filter(stays).map(|picture| picture.track);
     let place = at_ms.map(|at_ms| match (clock::time(picture, at_ms), clock::bytes(picture, at_ms)) {
@@ -134,7 +135,7 @@ pub(super) fn open(
 }
 
 impl Opened {
-    /// What people are told; where the player was not told the time, they are.
+    /// Returns the line for people; if the player cannot start at the time, the line gives it.
     pub(super) fn line(&self, out: &Out) -> String {
         let (file, player) = (out.path(&self.file), text::escape(&self.player));
         match self.at_ms {
@@ -150,12 +151,12 @@ impl Opened {
     }
 }
 
-/// Whether a stretch of a file is a video as well: of transport streams, and of discs and old cameras, it is.
+/// Returns whether any range of the file is a video as well: true for transport streams, and for files from discs and old cameras.
 fn is_divisible(path: &Path) -> bool {
     use std::io::Read as _;
     let mut head = [0; 8];
     let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    // 188 bytes a packet, or 192 with the stamp first (camcorders).
+    // 188 bytes per packet, or 192 with the stamp first (camcorders).
     read.is_ok() && (head[0] == 0x47 || head[4] == 0x47 || head.starts_with(&[0, 0, 1, 0xba]))
 }
 
@@ -164,14 +165,15 @@ fn command_line(plan: &Plan) -> Vec<String> {
     std::iter::once(plan.program.display().to_string()).chain(arguments).collect()
 }
 
-/// The same for a shell, where it will be pasted: a name is one word, whatever is in it. `None` where no shell can be told that word.
+/// Returns the command quoted for pasting into a shell: each name is one word, whatever it contains. `None` if a shell cannot express a
+/// word.
 fn by_hand(plan: &Plan) -> Option<String> {
     let words = std::iter::once(plan.program.as_os_str()).chain(plan.arguments.iter().map(AsRef::as_ref));
     let words: Option<Vec<String>> = words.map(|word: &OsStr| shell::word(word)).collect();
     Some(words?.join(" "))
 }
 
-/// Why a file is not there. The daemon may know which drive it lies on; where it is off, that much is not said.
+/// Explains why a file is missing. The daemon may know which drive holds it; if the daemon is off, that part is left out.
 fn absent(daemon: Option<&Endpoint>, path: &Path, file: &WirePath) -> Failure {
     let request = WhyRequest {
         file: file.clone(),

@@ -1,4 +1,4 @@
-//! `--preview`: answers as pictures, drawn as far as the terminal can.
+//! `--preview`: answers as pictures, as far as the terminal can draw them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +13,9 @@ use crate::render::picture::Picture;
 use crate::render::screen::{Protocol, Screen};
 use crate::render::{Out, text, time};
 
-/// The picture of a scene; `None` where there is none any more, which is no reason to show nothing.
+/// Fetches the picture of a scene; `None` if it no longer exists, which is no reason to fail.
 ///
-/// **Errors**: the connection is of no more use.
+/// **Errors**: the connection can no longer be used.
 pub(super) fn thumbnail(client: &mut Client, scene: &str) -> Result<Option<Picture>, ClientError> {
     let request = ThumbnailRequest { scene: scene.to_owned() };
     match client.call::<method::Thumbnail>(&request) {
@@ -25,7 +25,7 @@ pub(super) fn thumbnail(client: &mut Client, scene: &str) -> Result<Option<Pictu
     }
 }
 
-/// What the terminal can draw; `None` where nobody looks, or where it draws nothing.
+/// Returns what the terminal can draw; `None` if output does not go to a terminal, or the terminal draws nothing.
 pub(super) fn screen(out: &Out) -> Result<Option<Screen>, Failure> {
     if !out.is_terminal() {
         return Ok(None);
@@ -58,7 +58,7 @@ pub(super) fn scenes(context: &mut Context, client: &mut Client, screen: Screen,
     tiles(context, client, screen, scenes, |scene| &scene.scene, titles)
 }
 
-/// Row after row, so that the first is seen while the next is fetched.
+/// Prints row by row, so that the first appears while the next is fetched.
 fn tiles<T>(
     context: &mut Context,
     client: &mut Client,
@@ -69,7 +69,7 @@ fn tiles<T>(
 ) -> Result<(), Failure> {
     let out = &mut context.out;
     let grid = Grid::new(out.width(), screen.cell_px);
-    // Pictures of an earlier answer must stay what they are: kitty's ids are its own as long as the window is open.
+    // Pictures of an earlier answer must not change: kitty keeps ids for as long as the window is open.
     let first_id = std::process::id() << 12;
     for (n_rows, row) in rows.chunks(grid.n_columns).enumerate() {
         let first = n_rows * grid.n_columns;

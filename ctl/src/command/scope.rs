@@ -1,4 +1,4 @@
-//! `rescan` and `retry`: the daemon looks again, everywhere or in one place.
+//! `rescan` and `retry`: the daemon scans again, everywhere or in one place.
 
 use std::path::Path;
 

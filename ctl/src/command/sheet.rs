@@ -60,8 +60,8 @@ pub(super) fn run(context: &mut Context, args: &cli::Sheet) -> Result<Outcome, F
     Ok(Outcome::Done)
 }
 
-/// Where the page goes unless somebody says otherwise: into the folder one stands in, named after the video.
-/// A name that leaves no room for the ending loses its own end.
+/// Returns the default place for the page: the current folder, with the video's name. The end of a name that is too long for the extension
+/// is cut off.
 fn beside_us(video: &Path) -> PathBuf {
     const ENDING: &str = ".html";
     const MAX_NAME_BYTES: usize = 255;

@@ -22,7 +22,7 @@ pub(super) fn run(context: &mut Context, watch: bool) -> Result<Outcome, Failure
     Ok(Outcome::Done)
 }
 
-/// Shows what happens until it is interrupted or the daemon ends.
+/// Shows events until interrupted or until the daemon ends.
 fn watch(context: &mut Context) -> Result<Outcome, Failure> {
     let mut events = context.connect()?.subscribe()?;
     let out = &mut context.out;
@@ -63,7 +63,7 @@ fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
     if let Some(change) = &status.model_change {
         row("new model", progress::model_change(change));
     }
-    // Software is what everyone expects.
+    // Software decoding is the expected case.
     if !status.decoder.is_empty() && status.decoder != "software" {
         row("decoder", text::escape(&status.decoder));
     }
@@ -79,7 +79,7 @@ fn show(out: &mut Out, status: &Status) -> Result<(), Failure> {
     }
     for current in &status.progress.current {
         let place = format!("{} of {}", time::moment(current.position_ms), time::moment(current.duration_ms));
-        // Beside it: the widest label, and two gaps.
+        // Next to it: the widest label, and two gaps.
         let path = out.path_beside(&current.file, "daemon".len() + 4 + place.len());
         row("now", format!("{path}  {place}"));
     }

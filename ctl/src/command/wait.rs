@@ -1,4 +1,4 @@
-//! `wait`: one connection waits, a second one shows what happens meanwhile.
+//! `wait`: one connection waits, a second one shows the progress meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,7 +14,7 @@ use crate::input::span::Span;
 use crate::render::progress::{self, Lines, Progress};
 use crate::render::{Out, text};
 
-/// How much longer than its own limit the daemon may take to say that the time ran out.
+/// How much later than its own limit the daemon may report that the time ran out.
 const GRACE: Duration = Duration::from_secs(30);
 
 pub(super) fn run(context: &mut Context, timeout: Option<Span>) -> Result<Outcome, Failure> {
@@ -46,10 +46,10 @@ pub(super) fn run(context: &mut Context, timeout: Option<Span>) -> Result<Outcom
     Ok(Outcome::found(answer.idle))
 }
 
-/// Taken out when the wait is over; the thread ends with the process.
+/// Emptied when the wait is over; the thread ends with the process.
 type Shared = Arc<Mutex<Option<Progress>>>;
 
-/// Progress is company, not the task: where it cannot be had, the wait goes on without it.
+/// Shows progress next to the wait. Progress is optional: without it the wait continues all the same.
 fn show_beside(context: &Context) -> Option<Shared> {
     let events = context.connect().ok()?.subscribe().ok()?;
     let out = Out::new(false);

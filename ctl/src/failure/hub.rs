@@ -1,4 +1,4 @@
-//! What a person is told about an error between the hub and the data folder, and what to do about it.
+//! Messages for errors between the hub and the data folder, with advice.
 
 use scened_hub::error::HubError;
 use scened_hub::layout::NoModel;

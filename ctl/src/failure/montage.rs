@@ -1,4 +1,4 @@
-//! What a person is told about a file that was not written, and what to do about it.
+//! Messages for files that were not written, with advice.
 
 use std::io;
 
@@ -69,7 +69,7 @@ impl From<ExportError> for Failure {
                 .hint("export them into separate files"),
             ExportError::NotWritten { is_encoded, source, .. } => {
                 let why = Self::from(source);
-                // What has no cause of its own says enough by itself: FFmpeg is not there, or was interrupted.
+                // An error without causes explains itself: FFmpeg is not installed, or was interrupted.
                 if why.causes.is_empty() {
                     return why;
                 }

@@ -1,10 +1,10 @@
-//! Dates as people write them: a year, a month, a day, a time, or so long ago.
+//! Dates as people write them: a year, a month, a day, a time, or how long ago.
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, ToSpan as _, Unit, Zoned};
 
-/// The time a date names, from its first moment to the first after it; the two are one moment for an exact time.
+/// The time that a date covers, with an exclusive end; for an exact time both ends are equal.
 ///
 /// **Units**: Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn moment(timestamp: Timestamp) -> Period {
     Period { start_ms: ms, end_ms: ms }
 }
 
-/// `n` units from the first moment of a day, in local time.
+/// Returns the period of `n` units from the first moment of a day, in local time.
 fn days(first: Date, n: i64, unit: Unit, now: &Zoned) -> Option<Period> {
     let span = match unit {
         Unit::Year => n.years(),

@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::input::span;
 
-/// A file, or a moment of it.
+/// A file, or a moment in it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct FileAt {
     pub(crate) file: PathBuf,
     pub(crate) at_ms: Option<u64>,
 }
 
-/// Divides at the last `@`, unless the whole word is a file that exists.
+/// Splits at the last `@`, unless the whole word is an existing file.
 ///
-/// **Errors**: a sentence, where what stands behind the `@` of an existing file is no time.
+/// **Errors**: a sentence, if the part after the `@` of an existing file is not a time.
 pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<FileAt, String> {
     let whole = Path::new(word);
     let plain = || FileAt {

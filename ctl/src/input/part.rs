@@ -1,4 +1,4 @@
-//! `FILE@START-END` and `FILE@TIME`: give a part of a video is meant.
+//! `FILE@START-END` and `FILE@TIME`: the part of a video that the user means.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) enum Part {
     },
 }
 
-/// **Errors**: a sentence: there is no time, or none that can be read, or it ends before it begins.
+/// **Errors**: a sentence: the time is missing or invalid, or the end is before the start.
 pub(crate) fn parse(word: &OsStr, is_there: impl Fn(&Path) -> bool) -> Result<(PathBuf, Part), String> {
     let none = || "give a part: FILE@START-END, or FILE@TIME for the scene there".to_owned();
     if is_there(Path::new(word)) {

@@ -1,4 +1,4 @@
-//! Paths as the daemon wants them: absolute, links resolved where that is possible.
+//! Paths in the daemon's form: absolute, with links resolved if possible.
 
 use std::ffi::OsStr;
 use std::io;
@@ -8,22 +8,22 @@ use montage::with_timeout;
 use scened_shared::spelling;
 use scened_shared::wire_path::WirePath;
 
-/// Makes a path absolute, spells it as the disk does and resolves links in the part of it that exists, so that a file which is gone can be named as well. On a
-/// mount that hangs the path is taken as it was typed: the daemon knows its videos by name.
+/// Makes a path absolute, spells it as on disk, and resolves links in the part that exists. A file that is gone can therefore be named as
+/// well. If a mount hangs, the path stays as typed: the daemon identifies videos by name.
 pub(crate) fn absolute(path: &Path) -> io::Result<PathBuf> {
     let typed = std::path::absolute(path)?;
     let existing = typed.clone();
     Ok(with_timeout::run(move || resolved(spelling::on_disk(&existing))).unwrap_or(typed))
 }
 
-/// Whether something is there; on a mount that hangs nothing is.
+/// Returns whether something exists at a path; on a hanging mount nothing does.
 pub(crate) fn is_there(path: &Path) -> bool {
     let path = path.to_owned();
     with_timeout::run(move || path.try_exists().unwrap_or(false)).unwrap_or(false)
 }
 
-/// What is there instead of a file, links followed: to open it may wait for ever, or do something. `None` for a file, and where nothing
-/// is or nothing answers.
+/// Describes something other than a file at a path, following links: opening it may block forever or have side effects. `None` for a file,
+/// and if nothing exists or nothing answers.
 pub(crate) fn oddity(path: &Path) -> Option<&'static str> {
     let path = path.to_owned();
     let kind = with_timeout::run(move || path.metadata().ok().map(|seen| seen.file_type())).flatten()?;
@@ -72,12 +72,12 @@ fn resolved(mut existing: PathBuf) -> PathBuf {
     existing
 }
 
-/// [`absolute`], for the wire.
+/// Like [`absolute`], for the wire.
 pub(crate) fn wire(path: &Path) -> io::Result<WirePath> {
     Ok(WirePath::new(&absolute(path)?))
 }
 
-/// A model is a folder where the word looks like a path, and a name otherwise.
+/// Returns a model's folder if the word looks like a path, otherwise its name.
 pub(crate) fn model(word: &OsStr) -> Result<String, String> {
     let path = Path::new(word);
     let is_path = word.to_string_lossy().contains(std::path::is_separator) || matches!(word.to_str(), Some("." | ".."));

@@ -8,7 +8,7 @@ pub(crate) struct Span {
 
 const FORMS: &str = "give a time such as 90, 90.5, 1:30, 0:01:30.5 or 1h2m3s";
 
-/// Longest span taken: a hundred years; beyond it a slip of the finger is likelier, and sums could overflow.
+/// The longest accepted span: a hundred years. Anything longer is probably a typo, and sums could overflow.
 const MAX_MS: u64 = 100 * 366 * 24 * 3_600_000;
 
 pub(crate) fn parse(text: &str) -> Result<Span, String> {
@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Span, String> {
     }
 }
 
-/// A decimal number of a unit of `unit_ms`; what is smaller than a millisecond is dropped.
+/// Parses a decimal number of units of `unit_ms`; fractions of a millisecond are dropped.
 fn number(text: &str, unit_ms: u64) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
@@ -41,7 +41,7 @@ fn number(text: &str, unit_ms: u64) -> Option<u64> {
     Some(ms)
 }
 
-/// `m:ss` or `h:mm:ss`, the seconds with a fraction or without.
+/// Parses `m:ss` or `h:mm:ss`; the seconds may have a fraction.
 fn clock(text: &str) -> Option<u64> {
     let parts: Vec<&str> = text.split(':').collect();
     let units: &[u64] = match parts.len() {
@@ -64,7 +64,7 @@ fn clock(text: &str) -> Option<u64> {
     Some(ms)
 }
 
-/// Numbers with units, the larger first, each unit once.
+/// Parses numbers with units, largest first, each unit once.
 fn units(text: &str) -> Option<u64> {
     let mut rest = text;
     let mut ms = 0_u64;

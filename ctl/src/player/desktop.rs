@@ -1,7 +1,7 @@
-//! The desktop's default application for a file, and what its `.desktop` file says how to run it.
+//! The desktop's default application for a file, and how its `.desktop` file says to run it.
 //!
-//! **Source**: XDG Base Directory Specification, MIME Applications Associations 1.0.1, Desktop Entry Specification 1.5. Read here instead of
-//! through `xdg-mime`, which is a shell script that may not be installed and names one application, also when that is not there.
+//! **Source**: XDG Base Directory Specification, MIME Applications Associations 1.0.1, Desktop Entry Specification 1.5. We read the files
+//! ourselves because `xdg-mime` is a shell script that may be missing, and names only one application, even if that is not installed.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -11,21 +11,21 @@ use montage::quote;
 use super::table::Known;
 use super::{Environment, Moment, Plan, add_start, mime, words};
 
-/// The folders where desktops keep what they know, the most important first.
+/// The folders in which desktops keep their settings, the most important first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Folders {
-    /// `~/.config` and the system's.
+    /// `~/.config` and the system's folders.
     config: Vec<PathBuf>,
-    /// `~/.local/share` and the system's.
+    /// `~/.local/share` and the system's folders.
     data: Vec<PathBuf>,
-    /// Names of the running desktop, lowered, as files are named after them.
+    /// Names of the running desktop in lower case, as they appear in file names.
     desktops: Vec<String>,
 }
 
 impl Folders {
     pub(super) fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let home = variable("HOME").map(PathBuf::from);
-        // The specification: a path that is not absolute is to be ignored.
+        // The specification says to ignore a path that is not absolute.
         let folders = |own: &str, own_default: &str, shared: &str, shared_default: &str| -> Vec<PathBuf> {
             let own = variable(own).map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(own_default)));
             let shared = variable(shared).unwrap_or_else(|| shared_default.into());
@@ -41,7 +41,7 @@ impl Folders {
         }
     }
 
-    /// Applications for a file's type, the default first. Those that are not there are left out.
+    /// Returns the applications for a file's type, the default first. Applications that are not installed are left out.
     pub(super) fn applications_for(&self, file: &Path) -> Vec<Application> {
         let types = mime::types_of(file, &self.data);
         let lists = self.association_lists();
@@ -61,7 +61,7 @@ impl Folders {
         ids.iter().filter_map(|id| self.application(id)).collect()
     }
 
-    /// Every `mimeapps.list`, and behind them the caches of what applications themselves say they open.
+    /// Reads every `mimeapps.list`, followed by the caches of what applications say they open.
     fn association_lists(&self) -> Vec<Entries> {
         let applications = self.data.iter().map(|folder| folder.join("applications"));
         let mut paths = Vec::new();
@@ -79,12 +79,12 @@ impl Folders {
             .strip_suffix(".desktop")
             .filter(|name| !name.contains('/') && !name.starts_with('.'))?;
         for folder in &self.data {
-            // `a-b-c` may lie in `a/b-c` and `a/b/c` as well.
+            // `a-b-c` may be in `a/b-c` and `a/b/c` as well.
             let mut place = id.to_owned();
             loop {
                 let path = folder.join("applications").join(&place);
                 if let Some(entries) = Entries::read(&path) {
-                    // The first file of that name counts, also where it says that there is no such application.
+                    // The first file of that name counts, even if it says that the application does not exist.
                     return Application::new(name, path, &entries);
                 }
                 if !place.contains('-') {
@@ -109,7 +109,7 @@ pub(super) struct Application {
 }
 
 impl Application {
-    /// `None` where it is none, is hidden, or wants a terminal, which it would have to share with us.
+    /// Returns `None` if the entry is not an application, is hidden, or wants a terminal, which it would have to share with us.
     fn new(id: &str, path: PathBuf, entries: &Entries) -> Option<Self> {
         let value = |key: &str| entries.value("Desktop Entry", key).map(unescaped);
         let is_true = |key: &str| value(key).as_deref() == Some("true");
@@ -126,14 +126,14 @@ impl Application {
         })
     }
 
-    /// `None` where its program is not there.
+    /// Returns how to run it; `None` if its program is not installed.
     pub(super) fn plan(&self, moment: Moment<'_>, environment: &Environment) -> Option<Plan> {
         if let Some(program) = &self.try_exec {
             environment.program(OsStr::new(program))?;
         }
         let (program, words) = self.words.split_first()?;
         let program = environment.program(OsStr::new(program))?;
-        // What runs another program (flatpak, snap, env) is known by the name of the desktop file.
+        // A program that runs another one (flatpak, snap, env) is recognized by the name of the desktop file.
         let known = Known::by_desktop_id(&self.id).or_else(|| Known::by_program(&program));
         let mut arguments: Vec<OsString> = Vec::new();
         let mut file_at = None;
@@ -151,7 +151,7 @@ impl Application {
             arguments.push(moment.file.as_os_str().to_owned());
             arguments.len() - 1
         });
-        // Options stand before `--`, and before what tells flatpak that a file follows.
+        // Options must precede `--`, and the marks that announce a file to flatpak.
         while at > 0 && ["--", "@@", "@@u"].iter().any(|mark| arguments[at - 1] == *mark) {
             at -= 1;
         }
@@ -165,7 +165,7 @@ impl Application {
         })
     }
 
-    /// A word with its field codes replaced; `None` where nothing is left of it.
+    /// Replaces the field codes of a word; `None` if nothing is left of it.
     fn expanded(&self, word: &str, file: &Path) -> Option<OsString> {
         let mut text = OsString::new();
         let mut had_code = false;
@@ -182,7 +182,7 @@ impl Application {
                 Some('c') => text.push(&self.name),
                 Some('k') => text.push(&self.path),
                 Some('%') => text.push("%"),
-                // An icon, and codes that mean nothing any more.
+                // An icon, and obsolete codes.
                 _ => {}
             }
         }
@@ -190,7 +190,7 @@ impl Application {
     }
 }
 
-/// What a string in a desktop file means.
+/// Resolves the escapes of a string in a desktop file.
 fn unescaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut signs = value.chars();
@@ -237,7 +237,7 @@ impl Entries {
         found.next().map(|(_, _, value)| value.as_str())
     }
 
-    /// A list of names that end with `;`.
+    /// Returns a list of names that end with `;`.
     fn of(&self, group: &str, key: &str) -> Vec<String> {
         let names = self.value(group, key).unwrap_or_default().split(';').map(str::trim);
         names.filter(|name| !name.is_empty()).map(str::to_owned).collect()

@@ -1,4 +1,4 @@
-//! Starts a player that goes on when we end: a session of its own, and none of our streams.
+//! Starts a player that keeps running when we exit: in its own session, with none of our streams.
 
 use std::io;
 use std::process::{Command, ExitStatus, Stdio};
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::Plan;
 
-/// How long a player is watched: one that cannot show the video says so sooner.
+/// How long a player is watched: one that cannot show the video fails sooner.
 const WATCHED: Duration = Duration::from_millis(300);
 
-/// A player that has been started.
+/// A started player.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) pid: u32,
@@ -18,7 +18,8 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    /// The status of a player that failed at once. One that ended well may have handed the video to one that runs.
+    /// Returns the status of a player that failed at once. A player that exited successfully may have handed the video to a running
+    /// instance.
     pub(crate) fn failed_at_once(&self) -> Option<ExitStatus> {
         let status = self.ended.recv_timeout(WATCHED).ok()?.ok()?;
         (!status.success()).then_some(status)
@@ -32,7 +33,7 @@ pub(crate) fn start(plan: &Plan) -> io::Result<Started> {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    // A player holds the folder that it runs in, and with it a drive that somebody wants to unplug.
+    // A player keeps its working folder busy, and with it a drive that the user may want to unplug.
     let home = std::env::home_dir().filter(|home| home.is_dir());
     if let Some(folder) = plan.folder.clone().filter(|folder| folder.is_dir()).or(home) {
         command.current_dir(folder);
@@ -41,7 +42,7 @@ pub(crate) fn start(plan: &Plan) -> io::Result<Started> {
     let mut child = command.spawn()?;
     let pid = child.id();
     let (tell, ended) = sync_channel(1);
-    // Waits as long as this program lives, so that no dead player is left standing; nobody may listen any more.
+    // Waits for as long as this program lives, so that no zombie is left; the receiver may be gone.
     std::thread::spawn(move || drop(tell.send(child.wait())));
     Ok(Started { pid, ended })
 }

@@ -1,4 +1,4 @@
-//! The application that macOS opens a file with.
+//! The application with which macOS opens a file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 use super::table::{self, Known};
 use super::{Moment, Plan};
 
-/// Asks the system; the file is an argument of the script, never a part of it.
+/// Asks the system for the application; the file is an argument of the script, never part of it.
 const WHICH: &str = "ObjC.import('AppKit');
 function run(argv) {
   const url = $.NSWorkspace.sharedWorkspace.URLForApplicationToOpenURL($.NSURL.fileURLWithPath(argv[0]));
   return url.isNil() ? '' : url.path.js;
 }";
 
-/// QuickTime Player takes no flags. It is told through AppleScript, which gets file and time as arguments.
+/// QuickTime Player takes no flags. AppleScript controls it, with file and time as arguments.
 const QUICKTIME: &str = "on run argv
   tell application \"QuickTime Player\"
     activate
@@ -24,7 +24,7 @@ const QUICKTIME: &str = "on run argv
   end tell
 end run";
 
-/// `None` where the default application cannot be told a time: then `open` starts it.
+/// Plans the default application; `None` if it cannot start at a time, in which case `open` starts it.
 pub(super) fn default_player(moment: Moment<'_>) -> Option<Plan> {
     let at_ms = moment.at_ms()?;
     let output = Command::new("/usr/bin/osascript")
@@ -53,7 +53,7 @@ pub(super) fn default_player(moment: Moment<'_>) -> Option<Plan> {
         _ => return None,
     };
     let known = Known::by_program(Path::new(&program.to_lowercase()))?;
-    // VLC for macOS has no instances to choose between, and refuses flags that it does not know.
+    // VLC for macOS cannot choose between instances, and rejects flags that it does not know.
     let forms = known.before_file.iter().filter(|form| **form != "--no-one-instance");
     let mut arguments: Vec<OsString> = forms.map(|form| table::filled(form, at_ms)).collect();
     arguments.push(moment.file.into());

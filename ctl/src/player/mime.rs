@@ -1,9 +1,9 @@
-//! The type of a file, by its name, as the desktop's own database knows it.
+//! The type of a file by its name, according to the desktop's own database.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Where there is no database: what players register for.
+/// Used if there is no database: the types for which players register.
 const FALLBACK: &[(&str, &str)] = &[
     ("mp4", "video/mp4"),
     ("m4v", "video/mp4"),
@@ -21,15 +21,15 @@ const FALLBACK: &[(&str, &str)] = &[
     ("3gp", "video/3gpp"),
 ];
 
-/// The names that a file's type goes by, the likeliest first.
+/// Returns the names of a file's type, the likeliest first.
 ///
-/// **Source**: Shared MIME-info Database specification: `globs2` (weight, type, pattern), `aliases`. Only patterns `*.end` are looked at:
+/// **Source**: Shared MIME-info Database specification: `globs2` (weight, type, pattern), `aliases`. Only patterns `*.end` are considered:
 /// videos have no others.
 pub(super) fn types_of(file: &Path, data_folders: &[PathBuf]) -> Vec<String> {
     let Some(name) = file.file_name().map(|name| name.to_string_lossy().to_lowercase()) else {
         return Vec::new();
     };
-    // The longer end wins among equal weights: `.tar.gz` is no `.gz`.
+    // Among equal weights the longer suffix wins: `.tar.gz` is not a `.gz`.
     let mut found: Vec<(u32, usize, String)> = Vec::new();
     for text in read_all(data_folders, "mime/globs2") {
         for line in text.lines().filter(|line| !line.starts_with('#')) {

@@ -1,4 +1,4 @@
-//! The one table of players: how each is told where to start.
+//! The table of players: how each one is made to start at a time.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -7,23 +7,22 @@ use montage::quote;
 
 use super::Moment;
 
-/// A player, and its own way to start at a time. In an argument `{seconds}` is `12.345`, `{whole_seconds}`
-/// `12`, `{ms}` `12345`.
+/// A player, and its own way to start at a time. In an argument `{seconds}` is `12.345`, `{whole_seconds}` `12`, `{ms}` `12345`.
 ///
-/// **Source**: each tried with the real program (the release is beside it) or, where none is named, read in its documentation.
+/// **Source**: each was tested with the real program (its release is given next to it). Those without a release follow their documentation.
 #[derive(Debug)]
 pub(super) struct Known {
     /// Names of the program, without `.exe`.
     pub(super) programs: &'static [&'static str],
-    /// Names of its desktop file or bundle, without `.desktop` or `.app`, where the program that is run is another one (flatpak, snap).
+    /// Names of its desktop file or bundle, without `.desktop` or `.app`, in case another program runs it (flatpak, snap).
     pub(super) desktop_ids: &'static [&'static str],
     pub(super) before_file: &'static [&'static str],
     pub(super) behind_file: &'static [&'static str],
     /// Shows the picture track `{track}`, counted from 1.
     pub(super) track: &'static [&'static str],
-    /// The file's name where a stretch of it is meant: what stands before FFmpeg's own name of such a stretch.
+    /// Set if the player can play a range of a file: the prefix to FFmpeg's own name for such a range.
     pub(super) stretch: Option<&'static str>,
-    /// What a desktop file says and would undo it.
+    /// Arguments in its desktop file that would defeat the start time.
     pub(super) without: &'static [&'static str],
 }
 
@@ -39,9 +38,9 @@ const fn known(programs: &'static [&'static str], desktop_ids: &'static [&'stati
     }
 }
 
-/// Not here, because they take no time: Haruna (0.10), Totem (43: its hidden `--seek` did nothing when it was tried).
+/// Missing because they cannot start at a time: Haruna (0.10), Totem (43: its hidden `--seek` had no effect in our test).
 ///
-/// Where no player is the default for a type, the first of these that is installed is taken.
+/// If no player is the default for a type, the first installed one of these is used.
 pub(super) static PLAYERS: &[Known] = &[
     // mpv 0.35.
     Known {
@@ -49,7 +48,7 @@ pub(super) static PLAYERS: &[Known] = &[
         stretch: Some("lavf://"),
         ..known(&["mpv", "mpvnet"], &["mpv", "io.mpv.Mpv", "mpv_mpv"], &["--start={seconds}"])
     },
-    // VLC 3.0.24. One that already runs would be handed the file alone: its options are not passed on between instances.
+    // VLC 3.0.24. A running instance would receive only the file: options are not passed on between instances.
     Known {
         without: &["--started-from-file", "--one-instance"],
         ..known(
@@ -67,7 +66,7 @@ pub(super) static PLAYERS: &[Known] = &[
             &["--mpv-start={seconds}"],
         )
     },
-    // SMPlayer 22.7, which takes no fractions.
+    // SMPlayer 22.7, which accepts no fractions.
     known(
         &["smplayer"],
         &["smplayer", "info.smplayer.SMPlayer"],
@@ -89,20 +88,20 @@ pub(super) static PLAYERS: &[Known] = &[
 ];
 
 impl Known {
-    /// By the name of the program that is run.
+    /// Finds a player by the name of the program.
     pub(super) fn by_program(program: &Path) -> Option<&'static Self> {
         let name = program.file_name()?.to_str()?;
         let name = name.strip_suffix(".exe").unwrap_or(name);
         PLAYERS.iter().find(|known| known.programs.contains(&name))
     }
 
-    /// By the name of the desktop file, without its end.
+    /// Finds a player by the name of the desktop file, without its extension.
     pub(super) fn by_desktop_id(id: &str) -> Option<&'static Self> {
         PLAYERS.iter().find(|known| known.desktop_ids.contains(&id))
     }
 }
 
-/// A time as every player in the table reads it, in whatever language it speaks.
+/// Formats a time so that every player in the table can read it, in any locale.
 pub(super) fn seconds(ms: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
@@ -118,7 +117,7 @@ pub(super) fn track(form: &str, track: u32) -> OsString {
     form.replace("{track}", &track.to_string()).into()
 }
 
-/// Puts a stretch in the place of the file, by the name that FFmpeg has for it; whether the file was there.
+/// Replaces the file by a range of it, in FFmpeg's notation; returns whether the file was among the arguments.
 pub(super) fn put_stretch(form: &str, file: &Path, (from, to): (u64, u64), arguments: &mut [OsString]) -> bool {
     let url = quote::file_url(file);
     let Some(argument) = arguments
@@ -133,7 +132,7 @@ pub(super) fn put_stretch(form: &str, file: &Path, (from, to): (u64, u64), argum
     true
 }
 
-/// A word of the user's own command. Without a time it starts at the beginning.
+/// Fills in a word of the user's own command. Without a time the video starts at its beginning.
 pub(super) fn with_file(word: &str, moment: Moment<'_>) -> OsString {
     let mut filled = OsString::new();
     let file: &OsStr = moment.file.as_os_str();

@@ -56,7 +56,7 @@ impl Desktop {
         self.put(place, &format!("[Default Applications]\nvideo/mp4={id}.desktop;\n"));
     }
 
-    /// The program's name and arguments for a video at 12.345 s.
+    /// Returns the program's name and arguments for a video at 12.345 s.
     fn plan(&self, file: &str) -> Result<(String, Vec<String>, bool), PlayerError> {
         let moment = Moment {
             file: Path::new(file),
@@ -161,7 +161,7 @@ fn every_player_is_told_in_its_own_way() {
         true,
     );
     check("org.kde.haruna", "haruna %u", &["haruna", "file:///films/a%20b.mp4"], false);
-    // A name that is also a word of the shell stays a name; `%%` is a sign; no field code at all: the file goes last.
+    // A name that is also shell syntax stays a name; `%%` is a percent sign; without a field code the file goes last.
     check(
         "odd",
         "mpv --title=%c;$(id) 100%%",
@@ -193,7 +193,7 @@ fn names_stay_one_argument_and_one_url() {
     assert_eq!(url(b"http:?#x.mp4"), "file:///f/http%3A%3F%23x.mp4");
     assert_eq!(url(b"q\"'`$(x)\n\x1b.mp4"), "file:///f/q%22%27%60%24%28x%29%0A%1B.mp4");
     assert_eq!(url(b"caf\xe9;&.mp4"), "file:///f/caf%E9%3B%26.mp4");
-    // As plain paths they are whole.
+    // Plain paths are passed whole.
     desktop.application("mpv", "mpv -- %f");
     let path = PathBuf::from("/f").join(OsStr::from_bytes(b"%U \"caf\xe9\".mp4"));
     let found = plan(
@@ -227,7 +227,7 @@ fn the_users_own_list_wins_and_what_is_not_there_is_passed_over() {
     desktop.application("mpv", "mpv %U");
     desktop.default("home/.config/gnome-mimeapps.list", "mpv");
     assert_eq!(program("/a.mp4"), "mpv");
-    // A default that is gone, hidden, not installed, in a terminal, or a way out of the folder: the next one.
+    // A default that is gone, hidden, not installed, in a terminal, or outside the folder: the next one is used.
     for bad in ["gone", "../../evil", "hidden", "uninstalled", "terminal"] {
         desktop.default("home/.config/mimeapps.list", bad);
         desktop.put("evil.desktop", "[Desktop Entry]\nType=Application\nExec=totem %U\n");
@@ -245,10 +245,10 @@ fn the_users_own_list_wins_and_what_is_not_there_is_passed_over() {
         );
         assert_eq!(program("/a.mp4"), "mpv", "{bad}");
     }
-    // Another type has no default: what is installed is taken, by the order of the table.
+    // Another type has no default: an installed player is used, in the order of the table.
     assert_eq!(program("/a.webm"), "mpv");
     assert_eq!(desktop.plan("/a.webm").unwrap().1, ["--start=12.345", "/a.webm"]);
-    // What the user took away is not offered again.
+    // An association that the user removed is not offered again.
     desktop.put("home/.config/mimeapps.list", "[Removed Associations]\nvideo/mp4=totem.desktop;\n");
     fs::remove_file(desktop.folder.path().join("home/.config/gnome-mimeapps.list")).unwrap();
     fs::remove_file(desktop.folder.path().join("share/applications/mimeapps.list")).unwrap();
@@ -289,7 +289,7 @@ fn the_users_own_command_wins_over_all() {
 fn without_a_player_or_a_display_it_is_said() {
     let mut desktop = Desktop::new();
     assert_eq!(desktop.plan("/a.mp4").unwrap_err(), PlayerError::NoPlayer("/a.mp4".into()));
-    // The last resort knows no times.
+    // The last resort cannot seek to a time.
     desktop.program("xdg-open");
     assert_eq!(
         desktop.plan("/a.mp4").unwrap(),

@@ -1,8 +1,8 @@
-//! A line of a command as words, as the Desktop Entry Specification quotes them. No shell is asked.
+//! A command line split into words, with the quoting of the Desktop Entry Specification. No shell is involved.
 
-/// Divides at spaces; double quotes group, and within them a backslash takes `"`, `` ` ``, `$` and itself as they are.
+/// Splits at spaces. Double quotes group words, and within them a backslash escapes `"`, `` ` ``, `$` and itself.
 ///
-/// **Source**: Desktop Entry Specification 1.5, "The Exec key". A backslash outside quotes is itself, so that a Windows path can be typed.
+/// **Source**: Desktop Entry Specification 1.5, "The Exec key". A backslash outside quotes is literal, so that a Windows path can be typed.
 pub(super) fn split(line: &str) -> Result<Vec<String>, &'static str> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;

@@ -1,4 +1,4 @@
-//! Whether and how colours are used.
+//! Whether and how to use colours.
 
 use std::ffi::OsStr;
 
@@ -11,7 +11,7 @@ pub(crate) enum Color {
     Bold,
 }
 
-/// Wraps text in escape sequences, or leaves it alone.
+/// Wraps text in escape sequences, or leaves it unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Painter {
     on: bool,
@@ -26,7 +26,7 @@ impl Painter {
         Self::decide(is_terminal, |name| std::env::var_os(name))
     }
 
-    /// `NO_COLOR` wins over `CLICOLOR_FORCE`, which wins over what the stream is (no-color.org, bixense.com/clicolors).
+    /// `NO_COLOR` overrides `CLICOLOR_FORCE`, which overrides the stream's kind (no-color.org, bixense.com/clicolors).
     fn decide<S: AsRef<OsStr>>(is_terminal: bool, variable: impl Fn(&str) -> Option<S>) -> Self {
         let set = |name| variable(name).is_some_and(|v| !v.as_ref().is_empty());
         let is = |name, value: &str| variable(name).is_some_and(|v| v.as_ref() == value);

@@ -1,4 +1,4 @@
-//! How far a cut is: a bar on standard error where that is a terminal, nothing otherwise.
+//! The progress of a cut: a bar if standard error is a terminal, nothing otherwise.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -22,12 +22,12 @@ impl Cutting {
     pub(crate) fn position(&self, done_us: u64, of_us: u64) {
         if let Some(bar) = &self.bar {
             bar.set_length(of_us);
-            // A clip that begins at an earlier keyframe is longer than was asked.
+            // A clip that begins at an earlier keyframe is longer than requested.
             bar.set_position(done_us.min(of_us));
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();

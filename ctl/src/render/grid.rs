@@ -1,4 +1,4 @@
-//! Pictures in rows that fit the width, with words beneath each.
+//! Pictures in rows that fit the width, each with two lines of text beneath it.
 
 use super::color::Color;
 use super::picture::{Cells, Picture, blocks};
@@ -6,24 +6,24 @@ use super::screen::{Protocol, Screen};
 use super::{Out, text};
 use std::io;
 
-/// Wide enough to see something, narrow enough for three on 80 columns.
+/// Wide enough to recognize something, narrow enough for three on 80 columns.
 const PICTURE_COLUMNS: usize = 24;
 const GAP_COLUMNS: usize = 2;
 
-/// Where standard output has no width, which is rare: pictures are asked for on terminals alone.
+/// Used if standard output has no width, which is rare: pictures are requested on terminals only.
 const USUAL_COLUMNS: usize = 80;
 
-/// One picture and its two lines, which are escaped already.
+/// One picture and its two lines of text, already escaped.
 #[derive(Debug)]
 pub(crate) struct Tile {
-    /// `None` where there is none: its room stays empty.
+    /// `None` if there is no picture: its space stays empty.
     pub(crate) picture: Option<Picture>,
     pub(crate) title: String,
-    /// Path-like: shortened in its middle.
+    /// A path, shortened in its middle.
     pub(crate) name: String,
 }
 
-/// How many stand side by side, and the room of each.
+/// The number of columns, and the space for each picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grid {
     pub(crate) n_columns: usize,
@@ -34,10 +34,10 @@ impl Grid {
     pub(crate) fn new(width: Option<usize>, cell_px: (u16, u16)) -> Self {
         let width = width.unwrap_or(USUAL_COLUMNS).max(1);
         let n_columns = ((width + GAP_COLUMNS) / (PICTURE_COLUMNS + GAP_COLUMNS)).max(1);
-        // What is left over makes the pictures larger.
+        // Leftover columns make the pictures larger.
         let columns = (width - GAP_COLUMNS.min(width - 1) * (n_columns - 1)) / n_columns;
         let columns = columns.clamp(1, PICTURE_COLUMNS * 3 / 2);
-        // 16:9, as most videos are.
+        // 16:9, like most videos.
         let rows = columns * usize::from(cell_px.0) * 9 / 16 / usize::from(cell_px.1);
         Self {
             n_columns,
@@ -96,8 +96,8 @@ impl Grid {
         Ok(())
     }
 
-    /// Makes room by printing empty lines, goes back up, and draws each picture from the same corner: how far the cursor goes with a
-    /// picture differs from terminal to terminal, so it is put back where it was.
+    /// Makes space by printing empty lines, moves back up, and draws each picture from the same corner. Terminals move the cursor
+    /// differently after a picture, so its position is restored.
     fn drawn_pictures(&self, out: &mut Out, tiles: &[Tile], screen: Screen, first_id: u32) -> io::Result<()> {
         if tiles.iter().all(|tile| tile.picture.is_none()) {
             return Ok(());

@@ -1,6 +1,6 @@
-//! Pictures on a terminal: decoded, scaled to cells, and written as the terminal understands them.
+//! Pictures on a terminal: decoded, scaled to cells, and encoded in the terminal's protocol.
 //!
-//! Owns the four ways of drawing. Which of them a terminal knows is `screen`'s business, where pictures stand is `grid`'s and the finder's.
+//! Owns the four ways of drawing. `screen` decides which of them a terminal supports; `grid` and the finder decide where pictures go.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{PixelType, Resizer};
@@ -16,7 +16,7 @@ mod sixel;
 
 use super::screen::{Protocol, Screen};
 
-/// Far above what the daemon keeps, far below what could hurt.
+/// Far above the size that the daemon keeps, far below one that could do harm.
 const MAX_SIDE_PX: usize = 4096;
 
 /// A decoded picture. **Shape**: `rgb` is `[height_px, width_px, 3]` u8 without padding, neither side 0.
@@ -25,7 +25,7 @@ pub(crate) struct Picture {
     pub(crate) width_px: u32,
     pub(crate) height_px: u32,
     pub(crate) rgb: Vec<u8>,
-    /// What it was decoded from, for terminals that decode themselves.
+    /// The JPEG that it was decoded from, for terminals that decode it themselves.
     jpeg: Vec<u8>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Cells {
 }
 
 impl Picture {
-    /// `None` where it is no JPEG, or one of a size that no thumbnail has.
+    /// Decodes a JPEG; `None` if it is not one, or larger than any thumbnail.
     pub(crate) fn decode(jpeg: Vec<u8>) -> Option<Self> {
         let options = DecoderOptions::default()
             .set_max_width(MAX_SIDE_PX)
@@ -56,7 +56,7 @@ impl Picture {
         })
     }
 
-    /// The largest size in whole cells, at least one, that fits `room` and keeps the proportions as well as cells allow.
+    /// Returns the largest size in whole cells, at least one, that fits `room` and keeps the proportions as well as cells allow.
     pub(crate) fn fitted(&self, room: Cells, cell_px: (u16, u16)) -> Cells {
         let (cell_width, cell_height) = (f64::from(cell_px.0), f64::from(cell_px.1));
         let scale = (f64::from(room.columns) * cell_width / f64::from(self.width_px))
@@ -78,8 +78,8 @@ impl Picture {
         scaled.into_vec()
     }
 
-    /// What draws it at the cursor over so many cells, for every protocol but half blocks, which are text. The cursor is anywhere
-    /// afterwards.
+    /// Returns the bytes that draw it at the cursor over `cells`, for every protocol except half blocks, which are text. The cursor may be
+    /// anywhere afterwards.
     pub(crate) fn drawn(&self, cells: Cells, screen: Screen, id: u32) -> Vec<u8> {
         let width_px = u32::from(cells.columns) * u32::from(screen.cell_px.0);
         let height_px = u32::from(cells.rows) * u32::from(screen.cell_px.1);
@@ -96,7 +96,7 @@ impl Picture {
 pub(crate) mod tests {
     use super::*;
 
-    /// A JPEG of 8 × 8 red pixels, made by FFmpeg.
+    /// A JPEG of 8 × 8 red pixels, made with FFmpeg.
     pub(crate) const RED_JPEG: &str = include_str!("picture/red.b64");
 
     pub(crate) fn red() -> Picture {
@@ -114,7 +114,7 @@ pub(crate) mod tests {
         }
         assert!(Picture::decode(Vec::new()).is_none());
         assert!(Picture::decode(b"GIF89a".to_vec()).is_none());
-        // Every cut of it, and every bit of it turned over: no panic, and never pixels that are not there.
+        // Truncated at every length, and with every bit flipped: it never panics, and never returns pixels that are not there.
         for end in 0..red.jpeg.len() {
             drop(Picture::decode(red.jpeg[..end].to_vec()));
             for bit in 0..8 {

@@ -1,4 +1,4 @@
-//! How far indexing is: a bar on a terminal, lines otherwise.
+//! The progress of indexing: a bar on a terminal, otherwise lines.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -10,28 +10,28 @@ use scened_shared::terminal;
 
 use super::{Out, text, time};
 
-/// Where progress goes where it is no bar.
+/// Where progress lines go if there is no bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lines {
-    /// It is what was asked for (`status --watch`).
+    /// The progress is the requested output (`status --watch`).
     Stdout,
-    /// It goes beside what was asked for (`wait`).
+    /// The progress accompanies the requested output (`wait`).
     Stderr,
 }
 
-/// Shows events as they come.
+/// Shows events as they arrive.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     lines: Lines,
-    /// What the last line was about, and when it was written.
+    /// The subject of the last line, and when it was written.
     last: Option<(String, Instant)>,
 }
 
-/// The bar, both numbers and the gaps, on a large library.
+/// Columns for the bar, both numbers and the gaps, on a large library.
 const BAR_COLUMNS: usize = 24 + 1 + 15 + 1;
 
-/// How long a line about the same state is held back: the rate and the time left change twice a second.
+/// Minimum interval between lines about the same state: the rate and the time left change twice a second.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
@@ -87,7 +87,7 @@ impl Progress {
         Ok(())
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn clear(&mut self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -133,7 +133,7 @@ pub(crate) fn model_change(change: &ModelChange) -> String {
     text
 }
 
-/// `97 indexed, 2 pending`; what is zero is left out, `indexed` never.
+/// Returns `97 indexed, 2 pending`; zero counts are left out, except for `indexed`.
 pub(crate) fn coverage(videos: &Coverage) -> String {
     let mut text = format!("{} indexed", text::number(videos.indexed));
     for (n, what) in [(videos.pending, "pending"), (videos.failed, "failed"), (videos.offline, "offline")] {

@@ -1,16 +1,16 @@
-//! What the terminal can draw, found out by asking it.
+//! What the terminal can draw, found out by querying it.
 //!
-//! Three questions that every terminal either answers or passes over, and at the end one that all answer (DA1), so that silence is known
-//! from slowness; then, to those that are no multiplexer, one about kitty's protocol, because tmux and screen take its form for a title.
-//! Inside tmux or screen what counts is what *they* can draw (tmux from 3.4 knows sixel): what the terminal behind them could do is not
-//! reached without changing the user's settings.
+//! We send three queries that every terminal either answers or ignores, and finally one that all answer (DA1), which distinguishes silence
+//! from slowness. Terminals other than multiplexers then get a query about kitty's protocol, because tmux and screen mistake its form for a
+//! title. Inside tmux or screen, we use what the multiplexer itself can draw (tmux from 3.4 supports sixel). The terminal behind it cannot
+//! be reached without changing the user's settings.
 
 use std::ffi::OsString;
 
 #[cfg(unix)]
 mod ask;
 
-/// How pictures are drawn.
+/// How to draw pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Kitty,
@@ -21,10 +21,10 @@ pub(crate) enum Protocol {
     None,
 }
 
-/// The user's own word, where a terminal says too much or too little.
+/// The user's own choice, for terminals that claim too much or too little.
 pub(crate) const PICTURES_VARIABLE: &str = "SCENED_PICTURES";
 
-/// What pictures have to be fitted to.
+/// What pictures have to fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Screen {
     pub(crate) protocol: Protocol,
@@ -33,13 +33,13 @@ pub(crate) struct Screen {
     pub(crate) has_true_colour: bool,
 }
 
-/// Where nothing is known: cells are about twice as high as wide.
+/// The default if nothing is known: cells are about twice as high as wide.
 const USUAL_CELL_PX: (u16, u16) = (10, 20);
 
-/// What a terminal answered. All empty: nothing.
+/// A terminal's answers; all empty if it gave none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Answers {
-    /// Name and version (XTVERSION), lowered.
+    /// Name and version (XTVERSION), in lower case.
     version: String,
     /// Attributes (DA1): 4 is sixel.
     attributes: Option<Vec<u16>>,
@@ -48,7 +48,8 @@ struct Answers {
 }
 
 impl Screen {
-    /// Asks; a second at most where nobody answers, half of that in all others. Standard output must be a terminal.
+    /// Queries the terminal. Takes at most a second if nothing answers, half of that in all other cases. Standard output must be a
+    /// terminal.
     pub(crate) fn ask() -> Result<Self, String> {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if let Some(word) = variable(PICTURES_VARIABLE) {
@@ -63,7 +64,7 @@ impl Screen {
 
     fn new(protocol: Protocol, answers: &Answers, variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let true_colour = |word: OsString| word == "truecolor" || word == "24bit";
-        // These draw more than text: they have all colours, also where a login passed no variable on.
+        // Terminals that draw more than text support all colours, even if a login passed no variable on.
         let draws = answers.knows_kitty || answers.version.contains("wezterm") || answers.version.contains("iterm2");
         Self {
             protocol,
@@ -87,7 +88,7 @@ fn protocol_named(word: &std::ffi::OsStr) -> Result<Protocol, String> {
     }
 }
 
-/// Terminals that draw no pictures, and might print what they are asked.
+/// Returns whether a terminal draws no pictures and might print queries.
 fn is_plain(term: &str) -> bool {
     matches!(term, "" | "dumb" | "linux" | "cons25" | "vt100" | "vt220") || term.starts_with("eterm")
 }
@@ -115,7 +116,7 @@ fn choose(answers: &Answers, variable: &impl Fn(&str) -> Option<OsString>) -> Pr
     if is_multiplexer(&answers.version, &term) {
         return if has_sixel { Protocol::Sixel } else { Protocol::Blocks };
     }
-    // These draw their own protocol best; the variables are what they set where they do not answer by name.
+    // These draw their own protocol best. The variables are what they set if they do not answer by name.
     let is_named = |name: &str| answers.version.starts_with(name) || text("TERM_PROGRAM").starts_with(name);
     let is_iterm = is_named("iterm") || text("LC_TERMINAL").starts_with("iterm");
     if answers.attributes.is_some() && (is_iterm || is_named("wezterm") || is_named("mintty")) {
@@ -140,13 +141,13 @@ fn asked(variable: &impl Fn(&str) -> Option<OsString>, about_kitty: bool) -> Ans
     ask::ask(&term, about_kitty)
 }
 
-/// Windows' console is told the user's own word, or draws blocks.
+/// On Windows' console we use the user's own choice, or blocks.
 #[cfg(not(unix))]
 fn asked(_variable: &impl Fn(&str) -> Option<OsString>, _about_kitty: bool) -> Answers {
     Answers::default()
 }
 
-/// What the kernel was told of the window, by terminals that tell it.
+/// Computes the cell size from what the kernel knows about the window, if the terminal reported it.
 #[cfg(unix)]
 fn cell_size_of_window() -> Option<(u16, u16)> {
     let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
@@ -161,7 +162,7 @@ fn cell_size_of_window() -> Option<(u16, u16)> {
 }
 
 impl Answers {
-    /// Reads whatever came; what is not understood (keys that were typed meanwhile) is passed over.
+    /// Parses everything received; anything unknown (such as keys typed meanwhile) is ignored.
     fn read(bytes: &[u8]) -> Self {
         let mut answers = Self::default();
         let text = String::from_utf8_lossy(bytes);
@@ -241,11 +242,11 @@ mod tests {
             "xterm-256color",
             Protocol::Blocks,
         );
-        // What is behind a multiplexer does not count; what it can draw itself does.
+        // The terminal behind a multiplexer does not count; only what the multiplexer can draw itself does.
         check(&format!("{}\x1b[?1;2;4c", version("tmux 3.5a")), "tmux-256color", Protocol::Sixel);
         check(&format!("{}\x1b[?1;2c", version("tmux 3.3a")), "xterm-256color", Protocol::Blocks);
         check("\x1b[?1;2c", "screen.xterm-256color", Protocol::Blocks);
-        // No answer, a refusal, an error, somebody who types meanwhile.
+        // No answer, a refusal, an error, a user typing meanwhile.
         check("", "xterm-256color", Protocol::Blocks);
         check("\x1b_Gi=31;ENOTSUPPORTED\x1b\\\x1b[?62c", "xterm", Protocol::Blocks);
         check("lsq\x1b[A\x1b[?62;4c\r", "xterm", Protocol::Sixel);
@@ -258,7 +259,7 @@ mod tests {
         let answer = "\x1b[?62;4c";
         assert_eq!(chosen(answer, &[("TERM", "xterm"), ("LC_TERMINAL", "iTerm2")]), Protocol::Iterm2);
         assert_eq!(chosen(answer, &[("TERM", "xterm"), ("TERM_PROGRAM", "WezTerm")]), Protocol::Iterm2);
-        // Inside tmux these are what the terminal behind it once set.
+        // Inside tmux these are the settings of the terminal behind it.
         assert_eq!(
             chosen("\x1b[?1;2c", &[("TERM", "tmux"), ("TERM_PROGRAM", "WezTerm")]),
             Protocol::Blocks

@@ -1,16 +1,16 @@
-//! Rows in columns that fit a width: one column gives way, the others keep their text whole.
+//! Rows in columns that fit a width: the path column is shortened, the others keep their text.
 
 use super::color::{Color, Painter};
 use super::text;
 
-/// How a column behaves; a note stands behind the path.
+/// How a column behaves; a note comes after the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Left,
     Right,
-    /// A path: shortened in its middle where the row would be too wide. One a table.
+    /// A path, shortened in its middle if the row would be too wide. At most one per table.
     Path,
-    /// Left out where the row would be too wide even with the shortest path.
+    /// Left out if the row would be too wide even with the shortest path.
     Note,
 }
 
@@ -36,7 +36,7 @@ impl Cell {
     }
 }
 
-/// **Invariants**: every row has as many cells as there are columns; cells are escaped already.
+/// **Invariants**: every row has as many cells as there are columns; cells are already escaped.
 #[derive(Debug)]
 pub(crate) struct Table {
     columns: Vec<Column>,
@@ -45,7 +45,7 @@ pub(crate) struct Table {
 
 const GAP: &str = "  ";
 
-/// A path is never shortened below this, even where the row then is too wide.
+/// A path is never shortened below this, even if that makes the row too wide.
 pub(super) const MIN_PATH_COLUMNS: usize = 10;
 
 impl Table {
@@ -61,7 +61,7 @@ impl Table {
         self.rows.push(cells);
     }
 
-    /// Lays the rows out; `max` is the terminal's width, `None` where there is none.
+    /// Lays the rows out; `max` is the terminal's width, or `None` without a terminal.
     pub(crate) fn lines(mut self, max: Option<usize>, painter: Painter) -> Vec<String> {
         self.drop_empty_columns();
         let mut widths: Vec<usize> = (0..self.columns.len())

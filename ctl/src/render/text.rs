@@ -1,15 +1,15 @@
-//! Text that came from file names and daemons, made safe and short enough for a terminal.
+//! Text from file names and daemons, made safe and short enough for a terminal.
 
 pub(crate) use scened_shared::quantity::{count, number, size};
 pub(crate) use scened_shared::terminal::{escape, path};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// Columns that a string takes.
+/// Returns the columns that a string takes.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// Shortens a path in its middle to at most `max` columns; the file's name goes last.
+/// Shortens a path in its middle to at most `max` columns; the file's name is shortened last.
 pub(crate) fn shorten(path: &str, max: usize) -> String {
     if width(path) <= max {
         return path.to_owned();
@@ -27,7 +27,7 @@ pub(crate) fn shorten(path: &str, max: usize) -> String {
     format!("{}…{tail}", prefix(name, max - 1 - width(tail)))
 }
 
-/// The longest beginning of at most `max` columns.
+/// Returns the longest prefix of at most `max` columns.
 fn prefix(text: &str, max: usize) -> &str {
     let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]);
     let mut best = 0;
@@ -40,7 +40,7 @@ fn prefix(text: &str, max: usize) -> &str {
     text[..best].trim_end_matches('\u{200d}')
 }
 
-/// The longest end of at most `max` columns that doesn't begin within a character made of several.
+/// Returns the longest suffix of at most `max` columns that does not begin within a combined character.
 fn suffix(text: &str, max: usize) -> &str {
     let mut best = text.len();
     for (start, c) in text.char_indices().rev() {

@@ -2,7 +2,7 @@
 
 pub(crate) use montage::time::{exact, moment, range};
 
-/// A rough length of time, such as one that is left: `45 s`, `12 min`, `3 h 20 min`, `2 days`.
+/// Formats a rough duration, such as the time left: `45 s`, `12 min`, `3 h 20 min`, `2 days`.
 pub(crate) fn rough(ms: u64) -> String {
     let s = ms.div_ceil(1000);
     let min = s.div_ceil(60);
@@ -15,12 +15,12 @@ pub(crate) fn rough(ms: u64) -> String {
     }
 }
 
-/// [`date`] of this moment.
+/// Returns the [`date`] of the current moment.
 pub(crate) fn now() -> String {
     date(jiff::Timestamp::now().as_millisecond())
 }
 
-/// A point in time, as the clock on the wall shows it here: `2026-11-23 01:16`.
+/// Formats a point in time in local time: `2026-11-23 01:16`.
 pub(crate) fn date(unix_ms: i64) -> String {
     let timestamp = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default();
     timestamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%F %H:%M").to_string()

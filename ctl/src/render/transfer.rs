@@ -1,4 +1,4 @@
-//! How far a download is: a bar on standard error where that is a terminal; otherwise only what did not work and is tried again.
+//! The progress of a download: a bar if standard error is a terminal; otherwise only failed attempts that are retried.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use scened_hub::Watcher;
@@ -23,7 +23,7 @@ impl Transfer {
         Self { bar }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
@@ -49,7 +49,7 @@ impl Watcher for Transfer {
             bar.set_style(style("{spinner} {decimal_bytes} {decimal_bytes_per_sec} · {wide_msg}"));
         }
         bar.set_position(done_bytes);
-        // What was there before says nothing about the rate.
+        // Bytes from an earlier run say nothing about the rate.
         bar.reset_eta();
     }
 

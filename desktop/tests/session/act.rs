@@ -1,4 +1,4 @@
-//! `scened-desktop act`: what the menus of file managers run.
+//! `scened-desktop act`, which the menus of file managers run.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -1,4 +1,4 @@
-//! Who asks for more than a handful is refused: no program, no notification and no thread a call.
+//! Requests beyond the first few are refused: not every call may cost a program, a notification or a thread.
 
 use std::process::{Child, Command, Stdio};
 
@@ -9,10 +9,10 @@ use crate::life::Monitor;
 use crate::world::{GNOME, NAME, World, hit, id, is_possible, text, texts};
 
 const N_CALLS: usize = 60;
-/// A handful at once, and what a machine that is slow may add in the meantime.
+/// The first few, plus what a slow machine may add in the meantime.
 const MANY: usize = 20;
 
-/// Calls a method again and again, without waiting for answers.
+/// Calls a method repeatedly, without waiting for answers.
 fn flood(world: &World, path: &str, method: &str, arguments: &[String]) -> Vec<Child> {
     let call = || {
         let mut command = Command::new("gdbus");
@@ -53,7 +53,7 @@ fn a_flood_of_choices_starts_a_handful_of_players() {
         (1..=MANY).contains(&n_started) && refused + n_started == N_CALLS,
         "{n_started} started, {refused} refused"
     );
-    // What is asked besides goes on.
+    // Other requests still work.
     assert!(world.ids_of(&["dog"]).contains("a-1"));
 }
 
@@ -100,7 +100,7 @@ fn a_flood_of_failures_is_a_handful_of_notifications() {
         &format!("{GNOME}.ActivateResult"),
         &arguments,
     ));
-    // One more that is told from the others ends what is looked at.
+    // One more notification, recognizable among the others, marks the end.
     Command::new(env!("CARGO_BIN_EXE_scened-desktop"))
         .args(["act", "index", "/the-end"])
         .envs([("DBUS_SESSION_BUS_ADDRESS", world.bus().address.as_str())])

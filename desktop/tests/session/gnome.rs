@@ -39,7 +39,7 @@ fn the_bus_starts_it_and_a_question_gets_moments_with_video_time_folder_and_pict
     ] {
         assert_eq!(metas.matches(&part).count(), n_times, "{part} in {metas:.2000}");
     }
-    // In the order in which they were asked for.
+    // In the order in which they were requested.
     assert!(metas.find("b.mkv") < metas.find("holiday.mp4"));
 }
 

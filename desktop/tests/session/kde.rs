@@ -52,7 +52,7 @@ fn running_a_match_opens_the_video_and_forged_ones_do_nothing() {
         return;
     }
     let world = World::new(&[hit("/a.mp4", "a-1")]);
-    // Never shown by this process: the query is asked for it.
+    // This process never showed it, so it searches for the query again.
     world.kde("Run", &[text(&id("a-1", "a dog")), text("")]).expect(0);
     let expected = [OsString::from("--socket"), world.socket(), "open".into(), "/a.mp4@192.500".into()];
     assert_eq!(world.called("scenectl"), expected);

@@ -1,4 +1,4 @@
-//! Starting, ending, and what is missing.
+//! Starting, ending, and missing programs.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -156,7 +156,7 @@ fn every_method_of_both_specifications_is_there_with_its_signature() {
     );
 }
 
-/// The installed files name what the program serves.
+/// The installed files name the paths that the program serves.
 #[test]
 fn the_files_that_are_installed_name_the_paths_that_are_served() {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/org.scened.Desktop");
@@ -186,7 +186,7 @@ fn the_files_that_are_installed_name_the_paths_that_are_served() {
     );
 }
 
-/// What goes over the bus, line by line.
+/// The traffic on the bus, line by line.
 pub(crate) struct Monitor {
     child: Child,
     lines: Receiver<String>,
@@ -210,12 +210,12 @@ impl Monitor {
             }
         });
         let monitor = Self { child, lines };
-        // It says so when it listens.
+        // It prints this when it listens.
         monitor.wait_for("NameLost");
         monitor
     }
 
-    /// Everything up to the line that holds this.
+    /// Returns everything up to the line that contains `what`.
     pub(crate) fn wait_for(&self, what: &str) -> String {
         let deadline = Instant::now() + SOON;
         let mut seen = String::new();

@@ -1,4 +1,4 @@
-//! The menus of file managers that are written in Python; `tests/desktop/nautilus.sh` has the real thing.
+//! The file manager menus that are written in Python; `tests/desktop/nautilus.sh` tests the real thing.
 
 use std::fs;
 use std::path::Path;

@@ -11,7 +11,7 @@ use crate::world::{Bus, NAME, is_possible, lay_out, texts};
 
 const PROVIDER: &str = "/org/scened/Desktop/SearchProvider";
 
-/// A daemon with two videos, whose model sleeps after a second, and a bus that starts `scened-desktop` for it.
+/// Starts a daemon with two videos, whose model sleeps after a second, and a bus that starts `scened-desktop` for it.
 fn session(sandbox: &Sandbox) -> Bus {
     lay_out(sandbox.path(), "");
     sandbox.configure("model-idle-seconds = 1");
@@ -55,7 +55,7 @@ fn a_question_wakes_the_model_and_its_scenes_are_shown_with_pictures() {
     let method = "org.gnome.Shell.SearchProvider2.GetResultMetas";
     let metas = bus.call(NAME, PROVIDER, method, &[texts(&[first])]).expect(0);
     let metas = metas.says("'name': <'a red & green one.mp4'>").says(" · ~/films/summer'>");
-    // Green: much of the second of three bytes, little of the others.
+    // Green: a high second byte, low others.
     let pixel = metas.stdout.split("[byte ").nth(1).unwrap_or_else(|| panic!("{metas:.500?}"));
     let bytes: Vec<u8> = pixel
         .split(", ")
@@ -65,7 +65,7 @@ fn a_question_wakes_the_model_and_its_scenes_are_shown_with_pictures() {
     assert!(bytes[1] > 80 && bytes[0] < 60 && bytes[2] < 60, "{bytes:?}");
 }
 
-/// From a key press to the answer, as the bus sees it: `cargo test -p scened-desktop --test session measure -- --ignored --nocapture`.
+/// Measures key press to answer, seen on the bus: `cargo test -p scened-desktop --test session measure -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures, and asserts nothing"]
 fn measure() {
@@ -93,9 +93,9 @@ fn measure() {
             (took, ids.len(), ids)
         };
         let initial = async |words: String| call("GetInitialResultSet", vec![words]).await;
-        // Activation and the first connection are not what is measured.
+        // Activation and the first connection are not measured.
         initial("warm up".to_owned()).await;
-        // Another text each time, which the model has not embedded yet, and which it is as sure of.
+        // A different text each time: the model has not embedded it yet, and is as confident about it.
         let mut n_spaces = 0;
         let mut query = || {
             n_spaces += 1;
@@ -120,7 +120,7 @@ fn measure() {
                     woken.push(began.elapsed());
                     break;
                 }
-                // Somebody types five letters a second.
+                // A user types five letters a second.
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
         }

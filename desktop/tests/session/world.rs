@@ -1,4 +1,4 @@
-//! A session: a bus, a daemon that answers as it is told, and the programs laid out as `make install` does.
+//! A test session: a bus, a fake daemon with preset answers, and the programs laid out as by `make install`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -28,7 +28,7 @@ pub(crate) const KDE: &str = "org.kde.krunner1";
 /// A red picture.
 pub(crate) const JPEG: &[u8] = include_bytes!("../data/red-320x180.jpg");
 
-/// Writes its arguments down, each ended by a NUL, a call a file; does as it is told where it was told something.
+/// Records its arguments, each ended by a NUL, one file per call; then follows its instructions, if there are any.
 const RECORDER: &str = r#"#!/bin/sh
 me=$(basename "$0")
 printf '%s\0' "$@" >"$RECORDS/$me.$$.new"
@@ -39,13 +39,13 @@ mv "$RECORDS/$me.$$.new" "$RECORDS/$me.$$.call"
 [ ! -e "$RECORDS/$me.says" ] || { cat "$RECORDS/$me.says" >&2; exit "$(cat "$RECORDS/$me.status" 2>/dev/null || echo 3)"; }
 "#;
 
-/// What the daemon answers, and what it was asked.
+/// The daemon's answers, and the requests it received.
 #[derive(Default)]
 struct Answers {
     hits: Vec<Value>,
     has_thumbnails: bool,
     asked: Vec<(String, Value)>,
-    /// A query that is answered only when it is let go.
+    /// A query that is answered only after it is released.
     held: Option<String>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct World {
     bus: Bus,
 }
 
-/// A running `dbus-daemon`; killed when dropped, and with it whatever it started loses its bus and ends.
+/// A running `dbus-daemon`; killed on drop, whereupon the programs that it started lose their bus and end.
 pub(crate) struct Bus {
     child: Child,
     pub(crate) address: String,
@@ -74,7 +74,7 @@ impl Drop for Bus {
     }
 }
 
-/// Whether what the tests need is there; says aloud when not.
+/// Returns whether the programs that the tests need are installed; prints a message if not.
 pub(crate) fn is_possible() -> bool {
     let missing = ["dbus-daemon", "gdbus", "dbus-monitor"]
         .into_iter()
@@ -86,9 +86,9 @@ pub(crate) fn is_possible() -> bool {
 }
 
 impl Bus {
-    /// Starts a bus that starts the programs of `services`, in the environment that `prepare` makes.
+    /// Starts a bus that starts the programs of `services`, in the environment that `prepare` sets up.
     pub(crate) fn start(services: &Path, prepare: impl FnOnce(&mut Command)) -> Self {
-        // Of plain characters: zbus 6.2.1 takes escapes in an address for the name.
+        // Plain characters only: zbus 6.2.1 takes escapes in an address literally.
         let folder = tempfile::Builder::new().prefix("scened-bus-").tempdir().unwrap();
         let config = folder.path().join("bus.conf");
         let text = format!(
@@ -120,7 +120,7 @@ impl Bus {
         self.folder.path().join("log")
     }
 
-    /// `gdbus call`, with arguments in GVariant's text format.
+    /// Runs `gdbus call`, with arguments in GVariant's text format.
     pub(crate) fn call(&self, service: &str, path: &str, method: &str, arguments: &[String]) -> Ran {
         let mut command = Command::new("gdbus");
         command.args([
@@ -143,7 +143,7 @@ impl Bus {
         Ran::from(&output)
     }
 
-    /// Whether somebody has the name.
+    /// Returns whether the name has an owner.
     pub(crate) fn has(&self, name: &str) -> bool {
         let ran = self.call(
             "org.freedesktop.DBus",
@@ -165,8 +165,8 @@ fn environment(home: &Path, command: &mut Command) {
         .env_remove("XDG_CURRENT_DESKTOP");
 }
 
-/// Copies a program in another process: a child that another test starts meanwhile would hold ours open for writing, and nothing that
-/// is can be executed.
+/// Copies a program in another process. Otherwise a child that another test starts meanwhile would hold our file open for writing, and a
+/// file open for writing cannot be executed.
 pub(crate) fn put(from: &Path, to: &Path) {
     let status = Command::new("install").args(["-m", "755"]).args([from, to]).status().unwrap();
     assert!(status.success(), "{status}");
@@ -190,12 +190,12 @@ pub(crate) fn lay_out(home: &Path, arguments: &str) {
 }
 
 impl World {
-    /// A session with a daemon that finds `hits` for whatever it is asked.
+    /// Makes a session with a daemon that finds `hits` for every query.
     pub(crate) fn new(hits: &[Value]) -> Self {
         Self::with(hits, "")
     }
 
-    /// The same, with arguments for `scened-desktop`, each with a space before it.
+    /// The same, with arguments for `scened-desktop`, each preceded by a space.
     pub(crate) fn with(hits: &[Value], arguments: &str) -> Self {
         let world = Self::without_daemon(arguments);
         world.change(|answers| {
@@ -206,9 +206,9 @@ impl World {
         world
     }
 
-    /// A session in which nobody listens at the socket.
+    /// Makes a session without a daemon at the socket.
     pub(crate) fn without_daemon(arguments: &str) -> Self {
-        // A space and a quote, because people have them.
+        // A space and a quote, because real folders have them.
         let home = tempfile::Builder::new().prefix("scened desk's ").tempdir().unwrap();
         lay_out(home.path(), arguments);
         let bus = Bus::start(&home.path().join("services"), |command| environment(home.path(), command));
@@ -219,12 +219,12 @@ impl World {
         }
     }
 
-    /// What every program of this session has.
+    /// Sets the environment of every program in this session.
     pub(crate) fn environment(&self, command: &mut Command) {
         environment(self.home.path(), command);
     }
 
-    /// What the user types into the next dialog.
+    /// Sets what the user types into the next dialog.
     pub(crate) fn answer_dialog(&self, words: &str) {
         fs::write(self.record("zenity.prints"), words).unwrap();
     }
@@ -235,7 +235,7 @@ impl World {
         changed
     }
 
-    /// The daemon comes up.
+    /// Starts the daemon.
     pub(crate) fn listen(&self) {
         let listener = UnixListener::bind(self.home.path().join("run/s")).unwrap();
         let answers = Arc::clone(&self.answers);
@@ -260,17 +260,17 @@ impl World {
         self.change(|answers| answers.hits = hits.to_vec());
     }
 
-    /// Pictures are lost.
+    /// Drops all pictures.
     pub(crate) fn drop_thumbnails(&self) {
         self.change(|answers| answers.has_thumbnails = false);
     }
 
-    /// A query that the daemon is to think about, as when it wakes the model; `None` lets it go.
+    /// Makes the daemon hold its answer to a query, as when it wakes the model; `None` releases it.
     pub(crate) fn hold(&self, query: Option<&str>) {
         self.change(|answers| answers.held = query.map(str::to_owned));
     }
 
-    /// The queries that the daemon was asked, in their order.
+    /// Returns the queries that the daemon received, in order.
     pub(crate) fn queries(&self) -> Vec<String> {
         self.change(|answers| {
             let searches = answers.asked.iter().filter(|(method, _)| method == "search");
@@ -278,7 +278,7 @@ impl World {
         })
     }
 
-    /// The parameters of the last search.
+    /// Returns the parameters of the last search.
     pub(crate) fn last_search(&self) -> Value {
         let searched = self.change(|answers| answers.asked.iter().rfind(|(method, _)| method == "search").cloned());
         searched.unwrap().1
@@ -298,7 +298,7 @@ impl World {
             .call(NAME, "/org/scened/Desktop/KRunner", &format!("{KDE}.{method}"), arguments)
     }
 
-    /// Asks again and again, as somebody does who types on, until something is found.
+    /// Repeats a search, as a user who keeps typing does, until something is found.
     pub(crate) fn ids_of(&self, terms: &[&str]) -> String {
         wait_until("results", SOON, || {
             let said = self.gnome("GetInitialResultSet", &[texts(terms)]).expect(0).stdout;
@@ -306,7 +306,7 @@ impl World {
         })
     }
 
-    /// What a call says when it says this; pictures may be late on a busy machine, and come at the next key press.
+    /// Repeats a call until its answer contains `what`. Pictures may be late on a busy machine, and arrive at the next key press.
     pub(crate) fn says_at_last(&self, what: &str, call: impl Fn(&Self) -> Ran) -> String {
         wait_until(what, SOON, || {
             let said = call(self).expect(0).stdout;
@@ -314,14 +314,14 @@ impl World {
         })
     }
 
-    /// The arguments with which a program was called, the first time.
+    /// Returns the arguments of the first call of a program.
     pub(crate) fn called(&self, name: &str) -> Vec<OsString> {
         wait_until(&format!("{name} to be called"), SOON, || {
             self.calls(name).into_iter().next().ok_or_else(|| "no call".to_owned())
         })
     }
 
-    /// All calls of a program.
+    /// Returns all calls of a program.
     pub(crate) fn calls(&self, name: &str) -> Vec<Vec<OsString>> {
         let entries = fs::read_dir(self.record("")).unwrap().flatten();
         let calls = entries.filter(|entry| {
@@ -337,7 +337,7 @@ impl World {
             .collect()
     }
 
-    /// The processes that ran a program.
+    /// Returns the processes that ran a program.
     pub(crate) fn pids(&self, name: &str) -> Vec<u32> {
         let entries = fs::read_dir(self.record("")).unwrap().flatten();
         let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
@@ -350,12 +350,12 @@ impl World {
         self.home.path().join("records").join(name)
     }
 
-    /// Lets a program fail, saying this.
+    /// Makes a program fail with this message.
     pub(crate) fn fail(&self, name: &str, says: &str) {
         fs::write(self.record(&format!("{name}.says")), says).unwrap();
     }
 
-    /// Lets a program neither say anything nor end.
+    /// Makes a program hang without printing anything.
     pub(crate) fn hang(&self, name: &str) {
         fs::write(self.record(&format!("{name}.hangs")), "").unwrap();
     }
@@ -388,12 +388,12 @@ pub(crate) fn hit(path: &str, scene: &str) -> Value {
            "video": "v", "scene": scene, "offline": false, "duration_ms": 600_000})
 }
 
-/// The name that a scene has for a query.
+/// Returns the id of a scene for a query.
 pub(crate) fn id(scene: &str, query: &str) -> String {
     serde_json::to_string(&[scene, query]).unwrap()
 }
 
-/// A string as gdbus reads it: JSON's escapes are GVariant's as well.
+/// Formats a string for gdbus: JSON's escapes are valid in GVariant as well.
 pub(crate) fn text(text: &str) -> String {
     serde_json::to_string(text).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What `ffmpeg` is told: which part of a video it reads, what becomes of the streams, and how the outcome is called.
+//! The arguments for `ffmpeg`: which part of a video to read, what happens to the streams, and the result's metadata.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::moment::Moment;
 use crate::timeline::rate::Rate;
 use crate::{ffmpeg, time};
 
-/// As FFmpeg takes a time.
+/// Formats a time as FFmpeg reads it.
 fn seconds(us: u64) -> String {
     format!("{}.{:06}", us / 1_000_000, us % 1_000_000)
 }
@@ -19,14 +19,14 @@ pub(super) fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(Into::into).collect()
 }
 
-/// The video as FFmpeg's input, as far as it is wanted.
+/// Returns the input options for the wanted part of a video.
 pub(super) fn opened(clip: &Clip<'_>, method: Method<'_>) -> Vec<OsString> {
     let begin_us = clip.begin_us(method);
     let mut arguments = ffmpeg::guarded(&clip.source);
     if !matches!(method, Method::Encode { from_start, .. } if clip.is_from_start(from_start)) {
         arguments.extend(words(&["-ss", &seconds(begin_us)]));
     }
-    // A time that is wrong ends nothing: filters cut there.
+    // A wrong time stamp must not end the clip: filters cut it instead.
     match (method, clip.oddity) {
         (Method::Encode { .. }, Some(_)) => arguments.extend(words(&["-noaccurate_seek"])),
         _ => arguments.extend(words(&["-t", &seconds(clip.end_us.saturating_sub(begin_us))])),
@@ -36,7 +36,7 @@ pub(super) fn opened(clip: &Clip<'_>, method: Method<'_>) -> Vec<OsString> {
     arguments
 }
 
-/// The streams as they are.
+/// Returns the options that copy the streams.
 pub(super) fn copied(clip: &Clip<'_>, others: &OtherStreams) -> Vec<OsString> {
     let mut arguments = words(&["-map", &format!("0:{}", clip.video.picture.index)]);
     for sound in others.sounds.iter().filter_map(|place| clip.video.sounds.get(*place)) {
@@ -46,13 +46,13 @@ pub(super) fn copied(clip: &Clip<'_>, others: &OtherStreams) -> Vec<OsString> {
     let begin_us = clip.begin_us(Method::Copy);
     arguments.extend(beside(others, clip.end_us.saturating_sub(begin_us)));
     if clip.keyframe_us.is_some() {
-        // FFmpeg may go back further than to that keyframe.
+        // FFmpeg may go back further than that keyframe.
         arguments.extend(words(&["-copypriorss", "0"]));
     }
     arguments
 }
 
-/// Subtitles, and what they are drawn with. None lasts longer than the clip, which would last as long.
+/// Returns the options for subtitles and their fonts. No subtitle may outlast the clip, or it would make the clip longer.
 fn beside(others: &OtherStreams, length_us: u64) -> Vec<OsString> {
     let mut arguments = Vec::new();
     for place in &others.subtitles {
@@ -68,7 +68,7 @@ fn beside(others: &OtherStreams, length_us: u64) -> Vec<OsString> {
     arguments
 }
 
-/// What a filter begins with where FFmpeg cannot leap to the clip, or cut it, by itself.
+/// Returns the start of a filter for clips that FFmpeg cannot seek to or cut by itself.
 fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
     let cut = |start_us: u64, length_us: u64| {
         let (start, end) = (seconds(start_us), seconds(start_us + length_us));
@@ -78,7 +78,7 @@ fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
     match clip.oddity {
         None if from_start => cut(start_us, clip.length_us()),
         None => String::new(),
-        // Sound has no numbers, but its samples follow each other.
+        // Sound has no frame numbers, but its samples are consecutive.
         Some(Oddity::BehindFrames { sound_us, .. }) if !kind.is_empty() => {
             format!("asetpts=N/SR/TB,{}", cut(sound_us + start_us, clip.length_us()))
         }
@@ -101,12 +101,12 @@ fn trimmed(kind: &str, clip: &Clip<'_>, from_start: bool) -> String {
     }
 }
 
-/// What is so many frames further on has a wrong stamp, where some have.
+/// In videos with wrong stamps, a stamp that jumps by this many frames is wrong.
 const MAX_LEAP_FRAMES: f64 = 5.0;
 
-/// One clip, encoded again: frames stay as they are, and all sound and subtitles go along.
+/// Re-encodes a single clip: its frames stay as they are, and all sound and subtitles are kept.
 pub(super) fn encoded(clip: &Clip<'_>, others: &OtherStreams, encoding: &Encoding, from_start: bool) -> Vec<OsString> {
-    // Only an odd width or height is more than most encoders take.
+    // The only sizes that most encoders reject are odd ones.
     let filter = format!(
         "{}pad=ceil(iw/2)*2:ceil(ih/2)*2,format={}",
         trimmed("", clip, from_start),
@@ -129,7 +129,7 @@ pub(super) fn encoded(clip: &Clip<'_>, others: &OtherStreams, encoding: &Encodin
     arguments
 }
 
-/// A clip among others: the same size, rate and sound as they have, each exactly as long as its number of frames.
+/// Encodes one of several clips: all get the same size, rate and sound, and each is exactly as long as its number of frames.
 pub(super) fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_start: bool) -> Vec<OsString> {
     let (width, height) = encoding.size;
     let n_frames = encoding.n_frames(clip);
@@ -149,7 +149,7 @@ pub(super) fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_st
     arguments.extend(words(&["-map", &format!("0:{}", clip.video.picture.index), "-vf", &filter, "-c:v"]));
     arguments.extend(encoding.video.iter().map(OsString::from));
     if encoding.has_sound {
-        // As long as the picture, to the sample: what is missing is silence.
+        // Exactly as long as the picture, to the sample: missing sound becomes silence.
         let filter = format!(
             "{}aresample=48000:async=1,apad,atrim=end={}",
             if is_silent { String::new() } else { trimmed("a", clip, from_start) },
@@ -162,7 +162,7 @@ pub(super) fn encoded_to_be_joined(clip: &Clip<'_>, encoding: &Encoding, from_st
     arguments
 }
 
-/// Container and metadata of what is handed out: where it comes from, and nothing of what a camera wrote about the place.
+/// Returns the container and metadata options of the result: it names its sources, but nothing that a camera recorded about the location.
 pub(super) fn muxed(container: Container, clips: &[Clip<'_>], method: Method<'_>) -> Vec<OsString> {
     let mut arguments = words(&["-map_metadata:g", "-1", "-map_chapters", "-1"]);
     if container.is_mp4 {
@@ -177,15 +177,15 @@ pub(super) fn muxed(container: Container, clips: &[Clip<'_>], method: Method<'_>
     arguments
 }
 
-/// Readers of metadata expect a sentence and no book; nor does a command line hold one.
+/// Metadata readers expect a sentence, not a book; a command line cannot hold one either.
 const MAX_ORIGIN: usize = 8 << 10;
 
-/// `From /films/a.mp4 0:03:12.040 – 0:03:19.500`, and so on.
+/// Formats `From /films/a.mp4 0:03:12.040 – 0:03:19.500`, and so on.
 fn origin(clips: &[Clip<'_>]) -> String {
     let mut origin = "From ".to_owned();
     let mut last: Option<&Moment> = None;
     for (index, clip) in clips.iter().enumerate() {
-        // A moment may come in pieces.
+        // A moment may consist of several pieces.
         if last.is_some_and(|last| std::ptr::eq(last, clip.moment)) {
             continue;
         }

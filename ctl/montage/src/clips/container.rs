@@ -1,21 +1,21 @@
-//! What a video can be put into, and which of its streams that takes as they are.
+//! The containers a video can be put into, and which of its streams each accepts without re-encoding.
 
 use crate::ffmpeg::probe::{ProbedVideo, Stream};
 
-/// What a video is put into, by the extension of its name.
+/// The container of a video, selected by the extension of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// FFmpeg's name of what writes it.
+    /// FFmpeg's name for the muxer.
     pub(super) muxer: &'static str,
     pub(super) is_mp4: bool,
     pub(super) is_webm: bool,
 }
 
-/// The extensions that there are, in words.
+/// The supported extensions, in words.
 pub const EXTENSIONS: &str = ".mp4, .m4v, .mov, .mkv, .webm or .ts";
 
 impl Container {
-    /// Tells the container by an extension in lower case; `None` for one that is not among [`EXTENSIONS`].
+    /// Returns the container for an extension in lower case; `None` if it is not among [`EXTENSIONS`].
     pub fn of_extension(extension: &str) -> Option<Self> {
         let (muxer, is_mp4, is_webm) = match extension {
             "mp4" | "m4v" => ("mp4", true, false),
@@ -28,7 +28,7 @@ impl Container {
         Some(Self { muxer, is_mp4, is_webm })
     }
 
-    /// Whether it takes the video's picture and first sound without encoding them again, so that players understand it.
+    /// Returns whether it accepts the video's picture and first sound without re-encoding, so that players understand it.
     pub(crate) fn takes(self, video: &ProbedVideo) -> bool {
         self.takes_picture(&video.picture) && video.sounds.first().is_none_or(|sound| self.takes_sound(sound))
     }
@@ -40,7 +40,7 @@ impl Container {
             "mov" => [MPEG, "mjpeg prores dnxhd qtrle png dvvideo"],
             "webm" => ["vp8 vp9 av1", ""],
             "mpegts" => [MPEG, ""],
-            // Matroska takes everything.
+            // Matroska accepts everything.
             _ => return true,
         };
         is_one(picture, &codecs)
@@ -58,8 +58,8 @@ impl Container {
         is_one(sound, &codecs)
     }
 
-    /// Whether it takes subtitles as they are. FFmpeg makes one kind of another, but then those that last beyond the clip's end cannot be
-    /// cut off there, and make it longer.
+    /// Returns whether it accepts subtitles unchanged. FFmpeg can convert them, but then cannot cut those that outlast the clip, and they
+    /// make it longer.
     fn takes_subtitles(self, subtitles: &Stream) -> bool {
         let codecs = match self.muxer {
             "mp4" | "mov" => "mov_text",
@@ -70,31 +70,31 @@ impl Container {
         is_one(subtitles, &[codecs])
     }
 
-    /// Whether it takes the typefaces that subtitles are drawn with.
+    /// Returns whether it accepts the fonts that subtitles use.
     fn takes_attachments(self) -> bool {
         self.muxer == "matroska"
     }
 }
 
-/// Whether a stream's codec is among lists of names; one that ends in `_` stands for all that begin so.
+/// Returns whether a stream's codec is in lists of names; a name that ends in `_` stands for all that begin with it.
 fn is_one(stream: &Stream, codecs: &[&str]) -> bool {
     let codec = stream.codec_name.as_deref().unwrap_or_default();
     let mut names = codecs.iter().flat_map(|names| names.split(' ')).filter(|name| !name.is_empty());
     names.any(|name| codec == name || name.ends_with('_') && codec.starts_with(name))
 }
 
-/// What goes along with the picture, by its place among the streams of its kind.
+/// The streams that accompany the picture, by their position among the streams of their kind.
 #[derive(Debug, Default)]
 pub(crate) struct OtherStreams {
     pub(super) sounds: Vec<usize>,
     pub(super) subtitles: Vec<usize>,
     pub(super) has_attachments: bool,
-    /// What is left out, and why, in words.
+    /// What is left out and why, in words.
     pub(crate) left_out: Vec<String>,
 }
 
 impl OtherStreams {
-    /// Of one clip alone: all that the container takes.
+    /// Selects the streams of a single clip: everything that the container accepts.
     pub(crate) fn of_one(video: &ProbedVideo, container: Container, is_encoded: bool) -> Self {
         let mut others = Self {
             has_attachments: video.has_attachments && container.takes_attachments(),
@@ -105,7 +105,7 @@ impl OtherStreams {
             format!("{what} in {codec}")
         };
         for (place, sound) in video.sounds.iter().enumerate() {
-            // What ffprobe has no name for cannot be decoded.
+            // A stream without a codec name in ffprobe cannot be decoded.
             let goes = if is_encoded {
                 sound.codec_name.is_some()
             } else {
@@ -127,7 +127,8 @@ impl OtherStreams {
         others
     }
 
-    /// Of clips that are joined: all tracks of sound where their packets are copied and the videos have the same ones, else the first.
+    /// Selects the streams of joined clips. If packets are copied and the videos have the same audio tracks, keeps all of them; otherwise
+    /// the first.
     pub(crate) fn of_joined(videos: &[&ProbedVideo], container: Container, is_encoded: bool) -> Self {
         let mut others = Self::default();
         let Some((first, rest)) = videos.split_first() else {
@@ -184,7 +185,7 @@ mod tests {
             &[2],
             &["sound in truehd", "subtitles in subrip", "subtitles in hdmv_pgs_subtitle"],
         );
-        // Encoded again, sound of any kind goes.
+        // When re-encoding, sound of any kind is kept.
         let webm = Container::of_extension("webm").unwrap();
         let others = OtherStreams::of_one(&video, webm, true);
         assert_eq!((others.sounds, others.subtitles.len()), (vec![0, 1, 2], 0));

@@ -1,4 +1,4 @@
-//! How clips are encoded again where their packets cannot be copied.
+//! How clips are re-encoded if their packets cannot be copied.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::ffmpeg;
 use crate::ffmpeg::probe::{ProbedVideo, Stream};
 use crate::timeline::rate::Rate;
 
-/// All clips the same: by what the first one is, and by the best encoders that this FFmpeg has.
+/// One encoding for all clips: it follows the first clip and uses the best encoders that this FFmpeg has.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoding {
     /// Encoder and settings.
     pub(super) video: Vec<String>,
-    /// What the finished file calls it.
+    /// The codec tag in the finished file.
     pub(super) tag: Option<&'static str>,
     pub(super) pixels: &'static str,
     pub(super) sound: Vec<&'static str>,
@@ -22,10 +22,10 @@ pub(crate) struct Encoding {
     pub(super) has_sound: bool,
 }
 
-/// How long listing its encoders may take.
+/// How long FFmpeg may take to list its encoders.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// An encoder and its settings, by which nobody sees or hears a difference at a glance.
+/// An encoder and its settings, chosen so that the loss is not noticeable at a glance.
 type Encoder = &'static [&'static str];
 
 const WEBM: &[Encoder] = &[
@@ -50,7 +50,7 @@ const OTHERS: &[Encoder] = &[
     &["mpeg4", "-q:v", "3"],
 ];
 
-/// With ten bits a colour. Players that know HDR know it in HEVC and VP9.
+/// Ten bits per colour. Players that support HDR support it in HEVC and VP9.
 const WEBM_HDR: &[Encoder] = &[&[
     "libvpx-vp9",
     "-profile:v",
@@ -85,8 +85,8 @@ const WEBM_SOUND: &[Encoder] = &[&["libopus", "-b:a", "160k"], &["libvorbis", "-
 const OTHERS_SOUND: &[Encoder] = &[&["aac", "-b:a", "192k"]];
 
 impl Encoding {
-    /// **Errors**: FFmpeg is not there or has no encoder that does; videos with and without HDR are to be joined, one of which would look
-    /// wrong.
+    /// **Errors**: FFmpeg is not installed or has no suitable encoder; videos with and without HDR are to be joined, which would make one
+    /// of them look wrong.
     pub(crate) fn of(container: Container, clips: &[Clip<'_>]) -> Result<Self, ExportError> {
         let lacks = |what| ExportError::NoEncoder { what };
         let first = clips.first().map(|clip| clip.video).ok_or_else(|| lacks("nothing"))?;
@@ -114,7 +114,7 @@ impl Encoding {
         let what = if is_hdr { "HDR" } else { container.muxer };
         let video = best(pictures).ok_or_else(|| lacks(what))?;
         let mut video: Vec<String> = video.iter().map(|&word| word.to_owned()).collect();
-        // Apple's players take HEVC by no other name.
+        // Apple's players accept HEVC under no other tag.
         let tag = (container.is_mp4 && video[0] == "libx265").then_some("hvc1");
         if is_hdr {
             video.extend(names_of_colours(&first.picture));
@@ -134,13 +134,13 @@ impl Encoding {
         self.rate.frame_at((clip.length_us() + 500) / 1000).max(1)
     }
 
-    /// How long a clip is that is joined to others.
+    /// Returns the length of a clip that is joined to others.
     pub(super) fn length_s(&self, clip: &Clip<'_>) -> f64 {
         self.n_frames(clip) as f64 / self.rate.frames_a_second()
     }
 }
 
-/// What the numbers of the picture mean, told to the new file in the words of the old one. FFmpeg's and ours are the same words.
+/// Returns options that pass the picture's colour tags on to the new file; ffprobe and ffmpeg use the same names.
 fn names_of_colours(picture: &Stream) -> Vec<String> {
     let told = [
         ("-color_trc", &picture.color_transfer),
@@ -149,7 +149,7 @@ fn names_of_colours(picture: &Stream) -> Vec<String> {
     ];
     let known = told.into_iter().filter_map(|(option, name)| Some((option, name.as_deref()?)));
     known
-        // RGB has a matrix of its own, which the new picture has not.
+        // RGB has its own matrix, which the new picture does not use.
         .filter(|(_, name)| !matches!(*name, "unknown" | "reserved" | "gbr"))
         .flat_map(|(option, name)| [option.to_owned(), name.to_owned()])
         .collect()

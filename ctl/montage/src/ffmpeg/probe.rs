@@ -1,4 +1,4 @@
-//! What a video holds, by `ffprobe`.
+//! The contents of a video, as `ffprobe` reports them.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -10,34 +10,34 @@ use serde::Deserialize;
 use super::{FfmpegError, Source};
 use crate::timeline::rate::{Rate, Timecode};
 
-/// A video on a disk that is asleep takes some seconds; one that takes longer is not waited for.
+/// A video on a sleeping disk takes a few seconds; longer waits are given up.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What a video holds.
+/// The contents of a video.
 #[derive(Clone, Debug, Default)]
 pub struct ProbedVideo {
-    /// Frames a second; `None` where it does not tell, or tells what no video has.
+    /// Frames per second; `None` if the file gives no rate, or one that no video has.
     pub rate: Option<Rate>,
-    /// What its first frame is called, where a camera wrote that down.
+    /// Timecode of its first frame, if a camera recorded one.
     pub first: Option<Timecode>,
     pub(crate) picture: Stream,
-    /// In the order of the file, as the two that follow.
+    /// In the order of the file, like the next field.
     pub(crate) sounds: Vec<Stream>,
     pub(crate) subtitles: Vec<Stream>,
-    /// Typefaces, as a rule, for subtitles.
+    /// Usually fonts for subtitles.
     pub(crate) has_attachments: bool,
     pub(crate) duration_s: Option<f64>,
-    /// Whether a stretch of the file is a video as well: it has no head that the rest would need.
+    /// Whether any range of the file is a video as well, because the file has no header that the rest depends on.
     pub(crate) is_divisible: bool,
-    /// What its clock shows at its beginning.
+    /// The time on its clock at its beginning.
     pub(crate) started_s: f64,
 }
 
-/// One stream, as far as it decides whether two videos can be joined as they are.
+/// One stream: the fields that decide whether two videos can be joined without re-encoding.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct Stream {
     pub(crate) index: u32,
-    /// What the container calls it, as `0x100`.
+    /// The container's id for it, such as `0x100`.
     id: Option<String>,
     codec_type: Option<String>,
     pub(crate) codec_name: Option<String>,
@@ -46,14 +46,14 @@ pub(crate) struct Stream {
     #[serde(default)]
     pub(crate) height: u32,
     pix_fmt: Option<String>,
-    /// How its numbers are light, and which colours they are.
+    /// How its values map to light and colours.
     pub(crate) color_transfer: Option<String>,
     pub(crate) color_primaries: Option<String>,
     pub(crate) color_space: Option<String>,
     sample_aspect_ratio: Option<String>,
     sample_rate: Option<String>,
     channels: Option<u32>,
-    /// Of what the decoder needs to know beforehand.
+    /// Hash of the data that the decoder needs beforehand.
     extradata_hash: Option<String>,
     start_time: Option<String>,
     r_frame_rate: Option<String>,
@@ -122,7 +122,8 @@ impl Stream {
         self.side_data_list.iter().find_map(|data| data.rotation).unwrap_or(0.0) as i64
     }
 
-    /// Whether it has more light than common screens show (PQ or HLG): in 8 bits, or without its colours' names, it would look washed out.
+    /// Returns whether it exceeds the brightness of common screens (PQ or HLG). In 8 bits, or without its colour tags, it would look washed
+    /// out.
     pub(crate) fn is_hdr(&self) -> bool {
         matches!(self.color_transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
     }
@@ -136,7 +137,7 @@ impl Stream {
         id.and_then(|id| i64::from_str_radix(id, 16).ok()) == Some(wanted)
     }
 
-    /// Whether packets of both can follow each other in one stream.
+    /// Returns whether packets of both can follow each other in one stream.
     fn continues(&self, other: &Self) -> bool {
         let of = |stream: &Self| {
             (
@@ -148,7 +149,7 @@ impl Stream {
         self.codec_name.is_some() && of(self) == of(other)
     }
 
-    /// Width and height as shown, both even.
+    /// Returns the displayed width and height, both even.
     pub(crate) fn shown_size(&self) -> (u32, u32) {
         let aspect = self.sample_aspect_ratio.as_deref().and_then(fraction).unwrap_or(1.0);
         let width = (f64::from(self.width) * aspect).round() as u32;
@@ -163,7 +164,7 @@ impl Stream {
 }
 
 impl ProbedVideo {
-    /// Why clips of the two cannot be joined without encoding them again; `None` where they can.
+    /// Returns why clips of the two cannot be joined without re-encoding; `None` if they can.
     pub(crate) fn obstacle(&self, other: &Self) -> Option<&'static str> {
         if !self.picture.continues(&other.picture) {
             return Some("their video streams differ in size or encoding");
@@ -175,35 +176,35 @@ impl ProbedVideo {
         }
     }
 
-    /// Whether the two have the same tracks of sound, so that each can go on.
+    /// Returns whether the two have the same audio tracks, so that each one can continue.
     pub(crate) fn sounds_as(&self, other: &Self) -> bool {
         let (ours, theirs) = (&self.sounds, &other.sounds);
         ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(one, two)| one.continues(two))
     }
 
-    /// How much later than the file itself its picture begins.
+    /// Returns how much later than the file its picture begins.
     pub(crate) fn picture_delay_s(&self) -> f64 {
         let start_s = self.picture.start_time.as_deref().and_then(|start| start.parse::<f64>().ok());
         start_s.map_or(0.0, |start_s| start_s - self.started_s)
     }
 }
 
-/// `30000/1001`, `16:9`; `None` for what is none, such as `0/0` and `0:1`.
+/// Parses `30000/1001` or `16:9`; `None` for values such as `0/0` and `0:1`.
 fn fraction(text: &str) -> Option<f64> {
     let (up, down) = text.split_once(['/', ':'])?;
     let value = up.parse::<f64>().ok()? / down.parse::<f64>().ok()?;
     (value.is_finite() && value > 0.0).then_some(value)
 }
 
-/// Asks `ffprobe` what a video holds. `wanted` is the picture that the daemon looked at, where it tells.
+/// Runs `ffprobe` on a video. `wanted` is the picture that the daemon indexed, if known.
 ///
-/// **Errors**: `ffprobe` is not there; it does not take the file for a video; the video has no picture.
+/// **Errors**: `ffprobe` is not installed; it does not recognize the file as a video; the video has no picture.
 pub fn video(source: &Source, wanted: Option<&PictureTrack>) -> Result<ProbedVideo, FfmpegError> {
     Ok(probe(source, wanted, 0)?.0)
 }
 
-/// Which of a file's streams the daemon looked at. What it does not tell is found by its own rule (`choose_stream` of
-/// `daemon/worker/src/media/decode/streams.rs`): the largest one, with a bonus for the one that the file names first.
+/// Returns the stream that the daemon indexed. If the daemon does not report it, the daemon's own rule applies (`choose_stream` of
+/// `daemon/worker/src/media/decode/streams.rs`). It picks the largest one, with a bonus for the one that the file marks as default.
 fn choose<'a>(streams: &'a [Stream], wanted: Option<&PictureTrack>, is_whole: bool) -> Option<&'a Stream> {
     const BONUS: u64 = 5_000_000;
     let score = |stream: &Stream| {
@@ -219,7 +220,7 @@ fn choose<'a>(streams: &'a [Stream], wanted: Option<&PictureTrack>, is_whole: bo
         let by_index = || pictures().find(|stream| is_whole && stream.index == wanted.stream);
         by_id.or_else(by_index)
     });
-    // Of equals the first one.
+    // Among equals, the first one.
     told.or_else(|| {
         pictures()
             .filter(|stream| stream.is_video())
@@ -228,18 +229,18 @@ fn choose<'a>(streams: &'a [Stream], wanted: Option<&PictureTrack>, is_whole: bo
     })
 }
 
-/// What was cut just now; `None` where it has no picture, or not from its beginning on.
+/// Probes a new clip; `None` if it has no picture, or not from its beginning.
 pub(crate) fn cut(path: &Path) -> Option<ProbedVideo> {
-    /// A picture may begin that much later than its sound.
+    /// The picture may begin this much later than the sound.
     const MAX_DELAY_S: f64 = 0.3;
-    /// As many packets of other streams as could come before the first of the picture.
+    /// Enough to cover the packets of other streams that may precede the first picture.
     const N_PACKETS: u32 = 64;
     let (video, packets) = probe(&Source::whole(path), None, N_PACKETS).ok()?;
     let first = packets.iter().find(|packet| packet.stream_index == video.picture.index)?;
     (first.flags.starts_with('K') && video.picture_delay_s() <= MAX_DELAY_S).then_some(video)
 }
 
-/// The video, and its first packets.
+/// Returns the video, and its first packets.
 fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Result<(ProbedVideo, Vec<Packet>), FfmpegError> {
     let guarded = super::guarded(source);
     let mut arguments: Vec<OsString> = ["-v", "error"].map(Into::into).into_iter().chain(guarded).collect();
@@ -268,7 +269,7 @@ fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resu
     let video = ProbedVideo {
         rate,
         first: tags.find_map(|tags| Timecode::parse(tags.timecode.as_deref()?)),
-        // What is announced and does not come, as where a stretch of a file ends with the next one's tables, is no sound.
+        // Leaves out sound that is announced but missing, as when a range of a file ends with the next one's tables.
         sounds: all("audio")
             .into_iter()
             .filter(|sound: &Stream| sound.sample_rate.as_deref() != Some("0"))
@@ -283,7 +284,7 @@ fn probe(source: &Source, wanted: Option<&PictureTrack>, n_packets: u32) -> Resu
     Ok((video, told.packets))
 }
 
-/// The last keyframe of the picture that is not behind a moment; `None` where none can be told.
+/// Returns the picture's last keyframe at or before a moment; `None` if none can be determined.
 pub(crate) fn keyframe_before(source: &Source, video: &ProbedVideo, at_us: u64) -> Result<Option<u64>, FfmpegError> {
     let seconds = at_us as f64 / 1e6 + video.started_s;
     let guarded = super::guarded(source);
@@ -297,7 +298,7 @@ pub(crate) fn keyframe_before(source: &Source, video: &ProbedVideo, at_us: u64) 
     let keyframes = told.lines().filter_map(|line| {
         let (time, flags) = line.split_once(',')?;
         let time_s: f64 = time.parse().ok()?;
-        // Boundaries of scenes are told in whole milliseconds.
+        // Scene boundaries are given in whole milliseconds.
         (flags.starts_with('K') && time_s <= seconds + 0.001).then_some(time_s - video.started_s)
     });
     let last_s = keyframes.fold(f64::NEG_INFINITY, f64::max);

@@ -1,15 +1,15 @@
-//! Drafts of files and folders, beside what they become. Whoever makes one holds a lock on it as long as it lives; what nobody holds was
-//! left by a writer that was killed, and the next one in that folder takes it away.
+//! Drafts of files and folders, next to what they will become. The process that makes one holds a lock on it while it lives. An unlocked
+//! draft was left by a killed writer, and the next writer in that folder removes it.
 //!
-//! Where a file system has no locks nothing is claimed, and nothing is taken away.
+//! On a file system without locks, nothing is claimed and nothing is removed.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
 
-/// Only what is called so is ours: drafts of earlier versions were not locked.
+/// Only names with this prefix are ours: drafts of earlier versions were not locked.
 const PREFIX: &str = ".scenectl-draft-";
-/// A draft that was taken away between its birth and its claim is made again so often.
+/// How often a draft is made again if it was removed before it could be claimed.
 const MAX_TRIES: u32 = 100;
 
 pub(super) fn builder<'a>() -> tempfile::Builder<'a, 'a> {
@@ -18,12 +18,12 @@ pub(super) fn builder<'a>() -> tempfile::Builder<'a, 'a> {
     builder
 }
 
-/// Makes drafts until one could be claimed.
+/// Makes drafts until one can be claimed.
 pub(super) fn claimed<T>(make: impl Fn() -> io::Result<T>, claim: impl Fn(&T) -> bool) -> io::Result<T> {
     for _ in 0..MAX_TRIES {
         match make() {
             Ok(draft) if claim(&draft) => return Ok(draft),
-            // Somebody who sweeps was faster: it is gone, or will be.
+            // Another process's sweep was faster: the draft is gone, or will be.
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -32,7 +32,7 @@ pub(super) fn claimed<T>(make: impl Fn() -> io::Result<T>, claim: impl Fn(&T) ->
     make()
 }
 
-/// Locks a draft; says whether it is still there.
+/// Locks a draft and returns whether it still exists.
 pub(super) fn claim(draft: &File, path: &Path) -> bool {
     match draft.try_lock() {
         Err(TryLockError::WouldBlock) => false,
@@ -40,7 +40,7 @@ pub(super) fn claim(draft: &File, path: &Path) -> bool {
     }
 }
 
-/// Takes away what nobody holds. What cannot be looked at or removed stays: the folder is somebody's.
+/// Removes unlocked drafts. Any that cannot be read or removed stays: the folder belongs to the user.
 pub(super) fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
@@ -70,7 +70,7 @@ fn remove_if_left(path: &Path) {
     removed.unwrap_or_default();
 }
 
-/// There an open file cannot be removed anyway.
+/// On these systems an open file cannot be removed anyway.
 #[cfg(not(unix))]
 fn remove_if_left(_path: &Path) {}
 

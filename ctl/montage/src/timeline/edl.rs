@@ -1,4 +1,4 @@
-//! CMX 3600: the oldest edit list, and the one that every editing program reads.
+//! CMX 3600: the oldest edit list, which every editing program reads.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,14 +8,14 @@ use scened_shared::terminal;
 use super::Shot;
 use super::rate::{Rate, Timecode};
 
-/// The most events: they are numbered with three digits. Further shots are left out.
+/// The most events an EDL can hold: they are numbered with three digits. Further shots are left out.
 pub const MAX_EVENTS: usize = 999;
 
-/// Titles of CMX 3600 have at most so many signs.
+/// Longest title that CMX 3600 allows, in characters.
 const MAX_TITLE: usize = 70;
 
-/// Puts all shots on one track, one after the other from 01:00:00:00 on. An EDL knows one rate: times of videos that have another are told in
-/// `rate` as well.
+/// Writes all shots on one track in sequence, from 01:00:00:00 on. An EDL has only one rate, so times of videos with another rate are
+/// converted to `rate`.
 pub fn write(title: &str, rate: Rate, shots: &[Shot<'_>]) -> String {
     let drops = rate.drops_frames();
     let title: String = terminal::escape(title).chars().take(MAX_TITLE).collect();
@@ -34,7 +34,7 @@ pub fn write(title: &str, rate: Rate, shots: &[Shot<'_>]) -> String {
             }
         });
         let start = rate.frame_at(moment.start_ms);
-        // A cut that lasts no frame is none.
+        // A cut needs at least one frame.
         let length = rate.frame_at(moment.end_ms).saturating_sub(start).max(1);
         let source_drops = drops && shot.first.is_none_or(|first| first.drops);
         let source = |frame: u64| rate.timecode(first + frame, source_drops);

@@ -9,7 +9,7 @@ use super::Shot;
 use super::rate::Rate;
 use crate::quote;
 
-/// Writes all shots on one track, one after the other.
+/// Writes all shots on one track in sequence.
 pub fn write(title: &str, shots: &[Shot<'_>]) -> String {
     let clips: Vec<Value> = shots.iter().map(clip).collect();
     let timeline = json!({

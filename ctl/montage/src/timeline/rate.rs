@@ -3,33 +3,33 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Frames a second, as editing knows them: a whole number, or that slowed down by 1000/1001 as NTSC did (29.97).
+/// Frames per second as editors use them: a whole number, or one slowed by 1000/1001 as in NTSC (29.97).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// Frames that a timecode counts to a second. **Invariant**: 1 to 240.
+    /// Frames that a timecode counts per second. **Invariant**: 1 to 240.
     nominal: u32,
     is_slowed: bool,
 }
 
-/// Below a quarter of a percent; 24 and 23.976 differ by a tenth, so that the nearer one is taken.
+/// A quarter of a percent. 24 and 23.976 differ by only a tenth of a percent, so the nearer one is chosen.
 const TOLERANCE: f64 = 0.0025;
 const MAX_NOMINAL: u32 = 240;
 
 impl Rate {
-    /// 25: what is assumed where nothing is known.
+    /// 25, the rate assumed if none is known.
     pub const PAL: Self = Self {
         nominal: 25,
         is_slowed: false,
     };
 
-    /// The rate of editing that is nearest to a measured one; `None` for none that a video could have.
+    /// Returns the standard rate nearest to a measured one; `None` if no video could have that rate.
     pub fn nearest(frames_a_second: f64) -> Option<Self> {
         if !frames_a_second.is_finite() || !(0.5..=f64::from(MAX_NOMINAL) + 0.5).contains(&frames_a_second) {
             return None;
         }
         let nominal = (frames_a_second.round() as u32).clamp(1, MAX_NOMINAL);
         let whole = Self { nominal, is_slowed: false };
-        // NTSC slowed 24, 30 and what is a multiple of these.
+        // NTSC slowed down 24, 30 and their multiples.
         let slowed = Self {
             nominal: (frames_a_second * 1.001).round() as u32,
             is_slowed: true,
@@ -39,13 +39,13 @@ impl Rate {
         Some(if is_slowed { slowed } else { whole })
     }
 
-    /// Frames a second: 30000/1001 for 29.97.
+    /// Returns the frames per second: 30000/1001 for 29.97.
     pub fn frames_a_second(self) -> f64 {
         let nominal = f64::from(self.nominal);
         if self.is_slowed { nominal * 1000.0 / 1001.0 } else { nominal }
     }
 
-    /// As FFmpeg takes it: `25/1`, `30000/1001`.
+    /// Formats the rate as FFmpeg reads it: `25/1`, `30000/1001`.
     pub fn fraction(self) -> String {
         let nominal = self.nominal;
         if self.is_slowed {
@@ -55,12 +55,12 @@ impl Rate {
         }
     }
 
-    /// Whether timecodes leave out numbers to keep up with the clock: of 29.97 and its multiples they do.
+    /// Returns whether timecodes skip numbers to stay in step with the clock. Those of 29.97 and its multiples do.
     pub fn drops_frames(self) -> bool {
         self.is_slowed && self.nominal.is_multiple_of(30)
     }
 
-    /// The frame nearest to a time.
+    /// Returns the frame nearest to a time.
     pub fn frame_at(self, ms: u64) -> u64 {
         let (frames, per) = if self.is_slowed {
             (u128::from(self.nominal), 1001)
@@ -70,9 +70,9 @@ impl Rate {
         ((u128::from(ms) * frames + per / 2) / per) as u64
     }
 
-    /// What a frame is called, counted from midnight.
+    /// Returns the timecode of a frame, counted from midnight.
     ///
-    /// Dropping leaves out the first two numbers (four of 59.94) of each minute but every tenth one (SMPTE 12M).
+    /// Drop-frame timecode skips the first two numbers (four at 59.94) of every minute, except every tenth (SMPTE 12M).
     pub fn timecode(self, frame: u64, drops: bool) -> Timecode {
         let nominal = u64::from(self.nominal);
         let mut number = frame;
@@ -82,14 +82,14 @@ impl Rate {
             let ten_minutes = nominal * 600 - 9 * left_out;
             let (tens, rest) = (frame / ten_minutes, frame % ten_minutes);
             number += 9 * left_out * tens;
-            // The first minute of ten is a whole one.
+            // The first of ten minutes skips no numbers.
             if rest >= nominal * 60 {
                 number += left_out * ((rest - nominal * 60) / a_minute + 1);
             }
         }
         let s = number / nominal;
         Timecode {
-            // A clock begins anew at midnight.
+            // The timecode wraps around at midnight.
             hours: (s / 3600 % 24) as u32,
             minutes: (s / 60 % 60) as u32,
             seconds: (s % 60) as u32,
@@ -98,7 +98,7 @@ impl Rate {
         }
     }
 
-    /// The frame that is called so.
+    /// Returns the frame with this timecode.
     pub fn frame_called(self, timecode: Timecode) -> u64 {
         let nominal = u64::from(self.nominal);
         let minutes = u64::from(timecode.hours) * 60 + u64::from(timecode.minutes);
@@ -111,7 +111,7 @@ impl Rate {
     }
 }
 
-/// Typed by people: `25`, `29.97`, `30000/1001`.
+/// Parses what users type: `25`, `29.97`, `30000/1001`.
 impl FromStr for Rate {
     type Err = String;
 
@@ -126,7 +126,7 @@ impl FromStr for Rate {
     }
 }
 
-/// `25`, `23.976`, `29.97`.
+/// Formats a rate: `25`, `23.976`, `29.97`.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = format!("{:.3}", self.frames_a_second());
@@ -134,19 +134,19 @@ impl fmt::Display for Rate {
     }
 }
 
-/// What a frame is called: hours, minutes, seconds and frames (SMPTE 12M).
+/// The timecode of a frame: hours, minutes, seconds and frames (SMPTE 12M).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timecode {
     hours: u32,
     minutes: u32,
     seconds: u32,
     frames: u32,
-    /// Whether some numbers are left out to keep up with the clock.
+    /// Whether it skips numbers to stay in step with the clock (drop frame).
     pub drops: bool,
 }
 
 impl Timecode {
-    /// The first frame of an hour.
+    /// Returns the timecode of an hour's first frame.
     pub const fn at_hour(hours: u32, drops: bool) -> Self {
         Self {
             hours,
@@ -157,7 +157,7 @@ impl Timecode {
         }
     }
 
-    /// Reads a timecode as FFmpeg tells it; a semicolon says that numbers are left out.
+    /// Parses a timecode in FFmpeg's format; a semicolon marks drop frame.
     pub fn parse(text: &str) -> Option<Self> {
         let parts: Vec<u32> = text.split([':', ';', '.']).map(|part| part.parse().ok()).collect::<Option<_>>()?;
         let [hours, minutes, seconds, frames] = parts[..] else {
@@ -220,7 +220,7 @@ mod tests {
         }
     }
 
-    /// Known pairs: ten minutes of 29.97 are 17,982 frames and are called 00:10:00;00.
+    /// Known pairs: ten minutes of 29.97 have 17,982 frames, so frame 17,982 is 00:10:00;00.
     #[test]
     fn timecodes_leave_out_what_the_standard_says() {
         let check = |text: &str, frame: u64, expected: &str| {
@@ -242,7 +242,7 @@ mod tests {
         check("59.94", 3600, "00:01:00;04");
         check("59.94", 35_964, "00:10:00;00");
         check("59.94", 215_784, "01:00:00;00");
-        // The clock is kept up with: an hour of NTSC is an hour but for some milliseconds.
+        // The timecode keeps step with the clock: an hour of NTSC is an hour, apart from a few milliseconds.
         assert_eq!(rate("29.97").frame_at(3_600_000), 107_892);
         assert_eq!(rate("59.94").frame_at(3_600_000), 215_784);
     }

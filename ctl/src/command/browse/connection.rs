@@ -1,4 +1,4 @@
-//! The daemon's side of the finder: a thread with one connection, the newest question first, pictures while there is none.
+//! The finder's connection to the daemon: one thread that sends the newest question first, and fetches pictures while there is none.
 
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ use super::Event;
 use crate::command::preview::thumbnail;
 use crate::failure::Failure;
 
-/// A word is typed in less: only the last of its letters is asked about.
+/// Words are typed faster than this, so only their last letter sends a question.
 const QUIET: Duration = Duration::from_millis(80);
 
-/// How often a daemon that went away is looked for.
+/// How often to retry a daemon that went away.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What is to be done. A newer question takes the place of an older one, and so do wishes for pictures.
+/// Pending work. A newer question replaces an older one, and the same holds for wanted pictures.
 #[derive(Debug, Default)]
 struct Inbox {
     question: Option<Question>,
@@ -36,7 +36,7 @@ struct Question {
     due: Instant,
 }
 
-/// Hands questions to the thread; which ends when this is dropped, or with the program.
+/// Hands questions to the thread, which ends when this is dropped, or with the program.
 #[derive(Debug)]
 pub(super) struct Connection {
     inbox: Arc<(Mutex<Inbox>, Condvar)>,
@@ -56,7 +56,7 @@ impl Connection {
         Self { inbox, n_asked: 0 }
     }
 
-    /// Asks soon, unless another question comes; `None` takes back what was asked. The first question is asked at once.
+    /// Sends a question soon, unless another one follows; `None` withdraws it. The first question is sent at once.
     pub(super) fn ask(&mut self, number: u64, request: Option<SearchRequest>) {
         let wait = if self.n_asked == 0 { Duration::ZERO } else { QUIET };
         self.n_asked += 1;
@@ -67,7 +67,7 @@ impl Connection {
         self.inbox.1.notify_all();
     }
 
-    /// The scenes whose pictures are missing, the most important first.
+    /// Sets the scenes whose pictures are missing, the most important first.
     pub(super) fn want(&self, mut scenes: Vec<String>) {
         let mut inbox = lock(&self.inbox.0);
         scenes.retain(|scene| inbox.fetched.as_ref() != Some(scene));
@@ -85,7 +85,7 @@ impl Drop for Connection {
     }
 }
 
-/// Nothing is left half done in the desk: a thread that panicked has not spoiled it.
+/// Locks the inbox. No update of it is ever left half done, so a panicked thread has not corrupted it.
 fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
     inbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -111,7 +111,7 @@ impl Worker {
             };
             let error = match done {
                 Ok(true) => continue,
-                // The finder is gone.
+                // The finder has ended.
                 Ok(false) => return,
                 Err(error) => error,
             };
@@ -125,7 +125,7 @@ impl Worker {
         }
     }
 
-    /// Waits for a question that is due, else for a picture; `None` at the end.
+    /// Waits for a question that is due, otherwise for a wanted picture; `None` at the end.
     fn next(&self) -> Option<Job> {
         let mut inbox = lock(&self.inbox.0);
         loop {
@@ -157,7 +157,7 @@ impl Worker {
         Ok(self.client.insert(client))
     }
 
-    /// **Errors**: the connection is of no more use. What the daemon refuses is an answer.
+    /// **Errors**: the connection can no longer be used. A refusal by the daemon is an answer.
     fn answer(&mut self, question: &Question) -> Result<bool, ClientError> {
         let answer = match self.client()?.call::<method::Search>(&question.request) {
             Ok(answer) => Ok(answer),
@@ -173,12 +173,12 @@ impl Worker {
             Ok(picture) => Ok(self.tell.send(Event::Picture(scene.to_owned(), picture)).is_ok()),
             Err(error) => Err(error),
         };
-        // Not before it was told: until then it would be asked for again.
+        // Clear this only after sending: until then the finder would request the picture again.
         lock(&self.inbox.0).fetched = None;
         told
     }
 
-    /// Tries until the daemon is there again; false when the finder is gone.
+    /// Retries until the daemon is back; returns false if the finder has ended.
     fn reconnect(&mut self, error: ClientError) -> bool {
         self.client = None;
         let mut error = error;

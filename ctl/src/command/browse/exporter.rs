@@ -1,4 +1,4 @@
-//! Marked hits into a file, on a thread of its own, while the finder goes on.
+//! Exports marked hits into a file on its own thread, while the finder keeps running.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -18,18 +18,18 @@ use crate::command::moments;
 use crate::failure::Failure;
 use crate::render::{Out, text};
 
-/// What is to be written where; the name's ending says what it is.
+/// What to write and where; the file's extension decides the format.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FinderExport {
     pub(super) hits: Vec<Hit>,
     pub(super) target: PathBuf,
-    /// Cut videos at the frame.
+    /// Whether to cut videos at the exact frame.
     pub(super) is_exact: bool,
-    /// What playlists, pages and timelines are called.
+    /// The title of playlists, pages and timelines.
     pub(super) title: String,
 }
 
-/// An export that runs. Dropped it is stopped, and leaves neither a draft nor an ffmpeg behind.
+/// A running export. Dropping it stops it, and leaves neither a draft nor an ffmpeg behind.
 pub(super) struct Exporter {
     stop: Stop,
     is_over: Receiver<()>,
@@ -43,10 +43,10 @@ impl Exporter {
         std::thread::spawn(move || {
             let progress = tell.clone();
             let said = export(&wanted, &endpoint, &heard, move |percent| {
-                // The next one says more, should the finder be behind.
+                // If the finder is behind, the next event makes up for this one.
                 drop(progress.try_send(Event::ExportedSoFar(percent)));
             });
-            // Nothing is left of it now. Who waits for that does not listen any more, so it comes before it is told.
+            // All is cleaned up now. Signal that before sending the result: a finder that waits for it no longer reads events.
             drop(over);
             drop(tell.send(Event::Exported(said.unwrap_or_else(|failure| in_one_line(&failure)))));
         });
@@ -61,12 +61,12 @@ impl Exporter {
 impl Drop for Exporter {
     fn drop(&mut self) {
         self.stop.ask();
-        // Nothing is ever sent: the other end goes when the thread has cleared up, or has panicked.
+        // Nothing is ever sent: the sender is dropped when the thread has cleaned up, or has panicked.
         self.is_over.recv().unwrap_or_default();
     }
 }
 
-/// What became of it, in a line.
+/// Exports the hits, and summarizes the result in one line.
 fn export(
     wanted: &FinderExport,
     endpoint: &Endpoint,
@@ -108,7 +108,7 @@ fn export(
         .fold(format!("wrote {written}"), |said, note| format!("{said}; {note}")))
 }
 
-/// Which of the files that are no videos.
+/// Selects the kind of file, if it is not a video.
 fn kind(target: &Path, extension: &str) -> Result<Files, Failure> {
     let mut files = Files::default();
     let wanted = Some(target.to_owned());
@@ -129,7 +129,7 @@ fn kind(target: &Path, extension: &str) -> Result<Files, Failure> {
     Ok(files)
 }
 
-/// A failure where there is but one line for it. Flags are for a command line, and left out.
+/// Formats a failure for a place with only one line. Hints with command line flags are left out.
 pub(super) fn in_one_line(failure: &Failure) -> String {
     let hints = failure.hints.iter().filter(|hint| !hint.starts_with("--"));
     let more = failure.causes.iter().chain(hints);

@@ -1,4 +1,4 @@
-//! What the finder knows, and what keys do to it: no terminal, no daemon.
+//! The finder's state, and what keys do to it: no terminal, no daemon.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,13 +16,13 @@ mod line;
 
 use line::Line;
 
-/// More than anybody scrolls through before typing another word.
+/// More than anyone scrolls through before typing another word.
 const N_HITS: u32 = 50;
 
-/// Pictures of 320 × 180 pixels: 40 MB at most. Beyond it all are forgotten, and those in sight fetched again.
+/// Pictures of 320 × 180 pixels: 40 MB at most. Beyond that all are dropped, and the visible ones fetched again.
 const MAX_PICTURES: usize = 200;
 
-/// What a key asks for beyond the finder itself.
+/// What a key requests beyond the finder's own state.
 #[derive(Debug, PartialEq)]
 pub(super) enum Action {
     Nothing,
@@ -37,14 +37,14 @@ pub(super) enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Leaving {
-    /// The paths of what is marked are printed.
+    /// Print the paths of the marked hits.
     WithPaths,
-    /// `FILE@TIME` of what is marked is printed.
+    /// Print `FILE@TIME` of the marked hits.
     WithMoments,
     Aborted,
-    /// By a signal or a closed terminal.
+    /// A signal, or the terminal was closed.
     Ended,
-    /// A thread did, and told why.
+    /// A thread panicked, and reported why.
     Panicked,
 }
 
@@ -52,15 +52,15 @@ pub(super) enum Leaving {
 pub(super) enum Field {
     Query,
     Folder,
-    /// The name of the file that hits are exported into; in the folder's place while it is asked for.
+    /// The name of the export file; replaces the folder field while the user types it.
     Target,
 }
 
-/// Pictures by scene; `None` where the daemon has none.
+/// Pictures by scene; `None` if the daemon has none.
 #[derive(Debug, Default)]
 pub(super) struct Pictures {
     known: BTreeMap<String, Option<Picture>>,
-    /// As they were drawn last: scaling one takes longer than all the rest of a redraw.
+    /// Their last rendering: scaling one takes longer than the rest of a redraw.
     drawn: BTreeMap<String, (Cells, Vec<Vec<Block>>)>,
 }
 
@@ -78,7 +78,7 @@ impl Pictures {
         self.known.get(scene)
     }
 
-    /// The picture of a scene in half blocks; empty where there is none.
+    /// Returns the picture of a scene in half blocks; empty if there is none.
     pub(super) fn blocks(&mut self, scene: &str, cells: Cells, has_true_colour: bool) -> &[Vec<Block>] {
         let Some(Some(picture)) = self.known.get(scene) else {
             return &[];
@@ -92,7 +92,7 @@ impl Pictures {
     }
 }
 
-/// An export that runs.
+/// A running export.
 #[derive(Debug)]
 pub(super) struct Exporting {
     pub(super) target: String,
@@ -104,23 +104,23 @@ pub(super) struct Finder {
     pub(super) query: Line,
     pub(super) folder: Line,
     pub(super) target: Line,
-    /// Whether videos are cut at the frame.
+    /// Whether videos are cut at the exact frame.
     pub(super) is_exact: bool,
     pub(super) exporting: Option<Exporting>,
     pub(super) field: Field,
     pub(super) hits: Vec<Hit>,
     pub(super) selected: usize,
-    /// Where the list begins; the view moves it so that the selected one is seen.
+    /// First visible row; the view moves it to keep the selected one visible.
     pub(super) first_seen: usize,
-    /// Rows of the list, as they were drawn last.
+    /// Rows of the list in the last drawing.
     pub(super) n_rows: usize,
     pub(super) coverage: Option<Coverage>,
     pub(super) pictures: Pictures,
-    /// Why the daemon is not there.
+    /// Why the daemon cannot be reached.
     pub(super) lost: Option<String>,
     pub(super) message: String,
     marked: Vec<Hit>,
-    /// The number of the newest question, and of the one whose answer is shown.
+    /// Number of the newest question, and of the one whose answer is shown.
     asked: u64,
     answered: u64,
 }
@@ -148,7 +148,7 @@ impl Finder {
         }
     }
 
-    /// The question as it is typed now, with a number; `None` where nothing is typed.
+    /// Returns the current question with a number; `None` if nothing is typed.
     pub(super) fn question(&mut self) -> (u64, Option<SearchRequest>) {
         self.asked += 1;
         self.message.clear();
@@ -175,7 +175,7 @@ impl Finder {
         (self.asked, Some(request))
     }
 
-    /// Takes an answer, unless it answers what is no longer asked.
+    /// Applies an answer, unless it belongs to an outdated question.
     pub(super) fn answered(&mut self, number: u64, answer: Result<SearchAnswer, String>) {
         if number < self.asked {
             return;
@@ -209,12 +209,12 @@ impl Finder {
         self.marked.iter().any(|marked| marked.scene == hit.scene)
     }
 
-    /// Whether there is another question now.
+    /// Inserts pasted text; returns whether the question changed.
     pub(super) fn paste(&mut self, text: &str) -> bool {
         self.line().insert(text) && self.field != Field::Target
     }
 
-    /// What would be exported: what is marked, else the selected one.
+    /// Returns the hits to export: the marked ones, otherwise the selected one.
     pub(super) fn chosen(&self) -> &[Hit] {
         if self.marked.is_empty() {
             let selected = self.selected.min(self.hits.len());
@@ -280,7 +280,7 @@ impl Finder {
         Action::Nothing
     }
 
-    /// Not while something is written: what is half done would be lost without a word.
+    /// Leaves the finder, except during an export: its unfinished file would be lost without a word.
     fn leave(&mut self, leaving: Leaving) -> Action {
         if self.exporting.is_none() {
             return Action::Leave(leaving);
@@ -358,7 +358,7 @@ impl Finder {
             return Action::Nothing;
         };
         let raw = path.as_os_str().as_encoded_bytes();
-        // A line break that is pasted into a terminal is a key that is pressed: what stands behind it would be a command.
+        // A line break pasted into a terminal acts as the Enter key: the text before it would run as a command.
         if !raw.iter().any(|byte| b"\n\r".contains(byte)) {
             "the path was sent to the clipboard".clone_into(&mut self.message);
             return Action::Copy(raw.to_vec());
@@ -372,7 +372,7 @@ impl Finder {
     }
 }
 
-/// `~` is what a shell would have made of it.
+/// Expands `~` as a shell would.
 fn with_home(text: &str) -> std::path::PathBuf {
     let rest = text.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/'));
     match (rest, std::env::home_dir()) {

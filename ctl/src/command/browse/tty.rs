@@ -1,7 +1,7 @@
-//! The terminal as long as the finder has it: raw, another screen, and as it was afterwards, whatever ends us.
+//! The terminal while the finder uses it: raw mode, the alternate screen, and the old state restored however the finder ends.
 //!
-//! Beside `render` the only place that writes to a terminal. It is the terminal itself and not standard output, which may be a pipe that
-//! waits for what is marked.
+//! Apart from `render`, this is the only place that writes to a terminal. It opens the terminal itself, because standard output may be a
+//! pipe that waits for the marked hits.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -30,14 +30,14 @@ const TERMINAL: &str = "/dev/tty";
 #[cfg(not(unix))]
 const TERMINAL: &str = "CONOUT$";
 
-/// Terminals with a smaller clipboard limit cut or refuse; a path is never that long.
+/// Terminals with a smaller clipboard limit truncate or refuse; a path is never that long.
 const MAX_CLIPBOARD_BYTES: usize = 64 << 10;
 
 fn open() -> io::Result<File> {
     File::options().read(true).write(true).open(TERMINAL)
 }
 
-/// Whether there is a terminal to draw on and keys to read.
+/// Returns whether there is a terminal to draw on and to read keys from.
 pub(super) fn is_there() -> bool {
     open().is_ok()
 }
@@ -46,32 +46,32 @@ type Hook = Box<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 
 pub(super) struct Tty {
     terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
-    /// The pictures that the terminal shows.
+    /// The pictures on the screen.
     placed: Vec<Placed>,
     protocol: Protocol,
 }
 
 impl Tty {
-    /// Takes the terminal. From now on a signal or a panic puts it back before anything is said or ended.
+    /// Takes over the terminal. From now on a signal or panic restores it before anything is printed or ends.
     pub(super) fn take(tell: &SyncSender<Event>) -> io::Result<Self> {
         let file = open()?;
         let for_signals = tell.clone();
-        // A full channel means that the finder is awake; it will hear of the next signal.
+        // If the channel is full, the finder is awake; it will receive the next signal.
         ctrlc::set_handler(move || drop(for_signals.try_send(Event::End))).map_err(io::Error::other)?;
         let for_panics = tell.clone();
         let drawer = std::thread::current().id();
         let before: Hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             {
-                // What is being drawn comes first, and nothing after it: it would cover what is told. Unless it is the drawing itself that
-                // panics, and will not go on.
+                // Let the current drawing finish and allow none after it, which would cover the panic message. If the drawing itself
+                // panicked, it will not continue, so do not wait for it.
                 let _drawn = (std::thread::current().id() != drawer).then(drawing);
                 put_back();
             }
             before(info);
             drop(for_panics.try_send(Event::Panicked));
         }));
-        // From here on dropping puts it back.
+        // From here on dropping restores it.
         let tty = Self {
             terminal: Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(64 << 10, file)))?,
             placed: Vec::new(),
@@ -83,7 +83,7 @@ impl Tty {
         Ok(tty)
     }
 
-    /// Draws; what pictures are missing.
+    /// Draws the finder; returns the scenes whose pictures are missing.
     pub(super) fn draw(&mut self, finder: &mut Finder, screen: Screen) -> io::Result<Vec<String>> {
         let _drawing = drawing();
         if !IS_TAKEN.load(Ordering::SeqCst) {
@@ -93,7 +93,7 @@ impl Tty {
         let mut drawn = Drawn::default();
         self.terminal.draw(|frame| drawn = view::draw(frame, finder, screen))?;
         if drawn.placed != self.placed {
-            // As pictures come in one after the other, those that stand where they stood are not sent again.
+            // While pictures arrive one after the other, those already in place are not sent again.
             let n_kept = if drawn.placed.starts_with(&self.placed) {
                 self.placed.len()
             } else {
@@ -101,7 +101,7 @@ impl Tty {
             };
             match screen.protocol {
                 Protocol::Kitty if n_kept == 0 => self.terminal.backend_mut().write_all(kitty::ALL_GONE)?,
-                // Their pictures are gone when something is written over them, and nothing else takes them away.
+                // In these protocols pictures vanish only when something is written over them.
                 Protocol::Iterm2 | Protocol::Sixel if n_kept == 0 && !self.placed.is_empty() => {
                     self.blank()?;
                     self.terminal.draw(|frame| drawn = view::draw(frame, finder, screen))?;
@@ -124,7 +124,7 @@ impl Tty {
                 columns: area.width,
                 rows: area.height,
             };
-            // The cursor is kept where the text field has it.
+            // Keep the cursor in the text field.
             out.write_all(b"\x1b7")?;
             queue!(out, MoveTo(area.x, area.y))?;
             out.write_all(&picture.drawn(cells, screen, i as u32 + 1))?;
@@ -133,7 +133,7 @@ impl Tty {
         io::Write::flush(out)
     }
 
-    /// Everything is drawn anew at the new size.
+    /// Redraws everything at the new size.
     pub(super) fn resized(&mut self) -> io::Result<()> {
         let _drawing = drawing();
         if !IS_TAKEN.load(Ordering::SeqCst) {
@@ -146,14 +146,14 @@ impl Tty {
         self.blank()
     }
 
-    /// Clears the screen, so that everything is drawn anew. Not `Terminal::clear`: it asks the terminal where the cursor is, and the
-    /// answer would be read by the thread that reads the keys.
+    /// Clears the screen, so that everything is drawn again. `Terminal::clear` would query the cursor position, and the thread that reads
+    /// the keys would receive the reply.
     fn blank(&mut self) -> io::Result<()> {
         let size = self.terminal.size()?;
         self.terminal.resize(Rect::from((Position::ORIGIN, size)))
     }
 
-    /// Sends bytes to the clipboard of whoever looks, also over ssh (OSC 52). Terminals may refuse, and say nothing.
+    /// Copies bytes to the user's clipboard, also over ssh (OSC 52). Terminals may refuse without saying so.
     pub(super) fn copy(&mut self, bytes: &[u8]) -> io::Result<()> {
         let _drawing = drawing();
         if bytes.len() > MAX_CLIPBOARD_BYTES || !IS_TAKEN.load(Ordering::SeqCst) {
@@ -175,16 +175,16 @@ impl Drop for Tty {
     }
 }
 
-/// Whether the terminal is ours. A panic puts it back before it is told, and once more would put the cursor over what was told.
+/// Whether the terminal is ours. A panic restores it before its message; a second time would put the cursor over the message.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// Held while something is written to the terminal. There is nothing in it to spoil.
+/// Taken while something is written to the terminal. It protects no data, so a panic cannot corrupt it.
 fn drawing() -> MutexGuard<'static, ()> {
     static DRAWING: Mutex<()> = Mutex::new(());
     DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts the terminal back, once. Where it is gone nothing can be done.
+/// Restores the terminal, once. If it is gone, nothing can be done.
 fn put_back() {
     if !IS_TAKEN.swap(false, Ordering::SeqCst) {
         return;

@@ -1,4 +1,4 @@
-//! The finder as cells: two lines of what is asked, the hits, pictures beside them where there is room, a line of what can be done.
+//! The finder as cells: two lines for the question, the hits, pictures next to them if they fit, and a line of keys.
 
 use std::fmt::Write as _;
 
@@ -13,31 +13,31 @@ use crate::render::picture::{Cells, blocks};
 use crate::render::screen::{Protocol, Screen};
 use crate::render::{text, time};
 
-/// Below these there is no room for pictures.
+/// Below this size there is no space for pictures.
 const MIN_COLUMNS: u16 = 60;
 const MIN_ROWS: u16 = 10;
 const MAX_PICTURE_COLUMNS: u16 = 40;
 const MAX_FOOTER_LINES: usize = 3;
-/// Where little is missing one is enough.
+/// Lines for the counts and keys. On a wide screen one line is enough.
 const MAX_KEY_LINES: usize = 2;
 
 const KEYS: &str = "Enter open  Tab mark  ^F folder  ^Y copy  ^E export  Esc quit";
 
-/// While the name of a file is asked for.
+/// Shown while the user types a file name.
 const TARGETS: &str = "Enter write  Esc back  .mp4 .mkv .webm … video  .m3u8 .xspf .mpv playlist  .html page  .edl .otio";
 
-/// A picture's place, for terminals that draw it themselves.
+/// A picture's position, for terminals that draw it themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placed {
     pub(super) scene: String,
     pub(super) area: Rect,
 }
 
-/// What is to be done after the cells are drawn.
+/// What to do after the cells are drawn.
 #[derive(Debug, Default)]
 pub(super) struct Drawn {
     pub(super) placed: Vec<Placed>,
-    /// Scenes in sight whose pictures are missing.
+    /// Visible scenes whose pictures are missing.
     pub(super) wanted: Vec<String>,
 }
 
@@ -85,7 +85,7 @@ fn put(buffer: &mut Buffer, area: Rect, words: &str, style: Style) {
     }
 }
 
-/// Both lines; where the cursor is.
+/// Draws both lines, and returns the cursor's position.
 fn fields(buffer: &mut Buffer, finder: &Finder, rows: [Rect; 2]) -> Option<Position> {
     let dim = Style::new().add_modifier(Modifier::DIM);
     let mut cursor = None;
@@ -104,7 +104,7 @@ fn fields(buffer: &mut Buffer, finder: &Finder, rows: [Rect; 2]) -> Option<Posit
             ..row
         };
         put(buffer, row, &label, if is_active { Style::new().fg(Color::Cyan) } else { dim });
-        // The end that is typed at is what is seen.
+        // Scroll so that the cursor stays visible.
         let before = text::escape(&line.text[..line.cursor]);
         let skipped = text::width(&before).saturating_sub(usize::from(inside.width.saturating_sub(1)));
         let whole = before.clone() + &text::escape(&line.text[line.cursor..]);
@@ -124,21 +124,21 @@ fn fields(buffer: &mut Buffer, finder: &Finder, rows: [Rect; 2]) -> Option<Posit
     cursor
 }
 
-/// `3 hits, cut at the frame, to `; what can be toggled is said where there is room for it.
+/// Returns `3 hits (copied, Tab) to `.
 fn target_label(finder: &Finder) -> String {
     let hits = text::count(finder.chosen().len() as u64, "hit");
     let how = if finder.is_exact { "cut at the frame" } else { "copied" };
     format!("{hits} ({how}, Tab) to ")
 }
 
-/// What is left when at least so many columns are left out at the beginning, and how many were.
+/// Drops at least `n_columns` columns from the beginning; returns the rest, and how many columns were dropped.
 fn without_columns(words: &str, n_columns: usize) -> (&str, usize) {
     let mut starts = words.char_indices().map(|(at, _)| at).chain([words.len()]);
     let start = starts.find(|at| text::width(&words[..*at]) >= n_columns).unwrap_or(words.len());
     (&words[start..], text::width(&words[..start]))
 }
 
-/// The words beneath all, and how many lines they are worth: news more than keys.
+/// Returns the text of the footer and the most lines it may use: news get more than keys.
 fn footer(finder: &Finder) -> (String, Style, usize) {
     if let Some(why) = &finder.lost {
         (text::escape(why), Style::new().fg(Color::Red), MAX_FOOTER_LINES)
@@ -169,7 +169,7 @@ fn footer(finder: &Finder) -> (String, Style, usize) {
     }
 }
 
-/// Words in lines as wide as the screen; what does not fit into so many loses its end, because the beginning says what it is about.
+/// Wraps words to the screen's width. Text beyond `n_lines` is cut off at the end, because the beginning says what it is about.
 fn wrapped(words: &str, width: usize, n_lines: usize) -> Vec<String> {
     let mut lines = vec![String::new(); n_lines.min(1)];
     let mut columns = 0;
@@ -179,7 +179,7 @@ fn wrapped(words: &str, width: usize, n_lines: usize) -> Vec<String> {
             if lines.len() >= n_lines {
                 break;
             }
-            // A word that has begun goes along, unless it is most of the line.
+            // Move a started word to the next line, unless it fills most of the line.
             let line = lines.last().map_or("", String::as_str);
             let begun = line.rfind(' ').map_or(line.len(), |at| at + 1);
             let begun = if begun < line.len() / 2 { line.len() } else { begun };
@@ -226,7 +226,7 @@ fn list(buffer: &mut Buffer, finder: &mut Finder, area: Rect) {
     }
 }
 
-/// Mark, number, score, name, time; the name gives way, and then the score.
+/// Formats a row: mark, number, score, name, time. If space is short, the name shrinks first, then the score is dropped.
 fn row_of(finder: &Finder, i: usize, hit: &Hit, width: usize) -> String {
     let mark = if finder.is_marked(hit) { '*' } else { ' ' };
     let score = hit.confidence.unwrap_or(hit.score);
@@ -243,7 +243,7 @@ fn row_of(finder: &Finder, i: usize, hit: &Hit, width: usize) -> String {
     format!("{start}{name}{padding}{end}")
 }
 
-/// The video's name and the folder it lies in, which is what people know it by.
+/// Returns the video's path, as people know it.
 fn name_of(hit: &Hit) -> String {
     let home = std::env::home_dir();
     hit.file
@@ -251,7 +251,7 @@ fn name_of(hit: &Hit) -> String {
         .map_or_else(|_| text::escape(&hit.file.path), |path| text::path(&path, home.as_deref()))
 }
 
-/// The pictures of the selected hit and of those after it, as many as there is room for.
+/// Draws the pictures of the selected hit and of those after it, as many as fit.
 fn pictures(buffer: &mut Buffer, finder: &mut Finder, screen: Screen, area: Rect) -> Drawn {
     let mut drawn = Drawn::default();
     let rows = u32::from(area.width) * u32::from(screen.cell_px.0) * 9 / 16 / u32::from(screen.cell_px.1);

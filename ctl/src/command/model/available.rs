@@ -1,4 +1,4 @@
-//! `model list --available`: the catalog, with what of it is here; asks no daemon.
+//! `model list --available`: the catalog, and what of it is installed; needs no daemon.
 
 use std::path::Path;
 
@@ -41,7 +41,7 @@ fn state(entry: &Entry, models: &Path) -> &'static str {
     }
 }
 
-/// Two lines a model: nothing of it is short enough for one.
+/// Prints two lines per model, because one is too short.
 fn show(out: &mut Out, available: &[CatalogRow]) -> Result<(), Failure> {
     for model in available {
         let color = match model.state {

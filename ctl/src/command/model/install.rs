@@ -1,4 +1,4 @@
-//! `model install`: what was typed → what to fetch → fetched → looked at by the daemon → placed.
+//! `model install`: command line → what to fetch → fetched → checked by the daemon → placed.
 
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use crate::failure::{Failure, Kind, Outcome};
 use crate::render::text;
 use crate::render::transfer::Transfer;
 
-/// How long an interrupted download may take to put its last bytes down.
+/// How long an interrupted download may take to write its last bytes.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// The answer.
@@ -41,23 +41,23 @@ struct Installed {
     source: Source,
     layout: Layout,
     precision: Precision,
-    /// How it was chosen, where that was left to the machine.
+    /// How the precision was chosen, if the machine chose it.
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<Probed>,
     size_bytes: u64,
     downloaded_bytes: u64,
-    /// `daemon`, or `files` where it could not be asked.
+    /// `daemon`, or `files` if the daemon could not be reached.
     checked_by: &'static str,
     files: Vec<Report>,
 }
 
-/// What has been put together and not placed yet.
+/// A model that is assembled but not yet placed.
 struct Gathered {
     staging: Staging,
     files: Vec<Report>,
     layout: Layout,
     precision: Precision,
-    /// Among the files as well; one of both is kept.
+    /// Its files are there as well; only one of the two precisions is kept.
     rival: Option<Precision>,
     probe: Option<Probed>,
     downloaded_bytes: u64,
@@ -84,7 +84,7 @@ pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome,
             return Ok(Outcome::Nothing);
         }
     }
-    // It may make the data folder, in which the index will lie: that is nobody else's, whatever the umask says.
+    // This may create the data folder, which will hold the index: only the user may read it, whatever the umask.
     #[cfg(unix)]
     let _of_user = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let stop = Stop::default();
@@ -98,7 +98,7 @@ pub(super) fn run(context: &mut Context, args: &ModelInstall) -> Result<Outcome,
     place(context, args, name, gathered)
 }
 
-/// A model in use is not replaced: vectors of the old files and of the new ones would meet under one name.
+/// Refuses to replace a model in use: vectors of the old and new files would be mixed under one name.
 fn refuse_in_use(context: &Context, name: &str, target: &Path) -> Result<(), Failure> {
     let Ok(answer) = context.ask::<method::ModelList>(&NoParams {}) else {
         return Ok(());
@@ -116,7 +116,7 @@ fn is_folder(row: &ModelRow, folder: &Path) -> bool {
         .is_ok_and(|path| path == folder || path.canonicalize().ok() == folder.canonicalize().ok())
 }
 
-/// Whether the person has agreed to a licence that allows research alone.
+/// Returns whether the user accepted a licence that allows research only.
 fn accepted(context: &mut Context, args: &ModelInstall, licence: &str) -> Result<bool, Failure> {
     if args.accept_licence {
         return Ok(true);
@@ -135,7 +135,7 @@ fn accepted(context: &mut Context, args: &ModelInstall, licence: &str) -> Result
     Ok(accepted)
 }
 
-/// Puts all files together; `None` where the licence was not accepted.
+/// Assembles all files; `None` if the licence was not accepted.
 fn gather(
     context: &mut Context,
     args: &ModelInstall,
@@ -203,8 +203,7 @@ fn gather(
     Ok(Some(gathered))
 }
 
-/// Does the work on a thread of its own, so that Ctrl-C ends the command even while a server says nothing; whatever it is at then can
-/// be cut off anywhere.
+/// Does the work on its own thread, so that Ctrl-C ends the command even if a server is silent. The work may be interrupted at any point.
 fn work<T: Send + 'static>(stop: &Stop, job: impl FnOnce() -> Result<T, HubError> + Send + 'static) -> Result<T, HubError> {
     struct Finish(Stop);
     impl Drop for Finish {
@@ -224,7 +223,7 @@ fn work<T: Send + 'static>(stop: &Stop, job: impl FnOnce() -> Result<T, HubError
     worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Has fp32 and int8 compared where both have come, drops the one that is not to be kept, and writes down what the files are.
+/// Benchmarks fp32 and int8 if both were fetched, removes the one that is not kept, and records what the files are.
 fn choose_precision(context: &mut Context, mut gathered: Gathered, stop: &Stop) -> Result<Gathered, Failure> {
     let program = doctor::find_daemon();
     let data_dir = context.data_dir.clone();
@@ -253,7 +252,7 @@ fn choose_precision(context: &mut Context, mut gathered: Gathered, stop: &Stop) 
     })?)
 }
 
-/// Has the daemon look at the files where it runs, and makes them a model.
+/// Has a running daemon check the files, and installs the model.
 fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gathered) -> Result<Outcome, Failure> {
     let checked = match examine(context, &gathered.staging.files()) {
         Ok(checked) => checked,
@@ -316,7 +315,7 @@ fn place(context: &mut Context, args: &ModelInstall, name: String, gathered: Gat
     Ok(Outcome::Done)
 }
 
-/// Whether the daemon could be asked; fails where it was and says that the files make no usable model.
+/// Returns whether the daemon could be reached; fails if it says that the files are not a usable model.
 fn examine(context: &Context, files: &Path) -> Result<bool, Failure> {
     let mut client = match context.connect() {
         Ok(client) => client,
@@ -351,7 +350,7 @@ fn examine(context: &Context, files: &Path) -> Result<bool, Failure> {
     }
 }
 
-/// Whether the daemon finds the model by its name, where it was placed.
+/// Returns whether the daemon finds the model by its name at this place.
 fn finds(context: &Context, name: &str, folder: &Path) -> bool {
     let request = ModelRequest {
         model: name.to_owned(),

@@ -1,7 +1,7 @@
-//! Which of two precisions is kept: `scened probe-model` finds it out on this machine.
+//! Which of two precisions is kept: `scened probe-model` decides that on this machine.
 //!
-//! It is the daemon's program that runs models; it is started here as `scened inspect` is, and no daemon need run. Whatever goes wrong
-//! speaks for fp32 and is told.
+//! Only the daemon's program can run models. We start it here in the same way as `scened inspect`; no daemon needs to be running. If
+//! anything goes wrong, fp32 is kept and the reason is reported.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,12 +9,12 @@ use std::process::{Command, Stdio};
 use scened_hub::layout::Precision;
 use serde::{Deserialize, Serialize};
 
-/// What `scened probe-model` says.
+/// The output of `scened probe-model`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Probed {
     pub(super) chosen: Precision,
     pub(super) reason: String,
-    /// The figures, as they are told: speed and agreement of both.
+    /// The figures as reported: speed and agreement of both.
     #[serde(flatten)]
     pub(super) measured: serde_json::Map<String, serde_json::Value>,
 }

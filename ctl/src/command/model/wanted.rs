@@ -1,4 +1,4 @@
-//! What is to be installed, and under which name.
+//! Which model to install, and under which name.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use scened_hub::reference::{Reference, Repository, is_name};
 use crate::cli::ModelInstall;
 use crate::failure::Failure;
 
-/// What is to be installed.
+/// The model to install.
 pub(super) enum Wanted {
     Entry(Box<Entry>),
     Repository { repository: Repository, revision: String },
@@ -17,7 +17,7 @@ pub(super) enum Wanted {
 }
 
 impl Wanted {
-    /// Reads what was typed; a word is looked up in the catalog.
+    /// Parses the command line; a plain word is looked up in the catalog.
     pub(super) fn of(args: &ModelInstall) -> Result<Self, Failure> {
         let reference = Reference::parse(&args.model).map_err(|error| {
             Failure::new(error.to_string())
@@ -44,7 +44,7 @@ impl Wanted {
         })
     }
 
-    /// What the model is to be called here.
+    /// Returns the name under which the model will be installed.
     pub(super) fn name(&self, args: &ModelInstall) -> Result<String, Failure> {
         let name = match (&args.name, self) {
             (Some(name), _) => name.clone(),

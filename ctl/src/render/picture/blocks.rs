@@ -1,16 +1,16 @@
-//! Pictures of text: each cell is an upper half block, whose two colours are two pixels. Any terminal with colours shows them.
+//! Pictures as text: each cell is an upper half block whose two colours are two pixels. Any terminal with colours shows them.
 
 use super::{Cells, Picture};
 
-/// A colour as the terminal is told it.
+/// A colour in a form that the terminal understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shade {
     Rgb(u8, u8, u8),
-    /// Of the 256 that xterm had first: the cube and the greys.
+    /// One of xterm's 256 colours: from the cube or the greys.
     Indexed(u8),
 }
 
-/// One cell: the colour of its upper half, and of its lower.
+/// One cell: the colours of its upper and lower half.
 pub(crate) type Block = (Shade, Shade);
 
 pub(crate) const SIGN: char = '▀';
@@ -32,7 +32,7 @@ pub(crate) fn rows(picture: &Picture, cells: Cells, has_true_colour: bool) -> Ve
     (0..height).step_by(2).map(row).collect()
 }
 
-/// The nearest of the 6 × 6 × 6 cube and the 24 greys.
+/// Returns the nearest colour of the 6 × 6 × 6 cube and the 24 greys.
 fn nearest(red: u8, green: u8, blue: u8) -> u8 {
     const STEPS: [u8; 6] = [0, 95, 135, 175, 215, 255];
     let distance = |a: [u8; 3]| -> u32 {
@@ -51,7 +51,7 @@ fn nearest(red: u8, green: u8, blue: u8) -> u8 {
     }
 }
 
-/// A row as a line of text, for terminals that are not painted cell by cell.
+/// Returns a row as a line of text, for terminals that are not drawn cell by cell.
 pub(crate) fn line(row: &[Block]) -> String {
     use std::fmt::Write as _;
     let mut line = String::with_capacity(row.len() * 24);

@@ -1,4 +1,5 @@
-//! iTerm2's inline images (<https://iterm2.com/documentation-images.html>): also WezTerm, mintty and others. The terminal decodes itself.
+//! iTerm2's inline images (<https://iterm2.com/documentation-images.html>), also in WezTerm, mintty and others. The terminal decodes the
+//! file.
 
 use std::io::Write as _;
 
@@ -12,7 +13,7 @@ pub(super) fn drawn(jpeg: &[u8], cells: Cells) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len() + 128);
     let Cells { columns, rows } = cells;
     let length = jpeg.len();
-    // The cells have been fitted to the picture already: what is left of other proportions is less than a cell.
+    // The cells already fit the picture: the remaining distortion is less than a cell.
     write!(
         bytes,
         "\x1b]1337;File=inline=1;size={length};width={columns};height={rows};preserveAspectRatio=0:{text}\x07"

@@ -1,4 +1,4 @@
-//! Kitty's graphics protocol (<https://sw.kovidgoyal.net/kitty/graphics-protocol/>): also Ghostty, Konsole and others.
+//! Kitty's graphics protocol (<https://sw.kovidgoyal.net/kitty/graphics-protocol/>), also in Ghostty, Konsole and others.
 
 use std::io::Write as _;
 
@@ -7,11 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Cells;
 
-/// At most so many characters in one sequence, says the protocol.
+/// The most characters that the protocol allows in one sequence.
 const MAX_CHUNK: usize = 4096;
 
-/// Shows RGB pixels at the cursor, which stays, over so many cells. `q=2`: the terminal says nothing about it, because what it says
-/// would be taken for keys.
+/// Shows RGB pixels over `cells` at the cursor, which does not move. `q=2` suppresses the terminal's reply, which would be mistaken for
+/// keys.
 pub(super) fn drawn(rgb: &[u8], size_px: (u32, u32), cells: Cells, id: u32) -> Vec<u8> {
     let text = STANDARD.encode(rgb);
     let mut bytes = Vec::with_capacity(text.len() + 256);
@@ -29,7 +29,7 @@ pub(super) fn drawn(rgb: &[u8], size_px: (u32, u32), cells: Cells, id: u32) -> V
     bytes
 }
 
-/// Takes every picture from the screen, and from the terminal's memory.
+/// Removes every picture from the screen and from the terminal's memory.
 #[cfg(feature = "browse")]
 pub(crate) const ALL_GONE: &[u8] = b"\x1b_Ga=d,d=A,q=2\x1b\\";
 

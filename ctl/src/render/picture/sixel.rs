@@ -1,20 +1,20 @@
 //! Sixel graphics (DEC STD 070; VT330/VT340 Programmer Reference): bands of six rows, one colour after the other.
 //!
-//! The palette is fixed, six steps of each primary, and an ordered dither spreads the error: thumbnails are small, every terminal that
-//! knows sixel has 256 colours, and the libraries that choose palettes bring twenty crates.
+//! The palette is fixed at six steps per primary, and an ordered dither spreads the error. That is enough: thumbnails are small, every
+//! terminal with sixel has 256 colours, and the libraries that choose palettes pull in twenty crates.
 
 use std::io::Write as _;
 
-/// Steps of each primary.
+/// Steps per primary.
 const N_STEPS: usize = 6;
 
-/// Bayer's matrix of 4 × 4: the order in which pixels go up to the next step.
+/// The 4 × 4 Bayer matrix: the order in which pixels go up to the next step.
 const ORDER: [[u16; 4]; 4] = [[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]];
 
 pub(super) fn drawn(rgb: &[u8], width_px: usize, height_px: usize) -> Vec<u8> {
     let indices = quantised(rgb, width_px);
     let mut bytes = Vec::with_capacity(width_px * height_px / 2 + 4096);
-    // P2 = 1: pixels that no colour sets stay as they are. The raster attributes say the size, so that nothing is guessed.
+    // P2 = 1: pixels that no colour sets stay unchanged. The raster attributes give the size, so nothing is guessed.
     write!(bytes, "\x1bP0;1;0q\"1;1;{width_px};{height_px}").expect("memory takes any bytes");
     let mut used = [false; N_STEPS * N_STEPS * N_STEPS];
     for index in &indices {
@@ -45,10 +45,10 @@ pub(super) fn drawn(rgb: &[u8], width_px: usize, height_px: usize) -> Vec<u8> {
     bytes
 }
 
-/// The place of every pixel's colour in the palette.
+/// Returns the palette index of every pixel.
 fn quantised(rgb: &[u8], width_px: usize) -> Vec<u8> {
     let step = |value: u8, order: u16| {
-        // 255 / 5 = 51 between two steps, and sixteen places between them.
+        // 255 / 5 = 51 between two steps, divided into sixteen thresholds.
         let scaled = u16::from(value) * 16 / 51 * 2 + order * 2 + 1;
         ((scaled / 32) as usize).min(N_STEPS - 1)
     };
@@ -61,7 +61,7 @@ fn quantised(rgb: &[u8], width_px: usize) -> Vec<u8> {
         .collect()
 }
 
-/// Six dots a sign; four and more of one kind are told by their number.
+/// Writes six dots per character; runs of four or more equal ones are written as a count.
 fn push_runs(bytes: &mut Vec<u8>, columns: &[u8]) {
     for run in columns.chunk_by(|a, b| a == b) {
         let sign = run[0] + b'?';
@@ -78,7 +78,7 @@ fn push_runs(bytes: &mut Vec<u8>, columns: &[u8]) {
 mod tests {
     use super::*;
 
-    /// What a terminal would show: the reverse, for what is written here.
+    /// Decodes what a terminal would show, for the subset written here.
     fn shown(bytes: &[u8], width_px: usize, height_px: usize) -> Vec<[usize; 3]> {
         let text = std::str::from_utf8(bytes).unwrap();
         let (head, body) = text.strip_suffix("\x1b\\").unwrap().split_once('q').unwrap();
@@ -148,7 +148,7 @@ mod tests {
                 assert!(percent.abs_diff(value) <= 20, "pixel {at}: {pixel:?} for {wanted:?}");
             }
         }
-        // Dithered, the mean is right where a single step could not be.
+        // With dithering the mean is right, although no single step would be.
         let grey = vec![128; 48 * 48 * 3];
         let shown = self::shown(&drawn(&grey, 48, 48), 48, 48);
         let mean = shown.iter().map(|pixel| pixel[1]).sum::<usize>() / shown.len();

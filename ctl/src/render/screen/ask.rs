@@ -1,4 +1,4 @@
-//! The conversation with the terminal: raw for a moment, a deadline on every wait, and as it was afterwards.
+//! The dialogue with the terminal: raw mode for a moment, a deadline on every wait, and the old mode restored afterwards.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,16 +9,16 @@ use rustix::termios::{self, OptionalActions, Termios};
 
 use super::{Answers, is_multiplexer};
 
-/// A login over a slow line takes half a second; who says nothing for longer says nothing.
+/// A login over a slow line takes half a second; a terminal that is silent for longer will not answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Its name (XTVERSION), the size of a cell, its attributes (DA1).
+/// Queries its name (XTVERSION), the size of a cell, and its attributes (DA1).
 const WHO: &[u8] = b"\x1b[>0q\x1b[16t\x1b[c";
 
-/// Whether one pixel of RGB could be shown (which it is not), and again its attributes, which end the answer.
+/// Queries whether one pixel of RGB could be shown (without showing it), and again the attributes, which end the answer.
 const KITTY: &[u8] = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c";
 
-/// More than all answers together; whatever pastes megabytes meanwhile is not listened to.
+/// More than all answers together; megabytes pasted meanwhile are not read.
 const MAX_BYTES: usize = 16 << 10;
 
 pub(super) fn ask(term: &str, about_kitty: bool) -> Answers {
@@ -33,14 +33,14 @@ pub(super) fn ask(term: &str, about_kitty: bool) -> Answers {
     Answers::read(&bytes)
 }
 
-/// The controlling terminal, raw as long as this lives.
+/// The controlling terminal, in raw mode while this value lives.
 struct Terminal {
     file: File,
     before: Termios,
 }
 
 impl Terminal {
-    /// `None` where there is none, or where it belongs to somebody else: a job in the background would be stopped.
+    /// Returns `None` if there is no terminal, or another process group has it: a background job would be stopped.
     fn open() -> Option<Self> {
         let file = File::options().read(true).write(true).open("/dev/tty").ok()?;
         if termios::tcgetpgrp(&file).ok()? != rustix::process::getpgrp() {
@@ -53,7 +53,7 @@ impl Terminal {
         Some(Self { file, before })
     }
 
-    /// Asks, and reads until so many answers to DA1 came, or the time is up.
+    /// Sends a query, and reads until `n_attributes` answers to DA1 have come or the time is up.
     fn answer(&self, question: &[u8], n_attributes: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         if (&self.file).write_all(question).is_err() {
@@ -76,7 +76,7 @@ impl Terminal {
             }
             let mut piece = [0; 1024];
             match (&self.file).read(&mut piece) {
-                // Ctrl-C is a byte while the terminal is raw: whoever presses it waits no longer.
+                // In raw mode Ctrl-C is a byte: it ends the wait.
                 Ok(n) if n > 0 && !piece[..n].contains(&3) => bytes.extend_from_slice(&piece[..n]),
                 _ => break,
             }
@@ -87,12 +87,12 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // An answer that comes late would be typed into the shell: what is there is thrown away. Nothing can be done about a failure.
+        // A late answer would be typed into the shell, so pending input is discarded. A failure here cannot be handled.
         termios::tcsetattr(&self.file, OptionalActions::Flush, &self.before).unwrap_or_default();
     }
 }
 
-/// Sequences `ESC [ ? … c`.
+/// Counts sequences `ESC [ ? … c`.
 fn count_attributes(bytes: &[u8]) -> usize {
     let after_start = bytes.windows(3).enumerate().filter(|(_, window)| *window == b"\x1b[?");
     let ends = after_start.filter_map(|(at, _)| bytes[at + 3..].iter().find(|byte| !byte.is_ascii_digit() && **byte != b';'));

@@ -1,11 +1,11 @@
-//! A line that is typed into: the words, the folder, the name of a file.
+//! An editable line: the query, the folder, the name of a file.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// Longer texts the daemon refuses.
+/// The daemon refuses longer texts.
 const MAX_TEXT_BYTES: usize = 2048;
 
-/// A line that is typed into; the cursor is a byte position between characters.
+/// An editable line; the cursor is a byte position between characters.
 #[derive(Debug, Default)]
 pub(in crate::command::browse) struct Line {
     pub(in crate::command::browse) text: String,
@@ -19,7 +19,7 @@ impl Line {
     }
 
     pub(super) fn insert(&mut self, text: &str) -> bool {
-        // Line ends and other controls have no business in a question.
+        // Line ends and other control characters do not belong in a question.
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         if self.text.len() + text.len() > MAX_TEXT_BYTES {
             return false;
@@ -51,7 +51,7 @@ impl Line {
         before.rfind(char::is_whitespace).map_or(0, |at| at + 1)
     }
 
-    /// Whether the text is another one now; `None` where the key means nothing to a line.
+    /// Handles a key; returns whether the text changed, or `None` if the key means nothing to a line.
     pub(super) fn key(&mut self, key: KeyEvent) -> Option<bool> {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         match key.code {
@@ -72,7 +72,7 @@ impl Line {
         }
     }
 
-    /// The text stays what it is.
+    /// Moves the cursor; the text does not change.
     fn go(&mut self, to: usize) -> bool {
         self.cursor = to;
         false

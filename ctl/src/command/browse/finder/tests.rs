@@ -55,7 +55,7 @@ fn a_stale_answer_is_dropped() {
     assert!(finder.hits.is_empty() && finder.is_waiting());
     finder.answered(second, Ok(answer(&["new"])));
     assert_eq!((finder.hits[0].scene.as_str(), finder.is_waiting()), ("new", false));
-    // Nothing typed is nothing found, whatever comes.
+    // With nothing typed nothing is found, whatever arrives.
     control(&mut finder, 'u');
     assert!(finder.question().1.is_none() && finder.hits.is_empty());
     finder.answered(second, Ok(answer(&["late"])));
@@ -85,7 +85,7 @@ fn lines_are_edited_between_characters() {
     assert_eq!(finder.query.text, "rd ");
     control(&mut finder, 'w');
     assert_eq!((finder.query.text.as_str(), finder.query.cursor), ("", 0));
-    // What is pasted is one line, and not without end.
+    // Pasted text becomes one line of limited length.
     assert!(finder.paste("a\nb\u{1b}[2J\tc"));
     assert_eq!(finder.query.text, "a b [2J c");
     assert!(!finder.paste(&"x".repeat(5000)));
@@ -117,10 +117,10 @@ fn keys_open_copy_filter_and_leave() {
     assert_eq!(press(&mut finder, KeyCode::Enter), Action::Open(hit("b")));
     assert_eq!(control(&mut finder, 'y'), Action::Copy(b"/films/b".to_vec()));
     assert_eq!(control(&mut finder, 'c'), Action::Leave(Leaving::Aborted));
-    // Without marks it is the one that is chosen.
+    // Without marks the selected hit is chosen.
     assert_eq!(control(&mut finder, 'o'), Action::Leave(Leaving::WithMoments));
     assert_eq!(finder.marked(), [hit("b")]);
-    // The selection stays inside.
+    // The selection stays inside the list.
     for code in [KeyCode::Down, KeyCode::PageDown, KeyCode::Down] {
         press(&mut finder, code);
     }
@@ -128,7 +128,7 @@ fn keys_open_copy_filter_and_leave() {
     press(&mut finder, KeyCode::PageUp);
     press(&mut finder, KeyCode::Up);
     assert_eq!(finder.selected, 0);
-    // The folder: typed into, left with Enter or Esc without leaving the finder, asked with.
+    // The folder field: typed into, left with Enter or Esc without leaving the finder, and part of the question.
     control(&mut finder, 'f');
     typed(&mut finder, "/films/x");
     assert_eq!(press(&mut finder, KeyCode::Enter), Action::Nothing);
@@ -137,7 +137,7 @@ fn keys_open_copy_filter_and_leave() {
     assert_eq!(within, [WirePath::new(Path::new("/films/x"))]);
     control(&mut finder, 'f');
     assert_eq!(press(&mut finder, KeyCode::Esc), Action::Nothing);
-    // Nothing found: nothing to open, copy or mark.
+    // Without hits there is nothing to open, copy or mark.
     let mut finder = found(&[]);
     for code in [KeyCode::Enter, KeyCode::Tab, KeyCode::Up, KeyCode::Down, KeyCode::F(5)] {
         assert_eq!(press(&mut finder, code), Action::Nothing, "{code:?}");
@@ -182,7 +182,7 @@ fn what_is_marked_is_exported_else_what_is_chosen() {
         (vec![hit("b")], Path::new("clip.mp4"), false)
     );
     assert_eq!(one.title, "dog");
-    // While that runs nothing else is exported and nobody leaves; ^C stops it, and the next one leaves.
+    // During an export nothing else can be exported and the finder stays open; ^C stops the export, and a second ^C leaves.
     assert_eq!((control(&mut finder, 'e'), finder.field), (Action::Nothing, Field::Query));
     assert_eq!(press(&mut finder, KeyCode::Esc), Action::Nothing);
     assert_eq!(control(&mut finder, 'o'), Action::Nothing);
@@ -194,7 +194,7 @@ fn what_is_marked_is_exported_else_what_is_chosen() {
     press(&mut finder, KeyCode::Tab);
     press(&mut finder, KeyCode::Down);
     press(&mut finder, KeyCode::Tab);
-    // The name stays for the next time, and Tab beside it marks nothing.
+    // The name is kept for the next time, and Tab in that field marks nothing.
     control(&mut finder, 'e');
     assert_eq!(finder.target.text, "clip.mp4");
     press(&mut finder, KeyCode::Tab);
@@ -204,7 +204,7 @@ fn what_is_marked_is_exported_else_what_is_chosen() {
     assert_eq!(both.target, Path::new("-o x  .mkv"));
     finder.exported(String::new());
     assert_eq!(finder.marked().len(), 2);
-    // No name, no hits: no export.
+    // Without a name or hits there is no export.
     control(&mut finder, 'e');
     control(&mut finder, 'u');
     assert_eq!((press(&mut finder, KeyCode::Enter), finder.field), (Action::Nothing, Field::Query));

@@ -65,7 +65,7 @@ fn at_80_by_24_there_is_all_of_it() {
     assert!(lines[3].contains("0:01:01 offline"), "{lines:#?}");
     assert_eq!(lines.iter().filter(|line| line.contains('▀')).count(), 9, "{lines:#?}");
     assert!(lines[11].contains("1  0:00:01 – 0:00:02"), "{lines:#?}");
-    // The second's picture is not there yet, and there is room for it.
+    // The second picture has not arrived yet; its space is reserved.
     assert_eq!(what.wanted, ["1"]);
     assert!(
         lines[22].starts_with("3 hits (2 videos not searched or away)  Enter open") && lines[23].ends_with("Esc quit"),
@@ -167,7 +167,7 @@ fn what_is_said_of_an_export_is_read_to_its_end() {
     finder.exported(said.clone());
     let (lines, _) = drawn(&mut finder, 80, 24, BLOCKS);
     assert_eq!(lines[21..].concat().replace(' ', ""), said.replace(' ', ""));
-    // A window of few lines keeps its list.
+    // A window with few lines keeps its list.
     let (lines, _) = drawn(&mut finder, 30, 5, BLOCKS);
     assert!(lines[2].starts_with("  1 ") && lines[4] == said[..30], "{lines:#?}");
 }
