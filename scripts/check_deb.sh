@@ -240,8 +240,10 @@ for file in applications/org.scened.Desktop.desktop krunner/dbusplugins/org.scen
   said=$(as_root desktop-file-validate "/usr/share/$file" 2>&1) && [ -z "$said" ] || complain "$file: $said"
 done
 said=$(as_root appstreamcli validate --no-net /usr/share/metainfo/org.scened.Desktop.metainfo.xml 2>&1) || complain "appstreamcli: $said"
-said=$(as_user "systemd-analyze --user --man=yes --recursive-errors=yes verify /usr/lib/systemd/user/scened.service /usr/lib/systemd/user/scened.socket 2>&1") &&
-  [ -z "$said" ] || complain "systemd-analyze: $said"
+# systemd 254 knows these two keys; older ones ignore them and say so, also by the exit status.
+said=$(as_user "systemd-analyze --user --man=yes --recursive-errors=yes verify /usr/lib/systemd/user/scened.service /usr/lib/systemd/user/scened.socket 2>&1" |
+  grep -vE "Unknown key '(RestartSteps|RestartMaxDelaySec)' in section \[Service\], ignoring" || true)
+[ -z "$said" ] || complain "systemd-analyze: $said"
 said=$(answer "dbus-run-session -- gdbus call --session --dest org.scened.Desktop --object-path /org/scened/Desktop/KRunner --method org.kde.krunner1.Match 'fox in a field'")
 [[ $said == *"wild animals"* ]] || complain "scened-desktop answers: $said"
 step "manual pages, completions of three shells, desktop files, AppStream, units and the session bus are right"
