@@ -1,7 +1,7 @@
-//! One place to hear that anything moved: jobs, walks, model, pauses.
+//! One place to learn that anything changed: jobs, walks, the model, pauses.
 //!
-//! Producers on any thread call [`Activity::bump`]; async readers (`wait`, `subscribe`) await the next change without polling.
-//! A `watch` channel holds one value, so a burst of bumps costs one wake-up and nothing queues.
+//! Producers on any thread call [`Activity::bump`]. Async readers (such as the requests `wait` and `subscribe`) await the next change
+//! without polling. A `watch` channel holds one value, so a burst of bumps costs one wake-up and nothing queues.
 
 use tokio::sync::watch;
 
@@ -19,7 +19,7 @@ impl Activity {
         self.0.send_modify(|count| *count = count.wrapping_add(1));
     }
 
-    /// Sees every bump that comes after this call.
+    /// Returns a receiver that notices every bump after this call.
     pub fn listen(&self) -> watch::Receiver<u64> {
         self.0.subscribe()
     }

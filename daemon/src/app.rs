@@ -1,9 +1,10 @@
-//! Wiring: what is made in which order, what runs, and how it ends.
+//! Wiring: the order in which parts are created, how they run, and how they end.
 //!
-//! Order of making: data folder and its lock, store, models, indexing threads, reconciler, query pool, socket. Shutdown is the
-//! reverse: nobody is accepted any more, watching and indexing end (their workers with them), indexes are saved, the store closes.
+//! Order of creation: the lock of the data folder, the listening socket, store, models, indexing threads, reconciler, query pool. Clients
+//! are accepted when all of these exist. Order of shutdown: no more clients are accepted, then watching ends, then indexing and its
+//! workers, indexes are saved, and the query pool ends. The store closes last.
 //!
-//! **Threads**: the caller's runs tokio (sockets, timers, signals); all others are made by the rooms that own them.
+//! **Threads**: the caller's thread runs tokio (sockets, timers, signals). All others are started by the modules that own them.
 
 mod from_config;
 mod hooks;
@@ -40,30 +41,30 @@ use crate::requests::{ClientProcess, Lane, Pool};
 use crate::store::{OpenReport, Store};
 use crate::worker::throttle::Throttle;
 
-/// How often a full disk is looked at by a daemon whose store met its end.
+/// Interval at which a daemon whose store has failed checks a full disk.
 const DISK_SPACE_RETRY: Duration = Duration::from_secs(10);
-/// Events a slow subscriber may fall behind by before it gets a status instead.
+/// Number of events that a slow subscriber may fall behind by before it gets a status instead.
 const EVENT_BACKLOG: usize = 256;
 
-/// Where things are; already resolved from flags, environment and defaults.
+/// Paths, already resolved from flags, environment and defaults.
 #[derive(Clone, Debug)]
 pub struct Paths {
     pub data_dir: PathBuf,
     pub socket: PathBuf,
     /// Folders that contain models.
     pub model_dirs: Vec<PathBuf>,
-    /// The program `scened`, to try a store in another process; `None`: it is not tried.
+    /// The program `scened`, which tries a store in another process; `None`: the store is not tried.
     pub program: Option<PathBuf>,
 }
 
-/// Other ends of the seams, for tests; `None` = the real ones.
+/// Replacements for real parts, for tests; `None` = the real one.
 #[derive(Clone, Default)]
 pub struct TestDoubles {
     pub source: Option<Arc<dyn FrameSource>>,
     pub make_embedder: Option<MakeEmbedder>,
 }
 
-/// What the parts that come before the socket have in common.
+/// The parts that are created before the socket accepts clients.
 struct Engine {
     store: Store,
     serving: Arc<Serving>,
@@ -74,7 +75,7 @@ struct Engine {
     searcher: Arc<Searcher>,
     activity: Activity,
     events: broadcast::Sender<Event>,
-    /// The store cannot go on.
+    /// Receives the reason why the daemon must end: the store has failed, or a lane of the query pool has no thread left.
     broken: mpsc::Receiver<String>,
     break_off: mpsc::Sender<String>,
     disk_space: DiskSpace,
@@ -82,7 +83,7 @@ struct Engine {
     facts: Facts,
 }
 
-/// Runs the daemon until `stop` becomes true or something fatal happens.
+/// Runs the daemon until `stop` becomes true or a fatal error happens.
 pub fn run(
     config: &Config,
     config_warnings: Vec<String>,
@@ -97,7 +98,7 @@ pub fn run(
         .max_blocking_threads(2)
         .build()
         .map_err(|error| Fatal::of_system(format!("cannot start the async runtime: {error}"), &error))?;
-    // The socket first: a client that comes while the store opens waits in its backlog instead of being refused.
+    // The socket comes first: a client that connects while the store opens waits in its backlog instead of being refused.
     let inherited = crate::machine::systemd::inherited_socket().map_err(|error| Fatal::Setup(error.to_string()))?;
     let entered = runtime.enter();
     let listening = instance.listen(&paths.socket, inherited).map_err(|error| instance_fatal(&error))?;
@@ -106,7 +107,7 @@ pub fn run(
     let mut engine = Engine::start(config, config_warnings, paths, doubles)?;
     let break_off = engine.break_off.clone();
     let lost = move |why: &str| {
-        // A second one says nothing new.
+        // A second reason adds nothing.
         let _first = break_off.try_send(why.to_owned());
     };
     let pool = Pool::start(lost).map_err(|error| Fatal::of_system(format!("cannot start the query threads: {error}"), &error))?;
@@ -167,7 +168,7 @@ impl Engine {
         retry_after_update(&store, worker.is_ok().then_some(&software))?;
         find_halves(&store, report.fresh)?;
         let reconciler = start_reconciler(config, &store, activity.clone())?;
-        // Nothing else sets it: a video that changed before this line is found by the first walk.
+        // Nothing else sets it. If a video changed before this line, the first walk finds it.
         let _set = touched.set(Arc::downgrade(&reconciler));
         let folders = folders(config, paths, store.clone(), Arc::clone(&reconciler));
         let searcher = Arc::new(Searcher::new(
@@ -235,7 +236,7 @@ impl Engine {
             reason = broken_and_mendable(&mut self.broken, &self.disk_space) => Err(Fatal::Store(reason)),
             () = watchdog() => Ok(()),
             () = finish_model_change(context) => Ok(()),
-            // Nobody could be answered any more.
+            // Without the socket's task no client can be answered.
             ended = &mut socket_task => return Err(Fatal::Internal(match ended {
                 Ok(()) => "the socket's task ended".to_owned(),
                 Err(error) => format!("the socket's task failed (a bug: please report it): {error}"),
@@ -249,12 +250,12 @@ impl Engine {
     }
 
     fn stop(self, pool: &Pool) {
-        // A mount that hangs must not hold up the end.
+        // A mount that hangs must not delay the exit.
         crate::machine::with_timeout::end();
-        // `add` and `remove` may have changed it.
+        // `add` and `remove` may have changed the configuration.
         kept::keep_or_warn(&self.facts.config_file, &self.facts.data_dir);
         self.reconciler.stop();
-        // Indexing threads may wait for a worker that does not answer; those are ended first.
+        // Indexing threads may wait for an embed worker that does not answer, so these workers are ended first.
         self.models.stop_embedders();
         self.indexer.stop();
         self.models.stop();
@@ -264,11 +265,11 @@ impl Engine {
 
 fn start_reconciler(config: &Config, store: &Store, activity: Activity) -> Result<Arc<ReconcilerHandle>, Fatal> {
     let reconciler = Reconciler::start(reconcile_config(config)?, store.clone(), Arc::new(move || activity.bump()));
-    // There is no thread left, or no memory.
+    // The start fails only if no thread or no memory is left.
     reconciler.map(Arc::new).map_err(|error| Fatal::Passing(with_causes(&error)))
 }
 
-/// The worker's version, and what holds it; with scripted frames there is none.
+/// Returns the worker's version, its sandbox, and its codecs. With scripted frames there is no worker.
 fn ask_worker(config: &Config, doubles: &TestDoubles) -> (Result<String, String>, doctor::Sandbox, doctor::Codecs) {
     let is_scripted = doubles.source.is_some();
     let worker = if is_scripted {
@@ -282,7 +283,7 @@ fn ask_worker(config: &Config, doubles: &TestDoubles) -> (Result<String, String>
     (worker, doctor::Sandbox::of(held, config), codecs)
 }
 
-/// Waits until the store takes nothing more, and then until a restart would help: on a full disk search goes on as long as that is full.
+/// Waits until the daemon must end, and then until a restart would help: while the disk is full, search continues.
 async fn broken_and_mendable(broken: &mut mpsc::Receiver<String>, disk_space: &DiskSpace) -> String {
     let reason = broken.recv().await.unwrap_or_else(|| "indexing ended".to_owned());
     while let Some(lack) = disk_space.lack() {
@@ -292,7 +293,7 @@ async fn broken_and_mendable(broken: &mut mpsc::Receiver<String>, disk_space: &D
     reason
 }
 
-/// Tells the service manager that the async thread is alive; sleeps for ever where nobody asks.
+/// Tells the service manager that the async thread is alive. Sleeps forever if no service manager wants to know.
 async fn watchdog() {
     let Some(interval) = crate::machine::systemd::watchdog_interval() else {
         return std::future::pending().await;
@@ -316,7 +317,7 @@ async fn finish_model_change(context: &Arc<Context>) {
             for_pool.models.promote_if_complete(|| for_pool.indexer.has_caught_up());
             drop(done);
         };
-        // One at a time: it waits while a change is being arranged. What happens meanwhile is looked at next.
+        // One check at a time: it waits while a model change is being arranged. Activity during a check causes the next one.
         if context.pool.submit(Lane::Slow, ClientProcess::DAEMON, look).is_ok() {
             let _closed = ended.await;
         }
@@ -355,13 +356,13 @@ fn store_warnings(report: &OpenReport) -> Vec<String> {
     warnings
 }
 
-/// How a daemon ends that cannot have its data folder or its socket.
+/// Returns the fatal error of a daemon that cannot get its data folder or its socket.
 pub fn instance_fatal(error: &InstanceError) -> Fatal {
-    // A path in it may have a line break, and this is one line.
+    // The text must be one line, but a path in it may contain a line break.
     let text = scened_shared::terminal::escape(&error.to_string());
     match error {
         InstanceError::AlreadyRunning { .. } => Fatal::AlreadyRunning(text),
-        // Nothing can be made there, as below /proc.
+        // Nothing can be created there, for example below /proc.
         InstanceError::CreateDataDir { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Fatal::Setup(text),
         error => match error.source_of_system() {
             Some(source) => Fatal::of_system(text, source),

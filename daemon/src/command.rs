@@ -1,6 +1,6 @@
-//! What `scened` does besides serving: one file a subcommand, and the checks that `scenectl doctor` asks for.
+//! Subcommands of `scened`, one file each, and the checks of `scenectl doctor`.
 //!
-//! A command knows the parts that it drives. None of them knows the commands, the socket or the wire.
+//! A command knows the parts that it uses. Those parts know neither the commands nor the wire.
 
 pub mod doctor;
 pub mod inspect;

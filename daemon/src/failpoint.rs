@@ -1,11 +1,11 @@
-//! Fail points: named places where tests have the program fail, panic or die. In a release they do nothing.
+//! Fail points: named places where tests make the program fail, panic or die. In a release they do nothing.
 //!
-//! `SCENED_FAIL_POINT=name=what` picks one point. `what` is `error`, `panic`, `kill`, or the number of an error of the system.
-//! `panic:3` stands for the first three times that the point is hit.
+//! `SCENED_FAIL_POINT=name=what` chooses one point. `what` is `error`, `panic`, `kill`, or the number of an operating system error. A
+//! suffix limits it: `panic:3` applies only to the first three hits of the point.
 
 /// Fails, panics or dies here if the environment names this point.
 ///
-/// **Errors**: the one that the environment asks for.
+/// **Errors**: the error that the environment asks for.
 #[cfg(not(any(test, feature = "testing")))]
 #[inline]
 pub(crate) fn hit(_point: &'static str) -> std::io::Result<()> {
@@ -41,7 +41,7 @@ pub(crate) fn hit(point: &'static str) -> std::io::Result<()> {
     }
 }
 
-/// A fail point in code that returns no error: only `panic` and `kill` do something here.
+/// Marks a fail point in code that returns no error: only `panic` and `kill` have an effect here.
 #[inline]
 pub fn panic_here(point: &'static str) {
     let _error = hit(point);

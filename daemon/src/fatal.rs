@@ -1,22 +1,22 @@
-//! What stops the daemon, with its exit code. Every other failure is an incident: recorded, listed, and the daemon goes on.
+//! Errors that end the daemon, with their exit codes. Every other failure is an incident: it is recorded and listed; the daemon goes on.
 //!
-//! Each room says itself which of its errors end the daemon.
+//! Each room decides which of its errors end the daemon.
 
 use scened_common::damage::is_damage;
 
-/// What ends the daemon, and how the service manager should take it.
+/// An error that ends the daemon, and how the service manager should react to it.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// A person has to change something first (`EX_CONFIG`): systemd does not restart.
+    /// A person has to change something first (`EX_CONFIG`): systemd does not restart the daemon.
     #[error("{0}")]
     Setup(String),
     /// Another daemon serves this data folder.
     #[error("{0}")]
     AlreadyRunning(String),
-    /// The store cannot go on in this process (disk full, I/O error): a restart is asked for (`EX_TEMPFAIL`).
+    /// The store cannot go on in this process (disk full, I/O error): asks for a restart (`EX_TEMPFAIL`).
     #[error("the store stopped: {0}")]
     Store(String),
-    /// A start failed over what may pass by itself (an error of a disk, a shortage, a quota): another one is asked for (`EX_TEMPFAIL`).
+    /// The start failed for a reason that may pass by itself (a disk error, a shortage, a quota): asks for another start (`EX_TEMPFAIL`).
     #[error("{0}")]
     Passing(String),
     #[error("{0}")]
@@ -24,7 +24,7 @@ pub enum Fatal {
 }
 
 impl Fatal {
-    /// What an error of the system ends, which the text tells of.
+    /// Classifies an operating system error, which `text` describes.
     pub fn of_system(text: String, source: &std::io::Error) -> Self {
         if needs_person(source) {
             Self::Setup(text)
@@ -34,8 +34,8 @@ impl Fatal {
     }
 }
 
-/// Whether nothing but a person mends what was reported: names, rights, what is no error of the system at all, and file systems that
-/// have to be checked. All else (a disk, a mount, memory, a quota, locks of a network drive) may be otherwise in a minute.
+/// Returns whether only a person can solve the reported error: names, rights, errors that do not come from the operating system, and file
+/// systems that must be checked. Anything else (a disk, a mount, memory, a quota, locks of a network drive) may be different in a minute.
 pub(crate) fn needs_person(error: &std::io::Error) -> bool {
     use std::io::ErrorKind as Kind;
     let is_of_names = matches!(
@@ -45,7 +45,7 @@ pub(crate) fn needs_person(error: &std::io::Error) -> bool {
     is_of_names || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) || is_damage(error)
 }
 
-/// An error and its causes in one line.
+/// Returns an error and its causes in one line.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -58,7 +58,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 }
 
 impl Fatal {
-    /// Exit status of `scened`; `systemd/scened.service` lists the ones that must not be restarted.
+    /// Returns the exit status of `scened`; `systemd/scened.service` lists those after which it must not be restarted.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Internal(_) => 1,

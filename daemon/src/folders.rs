@@ -1,4 +1,4 @@
-//! The watched folders: kept in config.toml, told to the reconciler, and their videos dropped or kept.
+//! The watched folders: changes their list in config.toml, tells the reconciler, and drops or keeps their videos.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,24 +39,24 @@ impl FolderError {
     }
 }
 
-/// What [`Folders::forget`] drops, and what it leaves.
+/// The counts of what [`Folders::forget`] drops and leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     pub n_videos: u64,
     pub n_scenes: u64,
     pub duration_ms: u64,
     pub n_offline: u64,
-    /// There and watched.
+    /// Videos that stay, because they can be reached and are watched.
     pub n_kept: u64,
 }
 
 pub struct Folders {
     config_file: PathBuf,
-    /// Where a copy of it is kept.
+    /// Folder with the copy of `config_file`.
     data_dir: PathBuf,
     store: Store,
     reconciler: Arc<ReconcilerHandle>,
-    /// The configured folders, as the reconciler has them; held while they change.
+    /// The configured folders, as the reconciler has them. Locked while they change.
     watched: Mutex<Vec<PathBuf>>,
 }
 
@@ -71,7 +71,7 @@ impl Folders {
         }
     }
 
-    /// Watches `folder` from now on. Adding one twice changes nothing.
+    /// Watches `folder` from now on. Adding it twice changes nothing.
     pub fn add(&self, folder: &Path) -> Result<(), FolderError> {
         let at = folder.to_owned();
         let metadata =
@@ -92,21 +92,21 @@ impl Folders {
         Ok(())
     }
 
-    /// How many videos [`Folders::remove`] would drop.
+    /// Returns how many videos [`Folders::remove`] would drop.
     pub fn count_for_removal(&self, folder: &Path) -> Result<u64, FolderError> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = without(&watched, folder)?;
         Ok(self.only_in(folder, &rest).len() as u64)
     }
 
-    /// Stops watching `folder`; its videos are dropped, or kept and marked offline. Gives their number.
+    /// Stops watching `folder`. Drops its videos, or with `keep` marks them offline. Returns their number.
     pub fn remove(&self, folder: &Path, keep: bool) -> Result<u64, FolderError> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let rest = without(&watched, folder)?;
         edit::remove_folder(&self.config_file, folder)?;
         kept::keep_or_warn(&self.config_file, &self.data_dir);
         self.reconciler.set_roots(rest.clone());
-        // Walks that were under way may still have added some: look after the roots are gone.
+        // Walks under way may still have added some, so this looks after the roots are gone.
         let ids = self.only_in(folder, &rest);
         if keep {
             self.store.set_offline(&ids, true)?;
@@ -117,8 +117,8 @@ impl Folders {
         Ok(ids.len() as u64)
     }
 
-    /// Drops the videos at and below `path` that cannot be reached or that no watched folder has; with `dry_run` they are only counted.
-    /// The others stay: they would be found again.
+    /// Drops the videos at and below `path` that are offline or in no watched folder; with `dry_run` it only counts them. The others stay,
+    /// because they would be found again.
     pub fn forget(&self, path: &Path, dry_run: bool) -> Result<Forgotten, FolderError> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let is_watched = |record: &VideoRecord| watched.iter().any(|folder| record.path.starts_with(folder));
@@ -145,7 +145,7 @@ impl Folders {
         Ok(forgotten)
     }
 
-    /// Videos below `folder` that no other watched folder has.
+    /// Returns the videos below `folder` that no other watched folder contains.
     fn only_in(&self, folder: &Path, others: &[PathBuf]) -> Vec<VideoId> {
         let inside =
             |record: &&Arc<VideoRecord>| record.path.starts_with(folder) && !others.iter().any(|other| record.path.starts_with(other));

@@ -1,10 +1,11 @@
 //! One daemon for each data folder, and one socket for each daemon.
 //!
-//! Owns the data folder's making and its lock ([`Instance`]), the socket's folder and its life ([`Listening`]), and the check
-//! of who is calling ([`check_peer`]). The order is the point: lock first, for the daemon's whole life, before the store is
-//! opened and before a socket that a crash left behind is removed. Knows nothing of what is said on the socket. No threads.
+//! Creates the data folder and locks it ([`Instance`]), owns the socket and its folder ([`Listening`]), and checks who is calling
+//! ([`check_peer`]). The order matters. The lock comes first, for the daemon's whole life: before the store is opened, and before a socket
+//! that a crash left behind is removed. Knows nothing of the messages on the socket. No threads.
 //!
-//! The socket is a path in a folder of mode 0700 that belongs to us, never the abstract namespace (which has no permissions).
+//! The socket is a path in a folder that only we can write to, and never in the abstract namespace (which has no permissions). A folder
+//! that we create has mode 0700.
 
 pub mod privacy;
 mod socket;
@@ -25,14 +26,15 @@ pub use socket::{Listening, PeerError, check_peer};
 /// Name of the lock file in the data folder.
 const LOCK_FILE: &str = "lock";
 
-/// How often, and with which pause, it is looked who holds the lock: two seconds in all.
+/// How often to check who holds the lock, and the pause between: two seconds in all.
 const PID_LOOKS: usize = 100;
 const PID_PAUSE: rustix::event::Timespec = rustix::event::Timespec {
     tv_sec: 0,
     tv_nsec: 20_000_000,
 };
 
-/// Why this daemon cannot run here. [`InstanceError::source_of_system`] tells what may pass by itself; all else is for the user to solve.
+/// The reason why this daemon cannot run here. [`InstanceError::source_of_system`] returns errors that may pass by themselves; the user
+/// must solve all others.
 #[derive(Debug, thiserror::Error)]
 pub enum InstanceError {
     #[error("cannot create the data folder {}: {source}", .path.display())]
@@ -66,7 +68,7 @@ pub enum InstanceError {
 }
 
 impl InstanceError {
-    /// What the system reported, where this is about that.
+    /// Returns the operating system's error, if there is one.
     pub fn source_of_system(&self) -> Option<&io::Error> {
         match self {
             Self::CreateDataDir { source, .. }
@@ -79,7 +81,8 @@ impl InstanceError {
     }
 }
 
-/// A disk without room, in blocks, in files or in the user's share: searches are answered without writing anything.
+/// Returns whether the disk has no room, in blocks, in inodes or in the user's quota. Searches are still answered, without writing
+/// anything.
 fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
@@ -88,18 +91,19 @@ fn with_pid(pid: Option<u32>) -> String {
     pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
 }
 
-/// The right to use a data folder: holds its lock until dropped.
+/// The right to use a data folder. It holds the folder's lock until dropped.
 #[derive(Debug)]
 pub struct Instance {
     data_dir: PathBuf,
-    /// Closing it releases the lock; the kernel does so too when the process dies, however it dies.
+    /// Closing it releases the lock. The kernel does so too when the process dies in any way.
     _lock: File,
 }
 
 impl Instance {
-    /// Makes `data_dir` where it is missing (mode 0700), sees that it can be written to, locks it, and closes it to other users ([`privacy`]).
+    /// Creates `data_dir` if it does not exist (mode 0700), checks that it can be written to, locks it, and closes it to other users
+    /// ([`privacy`]). A full disk is only a warning.
     ///
-    /// **Errors**: [`InstanceError`]'s variants on the data folder and [`InstanceError::AlreadyRunning`].
+    /// **Errors**: [`InstanceError`]'s variants about the data folder and [`InstanceError::AlreadyRunning`].
     pub fn acquire(data_dir: &Path) -> Result<Self, InstanceError> {
         let path = data_dir.to_owned();
         match failpoint::hit("instance.begin").and_then(|()| fs::metadata(data_dir)) {
@@ -126,7 +130,7 @@ impl Instance {
             }
             Err(source) => return Err(InstanceError::CreateDataDir { path, source }),
         }
-        // An old lock file may be writable where nothing new can be made, so a new file is tried as well.
+        // An old lock file may be writable where no new file can be created, so this tries a new file as well.
         match tempfile::tempfile_in(data_dir) {
             Err(error) if is_disk_full(&error) => tracing::warn!(%error, path = %path.display(), "nothing can be written now"),
             Err(source) => return Err(InstanceError::DataDirNotWritable { path, source }),
@@ -161,7 +165,7 @@ impl Instance {
             }
             Err(e) => return Err(InstanceError::Lock { path, source: e.into() }),
         }
-        // The pid is for a message alone, and whether the folder can be written to was tried above.
+        // The pid is only for a message, and the folder was tested for writing above.
         if let Err(error) = write_pid(&mut lock) {
             tracing::warn!(%error, "cannot write the lock file");
         }
@@ -177,21 +181,21 @@ impl Instance {
     }
 }
 
-/// The pid is for the message of a second daemon; the lock alone decides.
+/// Writes the pid, for the message of a second daemon; only the lock decides.
 fn write_pid(lock: &mut File) -> io::Result<()> {
     lock.set_len(0)?;
     lock.rewind()?;
     writeln!(lock, "{}", std::process::id())
 }
 
-/// The process that holds the lock. Between taking it and writing the pid a moment passes, in which the file is empty or names a
-/// process that is dead: then it is looked at again for a while.
+/// Returns the process that holds the lock. Between taking the lock and writing the pid, the file is empty or names a dead process for a
+/// moment. So this checks again for a while.
 fn pid_of_holder(lock: &mut File) -> Option<u32> {
     for _ in 0..PID_LOOKS {
         if let Some(pid) = read_pid(lock).filter(|pid| is_alive(*pid)) {
             return Some(pid);
         }
-        // Nothing is waited for but time; `poll` without descriptors is a pause that no lint forbids us.
+        // `poll` without descriptors is a plain pause, and the lints allow it.
         let _paused = rustix::event::poll(&mut [], Some(&PID_PAUSE));
     }
     None

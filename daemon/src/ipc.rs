@@ -1,11 +1,11 @@
 //! The local socket: connections, requests, answers.
 //!
-//! One task a connection on the daemon's single async thread; whatever blocks runs on the query pool. A connection handles one
-//! request at a time, in order, and lets the others have their turn after each. Wire types are made and read in `convert` and the
-//! handlers only.
+//! Each connection has one task on the daemon's single async thread. Whatever blocks runs on the query pool. A connection handles one
+//! request at a time, in order, and yields to the others after each. Except for the greeting and the status event, wire types are built and
+//! read only in `convert` and the handlers.
 //!
-//! **Bounds**: connections, long lines and large answers ([`limits`]); one line of [`scened_shared::frame::MAX_REQUEST_BYTES`] a
-//! connection; the pool's queues. Each limit is answered, never waited out.
+//! **Bounds**: connections, long lines and large answers ([`limits`]); one line of [`scened_shared::frame::MAX_REQUEST_BYTES`] per
+//! connection; the pool's queues. Exceeding a limit gives an error at once, never a wait.
 
 mod connection;
 mod context;
@@ -32,12 +32,12 @@ use crate::ipc::shared::{SharedBarrier, StatusFeed};
 use crate::ipc::wire::Wire;
 use crate::requests::ClientProcess;
 
-/// After a failed `accept` (out of descriptors, say) the next try waits so long, so that the loop does not spin.
+/// Pause after a failed `accept` (for example without free descriptors), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// What goes wrong with every caller is logged so often.
+/// A failure that may concern every client is logged at most once in this time.
 const COMPLAINT_INTERVAL: Duration = Duration::from_mins(1);
 
-/// What all connections have in common.
+/// The parts that all connections share.
 struct Server {
     context: Arc<Context>,
     limits: Arc<Limits>,
@@ -82,7 +82,7 @@ pub async fn serve(listener: Listener, context: Arc<Context>, mut stop: watch::R
             }
         };
         let Stream::UdSocket(stream) = stream;
-        // Tokio's own, which lets other tasks go on when there always is something to read; interprocess's does not.
+        // Tokio's stream yields to other tasks even if there is always something to read; interprocess's does not.
         let wire = Wire::new(UnixStream::from(stream), Arc::clone(&server.limits));
         let slot = server.limits.slots.take(client, Instant::now());
         let server = Arc::clone(&server);

@@ -1,11 +1,11 @@
 //! Logging to standard error: for a person at a terminal, for a file, or for the journal.
 //!
-//! `RUST_LOG` wins over the configuration's `log`. Under systemd the journal adds time and name itself and takes a line's
-//! priority from a prefix (`<4>` is a warning, sd-daemon(3)), so that `journalctl -p warning` works. Colours appear only on a
-//! terminal, and not with `NO_COLOR`. Owns the process's one subscriber.
+//! `RUST_LOG` takes precedence over the configuration's `log`. Under systemd the journal adds time and name itself. It takes a line's
+//! priority from a prefix (`<4>` is a warning, sd-daemon(3)), so that `journalctl -p warning` works. Colours appear only on a terminal, and
+//! not with `NO_COLOR`. Owns the process's one subscriber.
 //!
-//! Lines go through [`scened_shared::standard_error`]: one that nobody can read costs the line and nothing else. A line says little of
-//! a long value ([`fields`]), and what is said over and over is summed up ([`rate_limit`]).
+//! Lines go through [`scened_shared::standard_error`]: if nobody can read a line, only the line is lost. Long values are shortened
+//! ([`fields`]), and repeated lines are summed up ([`rate_limit`]).
 
 mod clean;
 mod fields;
@@ -25,7 +25,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use journal::JournalFormat;
 use rate_limit::RateLimit;
 
-/// Whom the lines are for.
+/// The reader of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Style {
     /// Priority prefix; no time, no colours.
@@ -44,9 +44,9 @@ pub enum LoggingError {
     Twice(#[from] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Sets up logging for the whole process; `from_config` is the configuration's `log`.
+/// Sets up logging for the whole process. `from_config` is the configuration's `log`.
 ///
-/// A `RUST_LOG` that cannot be parsed is reported and the configuration's filter is used.
+/// If `RUST_LOG` cannot be parsed, this is reported and the configuration's filter is used.
 pub fn init(from_config: &str) -> Result<(), LoggingError> {
     let (filter, mistake) = choose_filter(std::env::var_os("RUST_LOG").as_deref(), from_config)?;
     let style = choose_style(
@@ -73,7 +73,7 @@ where
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(writer)
-        // It would be told by a print that panics in whoever logs.
+        // The subscriber would print its own errors with a macro that panics in the thread that logs.
         .log_internal_errors(false)
         .fmt_fields(fields::short());
     match style {
@@ -83,7 +83,7 @@ where
     }
 }
 
-/// Has panics told in the log, once there is one: the standard library's own way waits for whoever reads standard error.
+/// Reports panics in the log, once logging is set up. The standard library's own hook waits for the reader of standard error.
 pub fn report_panics(program: &'static str) {
     std::panic::set_hook(Box::new(move |info| {
         let told = standard_error::describe_panic(info);
@@ -95,7 +95,7 @@ pub fn report_panics(program: &'static str) {
     }));
 }
 
-/// The filter, and what is wrong with `RUST_LOG` where it is.
+/// Returns the filter, and what is wrong with `RUST_LOG`, if anything.
 fn choose_filter(from_environment: Option<&OsStr>, from_config: &str) -> Result<(EnvFilter, Option<String>), LoggingError> {
     let mistake = match from_environment.map(OsStr::to_str) {
         None | Some(Some("")) => None,
@@ -123,7 +123,7 @@ fn choose_style(journal_stream: Option<&str>, stderr: Option<(u64, u64)>, is_ter
     }
 }
 
-/// Device and inode of standard error.
+/// Returns the device and the inode of standard error.
 fn stderr_identity() -> Option<(u64, u64)> {
     let found = fstat(io::stderr()).ok()?;
     #[cfg_attr(

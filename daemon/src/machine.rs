@@ -1,6 +1,7 @@
-//! What the daemon asks of the machine that it runs on: power, pressure, disk space, mounts, the service manager, the clock.
+//! What the daemon reads from its machine: power, pressure, disk space, mounts, the service manager, the clock.
 //!
-//! Knows nothing about videos. Nothing here waits for ever: what a hung mount may block goes through [`with_timeout`].
+//! Knows nothing about videos. Accesses that a hung mount may block go through [`with_timeout`], so that they do not wait forever. Only the
+//! disk of the data folder is accessed directly.
 
 pub mod clock;
 pub mod disk_space;

@@ -1,4 +1,4 @@
-//! `scened`: arguments, and which command they ask for. Everything else is in the library.
+//! `scened`: reads the arguments and runs the command they ask for. Everything else is in the library.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -127,7 +127,8 @@ fn run() -> ExitCode {
         &arguments.command,
         Some(Command::Inspect { .. } | Command::Thumbnail { .. } | Command::Man { .. })
     ) {
-        // What it writes from here on is its user's alone. The others write files that were asked for, as any program would.
+        // From here on, only the user can read what scened writes. The commands excluded above write files that the user asked for, with
+        // the usual rights.
         let _of_user = rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     }
     let outcome = match &arguments.command {
@@ -186,12 +187,12 @@ fn run() -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line, or what was asked for (`--help`), and ends. The message repeats words, which may be
-/// names of files: it is made again of words that can be shown.
+/// Prints what is wrong with the command line, or the requested text (`--help`), and ends the program. The message repeats words that may
+/// be file names, so it is built again from escaped words.
 fn explain(error: &clap::Error) -> ! {
     match Arguments::try_parse_from(terminal::escape_words(std::env::args_os())) {
         Err(error) => error.exit(),
-        // Escaped it is right: then the message of the true words is shown without them.
+        // The escaped words form a valid command line: the original error is shown without its words.
         Ok(_) => clap::Error::new(error.kind()).exit(),
     }
 }
@@ -278,7 +279,7 @@ fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
     let file = scened_shared::endpoint::config_file(arguments.config.as_deref())
         .map_err(|error| Fatal::Setup(format!("{}\n  hint: {}", terminal::escape(&error.to_string()), error.hint())))?;
     let (config, warnings) = Config::load(&file).map_err(|error| match &error {
-        // One line for each thing that is wrong, escaped already.
+        // One line for each mistake, already escaped.
         ConfigError::Invalid { .. } => Fatal::Setup(error.to_string()),
         ConfigError::Read { source, .. } => Fatal::of_system(terminal::escape(&error.to_string()), source),
         ConfigError::NotUtf8 { .. } => Fatal::Setup(terminal::escape(&error.to_string())),
@@ -289,7 +290,7 @@ fn load_config(arguments: &Arguments) -> Result<(Config, Vec<String>), Fatal> {
     ))
 }
 
-/// Says where the last configuration that was right lies.
+/// Adds a hint to the copy of the last valid configuration, if there is one.
 fn with_copy(fatal: Fatal, data_dir: &std::path::Path) -> Fatal {
     match (fatal, scened::config::kept::find(data_dir)) {
         (Fatal::Setup(text), Some(copy)) => Fatal::Setup(format!(
@@ -337,7 +338,7 @@ fn serve(arguments: &Arguments) -> Result<(), Fatal> {
         program,
     };
     let (stop, _listening) = process::stop_on_signal()?;
-    // A service manager starts it again; without one it has to do so itself.
+    // A service manager would start it again; without one, it must do so itself.
     let is_supervised = ["NOTIFY_SOCKET", "LISTEN_FDS"].iter().any(|name| std::env::var_os(name).is_some());
     match app::run(&config, warnings, &paths, TestDoubles::default(), stop.clone()) {
         Err(fatal @ (Fatal::Store(_) | Fatal::Passing(_))) if !is_supervised && !*stop.borrow() => {

@@ -1,10 +1,10 @@
 //! Turns jobs into scenes, frames, vectors and one store batch.
 //!
-//! Owns the indexing threads and what they are doing at the moment. Jobs themselves are durable and live in the store; the queue here
-//! is only their order, rebuilt at start and kept by the store's change hook, so that losing it loses nothing.
-//! It does not know files' rules (reconcile) nor how anything is searched (query).
+//! Owns the indexing threads and their current work. Jobs themselves are durable and are kept in the store. The queue here is only their
+//! order, rebuilt at start and updated by the store's change hook, so that losing it loses nothing. The pipeline knows neither the rules
+//! for files (reconcile) nor how anything is searched (query).
 //!
-//! **Threads**: `n` indexers, each waiting on one condition variable; no timers while the queue is empty.
+//! **Threads**: `n` indexers, each waiting on one condition variable. There are no timers unless a job waits or a pause has an end.
 
 mod blame;
 mod brake;
@@ -39,7 +39,7 @@ use crate::pipeline::state::State;
 use crate::store::{Change, Store, VideoRecord, VideoState};
 use crate::supervise::{self, End, Supervised};
 
-/// What the pipeline tells the rest of the daemon. Called on an indexing thread; must be quick.
+/// Events for the rest of the daemon. The hook is called on an indexing thread and must be quick.
 #[derive(Clone, Debug)]
 pub enum PipelineEvent {
     VideoIndexed {
@@ -50,17 +50,17 @@ pub enum PipelineEvent {
         path: PathBuf,
         reason: String,
     },
-    /// The file is not what the store says: reconcile should look at it.
+    /// The file is not what the store says, or its drive may be gone: reconcile should look at it.
     FileChanged {
         path: PathBuf,
     },
-    /// The store cannot go on.
+    /// The store cannot continue.
     StoreFailed {
         reason: String,
     },
 }
 
-/// Finds the watched folder that a path lies in.
+/// A function that finds the watched folder of a path.
 pub type RootFinder = Box<dyn Fn(&Path) -> Option<PathBuf> + Send + Sync>;
 
 pub type PipelineHook = Arc<dyn Fn(PipelineEvent) + Send + Sync>;
@@ -73,16 +73,16 @@ pub struct IndexerConfig {
     pub max_scene_ms: u64,
     pub thumbnail_px: u32,
     pub hardware: Hardware,
-    /// Names scened's and FFmpeg's versions; recorded with incidents.
+    /// The versions of scened and FFmpeg, recorded with incidents.
     pub software: String,
     pub brake: BrakeConfig,
-    /// Looks at the machine.
+    /// Reads the state of the machine.
     pub machine_state: Box<dyn Fn() -> MachineState + Send + Sync>,
-    /// What indexing leaves free.
+    /// The disk space that indexing leaves free.
     pub disk_space: DiskSpace,
-    /// Where embedded frames are kept for other models; `None` = nowhere.
+    /// The files of embedded frames, kept for other models; `None` = not kept.
     pub keyframes: Option<Keyframes>,
-    /// The watched folder that a path lies in.
+    /// Finds the watched folder of a path.
     pub root_of: RootFinder,
 }
 
@@ -101,7 +101,7 @@ struct Shared {
     changed: Condvar,
 }
 
-/// Handle of the indexing threads; cheap to clone.
+/// Handle of the indexing threads, cheap to clone.
 #[derive(Clone)]
 pub struct Indexer {
     shared: Arc<Shared>,
@@ -110,7 +110,7 @@ pub struct Indexer {
 }
 
 impl Indexer {
-    /// Loads the durable jobs and starts the threads; `paused` as the user left it.
+    /// Loads the durable jobs and starts the threads. `paused`: whether the user left indexing paused.
     pub fn start(config: IndexerConfig, parts: Parts, paused: bool) -> Result<Self, crate::fatal::Fatal> {
         let mut state = State {
             paused,
@@ -152,7 +152,7 @@ impl Indexer {
         Ok(indexer)
     }
 
-    /// What to register with [`Store::on_change`]. Holds the indexer weakly: the store must not keep alive what keeps the store.
+    /// Returns the hook for [`Store::on_change`]. It holds the indexer weakly, because the indexer keeps the store alive.
     pub fn change_hook(&self) -> impl Fn(&Change) + Send + Sync + 'static {
         let shared = Arc::downgrade(&self.shared);
         move |change| {
@@ -162,14 +162,14 @@ impl Indexer {
         }
     }
 
-    /// Breaks off what is being done with a video; it is begun again as its job says now.
+    /// Cancels the running work on a video. It starts again as its job then requires.
     pub fn start_over(&self, video: VideoId) {
         if let Some(in_flight) = self.shared.lock().in_flight.get(&video) {
             in_flight.cancel.cancel();
         }
     }
 
-    /// Indexing stops within a second: running analyses are cancelled and start again on `resume`.
+    /// Stops indexing within a second: running analyses are cancelled, and start again on `resume`.
     pub fn pause(&self, duration: Option<Duration>) {
         let mut state = self.shared.lock();
         state.paused = true;
@@ -188,7 +188,7 @@ impl Indexer {
         self.wake();
     }
 
-    /// Something that stood in the way may be gone (a model was installed, the user asks): try now.
+    /// Tries again now, because an obstacle may be gone (a model was installed, the user asks).
     pub fn wake(&self) {
         let mut state = self.shared.lock();
         state.wait_reason = None;
@@ -202,7 +202,7 @@ impl Indexer {
         self.shared.parts.activity.bump();
     }
 
-    /// The model may be another one now: finds the videos that it has no vectors of.
+    /// Finds the videos that the target model has no vectors of. Called when the model may have changed.
     pub fn catch_up(&self) {
         let lacking = self.shared.lacking();
         let mut state = self.shared.lock();
@@ -212,7 +212,7 @@ impl Indexer {
         self.wake();
     }
 
-    /// Whether the target model has vectors of every video, but for those of which nothing is there to make them of.
+    /// Returns whether the target model has vectors of every video, except for videos that cannot get any at present.
     pub fn has_caught_up(&self) -> bool {
         let is_at_work = |state: &State| !state.behind.is_empty() || state.in_flight.values().any(|job| job.is_catching_up);
         if is_at_work(&self.shared.lock()) {
@@ -230,7 +230,7 @@ impl Indexer {
         !is_at_work(&state) && lacking.iter().all(|record| is_excused(record))
     }
 
-    /// How many of the videos without vectors of the target model cannot be caught up with at present.
+    /// Returns the number of videos without vectors of the target model that cannot get any at present.
     pub fn n_left_behind(&self) -> u64 {
         self.shared.lock().left_behind.len() as u64
     }
@@ -239,14 +239,14 @@ impl Indexer {
         self.shared.lock().paused
     }
 
-    /// Jobs waiting or running.
+    /// Returns the number of waiting and running jobs, including videos that need vectors of another model.
     pub fn n_jobs(&self) -> u64 {
         let state = self.shared.lock();
         let n_waiting = state.queue.len() + state.suspects.len() + state.deferred.len() + state.behind.len();
         (n_waiting + state.in_flight.len()) as u64
     }
 
-    /// Why nothing will be indexed any more, where that is so.
+    /// Returns why nothing will be indexed any more, if that is so.
     pub fn is_given_up(&self) -> Option<String> {
         self.shared.lock().dead.clone()
     }
@@ -256,12 +256,12 @@ impl Indexer {
         state.wait_reason.clone().or_else(|| state.held_folder_in_words())
     }
 
-    /// What decoded the last video: `software`, a graphics card, or `software` with the reason why not the card asked for.
+    /// Returns what decoded the last video: `software`, a graphics card, or `software` with the reason why the requested card was not used.
     pub fn decoder(&self) -> Option<String> {
         self.shared.lock().decoder.clone()
     }
 
-    /// Where a video stands: its place in the queue from 1, or 0 while it is being indexed.
+    /// Returns the place of a video in the queue, from 1, or 0 while work on it is running. `None` if it has no place there.
     pub fn position(&self, video: VideoId) -> Option<usize> {
         let state = self.shared.lock();
         if state.in_flight.contains_key(&video) {
@@ -302,7 +302,7 @@ impl Indexer {
         progress
     }
 
-    /// Cancels what runs and joins the threads. Jobs stay in the store.
+    /// Cancels running jobs and joins the threads. Jobs stay in the store.
     pub fn stop(&self) {
         let mut state = self.shared.lock();
         state.stopping = true;

@@ -1,10 +1,11 @@
-//! Threads that live as long as the daemon: the end of one is noticed, whatever the reason.
+//! Supervises threads that run as long as the daemon: the end of one is noticed, whatever the reason.
 //!
-//! A thread whose body panics, or ends without being asked to, is started again, and rebuilds its state. One that dies
-//! [`DEATHS`] times within [`PERIOD`] is left off: it would do so for ever. Then whoever waits for it is told, the daemon goes on without
-//! it, and `status` and `doctor` name it ([`given_up`]).
+//! If the body of a thread panics, or ends without being asked to, it runs again and rebuilds its state. A thread that dies [`DEATHS`]
+//! times within [`PERIOD`] is given up, because it would go on dying. Whoever waits for it is told, the daemon continues without it, and
+//! `status` and `doctor` name it ([`given_up`]).
 //!
-//! A panic over one thing (a video, a question, an event) is caught by the body itself and costs that thing; what arrives here is the rest.
+//! The body itself catches a panic over one item (a video, a query, an event), which then costs only that item. This module handles the
+//! other panics.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -15,45 +16,45 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
-/// A thread that dies so often within [`PERIOD`] is not started again.
+/// A thread that dies this often within [`PERIOD`] is not started again.
 pub const DEATHS: usize = 3;
 const PERIOD: Duration = Duration::from_mins(10);
 
-/// All that live; those of a daemon that ended are gone with it.
+/// Every [`Supervised`] that still has an owner; those of a daemon that ended are gone.
 static SUPERVISED: Mutex<Vec<Weak<Supervised>>> = Mutex::new(Vec::new());
 
-/// How the body of a thread ended.
+/// The way the body of a thread ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It was asked to.
+    /// It was asked to end.
     Asked,
-    /// It could not go on; the reason.
+    /// It could not go on, for this reason.
     Lost(String),
 }
 
-/// What follows from a death.
+/// The consequence of a death.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Again,
     GivenUp,
 }
 
-/// The deaths of one thread. Kept by whoever owns the thread: with the last clone `status` forgets it.
+/// The deaths of one thread. The owner of the thread keeps it: `status` forgets the thread with the last `Arc`.
 #[derive(Debug)]
 pub struct Supervised {
     name: String,
-    /// What no longer happens without it, in words for the user.
+    /// What no longer happens without the thread, in words for the user.
     loss: &'static str,
-    /// Without it what waits to be indexed will wait for ever.
+    /// Whether videos that wait to be indexed would wait for ever without the thread.
     is_essential: bool,
     deaths: Mutex<Deaths>,
 }
 
 #[derive(Debug, Default)]
 struct Deaths {
-    /// Those within [`PERIOD`].
+    /// Deaths within [`PERIOD`].
     times: VecDeque<Instant>,
-    /// Why it was left off.
+    /// Reason for the last death, once the thread is given up.
     last: Option<String>,
 }
 
@@ -62,7 +63,7 @@ impl Supervised {
         Self::kept(name.into(), loss, false)
     }
 
-    /// One without which what waits to be indexed will wait for ever.
+    /// Creates one for a thread without which videos would wait for ever to be indexed.
     pub fn essential(name: impl Into<String>, loss: &'static str) -> Arc<Self> {
         Self::kept(name.into(), loss, true)
     }
@@ -80,7 +81,7 @@ impl Supervised {
         supervised
     }
 
-    /// Notes a death, and says whether to start the thread again.
+    /// Records a death, and returns whether to start the thread again.
     pub fn died(&self, why: &str) -> Verdict {
         self.died_at(why, Instant::now())
     }
@@ -103,7 +104,7 @@ impl Supervised {
         Verdict::GivenUp
     }
 
-    /// Why nothing is to be expected of it any more, where that is so.
+    /// Returns why the thread was given up; `None` if it was not.
     pub fn is_given_up(&self) -> Option<String> {
         let why = self.deaths().last.clone()?;
         Some(format!(
@@ -121,12 +122,12 @@ fn all_supervised() -> MutexGuard<'static, Vec<Weak<Supervised>>> {
     SUPERVISED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What `status` and `doctor` say of threads that were left off.
+/// Returns what `status` and `doctor` say about threads that were given up.
 pub fn given_up() -> Vec<String> {
     living().iter().filter_map(|supervised| supervised.is_given_up()).collect()
 }
 
-/// Why what waits to be indexed will wait for ever, where that is so.
+/// Returns why videos that wait to be indexed would wait for ever; `None` if they would not.
 pub fn holds_up() -> Option<String> {
     living()
         .iter()
@@ -138,10 +139,10 @@ fn living() -> Vec<Arc<Supervised>> {
     all_supervised().iter().filter_map(Weak::upgrade).collect()
 }
 
-/// Starts a thread that runs `body` until that was asked to end, again after each death. When it is left off, `given_up` has the last word:
-/// it tells whoever waits.
+/// Starts a thread that runs `body`, again after each death, until `body` returns [`End::Asked`]. If the thread is given up, calls
+/// `given_up` with the reason, to tell whoever waits.
 ///
-/// **Errors**: when the system gives no thread.
+/// **Errors**: if the system cannot start a thread.
 pub fn spawn(
     supervised: &Arc<Supervised>,
     mut body: impl FnMut() -> End + Send + 'static,
@@ -167,7 +168,7 @@ pub fn spawn(
     })
 }
 
-/// What `work` gives, or what its panic said.
+/// Returns the result of `work`, or the message of its panic.
 pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|payload| in_words(payload.as_ref()))
 }

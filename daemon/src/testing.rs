@@ -1,4 +1,4 @@
-//! Fakes for tests of this and other crates, behind the feature `testing`. Each is stricter than the real thing.
+//! Fakes for tests of this and other crates, behind the feature `testing`. Each is stricter than the part it replaces.
 
 pub mod embedder;
 pub mod frames;

@@ -1,8 +1,8 @@
-//! The daemon's worker processes: finding their program, watching over one child, and the words for how it ended.
+//! The daemon's worker processes: finding their program, watching a child process, and describing how it ended.
 //!
-//! FFmpeg and ONNX Runtime live in `scened-worker`, so that their memory and their crashes stay out of the daemon. This
-//! module owns what both kinds of worker share; it knows neither what they are asked nor what they answer. The bytes on the
-//! pipes are [`scened_common::pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
+//! FFmpeg and ONNX Runtime run in `scened-worker`, so that their memory and their crashes stay out of the daemon. This module owns what
+//! both kinds of worker share. It does not know the content of their requests and answers; the bytes on the pipes are
+//! [`scened_common::pipe`]'s. Each [`StderrTail`] has one thread, which ends when the child closes its standard error.
 
 pub mod throttle;
 pub(crate) mod timeout;
@@ -23,28 +23,28 @@ pub const WORKER_VARIABLE: &str = "SCENED_WORKER";
 /// File name of the worker's program.
 const PROGRAM: &str = if cfg!(windows) { "scened-worker.exe" } else { "scened-worker" };
 
-/// How often a wait for a worker's end looks.
+/// Interval of checks while waiting for a worker to end.
 const END_TICK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 5_000_000,
 };
 
-/// Bounds of what is kept of a worker's standard error, for the text of an incident.
+/// Limits of the kept part of a worker's standard error, for the text of an incident.
 const TAIL_LINES: usize = 20;
 const TAIL_BYTES: usize = 4096;
-/// A longer line is cut here: a worker must not fill the log.
+/// A longer line is cut here, because a worker must not fill the log.
 const LINE_BYTES: usize = 1024;
-/// Lines after this many are kept for the tail but no longer logged.
+/// Further lines are kept for the tail but not logged.
 const LOGGED_LINES: u64 = 1000;
 
-/// The worker's program is nowhere to be found.
+/// The worker's program was not found.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no {PROGRAM} found (looked at {looked_at}); set {WORKER_VARIABLE} to its path", looked_at = .looked_at.join(", "))]
 pub struct WorkerNotFound {
     pub looked_at: Vec<String>,
 }
 
-/// Finds `scened-worker`: what the environment names, else beside this executable (for tests: above `deps`), else in
+/// Finds `scened-worker`: the program named by the environment, else one beside this executable (for tests: above `deps`), else in
 /// `../libexec/scened`, else on `PATH`.
 pub fn find_worker() -> Result<PathBuf, WorkerNotFound> {
     let named = std::env::var_os(WORKER_VARIABLE).filter(|value| !value.is_empty());
@@ -55,25 +55,25 @@ pub fn find_worker() -> Result<PathBuf, WorkerNotFound> {
     )
 }
 
-/// Processor time that a process and all its threads have used; `None` where the system does not tell (only Linux does here).
+/// Returns the processor time that a process and all its threads have used; `None` if the system does not tell (only Linux does here).
 pub(crate) fn processor_time(pid: u32) -> Option<std::time::Duration> {
     let (user, system) = processor_ticks(pid)?;
     Some(std::time::Duration::from_millis((user + system) * 10))
 }
 
-/// Whether a process stands still until a signal lets it go on (a signal, a debugger). Where the system does not tell, none does.
+/// Returns whether a process is stopped, by a signal or a debugger. False if the system does not tell.
 pub(crate) fn is_stopped(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| is_stopped_state(&stat))
 }
 
-/// Whether a thread of a process works, or would if it had a processor. Where the system does not tell, none does.
+/// Returns whether any thread of a process runs, or would run if it had a processor. False if the system does not tell.
 pub(crate) fn is_runnable(pid: u32) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let mut stats = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
     stats.any(|stat| stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('R')))
 }
 
-/// **Source**: proc_pid_stat(5): the third field.
+/// Returns whether the state in `stat` is a stopped one. **Source**: proc_pid_stat(5): the third field.
 fn is_stopped_state(stat: &str) -> bool {
     stat.rsplit_once(')')
         .is_some_and(|(_, rest)| rest.trim_start().starts_with(['T', 't']))
@@ -84,8 +84,8 @@ fn processor_ticks(pid: u32) -> Option<(u64, u64)> {
     processor_ticks_of(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// In user mode and in the kernel. **Source**: proc_pid_stat(5): fields 14 and 15, in clock ticks of 10 ms; the name before them may hold
-/// spaces and brackets.
+/// Returns the processor time in user mode and in the kernel. **Source**: proc_pid_stat(5): fields 14 and 15, in clock ticks of 10 ms; the
+/// name before them may contain spaces and brackets.
 fn processor_ticks_of(stat: &str) -> Option<(u64, u64)> {
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let user = fields.nth(11)?.parse().ok()?;
@@ -93,17 +93,17 @@ fn processor_ticks_of(stat: &str) -> Option<(u64, u64)> {
     Some((user, system))
 }
 
-/// Version line of the worker (scened's and FFmpeg's), or why it cannot be started.
+/// Returns the version line of the worker (scened's and FFmpeg's versions), or why the worker cannot be started.
 pub fn version() -> Result<String, String> {
     answer_to(&["--version".to_owned()])
 }
 
-/// What the media worker's sandbox is made of, or why it cannot be had.
+/// Returns the parts of the media worker's sandbox, or why there is none.
 pub fn sandbox() -> Result<String, String> {
     answer_to(&["--sandbox".to_owned()])
 }
 
-/// What videos may be made of with these arguments of a media worker, or what is wrong with them.
+/// Returns what a media worker with these arguments decodes, or what is wrong with the arguments.
 pub fn allowed(arguments: Vec<String>) -> Result<String, String> {
     answer_to(&[vec!["--allowed".to_owned()], arguments].concat())
 }
@@ -160,7 +160,7 @@ fn is_program(path: &Path) -> bool {
     metadata.is_file()
 }
 
-/// A child that is killed and reaped when dropped, however its owner leaves.
+/// A child process that is killed and reaped when dropped, even if its owner returns early or panics.
 #[derive(Debug)]
 pub struct OwnedChild(Child);
 
@@ -177,7 +177,7 @@ impl OwnedChild {
         self.0.id()
     }
 
-    /// Waits for the child to end by itself; `None` when it has not by then.
+    /// Waits for the child to end by itself. Returns `None` if it has not ended by `deadline`.
     pub fn wait_until(&mut self, deadline: Instant) -> std::io::Result<Option<ExitStatus>> {
         loop {
             if let Some(status) = self.0.try_wait()? {
@@ -186,12 +186,12 @@ impl OwnedChild {
             if Instant::now() >= deadline {
                 return Ok(None);
             }
-            // Nothing tells of a child's end on every system: this looks again after a moment, and only while a worker ends.
+            // No notification of a child's end exists on every system. So this polls, and only while a worker ends.
             rustix::event::poll(&mut [], Some(&END_TICK))?;
         }
     }
 
-    /// Ends the child at once and reaps it; its status is known afterwards.
+    /// Kills the child and reaps it. Returns its status.
     pub fn kill(&mut self) -> std::io::Result<ExitStatus> {
         if let Some(status) = self.0.try_wait()? {
             return Ok(status);
@@ -209,7 +209,7 @@ impl Drop for OwnedChild {
     }
 }
 
-/// Collects a worker's standard error in a thread of its own: logs each line and keeps the last ones.
+/// Collects a worker's standard error on its own thread: logs each line and keeps the last ones.
 #[derive(Debug)]
 pub struct StderrTail {
     lines: Arc<Mutex<VecDeque<String>>>,
@@ -217,7 +217,7 @@ pub struct StderrTail {
 }
 
 impl StderrTail {
-    /// Starts collecting. `worker` is the word in the log, like `media`.
+    /// Starts collecting. `worker` is the worker's name in the log, such as `media`.
     pub fn collect(stderr: ChildStderr, worker: &'static str) -> std::io::Result<Self> {
         Self::collect_from(stderr, worker)
     }
@@ -235,7 +235,7 @@ impl StderrTail {
         })
     }
 
-    /// The last lines so far, joined by newlines; empty when nothing was said.
+    /// Returns the last lines so far, joined by newlines; empty if there were none.
     pub fn tail(&self) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
@@ -299,7 +299,7 @@ fn keep_line(line: &[u8], worker: &str, n_lines: u64, kept: &Mutex<VecDeque<Stri
     }
 }
 
-/// Says for people how a process ended, like `killed by signal 9 (SIGKILL), perhaps out of memory`.
+/// Describes how a process ended, for people, such as `killed by signal 9 (SIGKILL), perhaps out of memory`.
 pub fn describe_exit(status: ExitStatus) -> String {
     #[cfg(unix)]
     {
@@ -316,17 +316,18 @@ pub fn describe_exit(status: ExitStatus) -> String {
     }
 }
 
-/// Whether a signal ended a process that nothing in it gives rise to: somebody else sent it, or the system that was out of memory.
+/// Returns whether a process was ended by a signal that comes from outside: from another process, or from the system when out of memory.
 pub fn is_ended_from_outside(status: ExitStatus) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::process::ExitStatusExt;
-        /// What the processor, the C library and the kernel's sandbox answer a fault with (ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS), and the
-        /// limit of a file's size.
+        /// Signals for faults found by the processor, the C library or the kernel's sandbox (ILL, TRAP, ABRT, BUS, FPE, SEGV, SYS), and for
+        /// the limit of a file's size.
         const OWN: [i32; 8] = [4, 5, 6, 7, 8, 11, 25, 31];
         const XCPU: i32 = 24;
         status.signal().is_some_and(|signal| match signal {
-            // Our own limit is the video's budget; a lower one of the daemon's, which the worker has too, is an administrator's.
+            // The limit that scened sets is the video's budget. If the daemon has a hard limit too, which the worker inherits, an
+            // administrator set it.
             XCPU => rustix::process::getrlimit(rustix::process::Resource::Cpu).maximum.is_some(),
             signal => !OWN.contains(&signal),
         })

@@ -1,8 +1,8 @@
-//! Writes the rows on which the shot detector decides, for its training, or the time a frame takes it.
+//! Writes the rows on which the shot detector decides, for its training.
 //!
-//! `shot_rows`: standard input is sequences, each the number of its frames (u32, little endian), then every frame: its time (i64,
-//! microseconds) and its glimpse (luma 48 × 64, Cb 24 × 32, Cr 24 × 32 bytes). Standard output is, for each sequence, the rows about
-//! its frames (f32), the number of its steps (u32), the frame that each step is (u32), the rows about its steps (f32).
+//! `shot_rows` reads sequences from standard input. Each is the number of its frames (u32, little endian), then for every frame its time
+//! (i64, microseconds) and its glimpse (luma 48 × 64, Cb 24 × 32, Cr 24 × 32 bytes). For each sequence it writes to standard output the
+//! rows about its frames (f32), the number of its steps (u32), the frame of each step (u32), and the rows about its steps (f32).
 
 use std::io::{self, BufReader, BufWriter, Read, Write};
 

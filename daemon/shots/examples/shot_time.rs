@@ -1,6 +1,6 @@
-//! Says what the shot detector costs: the median time of a frame over many short runs, one thread.
+//! Measures what the shot detector costs: the median time of a frame over many short runs, on one thread.
 //!
-//! `shot_time [still|moving]`; the pictures are a texture that stands still with noise, or slides by a pixel a frame.
+//! `shot_time [still|moving]`: the pictures are a texture with noise that keeps still, or slides by a pixel a frame.
 
 use std::io::{self, Write};
 use std::time::Instant;

@@ -1,35 +1,36 @@
-//! How two or three frames differ: the numbers on which the network decides. All are in about [0, 1], and cost a microsecond.
+//! Measures how two or three frames differ: the numbers that the network reads. All are roughly in [0, 1], and computing them takes a
+//! microsecond.
 
 use multiversion::multiversion;
 
 use crate::sketch::{BLOCK, N_BLOCKS, SMALL, Sketch};
 
-/// Mean change of a block's luma from which it counts as changed. 8-bit steps.
+/// Mean change of a block's luma above which the block counts as changed. 8-bit steps.
 const CHANGED: u32 = 10;
-/// Correlation of a block under which its structure is another.
+/// Correlation of a block below which its structure counts as different.
 const BROKEN: f32 = 0.5;
-/// Summed squares of a block that noise alone makes.
+/// Summed squares of a block that noise alone causes.
 const NOISE: f32 = 64.0 * 6.0;
-/// Farthest motion searched, in pixels of the small picture.
+/// Farthest motion that is searched, in pixels of the small picture.
 const REACH: usize = 4;
-/// Up to here every place is tried.
+/// Distance up to which every position is tried.
 const NEAR: usize = 2;
-/// Side of a block of the motion search.
+/// Side of a block in the motion search.
 const SMALL_BLOCK: usize = 4;
 const SMALL_BLOCKS: (usize, usize) = (SMALL.0 / SMALL_BLOCK, SMALL.1 / SMALL_BLOCK);
 const N_SMALL_BLOCKS: usize = SMALL_BLOCKS.0 * SMALL_BLOCKS.1;
-/// Mean change of luma below which nothing can have moved: the search is left out. 8-bit steps.
+/// Mean change of luma up to which nothing can have moved, so the search is skipped. 8-bit steps.
 const STILL: f32 = 1.0;
 
-/// Changes that count as one whole: steps of luma and of chroma.
+/// Changes that map to 1: steps of luma and of chroma.
 pub const LUMA_STEPS: f32 = 64.0;
 pub const CHROMA_STEPS: f32 = 24.0;
 
-/// Numbers of [`compare`].
+/// Number of values that [`compare`] writes.
 pub const N_COMPARED: usize = 8;
 
-/// Compares two frames: change of luma, of chroma, of structure; parts of the picture changed, of other structure; change of the
-/// histograms of luma and of chroma; change of the most changed quarter.
+/// Compares two frames. Writes the change of luma, of chroma and of structure; the shares of blocks that changed and that have another
+/// structure; the change of the histograms of luma and of chroma; and the change of the most changed quarter.
 #[multiversion(targets("x86_64+avx2"))]
 pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
     let mut total = 0_u32;
@@ -47,7 +48,8 @@ pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
         let covariance = dot as f32 - a.sums[at] as f32 * b.sums[at] as f32 / BLOCK as f32;
         let product = a.deviations[at] * b.deviations[at];
         let strongest = a.deviations[at].max(b.deviations[at]);
-        // Without texture on either side the correlation says nothing; with texture on one side alone it says "another".
+        // Without texture on either side the correlation means nothing, and hardly counts. With texture on one side only it says
+        // "different".
         let correlation = (covariance + NOISE) / (product.max(strongest * strongest * 0.1) + NOISE);
         let importance = strongest / (strongest + 64.0);
         distance += importance * (1.0 - correlation).clamp(0.0, 2.0);
@@ -59,7 +61,7 @@ pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
         total += change;
         n_changed += u32::from(change > CHANGED * BLOCK as u32);
     }
-    // The quarter most changed, without sorting: blocks above the mean tell it well enough.
+    // The blocks above the mean are close enough to the most changed quarter, and need no sorting.
     let mean = total / N_BLOCKS as u32;
     let (mut above, mut n_above) = (0_u32, 1_u32);
     for change in changes {
@@ -86,18 +88,18 @@ pub fn compare(a: &Sketch, b: &Sketch, into: &mut [f32]) {
     into[7] = soft(above as f32 / n_above as f32 / BLOCK as f32 / LUMA_STEPS);
 }
 
-/// Numbers of [`follow_motion`].
+/// Number of values that [`follow_motion`] writes.
 pub const N_FOLLOWED: usize = 4;
 
-/// What is left of a change when every block may have moved: mean rest, parts of the picture not found again, and how far and how
-/// unevenly the blocks moved.
+/// Measures the change left if every block may have moved. Writes the mean rest, the share of blocks not found again, how far the blocks
+/// moved on average, and how far they moved together.
 #[multiversion(targets("x86_64+avx2"))]
 pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32]) {
     if luma_change <= soft(STILL / LUMA_STEPS) {
         into[..N_FOLLOWED].fill(0.0);
         return;
     }
-    // The earlier frame with its border repeated outwards.
+    // The earlier frame, with its border repeated outwards.
     let mut padded = [[0_u8; SMALL.0 + 2 * REACH]; SMALL.1 + 2 * REACH];
     for (y, line) in padded.iter_mut().enumerate() {
         let source = y.saturating_sub(REACH).min(SMALL.1 - 1) * SMALL.0;
@@ -112,7 +114,7 @@ pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32])
         for dx in 0..=2 * REACH {
             let (far_x, far_y) = (dx.abs_diff(REACH), dy.abs_diff(REACH));
             let away = far_x + far_y;
-            // Near by every place, farther away every other one in both directions.
+            // Near positions are all tried, farther ones only every other one in both directions.
             if far_x.max(far_y) > NEAR && (far_x % 2 == 1 || far_y % 2 == 1) {
                 continue;
             }
@@ -127,7 +129,7 @@ pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32])
                     }
                 }
                 for (block, four) in columns.as_chunks::<SMALL_BLOCK>().0.iter().enumerate() {
-                    // A small price for distance keeps flat blocks where they are.
+                    // A small cost for distance keeps flat blocks in place.
                     let rest = four[0] + four[1] + four[2] + four[3] + away as u16;
                     let at = block_row * SMALL_BLOCKS.0 + block;
                     if rest < best[at] {
@@ -154,11 +156,12 @@ pub fn follow_motion(a: &Sketch, b: &Sketch, luma_change: f32, into: &mut [f32])
     into[3] = coherent / N_SMALL_BLOCKS as f32 / REACH as f32;
 }
 
-/// Numbers of [`between`].
+/// Number of values that [`between`] writes.
 pub const N_BETWEEN: usize = 4;
 
-/// Whether a frame lies on the straight way between two others, as in a dissolve: how the two halves of the change agree in
-/// direction, over the picture and in the median of its parts; how far the middle is off; parts of the picture on their way.
+/// Measures whether a frame is a blend of two others, as in a dissolve. Writes how well the two halves of the change agree in direction
+/// over the picture; the share of moving blocks whose halves agree; how far the middle frame is off; and the share of blocks that move in
+/// both halves.
 #[multiversion(targets("x86_64+avx2"))]
 pub fn between(a: &Sketch, middle: &Sketch, b: &Sketch, into: &mut [f32]) {
     let (mut dots, mut firsts, mut seconds) = (0.0_f32, 1.0_f32, 1.0_f32);
@@ -189,7 +192,7 @@ pub fn between(a: &Sketch, middle: &Sketch, b: &Sketch, into: &mut [f32]) {
     into[3] = moving / N_BLOCKS as f32;
 }
 
-/// Spreads small values and bounds great ones.
+/// Spreads small values and limits large ones.
 fn soft(value: f32) -> f32 {
     value.sqrt().min(2.0)
 }

@@ -1,4 +1,4 @@
-//! From what the networks say about frames and steps to boundaries.
+//! Turns the networks' answers about frames and steps into boundaries.
 
 use std::collections::VecDeque;
 
@@ -7,13 +7,13 @@ use crate::features::{Frames, N_CUT, N_GRADUAL, Steps, luma_and_chroma_change};
 use crate::network::Network;
 use crate::weights;
 
-/// Where a shot begins. Times are those of frames, in microseconds.
+/// The beginning of a shot. Times are those of frames, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// `time_us`: the first frame of the new shot.
     Cut { time_us: i64 },
-    /// The pictures from `start_us` to `end_us` belong to both shots or to none; the new shot begins at `time_us`: the middle of
-    /// a dissolve, the darkest moment of a fade.
+    /// The frames from `start_us` to `end_us` belong to both shots or to neither. The new shot begins at `time_us`: the middle of a
+    /// dissolve, the darkest moment of a fade.
     Gradual { start_us: i64, time_us: i64, end_us: i64 },
 }
 
@@ -27,41 +27,41 @@ impl Found {
 
 /// Probability from which a frame begins a shot.
 const CUT: f32 = 0.5;
-/// A cut as certain as this is believed in the midst of a transition too.
+/// Probability from which a cut replaces a transition that it is in.
 const SURE_CUT: f32 = 0.9;
-/// Two cuts are at least so many frames apart.
+/// Smallest number of frames between two cuts.
 const CUT_FRAMES: u64 = 4;
-/// Change, in steps of 8-bit luma and chroma, at which a still picture has become another one, and up to which it is still
-/// the same. It is asked beside plain pictures (cards), for the network tells by structure, of which they have none.
+/// Change of luma and chroma, in 8-bit steps, from which a still picture has become another one, and up to which it is still the same. This
+/// rule applies beside plain pictures (cards), because the network judges by structure, and they have none.
 const CARD_CHANGED: f32 = 6.0;
 const CARD_SAME: f32 = 1.0;
-/// Frames on each side in which nothing may change.
+/// Number of frames on each side that must not change.
 const CARD_FRAMES: usize = 3;
-/// A probability above all others.
+/// A value above every probability.
 const CERTAIN: f32 = 2.0;
-/// Shortest shot at the end of a video.
+/// Shortest shot at the end of a video. Frames.
 const LAST_FRAMES: u64 = 3;
-/// Probability from which a step may belong to a transition, and that one of its steps must reach.
+/// Probability from which a step may belong to a transition, and one that at least one of its steps must reach.
 const GRADUAL: f32 = 0.35;
 const SURE_GRADUAL: f32 = 0.8;
-/// Steps with a picture that must come before a transition.
+/// Number of steps with a picture that must come before a transition.
 const MIN_SHOWN: u64 = 2;
-/// Most steps of a transition; what is longer is no transition. About five seconds.
+/// Most steps of a transition, about five seconds. A longer one is cut off there.
 const MAX_STEPS: usize = 64;
-/// This near to a transition's ends a cut still belongs to it. Microseconds.
+/// Distance from a transition's ends at which a cut still belongs to it. Microseconds.
 const MARGIN_US: i64 = 130_000;
-/// A picture with less to see than this is plain: a fade has come to its end. Standard deviation of the luma, of half its range.
+/// A picture with at most this deviation is plain, and ends a fade. Standard deviation of the luma, relative to half its range.
 const PLAIN: f32 = 0.06;
-/// Black for no longer than this belongs to the fade at its side. Microseconds.
+/// Black that lasts at most this long belongs to the fade beside it. Microseconds.
 const PAUSE_US: i64 = 500_000;
-/// A longer pause in black is a scene of its own. Microseconds.
+/// A longer pause in black is a separate scene. Microseconds.
 const LONGEST_PAUSE_US: i64 = 5_000_000;
-/// Nearly as plain as the plainest.
+/// Difference up to which a step is as plain as the plainest one.
 const PLAIN_MARGIN: f32 = 0.01;
 
-/// Looks at consecutive frames of one video, or of one part of it.
+/// Examines consecutive frames of one video, or of one part of it.
 ///
-/// A boundary is told up to some seconds late: it needs the frames that follow it.
+/// It reports a boundary up to some seconds late, because it needs the frames that follow.
 #[derive(Debug)]
 pub struct ShotDetector {
     frames: Frames,
@@ -70,24 +70,24 @@ pub struct ShotDetector {
     gradual_network: Network<N_GRADUAL, 2>,
     cut_row: [f32; N_CUT],
     gradual_row: [f32; N_GRADUAL],
-    /// Frames and steps whose answer is not known yet.
+    /// Frames that the network has not answered yet; `step_states` holds the steps.
     frame_states: VecDeque<FrameState>,
-    /// How many frames in a row stayed as they were before the next one to be judged.
+    /// Number of unchanged frames in a row before the next frame to be judged.
     n_same: usize,
     was_plain: bool,
     step_states: VecDeque<StepState>,
-    /// The last frames' answers: the newest of the frames before [`CUT_FRAMES`].
+    /// The most probable recent cut. Within [`CUT_FRAMES`] a more probable one may still replace it.
     best: Option<PossibleCut>,
     n_judged: u64,
     frames_judged_us: i64,
     steps_judged_us: i64,
-    /// The transition that is under way.
+    /// The steps of the current transition.
     run: Vec<StepState>,
-    /// The highest of its steps.
+    /// The highest probability of its steps.
     run_probability: f32,
-    /// Steps with a picture outside transitions.
+    /// Number of steps with a picture, outside transitions.
     n_shown: u64,
-    /// A fade to black or white, after which nothing was seen yet.
+    /// A fade to black or white that no picture has followed yet.
     faded: Option<Transition>,
     cuts: VecDeque<(i64, f32)>,
     graduals: VecDeque<Transition>,
@@ -110,13 +110,13 @@ struct StepState {
     deviation: f32,
 }
 
-/// A gradual transition, as far as it was seen.
+/// A gradual transition, as far as it has been seen.
 #[derive(Clone, Copy, Debug)]
 struct Transition {
     start_us: i64,
     time_us: i64,
     end_us: i64,
-    /// Whether there was nothing to see where it began, and where it ended.
+    /// Whether the picture was plain where the transition began, and where it ended.
     from_plain: bool,
     to_plain: bool,
 }
@@ -130,20 +130,20 @@ impl Transition {
         }
     }
 
-    /// Whether a cut at this time is part of the transition.
+    /// Returns whether a cut at this time is part of the transition.
     fn reaches(self, time_us: i64) -> bool {
         let margin = |is_plain| if is_plain { PAUSE_US } else { MARGIN_US };
         time_us >= self.start_us - margin(self.from_plain) && time_us <= self.end_us + margin(self.to_plain)
     }
 
-    /// Whether there is nothing to see at the end of the transition that is near this time.
+    /// Returns whether this time is near an end of the transition where the picture is plain.
     fn is_plain_at(self, time_us: i64) -> bool {
         let near_start = time_us <= self.start_us + MARGIN_US;
         let near_end = time_us >= self.end_us - MARGIN_US;
         (self.from_plain && near_start) || (self.to_plain && near_end)
     }
 
-    /// The same transition with a cut to black before it, or to a picture after it.
+    /// Returns the same transition with a cut to black before it, or with a cut to a picture after it.
     fn cut_at(self, time_us: i64) -> Self {
         if self.to_plain && time_us >= self.end_us - MARGIN_US {
             Self {
@@ -159,7 +159,7 @@ impl Transition {
         }
     }
 
-    /// A fade out and the fade in that follows are one transition, in the middle of the pause.
+    /// Joins a fade out and the fade in that follows to one transition, whose middle is in the pause.
     fn followed_by(self, next: Self) -> Self {
         Self {
             end_us: next.end_us,
@@ -211,7 +211,7 @@ impl ShotDetector {
         }
     }
 
-    /// Takes the next frame. Times do not decrease.
+    /// Takes the next frame. Times must not decrease.
     pub fn push(&mut self, time_us: i64, glimpse: &Glimpse) {
         self.last_us = time_us;
         self.frames.blank().redraw(glimpse);
@@ -240,7 +240,7 @@ impl ShotDetector {
         self.settle();
     }
 
-    /// No frame follows: what is still open is decided now.
+    /// Decides everything that is still open, because no frame follows.
     pub fn finish(&mut self) {
         while !self.frame_states.is_empty() {
             match self.cut_network.push(&self.cut_row) {
@@ -249,7 +249,7 @@ impl ShotDetector {
                 None => {}
             }
         }
-        // What is shown for less than that at the video's end is a scrap, not a shot.
+        // A shorter remainder at the video's end is a scrap, not a shot.
         if self.best.is_some_and(|best| self.n_judged - best.n < LAST_FRAMES) {
             self.best = None;
         }
@@ -260,7 +260,7 @@ impl ShotDetector {
         while !self.step_states.is_empty() {
             self.push_step();
         }
-        // What the video ends in leads to no other shot.
+        // A transition at the end of the video leads to no other shot.
         self.run.clear();
         self.faded = None;
         self.frames_judged_us = i64::MAX;
@@ -268,12 +268,12 @@ impl ShotDetector {
         self.settle();
     }
 
-    /// The next boundary that is certain, in order of time.
+    /// Returns the next boundary that is certain, in order of time.
     pub fn next_found(&mut self) -> Option<Found> {
         self.found.pop_front()
     }
 
-    /// No boundary will be told any more whose transition begins before this time.
+    /// Returns the time before which no boundary that is still to come can begin.
     pub fn settled_us(&self) -> i64 {
         let open = self.faded.as_ref().map(|faded| faded.start_us);
         let open = open.or(self.run.first().map(|step| step.time_us)).unwrap_or(i64::MAX);
@@ -306,13 +306,13 @@ impl ShotDetector {
         if self.best.is_some_and(|best| n - best.n >= CUT_FRAMES) {
             self.end_cut();
         }
-        // The first frame of all begins nothing.
+        // The first frame of all is no cut.
         if n > 0 && probability >= CUT && self.best.is_none_or(|best| probability > best.probability) {
             self.best = Some(PossibleCut { n, time_us, probability });
         }
     }
 
-    /// Whether a picture that stood still has given way to another one that does, and one of them is plain.
+    /// Returns whether one still picture has replaced another, and one of them is plain.
     fn is_other_card(&self, state: FrameState) -> bool {
         let following = self.frame_states.iter().take(CARD_FRAMES);
         state.change >= CARD_CHANGED
@@ -345,13 +345,13 @@ impl ShotDetector {
             self.n_shown += u64::from(step.deviation > PLAIN);
             let is_over = |faded: &Transition| step.deviation > PLAIN || step.time_us - faded.end_us > LONGEST_PAUSE_US;
             if self.faded.as_ref().is_some_and(is_over) {
-                // A cut has brought a picture again, or the black is a scene of its own.
+                // Either a cut has brought a picture again, or the black is a separate scene.
                 self.graduals.extend(self.faded.take());
             }
         }
     }
 
-    /// A run of steps inside a transition has ended.
+    /// Ends a run of steps inside a transition.
     fn end_run(&mut self) {
         let (Some(first), Some(last)) = (self.run.first(), self.run.last()) else {
             return;
@@ -363,7 +363,7 @@ impl ShotDetector {
             from_plain: first.deviation <= PLAIN,
             to_plain: last.deviation <= PLAIN,
         };
-        // What the video begins with leads from no shot to another.
+        // A transition at the beginning of the video comes from no other shot.
         let is_inside = self.n_shown >= MIN_SHOWN && self.run_probability >= SURE_GRADUAL;
         self.run.clear();
         let ended = match self.faded.take() {
@@ -374,14 +374,14 @@ impl ShotDetector {
             }
         };
         if ended.to_plain {
-            // Whether a picture comes again is not known yet.
+            // It is not known yet whether a picture follows.
             self.faded = is_inside.then_some(ended);
         } else if is_inside {
             self.graduals.push_back(ended);
         }
     }
 
-    /// Hands out what no later answer can change.
+    /// Releases the boundaries that no later answer can change.
     fn settle(&mut self) {
         let settled_us = self.settled_us();
         loop {
@@ -389,8 +389,8 @@ impl ShotDetector {
             let gradual = self.graduals.front().copied();
             match (cut, gradual) {
                 (Some((time_us, probability)), Some(gradual)) if gradual.reaches(time_us) => {
-                    // One transition is told once. A cut at the black end of a fade belongs to it; elsewhere a cut that is certain
-                    // is believed.
+                    // Each transition is reported once. A cut at the black end of a fade belongs to the fade. Elsewhere a sure cut replaces
+                    // the transition.
                     if probability < CERTAIN && gradual.is_plain_at(time_us) {
                         self.cuts.pop_front();
                         self.graduals[0] = gradual.cut_at(time_us);
@@ -407,7 +407,7 @@ impl ShotDetector {
                     self.found.push_back(Found::Cut { time_us });
                 }
                 (cut, Some(gradual)) if cut.is_none_or(|(time_us, _)| gradual.time_us < time_us) => {
-                    // A cut may still come near its end.
+                    // A cut near its end may still follow.
                     let possible = self.best.map_or(i64::MAX, |best| best.time_us);
                     if gradual.end_us.saturating_add(PAUSE_US) >= self.frames_judged_us.min(possible) {
                         break;
@@ -421,14 +421,14 @@ impl ShotDetector {
     }
 }
 
-/// Where the new shot begins within a transition: in the middle of it, or of the time when there is nothing to see.
+/// Returns where the new shot begins within a transition: in its middle, or in the middle of its plain part.
 fn middle_us(run: &[StepState]) -> i64 {
     let (first, last) = (run[0], run[run.len() - 1]);
     let plainest = run.iter().map(|step| step.deviation).fold(f32::MAX, f32::min);
     let is_plain = |step: &&StepState| step.deviation <= plainest + PLAIN_MARGIN;
     match (run.iter().find(is_plain), run.iter().rfind(is_plain)) {
         (Some(from), Some(to)) if plainest < PLAIN => {
-            // After a cut to black the picture comes up at the end of the black, and the other way round.
+            // After a cut to black the new shot begins at the end of the black; before a cut from black it begins at its start.
             match (from.time_us == first.time_us, to.time_us == last.time_us) {
                 (true, false) => to.time_us,
                 (false, true) => from.time_us,

@@ -1,31 +1,31 @@
-//! From frames to rows of numbers: one row a frame to find cuts, one row a step to find gradual transitions.
+//! Turns frames into rows of numbers: one row for each frame to find cuts, and one for each step to find gradual transitions.
 //!
 //! A step is at least [`STEP_US`] long, so that transitions look alike at every frame rate.
 
 use crate::change::{CHROMA_STEPS, LUMA_STEPS, N_BETWEEN, N_COMPARED, N_FOLLOWED, between, compare, follow_motion};
 use crate::sketch::Sketch;
 
-/// Frames back to which each frame is compared.
+/// Each frame is compared to the frames this far back.
 const LAGS: [usize; 5] = [1, 2, 3, 5, 8];
 const MAX_LAG: usize = 8;
 const N_STATE: usize = 5;
-/// Numbers in a row about one frame.
+/// Number of values in a row about one frame.
 pub const N_CUT: usize = LAGS.len() * N_COMPARED + N_FOLLOWED + N_STATE + 2;
 
-/// Steps before and after between which each step is seen.
+/// Each step is compared with the steps this far before and after it.
 const REACHES: [usize; 4] = [2, 4, 8, 12];
-/// Steps by which a row about a step is late.
+/// Number of steps by which a row about a step is late.
 pub const MAX_REACH: usize = 12;
-/// Numbers in a row about one step.
+/// Number of values in a row about one step.
 pub const N_GRADUAL: usize = REACHES.len() * (N_COMPARED + N_BETWEEN) + N_COMPARED + N_STATE + 1;
 /// Shortest time of a step. Microseconds.
 pub const STEP_US: i64 = 58_000;
 
-/// A frame rate's usual step, to which others are related. Microseconds.
+/// Usual durations of a frame and of a step; others are measured against them. Microseconds.
 const USUAL_FRAME_US: f32 = 40_000.0;
 const USUAL_STEP_US: f32 = 80_000.0;
 
-/// The last frames, and what the newest is beside them.
+/// The last frames. They relate the newest one to those before it.
 #[derive(Debug)]
 pub struct Frames {
     ring: Vec<Sketch>,
@@ -44,7 +44,7 @@ impl Default for Frames {
 }
 
 impl Frames {
-    /// The place for the next frame's sketch.
+    /// Returns the place for the next frame's sketch.
     pub fn blank(&mut self) -> &mut Sketch {
         let at = self.n % self.ring.len();
         &mut self.ring[at]
@@ -81,12 +81,12 @@ impl Frames {
     }
 }
 
-/// The last steps, and what the one in their middle is among them.
+/// The last steps. They relate the middle one to those around it.
 #[derive(Debug)]
 pub struct Steps {
     ring: Vec<(i64, Sketch)>,
     n: usize,
-    /// Steps whose row is written.
+    /// Number of steps whose row has been written.
     n_told: usize,
 }
 
@@ -101,7 +101,7 @@ impl Default for Steps {
 }
 
 impl Steps {
-    /// Whether a frame of this time begins a step.
+    /// Returns whether a frame at this time begins a step.
     pub fn wants(&self, time_us: i64) -> bool {
         self.n == 0 || time_us - self.at(self.n - 1).0 >= STEP_US
     }
@@ -115,7 +115,7 @@ impl Steps {
         (self.n > MAX_REACH).then(|| self.tell(row))
     }
 
-    /// Writes the row about the next step when no step follows any more.
+    /// Writes the row about the next step after the last step has been pushed, and returns that step's time.
     pub fn finish(&mut self, row: &mut [f32; N_GRADUAL]) -> Option<i64> {
         (self.n_told < self.n).then(|| self.tell(row))
     }
@@ -146,7 +146,7 @@ impl Steps {
     }
 }
 
-/// The mean change from the frame before, as its row tells it, in 8-bit steps of luma and of chroma.
+/// Returns the mean change from the previous frame, as its row gives it, in 8-bit steps of luma and of chroma.
 pub fn luma_and_chroma_change(row: &[f32; N_CUT]) -> (f32, f32) {
     (row[0] * row[0] * LUMA_STEPS, row[1] * row[1] * CHROMA_STEPS)
 }
@@ -155,7 +155,7 @@ fn state(sketch: &Sketch, into: &mut [f32]) {
     into.copy_from_slice(&[sketch.mean, sketch.deviation, sketch.detail, sketch.black, sketch.white]);
 }
 
-/// How long a frame or step is beside the usual, in doublings.
+/// Returns how long a frame or step is compared to the usual one, in doublings.
 fn pace(elapsed_us: f32, usual_us: f32) -> f32 {
     (elapsed_us.max(1.0) / usual_us).log2().clamp(-3.0, 3.0)
 }
@@ -164,7 +164,7 @@ fn pace(elapsed_us: f32, usual_us: f32) -> f32 {
 struct Row<'a>(&'a mut [f32]);
 
 impl<'a> Row<'a> {
-    /// The next `n` numbers of it.
+    /// Returns its next `n` numbers.
     fn take(&mut self, n: usize) -> &'a mut [f32] {
         let (head, tail) = std::mem::take(&mut self.0).split_at_mut(n);
         self.0 = tail;

@@ -1,10 +1,10 @@
-/// Columns and rows of the brightness of a glimpse.
+/// Columns and rows of a glimpse's luma.
 pub const LUMA: (usize, usize) = (64, 48);
 /// Columns and rows of each colour difference of a glimpse.
 pub const CHROMA: (usize, usize) = (32, 24);
 
-/// A frame in small: the whole stored picture squashed to one fixed size, neither turned nor stretched to its shown aspect, since
-/// only changes from frame to frame matter. Full range: black is 0, white 255, no colour 128.
+/// A small version of a frame: the whole stored picture, squashed to one fixed size. It is neither turned nor stretched to its displayed
+/// aspect, because only changes from frame to frame matter. Full range: black is 0, white is 255, no colour is 128.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glimpse {
     /// **Shape**: `[48, 64]`.

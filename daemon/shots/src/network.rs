@@ -1,23 +1,23 @@
-//! A small convolutional network over time, fed one row after the other.
+//! A small convolutional network over time that takes one row after another.
 //!
-//! Four layers: three convolutions over five rows each (the last one over every other row), with ReLU, and one row by row. What it
-//! says about a row is known [`DELAY`] rows later. Every column of every layer is computed once.
+//! It has four layers: three convolutions with ReLU over five rows each, the last of them over every other row, then a layer for each row
+//! alone. The answer about a row comes [`DELAY`] rows later. Each layer's output for a row is computed only once.
 //!
 //! **Source** of the weights: `daemon/shots/training/train.py`.
 
 use std::array;
 
-/// Rows by which the answer about a row is late.
+/// Number of rows by which the answer about a row is late.
 pub const DELAY: usize = 8;
 const TAPS: usize = 5;
 const DILATIONS: [usize; 3] = [1, 1, 2];
-/// Standardised inputs beyond this say nothing more.
+/// Limit for standardised inputs; beyond it they carry no more information.
 const LIMIT: f32 = 6.0;
 
-/// Channels between the layers.
+/// Number of channels between the layers.
 const HIDDEN: [usize; 3] = [24, 24, 16];
 
-/// A network of `IN` numbers a row and `OUT` answers, each a probability.
+/// A network with `IN` numbers in a row and `OUT` answers, each a probability.
 #[derive(Debug)]
 pub struct Network<const IN: usize, const OUT: usize> {
     mean: Vec<f32>,
@@ -34,23 +34,23 @@ struct Layer {
     n_in: usize,
     n_out: usize,
     dilation: usize,
-    /// **Shape**: `[TAPS, n_in, n_out]`, so that the inner loop runs over neighbours.
+    /// **Shape**: `[TAPS, n_in, n_out]`, so that the inner loop reads neighbouring weights.
     weights: Vec<f32>,
     bias: Vec<f32>,
-    /// The last `(TAPS − 1) × dilation + 1` inputs, one after the other.
+    /// The last `(TAPS − 1) × dilation + 1` inputs, one after another.
     ring: Vec<f32>,
     at: usize,
     output: Vec<f32>,
 }
 
-/// How many weights a network has.
+/// Returns how many weights a network has.
 pub const fn n_weights(n_in: usize, n_out: usize) -> usize {
     let [a, b, c] = HIDDEN;
     2 * n_in + TAPS * (n_in * a + a * b + b * c) + a + b + c + c * n_out + n_out
 }
 
 impl<const IN: usize, const OUT: usize> Network<IN, OUT> {
-    /// `weights`: [`n_weights`] of them, as the training script writes them: means and reciprocal deviations of the inputs, each
+    /// Builds a network from [`n_weights`] weights in the order of the training script: means and reciprocal deviations of the inputs, each
     /// convolution's weights `[TAPS, in, out]` and biases, the head's weights `[out, in]` and biases.
     pub fn new(weights: &[f32]) -> Self {
         debug_assert_eq!(weights.len(), n_weights(IN, OUT));
@@ -88,7 +88,8 @@ impl<const IN: usize, const OUT: usize> Network<IN, OUT> {
         }
     }
 
-    /// Takes the next row; answers about the row [`DELAY`] back, if there was one. The first row stands for what was before it.
+    /// Takes the next row, and returns the answer about the row [`DELAY`] back, if there is one. The first row also serves as the rows
+    /// before it.
     pub fn push(&mut self, row: &[f32; IN]) -> Option<[f32; OUT]> {
         let mut input = [0.0; IN];
         for (n, value) in input.iter_mut().enumerate() {
@@ -128,7 +129,7 @@ impl Layer {
         self.ring[self.at * self.n_in..][..self.n_in].copy_from_slice(input);
         self.output.copy_from_slice(&self.bias);
         for tap in 0..TAPS {
-            // The oldest row lies just behind the newest in the ring.
+            // The oldest row is just behind the newest in the ring.
             let row = (self.at + 1 + tap * self.dilation) % rows;
             let values = &self.ring[row * self.n_in..][..self.n_in];
             let weights = self.weights[tap * self.n_in * self.n_out..][..self.n_in * self.n_out].chunks_exact(self.n_out);

@@ -1,37 +1,38 @@
-//! What is remembered of a frame: its glimpse laid out in blocks, with the sums that every comparison needs.
+//! What the detector remembers of a frame: its glimpse in blocks, with the sums that every comparison needs.
 
 use crate::{CHROMA, Glimpse, LUMA};
 
-/// Blocks of a glimpse: 8 columns by 6 rows of 8 × 8 pixels.
+/// Number of blocks in a glimpse: 8 columns by 6 rows of 8 × 8 pixels.
 pub const N_BLOCKS: usize = 48;
-/// Pixels of a block.
+/// Number of pixels in a block.
 pub const BLOCK: usize = 64;
 const BLOCK_PX: usize = 8;
 const BLOCK_COLUMNS: usize = LUMA.0 / BLOCK_PX;
-/// Columns and rows of the picture in which motion is searched.
+/// Columns and rows of the picture for the motion search.
 pub const SMALL: (usize, usize) = (32, 24);
 const LUMA_BINS: usize = 32;
 const CHROMA_BINS: usize = 64;
-/// Luma under 24 is black, from 232 on white, however the video was encoded.
+/// Luma below 24 is black, and from 232 on white, however the video was encoded.
 const BLACK_BINS: usize = 3;
 const WHITE_BINS: usize = 29;
-/// Contrast to which the picture for the motion search is brought, in steps of luma.
+/// Contrast of the picture for the motion search after it is adjusted, in steps of luma.
 const SMALL_DEVIATION: f32 = 48.0;
 
 /// One frame as the detector remembers it.
 #[derive(Clone, Debug)]
 pub struct Sketch {
-    /// Luma, block after block.
+    /// Luma, one block after another.
     pub blocks: [[u8; BLOCK]; N_BLOCKS],
     pub chroma: [[u8; CHROMA.0 * CHROMA.1]; 2],
-    /// Sum of a block, and the root of its summed squares about its mean.
+    /// Each block's sum, and the root of its summed squares about its mean.
     pub sums: [u32; N_BLOCKS],
     pub deviations: [f32; N_BLOCKS],
-    /// Half the size, with mean and contrast evened out: a change of exposure leaves it as it was.
+    /// The picture at half size with normalised mean and contrast, so that a change of exposure does not alter it.
     pub small: [u8; SMALL.0 * SMALL.1],
     pub luma_bins: [u16; LUMA_BINS],
     pub chroma_bins: [u16; CHROMA_BINS],
-    /// Of the whole picture, in [0, 1]: mean, standard deviation, mean step between neighbours, parts that are black and white.
+    /// Values of the whole picture: mean, standard deviation, mean step between neighbours, shares that are black and white. All but the
+    /// mean step are in [0, 1].
     pub mean: f32,
     pub deviation: f32,
     pub detail: f32,
@@ -59,7 +60,7 @@ impl Default for Sketch {
 }
 
 impl Sketch {
-    /// Becomes the sketch of another frame.
+    /// Replaces this sketch by that of another frame.
     pub fn redraw(&mut self, glimpse: &Glimpse) {
         let mut total = 0_u32;
         let mut total_squares = 0_u32;
@@ -70,7 +71,7 @@ impl Sketch {
                 line.copy_from_slice(&glimpse.luma[from..from + BLOCK_PX]);
             }
             let sum: u32 = block.iter().map(|value| u32::from(*value)).sum();
-            // Products of 16-bit numbers: the only ones that every x86-64 multiplies eight at once.
+            // These are products of 16-bit numbers, the only ones that every x86-64 multiplies eight at a time.
             let squares: i32 = block
                 .iter()
                 .map(|value| i32::from(i16::from(*value)) * i32::from(i16::from(*value)))
@@ -93,7 +94,7 @@ impl Sketch {
 
     fn count(&mut self, glimpse: &Glimpse) {
         let n_pixels = glimpse.luma.len() as f32;
-        // Two counts side by side, because the processor waits when neighbours fall into the same bin.
+        // Two histograms are counted side by side, because the processor waits if neighbours fall into the same bin.
         let mut bins = [[0_u16; LUMA_BINS]; 2];
         for [a, b] in glimpse.luma.as_chunks::<2>().0 {
             bins[0][usize::from(*a >> 3)] += 1;
@@ -104,7 +105,7 @@ impl Sketch {
         }
         self.chroma_bins = [0; CHROMA_BINS];
         for (blue, red) in glimpse.blue.iter().zip(&glimpse.red) {
-            // Most colours lie near grey: the middle half of the range gets all the bins.
+            // Most colours are near grey, so the middle half of the range gets all the bins.
             let bin = |value: u8| usize::from(value.saturating_sub(64).min(127) >> 4);
             self.chroma_bins[bin(*blue) * 8 + bin(*red)] += 1;
         }
@@ -121,9 +122,9 @@ impl Sketch {
     }
 
     fn shrink(&mut self, glimpse: &Glimpse, mean: f32, deviation: f32) {
-        // Noise of a nearly uniform picture is not blown up.
+        // This does not amplify the noise of a nearly uniform picture.
         let gain = SMALL_DEVIATION / deviation.max(12.0);
-        // Sixteen-bit fixed point: sums of four pixels with four bits below them, times the gain with ten.
+        // 16-bit fixed point: sums of four pixels with four fractional bits, times the gain with ten.
         let factor = (gain * 1024.0) as i16;
         let middle = (mean * 4.0) as i16;
         let mut sums = [0_i16; SMALL.0];

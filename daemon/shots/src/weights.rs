@@ -1,4 +1,4 @@
-//! The networks' weights, as `daemon/shots/training/train.py` wrote them: f32, little endian, first the one for cuts.
+//! The networks' weights, as `daemon/shots/training/train.py` wrote them: f32, little endian, those for cuts first.
 
 use std::sync::LazyLock;
 

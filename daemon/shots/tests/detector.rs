@@ -1,4 +1,4 @@
-//! The trained detector on edits whose truth is known to the frame.
+//! Tests the trained detector on edits whose truth is known to the frame.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -7,7 +7,7 @@ use scened_shots::{CHROMA, Found, Glimpse, LUMA, ShotDetector};
 
 const FRAME_US: i64 = 40_000;
 
-/// A picture of blobs, different for every `seed`, that drifts slowly with `n`.
+/// Returns a picture of blobs that differs for every `seed` and drifts slowly with `n`.
 fn scene(seed: u32, n: usize) -> Glimpse {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(97);
     let mut chance = move || {
@@ -103,7 +103,7 @@ fn cut(frame: i64) -> Found {
     Found::Cut { time_us: frame * FRAME_US }
 }
 
-/// Asserts that there is one gradual transition, within these frames, and its middle within those.
+/// Asserts that there is one gradual transition, within the frames `around`, and that its middle is within the frames `middle`.
 fn assert_one_gradual(found: &[Found], around: [i64; 2], middle: [i64; 2]) {
     let &[Found::Gradual { start_us, time_us, end_us }] = found else {
         panic!("{found:?} is not one transition");
@@ -256,17 +256,17 @@ thread_local! {
 struct Counting;
 
 #[expect(unsafe_code, reason = "an allocator that counts must be one")]
-// SAFETY: everything is handed to the system's allocator as it came.
+// SAFETY: every call is passed unchanged to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // A thread that ends has no counter any more.
+        // A thread that is ending has no counter any more.
         let _ended = ALLOCATIONS.try_with(|count| count.set(count.get() + 1));
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller keeps the contract.
         unsafe { System.dealloc(place, layout) }
     }
 }

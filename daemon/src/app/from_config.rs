@@ -1,4 +1,4 @@
-//! Parts and their settings, as the configuration says.
+//! Builds parts and their settings from the configuration.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
@@ -28,10 +28,10 @@ use crate::worker::throttle::Throttle;
 
 /// Longer side of a scene's thumbnail. Pixels.
 const THUMBNAIL_PX: u32 = 320;
-/// Video seconds of one core's decoding are not worth more threads than this.
+/// Maximum number of indexing threads; more would not decode enough additional video to be worth it.
 const MAX_INDEXERS: usize = 8;
 
-/// What incidents say they met: the versions of scened and of the worker, and what the configuration adds.
+/// Returns the software text of incidents: the versions of scened and of the worker, and the extras from the configuration.
 pub(super) fn software(config: &Config, worker: Option<&str>) -> String {
     format!(
         "scened {}, {}{}",
@@ -47,13 +47,13 @@ pub(super) fn throttle(config: &Config) -> Result<Throttle, Fatal> {
 }
 
 pub(super) fn media_process(config: &Config, throttle: &Throttle) -> Arc<dyn FrameSource> {
-    // A worker that is missing is told by every job until it is there: no reason not to start.
+    // A missing worker is no reason not to start: every job reports it until it is there.
     let process = MediaProcess::find().unwrap_or_else(|_| MediaProcess::new("scened-worker".into()));
     let allowed = process.with_unsandboxed_allowed(config.allow_unsandboxed);
     Arc::new(allowed.with_extras(config.extras.clone()).with_courtesy(throttle.clone()))
 }
 
-/// `make_embedder`: another one than the real one, for tests.
+/// `make_embedder`: a replacement for the real one, for tests.
 pub(super) fn models_config(config: &Config, paths: &Paths, make_embedder: Option<MakeEmbedder>, throttle: &Throttle) -> ModelsConfig {
     ModelsConfig {
         dirs: paths.model_dirs.clone(),
@@ -64,7 +64,7 @@ pub(super) fn models_config(config: &Config, paths: &Paths, make_embedder: Optio
     }
 }
 
-/// Where ONNX Runtime's library lies, or why it is not found.
+/// Returns the path of ONNX Runtime's library, or why it is not found.
 pub(super) fn onnxruntime(config: &Config, data_dir: &Path) -> Result<PathBuf, String> {
     let program = scened_shared::program::own();
     find_onnxruntime(config.onnxruntime.as_deref(), data_dir, program.as_deref()).map_err(|error| error.to_string())
@@ -124,7 +124,8 @@ pub(super) fn indexer_config(config: &Config, software: String, data_dir: &Path,
     }
 }
 
-/// Finds the innermost watched folder of a path, as the reconciler knows them; before it runs, as they are configured.
+/// Returns a function that finds the innermost watched folder of a path. It uses the reconciler's folders, or the configured ones if the
+/// reconciler does not run yet.
 pub(super) fn root_finder(config: &Config, reconciler: &Arc<OnceLock<Weak<ReconcilerHandle>>>) -> RootFinder {
     let (reconciler, configured) = (Arc::clone(reconciler), config.folders.clone());
     Box::new(move |path| {
@@ -152,7 +153,7 @@ pub(super) fn folders(config: &Config, paths: &Paths, store: Store, reconciler: 
     ))
 }
 
-/// The configured folders, as the disk spells them.
+/// Returns the configured folders, spelled as on the disk.
 fn watched_folders(config: &Config) -> Vec<PathBuf> {
     let as_on_disk = |folder: &PathBuf| {
         let at = folder.clone();

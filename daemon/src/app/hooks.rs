@@ -1,4 +1,4 @@
-//! What parts tell one another without knowing one another: the end of the store, what became of videos.
+//! Hooks that connect parts which do not know each other: the failure of the store, and the outcomes of videos.
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -11,18 +11,18 @@ use crate::pipeline::{PipelineEvent, PipelineHook};
 use crate::reconcile::ReconcilerHandle;
 use crate::store::{Change, ChangeKind, Store};
 
-/// Whoever finds out that the store takes nothing more: the daemon's end is near, and `status` says so.
+/// Makes the daemon end when any part finds that the store accepts no more changes. `status` then says so.
 pub(super) fn break_off_when_fatal(store: &Store, break_off: &mpsc::Sender<String>, activity: &Activity) {
     let (break_off, activity) = (break_off.clone(), activity.clone());
     store.on_fatal(Box::new(move |reason| {
         error!(reason, "the store takes nothing more");
-        // A second failure says nothing new.
+        // A second failure adds nothing.
         let _first = break_off.try_send(reason.to_owned());
         activity.bump();
     }));
 }
 
-/// Tells what became of a video; `touched` is asked to look at one again that changed meanwhile.
+/// Announces the outcome of a video. If the video changed meanwhile, asks the reconciler in `touched` to look at it again.
 pub(super) fn pipeline_hook(
     events: broadcast::Sender<Event>,
     touched: Arc<OnceLock<Weak<ReconcilerHandle>>>,
@@ -37,14 +37,14 @@ pub(super) fn pipeline_hook(
             }
         }
         PipelineEvent::StoreFailed { reason } => {
-            // A second failure says nothing new.
+            // A second failure adds nothing.
             let _first = break_off.try_send(reason);
         }
     })
 }
 
 fn announce(events: &broadcast::Sender<Event>, event: Event) {
-    // Without subscribers there is nobody to tell.
+    // Sending fails only if there are no subscribers.
     let _n_told = events.send(event);
 }
 

@@ -1,4 +1,4 @@
-//! The life of the process: the signals that end it, and starting anew where no service manager does that.
+//! The life of the process: the signals that end it, and its restart if no service manager does that.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -9,16 +9,16 @@ use tokio::sync::watch;
 use crate::fatal::Fatal;
 use crate::supervise::{self, End, Supervised};
 
-/// How often in a row this program has started itself again.
+/// Environment variable: how often in a row this program has restarted itself.
 const RESTARTS: &str = "SCENED_RESTARTS";
-/// The pause before the first start of a row; each is twice as long as the one before.
+/// Pause before the first restart of a row. Each further pause is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(5);
-/// A run of this length was none of a row.
+/// A run of this length ends a row of restarts.
 const GOOD_RUN: Duration = Duration::from_mins(10);
 
-/// Does what a service manager does: waits, and starts the program anew. Another process, because this one may still hold what a
-/// panic or an error left behind: threads, locks, a database that takes nothing more.
+/// Does what a service manager does: waits, and starts the program again. `exec` replaces this program, because it may still hold what a
+/// panic or an error left behind: threads, locks, a database that accepts no more changes.
 pub fn start_again(fatal: Fatal, program: Option<&Path>, stop: &watch::Receiver<bool>) -> Result<(), Fatal> {
     use std::os::unix::process::CommandExt as _;
     let known = std::env::var(RESTARTS).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u32);
@@ -38,10 +38,10 @@ pub fn start_again(fatal: Fatal, program: Option<&Path>, stop: &watch::Receiver<
     Err(fatal)
 }
 
-/// When this process began.
+/// The start of this process.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Says that the process begins.
+/// Records the start of the process.
 pub fn note_start() {
     LazyLock::force(&STARTED);
 }
@@ -50,22 +50,23 @@ fn wait_for_stop(mut stop: watch::Receiver<bool>, limit: Duration) -> Result<(),
     let failed = |error: std::io::Error| Fatal::Internal(format!("cannot wait: {error}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
-        // Either way it goes on: the loop looks what `stop` says.
+        // The result does not matter: the caller checks `stop`.
         let _stopped = tokio::time::timeout(limit, stop.wait_for(|stop| *stop)).await;
     });
     Ok(())
 }
 
-/// The thread that hears signals. Where it is left off nobody asks the daemon to end; a channel without a sender would.
+/// The thread that waits for signals. It keeps a sender of the stop channel: if the thread is given up, a channel without a sender would
+/// end the daemon.
 pub struct Listening {
     _supervised: Arc<Supervised>,
     _stop: watch::Sender<bool>,
 }
 
-/// Within this time after the first signal another one is no impatience.
+/// A second signal within this time after the first one does not end the process at once.
 const IMPATIENCE: Duration = Duration::from_secs(1);
 
-/// Becomes true at SIGTERM or SIGINT.
+/// Returns a channel that becomes true at SIGTERM or SIGINT.
 pub fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
     use tokio::signal::unix::{SignalKind, signal};
     let (stop, stopping) = watch::channel(false);
@@ -79,14 +80,15 @@ pub fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
             Err(error) => return End::Lost(format!("cannot listen for signals: {error}")),
         };
         runtime.block_on(async {
-            // A log (or anything else) that may not grow any more is an error of the write then, and not our end.
+            // With a handler for SIGXFSZ, writing to a log (or anything else) at its size limit fails with an error instead of ending the
+            // process.
             let _too_large = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
             let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
                 tracing::error!("cannot listen for signals; stop scened with SIGKILL, which loses nothing");
                 return std::future::pending().await;
             };
             if *stop.borrow() {
-                // It was asked before this thread died.
+                // The stop was requested before this thread died and was started again.
                 return;
             }
             crate::failpoint::panic_here("signals");
@@ -96,7 +98,7 @@ pub fn stop_on_signal() -> Result<(watch::Receiver<bool>, Listening), Fatal> {
             }
             stop.send_replace(true);
             let asked_at = Instant::now();
-            // A second signal ends a shutdown that hangs. One that comes at once is the same wish told twice: `timeout` sends it to the
+            // A second signal ends a shutdown that hangs. One that comes at once is the same request sent twice: `timeout` sends it to the
             // process and to its group, and so do terminals that close.
             loop {
                 tokio::select! {

@@ -1,4 +1,4 @@
-//! What a start does about videos that an earlier version left behind.
+//! Handles, at a start, videos that an earlier version left behind.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use crate::machine::clock::now_ms;
 use crate::store::{IncidentRecord, Store, VideoRecord, VideoState};
 use crate::video_file::whole::has_every_byte;
 
-/// A file that failed under other software, or for the drive's or the machine's sake, deserves another try. So does, once, what a version
-/// wrote down that did not say what it is laid to. `software`: `None` where the worker's cannot be told now.
+/// Queues failed videos again if they failed with other software, or because of the drive or the machine. Videos for which an older version
+/// recorded no cause are queued once. Also queues videos that could be read only in part. `software`: `None` if the worker's version is
+/// unknown now.
 pub(super) fn retry_after_update(store: &Store, software: Option<&String>) -> Result<(), Fatal> {
     let deserves = |incident: &IncidentRecord| {
         let is_of_other = software.is_some_and(|software| incident.software != *software);
@@ -31,12 +32,12 @@ pub(super) fn retry_after_update(store: &Store, software: Option<&String>) -> Re
     Ok(())
 }
 
-/// Setting: what earlier versions took for whole was looked into again.
+/// Setting: videos that earlier versions took for complete have been queued again.
 const HALVES_SETTING: &str = "halves-looked-for";
 
-/// Earlier versions gave what they knew of a half-written video to its whole copies, and kept it when that was completed in place. Once,
-/// everything that may be such is looked into again: what was damaged or failed, what was written to after it was indexed, and what has
-/// the fingerprint of another.
+/// Earlier versions gave the results of a half-written video to its complete copies, and kept them when the video was completed in place.
+/// Once, this queues again every video that may be affected: damaged or failed ones, ones written to after they were indexed, and ones that
+/// share a fingerprint.
 pub(super) fn find_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal> {
     if store.setting(HALVES_SETTING)?.is_some() {
         return Ok(());
@@ -46,7 +47,7 @@ pub(super) fn find_halves(store: &Store, is_fresh: bool) -> Result<(), Fatal> {
         let was_looked_into = record.state != VideoState::Pending && record.whole.is_none();
         let is_complete = record.state == VideoState::Indexed && record.damage.is_none();
         let was_written_to = record.stamp.mtime_ns / 1_000_000 > record.indexed_at_ms;
-        // The fingerprint of a small file tells all its bytes.
+        // The fingerprint of a small file covers all its bytes.
         was_looked_into
             && !has_every_byte(record.stamp.size_bytes)
             && (!is_complete || was_written_to || store.videos_with_fingerprint(&record.fingerprint).len() > 1)
@@ -74,7 +75,7 @@ mod tests {
     #[test]
     fn a_start_tries_again_what_no_video_is_to_blame_for_and_once_what_an_older_version_wrote_down() {
         let folder = tempfile::tempdir().unwrap();
-        // Of a released version: one of its videos failed, and nothing says what that is laid to.
+        // This store is of a released version: one of its videos failed, and no cause is recorded.
         let released = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/stores/v1");
         testkit::copy_tree(&released, folder.path(), &|_| true);
         let (store, _) = Store::open(folder.path()).unwrap();
@@ -103,13 +104,13 @@ mod tests {
             [state(old.video), state(video), state(storage)],
             [VideoState::Pending, VideoState::Failed, VideoState::Pending]
         );
-        // It fails again, and says now what it is laid to.
+        // It fails again, now with a cause.
         store
             .put_failed(old.video, "a reason", None, Cause::Video, &old.software, 3)
             .unwrap();
         retry_after_update(&store, Some(&old.software)).unwrap();
         assert_eq!(state(old.video), VideoState::Failed);
-        // A worker that cannot tell its version is no other version.
+        // A worker that cannot tell its version does not count as another version.
         retry_after_update(&store, None).unwrap();
         assert_eq!([state(old.video), state(video)], [VideoState::Failed; 2]);
         retry_after_update(&store, Some(&"another FFmpeg".to_owned())).unwrap();

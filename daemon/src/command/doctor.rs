@@ -1,4 +1,4 @@
-//! Checks the installation and the data, each with what to do.
+//! Checks of the installation and the data, each with advice on what to do.
 
 mod decoder;
 mod index;
@@ -15,12 +15,12 @@ use crate::models::serving::{ModelSlot, Serving};
 use crate::query::MODEL_TIMEOUT;
 use crate::store::Store;
 
-/// Under this much free disk space indexing may soon stop. Bytes.
+/// With less free disk space, indexing may soon stop. Bytes.
 const LITTLE_SPACE: u64 = 512 << 20;
-/// The same, counted in files.
+/// With fewer free inodes, indexing may soon stop.
 const FEW_FILES: u64 = 1_000;
 
-/// What was found out at start.
+/// Facts gathered at start.
 #[derive(Clone, Debug)]
 pub struct Facts {
     pub data_dir: PathBuf,
@@ -98,7 +98,7 @@ impl Finding {
     }
 }
 
-/// Runs every check; blocks for as long as a few dozen searches take.
+/// Runs every check. Blocks for as long as a few dozen searches take, and up to [`MODEL_TIMEOUT`] for the model.
 pub fn examine(subject: &Subject) -> Vec<Finding> {
     let facts = subject.facts;
     let mut findings = vec![
@@ -172,12 +172,12 @@ fn disk(facts: &Facts) -> Finding {
     }
 }
 
-/// Nothing is said of a data folder that is closed.
+/// Returns `None` for a data folder that is closed to other users.
 fn privacy(facts: &Facts) -> Option<Finding> {
     const NAME: &str = "privacy";
     let folder = facts.data_dir.display();
     match privacy::check(&facts.data_dir) {
-        // Another check says that it cannot be looked at.
+        // Another check reports a folder that cannot be read.
         Ok(Privacy::Closed) | Err(_) => None,
         Ok(Privacy::Shared { mode }) => Some(Finding::ok(
             NAME,
@@ -214,7 +214,7 @@ fn store(store: &Store) -> Finding {
     }
 }
 
-/// Never a fault: what is missing is decoded again when another model is brought in.
+/// Missing keyframes are no fault: those videos are decoded again if the model changes.
 fn keyframes(facts: &Facts, store: &Store) -> Finding {
     let folder = facts.data_dir.join(keyframes::FOLDER);
     let keyframes = Keyframes::new(folder.clone());
@@ -283,7 +283,7 @@ fn model(subject: &Subject) -> Vec<Finding> {
     findings
 }
 
-/// Whether the model that answers can be asked at all.
+/// Checks whether the model in use answers at all.
 fn question(slot: &ModelSlot) -> Finding {
     match self_test::check_words(slot.embedder.as_ref(), Instant::now() + MODEL_TIMEOUT) {
         Ok(()) => Finding::ok("question", "the model reads a question"),

@@ -1,6 +1,6 @@
 //! `scened inspect FILE`: runs the media worker on one file without a daemon and shows what it found.
 //!
-//! Writes to whatever it is given; the caller owns standard output.
+//! Writes to the given writer; the caller owns standard output.
 
 use std::fs;
 use std::io::{self, Read as _, Write};
@@ -18,7 +18,7 @@ use crate::media::{
     AnalyseRequest, Analysis, Cancel, Detector, FoundScene, FrameSource, Hardware, MediaError, MediaEvent, MediaProcess, Probe, SceneMode,
 };
 
-/// What CLIP's files say.
+/// The picture size and resizing that CLIP's own files give.
 const CLIP_IMAGE: ImageSpec = ImageSpec {
     width_px: 224,
     height_px: 224,
@@ -94,7 +94,7 @@ pub fn run(file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result
     run_with(&source, file, options, to)
 }
 
-/// As [`run`], with any source of frames.
+/// Works like [`run`], with any source of frames.
 pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions, to: &mut impl Write) -> Result<(), InspectError> {
     let path = file.display().to_string();
     let cannot_open = |source| InspectError::Open {
@@ -150,7 +150,7 @@ pub fn run_with(source: &dyn FrameSource, file: &Path, options: &InspectOptions,
     Ok(())
 }
 
-/// Writes the frames of a scene as `0003-0000012480.ppm`: number of the scene, time in milliseconds; the second part of one moment as
+/// Writes the frames of a scene as `0003-0000012480.ppm`: number of the scene, time in milliseconds. The second picture of one moment is
 /// `0003-0000012480-2.ppm`.
 fn write_frames(folder: &Path, scene_number: usize, scene: &FoundScene, image: &ImageSpec) -> Result<(), InspectError> {
     let moments = scene.frames.chunk_by(|a, b| a.time_ms == b.time_ms);
@@ -165,8 +165,8 @@ fn write_frames(folder: &Path, scene_number: usize, scene: &FoundScene, image: &
     Ok(())
 }
 
-/// Puts a picture into its place, whole or not at all. What is there already is replaced only where it is such a picture, as an earlier
-/// run wrote it; a link is never followed.
+/// Writes a picture to its place, whole or not at all. Replaces an existing file only if it is such a picture, from an earlier run. Never
+/// follows a link.
 fn write_frame(path: &Path, ppm: &[u8], n_head_bytes: usize) -> Result<(), InspectError> {
     let shown = || path.display().to_string();
     let failed = |source| InspectError::Frame { path: shown(), source };
@@ -204,7 +204,7 @@ fn write_frame(path: &Path, ppm: &[u8], n_head_bytes: usize) -> Result<(), Inspe
 #[derive(Debug, Default)]
 struct Found {
     probe: Option<Probe>,
-    /// Without their pictures.
+    /// Without the pixels of their frames.
     scenes: Vec<FoundScene>,
 }
 
@@ -307,7 +307,7 @@ impl Found {
     }
 }
 
-/// The moments that were sampled, whatever number of pictures each gave. Milliseconds.
+/// Returns each sampled moment once, however many pictures it gave. Milliseconds.
 fn moments_ms(scene: &FoundScene) -> Vec<u64> {
     let mut times: Vec<u64> = scene.frames.iter().map(|frame| frame.time_ms).collect();
     times.dedup();
@@ -323,7 +323,7 @@ fn boundary_word(boundary: Boundary) -> &'static str {
     }
 }
 
-/// A name as a terminal may show it.
+/// Returns a name without control characters, which a terminal must not get.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -1,8 +1,8 @@
-//! `scened probe-model DIR`: whether int8 is worth it on this machine, for `scenectl model install`.
+//! `scened probe-model DIR`: decides whether int8 is worth it on this machine, for `scenectl model install`.
 //!
-//! Runs both precisions of a folder in embed workers of their own, in turns, on pictures of the user's own videos (else of the sample
-//! library), and says what should be kept. It needs no daemon, writes nothing, and takes a bounded time; whatever cannot be found out
-//! speaks for fp32.
+//! Runs both precisions of a folder in turns, each in its own embed worker, on pictures of the user's own videos (else of the sample
+//! library). Reports which one to keep. It needs no daemon, writes no files, and takes a bounded time. If anything cannot be measured, it
+//! chooses fp32.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -21,17 +21,17 @@ use crate::reconcile::rules::exclusion;
 use crate::video_file::open_stamped;
 use crate::worker::throttle::Throttle;
 
-/// Int8 must be this much faster: less is not worth vectors that are not quite the same.
+/// Int8 must be this much faster: a smaller gain is not worth vectors that are not quite the same.
 const LEAST_SPEED_UP: f64 = 1.1;
-/// Mean cosine between both precisions' vectors of the same picture, and of the same text.
+/// Least mean cosine between both precisions' vectors of the same picture, and of the same text.
 const LEAST_COSINE: f64 = 0.99;
-/// Fewer pictures say nothing of a library.
+/// With fewer pictures the result says nothing about a library.
 const LEAST_FRAMES: usize = 8;
 const MAX_FRAMES: usize = 32;
 const MAX_VIDEOS: usize = 16;
-/// A library is looked through for so many entries at most.
+/// Limit of the entries that are searched for videos, checked after each folder.
 const MAX_ENTRIES: usize = 20_000;
-/// Of the whole time: for finding and decoding pictures.
+/// Share of the whole time for finding and decoding pictures.
 const DECODING_SHARE: f64 = 0.4;
 const MAX_ROUNDS: usize = 5;
 
@@ -54,7 +54,7 @@ pub struct ProbeOptions<'a> {
     pub folder: &'a Path,
     pub config: &'a Config,
     pub data_dir: &'a Path,
-    /// All of it ends at about this time.
+    /// The whole probe ends after about this time.
     pub limit: Duration,
 }
 
@@ -72,7 +72,7 @@ pub enum ProbeError {
     Write(#[from] io::Error),
 }
 
-/// What was found out.
+/// The result of a probe.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Probed {
     /// The precision to keep: `fp32` or `int8`.
@@ -88,17 +88,17 @@ pub struct Measured {
     pub provider: String,
     pub fp32_frames_per_second: f64,
     pub int8_frames_per_second: f64,
-    /// Between the vectors of both precisions, of the same picture.
+    /// Mean cosine between both precisions' vectors of the same picture.
     pub cosine_mean: f64,
-    /// Nineteen pictures of twenty agree at least this well.
+    /// Nineteen of twenty pictures agree at least this well.
     pub cosine_p5: f64,
     pub text_cosine_mean: f64,
     pub n_frames: usize,
-    /// Where the pictures are from.
+    /// Folder of the pictures.
     pub frames_from: PathBuf,
 }
 
-/// Probes, and writes one line of JSON.
+/// Probes the model, and writes one line of JSON.
 pub fn run(options: &ProbeOptions<'_>, to: &mut impl Write) -> Result<(), ProbeError> {
     let probed = probe(options)?;
     let json = serde_json::to_string(&probed).map_err(io::Error::from)?;
@@ -128,7 +128,7 @@ fn probe(options: &ProbeOptions<'_>) -> Result<Probed, ProbeError> {
             idle: options.limit,
             onnxruntime: options.config.onnxruntime.clone(),
             data_dir: options.data_dir.to_owned(),
-            // The folder is about to be moved.
+            // The folder will be moved soon.
             graph_cache: None,
             gpu_memory_reserve_bytes: options.config.gpu_memory_reserve_mib << 20,
             background: false,
@@ -182,14 +182,14 @@ fn decide(measured: Measured) -> Probed {
     }
 }
 
-/// Runs both in turns, so that whatever else the machine does meets both.
+/// Runs both in turns, so that other load on the machine affects both.
 fn measure(towers: [&dyn Embedder; 2], frames: &[Frame], frames_from: PathBuf, ends: Instant) -> Result<Measured, EmbedError> {
     let texts = TEXTS.map(str::to_owned);
     let mut vectors = Vec::new();
     let mut text_vectors = Vec::new();
     for tower in towers {
         text_vectors.push(tower.embed_texts(&texts)?);
-        // Loads the model and finds out how many frames go at once.
+        // Loads the model, and finds out how many frames to embed at once.
         vectors.push(tower.embed_frames(frames)?);
     }
     let mut rates = [Vec::new(), Vec::new()];
@@ -229,7 +229,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// Pictures of videos, as the model sees them, and the folder they are from.
+/// Returns pictures of videos, as the model sees them, and their folder.
 fn frames(
     options: &ProbeOptions<'_>,
     model: &ModelFolder,
@@ -239,7 +239,7 @@ fn frames(
     let config = options.config;
     let rules = Rules::new(config.extensions.clone(), &config.ignore, config.hidden, config.follow_symlinks)
         .map_err(|error| ProbeError::Rules(error.to_string()))?;
-    // Where there is no checkout there is no sample library, and nothing is found in it.
+    // Without a checkout there is no sample library, and this finds nothing.
     let sample = Path::new(scened_common::CHECKOUT)
         .join("tests/data/library")
         .canonicalize()
@@ -257,7 +257,7 @@ fn frames(
     Ok(best)
 }
 
-/// Up to [`MAX_FILMS`] videos below a folder, spread over what was found; what cannot be read is passed over.
+/// Returns up to [`MAX_VIDEOS`] videos below a folder, spread over all that were found. Skips folders that cannot be read.
 fn videos(root: &Path, rules: &Rules, ends: Instant) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
@@ -267,7 +267,7 @@ fn videos(root: &Path, rules: &Rules, ends: Instant) -> Vec<PathBuf> {
         for entry in entries.flatten() {
             n_entries += 1;
             let path = entry.path();
-            // The entry's own type: a link to a folder is not followed.
+            // The entry's own type, so that a link to a folder is not followed.
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(path),
                 Ok(kind) if kind.is_file() && rules.is_video_name(&entry.file_name()) => found.push(path),
@@ -287,7 +287,7 @@ fn videos(root: &Path, rules: &Rules, ends: Instant) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The middle of each video, then other moments, until there are enough.
+/// Takes the middle of each video, then other moments, until there are enough pictures.
 fn frames_of(videos: &[PathBuf], model: &ModelFolder, source: &dyn FrameSource, ends: Instant) -> Vec<Frame> {
     let mut frames: Vec<Frame> = Vec::new();
     for at_ms in [None, Some(1000), Some(10_000)] {
@@ -304,7 +304,7 @@ fn frames_of(videos: &[PathBuf], model: &ModelFolder, source: &dyn FrameSource, 
             let opened = open_stamped(video).ok();
             let views = opened.and_then(|(file, _)| source.picture(file, &request, &Cancel::default()).ok());
             let picture = views.and_then(|views| views.into_iter().next());
-            // The same moment of a short video again would count twice.
+            // In a short video, two moments may give the same picture, which would count twice.
             if let Some(picture) = picture.filter(|picture| frames.iter().all(|frame| frame.rgb != picture.rgb)) {
                 frames.push(picture);
             }

@@ -1,8 +1,8 @@
-//! `scened set-aside-unreadable`: for a disk that cannot read parts of the data folder any more, however often it is asked.
+//! `scened set-aside-unreadable`: for a disk that can no longer read parts of the data folder, however often it tries.
 //!
-//! Every file is read once. What can be read stays. Of the store's files a copy takes the place, with zeros where the disk gives
-//! nothing: their checksums tell at the next start what is missing. Everything else can be made again and is moved away. Nothing is
-//! deleted: what was unreadable lies in `unreadable-<UTC>` beside the rest.
+//! Reads every file. Readable files stay. An unreadable file of the store is replaced by a copy, with zeros for the parts that the disk
+//! cannot read: at the next start the store's checksums show what is missing. Every other unreadable file can be rebuilt, and is moved
+//! away, unless it only lacks permissions. Nothing is deleted: the originals are in `unreadable-<UTC>` in the data folder.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::quarantine::utc_now;
 
-/// What is read at once while everything goes well, and what is given up where it does not: a sector of today's disks. Bytes.
+/// How much is read at once to check a file; copying reads single sectors of today's disks, and gives up those that fail. Bytes.
 const CHUNK_BYTES: usize = 256 << 10;
 const SECTOR_BYTES: usize = 4 << 10;
 
@@ -35,7 +35,7 @@ pub enum SetAsideError {
     Output(#[source] io::Error),
 }
 
-/// Looks at everything in `data_dir`, whose lock the caller holds, and tells what was moved.
+/// Checks everything in `data_dir`, whose lock the caller holds, and writes to `out` what was moved.
 pub fn run(data_dir: &Path, out: &mut impl Write) -> Result<(), SetAsideError> {
     rescue(data_dir, &|file, buffer, at| file.read_at(buffer, at), out)
 }
@@ -62,25 +62,25 @@ fn rescue(data_dir: &Path, read_at: ReadAt<'_>, out: &mut impl Write) -> Result<
     }
 }
 
-/// How the folders begin that an earlier call left.
+/// Prefix of the folders that earlier calls left.
 const PREFIX: &str = "unreadable-";
 
 struct Rescue<'a> {
     data_dir: &'a Path,
     aside: PathBuf,
     read_at: ReadAt<'a>,
-    /// What was done, a line each.
+    /// The actions taken, one line each.
     found: Vec<String>,
 }
 
 impl Rescue<'_> {
-    /// `relative`: to the data folder.
+    /// `relative` is relative to the data folder.
     fn check_folder(&mut self, relative: &Path) -> Result<(), SetAsideError> {
         let folder = self.data_dir.join(relative);
         let listed = fs::read_dir(&folder).and_then(std::iter::Iterator::collect::<io::Result<Vec<_>>>);
         let entries = match listed {
             Ok(entries) => entries,
-            // Without it nothing can be named at all.
+            // If the data folder itself cannot be listed, no file in it is known.
             Err(source) if relative.as_os_str().is_empty() => return Err(file_error("list", &folder)(source)),
             Err(error) => return self.move_away(relative, &error),
         };
@@ -127,14 +127,15 @@ impl Rescue<'_> {
         None
     }
 
-    /// Puts a copy in the place of a file, with zeros for what cannot be read. At every moment one of the two is in place.
+    /// Replaces a file by a copy, with zeros for what cannot be read. At every moment one of the two is in place, if the file system can
+    /// exchange them.
     fn replace(&mut self, relative: &Path, file: &File, n_bytes: u64) -> Result<(), SetAsideError> {
         let (path, copy) = (self.data_dir.join(relative), self.make_folder(relative)?);
         let n_lost = self.copy(file, n_bytes, &copy).map_err(file_error("write", &copy))?;
         let mode = file.metadata().map(|metadata| metadata.permissions());
         mode.and_then(|mode| fs::set_permissions(&copy, mode))
             .map_err(file_error("write", &copy))?;
-        // Not every file system can.
+        // Not every file system can exchange two files.
         if renameat_with(CWD, &copy, CWD, &path, RenameFlags::EXCHANGE).is_err() {
             let original = copy.with_extension("original");
             fs::rename(&path, &original)
@@ -159,7 +160,7 @@ impl Rescue<'_> {
             match (self.read_at)(file, &mut buffer[..wanted as usize], at) {
                 Ok(0) => break,
                 Ok(n) => {
-                    // What is all zeros is there already.
+                    // `set_len` already filled the copy with zeros.
                     if buffer[..n].iter().any(|byte| *byte != 0) {
                         copy.write_all_at(&buffer[..n], at)?;
                     }
@@ -178,7 +179,7 @@ impl Rescue<'_> {
 
     fn move_away(&mut self, relative: &Path, error: &io::Error) -> Result<(), SetAsideError> {
         let path = self.data_dir.join(relative);
-        // It is whole, and a person has to open it.
+        // The file is intact; a person has to change its permissions.
         if error.kind() == io::ErrorKind::PermissionDenied {
             self.found.push(format!(
                 "{}: {error}; it stays (chmod -R u+rwX, or chown -R, the data folder)",
@@ -193,7 +194,7 @@ impl Rescue<'_> {
         Ok(())
     }
 
-    /// The place of a file among what is set aside.
+    /// Returns the path of a file in the folder of files set aside, and creates its folder.
     fn make_folder(&self, relative: &Path) -> Result<PathBuf, SetAsideError> {
         let target = self.aside.join(relative);
         let folder = target.parent().unwrap_or(&self.aside);
@@ -215,7 +216,7 @@ fn file_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Se
     move |source| SetAsideError::File { action, path, source }
 }
 
-/// Sees that there is a folder before anything is made in its place.
+/// Checks that the data folder exists, before anything creates it.
 pub fn check(data_dir: &Path) -> Result<(), SetAsideError> {
     if data_dir.is_dir() {
         Ok(())
@@ -244,7 +245,7 @@ mod tests {
         found
     }
 
-    /// Rescues while nothing of the files with these inodes can be read from `from` on.
+    /// Rescues `data_dir` while the files with these inodes cannot be read from byte `from` on.
     fn rescue_but(data_dir: &Path, inodes: &[u64], from: u64) -> String {
         let mut told = Vec::new();
         let read_at = |file: &File, buffer: &mut [u8], at: u64| {
@@ -315,7 +316,7 @@ mod tests {
         let inode = fs::metadata(pictures.join("1.keyframes")).unwrap().ino();
         rescue_but(folder.path(), &[inode], 0);
         assert_eq!(fs::read_dir(&pictures).unwrap().count(), 1);
-        // A second call finds nothing, and does not look through what the first one moved.
+        // A second call finds nothing, and does not search what the first one moved.
         let told = rescue_but(folder.path(), &[inode], 0);
         assert!(told.contains("nothing was set aside"), "{told}");
     }

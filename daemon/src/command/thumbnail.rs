@@ -1,8 +1,7 @@
-//! `scened thumbnail INPUT OUTPUT`: a video's poster frame as a PNG, as desktops ask thumbnailers for it.
+//! `scened thumbnail INPUT OUTPUT`: writes a video's poster frame as a PNG, as desktops expect of a thumbnailer.
 //!
-//! Desktops run it in sandboxes of their own in which no daemon can be reached, so it asks none: the media worker decodes, as for
-//! `scened inspect`. What is written are plain pixels that were checked; the keys that the thumbnail specification wants in a cached picture
-//! are added by who caches it.
+//! Desktops run it in their own sandboxes, where it can reach no daemon. So it needs none: as for `scened inspect`, the media worker
+//! decodes. It writes only checked pixels. The program that caches the picture adds the keys that the thumbnail specification requires.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
@@ -14,13 +13,14 @@ use std::time::Duration;
 
 use crate::media::{Cancel, MediaError, MediaProcess, Poster, PosterRequest};
 
-/// Sides that may be asked for: to that of the largest thumbnails that the specification knows. Pixels.
+/// Allowed lengths of the longer side, up to the largest thumbnail in the specification. Pixels.
 pub const SMALLEST_PX: u32 = 32;
 pub const LARGEST_PX: u32 = scened_common::media::wire::MAX_IMAGE_PX;
 
-/// A worker decodes for two seconds at most; one that takes so long is hung, or the disk is.
+/// A worker decodes for about two seconds of processor time, or eight seconds in all. If it is silent for longer, it hangs, or the disk
+/// does.
 const SILENCE: Duration = Duration::from_secs(20);
-/// What PNG begins with.
+/// The first bytes of a PNG file.
 const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,8 @@ pub enum ThumbnailError {
     Encode(#[from] png::EncodingError),
 }
 
-/// Writes the poster frame of the video at `input`, a path or a `file:` address, to `output`: whole or not at all. `longer_px`: its longest side.
+/// Writes the poster frame of the video at `input`, a path or a `file:` address, to `output`, whole or not at all. `longer_px` is the
+/// longer side of the picture.
 pub fn run(input: &OsStr, output: &Path, longer_px: u32) -> Result<(), ThumbnailError> {
     let path = file_of(input)?;
     let shown = path.display().to_string();
@@ -65,7 +66,7 @@ pub fn run(input: &OsStr, output: &Path, longer_px: u32) -> Result<(), Thumbnail
     })
 }
 
-/// The path that an argument means: itself, or that of a `file:` address.
+/// Returns the path that an argument means: the argument itself, or the path in a `file:` address.
 fn file_of(argument: &OsStr) -> Result<PathBuf, ThumbnailError> {
     let Some(rest) = argument.as_bytes().strip_prefix(b"file://") else {
         return Ok(PathBuf::from(argument));
@@ -82,12 +83,12 @@ fn file_of(argument: &OsStr) -> Result<PathBuf, ThumbnailError> {
     Ok(PathBuf::from(std::ffi::OsString::from_vec(path)))
 }
 
-/// How the picture comes to its place.
+/// The way in which the picture is written to its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Made beside it and renamed.
+    /// Written beside its place and renamed.
     New,
-    /// Into the empty file that is there: who made it may read it through the descriptor it has, as tumblerd does.
+    /// Written into the empty file that exists: its creator may read it through an open descriptor, as tumblerd does.
     Prepared,
 }
 

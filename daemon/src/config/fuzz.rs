@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Config, edit};
 
-/// Reads the bytes as config.toml, and edits it: what is right stays right, and the edit is found in it.
+/// Reads the bytes as config.toml, and edits it. A valid file stays valid, and contains the edit.
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let right = Config::parse(text, Path::new("/config.toml")).is_ok();

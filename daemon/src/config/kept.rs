@@ -1,4 +1,4 @@
-//! A copy of the last configuration that was right, in the data folder: the list of folders is nowhere else.
+//! A copy of the last valid configuration, in the data folder: the list of folders is stored nowhere else.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -8,24 +8,24 @@ use tempfile::NamedTempFile;
 
 use super::Config;
 
-/// In the data folder.
+/// Name of the copy in the data folder.
 const COPY: &str = "config.toml.last-good";
 
-/// [`keep`], of which the log tells when it fails: the list of folders is kept by the user alone, and a copy of it outlives a slip of an
-/// editor and a bad sector, but nothing waits for it.
+/// Copies the configuration as [`keep`] does, and logs a failure. Only the user has the list of folders, and a copy survives a mistake in
+/// an editor and a bad sector. But nothing depends on it.
 pub fn keep_or_warn(file: &Path, data_dir: &Path) {
     if let Err(error) = keep(file, data_dir) {
         tracing::warn!(%error, "no copy of the configuration could be kept in the data folder");
     }
 }
 
-/// Copies `file` into `data_dir`, if it is right and is not what lies there.
+/// Copies `file` into `data_dir`, if it is valid and differs from the copy there.
 ///
-/// **Errors**: of reading and writing; the copy that was there stays.
+/// **Errors**: if reading or writing fails; the earlier copy stays.
 fn keep(file: &Path, data_dir: &Path) -> io::Result<()> {
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
-        // Nothing but defaults, which need no copy; an earlier copy may be what a user looks for.
+        // The configuration is only defaults, which need no copy. A user may need an earlier copy.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
@@ -43,7 +43,7 @@ fn keep(file: &Path, data_dir: &Path) -> io::Result<()> {
     File::open(data_dir)?.sync_all()
 }
 
-/// Where a copy lies, for who cannot read the configuration any more.
+/// Returns the path of the copy, for a user whose configuration can no longer be read.
 pub fn find(data_dir: &Path) -> Option<PathBuf> {
     let copy = data_dir.join(COPY);
     copy.is_file().then_some(copy)

@@ -1,4 +1,4 @@
-//! The keys a configuration may have and what each allows: one table for the checks, the messages and the reference.
+//! The keys of a configuration and their allowed values: one table for the checks, the messages and the reference.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub(super) struct Key {
     pub(super) allows: Allows,
 }
 
-/// What a key's value must be. `Display` completes "must be …".
+/// The values that a key allows. `Display` completes "must be …".
 pub(super) enum Allows {
     /// A whole number within `min..=max`; `unit` may be empty.
     Whole { unit: &'static str, min: u64, max: u64 },
@@ -20,9 +20,9 @@ pub(super) enum Allows {
     Choice(&'static [&'static str]),
     /// A list, not empty, of these texts.
     Choices(&'static [&'static str]),
-    /// A text, described.
+    /// A text; the string describes it.
     Text(&'static str),
-    /// A list of texts, described.
+    /// A list of texts; the string describes it.
     List(&'static str),
 }
 
@@ -52,7 +52,7 @@ fn alternatives(choices: &[&str]) -> String {
 const DAY_SECONDS: u64 = 24 * 60 * 60;
 const WEEK_MINUTES: u64 = 7 * 24 * 60;
 
-/// In the order of `default.toml`.
+/// All keys, in the order of `default.toml`.
 pub(super) const KEYS: &[Key] = &[
     key("folders", Allows::List("a list of absolute paths (`~/` is the home folder)")),
     key("extensions", Allows::List("a list of file name endings, like \"mp4\"")),
@@ -100,19 +100,19 @@ const fn whole(unit: &'static str, min: u64, max: u64) -> Allows {
     Allows::Whole { unit, min, max }
 }
 
-/// The key of that name.
+/// Returns the key of that name.
 pub(super) fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.name == name)
 }
 
-/// The known key that `name` was probably meant to be.
+/// Returns the known key that `name` was probably meant to be.
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let folded = name.to_lowercase().replace(['_', ' '], "-");
     let (distance, key) = KEYS.iter().map(|k| (edit_distance(&folded, k.name), k.name)).min()?;
     (distance <= 1 + key.len() / 5).then_some(key)
 }
 
-/// Levenshtein distance in characters.
+/// Returns the Levenshtein distance in characters.
 fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,10 +1,10 @@
-//! Paths as people write them: `~/` is the home folder, and nothing depends on the folder a program was started in.
+//! Paths as people write them: `~/` is the home folder. No path depends on the folder in which a program was started.
 
 use std::path::{Component, Path, PathBuf};
 
 use directories::BaseDirs;
 
-/// Expands `~/`; what is wrong with `text` completes the sentence "… is PATH, …".
+/// Expands `~/`. An error completes the sentence "… is PATH, …".
 pub(super) fn absolute(text: &str) -> Result<PathBuf, String> {
     let home = BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
     absolute_from(text, home.as_deref())
@@ -30,7 +30,7 @@ fn absolute_from(text: &str, home: Option<&Path>) -> Result<PathBuf, String> {
     if path.components().any(|c| c == Component::ParentDir) {
         return Err("which contains `..`; write the path without it".to_owned());
     }
-    // Collecting drops `.` and doubled or trailing slashes, so that equal folders are equal paths.
+    // Collecting drops `.` and double or trailing slashes, so that equal folders have equal paths.
     Ok(path.components().collect())
 }
 
@@ -50,7 +50,7 @@ mod tests {
             ("/a/~b", "/a/~b"),
         ] {
             let found = absolute_from(text, Some(home)).unwrap();
-            // As text: `Path` equality would hide a trailing slash.
+            // Compared as text: `Path` equality would hide a trailing slash.
             assert_eq!(found.to_str(), Some(expected), "{text:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! The reference of the configuration, made from `default.toml` and the table of keys, so that it cannot go stale.
+//! The reference of the configuration. It is made from `default.toml` and the table of keys, so that it cannot become outdated.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 use super::DEFAULT_TOML;
 use super::keys::{Allows, KEYS};
 
-/// `docs/config.md`: every key with what it does, its default and what it allows.
+/// Returns `docs/config.md`: every key with its effect, its default and its allowed values.
 pub fn reference_page() -> String {
     let mut page = String::from(
         "<!-- Made from daemon/src/config/default.toml and keys.rs; a test compares them. Write it anew with\n     \
@@ -37,7 +37,7 @@ A flag takes precedence over the environment, and the environment over the file.
 const EXAMPLE: &str = "folders = [\"~/Videos\", \"/mnt/films\"]
 on-battery = \"run\"";
 
-/// The same as a manual page, `scened-config(5)`.
+/// Returns the same as a manual page, `scened-config(5)`.
 pub fn manual_page() -> String {
     let mut page = Roff::new();
     page.control("TH", ["scened-config", "5", concat!("scened ", env!("CARGO_PKG_VERSION"))]);
@@ -63,13 +63,13 @@ pub fn manual_page() -> String {
     page.render()
 }
 
-/// What stands between backticks in bold.
+/// Returns text with the parts between backticks in bold.
 fn marked(text: &str) -> Vec<Inline> {
     let turns = text.split('`').enumerate();
     turns.map(|(n, part)| if n % 2 == 1 { bold(part) } else { roman(part) }).collect()
 }
 
-/// Lines as they are, indented.
+/// Writes lines unchanged, but indented.
 fn verbatim(page: &mut Roff, text: &str) {
     page.control("PP", []);
     page.control("RS", ["4"]);
@@ -81,7 +81,7 @@ fn verbatim(page: &mut Roff, text: &str) {
     page.control("RE", []);
 }
 
-/// What a key allows, as a sentence.
+/// Returns the allowed values of a key, as a sentence.
 fn allowed(allows: &Allows) -> String {
     let text = allows.to_string();
     let mut letters = text.chars();
@@ -91,7 +91,7 @@ fn allowed(allows: &Allows) -> String {
     sentence
 }
 
-/// The comment above `key` in `default.toml`, and the key with its default as written there.
+/// Returns the comment above `key` in `default.toml`, and the key with its default as written there.
 fn described(key: &str) -> (String, String) {
     let start = format!("{key} = ");
     let block = DEFAULT_TOML

@@ -6,7 +6,7 @@ fn parse(text: &str) -> Result<(Config, Vec<Warning>), ConfigError> {
     Config::parse(text, Path::new(FILE))
 }
 
-/// The messages of a wrong file, without the file's name.
+/// Returns the messages about a wrong file, without the file's name.
 fn mistakes(text: &str) -> Vec<String> {
     let message = match parse(text) {
         Ok((config, _)) => panic!("{text:?} was accepted as {config:?}"),
@@ -134,7 +134,7 @@ fn every_key_can_be_set() {
     assert_eq!(warnings, []);
 }
 
-/// A wrong file, and what is said of it.
+/// Wrong files, each with its message.
 const MISTAKES: &[(&str, &str)] = &[
     ("folder = []", "1: unknown key `folder`; did you mean `folders`?"),
     (

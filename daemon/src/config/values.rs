@@ -1,4 +1,4 @@
-//! Reads single values out of the file: type, range and place of each.
+//! Reads single values from the file: the type, range and line of each.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -10,14 +10,14 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{self, Allows, KEYS};
 use super::{DEFAULT_TOML, Problem, paths};
 
-/// The values of a file laid over the defaults, and what was found wrong so far.
+/// The values of a file on top of the defaults, and the mistakes found so far.
 pub(super) struct Values {
     by_key: BTreeMap<&'static str, Value>,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
 }
 
-/// A value and its line (0 in the defaults, which have no problems).
+/// A value and its line (0 for defaults, which have no mistakes).
 struct Value {
     line: usize,
     value: Plain,
@@ -34,7 +34,7 @@ enum Plain {
 }
 
 impl Plain {
-    /// The value as messages show it.
+    /// Returns the value as messages show it.
     fn describe(&self) -> String {
         match self {
             Self::Whole(number) => number.to_string(),
@@ -46,7 +46,7 @@ impl Plain {
     }
 }
 
-/// A text in quotes, cut where a message would become unreadable.
+/// Returns a text in quotes, cut if it would make a message unreadable.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 80;
     if text.chars().count() <= LONGEST {
@@ -102,7 +102,7 @@ impl Values {
         self.problem(line, format!("`{key}` is {found}, but must be {allows}"));
     }
 
-    /// An entry of a list, or a text, that is of the right type but wrong; `why` completes the sentence.
+    /// Reports an entry of a list that has the right type but is wrong; `why` completes the sentence.
     fn has(&mut self, key: &str, line: usize, text: &str, why: &str) {
         self.problem(line, format!("`{key}` has {}, {why}", shortened(text)));
     }
@@ -134,7 +134,7 @@ impl Values {
         false
     }
 
-    /// A text and its line; the line is 0 where the default is in force.
+    /// Reads a text and its line; the line is 0 for a default.
     fn text(&mut self, key: &'static str) -> Option<(String, usize)> {
         let taken = self.take(key);
         if let Plain::Text(text) = taken.value {
@@ -144,7 +144,7 @@ impl Values {
         None
     }
 
-    /// The texts of a list, each with its line.
+    /// Reads the texts of a list, each with its line.
     fn texts(&mut self, key: &'static str) -> Vec<(String, usize)> {
         let taken = self.take(key);
         let Plain::List(list) = taken.value else {
@@ -226,7 +226,7 @@ impl Values {
         extensions
     }
 
-    /// Whether FFmpeg has them only the worker knows.
+    /// Reads names of FFmpeg's formats or codecs. Only the worker knows whether FFmpeg has them.
     pub(super) fn ffmpeg_names(&mut self, key: &'static str) -> Vec<String> {
         let mut names = Vec::new();
         for (name, line) in self.texts(key) {
@@ -259,7 +259,7 @@ impl Values {
         let Some((text, line)) = self.text(key) else {
             return String::new();
         };
-        // A folder's name is a model's name, so nearly everything may be one.
+        // A folder's name is a model's name, so nearly every text can be one.
         let is_name = !text.is_empty() && !text.starts_with(['.', '~']) && !text.contains(|c: char| c == '/' || c.is_control());
         if is_name {
             return text;
@@ -302,7 +302,7 @@ impl Values {
     }
 }
 
-/// Why nothing can be watched at `path` now.
+/// Returns why nothing can be watched at `path` now; `None` if it can.
 fn unusable_folder(path: &std::path::Path) -> Option<String> {
     let at = path.to_owned();
     match crate::machine::with_timeout::run(path, move |_| std::fs::metadata(at)) {
@@ -315,7 +315,7 @@ fn unusable_folder(path: &std::path::Path) -> Option<String> {
     }
 }
 
-/// Whether each part is a level or `target=level`. The filter's own parser takes any other word for the name of a module.
+/// Returns whether each part is a level or `target=level`. The filter's own parser takes any other word for the name of a module.
 fn is_log_filter(text: &str) -> bool {
     let level = |word: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&word.to_ascii_lowercase().as_str());
     let parts_known = text.split(',').all(|part| match part.trim().rsplit_once('=') {
@@ -345,7 +345,7 @@ fn plain(value: &DeValue<'_>, line: &dyn Fn(Range<usize>) -> usize) -> Plain {
         DeValue::String(text) => Plain::Text(text.to_string()),
         DeValue::Boolean(on) => Plain::Switch(*on),
         DeValue::Integer(number) => {
-            // Only beyond 128 bits does this fail, and such a number is out of every range.
+            // This fails only beyond 128 bits, and such a number is out of every range.
             Plain::Whole(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(i128::MAX))
         }
         DeValue::Array(list) => Plain::List(
@@ -362,7 +362,7 @@ fn plain(value: &DeValue<'_>, line: &dyn Fn(Range<usize>) -> usize) -> Plain {
     }
 }
 
-/// The line, from 1, of a byte of `text`.
+/// Returns the line, from 1, of a byte of `text`.
 fn line_of(text: &str, at: usize) -> usize {
     1 + text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count()
 }

@@ -1,4 +1,4 @@
-//! The socket's path, its folder, and who may call.
+//! The socket's path and folder, and who may call.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -19,18 +19,18 @@ use scened_shared::shell;
 
 use super::{Instance, InstanceError};
 
-/// Longest path of a socket: `sun_path` less its closing NUL. Bytes.
+/// Longest path of a socket: `sun_path` without its closing NUL. Bytes.
 const MAX_SOCKET_PATH_BYTES: usize = if cfg!(target_os = "macos") { 103 } else { 107 };
 
-/// A listening socket. Dropping it removes the path, where we made it and it still is ours.
+/// A listening socket. Dropping it removes the path, if we created it and it is still ours.
 #[derive(Debug)]
 pub struct Listening {
     pub listener: Listener,
-    /// `None` when the service manager made the socket: then the path is its own.
+    /// `None` if the service manager made the socket, and owns its path.
     _path: Option<OwnedPath>,
 }
 
-/// The file we made at the socket's path.
+/// The file that we created at the socket's path.
 #[derive(Debug)]
 struct OwnedPath {
     path: PathBuf,
@@ -55,9 +55,9 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
 impl Instance {
     /// Listens on `path`, or on the socket that the service manager handed over ([`crate::machine::systemd::inherited_socket`]).
     ///
-    /// Belongs to [`Instance`] because a socket left behind may be removed only under the lock.
+    /// This belongs to [`Instance`] because a socket left behind may be removed only under the lock.
     ///
-    /// **Errors**: [`InstanceError`]'s variants on the socket.
+    /// **Errors**: [`InstanceError`]'s variants about the socket.
     /// **Panics** outside a tokio runtime.
     pub fn listen(&self, path: &Path, inherited: Option<OwnedFd>) -> Result<Listening, InstanceError> {
         match inherited {
@@ -106,7 +106,7 @@ fn bind(path: &Path) -> Result<Listening, InstanceError> {
         source,
     };
     let name = path.to_fs_name::<GenericFilePath>().map_err(failed)?;
-    // Interprocess would unlink the path on drop even when another daemon's socket is there by then.
+    // On drop, interprocess would unlink the path even if another daemon's socket is there by then.
     let mut options = ListenerOptions::new().name(name).reclaim_name(false);
     if cfg!(not(target_os = "macos")) {
         options = options.mode(0o600);
@@ -119,7 +119,7 @@ fn bind(path: &Path) -> Result<Listening, InstanceError> {
     })
 }
 
-/// Makes the socket's folder, or sees that nobody else can put anything into it.
+/// Creates the socket's folder, or checks that nobody else can put anything into it.
 fn prepare_folder(folder: &Path) -> Result<(), InstanceError> {
     let refused = |why: String| InstanceError::SocketDir {
         path: folder.to_owned(),
@@ -140,8 +140,8 @@ fn prepare_folder(folder: &Path) -> Result<(), InstanceError> {
         return Err(refused(format!("it belongs to another user (uid {})", found.uid())));
     }
     let mode = found.mode() & 0o7777;
-    // A folder that we make is 0700. One that a user chose may be read by others: the socket itself is 0600 and every peer's uid is
-    // checked. What others may write to, they may also put their own socket into.
+    // A folder that we create is 0700. A folder that a user chose may be readable by others: the socket itself is 0600, and every peer's
+    // uid is checked. But if others can write to the folder, they can put their own socket there.
     if mode & 0o022 != 0 {
         let command = shell::word(folder).map_or_else(String::new, |word| format!(", or: chmod 700 {word}"));
         return Err(refused(format!(
@@ -151,7 +151,7 @@ fn prepare_folder(folder: &Path) -> Result<(), InstanceError> {
     Ok(())
 }
 
-/// Removes a socket that nobody listens on any more; anything else at `path` is an error.
+/// Removes a socket on which nobody listens any more. Anything else at `path` is an error.
 fn clear_path(path: &Path) -> Result<(), InstanceError> {
     let taken = |what| InstanceError::SocketPathTaken {
         path: path.to_owned(),
@@ -187,7 +187,7 @@ fn clear_path(path: &Path) -> Result<(), InstanceError> {
     }
 }
 
-/// Whether somebody listens there. Never waits: a program that is stopped and whose backlog is full would hold us for ever.
+/// Connects to see whether a program listens there. Never waits: a stopped program with a full backlog would block us for ever.
 fn answers(path: &Path) -> io::Result<()> {
     use rustix::net::{SocketAddrUnix, SocketFlags, connect, socket_with};
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -195,7 +195,7 @@ fn answers(path: &Path) -> io::Result<()> {
     Ok(connect(&socket, &SocketAddrUnix::new(path)?)?)
 }
 
-/// Why a caller is turned away.
+/// The reason why a caller is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
     #[error("cannot tell who is calling: {0}")]
@@ -204,7 +204,7 @@ pub enum PeerError {
     Stranger { uid: u32 },
 }
 
-/// Sees that the other end of `stream` is the daemon's own user, and gives its process (0 where that cannot be told).
+/// Checks that the other end of `stream` is the daemon's own user, and returns its process id (0 if unknown).
 pub fn check_peer(stream: &Stream) -> Result<u32, PeerError> {
     let creds = stream.peer_creds().map_err(PeerError::Unknown)?;
     match creds.euid() {

@@ -1,4 +1,4 @@
-//! One client's conversation.
+//! The conversation with one client.
 
 use std::io;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::ipc::wire::{Line, Wire};
 use crate::ipc::{Server, convert, handler};
 use crate::requests::{ClientProcess, Lane};
 
-/// A client that connects and says nothing is let go after this.
+/// A client that sends no `hello` within this time is disconnected.
 const HELLO_LIMIT: Duration = Duration::from_secs(10);
-/// Status events are not sent more often than this.
+/// Minimum time between two status events.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
-/// A longer line is read on the query pool: a megabyte of JSON keeps the async thread from everybody else for milliseconds.
+/// A longer line is parsed on the query pool: a megabyte of JSON would block the async thread for milliseconds.
 const READ_HERE_BYTES: usize = 16 << 10;
 
-/// Tells a client that there are too many.
+/// Tells a client that too many clients are connected.
 pub(super) async fn refuse(mut wire: Wire) {
     let error = RpcError::new(ErrorKind::Overloaded, "too many clients are connected").hint("try again in a moment");
     wire.farewell(&error).await;
 }
 
-/// Answers requests until the client leaves, or another one needs its seat.
+/// Answers requests until the client leaves or another client needs its seat.
 pub(super) async fn converse(mut wire: Wire, server: &Server, client: ClientProcess, slot: &Slot) -> io::Result<()> {
     let outcome = tokio::select! {
         ended = requests(&mut wire, server, client, slot) => Some(ended),
@@ -65,13 +65,13 @@ async fn requests(wire: &mut Wire, server: &Server, client: ClientProcess, slot:
         let Some(outcome) = outcome else { return Ok(()) };
         wire.answer(&id, outcome).await?;
         slot.set_busy(false);
-        // One answer, and then the others have their turn.
+        // After each answer the other connections get their turn.
         yield_now().await;
     }
     Ok(())
 }
 
-/// The next well-formed request; what is malformed is answered here. `None` when the client has left or must be left.
+/// Returns the next well-formed request, and answers malformed ones itself. `None` if the client has left or the connection must end.
 async fn next_request(wire: &mut Wire, server: &Server, client: ClientProcess) -> io::Result<Option<Request>> {
     while let Some(line) = wire.line().await? {
         match read_request(line, server, client).await {
@@ -91,7 +91,7 @@ async fn read_request(line: Line, server: &Server, client: ClientProcess) -> Res
     read.await.map_err(|error| (None, error))?
 }
 
-/// True when the client may go on.
+/// Returns true if the client may continue.
 async fn greet(wire: &mut Wire, server: &Server, client: ClientProcess) -> io::Result<bool> {
     loop {
         let Some(request) = next_request(wire, server, client).await? else {
@@ -115,7 +115,7 @@ async fn greet(wire: &mut Wire, server: &Server, client: ClientProcess) -> io::R
     }
 }
 
-/// Replays the state, then streams what happens.
+/// Sends the status, then streams events.
 async fn stream_events(wire: &mut Wire, server: &Server, client: ClientProcess, id: &Id) -> io::Result<()> {
     let context = &server.context;
     let mut events = context.events.subscribe();
@@ -125,7 +125,7 @@ async fn stream_events(wire: &mut Wire, server: &Server, client: ClientProcess, 
     };
     wire.answer(id, status).await?;
     let mut last_status = Instant::now();
-    // When the next status is sent, and since when it is called for.
+    // The time of the next status event, and the time of the latest change that it must include.
     let mut due: Option<(Instant, std::time::Instant)> = None;
     loop {
         let status_due = async {
@@ -137,7 +137,7 @@ async fn stream_events(wire: &mut Wire, server: &Server, client: ClientProcess, 
         tokio::select! {
             event = events.recv() => match event {
                 Ok(event) => wire.send(&encode_event(&convert::event(&event))).await?,
-                // Too slow for single events: the status that follows says where things stand.
+                // The client is too slow for single events; the status that follows replaces them.
                 Err(RecvError::Lagged(_)) => due = Some((Instant::now(), std::time::Instant::now())),
                 Err(RecvError::Closed) => return Ok(()),
             },

@@ -1,4 +1,4 @@
-//! What the handlers may use.
+//! The parts that handlers use.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,13 +35,13 @@ pub struct Context {
     pub events: broadcast::Sender<Event>,
     pub throttle: Throttle,
     pub started: Instant,
-    /// Warnings found at start that stay true: config, store, data folder.
+    /// Warnings found at start that remain true: about configuration, store, sandbox and codecs.
     pub start_warnings: Vec<String>,
     pub doctor: crate::command::doctor::Facts,
 }
 
 impl Context {
-    /// Does blocking work on the threads that answer requests; a full lane is an answer.
+    /// Runs blocking work on the query pool. A full lane is an error, not a wait.
     pub(super) async fn in_pool<T: Send + 'static>(
         &self,
         lane: Lane,
@@ -52,16 +52,16 @@ impl Context {
         outcome.unwrap_or_else(|error| Err(convert::unanswered(error)))
     }
 
-    /// Videos that are indexed, but not for the model that answers.
+    /// Returns the videos that are indexed, but not for the model that answers.
     pub(super) fn lacking(&self) -> Vec<Arc<VideoRecord>> {
         let current = self.serving.current();
         current.map_or_else(|_| Vec::new(), |current| self.store.videos_without_vectors(&current.info.id))
     }
 
-    /// A path that a client gave, as the watched folders name it.
+    /// Converts a client's path to the name that the watched folders use.
     ///
-    /// Clients resolve links, but a folder in the configuration may be a link, or lie below one (`~/Videos` on another disk); its
-    /// videos are known by the configured name.
+    /// Clients resolve links. But a configured folder may be a link, or be below one (`~/Videos` on another disk), and its videos are known
+    /// by the configured name.
     pub(super) fn path(&self, file: &WirePath) -> Result<PathBuf, RpcError> {
         let path = convert::path(file)?;
         let roots = self.reconciler.roots();
@@ -72,8 +72,8 @@ impl Context {
         Ok(roots.iter().find_map(|root| below_link(&path, &root.path)).unwrap_or(path))
     }
 
-    /// A path in the spelling that the store and the watched folders have: its client may have typed an accent in another way than the
-    /// system that named the file, and the file may be away. What is called exactly so comes first.
+    /// Converts a path to the spelling that the store and the watched folders use. A client may encode an accent differently from the
+    /// system that named the file, and the file may be away. An exact match has priority.
     fn as_known(&self, path: PathBuf, roots: &[RootStatus]) -> PathBuf {
         if path.as_os_str().as_encoded_bytes().is_ascii() {
             return path;
@@ -95,7 +95,7 @@ impl Context {
             .chain(videos.iter().map(|video| video.path.as_path()));
         let at = path.clone();
         let on_disk = crate::machine::with_timeout::run(&path, move |_| Ok(spelling::on_disk(&at))).unwrap_or_else(|_| path.clone());
-        // Something of exactly this name is there, and it is another thing.
+        // A file with exactly this name exists, and it is another one.
         let is_other = |known: &PathBuf| identity(&on_disk).is_some_and(|here| identity(known).is_some_and(|known| known != here));
         known.find_map(as_long).filter(|known| !is_other(known)).unwrap_or(on_disk)
     }
@@ -105,7 +105,7 @@ impl Context {
     }
 }
 
-/// Which file or folder is there.
+/// Returns the device and inode of the file or folder at `path`.
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
     let at = path.to_owned();
@@ -113,12 +113,12 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     Some((found.dev(), found.ino()))
 }
 
-/// `path` below `root`, when it lies below what `root` resolves to.
+/// Returns `path` rewritten to be below `root`, if it is below the folder that `root` resolves to.
 fn below_link(path: &Path, root: &Path) -> Option<PathBuf> {
     let at = root.to_owned();
     let resolved = crate::machine::with_timeout::run(root, move |_| std::fs::canonicalize(at)).ok()?;
     let below = path.strip_prefix(&resolved).ok()?;
-    // Joining an empty path would leave a slash behind.
+    // Joining an empty path would add a slash.
     Some(if below.as_os_str().is_empty() {
         root.to_owned()
     } else {

@@ -1,4 +1,4 @@
-//! Between the daemon's values and the wire's: the only place, with the handlers, that knows both.
+//! Converts between the daemon's values and the wire's. Only this module and the handlers know both.
 
 use std::path::PathBuf;
 

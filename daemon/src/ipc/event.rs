@@ -1,8 +1,8 @@
-//! What subscribers are told of, in the daemon's own words.
+//! The events for subscribers, as the daemon's own type.
 
 use std::path::PathBuf;
 
-/// What happened to a video, for subscribers.
+/// An event of a video, for subscribers.
 #[derive(Clone, Debug)]
 pub enum Event {
     Indexed { path: PathBuf, n_scenes: usize },

@@ -1,4 +1,5 @@
-//! One file a verb. A handler gets checked parameters and gives a wire answer; it blocks, on the query pool.
+//! The handlers, one file per verb or group of verbs. A handler takes checked parameters and returns a wire answer. It may block, because
+//! it runs on the query pool; only `wait` is async.
 
 mod doctor;
 mod folders;
@@ -31,23 +32,23 @@ use crate::media::Cancel;
 use crate::query::{MODEL_TIMEOUT, PictureQuery, QueryError};
 use crate::requests::{ClientProcess, Lane};
 
-/// An error names what was asked for, and no more of it than this. Bytes of each sentence.
+/// Maximum length of each sentence of an error, which may repeat parts of the request. Bytes.
 const MAX_SENTENCE_BYTES: usize = 4 << 10;
 
-/// How long a thread that waited in vain may take to say so.
+/// Time that a thread which waited in vain may take to report it.
 const LAST_WORD: Duration = Duration::from_millis(500);
-/// Parameters of more parts are read on the pool.
+/// Parameters with more values than this are read on the pool.
 const READ_HERE_VALUES: usize = 1024;
-/// A question is asked again so often when another model answers meanwhile.
+/// Attempts at one question, if another model takes over meanwhile.
 const MODEL_CHANGES: usize = 3;
 
 type Answer = Result<Box<RawValue>, RpcError>;
 
-/// What a question needs of the model.
+/// Whether a question needs the model.
 pub(super) enum ModelStep<T> {
-    /// Nothing: it is known already.
+    /// The model is not needed: the result is known already.
     Known(T),
-    /// To be asked, about this where the question itself does not say all.
+    /// The model must be asked; with the value that it needs besides the question, if any.
     Ask(Option<T>),
 }
 
@@ -99,7 +100,7 @@ pub(super) async fn dispatch(context: &Arc<Context>, client: ClientProcess, requ
     answer.map_err(in_few_words)
 }
 
-/// Stops the worker when the client leaves before it is answered.
+/// Answers `similar`. Stops the worker if the client leaves before it is answered.
 async fn similar(call: Call<'_>) -> Answer {
     struct CancelOnDrop(Arc<Cancel>);
     impl Drop for CancelOnDrop {
@@ -128,7 +129,7 @@ async fn scenes_of(call: Call<'_>) -> Answer {
         .await
 }
 
-/// A request, and whom to answer.
+/// A request and its client.
 struct Call<'a> {
     context: &'a Arc<Context>,
     client: ClientProcess,
@@ -150,9 +151,9 @@ impl Call<'_> {
         self.on_pool::<M>(Lane::Slow, handler).await
     }
 
-    /// Answers what may need the model, in three steps: `begin`, in the first lane, says what is known already; `ask` waits for the model,
-    /// on a thread that does nothing else, and no longer than [`MODEL_TIMEOUT`]; `answer`, in the second lane, waits for nothing. That one
-    /// gives `None` where another model answers meanwhile: then all is done again.
+    /// Answers a request that may need the model, in three steps. `begin`, in the first lane, returns what is known already. `ask` waits
+    /// for the model on a thread that does nothing else, for at most [`MODEL_TIMEOUT`]. `answer`, in the second lane, waits for nothing. It
+    /// returns `None` if another model answers by now, and then everything is repeated.
     async fn with_model<M, T>(
         self,
         lanes: impl FnOnce(&Context, &M::Params) -> [Lane; 2],
@@ -199,7 +200,7 @@ impl Call<'_> {
         Err(convert::query_error(&QueryError::OtherModel))
     }
 
-    /// The checked parameters: read here where they are few, else on the pool, because the async thread is everybody's.
+    /// Returns the checked parameters. Reads few values here and many on the pool, because all clients share the async thread.
     async fn params<M>(self) -> Result<M::Params, RpcError>
     where
         M: Method + 'static,
@@ -212,7 +213,7 @@ impl Call<'_> {
         context.in_pool(Lane::Quick, client, move || request.params()).await
     }
 
-    /// Runs a blocking handler on the query pool; a full pool is an answer.
+    /// Runs a blocking handler on the query pool. A full pool is an error, not a wait.
     async fn on_pool<M: Method + 'static>(
         self,
         lane: Lane,
@@ -229,14 +230,14 @@ impl Call<'_> {
     }
 }
 
-/// What came of a first step.
+/// The result of a first step.
 enum Begun<T> {
-    /// An answer; none where another model answers now.
+    /// An answer; `None` if another model answers now.
     Answered(Option<Box<RawValue>>),
     Step(ModelStep<T>),
 }
 
-/// Quick where every path lies in a watched folder by its name; else the disk must be asked what the folders' links mean.
+/// Returns the quick lane if every path is below a watched folder by name. Otherwise the disk must be asked where the folders' links lead.
 fn lane_of_places(context: &Context, places: &[WirePath]) -> Lane {
     if places.is_empty() {
         return Lane::Quick;
@@ -252,7 +253,7 @@ fn lane_of_places(context: &Context, places: &[WirePath]) -> Lane {
     if places.iter().all(is_known) { Lane::Quick } else { Lane::Slow }
 }
 
-/// Whether a value, with all that is in it, has few enough parts to be read on the async thread. `n_seen`: parts before it.
+/// Returns whether a value and everything in it has few enough parts to be read on the async thread. `n_seen`: parts counted before it.
 fn has_few_values(value: &Value, n_seen: &mut usize) -> bool {
     *n_seen += 1;
     *n_seen <= READ_HERE_VALUES
@@ -267,19 +268,19 @@ fn answered(answer: Option<&impl serde::Serialize>) -> Result<Option<Box<RawValu
     answer.map(to_answer).transpose()
 }
 
-/// Straight to text: by way of `Value` an f32 of 0.27 becomes 0.27000001.
+/// Serializes straight to text: by way of `Value`, an f32 of 0.27 would become 0.27000001.
 fn to_answer(answer: &impl serde::Serialize) -> Answer {
     to_raw_value(answer).map_err(|error| RpcError::new(ErrorKind::Internal, format!("the answer cannot be written: {error}")))
 }
 
-/// Waits for the model. Whoever is not answered at the deadline is told what was waited for, also where no thread was free to wait.
+/// Waits for the model. A client that is not answered by the deadline is told what was waited for, even if no thread was free to wait.
 async fn in_time<T: Send + 'static>(
     context: &Context,
     client: ClientProcess,
     deadline: Instant,
     work: impl FnOnce() -> Result<T, RpcError> + Send + 'static,
 ) -> Result<T, RpcError> {
-    // A thread that waits gives up at the deadline itself, and knows more.
+    // A waiting thread gives up at the deadline itself, and can say more.
     let at = tokio::time::Instant::from_std(deadline + LAST_WORD);
     if let Ok(answer) = tokio::time::timeout_at(at, context.in_pool(Lane::Waiting, client, work)).await {
         answer
@@ -292,12 +293,12 @@ async fn in_time<T: Send + 'static>(
     }
 }
 
-/// The beginning of a text.
+/// Returns the beginning of a text.
 fn cut(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }
 
-/// An error that repeats little of what it answers: a client that sends long names gets no longer answers.
+/// Shortens an error, so that a client that sends long names gets no long answers.
 fn in_few_words(mut error: RpcError) -> RpcError {
     let shorten = |text: &mut String| {
         if text.len() > MAX_SENTENCE_BYTES {

@@ -1,7 +1,7 @@
-//! What one client, and all of them together, may hold: seats, long lines, large answers.
+//! What one client, and all clients together, may hold: seats, long lines, large answers.
 //!
-//! Each limit is answered with [`ErrorKind::Overloaded`] and never waited out. Where seats are short, a process that has few
-//! gets one of the process that has most, so that nobody can lock the others out by connecting often.
+//! Exceeding a limit is answered with [`ErrorKind::Overloaded`], never with a wait. If no seat is free, a process that has few gets one
+//! from the process that has most, so that no one can lock the others out by connecting often.
 //!
 //! [`ErrorKind::Overloaded`]: scened_shared::message::ErrorKind::Overloaded
 
@@ -13,24 +13,25 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::requests::ClientProcess;
 
-/// Clients connected at the same time. One more takes the seat of a process that has more, or of a client that was idle for
-/// [`LONG_IDLE`]; where there is neither, it is told "overloaded" and closed.
+/// Clients connected at the same time. A further client takes the seat of a process that has more, or of a client that was idle for
+/// [`LONG_IDLE`]. If there is neither, it is told "overloaded" and disconnected.
 pub(super) const MAX_CONNECTIONS: usize = 256;
-/// Of the descriptors that the system allows us, so many at most are clients': the store, videos and workers need some.
+/// Clients get at most one in this many of the process's descriptors: the store, videos and workers need some.
 const SHARE_OF_DESCRIPTORS: u64 = 3;
-/// A client that asked nothing for so long may lose its seat when there are none left.
+/// A client that asked nothing for this long may lose its seat if no other is free.
 const LONG_IDLE: Duration = Duration::from_mins(1);
 
-/// An unfinished line may have so many bytes without further ado.
+/// An unfinished line up to this size needs no permit.
 pub(super) const LONG_LINE_BYTES: usize = 64 << 10;
-/// Lines over [`LONG_LINE_BYTES`] that are being received at the same time; one more is refused and its connection closed.
+/// Lines over [`LONG_LINE_BYTES`] that are received at the same time. A further one is refused and its connection closed.
 const MAX_LONG_LINES: usize = 8;
 
-/// An answer may have so many bytes without further ado.
+/// An answer up to this size needs no permit.
 const LARGE_ANSWER_BYTES: usize = 256 << 10;
-/// Bytes of all answers over [`LARGE_ANSWER_BYTES`] that are being sent at the same time; what does not fit is answered "overloaded".
+/// Bytes of all answers over [`LARGE_ANSWER_BYTES`] that are sent at the same time. An answer that does not fit is replaced by
+/// "overloaded".
 const MAX_OUTSTANDING_BYTES: usize = 192 << 20;
-/// In what the bytes of large answers are counted.
+/// The unit in which the bytes of large answers are counted.
 const OUTSTANDING_UNIT: usize = 1 << 10;
 
 pub(super) struct Limits {
@@ -39,7 +40,7 @@ pub(super) struct Limits {
     outstanding: Arc<Semaphore>,
 }
 
-/// Held while something is counted.
+/// A permit, held while something counts towards a limit.
 pub(super) type Held = OwnedSemaphorePermit;
 
 impl Limits {
@@ -56,12 +57,12 @@ impl Limits {
         }
     }
 
-    /// For a line that has grown over [`LONG_LINE_BYTES`]; `None` where too many are long already.
+    /// Returns a permit for a line that has grown over [`LONG_LINE_BYTES`]; `None` if there are too many long lines already.
     pub(super) fn long_line(&self) -> Option<Held> {
         Arc::clone(&self.long_lines).try_acquire_owned().ok()
     }
 
-    /// For an answer of so many bytes; `Err` where too much is being sent already.
+    /// Returns the permit for an answer of this size, `None` if it needs none; `Err` if too much is being sent already.
     pub(super) fn answer(&self, n_bytes: usize) -> Result<Option<Held>, ()> {
         if n_bytes <= LARGE_ANSWER_BYTES {
             return Ok(None);
@@ -72,7 +73,7 @@ impl Limits {
     }
 }
 
-/// Who is connected.
+/// The connected clients.
 pub(super) struct ConnectionSlots {
     n_slots: usize,
     taken: Mutex<Taken>,
@@ -81,19 +82,19 @@ pub(super) struct ConnectionSlots {
 #[derive(Default)]
 struct Taken {
     next_id: u64,
-    /// In the order in which they came.
+    /// In order of arrival.
     slots: Vec<TakenSlot>,
 }
 
 struct TakenSlot {
     id: u64,
     client: ClientProcess,
-    /// Since when it asks nothing; `None` while it is answered.
+    /// Since when it has asked nothing; `None` while it is answered.
     idle_since: Option<Instant>,
     leave: Arc<Notify>,
 }
 
-/// One client's place, given back when dropped.
+/// The seat of one client, given back when dropped.
 pub(super) struct Slot {
     slots: Arc<ConnectionSlots>,
     id: u64,
@@ -105,7 +106,7 @@ impl ConnectionSlots {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A seat for a client of this process; `None` where there is none.
+    /// Returns a seat for a client of this process; `None` if there is none.
     pub(super) fn take(self: &Arc<Self>, client: ClientProcess, now: Instant) -> Option<Slot> {
         let mut taken = self.taken();
         if taken.slots.len() >= self.n_slots {
@@ -130,8 +131,8 @@ impl ConnectionSlots {
 }
 
 impl Taken {
-    /// Of the process that has most seats, and more than `client` would have, the one that is idle longest; else of all processes one
-    /// that is idle for long.
+    /// Returns the index of the client whose seat `client` gets. If a process has more seats than `client` would have, it is the longest
+    /// idle client of the process with most. Otherwise it is the longest idle client of all, if it is idle for over [`LONG_IDLE`].
     fn must_leave_for(&self, client: ClientProcess, now: Instant) -> Option<usize> {
         let mut counts: HashMap<ClientProcess, usize> = HashMap::new();
         for slot in &self.slots {
@@ -141,7 +142,7 @@ impl Taken {
         let most = counts.values().max().copied().unwrap_or_default();
         let idlest = |admits: &dyn Fn(&TakenSlot) -> bool| {
             let slots = self.slots.iter().enumerate().filter(|(_, slot)| admits(slot));
-            // Who is being answered comes last, and among these who came first.
+            // Clients being answered come last, and among these the first to arrive is chosen.
             let index = slots.min_by_key(|(index, slot)| (slot.idle_since.is_none(), slot.idle_since, *index));
             index.map(|(index, _)| index)
         };
@@ -158,7 +159,7 @@ impl Taken {
 }
 
 impl Slot {
-    /// Notes that the client is being answered, or that it is not any more.
+    /// Records whether the client is being answered.
     pub(super) fn set_busy(&self, is_busy: bool) {
         let idle_since = (!is_busy).then(Instant::now);
         if let Some(slot) = self.slots.taken().slots.iter_mut().find(|slot| slot.id == self.id) {

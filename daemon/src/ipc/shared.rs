@@ -1,4 +1,4 @@
-//! What many clients want at once is done once: the status that every subscriber gets, and the look whether events are on their way.
+//! Work that many clients want at once is done once: the status for all subscribers, and the check for file events that are on their way.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,15 +11,15 @@ use crate::ipc::context::Context;
 use crate::ipc::handler::status;
 use crate::requests::{ClientProcess, Lane};
 
-/// Time for file events that are on their way to arrive before the queue is looked at.
+/// Time for file events to arrive before the queue is read.
 const BARRIER: Duration = Duration::from_millis(500);
 
-/// The status as an event, made once for all who wait for it.
+/// The status as an event, built once for all who wait for it.
 #[derive(Default)]
 pub(super) struct StatusFeed(Mutex<Option<(Instant, Arc<[u8]>)>>);
 
 impl StatusFeed {
-    /// The line of a status that was assembled after `since`.
+    /// Returns the line of a status that was assembled after `since`.
     pub(super) async fn line(&self, context: &Arc<Context>, since: Instant) -> Result<Arc<[u8]>, RpcError> {
         let mut last = self.0.lock().await;
         if let Some((begun, line)) = &*last
@@ -35,7 +35,7 @@ impl StatusFeed {
     }
 }
 
-/// One barrier of the reconciler for all who wait for one.
+/// One barrier of the reconciler, shared by all who wait for one.
 #[derive(Default)]
 pub(super) struct SharedBarrier(Mutex<Option<Instant>>);
 

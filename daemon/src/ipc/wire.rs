@@ -1,4 +1,4 @@
-//! Lines in, lines out, each within its limits.
+//! Receives and sends lines, each within its limits.
 
 use std::io;
 use std::os::fd::AsFd as _;
@@ -15,16 +15,16 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::ipc::limits::{Held, LONG_LINE_BYTES, Limits};
 
-/// A client that does not read its answer for so long is cut off.
+/// A client that does not read its answer for this long is disconnected.
 const WRITE_LIMIT: Duration = Duration::from_secs(20);
-/// A line that was begun must be complete after this, or its connection is closed.
+/// A line must be complete this long after it was begun, or its connection is closed.
 const LINE_LIMIT: Duration = Duration::from_secs(30);
-/// How often it is looked whether a client that sends no more still waits for its answer.
+/// Interval of checks whether a client that sends no more still waits for its answer.
 const HANG_UP_TICK: Duration = Duration::from_millis(200);
-/// How long saying goodbye may take.
+/// Time limit for sending the reason why a connection ends.
 const GOODBYE_LIMIT: Duration = Duration::from_millis(500);
 
-/// One line of a client, and what it holds while it is looked at.
+/// One line of a client, and its permit while it is processed.
 pub(super) struct Line {
     pub(super) bytes: Vec<u8>,
     _held: Option<Held>,
@@ -34,11 +34,11 @@ pub(super) struct Wire {
     stream: UnixStream,
     lines: LineSplitter,
     limits: Arc<Limits>,
-    /// Since when a line is unfinished.
+    /// Since when the current line is unfinished.
     line_begun: Option<Instant>,
-    /// For an unfinished line that is long.
+    /// The permit of an unfinished line that is long.
     long: Option<Held>,
-    /// Part of a line has been sent.
+    /// Whether only a part of a line has been sent.
     is_mid_send: bool,
     has_ended: bool,
 }
@@ -64,10 +64,10 @@ impl Wire {
         written
     }
 
-    /// Sends an answer; one that is large while many are is replaced by an error.
+    /// Sends an answer. A large one is replaced by an error if too many large ones are being sent.
     pub(super) async fn answer<R: Serialize>(&mut self, id: &Id, outcome: Result<R, RpcError>) -> io::Result<()> {
         let line = encode_response(id, &outcome);
-        // It is in the line now, and large answers are not kept twice.
+        // The line contains it now, and large answers are not kept twice.
         drop(outcome);
         if let Ok(_held) = self.limits.answer(line.len()) {
             return self.send(&line).await;
@@ -77,17 +77,17 @@ impl Wire {
         self.send(&encode_error(Some(id), &error)).await
     }
 
-    /// Says why the connection ends, unless it is in the middle of saying something else.
+    /// Says why the connection ends, unless a line is only partly sent.
     pub(super) async fn farewell(&mut self, error: &RpcError) {
         if !self.is_mid_send {
-            // Whether the client still hears it makes no difference.
+            // It does not matter whether the client still receives it.
             let _told = timeout(GOODBYE_LIMIT, self.stream.write_all(&encode_error(None, error))).await;
         }
     }
 
-    /// The next line. `None` when the client has left or was told why it must.
+    /// Returns the next line; `None` if the client has left, or was told why it must leave.
     ///
-    /// May be dropped and called again: nothing that was read is lost.
+    /// The future may be dropped and the call repeated: nothing that was read is lost.
     pub(super) async fn line(&mut self) -> io::Result<Option<Line>> {
         loop {
             match self.lines.next_line() {
@@ -141,11 +141,11 @@ impl Wire {
         Ok(())
     }
 
-    /// Returns when the client has closed the connection. One that only sends no more (`socat` at the end of its input) still
-    /// waits for its answer.
+    /// Returns when the client has closed the connection. A client that only stops sending (`socat` at the end of its input) still waits
+    /// for its answer.
     async fn gone(&mut self) -> io::Result<()> {
         loop {
-            // What it sends ahead is kept up to a bound, and stays in the socket from there on.
+            // Data that the client sends ahead is kept up to a bound; the rest stays in the socket.
             if !self.has_ended && self.lines.n_buffered_bytes() <= LONG_LINE_BYTES {
                 self.fill().await?;
             } else if self.has_hung_up() {
@@ -162,7 +162,7 @@ impl Wire {
         poll(&mut asked, Some(&now)).is_err() || asked[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
     }
 
-    /// `None` when the client closed before `work` was done.
+    /// Runs `work`. Returns `None` if the client closed the connection first.
     pub(super) async fn unless_gone<T>(&mut self, work: impl Future<Output = T>) -> io::Result<Option<T>> {
         tokio::select! {
             biased;
@@ -178,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    /// The daemon's end, and the client's.
+    /// Returns the daemon's end and the client's end of a connection.
     fn pair() -> (Wire, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         (Wire::new(ours, Arc::new(Limits::of_system())), theirs)
@@ -233,7 +233,7 @@ mod tests {
             (error.kind(), begun.elapsed().as_secs()),
             (io::ErrorKind::TimedOut, WRITE_LIMIT.as_secs())
         );
-        // In the middle of a line nothing else may be said.
+        // In the middle of a line nothing else may be sent.
         wire.farewell(&RpcError::new(ErrorKind::Overloaded, "x")).await;
         assert_eq!(begun.elapsed().as_secs(), WRITE_LIMIT.as_secs());
     }

@@ -1,14 +1,14 @@
-//! Keeps what files are named from reaching a terminal raw: a name may hold line breaks, escape sequences and signs that turn the text round.
+//! Keeps raw file names from reaching a terminal: a name may contain line breaks, escape sequences and characters that reverse the text.
 
 use std::io::{self, Write};
 
 use scened_shared::terminal;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Writes events with their control characters escaped; the subscriber hands over one whole event at a time.
+/// Writes events with their control characters escaped. The subscriber passes one whole event at a time.
 pub(super) struct Clean<W> {
     pub(super) writer: W,
-    /// Colours are ours then, and stay.
+    /// Whether the colours are ours, and stay.
     pub(super) with_colours: bool,
 }
 
@@ -35,7 +35,7 @@ impl<W: Write> Write for CleanWriter<W> {
             Some(body) => (body, "\n"),
             None => (&*text, ""),
         };
-        // One event is one line, whatever a name in it holds.
+        // One event is one line, whatever a name in it contains.
         let line = terminal::guard(&body.replace('\n', "\\n"), self.with_colours) + end;
         self.writer.write_all(line.as_bytes())?;
         Ok(event.len())

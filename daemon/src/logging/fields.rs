@@ -1,6 +1,7 @@
-//! What a line says of its values: the whole of a short one, beginning and end of a long one.
+//! The values in a line: a short one in full, a long one as its beginning and end.
 //!
-//! A path may have 4,096 bytes, each of which may be shown as six; a worker's last words may be pages. Incidents have all of it.
+//! A path may have 4,096 bytes, each of which may be shown as six characters; the last output of a worker may fill pages. Incidents keep
+//! all of it.
 
 use std::fmt::Debug;
 
@@ -10,10 +11,10 @@ use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::prelude::*;
 
-/// Of one value of a line. Characters.
+/// Maximum length of one value. Characters.
 const SHOWN: usize = 400;
 
-/// `message name=value …`, as the subscriber's own, but for long values.
+/// Formats `message name=value …` as the subscriber's own formatter does, but shortens long values.
 pub(super) fn short() -> impl for<'w> FormatFields<'w> + 'static {
     debug_fn(|to: &mut Writer<'_>, field: &Field, value: &dyn Debug| {
         let text = terminal::shorten(&terminal::escape(&format!("{value:?}")), SHOWN);

@@ -1,4 +1,4 @@
-//! The form of a line for the journal.
+//! The format of a line for the journal.
 
 use std::fmt::{self, Write};
 
@@ -28,13 +28,13 @@ where
             line.push_str(": ");
         }
         context.format_fields(Writer::new(&mut line), event)?;
-        // Each line is an entry of its own in the journal: one event stays one entry, and a file's name cannot forge another.
+        // The journal makes each line its own entry. So one event stays one entry, and a file's name cannot forge another.
         let line = line.replace('\n', "\\n");
         writeln!(writer, "<{}>{line}", priority(*event.metadata().level()))
     }
 }
 
-/// The level as syslog(3) counts it.
+/// Returns the level as syslog(3) counts it.
 fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,

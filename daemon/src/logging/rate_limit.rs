@@ -1,7 +1,8 @@
-//! Keeps one thing that goes wrong a thousand times from being told a thousand times.
+//! Keeps a problem that occurs a thousand times from filling the log with a thousand lines.
 //!
-//! Each place in the source has [`COMPLAINTS`] a minute, or [`NEWS`]; how many more there were is told when the minute is over. What
-//! somebody asked for (`debug`, `trace`) is not counted. **Threads**: one while something is left out, until the minute is over.
+//! Each place in the source may write [`COMPLAINTS`] or [`NEWS`] lines a minute. The number of further lines is logged when the minute is
+//! over. Lines that somebody asked for (`debug`, `trace`) are not counted. **Threads**: one while lines are left out, until the minute is
+//! over.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Write as _};
@@ -15,9 +16,9 @@ use tracing::{Dispatch, Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Lines of one place in the source that are written in a [`MINUTE`]: of what goes wrong …
+/// Lines that one place in the source may write in a [`MINUTE`], for warnings and errors …
 const COMPLAINTS: u64 = 20;
-/// … and of what goes right. More than a machine indexes; fewer than the files of a folder that is renamed.
+/// … and for `info`. More than a machine indexes; fewer than the files of a renamed folder.
 const NEWS: u64 = 500;
 const MINUTE: Duration = Duration::from_mins(1);
 
@@ -26,20 +27,20 @@ pub(super) struct RateLimit(Arc<Shared>);
 struct Shared {
     minute: Duration,
     state: Mutex<State>,
-    /// Where lines go.
+    /// The log that receives the summaries.
     log: OnceLock<WeakDispatch>,
 }
 
 #[derive(Default)]
 struct State {
     minutes: HashMap<Identifier, Minute>,
-    /// Of minutes that are over, to be told.
+    /// Lines left out in minutes that are over, to be logged.
     over: Vec<Hidden>,
-    /// A thread waits for the end of a minute.
+    /// Whether a thread waits for the end of a minute.
     is_waited: bool,
 }
 
-/// What one place said since `began`.
+/// The lines of one place since `began`.
 struct Minute {
     began: Instant,
     n_lines: u64,
@@ -48,10 +49,10 @@ struct Minute {
 
 struct Hidden {
     level: Level,
-    /// Of the first one that was left out.
+    /// Message of the first line that was left out.
     message: String,
     n_lines: u64,
-    /// The lines are about videos, which are listed elsewhere.
+    /// Whether the lines are about videos, which `scenectl incidents` lists.
     are_incidents: bool,
 }
 
@@ -80,7 +81,7 @@ impl<S: Subscriber> Layer<S> for RateLimit {
 
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let metadata = event.metadata();
-        // Summaries are told by this module.
+        // This module logs the summaries.
         if *metadata.level() > Level::INFO || metadata.target() == module_path!() {
             return true;
         }
@@ -93,7 +94,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the line is written.
+    /// Counts a line, and returns whether to write it.
     fn take(self: &Arc<Self>, event: &Event<'_>, now: Instant) -> bool {
         let mut state = self.lock();
         let minute = state.minutes.entry(event.metadata().callsite()).or_insert(Minute {
@@ -122,7 +123,7 @@ impl Shared {
         is_written
     }
 
-    /// Starts a thread that tells what was left out. Whoever logs cannot: it is in the middle of a line.
+    /// Starts a thread that logs how many lines were left out. The logging thread cannot: it is in the middle of a line.
     fn report_at_end(self: &Arc<Self>) {
         let shared = Arc::clone(self);
         let thread = std::thread::Builder::new().name("log-summary".to_owned()).spawn(move || {
@@ -141,7 +142,7 @@ impl Shared {
         }
     }
 
-    /// Tells what was left out in minutes that are over; the end of the next one in which something was.
+    /// Logs how many lines were left out in minutes that are over. Returns the end of the next minute in which some were.
     fn report_what_is_over(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut state = self.lock();

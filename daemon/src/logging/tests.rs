@@ -18,7 +18,7 @@ impl io::Write for Sink {
     }
 }
 
-/// What `f` logs at `info` in `style`.
+/// Returns what `f` logs at `info` in `style`.
 fn logged(style: Style, f: impl FnOnce()) -> String {
     let sink = Sink::default();
     let writer = sink.clone();
@@ -65,7 +65,7 @@ fn of_a_long_value_a_line_has_beginning_and_end() {
     }
 }
 
-/// Logs with a minute of that length until `f` returns, and what was logged.
+/// Runs `f`, with a minute of the given length, and returns what was logged.
 fn logged_in_minutes(minute: Duration, f: impl FnOnce(&dyn Fn() -> String)) -> String {
     let sink = Sink::default();
     let writer = sink.clone();

@@ -1,15 +1,15 @@
-//! Wall-clock time for records. Intervals are measured with `Instant`, never with this.
+//! Wall-clock time for records. Intervals are measured with `Instant` instead.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Unix milliseconds; 0 before 1970.
+/// Returns the time in Unix milliseconds; 0 before 1970.
 pub fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// How long ago a moment was, for people: in the largest unit that fits.
+/// Returns the age of a moment in words, in the largest unit that fits.
 pub fn ago(then_ms: i64) -> String {
     let minutes = now_ms().saturating_sub(then_ms).max(0) / 60_000;
     let (n, unit) = match minutes {

@@ -1,9 +1,9 @@
-//! Space on the disk of the data folder: indexing stops while there is some left, because a store that met a full disk takes nothing more
-//! until it is opened again, and other programs need the rest too.
+//! Space on the disk of the data folder. Indexing stops while some is left: a store on a full disk accepts no more changes until it is
+//! opened again, and other programs need the rest too.
 
 use std::path::PathBuf;
 
-/// What has to stay free.
+/// The space that has to stay free.
 #[derive(Clone, Debug)]
 pub struct DiskSpace {
     pub data_dir: PathBuf,
@@ -11,7 +11,7 @@ pub struct DiskSpace {
 }
 
 impl DiskSpace {
-    /// Why nothing may be written just now, in words for `status`; `None` where there is room, or nobody knows.
+    /// Returns why nothing may be written now, in words for `status`; `None` if there is room, or the system does not tell.
     pub fn lack(&self) -> Option<String> {
         if let Some(n_left) = files_left(&self.data_dir)
             && n_left < FEWEST_FILES
@@ -33,16 +33,16 @@ impl DiskSpace {
     }
 }
 
-/// The store, an index and the pictures of a few videos need fewer.
+/// Indexing waits below this number of free inodes. The store, an index and the pictures of a few videos need fewer.
 const FEWEST_FILES: u64 = 100;
 
-/// How many files may still be made there; `None` where the file system keeps no such number (btrfs) or nobody knows.
+/// Returns the number of files that can still be created there; `None` if the file system keeps no such number (btrfs) or cannot be asked.
 pub fn files_left(folder: &std::path::Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     (stat.f_files > 0).then_some(stat.f_favail)
 }
 
-/// What this user may still write there.
+/// Returns the number of bytes that this user may still write there; `None` if the file system cannot be asked.
 pub fn free_bytes(folder: &std::path::Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))

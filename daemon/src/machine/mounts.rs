@@ -1,45 +1,48 @@
-//! The table of mounts: which file system a path lies on, and whether looking at it may block for ever.
+//! The table of mounts: which file system a path is on, and whether an access to it may block forever.
 //!
-//! The table is read, and a mount that may hang is never asked. Knows nothing about videos, nor about who waits for a mount.
+//! Only the table is read; a mount that may hang is never accessed. Knows neither videos nor who waits for a mount.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-/// One file system in the tree.
+/// One mounted file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Of this mounting: the same file system mounted again at the same place has another. (Before Linux 6.8, for file systems that may
-    /// hang and below these, and in a [`MountTable`], only as long as no mounting has ended: the table's own numbers are given again at once.)
+    /// Identifies this mounting: the same file system mounted again at the same place has another id. In some cases, that holds only as
+    /// long as no mount has ended, because the table's own numbers are reused at once. The cases are kernels before Linux 6.8, file systems
+    /// that may hang and mounts below them, and a [`MountTable`].
     pub id: u64,
     pub point: PathBuf,
-    /// What is mounted: a device, a server's folder, or a word.
+    /// The mounted device, a server's folder, or a word.
     pub source: PathBuf,
     pub kind: String,
 }
 
-/// File systems of this machine's own memory and disks: these answer, or fail. All others depend on another machine or program.
+/// File systems in this machine's memory and on its disks: accesses to these succeed or fail, but do not hang. All others count as
+/// dependent on another machine or program.
 const LOCAL_KINDS: [&str; 24] = [
     "apfs", "bcachefs", "btrfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "hfsplus", "iso9660", "jfs", "msdos", "nilfs2", "ntfs3",
     "overlay", "ramfs", "reiserfs", "squashfs", "tmpfs", "udf", "vfat", "xfs", "zfs",
 ];
 
 impl Mount {
-    /// Whether looking at it may block for ever: networks, FUSE, other machines' folders.
+    /// Returns whether an access to it may block forever: networks, FUSE, folders of other machines.
     pub fn may_hang(&self) -> bool {
         !LOCAL_KINDS.contains(&self.kind.as_str())
     }
 }
 
-/// The mounts of a thread, read again when the system says that they changed.
+/// The mounts of a thread, read again when the system reports a change.
 #[derive(Debug, Default)]
 pub struct MountTable {
-    /// Kept open to be told of changes.
+    /// The table, kept open to be notified of changes.
     file: Option<std::fs::File>,
     mounts: Vec<Mount>,
 }
 
 impl MountTable {
-    /// The innermost mount that has `path`, which is absolute; of several at one place the last, which covers the others.
+    /// Returns the innermost mount that contains `path`, which is absolute. Of several mounts at one place, returns the last, which covers
+    /// the others.
     pub fn of(&mut self, path: &Path) -> Option<&Mount> {
         self.refresh();
         let covers = |mount: &&Mount| path.starts_with(&mount.point);
@@ -59,7 +62,7 @@ impl MountTable {
                 return;
             }
         }
-        // Opened before it is read: a change after this line is told.
+        // The file is opened before the table is read, so that a later change is reported.
         self.file = std::fs::File::open(TABLE).ok();
         self.mounts = listed();
     }
@@ -69,27 +72,27 @@ impl MountTable {
 }
 
 thread_local! {
-    /// Each thread has its own, because mounts are a matter of threads on Linux.
+    /// Each thread has its own table, because on Linux threads may have different mounts.
     static MOUNTS: RefCell<MountTable> = RefCell::default();
 }
 
-/// The mount that has `path`, where looking at it may hang.
+/// Returns the mount point that contains `path`, if an access to it may hang.
 pub fn mount_that_may_hang(path: &Path) -> Option<PathBuf> {
     MOUNTS.with_borrow_mut(|mounts| mounts.of(path).filter(|mount| mount.may_hang()).map(|mount| mount.point.clone()))
 }
 
-/// What is mounted where `path` is.
+/// Returns the mount that contains `path`.
 pub fn mount_of(path: &Path) -> Option<Mount> {
     MOUNTS.with_borrow_mut(|mounts| mounts.of(path).cloned())
 }
 
-/// Mounts are a matter of threads.
+/// The table of the current thread, because threads may have different mounts.
 pub(crate) const TABLE: &str = "/proc/thread-self/mountinfo";
 
-/// The mounts of this thread, in the order in which they were made; none where the system has no table.
+/// Returns the mounts of this thread in the order in which they were made; none if the system has no table.
 pub fn mounts() -> Vec<Mount> {
     let mut mounts = listed();
-    // What may hang is not asked, nor is what can be reached only through it.
+    // A mount that may hang is not accessed, nor is one that is below it.
     let hanging: Vec<PathBuf> = mounts
         .iter()
         .filter(|mount| mount.may_hang())
@@ -103,16 +106,16 @@ pub fn mounts() -> Vec<Mount> {
     mounts
 }
 
-/// As the table says it; nothing is asked of a mount.
+/// Returns the mounts as in the table, without an access to any of them.
 fn listed() -> Vec<Mount> {
     parse_mounts(&std::fs::read(TABLE).unwrap_or_default())
 }
 
-/// The number that no other mounting ever had since the machine started. **Source**: statx(2), STATX_MNT_ID_UNIQUE.
+/// Returns the number of a mount that no other mount has had since the machine started. **Source**: statx(2), STATX_MNT_ID_UNIQUE.
 #[cfg(target_os = "linux")]
 pub(crate) fn unique_id(point: &Path) -> Option<u64> {
     use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
-    // Not among rustix's names; see linux/stat.h.
+    // rustix has no name for this flag; see linux/stat.h.
     let wanted = StatxFlags::from_bits_retain(0x4000);
     let known = statx(CWD, point, AtFlags::NO_AUTOMOUNT | AtFlags::STATX_DONT_SYNC, wanted).ok()?;
     (known.stx_mask & wanted.bits() != 0).then_some(known.stx_mnt_id)
@@ -123,10 +126,11 @@ pub(crate) fn unique_id(_point: &Path) -> Option<u64> {
     None
 }
 
-/// The number of the mount that a folder lies on, as long as that is mounted; where the system tells none, of its device.
+/// Returns the number of the mount that a folder is on, valid while it is mounted. If the system does not tell, returns the number of its
+/// device.
 ///
-/// A file's own device says less: on an overlay of several file systems it is that of the layer which the file lies in, and Btrfs gives
-/// every subvolume another one. **Source**: statx(2), STATX_MNT_ID (Linux 5.8).
+/// A file's own device is less useful. On an overlay of several file systems it is the device of the file's layer, and Btrfs gives every
+/// subvolume another one. **Source**: statx(2), STATX_MNT_ID (Linux 5.8).
 pub(crate) fn number_of(folder: &Path) -> std::io::Result<u64> {
     #[cfg(target_os = "linux")]
     {
@@ -140,7 +144,8 @@ pub(crate) fn number_of(folder: &Path) -> std::io::Result<u64> {
     std::fs::metadata(folder).map(|metadata| std::os::unix::fs::MetadataExt::dev(&metadata))
 }
 
-/// See proc_pid_mountinfo(5): the first field is the number, the fifth field is the place; after the optional fields and a dash come kind and source.
+/// Parses a table of mounts. **Source**: proc_pid_mountinfo(5): the first field is the number, the fifth field is the place; after the
+/// optional fields and a dash come kind and source.
 fn parse_mounts(table: &[u8]) -> Vec<Mount> {
     use std::os::unix::ffi::OsStringExt;
     let path = |field: &[u8]| PathBuf::from(std::ffi::OsString::from_vec(unescape(field)));

@@ -1,9 +1,9 @@
-//! Whether the machine runs on its battery.
+//! Detects whether the machine runs on its battery.
 
 use std::path::Path;
 
-/// True when a battery is discharging and no mains supply is online, by `/sys/class/power_supply` (Linux).
-/// False where that cannot be told: a desktop has no supplies listed at all.
+/// Returns true if a battery is discharging and no mains supply is online, according to `/sys/class/power_supply` (Linux). Returns false if
+/// that is unknown: a desktop has no supplies listed at all.
 pub fn on_battery() -> bool {
     on_battery_by(Path::new("/sys/class/power_supply"))
 }

@@ -1,20 +1,20 @@
-//! How much the programs of this machine wait for memory and for its disks, by Linux's pressure stall information.
+//! Measures how much the programs of this machine wait for memory and for its disks, by Linux's pressure stall information.
 //!
 //! **Source**: Documentation/accounting/psi.rst of the kernel.
 
 use std::path::Path;
 
-/// Where the kernel tells it; absent on other systems and on kernels without it.
+/// The kernel's folder of pressure files; absent on other systems and on kernels without it.
 const FOLDER: &str = "/proc/pressure";
 
-/// What is told at one moment. All zero where nothing is.
+/// The pressure at one moment. All zero if the system reports none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Pressure {
     /// Share of the last ten seconds in which some program waited for memory. Percent.
     pub memory_percent: f64,
-    /// Share of the last ten seconds in which no program that wanted to get on could, for want of a disk. Percent.
+    /// Share of the last ten seconds in which every program with something to do waited for a disk. Percent.
     pub io_percent: f64,
-    /// The same since the machine started. Microseconds.
+    /// Total time of such waits since the machine started. Microseconds.
     pub io_total_us: u64,
 }
 
@@ -38,7 +38,7 @@ impl Pressure {
     }
 }
 
-/// `avg10` and `total` of the line that begins with `kind`.
+/// Returns `avg10` and `total` of the line that begins with `kind`.
 fn parse(text: &str, kind: &str) -> Option<(f64, u64)> {
     let line = text.lines().find(|line| line.split_ascii_whitespace().next() == Some(kind))?;
     let value = |name: &str| {

@@ -1,7 +1,7 @@
-//! What the daemon and systemd tell each other: ready, status, watchdog, and the socket handed over.
+//! Communication between the daemon and systemd: ready, status, watchdog, and the socket handed over.
 //!
-//! Without systemd (no `NOTIFY_SOCKET`, no `LISTEN_FDS`) every function does nothing. No threads: the caller's loop calls
-//! [`watchdog`] at the pace of [`watchdog_interval`], so that a loop that hangs is noticed.
+//! Without systemd (no `NOTIFY_SOCKET`, no `LISTEN_FDS`) every function does nothing. There are no threads: the caller's loop calls
+//! [`watchdog`] at every [`watchdog_interval`], so that a loop that hangs is noticed.
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// Says that the socket answers.
+/// Reports that the socket answers.
 pub fn ready() {
     notify(&[NotifyState::Ready]);
 }
@@ -21,17 +21,17 @@ pub fn status(text: &str) {
     notify(&[NotifyState::Status(&text.replace(['\n', '\r'], " "))]);
 }
 
-/// Says that the daemon is shutting down by its own will.
+/// Reports that the daemon is shutting down.
 pub fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
-/// Says that the main loop is alive.
+/// Reports that the main loop is alive.
 pub fn watchdog() {
     notify(&[NotifyState::Watchdog]);
 }
 
-/// How often to call [`watchdog`]: half of what the unit allows, as sd_watchdog_enabled(3) advises. `None` = never.
+/// Returns the interval of calls to [`watchdog`]: half of the unit's limit, as sd_watchdog_enabled(3) advises. `None` = never.
 pub fn watchdog_interval() -> Option<Duration> {
     sd_notify::watchdog_enabled()
         .map(|limit| limit / 2)
@@ -44,9 +44,9 @@ fn notify(states: &[NotifyState<'_>]) {
     }
 }
 
-/// Takes the listening socket that systemd opened for us; `None` when there is none, and on every call but the first.
+/// Takes the listening socket that systemd opened for us. Returns `None` if there is none, and on every call but the first.
 ///
-/// **Errors**: `InvalidInput` when the environment is malformed or there is more than one socket.
+/// **Errors**: `InvalidInput` if the environment is malformed or there is more than one socket.
 pub fn inherited_socket() -> io::Result<Option<OwnedFd>> {
     static TAKEN: AtomicBool = AtomicBool::new(false);
     let mut descriptors = sd_notify::listen_fds()?;
@@ -62,8 +62,8 @@ pub fn inherited_socket() -> io::Result<Option<OwnedFd>> {
     if TAKEN.swap(true, Ordering::Relaxed) {
         return Ok(None);
     }
-    // SAFETY: systemd opened this descriptor for this process alone (LISTEN_PID is our pid and listen_fds found it open), nothing
-    // else in the program knows its number, and TAKEN sees to it that it is owned once.
+    // SAFETY: systemd opened this descriptor for this process alone (LISTEN_PID is our pid and listen_fds found it open). Nothing else in
+    // the program knows its number, and TAKEN ensures that it gets one owner only.
     #[expect(unsafe_code, reason = "a descriptor inherited by number has no owner yet")]
     let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
     Ok(Some(owned))

@@ -1,11 +1,11 @@
-//! Reading files that may never answer: a `stat` on a hung network mount blocks for ever, and nothing can interrupt it.
+//! Access to files that may never answer: a `stat` on a hung network mount blocks forever, and nothing can interrupt it.
 //!
-//! Whoever reads a tree of videos does it through [`run`]. Where the file system is this machine's own, that is a plain call. Elsewhere
-//! (networks, FUSE) the work is done by a thread of its own that is waited for as long as it gets on; when it does not, it is left
-//! behind, and the whole mount counts as silent until that thread returns: whoever asks meanwhile is told so at once. So a hung mount
-//! costs each asker [`TIMEOUT`] at most once, and a handful of threads.
+//! Code that reads a tree of videos does it through [`run`]. On this machine's own file systems, that is a plain call. On others (networks,
+//! FUSE) a separate thread does the work, and the caller waits as long as it makes progress. A thread without progress is left behind.
+//! Until it returns, the whole mount counts as silent, and further callers get an error at once. So a hung mount costs each caller
+//! [`TIMEOUT`] at most once, and a handful of threads.
 //!
-//! Which mount a path lies on is read from the table of mounts, never asked of the mount. Knows nothing about videos.
+//! The mount of a path is looked up in the table of mounts, without an access to the mount. Knows nothing about videos.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -16,17 +16,18 @@ use std::time::Duration;
 
 use crate::machine::mounts::mount_that_may_hang;
 
-/// How long a mount may say nothing. Longer than a busy disk takes; a disk that has to spin up first may be silent for a moment.
+/// Time that a mount may take without progress. Longer than a busy disk needs; a disk that has to spin up first may count as silent for a
+/// moment.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked whether the daemon ends, while a mount says nothing.
+/// Interval of checks whether the daemon ends, while a mount makes no progress.
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// Number of threads left behind in each mount that does not answer.
 static SILENT: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
-/// The daemon ends: nothing is waited for any more.
+/// Whether the daemon ends, so that no one waits any more.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// Told that work gets on, so that a long list is not taken for silence.
+/// Signal of progress, so that a long list is not taken for silence.
 #[derive(Clone, Default)]
 pub struct Pulse(Arc<AtomicU64>);
 
@@ -40,19 +41,19 @@ impl Pulse {
     }
 }
 
-/// The mount at this place says nothing.
+/// The mount at this place does not answer.
 #[derive(Debug, thiserror::Error)]
 #[error("{} does not answer (a network or user-space file system that hangs)", .0.display())]
 struct Silent(PathBuf);
 
-/// Whether an error says that a mount does not answer.
+/// Returns whether an error says that a mount does not answer.
 pub fn is_timeout(error: &io::Error) -> bool {
     error.get_ref().and_then(|inner| inner.downcast_ref::<Silent>()).is_some()
 }
 
-/// Does `work`, which looks at `path` or below it, and does not wait for a mount that says nothing.
+/// Does `work`, which accesses `path` or something below it, and does not wait for a mount that makes no progress.
 ///
-/// **Errors**: those of `work`; one of kind `TimedOut`, for which [`is_timeout`] is true, when the mount does not answer.
+/// **Errors**: those of `work`; one of kind `TimedOut`, for which [`is_timeout`] is true, if the mount does not answer.
 pub fn run<T: Send + 'static>(path: &Path, work: impl FnOnce(&Pulse) -> io::Result<T> + Send + 'static) -> io::Result<T> {
     run_for(TIMEOUT, path, work)
 }
@@ -75,9 +76,9 @@ fn run_for<T: Send + 'static>(
     let is_left = Arc::new(Mutex::new(false));
     let left = Arc::clone(&is_left);
     std::thread::Builder::new().name("look".into()).spawn(move || {
-        // A panic is no answer, and no silence either.
+        // A panic must not look like silence, so it becomes an error.
         let result = crate::supervise::caught(|| work(&of_thread)).unwrap_or_else(|panic| Err(io::Error::other(panic)));
-        // The asker may have gone on without an answer.
+        // The caller may have stopped waiting.
         let _unheard = done.send(result);
         if *left.lock().unwrap_or_else(PoisonError::into_inner) {
             answers_again(&lies_on);
@@ -99,7 +100,7 @@ fn run_for<T: Send + 'static>(
             continue;
         }
         let mut left = is_left.lock().unwrap_or_else(PoisonError::into_inner);
-        // It may have answered just now, and then takes no notice any more.
+        // The thread may have answered just now. Then it is not left behind, and its answer counts.
         if let Ok(result) = answer.try_recv() {
             return result;
         }
@@ -117,12 +118,12 @@ fn run_for<T: Send + 'static>(
     }
 }
 
-/// Whether the mount that has `path` answers, as far as is known. Asks it nothing.
+/// Returns whether the mount of `path` answers, as far as is known. Does not access the mount.
 pub fn answers(path: &Path) -> bool {
     mount_that_may_hang(path).is_none_or(|mount| !silent().contains_key(&mount))
 }
 
-/// The daemon ends: whoever waits gives up.
+/// Makes all waiting callers give up, because the daemon ends.
 pub fn end() {
     ENDING.store(true, Ordering::SeqCst);
 }
@@ -131,7 +132,7 @@ fn silent() -> MutexGuard<'static, BTreeMap<PathBuf, u64>> {
     SILENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A thread that was left behind has returned; where none is left, the mount counts again.
+/// Records that a thread left behind has returned. If it was the last one, the mount is used again.
 fn answers_again(mount: &Path) {
     let mut silent = silent();
     if let Some(n_left) = silent.get_mut(mount) {

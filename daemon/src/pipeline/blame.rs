@@ -1,9 +1,9 @@
-//! Who is to blame: the video, its drive, or the machine.
+//! Decides who is to blame: the video, its drive, or the machine.
 //!
-//! Blame needs evidence. A worker that dies, and a read that the system refuses, look alike for a video that is broken and for one
-//! that lies on a drive that is breaking, or meets a machine that is short of memory. So others are asked first: a worker decodes a
-//! video that is known to be good, and other videos of the same folder are read. What cannot be laid to the video is tried again after
-//! a pause that grows, and what becomes an incident all the same says what it is laid to ([`Cause`]), and is tried again when that mends.
+//! Blame needs evidence. A worker that dies, or a read that the system refuses, looks the same for a broken video, a breaking drive, and a
+//! machine that is short of memory. So other videos are tried first: a worker decodes a video that is known to be good, and other videos of
+//! the same folder are read. A video that cannot be blamed is tried again after growing pauses. If it becomes an incident all the same, the
+//! incident names the cause ([`Cause`]), and the video is tried again when that cause is gone.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,21 +17,21 @@ use super::state::State;
 use super::{PipelineEvent, Shared};
 use crate::store::{Cause, VideoRecord};
 
-/// Other videos that are read where one of a folder cannot be.
+/// Number of other videos of a folder that are read if one cannot be read.
 const N_ASKED: usize = 4;
-/// Of so many those are chosen that lie on the same drive: others may be mounted in the folder.
+/// Number of candidates. Only those on the same drive are read, because other drives may be mounted in the folder.
 const N_LOOKED_AT: usize = 16;
-/// A test does not wait for as long.
+/// The unit of pauses, shorter in tests.
 const SECOND: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1000 });
-/// How long a folder is left alone whose drive gives errors, the first time; each time twice as long …
+/// First pause of a folder whose drive gives errors. Each further pause is twice as long …
 const FOLDER_PAUSE: Duration = SECOND.saturating_mul(10);
-/// … up to this often: ten minutes.
+/// … up to this number of doublings: about ten minutes.
 const MAX_DOUBLINGS: u32 = 6;
-/// Pauses before the next try of a video that cannot be read while others of its folder can.
+/// Pauses between attempts on a video that cannot be read while others of its folder can.
 const PAUSES_AMONG_READABLE: [Duration; 2] = seconds([2, 5]);
-/// The same where there is no other to compare it with.
+/// The same if there is no other video to compare it with.
 const PAUSES_ALONE: [Duration; 4] = seconds([10, 30, 120, 300]);
-/// The same where the machine was short of something, or ended the worker, while others were decoded.
+/// The same if the machine was short of a resource, or the worker was ended from outside, while workers decode a good video.
 const PAUSES_OF_MACHINE: [Duration; 5] = seconds([5, 15, 45, 120, 300]);
 
 const fn seconds<const N: usize>(numbers: [u32; N]) -> [Duration; N] {
@@ -52,30 +52,30 @@ pub(super) struct HeldFolder {
     reason: String,
 }
 
-/// What other videos of a folder say about one that cannot be read.
+/// The evidence from other videos of a folder about one that cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Neighbours {
     Readable,
     Unreadable,
-    /// There are none.
+    /// No other video gives evidence.
     None,
 }
 
 impl State {
-    /// Until when the folder of a video is left alone.
+    /// Returns until when a folder is left alone; `None` if it is not.
     pub(super) fn folder_is_held_until(&self, folder: &Path, now: Instant) -> Option<Instant> {
         self.held_folders.get(folder).map(|held| held.until).filter(|until| *until > now)
     }
 
-    /// What `status` says of folders that are left alone.
+    /// Returns the text for `status` about a folder that is left alone.
     pub(super) fn held_folder_in_words(&self) -> Option<String> {
-        // Where its videos are gone, nothing waits for it any more.
+        // If nothing is deferred or running, nothing waits for the folder.
         let waits = !self.deferred.is_empty() || !self.in_flight.is_empty();
         let held = self.held_folders.values().next().filter(|_| waits);
         held.map(|held| held.reason.clone())
     }
 
-    /// A drive gives what it should: whatever waited for it is tried now.
+    /// Ends the pause of a folder whose drive works again. All deferred jobs are then tried now.
     pub(super) fn release_folder(&mut self, folder: &Path, now: Instant) {
         if self.held_folders.remove(folder).is_some() {
             info!(folder = %folder.display(), "its videos can be read again");
@@ -85,19 +85,19 @@ impl State {
 }
 
 impl Shared {
-    /// The watched folder that a video lies in, else its own.
+    /// Returns the watched folder of a video, or else the folder that contains it.
     pub(super) fn folder_of(&self, path: &Path) -> PathBuf {
         let of_root = (self.config.root_of)(path);
         of_root.unwrap_or_else(|| path.parent().unwrap_or(path).to_owned())
     }
 
-    /// The system did not let a video be read.
+    /// Handles a video that the system could not read.
     pub(super) fn unread(&self, record: &VideoRecord, reason: &str) {
         let folder = self.folder_of(&record.path);
         match self.ask_neighbours(&folder, record) {
             Neighbours::Unreadable => {
                 self.hold_folder(record, &folder, reason);
-                // Perhaps the drive is gone, and its videos are offline.
+                // Perhaps the drive is gone and its videos are offline.
                 (self.parts.hook)(PipelineEvent::FileChanged { path: record.path.clone() });
             }
             Neighbours::Readable => self.suspect(record, reason, Cause::Storage, &PAUSES_AMONG_READABLE),
@@ -105,7 +105,7 @@ impl Shared {
         }
     }
 
-    /// Reads a little of some other videos of a folder, past what the system remembers of them.
+    /// Reads a little of some other videos of a folder, bypassing the page cache.
     fn ask_neighbours(&self, folder: &Path, record: &VideoRecord) -> Neighbours {
         let mut others = self.parts.store.videos();
         others.retain(|other| other.id != record.id && !other.offline && other.path.starts_with(folder));
@@ -122,7 +122,7 @@ impl Shared {
             match looked {
                 Ok(()) => n_read += 1,
                 Err(error) if is_of_drive(&error) => n_refused += 1,
-                // It is not there, or may not be read: that tells nothing about the drive.
+                // The file is missing or may not be read: that says nothing about the drive.
                 Err(_) => {}
             }
         }
@@ -133,7 +133,7 @@ impl Shared {
         }
     }
 
-    /// Leaves a folder alone for a while, and sets the job aside for as long.
+    /// Leaves a folder alone for a while, and defers the job for as long.
     fn hold_folder(&self, record: &VideoRecord, folder: &Path, reason: &str) {
         let now = Instant::now();
         let mut state = self.lock();
@@ -142,7 +142,7 @@ impl Shared {
             n_times: 0,
             reason: String::new(),
         });
-        // Jobs that ran side by side find the same fault; they count as one.
+        // Jobs that ran at the same time find the same fault; they count as one.
         if held.until <= now {
             let pause = FOLDER_PAUSE * (1 << held.n_times.min(MAX_DOUBLINGS));
             held.until = now + pause;
@@ -159,7 +159,7 @@ impl Shared {
         self.parts.activity.bump();
     }
 
-    /// Nothing can be laid to the video yet: it is tried again after a pause, and after the last one it is an incident that says why.
+    /// Defers a video that cannot be blamed yet. After the last pause, records an incident with its cause.
     pub(super) fn suspect(&self, record: &VideoRecord, reason: &str, cause: Cause, pauses: &[Duration]) {
         let n_doubts = {
             let mut state = self.lock();
@@ -179,7 +179,7 @@ impl Shared {
         self.fail(record, reason, Some(hint), cause);
     }
 
-    /// A worker was ended from outside, or was short of something.
+    /// Handles a worker that was ended from outside or was short of a resource.
     pub(super) fn short(&self, record: &VideoRecord, reason: &str) {
         match self.why_no_worker_works() {
             Some(why) => self.machine_failed(record.id, &why),
@@ -187,7 +187,7 @@ impl Shared {
         }
     }
 
-    /// Whether the part of a video that was decoded is taken for all there is: it has had its tries.
+    /// Returns whether a part of a video is accepted as the result, because its attempts are used up.
     pub(super) fn takes_part_of(&self, video: VideoId) -> bool {
         self.lock()
             .doubts
@@ -195,7 +195,7 @@ impl Shared {
             .is_some_and(|n_doubts| *n_doubts as usize >= PAUSES_AMONG_READABLE.len())
     }
 
-    /// Has a worker decode a video that is known to be good; says why it does not.
+    /// Has a worker decode a video that is known to be good. Returns why it fails; `None` if it succeeds.
     pub(super) fn why_no_worker_works(&self) -> Option<String> {
         self.parts
             .source
@@ -204,14 +204,14 @@ impl Shared {
             .map(|error| error.to_string())
     }
 
-    /// Nothing is taken for a while; the job waits with the others.
+    /// Holds all jobs for a while, and puts this one back into the queue.
     pub(super) fn machine_failed(&self, video: VideoId, reason: &str) {
         self.lock().n_machine_failures += 1;
         self.hold_off(reason);
         self.again(video);
     }
 
-    /// The machine does what it should: what failed for its sake is tried again.
+    /// Notes that the machine works: videos that failed because of it are tried again.
     pub(super) fn machine_works(&self) {
         if std::mem::take(&mut self.lock().n_machine_failures) == 0 {
             return;
@@ -224,7 +224,7 @@ impl Shared {
         }
     }
 
-    /// Takes a job out of the way until `until`. A record that has changed meanwhile goes into the queue at once.
+    /// Defers a job until `until`. If its record has changed meanwhile, the job goes into the queue at once.
     pub(super) fn defer(&self, record: &VideoRecord, until: Instant) {
         let now = self.parts.store.video(record.id);
         if now.is_none_or(|now| now.stamp != record.stamp || now.state != record.state) {
@@ -239,7 +239,7 @@ impl Shared {
     }
 }
 
-/// The nearest by name, and some from all over the folder.
+/// Returns the nearest videos by name, and some from all over the folder.
 fn chosen<'a>(others: &'a [Arc<VideoRecord>], path: &Path) -> Vec<&'a Arc<VideoRecord>> {
     let n = others.len();
     let at = others.partition_point(|other| other.path.as_path() < path);
@@ -254,7 +254,7 @@ fn chosen<'a>(others: &'a [Arc<VideoRecord>], path: &Path) -> Vec<&'a Arc<VideoR
     places.into_iter().map(|place| &others[place]).collect()
 }
 
-/// Whether a refused read tells of the drive, and not of one file's name or rights, or of this process.
+/// Returns whether a failed read is evidence about the drive, and not about one file's name or permissions, or this process.
 fn is_of_drive(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let of_process = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN, Errno::INTR];

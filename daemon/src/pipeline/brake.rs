@@ -1,21 +1,21 @@
-//! When indexing stands back for what else the machine does: on battery, and where memory or the disks are scarce.
+//! Decides when indexing waits for the rest of the machine: on battery, and if memory or the disks are scarce.
 //!
-//! The processor is no matter here: workers run at idle priority, and the kernel sees to it.
+//! The processor does not matter here: workers run at idle priority, and [`crate::worker::throttle`] does the rest.
 
 use std::time::{Duration, Instant};
 
 use crate::machine::pressure::Pressure;
 
-/// How often the machine is looked at while something is indexed or held.
+/// Interval of looks at the machine while something is indexed or held.
 pub(super) const INTERVAL: Duration = if cfg!(test) {
     Duration::from_millis(100)
 } else {
     Duration::from_secs(5)
 };
-/// For so long the disks' pressure is taken for our own, once it went away as soon as we held still.
+/// Time for which pressure on the disks counts as our own, after it went away as soon as indexing paused.
 const OURS: Duration = Duration::from_mins(10);
 
-/// What the user wants; see the keys `on-battery` and `pressure`.
+/// The user's settings; see the keys `on-battery` and `pressure`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BrakeConfig {
     pub pause_on_battery: bool,
@@ -23,7 +23,7 @@ pub struct BrakeConfig {
     pub pressure_percent: u32,
 }
 
-/// What was seen of the machine.
+/// The observed state of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MachineState {
     pub on_battery: bool,
@@ -42,9 +42,9 @@ impl MachineState {
 #[derive(Debug, Default)]
 pub(super) struct Brake {
     looked: Option<Instant>,
-    /// Why nothing goes on, in words for `status`.
+    /// Why indexing holds, in words for `status`.
     hold: Option<&'static str>,
-    /// The disks' stall time when indexing stopped for it, or when it was looked at since. Microseconds.
+    /// The pause for busy disks, with their stall time at the last look; `None` if there is none.
     io_held: Option<IoHold>,
     io_is_ours_until: Option<Instant>,
 }
@@ -57,17 +57,17 @@ struct IoHold {
 }
 
 impl Brake {
-    /// Whether the machine has not been looked at for a while.
+    /// Returns whether the last look at the machine is too long ago.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.looked.is_none_or(|looked| now.saturating_duration_since(looked) >= INTERVAL)
     }
 
-    /// Why indexing holds, by the last look.
+    /// Returns why indexing holds, according to the last look.
     pub(super) fn hold(&self) -> Option<&'static str> {
         self.hold
     }
 
-    /// Decides by what is seen `now`.
+    /// Decides by the state of the machine at `now`.
     pub(super) fn poll(&mut self, config: BrakeConfig, machine_state: &MachineState, now: Instant) {
         self.looked = Some(now);
         let limit = f64::from(config.pressure_percent);
@@ -133,7 +133,7 @@ mod tests {
         }
     }
 
-    /// Looks at each sight, an interval apart, and says when indexing held.
+    /// Polls with each state, an interval apart, and returns when indexing held.
     fn holds(brake: &mut Brake, start: Instant, machine_states: &[MachineState]) -> Vec<bool> {
         let poll = |(index, machine_state)| {
             let now = start + INTERVAL * index as u32;
@@ -172,7 +172,7 @@ mod tests {
         let (mut brake, start) = (Brake::default(), Instant::now());
         let busy = [0, 4 * second, 8 * second, 12 * second].map(|total_us| machine_state(0.0, 80.0, total_us));
         assert_eq!(holds(&mut brake, start, &busy), [true; 4]);
-        // The average still says 60 %, and nothing waited since the last look.
+        // The average still says 60 %, but nothing has waited since the last look.
         assert_eq!(
             holds(&mut brake, start + INTERVAL * 4, &[machine_state(0.0, 60.0, 12 * second)]),
             [false]

@@ -1,4 +1,5 @@
-//! Vectors of another model for a video that is indexed: made of its keyframe pictures, and only where these fail by decoding again.
+//! Makes the vectors of another model for a video that is indexed: from its keyframe pictures, or by decoding again if these cannot be
+//! used.
 
 use std::ops::ControlFlow;
 
@@ -13,7 +14,7 @@ use crate::media::{KeyframesRequest, MediaError, MediaEvent};
 use crate::models::serving::ModelSlot;
 use crate::store::{SceneRecord, SceneVectors, StoreError, VideoRecord, VideoState};
 
-/// Why a replay was broken off.
+/// Why a replay was stopped early.
 enum Stopped {
     OtherScenes,
     Embed(EmbedError),
@@ -31,7 +32,7 @@ impl Run<'_> {
                 Ok(Some(vectors)) => {
                     return match self.store.put_vectors(record.id, &record.fingerprint, &self.slot.info.id, &vectors) {
                         Ok(()) => Outcome::CaughtUp,
-                        // It is queued as what it is now.
+                        // The video is gone or has changed. If it still exists, it is queued in its present state.
                         Err(StoreError::Gone(_) | StoreError::Superseded(_)) => Outcome::Cancelled,
                         Err(error) => Outcome::StoreFailed(error),
                     };
@@ -45,7 +46,7 @@ impl Run<'_> {
         self.index(record)
     }
 
-    /// The vectors that a model makes of the keyframe pictures; `None` where there are none that can be used. Damaged ones are deleted.
+    /// Returns the vectors that a model makes from the keyframe pictures; `None` if there are no usable pictures. Deletes damaged ones.
     pub(super) fn vectors_of_keyframes(
         &self,
         record: &VideoRecord,
@@ -62,7 +63,7 @@ impl Run<'_> {
             }
             Ok(None)
         };
-        // They may be sound, and the video is perhaps away: the pictures stay.
+        // The pictures may be intact, and the video may be away: they stay.
         let keep = |reason: &dyn std::fmt::Display| {
             warn!(%reason, "the keyframe pictures cannot be used now");
             Ok(None)

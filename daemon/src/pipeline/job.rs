@@ -1,4 +1,4 @@
-//! One job: open the video, look into it, embed its frames, keep them for other models, commit.
+//! One job: open the video, look for known content, decode it, embed its frames, keep them for other models, commit.
 
 mod outcome;
 mod twin;
@@ -29,22 +29,22 @@ pub(super) struct Run<'a> {
     pub(super) source: &'a dyn FrameSource,
     /// The model that the vectors are for.
     pub(super) slot: &'a ModelSlot,
-    /// The model that answers, where that is another one.
+    /// The model that answers, if it is another one and has vectors of this video.
     pub(super) current: Option<&'a ModelSlot>,
     pub(super) cancel: &'a Cancel,
-    /// Decoder threads.
+    /// Number of decoder threads.
     pub(super) threads: u32,
     /// Whether to decode keyframes and nothing else.
     pub(super) keyframes_only: bool,
-    /// Whether a part is stored where the system does not let the rest be read.
+    /// Whether a part of a video is stored if the drive or the machine prevents decoding the rest.
     pub(super) takes_part: bool,
-    /// Position and duration in milliseconds.
+    /// Called with position and duration. **Units**: milliseconds.
     pub(super) progress: &'a dyn Fn(u64, u64),
-    /// Told what decoded a video.
+    /// Called with what decoded a video.
     pub(super) decoded_by: &'a dyn Fn(&str),
 }
 
-/// What was found so far.
+/// The results so far.
 struct Found<'a> {
     probe: Option<Probe>,
     scenes: Vec<SceneRecord>,
@@ -54,15 +54,15 @@ struct Found<'a> {
     kept: KeyframeWriterState,
 }
 
-/// The keyframe pictures of the video so far.
+/// The state of the file of keyframe pictures.
 enum KeyframeWriterState {
     NotBegun,
     Begun(keyframes::UnfinishedFile),
-    /// They are not wanted, or the disk does not take them: the video is decoded again for another model.
+    /// They are not wanted, or cannot be written to the disk. The video is then decoded again for another model.
     No,
 }
 
-/// What a worker and the model made of a video.
+/// The results of the worker and the model for a video.
 struct Decoded {
     analysis: Analysis,
     probe: Option<Probe>,
@@ -77,7 +77,7 @@ impl Run<'_> {
         self.try_index(record).unwrap_or_else(|outcome| outcome)
     }
 
-    /// [`Run::index`]; the error is what it ends with before its end.
+    /// Does the work of [`Run::index`]. `Err` is the outcome of a job that ends early.
     fn try_index(&self, record: &VideoRecord) -> Result<Outcome, Outcome> {
         let (video, stamp) = open_as_queued(record)?;
         let watched = video.try_clone().map_err(|error| Outcome::MachineAtFault {
@@ -96,7 +96,7 @@ impl Run<'_> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Cancelled);
         }
-        // What was decoded is only worth keeping if it is what lies there now.
+        // The result is only worth keeping if the file is still the one that was decoded.
         match stat_again(record, &watched).map(|metadata| stamp_of(&metadata)) {
             Ok(now) if is_of_one_moment(&now, &stamp) => {}
             _ => return Err(Outcome::FileChanged),
@@ -104,7 +104,7 @@ impl Run<'_> {
         Ok(self.put(record, decoded, whole))
     }
 
-    /// Has the video decoded, and its frames embedded.
+    /// Has the video decoded and its frames embedded.
     fn decode(&self, video: File, record: &VideoRecord) -> Result<Decoded, Outcome> {
         let embedder = self.slot.embedder.as_ref();
         let request = self.request(record);
@@ -140,7 +140,7 @@ impl Run<'_> {
         })
     }
 
-    /// What a user should know about what was decoded.
+    /// Returns what the user should know about the decoding.
     fn damage(&self, found: Option<String>) -> Option<String> {
         let only = self
             .keyframes_only
@@ -195,7 +195,7 @@ impl Run<'_> {
         ControlFlow::Continue(())
     }
 
-    /// Keeps a scene's frames for other models. A disk that does not take them is no reason not to index.
+    /// Keeps a scene's frames for other models. If they cannot be written, the video is indexed all the same.
     fn keep(&self, scene: &KeyframeScene, record: &VideoRecord, kept: &mut KeyframeWriterState) {
         if let KeyframeWriterState::NotBegun = kept {
             *kept = match self.config.keyframes.as_ref().map(|keyframes| keyframes.begin(&record.fingerprint)) {
@@ -262,7 +262,8 @@ impl Run<'_> {
         }
     }
 
-    /// Other scenes take away the vectors of the model that answers, so that it needs new ones in the same batch; unless a twin has them.
+    /// Returns new vectors of the model that answers if the scenes have changed: storing other scenes deletes its vectors, so new ones
+    /// belong in the same batch. They are not needed if a twin has them.
     fn vectors_of_current(
         &self,
         before: &VideoRecord,
@@ -280,7 +281,7 @@ impl Run<'_> {
     }
 }
 
-/// Opens the video if it is what was queued.
+/// Opens the video if it is still what was queued.
 fn open_as_queued(record: &VideoRecord) -> Result<(File, FileStamp), Outcome> {
     let (video, stamp) = open_stamped(&record.path).map_err(|error| unopened(&error))?;
     if !is_of_one_moment(&stamp, &record.stamp) {
@@ -301,7 +302,7 @@ fn stat_again(record: &VideoRecord, video: &Arc<File>) -> io::Result<Metadata> {
     crate::machine::with_timeout::run(&record.path, move |_| video.metadata())
 }
 
-/// Whether a file was not written to between two looks.
+/// Returns whether two stamps have the same size and time, so that the file was not written to in between.
 fn is_of_one_moment(one: &FileStamp, other: &FileStamp) -> bool {
     (one.size_bytes, one.mtime_ns) == (other.size_bytes, other.mtime_ns)
 }

@@ -1,4 +1,4 @@
-//! What an indexing thread does next. Pure: it looks at the state, the time and what stands in the way, and changes nothing.
+//! Decides what an indexing thread does next. Pure: depends on the state, the time and the obstacles only, and changes nothing.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use super::state::State;
 use super::threads::MACHINE_RETRY;
 use crate::store::{VideoRecord, VideoState};
 
-/// What stands in the way of all jobs, in words for `status`.
+/// The obstacles to all jobs, in words for `status`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Obstacles {
-    /// The machine is left to others: it is on battery, or its memory or its disks are scarce.
+    /// Indexing leaves the machine to other programs: it is on battery, or its memory or its disks are scarce.
     pub(super) machine: Option<&'static str>,
     /// The disk of the data folder is nearly full.
     pub(super) disk_space: Option<String>,
@@ -18,54 +18,54 @@ pub(super) struct Obstacles {
     pub(super) model: Option<String>,
 }
 
-/// What to do. After whatever does not end in a job, decide anew.
+/// The next step. Unless it is a job, decide again afterwards.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Stop,
     EndPause,
-    /// Jobs that were set aside are due: put them into the queue.
+    /// Deferred jobs are due: put them into the queue.
     TakeBack,
-    /// There is work. Look what stands in its way, and decide with that.
+    /// There is work. Look for obstacles, and decide again with these.
     LookForObstacles,
-    /// Wait for a nudge, and at most for so long.
+    /// Wait for a wake-up, and at most for this long.
     Wait(Option<Duration>),
-    /// Say why, and wait for a nudge, or for so long.
+    /// Record the reason, and wait for a wake-up or for at most this long.
     WaitForMachine {
         reason: String,
         at_most: Duration,
     },
-    /// Wait until what runs has ended: a suspect has the machine for itself.
+    /// Wait until the running jobs have ended: a suspect must run alone.
     WaitForTurn,
-    /// Delete keyframe pictures that nobody wants.
+    /// Delete keyframe pictures that no video needs.
     Sweep,
-    /// Take the first video that waits there.
+    /// Take the first video that waits in this place.
     Take(JobSource),
 }
 
-/// Where a video waits.
+/// The place where a video waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JobSource {
     Queue,
-    /// A worker died on it.
+    /// Videos on which a worker died.
     Suspects,
-    /// It is indexed, and lacks vectors of the target model.
+    /// Indexed videos that lack vectors of the target model.
     Behind,
 }
 
-/// What becomes of a video that was taken.
+/// The treatment of a video that was taken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Index,
     CatchUp,
-    /// It is not to be indexed any more, and lacks vectors.
+    /// It need not be indexed any more, but lacks vectors.
     FallBehind,
     /// Its drive gives errors: it is tried after this moment.
     SetAside(Instant),
-    /// There is nothing to do.
+    /// Nothing is to be done.
     Drop,
 }
 
-/// `obstacles`: `None` = nobody looked for any yet.
+/// Decides the next step. `obstacles`: `None` = not looked for yet.
 pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>) -> Next {
     if state.stopping {
         return Next::Stop;
@@ -96,7 +96,7 @@ pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>)
     if let Some(wait_because) = wait_because(obstacles) {
         return wait_because;
     }
-    // What killed a suspect's worker may have been what ran beside it.
+    // A suspect's worker may have died because of what ran at the same time.
     let must_be_alone = source == JobSource::Suspects && !state.in_flight.is_empty();
     if must_be_alone || state.in_flight.values().any(|job| job.is_suspect) {
         return Next::WaitForTurn;
@@ -104,7 +104,8 @@ pub(super) fn decide(state: &State, now: Instant, obstacles: Option<&Obstacles>)
     Next::Take(source)
 }
 
-/// Jobs come before those on which a worker died, and these before videos that are indexed.
+/// Returns the first place where a video waits. Ordinary jobs come before those on which a worker died, and these before videos that are
+/// indexed.
 fn first_source(state: &State) -> Option<JobSource> {
     let sources = [
         (JobSource::Queue, state.queue.is_empty()),
@@ -126,21 +127,22 @@ fn wait_because(obstacles: &Obstacles) -> Option<Next> {
     others.map(|reason| wait_because(reason, MACHINE_RETRY))
 }
 
-/// `lacks`: it lacks vectors of the target model. `held_until`: until then its watched folder is left alone.
+/// Decides what to do with a video that was taken. `lacks`: it lacks vectors of the target model. `held_until`: until then its watched
+/// folder is left alone.
 pub(super) fn fate(source: JobSource, record: &VideoRecord, lacks: bool, held_until: Option<Instant>) -> Fate {
     let is_pending = record.state == VideoState::Pending && !record.offline;
     match source {
         JobSource::Queue | JobSource::Suspects if is_pending => held_until.map_or(Fate::Index, Fate::SetAside),
-        // It waited for its file to settle, and is not to be looked into any more.
+        // It was queued, but need not be indexed any more.
         JobSource::Queue | JobSource::Suspects if lacks => Fate::FallBehind,
-        // What another model needs may be had without the video.
+        // The vectors may be made without the video.
         JobSource::Behind if lacks => Fate::CatchUp,
         JobSource::Queue | JobSource::Suspects | JobSource::Behind => Fate::Drop,
     }
 }
 
-/// How many threads a decoder gets where `n_jobs` run or wait. Many files: one thread each. The last few share the cores that would
-/// stand idle.
+/// Returns the number of threads of a decoder if `n_jobs` run or wait. Jobs that run at the same time share the cores, so that the last few
+/// leave none idle.
 pub(super) fn decoder_threads(n_jobs: usize, n_threads: usize, n_cores: usize) -> u32 {
     let n_side_by_side = n_jobs.clamp(1, n_threads);
     (n_cores / n_side_by_side).max(1) as u32
@@ -170,7 +172,7 @@ mod tests {
         }
     }
 
-    /// A state of which the named things hold.
+    /// Returns a state in which the named conditions hold.
     fn state(what: &str, now: Instant) -> State {
         let mut state = State::default();
         let (video, running) = (VideoId(1), VideoId(9));

@@ -1,10 +1,10 @@
-//! How fast indexing goes and how long it will take.
+//! Measures how fast indexing is and estimates how long it will take.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The rate is taken over this much of the past.
+/// The rate is measured over this period before now.
 const WINDOW: Duration = Duration::from_mins(1);
 
 #[derive(Clone, Debug, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Progress {
     pub rate: f64,
     /// Estimated from the mean length of the videos done in the window.
     pub left_ms: Option<u64>,
-    /// Videos that are indexed and get vectors of another model.
+    /// Indexed videos that get vectors of another model.
     pub catching_up: Option<CatchingUp>,
 }
 
@@ -31,16 +31,17 @@ pub struct CatchingUp {
     pub left_ms: Option<u64>,
 }
 
-/// What was finished lately.
+/// The jobs that ended recently.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     since: Option<Instant>,
-    /// When each ended, and its length; none where it failed or had none. That is an end as well: the next one begins.
+    /// The end of each job, and the length of its video in milliseconds; 0 if the job failed or decoded nothing. That counts as an end as
+    /// well, because the next job then begins.
     done: VecDeque<(Instant, u64)>,
 }
 
 impl Pace {
-    /// A job began; after a long rest the clock starts anew.
+    /// Notes that a job began. After a long pause, the clock restarts.
     pub(super) fn began(&mut self, now: Instant) {
         self.forget(now);
         if self.done.is_empty() {
@@ -84,7 +85,7 @@ impl Pace {
                 .map(|job| job.duration_ms.saturating_sub(job.position_ms) as f64)
                 .sum();
             let current_left_ms = if rate > 0.0 { current_ms / rate } else { 0.0 };
-            // Where nothing but failures was met, only their number tells how long the others will take.
+            // If all recent jobs failed, only their number says how long the others will take.
             let all_ms = if finished_ms > 0 {
                 finished_ms as f64 / rate
             } else {
@@ -131,7 +132,7 @@ mod tests {
         }
         let left_ms = pace.report(Vec::new(), 2_000, at(30)).left_ms.unwrap();
         assert!((200_000..240_000).contains(&left_ms), "some 9 a second: {left_ms}");
-        // Nothing but failures.
+        // All jobs fail.
         let mut pace = Pace::default();
         pace.began(start);
         (1..=10).for_each(|second| pace.finished(0, at(second)));

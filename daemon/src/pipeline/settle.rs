@@ -1,4 +1,4 @@
-//! How a job ended, and what follows from it.
+//! Handles the outcome of a job.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use super::threads::MACHINE_RETRY;
 use super::{PipelineEvent, Shared};
 use crate::store::{Cause, StoreError, VideoRecord, VideoState};
 
-/// A worker that dies, or stalls, is tried this often on one file (whole; whole and alone; its keyframes alone) before the file is left alone.
+/// Attempts on one file whose worker dies or stalls: whole, whole and alone, then its keyframes alone. After that, the file is left alone.
 const MAX_ATTEMPTS: u32 = 3;
-/// A file that is not what the store says is tried again after this, unless reconcile has settled it before. Seconds enough that a
-/// growing file costs nothing.
+/// A file that is not what the store says is tried again after this, unless reconcile has settled it before. Long enough that a growing
+/// file costs nothing.
 const CHANGED_RETRY: Duration = Duration::from_secs(5);
-/// However often the machine was at fault, it gets another try after [`MACHINE_RETRY`] times two to the power of this: eight minutes.
+/// Maximum number of doublings of [`MACHINE_RETRY`] while the machine is at fault: it gets another try after eight minutes at most.
 const MAX_DOUBLINGS: u32 = 4;
 
 impl Shared {
@@ -59,7 +59,7 @@ impl Shared {
             Outcome::Forbidden { reason, hint } => self.fail(record, &reason, Some(&hint), Cause::Storage),
             Outcome::Unread { reason } => self.unread(record, &reason),
             Outcome::Short { reason } => self.short(record, &reason),
-            // It waited for a mount that hangs or went away: not the video's doing.
+            // The worker waited for a mount that hangs or is gone: not the video's fault.
             Outcome::Died { reason } if crate::video_file::open_stamped(path).is_err() => {
                 warn!(reason, "the video cannot be read any more");
                 self.changed_under_us(record);
@@ -91,7 +91,8 @@ impl Shared {
         }
     }
 
-    /// One video may be to blame. When the next one that is embedded ends the same way, it is the model or the machine.
+    /// Handles the death of an embed worker. One video may be to blame. If the next one that is embedded ends the same way, the model or
+    /// the machine is at fault.
     fn embedder_died(&self, record: &VideoRecord, reason: &str) {
         let n_deaths = {
             let mut state = self.lock();
@@ -105,7 +106,7 @@ impl Shared {
         }
     }
 
-    /// The machine does what it should: what stood in the way is gone.
+    /// Notes that the model and the machine work: counters of their failures restart.
     fn embedded(&self) {
         let mut state = self.lock();
         state.n_embedder_deaths = 0;
@@ -145,7 +146,7 @@ impl Shared {
             .put_failed_for(record, reason, hint, cause, &self.config.software, crate::machine::clock::now_ms())
         {
             Ok(_attempts) => {
-                // Its pictures are another matter: a video that failed again keeps what it had.
+                // A video that failed while it caught up keeps its results, and is left behind.
                 let mut state = self.lock();
                 if state.in_flight.get(&record.id).is_some_and(|job| job.is_catching_up) {
                     state.left_behind.insert(record.id);
@@ -162,12 +163,13 @@ impl Shared {
         }
     }
 
-    /// Lets no thread take a job before a nudge or [`MACHINE_RETRY`]; whatever is tried meanwhile would fail in the same way.
+    /// Lets no thread take a job before a wake-up or the end of a pause, because any job would fail in the same way. The pause is
+    /// [`MACHINE_RETRY`], doubled each time, [`MAX_DOUBLINGS`] times at most.
     pub(super) fn hold_off(&self, reason: &str) {
         let mut state = self.lock();
         state.note_wait_reason(reason);
         let now = Instant::now();
-        // Jobs that ran side by side find the same fault; they count as one.
+        // Jobs that ran at the same time find the same fault; they count as one.
         if state.held_until.is_none_or(|until| until <= now) {
             state.held_until = Some(now + MACHINE_RETRY * (1 << state.n_holds.min(MAX_DOUBLINGS)));
             state.n_holds += 1;
@@ -176,7 +178,7 @@ impl Shared {
         self.parts.activity.bump();
     }
 
-    /// The job is done or no longer ours. A change that arrived while it ran queues it again.
+    /// Ends a job that is done or no longer valid. A change that arrived while it ran queues it again.
     pub(super) fn finished(&self, video: VideoId, duration_ms: u64) {
         let record = self.parts.store.video(video);
         let pending = record
@@ -194,17 +196,17 @@ impl Shared {
             state.enqueue(video, crate::machine::clock::now_ms(), n_deaths);
         }
         drop(state);
-        // All of them: those that waited for this one to be alone, and those that it kept waiting.
+        // Wakes all threads: some wait to run alone, and some wait for this job to end.
         self.changed.notify_all();
     }
 
-    /// The file is not what `record` says. Reconcile looks at it, and its change of the record queues the job again; until then trying
+    /// Defers a job whose file is not what `record` says. When reconcile changes the record, the job is queued again; until then an attempt
     /// would find the same. A record that has changed already goes into the queue at once.
     fn changed_under_us(&self, record: &VideoRecord) {
         self.defer(record, Instant::now() + CHANGED_RETRY);
     }
 
-    /// Back into the queue, behind the others.
+    /// Puts a job back into the queue, behind the others.
     pub(super) fn again(&self, video: VideoId) {
         self.finished(video, 0);
     }

@@ -36,7 +36,7 @@ fn red_and_blue() -> Vec<ScriptedScene> {
     ]
 }
 
-/// What the first line of a video makes the worker do.
+/// Returns the worker's behaviour for each first line of a video.
 fn scripts() -> ScriptedFrames {
     let unusable = MediaError::Unusable {
         reason: "no picture".to_owned(),
@@ -79,14 +79,14 @@ impl World {
         world
     }
 
-    /// Nothing is indexed before `indexer.resume()`.
+    /// Returns a world in which nothing is indexed before `indexer.resume()`.
     fn paused_with(frames: ScriptedFrames) -> Self {
         let world = Self::open(Arc::new(tempfile::tempdir().unwrap()), Arc::new(frames), true);
         world.bring_model();
         world
     }
 
-    /// The same store and videos, as another daemon finds them; paused.
+    /// Reopens the same store and videos as another daemon does, paused.
     fn restarted(self) -> Self {
         let (folder, frames) = (Arc::clone(&self.folder), Arc::clone(&self.source));
         drop(self);
@@ -167,7 +167,7 @@ impl World {
         })
     }
 
-    /// Writes a video and queues it as reconcile does; equal contents have equal fingerprints.
+    /// Writes a video and queues it as reconcile does. Equal contents have equal fingerprints.
     fn video(&self, name: &str, content: &str) -> VideoId {
         let path = self.folder.path().join(name);
         std::fs::write(&path, content).unwrap();
@@ -319,7 +319,7 @@ fn on_battery_a_video_that_is_being_decoded_is_held_and_then_goes_on() {
     };
     until("it is decoded", &|| world.n_analyses() == 1);
     world.on_battery.store(true, Ordering::Relaxed);
-    // The machine is not looked at all the time.
+    // The daemon does not look at the machine all the time.
     assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
     world.source.release();
     until("the reason is told", &|| {
@@ -339,7 +339,7 @@ fn on_battery_a_video_that_is_being_decoded_is_held_and_then_goes_on() {
         "nothing was decoded twice"
     );
     assert_eq!(world.indexer.wait_reason(), None);
-    // A pause is obeyed while the machine is left to others.
+    // A pause works while indexing leaves the machine to other programs.
     world.on_battery.store(true, Ordering::Relaxed);
     assert!(world.events.recv_timeout(brake::INTERVAL * 2).is_err());
     world.video("more.mp4", "good\nmore");

@@ -1,4 +1,4 @@
-//! What one indexing thread does: wait for a job that may run, and do it.
+//! The loop of one indexing thread: wait for a job that may run, and do it.
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,20 +14,21 @@ use crate::media::Cancel;
 use crate::store::{Cause, Change, ChangeKind, VideoRecord, VideoState};
 use crate::supervise::caught;
 
-/// How long to wait before trying again when not the file but the machine is at fault (no model, no worker, on battery).
+/// Pause before another attempt if the machine and not the file is at fault (no model, no worker, a full disk).
 pub(super) const MACHINE_RETRY: Duration = Duration::from_secs(30);
-/// A video on which a worker died this often is decoded by its keyframes alone: fewer parts of the decoder see it.
+/// A video on which a worker died this often is decoded by its keyframes alone, so that fewer parts of the decoder process it.
 const DEATHS_BEFORE_KEYFRAMES: u32 = 2;
 
 const OUR_BUG: &str = "scened failed on this file (a bug: please report it)";
 
-/// What an indexing thread does next.
+/// The next task of an indexing thread.
 enum Job {
-    /// Look into a video. The second value is the number of decoder threads it should use.
+    /// Index a video. The second value is the number of decoder threads.
     Index(VideoId, u32),
-    /// Make vectors of the target model for a video that is indexed. The second value counts if it must be decoded after all.
+    /// Make vectors of the target model for an indexed video. The second value is the number of decoder threads if it must be decoded after
+    /// all.
     CatchUp(VideoId, u32),
-    /// Delete keyframe pictures that nobody wants.
+    /// Delete keyframe pictures that no video needs.
     Sweep,
 }
 
@@ -65,7 +66,7 @@ impl Shared {
             state.sweep = true;
             self.changed.notify_all();
         }
-        // What it lacks after the job that runs is seen at that job's end; a failure makes nothing possible that was not before.
+        // A running job finds at its end what the video lacks. A failure makes nothing possible that was impossible before.
         if change.kind != ChangeKind::Failed && !state.in_flight.contains_key(&change.video) {
             state.left_behind.remove(&change.video);
             if lacks {
@@ -90,7 +91,8 @@ impl Shared {
         }
     }
 
-    /// A panic over one video costs that video: it becomes an incident, or else is left alone until the next start.
+    /// Catches a panic over one video, so that it costs only that video. The video becomes an incident, or else is left alone until it
+    /// changes or the next start.
     fn catch_panic_over(&self, video: VideoId, work: impl FnOnce()) {
         let Err(panic) = caught(work) else { return };
         error!(panic, "indexing a video failed (a bug: please report it)");
@@ -110,7 +112,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// An indexing thread is not started again.
+    /// Notes that an indexing thread is not started again.
     pub(super) fn lose_thread(&self, why: &str) {
         let mut state = self.lock();
         state.n_lost += 1;
@@ -121,11 +123,11 @@ impl Shared {
         self.parts.activity.bump();
     }
 
-    /// Whether a video is indexed, and not by the target model.
+    /// Returns whether a video is indexed, but not for the target model.
     pub(super) fn lacks(&self, record: &VideoRecord) -> bool {
         let may = record.n_scenes > 0 && record.state != VideoState::Pending;
         may && self.parts.serving.target().is_some_and(|target| {
-            // Only memory is read for it.
+            // This reads only memory.
             !self.parts.store.has_vectors(&target.info.id, record.id).unwrap_or(true)
         })
     }
@@ -149,7 +151,7 @@ impl Shared {
         }
     }
 
-    /// Waits for something that may be done; `None` when stopping.
+    /// Waits for a job that may run; `None` when stopping.
     fn next_job(&self) -> Option<Job> {
         let mut state = self.lock();
         let mut obstacles = None;
@@ -187,7 +189,7 @@ impl Shared {
         self.parts.activity.bump();
     }
 
-    /// Puts the jobs into the queue whose file may have settled by now.
+    /// Puts the deferred jobs that are due into the queue.
     fn take_back(&self, state: &mut State, now: Instant) {
         for video in state.take_back_changed(now) {
             state.enqueue(video, crate::machine::clock::now_ms(), self.n_deaths(video));
@@ -207,7 +209,7 @@ impl Shared {
         }
     }
 
-    /// Takes the first video that waits there; `None` where nothing is to be done with it now.
+    /// Takes the first video that waits in this place; `None` if there is nothing to do for it now.
     fn take(&self, state: &mut State, source: JobSource) -> Option<Job> {
         let video = state.take(source)?;
         let record = self.parts.store.video(video)?;
@@ -250,7 +252,7 @@ impl Shared {
         })
     }
 
-    /// Why the machine is left to others at present; looks at it where that was not done lately.
+    /// Returns why indexing leaves the machine to other programs at present. Looks at the machine if the last look is too long ago.
     fn held_by_machine(&self, state: &mut State) -> Option<&'static str> {
         let now = Instant::now();
         if state.brake.is_due(now) {
@@ -259,7 +261,7 @@ impl Shared {
         state.brake.hold()
     }
 
-    /// Takes nothing more from a worker while the machine is left to others: its pipe fills, and it waits.
+    /// Takes nothing from a worker while indexing leaves the machine to other programs: its pipe fills, and it waits.
     fn stand_back(&self, cancel: &Cancel) {
         let mut state = self.lock();
         while !cancel.is_cancelled()
@@ -272,7 +274,7 @@ impl Shared {
         }
     }
 
-    /// Notes why nothing runs, and waits for a nudge or `at_most`.
+    /// Records why nothing runs, and waits for a wake-up or for `at_most`.
     fn wait_because<'a>(&'a self, mut state: MutexGuard<'a, State>, reason: &str, at_most: Duration) -> MutexGuard<'a, State> {
         if state.note_wait_reason(reason) {
             self.parts.activity.bump();
@@ -280,7 +282,7 @@ impl Shared {
         self.wait(state, Some(at_most))
     }
 
-    /// Waits for a nudge, and at most for so long.
+    /// Waits for a wake-up, and at most for this long.
     fn wait<'a>(&'a self, state: MutexGuard<'a, State>, at_most: Option<Duration>) -> MutexGuard<'a, State> {
         let Some(at_most) = at_most else {
             return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -295,7 +297,7 @@ impl Shared {
             return;
         };
         let current = self.parts.serving.current().ok();
-        // A new video is embedded for the model that answers, and then, like all others, for the one that is brought in.
+        // A new video is embedded for the model that answers. Later, like all others, it is embedded for the new model.
         let slot = if is_catching_up {
             self.parts.serving.target()
         } else {
@@ -326,7 +328,7 @@ impl Shared {
             },
             decoded_by: &|decoder| self.lock().decoder = Some(decoder.to_owned()),
         };
-        // A panic in here is our bug, not a reason to stop indexing everything else.
+        // A panic in here is a bug of scened, and no reason to stop indexing other videos.
         let attempt = || {
             if is_catching_up {
                 run.catch_up(&record)
@@ -342,7 +344,7 @@ impl Shared {
         self.settle(&record, outcome);
     }
 
-    /// How often a worker died on a waiting video; only memory is read for it.
+    /// Returns how often a worker died on a waiting video. Reads only memory.
     pub(super) fn n_deaths(&self, video: VideoId) -> u32 {
         self.parts.store.job(video).map_or(0, |job| job.n_deaths)
     }

@@ -1,14 +1,14 @@
-//! Frames of one video on their way through a model.
+//! Passes the frames of one video through a model.
 
 use scened_common::domain::Frame;
 
 use crate::embed::{EmbedError, Embedder};
 use crate::store::SceneVectors;
 
-/// Frames are embedded in lots of at least this many, across scenes, so that short scenes do not mean small batches.
+/// Frames are embedded in batches of at least this size (except the last), across scenes, so that short scenes do not mean small batches.
 const EMBED_LOT: usize = 32;
 
-/// Collects the vectors of one video, scene by scene; scenes are ahead of vectors by less than [`EMBED_LOT`] frames.
+/// Collects the vectors of one video, scene by scene. Fewer than [`EMBED_LOT`] frames wait to be embedded.
 pub(super) struct SceneEmbedder<'a> {
     embedder: &'a dyn Embedder,
     vectors: Vec<SceneVectors>,
@@ -42,7 +42,7 @@ impl<'a> SceneEmbedder<'a> {
         self.vectors.len()
     }
 
-    /// Embeds what waits; one element a scene.
+    /// Embeds the waiting frames. Returns one element per scene.
     pub(super) fn finish(mut self) -> Result<Vec<SceneVectors>, EmbedError> {
         self.embed()?;
         Ok(self.vectors)

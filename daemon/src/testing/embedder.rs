@@ -1,4 +1,4 @@
-//! An [`Embedder`] without a model: pictures and texts meet in the names of colours.
+//! An [`Embedder`] without a model: it compares pictures and texts by the names of colours.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::embed::{EmbedError, Embedder, ModelInfo, ProviderReport};
 
-/// The words it knows, and the RGB each stands for.
+/// The words that it knows, and the RGB value of each.
 pub const COLOURS: [(&str, [u8; 3]); 11] = [
     ("black", [0, 0, 0]),
     ("white", [255, 255, 255]),
@@ -22,13 +22,13 @@ pub const COLOURS: [(&str, [u8; 3]); 11] = [
     ("orange", [255, 128, 0]),
     ("brown", [120, 70, 20]),
 ];
-/// Components that tell apart what the colours do not.
+/// Components that distinguish inputs with the same colours.
 const N_HASHED: usize = 5;
-/// How much those count beside the colours.
+/// Weight of those components relative to the colours.
 const HASHED_WEIGHT: f32 = 0.05;
 
-/// Deterministic fake: the vector of a picture holds the share of its pixels that are nearest to each of [`COLOURS`], the
-/// vector of a text the colours it names. So "red" finds red pictures, and texts without a colour find nothing in particular.
+/// Deterministic fake. A picture's vector holds, for each of [`COLOURS`], the share of pixels nearest to it. A text's vector holds the
+/// colours it names. So "red" finds red pictures, and a text without a colour finds nothing in particular.
 #[derive(Debug)]
 pub struct FakeEmbedder {
     info: ModelInfo,
@@ -44,7 +44,7 @@ impl Default for FakeEmbedder {
 }
 
 impl FakeEmbedder {
-    /// A model of that name, taking pictures of 16×16 px. Other names give other ids, and vectors that differ a little.
+    /// Creates a model of that name for pictures of 16×16 px. Other names give other ids, and vectors that differ a little.
     pub fn named(name: &str) -> Self {
         let image = ImageSpec {
             width_px: 16,
@@ -71,17 +71,17 @@ impl FakeEmbedder {
         }
     }
 
-    /// Every call fails with `error` until this is called with `None`.
+    /// Makes every call fail with `error`, until this is called with `None`.
     pub fn fail_with(&self, error: Option<EmbedError>) {
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
 
-    /// Texts embedded so far.
+    /// Returns the number of texts embedded so far.
     pub fn n_texts(&self) -> u64 {
         self.n_texts.load(Ordering::Relaxed)
     }
 
-    /// Frames embedded so far.
+    /// Returns the number of frames embedded so far.
     pub fn n_frames(&self) -> u64 {
         self.n_frames.load(Ordering::Relaxed)
     }

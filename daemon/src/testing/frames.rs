@@ -15,7 +15,7 @@ use crate::media::{
     PictureRequest, Probe, StageTimes, StreamInfo, keyframes,
 };
 
-/// How often a blocked analysis looks whether it was cancelled, as the real one does.
+/// How often a blocked analysis checks whether it was cancelled, as the real one does.
 const CANCEL_TICK: Duration = Duration::from_millis(20);
 
 /// One scene of a script.
@@ -23,12 +23,12 @@ const CANCEL_TICK: Duration = Duration::from_millis(20);
 pub struct ScriptedScene {
     pub duration_ms: u64,
     pub boundary: Boundary,
-    /// The colour that fills the scene's frames, one for each frame.
+    /// The colours that fill the scene's frames, one for each frame.
     pub colours: Vec<[u8; 3]>,
 }
 
 impl ScriptedScene {
-    /// A scene of one colour with three frames.
+    /// Creates a scene of one colour with three frames.
     pub fn plain(duration_ms: u64, boundary: Boundary, colour: [u8; 3]) -> Self {
         Self {
             duration_ms,
@@ -38,15 +38,15 @@ impl ScriptedScene {
     }
 }
 
-/// What happens to one video.
+/// The outcome for one video.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Script {
     Scenes(Vec<ScriptedScene>),
-    /// As `Scenes`, and the analysis says that the video is damaged.
+    /// As `Scenes`, but the analysis reports that the video is damaged.
     Damaged(Vec<ScriptedScene>, String),
-    /// As `Damaged`, and a refused read (the number) is to blame.
+    /// As `Damaged`, but a refused read (with this error number) is to blame.
     InPart(Vec<ScriptedScene>, i32),
-    /// The scenes come, and then this happens.
+    /// The scenes come, then this error.
     FailsAfter(Vec<ScriptedScene>, MediaError),
     /// Waits until it is cancelled or [`ScriptedFrames::release`] is called, then plays the scenes.
     Blocks(Vec<ScriptedScene>),
@@ -54,8 +54,8 @@ pub enum Script {
 
 /// Plays scripts, chosen by the first line of the video's bytes: a test's "video" is a small text file.
 ///
-/// Stricter than the real worker: it panics on a request that the real one would refuse or silently mend, on a video that is not
-/// at its beginning, and when it is used again after its caller broke off.
+/// Stricter than the real worker: it panics on a request that the real one would refuse or silently correct, and on a video that is not at
+/// its beginning. It also checks that it never calls a sink again after that broke off.
 #[derive(Debug, Default)]
 pub struct ScriptedFrames {
     state: Mutex<State>,
@@ -75,7 +75,7 @@ struct State {
 }
 
 impl ScriptedFrames {
-    /// Sets what happens to videos whose first line is `key`: the scripts one after the other, the last one for ever.
+    /// Sets the outcomes for videos whose first line is `key`: the scripts one after the other, then the last one for ever.
     #[must_use]
     pub fn with(self, key: &str, scripts: impl IntoIterator<Item = Script>) -> Self {
         let scripts: VecDeque<_> = scripts.into_iter().collect();
@@ -87,33 +87,33 @@ impl ScriptedFrames {
         self
     }
 
-    /// Lets every blocked analysis go on, now and later.
+    /// Lets every blocked analysis continue, now and later.
     pub fn release(&self) {
         self.lock().released = true;
         self.released.notify_all();
     }
 
-    /// The first line of each video analysed, in order of the calls: how often a video was decoded.
+    /// Returns the first line of each video analysed or asked for a picture, in the order of the calls: how often a video was decoded.
     pub fn calls(&self) -> Vec<String> {
         self.lock().calls.clone()
     }
 
-    /// Of each video analysed, whether only its keyframes were asked for.
+    /// Returns, for each analysis, whether only keyframes were asked for.
     pub fn keyframes_only(&self) -> Vec<bool> {
         self.lock().keyframes_only.clone()
     }
 
-    /// How many videos' keyframe pictures were asked for.
+    /// Returns how often [`FrameSource::replay`] was called.
     pub fn n_replays(&self) -> usize {
         self.lock().n_replays
     }
 
-    /// How many analyses ran at once at most.
+    /// Returns the largest number of analyses that ran at once.
     pub fn most_running(&self) -> usize {
         self.lock().most_running
     }
 
-    /// From now on no worker works, and what a video known to be good ends with; `None` = workers work.
+    /// Sets the error with which [`FrameSource::prove`] fails from now on; `None`: it succeeds.
     pub fn break_down(&self, breakdown: Option<MediaError>) {
         self.lock().breakdown = breakdown;
     }
@@ -374,7 +374,7 @@ fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundSc
             .flat_map(|(time_ms, colour)| views(time_ms, colour, &request.image))
             .collect(),
         keyframes: if request.keyframe_px > 0 { keyframes.collect() } else { Vec::new() },
-        // The first bytes of a JPEG, enough for whatever only looks at them.
+        // The first bytes of a JPEG, enough for code that only checks these.
         thumbnail: if request.thumbnail_px > 0 {
             vec![0xff, 0xd8, 0xff, 0xd9]
         } else {
@@ -383,7 +383,7 @@ fn found(scene: &ScriptedScene, span: Span, request: &AnalyseRequest) -> FoundSc
     }
 }
 
-/// The pictures of one moment; scripted videos are wide enough for as many as there can be.
+/// Returns the pictures of one moment, as many as a moment can give: scripted videos are wide enough.
 fn views(time_ms: u64, colour: [u8; 3], image: &ImageSpec) -> impl Iterator<Item = Frame> {
     std::iter::repeat_n(frame(time_ms, colour, image), image.most_views())
 }

@@ -1,10 +1,10 @@
-//! Stops background workers for most of the time while other programs use the processors.
+//! Stops background workers most of the time while other programs use the processors.
 //!
-//! Workers run at idle priority, so that they get only processors that nobody else wants. But what are two processors to the kernel may
-//! be one core with two threads: idle work there slows what runs beside it (a compile by 12 %, measured with nothing but `sha256sum`),
-//! and the kernel does nothing about it. So while others use more than a share of all processors, workers get one turn of four.
+//! Workers run at idle priority, so that they get only processors that no one else wants. But two processors of the kernel may be one core
+//! with two threads. Idle work there slows what runs beside it (a compile by 12 %, measured with nothing but `sha256sum`), and the kernel
+//! does nothing about that. So while others use more than a share of all processors, workers run for one turn of four.
 //!
-//! One thread sees to it. It sleeps without a timeout while no worker works.
+//! One thread does this. It sleeps without a timeout while there are no workers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,18 +15,18 @@ use std::time::{Duration, Instant};
 use self::system::Background;
 use crate::supervise::{self, End, Supervised};
 
-/// A turn.
+/// Length of a turn.
 const TICK: Duration = Duration::from_millis(250);
-/// Turns of rest after one of work.
+/// Turns of rest after a turn of work.
 const PAUSED_TICKS: u32 = 3;
-/// For so long it is told that workers give way, after the last time they did.
+/// Workers count as giving way for this long after they last did.
 const TOLD: Duration = Duration::from_secs(10);
 
-/// Clones are the same one. [`Default`] never stops anything.
+/// Handle of the throttle; clones share it. [`Default`] never stops anything.
 #[derive(Clone, Debug, Default)]
 pub struct Throttle(Option<Arc<Keeper>>);
 
-/// Ends the thread when the last clone is dropped.
+/// The thread's owner, which ends it when the last clone is dropped.
 #[derive(Debug)]
 struct Keeper {
     shared: Arc<Shared>,
@@ -49,7 +49,7 @@ struct State {
     is_ended: bool,
 }
 
-/// A worker that works for nobody who waits.
+/// A background worker: no one waits for its result. When dropped, the worker no longer gives way.
 #[derive(Debug)]
 pub(crate) struct ThrottledWorker {
     shared: Arc<Shared>,
@@ -57,10 +57,10 @@ pub(crate) struct ThrottledWorker {
 }
 
 impl Throttle {
-    /// Workers give way while others use more than `limit_percent` of all processors; 0 = never. Where the system does not tell (only
-    /// Linux does here), they never do.
+    /// Creates a throttle that makes workers give way while others use more than `limit_percent` of all processors; 0 = never. If the
+    /// system does not report processor times (only Linux does here), they never do.
     ///
-    /// **Errors**: when the system gives no thread.
+    /// **Errors**: if the system gives no thread.
     pub fn new(limit_percent: u32) -> io::Result<Self> {
         if limit_percent == 0 || system::CpuTimes::now().is_none() {
             return Ok(Self::default());
@@ -81,7 +81,8 @@ impl Throttle {
         }))))
     }
 
-    /// The worker `pid`, a child that is not reaped yet, gives way until the turn is dropped.
+    /// Makes the worker `pid` give way until the returned value is dropped. It must be a child that is not reaped yet. Returns `None` if
+    /// the worker cannot be stopped, or never has to be.
     pub(crate) fn keep(&self, pid: u32) -> Option<ThrottledWorker> {
         let keeper = self.0.as_ref()?;
         let worker = match Background::open(pid) {
@@ -103,7 +104,7 @@ impl Throttle {
         Some(ThrottledWorker { shared, number })
     }
 
-    /// Whether workers gave way just now.
+    /// Returns whether workers gave way recently.
     pub fn gives_way(&self) -> bool {
         self.0.as_ref().is_some_and(|keeper| {
             let state = keeper.shared.lock();
@@ -144,13 +145,13 @@ impl Shared {
         let mut state = self.lock();
         while !state.is_ended {
             if state.workers.is_empty() {
-                // Rest goes on for the next one: videos may be so short that each would be decoded in a turn.
+                // The rest continues for the next worker: videos may be so short that each would be decoded within a turn.
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             crate::failpoint::panic_here("throttle");
             let until = Instant::now() + TICK;
-            // A worker that comes or goes does not shorten a turn.
+            // A worker that starts or ends does not shorten a turn.
             while !state.is_ended && Instant::now() < until {
                 let left = until.saturating_duration_since(Instant::now());
                 (state, _) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
@@ -173,7 +174,7 @@ impl Shared {
 }
 
 impl State {
-    /// Nobody is left resting by one who does not come back.
+    /// Lets all workers run, so that none stays stopped when the thread ends.
     fn let_all_go_on(&mut self) {
         self.is_resting = false;
         self.workers.values().for_each(Background::go_on);
@@ -197,7 +198,8 @@ impl Duty {
         }
     }
 
-    /// Whether the turn after `cpu_times` is one of rest. Of what is seen, the workers themselves used `ours`.
+    /// Returns whether the turn after `cpu_times` is for rest. `ours`: ticks of `cpu_times` that the workers themselves used since the last
+    /// call.
     fn rests_after(&mut self, cpu_times: &system::CpuTimes, ours: u64) -> bool {
         let before = self.before.replace(cpu_times.clone());
         if self.n_rests_left > 1 {
@@ -226,9 +228,9 @@ mod system {
     /// Time that the processors of this machine spent since it started, in ticks of 10 ms.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub(super) struct CpuTimes {
-        /// On programs of normal priority and for the kernel. Nice programs, our workers among them, are not counted.
+        /// Time of programs of normal priority and of the kernel. Programs with a nice value, our workers among them, are not counted.
         pub(super) used: u64,
-        /// Of that, on this process.
+        /// The part of it that this process used.
         pub(super) by_us: u64,
         pub(super) total: u64,
     }
@@ -240,7 +242,8 @@ mod system {
             Self::of(&stat, &us)
         }
 
-        /// **Source**: proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal. A guest's time is in user's.
+        /// Parses the first line of `/proc/stat`, and `/proc/self/stat`. **Source**: proc_stat(5): user, nice, system, idle, iowait, irq,
+        /// softirq, steal. Guest time is included in user time.
         pub(super) fn of(stat: &str, us: &str) -> Option<Self> {
             let numbers = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace();
             let times: Vec<u64> = numbers.take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
@@ -255,7 +258,7 @@ mod system {
             })
         }
 
-        /// Share of all processors that others used since `before`. Percent.
+        /// Returns the share of all processors that others used since `before`. Percent.
         pub(super) fn percent_used_since(&self, before: &Self, by_workers: u64) -> f64 {
             let total = self.total.saturating_sub(before.total).max(1);
             let ours = self.by_us.saturating_sub(before.by_us) + by_workers;
@@ -264,7 +267,7 @@ mod system {
         }
     }
 
-    /// A descriptor of the process, so that no signal ever meets another one that got its number.
+    /// A worker, held by a process descriptor, so that no signal reaches another process that got its number.
     #[derive(Debug)]
     pub(super) struct Background {
         process: OwnedFd,
@@ -282,7 +285,7 @@ mod system {
             })
         }
 
-        /// What the kernel did for it since the last look: that counts as the kernel's, although the process is nice.
+        /// Returns the kernel time of the worker since the last call: it counts as kernel time although the process has a nice value.
         pub(super) fn system_ticks_since(&mut self) -> u64 {
             let now = system_ticks(self.pid).unwrap_or(self.system_ticks);
             now.saturating_sub(std::mem::replace(&mut self.system_ticks, now))
@@ -297,7 +300,7 @@ mod system {
         }
 
         fn signal(&self, signal: Signal) {
-            // One that has ended needs nothing more.
+            // A worker that has ended needs no signal.
             if let Err(error) = pidfd_send_signal(&self.process, signal)
                 && error != rustix::io::Errno::SRCH
             {
@@ -311,7 +314,7 @@ mod system {
     }
 }
 
-/// Elsewhere nobody gives way.
+/// On other systems no worker gives way.
 #[cfg(not(target_os = "linux"))]
 mod system {
     #[derive(Clone, Debug)]
@@ -349,7 +352,7 @@ mod system {
 mod tests {
     use super::*;
 
-    /// What is seen after a turn in which others used this share.
+    /// Returns the times after a turn in which others used this share.
     fn later(cpu_times: &system::CpuTimes, percent: u64) -> system::CpuTimes {
         system::CpuTimes {
             used: cpu_times.used + percent,
@@ -372,7 +375,7 @@ mod tests {
             rests.push(duty.rests_after(&cpu_times, 0));
         }
         let [w, r] = [false, true];
-        // Of the first look nothing follows.
+        // The first reading has no effect.
         assert_eq!(rests, [w, r, r, r, w, r, r, r, w, r, r, r, w, w]);
     }
 
@@ -415,7 +418,7 @@ mod tests {
         };
         let turn = throttle.keep(child.id()).unwrap();
         {
-            // As the thread does it.
+            // Does what the thread does.
             let mut state = keeper.shared.lock();
             state.is_resting = true;
             state.workers.values().for_each(Background::stop);

@@ -1,21 +1,22 @@
-//! How long a worker may take for an answer.
+//! The time that a worker may take for an answer.
 
 use std::time::{Duration, Instant};
 
 use super::{is_runnable, processor_time};
 
-/// Half an hour with a limit of a minute.
+/// Maximum number of halves: half an hour with a limit of a minute.
 const MAX_HALVES: u32 = 60;
-/// Whoever looks at the clock so late did not run either: everything was frozen (a container, a virtual machine), or nobody had a processor.
+/// If a check comes this late, this process did not run either: everything was frozen (a container, a virtual machine), or no one had a
+/// processor.
 const LATE: Duration = Duration::from_secs(2);
 
-/// A limit on waiting that tells a hung worker from a starved one.
+/// A limit on waiting that distinguishes a hung worker from a starved one.
 ///
-/// Workers run at idle priority: on a busy machine one may get next to no processor for minutes, and what it works on is not to blame.
-/// So the limit is counted in two halves. After the first the worker's processor time is noted; after the second it is hung if it
-/// used none of it (it waits for something that does not come) or most of it (it works and gets nowhere), else it was starved and
-/// gets another half, up to [`MAX_HALVES`]. One that used none and could run was starved as well. A half in which this process did not
-/// run tells nothing.
+/// Workers run at idle priority: on a busy machine one may get almost no processor for minutes, and its input is not to blame. So the limit
+/// is counted in two halves. After the first half, the worker's processor time is recorded. After the second, the worker is hung if it used
+/// none of the time (it waits for something that does not come) or at least half of it (it works and makes no progress). Otherwise it was
+/// starved and gets another half, up to [`MAX_HALVES`]. A worker that used none but could run was starved as well. A half in which this
+/// process did not run tells nothing.
 #[derive(Debug)]
 pub(crate) struct ResponseTimeout {
     worker: u32,
@@ -38,12 +39,12 @@ impl ResponseTimeout {
         }
     }
 
-    /// When to ask again whether it [is over](Self::is_over).
+    /// Returns when to check again whether it [is over](Self::is_over).
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Whether the worker has had all the time that it gets; looks at it where a half has passed.
+    /// Returns whether the worker has had all its time. Examines the worker if a half has passed.
     pub(crate) fn is_over(&mut self) -> bool {
         let Some(late) = Instant::now().checked_duration_since(self.deadline) else {
             return false;
@@ -82,7 +83,7 @@ mod tests {
             Self(child.expect("the test's program starts"))
         }
 
-        /// ResponseTimeout that ran out a moment ago, for the second time.
+        /// Returns a timeout that ran out a moment ago, for the second time.
         fn timeout(&self) -> ResponseTimeout {
             ResponseTimeout {
                 processor_time: processor_time(self.0.id()),
@@ -112,7 +113,7 @@ mod tests {
             });
         };
         asleep();
-        // A busy machine may make any single look a late one.
+        // On a busy machine any single check may come late.
         assert!((0..20).any(|_| worker.timeout().is_over()));
         let mut frozen = worker.timeout();
         frozen.deadline = Instant::now().checked_sub(LATE * 2).unwrap();

@@ -1,18 +1,20 @@
 //! Times the embedder as the daemon uses it: `embed_bench MODEL_FOLDER DATA_FOLDER [COMMAND...]`.
 //!
 //! The commands come from the command line or, one a line, from standard input, so that another program can take turns with it
-//! (`tests/bench/embed.py`); each answers one line of JSON:
+//! (`tests/bench/embed.py`). Each prints one line of JSON:
 //!
-//! - `model`: what the daemon read of the folder;
-//! - `cold`: a text, with no worker running before; `restart` ends the worker first;
-//! - `texts N`, `frames N`: so many, texts one by one;
-//! - `loaded N`: so many texts while frames are being embedded;
-//! - `memory`: of both workers together, in KiB (what they share counts once); `idle S`: what they compute in so many seconds without a request.
+//! - `model`: what the daemon read from the folder;
+//! - `cold`: embeds a text with no worker running before; `restart` ends the workers first;
+//! - `texts N`, `frames N`: embeds this many, texts one by one;
+//! - `loaded N`: embeds this many texts while frames are being embedded;
+//! - `memory`: memory of both workers together, in KiB, with shared memory counted once;
+//! - `idle S`: processor time of the workers in this many seconds without a request.
 //!
-//! As in the daemon, texts have one worker and frames another one, of idle priority.
+//! As in the daemon, texts have one worker, and frames have another one of idle priority.
 //!
-//! Graphs are kept in the data folder; a folder that is not there keeps none. Needs a built `scened-worker` beside it
-//! (`cargo build --release -p scened-worker` first). `SCENED_BENCH_THREADS`, `SCENED_BENCH_PROVIDERS` (with commas) as in the config.
+//! Graphs are kept in the data folder; if it does not exist, none are kept. A built `scened-worker` must be beside this program
+//! (`cargo build --release -p scened-worker` first). `SCENED_BENCH_THREADS` and `SCENED_BENCH_PROVIDERS` (with commas) are as in the
+//! config.
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
@@ -29,7 +31,7 @@ use scened_common::domain::Frame;
 use scened_common::embed::model::ModelFolder;
 use serde_json::{Value, json};
 
-/// Frames that differ; more are the same ones again.
+/// Number of different frames; larger numbers repeat them.
 const N_FRAMES: usize = 97;
 
 struct Bench {
@@ -138,7 +140,7 @@ impl Bench {
         Ok(std::io::stdout().flush()?)
     }
 
-    /// Milliseconds of one text that was not asked for before.
+    /// Embeds a text that was not used before, and returns the milliseconds it took.
     fn text(&mut self) -> anyhow::Result<f64> {
         self.n_texts += 1;
         let text = format!("a photo of number {} in the snow", self.n_texts);
@@ -161,7 +163,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Texts while two callers keep the lane of frames full.
+    /// Embeds texts while two callers keep the lane of frames full.
     fn loaded(&mut self, n: usize) -> anyhow::Result<Value> {
         let texts: Vec<String> = (0..n).map(|k| format!("a drawing of number {k} at night")).collect();
         let is_over = AtomicBool::new(false);
@@ -177,7 +179,7 @@ impl Bench {
                 });
             }
             let asked = texts.iter().map(|text| {
-                // At any time of a batch, as people ask, and not right after the last answer.
+                // People ask at any time during a batch, and not right after the last answer.
                 pause(Duration::from_millis(60 + text.len() as u64 * 7 % 40));
                 let started = Instant::now();
                 this.queries.embed_texts(std::slice::from_ref(text))?;
@@ -194,7 +196,7 @@ impl Bench {
         [self.queries.worker_pid(), self.indexing.worker_pid()].into_iter().flatten()
     }
 
-    /// Processor time of the workers while nobody asks.
+    /// Measures the processor time of the workers without requests.
     fn idle(&self, seconds: usize) -> anyhow::Result<Value> {
         let ticks = || self.workers().map(cpu_ticks).sum::<anyhow::Result<u64>>();
         let before = ticks()?;
@@ -202,7 +204,7 @@ impl Bench {
         Ok(json!({ "idle_cpu_ticks": ticks()? - before, "seconds": seconds }))
     }
 
-    /// Proportional memory of the workers, and what of it no file backs; `None` where /proc does not tell.
+    /// Returns the proportional memory of the workers, and the part that no file backs; `None` if /proc does not say.
     fn memory_kb(&self) -> Option<Value> {
         let (mut pss, mut anonymous) = (0, 0);
         for pid in self.workers() {
@@ -231,7 +233,7 @@ fn quantiles(values_ms: &[f64]) -> Value {
     json!({ "text_p50_ms": at(0.5), "text_p99_ms": at(0.99), "n_texts": sorted.len() })
 }
 
-/// User and system time of all threads, in ticks of 10 ms.
+/// Returns the user and system time of all threads, in ticks of 10 ms.
 fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let fields: Vec<&str> = stat.rsplit_once(')').context("no name")?.1.split_whitespace().collect();

@@ -1,7 +1,7 @@
-//! Prints what fast mode knows of each GOP of a video before it decodes it: `gop_rows FILM`.
+//! Prints what fast mode knows about each GOP of a video before it decodes it: `gop_rows VIDEO`.
 //!
-//! A line of JSON for each GOP: its times, and the numbers that `decode/gops/skip/odds.rs` weighs. `training/gop_odds.py` fits that network.
-//! `cargo build --release -p scened-worker --features examples --example gop_rows` makes it.
+//! Each GOP is a line of JSON: its times, and the numbers that `decode/gops/skip/odds.rs` weighs. `training/gop_odds.py` fits that network.
+//! `cargo build --release -p scened-worker --features examples --example gop_rows` builds this program.
 
 #![expect(clippy::print_stdout, reason = "the rows are printed")]
 

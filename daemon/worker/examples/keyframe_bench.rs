@@ -1,9 +1,9 @@
-//! What keyframe pictures cost and lose: `keyframe_bench MODEL FILM... [--dump FOLDER]`.
+//! Measures what keyframe pictures cost and lose: `keyframe_bench MODEL VIDEO... [--dump FOLDER]`.
 //!
-//! Analyses each video as indexing does, keeps its keyframe pictures, replays them, embeds both, and prints one object of JSON a video:
-//! frames, bytes, bytes an hour, seconds of the analysis and of the replay, and the cosines between the two vectors of each moment. With
-//! `--dump` the pictures of both go to `fresh.rgb` and `replayed.rgb`, one after the other, for `tests/compare/keyframes.py`. Run with
-//! `cargo run --release -p scened-worker --example keyframe_bench`.
+//! Analyses each video as indexing does, keeps its keyframe pictures, replays them and embeds both. Prints one object of JSON for each
+//! video: frames, bytes, megabytes an hour, seconds of the analysis and of the replay, and the mean and least cosine between the two
+//! vectors of a moment. With `--dump` the pictures of both go one after another to `fresh.rgb` and `replayed.rgb`, for
+//! `tests/compare/keyframes.py`. Run it with `cargo run --release -p scened-worker --example keyframe_bench`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
@@ -82,7 +82,7 @@ fn main() -> anyhow::Result<()> {
                         "frames_an_hour": fresh.len() as f64 / hours,
                         "analysis_s": measured.analysis_s,
                         "replay_s": measured.replay_s,
-                        // Of thumbnails and keyframe pictures.
+                        // This covers thumbnails and keyframe pictures.
                         "compressing_ms": measured.compressing_ms,
                         "cosine_mean": cosines.iter().map(|cosine| f64::from(*cosine)).sum::<f64>() / cosines.len() as f64,
                         "cosine_least": cosines.first(),

@@ -1,7 +1,7 @@
-//! Times what is done to every frame of a video and to those that are kept: `picture_bench FILM [N_FRAMES]`.
+//! Times the work on every frame of a video and on the frames that are kept: `picture_bench VIDEO [N_FRAMES]`.
 //!
-//! Decodes the first frames of a video once, then works on them in turn, so that each comes from memory and not from a cache. One
-//! object of JSON: microseconds of processor time a frame, medians of seven rounds. Linux only.
+//! Decodes the first frames of a video once, then works on them in turn, so that each comes from memory and not from a cache. Prints one
+//! object of JSON: microseconds of processor time for each frame, medians of seven rounds. Linux only.
 //! `cargo run --release -p scened-worker --features examples --example picture_bench` runs it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark's result is what it prints")]

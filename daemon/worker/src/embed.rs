@@ -1,8 +1,8 @@
 //! `scened-worker embed`: owns ONNX Runtime, the two sessions of one model, and its tokenizer.
 //!
-//! One thread reads a request, answers it, and reads the next; ONNX Runtime's own threads sleep between requests. Ends when
-//! standard input does. Standard output carries the protocol ([`scened_common::embed::protocol`]) and nothing else. The vision and
-//! the text model are loaded when first needed, each alone: a query must not wait for the picture model.
+//! One thread reads a request, answers it, and reads the next. ONNX Runtime's own threads sleep between requests. The worker ends when
+//! standard input does. Standard output carries only the protocol ([`scened_common::embed::protocol`]). The vision and the text model are
+//! loaded separately, each when first needed, because a query must not wait for the picture model.
 
 mod card;
 mod cleaning;
@@ -31,7 +31,7 @@ use scened_common::pipe::{MAX_FRAME_BYTES, RawFrame, read_frame, read_hello, wri
 use model::{Answer, Model};
 use providers::{Provider, plan};
 
-/// What a user must be told; every other error is a bug or a broken pipe and ends the worker.
+/// An error that the user must see. Every other error is a bug or a broken pipe, and ends the worker.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub(crate) struct Refusal {
@@ -55,7 +55,7 @@ impl Refusal {
 
 /// Serves the daemon until standard input ends.
 ///
-/// **Errors**: a broken pipe or a request that the protocol does not allow; the daemon starts another worker.
+/// **Errors**: a broken pipe, or a request that the protocol does not allow. The daemon then starts another worker.
 pub(crate) fn run() -> anyhow::Result<()> {
     crate::priority::follow_parent();
     log_to_standard_error();
@@ -92,11 +92,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How often an idle worker on a graphics card looks whether others need its memory.
+/// How often an idle worker on a graphics card checks whether other programs need its memory.
 const CARD_INTERVAL: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
-/// Waits for a request (the daemon sends none before the last one is answered, so that nothing is left in a buffer); `false` when the
-/// card has become short of memory: only the end of a process gives a card's memory back.
+/// Waits for a request; returns `false` if the card has become short of memory. Only the end of a process frees its memory on a card. The
+/// daemon sends no request before the previous one is answered, so none can be waiting in a buffer.
 fn wait_beside_others(model: &Model) -> io::Result<bool> {
     let input = io::stdin();
     loop {
@@ -109,11 +109,11 @@ fn wait_beside_others(model: &Model) -> io::Result<bool> {
     }
 }
 
-/// Warnings of this process and of ONNX Runtime (through ort) become lines that the daemon logs.
+/// Writes warnings of this process and of ONNX Runtime (through ort) as lines that the daemon logs.
 fn log_to_standard_error() {
     tracing_subscriber::fmt()
         .with_writer(io::stderr)
-        // It would be told by a print that panics.
+        // An internal error would be reported with a print that panics.
         .log_internal_errors(false)
         .with_max_level(tracing::Level::WARN)
         .with_ansi(false)
@@ -122,7 +122,7 @@ fn log_to_standard_error() {
 }
 
 fn load(request: LoadRequest) -> Result<(Model, Loaded), Refusal> {
-    // Before ONNX Runtime has threads: they inherit it.
+    // This must come before ONNX Runtime starts threads, because they inherit the priority.
     if request.background {
         crate::priority::stay_in_background();
     }
@@ -168,7 +168,7 @@ fn answer(model: &mut Model, frame: &RawFrame) -> anyhow::Result<Result<Answer, 
     }
 }
 
-/// The texts in a body; `None` where lengths and body do not fit.
+/// Returns the texts in a body; `None` if the lengths do not match the body.
 fn split<'b>(request: &TextsRequest, mut body: &'b [u8]) -> Option<Vec<&'b str>> {
     if request.lengths.is_empty() || request.lengths.len() > MAX_BATCH {
         return None;

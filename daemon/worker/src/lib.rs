@@ -1,14 +1,14 @@
 //! `scened-worker`: the process that decodes one video (`media`) or owns the model sessions (`embed`).
 //!
-//! Started by the daemon, which speaks [`scened_common::pipe`] with it over standard input and output and reads its log from
-//! standard error. It dies with its parent, and a crash here is an incident there, never the daemon's end.
-//! The library has one function, [`run`]: `main.rs` is nothing else.
+//! The daemon starts it, speaks [`scened_common::pipe`] with it over standard input and output, and reads its log from standard error. It
+//! ends with its parent. A crash here is an incident for the daemon, never its end. The library has one function, [`run`], and `main.rs`
+//! only calls it.
 
 mod embed;
 mod media;
 mod priority;
 
-/// What the programs of `examples/` measure: it needs what is private here.
+/// Private items that the programs in `examples/` measure.
 #[cfg(feature = "examples")]
 pub mod doors {
     pub use crate::media::decode::gops::rows;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use scened_common::media::extras::Extras;
 
-/// Does what the arguments ask for (the role and its options, without the program's name), and gives the exit status.
+/// Runs the role that the arguments name, with its options, and returns the exit status. The program's name is not among the arguments.
 pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     let role = arguments.next().unwrap_or_default();
     let (mut allow_unsandboxed, mut extras) = (false, Extras::default());
@@ -47,19 +47,19 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     }
 }
 
-/// Standard error is where the daemon reads a worker's last words.
+/// Writes an error to standard error, where the daemon reads a worker's last words.
 fn complain(error: &anyhow::Error) {
-    // It may be closed; there is nobody else to tell.
+    // Standard error may be closed, and there is nobody else to tell.
     let _written = writeln!(std::io::stderr(), "scened-worker: {error:#}");
 }
 
-/// What videos may be made of.
+/// Prints the containers and codecs that videos may consist of.
 fn print_allowed(extras: &Extras) -> anyhow::Result<()> {
     let allowed = media::decode::allowed::describe(extras).map_err(anyhow::Error::msg)?;
     Ok(writeln!(std::io::stdout(), "{allowed}")?)
 }
 
-/// One line that changes when anything that decodes changes: incidents are tried again then.
+/// Prints a line that changes whenever a part that decodes changes. The daemon then tries incidents again.
 fn print_version() -> anyhow::Result<()> {
     let (ours, ffmpeg) = (env!("CARGO_PKG_VERSION"), media::ffmpeg_version());
     Ok(writeln!(std::io::stdout(), "scened-worker {ours}, {ffmpeg}")?)

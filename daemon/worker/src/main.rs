@@ -1,4 +1,4 @@
-//! The program `scened-worker`. What it does is in the library beside it.
+//! The program `scened-worker`. The library beside it has all the code.
 
 use std::process::ExitCode;
 

@@ -1,11 +1,11 @@
-//! The media worker: decodes one video, given as a descriptor, and sends the daemon what is in it.
+//! The media worker: decodes one video, given as a descriptor, and sends its contents to the daemon.
 //!
-//! Owns FFmpeg. One request, one video, one thread of ours (decoders have theirs); then the process ends. Before it reads anything of the
-//! video it shuts itself into a [`sandbox`].
+//! Only this process uses FFmpeg. It handles one request for one video on its main thread, then ends. Decoding may start more threads. The
+//! process enters a [`sandbox`] before it reads anything of the video.
 //!
-//! Who uses whom goes one way. A request ([`analyse`], [`picture`], and in [`scenes`] `poster` and `replay`) makes [`scenes`] of what
-//! [`decode`] gives, which makes glimpses and pictures with [`pixels`]. Beside them: PySceneDetect's detectors ([`pyscenedetect`]), and
-//! what all may note or return ([`evidence`], [`ended`], [`units`]).
+//! The modules depend on each other in one direction only. A request ([`analyse`], [`picture`], and in [`scenes`] `poster` and `replay`)
+//! uses [`scenes`]. [`scenes`] uses the frames of [`decode`], and makes glimpses and pictures with [`pixels`]. [`pyscenedetect`] has
+//! PySceneDetect's detectors. Any module may use the shared notes and results ([`evidence`], [`ended`], [`units`]).
 
 mod analyse;
 pub(crate) mod decode;
@@ -34,7 +34,7 @@ use scened_common::pipe;
 use crate::priority;
 use ended::{Ended, Unusable};
 
-/// The one request of a process.
+/// The one request that a process handles.
 enum Request {
     Analyse(AnalyseRequest),
     Picture(PictureRequest),
@@ -64,7 +64,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     };
     ffmpeg_next::init().context("FFmpeg cannot be initialised")?;
     ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Fatal);
-    // A picture is waited for.
+    // Somebody is waiting for a picture.
     if !matches!(request, Request::Picture(_) | Request::Poster(_)) {
         priority::stay_in_background();
     }
@@ -99,7 +99,7 @@ pub(crate) fn run(allow_unsandboxed: bool, extras: &Extras) -> anyhow::Result<()
     Ok(())
 }
 
-/// Enters the sandbox, unless this video is to be decoded on a graphics card: its driver opens devices and starts threads.
+/// Enters the sandbox, unless a graphics card decodes this video: its driver opens devices and starts threads.
 fn confine(request: &Request, budget: Budget, allow_unsandboxed: bool) -> wire::Confinement {
     let hardware = match request {
         Request::Analyse(request) => request.hardware,
@@ -115,20 +115,20 @@ fn confine(request: &Request, budget: Budget, allow_unsandboxed: bool) -> wire::
 
 #[expect(unsafe_code, reason = "an inherited descriptor has no owner until we say so")]
 fn take_video() -> std::io::Result<File> {
-    // SAFETY: descriptor 3 is ours by the protocol, and nothing in this process took it before. If it is not open, `metadata`
-    // says so before anything else uses it.
+    // SAFETY: the protocol gives us descriptor 3, and nothing in this process took it before. If it is not open, `metadata` reports that
+    // before anything else uses it.
     let video = File::from(unsafe { OwnedFd::from_raw_fd(wire::VIDEO_FD) });
     match video.metadata() {
         Ok(_) => Ok(video),
         Err(error) => {
-            // Dropping would close what is not open.
+            // Dropping it would close a descriptor that is not open.
             std::mem::forget(video);
             Err(error)
         }
     }
 }
 
-/// FFmpeg's release and the version of its codec library, like `FFmpeg 5.1.9-0+deb12u1, libavcodec 59.37.100`.
+/// Returns FFmpeg's release and the version of its codec library, like `FFmpeg 5.1.9-0+deb12u1, libavcodec 59.37.100`.
 pub(crate) fn ffmpeg_version() -> String {
     let codec = ffmpeg_next::codec::version();
     let release = ffmpeg_release();
@@ -142,7 +142,7 @@ pub(crate) fn ffmpeg_version() -> String {
 
 #[expect(unsafe_code, reason = "ffmpeg-next has no function for it")]
 fn ffmpeg_release() -> String {
-    // SAFETY: av_version_info returns a NUL-terminated string that lives as long as the program.
+    // SAFETY: av_version_info returns a NUL-terminated string that is valid as long as the program runs.
     let text = unsafe { std::ffi::CStr::from_ptr(ffmpeg_next::ffi::av_version_info()) };
     text.to_string_lossy().into_owned()
 }

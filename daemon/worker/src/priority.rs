@@ -1,11 +1,13 @@
-//! How a worker process behaves towards the machine and its parent; set once, before any thread exists.
+//! How a worker process behaves towards the machine and its parent. Everything but `give_back_memory` is called once, before there are
+//! other threads.
 
 #![expect(
     unsafe_code,
     reason = "prctl, ioprio_set, setrlimit and malloc_trim have no safe wrapper in the crates already used"
 )]
 
-/// Ends this process when the thread that started it ends, leaves Ctrl-C to the parent, writes no core files, and goes first where memory runs out.
+/// Ends this process when the thread that started it ends, leaves Ctrl-C to the parent and writes no core files. If memory runs out, this
+/// process is killed first.
 pub(crate) fn follow_parent() {
     #[cfg(target_os = "linux")]
     // SAFETY: PR_SET_PDEATHSIG takes one integer and touches no memory.
@@ -24,8 +26,8 @@ pub(crate) fn follow_parent() {
     be_ended_first();
 }
 
-/// Where memory runs out, this process is ended before the daemon and before what the user works with: its job is done again.
-/// Raising one's own score needs no privilege; where it fails the system chooses as it always does.
+/// Has the system kill this process before the daemon and the user's programs if memory runs out, because its job can be repeated. Raising
+/// one's own score needs no privilege. If it fails, the system chooses as usual.
 fn be_ended_first() {
     #[cfg(target_os = "linux")]
     if let Err(error) = std::fs::write("/proc/self/oom_score_adj", "900") {
@@ -33,7 +35,7 @@ fn be_ended_first() {
     }
 }
 
-/// Takes only the processor and disk time that nobody else wants. Failures are harmless: some systems forbid it.
+/// Takes only the processor and disk time that no other program wants. Failures are harmless: some systems forbid it.
 pub(crate) fn stay_in_background() {
     // SAFETY: `setpriority` takes integers only; 0 names this process.
     unsafe {
@@ -41,25 +43,25 @@ pub(crate) fn stay_in_background() {
     }
     #[cfg(target_os = "linux")]
     {
-        /// From linux/ioprio.h: this process, class idle.
+        /// From linux/ioprio.h: `WHO_PROCESS` means this process, `CLASS_IDLE` the idle class.
         const WHO_PROCESS: libc::c_int = 1;
         const CLASS_IDLE: libc::c_int = 3 << 13;
         let parameters = libc::sched_param { sched_priority: 0 };
-        // SAFETY: `parameters` is valid for the call; 0 names this thread, the only one so far, and later ones inherit from it.
+        // SAFETY: `parameters` is valid for the call. 0 names this thread, the only one so far, and later ones inherit from it.
         unsafe {
             libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters);
         }
-        // SAFETY: takes integers only.
+        // SAFETY: the call takes integers only.
         unsafe {
             libc::syscall(libc::SYS_ioprio_set, WHO_PROCESS, 0, CLASS_IDLE);
         }
     }
 }
 
-/// Gives the system the memory that was freed and that the allocator keeps for later.
+/// Returns freed memory to the system that the allocator would keep for later.
 pub(crate) fn give_back_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: `malloc_trim` takes an integer and may be called by any thread at any time.
+    // SAFETY: `malloc_trim` takes an integer, and any thread may call it at any time.
     unsafe {
         libc::malloc_trim(0);
     }

@@ -1,4 +1,4 @@
-//! The daemon's embedder against the real worker and the real ONNX Runtime, on the tiny models of tests/data/models.
+//! Tests the daemon's embedder with the real worker and the real ONNX Runtime, on the tiny models of tests/data/models and on the starter.
 
 #![expect(
     clippy::unwrap_used,
@@ -103,7 +103,7 @@ fn every_layout_gives_the_vectors_of_its_reference() {
         let folder = model(name);
         let golden = golden(name);
         let embedder = process(name);
-        // All at once, so that texts of different lengths share a batch; and one by one.
+        // All at once, so that texts of different lengths share a batch, then one by one.
         let texts = embedder.embed_texts(&golden.texts).unwrap();
         assert_same(name, "text", &texts, &golden.text_vectors);
         for (text, reference) in golden.texts.iter().zip(&golden.text_vectors) {
@@ -208,7 +208,7 @@ fn a_program_that_is_no_worker_or_dies_at_once_is_told_so() {
         matches!(&error, EmbedError::Unavailable { reason, .. } if reason == "the embed worker cannot work: ended with exit status 1"),
         "{error}"
     );
-    // It gives back the hello, and then the request.
+    // It returns the hello, and then the request.
     let folder = tempfile::tempdir().unwrap();
     let parrot = folder.path().join("parrot");
     std::fs::write(&parrot, "#!/bin/sh\nexec cat\n").unwrap();
@@ -278,7 +278,7 @@ fn a_frame_of_another_size_is_refused_before_the_worker_sees_it() {
     assert_eq!(embedder.worker_pid(), None);
 }
 
-/// A copy of a tiny model that a test may damage.
+/// Copies a tiny model that a test may damage.
 fn copied(name: &str) -> tempfile::TempDir {
     fn copy(from: &Path, to: &Path) {
         std::fs::create_dir_all(to).unwrap();
@@ -297,7 +297,7 @@ fn copied(name: &str) -> tempfile::TempDir {
     folder
 }
 
-/// What a request for one text and one frame is answered with, each by a message.
+/// Sends a request for one text and one for one frame. Returns for each whether it succeeded, or its reason and hint.
 fn ask_both(config: EmbedConfig) -> [Result<(), (String, Option<String>)>; 2] {
     let folder = config.model.clone();
     let embedder = EmbedProcess::new(config).unwrap();
@@ -330,7 +330,7 @@ fn damaged_model_files_are_named_and_the_other_tower_goes_on() {
     let folder = copied("tiny-hf");
     let opened = ModelFolder::open(folder.path()).unwrap();
     std::fs::remove_file(folder.path().join("onnx/text_model.onnx")).unwrap();
-    // What its other tower makes may be of another model by now.
+    // The vectors of its other tower may belong to another model by now.
     for refused in ask_both(config(opened)) {
         let (reason, hint) = refused.unwrap_err();
         assert!(reason.contains("cannot be read") && hint.is_some(), "{reason}");
@@ -484,7 +484,7 @@ fn the_starter_knows_a_red_circle_from_a_blue_square() {
 
 #[test]
 fn a_picture_without_a_vector_fails_alone() {
-    // Without normalisation black is all zeros, and the tiny tower has no bias.
+    // Without normalisation, black is all zeros, and the tiny tower has no bias.
     let folder = copied("tiny-hf");
     let path = folder.path().join("preprocessor_config.json");
     let before = std::fs::read_to_string(&path).unwrap();
@@ -503,7 +503,7 @@ fn a_picture_without_a_vector_fails_alone() {
     assert_eq!(embedder.embed_frames(&[good]).unwrap().len(), 1);
 }
 
-/// A worker of two threads that has embedded pictures and a text and waits for more, and its process id.
+/// Returns a worker with two threads that has embedded pictures and a text and now waits, and its process id.
 fn waiting() -> (EmbedProcess, u32) {
     let folder = model("tiny-hf");
     let embedder = EmbedProcess::new(EmbedConfig {
@@ -534,7 +534,7 @@ fn a_worker_that_waits_is_not_woken() {
             .sum()
     };
     let mut before = switches();
-    // Its threads are quiet within ten seconds, for one whole second.
+    // Within ten seconds, its threads must be quiet for one whole second.
     let deadline = Instant::now() + Duration::from_secs(10);
     let (_keep, never) = std::sync::mpsc::sync_channel::<()>(0);
     loop {
@@ -548,7 +548,7 @@ fn a_worker_that_waits_is_not_woken() {
     }
 }
 
-/// Names of the entries in the cache of optimised graphs, and when each was made.
+/// Returns the names of the entries in the cache of optimised graphs, and when each was made.
 fn kept_graphs(data_dir: &Path) -> Vec<(String, std::time::SystemTime)> {
     let entries = std::fs::read_dir(data_dir.join("cache/graphs")).unwrap();
     let mut kept: Vec<_> = entries
@@ -562,7 +562,7 @@ fn kept_graphs(data_dir: &Path) -> Vec<(String, std::time::SystemTime)> {
     kept
 }
 
-/// Embeds what the model's reference embedded, in a process of its own, and compares.
+/// Embeds the texts and pictures of the model's reference in a separate process, and compares the vectors.
 fn embed_all(folder: &Path, golden: &Golden, data_dir: &Path) {
     let model = ModelFolder::open(folder).unwrap();
     let embedder = EmbedProcess::new(EmbedConfig {
@@ -575,7 +575,7 @@ fn embed_all(folder: &Path, golden: &Golden, data_dir: &Path) {
     assert_same("kept", "picture", &embedder.embed_frames(&frames).unwrap(), &golden.picture_vectors);
 }
 
-/// A copy of a model that may be changed, a data folder, and the entries that a first run leaves there.
+/// Returns a copy of a model that a test may change, a data folder, and the entries that a first run leaves there.
 fn kept(name: &str) -> (tempfile::TempDir, PathBuf, PathBuf, Golden, Vec<(String, std::time::SystemTime)>) {
     let sandbox = tempfile::tempdir().unwrap();
     let (folder, data_dir) = (sandbox.path().join(name), sandbox.path().join("data"));
@@ -611,7 +611,7 @@ fn optimised_graphs_are_kept_and_used_again() {
     }
 }
 
-/// A file of an entry, and what happens to it.
+/// A file of an entry, and how it is damaged.
 type Damage = (&'static str, fn(&mut Vec<u8>));
 
 #[test]
@@ -639,7 +639,7 @@ fn graphs_that_are_damaged_or_of_another_file_are_made_again() {
         }
         before = after;
     }
-    // The model's files are replaced: nothing of the old ones is used, or left.
+    // The model's files are replaced. No old entry may be used or left.
     for file in ["onnx/vision_model.onnx", "onnx/text_model.onnx"] {
         let bytes = std::fs::read(folder.join(file)).unwrap();
         std::fs::remove_file(folder.join(file)).unwrap();
@@ -660,7 +660,7 @@ fn a_cache_that_cannot_be_written_costs_only_time() {
     embed_all(&models().join("tiny-hf"), &golden("tiny-hf"), sandbox.path());
 }
 
-/// User and system time of a process, in ticks of the clock.
+/// Returns the user and system time of a process, in ticks of the clock.
 fn cpu_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
@@ -672,7 +672,7 @@ fn an_idle_worker_computes_nothing() {
     let (_embedder, pid) = waiting();
     let before = cpu_ticks(pid);
     testkit::pause(Duration::from_secs(1));
-    // A tick is 10 ms; a thread that spins, as ONNX Runtime's do by themselves, takes a hundred.
+    // A tick is 10 ms. A thread that spins, as ONNX Runtime's do by default, uses a hundred.
     assert!(
         cpu_ticks(pid) - before <= 2,
         "{} ticks in a second without a request",
@@ -704,11 +704,11 @@ fn a_session_has_as_many_threads_as_cores_are_allowed() {
         eprintln!("not run: this machine has one core");
         return;
     }
-    // The thread that runs the session counts; whatever else the worker has, it has in both.
+    // The thread that runs the session counts too. The worker's other threads are the same in both cases.
     assert_eq!(n_threads("0,1"), n_threads("0") + 1);
 }
 
-/// What becomes of an attempt of a model that has taken over its worker.
+/// Returns how an attempt ended, made by a model that has taken over its worker.
 #[cfg(all(feature = "malice", target_os = "linux"))]
 fn attempt(what: &str, layers: &str, cache: &Path) -> String {
     use scened_common::embed::protocol::{KIND_FAILED, KIND_LOAD, LoadRequest, ROLE, VERSION};
@@ -743,7 +743,7 @@ fn attempt(what: &str, layers: &str, cache: &Path) -> String {
     let status = child.wait().unwrap();
     match answer {
         Some(frame) if frame.kind == KIND_FAILED => frame.header::<scened_common::embed::protocol::Failed>().unwrap().reason,
-        // A program that was started speaks no protocol.
+        // A started program speaks no protocol.
         None if what.starts_with("exec") && status.success() => "malice succeeded".to_owned(),
         other => panic!("{what} behind {layers}: {other:?}, {status}"),
     }
@@ -760,7 +760,7 @@ fn what_a_hostile_model_would_try_fails_in_its_sandbox_and_works_outside() {
     std::fs::create_dir_all(&cache).unwrap();
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    // SAFETY: takes integers only. Where Yama is at work, a child may trace its parent only after this.
+    // SAFETY: the call takes integers only. If Yama is active, a child may trace its parent only after this.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     let attempts = [
         (format!("open={}", secret.display()), false),

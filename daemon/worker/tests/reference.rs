@@ -1,5 +1,5 @@
-//! Vectors and scores against transformers and open_clip, on the models of tests/reference: tiny ones always, full-size ones
-//! with `make check-long`. tests/reference/README.md says how they are made.
+//! Compares vectors and scores with transformers and open_clip, on the models of tests/reference: tiny ones always, full-size ones with
+//! `make check-long`. tests/reference/README.md says how to make them.
 
 #![expect(
     clippy::unwrap_used,
@@ -33,12 +33,12 @@ struct Golden {
 #[derive(Clone, Copy, Debug)]
 struct Stage {
     least_cosine: f64,
-    /// Of any component of vectors of unit length.
+    /// The largest difference of any component of vectors of unit length.
     largest_difference: f32,
 }
 
 impl Stage {
-    /// The worse of both.
+    /// Returns the worse values of both.
     fn and(self, other: Self) -> Self {
         Self {
             least_cosine: self.least_cosine.min(other.least_cosine),
@@ -53,9 +53,10 @@ struct Parity {
     precision: Precision,
     texts: Stage,
     pictures: Stage,
-    /// Of logit scale × cosine + logit bias.
+    /// Difference of logit scale × cosine + logit bias.
     largest_score_difference: f32,
-    /// Between a vector made in a batch and the same one made alone: dynamic int8 scales by the largest number in the batch.
+    /// Between a vector made in a batch and the same one made alone. They differ because dynamic int8 scales by the largest number in the
+    /// batch.
     least_cosine_alone: f64,
 }
 
@@ -73,7 +74,7 @@ fn picture(model: &ModelFolder, k: u64) -> Frame {
     }
 }
 
-/// Optimised graphs are kept in `graph_cache`.
+/// Starts an embedder that keeps optimised graphs in `graph_cache`.
 fn process(model: ModelFolder, graph_cache: Option<&Path>) -> EmbedProcess {
     let nowhere = Path::new("/nonexistent");
     let own = std::env::current_exe().ok();
@@ -120,7 +121,7 @@ fn compare(folder: &Path, graph_cache: Option<&Path>) -> Parity {
     let model = ModelFolder::open(folder).unwrap();
     let golden: Golden = serde_json::from_slice(&std::fs::read(folder.join("golden.json")).unwrap()).unwrap();
     let embedder = process(model.clone(), graph_cache);
-    // All at once, so that texts of different lengths share a batch; and one by one, as queries come.
+    // All at once, so that texts of different lengths share a batch, then one by one, as queries come.
     let texts = embedder.embed_texts(&golden.texts).unwrap();
     let texts_alone: Vec<Embedding> = golden
         .texts
@@ -154,7 +155,7 @@ fn compare(folder: &Path, graph_cache: Option<&Path>) -> Parity {
     }
 }
 
-/// What each precision must reach; a score may differ by what a cosine of that nearness allows, times a logit scale of 100.
+/// Checks the limits of each precision. A score may differ as much as such a cosine allows, times a logit scale of 100.
 fn check(parity: &Parity) {
     let (least_cosine, largest_score_difference) = match parity.precision {
         Precision::Fp32 => (0.999_999, 0.01),
@@ -173,7 +174,7 @@ fn tiny_models_of_every_layout_give_the_numbers_of_their_reference() {
     assert!(folders.len() >= 9, "{folders:?}");
     for folder in folders {
         let cache = tempfile::tempdir().unwrap();
-        // As exported; with the graph that was just kept; and with the one found there.
+        // As exported, then with the graph that was just kept, then with the one found there.
         for graph_cache in [None, Some(cache.path()), Some(cache.path())] {
             let parity = compare(&folder, graph_cache);
             eprintln!("{graph_cache:?}: {parity:?}");

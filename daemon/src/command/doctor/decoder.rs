@@ -1,4 +1,4 @@
-//! What decodes videos, and what holds it: FFmpeg's release and lists, the sandbox.
+//! Checks of the decoder: FFmpeg's release, its formats and codecs, and the sandbox.
 
 use scened_common::media::extras::Extras;
 
@@ -7,21 +7,21 @@ use crate::config::Config;
 use crate::media::Hardware;
 use crate::media::ffmpeg::{self, Concern};
 
-/// What holds the process that decodes videos.
+/// The sandbox of the process that decodes videos.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sandbox {
     /// There is no worker to ask.
     Unknown,
-    /// It stands; the text says what of.
+    /// It works; the text names its parts.
     Stands(String),
-    /// Videos are decoded without it, and why.
+    /// Videos are decoded without it, for this reason.
     Missing(String),
-    /// Videos are not decoded, and why.
+    /// Videos are not decoded, for this reason.
     Refused(String),
 }
 
 impl Sandbox {
-    /// `tried`: what the worker said, if there is one.
+    /// `tried` is the worker's report, if there is a worker.
     pub fn of(tried: Option<Result<String, String>>, config: &Config) -> Self {
         match tried {
             None => Self::Unknown,
@@ -35,7 +35,7 @@ impl Sandbox {
         }
     }
 
-    /// What `status` must say of it.
+    /// Returns the warning for `status`, if any.
     pub fn warning(&self) -> Option<String> {
         match self {
             Self::Unknown | Self::Stands(_) => None,
@@ -62,25 +62,25 @@ impl Sandbox {
     }
 }
 
-/// What videos may be made of, and what FFmpeg decodes them.
+/// The formats and codecs that videos may have, and the FFmpeg release that decodes them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Codecs {
-    /// FFmpeg's release, if there is a worker to tell it.
+    /// FFmpeg's release, if a worker reports it.
     release: Option<String>,
     concern: Option<Concern>,
-    /// What the configuration adds to the worker's own lists.
+    /// Formats and codecs that the configuration adds to the worker's own lists.
     extras: Extras,
-    /// What FFmpeg does not have of that.
+    /// Why FFmpeg does not have all of these.
     wrong: Option<String>,
 }
 
 impl Codecs {
-    /// `ask`: asks the worker what becomes of additions.
+    /// `ask` asks the worker whether it accepts the additions.
     pub fn of(worker_version: Option<&str>, ask: impl FnOnce(&Extras) -> Result<String, String>, extras: &Extras) -> Self {
         let release = worker_version.and_then(ffmpeg::release).map(str::to_owned);
         Self {
             concern: release.as_deref().and_then(|release| ffmpeg::concern(release, extras)),
-            // Without additions nothing can be wrong with them, and starting a process for it would take time at every start.
+            // Without additions nothing can be wrong, and asking would start a process at every start.
             wrong: (!extras.is_empty() && worker_version.is_some())
                 .then(|| ask(extras).err())
                 .flatten(),
@@ -89,7 +89,7 @@ impl Codecs {
         }
     }
 
-    /// What `status` must say of it: what a user can mend.
+    /// Returns the warnings for `status`: only what a user can correct.
     pub fn warnings(&self) -> Vec<String> {
         let open = self.concern.as_ref().filter(|concern| concern.is_open);
         let open = open.map(|Concern { what, hint, .. }| format!("{what}: {hint}"));

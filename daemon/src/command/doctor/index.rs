@@ -1,4 +1,4 @@
-//! Whether the index has what the store has, and finds it.
+//! Checks whether the index contains the store's scenes, and finds them.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::Finding;
 use crate::models::serving::ModelSlot;
 use crate::store::Store;
 
-/// Frames whose nearest scenes are compared between index and exact search.
+/// Number of frames whose nearest scenes are compared between index and exact search; rounding can nearly double it.
 const RECALL_PROBES: usize = 20;
 const RECALL_AT: usize = 10;
-/// Below this the graph is worth rebuilding.
+/// Below this recall, the graph should be rebuilt.
 const RECALL_WANTED: f64 = 0.90;
-/// Scores nearer than this are one: the graph's vectors are rounded. The score is the cosine.
+/// Scores (cosines) that differ by less are equal: the graph's vectors are rounded.
 const SCORE_TOLERANCE: f32 = 2e-3;
 
 pub(super) fn compare(store: &Store, slot: &ModelSlot, behind: u64) -> Finding {
@@ -42,7 +42,7 @@ fn stored_scenes(store: &Store, slot: &ModelSlot) -> u64 {
         .sum()
 }
 
-/// Recall@10 of the graph against exact search, asked with stored frames spread over the library.
+/// Measures recall@10 of the graph against exact search. The queries are stored frames spread over the library.
 pub(super) fn recall(store: &Store, slot: &ModelSlot) -> Option<Finding> {
     let scenes: Vec<SceneId> = store
         .videos()
@@ -86,8 +86,8 @@ pub(super) fn recall(store: &Store, slot: &ModelSlot) -> Option<Finding> {
     })
 }
 
-/// How many of those found are as good as the best there are. Of scenes that score the same (copies, one slide in twenty recordings) any will
-/// do, so that scores are compared, and not which scene it is.
+/// Returns how many of the found scenes are as good as the best ones. Among scenes with the same score (copies, one slide in twenty
+/// recordings) any will do, so this compares scores rather than scenes.
 fn n_as_good(found: &[(SceneId, f32)], best: &[(SceneId, f32)]) -> usize {
     let Some(least) = best.iter().map(|(_, score)| *score).min_by(f32::total_cmp) else {
         return 0;
@@ -110,10 +110,10 @@ mod tests {
                 .map(|(index, score)| (scene(video, index), *score))
                 .collect()
         };
-        // Twenty copies of one video: each list has others of them.
+        // Twenty copies of one video: each list contains different ones.
         assert_eq!(n_as_good(&at(&[1.0; 10], 1), &at(&[1.0; 10], 2)), 10);
         assert_eq!(n_as_good(&at(&[1.0, 0.9995, 0.80], 1), &at(&[1.0, 0.9999, 0.8003], 2)), 3);
-        // What is worse than the worst of the best is a miss.
+        // A scene that is worse than the worst of the best is a miss.
         assert_eq!(n_as_good(&at(&[1.0, 0.7, 0.6], 1), &at(&[1.0, 0.95, 0.9], 2)), 1);
         assert_eq!(n_as_good(&at(&[0.9; 10], 1), &at(&[1.0; 3], 2)), 0);
         assert_eq!(n_as_good(&[], &at(&[1.0; 3], 2)), 0);

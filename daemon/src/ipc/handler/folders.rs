@@ -25,7 +25,7 @@ pub(super) fn list(context: &Context) -> FoldersAnswer {
             for record in videos.iter().filter(|record| record.path.starts_with(&root.path)) {
                 coverage.count(record, lacking.contains(&record.id));
             }
-            // A place where nothing was indexed is nobody's loss.
+            // A place without indexed videos is no loss, so it is not listed.
             let has_videos = |place: &Path| videos.iter().any(|record| record.offline && record.path.starts_with(place));
             let away = root
                 .away

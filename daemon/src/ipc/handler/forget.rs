@@ -1,4 +1,4 @@
-//! `forget`: drops what is known of a drive or folder that is away.
+//! `forget`: deletes everything known about a drive or folder that is away.
 
 use scened_shared::frame::RpcError;
 use scened_shared::message::{ForgetAnswer, ForgetRequest};

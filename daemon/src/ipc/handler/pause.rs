@@ -10,7 +10,7 @@ use crate::ipc::convert;
 use crate::ipc::handler::status;
 use crate::pipeline::pause;
 
-/// A longer pause is better said without a time.
+/// Longest pause with an end; a longer one is better requested without an end.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 pub(super) fn pause(context: &Context, request: &PauseRequest) -> Result<DoneAnswer, RpcError> {
@@ -20,7 +20,7 @@ pub(super) fn pause(context: &Context, request: &PauseRequest) -> Result<DoneAns
             .hint("scenectl pause, without --for, lasts until scenectl resume"));
     }
     context.indexer.pause(duration);
-    // A pause without an end outlives a restart: the user said so. One with an end does not, because its clock stops.
+    // A pause without an end survives a restart, because the user asked for that. One with an end does not, because its clock stops.
     remember(context, duration.is_none())?;
     Ok(DoneAnswer {
         n: context.indexer.n_jobs(),

@@ -38,7 +38,7 @@ pub(super) fn rescan(context: &Context, request: &ScopeRequest) -> Result<DoneAn
     })
 }
 
-/// One file, whatever is known of it: for a file that looks the same to scened and is not.
+/// Decodes one file again, whatever is known of it: for a file that changed but looks unchanged to scened.
 fn decode_anew(context: &Context, file: Option<&Path>) -> Result<DoneAnswer, RpcError> {
     let Some(file) = file else {
         return Err(
@@ -62,9 +62,9 @@ fn decode_anew(context: &Context, file: Option<&Path>) -> Result<DoneAnswer, Rpc
         .store
         .requeue_to(JobKind::Afresh, record.id, None, crate::machine::clock::now_ms())
         .map_err(|error| convert::store_error(&error))?;
-    // A job that is at work on it now may be about to find that nothing changed.
+    // A running job may be about to find that nothing changed.
     context.indexer.start_over(record.id);
-    // The file itself may be another one by now.
+    // The file itself may have been replaced.
     context.reconciler.rescan(Some(record.path.clone()));
     context.indexer.catch_up();
     Ok(DoneAnswer {

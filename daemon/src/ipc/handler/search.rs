@@ -12,12 +12,12 @@ use crate::ipc::handler::ModelStep;
 use crate::media::Cancel;
 use crate::query::{Answer, PictureQuery, QueryError, SimilarTo, TextQuery, Wanted};
 
-/// Folders and files that a question may be limited to; each is compared with every video.
+/// Maximum number of folders and files that a search may be limited to; each is compared with every video.
 pub(super) const MAX_WITHIN: usize = 256;
-/// Unwanted texts of one question; each is embedded.
+/// Maximum number of unwanted texts in one search; each is embedded.
 const MAX_NOT: usize = 16;
 
-/// What a search is about, and what it needs the model for.
+/// Returns the query's vectors if they are already known, else [`ModelStep::Ask`].
 pub(super) fn recall(context: &Context, request: &SearchRequest) -> Result<ModelStep<TextQuery>, RpcError> {
     if request.not.len() > MAX_NOT {
         return Err(too_many("texts in `not`", request.not.len(), MAX_NOT));
@@ -44,7 +44,7 @@ pub(super) fn search(context: &Context, request: &SearchRequest, text_query: &Te
     Ok(answer.map(|answer| to_wire(context, request.query.clone(), request.min_confidence, &answer)))
 }
 
-/// `None` when another model answers now, and has to be asked.
+/// Returns `None` if another model answers now and must be asked.
 pub(super) fn unless_changed<T>(answer: Result<T, QueryError>) -> Result<Option<T>, RpcError> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
@@ -60,9 +60,9 @@ fn likeness(context: &Context, request: &SimilarRequest) -> Result<SimilarTo, Rp
     })
 }
 
-/// Looks at the picture that is asked about.
+/// Decodes the picture of the request.
 pub(super) fn decode(context: &Context, request: &SimilarRequest, cancel: &Cancel) -> Result<ModelStep<PictureQuery>, RpcError> {
-    // What is wrong with the rest is said before anything is decoded.
+    // Errors in the rest of the request are reported before anything is decoded.
     wanted(context, request)?;
     let picture_query = context.searcher.decode_picture(&likeness(context, request)?, cancel);
     let picture_query = picture_query.map_err(|error| convert::query_error(&error))?;

@@ -1,4 +1,4 @@
-//! `status`: what is indexed, pending, failed, offline, and what goes on.
+//! `status`: what is indexed, pending, failed and offline, and what is running.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub(super) fn assemble(context: &Context) -> Status {
     }
 }
 
-/// How far another model has come; `None` when none is brought in.
+/// Returns the progress of a change to another model; `None` if there is none.
 fn model_change(context: &Context, catching_up: Option<CatchingUp>) -> Option<ModelChange> {
     let next = context.serving.next()?;
     let left = catching_up.unwrap_or(CatchingUp { n_left: 0, left_ms: None });
@@ -80,7 +80,7 @@ fn model_change(context: &Context, catching_up: Option<CatchingUp>) -> Option<Mo
 
 pub(super) fn videos(context: &Context) -> Coverage {
     let counts = context.store.counts();
-    // Indexed, but not for the model that answers.
+    // These are indexed, but not for the model that answers.
     let is_counted = |record: &VideoRecord| record.state == VideoState::Indexed && !record.offline;
     let n_lacking = context.lacking().iter().filter(|record| is_counted(record)).count() as u64;
     Coverage {
@@ -91,11 +91,11 @@ pub(super) fn videos(context: &Context) -> Coverage {
     }
 }
 
-/// All zero exactly when nothing is left to do and searches see everything.
+/// Returns the queue. It is all zero exactly if nothing is left to do and searches see everything.
 pub(super) fn queue(context: &Context) -> Queue {
     let files = context.reconciler.queue();
     let jobs = context.indexer.n_jobs();
-    // A committed video that the ANN index has not taken in yet is not done, nor is a model that does not answer yet.
+    // A committed video is not done until the ANN index includes it. A new model is not done until it answers.
     let unseen = u64::from(jobs == 0 && (context.models.behind() > 0 || context.serving.next().is_some()));
     Queue {
         walks: files.walks,
@@ -104,7 +104,7 @@ pub(super) fn queue(context: &Context) -> Queue {
     }
 }
 
-/// Why the queue will not become empty, where a part of scened that works on it was left off.
+/// Returns why the queue will never become empty, if a part of scened that empties it has been given up.
 pub(super) fn stuck(context: &Context) -> Option<String> {
     crate::supervise::holds_up().or_else(|| context.indexer.is_given_up())
 }

@@ -1,4 +1,4 @@
-//! `wait`: answers when no walk, no settling file and no job is left.
+//! `wait`: answers when no walk, no settling file and no job is left, or when its time is up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::ipc::Server;
 use crate::ipc::handler::status;
 use crate::requests::{ClientProcess, Lane};
 
-/// A limit longer than this is the same as none: `Instant` arithmetic must not overflow.
+/// A longer limit counts as this one, so that `Instant` arithmetic cannot overflow. Without a limit, this one applies.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 
 pub(in crate::ipc) async fn answer(server: &Server, client: ClientProcess, request: Request) -> Result<Box<RawValue>, RpcError> {

@@ -14,7 +14,7 @@ use crate::query::{QueryError, TextQuery};
 use crate::reconcile::{Explanation, RootStatus};
 use crate::store::{VideoRecord, VideoState};
 
-/// What it needs the model for: a query about a video that has scenes.
+/// Checks whether the model is needed: only for a query about a video that has scenes.
 pub(super) fn recall(context: &Context, request: &WhyRequest) -> Result<ModelStep<Option<TextQuery>>, RpcError> {
     let Some(query) = &request.query else {
         return Ok(ModelStep::Known(None));
@@ -132,7 +132,7 @@ fn of_record(context: &Context, record: &Arc<VideoRecord>) -> Result<(&'static s
     Ok((state, reasons))
 }
 
-/// On which drive an offline video lies, since when that is away, and why.
+/// Describes which drive an offline video is on, when that drive was last seen, and why it is away.
 fn whereabouts(context: &Context, record: &VideoRecord) -> Vec<String> {
     let owner = |root: &RootStatus| record.path.starts_with(&root.path);
     let roots = context.reconciler.roots();

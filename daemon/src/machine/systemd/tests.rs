@@ -10,10 +10,10 @@ use interprocess::local_socket::tokio::prelude::*;
 use super::*;
 use crate::instance::Instance;
 
-/// Set in the child: a folder for its data.
+/// Environment variable of the child: the folder for its data.
 const CHILD: &str = "SCENED_TEST_SERVICE_DIR";
 
-/// Not a test of its own: the body of the child below, a daemon's main function in small.
+/// The body of the child below, not a separate test: a small version of a daemon's main function.
 #[test]
 fn child_is_a_service() {
     let Some(folder) = std::env::var_os(CHILD) else { return };
@@ -34,7 +34,7 @@ fn child_is_a_service() {
     });
 }
 
-/// What systemd does: it listens, starts the service with the socket as descriptor 3, and is told how it goes.
+/// Acts as systemd: listens, starts the service with the socket as descriptor 3, and receives its reports.
 #[test]
 fn a_service_is_handed_its_socket_and_reports() {
     let folder = tempfile::tempdir().unwrap();
@@ -60,7 +60,7 @@ fn a_service_is_handed_its_socket_and_reports() {
         child_fd: 3,
     };
     command.fd_mappings(vec![mapping]).unwrap();
-    // The question comes first: it waits in the socket until the service is there.
+    // The question is sent first: it waits in the socket until the service runs.
     let mut client = UnixStream::connect(&path).unwrap();
     client.write_all(b"\n").unwrap();
     let output = command.output().unwrap();
@@ -75,7 +75,7 @@ fn a_service_is_handed_its_socket_and_reports() {
         let length = notified.recv(&mut message).unwrap();
         assert_eq!(String::from_utf8_lossy(&message[..length]), expected);
     }
-    // The service has ended, and with it its end of the connection; the path is systemd's and stays.
+    // The service has ended, and so has its end of the connection. The path belongs to systemd and stays.
     let mut rest = Vec::new();
     let _end_or_reset = client.read_to_end(&mut rest);
     assert!(path.try_exists().unwrap());

@@ -1,4 +1,4 @@
-//! How a job ends, and how what went wrong is one of these ends.
+//! The outcomes of a job, and the conversion of errors into them.
 
 use std::io;
 
@@ -13,29 +13,29 @@ pub(in crate::pipeline) enum Outcome {
         n_scenes: usize,
         duration_ms: u64,
     },
-    /// Nothing was decoded: all its bytes are those of what is indexed already.
+    /// Nothing was decoded: a video with the same bytes is indexed already.
     Known {
         n_scenes: usize,
     },
-    /// Nothing was decoded: another model's vectors were made of the keyframe pictures.
+    /// Nothing was decoded: another model's vectors were made from the keyframe pictures.
     CaughtUp,
-    /// There is nothing that another model's vectors could be made of at present.
+    /// Another model's vectors cannot be made at present: neither pictures nor video can be used.
     LeftBehind,
-    /// The file is to blame: an incident.
+    /// The file is to blame: this becomes an incident.
     Bad {
         reason: String,
         hint: Option<String>,
     },
-    /// It may not be read.
+    /// The file may not be read, or its file system is damaged.
     Forbidden {
         reason: String,
         hint: String,
     },
-    /// The system did not let it be read: its drive may be to blame, or a bad place on it.
+    /// The system could not read the file: its drive, or a bad sector on it, may be to blame.
     Unread {
         reason: String,
     },
-    /// A worker that was decoding it was ended from outside, or the machine was short of something.
+    /// The worker was ended from outside while it decoded the file, or the machine was short of a resource.
     Short {
         reason: String,
     },
@@ -47,11 +47,11 @@ pub(in crate::pipeline) enum Outcome {
     EmbedderDied {
         reason: String,
     },
-    /// The file is not to blame: nothing else would fare better now.
+    /// The file is not to blame: any other would fail now as well.
     MachineAtFault {
         reason: String,
     },
-    /// The file is gone or is another one now.
+    /// The file is gone or has changed.
     FileChanged,
     Cancelled,
     StoreFailed(StoreError),
@@ -71,7 +71,7 @@ pub(super) fn unopened(error: &io::Error) -> Outcome {
         return Outcome::FileChanged;
     }
     match error.kind() {
-        // Not there, or not a regular file any more.
+        // The file is missing, or is no longer a regular file.
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidInput => return Outcome::FileChanged,
         io::ErrorKind::PermissionDenied => {
             return Outcome::Forbidden {
@@ -90,14 +90,15 @@ pub(super) fn unopened(error: &io::Error) -> Outcome {
             reason: format!("cannot be read: {error}"),
             hint: "check its file system (fsck), then: scenectl retry".to_owned(),
         },
-        // Whatever else the system says is not what the file holds.
+        // Any other error of the system is not about the file's content.
         _ => Outcome::Unread {
             reason: format!("cannot be read: {error}"),
         },
     }
 }
 
-/// What became of a video of which a part was not decoded for another reason than what it holds.
+/// Returns the outcome of a video of which a part could not be decoded because of the drive or the machine. `None` if there was no such
+/// cause.
 pub(super) fn in_part(analysis: &Analysis) -> Option<Outcome> {
     match analysis.fault {
         Fault::Video => None,
@@ -134,7 +135,7 @@ pub(in crate::pipeline) fn embed_failed(error: EmbedError, embedder: &dyn Embedd
             reason: error.to_string(),
             hint: None,
         },
-        // Videos have all the time that they need.
+        // Embedding a video has no deadline, so this is not the video's fault.
         EmbedError::NotInTime { waited_for } => Outcome::MachineAtFault { reason: waited_for },
         EmbedError::ShuttingDown => Outcome::Cancelled,
         EmbedError::WorkerDied { .. } | EmbedError::Protocol { .. } | EmbedError::TimedOut { .. } | EmbedError::Bug => {

@@ -1,4 +1,4 @@
-//! Content that is known: a video with the same bytes is copied and not decoded.
+//! Known content: a video with the same bytes is copied, not decoded.
 
 use std::fs::{File, Metadata};
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::video_file::stamp_of;
 use crate::video_file::whole::{Whole, has_every_byte};
 
 impl Run<'_> {
-    /// Nothing is decoded where all bytes of the video are indexed already: under another name (two copies that arrived together), or
-    /// under its own (only its time changed). `whole` is given its hash where that had to be read.
+    /// Copies the results if all bytes of the video are indexed already. The indexed video may have another name (two copies that arrived
+    /// together), or be the video itself (only its time changed). Sets `whole` to its hash if that had to be read.
     pub(super) fn known_content(
         &self,
         record: &VideoRecord,
@@ -22,7 +22,7 @@ impl Run<'_> {
         whole: &mut Option<Fingerprint>,
     ) -> Result<Option<Outcome>, StoreError> {
         let kind = self.store.job(record.id).map_or(JobKind::Index, |job| job.kind);
-        // A twin has been decoded already, and a user who wants that again means all of them.
+        // A twin was decoded earlier, and a user who wants videos decoded again wants that for this one too.
         if self.slot.decodes_afresh || kind == JobKind::Afresh {
             return Ok(None);
         }
@@ -52,7 +52,7 @@ impl Run<'_> {
                 return Ok(Some(Outcome::FileChanged));
             }
         }
-        // Its own scenes before those of another.
+        // The video's own scenes take precedence over those of another.
         twins.sort_by_key(|twin| twin.id != record.id);
         match twins.first() {
             Some(twin) => self.copy_of_twin(record, twin),
@@ -79,7 +79,8 @@ impl Run<'_> {
         })
     }
 
-    /// The hash of all bytes of a video; `None` where its fingerprint is one already, or where they cannot be read.
+    /// Returns the hash of all bytes of a video. `None` if its fingerprint covers all bytes, if they cannot be read, or if the job is
+    /// cancelled.
     pub(super) fn hash_whole(&self, record: &VideoRecord, video: &Arc<File>) -> Option<Fingerprint> {
         if has_every_byte(record.stamp.size_bytes) {
             return None;
@@ -94,7 +95,7 @@ impl Run<'_> {
             match read {
                 Ok((_, Some(hash))) => return Some(hash),
                 Ok((rest, None)) => whole = rest,
-                // What could be decoded is worth keeping all the same; a later change of its time has it decoded again.
+                // The decoded part is worth keeping all the same. If the file's time changes later, the video is decoded again.
                 Err(error) => {
                     debug!(%error, "not all of it can be read");
                     return None;

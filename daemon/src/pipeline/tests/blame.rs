@@ -1,4 +1,5 @@
-//! What is not laid to a video: a drive that gives errors, a machine that is short of something, workers that do not work at all.
+//! Failures for which the video is not blamed: a drive that gives errors, a machine that is short of a resource, workers that do not work
+//! at all.
 
 use super::*;
 use crate::store::Cause;
@@ -11,7 +12,7 @@ fn good() -> Script {
     Script::Scenes(red_and_blue())
 }
 
-/// A folder whose drive can be broken: whoever opens one of its files then gets EIO for each read, as from the address 0 of a process.
+/// A folder whose drive can be broken. Its files then become links to `/proc/self/mem`, whose address 0 gives EIO for each read.
 struct Drive {
     folder: PathBuf,
     deferred: PathBuf,
@@ -57,7 +58,7 @@ fn a_drive_that_gives_errors_fails_none_of_its_videos_and_they_are_indexed_when_
             .wait_reason()
             .is_some_and(|reason| reason.contains("drive may be failing"))
     });
-    // Other folders go on.
+    // Other folders are still indexed.
     let elsewhere = world.video("elsewhere.mp4", "good\nelsewhere");
     until("another folder is indexed", || {
         world.store.video(elsewhere).unwrap().state == VideoState::Indexed
@@ -91,7 +92,7 @@ fn one_file_that_cannot_be_read_among_others_that_can_is_an_incident_of_the_driv
     assert_eq!(incident.cause, Some(Cause::Storage));
     assert!(incident.reason.contains("cannot be read"), "{}", incident.reason);
     until("the others are indexed", || world.store.counts().indexed == 4);
-    // What is laid to a drive is tried again when the drive comes back.
+    // A video whose failure is blamed on the drive is tried again when the drive comes back.
     world.store.set_offline(&[bad], true).unwrap();
     world.indexer.pause(None);
     world.store.set_offline(&[bad], false).unwrap();
@@ -229,7 +230,7 @@ fn a_worker_that_is_killed_from_outside_or_short_of_threads_is_no_fault_of_the_v
     assert_eq!(world.store.video(unlucky).unwrap().damage, None);
     let incident = world.store.incident(always).unwrap().unwrap();
     assert_eq!(incident.cause, Some(Cause::Machine));
-    // The machine was at fault and does well again: what was laid to it gets another try.
+    // The machine was at fault and works again: a video that failed because of it gets another try.
     world.source.break_down(Some(MediaError::NotReady { detail: String::new() }));
     world.video("torn.mp4", "crash");
     until("the machine is at fault", || world.indexer.wait_reason().is_some());

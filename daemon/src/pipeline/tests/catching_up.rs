@@ -1,4 +1,4 @@
-//! Another model is brought in: what is made of pictures, what must be decoded, and what stays behind.
+//! A change to another model: which vectors are made from pictures, which videos must be decoded, and which stay behind.
 
 use scened_common::domain::{ModelId, Span};
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::media::Keyframe;
 use crate::media::keyframes::KeyframeScene;
 
-/// The model that is brought in; it takes other pictures than the one that answers.
+/// Returns the new model. It takes other pictures than the one that answers.
 fn other() -> Arc<FakeEmbedder> {
     Arc::new(FakeEmbedder::with_image(
         "other",

@@ -1,14 +1,14 @@
-//! Videos that are alike where a fingerprint looks: all their bytes are compared before anything is taken over.
+//! Videos that are equal where a fingerprint samples them: all their bytes are compared before any result is copied.
 
 use super::*;
 use crate::store::{IndexedVideo, JobKind};
 
-/// Large enough for a fingerprint of samples; the tail is where the fingerprint of these tests does not look.
+/// Returns content large enough for a fingerprint of samples. The fingerprint of these tests does not cover the tail.
 fn long(tail: u8) -> String {
     format!("good\nthe same beginning{}", char::from(tail).to_string().repeat(300 << 10))
 }
 
-/// Changes the video as a download does that fills a file of its final size, and queues it as reconcile does.
+/// Changes the video like a download that fills a file of its final size, and queues it as reconcile does.
 fn rewrite(world: &World, id: VideoId, content: &str, kind: JobKind) {
     let record = world.store.video(id).unwrap();
     std::fs::write(&record.path, content).unwrap();

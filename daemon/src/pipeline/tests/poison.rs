@@ -1,4 +1,4 @@
-//! Videos on which workers die: they are tried three times, delay nobody, and are then left alone.
+//! Videos on which workers die: they are tried three times, delay no other video, and are then left alone.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn a_video_that_kills_its_worker_is_tried_whole_alone_and_by_its_keyframes_then_
     assert_eq!(incident.attempts, 3);
     assert!(incident.reason.contains("SIGSEGV"), "{}", incident.reason);
     assert!(incident.hint.is_some_and(|hint| hint.contains("scenectl retry")));
-    // Nothing looks at it again by itself.
+    // It is not tried again automatically.
     world.video("good.mp4", "good");
     assert_indexed(&world, "good.mp4");
     assert_eq!(world.n_analyses(), 4);
@@ -92,7 +92,7 @@ fn a_hundred_poisoned_videos_among_a_thousand_are_tried_again_only_when_all_othe
     let (n_videos, every) = (1000, 10);
     for index in 0..n_videos {
         let kind = if index % every == 0 { "crash" } else { "good" };
-        // The fingerprint is of the first 16 bytes: no video is another's twin.
+        // The fingerprint is the first 16 bytes: no video is another's twin.
         world.video(&format!("{index}.mp4"), &format!("{kind}\n{index:010}"));
     }
     world.indexer.resume();
@@ -158,7 +158,7 @@ fn an_embed_worker_that_dies_on_one_video_is_that_videos_fault_and_on_several_th
     assert_eq!((world.store.n_jobs(), n_deaths()), (5, 1), "none is given up, one was suspected");
     world.embedder.fail_with(None);
     until("all are indexed", || {
-        // The other thread may fail a moment later, and be held back again.
+        // The other thread may fail a moment later, so that jobs are held again.
         world.indexer.wake();
         world.store.counts().indexed == 5
     });

@@ -1,7 +1,7 @@
-//! How much memory an NVIDIA card has free, and whether a model may have some of it.
+//! Determines how much memory an NVIDIA card has free, and whether a model may use some of it.
 //!
-//! Asked of the driver's own library (NVML), which is opened by name where it is installed: CUDA is not linked, and asking it would make a
-//! context that takes hundreds of megabytes itself.
+//! The driver's own library (NVML) knows this. It is opened by name if it is installed. CUDA is not linked, and asking it would create a
+//! context that itself takes hundreds of megabytes.
 
 #![expect(unsafe_code, reason = "NVML is a C library without a wrapper among the crates already used")]
 
@@ -9,7 +9,8 @@ use std::ffi::{c_int, c_uint, c_void};
 
 use libloading::{Library, Symbol};
 
-/// What a model takes of a card's memory, in percent of its files: weights, activations of a full batch, and CUDA's context.
+/// A model's share of a card's memory, in percent of the size of its files: weights and the activations of a full batch. CUDA's context
+/// comes on top.
 const MODEL_PERCENT: u64 = 150;
 const CONTEXT_BYTES: u64 = 400 << 20;
 
@@ -26,7 +27,7 @@ type NoArguments = unsafe extern "C" fn() -> c_int;
 type GetHandle = unsafe extern "C" fn(c_uint, *mut *mut c_void) -> c_int;
 type GetMemory = unsafe extern "C" fn(*mut c_void, *mut Memory) -> c_int;
 
-/// Free memory of the card that CUDA uses first. Bytes; `None` where there is no driver, no card, or nothing can be told.
+/// Returns the free memory, in bytes, of the card that CUDA uses first; `None` if there is no driver or card, or if it is unknown.
 pub(super) fn free_bytes() -> Option<u64> {
     let name = if cfg!(windows) { "nvml.dll" } else { "libnvidia-ml.so.1" };
     let index = first_device(std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())?;
@@ -48,7 +49,7 @@ pub(super) fn free_bytes() -> Option<u64> {
     };
     let mut device = std::ptr::null_mut();
     let mut memory = Memory::default();
-    // SAFETY: init comes first and shutdown last; both out-pointers live through their calls, and the handle is used only where it was given.
+    // SAFETY: init comes first and shutdown last. Both out-pointers outlive their calls, and the handle is used only if NVML has set it.
     let told = unsafe {
         if init() != 0 {
             return None;
@@ -60,7 +61,8 @@ pub(super) fn free_bytes() -> Option<u64> {
     told.then_some(memory.free)
 }
 
-/// The card that CUDA numbers 0, by its place on the bus (the daemon sets `CUDA_DEVICE_ORDER` so); `None` where it is named in another way.
+/// Returns the index of the card that CUDA numbers 0, counted by place on the bus, as the daemon sets `CUDA_DEVICE_ORDER`. `None` if
+/// `visible` does not name the card by a number.
 fn first_device(visible: Option<&str>) -> Option<c_uint> {
     match visible.map(str::trim) {
         None => Some(0),
@@ -68,9 +70,10 @@ fn first_device(visible: Option<&str>) -> Option<c_uint> {
     }
 }
 
-/// How much of a card's memory a model may take, so that `reserve_bytes` stay free for others. `free_bytes` that are not known limit nothing.
+/// Returns how much of a card's memory a model may take so that `reserve_bytes` stay free for other programs. If `free_bytes` is unknown,
+/// there is no limit.
 ///
-/// **Errors**: in words for the user, that there is too little.
+/// **Errors**: too little memory is free, in words for the user.
 pub(super) fn limit(free_bytes: Option<u64>, reserve_bytes: u64, model_bytes: u64) -> Result<Option<usize>, String> {
     let Some(free_bytes) = free_bytes else { return Ok(None) };
     let needed_bytes = model_bytes * MODEL_PERCENT / 100 + CONTEXT_BYTES;
@@ -87,7 +90,7 @@ pub(super) fn limit(free_bytes: Option<u64>, reserve_bytes: u64, model_bytes: u6
     Ok(usize::try_from(allowed_bytes - CONTEXT_BYTES).ok())
 }
 
-/// Whether others need the memory that an idle model holds.
+/// Returns whether other programs need the memory that an idle model holds.
 pub(super) fn is_short(free_bytes: Option<u64>, reserve_bytes: u64) -> bool {
     free_bytes.is_some_and(|free| free < reserve_bytes)
 }
@@ -137,7 +140,7 @@ mod tests {
 
     #[test]
     fn where_there_is_no_driver_nothing_is_known() {
-        // On a machine with a card this says how much it has free; on any other, `None`. Neither may crash.
+        // With a card this returns its free memory, otherwise `None`. Neither may crash.
         assert!(free_bytes().is_none_or(|bytes| bytes < 1 << 50));
     }
 }

@@ -1,8 +1,8 @@
-//! What happens to a text before the tokenizer.
+//! Cleans a text before it goes to the tokenizer.
 //!
-//! **Source**: `basic_clean`, `_clean_whitespace`, `_clean_lower` and `canonicalize_text` of open_clip's tokenizer.py, and of ftfy
-//! (`fix_text`), which they call, the steps that a typed text can meet: ligatures, wide and narrow letters, typographic quotes,
-//! control characters, NFC. Not done are ftfy's guesses at texts in the wrong encoding, and HTML entities.
+//! **Source**: `basic_clean`, `_clean_whitespace`, `_clean_lower` and `canonicalize_text` of open_clip's tokenizer.py. They call ftfy's
+//! `fix_text`, of which this has the steps that matter for a typed text: ligatures, wide and narrow letters, typographic quotes, control
+//! characters, NFC. It leaves out HTML entities, and ftfy's guesses at texts in the wrong encoding.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use tokenizers::NormalizedString;
 pub(super) fn clean(text: &str, cleaning: TextCleaning) -> Cow<'_, str> {
     match cleaning {
         TextCleaning::None => Cow::Borrowed(text),
-        // Not `str::to_lowercase`, which knows a Σ at the end of a word: tokenizers do not.
+        // `str::to_lowercase` treats a Σ at the end of a word differently; tokenizers do not.
         TextCleaning::LowerCase => Cow::Owned(text.chars().flat_map(char::to_lowercase).collect()),
         TextCleaning::Whitespace => Cow::Owned(join(&plain(text))),
         TextCleaning::Lower => Cow::Owned(join(&plain(text)).to_lowercase()),
@@ -27,17 +27,17 @@ pub(super) fn clean(text: &str, cleaning: TextCleaning) -> Cow<'_, str> {
     }
 }
 
-/// Words with one blank between them.
+/// Joins the words with one blank between them.
 fn join(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The same text in the letters that most texts have.
+/// Replaces unusual forms of letters and quotes by the usual ones, and removes control characters.
 fn plain(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
-            // Ligatures and digraphs in one letter; wide ASCII, narrow kana and hangul; the wide blank.
+            // Ligatures, digraphs that are one character, wide ASCII, narrow kana and hangul, and the wide blank.
             'ﬀ'..='ﬄ' | 'ﬆ' | 'Ĳ' | 'ĳ' | 'ŉ' | '\u{1c4}'..='\u{1cc}' | '\u{1f1}'..='\u{1f3}' | '\u{ff01}'..='\u{ffef}' | '\u{3000}' =>
             {
                 let mut parts = NormalizedString::from(letter.to_string());
@@ -59,7 +59,7 @@ fn is_double_quote(letter: char) -> bool {
     matches!(letter, '\u{201c}'..='\u{201f}')
 }
 
-/// Characters that mean something to a terminal or to nobody; tab, line feed, form feed and carriage return are white space.
+/// Returns whether this character controls a terminal or has no meaning. Tab, line feed, form feed and carriage return are white space.
 fn is_control(letter: char) -> bool {
     matches!(
         letter,

@@ -1,11 +1,14 @@
-//! What an embed worker gives up once ONNX Runtime's library is open and before a model is read: weights come from a hub, and a model is
-//! a program for ONNX Runtime.
+//! Gives up an embed worker's rights after ONNX Runtime's library is open and before a model is read. Weights come from a hub, and a model
+//! is a program for ONNX Runtime.
 //!
-//! Landlock leaves reading (the model, the libraries, what the system tells of the processor) and writing to the cache of graphs; seccomp
-//! forbids sockets, other programs and other processes. On a processor alone that is all a model needs. A graphics driver reads all over
-//! the system, writes to its devices and to shared memory, and talks to services through local sockets: there reading is not restricted,
-//! and such sockets are left to it; where its devices are not there yet it is a driver's program of its own that makes them, so that nothing
-//! is closed then. Both layers hold for this thread and those it starts, so that [`enter`] comes before any session.
+//! Landlock still allows reading the model, the libraries and the system's description of the processor, and writing to the cache of
+//! graphs. seccomp forbids sockets, other programs and other processes. A model on the processor needs nothing else.
+//!
+//! A graphics driver reads files all over the system, writes to its devices and to shared memory, and talks to services through local
+//! sockets. With a provider for a card, reading is therefore not restricted, and local sockets are allowed. If the driver's devices do not
+//! exist yet, only one of the driver's own programs can create them, so nothing is restricted.
+//!
+//! Both layers apply to this thread and to the threads that it starts, so [`enter`] comes before any session.
 
 use std::path::Path;
 
@@ -13,14 +16,14 @@ use scened_common::embed::protocol::LoadRequest;
 
 use super::providers::Provider;
 
-/// Whether a model is confined, and how or why not.
+/// Whether a model is confined, and how, or why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Confinement {
     pub(super) stands: bool,
     pub(super) words: String,
 }
 
-/// Gives up what `providers` do not need. Where that cannot be had it says so; only the caller knows whether to go on.
+/// Gives up what `providers` do not need. If that fails, the result says so, and the caller decides whether to continue.
 pub(super) fn enter(request: &LoadRequest, providers: &[Provider]) -> Confinement {
     let on_card = providers
         .iter()
@@ -38,9 +41,9 @@ pub(super) fn enter(request: &LoadRequest, providers: &[Provider]) -> Confinemen
     }
 }
 
-/// Whether there is an NVIDIA card whose devices were not made yet.
+/// Returns whether there is an NVIDIA card whose devices do not exist yet.
 fn lacks_its_devices() -> bool {
-    /// **Source**: the PCI ID list: NVIDIA Corporation.
+    /// **Source**: NVIDIA Corporation in the list of PCI IDs.
     const NVIDIA: &str = "0x10de";
     let mut devices = std::fs::read_dir("/sys/bus/pci/devices").into_iter().flatten().flatten();
     let is_nvidia = |device: std::fs::DirEntry| std::fs::read_to_string(device.path().join("vendor")).is_ok_and(|id| id.trim() == NVIDIA);
@@ -82,7 +85,7 @@ mod linux {
         SeccompRule, TargetArch,
     };
 
-    /// Where ONNX Runtime and the C library look: libraries that are opened late, the processor, memory, the time.
+    /// Paths that ONNX Runtime and the C library read: libraries opened late, the processor, memory, the time.
     const SYSTEM: [&str; 10] = [
         "/lib",
         "/lib64",
@@ -95,10 +98,10 @@ mod linux {
         "/etc/ld.so.cache",
         "/etc/localtime",
     ];
-    /// What a graphics driver writes to.
+    /// Folders that a graphics driver writes to.
     const DEVICES: [&str; 2] = ["/dev", "/tmp"];
     const HARMLESS_DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/urandom"];
-    /// A model's folder is not deeper.
+    /// A model's folder is not deeper than this.
     const MAX_DEPTH: usize = 4;
 
     pub(super) fn close_files(request: &LoadRequest, on_card: bool) -> Result<(), String> {
@@ -107,7 +110,7 @@ mod linux {
             readable = vec![PathBuf::from("/")];
         } else {
             readable.extend(HARMLESS_DEVICES.map(PathBuf::from));
-            // A library that was named by a link has its companions where the link leads.
+            // If a link names the library, its companions are where the link leads.
             readable.extend(
                 request
                     .onnxruntime
@@ -121,7 +124,7 @@ mod linux {
         }
         let mut writable: Vec<PathBuf> = Vec::new();
         if let Some(cache) = &request.graph_cache {
-            // What is above it cannot be made later. A cache that cannot be had costs time and nothing else.
+            // The folders above it cannot be created later. Without a cache, loading takes longer and nothing else changes.
             match fs::create_dir_all(cache) {
                 Ok(()) => writable.push(cache.clone()),
                 Err(error) => tracing::debug!(%error, cache = %cache.display(), "no graph is kept"),
@@ -149,7 +152,7 @@ mod linux {
         }
     }
 
-    /// Adds where links below a folder lead: a hub's cache keeps files elsewhere under their hashes.
+    /// Adds the targets of links below a folder: a hub's cache keeps files elsewhere under their hashes.
     fn follow_links(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let path = entry.path();
@@ -161,7 +164,7 @@ mod linux {
         }
     }
 
-    /// What no model needs: it is answered that it is forbidden.
+    /// Calls that a model does not need and a graphics driver may need. A refused call fails with `EPERM`.
     const FORBIDDEN: &[c_long] = &[
         libc::SYS_connect,
         libc::SYS_bind,
@@ -170,7 +173,7 @@ mod linux {
         libc::SYS_accept4,
     ];
 
-    /// What neither a model nor a driver needs.
+    /// Calls that neither a model nor a driver needs.
     const FORBIDDEN_TO_ALL: &[c_long] = &[
         libc::SYS_execve,
         libc::SYS_execveat,
@@ -209,7 +212,7 @@ mod linux {
             Ok(SeccompRule::new(vec![Condition::new(index, Width::Dword, is, value)?])?)
         };
         if on_card {
-            // A driver's services listen on local sockets; Landlock keeps to those that have a path.
+            // A driver's services listen on local sockets. Landlock restricts these to sockets with a path.
             let is_other = |family: i32| Condition::new(0, Width::Dword, Is::Ne, family as u64);
             let others = SeccompRule::new(vec![is_other(libc::AF_UNIX)?, is_other(libc::AF_NETLINK)?])?;
             rules.insert(libc::SYS_socket, vec![others]);
@@ -217,7 +220,7 @@ mod linux {
             rules.extend(FORBIDDEN.iter().map(|call| (*call, Vec::new())));
             rules.insert(libc::SYS_socket, Vec::new());
         }
-        // Threads, but no processes; signals to itself alone.
+        // It may start threads but no processes, and send signals only to itself.
         let thread = libc::CLONE_THREAD as u64;
         let no_thread = Condition::new(0, Width::Qword, Is::MaskedEq(thread), 0)?;
         rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![no_thread])?]);
@@ -228,7 +231,7 @@ mod linux {
         rules.insert(libc::SYS_tkill, Vec::new());
         let arch = TargetArch::try_from(std::env::consts::ARCH)?;
         let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        // The C library takes clone, whose flags a filter sees, when the kernel does not know clone3.
+        // If the kernel seems not to know clone3, the C library uses clone, whose flags a filter can see.
         for (rules, errno) in [(unknown, libc::ENOSYS), (rules, libc::EPERM)] {
             let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch)?;
             let program: BpfProgram = filter.try_into()?;

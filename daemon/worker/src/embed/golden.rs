@@ -1,4 +1,4 @@
-//! The numbers of transformers and open_clip that tests compare with; tests/reference/README.md says how they are made.
+//! Reference numbers from transformers and open_clip for the tests. tests/reference/README.md says how to make them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ pub(super) struct Golden {
     pub(super) texts: Vec<String>,
     /// **Shape**: `[texts, context_length]`.
     pub(super) ids: Vec<Vec<u32>>,
-    /// Of picture 0. **Shape**: `[3, height, width]` f32 little-endian, as base64.
+    /// Tensor of picture 0. **Shape**: `[3, height, width]` f32 little-endian, as base64.
     pub(super) pixels: String,
 }
 
@@ -17,14 +17,14 @@ pub(super) fn reference() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/reference")
 }
 
-/// Every tiny model and its numbers.
+/// Returns every tiny model and its numbers.
 pub(super) fn tiny() -> Vec<(ModelFolder, Golden)> {
     let models = within(&reference().join("tiny"));
     assert!(models.len() >= 9, "{} models", models.len());
     models
 }
 
-/// The full-size models that tests/reference/full.sh has made, and the folder they are in.
+/// Returns the folder and the full-size models in it that tests/reference/full.sh has made.
 pub(super) fn full() -> (PathBuf, Vec<(ModelFolder, Golden)>) {
     let folder = reference().join("../../target/reference");
     let models = within(&folder);

@@ -1,17 +1,17 @@
-//! Which inputs and outputs of a session are the ones wanted, by name, type and shape.
+//! Selects the inputs and outputs of a session by name, type and shape.
 //!
-//! Exporters disagree on names (`pixel_values`, `image`; `input_ids`, `text`; `image_embeds`, `pooler_output`,
-//! `embedding`); types and ranks decide where a name alone does not. What does not fit is refused with what was found.
+//! Exporters use different names (`pixel_values`, `image`; `input_ids`, `text`; `image_embeds`, `pooler_output`, `embedding`). Types and
+//! ranks decide if a name alone does not. If nothing fits, the error says what was found.
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType};
 use scened_common::embed::model::Head;
 
-/// One input or output: a tensor. **Shape**: -1 stands for an axis that may have any length.
+/// One input or output. **Shape**: -1 is an axis of any length.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Port {
     name: String,
-    /// `None` for what is no tensor.
+    /// `None` if it is not a tensor.
     element: Option<TensorElementType>,
     shape: Vec<i64>,
 }
@@ -33,7 +33,7 @@ impl Port {
         matches!(self.element, Some(TensorElementType::Int32 | TensorElementType::Int64))
     }
 
-    /// The length of an axis that the file fixes.
+    /// Returns the length of an axis if the file fixes it.
     fn fixed(&self, axis: usize) -> Option<usize> {
         self.shape
             .get(axis)
@@ -61,7 +61,7 @@ pub(super) fn outputs(session: &Session) -> Vec<Port> {
     session.outputs().iter().map(Port::of).collect()
 }
 
-/// An input or output that was found.
+/// The input or output that was selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     pub(super) name: String,
@@ -81,7 +81,7 @@ impl Slot {
 pub(super) struct VisionGraph {
     pub(super) pixels: Slot,
     pub(super) output: Slot,
-    /// Pictures of one run, where the file fixes them.
+    /// Number of pictures in one run, if the file fixes it.
     pub(super) batch: Option<usize>,
 }
 
@@ -90,13 +90,15 @@ pub(super) struct TextGraph {
     pub(super) ids: Slot,
     pub(super) mask: Option<Slot>,
     pub(super) output: Slot,
-    /// Texts of one run, where the file fixes them.
+    /// Number of texts in one run, if the file fixes it.
     pub(super) batch: Option<usize>,
-    /// Whether fewer tokens than the context length may be given.
+    /// Whether a text may have fewer tokens than the context length.
     pub(super) may_be_short: bool,
 }
 
-/// **Errors**: in words for the user, what was expected and what the file has.
+/// Finds the input and output of a vision tower.
+///
+/// **Errors**: what was expected and what the file has, in words for the user.
 pub(super) fn vision(inputs: &[Port], outputs: &[Port], head: Head, width_px: u32, height_px: u32) -> Result<VisionGraph, String> {
     let [pixels] = inputs else {
         return Err(format!("one input with pictures was expected, found {}", list(inputs)));
@@ -123,7 +125,9 @@ pub(super) fn vision(inputs: &[Port], outputs: &[Port], head: Head, width_px: u3
     })
 }
 
-/// **Errors**: in words for the user, what was expected and what the file has.
+/// Finds the inputs and the output of a text tower.
+///
+/// **Errors**: what was expected and what the file has, in words for the user.
 pub(super) fn text(inputs: &[Port], outputs: &[Port], head: Head, context_length: usize, always_full: bool) -> Result<TextGraph, String> {
     let named = |names: &[&str]| inputs.iter().find(|port| names.contains(&port.name.as_str()));
     let ids = match (named(&["input_ids", "text"]), inputs) {
@@ -159,7 +163,7 @@ pub(super) fn text(inputs: &[Port], outputs: &[Port], head: Head, context_length
     })
 }
 
-/// The output with the vectors: by name, or the only one that has the shape of vectors.
+/// Returns the output with the vectors: the one with a known name, or the only one with the shape of vectors.
 fn output(outputs: &[Port], head: Head, names: &[&str]) -> Result<Slot, String> {
     const POOLED: &str = "pooler_output";
     let is_vectors = |port: &&Port| port.is_float() && port.shape.len() == 2;

@@ -1,10 +1,11 @@
-//! Optimised graphs on disk, so that a worker started for one query need not optimise its model again.
+//! Keeps optimised graphs on disk, so that a worker started for one query need not optimise its model again.
 //!
-//! ONNX Runtime writes what became of a model (fused, and its weights packed as the processor's kernels want them) into a folder of the
-//! cache. Opened from there nothing is parsed, copied or packed, and the weights are pages of a file: the system may drop them.
-//! An entry is found by everything that decides its content ([`Graphs::about`]), and is used only while all its bytes have the hash
-//! that was written down with them. Everything here may be deleted at any time, and whatever fails costs time and nothing else.
-//! Only what the CPU provider made is kept: other providers keep things of their own.
+//! ONNX Runtime writes the optimised model into a folder of the cache: fused, with its weights packed for the processor's kernels. Opening
+//! it from there parses, copies and packs nothing. The weights are pages of a file, which the system may drop.
+//!
+//! Everything that decides an entry's content ([`Graphs::about`]) identifies the entry. It is used only if all its bytes match the recorded
+//! hash. Everything here may be deleted at any time, and a failure costs only time. Only graphs of the CPU provider are kept; other
+//! providers have their own caches.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -19,32 +20,32 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::session::{self, Form, Settings};
 
-/// Grows when an entry is made in another way.
+/// Increases when the way of making an entry changes.
 const FORMAT: u32 = 1;
 const GRAPH: &str = "model.onnx";
-/// Beside the graph: weights that are not tiny, as they are and packed.
+/// File beside the graph with all but the tiny weights, both as they are and packed.
 const WEIGHTS: &str = "model.onnx.data";
 const SEAL: &str = "seal.json";
-/// The start of the name of an entry that is being written.
+/// Prefix of the name of an entry that is being written.
 const UNFINISHED: &str = ".making-";
-/// What a worker that was killed left behind is removed after this long; nothing takes as long to be written.
+/// Age at which an unfinished entry of a killed worker is removed. Writing one never takes as long.
 const UNFINISHED_FOR: Duration = Duration::from_hours(1);
-/// The towers of three models; entries used longest ago go first.
+/// Entries for the towers of three models. The least recently used are removed first.
 const MAX_ENTRIES: usize = 6;
-/// An entry holds each packed weight twice, and the disk is not filled for the sake of speed.
+/// Free disk space needed for each byte of the model. An entry holds each packed weight twice, and speed is no reason to fill the disk.
 const FREE_PER_MODEL_BYTE: u64 = 4;
 const READ_BYTES: usize = 1 << 20;
 
 /// The cache of one worker.
 #[derive(Debug)]
 pub(super) struct Graphs {
-    /// `None` keeps nothing.
+    /// `None` if nothing is kept.
     folder: Option<PathBuf>,
-    /// ONNX Runtime and the processor, in words.
+    /// Describes ONNX Runtime and the processor.
     machine: String,
 }
 
-/// What was written down of an entry, last of all.
+/// The record of an entry, written last.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seal {
     about: String,
@@ -60,7 +61,7 @@ struct Sealed {
 }
 
 impl Graphs {
-    /// Keeps graphs under `folder`, where the processor can be told from others; `library` is ONNX Runtime's file.
+    /// Keeps graphs under `folder` if the processor can be identified. `library` is ONNX Runtime's file.
     pub(super) fn new(folder: Option<PathBuf>, library: &Path, version: &str) -> Self {
         let processor = processor();
         let machine = format!(
@@ -74,7 +75,7 @@ impl Graphs {
         }
     }
 
-    /// Opens `model` for the CPU: from its entry, else from an entry that is made now, else as it is.
+    /// Opens `model` for the CPU: from its entry, otherwise from a new entry, otherwise as it was exported.
     pub(super) fn open(&self, environment: &Environment, model: &Path, settings: Settings<'_>) -> ort::Result<Session> {
         let plain = || session::open_on_cpu(environment, model, &Form::Exported, settings);
         let Some((folder, about)) = self.folder.as_deref().zip(self.about(model, &settings.beside.files)) else {
@@ -94,10 +95,10 @@ impl Graphs {
         entry.open(environment, settings).map_or_else(plain, Ok)
     }
 
-    /// Everything that decides what the optimised form of `model` is; `None` where that cannot be found out.
+    /// Returns everything that decides the optimised form of `model`; `None` if it cannot be determined.
     fn about(&self, model: &Path, beside: &[PathBuf]) -> Option<String> {
         let mut about = format!("scened graph {FORMAT}\n{}", self.machine);
-        // Weights may lie beside it, in files whose names begin with its own.
+        // Weights may be beside it, in files whose names begin with the model's.
         let (folder, name) = (model.parent()?, model.file_name()?);
         let mut files: Vec<PathBuf> = fs::read_dir(folder)
             .ok()?
@@ -109,7 +110,7 @@ impl Graphs {
             })
             .collect();
         files.sort();
-        // Or in files with names of their own.
+        // They may also be in files with other names.
         for file in beside {
             if !files.iter().any(|known| known.canonicalize().is_ok_and(|known| known == *file)) {
                 files.push(file.clone());
@@ -122,7 +123,7 @@ impl Graphs {
     }
 }
 
-/// What changes when a file is written, replaced or touched.
+/// Returns a text that changes when the file is written, replaced or touched.
 fn stamp(file: &Path) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = file.metadata().ok()?;
@@ -137,7 +138,7 @@ fn stamp(file: &Path) -> Option<String> {
     ))
 }
 
-/// The processor's name and abilities: kernels are chosen, and weights packed, by them. `None` where they cannot be told.
+/// Returns the processor's name and features, which decide the kernels and the packing of weights; `None` if they are unknown.
 fn processor() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let wanted = ["model name", "flags", "CPU implementer", "CPU part", "Features"];
@@ -145,7 +146,7 @@ fn processor() -> Option<String> {
         .lines()
         .filter(|line| line.split(':').next().is_some_and(|key| wanted.contains(&key.trim())))
         .collect();
-    // One line of each kind is enough where all cores are alike, and all of them where they are not.
+    // All cores are usually alike, so one line of each kind remains. If they differ, all lines remain.
     lines.sort_unstable();
     lines.dedup();
     (!lines.is_empty()).then(|| format!("{}\n{}", std::env::consts::ARCH, lines.join("\n")))
@@ -154,7 +155,7 @@ fn processor() -> Option<String> {
 /// One model's place in the cache.
 struct Entry<'a> {
     cache: &'a Path,
-    /// The same for all entries of one model file, so that the ones before are found.
+    /// Prefix that all entries of one model file share, so that earlier ones can be found.
     stem: String,
     folder: PathBuf,
     about: String,
@@ -172,7 +173,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The session of an entry that is there and whole.
+    /// Opens the entry's session, if the entry exists and is complete.
     fn open(&self, environment: &Environment, settings: Settings<'_>) -> Option<Session> {
         let seal = match fs::read(self.folder.join(SEAL)) {
             Ok(bytes) => serde_json::from_slice::<Seal>(&bytes).ok(),
@@ -183,7 +184,7 @@ impl<'a> Entry<'a> {
             .filter(|seal| seal.about == self.about && seal.files.first().is_some_and(|first| first.name == GRAPH))
             .and_then(|seal| self.open_sealed(&seal, environment, settings));
         if opened.is_some() {
-            // The entry used longest ago is the first to go.
+            // The least recently used entry is removed first.
             let touched = File::open(self.folder.join(SEAL)).and_then(|seal| seal.set_modified(SystemTime::now()));
             tracing::trace!(?touched, "an optimised graph was used");
         } else {
@@ -193,7 +194,7 @@ impl<'a> Entry<'a> {
         opened
     }
 
-    /// Checks the graph before it is read, and the weights (which are only mapped) while it is.
+    /// Checks the graph before it is read. Checks the weights while it is read, since they are only mapped.
     fn open_sealed(&self, seal: &Seal, environment: &Environment, settings: Settings<'_>) -> Option<Session> {
         let (graph, others) = seal.files.split_first()?;
         if !holds(&self.folder, graph) {
@@ -207,7 +208,7 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// Makes the entry; it appears at once and complete.
+    /// Makes the entry. It appears in one step, complete.
     fn make(&self, environment: &Environment, model: &Path, settings: Settings<'_>) -> io::Result<()> {
         fs::create_dir_all(self.cache)?;
         let needed_bytes = model_bytes(model, &settings.beside.files)? * FREE_PER_MODEL_BYTE;
@@ -236,14 +237,14 @@ impl<'a> Entry<'a> {
         };
         let session =
             session::open_on_cpu(environment, model, &form, settings).map_err(|error| io::Error::other(error.message().to_owned()))?;
-        // Its memory is not needed while the files are read again, nor later.
+        // The files are read again below, and the session's memory is not needed for that or later.
         drop(session);
         crate::priority::give_back_memory();
         let mut files = Vec::new();
         for name in [GRAPH, WEIGHTS] {
             match sealed(folder, name) {
                 Ok(file) => files.push(file),
-                // A model of a few tiny weights has them all in its graph.
+                // A model with only a few tiny weights has them all in its graph.
                 Err(error) if error.kind() == io::ErrorKind::NotFound && name == WEIGHTS => {}
                 Err(error) => return Err(error),
             }
@@ -292,8 +293,8 @@ fn holds(folder: &Path, expected: &Sealed) -> bool {
         && sealed(folder, &expected.name).is_ok_and(|found| found == *expected)
 }
 
-/// Removes what is not needed: earlier entries of the same model file, what killed workers left, and the entries used longest ago.
-/// A file that another worker has mapped stays readable for it.
+/// Removes what is not needed: earlier entries of the same model file, leftovers of killed workers, and the least recently used entries.
+/// Another worker can still read a removed file that it has mapped.
 fn sweep(cache: &Path, stem: &str, kept: &Path) {
     let Ok(found) = fs::read_dir(cache) else { return };
     let mut others = Vec::new();
@@ -376,7 +377,7 @@ mod tests {
         assert_eq!(about("1.32"), first);
         assert!(!first.contains("other.onnx"), "{first}");
         assert_ne!(about("1.33"), first);
-        // The same bytes, written again: whether they are the same is not known without reading them all.
+        // The same bytes, written again: only reading all of them would show that they are the same.
         fs::write(folder.path().join("new"), "weights").unwrap();
         fs::rename(folder.path().join("new"), &model).unwrap();
         let replaced = about("1.32");

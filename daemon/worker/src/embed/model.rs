@@ -1,4 +1,4 @@
-//! One model: its two towers, each loaded when first needed, on the first provider that really runs it.
+//! One model: two towers, each loaded when first needed, on the first provider that really runs it.
 
 use std::path::Path;
 
@@ -18,10 +18,10 @@ use super::runtime;
 use super::session::{self, Beside, Numbers, Output, Settings, Tower};
 use super::tokens::TextTokenizer;
 
-/// Vectors of one request, ready to be sent.
+/// The vectors of one request, ready to send.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// **Shape**: `[n, dimensions]`, rows of unit length, or of zeros where degenerate.
+    /// **Shape**: `[n, dimensions]`; a row has unit length, or is all zeros if degenerate.
     pub(super) vectors: Vec<f32>,
     pub(super) n: usize,
     pub(super) dimensions: usize,
@@ -33,7 +33,7 @@ pub(super) struct Model {
     environment: Environment,
     graphs: Graphs,
     request: LoadRequest,
-    /// Providers still worth trying, best first.
+    /// Providers that have not failed, best first.
     providers: Vec<Provider>,
     report: ProviderReport,
     vision: Option<Vision>,
@@ -68,6 +68,8 @@ impl Model {
         }
     }
 
+    /// Embeds pictures.
+    ///
     /// **Shape**: `rgb` is `[n_frames, height_px, width_px, 3]` u8.
     pub(super) fn frames(&mut self, request: &FramesRequest, rgb: &[u8]) -> Result<Answer, Refusal> {
         let image = self.request.model.image;
@@ -135,7 +137,7 @@ impl Model {
 
     fn load_text(&mut self) -> Result<Text, Refusal> {
         let (model, head) = (self.request.model.clone(), self.request.model.head);
-        // A large vocabulary takes as long to read as the model, and there is mostly a second core.
+        // Reading a large vocabulary takes as long as reading the model, and there is usually a second core.
         let (opened, tokenizer) = std::thread::scope(|scope| {
             let reading = scope.spawn(|| TextTokenizer::load(&model.files.tokenizer, &model.text));
             let always_full = model.text.padding == Padding::ToContext;
@@ -154,14 +156,14 @@ impl Model {
             );
             (opened, reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
-        // A tokenizer that is refused is told as such, whatever became of the session.
+        // An error of the tokenizer comes first, whether or not the session was opened.
         let tokenizer = tokenizer?;
         let (session, graph) = opened?;
         Ok(Text { session, graph, tokenizer })
     }
 
-    /// Opens `file` on the first provider that loads it and, where that is not the CPU, runs it once on nothing: a GPU
-    /// provider may register and load and still be unable to run. What failed is remembered in the report.
+    /// Opens `file` on the first provider that loads it. A provider other than the CPU must also run it once, on blank input: a GPU
+    /// provider may register and load, and still be unable to run. The report keeps the failures.
     fn open_tower<G>(
         &mut self,
         tower: Tower,
@@ -213,24 +215,24 @@ impl Model {
         }
     }
 
-    /// What a provider may take of its card's memory.
+    /// Returns how much of its card's memory a provider may take; `None` if there is no limit.
     fn card_memory(&self, provider: Provider) -> Result<Option<usize>, String> {
         if !provider.is_nvidia() {
             return Ok(None);
         }
-        // The first tower has its share already when the second one comes.
+        // When the second tower is loaded, the first one already has its share.
         let n_missing = u64::from(self.vision.is_none()) + u64::from(self.text.is_none());
         let model_bytes = self.request.model.size_bytes * n_missing / 2;
         card::limit(card::free_bytes(), self.request.gpu_memory_reserve_bytes, model_bytes)
     }
 
-    /// Whether something of it lies in an NVIDIA card's memory.
+    /// Returns whether the model has memory on an NVIDIA card.
     pub(super) fn is_on_nvidia(&self) -> bool {
         let is_loaded = self.vision.is_some() || self.text.is_some();
         is_loaded && self.providers.first().is_some_and(|provider| provider.is_nvidia())
     }
 
-    /// Whether others need that memory.
+    /// Returns whether other programs need that memory.
     pub(super) fn leaves_card(&self) -> bool {
         card::is_short(card::free_bytes(), self.request.gpu_memory_reserve_bytes)
     }
@@ -325,7 +327,7 @@ impl Text {
 
 fn run_text(session: &mut Session, graph: &TextGraph, n: usize, length: usize, ids: &[u32], mask: &[u32]) -> ort::Result<Output> {
     in_batches(n, graph.batch, |at, n, batch| {
-        // Rows that only fill a fixed batch repeat the first one: token 0 alone may be no text at all.
+        // Rows that only fill a fixed batch repeat the first row of this piece, because a row of token 0 may not be a valid text.
         let rows = |numbers: &[u32]| -> Vec<u32> {
             let mut rows = numbers[at * length..(at + n) * length].to_vec();
             for _ in n..batch {
@@ -343,8 +345,8 @@ fn run_text(session: &mut Session, graph: &TextGraph, n: usize, length: usize, i
     })
 }
 
-/// Calls `run(first, n, rows)` for `n` things at once, or in pieces where the file fixes the batch; the rows beyond `n` that
-/// fill the last piece are dropped from the output.
+/// Calls `run(first, n, rows)` for `n` inputs at once, or in pieces if the file fixes the batch. Drops the output of the rows that only
+/// fill the last piece.
 fn in_batches(n: usize, fixed: Option<usize>, mut run: impl FnMut(usize, usize, usize) -> ort::Result<Output>) -> ort::Result<Output> {
     let size = fixed.unwrap_or(n).max(1);
     let mut all: Option<Output> = None;
@@ -425,11 +427,11 @@ mod tests {
             let is_cut = given.length < context;
             if is_cut {
                 let ours = run(&given.ids, &given.mask, given.length).unwrap();
-                // Dynamic int8 scales by the largest number in the whole tensor, padding included, so that it moves a little.
+                // Dynamic int8 scales by the largest number in the whole tensor, including the padding, so the result changes a little.
                 let same = if model.precision == Precision::Int8 { 0.999 } else { 1.0 - 1e-6 };
                 assert!(least(&ours) >= same, "{}: {}", model.name, least(&ours));
             } else {
-                // What would come of it: the file does not take fewer tokens, or the vectors become others.
+                // With a cut, the file would refuse the fewer tokens, or the vectors would differ.
                 let (ids, mask) = (cut(&full.ids, context, context - 40), cut(&full.mask, context, context - 40));
                 if let Ok(shortened) = run(&ids, &mask, context - 40) {
                     assert!(least(&shortened) < 0.99, "{}: {}", model.name, least(&shortened));

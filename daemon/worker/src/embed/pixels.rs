@@ -1,8 +1,8 @@
-//! Pixels to the vision tower's tensor.
+//! Converts pixels to the vision tower's tensor.
 
 use scened_common::embed::model::PixelSpec;
 
-/// One lookup table a channel: a byte has 256 values, and the tables are computed once, in f64.
+/// One lookup table for each channel, since a byte has only 256 values. The tables are computed once, in f64.
 pub(super) struct Normaliser {
     tables: [[f32; 256]; 3],
 }
@@ -49,7 +49,7 @@ mod tests {
         let expected = [1.0, 0.0, -1.0, 1.0, 0.0, -0.5];
         assert!(tensor.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{tensor:?}");
     }
-    /// How far any number of picture 0's tensor is from the reference's.
+    /// Returns the largest difference between picture 0's tensor and the reference's.
     fn largest_difference(model: &ModelFolder, golden: &golden::Golden) -> f32 {
         let picture = testkit::golden::picture(0, model.image.width_px, model.image.height_px);
         let mut tensor = Vec::new();

@@ -1,12 +1,12 @@
-//! Which execution providers are tried, in which order, and why others are not.
+//! Decides which execution providers are tried, in which order, and why others are not.
 
 use std::num::NonZero;
 
 use ort::ep::{self, ExecutionProvider as _, ExecutionProviderDispatch};
 use scened_common::embed::report::ProviderReport;
 
-/// A provider that can be asked for by name. The code for all of them is in every build; whether it works is the library's and the
-/// machine's business.
+/// A provider that the configuration can name. Every build has the code for all of them. Whether one works depends on the library and the
+/// machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Provider {
     Cpu,
@@ -20,8 +20,9 @@ pub(super) enum Provider {
     Xnnpack,
 }
 
-/// What `auto` tries, of what the library has. TensorRT is not among them, because it builds for minutes at each start, nor are OpenVINO
-/// (on a processor half as fast as ONNX Runtime's own kernels, and three times as long to load, measured) and XNNPACK (made for phones).
+/// Providers that `auto` tries if the library has them. TensorRT is missing because it builds for minutes at each start. OpenVINO is
+/// missing because on a processor it is half as fast as ONNX Runtime's own kernels and takes three times as long to load (measured).
+/// XNNPACK is missing because it is made for phones.
 const AUTOMATIC: [Provider; 5] = [
     Provider::Cuda,
     Provider::MiGraphX,
@@ -57,16 +58,17 @@ impl Provider {
         }
     }
 
-    /// Whether it computes in the memory of an NVIDIA card.
+    /// Returns whether it computes in the memory of an NVIDIA card.
     pub(super) fn is_nvidia(self) -> bool {
         matches!(self, Self::Cuda | Self::TensorRt)
     }
 
-    /// What registers it; fails loudly, so that falling back is our decision and is shown. `memory_limit_bytes` is for a card's memory.
+    /// Returns its registration. A failure is an error, so that we decide on the fallback and show it. `memory_limit_bytes` limits a card's
+    /// memory.
     pub(super) fn dispatch(self, threads: usize, memory_limit_bytes: Option<usize>) -> ExecutionProviderDispatch {
         match self {
-            // Without the arena each run takes tens of megabytes anew from the system, which costs a quarter of an int8 model's
-            // speed, and fragments the heap by more than the arena keeps (tests/bench/embed.py).
+            // Without the arena, each run allocates tens of megabytes from the system again. This costs a quarter of an int8 model's speed,
+            // and fragments the heap by more than the arena keeps (tests/bench/embed.py).
             Self::Cpu => ep::CPU::default().with_arena_allocator(true).build(),
             Self::Cuda => {
                 let cuda = ep::CUDA::default()
@@ -99,7 +101,7 @@ impl Provider {
         .error_on_failure()
     }
 
-    /// Whether the loaded library was built with it.
+    /// Returns whether the loaded library was built with it.
     fn is_in_library(self) -> bool {
         let found = match self {
             Self::Cpu => return true,
@@ -115,7 +117,7 @@ impl Provider {
         found.unwrap_or(false)
     }
 
-    /// Where a library with it comes from, for a user whose library lacks it.
+    /// Returns where to get a library with it, for a user whose library lacks it.
     fn library(self) -> &'static str {
         match self {
             Self::Cpu => "every library",
@@ -129,7 +131,7 @@ impl Provider {
         }
     }
 
-    /// What it needs beside a library that has it; said when it fails.
+    /// Returns what it needs besides such a library, for the message when it fails.
     pub(super) fn needs(self) -> &'static str {
         match self {
             Self::Cuda => "it needs an NVIDIA card, its driver, and the CUDA and cuDNN libraries that this ONNX Runtime was built for",
@@ -141,7 +143,8 @@ impl Provider {
     }
 }
 
-/// The providers to try and those that cannot be, with the reason. The CPU is always last: it always works.
+/// Returns the providers to try, and those that cannot be tried with the reason. The CPU is added at the end if it was not named, because
+/// it always works.
 pub(super) fn plan(wanted: &[String]) -> (Vec<Provider>, ProviderReport) {
     plan_with(wanted, Provider::is_in_library)
 }

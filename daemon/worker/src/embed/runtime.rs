@@ -7,9 +7,9 @@ use scened_common::embed::runtime::HOW_TO_GET_IT;
 
 use super::Refusal;
 
-/// Loads the library at `path`; once per process.
+/// Loads the library at `path`. Call it once per process.
 ///
-/// **Errors**: a file that is missing, no library, not ONNX Runtime, or too old for the API this worker was built for.
+/// **Errors**: the file is missing, is not a library, is not ONNX Runtime, or is too old for the API that this worker was built for.
 pub(super) fn load(path: &Path) -> Result<Environment, Refusal> {
     let refused = |why: String| Refusal::new(format!("cannot use ONNX Runtime at {}: {why}", path.display())).hint(HOW_TO_GET_IT);
     match path.metadata() {
@@ -36,7 +36,7 @@ fn why(error: &ort::LoadDynamicError) -> String {
     }
 }
 
-/// What the loaded library says of itself.
+/// Returns the loaded library's description of itself.
 pub(super) fn version() -> String {
     ort::info().to_owned()
 }

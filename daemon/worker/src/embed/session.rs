@@ -1,4 +1,4 @@
-//! One ONNX session: how it is built, on which provider, and how numbers go in and come out.
+//! One ONNX session: builds it on a provider, passes numbers in and reads them back.
 
 use std::borrow::Cow;
 use std::ffi::CString;
@@ -19,10 +19,10 @@ use super::Refusal;
 use super::graph::Slot;
 use super::providers::Provider;
 
-/// A longer message of ONNX Runtime is cut here: it goes into `status`.
+/// Limit for a message of ONNX Runtime, because it appears in `status`.
 const MAX_TOLD_CHARS: usize = 400;
 
-/// Numbers for one input. **Shape**: as the caller says.
+/// Numbers for one input. **Shape**: the caller gives it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Numbers<'a> {
     Floats(&'a [f32]),
@@ -36,7 +36,7 @@ pub(super) struct Output {
     pub(super) dimensions: usize,
 }
 
-/// Which half of a model a file is.
+/// The half of a model that a file contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tower {
     Vision,
@@ -47,19 +47,19 @@ pub(super) enum Tower {
 #[derive(Debug, Default)]
 pub(super) struct Beside {
     pub(super) files: Vec<PathBuf>,
-    /// Each by its name in the ONNX file; empty where ONNX Runtime opens them by itself.
+    /// Each with its name in the ONNX file; empty if ONNX Runtime opens them by itself.
     mapped: Vec<(CString, &'static [u8])>,
 }
 
 impl Beside {
-    /// Finds the weights of `onnx`, and maps them where they lie behind links that ONNX Runtime does not follow.
+    /// Finds the weights of `onnx`. Maps them if they are behind links that ONNX Runtime does not follow.
     pub(super) fn of(model: &Path, onnx: &Path) -> Result<Self, Refusal> {
         let weights = external::weights(model, onnx).map_err(|error| Refusal::new(error.to_string()).hint(error.hint()))?;
         let mut beside = Self {
             files: weights.iter().map(|weights| weights.path.clone()).collect(),
             mapped: Vec::new(),
         };
-        // It takes all from memory or none.
+        // ONNX Runtime takes either all of them from memory or none.
         if weights.iter().any(|weights| !weights.is_in_folder) {
             for weights in weights {
                 let unread = |error: std::io::Error| Refusal::new(format!("cannot read {}: {error}", weights.path.display()));
@@ -71,8 +71,8 @@ impl Beside {
     }
 }
 
-/// A file as memory, until this process ends: a session reads its weights for as long as it lives, and nothing of a file that is mapped
-/// counts as the process's own.
+/// Maps a file until this process ends. A session reads its weights as long as it exists, and the pages of a mapped file do not count as
+/// the process's own memory.
 #[expect(unsafe_code, reason = "a file as memory")]
 fn map(path: &Path) -> std::io::Result<&'static [u8]> {
     use std::os::fd::AsRawFd as _;
@@ -81,8 +81,8 @@ fn map(path: &Path) -> std::io::Result<&'static [u8]> {
     if length == 0 {
         return Ok(&[]);
     }
-    // SAFETY: a new mapping, of a file that is open; the kernel chooses its place, and it is never unmapped. Who changes the file while
-    // it is mapped changes the model, which the daemon notices and refuses; who shortens it ends this process and no other.
+    // SAFETY: this is a new mapping of an open file. The kernel chooses its address, and it is never unmapped. Whoever changes the file
+    // while it is mapped changes the model, which the daemon notices and refuses. Whoever shortens the file ends this process and no other.
     let at = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
@@ -96,11 +96,11 @@ fn map(path: &Path) -> std::io::Result<&'static [u8]> {
     if at == libc::MAP_FAILED {
         return Err(std::io::Error::last_os_error());
     }
-    // SAFETY: `length` bytes are mapped there, for reading, for as long as the process lives.
+    // SAFETY: `length` bytes are mapped there for reading, as long as the process runs.
     Ok(unsafe { std::slice::from_raw_parts(at.cast_const().cast::<u8>(), length) })
 }
 
-/// Hands a session the weights that it is not to open by itself.
+/// Passes a session the weights that it must not open by itself.
 #[expect(unsafe_code, reason = "ort copies what it is given here; a model is too large for that")]
 fn give_weights(builder: &mut SessionBuilder, beside: &Beside) -> ort::Result<()> {
     let names: Vec<_> = beside.mapped.iter().map(|(name, _)| name.as_ptr()).collect();
@@ -110,8 +110,8 @@ fn give_weights(builder: &mut SessionBuilder, beside: &Beside) -> ort::Result<()
         .map(|(_, bytes)| bytes.as_ptr().cast_mut().cast::<std::ffi::c_char>())
         .collect();
     let lengths: Vec<usize> = beside.mapped.iter().map(|(_, bytes)| bytes.len()).collect();
-    // SAFETY: the three arrays have the same length; names end with a zero and are copied; buffers live as long as the process, and
-    // ONNX Runtime does not write to them. The status is handed on, and freed there.
+    // SAFETY: the three arrays have the same length. Names end with a zero and are copied. Buffers exist as long as the process, and ONNX
+    // Runtime does not write to them. `result_from_status` takes the status and frees it.
     unsafe {
         let status = (ort::api().AddExternalInitializersFromMemory)(
             builder.ptr_mut(),
@@ -124,11 +124,11 @@ fn give_weights(builder: &mut SessionBuilder, beside: &Beside) -> ort::Result<()
     }
 }
 
-/// How a session is to run.
+/// How a session runs.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Settings<'a> {
     pub(super) tower: Tower,
-    /// What belongs to the model's file.
+    /// The weights that belong to the model's file.
     pub(super) beside: &'a Beside,
     /// 0 = one for each core allowed.
     pub(super) threads: usize,
@@ -137,25 +137,25 @@ pub(super) struct Settings<'a> {
 impl Settings<'_> {
     fn n_threads(self) -> usize {
         match self.threads {
-            // What the affinity and the control group allow.
+            // This is what the affinity and the control group allow.
             0 => std::thread::available_parallelism().map_or(1, NonZero::get),
             n_threads => n_threads,
         }
     }
 }
 
-/// What a file is, and what becomes of it.
+/// The form of a file, and whether its optimised form is written.
 #[derive(Debug)]
 pub(super) enum Form {
-    /// A model as it was exported: optimised while it is loaded.
+    /// A model as it was exported; it is optimised while it is loaded.
     Exported,
-    /// The same, and what comes of it is written to `graph` and, beside it, to the file `weights`.
+    /// The same, and the optimised model is written to `graph`, with its weights in the file `weights` beside it.
     OptimisedInto { graph: PathBuf, weights: &'static str },
-    /// What was written so.
+    /// A model that was written like this.
     Optimised,
 }
 
-/// Loads `file` as it was exported for `provider`.
+/// Loads `file`, a model as it was exported, for `provider`.
 pub(super) fn open(
     environment: &Environment,
     file: &Path,
@@ -205,11 +205,12 @@ fn configure(
     let builder = builder
         .with_intra_threads(settings.n_threads())?
         .with_inter_threads(1)?
-        // Threads that spin between the parts of a run make it a few percent faster. After a run they would go on for a second, on
-        // every core (FACTS: three cores for 1.4 s a query), so that the end of the run stops them.
+        // Threads that spin between the parts of a run make it a few percent faster. After the run they would spin on every core for
+        // another second (measured: three cores for 1.4 s a query), so the end of the run stops them.
         .with_intra_op_spinning(true)?
         .with_config_entry("session.force_spinning_stop", "1")?
-        // One block for all of a run, remembered for each shape: there are 16 batches of pictures, but a thousand shapes of texts.
+        // A memory pattern is one block for a whole run, kept for each shape. Pictures have 16 batch sizes, but texts have a thousand
+        // shapes.
         .with_memory_pattern(settings.tower == Tower::Vision)?
         .with_execution_providers([provider])?;
     match form {
@@ -224,7 +225,7 @@ fn configure(
     }
 }
 
-/// What a user is told when `file` cannot be loaded on the CPU, where every sound model loads.
+/// Returns the message for the user if `file` cannot be loaded on the CPU, where every sound model loads.
 pub(super) fn unloadable(file: &Path, error: &ort::Error) -> Refusal {
     Refusal::new(format!(
         "the model file {} cannot be loaded: {}",
@@ -234,7 +235,7 @@ pub(super) fn unloadable(file: &Path, error: &ort::Error) -> Refusal {
     .hint("the file is damaged, incomplete, or needs a newer ONNX Runtime; download the model again")
 }
 
-/// ONNX Runtime's message for people: one line, without the place in its source and the code's number.
+/// Shortens ONNX Runtime's message for people: one line, without the place in its source and the numeric code.
 pub(super) fn in_words(message: &str) -> String {
     let (_, rest) = message.rsplit_once("[ONNXRuntimeError] : ").unwrap_or(("", message));
     let mut parts = rest.splitn(3, " : ");
@@ -251,7 +252,7 @@ pub(super) fn in_words(message: &str) -> String {
         .collect()
 }
 
-/// Runs the session once on `n` things.
+/// Runs the session once on `n` inputs.
 pub(super) fn run(session: &mut Session, n: usize, inputs: &[(&Slot, &[usize], Numbers<'_>)], output: &Slot) -> ort::Result<Output> {
     let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::with_capacity(inputs.len());
     for (slot, shape, numbers) in inputs {

@@ -1,4 +1,4 @@
-//! Text to token ids.
+//! Converts text to token ids.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use tokenizers::{Tokenizer, TruncationDirection, TruncationParams, TruncationStr
 use super::Refusal;
 use super::cleaning::clean;
 
-/// What tells a tokenizer that lowers texts from one that does not.
+/// Shows whether a tokenizer lowers texts itself.
 const ALPHABET: &str = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z";
 
 /// The model's own tokenizer, with its start and end tokens.
@@ -16,16 +16,16 @@ const ALPHABET: &str = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z";
 pub(super) struct TextTokenizer {
     tokenizer: Tokenizer,
     spec: TextSpec,
-    /// `None` where neither file names one; fine as long as nothing must be filled up.
+    /// `None` if neither file names one. This is fine as long as nothing must be padded.
     pad_id: Option<u32>,
 }
 
-/// Token ids of several texts, all of one length.
+/// Token ids of several texts, padded to one length.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Tokens {
     /// **Shape**: `[n, length]`.
     pub(super) ids: Vec<u32>,
-    /// **Shape**: `[n, length]`; 1 where a token is the text's, 0 where it fills up.
+    /// **Shape**: `[n, length]`; 1 for a token of the text, 0 for padding.
     pub(super) mask: Vec<u32>,
     pub(super) length: usize,
 }
@@ -48,7 +48,7 @@ impl TextTokenizer {
                 "this model's texts must be padded, and no file names the padding token".to_owned(),
             ));
         }
-        // The library's truncation leaves room for start and end token, like the reference implementations that use it.
+        // The library's truncation leaves room for the start and end tokens, like the reference implementations that use it.
         let truncation = TruncationParams {
             direction: TruncationDirection::Right,
             max_length: spec.context_length,
@@ -78,15 +78,15 @@ impl TextTokenizer {
         Ok(made)
     }
 
-    /// Of a text that was cleaned.
+    /// Returns the ids of a cleaned text.
     fn ids(&self, cleaned: &str) -> Result<Vec<u32>, Refusal> {
         let encoding = self.tokenizer.encode_fast(cleaned, true);
         let encoding = encoding.map_err(|error| Refusal::new(format!("a text cannot be tokenized: {error}")))?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// Tokenizes `texts` and fills them up: to the context length, or to the longest where the model and `may_be_short`
-    /// (the session's axis) allow it.
+    /// Tokenizes `texts` and pads them to the context length, or to the longest text if the model and `may_be_short` (the session's axis)
+    /// allow it.
     pub(super) fn tokenize(&self, texts: &[&str], may_be_short: bool) -> Result<Tokens, Refusal> {
         let mut rows = Vec::with_capacity(texts.len());
         for text in texts {
@@ -104,7 +104,7 @@ impl TextTokenizer {
             let n_missing = length.saturating_sub(row.len());
             let pad = match self.pad_id {
                 Some(pad) => pad,
-                // A row's own end token: what follows it changes nothing in a causal tower.
+                // The row's own end token serves as padding: tokens after it change nothing in a causal tower.
                 None if self.spec.padding == Padding::RealLength => row.last().copied().unwrap_or(0),
                 None => return Err(Refusal::new("no file names the padding token")),
             };
@@ -130,7 +130,7 @@ mod tests {
         TextTokenizer::load(&model.files.tokenizer, &model.text).unwrap()
     }
 
-    /// The texts whose ids differ from the reference's, with ours.
+    /// Returns the texts whose ids differ from the reference's, with our ids.
     fn differing(model: &ModelFolder, golden: &golden::Golden) -> Vec<String> {
         let texts: Vec<&str> = golden.texts.iter().map(String::as_str).collect();
         let tokens = tokenizer(model).tokenize(&texts, false).unwrap();
@@ -165,7 +165,7 @@ mod tests {
         }
     }
 
-    /// The files of the real CLIP tokenizer as a model folder; its ONNX files are empty, and nobody opens them here.
+    /// Makes a model folder from the files of the real CLIP tokenizer. Its ONNX files are empty, and nothing opens them here.
     fn real_clip(files: &Path, folder: &Path) -> ModelFolder {
         for file in ["config.json", "preprocessor_config.json", "tokenizer_config.json", "tokenizer.json"] {
             std::fs::copy(files.join(file), folder.join(file)).unwrap();
@@ -177,7 +177,7 @@ mod tests {
         ModelFolder::open(folder).unwrap()
     }
 
-    /// FNV-1a, 64 bits, over little-endian bytes; the same in tests/reference/strings.py.
+    /// Computes FNV-1a, 64 bits, over little-endian bytes, as tests/reference/strings.py does.
     fn hash(ids: &[u32]) -> u64 {
         let bytes = ids.iter().flat_map(|id| id.to_le_bytes());
         bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

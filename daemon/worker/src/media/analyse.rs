@@ -1,4 +1,4 @@
-//! One video from its first to its last frame: cuts, parts, samples, thumbnails, and what a user should know about damage.
+//! Analyses one video from its first to its last frame: cuts, parts, samples, thumbnails, and damage that a user should know about.
 
 mod damage;
 mod finder;
@@ -26,13 +26,13 @@ use super::scenes::writer::Scenes;
 use super::units::{elapsed_ms, us_to_ms};
 use finder::Finder;
 
-/// How often the daemon hears that work goes on.
+/// How often the daemon is told that work goes on.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-/// Packets without a frame between two looks at the clock.
+/// How many packets without a frame may pass before the clock is checked.
 const PACKETS_BETWEEN_LOOKS: u32 = 64;
 const ONLY_KEYFRAMES: &str = "only its keyframes were decoded";
 
-/// Tells everything about a video.
+/// Sends the daemon the whole analysis of a video.
 pub(super) fn analyse(
     opened: std::fs::File,
     request: &AnalyseRequest,
@@ -85,7 +85,7 @@ pub(super) fn analyse(
     Ok(())
 }
 
-/// Looks at the whole video in the way that suits it, and says in which.
+/// Decodes the video in the way that suits it, and returns which way that was.
 fn decode_all(
     video: &mut OpenVideo,
     request: &AnalyseRequest,
@@ -120,7 +120,7 @@ fn decode_all(
     })
 }
 
-/// Looks at keyframes alone, one after the other.
+/// Decodes only keyframes, one after the other.
 fn decode_keyframes(
     video: &mut OpenVideo,
     work: &mut Work<'_>,
@@ -137,7 +137,7 @@ fn decode_keyframes(
     })
 }
 
-/// Looks at groups of pictures: at all of them, or at those in which a shot may begin.
+/// Decodes groups of pictures: all of them, or those in which a shot may begin.
 fn decode_gops(
     video: &mut OpenVideo,
     kind: gops::Kind,
@@ -149,7 +149,7 @@ fn decode_gops(
 ) -> Result<DecodePlan, Ended> {
     let (mode, reason) = match (mode, kind) {
         (SceneMode::Exact, _) => (SceneMode::Exact, "the request asks for every frame"),
-        // The pictures between two that were looked at can hold a whole shot, and no packet tells of it.
+        // A whole shot can fit between two pictures that were decoded, and no packet shows that.
         (SceneMode::Fast, gops::Kind::Intra { .. }) => (SceneMode::Exact, "every frame is a keyframe, so packets say nothing"),
         (SceneMode::Fast, _) => (SceneMode::Fast, "its keyframes and packets show where to decode"),
     };
@@ -201,7 +201,7 @@ fn decode_through(video: &mut OpenVideo, work: &mut Work<'_>, answers: &mut impl
     }
 }
 
-/// Tells the daemon now and then that work goes on.
+/// Tells the daemon at most every [`PROGRESS_EVERY`] that work goes on.
 fn send_progress(sent_at: &mut Instant, end_us: i64, answers: &mut impl Write) -> Result<(), Ended> {
     if sent_at.elapsed() >= PROGRESS_EVERY {
         *sent_at = Instant::now();
@@ -257,7 +257,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Takes what is reported of groups of pictures.
+    /// Takes one report about a group of pictures.
     fn take(&mut self, video: &OpenVideo, event: gops::GopEvent, times: &mut StageTimes) {
         match event {
             gops::GopEvent::Frame(seen) => {

@@ -1,10 +1,10 @@
-//! From a file to frames in order, each with its time: containers, streams, clocks, decoders.
+//! Turns a file into frames in order, each with its time: containers, streams, clocks, decoders.
 //!
-//! A [`video`] comes as a descriptor, never as a path; FFmpeg may open nothing else, and only what is [`allowed`]. It is decoded frame by
-//! frame, or in groups of pictures side by side ([`gops`]). Where its stamps are wrong its [`timeline`] mends them, and where the picture
-//! goes on in another stream it is followed there ([`follow`]).
+//! A [`video`] comes as a descriptor, never as a path. FFmpeg may open nothing else, and may use only [`allowed`] containers and codecs.
+//! The video is decoded frame by frame, or as groups of pictures in parallel ([`gops`]). If its timestamps are wrong, its [`timeline`]
+//! corrects them. If the picture continues in another stream, decoding follows it there ([`follow`]).
 //!
-//! Decoding knows neither scenes nor the daemon: frames go out as glimpses and as what the decoder made.
+//! Decoding knows neither scenes nor the daemon: it hands out glimpses and the decoder's frames.
 
 pub(crate) mod allowed;
 mod anew;

@@ -1,8 +1,8 @@
-//! What ends a request without an answer. Knows neither how videos are decoded nor what is asked of them.
+//! The reasons that end a request without an answer. Knows neither how videos are decoded nor what the requests are.
 
 use scened_common::pipe::PipeError;
 
-/// A reason for the user why the file gives nothing.
+/// Why the file gives nothing, in words for the user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Unusable(pub(crate) String);
@@ -10,7 +10,7 @@ pub(crate) struct Unusable(pub(crate) String);
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Ended {
-    /// The file gives nothing; the daemon is sent the reason.
+    /// The file gives nothing; the daemon receives the reason.
     #[error(transparent)]
     Unusable(#[from] Unusable),
     /// The daemon is gone.

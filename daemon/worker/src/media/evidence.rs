@@ -1,7 +1,7 @@
-//! What this worker met that is no fault of the video: a read that the system refused, and what the machine was short of.
+//! Notes failures that are no fault of the video: a read that the system refused, or a resource that the machine lacked.
 //!
-//! One process looks into one video, so that one note of each kind is enough. FFmpeg hands most of these errors on as a number like any
-//! other; without a note a drive that breaks, or a limit on threads, reads as a video that cannot be decoded.
+//! One process handles one video, so one note of each kind is enough. FFmpeg passes most of these errors on as a plain number. Without a
+//! note, a failing drive or a limit on threads looks like a video that cannot be decoded.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,26 +11,26 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use ffmpeg_next::Error;
 use scened_common::media::wire::Fault;
 
-/// The first read that failed; 0 = none did.
+/// The error number of the first read that failed; 0 = none failed.
 static READ_ERROR: AtomicI32 = AtomicI32::new(0);
-/// What was not to be had when it was wanted; 0 = all was.
+/// The error number of the first resource that was missing; 0 = none was.
 static SHORTAGE: AtomicI32 = AtomicI32::new(0);
-/// Memory is bounded by somebody else than us, so that a lack of it tells nothing about the video.
+/// Whether somebody else limits memory. A lack of memory then says nothing about the video.
 static MEMORY_IS_SCARCE: AtomicBool = AtomicBool::new(false);
 
-/// A file whose reads are watched. It has a place of its own: descriptors that were duplicated share theirs.
+/// A file whose failed reads are noted. It keeps its own position: duplicated descriptors share theirs.
 pub(crate) struct Watched {
     file: File,
     at: u64,
 }
 
 impl Watched {
-    /// From the file's beginning on.
+    /// Starts at the beginning of the file.
     pub(crate) fn new(file: File) -> Self {
         Self { file, at: 0 }
     }
 
-    /// The file itself, unwatched.
+    /// Returns the file itself, whose reads are not noted.
     pub(crate) fn plain(&mut self) -> &mut File {
         &mut self.file
     }
@@ -45,7 +45,7 @@ impl Read for Watched {
 }
 
 impl Seek for Watched {
-    // Not watched: a video can name places that no file has.
+    // Errors are not noted: a video can name positions that no file has.
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
         let at = match position {
             SeekFrom::Start(at) => Some(at),
@@ -57,28 +57,28 @@ impl Seek for Watched {
     }
 }
 
-/// Takes note of a read of the video that failed.
+/// Notes a failed read of the video.
 pub(crate) fn note_read_error(error: &io::Error) {
     if error.kind() != io::ErrorKind::Interrupted {
         note(&READ_ERROR, error.raw_os_error().unwrap_or(libc::EIO));
     }
 }
 
-/// Remembers that this machine bounds memory more than we do.
+/// Notes that this machine limits memory more strictly than we do.
 pub(crate) fn memory_is_scarce() {
     MEMORY_IS_SCARCE.store(true, Ordering::Relaxed);
 }
 
-/// Takes note of an error of reading or decoding where it tells of a lack of memory. "Again" means something else to FFmpeg there.
+/// Notes an error of reading or decoding if it means a lack of memory. `EAGAIN` is not noted, since it has another meaning to FFmpeg there.
 pub(crate) fn note_error(error: Error) {
     match error {
-        // Where only our own limit bounds memory, it is the video that asks for too much, or for a size that cannot be.
+        // If only our own limit bounds memory, the video asks for too much, or for an impossible size.
         Error::Other { errno: libc::ENOMEM } if MEMORY_IS_SCARCE.load(Ordering::Relaxed) => note(&SHORTAGE, libc::ENOMEM),
         _ => {}
     }
 }
 
-/// As [`note_error`], of opening a decoder, which starts threads.
+/// Notes an error of opening a decoder, like [`note_error`]. Opening one starts threads, so `EAGAIN` is noted as well.
 pub(crate) fn note_opening_error(error: Error) {
     match error {
         Error::Other { errno: libc::EAGAIN } => note(&SHORTAGE, libc::EAGAIN),
@@ -86,17 +86,17 @@ pub(crate) fn note_opening_error(error: Error) {
     }
 }
 
-/// Takes note of a thread that could not be started.
+/// Notes that a thread could not be started.
 pub(crate) fn note_thread_error(error: &io::Error) {
     note(&SHORTAGE, error.raw_os_error().unwrap_or(libc::EAGAIN));
 }
 
 fn note(place: &AtomicI32, errno: i32) {
-    // The first one tells most.
+    // The first error tells most.
     let _known = place.compare_exchange(0, errno, Ordering::Relaxed, Ordering::Relaxed);
 }
 
-/// What a failure, or a part that is missing, is laid to.
+/// Returns the cause of a failure or of a missing part.
 pub(crate) fn fault() -> Fault {
     match (READ_ERROR.load(Ordering::Relaxed), SHORTAGE.load(Ordering::Relaxed)) {
         (0, 0) => Fault::Video,

@@ -1,4 +1,4 @@
-//! One picture: a still image, or one moment of a video.
+//! Answers a request for one picture: a still image, or one moment of a video.
 
 use std::io::Write;
 
@@ -15,10 +15,10 @@ use super::ended::{Ended, Unusable};
 use super::scenes::sampler::Sampler;
 use super::units::us_to_ms;
 
-/// How far before the moment to look for a keyframe, one try after the other; then everything is decoded. Microseconds.
+/// How far before the moment to look for a keyframe, one attempt after the other. If all fail, everything is decoded. Microseconds.
 const STEPS_BACK_US: [i64; 3] = [0, 2_000_000, 15_000_000];
 
-/// Tells the one picture asked for.
+/// Sends the daemon the one picture that it asked for.
 pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     // A single frame gains nothing from more threads, and starting them costs time.
@@ -41,7 +41,7 @@ pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, extras: &
             video.seek(wanted_us - back_us);
         }
         found = last_up_to(&mut video, wanted_us, &mut frame);
-        // Some demuxers land behind the moment, or at the end of the video.
+        // Some demuxers land after the moment, or at the end of the video.
         if found.is_some_and(|shown| shown.start_us <= wanted_us) {
             break;
         }
@@ -62,7 +62,7 @@ pub(super) fn picture(opened: std::fs::File, request: &PictureRequest, extras: &
     Ok(())
 }
 
-/// Decodes on to the frame that is shown at `wanted_us`, or the last one before the end.
+/// Decodes up to the frame that is shown at `wanted_us`, or the last one before the end. Returns the first frame if that is later already.
 fn last_up_to(video: &mut OpenVideo, wanted_us: i64, found: &mut Video) -> Option<FrameTime> {
     let mut frame = Video::empty();
     let mut last = None;

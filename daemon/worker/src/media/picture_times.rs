@@ -1,4 +1,4 @@
-//! How long it takes what is done to every frame of a video, and to those that are kept: for `examples/picture_bench.rs`. Linux only.
+//! Measures the time spent on every frame of a video, and on the frames that are kept, for `examples/picture_bench.rs`. Linux only.
 
 use std::fs::File;
 use std::path::Path;
@@ -14,10 +14,10 @@ use super::pixels::glimpse::{Glimpse, Glimpser};
 use super::scenes::sampler::Sampler;
 
 const N_ROUNDS: usize = 7;
-/// Processor time of a round: the clock for it may go in steps of 4 ms. Microseconds.
+/// Processor time of a round. It is long because the clock may advance in steps of 4 ms. Microseconds.
 const ROUND_US: f64 = 200_000.0;
 
-/// Times the first `n_frames` of the video at `path`. **Units**: microseconds of processor time a frame, medians of seven rounds.
+/// Measures the first `n_frames` of the video at `path`. **Units**: microseconds of processor time per frame, medians of seven rounds.
 pub fn measure(path: &Path, n_frames: usize) -> anyhow::Result<serde_json::Value> {
     ffmpeg_next::init()?;
     let mut video = OpenVideo::open(File::open(path)?, 1, Allowed::videos(&Extras::default()))?;
@@ -67,7 +67,7 @@ fn decode(video: &mut OpenVideo, n_frames: usize) -> Vec<Video> {
     frames
 }
 
-/// Median time of a frame over all rounds.
+/// Returns the median time per frame over all rounds.
 fn time_us(frames: &[Video], mut work: impl FnMut(&Video) -> anyhow::Result<()>) -> anyhow::Result<f64> {
     let mut rounds = Vec::with_capacity(N_ROUNDS);
     for _ in 0..N_ROUNDS {
@@ -86,7 +86,7 @@ fn time_us(frames: &[Video], mut work: impl FnMut(&Video) -> anyhow::Result<()>)
     Ok(rounds[N_ROUNDS / 2])
 }
 
-/// Processor time of this thread: others may be using the machine.
+/// Returns the processor time of this thread, since others may be using the machine.
 fn processor_time_us() -> anyhow::Result<f64> {
     let spent = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds: f64 = spent.split(' ').next().context("schedstat begins with a number")?.parse()?;

@@ -1,7 +1,7 @@
-//! From the planes of a decoded frame to pixels that are looked at: colours, sizes, turns, and the small picture of a whole frame.
+//! Turns the planes of a decoded frame into pixels: colours, sizes, rotation, and the small picture of a whole frame.
 //!
-//! A frame comes in with what its stream says of it; a picture goes out. Pixels know neither files nor times nor scenes: nothing here is
-//! read from a video, and no frame is chosen.
+//! A frame comes in with its stream's metadata, and a picture goes out. This module knows neither files nor times nor scenes: it reads
+//! nothing from a video and chooses no frame.
 
 pub(crate) mod colour;
 pub(crate) mod dovi;

@@ -1,10 +1,11 @@
-//! What a media worker gives up before it reads the first byte of a video: files, sockets, other processes, and most system calls.
+//! Removes a media worker's access to files, sockets, other processes and most system calls before it reads the first byte of a video.
 //!
-//! Landlock without any rule forbids every path, TCP port, abstract socket and signal to the outside; seccomp forbids what is not
-//! needed to decode; limits bound memory and descriptors. What is open stays open: the video and the pipes. Both layers hold for the
-//! calling thread and those it starts, so [`enter`] comes before any thread exists.
+//! Landlock without any rule forbids every path and TCP port, and abstract sockets and signals of outside processes. seccomp forbids system
+//! calls that decoding does not need. Limits bound memory, descriptors and processor time. Descriptors that are already open stay usable:
+//! the video and the pipes. Both layers apply to the calling thread and to threads it starts, so [`enter`] must run before any other thread
+//! exists.
 //!
-//! The sandbox knows nothing of videos: only how large one is.
+//! The sandbox knows nothing about videos except their size.
 
 #[cfg(target_os = "linux")]
 mod calls;
@@ -17,12 +18,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use scened_common::media::budget::Budget;
 use scened_common::media::wire::Confinement;
 
-/// Argument after the role: decode even where no sandbox can be had, and let a graphics driver open its devices.
+/// Argument after the role: decode even if no sandbox is available, and let a graphics driver open its devices.
 pub(crate) const ALLOW_UNSANDBOXED: &str = scened_common::media::wire::ALLOW_UNSANDBOXED;
 
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// The layers to put up. Only tests leave one out.
+/// The layers to set up. Only tests leave one out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layers {
     pub(crate) landlock: bool,
@@ -36,16 +37,16 @@ impl Layers {
     };
 }
 
-/// Whether this process is in the sandbox: no graphics driver works there.
+/// Returns whether this process is in the sandbox, where no graphics driver works.
 pub(crate) fn is_entered() -> bool {
     ENTERED.load(Ordering::Relaxed)
 }
 
-/// Puts up the sandbox, for good. Where a part of it fails, [`Confinement::Refused`] unless `allow_unsandboxed`; what can be had stands
-/// all the same.
+/// Sets up the sandbox for the rest of the process. If a part fails, returns [`Confinement::Refused`] unless `allow_unsandboxed`; the other
+/// parts stay active in either case.
 pub(crate) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> Confinement {
     let Confined { held, missing } = confine(layers, budget);
-    // No driver can open its devices behind either layer.
+    // Either layer keeps a driver from opening its devices.
     ENTERED.store(!held.is_empty(), Ordering::Relaxed);
     if missing.is_empty() {
         return Confinement::Sandboxed { how: held.join(" and ") };
@@ -54,7 +55,7 @@ pub(crate) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> 
     if !held.is_empty() {
         reason = format!("{reason} (still active: {})", held.join(" and "));
     }
-    // Other systems have nothing of the kind, and scened without videos would help nobody there; `doctor` says it.
+    // Other systems have no such sandbox, and refusing every video would help nobody there; `doctor` reports it.
     if allow_unsandboxed || !cfg!(target_os = "linux") {
         Confinement::Unsandboxed { reason }
     } else {
@@ -62,7 +63,7 @@ pub(crate) fn enter(layers: Layers, budget: Budget, allow_unsandboxed: bool) -> 
     }
 }
 
-/// Puts up the sandbox around this process and prints what it is made of: the daemon asks so at its start.
+/// Sets up the sandbox around this process and prints its layers. The daemon requests this when it starts.
 pub(crate) fn try_out() -> anyhow::Result<()> {
     match enter(Layers::ALL, Budget::of_bytes(0), false) {
         Confinement::Sandboxed { how } => {
@@ -73,7 +74,7 @@ pub(crate) fn try_out() -> anyhow::Result<()> {
     }
 }
 
-/// What of the sandbox stands, and why the rest does not.
+/// The active layers of the sandbox, and the reasons why others are missing.
 #[derive(Default)]
 struct Confined {
     held: Vec<String>,
@@ -111,21 +112,22 @@ fn confine(layers: Layers, budget: Budget) -> Confined {
     confined
 }
 
-/// Address space for frames: 32 of 8K at 10 bits, with room. Bytes.
+/// Address space for frames: room for 32 frames of 8K at 10 bits. Bytes.
 #[cfg(target_os = "linux")]
 const ADDRESS_SPACE: u64 = 4 << 30;
-/// Address space that a decoder's thread may take besides: its stack, its heap, its frame. Bytes.
+/// Additional address space for each thread of a decoder: its stack, its heap, its frame. Bytes.
 #[cfg(target_os = "linux")]
 const ADDRESS_SPACE_OF_THREAD: u64 = 256 << 20;
-/// Descriptors: four are open, and making the Landlock ruleset takes one.
+/// Most descriptors. Four are open, and creating the Landlock ruleset takes one.
 #[cfg(target_os = "linux")]
 const N_DESCRIPTORS: u64 = 8;
 
-/// Between the signal that ends a worker and the one that nobody can catch.
+/// Time between the signal that ends a worker and the one that it cannot catch.
 #[cfg(target_os = "linux")]
 const PROCESSOR_GRACE_SECONDS: u64 = 5;
 
-/// Whether memory may run out before our own limit is reached: by an administrator's limit, or where the kernel promises no more than it has.
+/// Returns whether memory may run out before our own limit is reached: because an administrator set a limit, or because the kernel does not
+/// overcommit.
 #[cfg(target_os = "linux")]
 fn memory_is_bounded_by_others() -> bool {
     use rustix::process::{Resource, getrlimit};
@@ -147,8 +149,8 @@ fn limit(budget: Budget) -> std::io::Result<()> {
     let address_space = ADDRESS_SPACE + n_threads * ADDRESS_SPACE_OF_THREAD;
     for (resource, most, grace) in [
         (Resource::As, address_space, 0),
-        // The daemon's watchdog ends what gets nowhere; this ends what goes on for ever, though the daemon were gone. The signal of
-        // this limit comes first, so that it is not taken for a kill from outside.
+        // The daemon's watchdog ends a worker that makes no progress. This limit ends one that never stops, even if the daemon is gone. The
+        // catchable signal of this limit comes first, so that the end is not mistaken for a kill from outside.
         (Resource::Cpu, budget.most_processor_time().as_secs(), PROCESSOR_GRACE_SECONDS),
         (Resource::Fsize, 0, 0),
         (Resource::Nofile, N_DESCRIPTORS, 0),
@@ -165,12 +167,12 @@ fn limit(budget: Budget) -> std::io::Result<()> {
             },
         )?;
     }
-    // Nobody but root reads the memory of a process that holds somebody's video.
+    // Only root may read the memory of a process that holds somebody's video.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     Ok(())
 }
 
-/// Landlock without any rule. The file system must be covered; the rest is as much as this kernel knows.
+/// Applies Landlock without any rule. Covering the file system is required; the rest depends on the kernel.
 #[cfg(target_os = "linux")]
 fn close_paths_and_ports() -> Result<String, String> {
     use landlock::{
@@ -197,7 +199,7 @@ fn close_paths_and_ports() -> Result<String, String> {
     }
 }
 
-/// What this kernel's Landlock holds. Sockets and signals are forbidden by seccomp as well.
+/// Describes what this kernel's Landlock covers. seccomp forbids sockets and signals as well.
 #[cfg(target_os = "linux")]
 fn landlock_in_words(version: i32) -> String {
     let lacks = match version {

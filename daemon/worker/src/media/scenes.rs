@@ -1,9 +1,9 @@
-//! From frames and boundaries to scenes: which frames stand for each, and the pictures that are made of them.
+//! Turns frames and boundaries into scenes: which frames represent each scene, and the pictures made from them.
 //!
-//! [`writer`] takes what was decoded, in order of time, and sends the daemon each scene when it is complete. What it decides by is pure:
-//! where scenes begin and end ([`builder`]), which frames may stand for them ([`candidates`]), which of these do ([`choose`]), all by how
-//! much of a picture changed ([`signature`]). A [`poster`] is one frame for a whole video; [`replay`] makes scenes of pictures that an
-//! earlier analysis kept.
+//! [`writer`] takes decoded frames in order of time and sends the daemon each scene when it is complete. Pure modules make its decisions:
+//! where scenes begin and end ([`builder`]), which frames may represent them ([`candidates`]), and which of these do ([`choose`]). All use
+//! how much of a picture changed ([`signature`]). A [`poster`] is one frame for a whole video. [`replay`] makes scenes from pictures that
+//! an earlier analysis kept.
 //!
 //! Scenes know neither containers nor decoders, and not how boundaries are found.
 

@@ -1,4 +1,4 @@
-//! Videos that give nothing, or not all: each ends in words for the user.
+//! Videos from which nothing or only a part can be indexed; the user always gets a reason.
 
 use super::*;
 
@@ -130,7 +130,7 @@ fn rare_codecs_and_containers_are_decoded_only_where_they_are_named() {
     let nut = video(folder.path(), "film.nut", &format!("{RED_BLUE} -c:v libx264"));
     check(&nut, "extra-formats = [\"nut\"]");
     assert_eq!(analyse_with(&extras(&["nut"], &[]), &nut, &request()).unwrap().cuts_ms(), [2000]);
-    // A video of which one stream is rare has another one to look at.
+    // If one stream of a video has a rare codec, another stream is used.
     let arguments = format!(
         "-i {} -f lavfi -i testsrc=s=640x480:r=25:d=4 -map 1 -map 0 -c:v:0 magicyuv -c:v:1 libx264",
         magic.display()
@@ -189,10 +189,10 @@ fn random_damage_never_kills_the_daemons_side() {
     }
 }
 
-/// Every way of decoding: frame by frame, GOPs side by side, and only those in doubt.
+/// All ways of decoding: frame by frame, GOPs side by side, and only the GOPs in doubt.
 const WAYS: [(SceneMode, u32); 3] = [(SceneMode::Exact, 1), (SceneMode::Exact, 2), (SceneMode::Fast, 2)];
 
-/// Analyses a damaged video in every way; each must give scenes, and say what is wrong with it.
+/// Analyses a damaged video in every way. Each must give scenes and pass `check`.
 fn damaged_in_every_way(path: &Path, check: impl Fn(&Answer, &str)) {
     for (mode, threads) in WAYS {
         let request = AnalyseRequest {
@@ -218,7 +218,7 @@ fn a_truncated_video_is_indexed_to_where_it_breaks_off_in_every_way_of_decoding(
         let path = write(folder.path(), name, &whole[..whole.len() / 2]);
         damaged_in_every_way(&path, |told, way| {
             assert!((5_000..15_000).contains(&told.analysis.duration_ms), "{name}: {way}");
-            // A transport stream does not say how long it is meant to be.
+            // A transport stream does not say how long it should be.
             if name != "a.ts" {
                 let damage = told.analysis.damage.as_deref().unwrap_or_else(|| panic!("{name}: {way}"));
                 assert!(

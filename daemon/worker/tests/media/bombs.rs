@@ -1,4 +1,4 @@
-//! Small files that cost much: each ends within the limits, in scenes or in words.
+//! Small files that cost much: each ends within the limits, with scenes or with a reason.
 
 use std::io::{Seek, SeekFrom, Write};
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use super::boxes::{find, inside, replace_in_boxes};
 use super::*;
 
-/// Stands for the minute that a worker may be silent; ten of them is how long it may get nowhere.
+/// Replaces the minute for which a worker may be silent. A worker may make no progress for ten times this long.
 const SILENCE: Duration = Duration::from_secs(6);
-/// For what the watchdog is to end: nothing else is asked of it.
+/// For bombs that the watchdog is expected to end.
 const SHORT_SILENCE: Duration = Duration::from_secs(2);
 
-/// How a bomb may end besides in scenes.
+/// How a bomb may end other than with scenes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fizzle {
-    /// It gives scenes, or is said to be unusable.
+    /// It may be reported as unusable.
     Words,
-    /// The watchdog may end it, too: it costs time and gives nothing.
+    /// The watchdog may also end it, because it takes long and gives nothing.
     Watchdog,
 }
 
-/// Analyses a bomb frame by frame and side by side; gives the last end.
+/// Analyses a bomb frame by frame and in fast mode. Returns how the last analysis ended.
 fn goes_off(path: &Path, fizzle: Fizzle) -> Result<Answer, String> {
     goes_off_in(path, fizzle, &[(SceneMode::Exact, 1), (SceneMode::Fast, 2)], SILENCE)
 }
 
-/// As [`goes_off`], for a bomb that would go on for hours.
+/// Does the same as [`goes_off`] for a bomb that would run for hours.
 fn goes_on(path: &Path) -> Result<Answer, String> {
     goes_off_in(
         path,
@@ -69,7 +69,7 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 #[test]
 fn huge_pictures_end_within_the_limits() {
     let folder = tempfile::tempdir().unwrap();
-    // 144 million pixels, which FFmpeg itself would decode.
+    // It has 144 million pixels, which FFmpeg itself would decode.
     let one = "-f lavfi -i color=red:s=12000x12000:r=1:d=1 -frames:v 1 -pix_fmt yuv420p";
     let x264 = video(
         folder.path(),
@@ -78,7 +78,7 @@ fn huge_pictures_end_within_the_limits() {
     );
     let reason = goes_off(&x264, Fizzle::Watchdog).map(|told| told.analysis).unwrap_err();
     assert!(reason.contains("144000000 pixels"), "{reason}");
-    // A few pixels that say to be many.
+    // These have a few pixels and claim to have many.
     for (name, codec, marker, at) in [
         ("jpeg.mkv", "mjpeg -pix_fmt yuvj420p", &[0xff, 0xc0, 0x00, 0x11, 0x08][..], 5),
         ("png.mkv", "png", b"IHDR\0\0", 4),
@@ -152,7 +152,7 @@ fn clocks_that_stand_or_leap_by_years_end() {
     }
 
     let mut bytes = std::fs::read(video(folder.path(), "rated.mp4", noisy)).unwrap();
-    // The clock of the track has no unit, and no frame lasts.
+    // The track's clock has no unit, and no frame has a duration.
     let media = find(&bytes, &[b"moov", b"trak", b"mdia", b"mdhd"]).pop().unwrap();
     bytes[media.start + 20..media.start + 24].fill(0);
     let times = find(&bytes, &[b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"]).pop().unwrap();
@@ -167,7 +167,7 @@ fn a_video_that_repeats_itself_for_ever_ends() {
     let folder = tempfile::tempdir().unwrap();
     let lavfi = "-f lavfi -i testsrc=s=64x64:r=25:d=4 -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25";
     let mut bytes = std::fs::read(video(folder.path(), "edited.mp4", lavfi)).unwrap();
-    // An edit list that plays the same second five thousand times.
+    // The edit list plays the same second five thousand times.
     let n_edits = 5000_u32;
     let mut edits = [0_u32.to_be_bytes(), n_edits.to_be_bytes()].concat();
     for _ in 0..n_edits {
@@ -176,7 +176,7 @@ fn a_video_that_repeats_itself_for_ever_ends() {
     replace_in_boxes(&mut bytes, &[b"moov", b"trak", b"edts", b"elst"], &edits);
     goes_on(&write(folder.path(), "edits.mp4", &bytes)).ok();
 
-    // A stream without an end: fragments of unknown length, then the same ones again and again.
+    // An endless stream: fragments of unknown length, then the same ones 200 times again.
     let once = std::fs::read(video(
         folder.path(),
         "live.mp4",
@@ -210,7 +210,7 @@ fn sparse_terabytes_are_not_read_for_ever() {
             .unwrap();
         goes_on(&path).ok();
     }
-    // A video that begins a terabyte later.
+    // A file whose content begins after a hole of a terabyte.
     let hole = folder.path().join("hole.mp4");
     let mut late = std::fs::File::create(&hole).unwrap();
     late.seek(SeekFrom::Start((1 << 40) - 4096)).unwrap();
@@ -227,7 +227,7 @@ fn a_million_packets_of_a_byte_end() {
         "-f lavfi -i testsrc=s=64x64:r=25:d=1 -c:v mpeg4 -live 1",
     ))
     .unwrap();
-    // Clusters of unknown size, each with blocks of one byte.
+    // Clusters of unknown size, with blocks of one byte each.
     for cluster in 0..20_u8 {
         bytes.extend([0x1f, 0x43, 0xb6, 0x75, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
         bytes.extend([0xe7, 0x82, 20 + cluster, 0]);

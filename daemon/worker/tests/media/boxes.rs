@@ -1,8 +1,8 @@
-//! The boxes of MP4 and MOV files, for videos that the ffmpeg command would not make.
+//! Edits the boxes of MP4 and MOV files, for videos that the ffmpeg command would not make.
 
 use std::ops::Range;
 
-/// Where a box lies inside others: each box from the one before it inwards. The first of its kind is taken.
+/// Returns where each of these nested boxes is, outermost first. Takes the first box of each kind.
 pub(crate) fn find(video: &[u8], kinds: &[&[u8; 4]]) -> Vec<Range<usize>> {
     let mut range = 0..video.len();
     kinds
@@ -22,7 +22,7 @@ pub(crate) fn find(video: &[u8], kinds: &[&[u8; 4]]) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Puts `with` in the place of what the innermost of these boxes holds, and corrects all sizes.
+/// Replaces the content of the innermost of these boxes by `with`, and corrects all sizes.
 pub(crate) fn replace_in_boxes(video: &mut Vec<u8>, kinds: &[&[u8; 4]], with: &[u8]) {
     let found = find(video, kinds);
     let inner = found.last().expect("a box is named");
@@ -36,7 +36,7 @@ pub(crate) fn replace_in_boxes(video: &mut Vec<u8>, kinds: &[&[u8; 4]], with: &[
     }
 }
 
-/// What a box holds.
+/// Returns the content of the innermost of these boxes.
 pub(crate) fn inside(video: &[u8], kinds: &[&[u8; 4]]) -> Vec<u8> {
     let found = find(video, kinds);
     let inner = found.last().expect("a box is named");

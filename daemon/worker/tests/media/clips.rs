@@ -1,4 +1,4 @@
-//! Real clips, when `SCENED_TEST_MEDIA` names a folder of them (`shared/media` of this project).
+//! Real clips, if `SCENED_TEST_MEDIA` names a folder of them (`shared/media` of this project).
 
 use std::os::unix::ffi::OsStrExt;
 
@@ -54,7 +54,7 @@ fn every_clip_ends_in_scenes_or_in_words() {
     }
 }
 
-/// **Source**: `GROUNDTRUTH.md` of the clips, section 3. The fixed cameras and the recipe's own false alarms are left out.
+/// **Source**: `GROUNDTRUTH.md` of the clips, section 3, without the fixed cameras and the recipe's own false alarms.
 #[test]
 fn clips_of_one_shot_have_no_cut() {
     let clips = clips();
@@ -69,7 +69,7 @@ fn clips_of_one_shot_have_no_cut() {
     }
 }
 
-/// **Source**: `GROUNDTRUTH.md` of the clips, sections 1 and 2: cuts seen by eye that PySceneDetect's defaults find as well.
+/// **Source**: `GROUNDTRUTH.md` of the clips, sections 1 and 2: cuts seen by eye that PySceneDetect's defaults also find.
 #[test]
 fn clear_cuts_are_found_on_their_frames() {
     let clips = clips();
@@ -104,7 +104,7 @@ fn everybody_who_comes_past_a_fixed_camera_is_embedded_and_an_empty_room_hardly(
         .flat_map(|scene| &scene.frames)
         .map(|frame| frame.time_ms)
         .collect();
-    // From one empty picture to the next.
+    // Each range runs from one empty picture to the next.
     for (from_s, until_s) in [(6, 20), (23, 45), (51, 70), (75, 87), (93, 120), (124, 136)] {
         let inside = times.iter().filter(|time| (from_s * 1000..until_s * 1000).contains(*time)).count();
         assert!(inside >= 1, "nobody between {from_s} and {until_s} s in {times:?}");

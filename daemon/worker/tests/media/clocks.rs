@@ -1,8 +1,8 @@
-//! Clocks that begin anew, or are wrong for a few frames.
+//! Clocks that start again, or are wrong for a few frames.
 
 use super::*;
 
-/// Two colours of three seconds each, with B-frames and a keyframe a second.
+/// Makes a video of two colours of three seconds each, with B-frames and a keyframe every second.
 fn recording(folder: &Path, name: &str, colours: [&str; 2]) -> Vec<u8> {
     let part = |colour: &str| format!("-f lavfi -i color={colour}:s=160x120:r=25:d=3");
     let (one, two) = (part(colours[0]), part(colours[1]));
@@ -37,12 +37,12 @@ fn recordings_put_together_are_one_video_and_its_parts_are_told() {
             .map(|part| (part.start_ms, part.file_ms, part.file_end_ms, part.first_frame))
             .collect();
         assert_eq!(parts, [(0, 0, 6000, 0), (6000, 0, 6000, 150), (12_000, 0, 6000, 300)]);
-        // Just behind the tables that a recording begins with.
+        // The offset is just behind the tables at the beginning of a recording.
         for (part, start) in picture.clock[1..].iter().zip([first.len(), first.len() + second.len()]) {
             assert!((start as u64..start as u64 + 2000).contains(&part.offset_bytes), "{part:?} {start}");
         }
     }
-    // A moment is found by counting, as the file's time leads to another recording.
+    // A moment is found by counting, because the file's time leads to another recording.
     for (at_ms, expected) in [(1000, RED), (4000, BLUE), (7000, [255, 255, 255]), (10_000, RED), (16_000, BLUE)] {
         let request = PictureRequest {
             image: square(64),

@@ -1,4 +1,4 @@
-//! What changes the meaning of a picture's numbers: matrices, Dolby Vision, primaries.
+//! Properties that change the meaning of a picture's numbers: matrices, Dolby Vision, primaries.
 
 use super::*;
 
@@ -11,13 +11,13 @@ fn times(matrix: &Matrix, value: Rgb) -> Rgb {
     matrix.map(|row| row.iter().zip(value).map(|(a, b)| a * b).sum())
 }
 
-/// SMPTE ST 2084. Nits.
+/// The inverse transfer function of SMPTE ST 2084, from nits.
 fn pq(nits: f64) -> f64 {
     let y = (nits.max(0.0) / 10_000.0).min(1.0).powf(2610.0 / 16384.0);
     ((3424.0 / 4096.0 + 2413.0 / 128.0 * y) / (1.0 + 2392.0 / 128.0 * y)).powf(2523.0 / 32.0)
 }
 
-/// Light of BT.2020 of a colour of sRGB; white has 203 nits.
+/// Converts a colour of sRGB to light of BT.2020 in nits; white has 203.
 fn wide_light(srgb: Rgb) -> Rgb {
     let light = srgb.map(|value| {
         if value <= 0.04045 {
@@ -30,7 +30,7 @@ fn wide_light(srgb: Rgb) -> Rgb {
     times(&wide, light).map(|light| 203.0 * light)
 }
 
-/// I, P and T as Dolby Vision stores them, 0 to 1.
+/// Converts a colour of sRGB to I, P and T as Dolby Vision stores them, 0 to 1.
 fn ipt(srgb: Rgb) -> Rgb {
     const C: f64 = 0.02;
     let xyz: Matrix = [
@@ -46,7 +46,7 @@ fn ipt(srgb: Rgb) -> Rgb {
     [i, p / 2.0 + 0.5, t / 2.0 + 0.5]
 }
 
-/// ICtCp with PQ, 0 to 1.
+/// Converts a colour of sRGB to ICtCp with PQ, 0 to 1.
 fn ictcp(srgb: Rgb) -> Rgb {
     let lms: Matrix = [
         [1688.0 / 4096.0, 2146.0 / 4096.0, 262.0 / 4096.0],
@@ -70,7 +70,7 @@ fn ycgco([r, g, b]: Rgb) -> Rgb {
     ]
 }
 
-/// A second of each field, 10 bits at full range.
+/// Writes a second of each field as raw video, 10 bits at full range, and returns the input arguments for ffmpeg.
 fn raw(folder: &Path, stored: impl Fn(Rgb) -> Rgb) -> String {
     let (width, height) = (320, 240);
     let mut raw = Vec::new();
@@ -89,7 +89,7 @@ fn raw(folder: &Path, stored: impl Fn(Rgb) -> Rgb) -> String {
     )
 }
 
-/// The fields must be what they are: the model sees them a little darker than they were.
+/// Checks the colour of each field. The tolerance allows for the model seeing them a little darker.
 fn check_fields(path: &Path) {
     for (number, field) in FIELDS.into_iter().enumerate() {
         let frame = picture(path, Some(number as u64 * 1000 + 500)).unwrap();
@@ -102,7 +102,7 @@ fn check_fields(path: &Path) {
     }
 }
 
-/// Puts a box with the configuration of Dolby Vision into the sample entry.
+/// Adds a box with the configuration of Dolby Vision to the sample entry.
 fn mark_as_dolby_vision(path: &Path, profile: u8, compatible: u8) {
     let mut bytes = std::fs::read(path).unwrap();
     let mut configuration = vec![0, 0, 0, 32];
@@ -182,7 +182,7 @@ fn ictcp_and_ycgco_have_their_own_colours() {
 #[test]
 fn videos_for_two_eyes_show_what_one_of_them_sees() {
     let folder = tempfile::tempdir().unwrap();
-    // For each eye red beside blue, or red above blue.
+    // Each eye sees red beside blue, or red above blue.
     let beside = |size: &str, half: u32| {
         format!(
             "-f lavfi -i color=blue:s={size}:r=25:d=1 -vf drawbox=0:0:{half}:ih:red:fill,drawbox={}:0:{half}:ih:red:fill -pix_fmt yuv420p",

@@ -1,8 +1,8 @@
-//! Fast mode and GOPs decoded side by side: the same scenes as frame by frame, from every kind of file.
+//! Fast mode and GOPs decoded side by side give the same scenes as frame by frame, for every kind of file.
 
 use super::*;
 
-/// Eight shots of 2 to 4 s, 25 frames a second: cuts at 3, 5, 8, 10.4, 13, 17 and 20 s, the end at 24 s. Some move, some stand.
+/// Eight shots of 2 to 4 s at 25 frames a second, some moving and some still. Cuts at 3, 5, 8, 10.4, 13, 17 and 20 s, end at 24 s.
 const SHOTS: &str = "-f lavfi -i testsrc2=s=160x120:r=25:d=3 -f lavfi -i smptebars=s=160x120:r=25:d=2 \
                      -f lavfi -i mandelbrot=s=160x120:r=25:end_scale=0.05 -f lavfi -i color=navy:s=160x120:r=25:d=2.4 \
                      -f lavfi -i testsrc=s=160x120:r=25:d=2.6 -f lavfi -i rgbtestsrc=s=160x120:r=25:d=4 \
@@ -137,7 +137,7 @@ fn with_keyframes_only_nothing_else_is_handed_to_the_decoder() {
     ] {
         let path = shots(folder.path(), name, codec);
         let whole = told(&path, SceneMode::Exact, 1);
-        // Every packet that is no keyframe becomes noise.
+        // Every packet that is not a keyframe becomes noise.
         let noise = format!("-i {} -c copy -bsf:v noise=amount=not(key)", path.display());
         let path = video(folder.path(), &format!("noise {name}"), &noise);
         for mode in [SceneMode::Exact, SceneMode::Fast] {

@@ -1,4 +1,4 @@
-//! Keyframe pictures: kept by an analysis, replayed for a model without the video.
+//! Keyframe pictures: an analysis keeps them, and a replay gives them to a model without the video.
 
 use scened::media::keyframes::Keyframes;
 use scened_common::domain::Fingerprint;
@@ -24,7 +24,7 @@ fn analysed(path: &Path, image: ImageSpec) -> Answer {
     analyse_with(&worker(), path, &request).unwrap()
 }
 
-/// Keeps what an analysis told, as the pipeline does.
+/// Keeps the keyframe pictures of an analysis, as the pipeline does.
 fn keep(folder: &Path, scenes: &[FoundScene]) -> File {
     let keyframes = Keyframes::new(folder.join("keyframes"));
     let fingerprint = Fingerprint([7; 16]);
@@ -54,13 +54,13 @@ fn replay(file: File, image: ImageSpec) -> Result<Vec<FoundScene>, MediaError> {
     Ok(scenes)
 }
 
-/// How far apart two pictures are in the mean, of 255.
+/// Returns the mean difference between two pictures, of 255.
 fn mean_difference(a: &Frame, b: &Frame) -> f64 {
     let total: u64 = a.rgb.iter().zip(&b.rgb).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
     total as f64 / a.rgb.len() as f64
 }
 
-/// Width and height of a lossy WebP, from the header of its one frame.
+/// Returns the width and height of a lossy WebP, from the header of its one frame.
 fn webp_size(webp: &[u8]) -> (u32, u32) {
     assert_eq!((&webp[..4], &webp[8..16]), (&b"RIFF"[..], &b"WEBPVP8 "[..]));
     let side = |at: usize| u32::from(u16::from_le_bytes([webp[at], webp[at + 1]]) & 0x3fff);
@@ -70,7 +70,7 @@ fn webp_size(webp: &[u8]) -> (u32, u32) {
 #[test]
 fn a_replay_gives_the_scenes_and_almost_the_pictures_of_the_analysis() {
     let folder = tempfile::tempdir().unwrap();
-    // A moving picture with detail, one that is stored turned, one with oblong pixels, a small one and a still one.
+    // A moving picture with detail, one that is stored turned, one with oblong pixels, a small one and a large one.
     for (name, arguments) in [
         ("wide.mp4", "-f lavfi -i testsrc2=s=640x360:r=25:d=4 -pix_fmt yuv420p"),
         (
@@ -145,7 +145,7 @@ fn damaged_pictures_are_unusable_and_never_another_picture() {
         let refused = replay(File::open(&stored).unwrap(), square(64)).unwrap_err();
         assert!(matches!(refused, MediaError::Unusable { .. }), "{refused:?}");
     }
-    // Whole, but no JPEG.
+    // The file is complete, but its first picture is not a valid JPEG.
     let mut scenes = told.scenes;
     scenes[0].keyframes[0].picture = vec![0xff, 0xd8, 0xff, 1, 2, 3];
     let refused = replay(keep(folder.path(), &scenes), square(64)).unwrap_err();

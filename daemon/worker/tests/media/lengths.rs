@@ -1,4 +1,4 @@
-//! Videos whose container tells another length than their picture has: whole ones are not called damaged, and short ones are.
+//! Videos whose container gives another length than their picture has: complete ones are not called damaged, and short ones are.
 
 use super::*;
 
@@ -17,7 +17,7 @@ fn damage(path: &Path) -> Option<String> {
         let told = analyse_with(&worker(), path, &request).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         all.push(told.analysis.damage);
     }
-    // The ways count packets differently that cannot be decoded, and nothing else.
+    // The ways may differ only in how many undecodable packets they count.
     let first_words = |damage: &Option<String>| damage.as_deref().map(|words| words.split(';').next().map(str::to_owned));
     assert!(
         all.iter().all(|damage| first_words(damage) == first_words(&all[0])),
@@ -53,7 +53,7 @@ fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     }
 }
 
-/// The same video without what a muxer says of each track.
+/// Returns the same video without the duration that the muxer wrote for each track.
 fn without_tags(path: &Path) -> PathBuf {
     changed(path, "untagged.mkv", |bytes| replace(bytes, b"DURATION", b"DURATIOX"))
 }

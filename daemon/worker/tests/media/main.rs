@@ -1,4 +1,4 @@
-//! The media worker as the daemon runs it: the real process, on videos made by the ffmpeg command here and now.
+//! Tests the media worker as the daemon runs it: the real process, on videos that the ffmpeg command makes during the test.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
@@ -32,7 +32,7 @@ use scened_common::media::answer::{Analysis, Probe};
 use scened_common::media::extras::Extras;
 use scened_common::media::request::{AnalyseRequest, Detector, Hardware, PictureRequest, SceneMode};
 
-/// Everything one analysis told.
+/// Everything that one analysis reported.
 #[derive(Debug)]
 struct Answer {
     probe: Probe,
@@ -41,7 +41,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// Start and boundary of each scene.
+    /// Returns the start and boundary of each scene.
     fn starts(&self) -> Vec<(u64, Boundary)> {
         self.scenes.iter().map(|scene| (scene.span.start_ms, scene.boundary)).collect()
     }
@@ -119,7 +119,7 @@ fn picture_with(path: &Path, at_ms: Option<u64>, image: ImageSpec) -> Result<Vec
     worker().picture(File::open(path).unwrap(), &request, &Cancel::default())
 }
 
-/// The reason a video gives nothing.
+/// Returns the reason why a video gives nothing.
 fn unusable(path: &Path) -> String {
     match analyse(path) {
         Err(MediaError::Unusable { reason }) => reason,
@@ -127,7 +127,7 @@ fn unusable(path: &Path) -> String {
     }
 }
 
-/// Makes a video with the ffmpeg command in a folder. `arguments` is split at blanks.
+/// Makes a video in a folder with the ffmpeg command. `arguments` is split at blanks.
 fn video(folder: &Path, name: &str, arguments: &str) -> PathBuf {
     let path = folder.join(name);
     let done = Command::new("ffmpeg")
@@ -144,11 +144,11 @@ fn video(folder: &Path, name: &str, arguments: &str) -> PathBuf {
     path
 }
 
-/// Two seconds of red, then two of blue, 25 frames a second: one cut at 2,000 ms.
+/// Two seconds of red, then two of blue, at 25 frames a second: one cut at 2,000 ms.
 const RED_BLUE: &str = "-f lavfi -i color=red:s=320x240:r=25:d=2 -f lavfi -i color=blue:s=320x240:r=25:d=2 \
                         -filter_complex [0][1]concat=n=2 -pix_fmt yuv420p";
 
-/// The colour in the middle of one of 4 × 4 fields of a picture.
+/// Returns the colour in the middle of one of 4 × 4 fields of a picture.
 fn colour(frame: &Frame, field_x: u32, field_y: u32) -> [u8; 3] {
     let (x, y) = ((field_x * 2 + 1) * frame.width_px / 8, (field_y * 2 + 1) * frame.height_px / 8);
     let at = (y * frame.width_px + x) as usize * 3;
@@ -164,7 +164,7 @@ fn assert_colour(frame: &Frame, (x, y): (u32, u32), expected: [u8; 3]) {
 const RED: [u8; 3] = [255, 0, 0];
 const BLUE: [u8; 3] = [0, 0, 255];
 
-/// Width and height of a JPEG, from its frame header.
+/// Returns the width and height of a JPEG, from its frame header.
 fn jpeg_size(jpeg: &[u8]) -> (u32, u32) {
     let mut at = 2;
     while at + 9 < jpeg.len() {

@@ -1,5 +1,5 @@
-//! Videos that were damaged on purpose, by seed: whatever becomes of them, our own code neither panics nor asks for what is forbidden, and
-//! the daemon's side only ever hears what it can understand.
+//! Videos damaged on purpose, from a seed. Whatever happens to them, our own code neither panics nor makes a forbidden call, and the daemon
+//! always understands what it receives.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use scened_common::media::request::PosterRequest;
 
 use super::*;
 
-/// Containers and codecs that mutations begin with.
+/// Containers and codecs to mutate.
 const SEEDS: [(&str, &str); 26] = [
     ("h264.mp4", "libx264 -preset ultrafast -g 10"),
     (
@@ -45,7 +45,7 @@ const SEEDS: [(&str, &str); 26] = [
     ("flv1.flv", "flv"),
 ];
 
-/// Random numbers that are the same everywhere (SplitMix64).
+/// Random numbers that are the same on every machine (SplitMix64).
 struct Random(u64);
 
 impl Random {
@@ -61,7 +61,7 @@ impl Random {
         (self.next() % limit.max(1) as u64) as usize
     }
 
-    /// A place in a video: half of them near its ends, where headers and indexes are.
+    /// Returns a position in a video. Half of the positions are near its ends, where headers and indexes are.
     fn place(&mut self, length: usize) -> usize {
         match self.below(4) {
             0 => self.below(length.min(2048)),
@@ -71,10 +71,10 @@ impl Random {
     }
 }
 
-/// Numbers that sizes and counts do not like to be.
+/// Extreme values for sizes and counts.
 const EXTREMES: [u32; 8] = [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, u32::MAX];
 
-/// Damages a video in one to four ways; says in which.
+/// Damages a video in one to four ways, and returns which.
 fn mutate(video: &mut Vec<u8>, other: &[u8], random: &mut Random) -> String {
     let mut ways = Vec::new();
     for _ in 0..=random.below(4) {
@@ -147,10 +147,10 @@ fn seeds(folder: &Path) -> Vec<(&'static str, Vec<u8>)> {
     SEEDS.iter().map(make).collect()
 }
 
-/// Of so many mutations one is asked for its poster frame as well.
+/// Every mutation with a multiple of this number is also asked for its poster frame.
 const POSTER_EVERY: usize = 3;
 
-/// What became of all mutations.
+/// The outcomes of all mutations.
 #[derive(Debug, Default)]
 struct Tally {
     indexed: usize,
@@ -158,9 +158,9 @@ struct Tally {
     died: Vec<String>,
     timed_out: Vec<String>,
     wrong: Vec<String>,
-    /// How many had a poster frame, or said why not.
+    /// Number of mutations with a poster frame or a reason why there is none.
     posters: usize,
-    /// Workers that died of looking for one, or hung.
+    /// Workers that died or hung while they looked for one.
     posters_lost: Vec<String>,
 }
 
@@ -226,7 +226,7 @@ fn one(n: usize, seeds: &[(&str, Vec<u8>)], path: &Path, shared: &Mutex<Tally>) 
     }
 }
 
-/// A poster frame is looked for by seeking, and by a decoder that sees keyframes alone.
+/// Requests a poster frame, which the worker finds by seeking and with a decoder that sees only keyframes.
 fn poster(what: &str, path: &Path, tally: &Mutex<Tally>) {
     let request = PosterRequest {
         longer_px: 64,

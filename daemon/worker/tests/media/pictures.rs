@@ -1,8 +1,8 @@
-//! Pictures as a player shows them: HDR, transparency, interlacing, times of edited videos, and what decodes.
+//! Pictures as a player shows them: HDR, transparency, interlacing, times of edited videos, and the choice of decoder.
 
 use super::*;
 
-/// A video of one colour, given as raw samples of each plane.
+/// Makes a video of one colour from raw samples of each plane.
 fn plain(folder: &Path, name: &str, format: &str, samples: &[u8], arguments: &str) -> PathBuf {
     let raw = folder.join("raw");
     std::fs::write(&raw, samples.repeat(10)).unwrap();
@@ -19,7 +19,7 @@ fn wide(values: [u16; 3]) -> Vec<u8> {
 fn hdr_looks_as_on_a_common_screen() {
     let folder = tempfile::tempdir().unwrap();
     let tags = "-colorspace bt2020nc -color_primaries bt2020 -color_range tv";
-    // Paper white: 58 % of PQ, 75 % of HLG (BT.2408). Both are the same light; taken for SDR they would be 148 and 191.
+    // Paper white is 58 % of PQ and 75 % of HLG (BT.2408). Both are the same light; read as SDR they would be 148 and 191.
     for (transfer, luma) in [("smpte2084", 64 + 508), ("arib-std-b67", 64 + 657)] {
         let arguments = format!("-c:v libx265 -x265-params log-level=0 {tags} -color_trc {transfer}");
         let path = plain(
@@ -57,7 +57,7 @@ fn transparent_pixels_are_black() {
 #[test]
 fn red_green_and_blue_stay_what_they_are_at_every_size() {
     let folder = tempfile::tempdir().unwrap();
-    // Above 576 lines players take the planes of other videos for BT.709; here there is no matrix at all.
+    // Above 576 lines players assume BT.709 for the planes of other videos; here there is no matrix at all.
     for size in ["320x180", "1920x1080"] {
         for (name, arguments) in [
             ("a.png", "-frames:v 1"),
@@ -79,7 +79,7 @@ fn red_green_and_blue_stay_what_they_are_at_every_size() {
 #[test]
 fn of_two_fields_one_is_shown() {
     let folder = tempfile::tempdir().unwrap();
-    // Every frame has a red field, shown first, and a blue one; together they would be purple.
+    // Every frame has a red field, shown first, and a blue one. Together they would be purple.
     let path = video(
         folder.path(),
         "tff.mkv",
@@ -95,7 +95,7 @@ fn of_two_fields_one_is_shown() {
 fn an_edit_list_that_skips_the_beginning_is_obeyed() {
     let folder = tempfile::tempdir().unwrap();
     let whole = video(folder.path(), "whole.mp4", &format!("{RED_BLUE} -c:v libx264 -g 100 -bf 2"));
-    // Copying from a moment inside a GOP keeps the frames before it and hides them with an edit list.
+    // A copy that starts inside a GOP keeps the frames before the start and hides them with an edit list.
     let cut = video(folder.path(), "cut.mp4", &format!("-ss 1.4 -i {} -c copy", whole.display()));
     let told = analyse(&cut).unwrap();
     assert_eq!(told.cuts_ms(), [600]);
@@ -108,7 +108,7 @@ fn software_decodes_where_no_graphics_card_does_and_the_reason_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = video(folder.path(), "a.mp4", RED_BLUE);
     assert_eq!(analyse(&path).unwrap().analysis.decoder, "software");
-    // No machine has both, so that one of them must fall back.
+    // No machine has all of these, so at least one must fall back.
     for hardware in [Hardware::Vaapi, Hardware::Cuda, Hardware::Videotoolbox, Hardware::Auto] {
         let asked = AnalyseRequest { hardware, ..request() };
         let told = analyse_with(&worker(), &path, &asked).unwrap();

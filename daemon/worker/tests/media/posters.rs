@@ -17,7 +17,7 @@ fn poster(path: &Path) -> Poster {
     poster_with(path, 256).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What a video of several sources of ffmpeg, one after the other, is made of.
+/// Returns the ffmpeg arguments for a video of several sources, one after another.
 fn joined(parts: &[&str], arguments: &str) -> String {
     let n = parts.len();
     let inputs = parts.iter().map(|part| format!("-f lavfi -i {part} ")).collect::<Vec<_>>().concat();
@@ -30,7 +30,7 @@ fn joined(parts: &[&str], arguments: &str) -> String {
 }
 
 const BLACK_4S: &str = "color=black:s=320x180:r=25:d=4";
-/// One ground with a little writing on it, as far as a glimpse can tell.
+/// A plain background with a little writing, as far as a glimpse can show it.
 const CARD_4S: &str = "color=navy:s=320x180:r=25:d=4,drawbox=x=60:y=80:w=200:h=16:c=white:t=fill";
 const SCENE_6S: &str = "mandelbrot=s=320x180:r=25:end_scale=0.2,trim=duration=6";
 
@@ -39,7 +39,7 @@ fn black_and_cards_are_passed_over_in_every_kind_of_video() {
     let folder = tempfile::tempdir().unwrap();
     let parts = [BLACK_4S, CARD_4S, SCENE_6S, BLACK_4S];
     for (name, arguments) in [
-        // Many keyframes, few, and none but the first; every one; no clock; no index.
+        // Many keyframes, few, one, and nothing but keyframes; no clock; no index.
         ("many.mp4", "-c:v libx264 -preset ultrafast -g 12"),
         ("few.mkv", "-c:v libx264 -preset ultrafast -g 125 -sc_threshold 0"),
         ("one.mp4", "-c:v libx264 -preset ultrafast -g 10000 -sc_threshold 0"),

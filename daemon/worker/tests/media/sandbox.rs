@@ -1,4 +1,4 @@
-//! The media worker's sandbox: what a hostile video would try fails in it, and works where a layer is left out; videos decode.
+//! The media worker's sandbox: attempts of a hostile video fail in it and succeed without it, and videos decode in it.
 
 #![expect(unsafe_code, reason = "a child may trace its parent only where the parent allows it")]
 
@@ -15,16 +15,16 @@ use scened_common::pipe;
 
 use super::*;
 
-/// What became of an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     Succeeded,
     Failed,
-    /// The kernel ended the worker for it.
+    /// The kernel killed the worker for it.
     Killed,
 }
 
-/// Lets a media worker try something, behind these layers of its sandbox.
+/// Makes a media worker attempt something behind these layers of its sandbox.
 fn attempt(video: &Path, what: &str, layers: &str) -> (End, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scened-worker"));
     command
@@ -76,7 +76,7 @@ fn what_a_hostile_video_would_try_fails_in_the_sandbox_and_works_outside() {
     let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
     let name = format!("scened-malice-{}", std::process::id());
     let _listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
-    // SAFETY: takes integers only. Where Yama is at work, a child may trace its parent only after this.
+    // SAFETY: the call takes integers only. If Yama is active, a child may trace its parent only after this.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     let tcp = format!("tcp={}", tcp.local_addr().unwrap());
     let udp = format!("udp={}", udp.local_addr().unwrap());
@@ -84,7 +84,7 @@ fn what_a_hostile_video_would_try_fails_in_the_sandbox_and_works_outside() {
     let written = folder.path().join("written");
     let write = format!("write={}", written.display());
     let by_name = format!("abstract={name}");
-    // What is tried; what comes of it behind Landlock alone, and behind seccomp alone.
+    // Each attempt, its outcome behind Landlock alone, and its outcome behind seccomp.
     let attempts = [
         (open.as_str(), Failed, Failed),
         (&write, Failed, Failed),
@@ -112,7 +112,7 @@ fn what_a_hostile_video_would_try_fails_in_the_sandbox_and_works_outside() {
     assert_eq!(attempt(&video, "memory", "landlock seccomp").0, Failed);
 }
 
-/// Runs `task` on a thread, for which and for whose children this machine lacks one system call.
+/// Runs `task` on a thread. For this thread and its children the system lacks one call.
 fn without<T: Send>(call: libc::c_long, task: impl FnOnce() -> T + Send) -> T {
     use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
     let lacking = SeccompFilter::new(
@@ -172,7 +172,7 @@ fn a_graphics_driver_is_let_in_only_where_that_is_allowed() {
     assert!(!told.analysis.decoder.contains("allow-unsandboxed"), "{}", told.analysis.decoder);
 }
 
-/// Every decoder that videos commonly need, with as many threads as it likes.
+/// Decodes videos of all common codecs, with eight threads.
 #[test]
 fn videos_of_every_common_codec_decode_in_the_sandbox() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Files that name other files and servers: none is opened, nothing is connected to, and a program that believes them does both.
+//! Files that name other files and servers. The worker opens no such file and connects to no server, but a program that trusts them does
+//! both.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -12,7 +13,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use super::boxes::replace_in_boxes;
 use super::*;
 
-/// A file and a server that know when they were visited.
+/// A file and a server that record visits.
 struct Bait {
     path: PathBuf,
     address: String,
@@ -43,7 +44,7 @@ impl Bait {
         }
     }
 
-    /// Whether anybody came since the last question.
+    /// Returns whether there was a visit since the last call.
     fn was_taken(&self) -> bool {
         let mut events = [0; 4096];
         let mut opened = false;
@@ -54,7 +55,7 @@ impl Bait {
     }
 }
 
-/// The worker, with what it asks of the system written to a file.
+/// Returns the worker with a file in which its system calls are recorded; `None` if strace is missing.
 fn traced(folder: &Path) -> Option<(MediaProcess, PathBuf)> {
     let can_trace = Command::new("strace").args(["-o", "/dev/null", "true"]).status();
     if !can_trace.is_ok_and(|status| status.success()) {
@@ -71,7 +72,7 @@ fn traced(folder: &Path) -> Option<(MediaProcess, PathBuf)> {
     Some((MediaProcess::new(script), log))
 }
 
-/// Calls that reach another file or program; libraries try some, in vain.
+/// Calls that reach another file or program; libraries try some and fail.
 const REACHING: [&str; 9] = [
     "open(",
     "openat(",
@@ -83,10 +84,10 @@ const REACHING: [&str; 9] = [
     "unlink(",
     "mkdir(",
 ];
-/// Calls that are not even tried.
+/// Calls that the worker must not even try.
 const CONNECTING: [&str; 5] = ["socket(", "connect(", "bind(", "sendto(", "sendmsg("];
 
-/// Looks through what the worker asked for once it was confined.
+/// Checks the calls that the worker made after it was confined.
 fn assert_reached_nothing(trace: &Path, bait: &Bait, name: &str) {
     let trace = std::fs::read_to_string(trace).unwrap();
     let (_, confined) = trace.split_once("landlock_restrict_self(").expect("the worker confines itself");
@@ -99,7 +100,8 @@ fn assert_reached_nothing(trace: &Path, bait: &Bait, name: &str) {
     }
 }
 
-/// An entry of a data reference: the frames lie in another file. **Source**: `mov_read_dref` of FFmpeg's libavformat/mov.c reads it so.
+/// Returns an entry of a data reference that says the frames are in another file. **Source**: `mov_read_dref` of FFmpeg's libavformat/mov.c
+/// reads it like this.
 fn alias(path: &str) -> Vec<u8> {
     let mut record = b"alis\0\0\0\0".to_vec();
     record.extend([0; 10]);
@@ -121,7 +123,7 @@ fn alias(path: &str) -> Vec<u8> {
     boxed
 }
 
-/// A MOV whose frames lie in another file.
+/// Returns a MOV whose frames are in another file.
 fn with_reference(video: &[u8], entry: &[u8]) -> Vec<u8> {
     let mut video = video.to_vec();
     let mut references = vec![0, 0, 0, 0, 0, 0, 0, 1];
@@ -133,13 +135,13 @@ fn with_reference(video: &[u8], entry: &[u8]) -> Vec<u8> {
 struct Case {
     name: &'static str,
     content: Vec<u8>,
-    /// How ffprobe is brought to take the bait; empty where no option does that.
+    /// The options with which ffprobe takes the bait; empty if none do.
     gullible: Vec<String>,
-    /// Whether it is a video all the same.
+    /// Whether the file is nevertheless a video.
     is_video: bool,
 }
 
-/// Texts named as videos.
+/// Returns texts with names of videos.
 fn playlists(bait: &Bait) -> Vec<Case> {
     let (path, address) = (bait.path.display(), &bait.address);
     let text = |name, content: String, gullible: &str| Case {
@@ -214,7 +216,7 @@ fn playlists(bait: &Bait) -> Vec<Case> {
     ]
 }
 
-/// Videos that name others besides.
+/// Returns videos that also name other files.
 fn videos(folder: &Path, bait: &Bait) -> Vec<Case> {
     let (path, address) = (bait.path.display(), &bait.address);
     let plain = std::fs::read(video(folder, "plain.mov", &format!("{RED_BLUE} -c:v mpeg4"))).unwrap();
@@ -248,7 +250,7 @@ fn videos(folder: &Path, bait: &Bait) -> Vec<Case> {
         name,
         content,
         gullible: gullible.split_whitespace().map(str::to_owned).collect(),
-        // Frames that lie elsewhere are not there.
+        // If the frames are in another file, the video has none.
         is_video: name != "frames in another file.mov",
     })
     .into()

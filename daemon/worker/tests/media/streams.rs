@@ -1,8 +1,8 @@
-//! Videos whose picture does not stay in the stream that was chosen when they were opened.
+//! Videos whose picture does not stay in the stream that was chosen at opening.
 
 use super::*;
 
-/// Every way of decoding: frame by frame, GOPs side by side, and only those in doubt.
+/// All ways of decoding: frame by frame, GOPs side by side, and only the GOPs in doubt.
 const WAYS: [(SceneMode, u32); 3] = [(SceneMode::Exact, 1), (SceneMode::Exact, 2), (SceneMode::Fast, 2)];
 
 fn in_every_way(path: &Path, check: impl Fn(&Answer, &str)) {
@@ -25,7 +25,7 @@ fn in_every_way(path: &Path, check: impl Fn(&Answer, &str)) {
     }
 }
 
-/// Eight seconds, of one colour and then of another, with a sound.
+/// Makes eight seconds of one colour and then another, with sound.
 fn two_colours(folder: &Path, name: &str, colours: [&str; 2], size: &str, more: &str) -> PathBuf {
     let [first, second] = colours;
     video(
@@ -48,8 +48,8 @@ fn join(folder: &Path, name: &str, parts: &[&PathBuf]) -> PathBuf {
 const LIME: [u8; 3] = [0, 255, 0];
 const WHITE: [u8; 3] = [255, 255, 255];
 
-/// The colours of the scenes one after the other; the cuts must be 4 s apart, and nothing be damaged. Where another codec goes on in the same
-/// stream, pictures are lost up to its next keyframe, a second later.
+/// Checks the colours of the scenes in order. Cuts must be 4 s apart, and at most one packet may be damaged. If another codec continues in
+/// the same stream, pictures are lost until its next keyframe, up to a second later.
 fn check_colours(told: &Answer, expected: &[[u8; 3]], way: &str) {
     assert_eq!(told.scenes.len(), expected.len(), "{way}");
     for (number, (scene, expected)) in told.scenes.iter().zip(expected).enumerate() {
@@ -58,7 +58,7 @@ fn check_colours(told: &Answer, expected: &[[u8; 3]], way: &str) {
         assert_colour(&scene.frames[0], (1, 1), *expected);
     }
     assert!(told.analysis.duration_ms.abs_diff(expected.len() as u64 * 4000) <= 1100, "{way}");
-    // Where two recordings meet under one PID, the counters of packets do not fit.
+    // If two recordings meet under one PID, the counters of packets do not match.
     let damage = told.analysis.damage.as_deref();
     assert!(matches!(damage, None | Some("1 packet is damaged")), "{way}");
 }
@@ -79,7 +79,7 @@ fn a_picture_that_moves_to_another_pid_size_or_codec_is_followed() {
         in_every_way(&join(folder.path(), name, &[&first, &second]), |told, way| {
             check_colours(told, &[RED, BLUE, LIME, WHITE], way);
         });
-        // The other way round the better stream comes first, or last.
+        // The other order puts the better stream first or last.
         in_every_way(&join(folder.path(), name, &[&second, &first]), |told, way| {
             check_colours(told, &[LIME, WHITE, RED, BLUE], way);
         });
@@ -135,7 +135,7 @@ fn a_picture_that_begins_long_after_the_sound_is_found() {
         "320x240",
         "-c:v libx264 -preset veryfast -mpegts_start_pid 0x200",
     );
-    // What comes between makes the file longer than what FFmpeg looks through.
+    // The sound before the picture is longer than the part that FFmpeg probes.
     let parts = [&sound, &sound, &sound, &picture];
     in_every_way(&join(folder.path(), "late.ts", &parts), |told, way| {
         assert_eq!(told.cuts_ms().len(), 1, "{way}");
@@ -166,7 +166,7 @@ fn a_stream_that_is_not_followed_is_told_with_its_time() {
 fn two_views_of_the_same_time_are_one_video_of_the_better_one() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a.mp4", "a.mkv", "a.ts"] {
-        // A small preview that is a little longer, and the video.
+        // A small preview that is a little longer than the video, and the video.
         let path = video(
             folder.path(),
             name,

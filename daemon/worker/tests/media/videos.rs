@@ -53,10 +53,10 @@ fn no_cut_is_one_scene_and_no_thumbnail_is_made_when_none_is_wanted() {
     assert!(told.scenes[0].thumbnail.is_empty());
 }
 
-/// A field of noise that fills the picture, seen through a window that moves over it by some pixels a second.
+/// Makes a video of a noise field that fills the picture, seen through a window that moves by some pixels a second.
 fn walk(folder: &Path, name: &str, seconds: u32, px_per_second: u32, more: &str) -> PathBuf {
     let width = 64 * 12 + px_per_second * seconds;
-    // Squares of colour that no two places share.
+    // Random grey squares, so that no two places look alike.
     let still = video(
         folder,
         "field.png",
@@ -109,7 +109,7 @@ fn a_black_lead_in_is_not_what_is_embedded() {
 #[test]
 fn pictures_too_large_to_keep_are_sampled_all_the_same() {
     let folder = tempfile::tempdir().unwrap();
-    // 4K in 16 bits is 25 MB a frame: a second of it is more than may be kept.
+    // 4K in 8 bits is 12 MB a frame, so ten frames, one second, are more than may be kept.
     let path = walk(folder.path(), "a.mp4", 3, 60, ",scale=3840:2160:flags=neighbor");
     let told = analyse(&path).unwrap();
     assert!(told.scenes.iter().all(|scene| !scene.frames.is_empty()));
@@ -131,7 +131,7 @@ fn variable_frame_rates_and_start_offsets_keep_their_times() {
     assert_eq!(told.cuts_ms(), [2000]);
     assert_eq!(told.analysis.n_frames, 36);
 
-    // A transport stream begins at 1.4 s, and this one at 11.4 s.
+    // A transport stream normally begins at 1.4 s, and this one begins at 11.4 s.
     let late = video(folder.path(), "late.ts", &format!("{RED_BLUE} -c:v libx264 -output_ts_offset 10"));
     let told = analyse(&late).unwrap();
     assert_eq!(told.cuts_ms(), [2000]);
@@ -176,8 +176,8 @@ const HALVES: &str = "-f lavfi -i color=blue:s=320x240:r=25:d=1 -vf drawbox=0:0:
 fn turned_pictures_are_turned_back() {
     let folder = tempfile::tempdir().unwrap();
     let upright = video(folder.path(), "0.mp4", HALVES);
-    // Fields that must be red, and fields that must be blue. ffmpeg 5.1 writes a matrix that turns the other way round than
-    // its `rotate` says.
+    // Fields that must be red, and fields that must be blue. ffmpeg 5.1 writes a matrix that turns in the opposite direction to its
+    // `rotate`.
     for (degrees, size, red, blue) in [
         (0, (96, 72), (1, 0), (1, 3)),
         (90, (72, 96), (3, 1), (0, 1)),

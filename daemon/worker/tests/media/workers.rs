@@ -1,11 +1,11 @@
-//! Workers that lie, hang, die or are missing; and cancelling good ones.
+//! Workers that lie, hang, die or are missing, and the cancelling of good ones.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use super::*;
 
-/// A worker that is a shell script.
+/// Returns a worker that is a shell script.
 fn script(folder: &Path, text: &str) -> MediaProcess {
     let path = folder.join("worker.sh");
     std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -19,7 +19,7 @@ fn error_of(source: &MediaProcess, folder: &Path) -> MediaError {
     analyse_with(source, &path, &request()).expect_err("this worker is no good")
 }
 
-/// The frames of a worker as a file, for `cat`.
+/// Writes a worker's messages to a file, and returns the `cat` command for it.
 fn spoken(folder: &Path, write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut bytes = Vec::new();
     write(&mut bytes);
@@ -46,7 +46,7 @@ fn garbage_and_other_versions_break_the_protocol() {
         write_frame(to, wire::KIND_CONFINED, &wire::Confinement::Sandboxed { how }, &[]).unwrap();
     };
     let folder = tempfile::tempdir().unwrap();
-    // The last two come from a worker that was ready; what comes before is no fault of the video.
+    // In the last two cases the worker was ready. An error before that is no fault of the video.
     let cases: [(&str, Speech<'_>); 7] = [
         ("did not begin with a hello", &|to| to.extend(b"Illegal instruction\n")),
         ("version 99", &|to| write_hello(to, wire::ROLE, 99).unwrap()),
@@ -124,7 +124,7 @@ fn only_a_worker_that_was_ready_lays_its_end_to_the_video() {
     let folder = tempfile::tempdir().unwrap();
     let ready = spoken(folder.path(), honest);
     for (end, expected) in [
-        // As the loader ends a program whose library is empty or gone.
+        // The loader ends a program like this if a library is empty or missing.
         ("echo 'error while loading shared libraries' >&2; exit 127", "not ready"),
         ("kill -SEGV $$", "not ready"),
         ("kill -KILL $$", "not ready"),
@@ -161,12 +161,12 @@ fn a_worker_is_proved_by_a_video_that_is_known_to_be_good() {
     assert!(matches!(broken.prove(2), Err(MediaError::NotReady { .. })));
 }
 
-/// The limit holds for the worker that this process starts next, as an administrator's does for a daemon's.
+/// The limit applies to this worker alone, as an administrator's limit applies to a daemon's workers.
 #[test]
 fn a_decoder_that_gets_no_thread_is_the_machines_fault() {
     let folder = tempfile::tempdir().unwrap();
     let video = video(folder.path(), "film.mp4", &format!("{RED_BLUE} -c:v libx264"));
-    // Under this uid nobody else has processes, so that the limit is this worker's alone; root is not held by it.
+    // Nobody else has processes under this uid, so the limit affects only this worker. Root would not be limited.
     let text = format!(
         "exec setpriv --reuid 54321 --clear-groups prlimit --nproc=1 {} \"$@\"",
         env!("CARGO_BIN_EXE_scened-worker")
@@ -198,7 +198,7 @@ fn an_analysis_is_cancelled_at_once_and_leaves_no_process() {
     });
     assert_eq!(ended, Err(MediaError::Cancelled));
     let took = cancelled_at.expect("a minute of video has progress").elapsed();
-    // A tenth of a second is the promise; a loaded test machine gets a second.
+    // The promise is a tenth of a second; a loaded test machine gets a second.
     assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(children_with_video(&path), 0);
 
@@ -211,7 +211,7 @@ fn an_analysis_is_cancelled_at_once_and_leaves_no_process() {
     assert_eq!(children_with_video(&path), 0);
 }
 
-/// How many processes hold this video open as their descriptor 3.
+/// Returns how many processes have this video open as descriptor 3.
 fn children_with_video(path: &Path) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
@@ -232,7 +232,7 @@ fn requests_out_of_bounds_are_refused_before_a_process_starts() {
     assert!(error.to_string().contains("100000 px"), "{error}");
 }
 
-/// Frames of an honest worker up to the first scene, to be followed by lies.
+/// Writes an honest worker's messages up to the first scene; lies follow.
 fn honest(to: &mut Vec<u8>) {
     use scened_common::media::wire;
     use scened_common::pipe::{write_frame, write_hello};
@@ -243,7 +243,7 @@ fn honest(to: &mut Vec<u8>) {
     write_frame(to, wire::KIND_PROBED, &probe, &[]).unwrap();
 }
 
-/// A scene at `start_ms` of a second, with frames at these times and so many bytes.
+/// Writes a scene of one second at `start_ms` with frames at these times, this body, and this claimed size of the thumbnail.
 fn scene(to: &mut Vec<u8>, start_ms: u64, boundary: &str, frames_ms: &[u64], body: &[u8], thumbnail_bytes: u64) {
     let header = serde_json::json!({
         "span": {"start_ms": start_ms, "end_ms": start_ms + 1000}, "boundary": boundary, "frames_ms": frames_ms,
@@ -322,7 +322,7 @@ fn a_worker_that_talks_without_end_and_gets_nowhere_is_ended() {
     );
     let again = folder.path().join("again");
     std::fs::write(&again, progress).unwrap();
-    // It never stops, and is never silent.
+    // It never stops and is never silent.
     let text = format!("{start}\nwhile :; do cat {}; done", again.display());
     let source = script(folder.path(), &text).with_silence(Duration::from_millis(200));
     let error = error_of(&source, folder.path());
@@ -332,7 +332,7 @@ fn a_worker_that_talks_without_end_and_gets_nowhere_is_ended() {
 #[test]
 fn an_answer_that_never_ends_is_ended() {
     let folder = tempfile::tempdir().unwrap();
-    // A frame of 60 MB that comes a byte at a time.
+    // A frame of 60 MB that arrives a byte at a time.
     let start = spoken(folder.path(), |to| {
         honest(to);
         to.extend((60_u32 << 20).to_le_bytes());

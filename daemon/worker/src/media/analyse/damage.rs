@@ -1,11 +1,11 @@
-//! What a user should know about damage, in words.
+//! Describes the damage that a user should know about.
 
 use crate::media::decode::announced::{SHORT_FRACTION, SHORT_US};
 use crate::media::decode::following::Unfollowed;
 use crate::media::decode::video::{Losses, OpenVideo};
 
-/// Everything that is missing or damaged; none where nothing is. `n_failed`: frames that could not be converted; `end_us`: where those end
-/// that were shown.
+/// Describes everything that is missing or damaged; empty if nothing is. `n_failed`: frames that could not be converted; `end_us`: the end
+/// of the frames that were shown.
 pub(super) fn describe(video: &OpenVideo, n_failed: u64, end_us: i64) -> Vec<String> {
     let damage = describe_damage(video.losses, n_failed, end_us, video.promised_us());
     let mut words: Vec<String> = damage.into_iter().collect();
@@ -61,7 +61,7 @@ fn describe_another(end_us: i64) -> String {
     format!("from {} on the file contains another video, which is not indexed", clock(end_us))
 }
 
-/// A time as people write it: `00:12:40`.
+/// Formats a time the way people write it: `00:12:40`.
 fn clock(us: i64) -> String {
     let seconds = us / 1_000_000;
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)

@@ -1,4 +1,4 @@
-//! What finds where shots begin in frames that are decoded one after the other.
+//! Finds where shots begin in frames that are decoded one after the other.
 
 use ffmpeg_next::frame::Video;
 use scened_common::domain::Resample;
@@ -11,10 +11,10 @@ use crate::media::pyscenedetect::CutDetector;
 use crate::media::pyscenedetect::shrink::{Shrinker, working_size};
 use crate::media::scenes::writer::Scenes;
 
-/// What finds where shots begin.
+/// The detector that finds where shots begin.
 pub(super) enum Finder {
     Shot(Box<ShotDetector>),
-    /// PySceneDetect's detectors see larger pictures than glimpses.
+    /// One of PySceneDetect's detectors, which see larger pictures than glimpses.
     PySceneDetect {
         detector: Box<CutDetector>,
         view: Option<Box<OpenCvView>>,
@@ -47,7 +47,7 @@ impl Finder {
             }
             Self::PySceneDetect { detector, view } => {
                 let (width, height) = (frame.width(), frame.height());
-                // The working size stays that of the first frame, so that scores stay comparable.
+                // The working size of the first frame stays, so that scores stay comparable.
                 let size = view.as_ref().map_or_else(|| working_size(width, height), |view| view.size);
                 let view = match view {
                     Some(view) if view.shrinker.is_for(width, height) => view,
@@ -71,7 +71,7 @@ impl Finder {
         }
     }
 
-    /// No boundary will be found any more that begins before this time. Microseconds.
+    /// Returns the time before which no new boundary will begin. Microseconds.
     pub(super) fn settled_us(&self) -> i64 {
         match self {
             Self::Shot(detector) => detector.settled_us(),
@@ -80,7 +80,7 @@ impl Finder {
     }
 }
 
-/// What PySceneDetect's detectors see: the frame as OpenCV decodes it, then as OpenCV shrinks it.
+/// The input of PySceneDetect's detectors: the frame as OpenCV decodes it, then as OpenCV shrinks it.
 pub(super) struct OpenCvView {
     scaler: Scaler,
     shrinker: Shrinker,

@@ -1,4 +1,4 @@
-//! What the numbers of a frame mean as colours: matrix, range, transfer and primaries, as the frame says or as players guess.
+//! Finds the colours that a frame's samples mean: matrix, range, transfer and primaries, as the frame states them or as players guess.
 
 #![expect(unsafe_code, reason = "ffmpeg-next turns values of a newer FFmpeg into enums, which is undefined")]
 
@@ -6,7 +6,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::frame::Video;
 
-/// How brightness and colour differences make red, green and blue.
+/// How luma and chroma make red, green and blue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Matrix {
     Bt601,
@@ -14,34 +14,34 @@ pub(crate) enum Matrix {
     Bt2020,
     Fcc,
     Smpte240m,
-    /// Brightness, and how far green and orange lie from it.
+    /// Luma, and the distances of green and orange from it.
     Ycgco,
-    /// ICtCp of BT.2100: what it makes are L, M and S.
+    /// ICtCp of BT.2100, which makes L, M and S.
     Ictcp,
 }
 
-/// Three numbers made of three: a row for each.
+/// A 3 × 3 matrix, in rows.
 pub(crate) type Matrix3 = [[f32; 3]; 3];
 
-/// First `second`, then `first`.
+/// Returns the matrix that applies `second` first, then `first`.
 pub(crate) fn product(first: &Matrix3, second: &Matrix3) -> Matrix3 {
     first.map(|row| std::array::from_fn(|column| (0..3).map(|at| row[at] * second[at][column]).sum()))
 }
 
-/// How values become light.
+/// How sample values become light.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Transfer {
-    /// Made for the screens everyone has.
+    /// Standard dynamic range, for common screens.
     Sdr,
-    /// SMPTE ST 2084, absolute light.
+    /// SMPTE ST 2084: absolute light.
     Pq,
     /// Hybrid log-gamma, ARIB STD-B67.
     Hlg,
-    /// Values are light already.
+    /// Values are linear light already.
     Linear,
 }
 
-/// The colours of a frame of planes.
+/// The colours of a planar frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Colour {
     pub(crate) matrix: Matrix,
@@ -50,18 +50,18 @@ pub(crate) struct Colour {
     pub(crate) gamut: Gamut,
 }
 
-/// Which red, green and blue are meant.
+/// The primaries: which red, green and blue are meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gamut {
-    /// Those that common screens have: BT.709, and what lies near.
+    /// Those of common screens: BT.709 and similar ones.
     Common,
     Bt2020,
-    /// P3 of cinemas and of screens of today.
+    /// P3, used by cinemas and by current screens.
     P3,
 }
 
 impl Gamut {
-    /// Light of this red, green and blue as that of BT.709; none where it is the same.
+    /// Returns the matrix that converts linear light of this gamut to BT.709; `None` if it already is.
     ///
     /// **Source**: ITU-R BT.2087; P3 with the white of D65 from the chromaticities of SMPTE RP 431-2.
     pub(crate) fn to_common(self) -> Option<Matrix3> {
@@ -82,7 +82,7 @@ impl Gamut {
 }
 
 impl Matrix {
-    /// The matrix a player uses. Where the video says nothing, players take BT.709 for HD and BT.601 for smaller pictures.
+    /// Returns the matrix that a player uses. If the video states none, players take BT.709 for HD and BT.601 for smaller pictures.
     ///
     /// **Source**: mpv `mp_image_params_guess_csp` (width ≥ 1280 or height > 576).
     pub(crate) fn of(frame: &Video) -> Self {
@@ -98,7 +98,7 @@ impl Matrix {
         const ICTCP: i32 = Space::AVCOL_SPC_ICTCP as i32;
         const CHROMA_DERIVED_NCL: i32 = Space::AVCOL_SPC_CHROMA_DERIVED_NCL as i32;
         const CHROMA_DERIVED_CL: i32 = Space::AVCOL_SPC_CHROMA_DERIVED_CL as i32;
-        // SAFETY: `frame` is a live AVFrame; the field is read as the plain number it is.
+        // SAFETY: `frame` is a live AVFrame; the field is read as a plain number.
         let space = unsafe { (&raw const (*frame.as_ptr()).colorspace).cast::<i32>().read() };
         match space {
             BT709 => Self::Bt709,
@@ -114,7 +114,7 @@ impl Matrix {
         }
     }
 
-    /// The matrix that follows from red, green and blue, as far as there is a name for it.
+    /// Returns the matrix derived from the primaries, or the nearest one with a name.
     fn of_primaries(primaries: i32) -> Self {
         use ffi::AVColorPrimaries as Primaries;
         const BT2020: i32 = Primaries::AVCOL_PRI_BT2020 as i32;
@@ -129,7 +129,7 @@ impl Matrix {
         }
     }
 
-    /// Red, green and blue (or L, M and S) of brightness, first and second colour difference.
+    /// Returns the rows that make red, green and blue (or L, M and S) from luma and the first and second chroma component.
     pub(crate) fn rows(self, transfer: Transfer) -> Matrix3 {
         match (self, transfer) {
             (Self::Ycgco, _) => [[1.0, -1.0, 1.0], [1.0, 1.0, 0.0], [1.0, -1.0, -1.0]],
@@ -157,7 +157,7 @@ impl Matrix {
         }
     }
 
-    /// Light as L, M and S to light as red, green and blue of BT.2020, where the matrix makes no red, green and blue.
+    /// Returns the matrix that converts linear L, M and S to linear BT.2020; `None` if this matrix makes red, green and blue already.
     ///
     /// **Source**: ITU-R BT.2100-2, table 7, inverted.
     pub(crate) fn lms_to_bt2020(self) -> Option<Matrix3> {
@@ -168,7 +168,7 @@ impl Matrix {
         ])
     }
 
-    /// The parts of red and blue in the brightness; green has the rest.
+    /// Returns the weights of red and blue in luma; green has the rest.
     fn weights(self) -> (f32, f32) {
         match self {
             Self::Bt601 => (0.299, 0.114),
@@ -182,7 +182,7 @@ impl Matrix {
 }
 
 impl Colour {
-    /// What a frame says; `fallback`: the transfer of a frame that says none.
+    /// Reads the colours of a frame. `fallback`: the transfer of a frame that states none.
     pub(crate) fn of(frame: &Video, fallback: Option<Transfer>) -> Self {
         const PQ: i32 = ffi::AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084 as i32;
         const HLG: i32 = ffi::AVColorTransferCharacteristic::AVCOL_TRC_ARIB_STD_B67 as i32;
@@ -214,7 +214,7 @@ impl Colour {
         }
     }
 
-    /// Whether a common screen shows the values as they are.
+    /// Returns whether a common screen shows the values correctly without conversion.
     pub(crate) fn is_common(self) -> bool {
         self.transfer == Transfer::Sdr && self.gamut == Gamut::Common
     }
@@ -225,14 +225,14 @@ fn primaries(frame: &Video) -> i32 {
     unsafe { (&raw const (*frame.as_ptr()).color_primaries).cast::<i32>().read() }
 }
 
-/// Whether samples use all values, black being 0.
+/// Returns whether samples use the full range of values, with black at 0.
 pub(crate) fn is_full_range(frame: &Video) -> bool {
     // SAFETY: as in `Matrix::of`.
     let range = unsafe { (&raw const (*frame.as_ptr()).color_range).cast::<i32>().read() };
     is_full_range_format(frame.format()) || range == ffi::AVColorRange::AVCOL_RANGE_JPEG as i32
 }
 
-/// Whether the format itself says so.
+/// Returns whether the pixel format itself implies full range.
 pub(crate) fn is_full_range_format(format: Pixel) -> bool {
     matches!(
         format,

@@ -1,6 +1,6 @@
-//! One eye's picture of videos for two: side by side or one above the other, a model would see everything twice and squeezed.
+//! Leaves one eye's picture of stereo videos. Side by side or one above the other, a model would see everything twice and squeezed.
 //!
-//! Videos that alternate the eyes from frame to frame show one eye in each frame anyway.
+//! Videos that alternate the eyes from frame to frame already show one eye in each frame.
 
 #![expect(unsafe_code, reason = "ffmpeg-next can neither read what FFmpeg says of two eyes nor crop a frame")]
 
@@ -8,11 +8,12 @@ use ffmpeg_next::codec::packet::side_data::Type as PacketSideData;
 use ffmpeg_next::frame::{self, Video};
 use ffmpeg_next::{Stream, ffi};
 
-/// Wider than any video for one eye, and lower: from here on both eyes' pictures have their full size. Width by height.
+/// Aspect ratios, width by height, beyond which both eyes' pictures have their full size. A landscape video for one eye is neither that
+/// wide nor that narrow.
 const TWO_WIDE: f64 = 2.8;
 const TWO_HIGH: f64 = 1.15;
 
-/// How the pictures of two eyes lie in one frame.
+/// How one frame holds the pictures of two eyes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packing {
     SideBySide,
@@ -41,8 +42,8 @@ impl Packing {
     }
 }
 
-/// Leaves the first eye's picture of a frame. `said`: what its stream, or a frame before, says; encoders say it with keyframes alone. Gives by
-/// how much the picture is to be stretched, across and down.
+/// Crops a frame to the first eye's picture. `said`: the packing that the stream or an earlier frame states, since encoders state it only
+/// with keyframes. Returns the factors by which to stretch the picture, across and down.
 pub(crate) fn leave_one(frame: &mut Video, said: &mut Option<Packing>, aspect: (i32, i32)) -> (i32, i32) {
     *said = Packing::of_frame(frame).or(*said);
     let Some(packing) = *said else {
@@ -59,7 +60,7 @@ pub(crate) fn leave_one(frame: &mut Video, said: &mut Option<Packing>, aspect: (
         Packing::SideBySide => (width / 2, 0, if shape >= TWO_WIDE { (1, 1) } else { (2, 1) }),
         Packing::TopBottom => (0, height / 2, if shape <= TWO_HIGH { (1, 1) } else { (1, 2) }),
     };
-    // SAFETY: `frame` is live; FFmpeg checks what is cut off against its size, and changes nothing but sizes.
+    // SAFETY: `frame` is live; FFmpeg checks the cropping against the frame's size, and changes only sizes.
     let code = unsafe {
         let raw = frame.as_mut_ptr();
         (*raw).crop_right = (*raw).crop_right.saturating_add(right as usize);

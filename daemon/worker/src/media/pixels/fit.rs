@@ -1,17 +1,17 @@
-//! Sizes: how a video's frame becomes a model's picture or a thumbnail. Pure.
+//! Computes how a video's frame is scaled and cropped to a model's picture or a thumbnail. Pure.
 
 use scened_common::domain::{ImageSpec, ResizeMode};
 
 use super::orientation::Orientation;
 
-/// Longest side a frame is ever scaled to before it is cropped; only strips longer than 4:1 at the largest size meet it.
+/// Longest side to which a frame is scaled before it is cropped. Only strips longer than 4:1 at the largest size reach it.
 const MAX_SCALED_PX: u32 = 4096;
-/// A second crop would show less than this part of a picture that the one in the middle does not: it is spared.
+/// Divisor of a crop's size: if one crop in the middle loses less than this part, no second crop is made.
 const ONE_CROP_LOSES: u32 = 10;
-/// Pixels more oblong than this are taken for a mistake in the file.
+/// Pixels more oblong than this are considered a mistake in the file.
 const MAX_PIXEL_ASPECT: f64 = 20.0;
 
-/// What to do with a frame as displayed: scale it to `scaled`, then cut out `size` from `offset`. Pixels.
+/// The steps for a frame as displayed: scale it to `scaled`, then cut out `size` from `offset`. Pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fit {
     pub(crate) scaled: (u32, u32),
@@ -20,7 +20,7 @@ pub(crate) struct Fit {
 }
 
 impl Fit {
-    /// What to do with the frame as stored, so that turning the result gives what this one says.
+    /// Returns the steps for the frame as stored, so that turning the result gives the same picture.
     pub(crate) fn before(self, orientation: Orientation) -> Self {
         let from_end = |axis: fn((u32, u32)) -> u32| axis(self.scaled) - axis(self.size) - axis(self.offset);
         let offset = (
@@ -35,7 +35,7 @@ impl Fit {
                 self.offset.1
             },
         );
-        // A quarter turn is its own inverse where sizes are concerned.
+        // For sizes, a quarter turn is its own inverse.
         Self {
             scaled: orientation.turned_size(self.scaled),
             offset: orientation.turned_size(offset),
@@ -44,7 +44,7 @@ impl Fit {
     }
 }
 
-/// The size a frame is shown at: its pixels made square, before it is turned. **Units**: pixels.
+/// Returns the size a frame is shown at: with square pixels, before it is turned. **Units**: pixels.
 pub(crate) fn square_pixels(width: u32, height: u32, aspect: (i32, i32)) -> (u32, u32) {
     let ratio = f64::from(aspect.0) / f64::from(aspect.1);
     if aspect.0 <= 0 || aspect.1 <= 0 || !(1.0 / MAX_PIXEL_ASPECT..=MAX_PIXEL_ASPECT).contains(&ratio) {
@@ -53,18 +53,18 @@ pub(crate) fn square_pixels(width: u32, height: u32, aspect: (i32, i32)) -> (u32
     (((f64::from(width) * ratio).round() as u32).max(1), height)
 }
 
-/// What is rendered of a frame, and how pictures for a model are laid out of it. All as displayed, in pixels.
+/// The part of a frame to render, and the layout of a model's pictures made from it. All as displayed, in pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) fit: Fit,
     /// Size of every picture.
     size: (u32, u32),
-    /// Where the upper left corner of what is rendered comes to lie in each picture: outside it where the picture is a crop.
+    /// The position of the rendered part's upper left corner in each picture: outside the picture if that is a crop.
     corners: Vec<(i32, i32)>,
 }
 
 impl Plan {
-    /// The one picture that `fit` renders.
+    /// Creates the plan for the one picture that `fit` renders.
     pub(crate) fn of(fit: Fit) -> Self {
         Self {
             fit,
@@ -73,13 +73,13 @@ impl Plan {
         }
     }
 
-    /// Lays out what was rendered, on black. **Shape**: `[n, height, width, 3]` u8, `n` pictures one after the other.
+    /// Lays out the rendered part on black. **Shape**: `[n, height, width, 3]` u8, `n` pictures one after the other.
     pub(crate) fn lay(&self, rendered: Vec<u8>) -> Vec<u8> {
         if self.corners == [(0, 0)] && self.fit.size == self.size {
             return rendered;
         }
         let row_bytes = |width: u32| width as usize * 3;
-        // Along one side: where the part that is shown begins in the rendered picture and in the new one, and how long it is.
+        // Along one side: the start of the visible part in the rendered picture and in the new one, and its length.
         let shared = |corner: i32, rendered: u32, size: u32| {
             let (from, to) = (corner.min(0).unsigned_abs(), corner.max(0).unsigned_abs());
             (from, to, rendered.saturating_sub(from).min(size.saturating_sub(to)))
@@ -114,7 +114,7 @@ pub(crate) fn to_model(display: (u32, u32), image: &ImageSpec) -> Plan {
     }
 }
 
-/// All of the frame, at this size.
+/// Returns the fit that scales the whole frame to this size.
 fn whole(size: (u32, u32)) -> Fit {
     Fit {
         scaled: size,
@@ -123,7 +123,7 @@ fn whole(size: (u32, u32)) -> Fit {
     }
 }
 
-/// As the model's reference processor does.
+/// Fits a frame as the model's reference processor does.
 ///
 /// **Source**: transformers `CLIPImageProcessor` (`get_resize_output_image_size`, `center_crop`): the long side is rounded down.
 fn shortest_side_crop((width, height): (u32, u32), image: &ImageSpec) -> Fit {
@@ -145,12 +145,12 @@ fn shortest_side_crop((width, height): (u32, u32), image: &ImageSpec) -> Fit {
     }
 }
 
-/// Whether a frame is wider than a size in proportion to its height.
+/// Returns whether a frame is wider than a size in proportion to its height.
 fn is_wider((width, height): (u32, u32), size: (u32, u32)) -> bool {
     u64::from(width) * u64::from(size.1) > u64::from(height) * u64::from(size.0)
 }
 
-/// `side` in the proportion of `a` to `b`, rounded.
+/// Returns `side` in the proportion of `a` to `b`, rounded.
 fn in_proportion(side: u32, a: u32, b: u32) -> u32 {
     let b = u64::from(b.max(1));
     ((u64::from(side) * u64::from(a) + b / 2) / b).min(u64::from(u32::MAX)) as u32
@@ -170,8 +170,8 @@ fn letterbox(display: (u32, u32), size: (u32, u32)) -> Plan {
     }
 }
 
-/// The shorter side fills the picture, and the longer one at most two of them: beyond, the frame is squeezed, so that nothing is
-/// left out between the two crops.
+/// Fits a frame to one or two crops. The shorter side fills the picture, and the longer one fills at most two. A longer frame is squeezed,
+/// so that nothing is left out between the two crops.
 fn two_crops(display: (u32, u32), size: (u32, u32)) -> Plan {
     let scaled = if is_wider(display, size) {
         (in_proportion(size.1, display.0, display.1).clamp(size.0, 2 * size.0), size.1)
@@ -206,7 +206,7 @@ pub(crate) fn to_thumbnail((width, height): (u32, u32), longer_px: u32) -> Fit {
     whole((scaled(width).max(1), scaled(height).max(1)))
 }
 
-/// Longest side of a keyframe picture: strips longer than 4:1 lose some of their height.
+/// Longest side of a keyframe picture. Strips longer than 4.57:1 get a shorter side below the usual 224 px.
 const MAX_KEYFRAME_PX: u32 = 1024;
 
 /// Fits a frame of the displayed size so that its shorter side has `shorter_px`; it is never enlarged.
@@ -216,8 +216,7 @@ pub(crate) fn to_keyframe((width, height): (u32, u32), shorter_px: u32) -> Fit {
     to_thumbnail((width, height), longer_px.min(u64::from(MAX_KEYFRAME_PX)) as u32)
 }
 
-/// Cuts `size` from `offset` out of a picture of the size `scaled`. **Shape**: `[height, width, 3]` u8 without padding, before and
-/// after.
+/// Cuts `size` from `offset` out of a picture of size `scaled`. **Shape**: `[height, width, 3]` u8 without padding, before and after.
 pub(crate) fn crop(rgb: Vec<u8>, fit: &Fit) -> Vec<u8> {
     if fit.scaled == fit.size {
         return rgb;
@@ -299,7 +298,7 @@ mod tests {
             ((1920, 1080), two((398, 224))),
             ((1080, 1920), two((224, 398))),
             ((640, 480), two((299, 224))),
-            // Two squares would leave the middle out: the picture is squeezed to two of them.
+            // Two square crops would leave out the middle, so the picture is squeezed to two of them.
             ((1920, 800), two((448, 224))),
             ((60_000, 2), two((448, 224))),
             ((2, 60_000), two((224, 448))),
@@ -325,7 +324,7 @@ mod tests {
         assert_eq!((plan.fit, &plan.corners[..]), (whole((199, 112)), &[(12, 0)][..]));
     }
 
-    /// The green of every pixel, picture after picture and row after row.
+    /// Returns the green of every pixel, picture after picture and row after row.
     fn laid(plan: &Plan, rendered: &[u8]) -> Vec<u8> {
         let rendered = rendered.iter().flat_map(|value| [100, *value, 200]).collect();
         plan.lay(rendered).as_chunks::<3>().0.iter().map(|[_, green, _]| *green).collect()

@@ -1,9 +1,9 @@
-//! Turning pictures the way a player shows them. Pure.
+//! Turns pictures the way a player shows them. Pure.
 
-/// One of the eight ways a picture can lie. The picture is transposed first, then flipped.
+/// One of the eight orientations of a picture. The picture is transposed first, then flipped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Orientation {
-    /// Rows become columns.
+    /// Whether rows become columns.
     pub(crate) transposed: bool,
     pub(crate) flipped_x: bool,
     pub(crate) flipped_y: bool,
@@ -48,7 +48,7 @@ impl Orientation {
         })
     }
 
-    /// Degrees clockwise that a player turns the picture (a mirror image counts as turned like the nearest pure turn).
+    /// Returns how many degrees clockwise a player turns the picture. A mirror image counts as the nearest pure turn.
     pub(crate) fn degrees(self) -> i32 {
         match (self.transposed, self.flipped_x, self.flipped_y) {
             (false, _, false) => 0,
@@ -58,7 +58,7 @@ impl Orientation {
         }
     }
 
-    /// The size after turning.
+    /// Returns the size after turning.
     pub(crate) fn turned_size(self, (width, height): (u32, u32)) -> (u32, u32) {
         if self.transposed { (height, width) } else { (width, height) }
     }
@@ -90,7 +90,7 @@ mod tests {
 
     const ONE: i32 = 1 << 16;
 
-    /// Turns a 3×2 picture with the letters `abc/def` and reads the result in rows.
+    /// Turns a 3×2 picture with the letters `abc/def` and compares the rows of the result.
     fn check(orientation: Orientation, expected: &str, degrees: i32) {
         let rgb: Vec<u8> = b"abcdef".iter().flat_map(|letter| [*letter; 3]).collect();
         let turned = orientation.turn(rgb, 3, 2);
@@ -109,7 +109,7 @@ mod tests {
         check(matrix(-ONE, 0, 0, -ONE), "fed/cba", 180);
         check(matrix(0, -ONE, ONE, 0), "cf/be/ad", 270);
         check(matrix(-ONE, 0, 0, ONE), "cba/fed", 0);
-        // A few degrees off, and a matrix of nothing.
+        // A few degrees off, and a matrix of zeros.
         check(matrix(65_000, 5_000, -5_000, 65_000), "abc/def", 0);
         check(matrix(0, 0, 0, 0), "abc/def", 0);
     }

@@ -1,7 +1,7 @@
-//! The planes of a decoded frame as plain slices, for whoever reads them straight instead of through libswscale.
+//! Provides the planes of a decoded frame as plain slices, for code that reads them directly instead of through libswscale.
 //!
-//! Only frames of brightness and colour differences in planes are shown (8 to 16 bits, little-endian, interleaved colour
-//! differences too). Anything else (RGB, palettes, packed formats, a picture stored upside down) is swscale's work.
+//! Only planar frames of luma and chroma are supported (8 to 16 bits, little-endian, including interleaved chroma). Everything else (RGB,
+//! palettes, packed formats, a picture stored upside down) is left to swscale.
 
 #![expect(
     unsafe_code,
@@ -15,7 +15,8 @@ use fast_image_resize::{ImageView, PixelTrait};
 use ffmpeg_next::ffi;
 use ffmpeg_next::frame::Video;
 
-/// Formats whose samples do not lie as their description says: not YUV at all, or below the top bits.
+/// Formats whose samples are not plain little-endian luma and chroma: big-endian, palettes, bit streams, on a graphics card, RGB, Bayer,
+/// floats.
 const REFUSED: u64 = (ffi::AV_PIX_FMT_FLAG_BE
     | ffi::AV_PIX_FMT_FLAG_PAL
     | ffi::AV_PIX_FMT_FLAG_BITSTREAM
@@ -24,18 +25,18 @@ const REFUSED: u64 = (ffi::AV_PIX_FMT_FLAG_BE
     | ffi::AV_PIX_FMT_FLAG_BAYER
     | ffi::AV_PIX_FMT_FLAG_FLOAT) as u64;
 
-/// Whether pixels of this frame may be transparent.
+/// Returns whether pixels of this frame may be transparent.
 pub(crate) fn has_alpha(frame: &Video) -> bool {
     flags(frame) & u64::from(ffi::AV_PIX_FMT_FLAG_ALPHA as u32) != 0
 }
 
-/// Whether the samples of this frame are red, green and blue, or numbers of colours in a palette, and no matrix says what they mean.
+/// Returns whether the samples of this frame are red, green and blue, or indexes into a palette. No matrix applies to these.
 pub(crate) fn is_rgb(frame: &Video) -> bool {
     flags(frame) & u64::from((ffi::AV_PIX_FMT_FLAG_RGB | ffi::AV_PIX_FMT_FLAG_PAL) as u32) != 0
 }
 
 fn flags(frame: &Video) -> u64 {
-    // SAFETY: descriptions of formats are static tables.
+    // SAFETY: format descriptors are static tables.
     let flags = frame
         .format()
         .descriptor()
@@ -43,43 +44,43 @@ fn flags(frame: &Video) -> u64 {
     flags.unwrap_or(0)
 }
 
-/// Where the samples of one component lie.
+/// The position of one component's samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Component {
     plane: usize,
-    /// Samples from one to the next of this component: 2 where two are interleaved.
+    /// Distance between two samples of this component: 2 if two components are interleaved. Samples.
     pub(crate) step: usize,
     /// Samples before the first of this component.
     pub(crate) first: usize,
-    /// Bits below the value in each sample.
+    /// How many bits are below the value in each sample.
     pub(crate) shift: u32,
 }
 
 impl Component {
-    /// Whether the two are interleaved with each other.
+    /// Returns whether the two are interleaved with each other.
     pub(crate) fn is_beside(self, other: Self) -> bool {
         self.plane == other.plane && self.step == other.step
     }
 }
 
-/// One of the two pictures of an interlaced frame.
+/// One of the two fields of an interlaced frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     Top,
     Bottom,
 }
 
-/// How a pixel format lays out its components.
+/// The layout of a pixel format's components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
-    /// Samples are two bytes.
+    /// Whether samples have two bytes.
     pub(crate) is_wide: bool,
-    /// Bits of each value.
+    /// Bits per value.
     pub(crate) depth: u32,
-    /// Powers of two by which the colour differences are coarser, across and down.
+    /// Chroma subsampling across and down, as powers of two.
     pub(crate) chroma_shift: (u32, u32),
     pub(crate) luma: Component,
-    /// Cb and Cr; none in a picture without colour.
+    /// Cb and Cr; `None` for a picture without colour.
     pub(crate) chroma: Option<[Component; 2]>,
     pub(crate) alpha: Option<Component>,
 }
@@ -98,16 +99,16 @@ pub(crate) struct Rows<'a> {
 }
 
 impl Layout {
-    /// Describes a format; none when its planes cannot be read straight.
+    /// Describes a frame's format; `None` if its planes cannot be read directly.
     pub(crate) fn of(frame: &Video) -> Option<Self> {
         let descriptor = frame.format().descriptor()?;
-        // SAFETY: descriptions of formats are static tables.
+        // SAFETY: format descriptors are static tables.
         let (flags, n_components, components) = unsafe {
             let descriptor = &*descriptor.as_ptr();
             (descriptor.flags, usize::from(descriptor.nb_components), descriptor.comp)
         };
         let is_planar = flags & u64::from(ffi::AV_PIX_FMT_FLAG_PLANAR as u32) != 0 || n_components == 1;
-        // XYZ is marked as nothing at all.
+        // No flag marks XYZ formats.
         if flags & REFUSED != 0 || !is_planar || descriptor.name().starts_with("xyz") {
             return None;
         }
@@ -116,7 +117,7 @@ impl Layout {
             return None;
         }
         let sample_bytes = if depth > 8 { 2 } else { 1 };
-        // The resizer takes wide samples as the processor has them.
+        // The resizer expects wide samples in the processor's byte order.
         if sample_bytes == 2 && cfg!(target_endian = "big") {
             return None;
         }
@@ -152,12 +153,12 @@ impl Layout {
         })
     }
 
-    /// The rows of the brightness, or of the alpha.
+    /// Returns the rows of the luma or the alpha.
     pub(crate) fn full_rows<'a>(&self, frame: &'a Video, component: Component) -> Option<Rows<'a>> {
         self.rows(frame, component, (0, 0))
     }
 
-    /// The rows of a colour difference.
+    /// Returns the rows of a chroma component.
     pub(crate) fn chroma_rows<'a>(&self, frame: &'a Video, component: Component) -> Option<Rows<'a>> {
         self.rows(frame, component, self.chroma_shift)
     }
@@ -172,14 +173,14 @@ impl Layout {
             let frame = frame.as_ptr();
             ((*frame).data[component.plane], (*frame).linesize[component.plane])
         };
-        // Rows that go upwards have a negative distance.
+        // A picture stored upside down has a negative stride.
         let stride = usize::try_from(stride).ok()?;
         let row_bytes = size.0 * component.step * if self.is_wide { 2 } else { 1 };
         if data.is_null() || size.0 == 0 || size.1 == 0 || stride < row_bytes {
             return None;
         }
-        // SAFETY: FFmpeg allocated `size.1` rows of at least `row_bytes`, `stride` apart, and keeps them while `frame` lives. The
-        // last row is taken without what follows it, since a cropped frame may have less there.
+        // SAFETY: FFmpeg allocated `size.1` rows of at least `row_bytes`, `stride` apart, and keeps them while `frame` lives. The last row
+        // is taken without the padding after it, since a cropped frame may have less there.
         let bytes = unsafe { std::slice::from_raw_parts(data, (size.1 - 1) * stride + row_bytes) };
         Some(Rows {
             bytes,
@@ -194,18 +195,18 @@ impl Layout {
 }
 
 impl<'a> Rows<'a> {
-    /// The samples of one row, interleaved ones of another component included.
+    /// Returns the samples of one row, including interleaved ones of another component.
     pub(crate) fn row(&self, y: usize) -> &'a [u8] {
         let start = y * self.stride;
         &self.bytes[start..start + self.row_bytes]
     }
 
-    /// The same row of samples of two bytes.
+    /// Returns the same row as two-byte samples.
     pub(crate) fn wide_row(&self, y: usize) -> &'a [[u8; 2]] {
         self.row(y).as_chunks::<2>().0
     }
 
-    /// Of an interlaced frame the rows of one field, as a picture of half the height; `None`: all rows.
+    /// Returns the rows of one field of an interlaced frame, as a picture of half the height. `field` = `None`: all rows.
     pub(crate) fn only(self, field: Option<Field>) -> Option<Self> {
         let first = match field {
             None => return Some(self),
@@ -221,7 +222,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The same rows for the resizer, as pixels that are exactly as large as the samples and aligned like them.
+    /// Returns the same rows for the resizer, if its pixels have exactly the size and alignment of the samples.
     pub(crate) fn view<P: PixelTrait>(self) -> Option<View<'a, P>> {
         let fits = size_of::<P>() * self.size.0 == self.row_bytes
             && self.bytes.as_ptr().addr().is_multiple_of(align_of::<P>())
@@ -233,14 +234,14 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Rows of a frame as the resizer reads them.
+/// The rows of a frame in the form that the resizer reads.
 #[derive(Debug)]
 pub(crate) struct View<'a, P> {
     rows: Rows<'a>,
     pixels: PhantomData<P>,
 }
 
-// SAFETY: every row has as many pixels as `width` says, since `Rows::view` compared the bytes.
+// SAFETY: every row has exactly `width` pixels, since `Rows::view` compared the bytes.
 unsafe impl<P: InnerPixel> ImageView for View<'_, P> {
     type Pixel = P;
 
@@ -255,8 +256,8 @@ unsafe impl<P: InnerPixel> ImageView for View<'_, P> {
     fn iter_rows(&self, start_row: u32) -> impl Iterator<Item = &[P]> {
         (start_row as usize..self.rows.size.1).map(|y| {
             let row = self.rows.row(y);
-            // SAFETY: `Rows::view` checked that the row is aligned and as long as its pixels, and pixels of the resizer (integers
-            // and floats) may have any bits.
+            // SAFETY: `Rows::view` checked that the row is aligned and as long as its pixels. The resizer's pixels (integers and floats)
+            // may have any bits.
             unsafe { std::slice::from_raw_parts(row.as_ptr().cast(), self.rows.size.0) }
         })
     }

@@ -1,43 +1,43 @@
-//! HDR on a screen that has none, and wide colours on a screen with the common ones. Pure.
+//! Maps HDR to SDR screens, and wide colours to screens with the common ones. Pure.
 //!
-//! Works on the few pixels of a picture that is already small, in linear light, with tables for everything that is no product.
+//! Works on the few pixels of a picture that is already small, in linear light, with tables for everything except products.
 //!
-//! **Source**: SMPTE ST 2084 (PQ); ITU-R BT.2100-2 table 5 (HLG, its OOTF for 1000 nits); ITU-R BT.2390-10 section 5.4.1 (EETF);
-//! ITU-R BT.2408 (203 nits for white); ITU-R BT.2087 (BT.2020 to BT.709).
+//! **Source**: SMPTE ST 2084 (PQ); ITU-R BT.2100-2 table 5 (HLG, its OOTF for 1000 nits); ITU-R BT.2390-10 section 5.4.1 (EETF); ITU-R
+//! BT.2408 (203 nits for white); ITU-R BT.2087 (BT.2020 to BT.709).
 
 use super::colour::{Gamut, Matrix3, Transfer};
 
-/// Light of a white sheet of paper in HDR, and the brightest that is left of it afterwards. Nits.
+/// Light of white paper in HDR, and the brightest light that remains after mapping. Nits.
 const WHITE_NITS: f32 = 203.0;
-/// Brightest light of a video that does not say it, and of the screen that HLG is made for. Nits.
+/// Brightest light of a video that states none, and of the screen that HLG is made for. Nits.
 pub(crate) const USUAL_PEAK_NITS: f32 = 1000.0;
 const PQ_PEAK_NITS: f32 = 10_000.0;
-/// Steps of a table; 4096 are finer than the 10 bits of a video.
+/// Steps of a table. 4096 are finer than the 10 bits of a video.
 const STEPS: usize = 4096;
-/// What a screen makes of SDR (BT.1886).
+/// The gamma of an SDR screen (BT.1886).
 const SDR_GAMMA: f32 = 2.4;
 
-/// Everything that decides how light is mapped.
+/// The properties of a video that determine the mapping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Mastering {
     pub(crate) transfer: Transfer,
     pub(crate) gamut: Gamut,
-    /// What makes red, green and blue of light as L, M and S, where values are those.
+    /// The matrix from linear L, M and S to red, green and blue, if the values are L, M and S.
     pub(crate) lms: Option<Matrix3>,
     /// Brightest light of the video. Nits.
     pub(crate) peak_nits: f32,
 }
 
-/// Maps red, green and blue of one kind of video to those of an SDR screen.
+/// Maps colours of one kind of video to those of an SDR screen.
 pub(crate) struct ToneMap {
     mastering: Mastering,
-    /// Value to light: nits of PQ, light of the scene for HLG, light of the screen (0 to 1) for SDR.
+    /// From value to light: nits for PQ, scene light for HLG, screen light (0 to 1) for SDR.
     to_light: Vec<f32>,
-    /// Light of the brightest of the three, by its fourth root, to what all three are multiplied with.
+    /// From the fourth root of the brightest channel's light to the factor for all three channels.
     gains: Vec<f32>,
-    /// Light of the screen, by its fourth root, to 8-bit values.
+    /// From the fourth root of screen light to 8-bit values.
     to_value: Vec<u8>,
-    /// What the gains count as 1.
+    /// The light that the gain table counts as 1.
     full_light: f32,
 }
 
@@ -45,7 +45,7 @@ impl ToneMap {
     pub(crate) fn new(mastering: Mastering) -> Self {
         let peak_nits = match mastering.transfer {
             Transfer::Hlg => USUAL_PEAK_NITS,
-            // A video that claims to be darker than any screen is mistaken.
+            // A video that claims to be darker than any screen is wrong.
             _ => mastering.peak_nits.clamp(2.0 * WHITE_NITS, PQ_PEAK_NITS),
         };
         let table = |value: &dyn Fn(f32) -> f32| (0..STEPS).map(|step| value(step as f32 / (STEPS - 1) as f32)).collect::<Vec<_>>();
@@ -81,7 +81,7 @@ impl ToneMap {
         self.mastering == mastering
     }
 
-    /// Maps one pixel. **Units**: values of the video from 0 to 1, red first; outside of that they are cut off.
+    /// Maps one pixel. **Units**: values of the video from 0 to 1, red first; values outside are clamped.
     pub(crate) fn map(&self, rgb: [f32; 3]) -> [u8; 3] {
         let mut light = rgb.map(|value| self.to_light[step(value)]);
         if let Some(lms) = &self.mastering.lms {
@@ -141,7 +141,7 @@ fn srgb(light: f32) -> f32 {
     }
 }
 
-/// The EETF of BT.2390: leaves the dark alone and bends what is bright towards [`WHITE_NITS`]. Nits.
+/// Applies the EETF of BT.2390: keeps dark values and compresses bright ones towards [`WHITE_NITS`]. Nits.
 fn darken(nits: f32, peak_nits: f32) -> f32 {
     let peak = nits_to_pq(peak_nits);
     let target = nits_to_pq(WHITE_NITS) / peak;
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn colours_that_both_screens_have_stay_themselves() {
-        // A red of BT.709, said in BT.2020.
+        // The red of BT.709, expressed in BT.2020.
         let inverse = [0.6274_f32, 0.0691, 0.0164].map(|light| light.powf(1.0 / SDR_GAMMA));
         let [r, g, b] = map(Transfer::Sdr, Gamut::Bt2020).map(inverse);
         assert!(r >= 253 && g <= 12 && b <= 12, "{r} {g} {b}");

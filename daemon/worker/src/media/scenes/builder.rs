@@ -1,10 +1,10 @@
-//! From boundaries to scenes: divides long shots, and hands out each scene with the frames that may stand for it. Pure: knows
-//! neither FFmpeg nor pipes.
+//! Turns boundaries into scenes: divides long shots, and hands out each scene with the frames that may represent it. Pure: knows neither
+//! FFmpeg nor pipes.
 //!
-//! Scenes tile the video: each begins where the one before ended. A shot is divided where something happens in a still picture,
-//! where the picture has come to rest, where it shows another view than at its beginning, and at the latest after the longest
-//! time allowed; a still picture is never divided, however long it stays. What is kept is bounded: the pictures by
-//! [`MAX_CANDIDATES`](super::candidates::MAX_CANDIDATES), the signatures by [`LOOK_BACK_US`] and the detector's delay.
+//! Scenes tile the video: each begins where the previous one ended. A shot is divided where something happens in a still picture, where the
+//! picture has come to rest, where it shows another view than at its beginning, and at the latest after the longest time allowed. A still
+//! picture is never divided, however long it stays. Memory is bounded: [`MAX_CANDIDATES`](super::candidates::MAX_CANDIDATES) limits the
+//! pictures, and [`LOOK_BACK_US`] and the detector's delay limit the signatures.
 
 use std::collections::VecDeque;
 
@@ -15,52 +15,52 @@ use super::candidates::{Candidate, Candidates, Source};
 use super::signature::{BLOCKS, Signature};
 use crate::media::pixels::glimpse::Glimpse;
 
-/// No part of a shot is shorter. Microseconds.
+/// Shortest part of a shot. Microseconds.
 const MIN_PART_US: i64 = 3_000_000;
-/// With so many blocks changed since its beginning, a shot shows another view.
+/// A shot shows another view if this many blocks changed since its beginning.
 const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
-/// A change must last so long: less is a flash or something that passes close to the camera. Microseconds.
+/// Shortest change that counts. A shorter one is a flash, or something that passes close to the camera. Microseconds.
 const LASTING_US: i64 = 300_000;
-/// A picture that stays the same for so long has come to rest. Microseconds.
+/// A picture that stays the same for this long has come to rest. Microseconds.
 const RESTED_US: i64 = 5_000_000;
-/// At the longest time allowed, a shot is divided where it came to rest when that was at least so long ago. Microseconds.
+/// After the longest time allowed, a shot is divided where it came to rest, if that was at least this long ago. Microseconds.
 const RESTING_US: i64 = 1_000_000;
-/// A division may lie so far before the frame that decides it. Microseconds.
+/// A division may be this long before the frame that decides it. Microseconds.
 const LOOK_BACK_US: i64 = RESTED_US + MIN_PART_US;
-/// Most signatures kept, whatever the frame rate.
+/// With more signatures than this, the oldest judged ones are dropped, whatever the frame rate.
 const MAX_SIGNATURES: usize = 2048;
-/// Frames at each end of a shot that codecs leave unsharp.
+/// How many frames at each end of a shot codecs leave blurred.
 const EDGE_FRAMES: i64 = 2;
-/// The longest time between frames for which that holds. Microseconds.
+/// Longest time from frame to frame that is assumed for these frames. Microseconds.
 const MAX_FRAME_US: i64 = 50_000;
 
-/// A finished scene with the candidates that lie in it, in order of time.
+/// A finished scene with its candidates in order of time.
 #[derive(Debug, PartialEq)]
 pub(crate) struct FinishedScene<P> {
     pub(crate) start_us: i64,
     pub(crate) end_us: i64,
     pub(crate) boundary: Boundary,
-    /// Frames before and after these show another scene as well.
+    /// Frames before the first and after the second of these times also show another scene.
     pub(crate) mixed_until_us: i64,
     pub(crate) mixed_from_us: i64,
-    /// Frames before and from these are next to a cut.
+    /// Frames before the first and from the second of these times on are next to a cut.
     pub(crate) clear_from_us: i64,
     pub(crate) clear_until_us: i64,
     pub(crate) candidates: Vec<Candidate<P>>,
 }
 
-/// How the picture of a part has changed up to the frame that was judged last.
+/// The history of a part's picture up to the last frame judged.
 #[derive(Debug)]
 struct PictureHistory {
-    /// What the part began with.
+    /// The picture at the beginning of the part.
     opening: Signature,
-    /// Nothing has changed for long enough.
+    /// Whether no change has lasted long enough to count.
     still: bool,
-    /// What is shown since when, or was until `left_us`.
+    /// The resting picture and when it began; `left_us` is when it changed, if it did.
     rest: Signature,
     rest_us: i64,
     left_us: Option<i64>,
-    /// Since when another view is shown.
+    /// When another view began.
     elsewhere_us: Option<i64>,
 }
 
@@ -76,7 +76,7 @@ impl PictureHistory {
         }
     }
 
-    /// Takes the next frame of the part; returns where something began to happen in a still picture.
+    /// Takes the next frame of the part. Returns when something began to happen in a still picture.
     fn follow(&mut self, time_us: i64, signature: &Signature) -> Option<i64> {
         let change = self.opening.change(signature);
         self.elsewhere_us = (change.n_blocks >= OTHER_VIEW).then(|| self.elsewhere_us.unwrap_or(time_us));
@@ -95,12 +95,12 @@ impl PictureHistory {
         std::mem::take(&mut self.still).then_some(left_us)
     }
 
-    /// Since when the picture has been the same, while that was not known.
+    /// Returns when the picture came to rest; `None` if it changes, or if this rest is already taken into account.
     fn rests_since(&self) -> Option<i64> {
         (!self.still && self.left_us.is_none()).then_some(self.rest_us)
     }
 
-    /// The same, when it has been for long enough.
+    /// Returns the same if the picture has rested long enough.
     fn came_to_rest(&self, time_us: i64) -> Option<i64> {
         self.rests_since().filter(|rest_us| time_us - rest_us >= RESTED_US)
     }
@@ -111,7 +111,7 @@ impl PictureHistory {
         self.elsewhere_us = None;
     }
 
-    /// Since when another view is shown, when it has been for long enough.
+    /// Returns when another view began, if it has been shown long enough.
     fn went_elsewhere(&self, time_us: i64) -> Option<i64> {
         self.elsewhere_us.filter(|since_us| time_us - since_us >= LASTING_US)
     }
@@ -126,20 +126,20 @@ pub(crate) struct SceneBuilder<P> {
     boundary: Boundary,
     mixed_until_us: i64,
     clear_from_us: i64,
-    /// Recent frames, among them all of the past that is not settled.
+    /// Recent frames, including all of the past that is not settled.
     frames: VecDeque<(i64, Signature)>,
-    /// How many of `frames` were looked at for a division.
+    /// How many of `frames` were already checked for a division.
     n_judged: usize,
-    /// None until the part's first frame that is clear of a transition.
+    /// `None` until the part's first frame that is clear of a transition.
     history: Option<PictureHistory>,
-    /// Where the part will be divided if the shot goes on long enough.
+    /// Where the part will be divided if the shot lasts long enough.
     division_us: Option<i64>,
     candidates: Candidates<P>,
     finished: Vec<FinishedScene<P>>,
 }
 
 impl<P> SceneBuilder<P> {
-    /// `max_us`: a shot that moves is divided at the latest after this long.
+    /// Creates a builder. `max_us`: a moving shot is divided at the latest after this long.
     pub(crate) fn new(max_us: i64) -> Self {
         let max_us = max_us.max(2);
         Self {
@@ -158,7 +158,7 @@ impl<P> SceneBuilder<P> {
         }
     }
 
-    /// Takes the next frame. Times do not decrease. Returns whether one picture more is kept.
+    /// Takes the next frame. Times do not decrease. Returns whether one more picture is kept.
     pub(crate) fn frame(&mut self, time_us: i64, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
         let signature = Signature::of(glimpse);
         let is_kept = self.candidates.offer(time_us, &signature, glimpse, source);
@@ -166,7 +166,7 @@ impl<P> SceneBuilder<P> {
         is_kept
     }
 
-    /// A new shot begins, perhaps some frames back.
+    /// Takes a boundary: a new shot begins, perhaps some frames back.
     pub(crate) fn found(&mut self, found: Found) {
         let time_us = found.time_us();
         if time_us <= self.start_us {
@@ -184,7 +184,7 @@ impl<P> SceneBuilder<P> {
         self.clear_from_us = until_us.saturating_add(edge_us);
     }
 
-    /// Divides what is settled: no boundary will come for a frame before `settled_us`.
+    /// Divides the settled past: no boundary will come for a frame before `settled_us`.
     pub(crate) fn settled(&mut self, settled_us: i64) {
         self.judge(settled_us);
         self.candidates.settle(settled_us);
@@ -201,17 +201,17 @@ impl<P> SceneBuilder<P> {
         self.end_shot(end_us, end_us, 0);
     }
 
-    /// The scenes finished since the last call, in order of time.
+    /// Returns the scenes finished since the last call, in order of time.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = FinishedScene<P>> + '_ {
         self.finished.drain(..)
     }
 
-    /// Every picture kept, in order of time.
+    /// Returns every picture kept, in order of time.
     pub(crate) fn pictures_mut(&mut self) -> impl Iterator<Item = &mut P> {
         self.candidates.pictures_mut()
     }
 
-    /// The time from frame to frame, as far as it matters.
+    /// Returns the time between the last two frames, at most [`MAX_FRAME_US`].
     fn frame_us(&self) -> i64 {
         match (self.frames.len().checked_sub(2).map(|at| self.frames[at].0), self.frames.back()) {
             (Some(before_us), Some((last_us, _))) => (last_us - before_us).clamp(0, MAX_FRAME_US),
@@ -248,7 +248,7 @@ impl<P> SceneBuilder<P> {
                 {
                     self.division_us = Some(since_us.max(self.start_us + self.min_part_us));
                 } else if !history.still && time_us + gap_us - self.start_us > self.max_us {
-                    // It may have come to rest and not be known to yet.
+                    // The picture may have come to rest too recently for that to be known.
                     let rest_us = history
                         .rests_since()
                         .filter(|rest_us| time_us - rest_us >= RESTING_US && is_old_enough(*rest_us));
@@ -260,13 +260,13 @@ impl<P> SceneBuilder<P> {
     }
 
     fn end_shot(&mut self, end_us: i64, mixed_from_us: i64, edge_us: i64) {
-        // Whatever was not judged yet lies in the settled past now.
+        // Every frame not judged yet is now in the settled past.
         self.judge(end_us);
         let division_us = self
             .division_us
             .take()
             .filter(|division_us| end_us - division_us >= self.min_part_us);
-        // Too little may be left behind a division that must be: then the rest gets as much as it needs.
+        // Too little may remain after a division that is required. The division then moves back, so that the rest is long enough.
         let division_us = division_us.or_else(|| {
             let moves = self.history.as_ref().is_some_and(|history| !history.still);
             let latest_us = end_us - self.min_part_us;
@@ -285,7 +285,7 @@ impl<P> SceneBuilder<P> {
         self.finish(end_us, mixed_from_us, edge_us);
     }
 
-    /// Hands the part out as a scene that ends here.
+    /// Hands out the part as a scene that ends here.
     fn finish(&mut self, end_us: i64, mixed_from_us: i64, edge_us: i64) {
         let candidates = self.candidates.take_until(end_us);
         self.finished.push(FinishedScene {

@@ -1,44 +1,44 @@
-//! The frames that may stand for a scene: few, sharp, spread over what was seen, and bounded in number. Pure.
+//! The frames that may represent a scene: few, sharp, spread over the scene, and bounded in number. Pure.
 //!
-//! Which scene a frame belongs to is known a second or two after it was seen. Until then one frame is kept of each fifth of a
-//! second in which the picture changes, and of each picture between two jumps: it may turn out to be a short shot.
-//! What is settled is thinned out.
+//! Which scene a frame belongs to is known a second or two after it was seen. Until then, one frame is kept for each fifth of a second in
+//! which the picture changes. One is also kept for each picture between two jumps, which may turn out to be a short shot. Settled frames
+//! are thinned out.
 
 use super::signature::{self, BLOCKS, Signature};
 use crate::media::pixels::glimpse::Glimpse;
 
-/// With as many blocks changed from one frame to another it may be another shot.
+/// A frame may begin another shot if this many blocks changed.
 const JUMP: u32 = BLOCKS as u32 * 3 / 10;
-/// A picture that lasts no longer between two jumps is a flash, or passes too fast to be seen. Microseconds.
+/// A picture that lasts less than this between two jumps is a flash, or passes too fast to be seen. Microseconds.
 const FLASH_US: i64 = 100_000;
-/// Of so long a time one frame is kept while the picture changes. Microseconds.
+/// One frame is kept for each interval of this length while the picture changes. Microseconds.
 const CHANGING_US: i64 = 200_000;
-/// The same while it does not.
+/// The same while the picture does not change. Microseconds.
 const STILL_US: i64 = 1_000_000;
-/// The same when it is settled which scene the frames belong to.
+/// The same intervals once it is settled which scene the frames belong to. Microseconds.
 const SETTLED_CHANGING_US: i64 = 500_000;
 const SETTLED_STILL_US: i64 = 2_000_000;
-/// Most frames kept. A scene gives 16 at most; the rest lets them be chosen well.
+/// Most frames kept. A scene gives at most 16; the others improve the choice.
 pub(crate) const MAX_CANDIDATES: usize = 64;
 
-/// What a frame can tell beyond its glimpse, when it is asked: asking costs time.
+/// Properties of a frame beyond its glimpse. They are computed on request, since that costs time.
 pub(crate) trait Source {
     type Picture;
 
-    /// To be compared with frames near in time only.
+    /// Returns the sharpness, comparable only between frames near in time.
     fn sharpness(&mut self) -> u32;
 
-    /// `None` when the picture cannot be kept.
+    /// Returns the picture; `None` if it cannot be kept.
     fn picture(&mut self) -> Option<Self::Picture>;
 }
 
-/// A frame that may stand for its scene.
+/// A frame that may represent its scene.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Candidate<P> {
     pub(crate) time_us: i64,
     pub(crate) signature: Signature,
     pub(crate) sharpness: u32,
-    /// Shows nothing: taken only when there is nothing else.
+    /// Whether it shows nothing. Such a frame is chosen only if there is no other.
     pub(crate) blank: bool,
     pub(crate) picture: P,
 }
@@ -59,15 +59,15 @@ impl<P> Candidate<P> {
     }
 }
 
-/// The candidates of the scene that goes on, and of those that may have begun since.
+/// The candidates of the current scene, and of scenes that may have begun since.
 #[derive(Debug)]
 pub(crate) struct Candidates<P> {
     held: Vec<Candidate<P>>,
-    /// How many of them were thinned out already.
+    /// How many of them are already thinned out.
     n_settled: usize,
-    /// When the newest candidate's stretch of frames began.
+    /// When the newest candidate's interval began.
     begun_us: i64,
-    /// Whether it began with a jump and is still at its first frames, which codecs often leave unsharp.
+    /// Whether the interval began with a jump and is still at its first frames, which codecs often leave blurred.
     fresh: bool,
 }
 
@@ -81,7 +81,7 @@ impl<P> Candidates<P> {
         }
     }
 
-    /// Looks at the next frame. Returns whether there is one candidate more.
+    /// Takes the next frame. Returns whether there is one more candidate.
     pub(crate) fn offer(&mut self, time_us: i64, signature: &Signature, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) -> bool {
         let Some(newest) = self.held.last() else {
             return self.add(time_us, true, signature, glimpse, source);
@@ -126,7 +126,7 @@ impl<P> Candidates<P> {
         true
     }
 
-    /// Gives up the newest for a frame of the same stretch.
+    /// Replaces the newest candidate with a frame of the same interval.
     fn replace(&mut self, time_us: i64, sharpness: u32, signature: &Signature, glimpse: &Glimpse, source: &mut impl Source<Picture = P>) {
         let candidate = Candidate::of(time_us, sharpness, signature, glimpse, source);
         if let (Some(newest), Some(candidate)) = (self.held.last_mut(), candidate) {
@@ -134,7 +134,7 @@ impl<P> Candidates<P> {
         }
     }
 
-    /// Thins out what lies before this time: no scene will begin there any more.
+    /// Thins out the candidates before this time, where no scene will begin any more.
     pub(crate) fn settle(&mut self, settled_us: i64) {
         while self.n_settled + 1 < self.held.len() && self.held[self.n_settled].time_us < settled_us {
             let Some(before) = self.n_settled.checked_sub(1) else {
@@ -153,11 +153,11 @@ impl<P> Candidates<P> {
         }
     }
 
-    /// Drops the candidate that is missed least: one that shows what the one before it shows, and that is close to it in time.
+    /// Drops the candidate that is missed least: one like the one before it, and with neighbours close to each other in time.
     fn drop_least(&mut self) {
         let least = (1..self.held.len() - 1).min_by_key(|at| {
             let (last, this) = (&self.held[at - 1], &self.held[*at]);
-            // The gap that it would leave.
+            // The gap that dropping it would leave.
             let gap_us = self.held[at + 1].time_us - last.time_us;
             (!last.signature.change(&this.signature).is_none(), gap_us)
         });
@@ -167,7 +167,7 @@ impl<P> Candidates<P> {
         }
     }
 
-    /// Hands out those before a time, in order of time.
+    /// Removes and returns the candidates before a time, in order of time.
     pub(crate) fn take_until(&mut self, end_us: i64) -> Vec<Candidate<P>> {
         let n = self.held.partition_point(|candidate| candidate.time_us < end_us);
         self.n_settled = self.n_settled.saturating_sub(n);

@@ -1,8 +1,8 @@
-//! Which of a scene's candidates are embedded. Pure.
+//! Chooses which of a scene's candidates are embedded. Pure.
 //!
-//! Each picture that differs from those chosen before is chosen once. How much it must differ falls with the time that has
-//! passed: at once only for another view, after four seconds for anything that moved; a picture that stays the same is
-//! chosen once, however long it stays.
+//! Each picture that differs from those chosen before is chosen once. The difference required falls with the time since the last choice:
+//! soon after it, only another view is enough; after four seconds, anything that moved. A picture that stays the same is chosen once,
+//! however long it stays.
 
 use scened_common::media::wire;
 
@@ -10,16 +10,16 @@ use super::builder::FinishedScene;
 use super::candidates::Candidate;
 use super::signature::BLOCKS;
 
-/// Nothing is chosen closer to the one before. Microseconds.
+/// Shortest time between two choices. Microseconds.
 const MIN_GAP_US: i64 = 700_000;
-/// From here on everything that moved is chosen: with [`REACH_US`] it makes one in five seconds.
+/// From here on, everything that moved is chosen. With [`REACH_US`] this gives one choice in five seconds. Microseconds.
 const MAX_GAP_US: i64 = 4_000_000;
 /// How many blocks must have changed after the shortest time.
 const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
-/// A sharper frame may stand for a picture that was first seen so long before. Microseconds.
+/// A sharper frame may represent a picture that first appeared less than this long before. Microseconds.
 const REACH_US: i64 = 1_000_000;
 
-/// How good a candidate can be, the best first.
+/// The quality of a candidate, best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
     Clear,
@@ -30,7 +30,7 @@ enum Worth {
     Blank,
 }
 
-/// Chooses at least one when there is any candidate, and at most as many as a scene may have. Indexes in order of time.
+/// Chooses at least one candidate if there is any, and at most as many as a scene may have. Returns indexes in order of time.
 pub(crate) fn choose<P>(scene: &FinishedScene<P>) -> Vec<usize> {
     let worths: Vec<_> = (0..scene.candidates.len()).map(|at| worth(scene, at)).collect();
     let Some(best) = worths.iter().min().copied() else {
@@ -89,8 +89,8 @@ fn is_new<P>(candidates: &[Candidate<P>], chosen: &[usize], at: usize) -> bool {
     change(*last).n_blocks >= needed && chosen.iter().all(|other| !change(*other).is_none())
 }
 
-/// The best of the first frames of a picture, and how many of `following` lie up to it: of those about as sharp as the sharpest
-/// the one that differs most from what was chosen before, since people and things are still coming in.
+/// Returns the best of the first frames of a picture, and how many of `following` there are up to it. Among the frames about as sharp as
+/// the sharpest, the best differs most from the previous choice, since people and things are still coming in.
 fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usize]) -> (usize, usize) {
     let first = &candidates[following[0]];
     let within = following
@@ -106,7 +106,7 @@ fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usiz
         .filter(|n| candidates[near[*n]].sharpness >= sharpest - sharpest / 4)
         .max_by_key(|n| {
             let candidate = &candidates[near[*n]];
-            // Of two equal ones the first: `max_by_key` takes the last.
+            // The first of two equal ones wins: `max_by_key` takes the last.
             (
                 before.map_or(0, |before| before.change(&candidate.signature).n_blocks),
                 std::cmp::Reverse(*n),
@@ -116,7 +116,7 @@ fn represent<P>(candidates: &[Candidate<P>], chosen: &[usize], following: &[usiz
     (near[best], best + 1)
 }
 
-/// Gives up the one that differs least from the one before it.
+/// Drops the choice that differs least from the one before it.
 fn drop_least<P>(candidates: &[Candidate<P>], chosen: &mut Vec<usize>) {
     let least = (1..chosen.len()).min_by_key(|n| {
         candidates[chosen[*n]]

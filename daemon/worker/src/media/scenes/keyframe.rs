@@ -1,7 +1,7 @@
-//! Keyframe pictures: frames kept small and whole, to be embedded by another model some day.
+//! Keyframe pictures: whole frames, stored small for embedding by another model later.
 //!
-//! WebP where this FFmpeg can write it, which takes a third less than JPEG for the same likeness; JPEG elsewhere. FFmpeg's own decoders
-//! read both.
+//! They are WebP if this FFmpeg can write it, otherwise JPEG. WebP takes a third less than JPEG for the same similarity. FFmpeg's own
+//! decoders read both.
 
 use ffmpeg_next::codec::context::Context;
 use ffmpeg_next::encoder::{self, Video as VideoEncoder};
@@ -13,19 +13,19 @@ use scened_common::media::keyframe_file::SHORTER_SIDE_PX;
 
 use super::thumbnail::Small;
 
-/// The cosine of a network trained on photographs between a picture so compressed and the frame is 0.98 in the mean
+/// WebP quality. The cosine similarity between a compressed picture and the frame is 0.98 on average, for a network trained on photographs
 /// (`tests/compare/keyframes.py`).
 const QUALITY: u8 = 80;
-/// The same of a JPEG.
+/// JPEG quality with the same similarity.
 const JPEG_QUALITY: u8 = 66;
-/// Of small videos, which models see enlarged, and which cost little.
+/// Quality for small videos, which models see enlarged and which cost little.
 const SMALL_QUALITY: u8 = 92;
 
 /// Compresses the pictures of one video, most of which have the same size.
 #[derive(Default)]
 pub(crate) struct Compressor {
     webp: Option<Webp>,
-    /// This FFmpeg cannot write WebP.
+    /// Whether WebP has failed once, most likely because this FFmpeg cannot write it.
     only_jpeg: bool,
     n_compressed: i64,
 }
@@ -37,7 +37,7 @@ struct Webp {
 }
 
 impl Compressor {
-    /// `None` when the picture cannot be compressed, which costs a decoding some day and nothing else.
+    /// Compresses a picture; `None` if that fails, which costs only a decoding later.
     pub(crate) fn compress(&mut self, picture: &Small) -> Option<Vec<u8>> {
         if !self.only_jpeg {
             match self.webp(picture) {
@@ -108,7 +108,7 @@ fn jpeg(picture: &Small) -> Option<Vec<u8>> {
     let mut encoder = JpegEncoder::new(&mut jpeg, quality((picture.width, picture.height), JPEG_QUALITY));
     encoder.set_quantization_tables(QuantizationTableType::CustomPsnrHvs, QuantizationTableType::CustomPsnrHvs);
     encoder.set_sampling_factor(SamplingFactor::F_2_2);
-    // The mean of the four pixels, which is what a decoder takes it for.
+    // The mean of the four pixels, which is also what a decoder assumes.
     encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
     encoder.set_optimized_huffman_tables(true);
     encoder.encode(&picture.rgb, width, height, ColorType::Rgb).ok()?;

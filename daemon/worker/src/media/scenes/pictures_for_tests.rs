@@ -1,4 +1,4 @@
-//! Glimpses drawn for tests: views with structure, things in them, noise, light.
+//! Draws glimpses for tests: views with structure, things in them, noise, light.
 
 use super::candidates::Source;
 use crate::media::pixels::glimpse::{Glimpse, LUMA};
@@ -11,7 +11,7 @@ fn hash(value: u64) -> u64 {
     mixed ^ (mixed >> 29)
 }
 
-/// What a camera sees that looks along an endless wall of painted fields: `position` in glimpse columns.
+/// Draws the view of a camera along an endless wall of painted fields. `position` is in glimpse columns.
 pub(crate) fn wall(position: usize) -> Glimpse {
     let mut glimpse = Glimpse::default();
     for y in 0..LUMA.1 {
@@ -23,7 +23,7 @@ pub(crate) fn wall(position: usize) -> Glimpse {
     glimpse
 }
 
-/// A view that has nothing to do with the others.
+/// Draws a view that has nothing in common with the others.
 pub(crate) fn view(number: usize) -> Glimpse {
     wall(number * 10_000)
 }
@@ -46,7 +46,7 @@ pub(crate) fn with_thing(mut glimpse: Glimpse, columns: std::ops::Range<usize>, 
     glimpse
 }
 
-/// Another exposure: every pixel brighter or darker.
+/// Changes the exposure: every pixel becomes brighter or darker.
 pub(crate) fn lit(mut glimpse: Glimpse, levels: i16) -> Glimpse {
     for value in &mut glimpse.luma {
         *value = (i16::from(*value) + levels).clamp(0, 255) as u8;
@@ -54,7 +54,7 @@ pub(crate) fn lit(mut glimpse: Glimpse, levels: i16) -> Glimpse {
     glimpse
 }
 
-/// Sensor noise of some levels either way, half as much in colour.
+/// Adds sensor noise of up to this many levels either way, half as much in colour.
 pub(crate) fn noisy(mut glimpse: Glimpse, seed: i64, levels: u64) -> Glimpse {
     let mut at = seed as u64 * 1_000_003;
     let mut add = |plane: &mut [u8], levels: u64| {
@@ -69,7 +69,7 @@ pub(crate) fn noisy(mut glimpse: Glimpse, seed: i64, levels: u64) -> Glimpse {
     glimpse
 }
 
-/// A frame whose picture is only its number.
+/// A frame with only its number as its picture.
 pub(crate) struct Numbered {
     pub(crate) number: i64,
     pub(crate) sharpness: u32,

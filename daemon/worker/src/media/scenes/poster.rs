@@ -1,8 +1,9 @@
-//! The poster frame of a video: the one that its thumbnail shows.
+//! Finds the poster frame of a video: the one that its thumbnail shows.
 //!
-//! A file manager asks for the thumbnails of a whole folder, so a video of any length costs about the same: a few dozen keyframes spread over
-//! it are looked at, then the first second after the best of them, for a sharper frame and to see that it lasts. A video with few
-//! keyframes, or one in which nothing can be found by time, is decoded from its beginning for as long as that may take.
+//! A file manager asks for the thumbnails of a whole folder, so a video of any length costs about the same. The search looks at a few dozen
+//! keyframes spread over the video. It then looks at the first second after each of the best ones, to find a sharper frame and to see
+//! whether the picture lasts. A video with few keyframes, or one that cannot seek by time, is decoded from its beginning for a limited
+//! time.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -26,32 +27,32 @@ use crate::media::ended::{Ended, Unusable};
 use crate::media::pixels::glimpse::{Glimpse, Glimpser};
 use crate::media::units::us_to_ms;
 
-/// Moments whose keyframes are looked at; a power of two.
+/// Number of moments whose keyframes are looked at; a power of two.
 const N_GLANCES: u32 = 32;
-/// Processor time that this may take. A picture is kept for good: on a machine that has other things to do it is found later, not a worse one.
+/// Processor time for these keyframes. A thumbnail is stored for good, so a busy machine should find it later, not find a worse one.
 const GLANCING: Duration = Duration::from_secs(1);
-/// With fewer different keyframes a video is not known well enough.
+/// With fewer different keyframes, too little of the video is known.
 const ENOUGH: usize = 8;
-/// Processor time by which a video is decoded from its beginning no more, if something was found.
+/// Processor time after which decoding from the beginning stops, if something was found.
 const READING: Duration = Duration::from_millis(1500);
-/// Of so long a time one frame is looked at then, at least and where the length is not known. Microseconds.
+/// Time between the frames looked at during that decoding: the shortest, and the one if the length is unknown. Microseconds.
 const SHORTEST_STEP_US: i64 = 200_000;
 const USUAL_STEP_US: i64 = 500_000;
-/// More candidates are thinned out.
+/// With more candidates than this, every other one is dropped.
 const MAX_CANDIDATES: usize = 64;
 
-/// How many of the best are looked at once more, for how long and for how many frames.
+/// How many of the best get a second look, how long it is, and how many frames it takes. Microseconds.
 const N_FINALISTS: usize = 3;
 const SECOND_LOOK_US: i64 = 1_000_000;
 const SECOND_LOOK_FRAMES: u32 = 30;
-/// Processor time after which nothing is looked at once more.
+/// Processor time after which no second look begins or continues.
 const LAST_LOOK: Duration = Duration::from_secs(2);
-/// A disk may be slow as well; from here on the best of what was found is good enough.
+/// Wall time after which the best found so far is enough, since the disk may be slow.
 const TIMEOUT: Duration = Duration::from_secs(8);
-/// How much better than the keyframe another frame of its shot must be.
+/// Factor by which another frame of the shot must be better than the keyframe.
 const BETTER: f32 = 1.1;
 
-/// Tells the poster frame.
+/// Sends the daemon the poster frame.
 pub(crate) fn poster(opened: std::fs::File, request: &PosterRequest, extras: &Extras, answers: &mut impl Write) -> Result<(), Ended> {
     if !(1..=wire::MAX_IMAGE_PX).contains(&request.longer_px) {
         return Err(Unusable(format!(
@@ -79,7 +80,7 @@ pub(crate) fn poster(opened: std::fs::File, request: &PosterRequest, extras: &Ex
     Ok(())
 }
 
-/// A frame that may be chosen. It is rendered at once: a decoded frame takes up to fifty times the memory.
+/// A frame that may be chosen. It is rendered immediately, since a decoded frame takes up to fifty times the memory.
 struct Candidate {
     seen: PosterFrame,
     picture: Small,
@@ -95,7 +96,7 @@ struct Search {
     effort: Effort,
 }
 
-/// What the search has cost.
+/// When the search began, in wall time and in processor time.
 struct Effort {
     started: Instant,
     processor_time: Duration,
@@ -109,13 +110,13 @@ impl Effort {
         }
     }
 
-    /// Whether more processor time than this was used, or the time of whoever waits.
+    /// Returns whether the search used more processor time than `limit`, or took longer than [`TIMEOUT`].
     fn is_over(&self, limit: Duration) -> bool {
         processor_time().saturating_sub(self.processor_time) > limit || self.started.elapsed() > TIMEOUT
     }
 }
 
-/// Of this process, all its threads together.
+/// Returns the processor time of this process, all its threads together.
 fn processor_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
@@ -123,7 +124,7 @@ fn processor_time() -> Duration {
 
 impl Search {
     fn new(video: OpenVideo, longer_px: u32) -> Self {
-        // No model is shown anything; the sampler makes thumbnails alone.
+        // No model gets a picture; the sampler makes only thumbnails.
         let no_model = ImageSpec {
             width_px: 1,
             height_px: 1,
@@ -141,7 +142,7 @@ impl Search {
         }
     }
 
-    /// Looks at keyframes all over the video.
+    /// Looks at keyframes from all over the video.
     fn glance(&mut self) -> Result<(), Unusable> {
         let Some(length_us) = self.length_us.filter(|_| self.video.can_seek()) else {
             return Ok(());
@@ -152,7 +153,7 @@ impl Search {
             if self.effort.is_over(GLANCING) {
                 break;
             }
-            // Bits in reverse order, the middle first: wherever time runs out, the moments are spread evenly.
+            // Bits in reverse order, the middle first, so that the moments are spread evenly whenever time runs out.
             let part = (at.reverse_bits() >> (u32::BITS - N_GLANCES.ilog2())) ^ (N_GLANCES / 2);
             let time_us = (i128::from(length_us) * i128::from(2 * part + 1) / i128::from(2 * N_GLANCES)) as i64;
             self.video.seek(time_us);
@@ -175,7 +176,7 @@ impl Search {
         Ok(())
     }
 
-    /// The next keyframe's packet; none where time runs out first.
+    /// Returns the next keyframe's packet; `None` if the time or the video ends first.
     fn next_key(&mut self) -> Option<Packet> {
         while !self.effort.is_over(GLANCING) {
             let packet = self.video.next_packet()?;
@@ -186,9 +187,9 @@ impl Search {
         None
     }
 
-    /// Decodes from the beginning, for as long as that may take.
+    /// Decodes from the beginning for a limited time.
     fn read_on(&mut self) {
-        // A stream without a clock was not touched, and can be decoded from where it is alone.
+        // A stream without a clock was not read yet, and can be decoded only from its current position.
         if self.video.can_seek() {
             self.video.rewind();
         }
@@ -196,7 +197,7 @@ impl Search {
             .length_us
             .map_or(USUAL_STEP_US, |length_us| (length_us / i64::from(N_GLANCES)).max(SHORTEST_STEP_US));
         let mut frame = Video::empty();
-        // Half a step in, as the first frames of many videos are black.
+        // Starts half a step in, since the first frames of many videos are black.
         let mut next_us = step_us / 2;
         let mut last = None;
         while self.candidates.is_empty() && last.is_none() || !self.effort.is_over(READING) {
@@ -222,7 +223,7 @@ impl Search {
                 }
             }
         }
-        // A video that is shorter than a step.
+        // No frame came later than half a step: the video is short, or time ran out.
         if let Some((time_us, kept)) = last.filter(|_| self.candidates.is_empty()) {
             self.offer(time_us, kept.frame(), false);
         }
@@ -246,7 +247,7 @@ impl Search {
         }
     }
 
-    /// The frame that tells most, and its time; none where there is none at all.
+    /// Returns the best frame and its time; `None` if there is no frame at all.
     fn choose(&mut self) -> Option<(i64, Small)> {
         let seen: Vec<PosterFrame> = self.candidates.iter().map(|candidate| candidate.seen.clone()).collect();
         let scores = poster_score::scores(&seen, self.length_us);
@@ -259,7 +260,7 @@ impl Search {
             if best.is_some() && (looked_at.len() == N_FINALISTS || self.effort.is_over(LAST_LOOK) || !candidate.is_keyframe) {
                 break;
             }
-            // Another keyframe of a shot that was looked at tells nothing new.
+            // Another keyframe of a shot already looked at adds nothing.
             if looked_at
                 .iter()
                 .any(|other| seen[*other].signature.change(&seen[at].signature).n_blocks < OTHER_VIEW)
@@ -284,7 +285,7 @@ impl Search {
         best.map(|(_, time_us, picture)| (time_us, picture))
     }
 
-    /// Looks at what follows a keyframe; none where it cannot be found again.
+    /// Looks at the frames from a keyframe on; `None` if none can be seen.
     fn improve(&mut self, keyframe: &PosterFrame) -> Option<Second> {
         self.video.seek(keyframe.time_us);
         let mut frame = Video::empty();
@@ -330,14 +331,14 @@ impl Search {
     }
 }
 
-/// What a second look at a shot told.
+/// The result of a second look at a shot.
 struct Second {
     steadiness: f32,
-    /// How much better than the keyframe, when, and what it looks like.
+    /// A better frame: its gain over the keyframe, its time, and its picture.
     better: Option<(f32, i64, Small)>,
 }
 
-/// Decodes a keyframe that needs nothing of what comes before it.
+/// Decodes a keyframe independently of the packets before it.
 fn decode_alone(decoder: &mut decoder::Video, packet: &Packet) -> Option<Video> {
     let mut frame = Video::empty();
     let sent = decoder.send_packet(packet).is_ok() && decoder.send_eof().is_ok();

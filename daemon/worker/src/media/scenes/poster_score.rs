@@ -1,21 +1,21 @@
-//! How much a frame tells about its video: what the choice of a poster frame goes by. Pure.
+//! Scores how well a frame represents its video, for the choice of a poster frame. Pure.
 //!
-//! No model is asked. A frame tells much when something can be seen in it (light, contrast, colours, detail, no plain ground as of title
-//! cards and credits), when it looks like a good part of the video and not like an exception, when what it shows lasts, and when it
-//! does not lie where videos have logos and credits. Each of these is a factor; a frame that lacks one is chosen only for want of others.
+//! No model is involved. A good frame shows something: light, contrast, colours and detail, and no plain ground as in title cards and
+//! credits. It looks like a large part of the video and not like an exception. What it shows lasts, and it is not where videos have logos
+//! and credits. Each of these is a factor; a frame that lacks one is chosen only if the others are no better.
 
 use super::signature::{self, BLOCKS, Signature};
 use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
-/// With as many blocks changed it is another view.
+/// A frame shows another view if this many blocks changed.
 pub(crate) const OTHER_VIEW: u32 = BLOCKS as u32 * 4 / 10;
 
 const N_LUMA: usize = LUMA.0 * LUMA.1;
 const N_CHROMA: usize = CHROMA.0 * CHROMA.1;
-/// Steps of brightness in a histogram, and of either colour difference.
+/// Histogram bins for luma, and for each chroma component.
 const LUMA_BINS: usize = 16;
 const CHROMA_BINS: usize = 16;
-/// Brightnesses that look like one on a plain ground.
+/// How many adjacent luma levels look like one on a plain ground.
 const PLAIN_LEVELS: usize = 20;
 
 /// A frame that may become the poster frame.
@@ -23,13 +23,13 @@ const PLAIN_LEVELS: usize = 20;
 pub(crate) struct PosterFrame {
     pub(crate) time_us: i64,
     pub(crate) signature: Signature,
-    /// Of frames of one video; 0 = unknown.
+    /// Comparable between frames of one video; 0 = unknown.
     sharpness: u32,
-    /// What its own picture is worth.
+    /// The score of the picture alone.
     worth: f32,
-    /// Shares of the picture by brightness.
+    /// Shares of the picture by luma.
     luma: [f32; LUMA_BINS],
-    /// Shares of it by colour, blue first.
+    /// Shares of the picture by chroma, blue first.
     chroma: [f32; CHROMA_BINS * CHROMA_BINS],
 }
 
@@ -53,30 +53,31 @@ impl PosterFrame {
         }
     }
 
-    /// How unlike two frames are, wherever in the picture things are: from 0 to 1.
+    /// Returns how different two frames are, wherever in the picture things are: from 0 to 1.
     fn distance(&self, other: &Self) -> f32 {
         let half_l1 = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f32>() / 2.0;
         f32::midpoint(half_l1(&self.luma, &other.luma), half_l1(&self.chroma, &other.chroma))
     }
 }
 
-/// Colour differences of real pictures lie near the middle: bins there are half as wide.
+/// Most chroma values of real pictures are near the middle: bins there are 6 levels wide (the middle one 11), and the outermost take the
+/// rest.
 fn fine_bin(value: u8) -> usize {
     let from_middle = i32::from(value) - 128;
     (from_middle / 6 + CHROMA_BINS as i32 / 2).clamp(0, CHROMA_BINS as i32 - 1) as usize
 }
 
-/// From 0 at `low` to 1 at `high`, straight.
+/// Rises linearly from 0 at `low` to 1 at `high`.
 fn ramp(value: f32, low: f32, high: f32) -> f32 {
     ((value - low) / (high - low)).clamp(0.0, 1.0)
 }
 
-/// `least` at 0, 1 at 1.
+/// Rises linearly from `least` at 0 to 1 at 1.
 fn at_least(least: f32, share: f32) -> f32 {
     least + (1.0 - least) * share
 }
 
-/// What can be seen in a picture, from 0 to 1.
+/// Scores the content of a picture from 0 to 1.
 fn worth(glimpse: &Glimpse) -> f32 {
     let mut levels = [0_u32; 256];
     for value in &glimpse.luma {
@@ -103,7 +104,7 @@ fn worth(glimpse: &Glimpse) -> f32 {
         * at_least(0.8, ramp(colour, 2.0, 30.0))
 }
 
-/// What the frames of one video tell, each from 0 to 1. In order of time; `length_us`: of the video, where it is known.
+/// Returns the scores of frames of one video, each from 0 to 1. Frames are in order of time. `length_us`: of the video, if known.
 pub(crate) fn scores(seen: &[PosterFrame], length_us: Option<i64>) -> Vec<f32> {
     let mut sharpnesses: Vec<u32> = seen.iter().map(|one| one.sharpness).collect();
     sharpnesses.sort_unstable();
@@ -115,14 +116,14 @@ pub(crate) fn scores(seen: &[PosterFrame], length_us: Option<i64>) -> Vec<f32> {
             0 => 1.0,
             usual => ramp(one.sharpness as f32 / usual as f32, 0.05, 0.5),
         };
-        // A third of the way between what is nearest to all and what has nothing in common with anything.
+        // 1 near the frame most like the video, falling to 0 at a distance of 0.5 beyond it.
         let typical = 1.0 - ramp(distances[at] - nearest, 0.05, 0.5);
         one.worth * at_least(0.3, sharp) * at_least(0.4, typical) * at_least(0.85, lasting(seen, at)) * place(one.time_us, length_us)
     });
     scores.collect()
 }
 
-/// How unlike a frame is to the third of the video that is most like it: a video may have several settings.
+/// Returns how different a frame is from the third of the video that is most like it, since a video may have several settings.
 fn distance_to_video(seen: &[PosterFrame], at: usize) -> f32 {
     let others = seen.iter().enumerate().filter(|(other, _)| *other != at);
     let mut distances: Vec<f32> = others.map(|(_, other)| seen[at].distance(other)).collect();
@@ -132,7 +133,7 @@ fn distance_to_video(seen: &[PosterFrame], at: usize) -> f32 {
     distances.iter().sum::<f32>() / n
 }
 
-/// The share of the neighbours in time that show the same view.
+/// Returns the share of the neighbours in time that show the same view.
 fn lasting(seen: &[PosterFrame], at: usize) -> f32 {
     let neighbours = [at.checked_sub(1), Some(at + 1)];
     let (mut n_same, mut n) = (0_u8, 0_u8);
@@ -143,7 +144,7 @@ fn lasting(seen: &[PosterFrame], at: usize) -> f32 {
     f32::from(n_same) / f32::from(n.max(1))
 }
 
-/// Videos begin with logos and titles, and end with credits.
+/// Lowers the score at the beginning and the end: videos begin with logos and titles, and end with credits.
 fn place(time_us: i64, length_us: Option<i64>) -> f32 {
     let Some(length_us) = length_us.filter(|length_us| *length_us > 0) else {
         return 1.0;
@@ -152,14 +153,14 @@ fn place(time_us: i64, length_us: Option<i64>) -> f32 {
     at_least(0.6, ramp(share, 0.0, 0.05)) * at_least(0.5, 1.0 - ramp(share, 0.88, 0.97))
 }
 
-/// How much of a run of frames from one moment on may be believed: a picture that is gone at once, or that only fades in, is worth less.
-/// `changed`: how many blocks of the last frame show something else than the first; `ended_early`: another shot came.
+/// Scores how steady the frames after one moment are: a picture that disappears at once, or only fades in, scores less. `changed`: how many
+/// blocks of the last frame differ from the first; `ended_early`: another shot began.
 pub(crate) fn steadiness(changed: u32, ended_early: bool) -> f32 {
     let share = changed as f32 / BLOCKS as f32;
     at_least(0.6, 1.0 - share) * if ended_early { 0.6 } else { 1.0 }
 }
 
-/// What one frame is worth beside another of the same shot: only the picture and its sharpness differ.
+/// Returns the score of one frame relative to another of the same shot: only the picture and its sharpness differ.
 pub(crate) fn gain(frame: &PosterFrame, over: &PosterFrame) -> f32 {
     let sharp = f32::midpoint(1.0, (frame.sharpness + 1) as f32 / (over.sharpness + 1) as f32).clamp(0.5, 1.5);
     sharp * frame.worth.max(0.001) / over.worth.max(0.001)

@@ -1,4 +1,4 @@
-//! Keyframe pictures of an earlier analysis, made into what another model wants to see.
+//! Converts keyframe pictures of an earlier analysis to the input of another model.
 
 use std::fs::File;
 use std::io::{BufReader, Write};
@@ -19,7 +19,7 @@ use crate::media::pixels::fit::{self, Plan};
 use crate::media::pixels::light::Light;
 use crate::media::pixels::render::Renderer;
 
-/// Tells every scene of the file with its frames at the model's size.
+/// Sends the daemon every scene of the file with its frames at the model's size.
 pub(crate) fn replay(opened: File, request: &KeyframesRequest, answers: &mut impl Write) -> Result<(), Ended> {
     wire::check_image(&request.image).map_err(Unusable)?;
     let damaged = |error: KeyframesError| Unusable(error.to_string());
@@ -58,7 +58,7 @@ pub(crate) struct Pictures {
     image: ImageSpec,
     webp: decoder::Video,
     jpeg: decoder::Video,
-    /// For pictures of one size.
+    /// The plan and renderer for pictures of one size.
     prepared: Option<((u32, u32), Plan, Renderer)>,
 }
 
@@ -76,7 +76,8 @@ impl Pictures {
         })
     }
 
-    /// **Shape**: `[n, height, width, 3]` u8 at the model's size, `n` being what it is shown of one moment.
+    /// Makes the model's pictures of one moment from a keyframe picture. **Shape**: `[n, height, width, 3]` u8 at the model's size, `n`
+    /// pictures of that moment.
     pub(crate) fn model(&mut self, picture: &[u8]) -> Result<Vec<u8>, Unusable> {
         let unreadable = |error: &dyn std::fmt::Display| Unusable(format!("the keyframe pictures are damaged: {error}"));
         let mut frame = Video::empty();

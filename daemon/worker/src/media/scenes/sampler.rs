@@ -10,7 +10,8 @@ use crate::media::pixels::orientation::Orientation;
 use crate::media::pixels::render::Renderer;
 use crate::media::pixels::scale::ScaleError;
 
-/// Makes pictures for the model, keyframe pictures and thumbnails; keeps what it prepared as long as the video stays the same.
+/// Makes pictures for the model, keyframe pictures and thumbnails. It keeps its preparations as long as the video's properties stay the
+/// same.
 pub(crate) struct Sampler {
     image: ImageSpec,
     thumbnail_px: u32,
@@ -20,14 +21,14 @@ pub(crate) struct Sampler {
     keyframe: Option<Prepared>,
 }
 
-/// One kind of picture of frames of one kind.
+/// The preparations for one kind of picture of one kind of frames.
 struct Prepared {
     source: Source,
     plan: Plan,
     renderer: Renderer,
 }
 
-/// What a video may change at any frame.
+/// The properties that a video may change at any frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
     /// Stored size.
@@ -48,7 +49,7 @@ impl Source {
 }
 
 impl Prepared {
-    /// Renders and turns one frame, preparing anew where the video changed.
+    /// Renders and turns one frame. Prepares again if the video changed.
     fn take(
         prepared: &mut Option<Self>,
         video: &OpenVideo,
@@ -82,7 +83,7 @@ impl Prepared {
 }
 
 impl Sampler {
-    /// `thumbnail_px`, `keyframe_px`: 0 = none of them.
+    /// Creates a sampler. `thumbnail_px`, `keyframe_px`: 0 = no such pictures.
     pub(crate) fn new(image: ImageSpec, thumbnail_px: u32, keyframe_px: u32) -> Self {
         Self {
             image,
@@ -94,14 +95,14 @@ impl Sampler {
         }
     }
 
-    /// The pictures for the model, of which one moment gives at most [`ImageSpec::most_views`]. **Shape**: `[n, height, width, 3]` u8 at
-    /// the model's size.
+    /// Makes the pictures for the model; one moment gives at most [`ImageSpec::most_views`]. **Shape**: `[n, height, width, 3]` u8 at the
+    /// model's size.
     pub(crate) fn model(&mut self, video: &OpenVideo, frame: &Video) -> Result<Vec<u8>, ScaleError> {
         let plan_of = |display| fit::to_model(display, &self.image);
         Prepared::take(&mut self.model, video, frame, plan_of, self.image.resample).map(|picture| picture.rgb)
     }
 
-    /// The picture of a thumbnail; none where none is wanted.
+    /// Makes the picture of a thumbnail; `None` if no thumbnails are wanted.
     pub(crate) fn thumbnail(&mut self, video: &OpenVideo, frame: &Video) -> Result<Option<Small>, ScaleError> {
         if self.thumbnail_px == 0 {
             return Ok(None);
@@ -110,7 +111,7 @@ impl Sampler {
         Prepared::take(&mut self.thumbnail, video, frame, plan_of, Resample::Bilinear).map(Some)
     }
 
-    /// The picture that is kept for other models; none where none is wanted.
+    /// Makes the picture that is kept for other models; `None` if none are wanted.
     pub(crate) fn keyframe(&mut self, video: &OpenVideo, frame: &Video) -> Result<Option<Small>, ScaleError> {
         if self.keyframe_px == 0 {
             return Ok(None);

@@ -1,8 +1,8 @@
-//! How much of a picture is another picture: what sampling and the division of shots are decided by.
+//! Measures how much of a picture changed; sampling and the division of shots depend on it.
 //!
 //! A signature is a glimpse in 16 × 12 blocks. Two signatures are compared by the number of blocks that changed, not by their mean change:
-//! somebody who enters a room changes a few blocks a lot and most not at all. A change of exposure moves all blocks alike and
-//! counts as none; sensor noise and compression stay below [`LEVELS`].
+//! somebody who enters a room changes a few blocks a lot and most not at all. A change of exposure shifts all blocks equally and counts as
+//! none. Sensor noise and compression stay below [`LEVELS`].
 
 use crate::media::pixels::glimpse::{CHROMA, Glimpse, LUMA};
 
@@ -11,35 +11,36 @@ const ROWS: usize = 12;
 /// How many blocks a signature has.
 pub(crate) const BLOCKS: usize = COLUMNS * ROWS;
 
-/// A block has changed when its mean brightness did by more than this, in steps of 8-bit colour. On real fixed cameras the empty
-/// room differs from itself, minutes later, by at most 8 in its worst block; a person changes blocks by 50 to 200.
+/// A block has changed if its mean luma changed by more than this, in levels of 8-bit colour. On real fixed cameras the empty room differs
+/// from itself, minutes later, by at most 8 in its worst block; a person changes blocks by 50 to 200.
 const LEVELS: u16 = 12;
-/// What a change of colour counts against one of brightness, as a fraction: its range in real pictures is smaller.
+/// Weight of a change of chroma compared with one of luma, as a fraction: its range in real pictures is smaller.
 const COLOUR_WEIGHT: (u16, u16) = (3, 2);
-/// The largest change of exposure that is taken out; more is an event that a viewer sees.
+/// Largest change of exposure that is compensated; a larger one is an event that a viewer sees.
 const MAX_EXPOSURE: i16 = 24;
 
 /// Brightest value that still counts as black.
 const BLACK: u8 = 40;
-/// A picture that differs from one flat colour by no more than this has nothing to see in it.
+/// A picture that differs from one flat colour by no more than this shows nothing.
 const FLAT: u8 = 10;
-/// A picture needs this many pixels of a glimpse that are not black or flat: a title on black has them.
+/// How many values of a glimpse must not be black, and how many must not be flat, for a picture to show something: a title on black does.
 const MIN_PIXELS: u32 = (LUMA.0 * LUMA.1 / 100) as u32;
 
-/// Less strength than this is the same picture. Two blocks that changed a lot, as a small object does, or four that changed little.
+/// A change with less strength than this counts as none. Two blocks that changed a lot, as for a small object, reach it, or four that
+/// changed a little.
 const SAME: u32 = 4;
 
-/// How one signature differs from another.
+/// The difference between two signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// How many of the [`BLOCKS`] show something else.
+    /// How many of the [`BLOCKS`] changed.
     pub(crate) n_blocks: u32,
-    /// The same, blocks that changed a lot counting up to three times.
+    /// The same, but blocks that changed a lot count up to three times.
     strength: u32,
 }
 
 impl Change {
-    /// Whether both show the same, as far as a viewer cares.
+    /// Returns whether both show the same for a viewer.
     pub(crate) fn is_none(self) -> bool {
         self.strength < SAME
     }
@@ -62,7 +63,7 @@ impl Signature {
         }
     }
 
-    /// What has changed from one to the other, whichever came first.
+    /// Returns the change between two signatures, whichever came first.
     pub(crate) fn change(&self, other: &Self) -> Change {
         let mut differences = [0_i16; BLOCKS];
         let mut largest = 0;
@@ -70,14 +71,13 @@ impl Signature {
             *difference = i16::from(*a) - i16::from(*b);
             largest = largest.max(difference.unsigned_abs());
         }
-        // So small a change stays under the limit whatever the exposure is found to be.
+        // Such a small change stays below the limit, whatever the exposure.
         let exposure = if largest <= LEVELS / 2 { 0 } else { median(&differences) };
         let (mut n_blocks, mut strength) = (0_u16, 0_u16);
         for (at, difference) in differences.iter().enumerate() {
             let brighter = difference.abs_diff(exposure);
             let bluer = u16::from(self.blue[at].abs_diff(other.blue[at]));
             let redder = u16::from(self.red[at].abs_diff(other.red[at]));
-            // Colour differences have the smaller range in real pictures.
             let difference = brighter.max(bluer.max(redder) * COLOUR_WEIGHT.0 / COLOUR_WEIGHT.1);
             n_blocks += u16::from(difference > LEVELS);
             strength += u16::from(difference > LEVELS) + u16::from(difference > 2 * LEVELS) + u16::from(difference > 3 * LEVELS);
@@ -89,13 +89,13 @@ impl Signature {
     }
 }
 
-/// The median, as far as it lies within the exposure changes that are taken out.
+/// Returns the median, limited to the exposure changes that are compensated.
 fn median(differences: &[i16; BLOCKS]) -> i16 {
     let mut counts = [0_u16; 2 * MAX_EXPOSURE as usize + 1];
     for difference in differences {
         counts[(difference.clamp(&-MAX_EXPOSURE, &MAX_EXPOSURE) + MAX_EXPOSURE) as usize] += 1;
     }
-    // The middle of both medians of an even number: the same whichever signature came first.
+    // Takes the midpoint of the two medians of an even number, so that the order of the signatures does not matter.
     let (mut n_before, mut lower) = (0, None);
     for (at, count) in counts.iter().enumerate() {
         n_before += count;
@@ -127,7 +127,7 @@ fn block_means<const WIDTH: usize, const HEIGHT: usize>(plane: &[u8]) -> [u8; BL
     means
 }
 
-/// Whether a picture shows next to nothing: black, or one flat colour.
+/// Returns whether a picture shows almost nothing: black, or one flat colour.
 pub(crate) fn is_blank(glimpse: &Glimpse) -> bool {
     let n_bright: u32 = glimpse.luma.iter().map(|value| u32::from(*value > BLACK)).sum();
     if n_bright < MIN_PIXELS {
@@ -144,7 +144,7 @@ pub(crate) fn is_blank(glimpse: &Glimpse) -> bool {
     n_apart < MIN_PIXELS
 }
 
-/// How much fine structure a glimpse has: a weak sign of sharpness, for frames whose own pixels cannot be read.
+/// Measures the fine structure of a glimpse: a weak indication of sharpness, for frames whose own pixels cannot be read.
 pub(crate) fn structure(glimpse: &Glimpse) -> u32 {
     let squares = |a: &[u8], b: &[u8]| -> u32 { a.iter().zip(b).map(|(a, b)| u32::from(a.abs_diff(*b)).pow(2)).sum() };
     let (across, down) = (&glimpse.luma[1..], &glimpse.luma[LUMA.0..]);

@@ -13,7 +13,7 @@ pub(crate) struct Small {
 }
 
 impl Small {
-    /// Encodes the picture as JPEG; `None` when it cannot be, which costs a thumbnail and nothing else.
+    /// Encodes the picture as JPEG; `None` if that fails, which costs only a thumbnail.
     pub(crate) fn to_jpeg(&self) -> Option<Vec<u8>> {
         let (width, height) = (u16::try_from(self.width).ok()?, u16::try_from(self.height).ok()?);
         let mut jpeg = Vec::new();

@@ -1,6 +1,6 @@
-//! The scenes of one video as they are sent to the daemon: each with its chosen frames and its thumbnail.
+//! Sends the scenes of one video to the daemon, each with its chosen frames and its thumbnail.
 //!
-//! Whatever decodes, in whatever order of stages, hands in frames and boundaries in order of time.
+//! The caller decodes in any order of stages, but passes in frames and boundaries in order of time.
 
 use std::io::Write;
 use std::time::Instant;
@@ -29,20 +29,21 @@ use crate::media::pixels::glimpse::Glimpse;
 use crate::media::pixels::scale::ScaleError;
 use crate::media::units::{elapsed_ms, us_to_ms};
 
-/// Most bytes of decoded frames that are kept: 30 of 1080p, 5 of 4K in 10 bits. Beyond, the oldest are made small.
+/// Most bytes of decoded frames that are kept: 30 frames of 1080p, or 4 of 4K in 10 bits. Beyond this, the oldest are converted to small
+/// pictures.
 const MAX_KEPT_BYTES: usize = 96 << 20;
 
 /// A frame that may be embedded.
 enum Picture {
     Whole(FrameRef),
-    /// At the model's size, in as many parts as the model is shown, and perhaps at a thumbnail's and a keyframe picture's.
+    /// Converted to the model's size, in as many views as the model gets, and perhaps to a thumbnail and a keyframe picture.
     Made(Made),
-    /// It could not be converted.
+    /// The frame could not be converted.
     Lost,
 }
 
 impl Picture {
-    /// What it keeps of the decoder's memory.
+    /// Returns how much of the decoder's memory the picture keeps. Bytes.
     fn bytes(&self) -> usize {
         match self {
             Self::Whole(kept) => kept.bytes(),
@@ -57,7 +58,7 @@ struct Made {
     keyframe: Option<Small>,
 }
 
-/// What is sent of a scene but for its times.
+/// The contents of a scene as sent, except its times.
 struct ScenePictures {
     /// When each picture for the model is shown. Milliseconds.
     frames_ms: Vec<u64>,
@@ -70,7 +71,7 @@ struct ScenePictures {
 }
 
 struct Frame<'a> {
-    /// `None` when it was looked at and not kept.
+    /// `None` if the frame was analysed and not kept.
     frame: Option<&'a Video>,
     glimpse: &'a Glimpse,
 }
@@ -89,11 +90,11 @@ impl Source for Frame<'_> {
     }
 }
 
-/// Follows one video from its first to its last frame.
+/// Builds and sends the scenes of one video from its first to its last frame.
 pub(crate) struct Scenes<'a> {
     request: &'a AnalyseRequest,
     budget: Budget,
-    /// Thumbnails and keyframe pictures sent so far.
+    /// Total size of the thumbnails and keyframe pictures sent so far. Bytes.
     picture_bytes: u64,
     builder: SceneBuilder<Picture>,
     maker: Maker,
@@ -101,7 +102,7 @@ pub(crate) struct Scenes<'a> {
     pub(crate) n_sent: u64,
     /// End of the last scene sent. Milliseconds.
     sent_to_ms: u64,
-    /// The pictures of the frame sent last: a scene none of whose frames could be kept or converted shows what was shown before.
+    /// The pictures of the last frame sent. A scene none of whose frames could be kept or converted shows them again.
     last_model: Vec<u8>,
     /// The same frame as a keyframe picture.
     last_keyframe: Vec<u8>,
@@ -134,7 +135,7 @@ impl<'a> Scenes<'a> {
         }
     }
 
-    /// Takes the next frame, whose picture is perhaps not kept any more. Times do not decrease.
+    /// Takes the next frame, whose picture may no longer be kept. Times do not decrease.
     pub(crate) fn frame(&mut self, video: &OpenVideo, frame: Option<&Video>, shown: FrameTime, glimpse: &Glimpse, times: &mut StageTimes) {
         let started = Instant::now();
         self.end_us = self.end_us.max(shown.end_us);
@@ -144,37 +145,37 @@ impl<'a> Scenes<'a> {
         times.sample_ms += elapsed_ms(started);
     }
 
-    /// A new shot begins, perhaps some frames back.
+    /// Takes a boundary: a new shot begins, perhaps some frames back.
     pub(crate) fn found(&mut self, found: Found) {
         self.builder.found(found);
     }
 
-    /// No boundary will come for a frame before this time. Microseconds.
+    /// Notes that no boundary will come for a frame before this time. Microseconds.
     pub(crate) fn settled(&mut self, settled_us: i64) {
         self.builder.settled(settled_us);
     }
 
-    /// No frame follows.
+    /// Ends the last scene: no frame follows.
     pub(crate) fn end(&mut self) {
         self.builder.end(self.end_us);
     }
 
-    /// The video lasts at least to this time. Microseconds.
+    /// Notes that the video lasts at least to this time. Microseconds.
     pub(crate) fn lasts_to(&mut self, end_us: i64) {
         self.end_us = self.end_us.max(end_us);
     }
 
-    /// End of the last frame shown. Microseconds.
+    /// Returns the end of the last frame shown. Microseconds.
     pub(crate) fn end_us(&self) -> i64 {
         self.end_us
     }
 
-    /// The same in milliseconds, as far as scenes were sent.
+    /// Returns the same in milliseconds, or the end of the last scene sent if that is later.
     pub(crate) fn duration_ms(&self) -> u64 {
         us_to_ms(self.end_us).max(self.sent_to_ms)
     }
 
-    /// Frames that were chosen and could not be converted.
+    /// Returns how many frames could not be converted.
     pub(crate) fn n_failed(&self) -> u64 {
         self.maker.n_failed
     }
@@ -183,7 +184,7 @@ impl<'a> Scenes<'a> {
         self.maker.last_error.as_ref()
     }
 
-    /// Tells the scenes that are complete.
+    /// Sends the scenes that are complete.
     pub(crate) fn send(&mut self, video: &OpenVideo, answers: &mut impl Write, times: &mut StageTimes) -> Result<(), Ended> {
         let finished: Vec<_> = self.builder.drain().collect();
         for scene in finished {
@@ -245,7 +246,8 @@ impl<'a> Scenes<'a> {
         Ok(())
     }
 
-    /// Makes the pictures that are chosen, or any where none of these can be made. Gives those, and the one for the thumbnail.
+    /// Converts the chosen pictures, or any other one if all of these fail. Returns the indexes converted, and the chosen one for the
+    /// thumbnail.
     fn make_chosen(&mut self, video: &OpenVideo, scene: &mut FinishedScene<Picture>) -> (Vec<usize>, Option<usize>) {
         let mut chosen = choose(scene);
         let middle = chosen.get(chosen.len() / 2).copied();
@@ -293,7 +295,7 @@ impl<'a> Scenes<'a> {
         pictures
     }
 
-    /// A scene none of whose frames could be kept or converted shows what was shown before. `false`: nothing was.
+    /// Shows the previous pictures again in a scene none of whose frames could be kept or converted. Returns `false` if there are none.
     fn repeat_last(&self, pictures: &mut ScenePictures, start_ms: u64) -> bool {
         if self.last_model.is_empty() {
             return false;
@@ -307,7 +309,7 @@ impl<'a> Scenes<'a> {
         true
     }
 
-    /// A video that costs more than a video of its size can be worth is given up whole: nothing of it is to be believed.
+    /// Rejects the whole video if it costs more than a file of its size can be worth: none of it can be trusted.
     fn check_budget(&self, end_ms: u64) -> Result<(), Unusable> {
         let too_many = self.n_sent + 1 > self.budget.most_scenes(end_ms);
         if too_many || self.picture_bytes > self.budget.most_picture_bytes() {
@@ -320,7 +322,7 @@ impl<'a> Scenes<'a> {
         Ok(())
     }
 
-    /// Makes the oldest pictures small while too much is kept.
+    /// Converts the oldest pictures while too many bytes are kept.
     fn keep_within_bounds(&mut self, video: &OpenVideo) {
         let mut total: usize = self.builder.pictures_mut().map(|picture| picture.bytes()).sum();
         let mut pictures = self.builder.pictures_mut();
@@ -333,7 +335,7 @@ impl<'a> Scenes<'a> {
     }
 }
 
-/// Converts the pictures that are chosen, and those that take too much room.
+/// Converts the chosen pictures, and those that take too much memory.
 struct Maker {
     sampler: Sampler,
     n_failed: u64,
@@ -341,7 +343,7 @@ struct Maker {
 }
 
 impl Maker {
-    /// Makes a picture small, if it is not yet; returns whether it is now.
+    /// Converts a picture, if it is not converted yet. Returns whether it is now.
     fn make(&mut self, video: &OpenVideo, picture: &mut Picture, with_thumbnail: bool) -> bool {
         let made = match picture {
             Picture::Made(_) => return true,

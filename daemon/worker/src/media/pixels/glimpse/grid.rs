@@ -1,15 +1,15 @@
-//! Planes shrunk to a fixed number of cells, from four rows of each. Pure.
+//! Shrinks planes to a fixed number of cells, reading four rows of each. Pure.
 
 use crate::media::pixels::planes::{Layout, Rows};
 
-/// Rows of a cell that are read. More would cost time and tell little: the mean of a cell of a 1080p frame has 128 samples.
+/// How many rows of a cell are read. More would cost time and add little: the mean of a cell of a 1080p frame has 128 samples.
 const N_ROWS: usize = 4;
-/// Samples that are summed at once.
+/// How many samples are summed at once.
 const BLOCK: usize = 16;
-/// The same in cells too narrow for that, and where samples are two bytes.
+/// The same for cells too narrow for that, and for two-byte samples.
 const SHORT_BLOCK: usize = 8;
 
-/// How a mean of samples becomes a value of a glimpse: `mean * gain + offset`.
+/// The conversion of a mean of samples to a value of a glimpse: `mean * gain + offset`.
 #[derive(Clone, Copy)]
 pub(super) struct Levels {
     gain: f32,
@@ -34,41 +34,41 @@ impl Levels {
         Self::new(shift, 255.0 / range, 128.0 * unit, 128.0)
     }
 
-    /// `gain` and `middle` count in values, which lie `shift` bits up in their samples.
+    /// `gain` and `middle` refer to values, which are shifted up by `shift` bits in their samples.
     fn new(shift: u32, gain: f32, middle: f32, becomes: f32) -> Self {
         Self {
             gain: gain / f32::from(1_u16 << shift),
-            // Half a step more, since the result is cut off.
+            // Half a step is added because the cast truncates.
             offset: becomes - middle * gain + 0.5,
         }
     }
 
-    /// The value for a sum of samples. Casts of floats saturate.
+    /// Returns the value for a sum of samples. Float casts saturate.
     fn value(self, sum: u32, per_sample: f32) -> u8 {
         (sum as f32 * (self.gain * per_sample) + self.offset) as u8
     }
 }
 
-/// Shrinks planes of one width to a fixed number of cells; keeps its plan and its buffers from frame to frame.
+/// Shrinks planes of one width to a fixed number of cells. It keeps its plan and its buffers from frame to frame.
 pub(super) struct Grid {
     /// Columns and rows of cells.
     cells: (usize, usize),
-    /// What the plan was made for: samples in a row, and whether they are wide.
+    /// The source that the plan was made for: samples in a row, and whether they have two bytes.
     source: (usize, bool),
-    /// First sample of each cell in a row and the one after its last.
+    /// First sample of each cell in a row, and the one after its last.
     bounds: Vec<(usize, usize)>,
-    /// Where whole blocks fit into every cell.
+    /// Set if whole blocks fit into every cell.
     blocks: Option<Blocks>,
     narrow_sums: Vec<u16>,
     wide_sums: Vec<u32>,
 }
 
-/// How each cell of a row is read in blocks. They are spread evenly over their cell; where they overlap, samples count twice, and
-/// where they leave gaps, samples count for nothing: weights too small to matter beside the rows that are left out.
+/// The blocks in which each cell of a row is read, spread evenly over the cell. Samples count twice if blocks overlap, and not at all in
+/// gaps between them. Both effects are too small to matter compared with the rows that are left out.
 struct Blocks {
     n_samples: usize,
     n_per_cell: usize,
-    /// First sample of each block, those of one cell after those of the cell before.
+    /// First sample of each block, cell after cell.
     starts: Vec<usize>,
 }
 
@@ -94,7 +94,7 @@ impl Blocks {
     }
 
     fn shrink<T>(&self, rows: [&[T]; N_ROWS], sum: impl Fn([&[T]; N_ROWS], usize) -> u32, levels: Levels, line: &mut [u8]) {
-        // Said once here, one check of bounds a block is enough.
+        // With this assertion, one bounds check per block is enough.
         let width = rows[0].len();
         assert!(rows.iter().all(|row| row.len() == width), "the rows of a plane are equally long");
         let per_sample = 1.0 / (self.n_per_cell * self.n_samples * N_ROWS) as f32;
@@ -126,7 +126,7 @@ impl Grid {
         let blocks = self.blocks.as_ref().filter(|_| rows.step == 1);
         for (y, line) in cells.chunks_exact_mut(self.cells.0).enumerate() {
             let (first, end) = cell(y, self.cells.1, height);
-            // From the middle of each of equal parts of the cell; a row of a low picture may come more than once.
+            // Takes the middle of each of equal parts of the cell; a row of a low picture may be read more than once.
             let at = |index: usize| first + (end - first) * (2 * index + 1) / (2 * N_ROWS);
             if rows.is_wide {
                 let rows_of_cell = std::array::from_fn(|index| rows.wide_row(at(index)));
@@ -151,13 +151,13 @@ impl Grid {
     }
 }
 
-/// The part of `length` samples that one of `n` cells covers; never empty, so that small pictures are enlarged.
+/// Returns the range of `length` samples that one of `n` cells covers. It is never empty, so that small pictures are enlarged.
 fn cell(index: usize, n: usize, length: usize) -> (usize, usize) {
     let first = index * length / n;
     (first, ((index + 1) * length / n).max(first + 1))
 }
 
-/// Sums a block of each row. Written so that a compiler turns it into operations on whole registers.
+/// Sums a block of each row. It is written so that a compiler turns it into operations on whole registers.
 fn sum_block([a, b, c, d]: [&[u8]; N_ROWS], start: usize) -> u32 {
     let end = start + BLOCK;
     let (a, b, c, d) = (&a[start..end], &b[start..end], &c[start..end], &d[start..end]);
@@ -167,7 +167,7 @@ fn sum_block([a, b, c, d]: [&[u8]; N_ROWS], start: usize) -> u32 {
     u32::from(lanes[0] + lanes[1] + lanes[2] + lanes[3])
 }
 
-/// Sums a short block of each row, eight samples of a word at once.
+/// Sums a short block of each row, eight samples of a machine word at once.
 fn sum_short_block(rows: [&[u8]; N_ROWS], start: usize) -> u32 {
     const EVERY_OTHER: u64 = 0x00ff_00ff_00ff_00ff;
     const SUM_OF_ALL: u64 = 0x0001_0001_0001_0001;
@@ -181,7 +181,7 @@ fn sum_short_block(rows: [&[u8]; N_ROWS], start: usize) -> u32 {
     (lanes.wrapping_mul(SUM_OF_ALL) >> 48) as u32
 }
 
-/// Sums a block of each row of samples of two bytes.
+/// Sums a block of each row of two-byte samples.
 fn sum_wide(rows: [&[[u8; 2]]; N_ROWS], start: usize) -> u32 {
     let mut lanes = [0_u32; SHORT_BLOCK];
     for row in rows {
@@ -203,7 +203,7 @@ where
     }
 }
 
-/// Sums columns cell by cell, taking one component where two are interleaved.
+/// Sums columns cell by cell, taking one component if two are interleaved.
 fn sum_cells<S: Copy + Into<u32>>(sums: &[S], bounds: &[(usize, usize)], rows: &Rows<'_>, levels: Levels, line: &mut [u8]) {
     for (value, (first, end)) in line.iter_mut().zip(bounds) {
         let part = &sums[first * rows.step..end * rows.step];

@@ -20,7 +20,7 @@ const FORMATS: [Pixel; 16] = [
     Pixel::GRAY10LE,
 ];
 
-/// A picture of smooth slopes in any format: converted by libswscale from RGB, which knows all of them.
+/// Makes a picture of smooth gradients in any format. libswscale, which knows all of them, converts it from RGB.
 fn slopes(format: Pixel, width: u32, height: u32) -> Video {
     let mut rgb = Video::new(Pixel::RGB24, width, height);
     let stride = rgb.stride(0);
@@ -36,7 +36,7 @@ fn slopes(format: Pixel, width: u32, height: u32) -> Video {
         .unwrap()
         .run(&rgb, &mut converted)
         .unwrap();
-    // What libswscale wrote without being told more.
+    // libswscale writes BT.601 by default.
     converted.set_color_space(ffmpeg_next::color::Space::BT470BG);
     converted
 }

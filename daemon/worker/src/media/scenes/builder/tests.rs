@@ -4,7 +4,7 @@ use crate::media::scenes::pictures_for_tests::{Numbered, SECOND, flat, lit, nois
 /// Ten frames a second.
 const FRAME_US: i64 = SECOND / 10;
 
-/// Follows a video; boundaries are told when all before them is settled, 15 frames late.
+/// Builds the scenes of a video. Boundaries are passed on once everything before them is settled, 15 frames late.
 fn scenes(n_frames: i64, glimpse: impl Fn(i64) -> Glimpse, boundaries: &[Found], max_s: i64) -> Vec<FinishedScene<i64>> {
     let mut builder = SceneBuilder::new(max_s * SECOND);
     let mut boundaries = boundaries.iter().peekable();
@@ -61,7 +61,7 @@ fn cut(tenths: i64) -> Found {
     }
 }
 
-/// An empty room with its camera's noise, and light that changes by a few levels in a minute.
+/// An empty room with its camera's noise, and light that brightens by one level every six seconds and starts over after 72 s.
 fn room(number: i64) -> Glimpse {
     noisy(lit(view(1), (number / 60 % 12) as i16), number, 6)
 }
@@ -113,8 +113,8 @@ fn a_take_is_divided_where_something_happens_and_where_it_is_over() {
 
 #[test]
 fn a_take_is_divided_where_it_comes_to_rest() {
-    // Somebody walks up and down and then stands still for a minute; of 12 s of walking the rest is known only after the
-    // longest time allowed.
+    // Somebody walks up and down and then stands still for a minute. After 12 s of walking, the rest is known only after the longest time
+    // allowed.
     for walked in [80, 120] {
         let video = |number: i64| {
             let at = number.min(walked) as usize % 40;
@@ -204,7 +204,7 @@ fn a_scene_knows_what_of_it_belongs_to_a_transition_or_is_next_to_a_cut() {
     );
     assert_eq!((found[0].mixed_from_us, found[1].mixed_until_us), (38 * FRAME_US, 42 * FRAME_US));
     assert_eq!((found[1].mixed_from_us, found[2].mixed_until_us), (80 * FRAME_US, 80 * FRAME_US));
-    // Two frames, but not more than a tenth of a second where frames are far apart.
+    // Two frames, but at most a tenth of a second if frames are far apart.
     assert_eq!((found[1].clear_until_us, found[2].clear_from_us), (7_900_000, 8_100_000));
 }
 

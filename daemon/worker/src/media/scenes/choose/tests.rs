@@ -5,7 +5,7 @@ use crate::media::pixels::glimpse::Glimpse;
 use crate::media::scenes::pictures_for_tests::{SECOND, flat, lit, noisy, view, wall, with_thing};
 use crate::media::scenes::signature::{self, Signature};
 
-/// Candidates every half second, with these pictures.
+/// Returns a scene with these pictures as candidates, one every half second.
 fn scene_of(pictures: &[Glimpse]) -> FinishedScene<usize> {
     let end_us = pictures.len() as i64 * SECOND / 2;
     FinishedScene {
@@ -96,7 +96,7 @@ fn frames_of_a_transition_are_not_chosen() {
     (scene.mixed_from_us, scene.clear_until_us) = (4 * SECOND, 4 * SECOND - 1);
     let chosen = choose(&scene);
     assert!(!chosen.is_empty() && chosen.iter().all(|at| (5..8).contains(at)), "{chosen:?}");
-    // A scene that is nothing but transitions gives its middle.
+    // A scene that consists only of transitions gives its middle.
     scene.mixed_from_us = SECOND;
     assert_eq!(choose(&scene), [6]);
 }
@@ -116,7 +116,7 @@ fn of_neighbours_the_sharper_one_is_chosen() {
     let mut scene = scene_of(&repeated(&view(1), 6));
     scene.candidates[1].sharpness = 200;
     assert_eq!(choose(&scene), [1]);
-    // Another thing altogether is not sharper, it is another thing.
+    // A frame of another view is chosen as well, however blurred.
     scene.candidates[5] = Candidate {
         sharpness: 5,
         ..scene_of(&repeated(&view(2), 6)).candidates[5].clone()

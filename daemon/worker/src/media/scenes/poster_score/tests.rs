@@ -1,6 +1,6 @@
 use super::*;
 
-/// A glimpse painted cell by cell: brightness, blue, red.
+/// Paints a glimpse cell by cell: luma, blue, red.
 fn painted(paint: impl Fn(usize, usize) -> [u8; 3]) -> Glimpse {
     let mut glimpse = Glimpse::default();
     for y in 0..LUMA.1 {
@@ -18,7 +18,7 @@ fn painted(paint: impl Fn(usize, usize) -> [u8; 3]) -> Glimpse {
     glimpse
 }
 
-/// A picture with light, colours and detail; `phase` moves what is in it.
+/// Paints a picture with light, colours and detail; `phase` moves its content.
 fn scene(phase: usize) -> Glimpse {
     painted(|x, y| {
         let wave = ((x + phase) as f32 / 5.0).sin() * ((y + 2 * phase) as f32 / 7.0).cos();
@@ -34,7 +34,7 @@ fn dark(glimpse: &Glimpse, divisor: u8) -> Glimpse {
     dark
 }
 
-/// White writing on one ground.
+/// Paints white text on a plain ground.
 fn card(ground: [u8; 3]) -> Glimpse {
     painted(|x, y| {
         if (20..26).contains(&y) && (10..54).contains(&x) && x % 3 > 0 {
@@ -45,7 +45,7 @@ fn card(ground: [u8; 3]) -> Glimpse {
     })
 }
 
-/// Which of the frames, one every ten seconds, tells most.
+/// Returns which of the frames, one every ten seconds, scores best.
 fn best(glimpses: &[(Glimpse, u32)]) -> usize {
     let seen: Vec<PosterFrame> = glimpses
         .iter()
@@ -76,7 +76,7 @@ fn black_frames_fades_and_cards_tell_less_than_a_scene() {
         white_card,
     ];
     for (at, other) in others.into_iter().enumerate() {
-        // Whatever else there is, and however much of it.
+        // The scene must win even if most of the video is something else.
         let mut video: Vec<(Glimpse, u32)> = vec![(other, 100); 4];
         video[2] = (scene(3), 100);
         assert_eq!(best(&video), 2, "kind {at}");

@@ -13,7 +13,7 @@ fn noise_and_small_changes_of_exposure_are_no_change() {
     assert!(change(&room, &noisy(room.clone(), 7, 8)).is_none());
     assert!(change(&room, &lit(room.clone(), 20)).is_none());
     assert!(change(&room, &noisy(lit(room.clone(), -20), 9, 6)).is_none());
-    // Both halves of a picture by as much each way: something was lit and something was shaded.
+    // Both halves change by the same amount in opposite directions: one was lit and one was shaded.
     let mut shaded = lit(room.clone(), 16);
     shaded.luma[..LUMA.0 * 24].copy_from_slice(&lit(room.clone(), -16).luma[..LUMA.0 * 24]);
     assert!(!change(&room, &shaded).is_none());
@@ -26,7 +26,7 @@ fn a_thing_in_one_place_is_a_change_however_little_the_mean_moves() {
     let somebody = with_thing(room.clone(), 20..25, 20..28);
     assert!(!change(&room, &somebody).is_none());
     assert!(!change(&noisy(room.clone(), 1, 6), &noisy(lit(somebody, 8), 2, 6)).is_none());
-    // A pointer of 2 × 3 pixels of a glimpse.
+    // A mouse pointer of 2 × 3 pixels of a glimpse.
     assert!(change(&room, &with_thing(room.clone(), 20..22, 20..23)).is_none());
 }
 
