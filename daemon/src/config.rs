@@ -1,11 +1,11 @@
 //! Configuration: a TOML file → a checked [`Config`] with absolute paths.
 //!
-//! Owns the keys, their defaults (`config/default.toml`), what each allows, and the file's rewriting by `scenectl add` and
-//! `scenectl remove` ([`edit`]). Knows nothing of what the values are used for: `app` reads a [`Config`] and hands small
+//! Owns the keys, their defaults (`config/default.toml`), their allowed values, and the changes that `scenectl add`, `scenectl remove` and
+//! `scenectl model use` make to the file ([`edit`]). Does not know what the values are for: `app` reads a [`Config`] and passes small
 //! structs down. No threads; reads and writes block.
 //!
-//! An unknown key, a wrong type or a value out of range is an error, because a misspelt key that is ignored is a setting
-//! that silently does nothing. A folder that is not there is only a [`Warning`]: its disk may be unplugged.
+//! An unknown key, a wrong type or a value out of range is an error: a misspelt key that is ignored would be a setting that silently does
+//! nothing. A folder that does not exist is only a [`Warning`]: its disk may be unplugged.
 
 pub mod edit;
 #[cfg(feature = "fuzzing")]
@@ -30,7 +30,7 @@ use values::Values;
 
 pub use reference::{manual_page, reference_page};
 
-/// The documented defaults, as the file a user may start from.
+/// The documented defaults, as a file that a user may start from.
 pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
 
 /// Checked configuration with defaults filled in. Paths are absolute.
@@ -40,7 +40,7 @@ pub const DEFAULT_TOML: &str = include_str!("config/default.toml");
     reason = "each is a switch of the file, and they say nothing of each other"
 )]
 pub struct Config {
-    /// Where it was read from (and where `add` and `remove` write); it need not exist yet.
+    /// The file that was read, and that edits write to. It need not exist yet.
     pub file: PathBuf,
     pub folders: Vec<PathBuf>,
     /// Lower case, without the dot.
@@ -55,13 +55,13 @@ pub struct Config {
     pub model: String,
     pub crop: Crop,
     pub model_idle_seconds: u64,
-    /// Execution providers in order of preference, of [`scened_common::providers::PROVIDERS`]. Never empty.
+    /// Execution providers from [`scened_common::providers::PROVIDERS`], in order of preference. Never empty.
     pub providers: Vec<String>,
-    /// What a model leaves free of a graphics card's memory.
+    /// Memory of a graphics card that a model leaves free.
     pub gpu_memory_reserve_mib: u64,
-    /// What indexing leaves free on the disk of the data folder.
+    /// Space that indexing leaves free on the disk of the data folder.
     pub min_free_mib: u64,
-    /// 0 = by the machine.
+    /// 0 = depends on the machine.
     pub threads: u32,
     pub on_battery: OnBattery,
     /// Percent; 0 = never.
@@ -73,14 +73,14 @@ pub struct Config {
     pub detector: Detector,
     pub scene_mode: SceneMode,
     pub max_scene_seconds: u64,
-    /// Embedded frames are kept as small pictures for other models.
+    /// Whether embedded frames are kept as small pictures for other models.
     pub keyframes: bool,
     pub hardware_decoding: Hardware,
-    /// Videos may be decoded outside the sandbox.
+    /// Whether videos may be decoded outside the sandbox.
     pub allow_unsandboxed: bool,
-    /// Formats and codecs that videos may have besides the worker's own lists.
+    /// Formats and codecs that videos may have besides those in the worker's own lists.
     pub extras: Extras,
-    /// Path of ONNX Runtime's library; `None` = look for it.
+    /// Path of ONNX Runtime's library; `None`: search for it.
     pub onnxruntime: Option<PathBuf>,
 }
 
@@ -93,7 +93,7 @@ pub enum OnBattery {
     Run,
 }
 
-/// Something in the file that a user should mend, but that stops nothing.
+/// A mistake in the file that the user should correct, but that stops nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     pub file: PathBuf,
@@ -108,7 +108,7 @@ impl fmt::Display for Warning {
     }
 }
 
-/// One thing wrong in the file.
+/// A mistake in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// From 1.
@@ -116,14 +116,14 @@ pub struct Problem {
     pub message: String,
 }
 
-/// Why there is no configuration. Every text names the file, and the line where there is one.
+/// The reason why there is no configuration. Every message names the file, and the line if there is one.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cannot read the configuration {}: {source}", .file.display())]
     Read { file: PathBuf, source: io::Error },
     #[error("{}: the configuration is not UTF-8 text", .file.display())]
     NotUtf8 { file: PathBuf },
-    /// Everything that is wrong, in the order of the file; one line each.
+    /// All mistakes in the order of the file, one line each.
     #[error("{}", list_problems(.file, .problems))]
     Invalid { file: PathBuf, problems: Vec<Problem> },
 }
@@ -136,10 +136,10 @@ fn list_problems(file: &Path, problems: &[Problem]) -> String {
     lines.join("\n")
 }
 
-/// Reads a file that nobody but the user (or the system) could have written: it names libraries that are loaded.
+/// Reads a file only if it belongs to the user or to root, and not every user may write to it: it names libraries that are loaded.
 fn read_own(file: &Path) -> io::Result<Vec<u8>> {
     use std::os::unix::fs::MetadataExt as _;
-    // What is no file is not opened: a pipe would be waited for.
+    // A pipe is not opened: that would wait.
     let found = std::fs::metadata(file)?;
     if found.is_file() {
         let us = rustix::process::geteuid().as_raw();
@@ -155,22 +155,29 @@ fn read_own(file: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(file)
 }
 
+/// Returns the text of a configuration file; `None` if there is no such file.
+///
+/// **Errors**: as [`Config::load`], except for mistakes in the text.
+fn read_text(file: &Path) -> Result<Option<String>, ConfigError> {
+    match read_own(file) {
+        Ok(bytes) => String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| ConfigError::NotUtf8 { file: file.to_owned() }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(ConfigError::Read {
+            file: file.to_owned(),
+            source,
+        }),
+    }
+}
+
 impl Config {
-    /// Reads `file`; one that does not exist gives the defaults.
+    /// Reads `file`. If it does not exist, returns the defaults.
     ///
-    /// **Errors**: [`ConfigError::Read`] when it is there but cannot be read, [`ConfigError::NotUtf8`], and
-    /// [`ConfigError::Invalid`] with everything that is wrong in it.
+    /// **Errors**: [`ConfigError::Read`] if it exists but cannot be read, [`ConfigError::NotUtf8`], and [`ConfigError::Invalid`] with all
+    /// mistakes in it.
     pub fn load(file: &Path) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let text = match read_own(file) {
-            Ok(bytes) => String::from_utf8(bytes).map_err(|_| ConfigError::NotUtf8 { file: file.to_owned() })?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => {
-                return Err(ConfigError::Read {
-                    file: file.to_owned(),
-                    source,
-                });
-            }
-        };
+        let text = read_text(file)?.unwrap_or_default();
         Self::parse(&text, file)
     }
 
@@ -194,7 +201,7 @@ impl Config {
         })
     }
 
-    /// Where a value is wrong, the problem is in `values` and the field holds something arbitrary.
+    /// If a value is wrong, `values` has the problem and the field gets an arbitrary value.
     fn build(values: &mut Values, file: &Path) -> Self {
         Self {
             file: file.to_owned(),
@@ -206,7 +213,7 @@ impl Config {
             settle_seconds: values.whole("settle-seconds"),
             rescan_minutes: values.whole("rescan-minutes"),
             model: values.model("model"),
-            // The table of keys allows nothing that is no crop.
+            // The table of keys allows only names of a crop.
             crop: values.choice("crop").parse().unwrap_or_default(),
             model_idle_seconds: values.whole("model-idle-seconds"),
             providers: values.choices("providers"),
@@ -231,7 +238,7 @@ impl Config {
             },
             max_scene_seconds: values.whole("max-scene-seconds"),
             keyframes: values.switch("keyframes"),
-            // The table of keys allows nothing that is no hardware.
+            // The table of keys allows only names of hardware.
             hardware_decoding: values.choice("hardware-decoding").parse().unwrap_or_default(),
             allow_unsandboxed: values.switch("allow-unsandboxed"),
             extras: Extras {

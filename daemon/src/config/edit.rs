@@ -1,7 +1,7 @@
-//! Changes the list of folders or the model in the file and leaves everything else as its owner wrote it.
+//! Changes the list of folders or the model in the file, and leaves everything else as its owner wrote it.
 //!
-//! The file is replaced whole (temporary file, fsync, rename), so that a reader sees the old or the new one. Where it is a
-//! symbolic link, the link stays and its target is replaced. A file that is not a valid configuration is never written.
+//! The file is replaced as a whole (temporary file, fsync, rename), so that a reader sees the old or the new one. If it is a symbolic link,
+//! the link stays and its target is replaced. A file with mistakes is never written.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write};
@@ -12,12 +12,12 @@ use scened_shared::spelling;
 use tempfile::NamedTempFile;
 use toml_edit::{Array, DocumentMut, Item, Value};
 
-use super::{Config, ConfigError, paths};
+use super::{Config, ConfigError, paths, read_text};
 
-/// What a new file begins with.
+/// The first lines of a new file.
 const HEADER: &str = "# Configuration of scened. Every key, its default and its range: docs/config.md, or `scened --help`.\n\n";
 
-/// Why the file was not changed.
+/// The reason why the file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
     #[error("the configuration was not changed, because it has errors:\n{0}")]
@@ -30,15 +30,15 @@ pub enum EditError {
     Write { file: PathBuf, source: io::Error },
 }
 
-/// What an edit did.
+/// The effect of an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edited {
     Changed,
-    /// The folder already was, or wasn't, in the list; the file was not touched.
+    /// The file already had this content, and was not touched.
     Unchanged,
 }
 
-/// Adds `folder`, an absolute path, to the end of the list; creates the file when it is missing.
+/// Adds `folder`, an absolute path, to the end of the list. Creates the file if it does not exist.
 pub fn add_folder(file: &Path, folder: &Path) -> Result<Edited, EditError> {
     let text = text_of(folder)?;
     let wanted = paths::absolute(text).map_err(|why| EditError::Path(format!("cannot watch {text:?}, {why}")))?;
@@ -67,7 +67,7 @@ pub fn remove_folder(file: &Path, folder: &Path) -> Result<Edited, EditError> {
     })
 }
 
-/// Sets the model: a name, or the absolute path of a model's folder. The comment behind the old one stays.
+/// Sets the model: a name, or the absolute path of a model's folder. A comment after the old value stays.
 pub fn set_model(file: &Path, model: &str) -> Result<Edited, EditError> {
     edit(file, |document| {
         let chosen = document.entry("model").or_insert_with(|| Item::Value(Value::from("")));
@@ -102,15 +102,9 @@ fn edit(file: &Path, change: impl FnOnce(&mut DocumentMut) -> bool) -> Result<Ed
         file: file.to_owned(),
         source,
     };
-    let (text, is_new) = match fs::read_to_string(file) {
-        Ok(text) => (text, false),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => (String::new(), true),
-        Err(source) => {
-            return Err(EditError::Invalid(ConfigError::Read {
-                file: file.to_owned(),
-                source,
-            }));
-        }
+    let (text, is_new) = match read_text(file).map_err(EditError::Invalid)? {
+        Some(text) => (text, false),
+        None => (String::new(), true),
     };
     Config::parse(&text, file)?;
     let mut document: DocumentMut = text.parse().expect("a text that was just parsed as TOML is TOML");
@@ -136,11 +130,11 @@ fn position(folders: &Array, wanted: &Path) -> Option<usize> {
                 .is_some_and(|folder| is_it(&folder))
         })
     };
-    // What was typed and what the disk has may differ in how an accent is spelled.
+    // The typed path and the one on the disk may spell an accent differently.
     find(&|folder| folder == wanted).or_else(|| find(&|folder| spelling::on_disk(folder) == wanted))
 }
 
-/// Splits what stands before an entry: the rest of the line before it (a comment on the entry before), and its own lines.
+/// Splits the text before an entry: the rest of the previous line (a comment on the previous entry), and the entry's own lines.
 fn split_line(space: &str) -> (&str, &str) {
     space.find('\n').map_or(("", space), |at| space.split_at(at))
 }
@@ -153,17 +147,17 @@ fn suffix(value: &Value) -> String {
     value.decor().suffix().and_then(|s| s.as_str()).unwrap_or_default().to_owned()
 }
 
-/// Adds an entry in the way the list is written: on its own line where the last one has its own.
+/// Adds an entry in the style of the list: on its own line if the last entry has its own line.
 fn append(folders: &mut Array, text: &str) {
     let Some(last) = folders.iter_mut().last() else {
-        // A comment inside an empty list stays behind the new entry.
+        // A comment inside an empty list stays after the new entry.
         folders.push(text);
         return;
     };
     let own_lines = prefix(last);
     let indent = split_line(&own_lines).1.rsplit('\n').next().unwrap_or_default().to_owned();
     let one_line = !own_lines.contains('\n');
-    // Without a trailing comma the comment on the last line belongs to the last entry, with one to the list.
+    // Without a trailing comma, the comment on the last line belongs to the last entry; with one, to the list.
     let after_last = format!("{}{}", suffix(last), folders.trailing().as_str().unwrap_or_default());
     if let Some(last) = folders.iter_mut().last() {
         last.decor_mut().set_suffix("");
@@ -175,7 +169,7 @@ fn append(folders: &mut Array, text: &str) {
         folders.set_trailing(after_last);
         return;
     }
-    // Comments behind the last entry stay between it and the new one; the closing bracket keeps its own line.
+    // Comments after the last entry stay between it and the new one. The closing bracket keeps its own line.
     let (kept, closing) = after_last
         .rsplit_once('\n')
         .map_or(("", after_last.as_str()), |(kept, closing)| (kept, closing));
@@ -185,7 +179,7 @@ fn append(folders: &mut Array, text: &str) {
     folders.set_trailing_comma(true);
 }
 
-/// Removes an entry and the comment behind it on its line; comments above it and behind the entry before it stay.
+/// Removes an entry and the comment after it on its line. Comments above it and after the previous entry stay.
 fn remove(folders: &mut Array, index: usize) {
     let removed = folders.remove(index);
     let before = prefix(&removed);
@@ -215,9 +209,9 @@ fn remove(folders: &mut Array, index: usize) {
     }
 }
 
-/// Puts `text` in the place of `file` in one step.
+/// Replaces the content of `file` by `text` in one step.
 fn replace(file: &Path, text: &str, is_new: bool) -> io::Result<()> {
-    // What a link points to is what changes; the link stays.
+    // The target of a link is replaced; the link stays.
     let target = match fs::read_link(file) {
         Ok(link) if is_new => file.parent().unwrap_or(Path::new("")).join(link),
         _ if is_new => file.to_owned(),

@@ -1,15 +1,15 @@
-//! Who may look into the data folder: its owner alone. Everything in it tells which videos there are and what is seen in them.
+//! Only the owner may read the data folder: everything in it shows which videos there are and what is in them.
 //!
-//! A data folder is closed as a whole (0700) where it holds nothing but what scened keeps there. One that holds other things as well, because
-//! the user chose it, keeps its mode; then what scened keeps in it is closed, each by itself. Models are no secret and stay as they are.
+//! A data folder that contains only scened's own files is closed as a whole (0700). One that contains other things as well, because the
+//! user chose it, keeps its mode; then each of scened's own files in it is closed. Models are not secret and keep their modes.
 
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-/// What scened and scenectl keep in a data folder, by the part of the name before its first dot.
-const PRIVATE: [&str; 9] = [
+/// Names of what scened and scenectl keep in a data folder, up to the first dot.
+const PRIVATE: [&str; 10] = [
     "store",
     "index",
     "cache",
@@ -19,32 +19,34 @@ const PRIVATE: [&str; 9] = [
     "lock",
     "config",
     "closed",
+    // Files that `scened set-aside-unreadable` moved away.
+    "unreadable",
 ];
-/// What is theirs as well, and no secret; the socket is closed when it is made.
+/// Names that are theirs too, but not secret; the socket is closed when it is created.
 const HARMLESS: [&str; 3] = ["models", "onnxruntime", "scened"];
-/// Says that everything which an earlier version left open was closed.
+/// Marker file: everything that an earlier version left open was closed.
 const MARKER: &str = "closed";
-/// What others may do.
+/// Permissions of the group and of others.
 const OTHERS: u32 = 0o077;
 
-/// Whether others may look into a data folder, and why.
+/// Whether others can read a data folder, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Privacy {
     Closed,
-    /// It holds other things as well and keeps this mode; what scened keeps in it is closed.
+    /// It contains other things as well and keeps this mode; scened's own files in it are closed.
     Shared {
         mode: u32,
     },
-    /// Others may look at this, which could not be closed.
+    /// Others can read this path, which could not be closed.
     Open {
         path: PathBuf,
         mode: u32,
     },
 }
 
-/// Looks at the data folder as it is now.
+/// Checks the data folder in its present state.
 ///
-/// **Errors**: it cannot be looked at.
+/// **Errors**: if it cannot be read.
 pub fn check(data_dir: &Path) -> io::Result<Privacy> {
     let mode = fs::metadata(data_dir)?.mode() & 0o7777;
     if mode & OTHERS == 0 {
@@ -52,7 +54,7 @@ pub fn check(data_dir: &Path) -> io::Result<Privacy> {
     }
     if holds_other_things(data_dir)? {
         for path in private_in(data_dir)? {
-            // A link that leads nowhere hides nothing.
+            // A link without a target hides nothing.
             if let Ok(found) = fs::metadata(&path)
                 && found.mode() & OTHERS != 0
             {
@@ -66,13 +68,13 @@ pub fn check(data_dir: &Path) -> io::Result<Privacy> {
     Ok(Privacy::Open { path, mode })
 }
 
-/// Closes the data folder as a whole where it is scened's alone. Gives the mode that it has then.
+/// Closes the data folder as a whole if it is scened's alone. Returns its mode afterwards.
 pub(super) fn close_folder(data_dir: &Path, found: &fs::Metadata) -> io::Result<u32> {
     let mode = found.mode() & 0o7777;
     if mode & OTHERS == 0 || holds_other_things(data_dir)? {
         return Ok(mode);
     }
-    // A file system without modes (FAT, some shares) refuses or pretends: `doctor` says what came of it.
+    // A file system without modes (FAT, some shares) refuses or only pretends: `doctor` reports the result.
     match fs::set_permissions(data_dir, Permissions::from_mode(0o700)) {
         Ok(()) => tracing::info!(path = %data_dir.display(), "closed the data folder to other users"),
         Err(error) => tracing::warn!(path = %data_dir.display(), %error, "the data folder cannot be closed to other users"),
@@ -80,14 +82,14 @@ pub(super) fn close_folder(data_dir: &Path, found: &fs::Metadata) -> io::Result<
     Ok(fs::metadata(data_dir)?.mode() & 0o7777)
 }
 
-/// Closes what lies in the data folder: all of it once, because earlier versions left files open, and later whatever is open again
-/// (a backup that was put back). What cannot be closed is told by the log and by `doctor`.
+/// Closes the content of the data folder: all of it once, because earlier versions left files open; later only what is open again (a backup
+/// that was put back). The log and `doctor` report what cannot be closed.
 pub(super) fn close_content(data_dir: &Path) {
     let marker = data_dir.join(MARKER);
     let was_closed = fs::symlink_metadata(&marker).is_ok_and(|marker| marker.is_file());
     let mut is_closed = true;
     for path in private_in(data_dir).unwrap_or_default() {
-        // Whoever keeps the store on another disk has a link here.
+        // A user who keeps the store on another disk has a link here.
         let Ok(real) = fs::canonicalize(&path) else { continue };
         let is_open = fs::symlink_metadata(&real).is_ok_and(|found| found.mode() & OTHERS != 0);
         if was_closed && !is_open {
@@ -99,7 +101,7 @@ pub(super) fn close_content(data_dir: &Path) {
         }
     }
     if is_closed && !was_closed {
-        // Without it everything is looked at again at the next start.
+        // Without it the next start checks everything again.
         let made = fs::File::options().write(true).create_new(true).open(&marker);
         if let Err(error) = made.and_then(|made| made.set_permissions(Permissions::from_mode(0o600))) {
             tracing::debug!(%error, "no note could be left that the data folder is closed");
@@ -107,10 +109,10 @@ pub(super) fn close_content(data_dir: &Path) {
     }
 }
 
-/// Takes others' rights off a file, or off a folder and what lies in it. Links are left alone: what they lead to is not ours.
+/// Removes others' rights from a file, or from a folder and its content. Skips links: their targets are not ours.
 fn close_all(path: &Path) -> io::Result<()> {
     let found = match fs::symlink_metadata(path) {
-        // Caches come and go.
+        // A cache file may have been deleted meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         found => found?,
     };
@@ -123,7 +125,7 @@ fn close_all(path: &Path) -> io::Result<()> {
     if !found.is_dir() {
         return Ok(());
     }
-    // One that cannot be closed does not leave the others open.
+    // An entry that cannot be closed must not leave the others open.
     let mut first_failure = Ok(());
     for entry in fs::read_dir(path)? {
         let closed = entry.and_then(|entry| close_all(&entry.path()));
@@ -156,7 +158,10 @@ fn private_in(data_dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// `store` of `store.damaged-20261122T130501`.
+/// Returns `store` for `store.damaged-20261122T130501`, and `unreadable` for `unreadable-20261122T130501`.
 fn stem(name: &[u8]) -> &[u8] {
+    if name.starts_with(b"unreadable-") {
+        return b"unreadable";
+    }
     name.split(|byte| *byte == b'.').next().unwrap_or_default()
 }

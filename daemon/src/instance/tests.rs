@@ -7,14 +7,14 @@ use interprocess::local_socket::tokio::prelude::*;
 
 use super::*;
 
-/// Set in a child of these tests: the data folder it shall lock.
+/// Set in a child of these tests: the data folder that it must lock.
 const CHILD: &str = "SCENED_TEST_LOCK_DIR";
 
 fn acquire(data_dir: &Path) -> Instance {
     Instance::acquire(data_dir).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// A data folder, mode 0700, and its instance.
+/// Creates a data folder, mode 0700, and its instance.
 fn instance() -> (tempfile::TempDir, Instance) {
     let folder = tempfile::tempdir().unwrap();
     let instance = acquire(folder.path());
@@ -58,7 +58,7 @@ fn only_a_data_folder_of_our_own_is_closed_to_others() {
     assert_eq!((mode(&empty), mode(&shared)), (0o700, 0o755));
 }
 
-/// A data folder as `scenectl model install` of an earlier version made it, and as an earlier daemon left it.
+/// A data folder as `scenectl model install` of an earlier version created it, and as an earlier daemon left it.
 #[test]
 fn what_an_earlier_version_left_open_is_closed_at_the_first_start() {
     let mode = |path: &Path| fs::symlink_metadata(path).unwrap().mode() & 0o777;
@@ -74,6 +74,7 @@ fn what_an_earlier_version_left_open_is_closed_at_the_first_start() {
             "store/0.jnl",
             "store/tables/1",
             "store.damaged-20261122T130501/0.jnl",
+            "unreadable-20261122T130501/0.jnl",
             "index/m.1.usearch",
             "keyframes/ab/cd",
             "cache/background/m",
@@ -101,7 +102,7 @@ fn what_an_earlier_version_left_open_is_closed_at_the_first_start() {
             assert!(parent == data || mode(parent) == 0o700, "{name}");
         }
         assert_eq!(mode(&outside), 0o644, "a link was followed");
-        // A backup that is put back is closed again.
+        // A restored backup is closed again.
         open(&data.join("index"), 0o755);
         open(&data.join("index/m.1.usearch"), 0o644);
         drop(acquire(&data));
@@ -130,7 +131,7 @@ fn a_file_in_the_data_folders_place_is_an_error() {
     );
 }
 
-/// Root may write where permissions say no, so a folder that takes no files from anybody stands for it.
+/// Root may write in spite of permissions, so a folder in which nobody can create files takes its place.
 #[test]
 fn a_data_folder_that_cannot_be_written_to_is_an_error() {
     let path = Path::new("/proc/self/fdinfo");
@@ -145,7 +146,7 @@ fn a_data_folder_that_cannot_be_written_to_is_an_error() {
     }
 }
 
-/// Not a test of its own: the body of the child in the tests below, which waits until its standard input ends.
+/// Not a test: the body of the child in the tests below, which waits until its standard input ends.
 #[test]
 fn child_holds_the_lock() {
     let Some(data_dir) = std::env::var_os(CHILD) else { return };
@@ -208,7 +209,7 @@ fn a_second_daemon_is_told_who_holds_the_data_folder() {
 
 #[test]
 fn who_loses_the_race_waits_until_the_winner_has_said_who_it_is() {
-    // Nothing yet, or the process that crashed before; no process has such a number.
+    // An empty file, or the pid of a process that crashed before: no process has such a number.
     for left_behind in ["", "2000000000\n"] {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lock");
@@ -359,7 +360,7 @@ fn a_socket_that_is_no_longer_ours_is_not_removed() {
     let (folder, instance) = instance();
     let path = folder.path().join("scened.sock");
     let listening = in_runtime(|| instance.listen(&path, None)).unwrap();
-    // The first socket's inode stays in use while it listens, so the second has another.
+    // The first socket's inode is in use while it listens, so the second has another.
     fs::remove_file(&path).unwrap();
     let _theirs = UnixListener::bind(&path).unwrap();
     drop(listening);

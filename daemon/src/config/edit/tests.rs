@@ -15,7 +15,7 @@ folders = [
 log = "info"
 "#;
 
-/// The file after adding (`+/x`) or removing (`-/x`) folders.
+/// Returns the file after adding (`+/x`) or removing (`-/x`) folders.
 fn edited(before: &str, changes: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config.toml");
@@ -87,7 +87,7 @@ fn the_model_is_set_in_place() {
     assert_eq!(set_model(&file, "/models/clip b32").unwrap(), Edited::Changed);
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(text, "# mine\nmodel = \"/models/clip b32\"  # for now\nhidden = true\n");
-    // What could not be read back is not written.
+    // A value that could not be read back is not written.
     let message = set_model(&file, "models/mine").unwrap_err().to_string();
     assert!(
         message.contains("`model` is \"models/mine\", which is a relative path"),
@@ -152,6 +152,20 @@ fn links_whose_target_is_missing_are_followed() {
             .unwrap()
             .contains("folders = [\"/a\"]")
     );
+}
+
+#[test]
+fn a_file_that_loading_refuses_is_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (open, pipe) = (folder.path().join("open.toml"), folder.path().join("pipe.toml"));
+    fs::write(&open, COMMENTED).unwrap();
+    fs::set_permissions(&open, Permissions::from_mode(0o666)).unwrap();
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+    for (file, why) in [(&open, "every user may write to it"), (&pipe, "it is not a file")] {
+        let error = add_folder(file, Path::new("/c")).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    assert_eq!(fs::read_to_string(&open).unwrap(), COMMENTED);
 }
 
 #[test]

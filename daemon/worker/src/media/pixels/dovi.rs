@@ -1,6 +1,7 @@
-//! Dolby Vision whose picture is in no other player's colours (profile 5 and its kin): IPT, with PQ, in curves that each frame may bring.
+//! Dolby Vision pictures that only Dolby Vision players can show (profile 5 and similar): IPT with PQ, reshaped by curves that each frame
+//! may bring.
 //!
-//! Videos of the other profiles carry a picture that is HDR10, HLG or plain by itself, and are shown as such.
+//! Videos of the other profiles have a picture that is HDR10, HLG or SDR by itself, and are shown as such.
 //!
 //! **Source**: ETSI GS CCM 001 (the metadata); FFmpeg's `dovi_meta.h` and `dovi_rpu.c` (their layout and scale); Ebner and Fairchild 1998
 //! (IPT); libplacebo (the order of the steps, and that the LMS are those of Hunt, Pointer and Estevez).
@@ -13,32 +14,32 @@ use ffmpeg_next::{Stream, ffi};
 
 use super::colour::{Matrix3, product};
 
-/// LMS to red, green and blue of BT.2020, both linear.
+/// LMS to BT.2020, both linear.
 const LMS_TO_BT2020: Matrix3 = [
     [3.064_418_8, -2.165_976_8, 0.101_558_18],
     [-0.656_121_1, 1.785_541_2, -0.129_437_5],
     [0.017_363_21, -0.047_251_54, 1.030_042_5],
 ];
-/// Takes back that each of L, M and S was given 2 % of the others.
+/// Removes the crosstalk: each of L, M and S contains 2 % of the others.
 const WITHOUT_CROSSTALK: Matrix3 = [
     [1.042_553_2, -0.021_276_6, -0.021_276_6],
     [-0.021_276_6, 1.042_553_2, -0.021_276_6],
     [-0.021_276_6, -0.021_276_6, 1.042_553_2],
 ];
-/// IPT to LMS. What is stored of P and T is half of them.
+/// IPT to LMS. P and T are stored at half their value.
 const IPT_TO_LMS: Matrix3 = [
     [1.0, 2.0 * 0.097_568_9, 2.0 * 0.205_226],
     [1.0, 2.0 * -0.113_876_5, 2.0 * 0.133_217_2],
     [1.0, 2.0 * 0.032_615_1, 2.0 * -0.676_887_2],
 ];
 
-/// What a stream says about its Dolby Vision.
+/// A stream's Dolby Vision configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Configuration {
     profile: u8,
-    /// It has pictures that are any by themselves, not only what is added to those of another stream.
+    /// Whether the stream has complete pictures, not only additions to those of another stream.
     pub(crate) has_base_layer: bool,
-    /// As what other players may take its picture.
+    /// The base layer's signal compatibility ID: how players without Dolby Vision may show the picture.
     compatible: u8,
 }
 
@@ -56,37 +57,37 @@ impl Configuration {
         })
     }
 
-    /// Whether the picture is IPT, which no player without Dolby Vision can show.
+    /// Returns whether the picture is IPT, which no player without Dolby Vision can show.
     pub(crate) fn is_ipt(self) -> bool {
-        // Profiles up to 9 imply it; later ones say by 0 that nothing is compatible.
+        // Profiles up to 9 imply it; in later ones 0 means that nothing is compatible.
         self.profile == 5 || self.profile >= 10 && self.compatible == 0
     }
 
-    /// Whether the picture is HDR10, if nothing else says what it is.
+    /// Returns whether the picture is HDR10, if nothing else states it.
     pub(crate) fn is_hdr10(self) -> bool {
         matches!(self.compatible, 1 | 6)
     }
 
-    /// The same for HLG.
+    /// Returns whether the picture is HLG, if nothing else states it.
     pub(crate) fn is_hlg(self) -> bool {
         self.compatible == 4
     }
 }
 
-/// How one frame's samples become light.
+/// The conversion of one frame's samples to light.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Dovi {
     curves: [Curve; 3],
     offsets: [f32; 3],
-    /// To LMS as values of PQ.
+    /// To LMS in PQ values.
     to_lms: Matrix3,
-    /// From LMS to red, green and blue of BT.2020, both linear.
+    /// From LMS to BT.2020, both linear.
     pub(crate) to_bt2020: Matrix3,
-    /// The brightest light, as a value of PQ.
+    /// The brightest light, as a PQ value.
     pub(crate) peak_pq: Option<f32>,
 }
 
-/// How one component is bent back: in pieces, each by what is in them.
+/// The inverse reshaping of one component, in pieces.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Curve {
     /// Where each piece ends.
@@ -97,7 +98,7 @@ struct Curve {
 #[derive(Clone, Debug, PartialEq)]
 enum Piece {
     Polynomial([f32; 3]),
-    /// Multivariate regression: a constant, and seven factors for each power of all three components.
+    /// Multivariate regression: a constant, and seven factors for each power of the three components.
     Regression {
         constant: f32,
         powers: Vec<[f32; 7]>,
@@ -105,7 +106,7 @@ enum Piece {
 }
 
 impl Default for Dovi {
-    /// For frames that bring no curves.
+    /// The conversion for frames without curves.
     fn default() -> Self {
         Self {
             curves: Default::default(),
@@ -118,13 +119,13 @@ impl Default for Dovi {
 }
 
 impl Dovi {
-    /// What a frame says, or what is usual.
+    /// Reads the frame's metadata, or takes the usual values.
     pub(crate) fn of(frame: &Video) -> Self {
         let said = frame.side_data(frame::side_data::Type::DOVI_METADATA);
         said.and_then(|data| Self::read(data.data())).unwrap_or_default()
     }
 
-    /// LMS as values of PQ. `samples`: 0 to 1, as stored.
+    /// Returns LMS in PQ values. `samples`: 0 to 1, as stored.
     pub(crate) fn lms(&self, samples: [f32; 3]) -> [f32; 3] {
         let samples = samples.map(|value| value.clamp(0.0, 1.0));
         let bent: [f32; 3] = std::array::from_fn(|component| {
@@ -136,7 +137,7 @@ impl Dovi {
     }
 
     fn read(bytes: &[u8]) -> Option<Self> {
-        // SAFETY: the structures are plain numbers of any value, and `part` has made sure that they lie within the bytes.
+        // SAFETY: the structures are plain numbers that may have any value, and `part` checks that they are within the bytes.
         let (header, mapping, colour) = unsafe {
             let offsets: Offsets = part(bytes, 0)?;
             (
@@ -174,7 +175,15 @@ impl Curve {
         let pivots = raw.pivots.get(1..=n_pieces)?;
         let number = |coefficient: i64| coefficient as f32 * scale;
         let piece = |at: usize| match raw.mapping_idc[at] {
-            0 => Piece::Polynomial(raw.poly_coef[at].map(number)),
+            0 => {
+                // FFmpeg does not write the coefficients above the order: they may be those of an earlier picture.
+                let mut coefficients = raw.poly_coef[at].map(number);
+                coefficients
+                    .iter_mut()
+                    .skip(usize::from(raw.poly_order[at]) + 1)
+                    .for_each(|unused| *unused = 0.0);
+                Piece::Polynomial(coefficients)
+            }
             _ => Piece::Regression {
                 constant: number(raw.mmr_constant[at]),
                 powers: raw.mmr_coef[at][..usize::from(raw.mmr_order[at]).min(3)]
@@ -231,7 +240,7 @@ fn matrix(fractions: &[ffi::AVRational; 9]) -> Option<Matrix3> {
 /// `T` must be valid whatever its bytes are.
 unsafe fn part<T: Copy>(bytes: &[u8], offset: usize) -> Option<T> {
     let bytes = bytes.get(offset..offset.checked_add(size_of::<T>())?)?;
-    // SAFETY: as many bytes lie there, and the caller says that any are right.
+    // SAFETY: the slice has that many bytes, and the caller guarantees that any bytes are valid.
     Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
@@ -314,12 +323,12 @@ mod tests {
     const NONE: ffi::AVRational = ffi::AVRational { num: 0, den: 1 };
 
     fn bytes_of<T>(value: &T) -> &[u8] {
-        // SAFETY: the value is plain numbers; the bytes between them are zero, since it was made of zeros.
+        // SAFETY: the value is plain numbers; the padding bytes are zero, since the value was made of zeros.
         unsafe { std::slice::from_raw_parts(std::ptr::from_ref(value).cast(), size_of::<T>()) }
     }
 
-    /// What FFmpeg hands on for a frame whose first component is doubled below a quarter and left alone above, whose second one is the
-    /// product of all three, and whose matrices do nothing.
+    /// Returns the metadata that FFmpeg passes on for a frame. The first component is doubled below a quarter and unchanged above. The
+    /// second one is the product of all three, the third is squared, and the matrices do nothing.
     fn metadata() -> Vec<u8> {
         // SAFETY: plain numbers may all be zero.
         let (mut header, mut mapping, mut colour): (Header, Mapping, Colour) = unsafe { std::mem::zeroed() };
@@ -329,8 +338,10 @@ mod tests {
         let [first, second, third] = &mut mapping.curves;
         first.num_pivots = 3;
         first.pivots = [0, 256, 1023, 0, 0, 0, 0, 0, 0];
-        first.poly_coef[0] = [0, 2 * one, 0];
-        first.poly_coef[1] = [0, one, 0];
+        // The last coefficient is above the order of the curve, and must not count.
+        first.poly_order = [1; 8];
+        first.poly_coef[0] = [0, 2 * one, 7 * one];
+        first.poly_coef[1] = [0, one, 7 * one];
         second.num_pivots = 2;
         second.pivots[1] = 1023;
         second.mapping_idc[0] = 1;
@@ -338,6 +349,7 @@ mod tests {
         second.mmr_coef[0][0][6] = one;
         third.num_pivots = 2;
         third.pivots[1] = 1023;
+        third.poly_order[0] = 2;
         third.poly_coef[0] = [0, 0, one];
         for at in [0, 4, 8] {
             colour.ycc_to_rgb_matrix[at] = ONE;

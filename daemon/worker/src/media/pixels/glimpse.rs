@@ -1,10 +1,10 @@
-//! The small picture of a frame that the detector and the sampler look at: every frame of a video is seen only this way.
+//! The small picture of a frame for the detector and the sampler: every frame of a video is analysed only in this form.
 //!
-//! A glimpse is the whole stored picture squashed to one fixed size: neither turned nor stretched to its shown aspect, since only
-//! changes from frame to frame matter. Its size is a constant so that everything behind it needs no allocation.
+//! A glimpse is the whole stored picture squashed to one fixed size. It is neither turned nor stretched to its displayed aspect, since only
+//! changes from frame to frame matter. Its size is a constant, so that later stages need no allocation.
 //!
-//! Every frame of a video passes through here, so planes are read straight, and only as much of them as tells the mean of a cell:
-//! four rows, in blocks as long as a processor's register. What has no such planes goes through libswscale. Alpha is not looked at.
+//! Every frame of a video passes through here, so planes are read directly, and only the part that gives the mean of a cell: four rows, in
+//! blocks as long as a processor's register. Frames without such planes go through libswscale. Alpha is ignored.
 
 mod grid;
 
@@ -73,7 +73,7 @@ impl SlowGlimpser {
             scaler: Scaler::new(Wanted {
                 size: (LUMA.0 as u32, LUMA.1 as u32),
                 bgr: false,
-                colours: Colours::FrameTime,
+                colours: Colours::Player,
                 resample: Resample::Bilinear,
             }),
         }

@@ -1,14 +1,13 @@
-//! From a decoded frame to a small RGB picture as a player shows it, before it is turned.
+//! Renders a decoded frame as a small RGB picture the way a player shows it, before it is turned.
 //!
-//! Planes are scaled straight to the size needed, as Pillow scales, and only then become colours: that is a fifth of the work of
-//! converting the whole frame first. What has no planes to read goes through libswscale.
+//! Planes are scaled directly to the needed size, as Pillow scales, and only then converted to RGB. That is a fifth of the work of
+//! converting the whole frame first. Frames whose planes cannot be read go through libswscale.
 //!
-//! - Interlaced frames give one field where it has enough lines: two fields show two moments, and where something moves, their mean
-//!   shows it twice.
-//! - Transparent pixels lie on black, as in players.
+//! - Interlaced frames use one field if it has enough lines. Two fields show two moments, so their mean would show a moving object twice.
+//! - Transparent pixels are drawn on black, as in players.
 //! - HDR and wide colours are mapped to those of common screens ([`super::tone`]).
-//! - Colour differences are taken to lie amid their pixels. In most videos they lie half a pixel further left; after scaling that is
-//!   a tenth of a pixel.
+//! - Chroma samples are assumed to be at the centre of their pixels. In most videos they are half a pixel further left; after scaling that
+//!   is a tenth of a pixel.
 
 use fast_image_resize::images::TypedImage;
 use fast_image_resize::pixels::{U8, U8x2, U16, U16x2};
@@ -30,14 +29,14 @@ pub(crate) struct Renderer {
     resample: Resample,
     resizer: Resizer,
     tone_map: Option<ToneMap>,
-    /// Made when they are first needed: without and with transparency.
+    /// Created when first needed: without and with transparency.
     opaque: Option<Scaler>,
     transparent: Option<Scaler>,
 }
 
 /// A sample of a plane.
 trait Sample: Copy + Into<f32> + Default {
-    /// As the resizer calls one of them, and two that are interleaved.
+    /// The resizer's type for one sample, and for two that are interleaved.
     type One: PixelTrait;
     type Two: PixelTrait;
     fn one(pixel: &Self::One) -> Self;
@@ -70,7 +69,7 @@ impl Sample for u16 {
     }
 }
 
-/// The planes of a frame at the size wanted.
+/// The planes of a frame, scaled to the needed size.
 struct Small<S> {
     luma: Vec<S>,
     chroma: Option<[Vec<S>; 2]>,
@@ -78,7 +77,7 @@ struct Small<S> {
 }
 
 impl Renderer {
-    /// `fit` counts in pixels of the frame as stored.
+    /// Creates a renderer. `fit` is in pixels of the frame as stored.
     pub(crate) fn new(fit: Fit, resample: Resample) -> Self {
         Self {
             fit,
@@ -124,7 +123,7 @@ impl Renderer {
         }
     }
 
-    /// Makes the tone map that these colours need.
+    /// Creates the tone map that these colours need.
     fn prepare(&mut self, colour: Colour, lms: Option<Matrix3>, peak_nits: f32) {
         let mastering = Mastering {
             transfer: colour.transfer,
@@ -144,7 +143,7 @@ impl Renderer {
         let one_field = frame.is_interlaced() && frame.height() / 2 >= self.fit.scaled.1;
         let first_field = one_field.then(|| if frame.is_top_first() { Field::Top } else { Field::Bottom });
         let luma = layout.full_rows(frame, layout.luma)?.only(first_field)?;
-        // Colour differences may cover a little more than the picture does, where its size is odd.
+        // Chroma planes may cover a little more than the picture, if its size is odd.
         let whole = (luma.size.0 as f64, luma.size.1 as f64);
         let coarse = (
             whole.0 / f64::from(1 << layout.chroma_shift.0),
@@ -177,7 +176,7 @@ impl Renderer {
         Some(Small { luma, chroma, alpha })
     }
 
-    /// Scales the part of one plane that is wanted. `whole`: the size of the picture in the plane's own pixels.
+    /// Scales the needed part of one plane. `whole`: the size of the picture in the plane's own pixels.
     fn resize<P: PixelTrait>(&mut self, rows: Rows<'_>, whole: (f64, f64)) -> Option<TypedImage<'static, P>> {
         let Fit { scaled, offset, size } = self.fit;
         let (x, y) = (whole.0 / f64::from(scaled.0), whole.1 / f64::from(scaled.1));
@@ -189,7 +188,7 @@ impl Renderer {
         };
         let options = ResizeOptions::new()
             .resize_alg(ResizeAlg::Convolution(filter))
-            // Pairs are colour differences here, not grey with transparency.
+            // Pairs are two chroma samples here, not grey with transparency.
             .use_alpha(false)
             .crop(
                 f64::from(offset.0) * x,
@@ -206,7 +205,7 @@ impl Renderer {
         let wanted = Wanted {
             size: self.fit.scaled,
             bgr: false,
-            colours: Colours::FrameTime,
+            colours: Colours::Player,
             resample: self.resample,
         };
         self.prepare(Colour::of(frame, light.fallback), None, light.peak_nits);
@@ -225,7 +224,7 @@ impl Renderer {
     }
 }
 
-/// Lays RGBA on black.
+/// Draws RGBA on black.
 fn on_black(rgba: &[u8]) -> Vec<u8> {
     let dim = |value: u8, alpha: u8| ((u32::from(value) * u32::from(alpha) + 127) / 255) as u8;
     rgba.as_chunks::<4>()
@@ -235,24 +234,24 @@ fn on_black(rgba: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// How samples become red, green and blue from 0 to 1.
+/// The conversion of samples to red, green and blue from 0 to 1.
 struct Mix {
     luma_gain: f32,
     chroma_gain: f32,
-    /// What red, green and blue are made of: of the first and the second colour difference.
+    /// The factors of the first and the second chroma component in red, green and blue.
     from_blue: [f32; 3],
     from_red: [f32; 3],
     /// Added to red, green and blue.
     offsets: [f32; 3],
-    /// Sample of a colour difference that means no colour.
+    /// The chroma sample that means no colour.
     neutral: f32,
     opaque: f32,
 }
 
-/// Pixels that are worked on at once.
+/// How many pixels are processed at once.
 const LANES: usize = 128;
 
-/// Samples of a few pixels, as floats: blocks long enough for the compiler to work on whole registers.
+/// The samples of a few pixels as floats, in blocks long enough for the compiler to use whole registers.
 struct Lanes {
     luma: [f32; LANES],
     blue: [f32; LANES],
@@ -266,7 +265,7 @@ impl Mix {
         let at = |component: Component| value * f32::from(1_u16 << component.shift);
         let luma_unit = at(layout.luma);
         let chroma_unit = layout.chroma.map_or(luma_unit, |[blue, _]| at(blue));
-        // Full range ends at the largest value of all, not at a multiple of 255.
+        // Full range ends at the largest possible value, not at a multiple of 255.
         let full = (256.0 * value - 1.0) / value;
         let (black, luma_range, chroma_range) = if colour.is_full_range {
             (0.0, full, full)
@@ -347,7 +346,7 @@ impl Mix {
         mixed
     }
 
-    /// L, M and S of Dolby Vision's own pictures.
+    /// Returns L, M and S of Dolby Vision's own pictures.
     fn bend(&self, lanes: &Lanes, dovi: &Dovi) -> [[f32; LANES]; 3] {
         let mut bent = [[0.0; LANES]; 3];
         let difference = |sample: f32| (sample - self.neutral) * self.chroma_gain + 0.5;
@@ -373,7 +372,7 @@ fn fill<S: Sample>(lanes: &mut [f32; LANES], samples: &[S]) {
 
 /// Rounds values from 0 to 1 to bytes.
 fn bytes(values: &[f32; LANES]) -> [u8; LANES] {
-    // The last bits of a float of this size are the whole number added to it, which spares the slow cast.
+    // In a float of this size, the last bits are the whole number added to it. This avoids the slow cast.
     const WHOLE: f32 = 12_582_912.0;
     let mut bytes = [0; LANES];
     for (byte, value) in bytes.iter_mut().zip(values) {

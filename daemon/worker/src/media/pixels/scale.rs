@@ -1,4 +1,4 @@
-//! libswscale behind a safe face: a decoded frame in, packed 8-bit RGB, BGR or RGBA out.
+//! A safe wrapper of libswscale: takes a decoded frame, returns packed 8-bit RGB, BGR or RGBA.
 
 #![expect(
     unsafe_code,
@@ -15,19 +15,19 @@ use scened_common::domain::Resample;
 use super::colour::{Matrix, is_full_range, is_full_range_format};
 use super::planes::is_rgb;
 
-/// No shortcuts in rounding or with colour differences.
+/// Exact rounding, and chroma at full resolution.
 const EXACT: i32 = ffi::SWS_ACCURATE_RND | ffi::SWS_FULL_CHR_H_INT | ffi::SWS_FULL_CHR_H_INP;
 
-/// Which colours the result has.
+/// The colours of the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Colours {
-    /// What a player shows: matrix and range as the frame says, guessed from its size where it says nothing.
-    FrameTime,
-    /// What OpenCV decodes: always BT.601, the range from the pixel format alone.
+    /// As a player shows them: matrix and range as the frame states them, guessed from its size if it states none.
+    Player,
+    /// As OpenCV decodes them: always BT.601, the range from the pixel format alone.
     OpenCv,
 }
 
-/// What comes out of a [`Scaler`].
+/// The output of a [`Scaler`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub(crate) size: (u32, u32),
@@ -45,7 +45,7 @@ pub(crate) enum ScaleError {
     Failed { code: i32 },
 }
 
-/// What the context was made for; a video may change any of it at any frame.
+/// The input that the context was made for; a video may change any of it at any frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Source {
     format: i32,
@@ -54,7 +54,7 @@ struct Source {
     full_range: bool,
 }
 
-/// Converts frames of a video to one kind of picture; keeps its context and its buffer from frame to frame.
+/// Converts frames of a video to one kind of picture. It keeps its context and its buffer from frame to frame.
 pub(crate) struct Scaler {
     wanted: Wanted,
     source: Option<Source>,
@@ -68,7 +68,7 @@ impl Scaler {
         Self::to_format(wanted, if wanted.bgr { Pixel::BGR24 } else { Pixel::RGB24 })
     }
 
-    /// Makes a scaler that keeps transparency: pixels of four bytes, RGBA.
+    /// Creates a scaler that keeps transparency: pixels of four bytes, RGBA.
     pub(crate) fn with_alpha(wanted: Wanted) -> Self {
         Self::to_format(wanted, Pixel::RGBA)
     }
@@ -83,14 +83,14 @@ impl Scaler {
         }
     }
 
-    /// Converts one frame; the rows and the bytes from row to row. The rows may be followed by padding.
+    /// Converts one frame. Returns the rows and the number of bytes from one row to the next; rows may end in padding.
     pub(crate) fn scale(&mut self, frame: &Video) -> Result<(&[u8], usize), ScaleError> {
         let source = self.describe(frame);
         if self.source != Some(source) {
             self.prepare(source, frame)?;
         }
-        // SAFETY: `context` was made for the format and size of `frame`, whose planes FFmpeg allocated with its padding;
-        // `output` was allocated by FFmpeg for the target's format and size.
+        // SAFETY: `context` was made for the format and size of `frame`, whose planes FFmpeg allocated with its padding. FFmpeg allocated
+        // `output` for the target's format and size.
         let rows = unsafe {
             let (from, to) = (frame.as_ptr(), self.output.as_mut_ptr());
             ffi::sws_scale(
@@ -127,9 +127,9 @@ impl Scaler {
         let size = (frame.width(), frame.height());
         let (matrix, full_range) = match self.wanted.colours {
             Colours::OpenCv => (ffi::SWS_CS_DEFAULT, is_full_range_format(frame.format())),
-            // Its own matrix there and back; another one on the way in would change the colours.
-            Colours::FrameTime if is_rgb(frame) => (ffi::SWS_CS_DEFAULT, true),
-            Colours::FrameTime => (coefficients(Matrix::of(frame)), is_full_range(frame)),
+            // RGB needs the output's matrix; another one on the input side would change the colours.
+            Colours::Player if is_rgb(frame) => (ffi::SWS_CS_DEFAULT, true),
+            Colours::Player => (coefficients(Matrix::of(frame)), is_full_range(frame)),
         };
         Source {
             format,
@@ -153,12 +153,12 @@ impl Scaler {
         let default = f64::from(ffi::SWS_PARAM_DEFAULT);
         let (flags, parameters) = match (self.wanted.colours, self.wanted.resample) {
             (Colours::OpenCv, _) => (ffi::SWS_BICUBIC, [default; 2]),
-            (Colours::FrameTime, Resample::Bilinear) => (ffi::SWS_BILINEAR | EXACT, [default; 2]),
+            (Colours::Player, Resample::Bilinear) => (ffi::SWS_BILINEAR | EXACT, [default; 2]),
             // B = 0, C = 0.5 is Catmull-Rom, the bicubic filter of Pillow; FFmpeg's own default is sharper.
-            (Colours::FrameTime, Resample::Bicubic) => (ffi::SWS_BICUBIC | EXACT, [0.0, 0.5]),
+            (Colours::Player, Resample::Bicubic) => (ffi::SWS_BICUBIC | EXACT, [0.0, 0.5]),
         };
         let (width, height) = self.wanted.size;
-        // SAFETY: sizes are positive and fit `c_int` (FFmpeg's own decoders gave them); `parameters` lives through the call.
+        // SAFETY: sizes are positive and fit `c_int` (they come from FFmpeg's own decoders); `parameters` is valid during the call.
         self.context = unsafe {
             ffi::sws_getContext(
                 source.size.0 as i32,
@@ -176,7 +176,7 @@ impl Scaler {
         if self.context.is_null() {
             return Err(unsupported());
         }
-        if self.wanted.colours == Colours::FrameTime {
+        if self.wanted.colours == Colours::Player {
             // SAFETY: `context` is live; `sws_getCoefficients` returns static tables.
             unsafe {
                 let neutral = 1 << 16;
@@ -197,7 +197,7 @@ impl Scaler {
     }
 
     fn release(&mut self) {
-        // SAFETY: `context` is null or was made by `sws_getContext` and is not used again.
+        // SAFETY: `context` is null or was made by `sws_getContext`, and is not used again.
         unsafe { ffi::sws_freeContext(self.context) };
         self.context = ptr::null_mut();
     }
@@ -213,7 +213,7 @@ fn coefficients(matrix: Matrix) -> i32 {
     match matrix {
         Matrix::Bt601 => ffi::SWS_CS_ITU601,
         Matrix::Bt709 | Matrix::Ycgco => ffi::SWS_CS_ITU709,
-        // It knows no others, and no common picture has them.
+        // libswscale knows neither YCgCo nor ICtCp, and no common picture uses them.
         Matrix::Bt2020 | Matrix::Ictcp => ffi::SWS_CS_BT2020,
         Matrix::Fcc => ffi::SWS_CS_FCC,
         Matrix::Smpte240m => ffi::SWS_CS_SMPTE240M,

@@ -74,7 +74,7 @@ fn what_is_settled_is_thinned_out() {
 }
 
 #[test]
-fn an_hour_of_anything_stays_bounded_and_spread() {
+fn ten_minutes_of_anything_stays_bounded_and_spread() {
     for (name, glimpse) in [
         ("still", (|number| noisy(view(1), number, 6)) as fn(i64) -> Glimpse),
         ("moving", |number| wall(number as usize / 3)),
@@ -92,7 +92,7 @@ fn an_hour_of_anything_stays_bounded_and_spread() {
 
 #[test]
 fn what_differs_is_kept_when_there_are_too_many() {
-    // An hour of an empty room, and somebody for a second.
+    // Twenty minutes of an empty room, with somebody in it for a second.
     let room = |number: i64| {
         let empty = noisy(view(1), number, 6);
         if (3000..3025).contains(&number) {
