@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use montage::timeline::rate::Rate;
 
-use crate::input::{date, span};
+use crate::input::{date, limit, span};
 
 mod examples;
 mod model;
@@ -97,6 +97,9 @@ pub(crate) enum Verb {
     /// Explain why a file is found or not
     #[command(after_help = ex::WHY)]
     Why(Why),
+    /// Measure how well known moments are found: recall, ranks and calibration
+    #[command(after_help = ex::EVAL)]
+    Eval(Eval),
     /// List, install, choose and remove models
     #[command(subcommand, after_help = ex::MODEL, disable_help_subcommand = true)]
     Model(Model),
@@ -225,7 +228,7 @@ pub(crate) struct Similar {
 }
 
 #[cfg(feature = "browse")]
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Browse {
     /// First query
     #[arg(value_name = "QUERY")]
@@ -243,6 +246,29 @@ pub(crate) struct Open {
     /// A video; TIME is 90, 90.5, 1:30, 0:01:30.5 or 1h2m3s
     #[arg(value_name = "FILE[@TIME]")]
     pub(crate) target: OsString,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Eval {
+    /// TSV or JSON: a query, a file, and from and to as times; a query without a file has nothing to find
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Number of hits that are asked for, 1 to 1,000
+    #[arg(short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) n: u32,
+    /// Exit with 1 if a figure is below X: r1, r5, r10, map, first-hit-auc or no-match-auc (repeatable)
+    #[arg(long, value_name = "FIGURE=X", value_parser = limit::parse)]
+    pub(crate) at_least: Vec<limit::Limit>,
+    /// Write a page with the worst queries and pictures of what came first
+    #[arg(long, value_name = "PAGE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Replace an existing page
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// Make such a file: search in the finder, mark what is right with Tab, and leave with Esc
+    #[cfg(feature = "browse")]
+    #[arg(long, conflicts_with_all = ["html", "at_least", "json"])]
+    pub(crate) record: bool,
 }
 
 #[derive(Debug, Args)]

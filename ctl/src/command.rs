@@ -17,6 +17,7 @@ mod answer;
 mod browse;
 mod clocks;
 mod doctor;
+mod eval;
 mod export;
 mod files;
 mod folders;
@@ -114,6 +115,7 @@ pub(crate) fn run(context: &mut Context, verb: Verb) -> Result<Outcome, Failure>
         Verb::Pause(args) => pause::pause(context, args.duration),
         Verb::Resume => pause::resume(context),
         Verb::Why(args) => why::run(context, &args),
+        Verb::Eval(args) => eval::run(context, &args),
         Verb::Model(args) => model::run(context, args),
         Verb::Doctor => doctor::run(context),
         Verb::Completions(args) => generate::completions(context, args.shell),

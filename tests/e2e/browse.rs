@@ -147,6 +147,42 @@ fn has_picture(screen: &str) -> bool {
 }
 
 #[test]
+fn what_is_marked_as_right_becomes_a_file_for_eval() {
+    if !has_tmux() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let video = sandbox.video("two.mp4", &[("red", 2.0), ("green", 2.0)]);
+    let _daemon = sandbox.start();
+    sandbox.settle();
+    let tmux = Tmux::start(&sandbox);
+    let file = sandbox.path().join("queries.tsv");
+    tmux.types(&format!(
+        "{} eval --record {}; echo left with $?",
+        program("scenectl").display(),
+        file.display()
+    ));
+    tmux.keys(&["Enter"]);
+    tmux.until("the finder", |screen| screen.starts_with('>'));
+    tmux.types("a red background");
+    tmux.until("hits", |screen| screen.contains("2 hits") && has_picture(screen));
+    tmux.keys(&["Tab"]);
+    tmux.until("a mark", |screen| screen.contains("1 marked"));
+    tmux.keys(&["C-u"]);
+    tmux.types("a green background");
+    tmux.until("hits of another query", |screen| screen.contains("2 hits  1 marked"));
+    tmux.keys(&["Escape"]);
+    tmux.until_left(0);
+    let expected = format!(
+        "query\tfile\tfrom\tto\na red background\t{}\t0:00:00.0\t0:00:02.0\n",
+        video.display()
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+    let report = sandbox.ctl_json(["eval", file.to_str().unwrap()]);
+    assert_eq!(report["r1"]["value"], 1.0, "{report}");
+}
+
+#[test]
 fn scenes_are_found_as_one_types_opened_copied_marked_and_printed() {
     if !has_tmux() {
         return;

@@ -8,6 +8,7 @@ mod browse;
 mod clients;
 mod clocks;
 mod crops;
+mod eval;
 mod export;
 mod folders;
 mod forget;

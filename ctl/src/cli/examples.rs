@@ -53,6 +53,20 @@ Esc leaves and prints the paths of the marked hits; Ctrl-O prints them as FILE@T
 (exit status 1), or stops a running export.
 The finder draws on the terminal itself, so its output can be piped. It uses SCENED_PICTURES and SCENED_PLAYER as search and open do.";
 
+pub(super) const EVAL: &str = "\
+Examples:
+  scenectl eval queries.tsv
+  scenectl eval queries.tsv --at-least r1=.25 --at-least r10=.6
+  scenectl eval queries.tsv --html worst.html
+  scenectl eval --record queries.tsv
+
+A line of the file, with tabs between the columns:
+  a dog digging in the garden    holiday.mp4    3:12    3:19
+Without times any scene of the file is right. Lines with the same query add right moments to it.
+Relative paths begin at the folder of the file. A first line may name the columns in another order: query, file, from, to.
+JSON is a list of objects with these names. A hit is right if it shows some of a right moment.
+Exit status 1: a figure is below what --at-least asks for.";
+
 pub(super) const OPEN: &str = "\
 Examples:
   scenectl open ~/Videos/holiday.mp4@3:15

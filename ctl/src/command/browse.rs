@@ -57,6 +57,22 @@ enum Event {
 }
 
 pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failure> {
+    let (finder, leaving) = browse(context, args)?;
+    finish(&mut context.out, &finder, leaving, args.null)
+}
+
+/// Lets the user search and mark hits. Returns them with the questions that found them; none if the user broke off.
+pub(super) fn choose(context: &Context) -> Result<Vec<(String, Hit)>, Failure> {
+    let (finder, leaving) = browse(context, &Browse::default())?;
+    match leaving {
+        Leaving::Aborted | Leaving::Ended => Ok(Vec::new()),
+        Leaving::Panicked => Err(panicked()),
+        Leaving::WithPaths | Leaving::WithMoments => Ok(finder.marked_with_questions()),
+    }
+}
+
+/// Runs the finder until the user leaves it.
+fn browse(context: &Context, args: &Browse) -> Result<(Finder, Leaving), Failure> {
     let endpoint = context.endpoint()?;
     // Before the screen is taken over: if the daemon is off, the message stays readable, with its exit status.
     let client = context.connect()?;
@@ -69,27 +85,26 @@ pub(super) fn run(context: &mut Context, args: &Browse) -> Result<Outcome, Failu
     let (tell, events) = sync_channel(MAX_EVENTS);
     let connection = Connection::start(client, endpoint.clone(), tell.clone());
     let finder = Finder::new(args.query.join(" "), args.within.as_deref());
-    let (finder, leaving) = {
-        let mut tty = Tty::take(&tell).map_err(|e| Failure::new("the terminal cannot be used").cause(e.to_string()))?;
-        listen_to_keys(tell.clone());
-        let mut browsing = Browsing {
-            finder,
-            connection,
-            screen,
-            tell,
-            endpoint,
-            exporter: None,
-        };
-        let leaving = browsing.run(&mut tty, &events);
-        // Restore the terminal first: stopping an export may take a moment.
-        drop(tty);
-        drop(browsing.exporter);
-        (
-            browsing.finder,
-            leaving.map_err(|e| Failure::new("the terminal cannot be drawn on").cause(e.to_string()))?,
-        )
+    let mut tty = Tty::take(&tell).map_err(|e| Failure::new("the terminal cannot be used").cause(e.to_string()))?;
+    listen_to_keys(tell.clone());
+    let mut browsing = Browsing {
+        finder,
+        connection,
+        screen,
+        tell,
+        endpoint,
+        exporter: None,
     };
-    finish(&mut context.out, &finder, leaving, args.null)
+    let leaving = browsing.run(&mut tty, &events);
+    // Restore the terminal first: stopping an export may take a moment.
+    drop(tty);
+    drop(browsing.exporter);
+    let leaving = leaving.map_err(|e| Failure::new("the terminal cannot be drawn on").cause(e.to_string()))?;
+    Ok((browsing.finder, leaving))
+}
+
+fn panicked() -> Failure {
+    Failure::new("the finder failed (a bug: please report it); the message above says where")
 }
 
 /// Reads keys on a thread that ends with the program: a read from the terminal cannot be cancelled.
@@ -207,9 +222,7 @@ fn finish(out: &mut Out, finder: &Finder, leaving: Leaving, with_nul: bool) -> R
     let marked = match leaving {
         Leaving::Aborted | Leaving::Ended => return Ok(Outcome::Nothing),
         Leaving::Panicked => {
-            return Err(Failure::new(
-                "the finder failed (a bug: please report it); the message above says where",
-            ));
+            return Err(panicked());
         }
         Leaving::WithPaths | Leaving::WithMoments => finder.marked(),
     };

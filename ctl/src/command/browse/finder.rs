@@ -120,6 +120,10 @@ pub(super) struct Finder {
     pub(super) lost: Option<String>,
     pub(super) message: String,
     marked: Vec<Hit>,
+    /// For each marked hit the question that found it.
+    marked_for: Vec<String>,
+    /// The question whose answer is shown.
+    shown_for: String,
     /// Number of the newest question, and of the one whose answer is shown.
     asked: u64,
     answered: u64,
@@ -143,6 +147,8 @@ impl Finder {
             lost: None,
             message: String::new(),
             marked: Vec::new(),
+            marked_for: Vec::new(),
+            shown_for: String::new(),
             asked: 0,
             answered: 0,
         }
@@ -182,7 +188,10 @@ impl Finder {
         }
         self.answered = number;
         match answer {
-            Ok(answer) => self.show(answer.hits, Some(answer.coverage)),
+            Ok(answer) => {
+                self.shown_for = answer.query;
+                self.show(answer.hits, Some(answer.coverage));
+            }
             Err(why) => {
                 self.show(Vec::new(), None);
                 self.message = why;
@@ -203,6 +212,11 @@ impl Finder {
 
     pub(super) fn marked(&self) -> &[Hit] {
         &self.marked
+    }
+
+    /// Returns the marked hits with the questions that found them.
+    pub(super) fn marked_with_questions(&self) -> Vec<(String, Hit)> {
+        self.marked_for.iter().cloned().zip(self.marked.iter().cloned()).collect()
     }
 
     pub(super) fn is_marked(&self, hit: &Hit) -> bool {
@@ -247,7 +261,7 @@ impl Finder {
             KeyCode::Esc => self.leave(Leaving::WithPaths),
             KeyCode::Char('o') if control => {
                 if self.marked.is_empty() && self.exporting.is_none() {
-                    self.marked.extend(self.hits.get(self.selected).cloned());
+                    self.mark();
                 }
                 self.leave(Leaving::WithMoments)
             }
@@ -347,9 +361,12 @@ impl Finder {
 
     fn mark(&mut self) {
         let Some(hit) = self.hits.get(self.selected) else { return };
-        match self.marked.iter().position(|marked| marked.scene == hit.scene) {
-            Some(at) => drop(self.marked.remove(at)),
-            None => self.marked.push(hit.clone()),
+        if let Some(at) = self.marked.iter().position(|marked| marked.scene == hit.scene) {
+            self.marked.remove(at);
+            self.marked_for.remove(at);
+        } else {
+            self.marked.push(hit.clone());
+            self.marked_for.push(self.shown_for.clone());
         }
     }
 
