@@ -98,8 +98,10 @@ if [ -n "$long" ]; then
 fi
 
 step "tests"
-# Tests wait for daemons, files and timeouts more than they compute: two at once on each processor keep it busy.
-export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((2 * $(nproc)))}
+# Tests wait for daemons, files and timeouts more than they compute: four at once on each processor keep it busy. Those that compute count
+# twice (.config/nextest.toml), and the long ones do.
+if [ -n "$long" ]; then at_once=2; else at_once=4; fi
+export NEXTEST_TEST_THREADS=${NEXTEST_TEST_THREADS:-$((at_once * $(nproc)))}
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --locked --workspace --all-features ${long:+--profile long --run-ignored all -E 'not test(released::write) and not test(full_size)'}
 else
