@@ -1,4 +1,4 @@
-//! Damages one file of the data folder, in 500 ways.
+//! Damages one file of the data folder, in 300 ways.
 //!
 //! For each: the daemon starts, settles and ends. Its answers are those of the undamaged data folder. It reports whatever it indexed again.
 //! It quarantines only what was damaged. The next start finds nothing left to repair.
@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::random::Random;
 use crate::world::{Answers, N_VIDEOS, World, answers, call, settle};
 
-const N_CASES: usize = 500;
+const N_CASES: usize = 300;
 const N_LONG: usize = 5_000;
 /// Cases run side by side, because a case waits for threads and timers more than it computes.
 const N_THREADS: usize = 4;
@@ -298,7 +298,7 @@ fn run_case(world: &World, pristine: &Pristine, number: usize, place: &Path) -> 
 }
 
 #[test]
-fn five_hundred_damaged_files_give_no_wrong_answer_and_no_silence() {
+fn three_hundred_damaged_files_give_no_wrong_answer_and_no_silence() {
     eprintln!("{N_CASES} cases; {N_LONG} of them: make check-long; one: SCENED_TEST_CASE=number");
     let only = std::env::var("SCENED_TEST_CASE").ok().and_then(|text| text.parse().ok());
     check(only.map_or(0..N_CASES, |only| only..only + 1));

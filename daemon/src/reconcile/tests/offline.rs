@@ -134,12 +134,20 @@ fn most_videos_gone_at_once_are_looked_for_twice() {
     // If they come back before the second check, nothing is lost.
     world.rename("elsewhere", "a/b");
     world.quiet();
-    world.decoded.clear();
-    world.rename("a/b", "elsewhere");
-    world.handle().barrier(TIMEOUT);
-    std::thread::park_timeout(SETTLE * 4);
-    world.rename("elsewhere", "a/b");
-    world.quiet();
+    loop {
+        world.decoded.clear();
+        let since = Instant::now();
+        world.rename("a/b", "elsewhere");
+        world.handle().barrier(TIMEOUT);
+        std::thread::park_timeout(SETTLE * 4);
+        world.rename("elsewhere", "a/b");
+        let came_back_in = since.elapsed();
+        world.quiet();
+        // On a busy machine they may come back too late.
+        if came_back_in < SETTLE * 5 {
+            break;
+        }
+    }
     assert_eq!(world.listing().len(), 30);
     assert_eq!(world.decoded, []);
 }

@@ -13,7 +13,7 @@ use script::Script;
 
 /// Number of scripts, and of operations in each. `SCENED_SCRIPTS` and `SCENED_OPERATIONS` set other numbers, `SCENED_SEED` another first
 /// seed.
-const N_SCRIPTS: u64 = 64;
+const N_SCRIPTS: u64 = 48;
 const N_LONG_SCRIPTS: u64 = 1000;
 const N_OPERATIONS: u64 = 200;
 /// Number of scripts run in parallel (`SCENED_SIDE_BY_SIDE`): they mostly wait.
